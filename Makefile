@@ -1,0 +1,50 @@
+# make help: the targets and what they do
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.PHONY: help setup demo dev test lint format bench lock clean
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: $(STAMP) ## a virtual environment with everything pinned, and the command `crossfade`
+$(STAMP): requirements/dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: $(STAMP) ## the main job on real records: history, live traffic, mirror, backfill, shadow, flip, rollback, a kill
+	$(BIN)/crossfade demo
+
+dev: $(STAMP) ## the local stack in the foreground: PostgreSQL, a development ArangoDB, the proxy
+	$(BIN)/crossfade dev
+
+lint: $(STAMP) ## style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## puts the style right
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint ## lint, then every test, with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --cov --cov-report= $(ARGS)
+	$(BIN)/coverage report
+
+bench: $(STAMP) ## measures the proxy beside nginx and beside a naive proxy
+	$(BIN)/python -m bench.proxy
+
+lock: $(STAMP) ## pins requirements/*.txt with hashes
+	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --extra demo pyproject.toml -o requirements/run.txt
+
+clean: ## removes what make made
+	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

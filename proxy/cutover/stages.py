@@ -1,0 +1,151 @@
+"""Stages of a collection and the snapshot that an instance behaves by. Layer 0: pure values and transitions.
+
+A *generation* numbers every change of the control row: a new epoch, and each phase of it. An instance reports the
+generation that it behaves by; the fence of a target read compares it (mirror-protocol, "Flip", 5).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Stage(enum.StrEnum):
+    """How far one collection has come (DESIGN section 9)."""
+
+    OFF = "off"
+    MIRROR = "mirror"
+    SHADOW = "shadow"
+    FLIPPED = "flipped"
+    PROMOTED = "promoted"
+    COMPLETE = "complete"
+
+    @property
+    def rank(self) -> int:
+        return list(Stage).index(self)
+
+    def at_least(self, other: Stage) -> bool:
+        return self.rank >= other.rank
+
+
+class Phase(enum.StrEnum):
+    """Where an open epoch stands; `settled` means that none is open."""
+
+    SETTLED = "settled"
+    BEGIN = "begin"
+    HOLD = "hold"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One collection's stage, and the share of its reads (percent) that PostgreSQL serves when flipped."""
+
+    stage: Stage = Stage.OFF
+    weight: int = 0
+
+    @property
+    def serves_target(self) -> bool:
+        return self.stage.at_least(Stage.FLIPPED) and self.weight > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What an instance does for one collection now: its standing, bent by the phase of an open epoch."""
+
+    standing: Standing
+    capture: bool  # journal and mirror writes
+    compare: bool  # shadow reads
+    synchronous: bool  # acknowledge a write only after both stores have it; origin answers bring the target up to date
+    hold_queries: bool  # new origin queries wait (phases hold and drain of a flip)
+    weight: int  # percent of reads from the target
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One collection's change of standing within an epoch."""
+
+    collection: str
+    before: Standing
+    after: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that an instance knows of the control plane at one generation.
+
+    collections: by `database/name`. defaults: stage of new collections, by database (`*` for any other).
+    moves: those of the open epoch, by collection; empty when phase is `settled`.
+    """
+
+    generation: int = 0
+    epoch: int = 0
+    phase: Phase = Phase.SETTLED
+    collections: Mapping[str, Standing] = field(default_factory=dict)
+    defaults: Mapping[str, Stage] = field(default_factory=dict)
+    moves: Mapping[str, Move] = field(default_factory=dict)
+
+    def standing(self, collection: str) -> Standing:
+        """The committed standing; a collection that is not registered has its database's default stage."""
+        known = self.collections.get(collection)
+        if known is not None:
+            return known
+        return Standing(self.default_stage(collection.partition("/")[0]))
+
+    def default_stage(self, database: str) -> Stage:
+        return self.defaults.get(database, self.defaults.get("*", Stage.OFF))
+
+    def behaviour(self, collection: str) -> Behaviour:
+        """How an instance that runs this generation treats the collection (DESIGN section 9)."""
+        standing = self.standing(collection)
+        move = self.moves.get(collection)
+        after = move.after if move is not None else standing
+        to_flip = move is not None and after.stage.at_least(Stage.FLIPPED)
+        flipped = standing.stage.at_least(Stage.FLIPPED)
+        return Behaviour(
+            standing=standing,
+            capture=standing.stage.at_least(Stage.MIRROR) or (move is not None and after.stage.at_least(Stage.MIRROR)),
+            compare=standing.stage.at_least(Stage.SHADOW),
+            synchronous=flipped or to_flip,
+            hold_queries=to_flip and self.phase in (Phase.HOLD, Phase.DRAIN),
+            weight=standing.weight if flipped else 0,
+        )
+
+    def database_has(self, database: str, stage: Stage) -> bool:
+        """Whether any collection of the database, or its default, is at least at that stage."""
+        if self.default_stage(database).at_least(stage):
+            return True
+        prefix = database + "/"
+        return any(
+            name.startswith(prefix) and self.behaviour(name).standing.stage.at_least(stage) for name in self.collections
+        ) or any(name.startswith(prefix) and move.after.stage.at_least(stage) for name, move in self.moves.items())
+
+
+# Phases that an epoch goes through before its commit, each acknowledged by every instance; none: one compare-and-set.
+_FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
+    Stage.MIRROR: (Phase.BEGIN,),
+    Stage.SHADOW: (Phase.BEGIN,),
+    Stage.FLIPPED: (Phase.BEGIN, Phase.HOLD, Phase.DRAIN),
+}
+
+
+def phases(before: Standing, after: Standing) -> tuple[Phase, ...]:
+    """The phases of a move; an empty tuple is an immediate compare-and-set (every way back, thanks to the fence)."""
+    if after.stage.rank < before.stage.rank:
+        return ()
+    if after.stage == before.stage and after.weight <= before.weight:
+        return ()
+    return _FORWARD.get(after.stage, ())
+
+
+def allowed(before: Standing, after: Standing) -> str | None:
+    """None where the move is one that the stages know, else a sentence that says what to do first."""
+    if after.stage in (Stage.PROMOTED, Stage.COMPLETE):
+        return f"stage {after.stage} is not built yet: collections go from off to flipped and back"
+    if after.stage.rank > before.stage.rank + 1:
+        step = list(Stage)[before.stage.rank + 1]
+        return f"a collection at stage {before.stage} goes to {step} first"
+    if after.stage is Stage.FLIPPED and not 1 <= after.weight <= 100:
+        return "the weight of a flipped collection is 1 to 100 percent"
+    return None

@@ -1,0 +1,193 @@
+"""PostgreSQL, by asyncpg: the only module that imports it. Connections, transactions, notifications, errors.
+
+Statements come from `sql/`. Errors are translated here: `DatabaseUnavailable` (no connection, broken, timed out),
+`DatabaseUnmigrated` (schema missing), `DatabaseRefused` (with the SQLSTATE).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+import asyncpg
+
+from proxy.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
+
+Row = asyncpg.Record
+
+# undefined_table, invalid_schema_name, undefined_function, undefined_column: the schema is not the one this code knows
+_UNMIGRATED = {"42P01", "3F000", "42883", "42703"}
+_UNMIGRATED_HINT = "PostgreSQL has no schema `crossfade` of this version: run `crossfade migrate`"
+
+
+def translate(error: BaseException) -> DatabaseError | None:
+    """The error of the tree for one of asyncpg's or the socket's; None where it is neither."""
+    if isinstance(error, asyncpg.PostgresError):
+        sqlstate = error.sqlstate or ""
+        if sqlstate in _UNMIGRATED and "crossfade" in str(error):
+            return DatabaseUnmigrated(f"{_UNMIGRATED_HINT} ({error})")
+        # 08 connection, 57P shutdown, 53 out of resources, 58/XX system trouble, 55P03 lock, 57014 cancelled by a limit
+        if sqlstate[:2] in ("08", "53", "58", "XX") or sqlstate[:3] == "57P" or sqlstate in ("55P03", "57014"):
+            return DatabaseUnavailable(str(error))
+        return DatabaseRefused(str(error), sqlstate)
+    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | asyncio.IncompleteReadError):
+        # DataError (a value that the client library cannot encode) is an InterfaceError: the statement is refused
+        if isinstance(error, asyncpg.DataError) or "invalid input for query argument" in str(error):
+            return DatabaseRefused(str(error), "22000")
+        return DatabaseUnavailable(str(error) or type(error).__name__)
+    return None
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        translated = translate(error)
+        if translated is None:
+            raise
+        raise translated from error
+
+
+class Session:
+    """One connection, within a `with`. Values are parameters, always."""
+
+    def __init__(self, connection: Any, timeout: float | None) -> None:
+        self._connection = connection
+        self._timeout = timeout
+
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
+        with _translated():
+            rows: list[Row] = await self._connection.fetch(sql, *values, timeout=self._timeout)
+            return rows
+
+    async def fetchrow(self, sql: str, *values: object) -> Row | None:
+        with _translated():
+            row: Row | None = await self._connection.fetchrow(sql, *values, timeout=self._timeout)
+            return row
+
+    async def fetchval(self, sql: str, *values: object) -> Any:
+        with _translated():
+            return await self._connection.fetchval(sql, *values, timeout=self._timeout)
+
+    async def execute(self, sql: str, *values: object) -> str:
+        with _translated():
+            status: str = await self._connection.execute(sql, *values, timeout=self._timeout)
+            return status
+
+    async def copy(
+        self, table: str, schema: str | None, columns: Sequence[str], records: Sequence[tuple[object, ...]]
+    ) -> None:
+        """Binary COPY into a table."""
+        with _translated():
+            await self._connection.copy_records_to_table(table, schema_name=schema, columns=columns, records=records)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, *, isolation: str = "read_committed", readonly: bool = False) -> AsyncIterator[None]:
+        transaction = self._connection.transaction(isolation=isolation, readonly=readonly)
+        with _translated():
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await transaction.rollback()
+            raise
+        with _translated():
+            await transaction.commit()
+
+    async def cursor(self, sql: str, *values: object, prefetch: int = 500) -> AsyncIterator[Row]:
+        """Rows one by one from a server-side cursor; only within a transaction."""
+        with _translated():
+            async for row in self._connection.cursor(sql, *values, prefetch=prefetch):
+                yield row
+
+
+class Database:
+    """A pool. `timeout`: seconds a statement may take (None: for ever)."""
+
+    def __init__(self, pool: Any, timeout: float | None) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    @classmethod
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        size: int = 4,
+        minimum: int = 0,
+        timeout: float | None = 30.0,
+        connect_timeout: float = 5.0,
+        application: str = "crossfade",
+        settings: dict[str, str] | None = None,
+    ) -> Database:
+        """Opens lazily where minimum is 0: an unreachable server is then found at the first statement."""
+        with _translated():
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=minimum,
+                max_size=size,
+                timeout=connect_timeout,
+                server_settings={"application_name": application, "jit": "off", **(settings or {})},
+            )
+        return cls(pool, timeout)
+
+    async def close(self) -> None:
+        """Waits a moment for statements under way, then cuts."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            self._pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        with _translated():
+            connection = await self._pool.acquire()
+        try:
+            yield Session(connection, self._timeout)
+        finally:
+            with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError, TimeoutError):
+                await self._pool.release(connection)
+
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
+        async with self.session() as session:
+            return await session.fetch(sql, *values)
+
+    async def fetchrow(self, sql: str, *values: object) -> Row | None:
+        async with self.session() as session:
+            return await session.fetchrow(sql, *values)
+
+    async def fetchval(self, sql: str, *values: object) -> Any:
+        async with self.session() as session:
+            return await session.fetchval(sql, *values)
+
+    async def execute(self, sql: str, *values: object) -> str:
+        async with self.session() as session:
+            return await session.execute(sql, *values)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """A session within one READ COMMITTED transaction."""
+        async with self.session() as session, session.transaction():
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[Callable[[], bool]]:
+        """LISTEN on a connection of its own; yields a function that says whether the connection is still there."""
+        async with self.session() as session:
+            connection = session._connection
+
+            def forward(_connection: object, _pid: int, _channel: str, payload: str) -> None:
+                heard(payload)
+
+            with _translated():
+                await connection.add_listener(channel, forward)
+            try:
+                yield lambda: not connection.is_closed()
+            finally:
+                if not connection.is_closed():
+                    with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+                        await connection.remove_listener(channel, forward)

@@ -1,0 +1,208 @@
+"""Every error that Crossfade raises, and what ArangoDB calls it.
+
+    CrossfadeError
+    ├── ConfigurationError          a setting is missing or wrong: the sentence says what to set        (exit 2)
+    ├── DatabaseError               PostgreSQL, as the target or as the control plane
+    │   ├── DatabaseUnavailable         no connection, or it broke, or it timed out                     (exit 2)
+    │   ├── DatabaseUnmigrated          `crossfade migrate` has not been run, or not by this version    (exit 2)
+    │   └── DatabaseRefused             PostgreSQL took the statement and refused it (has the SQLSTATE)
+    ├── RefusedError                a verb that its conditions forbid (a gate, a stage, a straggler)    (exit 1)
+    ├── UpstreamError               a server behind the proxy did not answer
+    │   ├── UpstreamUnavailable         nothing was sent: the operation did not happen
+    │   └── UpstreamLost                it was sent and no whole answer came: the outcome is unknown
+    ├── FramingError                bytes that are no HTTP message: 400 and a close
+    ├── JournalError                the journal cannot be written or read
+    └── ArangoError                 an answer in ArangoDB's error shape
+        └── Unsupported             what Crossfade knows of and cannot do, by name (501)
+
+Errors of other libraries are translated at the module that owns the library, with `from`.
+Numbers and messages: ArangoDB's `errors.dat`; statuses: protocol page, section 2 (errorNum → HTTP).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class CrossfadeError(Exception):
+    """The root: whatever Crossfade itself decided to raise."""
+
+
+class ConfigurationError(CrossfadeError):
+    """A setting is missing or wrong; the message is a sentence that says what to set."""
+
+
+class DatabaseError(CrossfadeError):
+    """PostgreSQL, as the target or as the control plane."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """No connection could be had, or it broke, or a time limit ran out: the outcome of a statement is unknown."""
+
+
+class DatabaseUnmigrated(DatabaseError):
+    """The schema `crossfade` is missing or of another version: run `crossfade migrate`."""
+
+
+class DatabaseRefused(DatabaseError):
+    """PostgreSQL took the statement and refused it; it had no effect."""
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class RefusedError(CrossfadeError):
+    """A verb was refused by its conditions; the message says which, and the remedy."""
+
+
+class UpstreamError(CrossfadeError):
+    """A server behind the proxy did not answer."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """Nothing was sent, so the operation did not happen."""
+
+
+class UpstreamLost(UpstreamError):
+    """The request was sent (in part or whole) and no whole answer came: its outcome is unknown."""
+
+
+class FramingError(CrossfadeError):
+    """What a peer sent is no HTTP message."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class JournalError(CrossfadeError):
+    """The journal cannot be written or read."""
+
+
+class ArangoError(CrossfadeError):
+    """An answer in ArangoDB's error shape.
+
+    number: ArangoDB's errorNum; message: the errorMessage; status: the HTTP status, from STATUS unless given.
+    """
+
+    def __init__(self, number: int, message: str | None = None, *, status: int | None = None) -> None:
+        self.number = number
+        self.message = message if message is not None else MESSAGES.get(number, "error")
+        self.status = status if status is not None else STATUS.get(number, 500)
+        super().__init__(f"{self.status}/{number}: {self.message}")
+
+
+class Unsupported(ArangoError):
+    """A feature that is known and not built: always named, never a silent difference (I10)."""
+
+    def __init__(self, feature: str) -> None:
+        self.feature = feature
+        super().__init__(9, f"unsupported by Crossfade: {feature}", status=501)
+
+
+# errorNum -> HTTP status (protocol page, section 2). One table for everything that speaks ArangoDB.
+STATUS: Final[dict[int, int]] = {
+    4: 500,
+    9: 501,
+    10: 400,
+    11: 403,
+    17: 400,
+    28: 500,
+    32: 500,
+    400: 400,
+    401: 401,
+    403: 403,
+    404: 404,
+    405: 405,
+    412: 412,
+    413: 413,
+    500: 500,
+    501: 501,
+    503: 503,
+    600: 400,
+    1004: 403,
+    1200: 409,
+    1202: 404,
+    1203: 404,
+    1204: 400,
+    1205: 400,
+    1207: 409,
+    1208: 400,
+    1210: 409,
+    1212: 404,
+    1218: 400,
+    1221: 400,
+    1222: 400,
+    1226: 400,
+    1227: 400,
+    1228: 404,
+    1229: 400,
+    1230: 403,
+    1233: 400,
+    1429: 503,
+    1500: 410,
+    1501: 400,
+    1502: 400,
+    1504: 400,
+    1510: 400,
+    1511: 400,
+    1512: 400,
+    1540: 400,
+    1541: 400,
+    1542: 400,
+    1543: 400,
+    1551: 400,
+    1552: 400,
+    1553: 400,
+    1562: 400,
+    1563: 400,
+    1579: 400,
+    1600: 404,
+    1601: 409,
+    1620: 400,
+    1650: 400,
+    1652: 400,
+    1653: 410,
+    1654: 410,
+    1655: 404,
+    1702: 404,
+    1703: 404,
+    1924: 404,
+    1925: 409,
+    21004: 412,
+}
+
+MESSAGES: Final[dict[int, str]] = {
+    9: "not implemented",
+    10: "bad parameter",
+    11: "forbidden",
+    17: "cursor is empty",
+    400: "bad parameter",
+    401: "not authorized to execute this request",
+    404: "not found",
+    405: "method not supported",
+    413: "request entity too large",
+    503: "service unavailable",
+    600: "VPackError error: invalid JSON",
+    1004: "read only",
+    1200: "conflict",
+    1202: "document not found",
+    1203: "collection or view not found",
+    1204: "parameter 'collection' not found",
+    1205: "illegal document identifier",
+    1207: "duplicate name",
+    1208: "illegal name",
+    1210: "unique constraint violated",
+    1221: "illegal document key",
+    1222: "unexpected document key",
+    1227: "invalid document type",
+    1228: "database not found",
+    1229: "database name invalid",
+    1233: "edge attribute missing or invalid",
+    1502: "query is empty",
+    1600: "cursor not found",
+    1601: "cursor is busy",
+    1620: "schema violation",
+    1655: "transaction not found",
+}

@@ -1,0 +1,65 @@
+"""Every metric of Crossfade, in one place: the only module that imports prometheus-client.
+
+Labels are bounded: collections, endpoints, routes and classes, never keys or values of documents.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+_FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"crossfade_{name}", text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"crossfade_{name}", text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, *labels: str) -> Histogram:
+    return Histogram(f"crossfade_{name}", text, labels, registry=REGISTRY, buckets=_FAST)
+
+
+# traffic
+REQUESTS = _counter(
+    "requests_total", "Requests answered, by endpoint, status class and who answered", "endpoint", "status", "served_by"
+)
+REQUEST_SECONDS = _histogram("request_seconds", "Time to answer a request", "endpoint", "served_by")
+SERVICE_REQUESTS = _counter("service_requests_total", "Requests on service paths", "route", "status")
+SERVICE_SECONDS = _histogram("service_seconds", "Time to answer on service paths", "route")
+UPSTREAM_ERRORS = _counter("upstream_errors_total", "Requests that a server behind did not answer", "upstream", "kind")
+GAPS = _counter("gaps_total", "Requests that were neither captured nor compared (I10)", "endpoint", "effect")
+# mirror
+MIRRORED = _counter("mirrored_total", "Changes applied to PostgreSQL", "collection", "kind")
+REFUSED = _counter("mirror_refused_total", "Applies that the horizon refused, to be read again", "collection")
+REPAIRED = _counter("repaired_total", "Keys repaired by reading the origin again", "collection")
+DEAD_LETTERS = _counter("dead_letters_total", "Documents that PostgreSQL cannot hold", "collection")
+UNVERIFIED = _counter("unverified_marks_total", "Marks of collections as unverified", "collection")
+OPEN_INTENTS = _gauge("open_intents", "Intents in the journal that are not settled")
+QUEUED = _gauge("queued_documents", "Documents waiting in memory for PostgreSQL")
+LAG_SECONDS = _gauge("mirror_lag_seconds", "Age of the oldest open intent")
+APPLY_SECONDS = _histogram("apply_seconds", "Time of one batch into PostgreSQL")
+# shadow
+COMPARED = _counter("compared_total", "Shadow comparisons by verdict", "collection", "verdict")
+SKIPPED = _counter("shadow_skipped_total", "Reads that were not compared, by reason", "collection", "reason")
+TARGET_SECONDS = _histogram("target_seconds", "Time of a read on PostgreSQL", "collection")
+MISMATCH_RATE = _gauge(
+    "mismatch_rate", "Confirmed mismatches / (matched + confirmed) since the last epoch or repair", "collection"
+)
+# control plane
+STAGE = _gauge(
+    "stage", "Stage of a collection: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete", "collection"
+)
+WEIGHT = _gauge("weight_percent", "Share of reads that PostgreSQL serves", "collection")
+EPOCH = _gauge("epoch", "The epoch that this instance behaves by")
+GENERATION = _gauge("generation", "The generation that this instance behaves by")
+LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from PostgreSQL")
+DIVERGED = _gauge("diverged", "1 while this instance is diverged")
+
+
+def render() -> tuple[bytes, str]:
+    """The text that Prometheus scrapes, and its content type."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

@@ -1,0 +1,81 @@
+"""Operation and Outcome: one typed request of the ArangoDB HTTP API, and its answer. Layer 0: plain values.
+
+`wire` makes an Operation of a request; a `Store` executes it and returns an Outcome; `wire` makes a response of that.
+The mirror's own values (Change: one new version of one document) stand here too, since every store can tell them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Effect(enum.Enum):
+    """What an endpoint does to the data, the one thing that routing must know of it."""
+
+    READ = "read"  # one document or many, by key: can be compared
+    WRITE = "write"  # documents, by key: captured and mirrored
+    QUERY = "query"  # AQL: read or write, which only the analysis of its text tells
+    CONTROL = "control"  # collections, databases, indexes: forwarded, and the mirror must know
+    OPAQUE = "opaque"  # writes that are not captured: forwarded, the collections become unverified (I10)
+    PASSTHROUGH = "passthrough"  # changes no document and is not compared: forwarded and counted
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One request of the ArangoDB HTTP API.
+
+    endpoint: the name of its row in `wire.routes`, for example `document.read`.
+    database, collection, key: as the path gives them, percent-decoded; None where the path has none.
+    path: all decoded path segments behind `/_db/{db}`, for endpoints with more variables.
+    params: query parameters, decoded; the last one wins. headers: lower-case names, those that `wire` cares about.
+    body: the request's body as it came, JSON (or VelocyPack where `content-type` says so).
+    """
+
+    endpoint: str
+    effect: Effect
+    method: str
+    database: str = "_system"
+    collection: str | None = None
+    key: str | None = None
+    path: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def qualified(self) -> str | None:
+        """`database/collection`, the name by which the control plane knows a collection."""
+        return None if self.collection is None else f"{self.database}/{self.collection}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a store answers: an HTTP status, headers beside the usual ones, and a body as bytes."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    content_type: bytes = b"application/json"
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that (lower-case) name."""
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One version of one document, as the mirror and the backfill apply it (I4).
+
+    collection: `database/name`. rev: the decoded revision; for a removal, that of the *removed* version.
+    raw: the whole document as ArangoDB printed it, `_key`, `_id` and `_rev` included; None says removed.
+    """
+
+    collection: str
+    key: str
+    rev: int
+    raw: bytes | None

@@ -1,0 +1,71 @@
+"""HTTP messages as values: what the listener hands to a handler, and what comes back. No I/O, no sockets.
+
+The handler interface is one coroutine function: `async def handle(request: Request) -> Response`. The listener calls
+it once a request, in order on each connection; tests call it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+Headers = list[tuple[bytes, bytes]]  # names as they came (compare lower-cased), values stripped of blanks
+
+
+def header(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of that (lower-case) name."""
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return None
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. `target` is the raw path and query; `body` is whole bytes, or a stream where it is large."""
+
+    method: str
+    target: bytes
+    headers: Headers = field(default_factory=list)
+    body: bytes | AsyncIterator[bytes] = b""
+    version: str = "1.1"
+    peer: str = ""
+    # set where the client asked for an upgrade and nothing else: the connection's bytes from then on
+    tunnel: Tunnel | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        return header(self.headers, name)
+
+
+@dataclass(slots=True)
+class Response:
+    """One response. The listener adds framing (Content-Length or chunked) and Connection; nothing else."""
+
+    status: int
+    headers: Headers = field(default_factory=list)
+    body: bytes | AsyncIterator[bytes] = b""
+    reason: bytes = b""
+    # called with the client's tunnel after a 101 has been written
+    upgrade: Callable[[Tunnel], Awaitable[None]] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        return header(self.headers, name)
+
+
+class Tunnel:
+    """Raw bytes both ways, after an upgrade. The listener and the upstream pool implement it."""
+
+    async def receive(self) -> bytes:
+        """The next bytes; empty at the end of the stream."""
+        raise NotImplementedError
+
+    async def send(self, data: bytes) -> None:
+        """Write with back-pressure."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close both directions."""
+        raise NotImplementedError
+
+
+Handler = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,71 @@
+-- The one rule of I4, as mirror-protocol verified it. Every statement: READ COMMITTED, on the primary, with the
+-- horizon locked FOR SHARE, one row a key, ordered by key. $1 is the collection ('database/name').
+
+-- name: upsert
+-- Newer versions win. $2 keys, $3 revisions, $4 raw documents, $5 queryable documents or NULL (then made of raw),
+-- $6 stamps (eras). A key that is not returned was refused: see `revisions`, settle if stored >= mine, else re-read.
+WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
+INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
+FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
+WHERE i.stamp >= h.mark
+ORDER BY i.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+WHERE excluded.rev > d.rev AND excluded.mark >= d.mark
+RETURNING key;
+
+-- name: replace_equal
+-- As `upsert`, but an equal revision with other content is replaced too: for repair and full verification only
+-- (mirror-protocol, answer 8).
+WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
+INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
+FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
+WHERE i.stamp >= h.mark
+ORDER BY i.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+WHERE (excluded.rev > d.rev OR (excluded.rev = d.rev AND d.raw::text IS DISTINCT FROM excluded.raw::text))
+  AND excluded.mark >= d.mark
+RETURNING key;
+
+-- name: remove
+-- A delete leaves a tombstone at the removed revision, marked with the era at write. $2 keys, $3 removed revisions,
+-- $4 stamps.
+WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE),
+     e AS (SELECT era FROM crossfade.era)
+INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
+SELECT i.key, i.rev, NULL, NULL, e.era
+FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, stamp), h, e
+WHERE i.stamp >= h.mark
+ORDER BY i.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE
+SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)
+WHERE d.rev <= excluded.rev
+RETURNING key;
+
+-- name: absent
+-- Repair found nothing in the origin. $2 keys, $3 revisions that the target had before the origin was read (0 for
+-- none), $4 eras raised before that. A key that is not returned has a newer row: repair it again.
+WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE),
+     e AS (SELECT era FROM crossfade.era)
+INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
+SELECT i.key, i.rev, NULL, NULL, greatest(i.era, e.era)
+FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, era), h, e
+WHERE i.era >= h.mark
+ORDER BY i.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE
+SET rev = greatest(d.rev, excluded.rev), raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)
+WHERE d.doc IS NULL OR d.rev <= excluded.rev
+RETURNING key;
+
+-- name: revisions
+-- What the target has of these keys ($1 text[]); a tombstone is alive = false.
+SELECT key, rev, doc IS NOT NULL AS alive FROM {relation} WHERE key = ANY ($1::text[]);
+
+-- name: read
+-- One document as ArangoDB printed it ($1 key); tombstones are not documents.
+SELECT raw::text AS raw, rev FROM {relation} WHERE key = $1 AND doc IS NOT NULL;
+
+-- name: read_many
+-- Documents by key ($1 text[]).
+SELECT key, raw::text AS raw, rev FROM {relation} WHERE key = ANY ($1::text[]) AND doc IS NOT NULL;

@@ -1,0 +1,64 @@
+"""Servers for the tests: one PostgreSQL a test process, a new migrated database a test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.database import Database
+from sql.loader import migrations
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL of this test process, on a free port, without fsync: it dies with the process."""
+    server = EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"})
+    with server:
+        asyncio.run(_template(server.dsn))
+        yield server
+
+
+async def _template(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE DATABASE migrated")
+    await connection.close()
+    connection = await asyncpg.connect(dsn.rsplit("/", 1)[0] + "/migrated")
+    for migration in migrations():
+        await connection.execute(migration.text)
+    await connection.close()
+
+
+async def _create(server: EmbeddedPostgres, template: str) -> str:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    connection = await asyncpg.connect(server.dsn)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    await connection.close()
+    return server.dsn.rsplit("/", 1)[0] + "/" + name
+
+
+@pytest.fixture
+async def dsn(postgres_server: EmbeddedPostgres) -> str:
+    """The DSN of a new database with every migration applied."""
+    return await _create(postgres_server, "migrated")
+
+
+@pytest.fixture
+async def empty_dsn(postgres_server: EmbeddedPostgres) -> str:
+    """The DSN of a new and empty database."""
+    return await _create(postgres_server, "template0")
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """A pool on a new migrated database."""
+    opened = await Database.open(dsn, size=8)
+    yield opened
+    await opened.close()
