@@ -1,0 +1,192 @@
+"""(Operation, Snapshot) -> Route: one value, pure. What happens to a request is decided here and nowhere else.
+
+Rules: DESIGN section 9 ("A query is served by PostgreSQL only if every collection that it reads is flipped …"),
+I10 (what is not captured marks what it may touch), mirror-protocol "Flip" (hold, bring up to date).
+"""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from proxy.cutover.stages import Snapshot, Stage
+from proxy.operations import Effect, Operation
+
+
+class Action(enum.Enum):
+    """The ways that a request can go."""
+
+    FORWARD = "forward"  # to the origin as it is
+    READ = "read"  # documents or a query: origin or target, perhaps compared
+    CAPTURE = "capture"  # a document write: journal, forward with returnNew, mirror
+    OPAQUE = "opaque"  # forward, then mark what it may have touched unverified
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What to do with one request.
+
+    collections: `database/name` of what it reads (READ) or may have written (CAPTURE, OPAQUE; `db/*` is all of them).
+    target: the target is asked first. compare: the shadow gets it. synchronous: answers wait for the target.
+    hold: wait until the flip that is under way has been decided. gap: why it is neither captured nor compared.
+    """
+
+    action: Action
+    collections: tuple[str, ...] = ()
+    target: bool = False
+    compare: bool = False
+    synchronous: bool = False
+    hold: bool = False
+    gap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFacts:
+    """What the analysis of a query's text says: names without database; None for both where it cannot be parsed."""
+
+    reads: frozenset[str]
+    writes: frozenset[str]
+    modifies: bool
+    deterministic: bool
+
+
+FORWARD = Route(Action.FORWARD)
+
+# reads that stores/postgres can answer, and that the shadow compares
+COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
+# reads of documents that nothing compares yet
+UNCOMPARED = frozenset({"simple", "edges", "gharial"})
+# collection changes that remove or rename documents: until the mirror carries them out, they are opaque
+_DESTRUCTIVE = frozenset({"collection.truncate", "collection.drop", "collection.rename", "database.drop"})
+
+
+def bypass(operation: Operation) -> str:
+    """Why this request cannot be captured or compared, whatever its endpoint; empty where it can.
+
+    Stream transactions, async jobs, VelocyPack and dirty reads (protocol sections 5 and 8).
+    """
+    headers = operation.headers
+    if not headers:
+        return ""
+    if "x-arango-trx-id" in headers:
+        return "in a transaction"
+    if headers.get("x-arango-async", "") in ("true", "store"):
+        return "async job"
+    if "velocypack" in headers.get("content-type", "") or "velocypack" in headers.get("accept", ""):
+        return "velocypack"
+    if headers.get("x-arango-allow-dirty-read", "") == "true":
+        return "dirty read"
+    if headers.get("content-encoding", "identity") not in ("identity", ""):
+        return "content encoding"
+    return ""
+
+
+def share(text: bytes, weight: int) -> bool:
+    """Whether this document or query is among the `weight` percent: sticky, the same on every instance."""
+    return weight >= 100 or (weight > 0 and zlib.crc32(text) % 100 < weight)
+
+
+def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = None) -> Route:
+    """The way of one request. `query` is given for `cursor.create` whose text could be parsed."""
+    effect = operation.effect
+    if effect is Effect.READ:
+        return _read(operation, snapshot)
+    if effect is Effect.WRITE:
+        return _write(operation, snapshot)
+    if effect is Effect.QUERY:
+        return _query(operation, snapshot, query)
+    if effect is Effect.OPAQUE or (effect is Effect.CONTROL and operation.endpoint in _DESTRUCTIVE):
+        return _opaque(operation, snapshot, touched(operation), "not captured")
+    if effect is Effect.PASSTHROUGH and operation.endpoint.partition(".")[0] in UNCOMPARED:
+        return Route(Action.FORWARD, gap="not compared")
+    return FORWARD
+
+
+def _read(operation: Operation, snapshot: Snapshot) -> Route:
+    collection = operation.qualified
+    if collection is None or not snapshot.standing(collection).stage.at_least(Stage.SHADOW):
+        behaviour = snapshot.behaviour(collection) if collection is not None else None
+        synchronous = behaviour is not None and behaviour.synchronous
+        return Route(Action.READ, (collection,), synchronous=synchronous) if synchronous and collection else FORWARD
+    behaviour = snapshot.behaviour(collection)
+    reason = bypass(operation)
+    if reason or operation.endpoint not in COMPARABLE:
+        return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, gap=reason or "not compared")
+    return Route(
+        Action.READ,
+        (collection,),
+        target=share((operation.key or "").encode() or operation.body, behaviour.weight),
+        compare=behaviour.compare,
+        synchronous=behaviour.synchronous,
+    )
+
+
+def _write(operation: Operation, snapshot: Snapshot) -> Route:
+    collection = operation.qualified
+    if collection is None:
+        return _opaque(operation, snapshot, (f"{operation.database}/*",), "no collection")
+    behaviour = snapshot.behaviour(collection)
+    if not behaviour.capture:
+        return FORWARD
+    reason = bypass(operation)
+    if reason:
+        return Route(Action.OPAQUE, (collection,), synchronous=behaviour.synchronous, gap=reason)
+    return Route(Action.CAPTURE, (collection,), synchronous=behaviour.synchronous)
+
+
+def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -> Route:
+    database = operation.database
+    reason = bypass(operation)
+    if query is None:
+        return _opaque(operation, snapshot, (f"{database}/*",), reason or "query not understood")
+    if query.modifies:
+        names = tuple(f"{database}/{name}" for name in sorted(query.writes)) or (f"{database}/*",)
+        return _opaque(operation, snapshot, names, reason or "AQL modification")
+    names = tuple(f"{database}/{name}" for name in sorted(query.reads))
+    behaviours = [snapshot.behaviour(name) for name in names]
+    hold = any(b.hold_queries for b in behaviours)
+    compared = bool(behaviours) and all(b.compare for b in behaviours)
+    if not compared or reason:
+        gap = reason if any(b.compare for b in behaviours) else ""
+        if not gap and any(b.compare for b in behaviours):
+            gap = "reads a collection that is not in the shadow"
+        return Route(Action.READ, names, hold=hold, gap=gap) if hold or gap else FORWARD
+    weight = min(b.weight for b in behaviours)
+    return Route(
+        Action.READ,
+        names,
+        target=query.deterministic and share(operation.body, weight),
+        compare=True,
+        synchronous=any(b.synchronous for b in behaviours),
+        hold=hold,
+    )
+
+
+def touched(operation: Operation) -> tuple[str, ...]:
+    """The collections that an opaque operation may write; `db/*` where that cannot be told."""
+    if operation.collection is not None and not operation.endpoint.startswith(("gharial", "foxx")):
+        if operation.endpoint == "collection.rename":
+            return (f"{operation.database}/*",)
+        return (f"{operation.database}/{operation.collection}",)
+    if operation.endpoint == "import" and "collection" in operation.params:
+        return (f"{operation.database}/{operation.params['collection']}",)
+    return (f"{operation.database}/*",)
+
+
+def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
+    """Those of the collections whose writes are captured: only they can become unverified."""
+    kept = []
+    for collection in collections:
+        database, _, name = collection.partition("/")
+        if snapshot.database_has(database, Stage.MIRROR) if name == "*" else snapshot.behaviour(collection).capture:
+            kept.append(collection)
+    return tuple(kept)
+
+
+def _opaque(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...], reason: str) -> Route:
+    kept = mirrored(snapshot, collections)
+    if not kept:
+        return FORWARD
+    return Route(Action.OPAQUE, kept, gap=f"{operation.endpoint}: {reason}")

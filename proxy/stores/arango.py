@@ -1,0 +1,120 @@
+"""The origin as a store: operations over HTTP, with the proxy's own account, and raw documents for repair.
+
+Client traffic does not go through here: the dispatcher forwards it byte for byte (I6).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from proxy.errors import ArangoError, UpstreamLost
+from proxy.operations import Effect, Operation, Outcome
+from proxy.wire.message import Request, Response
+
+
+class Requester(Protocol):
+    """What this store needs of the upstream pool."""
+
+    async def request(self, request: Request, *, idempotent: bool = False) -> Response: ...
+
+
+class OriginReader(Protocol):
+    """Reads documents of the origin as ArangoDB printed them: what repair stands on (I5)."""
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]: ...
+
+
+class _Element(msgspec.Struct):
+    key: str | None = msgspec.field(name="_key", default=None)
+    error: bool = False
+    number: int = msgspec.field(name="errorNum", default=0)
+
+
+class _Error(msgspec.Struct):
+    number: int = msgspec.field(name="errorNum", default=500)
+    message: str = msgspec.field(name="errorMessage", default="")
+
+
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_ELEMENT = msgspec.json.Decoder(_Element)
+_ERROR = msgspec.json.Decoder(_Error)
+
+# headers of an outcome that mean something to who compares or serves it
+_KEPT = frozenset({b"etag", b"location", b"x-arango-error-codes", b"x-arango-potential-dirty-read"})
+
+
+class ArangoStore:
+    """ArangoDB behind an upstream pool, asked with one account."""
+
+    def __init__(self, upstream: Requester, user: str, password: str) -> None:
+        self._upstream = upstream
+        token = base64.b64encode(f"{user}:{password}".encode())
+        self._headers = [(b"authorization", b"Basic " + token), (b"accept", b"application/json")]
+
+    @property
+    def name(self) -> str:
+        return "arangodb"
+
+    async def execute(self, operation: Operation) -> Outcome:
+        """Runs the operation with the proxy's account. Raises UpstreamUnavailable, UpstreamLost."""
+        target = "/_db/" + "/".join(quote(part, safe="") for part in (operation.database, *operation.path))
+        if operation.params:
+            target += "?" + urlencode(operation.params)
+        headers = list(self._headers)
+        headers += [
+            (name.encode(), operation.headers[name].encode())
+            for name in ("if-match", "if-none-match")
+            if name in operation.headers
+        ]
+        if operation.body:
+            headers.append((b"content-type", b"application/json"))
+        request = Request(operation.method, target.encode(), headers, operation.body)
+        response = await self._upstream.request(request, idempotent=True)
+        return await self._outcome(response)
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
+        """The documents of these keys as printed by ArangoDB; None where there is none.
+
+        Raises ArangoError(1203) where the collection is gone, which is not the same as a document that is gone;
+        UpstreamUnavailable or UpstreamLost where the origin did not answer.
+        """
+        body = msgspec.json.encode(list(keys))
+        operation = Operation(
+            "document.read_many",
+            Effect.READ,
+            "PUT",
+            database,
+            collection,
+            path=("_api", "document", collection),
+            params={"onlyget": "true"},
+            body=body,
+        )
+        outcome = await self.execute(operation)
+        if outcome.status != 200:
+            error = _ERROR.decode(outcome.body)
+            raise ArangoError(error.number, error.message, status=outcome.status)
+        elements = _ARRAY.decode(outcome.body)
+        if len(elements) != len(keys):
+            raise UpstreamLost(f"the origin answered {len(elements)} documents for {len(keys)} keys")
+        found: dict[str, bytes | None] = {}
+        for key, raw in zip(keys, elements, strict=True):
+            element = _ELEMENT.decode(raw)
+            if element.error:
+                if element.number != 1202:
+                    raise ArangoError(element.number, f"the origin could not read {collection}/{key}")
+                found[key] = None
+            else:
+                found[key] = bytes(raw)
+        return found
+
+    @staticmethod
+    async def _outcome(response: Response) -> Outcome:
+        body = response.body if isinstance(response.body, bytes) else b"".join([part async for part in response.body])
+        headers = tuple((name.lower(), value) for name, value in response.headers if name.lower() in _KEPT)
+        content_type = response.header(b"content-type") or b"application/json"
+        return Outcome(response.status, body, headers, content_type)
