@@ -1,0 +1,186 @@
+"""Where each kind of request goes, by stage and phase: cases are data (DESIGN section 9, I10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.cutover.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
+from proxy.operations import Effect, Operation
+from proxy.routing import FORWARD, Action, QueryFacts, Route, mirrored, route, share, touched
+
+OFF, MIRROR, SHADOW = (Standing(stage) for stage in (Stage.OFF, Stage.MIRROR, Stage.SHADOW))
+FLIPPED = Standing(Stage.FLIPPED, 100)
+
+
+def snapshot(phase: Phase = Phase.SETTLED, moves: dict[str, Move] | None = None, **standings: Standing) -> Snapshot:
+    return Snapshot(1, 1, phase, {f"shop/{name}": s for name, s in standings.items()}, {}, moves or {})
+
+
+def read(collection: str = "books", key: str = "k", **headers: str) -> Operation:
+    return Operation("document.read", Effect.READ, "GET", "shop", collection, key, headers=headers)
+
+
+def write(collection: str = "books", headers: dict[str, str] | None = None) -> Operation:
+    return Operation("document.insert", Effect.WRITE, "POST", "shop", collection, headers=headers or {})
+
+
+def query(body: bytes = b"q", headers: dict[str, str] | None = None) -> Operation:
+    return Operation("cursor.create", Effect.QUERY, "POST", "shop", headers=headers or {}, body=body)
+
+
+def facts(reads: str = "books", writes: str = "", *, deterministic: bool = True) -> QueryFacts:
+    return QueryFacts(frozenset(reads.split()), frozenset(writes.split()), bool(writes), deterministic)
+
+
+@pytest.mark.parametrize(
+    ("standing", "expected"),
+    [
+        (OFF, FORWARD),
+        (MIRROR, FORWARD),
+        (SHADOW, Route(Action.READ, ("shop/books",), compare=True)),
+        (FLIPPED, Route(Action.READ, ("shop/books",), target=True, compare=True, synchronous=True)),
+        (
+            Standing(Stage.FLIPPED, 0),
+            Route(Action.READ, ("shop/books",), target=False, compare=True, synchronous=True),
+        ),
+    ],
+)
+def test_a_read_of_a_document_goes_by_its_collections_stage(standing: Standing, expected: Route) -> None:
+    assert route(read(), snapshot(books=standing)) == expected
+
+
+@pytest.mark.parametrize(
+    ("standing", "expected"),
+    [
+        (OFF, FORWARD),
+        (MIRROR, Route(Action.CAPTURE, ("shop/books",))),
+        (SHADOW, Route(Action.CAPTURE, ("shop/books",))),
+        (FLIPPED, Route(Action.CAPTURE, ("shop/books",), synchronous=True)),
+    ],
+)
+def test_a_write_is_captured_from_stage_mirror_on(standing: Standing, expected: Route) -> None:
+    assert route(write(), snapshot(books=standing)) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"x-arango-trx-id": "7"}, "in a transaction"),
+        ({"x-arango-async": "store"}, "async job"),
+        ({"content-type": "application/x-velocypack"}, "velocypack"),
+        ({"accept": "application/x-velocypack"}, "velocypack"),
+        ({"content-encoding": "gzip"}, "content encoding"),
+    ],
+)
+def test_what_cannot_be_captured_is_opaque_by_name(headers: dict[str, str], reason: str) -> None:
+    """I10: no silent gap."""
+    taken = route(write(headers=headers), snapshot(books=MIRROR))
+    assert (taken.action, taken.collections, taken.gap) == (Action.OPAQUE, ("shop/books",), reason)
+    assert route(write(headers=headers), snapshot(books=OFF)) == FORWARD
+
+
+def test_reads_in_a_transaction_or_dirty_go_to_the_origin_and_are_counted() -> None:
+    for name, value in (("x-arango-trx-id", "7"), ("x-arango-allow-dirty-read", "true")):
+        taken = route(read(**{name: value}), snapshot(books=FLIPPED))
+        assert not taken.target
+        assert not taken.compare
+        assert taken.gap
+
+
+def test_a_query_is_served_by_the_target_only_if_every_collection_is_flipped() -> None:
+    both = facts("books authors")
+    assert route(query(), snapshot(books=FLIPPED, authors=FLIPPED), both).target
+    assert not route(query(), snapshot(books=FLIPPED, authors=SHADOW), both).target
+    assert route(query(), snapshot(books=FLIPPED, authors=SHADOW), both).compare
+    half = route(query(), snapshot(books=FLIPPED, authors=MIRROR), both)
+    assert not half.compare
+    assert half.gap == "reads a collection that is not in the shadow"
+
+
+def test_a_query_without_a_collection_or_undetermined_goes_to_the_origin() -> None:
+    assert route(query(), snapshot(books=FLIPPED), facts("")) == FORWARD
+    assert not route(query(), snapshot(books=FLIPPED), facts(deterministic=False)).target
+
+
+def test_a_modification_marks_what_it_writes_and_an_unparsed_one_the_whole_database() -> None:
+    taken = route(query(), snapshot(books=MIRROR), facts("books", "books"))
+    assert (taken.action, taken.collections) == (Action.OPAQUE, ("shop/books",))
+    unparsed = route(query(), snapshot(books=MIRROR), None)
+    assert (unparsed.action, unparsed.collections) == (Action.OPAQUE, ("shop/*",))
+    assert route(query(), snapshot(books=OFF), None) == FORWARD
+
+
+@pytest.mark.parametrize("phase", [Phase.HOLD, Phase.DRAIN])
+def test_queries_wait_while_a_flip_holds_and_writes_are_synchronous_from_begin_on(phase: Phase) -> None:
+    """mirror-protocol, "Flip", 2 and 3."""
+    move = {"shop/books": Move("shop/books", SHADOW, FLIPPED)}
+    assert route(query(), snapshot(phase, move, books=SHADOW), facts()).hold
+    begin = snapshot(Phase.BEGIN, move, books=SHADOW)
+    assert not route(query(), begin, facts()).hold
+    assert route(write(), begin).synchronous
+    assert not route(read(), begin).target
+
+
+def test_capture_starts_with_begin_of_mirror() -> None:
+    """mirror-protocol, answer 11: a write sent in `off` is missed by a backfill that began early."""
+    move = {"shop/books": Move("shop/books", OFF, MIRROR)}
+    assert route(write(), snapshot(Phase.BEGIN, move, books=OFF)).action is Action.CAPTURE
+
+
+@pytest.mark.parametrize(
+    ("operation", "collections"),
+    [
+        (Operation("import", Effect.OPAQUE, "POST", "shop", params={"collection": "books"}), ("shop/books",)),
+        (Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books"), ("shop/books",)),
+        (Operation("collection.rename", Effect.CONTROL, "PUT", "shop", "books"), ("shop/*",)),
+        (Operation("gharial.vertex", Effect.OPAQUE, "POST", "shop", "books"), ("shop/*",)),
+        (Operation("unknown", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
+    ],
+)
+def test_opaque_endpoints_mark_what_they_may_touch(operation: Operation, collections: tuple[str, ...]) -> None:
+    taken = route(operation, snapshot(books=MIRROR))
+    assert (taken.action, taken.collections) == (Action.OPAQUE, collections)
+    assert touched(operation) == collections
+    assert route(operation, snapshot(books=OFF)) == FORWARD
+
+
+def test_new_collections_inherit_the_default_stage_of_their_database() -> None:
+    inherited = Snapshot(defaults={"shop": Stage.MIRROR, "*": Stage.OFF})
+    assert route(write("unheard-of"), inherited).action is Action.CAPTURE
+    assert mirrored(inherited, ("shop/*", "other/*")) == ("shop/*",)
+
+
+def test_the_share_is_sticky_and_grows_with_the_weight() -> None:
+    keys = [f"key{n}".encode() for n in range(2000)]
+    tenth = {key for key in keys if share(key, 10)}
+    half = {key for key in keys if share(key, 50)}
+    assert tenth < half
+    assert 100 < len(tenth) < 300
+    assert all(share(key, 100) for key in keys)
+    assert not any(share(key, 0) for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "steps"),
+    [
+        (OFF, MIRROR, (Phase.BEGIN,)),
+        (MIRROR, SHADOW, (Phase.BEGIN,)),
+        (SHADOW, FLIPPED, (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)),
+        (Standing(Stage.FLIPPED, 10), FLIPPED, (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)),
+        (FLIPPED, Standing(Stage.FLIPPED, 10), ()),
+        (FLIPPED, SHADOW, ()),
+        (SHADOW, OFF, ()),
+    ],
+)
+def test_ways_forward_have_phases_and_ways_back_are_immediate(
+    before: Standing, after: Standing, steps: tuple[Phase, ...]
+) -> None:
+    assert phases(before, after) == steps
+
+
+def test_stages_are_not_skipped() -> None:
+    assert allowed(OFF, MIRROR) is None
+    assert allowed(FLIPPED, OFF) is None
+    assert "goes to mirror first" in str(allowed(OFF, SHADOW))
+    assert "1 to 100" in str(allowed(SHADOW, Standing(Stage.FLIPPED, 0)))
+    assert "not built" in str(allowed(FLIPPED, Standing(Stage.PROMOTED, 100)))
