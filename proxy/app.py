@@ -1,0 +1,227 @@
+"""Composition of the proxy: constructs every part, starts them in order, stops them in the opposite one.
+
+Start: state directory, PostgreSQL (lazily), pools, lease (registers; the stages are known), mirror (recovers the
+journal), shadow, listeners. Stop: no new requests, those under way answered, backlog drained for a while,
+deregistered, closed. The journal keeps what was not drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from proxy import __version__
+from proxy.admin import AdminServer, create
+from proxy.config import Settings
+from proxy.credentials import Credentials
+from proxy.cutover import controller
+from proxy.cutover.lease import Conditions, Lease
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from proxy.dispatch import Dispatcher
+from proxy.errors import ConfigurationError
+from proxy.gaps import Gaps
+from proxy.http.listener import Limits, Listener
+from proxy.http.upstream import Upstream
+from proxy.mirror.pipeline import Mirror
+from proxy.services import Services
+from proxy.shadow.ledger import Ledger
+from proxy.shadow.runner import Shadow
+from proxy.stores.arango import ArangoStore
+from proxy.stores.postgres import PostgresStore
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_SECONDS = 10.0
+
+
+def prepare_state(settings: Settings) -> str:
+    """Makes the state directory and gives this instance's lasting id. Raises ConfigurationError.
+
+    The id stays with the directory, as the journal does: a restart is the same instance, and picks its journal up.
+    """
+    folder = settings.state_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "instance"
+        if file.exists():
+            return file.read_text("utf-8").strip()
+        name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        temporary = file.with_suffix(".new")
+        temporary.write_text(name + "\n", "utf-8")
+        temporary.replace(file)
+        return name
+    except OSError as error:
+        raise ConfigurationError(
+            f"the state directory {folder} cannot be written ({error.strerror}): set CROSSFADE_STATE_DIR"
+        ) from error
+
+
+class Application:
+    """One proxy. Use `async with`; `port` and `admin_port` are those that were bound."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.instance = prepare_state(settings)
+
+    async def __aenter__(self) -> Application:
+        self._stack = contextlib.AsyncExitStack()
+        try:
+            await self._start(self._stack)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self.settings
+        self.database = await stack.enter_async_context(_opened(settings, "proxy", size=4))
+        mirror_database = await stack.enter_async_context(
+            _opened(settings, "mirror", size=settings.apply_connections + 2)
+        )
+        read_database = await stack.enter_async_context(
+            _opened(settings, "reads", size=max(8, settings.shadow_concurrency))
+        )
+        self.origin = self._upstream(str(settings.origin), settings.origin_connections)
+        stack.push_async_callback(self.origin.close)
+        own = self._upstream(str(settings.origin), 16)
+        stack.push_async_callback(own.close)
+        reader = ArangoStore(own, settings.origin_user, settings.origin_password)
+
+        self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
+        self.lease = Lease(self.database, settings, self.instance, self._conditions())
+        await self.lease.start()
+        stack.push_async_callback(self.lease.close)
+        await self.mirror.start()
+        stack.push_async_callback(self.mirror.close, _DRAIN_SECONDS)
+
+        target = PostgresStore(read_database)
+        ledger = Ledger(self.database, settings)
+        self.shadow = Shadow(settings, self.database, target, reader, self.mirror.caught_up, ledger)
+        await self.shadow.start()
+        stack.push_async_callback(self.shadow.close)
+        gaps = Gaps(self.database)
+        await gaps.start()
+        stack.push_async_callback(gaps.close)
+        services = {prefix: self._upstream(str(url), 256) for prefix, url in settings.services.items()}
+        for upstream in services.values():
+            stack.push_async_callback(upstream.close)
+        self.dispatcher = Dispatcher(
+            settings,
+            origin=self.origin,
+            target=target,
+            mirror=self.mirror,
+            shadow=self.shadow,
+            lease=self.lease,
+            credentials=Credentials(self.origin),
+            gaps=gaps,
+            services=Services(services),
+            rollback=self._roll_back,
+        )
+        admin = AdminServer(create(self.status, self.not_ready), settings.admin_host, settings.admin_port)
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        self.admin_port = admin.port
+        limits = Limits(buffer_body=settings.buffer_body, max_body=settings.max_body)
+        listener = Listener(self.dispatcher.handle, host=settings.listen_host, port=settings.listen_port, limits=limits)
+        await listener.start()
+        stack.push_async_callback(listener.close, _DRAIN_SECONDS)
+        self.port = listener.port
+
+    def _upstream(self, url: str, connections: int) -> Upstream:
+        return Upstream(
+            url,
+            connections=connections,
+            connect_timeout=self.settings.connect_timeout,
+            request_timeout=self.settings.request_timeout,
+        )
+
+    def _conditions(self) -> Conditions:
+        return Conditions(
+            backlog=lambda: self.mirror.backlog,
+            lag_seconds=lambda: self.mirror.lag_seconds,
+            uncaptured_writes=lambda: self.dispatcher.flight.uncaptured_writes if self._built else 0,
+            origin_queries=lambda: self.dispatcher.flight.origin_queries if self._built else 0,
+            unapplied=lambda: self.mirror.backlog + (self.dispatcher.flight.captured_writes if self._built else 0),
+            acknowledged_alone=lambda: self._built and self.dispatcher.flight.alone,
+        )
+
+    @property
+    def _built(self) -> bool:
+        return hasattr(self, "dispatcher")
+
+    async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
+        names = [name for name in self.lease.snapshot.collections if _matches(name, collections)]
+        flipped = [n for n in names if self.lease.snapshot.standing(n).stage.at_least(Stage.FLIPPED)]
+        await controller.roll_back(self.database, flipped, actor=self.instance, reason=reason)
+
+    def not_ready(self) -> str | None:
+        """None where traffic may come, else why not."""
+        if not self._built:
+            return "still starting"
+        return None
+
+    def status(self) -> dict[str, object]:
+        """What `/status` and the live page show."""
+        snapshot = self.lease.snapshot
+        return {
+            "instance": self.instance,
+            "version": __version__,
+            "epoch": snapshot.epoch,
+            "generation": snapshot.generation,
+            "phase": snapshot.phase.value,
+            "may_read_target": self.lease.may_read_target,
+            "diverged": self.lease.diverged,
+            "control_plane": not self.lease.own_lease_over,
+            "backlog": self.mirror.backlog,
+            "queued": self.mirror.queued,
+            "lag_seconds": self.mirror.lag_seconds,
+            "collections": {
+                name: {"stage": standing.stage.value, "weight": standing.weight, **self.shadow.figures(name)}
+                for name, standing in sorted(snapshot.collections.items())
+            },
+        }
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings, part: str, *, size: int) -> AsyncIterator[Database]:
+    database = await Database.open(settings.dsn, size=size, application=f"crossfade {part}")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(name == pattern or (pattern.endswith("/*") and name.startswith(pattern[:-1])) for pattern in patterns)
+
+
+async def serve(settings: Settings, *, ready: Path | None = None) -> None:
+    """Runs one proxy until SIGTERM or SIGINT. `ready`: a file that is written once it listens (ports, JSON lines)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Application(settings) as application:
+        log.info("listening", port=application.port, admin=application.admin_port, instance=application.instance)
+        if ready is not None:
+            ready.write_text(f"{application.port} {application.admin_port} {os.getpid()}\n", "utf-8")
+        await stop.wait()
+        log.info("stopping: requests under way are answered, the backlog drains")
+
+
+def run(settings: Settings) -> None:
+    """The blocking form of `serve`, on uvloop."""
+    uvloop.run(serve(settings))

@@ -1,0 +1,113 @@
+"""The one module that speaks to PostgreSQL: errors come translated, transactions roll back, notifications arrive."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.database import Database
+from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
+from proxy.gaps import Gaps
+from proxy.ports import free_port
+
+
+async def test_an_unreachable_server_is_unavailable() -> None:
+    database = await Database.open(f"postgresql://nobody@127.0.0.1:{free_port()}/x", connect_timeout=2)
+    with pytest.raises(DatabaseUnavailable):
+        await database.fetch("SELECT 1")
+    await database.close()
+
+
+async def test_a_database_without_the_schema_says_what_to_run(empty_dsn: str) -> None:
+    database = await Database.open(empty_dsn)
+    with pytest.raises(DatabaseUnmigrated, match="crossfade migrate"):
+        await database.fetchval("SELECT era FROM crossfade.era")
+    await database.close()
+
+
+async def test_refusals_carry_the_sqlstate(database: Database) -> None:
+    with pytest.raises(DatabaseRefused) as caught:
+        await database.execute("SELECT 1/0")
+    assert caught.value.sqlstate == "22012"
+    with pytest.raises(DatabaseRefused):  # a value that cannot be encoded
+        await database.fetchval("SELECT $1::bigint", 1 << 70)
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str) -> None:
+    database = await Database.open(dsn, timeout=0.05)
+    with pytest.raises(DatabaseUnavailable):
+        await database.fetchval("SELECT pg_sleep(5)")
+    await database.close()
+
+
+async def test_a_transaction_is_undone_by_an_error(database: Database) -> None:
+    async def failing() -> None:
+        async with database.transaction() as session:
+            await session.execute("UPDATE crossfade.era SET era = 99")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await failing()
+    assert await database.fetchval("SELECT era FROM crossfade.era") == 1
+    async with database.transaction() as session:
+        assert await session.fetchval("SELECT crossfade.raise_era()") == 2
+        assert [row["n"] async for row in session.cursor("SELECT generate_series(1, 3) AS n")] == [1, 2, 3]
+    row = await database.fetchrow("SELECT era FROM crossfade.era")
+    assert row is not None
+    assert row["era"] == 2
+
+
+async def test_notifications_arrive(database: Database) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with database.listening("crossfade", heard.put_nowait) as alive:
+        await database.execute("SELECT pg_notify('crossfade', '7')")
+        assert await asyncio.wait_for(heard.get(), 10) == "7"
+        assert alive()
+
+
+async def test_copy_loads_rows(database: Database) -> None:
+    await database.execute("CREATE TABLE public.numbers (n bigint)")
+    async with database.session() as session:
+        await session.copy("numbers", "public", ["n"], [(1,), (2,)])
+    assert await database.fetchval("SELECT sum(n) FROM public.numbers") == 3
+
+
+async def test_ensure_collection_is_safe_from_many_connections_at_once(database: Database) -> None:
+    """Proxies meet a new collection at the same moment: one table, one row, the database's default stage."""
+    await database.execute("INSERT INTO crossfade.default_stage VALUES ('shop', 'mirror')")
+    rows = await asyncio.gather(
+        *(
+            database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', 'Büch\"er', $1)", edge)
+            for edge in (True,) * 6
+        )
+    )
+    assert {row["relation"] for row in rows if row} == {'shop."Büch""er"'}
+    assert {row["stage"] for row in rows if row} == {"mirror"}
+
+
+@pytest.mark.parametrize("name", ["public", "pg_shop", "crossfade", "db_x", "x" * 300])
+async def test_names_that_postgresql_uses_or_cannot_hold_get_one_of_their_own(database: Database, name: str) -> None:
+    row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection($1, $1)", name)
+    assert row is not None
+    await database.execute(f"SELECT * FROM {row['relation']}")
+    assert not str(row["relation"]).startswith(("public.", "pg_", "crossfade."))
+
+
+async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Database) -> None:
+    """I10: what is not covered is counted by name, and no count is lost to an outage."""
+    gaps = Gaps(database, interval=0.01)
+    for _ in range(3):
+        gaps.add("shop", "books", "import", "not captured")
+    await database.execute("ALTER TABLE crossfade.gap RENAME TO hidden")
+    with pytest.raises(DatabaseUnmigrated):
+        await gaps.flush()
+    await database.execute("ALTER TABLE crossfade.hidden RENAME TO gap")
+    gaps.add("shop", "books", "import", "not captured")
+    await gaps.start()
+    while await database.fetchval("SELECT sum(seen) FROM crossfade.gap") != 4:
+        await asyncio.sleep(0.01)
+    await gaps.close()
+    row = await database.fetchrow("SELECT * FROM crossfade.gap")
+    assert row is not None
+    assert (row["collection"], row["endpoint"], row["effect"]) == ("books", "import", "not captured")
