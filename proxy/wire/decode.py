@@ -1,0 +1,135 @@
+"""A request -> an Operation. Pure and cheap: path, query and a few headers; bodies are not looked into.
+
+Targets that name no document are remembered, since clients repeat them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import unquote, unquote_plus
+
+from proxy.operations import Effect, Operation
+from proxy.wire.message import Headers, Request
+from proxy.wire.routes import Row, find
+
+# Headers that change what an operation means, by every spelling that clients send; others by their lower-case form.
+_WANTED: Final = {
+    name: name.decode()
+    for name in (
+        b"if-match",
+        b"if-none-match",
+        b"x-arango-trx-id",
+        b"x-arango-async",
+        b"x-arango-allow-dirty-read",
+        b"x-arango-queue-time-seconds",
+        b"content-encoding",
+        b"content-type",
+        b"accept",
+        b"authorization",
+    )
+}
+_JSON_HEADERS: Final = frozenset({"content-type", "accept"})
+# by these endpoints alone: whom the request comes from
+_IDENTIFIED: Final = frozenset({"database.user", "database.create", "user.list", "auth.renew"})
+
+_Target = tuple[Row, str, tuple[str, ...], str | None, str | None, dict[str, str]]
+_remembered: dict[tuple[str, bytes], _Target] = {}
+_REMEMBER: Final = 1024
+_NO_PARAMS: Final[dict[str, str]] = {}
+
+
+def decode(request: Request) -> Operation:
+    """The operation that a request asks for. Never raises: what is not known has endpoint `unknown`.
+
+    A body that is a stream is left alone (`body` is then empty).
+    """
+    return decode_parts(request.method, request.target, request.headers, request.body)
+
+
+def decode_parts(method: str, target: bytes, headers: Headers, body: object = b"") -> Operation:
+    """As `decode`, of the parts of a request."""
+    found = _remembered.get((method, target))
+    if found is None:
+        found = _target(method, target)
+        if found[0].fixed and len(target) < 256:
+            if len(_remembered) >= _REMEMBER:
+                _remembered.clear()
+            _remembered[method, target] = found
+    row, database, path, collection, key, params = found
+    endpoint, effect = row.endpoint, row.effect
+    if endpoint == "document.replace_many" and "onlyget" in params:
+        endpoint, effect = "document.read_many", Effect.READ
+    return Operation(
+        endpoint,
+        effect,
+        method,
+        database,
+        collection,
+        key,
+        path,
+        params,
+        _headers(headers, endpoint),
+        body if type(body) is bytes else b"",
+    )
+
+
+def peek(method: str, target: bytes) -> Row:
+    """The row of a request alone: what kind of request it is, before anything else is looked at."""
+    found = _remembered.get((method, target))
+    return found[0] if found is not None else _target(method, target)[0]
+
+
+def is_database_path(target: bytes) -> bool:
+    """Whether a path speaks to the database: those that begin with `/_`. All others are the services'."""
+    return target[:2] == b"/_"
+
+
+def _target(method: str, target: bytes) -> _Target:
+    text = target.decode("utf-8", "surrogateescape")
+    path, _, query = text.partition("?")
+    segments = path.split("/")
+    if segments[0].endswith(":") and path.startswith(("http://", "https://")):
+        segments = segments[2:]  # the absolute form of a target
+    segments = segments[1:]
+    if "" in segments:
+        segments = [segment for segment in segments if segment]
+    if "%" in path:
+        segments = [unquote(segment) for segment in segments]
+    if segments[:1] == ["_arango"]:
+        segments = segments[2:]
+    database = "_system"
+    if segments[:1] == ["_db"] and len(segments) > 1:
+        database = segments[1]
+        segments = segments[2:]
+    row = find(method, segments)
+    params = _params(query) if query else _NO_PARAMS
+    collection = segments[row.collection] if row.collection >= 0 else None
+    if collection is None and query and row.endpoint in ("document.insert", "import", "index.create", "index.list"):
+        collection = params.get("collection")
+    key = segments[row.key] if row.key >= 0 else None
+    return row, database, tuple(segments), collection, key, params
+
+
+def _params(query: str) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for item in query.split("&"):
+        if item:
+            name, _, value = item.partition("=")
+            if "%" in item or "+" in item:
+                name, value = unquote_plus(name), unquote_plus(value)
+            params[name] = value
+    return params
+
+
+def _headers(headers: Headers, endpoint: str) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for name, value in headers:
+        known = _WANTED.get(name) or _WANTED.get(name.lower())
+        if known is None:
+            continue
+        if known in _JSON_HEADERS and b"velocypack" not in value and b"multipart" not in value:
+            continue
+        if known == "authorization" and endpoint not in _IDENTIFIED:
+            continue
+        kept[known] = value.decode("latin-1")
+    return kept
