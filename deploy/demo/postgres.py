@@ -86,13 +86,15 @@ class EmbeddedPostgres:
     """A PostgreSQL server on loopback, in a folder of its own. Use as a context manager, or start() and stop().
 
     folder: kept when given; a temporary one is removed on stop, and by the warden if we are killed. port: 0 takes a
-    free one. bin_dir: where its programs lie; None: `binaries()`. options: PostgreSQL settings.
+    free one. bin_dir: where its programs lie; None: `binaries()`. options: PostgreSQL settings. remove: a folder that
+    the warden removes if we are killed.
     """
 
     port: int = 0
     folder: Path | None = None
     bin_dir: Path | None = None
     options: dict[str, str] = field(default_factory=dict)
+    remove: Path | None = None
     _temporary: Path | None = None
     _server: Child | None = None
 
@@ -109,9 +111,14 @@ class EmbeddedPostgres:
 
     @property
     def server(self) -> Child:
-        """The running server's process. Raises ConfigurationError before start()."""
+        """The server's process. Raises ConfigurationError before start() and after stop()."""
         if self._server is None:
             raise ConfigurationError("the embedded PostgreSQL has not been started")
+        return self._server
+
+    @property
+    def running_server(self) -> Child | None:
+        """The server's process between start() and stop(), else None."""
         return self._server
 
     def start(self) -> EmbeddedPostgres:
@@ -174,7 +181,7 @@ class EmbeddedPostgres:
             stop_signal=signal.SIGINT,
             user=owner.pw_uid if owner else None,
             group=owner.pw_gid if owner else None,
-            remove=self._temporary,
+            remove=self.remove or self._temporary,
         )
         self._server = server.start()
         server.wait_for(lambda: _ready(data, server.pid))

@@ -1,0 +1,254 @@
+"""The local stack: PostgreSQL, a development ArangoDB, the proxy. Each a process of its own, under a warden.
+
+    Options -> Stack.start(): PostgreSQL -> ArangoDB -> migrations, default stage -> proxy; stop() in reverse
+
+`ARANGO_URL` and `POSTGRES_DSN` put a real server in place of either. Readiness is a condition (an answer on the port),
+never a pause. Output goes to files in the stack's folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from deploy.demo.child import Child
+from deploy.demo.postgres import EmbeddedPostgres, port_taken
+from proxy.database import Database
+from proxy.errors import ConfigurationError
+from proxy.ports import free_port
+
+Part = Literal["arangodb", "postgres"]
+
+_DEFAULT_STAGE = """
+INSERT INTO crossfade.default_stage (database, stage) VALUES ('*', $1)
+ON CONFLICT (database) DO UPDATE SET stage = excluded.stage
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Ports (0: a free one), the folder (None: a temporary one that goes with the stack), and what to start.
+
+    stage: default stage of new collections. only: one of the servers, without the proxy. settings: `CROSSFADE_*`
+    environment for the proxy and the commands. postgres: settings of the embedded server.
+    """
+
+    arango_port: int = 8529
+    port: int = 8530
+    admin_port: int = 8531
+    pg_port: int = 54320
+    folder: Path | None = None
+    stage: str = "off"
+    only: Part | None = None
+    arango_url: str | None = None
+    dsn: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    postgres: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def free(cls, **rest: object) -> Options:
+        """Free ports everywhere: what tests and the demo want."""
+        return cls(arango_port=0, port=0, admin_port=0, pg_port=0, **rest)  # type: ignore[arg-type]
+
+
+class Stack:
+    """The running servers. A context manager; or start() and stop(). Raises ConfigurationError where one cannot run."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._temporary = options.folder is None
+        self.folder = options.folder or Path(tempfile.mkdtemp(prefix="crossfade-"))
+        self.postgres: EmbeddedPostgres | None = None
+        self.arangodb: Child | None = None
+        self.proxy: Child | None = None
+        self.dsn = options.dsn or os.environ.get("POSTGRES_DSN", "")
+        self.arango_url = (options.arango_url or os.environ.get("ARANGO_URL", "")).rstrip("/")
+        self.port = options.port or free_port()
+        self.admin_port = options.admin_port or free_port()
+
+    @property
+    def url(self) -> str:
+        """Where clients find the proxy."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    def start(self) -> Self:
+        """Starts what the options ask for, and waits until it answers; on failure stops what it had started."""
+        self.folder = self.folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)  # PostgreSQL's user passes through when we are root
+        try:
+            if self.options.only != "arangodb":
+                self.start_postgres()
+            if self.options.only != "postgres":
+                self.start_arangodb()
+            if self.options.only is None:
+                self.migrate()
+                self.start_proxy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stops everything in reverse order; a temporary folder is removed."""
+        self.stop_proxy()
+        if self.arangodb is not None:
+            self.arangodb.stop()
+        self.stop_postgres()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_postgres(self) -> None:
+        """Starts the embedded PostgreSQL, or starts it again on the same data; nothing where a DSN is given."""
+        if self.postgres is None:
+            if self.dsn:
+                return
+            self.postgres = EmbeddedPostgres(
+                port=self.options.pg_port,
+                folder=self.folder / "postgres",
+                options=dict(self.options.postgres),
+                remove=self._litter,
+            )
+        self.postgres.start()
+        self.dsn = self.postgres.dsn
+
+    def stop_postgres(self, mode: str = "fast") -> None:
+        """Stops the embedded PostgreSQL; `immediate` is a crash."""
+        if self.postgres is not None:
+            self.postgres.stop(mode)
+
+    def start_arangodb(self) -> None:
+        """Starts the development ArangoDB; nothing where a URL is given. It keeps its data in memory."""
+        if self.arango_url and self.arangodb is None:
+            return
+        port = self._take(self.options.arango_port, "--arango-port")
+        self.arango_url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "proxy.serve", "--host", "127.0.0.1", "--port", str(port)]
+        self.arangodb = self._child("arangodb", command).start()
+        self.arangodb.wait_for(lambda: answers(self.arango_url, "/_api/version"))
+
+    def migrate(self) -> None:
+        """Applies the migrations and sets the default stage of new collections."""
+        self.run("migrate")
+        asyncio.run(self._default_stage())
+
+    def start_proxy(self) -> None:
+        """Starts the proxy and waits until it is ready for traffic."""
+        for port, option in ((self.port, "--port"), (self.admin_port, "--admin-port")):
+            self._take(port, option)
+        self.proxy = self._child("proxy", crossfade("proxy", "run")).start()
+        self.proxy.wait_for(lambda: answers(self.admin_url, "/readyz", 200))
+
+    def stop_proxy(self) -> None:
+        """The orderly way: SIGTERM, traffic drained, the instance deregistered."""
+        if self.proxy is not None:
+            self.proxy.stop()
+
+    def kill_proxy(self) -> None:
+        """SIGKILL: the process has no say."""
+        if self.proxy is not None:
+            self.proxy.kill()
+
+    def environment(self) -> dict[str, str]:
+        """`CROSSFADE_*` of this stack: what the proxy runs with, and what `crossfade` commands need to find it."""
+        return {
+            "CROSSFADE_DSN": self.dsn,
+            "CROSSFADE_ORIGIN": self.arango_url,
+            "CROSSFADE_LISTEN_PORT": str(self.port),
+            "CROSSFADE_ADMIN_PORT": str(self.admin_port),
+            "CROSSFADE_STATE_DIR": str(self.folder / "state"),
+            **self.options.settings,
+        }
+
+    def run(self, *arguments: str) -> str:
+        """Runs one `crossfade` command against this stack and returns what it printed.
+
+        Raises ConfigurationError with its words where it fails.
+        """
+        done = subprocess.run(
+            crossfade(*arguments),
+            env=os.environ | self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).strip()
+            raise ConfigurationError(f"`crossfade {' '.join(arguments)}` ended with {done.returncode}: {words}")
+        return done.stdout
+
+    def ended(self) -> Child | None:
+        """A process that should be running and is not, if any."""
+        server = self.postgres.running_server if self.postgres is not None else None
+        for child in (server, self.arangodb, self.proxy):
+            if child is not None and child.pid and not child.running:
+                return child
+        return None
+
+    async def _default_stage(self) -> None:
+        database = await Database.open(self.dsn, size=1)
+        try:
+            await database.execute(_DEFAULT_STAGE, self.options.stage)
+        finally:
+            await database.close()
+
+    @property
+    def _litter(self) -> Path | None:
+        return self.folder if self._temporary else None
+
+    def _take(self, port: int, option: str) -> int:
+        if port and port_taken(port):
+            raise ConfigurationError(f"port {port} is taken: choose another one with {option}")
+        return port or free_port()
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        return Child(
+            name=name,
+            command=command,
+            log=self.folder / f"{name}.log",
+            env=os.environ | self.environment(),
+            cwd=self.folder if self._temporary else None,
+            remove=self._litter,
+        )
+
+
+def crossfade(*arguments: str) -> list[str]:
+    """The command line of `crossfade …`, run by this very Python."""
+    script = Path(sys.executable).with_name("crossfade")
+    return [str(script), *arguments] if script.exists() else [sys.executable, "-m", "proxy.cli", *arguments]
+
+
+def answers(url: str, path: str, status: int | None = None) -> bool:
+    """Whether a server answers GET there: with that status, or with any that is no server error."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=5)
+    try:
+        connection.request("GET", path)
+        told = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return told == status if status is not None else told < 500

@@ -1,0 +1,43 @@
+"""What a run of traffic counts, and what all its clients share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Tally:
+    """What one client, or all of them, went through. seconds: the latency of each request, by phase."""
+
+    requests: int = 0
+    writes: int = 0
+    failed: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    cut: int = 0
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, other: Tally) -> None:
+        self.requests += other.requests
+        self.writes += other.writes
+        self.failed += other.failed
+        self.wrong += other.wrong
+        self.cut += other.cut
+        for phase, values in other.seconds.items():
+            self.seconds.setdefault(phase, []).extend(values)
+
+    def percentile(self, percent: float, *phases: str) -> float:
+        """Milliseconds below which so many requests of these phases were answered; nan where there were none."""
+        values = sorted(value for phase in phases for value in self.seconds.get(phase, ()))
+        return values[min(len(values) - 1, int(len(values) * percent / 100))] * 1000 if values else float("nan")
+
+
+@dataclass
+class Conditions:
+    """What all clients share: where to, what phase, and whether requests may be cut just now."""
+
+    url: str
+    phase: str = "direct"
+    cuts: int = 0  # raised before each kill
+    down: bool = False
+    hurry: bool = False  # no pause between requests
+    stopping: bool = False

@@ -1,0 +1,85 @@
+"""Live traffic: all clients together, each in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent import futures
+
+from deploy.demo.client import Client
+from deploy.demo.generated import Document
+from deploy.demo.tally import Conditions, Tally
+
+
+class Traffic:
+    """All clients together."""
+
+    def __init__(
+        self, url: str, users: Sequence[str], *, clients: int = 6, rate: float = 150.0, password: str = ""
+    ) -> None:
+        self.conditions = Conditions(url)
+        self.clients = [
+            Client(number, users[number::clients], self.conditions, rate / clients, password)
+            for number in range(clients)
+        ]
+
+        self._threads = futures.ThreadPoolExecutor(clients, thread_name_prefix="client")
+        self._running: list[futures.Future[None]] = []
+
+    def own(self, collection: str, documents: Sequence[Document]) -> None:
+        """Tells the clients of documents that are there already, with their keys."""
+        for client in self.clients:
+            client.own(collection, documents)
+
+    def reserve(self, keys: Iterable[str]) -> None:
+        """Keys that clients read, and never write."""
+        for client in self.clients:
+            client.reserved = frozenset(keys)
+
+    def start(self) -> None:
+        self._running = [self._threads.submit(client.run) for client in self.clients]
+
+    def stop(self) -> None:
+        """Waits for the requests under way. Raises what a client was broken by."""
+        self.conditions.stopping = True
+        self._threads.shutdown()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what a client was broken by, if one was."""
+        for running in self._running:
+            if running.done():
+                running.result()
+
+    def to(self, url: str, phase: str) -> None:
+        """From the next request on the clients go there."""
+        self.conditions.phase = phase
+        self.conditions.url = url
+
+    def phase(self, name: str, *, hurry: bool = False) -> None:
+        """Names what follows in the figures; in a hurry clients make no pause between requests."""
+        self.conditions.phase = name
+        self.conditions.hurry = hurry
+
+    def cutting(self) -> None:
+        """Call before the proxy is killed."""
+        self.conditions.down = True
+        self.conditions.cuts += 1
+
+    def mended(self) -> None:
+        """Call when the proxy is there again."""
+        self.conditions.cuts += 1
+        self.conditions.down = False
+
+    def tally(self) -> Tally:
+        total = Tally()
+        for client in self.clients:
+            total.add(client.tally)
+        return total
+
+    def expected(self) -> dict[str, dict[str, Document]]:
+        """Every acknowledged document of all clients, by collection and key."""
+        everything: dict[str, dict[str, Document]] = {}
+        for client in self.clients:
+            for collection, documents in client.ledger.documents.items():
+                everything.setdefault(collection, {}).update(documents)
+        return everything
