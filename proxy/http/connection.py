@@ -1,0 +1,431 @@
+"""One client connection: requests in order through the handler, answers in the same order, by one long-lived task.
+
+The protocol's callbacks parse and queue; the task takes the queue one by one. A client that goes away takes its answer
+with it, never the handler's work: a write that the origin took must be captured whoever is left to hear of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from proxy.errors import FramingError
+from proxy.http.faults import error_response, failure
+from proxy.http.limits import HIGH_WATER, LOW_WATER, Limits
+from proxy.http.parser import BODY, HEAD, IDLE, Incoming, RequestParser
+from proxy.http.render import response_head
+from proxy.http.stream import Flow
+from proxy.http.tunnel import ConnectionTunnel
+from proxy.wire.message import Handler, Response
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Hub:
+    """What the connections of one listener share. ticks: the coarse clock that their time limits are read from."""
+
+    handler: Handler
+    limits: Limits
+    tls: bool = False
+    ticks: int = 0
+    draining: bool = False
+    connections: set[Connection] = field(default_factory=set)
+
+
+class Connection(asyncio.Protocol):
+    """The protocol and the task of one client."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._flow = Flow()
+        self._queue: deque[Incoming | FramingError] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._tunnel: ConnectionTunnel | None = None
+        self._busy = False  # a handler is at work
+        self._deaf = False  # what still comes is thrown away
+        self._ended = False  # the client will send nothing more
+        self._unread = True  # reading is on
+        self._lingering = False
+        self._stamp = hub.ticks
+        self._full_since = 0
+
+    # callbacks of the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        hub = self._hub
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        peer = transport.get_extra_info("peername")
+        self._parser = RequestParser(
+            hub.limits, self._emit, resume=self._regulate, abandon=self._abandon, peer=str(peer[0]) if peer else ""
+        )
+        crowded = len(hub.connections) >= hub.limits.connections
+        hub.connections.add(self)
+        if crowded:
+            self._queue.append(FramingError("too many connections", 503))
+            self._deaf = True
+        self._loop = asyncio.get_running_loop()
+        self.task = self._loop.create_task(self._serve())
+        self.task.add_done_callback(self._forget)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.feed(data)
+            return
+        if self._deaf:
+            return
+        parser = self._parser
+        if parser.state != HEAD:
+            self._stamp = self._hub.ticks
+        try:
+            parser.feed(data)
+        except FramingError as error:
+            self._broken(error)
+        if parser.state == BODY:
+            self._continue()
+            self._regulate()
+        elif len(self._queue) > 1 or parser.held:
+            self._regulate()
+
+    def eof_received(self) -> bool:
+        self._end("the client closed the connection in the middle of a message")
+        return not self._hub.tls and (self._busy or bool(self._queue) or self._tunnel is not None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._flow.close()
+        self._end("the client is gone")
+        if self.task.done():
+            self._hub.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        self._full_since = self._hub.ticks
+        self._flow.pause()
+
+    def resume_writing(self) -> None:
+        self._flow.resume()
+
+    # what the listener asks
+
+    def drain(self) -> None:
+        """No further request: closes at once where nothing is under way."""
+        if self._lingering:
+            self.transport.abort()
+        self._wake()
+
+    def look(self, ticks: int) -> None:
+        """Enforces the time limits, at each tick of the hub."""
+        limits, parser = self._hub.limits, self._parser
+        age = (ticks - self._stamp) * limits.tick
+        if self._lingering:
+            if age > limits.linger:
+                self.transport.abort()
+        elif self._flow.paused:
+            if (ticks - self._full_since) * limits.tick > limits.stall and self._tunnel is None:
+                self.transport.abort()
+        elif self._busy or self._queue:
+            awaiting = parser.awaiting
+            stream = awaiting.stream if awaiting is not None else None
+            if stream is not None and stream.starving and age > limits.stall:
+                self._broken(FramingError("the body of the request does not come", 408))
+        elif parser.state == IDLE:
+            if age > limits.idle:
+                self._end("idle")
+                self.transport.close()
+        elif age > (limits.head_time if parser.state == HEAD else limits.stall):
+            self._broken(FramingError("the request does not come", 408))
+
+    # between callbacks and task
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _emit(self, incoming: Incoming) -> None:
+        self._queue.append(incoming)
+        self._wake()
+
+    def _broken(self, error: FramingError) -> None:
+        """The framing is lost: nothing further is read, and the error is answered in its turn."""
+        self._deaf = True
+        awaiting = self._parser.awaiting
+        self._parser.fail(error)
+        if awaiting is None or awaiting.stream is None:
+            self._queue.append(error)
+        self._wake()
+
+    def _end(self, why: str) -> None:
+        self._ended = True
+        self._parser.fail(FramingError(why))
+        if self._tunnel is not None:
+            self._tunnel.end()
+        self._wake()
+
+    def _abandon(self) -> None:
+        """A handler wants no more of its request's body: the connection ends with its answer."""
+        self._deaf = True
+        self._parser.finished = True
+        self._regulate()
+
+    def _continue(self) -> None:
+        """`100 Continue`, once the request is the next to be answered."""
+        awaiting = self._parser.awaiting
+        if awaiting is not None and awaiting.expects and not self._busy and not self._queue and not self._deaf:
+            awaiting.expects = False
+            self.transport.write(_CONTINUE)
+
+    def _regulate(self) -> None:
+        """Reads while there is room: for requests ahead, their bodies, and the pieces of a stream."""
+        if self.transport.is_closing():
+            return
+        mark = HIGH_WATER if self._unread else LOW_WATER
+        full = not self._deaf and (
+            len(self._queue) >= self._hub.limits.pipeline or self._waiting_bytes() > mark + self._hub.limits.buffer_body
+        )
+        if not full and not self._deaf:
+            awaiting, held = self._parser.awaiting, self._parser.held
+            full = (awaiting is not None and awaiting.stream is not None and awaiting.stream.size > mark) or (
+                held is not None and len(held) > mark
+            )
+        if full and self._unread:
+            self._unread = False
+            self.transport.pause_reading()
+        elif not full and not self._unread:
+            self._unread = True
+            self._stamp = self._hub.ticks
+            self.transport.resume_reading()
+
+    def _waiting_bytes(self) -> int:
+        return sum(
+            len(item.request.body)
+            for item in self._queue
+            if isinstance(item, Incoming) and isinstance(item.request.body, bytes)
+        )
+
+    # the task
+
+    async def _serve(self) -> None:
+        queue, hub = self._queue, self._hub
+        while True:
+            if not queue:
+                if self._ended or self._deaf or self._parser.finished:
+                    break
+                if hub.draining and self._parser.state == IDLE:
+                    break
+                self._stamp = hub.ticks
+                self._continue()
+                self._waiter = self._loop.create_future()
+                await self._waiter
+                continue
+            incoming = queue.popleft()
+            if not self._unread:
+                self._regulate()
+            if isinstance(incoming, FramingError):
+                self._refuse(incoming)
+                break
+            if self._flow.lost:
+                break
+            self._busy = True
+            keep = await self._answer(incoming)
+            self._busy = False
+            if not keep:
+                break
+            if self._flow.paused:
+                await self._drained()
+        self._close()
+
+    async def _drained(self) -> None:
+        try:
+            await self._flow.drained()
+        except ConnectionResetError:
+            pass  # the loop sees that the client is gone
+
+    async def _answer(self, incoming: Incoming) -> bool:
+        """One request through the handler; whether the connection goes on."""
+        request = incoming.request
+        stream = incoming.stream
+        if incoming.upgrade:
+            request.tunnel = ConnectionTunnel(self.transport, self._flow, self._wake)
+        if incoming.expects and stream is not None:
+            incoming.expects = False
+            self.transport.write(_CONTINUE)
+        try:
+            response = await self._hub.handler(request)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                raise
+            response = failure(error, request.method)
+        if stream is not None and not stream.ended:
+            await stream.aclose()
+            incoming.keep_alive = False
+        if response.status < 200:
+            if response.status == 101 and response.upgrade is not None and incoming.upgrade:
+                return await self._switch(incoming, response)
+            response = failure(RuntimeError("an answer below 200"), request.method)
+        keep = incoming.keep_alive and not (self._hub.draining and not self._queue)
+        if incoming.upgrade:
+            self._decline()
+        body = response.body
+        if isinstance(body, bytes):
+            if not self._flow.lost:
+                self.transport.write(self._whole(incoming, response, body, keep))
+            return keep
+        return await self._stream(incoming, response, body, keep)
+
+    def _whole(self, incoming: Incoming, response: Response, body: bytes, keep: bool) -> bytes:
+        """A response with a whole body, as bytes."""
+        request, status = incoming.request, response.status
+        length: int | None = len(body)
+        if request.method == "HEAD" or status in {204, 304}:
+            if status == 204:
+                length = None
+            elif not body or status == 304:
+                length = _declared(response)
+            body = b""
+        try:
+            head = response_head(
+                status, response.reason, response.headers, length=length, connection=_connection(incoming, keep)
+            )
+        except FramingError as error:
+            broken = failure(error, request.method)
+            body = b"" if request.method == "HEAD" else _bytes(broken)
+            head = response_head(
+                broken.status, b"", broken.headers, length=len(_bytes(broken)), connection=_connection(incoming, keep)
+            )
+        return head + body if body else head
+
+    async def _stream(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], keep: bool) -> bool:
+        """A response whose body comes in pieces; whether the connection goes on."""
+        try:
+            return await self._pieces(incoming, response, body, keep)
+        except BaseException as error:
+            # the head is out: only a cut tells the client that this is not all
+            self.transport.abort()
+            if not isinstance(error, Exception):
+                raise
+            if not isinstance(error, ConnectionResetError):
+                failure(error, incoming.request.method)
+            return False
+        finally:
+            close = getattr(body, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _pieces(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], keep: bool) -> bool:
+        request, transport, flow = incoming.request, self.transport, self._flow
+        left = _declared(response)
+        chunked = left is None and request.version == "1.1"
+        bare = request.method == "HEAD" or response.status in {204, 304}
+        if left is None and not chunked:
+            keep = False  # the body ends with the connection
+        data = response_head(
+            response.status,
+            response.reason,
+            response.headers,
+            length=left if response.status != 204 else None,
+            chunked=chunked and not bare,
+            connection=_connection(incoming, keep),
+        )
+        if bare:
+            transport.write(data)
+            return keep
+        async for piece in body:
+            if not piece:
+                continue
+            if left is not None:
+                left -= len(piece)
+                if left < 0:
+                    raise FramingError("the body is longer than its Content-Length", 500)
+            transport.write(b"%b%x\r\n%b\r\n" % (data, len(piece), piece) if chunked else data + piece)
+            data = b""
+            await flow.drained()
+        if left:
+            raise FramingError("the body is shorter than its Content-Length", 500)
+        if chunked:
+            data += b"0\r\n\r\n"
+        if data:
+            transport.write(data)
+        return keep
+
+    def _decline(self) -> None:
+        """The upgrade is not made: what the client sent behind it is HTTP."""
+        try:
+            self._parser.decline()
+        except FramingError as error:
+            self._broken(error)
+        self._regulate()
+
+    async def _switch(self, incoming: Incoming, response: Response) -> bool:
+        """101: the connection's bytes are the tunnel's from here on."""
+        tunnel = incoming.request.tunnel
+        assert isinstance(tunnel, ConnectionTunnel)
+        assert response.upgrade is not None
+        rest = self._parser.surrender()
+        self._tunnel = tunnel
+        if not self._flow.lost:
+            self.transport.write(
+                response_head(101, response.reason, response.headers, connection=b"upgrade", upgrade=True)
+            )
+        if rest:
+            tunnel.feed(rest)
+        if self._ended:
+            tunnel.end()
+        self._regulate()
+        try:
+            await response.upgrade(tunnel)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                raise
+            failure(error, incoming.request.method)
+        finally:
+            tunnel.close()
+        return False
+
+    def _refuse(self, error: FramingError) -> None:
+        answer = error_response(error.status, error.status, str(error))
+        body = _bytes(answer)
+        if not self._flow.lost:
+            head = response_head(answer.status, b"", answer.headers, length=len(body), connection=b"close")
+            self.transport.write(head + body)
+
+    def _close(self) -> None:
+        """Ends the connection; where the client may still be sending, only after it had time to read the answer."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if self._deaf and not self._ended and not self._hub.draining and transport.can_write_eof():
+            self._lingering = True
+            self._stamp = self._hub.ticks
+            self._regulate()
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self.transport.abort()
+        if self._flow.lost:
+            self._hub.connections.discard(self)
+
+
+def _connection(incoming: Incoming, keep: bool) -> bytes:
+    """The value of the Connection header; empty where the version says it already."""
+    if not keep:
+        return b"close"
+    return b"" if incoming.request.version == "1.1" else b"keep-alive"
+
+
+def _declared(response: Response) -> int | None:
+    """The Content-Length that a handler gave, for a stream or for an answer without its body."""
+    value = response.header(b"content-length")
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def _bytes(response: Response) -> bytes:
+    assert isinstance(response.body, bytes)
+    return response.body

@@ -1,0 +1,37 @@
+"""What one listener allows a client: sizes in bytes, times in seconds. ArangoDB's own limits are the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HIGH_WATER = 256 << 10  # bytes waiting to be consumed, above which the socket is not read any more
+LOW_WATER = 64 << 10  # and below which it is read again
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one listener.
+
+    head: request line and headers together, else 431. url: else 414. body: else 413. headers: their number, else 431.
+    buffer_body: a body up to this is handed over whole, a larger one as a stream.
+    connections: clients at a time; one more is answered 503 and closed. pipeline: requests read ahead on a connection.
+    idle: between requests. head_time: from the first byte of a head to its last. stall: without a byte of a body that
+    is due, or without a byte taken of an answer. linger: for the client to read a last answer before the socket goes.
+    """
+
+    head: int = 1 << 20
+    url: int = 16 << 10
+    headers: int = 2000
+    body: int = 1 << 30
+    buffer_body: int = 4 << 20
+    connections: int = 4096
+    pipeline: int = 16
+    idle: float = 300.0
+    head_time: float = 30.0
+    stall: float = 60.0
+    linger: float = 2.0
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two looks at the clocks of all connections."""
+        return min(1.0, max(0.01, min(self.idle, self.head_time, self.stall, self.linger) / 4))

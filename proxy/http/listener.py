@@ -1,0 +1,86 @@
+"""The listener: accepts clients, watches their clocks, drains them. HTTP/1.1, with or without TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from proxy.http.connection import Connection, Hub
+from proxy.http.limits import Limits
+from proxy.wire.message import Handler
+
+
+class Listener:
+    """Serves `handler` on one address. `port` 0 takes a free one; read it from `.port` after `start`.
+
+    The handler is called once a request, in order on each connection, and is never cancelled because a client left.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self._tls = tls
+        self._hub = Hub(handler, limits or Limits(), tls is not None)
+        self._server: asyncio.Server | None = None
+        self._clock: asyncio.TimerHandle | None = None
+
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        return len(self._hub.connections)
+
+    async def start(self) -> None:
+        """Binds and accepts. Raises OSError where the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self._hub),
+            self.host,
+            self.port,
+            ssl=self._tls,
+            ssl_handshake_timeout=self._hub.limits.head_time if self._tls else None,
+            backlog=1024,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._tick()
+
+    def _tick(self) -> None:
+        hub = self._hub
+        hub.ticks += 1
+        for connection in list(hub.connections):
+            connection.look(hub.ticks)
+        self._clock = asyncio.get_running_loop().call_later(hub.limits.tick, self._tick)
+
+    async def close(self, grace: float = 10.0) -> None:
+        """Accepts no more, lets requests under way end for `grace` seconds, then cuts what is left."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        hub = self._hub
+        hub.draining = True
+        for connection in list(hub.connections):
+            connection.drain()
+        tasks = {connection.task for connection in hub.connections if not connection.task.done()}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        deadline = asyncio.get_running_loop().time() + 1.0
+        while hub.connections:  # what was written last is flushed; a client that does not read is cut
+            if asyncio.get_running_loop().time() > deadline:
+                for connection in hub.connections:
+                    connection.transport.abort()
+            await asyncio.sleep(0.005)
+        if self._clock is not None:
+            self._clock.cancel()
+        await server.wait_closed()
