@@ -1,0 +1,82 @@
+"""What is under way in this instance, by collection: what the acknowledgements of an epoch look at.
+
+A name is `database/name`, or `database/*` for an operation (or a move) of unknown extent, which touches every
+collection of that database (mirror-protocol, "Flip", 2 to 4).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+Scope = frozenset[str] | None  # None is everything
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two names, each perhaps a whole database (or all, `*/*`), have a collection in common."""
+    if one == other or "*/*" in (one, other):
+        return True
+    if one.endswith("/*"):
+        return other.startswith(one[:-1])
+    return other.endswith("/*") and one.startswith(other[:-1])
+
+
+def touches(scope: Scope, collections: Iterable[str]) -> bool:
+    """Whether any of the collections is in the scope."""
+    if scope is None:
+        return True
+    return any(overlap(name, wanted) for name in collections for wanted in scope)
+
+
+@dataclass(eq=False, slots=True)
+class Token:
+    """One operation under way: what it touches, and the generation that the instance behaved by when it began.
+
+    applied: whether PostgreSQL has what it wrote (a write whose intent is settled), so that nothing waits for it.
+    """
+
+    collections: tuple[str, ...]
+    generation: int
+    applied: Callable[[], bool]
+
+
+def _no() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class Flight:
+    """Operations under way, by kind. Few at a time, as many as connections: looking through them is cheap."""
+
+    uncaptured: set[Token] = field(default_factory=set)  # writes that were forwarded without an intent
+    captured: set[Token] = field(default_factory=set)  # writes with an intent, not answered yet
+    queries: set[Token] = field(default_factory=set)  # queries that the origin runs
+
+    @contextlib.contextmanager
+    def during(
+        self, kind: set[Token], collections: tuple[str, ...], generation: int, applied: Callable[[], bool] = _no
+    ) -> Iterator[Token]:
+        """Counts an operation as long as the block runs; `kind` is one of this object's sets."""
+        token = Token(collections, generation, applied)
+        kind.add(token)
+        try:
+            yield token
+        finally:
+            kind.discard(token)
+
+    @staticmethod
+    def count(kind: set[Token], scope: Scope) -> int:
+        """Operations of that kind in the scope."""
+        return sum(touches(scope, token.collections) for token in kind)
+
+    def waiting(self, scope: Scope) -> int:
+        """Captured writes of the scope that are not answered and not applied: open intents that are no backlog."""
+        return sum(touches(scope, token.collections) and not token.applied() for token in self.captured)
+
+    def older(self, scope: Scope, generation: int) -> int:
+        """Captured writes of the scope that began before `generation` and are not applied yet."""
+        return sum(
+            token.generation < generation and touches(scope, token.collections) and not token.applied()
+            for token in self.captured
+        )

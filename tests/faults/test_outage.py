@@ -1,0 +1,105 @@
+"""PostgreSQL away: clients notice nothing, the backlog grows in the journal and drains by itself (I2, I3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.cutover.stages import Stage, Standing
+from sql.loader import migrations
+from tests.harness import Running, eventually, running
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL of this test alone: it is stopped and started."""
+    with EmbeddedPostgres(folder=tmp_path / "pg", options={"fsync": "off"}) as started:
+        yield started
+
+
+@pytest.fixture
+async def stack(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Running]:
+    connection = await asyncpg.connect(server.dsn)
+    for migration in migrations():
+        await connection.execute(migration.text)
+    await connection.close()
+    async with running(server.dsn, tmp_path, queue_documents=50) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        await started.move(Standing(Stage.MIRROR), BOOKS)
+        yield started
+
+
+async def test_an_outage_costs_clients_nothing_and_loses_nothing(stack: Running, server: EmbeddedPostgres) -> None:
+    """More writes than the queue holds: what does not fit in memory stays an intent and is read again (I5)."""
+    for n in range(20):
+        assert (await stack.client.post(DOCUMENT, json={"_key": f"before{n}"})).status_code == 202
+    await stack.drained()
+    server.stop("immediate")
+    for n in range(200):
+        assert (await stack.client.post(DOCUMENT, json={"_key": f"during{n}", "n": n})).status_code == 202
+        if n % 3 == 0:
+            assert (await stack.client.delete(f"{DOCUMENT}/during{n}")).status_code in (200, 202)
+        if n < 20:
+            assert (await stack.client.patch(f"{DOCUMENT}/before{n}", json={"seen": True})).status_code in (201, 202)
+    assert (await stack.client.get(DOCUMENT + "/during1")).status_code == 200
+    assert stack.application.mirror.backlog >= 200
+    server.start()
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_flipped_reads_and_writes_go_on_from_the_origin_after_one_pause(
+    stack: Running, server: EmbeddedPostgres
+) -> None:
+    """I7 and DESIGN section 9: an outage after the flip costs one pause, no error and no stale read."""
+    await stack.client.post(DOCUMENT, json={"_key": "a", "n": 0})
+    await stack.drained()
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 0
+    server.stop("immediate")
+    for n in range(1, 6):
+        assert (await stack.client.patch(DOCUMENT + "/a", json={"n": n})).status_code in (201, 202)
+        assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == n
+    server.start()
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+    async def settled() -> bool:
+        stage = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        return stage == "shadow" and not stack.application.lease.diverged
+
+    await eventually(settled, "the instance that acknowledged alone has rolled the flip back and rejoined")
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 5
+
+
+async def test_the_origin_going_away_in_mid_traffic_leaves_both_equal(stack: Running) -> None:
+    """Lost answers are settled by reading again (I5)."""
+    stop = asyncio.Event()
+
+    async def write(client: int) -> None:
+        n = 0
+        while not stop.is_set():
+            n += 1
+            answer = await stack.client.post(DOCUMENT, json={"_key": f"c{client}n{n % 7}", "n": n})
+            if answer.status_code == 409:
+                await stack.client.put(f"{DOCUMENT}/c{client}n{n % 7}", json={"n": n})
+
+    async with asyncio.TaskGroup() as group:
+        for client in range(4):
+            group.create_task(write(client))
+        for _ in range(3):
+            await asyncio.sleep(0.15)
+            await stack.origin.stop()
+            await stack.origin.start()
+        stop.set()
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []

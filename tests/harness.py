@@ -1,0 +1,140 @@
+"""A whole Crossfade in one process for integration tests: a development ArangoDB, a proxy, a migrated PostgreSQL.
+
+`equal` compares both databases directly, over HTTP and by asyncpg, never through product code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from proxy.app import Application
+from proxy.config import Settings, load
+from proxy.cutover import controller
+from proxy.cutover.stages import Standing
+from proxy.database import Database
+from proxy.http.listener import Limits, Listener
+from proxy.serve import StoreHandler
+from proxy.stores.memory import MemoryStore
+
+WAIT_SECONDS = 30.0
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str) -> None:
+    """Waits for a condition; fails with its name after WAIT_SECONDS."""
+    limit = time.monotonic() + WAIT_SECONDS
+    while True:
+        held = condition()
+        if (await held) if not isinstance(held, bool) else held:
+            return
+        assert time.monotonic() < limit, f"not within {WAIT_SECONDS} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class Origin:
+    """The development ArangoDB server, in this process; it can be stopped and started on its port."""
+
+    store: MemoryStore
+    port: int = 0
+    listener: Listener | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self.listener = Listener(StoreHandler(self.store), host="127.0.0.1", port=self.port, limits=Limits())
+        await self.listener.start()
+        self.port = self.listener.port
+
+    async def stop(self) -> None:
+        if self.listener is not None:
+            await self.listener.close(0.1)
+            self.listener = None
+
+
+@dataclass
+class Running:
+    """What a test talks to. `client` is the proxy, `direct` the origin."""
+
+    origin: Origin
+    settings: Settings
+    application: Application
+    client: httpx.AsyncClient
+    direct: httpx.AsyncClient
+    database: Database
+    dsn: str
+
+    async def move(self, stage: Standing, *collections: str) -> None:
+        """Takes collections ('db/name') to a stage by an epoch, without gates."""
+        moves = dict.fromkeys(collections, stage)
+        await controller.change(self.database, moves, actor="test", reason="test", timeout=10)
+
+    async def drained(self) -> None:
+        await eventually(lambda: self.application.mirror.backlog == 0, "backlog is empty")
+
+    async def differences(self, collection: str) -> list[str]:
+        return await differences(self.origin.url, self.dsn, collection)
+
+
+async def differences(origin: str, dsn: str, collection: str) -> list[str]:
+    """What differs between both databases, read directly from each: keys with 'missing', 'extra' or 'different'."""
+    database, _, name = collection.partition("/")
+    async with httpx.AsyncClient(base_url=f"{origin}/_db/{database}") as client:
+        body = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000}
+        answer = await client.post("/_api/cursor", json=body)
+        documents = {d["_key"]: d for d in answer.json().get("result", [])}
+    connection = await asyncpg.connect(dsn)
+    try:
+        relation = await connection.fetchval(
+            "SELECT relation FROM crossfade.collection WHERE collection = $1", collection
+        )
+        rows = await connection.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
+    finally:
+        await connection.close()
+    stored = {row["key"]: json.loads(row["raw"]) for row in rows}
+    found = [f"{key}: missing" for key in sorted(documents.keys() - stored.keys())]
+    found += [f"{key}: extra" for key in sorted(stored.keys() - documents.keys())]
+    found += [f"{key}: different" for key in sorted(stored.keys() & documents.keys()) if stored[key] != documents[key]]
+    return found
+
+
+@contextlib.asynccontextmanager
+async def running(dsn: str, folder: Path, **overrides: Any) -> AsyncIterator[Running]:
+    """Starts an origin and a proxy on free ports; everything is stopped at the end."""
+    origin = Origin(MemoryStore())
+    await origin.start()
+    settings = load(
+        origin=origin.url,
+        dsn=dsn,
+        listen_port=0,
+        admin_port=0,
+        state_dir=folder / "state",
+        heartbeat=0.05,
+        late_request=0.2,
+        **overrides,
+    )
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            application = await stack.enter_async_context(Application(settings))
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{application.port}", auth=("root", ""), timeout=30)
+            )
+            direct = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=origin.url, auth=("root", ""), timeout=30)
+            )
+            database = await Database.open(dsn, size=4)
+            stack.push_async_callback(database.close)
+            yield Running(origin, settings, application, client, direct, database, dsn)
+    finally:
+        await origin.stop()
