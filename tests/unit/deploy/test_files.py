@@ -1,0 +1,219 @@
+"""What is deployed hangs together: the files parse, and every metric, path, port and setting in them exists."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from proxy.config import Settings
+from proxy.metrics import REGISTRY
+
+ROOT = Path(__file__).parents[3]
+DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/crossfade.json").read_text())
+ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+PROVISIONING = ROOT / "deploy/grafana/provisioning"
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def known_metrics() -> set[str]:
+    """Every series name that /metrics can show."""
+    names = set()
+    for family in REGISTRY.collect():
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+        names |= {family.name + suffix for suffix in suffixes}
+    return names
+
+
+def known_labels() -> dict[str, set[str]]:
+    collectors = {id(c): c for c in REGISTRY._names_to_collectors.values()}.values()
+    return {collector._name: set(collector._labelnames) for collector in collectors}  # type: ignore[attr-defined]
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+    for group in ALERTS["groups"]:
+        for rule in group["rules"]:
+            yield rule["alert"], rule["expr"]
+
+
+def used(expression: str) -> set[str]:
+    return set(re.findall(r"\bcrossfade_[a-z_]+", expression))
+
+
+@pytest.mark.parametrize(("title", "expression"), list(expressions()))
+def test_every_metric_in_use_exists(title: str, expression: str) -> None:
+    assert used(expression) <= known_metrics(), title
+    assert used(expression) or expression.startswith("up{")
+
+
+@pytest.mark.parametrize(("title", "expression"), list(expressions()))
+def test_what_is_grouped_by_is_a_label_of_the_metric(title: str, expression: str) -> None:
+    families = [labels for base, labels in known_labels().items() if any(n.startswith(base) for n in used(expression))]
+    given = {"le", "instance"}.union(*families)
+    for grouped in re.findall(r"\bby \(([^)]*)\)", expression):
+        assert {label.strip() for label in grouped.split(",")} <= given, title
+    for label in re.findall(r"[{,]\s*([a-z_]+)\s*=", expression):
+        assert label in given | {"job"}, title
+
+
+@pytest.mark.parametrize(("title", "expression"), list(expressions()))
+def test_brackets_of_expressions_are_closed(title: str, expression: str) -> None:
+    closing, waiting = {")": "(", "}": "{", "]": "["}, []
+    for character in re.sub(r'"[^"]*"', "", expression):
+        if character in "({[":
+            waiting.append(character)
+        elif character in closing:
+            assert waiting.pop() == closing[character], title
+    assert not waiting, title
+
+
+def test_the_dashboard_shows_what_a_migration_is_steered_by() -> None:
+    shown = set().union(*(used(target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]))
+    assert {
+        "crossfade_stage",
+        "crossfade_mismatch_rate",
+        "crossfade_mirror_lag_seconds",
+        "crossfade_requests_total",
+        "crossfade_request_seconds_bucket",
+        "crossfade_open_intents",
+        "crossfade_lease_ok",
+    } <= shown
+
+
+def test_every_metric_is_shown_somewhere() -> None:
+    shown = set().union(*(used(expression) for _, expression in expressions()))
+    families = {family.name: {n for n in known_metrics() if n.startswith(family.name)} for family in REGISTRY.collect()}
+    assert [name for name, series in families.items() if not series & shown] == []
+
+
+def test_panels_lie_on_the_grid_without_overlapping() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken
+        taken |= cells
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+
+
+def test_grafana_finds_its_source_and_its_dashboard() -> None:
+    (source,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards/crossfade.yml").read_text())["providers"]
+    assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {source["uid"]}
+    mounted = {volume.split(":")[1] for volume in COMPOSE["services"]["grafana"]["volumes"]}
+    assert provider["options"]["path"] in mounted
+    host, port = re.fullmatch(r"http://([a-z]+):(\d+)", source["url"]).groups()  # type: ignore[union-attr]
+    assert host in COMPOSE["services"]
+    assert port == "9090"
+
+
+def test_prometheus_scrapes_the_proxy_where_it_listens() -> None:
+    told = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (target,) = told["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert target == f"proxy:{Settings.model_fields['admin_port'].default}"
+    assert COMPOSE["services"]["proxy"]["environment"]["CROSSFADE_ADMIN_HOST"] == "0.0.0.0"
+    assert all((ROOT / "deploy/prometheus" / file).exists() for file in told["rule_files"])
+
+
+@pytest.mark.parametrize("rule", [r for g in ALERTS["groups"] for r in g["rules"]], ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_is_the_matter_and_leads_to_the_runbook(rule: dict[str, Any]) -> None:
+    assert rule["annotations"]["summary"]
+    file, _, anchor = rule["annotations"]["runbook"].partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / file).read_text(), re.MULTILINE)
+    assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def settings_in(environment: dict[str, Any]) -> set[str]:
+    return {name.removeprefix("CROSSFADE_").lower() for name in environment if name.startswith("CROSSFADE_")}
+
+
+def test_compose_runs_the_real_servers_and_every_part() -> None:
+    services = COMPOSE["services"]
+    assert services["arangodb"]["image"].startswith("arangodb:3.12")
+    assert services["postgres"]["image"].startswith("postgres:17")
+    assert services["proxy"]["command"] == ["proxy", "run"]
+    assert services["backfill"]["command"] == ["backfill", "worker", "--watch"]
+    assert {"prometheus", "grafana", "migrate"} <= services.keys()
+
+
+def test_compose_refers_only_to_what_it_has() -> None:
+    for name, service in COMPOSE["services"].items():
+        depends = service.get("depends_on", {})
+        assert set(depends) <= COMPOSE["services"].keys(), name
+        for other, condition in depends.items() if isinstance(depends, dict) else ():
+            if condition["condition"] == "service_healthy":
+                assert "healthcheck" in COMPOSE["services"][other], name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        assert settings_in(service.get("environment", {})) <= Settings.model_fields.keys(), name
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """(instruction, arguments) of each logical line."""
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines if line.strip()]
+
+
+def test_the_dockerfile_is_one_and_copies_what_there_is() -> None:
+    instructions = dockerfile()
+    assert instructions[0][0] == "FROM"
+    assert {name for name, _ in instructions} <= {
+        "FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "VOLUME", "EXPOSE", "ENTRYPOINT", "CMD",
+    }  # fmt: skip
+    let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for name, arguments in instructions:
+        if name == "COPY":
+            for source in arguments.split()[:-1]:
+                assert (ROOT / source).exists(), source
+                assert any(fnmatch.fnmatch(source, pattern) for pattern in let_through), source
+        if name in ("ENTRYPOINT", "CMD", "VOLUME"):
+            assert isinstance(json.loads(arguments), list)
+
+
+def test_the_image_pins_what_it_installs_and_does_not_run_as_root() -> None:
+    instructions = dockerfile()
+    runs = [arguments for name, arguments in instructions if name == "RUN"]
+    assert any("--require-hashes -r requirements/run.txt" in run for run in runs)
+    (user,) = [arguments for name, arguments in instructions if name == "USER"]
+    assert int(user) > 0
+    assert [name for name, _ in instructions].index("USER") < [name for name, _ in instructions].index("ENTRYPOINT")
+    environment = dict(
+        pair.split("=", 1) for name, arguments in instructions if name == "ENV" for pair in arguments.split()
+    )
+    assert settings_in(environment) <= Settings.model_fields.keys()
+    exposed = {int(port) for name, arguments in instructions if name == "EXPOSE" for port in arguments.split()}
+    assert exposed == {Settings.model_fields[name].default for name in ("listen_port", "admin_port")}
+
+
+def test_the_image_holds_every_package_of_the_distribution() -> None:
+    copied = {a.split()[0] for name, a in dockerfile() if name == "COPY"}
+    assert {"proxy", "backfill", "sql", "deploy"} <= copied
+
+
+def test_the_sidecar_example_is_kubernetes_and_keeps_its_journal() -> None:
+    documents = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/sidecar.yaml").read_text()))
+    kinds = {document["kind"]: document for document in documents}
+    assert all({"apiVersion", "kind", "metadata"} <= document.keys() for document in documents)
+    assert settings_in(kinds["Secret"]["stringData"]) <= Settings.model_fields.keys()
+    pod = kinds["StatefulSet"]["spec"]["template"]["spec"]
+    sidecar = next(c for c in pod["initContainers"] if c["name"] == "crossfade")
+    assert sidecar["restartPolicy"] == "Always"
+    assert settings_in({entry["name"]: 0 for entry in sidecar["env"]}) <= Settings.model_fields.keys()
+    claims = {claim["metadata"]["name"] for claim in kinds["StatefulSet"]["spec"]["volumeClaimTemplates"]}
+    assert {mount["name"] for mount in sidecar["volumeMounts"]} <= claims
+    (service,) = pod["containers"]
+    assert {"name": "ARANGO_URL", "value": "http://127.0.0.1:8530"} in service["env"]

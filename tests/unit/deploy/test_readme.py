@@ -1,0 +1,37 @@
+"""The README keeps up with the code: every setting is in its table, with its default; every file it names exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from proxy.config import Settings
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text("utf-8")
+TABLE = dict(re.findall(r"^\| `CROSSFADE_([A-Z_]+)` \| ([^|]*) \|", README, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_is_documented_with_its_default(name: str) -> None:
+    default = Settings.model_fields[name].get_default(call_default_factory=True)
+    told = TABLE[name.upper()].strip().strip("`")
+    assert told == ("" if default in ("", {}) else str(default).lower() if isinstance(default, bool) else str(default))
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    assert {name.lower() for name in TABLE} - Settings.model_fields.keys() == {"config"} & {n.lower() for n in TABLE}
+
+
+def test_the_two_commands_come_first() -> None:
+    first = re.search(r"```[a-z]*\n(.*?)```", README, re.DOTALL)
+    assert first is not None
+    assert "make demo" in first.group(1)
+    assert "make test" in first.group(1)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", README))))
+def test_a_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
