@@ -109,7 +109,7 @@ class Application:
 
         target = PostgresStore(read_database)
         ledger = Ledger(self.database, settings)
-        self.shadow = Shadow(settings, self.database, target, reader, self.mirror.caught_up, ledger)
+        self.shadow = Shadow(settings, target, reader, self.mirror.caught_up, ledger)
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
         gaps = Gaps(self.database)

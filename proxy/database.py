@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -98,7 +98,7 @@ class Session:
         with _translated():
             await transaction.commit()
 
-    async def cursor(self, sql: str, *values: object, prefetch: int = 500) -> AsyncIterator[Row]:
+    async def cursor(self, sql: str, *values: object, prefetch: int = 500) -> AsyncGenerator[Row, None]:
         """Rows one by one from a server-side cursor; only within a transaction."""
         with _translated():
             async for row in self._connection.cursor(sql, *values, prefetch=prefetch):

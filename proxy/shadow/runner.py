@@ -1,0 +1,371 @@
+"""Runs comparisons off the path: a bounded queue, a few workers, and verdicts that are never a race (I2, I8).
+
+A first look compares what the client got with the other store. Where they differ, the settlers wait until the mirror
+has caught up and look again, at origin, target and origin: only where the origin's answer stood still around the
+target's, in two looks in a row with the mirror caught up in between, is the difference a mismatch. Resolved on the way
+it was lag; not told apart within `settle_seconds` it is unsettled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import structlog
+
+from proxy import metrics, printed, values
+from proxy.aql.requests import Result
+from proxy.aql.shape import shape_of
+from proxy.config import Settings
+from proxy.errors import ArangoError, DatabaseError, DatabaseRefused, DatabaseUnavailable, Unsupported, UpstreamError
+from proxy.operations import Effect, Operation, Outcome
+from proxy.shadow.classify import QueryAnswer, TargetAnswer, compare_answers, stable
+from proxy.shadow.compare import Difference, NotComparable, Rows, key_of
+from proxy.shadow.explain import Explainer
+from proxy.shadow.ledger import Ledger, Shape
+from proxy.shadow.samples import Evidence
+from proxy.stores.base import Store
+from proxy.stores.postgres import PostgresStore
+
+log = structlog.get_logger(__name__)
+
+_QUEUE_BYTES: Final = 24 << 20  # bodies that may wait
+_EVIDENCE_ROWS: Final = 50
+_FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
+_LONGEST_PAUSE: Final = 1.0
+
+
+class _Query(msgspec.Struct):
+    query: str = ""
+
+
+class _Batch(msgspec.Struct):
+    id: str | None = None
+    more: bool = msgspec.field(name="hasMore", default=False)
+
+
+_QUERY: Final = msgspec.json.Decoder(_Query)
+_BATCH: Final = msgspec.json.Decoder(_Batch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    operation: Operation
+    outcome: Outcome
+    collections: tuple[str, ...]
+    seconds: float
+    route: str
+    reversed: bool
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        return len(self.outcome.body) + len(self.operation.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Both answers, and the moment at which looking began."""
+
+    began: float
+    origin: Outcome
+    target: TargetAnswer
+
+
+class Shadow:
+    """The shadow of one proxy. `submit` is all that the request path touches."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: PostgresStore,
+        origin: Store,
+        caught_up: Callable[[str, float], Awaitable[bool]],
+        ledger: Ledger,
+        *,
+        explainer: Explainer | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """caught_up(collection, timeout): True once the mirror has applied all that it took up to now."""
+        self._store = store
+        self._origin = origin
+        self._caught_up = caught_up
+        self._ledger = ledger
+        self._explainer = explainer or Explainer(values=not settings.redact)
+        self._chance = chance
+        self._sample = settings.sample_percent / 100
+        self._settle_seconds = settings.settle_seconds
+        self._concurrency = settings.shadow_concurrency
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(settings.shadow_queue)
+        self._unsure: asyncio.Queue[tuple[_Job, _Look]] = asyncio.Queue(settings.shadow_queue)
+        self._bytes = 0
+        self._pending = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ---- the request path
+
+    def submit(
+        self,
+        operation: Operation,
+        outcome: Outcome,
+        collections: frozenset[str],
+        origin_seconds: float,
+        route: str,
+        *,
+        reversed: bool = False,  # noqa: A002
+    ) -> None:
+        """Hands over what a client was answered. Never blocks; what finds no place is counted as skipped.
+
+        collections: `database/name` of all that it reads. origin_seconds: how long the store that answered took.
+        reversed: PostgreSQL answered, and ArangoDB is the one that is asked.
+        """
+        shape, names = _shape(operation), tuple(sorted(collections))
+        self._ledger.seen(names, shape)
+        if self._sample < 1 and self._chance() >= self._sample:
+            self._ledger.skipped(names, shape, "sampled")
+            return
+        job = _Job(operation, outcome, names, origin_seconds, route, reversed, shape)
+        if self._jobs.full() or self._bytes + job.size > _QUEUE_BYTES:
+            self._ledger.skipped(names, shape, "queue full")
+            return
+        self._bytes += job.size
+        self._pending += 1
+        self._idle.clear()
+        self._jobs.put_nowait(job)
+
+    def skip(self, operation: Operation, collections: frozenset[str], reason: str) -> None:
+        """Counts a read that could be compared and is not."""
+        shape, names = _shape(operation), tuple(sorted(collections))
+        self._ledger.seen(names, shape)
+        self._ledger.skipped(names, shape, reason)
+
+    def figures(self, collection: str) -> dict[str, float]:
+        """The gate's figures of one collection, as last written."""
+        return self._ledger.figures(collection)
+
+    # ---- life
+
+    async def start(self) -> None:
+        await self._ledger.start()
+        for number in range(self._concurrency):
+            self._tasks.append(asyncio.create_task(self._compare_for_ever(), name=f"shadow {number}"))
+            self._tasks.append(asyncio.create_task(self._settle_for_ever(), name=f"shadow settler {number}"))
+
+    async def close(self) -> None:
+        """Stops comparing; what waits is counted as skipped; counts are written once more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        while not self._jobs.empty():
+            self._skipped(self._jobs.get_nowait(), "shutdown")
+        while not self._unsure.empty():
+            self._skipped(self._unsure.get_nowait()[0], "shutdown")
+        await self._explainer.close()
+        await self._ledger.close()
+
+    async def idle(self) -> None:
+        """Returns when nothing waits and nothing is under way; and what was counted is written."""
+        await self._idle.wait()
+        await self._ledger.flush()
+
+    # ---- workers
+
+    async def _compare_for_ever(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            await self._carry_out(job, self._compare(job))
+
+    async def _settle_for_ever(self) -> None:
+        while True:
+            job, look = await self._unsure.get()
+            await self._carry_out(job, self._settle(job, look))
+
+    async def _carry_out(self, job: _Job, work: Awaitable[bool]) -> None:
+        """work: True where the job goes on in another queue."""
+        going_on = False
+        try:
+            going_on = await work
+        except asyncio.CancelledError:
+            self._ledger.skipped(job.collections, job.shape, "shutdown")
+            raise
+        except Unsupported:
+            self._ledger.unsupported(job.collections, job.shape, began=time.monotonic())
+        except NotComparable as reason:
+            self._ledger.skipped(job.collections, job.shape, str(reason))
+        except DatabaseError:
+            self._ledger.skipped(job.collections, job.shape, "target unavailable")
+        except UpstreamError:
+            self._ledger.skipped(job.collections, job.shape, "origin unavailable")
+        except (ArangoError, ValueError, KeyError, TypeError) as error:
+            # an answer in no shape that ArangoDB gives; its content stays out of the log
+            log.warning("an answer could not be compared", endpoint=job.operation.endpoint, error=type(error).__name__)
+            self._ledger.skipped(job.collections, job.shape, "not understood")
+        finally:
+            if not going_on:
+                self._done(job)
+
+    def _skipped(self, job: _Job, reason: str) -> None:
+        self._ledger.skipped(job.collections, job.shape, reason)
+        self._done(job)
+
+    def _done(self, job: _Job) -> None:
+        self._bytes -= job.size
+        self._pending -= 1
+        if self._pending == 0:
+            self._idle.set()
+
+    # ---- looks
+
+    async def _compare(self, job: _Job) -> bool:
+        """The first look. True where the job went on to the settlers."""
+        operation, began = job.operation, time.monotonic()
+        if operation.effect is Effect.QUERY and not self._store.analysis(operation).deterministic:
+            raise NotComparable("not deterministic")
+        if not job.reversed:
+            look = _Look(began, job.outcome, await self._ask_target(job))
+            origin, target = job.seconds, time.monotonic() - began
+        else:
+            answer = await self._ask_origin(operation)
+            origin, target = time.monotonic() - began, job.seconds
+            query = operation.effect is Effect.QUERY  # what its order leaves open, only an evaluation tells
+            look = _Look(began, answer, await self._ask_target(job) if query else job.outcome)
+        for collection in job.collections:
+            metrics.TARGET_SECONDS.labels(collection).observe(target)
+        self._ledger.seconds(job.collections, job.shape, origin=origin, target=target)
+        difference = compare_answers(operation, look.origin, look.target)
+        if difference is None:
+            self._ledger.matched(job.collections, job.shape, began=began)
+        elif difference.same_revision and operation.effect is Effect.READ:
+            await self._confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
+        elif self._unsure.full():
+            self._ledger.unsettled(job.collections, job.shape, began=began)
+        else:
+            self._unsure.put_nowait((job, look))
+            return True
+        return False
+
+    async def _settle(self, job: _Job, first: _Look) -> bool:
+        """Looks again until the difference is gone (lag), stands (mismatch), or time is up (unsettled)."""
+        deadline = time.monotonic() + self._settle_seconds
+        pause = _FIRST_PAUSE
+        previous: Outcome | None = None
+        while time.monotonic() < deadline:
+            if not await self._all_caught_up(job.collections, deadline):
+                break
+            began = time.monotonic()
+            try:
+                before = await self._ask_origin(job.operation)
+                target = await self._ask_target(job)
+                after = await self._ask_origin(job.operation)
+            except (UpstreamError, DatabaseUnavailable):
+                previous = None
+            else:
+                look = _Look(began, after, target)
+                if not stable(job.operation, before, after):
+                    previous = None
+                else:
+                    difference = compare_answers(job.operation, after, target)
+                    if difference is None:
+                        self._ledger.matched(job.collections, job.shape, began=began, lagged=True)
+                        return False
+                    if previous is not None and stable(job.operation, previous, before):
+                        await self._confirm(job, look, difference)
+                        return False
+                    previous = after
+            await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        self._ledger.unsettled(job.collections, job.shape, began=first.began)
+        return False
+
+    async def _all_caught_up(self, collections: Iterable[str], deadline: float) -> bool:
+        for collection in collections:
+            if not await self._caught_up(collection, max(0.0, deadline - time.monotonic())):
+                return False
+        return True
+
+    async def _confirm(self, job: _Job, look: _Look, difference: Difference) -> None:
+        origin, target = _shown(job.operation, look, difference)
+        explanation = None
+        if self._ledger.is_new(job.collections, difference):
+            explanation = await self._explainer.explain(origin, target)
+        evidence = Evidence(job.operation, difference, origin, target, job.route, job.reversed, explanation)
+        self._ledger.mismatched(job.collections, job.shape, evidence, began=look.began)
+
+    async def _ask_target(self, job: _Job) -> TargetAnswer:
+        """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused."""
+        operation = job.operation
+        try:
+            if operation.effect is not Effect.QUERY:
+                return await self._store.execute(operation)
+            result = await self._store.query(operation)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            return error
+        except DatabaseRefused as error:
+            return ArangoError(4, str(error), status=500)
+        return QueryAnswer(_rows(result, self._store.analysis(operation).unordered), result.full_count)
+
+    async def _ask_origin(self, operation: Operation) -> Outcome:
+        """The origin's answer now. A cursor that it leaves open is closed: only the first batch is compared."""
+        outcome = await self._origin.execute(operation)
+        if operation.endpoint == "cursor.create" and outcome.status == 201:
+            batch = _BATCH.decode(outcome.body)
+            if batch.more and batch.id is not None:
+                path = ("_api", "cursor", batch.id)
+                closing = Operation(
+                    "cursor.delete", Effect.PASSTHROUGH, "DELETE", operation.database, key=batch.id, path=path
+                )
+                with contextlib.suppress(UpstreamError, ArangoError):
+                    await self._origin.execute(closing)
+        return outcome
+
+
+def _rows(result: Result, unordered: bool) -> Rows:
+    first, last = result.cut if result.cut is not None else (None, None)
+    return Rows(result.rows, result.groups, first, last, unordered)
+
+
+def _shape(operation: Operation) -> Shape:
+    """What coverage is counted by: the endpoint, or the query without its literals. The request path calls it."""
+    if operation.endpoint != "cursor.create":
+        return Shape(operation.endpoint, operation.endpoint)
+    try:
+        return _query_shape(_QUERY.decode(operation.body).query)
+    except (msgspec.DecodeError, UnicodeDecodeError, ArangoError):
+        return Shape(operation.endpoint, "(a query that is not understood)")
+
+
+@lru_cache(maxsize=2048)
+def _query_shape(text: str) -> Shape:
+    shape = shape_of(text).replace("\x00", "\ufffd")
+    return Shape(hashlib.blake2b(shape.encode("utf-8", "replace"), digest_size=12).hexdigest(), shape)
+
+
+def _shown(operation: Operation, look: _Look, difference: Difference) -> tuple[bytes, bytes]:
+    """Both answers as evidence: bodies; of a query's rows those of the documents concerned, else the first ones."""
+    origin = look.origin.body
+    if isinstance(look.target, ArangoError):
+        body = {"code": look.target.status, "error": True, "errorMessage": look.target.message}
+        return origin, values.dump(body | {"errorNum": look.target.number})
+    if isinstance(look.target, Outcome):
+        return origin, look.target.body
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        origin = values.dump(_concerned(printed.load(origin)["result"], difference))
+    return origin, values.dump(_concerned(look.target.rows.rows, difference))
+
+
+def _concerned(rows: Sequence[object], difference: Difference) -> list[object]:
+    keys = set(difference.keys)
+    return [row for row in rows if not keys or key_of(row) in keys][:_EVIDENCE_ROWS]

@@ -1,0 +1,104 @@
+"""What is kept of a mismatch as an example: request, both answers, revisions. Pure.
+
+Answers are kept as text, so that a sample shows what was printed (order, forms of numbers, U+0000), cut at MAX_TEXT.
+Redacted, values are replaced by the names of their types; keys of documents stay, since repair needs them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from proxy import printed, values
+from proxy.operations import Operation
+from proxy.shadow.compare import Difference
+
+MAX_TEXT: Final = 8 << 10  # characters of one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A confirmed mismatch: what was asked, what both sides answered (bodies, or what stands for them), the difference.
+
+    explanation: DeepDiff's sentences, None where there are none. reversed: PostgreSQL had answered the client.
+    """
+
+    operation: Operation
+    difference: Difference
+    origin: bytes
+    target: bytes
+    route: str
+    reversed: bool = False
+    explanation: str | None = None
+
+
+class _Revision(msgspec.Struct):
+    rev: str | None = msgspec.field(name="_rev", default=None)
+
+
+_REVISION: Final = msgspec.json.Decoder(_Revision)
+
+
+def sample(evidence: Evidence, *, text: str, redact: bool) -> dict[str, Any]:
+    """A sample as JSON values. text: the shape's text, which stands for a query when values are redacted."""
+    return {
+        "request": request_of(evidence.operation, text, redact=redact),
+        "origin": shown(evidence.origin, redact=redact),
+        "target": shown(evidence.target, redact=redact),
+        "origin_rev": _rev(evidence.origin),
+        "target_rev": _rev(evidence.target),
+        "explanation": evidence.explanation,
+        "route": evidence.route,
+        "reversed": evidence.reversed,
+    }
+
+
+def request_of(operation: Operation, text: str, *, redact: bool) -> dict[str, Any]:
+    """Method and target, and for a query its text and bind variables."""
+    target = "/_db/" + "/".join(quote(part, safe="") for part in (operation.database, *operation.path))
+    if operation.params:
+        target += "?" + urlencode(operation.params)
+    request: dict[str, Any] = {"method": operation.method, "target": target}
+    if operation.endpoint == "cursor.create":
+        body = printed.load(operation.body)
+        request["query"] = text if redact else body.get("query")
+        binds = body.get("bindVars") or {}
+        request["bindVars"] = redacted(binds) if redact else binds
+    elif operation.body:
+        request["body"] = operation.body.decode("utf-8", "replace")[:MAX_TEXT]
+    return request
+
+
+def shown(raw: bytes, *, redact: bool) -> str:
+    """An answer as text, cut; or with types for values."""
+    if redact:
+        try:
+            raw = values.dump(redacted(printed.load(raw)))
+        except ValueError:
+            return f"{len(raw)} bytes"
+    text = raw.decode("utf-8", "replace")
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+
+
+def redacted(value: Any) -> Any:
+    """The same structure with type names for values; `_key`, `_id` and `_rev` name a document and stay."""
+    if isinstance(value, dict):
+        return {
+            name: child if name in ("_key", "_id", "_rev") and isinstance(child, str) else redacted(child)
+            for name, child in value.items()
+        }
+    if isinstance(value, list):
+        return [redacted(child) for child in value]
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "bool"
+    return "number" if isinstance(value, int | float) else "string"
+
+
+def _rev(raw: bytes) -> str | None:
+    try:
+        return _REVISION.decode(raw).rev
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,16 @@
+"""PostgreSQL as a store: what the document tables answer, in ArangoDB's words, fenced where a client is served.
+
+    store       PostgresStore: one Operation -> Outcome; `fenced`, `query`, `owns_cursor`
+    answers     documents, 304, 412, 404, arrays with errors inline: pure
+    queries     AQL: drives the evaluator, answers its fetches by SQL under one snapshot
+    narrow      a fetch -> the scan that brings all that it needs and little more: pure
+    cursors     results in batches, with a time to live; cursor ids that tell whose they are
+    catalog     collection -> table, cached
+
+Statements: sql/queries/store.sql.
+"""
+
+from proxy.stores.postgres.queries import Limits
+from proxy.stores.postgres.store import PostgresStore
+
+__all__ = ["Limits", "PostgresStore"]

@@ -1,0 +1,110 @@
+"""Answers to document reads in ArangoDB's words: pure. Rules: protocol page, sections 1 ("If-Match") and 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from proxy import values
+from proxy.documents import key_of, valid_key
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.revision import INVALID, decode_rev
+
+
+class _System(msgspec.Struct):
+    key: str = msgspec.field(name="_key", default="")
+    id: str = msgspec.field(name="_id", default="")
+    rev: str = msgspec.field(name="_rev", default="")
+
+
+_SYSTEM: Final = msgspec.json.Decoder(_System)
+_CONFLICT: Final = "conflict, _rev values do not match"
+_TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
+
+
+def document_outcome(operation: Operation, raw: bytes) -> Outcome:
+    """200 with the document as it is stored, or 304, or 412 as If-None-Match and If-Match ask."""
+    wanted, unwanted = operation.headers.get("if-match"), operation.headers.get("if-none-match")
+    system = _SYSTEM.decode(raw)
+    etag = ((b"etag", b'"' + system.rev.encode() + b'"'),)
+    if unwanted is not None and _revision(unwanted) == decode_rev(system.rev):
+        return Outcome(304, b"", etag, b"text/plain")
+    if wanted is not None and _revision(wanted) != decode_rev(system.rev):
+        body = {
+            "error": True,
+            "code": 412,
+            "errorNum": 1200,
+            "errorMessage": _CONFLICT,
+            "_id": system.id,
+            "_key": system.key,
+            "_rev": system.rev,
+        }
+        return Outcome(412, values.dump(body), etag)
+    return Outcome(200, raw, etag)
+
+
+def _revision(header: str) -> int:
+    """The one revision of an If-Match; whatever is no revision (`*`, lists, `W/…`) equals none that a document has."""
+    text = header.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    found = decode_rev(text)
+    return -1 if found == INVALID else found
+
+
+# ---- PUT ?onlyget
+
+
+def wanted_items(body: bytes) -> list[Any]:
+    """The array of a read of many documents. Raises ArangoError 600 where it is no JSON, 400 where it is no array."""
+    items = values.parse(body)
+    if not isinstance(items, list):
+        raise ArangoError(400, "expecting a JSON array in the request")
+    return items
+
+
+def wanted_keys(items: Sequence[Any]) -> list[str]:
+    """The keys that they mean, each once, those that PostgreSQL can be asked for."""
+    found = {key: None for item in items if (key := key_of(item)) is not None and valid_key(key)}
+    return list(found)
+
+
+def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str, bytes]) -> Outcome:
+    """200 with one element an item: the document, or an error in its place; x-arango-error-codes counts the errors."""
+    check = operation.params.get("ignoreRevs", "true").lower() not in _TRUE
+    parts: list[bytes] = []
+    errors: dict[int, int] = {}
+    for item in items:
+        key = key_of(item)
+        raw = found.get(key) if key is not None else None
+        if key is None:
+            number = 1221 if isinstance(item, dict) else 1205
+            part = _element(number)
+        elif raw is None:
+            part, number = _element(1202), 1202
+        elif check and _conflicts(item, raw):
+            part, number = _element(1200, _CONFLICT), 1200
+        else:
+            parts.append(raw)
+            continue
+        parts.append(part)
+        errors[number] = errors.get(number, 0) + 1
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if errors:
+        codes = orjson.dumps({str(number): count for number, count in sorted(errors.items())})
+        headers = ((b"x-arango-error-codes", codes),)
+    return Outcome(200, b"[" + b",".join(parts) + b"]", headers)
+
+
+def _element(number: int, message: str | None = None) -> bytes:
+    error = ArangoError(number, message)
+    return values.dump({"error": True, "errorNum": number, "errorMessage": error.message})
+
+
+def _conflicts(item: Any, raw: bytes) -> bool:
+    rev = item.get("_rev") if isinstance(item, dict) else None
+    return isinstance(rev, str) and decode_rev(rev) != decode_rev(_SYSTEM.decode(raw).rev)

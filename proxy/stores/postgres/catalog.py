@@ -1,0 +1,50 @@
+"""Which table holds a collection's documents: cached, looked up again on a miss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.database import Database
+from proxy.errors import ArangoError
+from sql.loader import queries
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One collection's table. `relation` is schema-qualified and quoted by PostgreSQL itself."""
+
+    collection: str  # 'database/name'
+    relation: str
+    edge: bool
+
+    @property
+    def name(self) -> str:
+        return self.collection.partition("/")[2]
+
+
+class Catalog:
+    """Collections that the control plane knows. A table never moves while its collection has its name, so that an entry
+    holds until the table is dropped: then its statements fail, and `clear` makes room for a new look.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, Relation] = {}
+
+    async def find(self, collection: str) -> Relation:
+        """The table of `database/name`. Raises ArangoError 1203 where the control plane knows none, DatabaseError."""
+        known = self._known.get(collection)
+        if known is not None:
+            return known
+        row = None
+        if "\x00" not in collection:
+            row = await self._database.fetchrow(queries("store")["catalog"].text, collection)
+        if row is None:
+            raise ArangoError(1203, f"collection or view not found: {collection.partition('/')[2]}")
+        found = Relation(collection, row["relation"], row["edge"])
+        self._known[collection] = found
+        return found
+
+    def clear(self) -> None:
+        """Every collection is looked up again."""
+        self._known.clear()

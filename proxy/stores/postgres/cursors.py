@@ -1,0 +1,189 @@
+"""Cursors: results of queries, handed out in batches and kept with a time to live. Rules: protocol page, section 4."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from proxy import values
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+
+# Cursor ids are decimal text, as ArangoDB's are. Nineteen digits that begin so lie above every tick that a server gives
+# (its hybrid logical clock gets there in the year 2241) and inside 64 bits, so that a cursor tells whose it is.
+_PREFIX: Final = "9000"
+_DIGITS: Final = 19
+_DEFAULT_TTL: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class CursorRequest:
+    """The body of POST /_api/cursor. batch_size: rows; ttl: seconds."""
+
+    query: str
+    bind_vars: dict[str, Any] = field(default_factory=dict)
+    batch_size: int = 1000
+    count: bool = False
+    ttl: float = _DEFAULT_TTL
+    allow_retry: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def request_of(body: bytes) -> CursorRequest:
+    """Raises ArangoError 600 (no JSON), 1502 (no query), 400 (a part of the wrong type), 17 (batchSize ≤ 0)."""
+    if not body.strip():
+        raise ArangoError(1502)
+    parsed = values.parse(body)
+    if not isinstance(parsed, dict):
+        raise ArangoError(400, "expecting a JSON object as body")
+    query = parsed.get("query")
+    if query is None or query == "":
+        raise ArangoError(1502)
+    options = parsed.get("options") or {}
+    binds = parsed.get("bindVars") or {}
+    size = parsed.get("batchSize", 1000)
+    ttl = parsed.get("ttl", _DEFAULT_TTL)
+    if not isinstance(query, str) or not isinstance(options, dict) or not isinstance(binds, dict):
+        raise ArangoError(400, "expecting a string as query, objects as options and bindVars")
+    if isinstance(size, bool) or not isinstance(size, int | float) or size <= 0:
+        raise ArangoError(17, "expecting positive value for 'batchSize'", status=400)
+    return CursorRequest(
+        query,
+        binds,
+        int(size),
+        bool(parsed.get("count", False)),
+        float(ttl) if isinstance(ttl, int | float) and ttl > 0 else _DEFAULT_TTL,
+        options.get("allowRetry") is True,
+        options,
+    )
+
+
+@dataclass(slots=True)
+class _Cursor:
+    database: str
+    request: CursorRequest
+    rows: Sequence[bytes]
+    extra: bytes
+    size: int  # bytes of the rows
+    expires: float
+    position: int = 0
+    batch: int = 1  # the number of the batch that was sent last
+    last: Outcome | None = None
+
+
+class Cursors:
+    """Open cursors of this process. `limit`: bytes of rows that may wait; more is refused, never dropped."""
+
+    def __init__(self, *, limit: int = 32 << 20, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._open: dict[str, _Cursor] = {}
+        self._bytes = 0
+
+    @staticmethod
+    def owns(operation: Operation) -> bool:
+        """Whether the cursor that the operation names was opened here, on any instance of the proxy."""
+        identifier = _names(operation)[0] if operation.endpoint in ("cursor.next", "cursor.delete") else ""
+        return len(identifier) == _DIGITS and identifier.startswith(_PREFIX) and identifier.isdigit()
+
+    def open(self, database: str, request: CursorRequest, rows: Sequence[bytes], extra: bytes) -> Outcome:
+        """The first batch; the rest waits. Raises ArangoError 32 where no room is left for it."""
+        if len(rows) <= request.batch_size:
+            return Outcome(201, _body(rows, request, len(rows), extra, code=201))
+        self._expire()
+        size = sum(map(len, rows))
+        if self._bytes + size > self._limit:
+            raise ArangoError(32, "too many results wait in cursors")
+        identifier = _PREFIX + str(secrets.randbelow(10 ** (_DIGITS - len(_PREFIX)))).zfill(_DIGITS - len(_PREFIX))
+        cursor = _Cursor(database, request, rows, extra, size, self._clock() + request.ttl, batch=0)
+        self._open[identifier] = cursor
+        self._bytes += size
+        return self._advance(identifier, cursor, code=201)
+
+    def next(self, operation: Operation) -> Outcome:
+        """The next batch. Raises ArangoError 1600 where the cursor, or the batch asked for, is gone."""
+        identifier, batch = _names(operation)
+        cursor = self._find(operation, identifier)
+        cursor.expires = self._clock() + cursor.request.ttl
+        if batch is not None and batch == str(cursor.batch) and cursor.request.allow_retry and cursor.last is not None:
+            return cursor.last
+        if (batch is not None and batch != str(cursor.batch + 1)) or cursor.position >= len(cursor.rows):
+            raise ArangoError(1600)
+        return self._advance(identifier, cursor, code=200)
+
+    def delete(self, operation: Operation) -> Outcome:
+        """202, or ArangoError 1600."""
+        identifier, _ = _names(operation)
+        self._find(operation, identifier)
+        self._close(identifier)
+        return Outcome(202, orjson.dumps({"id": identifier, "error": False, "code": 202}))
+
+    def _advance(self, identifier: str, cursor: _Cursor, *, code: int) -> Outcome:
+        begin, end = cursor.position, cursor.position + cursor.request.batch_size
+        cursor.position = end
+        cursor.batch += 1
+        more = end < len(cursor.rows)
+        batch = str(cursor.batch + 1) if more else None
+        body = _body(
+            cursor.rows[begin:end],
+            cursor.request,
+            len(cursor.rows),
+            cursor.extra,
+            code=code,
+            identifier=identifier if more else None,
+            next_batch=batch,
+        )
+        cursor.last = Outcome(code, body)
+        if not more and not cursor.request.allow_retry:
+            self._close(identifier)
+        return cursor.last
+
+    def _find(self, operation: Operation, identifier: str) -> _Cursor:
+        self._expire()
+        cursor = self._open.get(identifier)
+        if cursor is None or cursor.database != operation.database:
+            raise ArangoError(1600)
+        return cursor
+
+    def _close(self, identifier: str) -> None:
+        self._bytes -= self._open.pop(identifier).size
+
+    def _expire(self) -> None:
+        now = self._clock()
+        for identifier in [name for name, cursor in self._open.items() if cursor.expires < now]:
+            self._close(identifier)
+
+
+def _names(operation: Operation) -> tuple[str, str | None]:
+    """(cursor id, batch id) of /_api/cursor/{id}[/{batch}]."""
+    parts = operation.path[operation.path.index("cursor") + 1 :] if "cursor" in operation.path else ()
+    identifier = parts[0] if parts else operation.key or ""
+    return identifier, parts[1] if len(parts) > 1 else None
+
+
+def _body(
+    rows: Sequence[bytes],
+    request: CursorRequest,
+    total: int,
+    extra: bytes,
+    *,
+    code: int,
+    identifier: str | None = None,
+    next_batch: str | None = None,
+) -> bytes:
+    count = b',"count":%d' % total if request.count else b""
+    result = b'{"result":[' + b",".join(rows) + b"]"
+    if identifier is None:
+        return result + b',"hasMore":false%s,"cached":false,"extra":%s,"error":false,"code":%d}' % (count, extra, code)
+    return result + b',"hasMore":true,"id":"%s"%s,"extra":%s,"cached":false%s,"error":false,"code":%d}' % (
+        identifier.encode(),
+        count,
+        extra,
+        b',"nextBatchId":"%s"' % next_batch.encode() if next_batch is not None else b"",
+        code,
+    )

@@ -1,0 +1,162 @@
+"""AQL on the target: evaluates a query over documents that its fetches read from PostgreSQL.
+
+All fetches of one query see one snapshot (a read-only transaction, REPEATABLE READ), as in ArangoDB; each statement
+carries the fence as well. Work is cut up so that the event loop goes on: rows come in batches, and evaluation over many
+rows runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from proxy import printed, values
+from proxy.aql.evaluate import run as evaluate
+from proxy.aql.parser import parse
+from proxy.aql.requests import Fetch, Options, Result, Write
+from proxy.database import Database, Session
+from proxy.errors import ArangoError, Unsupported
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.cursors import CursorRequest
+from proxy.stores.postgres.narrow import scan_of
+from sql.loader import queries
+
+_BATCH: Final = 200  # rows between two turns of the event loop
+_INLINE: Final = 400  # rows up to which evaluation stays on the event loop: a few milliseconds
+
+_OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
+_ELEMENTS: Final = 1_000_000  # documents and array elements that one evaluation may hold
+_SECONDS: Final = 20.0
+
+parsed = lru_cache(maxsize=500)(parse)
+Running = Generator[Fetch | Write, Any, Result]
+
+
+class FenceBroken(Exception):
+    """A statement's fence did not hold: the target may not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may fetch. Above: Unsupported, and the origin answers (or the comparison is not made)."""
+
+    rows: int = 20_000
+    bytes: int = 48 << 20
+
+
+class Queries:
+    """Runs queries; holds no state but the limits."""
+
+    def __init__(self, database: Database, catalog: Catalog, limits: Limits) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._limits = limits
+
+    async def run(self, database: str, request: CursorRequest, generation: int | None) -> Result:
+        """The result. generation: the fence's, None for none.
+
+        Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
+        FenceBroken (also where the query fetches nothing, so that no statement tested the fence), DatabaseError.
+        """
+        options = Options(
+            full_count=request.options.get("fullCount") is True,
+            fail_on_warning=request.options.get("failOnWarning") is True,
+            memory_limit=_ELEMENTS,
+            max_runtime=_SECONDS,
+            database=database,
+        )
+        running: Running = evaluate(parsed(request.query), request.bind_vars, options)
+        try:
+            return await self._drive(running, database, generation)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            if error.number in _OVER_LIMIT:  # our limits, not the origin's: no answer of ArangoDB's
+                raise Unsupported(f"query over the limits of evaluation ({error.message})") from error
+            raise
+        finally:
+            # cancelled while a thread evaluates: the generator is busy, and goes with its last reference
+            with contextlib.suppress(ValueError):
+                running.close()
+
+    async def _drive(self, running: Running, database: str, generation: int | None) -> Result:
+        step = await _advance(running, None)
+        if isinstance(step, Result):
+            if generation is not None:
+                raise FenceBroken
+            return step
+        budget = _Budget(self._limits)
+        async with (
+            self._database.session() as session,
+            session.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            while not isinstance(step, Result):
+                if isinstance(step, Write):
+                    raise Unsupported("AQL modification on PostgreSQL")
+                documents = await self._fetch(session, database, step, generation, budget)
+                step = await _advance(running, documents)
+        return step
+
+    async def _fetch(
+        self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: _Budget
+    ) -> list[dict[str, Any]]:
+        relation = await self._catalog.find(f"{database}/{fetch.collection}")
+        scan = scan_of(fetch.collection, fetch.equalities, fetch.keys)
+        text = queries("store")[scan.statement].on(relation.relation)
+        parameters: tuple[object, ...] = (budget.rows + 1, generation)
+        if scan.value is not None:
+            parameters += (scan.value,)
+        documents: list[dict[str, Any]] = []
+        async with contextlib.aclosing(session.cursor(text, *parameters, prefetch=_BATCH)) as rows:
+            async for row in rows:
+                if not row["holds"]:
+                    raise FenceBroken
+                raw = row["raw"]
+                if raw is not None:
+                    budget.spend(len(raw))
+                    documents.append(printed.load(raw.encode()))
+        return documents
+
+
+class _Budget:
+    def __init__(self, limits: Limits) -> None:
+        self.rows = limits.rows
+        self._bytes = limits.bytes
+
+    def spend(self, size: int) -> None:
+        self.rows -= 1
+        self._bytes -= size
+        if self.rows < 0 or self._bytes < 0:
+            raise Unsupported("result too large for evaluation")
+
+
+async def _advance(running: Running, documents: list[dict[str, Any]] | None) -> Fetch | Write | Result:
+    if documents is not None and len(documents) > _INLINE:
+        return await asyncio.to_thread(_step, running, documents)
+    return _step(running, documents)
+
+
+def _step(running: Running, documents: list[dict[str, Any]] | None) -> Fetch | Write | Result:
+    # a StopIteration cannot pass through a coroutine or a future
+    try:
+        return running.send(documents)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+
+
+async def encoded(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
+    """(rows, extra) as ArangoDB prints them. seconds: how long the query took."""
+    if len(result.rows) > _INLINE:
+        return await asyncio.to_thread(_encode, result, seconds)
+    return _encode(result, seconds)
+
+
+def _encode(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
+    warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
+    extra = {"warnings": warnings, "stats": result.stats.as_json(result.full_count, seconds)}
+    return [values.dump(row) for row in result.rows], values.dump(extra)

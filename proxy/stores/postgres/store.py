@@ -1,0 +1,149 @@
+"""PostgreSQL as a store: document reads, counts and queries, as ArangoDB would answer them."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from proxy import values
+from proxy.aql.analyse import Analysis, analyse
+from proxy.aql.requests import Result
+from proxy.database import Database
+from proxy.documents import valid_key
+from proxy.errors import ArangoError, DatabaseRefused, Unsupported
+from proxy.operations import Operation, Outcome
+from proxy.stores.postgres import answers
+from proxy.stores.postgres.catalog import Catalog, Relation
+from proxy.stores.postgres.cursors import Cursors, request_of
+from proxy.stores.postgres.queries import FenceBroken, Limits, Queries, encoded, parsed
+from proxy.wire.encode import error_outcome
+from sql.loader import queries
+
+_UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+
+
+class PostgresStore:
+    """Executes reads on the document tables. Implements `stores.base.Store`; writes raise Unsupported."""
+
+    def __init__(self, database: Database, *, limits: Limits | None = None) -> None:
+        self._database = database
+        self._catalog = Catalog(database)
+        self._queries = Queries(database, self._catalog, limits or Limits())
+        self._cursors = Cursors()
+
+    @property
+    def name(self) -> str:
+        return "postgresql"
+
+    def owns_cursor(self, operation: Operation) -> bool:
+        """Whether it goes on with a cursor that was opened here: then no other store knows of it."""
+        return self._cursors.owns(operation)
+
+    async def execute(self, operation: Operation) -> Outcome:
+        """The answer, with no fence. Raises ArangoError for what ArangoDB would answer as an error (but a document that
+        is not found, or not modified, is an Outcome), Unsupported by the endpoint's name, DatabaseError.
+        """
+        return await self._execute(operation, None)
+
+    async def fenced(self, operation: Operation, generation: int) -> Outcome | None:
+        """The same read where the fence holds for that generation; None where the origin must answer.
+
+        mirror-protocol, "Flip", 5. A count is the origin's to answer as well: its answer holds properties of the
+        collection that the target does not know. Raises as `execute`.
+        """
+        if operation.endpoint == "collection.count":
+            return None
+        try:
+            return await self._execute(operation, generation)
+        except FenceBroken:
+            return None
+
+    def analysis(self, operation: Operation) -> Analysis:
+        """What a `cursor.create` reads and leaves open. Raises ArangoError where it is no query."""
+        request = request_of(operation.body)
+        return analyse(parsed(request.query), request.bind_vars)
+
+    async def query(self, operation: Operation) -> Result:
+        """A `cursor.create` evaluated whole, with what its order and its limits leave open. Raises as `execute`."""
+        request = request_of(operation.body)
+        try:
+            return await self._queries.run(operation.database, request, None)
+        except DatabaseRefused as error:
+            self._look_again(error)
+            return await self._queries.run(operation.database, request, None)
+
+    async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
+        try:
+            return await self._answer(operation, generation)
+        except DatabaseRefused as error:
+            self._look_again(error)
+            return await self._answer(operation, generation)
+
+    def _look_again(self, error: DatabaseRefused) -> None:
+        """Forgets where documents lie if a table is gone, so that one more try looks it up; else raises the error."""
+        if error.sqlstate not in _UNDEFINED:
+            raise error
+        self._catalog.clear()
+
+    async def _answer(self, operation: Operation, generation: int | None) -> Outcome:
+        match operation.endpoint:
+            case "document.read" | "document.head":
+                return await self._read(operation, generation)
+            case "document.read_many":
+                return await self._read_many(operation, generation)
+            case "collection.count":
+                return await self._count(operation)
+            case "cursor.create":
+                return await self._query(operation, generation)
+            case "cursor.next":
+                return self._cursors.next(operation)
+            case "cursor.delete":
+                return self._cursors.delete(operation)
+        raise Unsupported(f"{operation.endpoint} on PostgreSQL")
+
+    async def _read(self, operation: Operation, generation: int | None) -> Outcome:
+        relation, key = await self._relation(operation), operation.key or ""
+        # a key that ArangoDB would not have taken is asked for as well: the fence must be tested
+        text = queries("store")["read"].on(relation.relation)
+        row = await self._database.fetchrow(text, key if valid_key(key) else "", generation)
+        if row is None or not row["holds"]:
+            raise FenceBroken
+        if row["raw"] is None:
+            return error_outcome(ArangoError(1202))
+        return answers.document_outcome(operation, row["raw"].encode())
+
+    async def _read_many(self, operation: Operation, generation: int | None) -> Outcome:
+        relation = await self._relation(operation)
+        items = answers.wanted_items(operation.body)
+        text = queries("store")["read_many"].on(relation.relation)
+        rows = await self._database.fetch(text, answers.wanted_keys(items), generation)
+        if not rows or not rows[0]["holds"]:
+            raise FenceBroken
+        found = {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
+        return answers.many_outcome(operation, items, found)
+
+    async def _count(self, operation: Operation) -> Outcome:
+        relation = await self._relation(operation)
+        count = await self._database.fetchval(queries("store")["count"].on(relation.relation))
+        body = {
+            "error": False,
+            "code": 200,
+            "type": 3 if relation.edge else 2,
+            "status": 3,
+            "statusString": "loaded",
+            "name": relation.name,
+            "isSystem": relation.name.startswith("_"),
+            "count": count,
+        }
+        return Outcome(200, values.dump(body))
+
+    async def _query(self, operation: Operation, generation: int | None) -> Outcome:
+        request = request_of(operation.body)
+        began = time.perf_counter()
+        result = await self._queries.run(operation.database, request, generation)
+        rows, extra = await encoded(result, time.perf_counter() - began)
+        return self._cursors.open(operation.database, request, rows, extra)
+
+    async def _relation(self, operation: Operation) -> Relation:
+        collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"
+        return await self._catalog.find(collection)

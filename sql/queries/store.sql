@@ -1,0 +1,71 @@
+-- Reads of the target as a store. Each carries the fence (mirror-protocol, "Flip", 5): the generation is mine and no
+-- registered instance's lease has run out or is diverged. It stands in the read's own statement, so that there is no gap
+-- between check and act: both see one snapshot, and the clock is read after the snapshot was taken. A generation of NULL
+-- is no fence. Every statement gives at least one row; `holds` says whether the fence held, `raw` is NULL for nothing.
+
+-- name: catalog
+-- Where the documents of a collection ($1 'database/name') lie.
+SELECT relation, edge FROM crossfade.collection WHERE collection = $1;
+
+-- name: count
+-- Documents of a collection, tombstones left out.
+SELECT count(*) FROM {relation} WHERE doc IS NOT NULL;
+
+-- name: read
+-- The document with key $1, under the fence of generation $2.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.key = $1 AND d.doc IS NOT NULL;
+
+-- name: read_many
+-- The documents with keys $1 text[], under the fence of generation $2.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.key, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.key = ANY ($1::text[]) AND d.doc IS NOT NULL;
+
+-- name: scan
+-- All documents, at most $1, under the fence of generation $2. Three statements rather than one with optional filters:
+-- a generic plan of that would not use the indexes.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.doc IS NOT NULL
+LIMIT $1;
+
+-- name: scan_keys
+-- Documents with keys $3 text[], at most $1, under the fence of generation $2.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.key = ANY ($3::text[]) AND d.doc IS NOT NULL
+LIMIT $1;
+
+-- name: scan_containing
+-- Documents that contain $3 jsonb, at most $1, under the fence of generation $2.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.doc @> $3::jsonb AND d.doc IS NOT NULL
+LIMIT $1;
