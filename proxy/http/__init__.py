@@ -1,8 +1,9 @@
 """HTTP/1.1 towards clients and servers, on httptools (llhttp, strict), under uvloop or plain asyncio. Layer 2.
 
     limits.py      what a client may send, and for how long
-    parser.py      bytes -> Request, Response; the rules against smuggling; the only module that imports httptools
-    render.py      heads as bytes, hop-by-hop headers; pure
+    parser.py      the scanner, llhttp: the only module that imports httptools
+    requests.py    bytes -> Request, with the rules against smuggling     responses.py  bytes -> Response
+    render.py      heads as bytes, hop-by-hop headers; pure               reply.py      answers as bytes
     stream.py      bodies in pieces with back-pressure, flow control of the write side
     tunnel.py      raw bytes both ways after an upgrade
     faults.py      answers of the listener's own, in ArangoDB's error shape

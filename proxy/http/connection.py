@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from proxy.errors import FramingError
-from proxy.http.faults import error_response, failure
+from proxy.http.faults import failure
 from proxy.http.limits import HIGH_WATER, LOW_WATER, Limits
-from proxy.http.parser import BODY, HEAD, IDLE, Incoming, RequestParser
 from proxy.http.render import response_head
+from proxy.http.reply import refusal, whole, write_pieces
+from proxy.http.requests import BODY, HEAD, IDLE, Incoming, RequestParser
 from proxy.http.stream import Flow
 from proxy.http.tunnel import ConnectionTunnel
 from proxy.wire.message import Handler, Response
@@ -273,36 +274,14 @@ class Connection(asyncio.Protocol):
         body = response.body
         if isinstance(body, bytes):
             if not self._flow.lost:
-                self.transport.write(self._whole(incoming, response, body, keep))
+                self.transport.write(whole(request, response, body, keep))
             return keep
         return await self._stream(incoming, response, body, keep)
-
-    def _whole(self, incoming: Incoming, response: Response, body: bytes, keep: bool) -> bytes:
-        """A response with a whole body, as bytes."""
-        request, status = incoming.request, response.status
-        length: int | None = len(body)
-        if request.method == "HEAD" or status in {204, 304}:
-            if status == 204:
-                length = None
-            elif not body or status == 304:
-                length = _declared(response)
-            body = b""
-        try:
-            head = response_head(
-                status, response.reason, response.headers, length=length, connection=_connection(incoming, keep)
-            )
-        except FramingError as error:
-            broken = failure(error, request.method)
-            body = b"" if request.method == "HEAD" else _bytes(broken)
-            head = response_head(
-                broken.status, b"", broken.headers, length=len(_bytes(broken)), connection=_connection(incoming, keep)
-            )
-        return head + body if body else head
 
     async def _stream(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], keep: bool) -> bool:
         """A response whose body comes in pieces; whether the connection goes on."""
         try:
-            return await self._pieces(incoming, response, body, keep)
+            return await write_pieces(self.transport, self._flow, incoming.request, response, body, keep=keep)
         except BaseException as error:
             # the head is out: only a cut tells the client that this is not all
             self.transport.abort()
@@ -315,42 +294,6 @@ class Connection(asyncio.Protocol):
             close = getattr(body, "aclose", None)
             if close is not None:
                 await close()
-
-    async def _pieces(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], keep: bool) -> bool:
-        request, transport, flow = incoming.request, self.transport, self._flow
-        left = _declared(response)
-        chunked = left is None and request.version == "1.1"
-        bare = request.method == "HEAD" or response.status in {204, 304}
-        if left is None and not chunked:
-            keep = False  # the body ends with the connection
-        data = response_head(
-            response.status,
-            response.reason,
-            response.headers,
-            length=left if response.status != 204 else None,
-            chunked=chunked and not bare,
-            connection=_connection(incoming, keep),
-        )
-        if bare:
-            transport.write(data)
-            return keep
-        async for piece in body:
-            if not piece:
-                continue
-            if left is not None:
-                left -= len(piece)
-                if left < 0:
-                    raise FramingError("the body is longer than its Content-Length", 500)
-            transport.write(b"%b%x\r\n%b\r\n" % (data, len(piece), piece) if chunked else data + piece)
-            data = b""
-            await flow.drained()
-        if left:
-            raise FramingError("the body is shorter than its Content-Length", 500)
-        if chunked:
-            data += b"0\r\n\r\n"
-        if data:
-            transport.write(data)
-        return keep
 
     def _decline(self) -> None:
         """The upgrade is not made: what the client sent behind it is HTTP."""
@@ -387,11 +330,8 @@ class Connection(asyncio.Protocol):
         return False
 
     def _refuse(self, error: FramingError) -> None:
-        answer = error_response(error.status, error.status, str(error))
-        body = _bytes(answer)
         if not self._flow.lost:
-            head = response_head(answer.status, b"", answer.headers, length=len(body), connection=b"close")
-            self.transport.write(head + body)
+            self.transport.write(refusal(error))
 
     def _close(self) -> None:
         """Ends the connection; where the client may still be sending, only after it had time to read the answer."""
@@ -411,21 +351,3 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         if self._flow.lost:
             self._hub.connections.discard(self)
-
-
-def _connection(incoming: Incoming, keep: bool) -> bytes:
-    """The value of the Connection header; empty where the version says it already."""
-    if not keep:
-        return b"close"
-    return b"" if incoming.request.version == "1.1" else b"keep-alive"
-
-
-def _declared(response: Response) -> int | None:
-    """The Content-Length that a handler gave, for a stream or for an answer without its body."""
-    value = response.header(b"content-length")
-    return int(value) if value is not None and value.isdigit() else None
-
-
-def _bytes(response: Response) -> bytes:
-    assert isinstance(response.body, bytes)
-    return response.body

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from proxy.errors import FramingError, UpstreamLost
 from proxy.http.limits import HIGH_WATER, LOW_WATER
-from proxy.http.parser import ResponseParser
+from proxy.http.responses import ResponseParser
 from proxy.http.stream import Flow
 from proxy.http.tunnel import ConnectionTunnel, relay
 from proxy.wire.message import Response, Tunnel

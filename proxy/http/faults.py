@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from typing import Final
 
-import msgspec
 import structlog
 
 from proxy.errors import ArangoError, FramingError, UpstreamError
+from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Response
 
-_JSON: Final = (b"content-type", b"application/json; charset=utf-8")
-_encode = msgspec.json.Encoder().encode
 logger = structlog.get_logger("crossfade.http")
 
 
 def error_response(status: int, number: int, message: str) -> Response:
-    """`{"error": true, "code": status, "errorMessage": message, "errorNum": number}` as a response."""
-    body = _encode({"error": True, "code": status, "errorMessage": message, "errorNum": number})
-    return Response(status, [_JSON], body)
+    """ArangoDB's error object as a response: `code` is the status, `errorNum` the number."""
+    return encode(error_outcome(ArangoError(number, message, status=status)))
 
 
 def failure(error: Exception, method: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+READ = 256 << 10  # bytes that one read of a socket brings at most
 HIGH_WATER = 256 << 10  # bytes waiting to be consumed, above which the socket is not read any more
 LOW_WATER = 64 << 10  # and below which it is read again
 
