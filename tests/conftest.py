@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
+from proxy.cutover import migrate
 from proxy.database import Database
-from sql.loader import migrations
 
 _numbers = itertools.count(1)
 
@@ -30,10 +30,9 @@ async def _template(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()
-    connection = await asyncpg.connect(dsn.rsplit("/", 1)[0] + "/migrated")
-    for migration in migrations():
-        await connection.execute(migration.text)
-    await connection.close()
+    database = await Database.open(dsn.rsplit("/", 1)[0] + "/migrated", size=1)
+    await migrate.apply(database)
+    await database.close()
 
 
 async def _create(server: EmbeddedPostgres, template: str) -> str:

@@ -1,1 +1,16 @@
-"""(map to come)"""
+"""Stages and how collections move through them: epochs, leases, gates, audit (DESIGN section 9).
+
+stages      values: stage, phase, standing, snapshot; which moves there are (layer 0)
+gates       values: Evidence -> gates, three-valued, pure (layer 1)
+evidence    reads the Evidence of a collection from PostgreSQL
+codec       snapshots and moves as JSON values
+transitions what is common to both sides: the compare-and-set transactions of the control row
+registry    the instance's statements: register, beat, deregister
+statefile   what an instance keeps in its state directory: last snapshot, the mark `alone`, the file `origin-only`
+lease       the instance's side of the protocol: heartbeat, snapshot, acknowledgements, rejoin
+controller  the operator's side: an epoch begins, is acknowledged phase by phase, commits or aborts; evict
+moves       what a change comes to: targets -> moves and phases (pure)
+audit       who changed what, chained by hash
+migrate     the schema
+status      everything that `crossfade status` shows, in one value
+"""

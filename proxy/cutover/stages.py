@@ -76,7 +76,8 @@ class Snapshot:
     """Everything that an instance knows of the control plane at one generation.
 
     collections: by `database/name`. defaults: stage of new collections, by database (`*` for any other).
-    moves: those of the open epoch, by collection; empty when phase is `settled`.
+    moves: those of the open epoch, by collection; empty when phase is `settled`. A move of `db/*` (or `*/*`) is that of
+    a default: it counts for every collection without a move of its own, so for those registered meanwhile.
     """
 
     generation: int = 0
@@ -99,7 +100,7 @@ class Snapshot:
     def behaviour(self, collection: str) -> Behaviour:
         """How an instance that runs this generation treats the collection (DESIGN section 9)."""
         standing = self.standing(collection)
-        move = self.moves.get(collection)
+        move = self._move(collection)
         after = move.after if move is not None else standing
         to_flip = move is not None and after.stage.at_least(Stage.FLIPPED)
         flipped = standing.stage.at_least(Stage.FLIPPED)
@@ -112,6 +113,16 @@ class Snapshot:
             weight=standing.weight if flipped else 0,
         )
 
+    def _move(self, collection: str) -> Move | None:
+        """Its own move, else that of its database's default: who registers meanwhile must not fall between the two."""
+        move = self.moves.get(collection)
+        if move is not None or not self.moves:
+            return move
+        database = collection.partition("/")[0]
+        if database in self.defaults:
+            return self.moves.get(f"{database}/*")
+        return self.moves.get(f"{database}/*") or self.moves.get("*/*")
+
     def database_has(self, database: str, stage: Stage) -> bool:
         """Whether any collection of the database, or its default, is at least at that stage."""
         if self.default_stage(database).at_least(stage):
@@ -119,7 +130,9 @@ class Snapshot:
         prefix = database + "/"
         return any(
             name.startswith(prefix) and self.behaviour(name).standing.stage.at_least(stage) for name in self.collections
-        ) or any(name.startswith(prefix) and move.after.stage.at_least(stage) for name, move in self.moves.items())
+        ) or any(
+            name.startswith((prefix, "*/")) and move.after.stage.at_least(stage) for name, move in self.moves.items()
+        )
 
 
 # Phases that an epoch goes through before its commit, each acknowledged by every instance; none: one compare-and-set.

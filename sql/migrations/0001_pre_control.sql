@@ -44,7 +44,8 @@ CREATE TABLE crossfade.control (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     generation bigint NOT NULL,
     epoch bigint NOT NULL,
-    phase text NOT NULL CHECK (phase IN ('settled', 'begin', 'hold', 'drain'))
+    phase text NOT NULL CHECK (phase IN ('settled', 'begin', 'hold', 'drain')),
+    held_since timestamptz -- when phase `hold` began: a commit later than the longest wait of a query is refused
 );
 INSERT INTO crossfade.control (generation, epoch, phase) VALUES (1, 0, 'settled');
 
@@ -62,6 +63,8 @@ CREATE TABLE crossfade.epoch (
 -- Registered proxies. A row without stopped_at counts: it must acknowledge, and its lease must hold.
 CREATE TABLE crossfade.instance (
     instance text PRIMARY KEY,
+    incarnation text NOT NULL DEFAULT '', -- one a process: statements of a dead one, still under way, match nothing
+    joined_at timestamptz NOT NULL DEFAULT now(), -- kept when a crashed instance comes back: it was never out
     host text NOT NULL,
     pid integer NOT NULL,
     version text NOT NULL,

@@ -1,0 +1,205 @@
+"""The operator's side: take collections to other stages, back, and an instance out of the registry.
+
+Every way back is one transaction, needs no acknowledgement, and takes precedence over whatever is under way; every
+way forward is an epoch (mirror-protocol, "Flip", 1 to 6), and towards PostgreSQL its gates come first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from proxy.config import Settings
+from proxy.cutover import evidence, transitions
+from proxy.cutover.epoch import POLL, Progress, Run, Step, ensure_in, silent
+from proxy.cutover.gates import Gate, blocking
+from proxy.cutover.moves import Target, phases_of, plan, to_target
+from proxy.cutover.stages import Move, Phase, Stage, Standing
+from proxy.database import Database
+from proxy.errors import RefusedError
+from sql.loader import queries
+
+_SQL = queries("cutover")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change did, or with `dry_run` would do. gates: of each collection that goes to PostgreSQL.
+
+    behind: instances that did not behave by the new generation yet when it returned; they are safe all the same.
+    """
+
+    moves: tuple[Move, ...]
+    phases: tuple[Phase, ...]
+    epoch: int
+    generation: int
+    dry_run: bool
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+
+
+async def change(
+    database: Database,
+    targets: Sequence[Target],
+    *,
+    settings: Settings,
+    actor: str,
+    reason: str | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    wait: bool = True,
+    timeout: float = 30.0,
+    progress: Progress = silent,
+) -> Changed:
+    """Takes the collections to their stages, all of them or none.
+
+    wait: return only once every instance behaves by the new generation (a few seconds at most). timeout: seconds for
+    each phase. force: go past the gates that do not keep I7; it needs a reason. Raises RefusedError for a move that
+    the stages, a gate or a change under way forbid; TimedOut, with the names, where instances did not acknowledge;
+    DatabaseError.
+    """
+    if force and not reason:
+        raise RefusedError("--force needs --reason: it is written into the audit")
+    async with database.session() as session:
+        collections, defaults = await transitions.standings(session)
+        registered = [row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None]
+        control = await session.fetchrow(_SQL["control"].text)
+    assert control is not None
+    moves = plan(targets, collections, defaults)
+    steps = phases_of(moves)
+    limits = evidence.limits_of(settings)
+    gates = {move.collection: await evidence.gates(database, move.collection, limits) for move in to_target(moves)}
+    result = Changed(
+        moves,
+        steps,
+        control["epoch"],
+        control["generation"],
+        dry_run,
+        gates,
+        tuple(row["instance"] for row in registered),
+    )
+    if dry_run:
+        return result
+    _refuse_gates(gates, force=force)
+    if not moves:
+        await _ensure(database, targets)
+        return result
+    run = Run(
+        database,
+        targets=targets,
+        moves=moves,
+        settings=settings,
+        actor=actor,
+        reason=reason,
+        timeout=timeout,
+        progress=progress,
+    )
+    detail: dict[str, object] = {"gates": _gate_values(gates), "forced": force} if gates else {}
+    if steps:
+        epoch, generation = await run.forward(steps, detail)
+    else:
+        epoch, generation = await run.at_once()
+    progress(Step(Phase.SETTLED, generation))
+    behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
+    return Changed(moves, steps, epoch, generation, dry_run, gates, result.instances, behind)
+
+
+async def rollback(
+    database: Database, collections: Sequence[str], *, actor: str, reason: str | None = None
+) -> int | None:
+    """Takes flipped collections back to `shadow` at once, with no gates and no acknowledgements.
+
+    An epoch that is open is aborted. Returns the new generation, None where there was nothing to take back.
+    """
+    async with database.transaction() as session:
+        control = await transitions.lock(session)
+        standing, _ = await transitions.standings(session)
+        moves = tuple(
+            Move(name, standing[name], Standing(Stage.SHADOW))
+            for name in dict.fromkeys(collections)
+            if name in standing and standing[name].stage is Stage.FLIPPED
+        )
+        if not moves and not control.open:
+            return None
+        _, generation = await transitions.immediate(
+            session, control, moves, actor=actor, action="rollback", reason=reason
+        )
+        return generation
+
+
+async def evict(
+    database: Database, instance: str, *, confirmed_stopped: bool, actor: str, reason: str | None = None
+) -> tuple[str, ...]:
+    """Takes an instance out of the registry: the operator asserts that its process is dead.
+
+    What it forwarded and had not applied is lost with its journal: the collections that it served are marked
+    unverified (returned), flipped ones are rolled back, an open epoch is aborted. Raises RefusedError where it is
+    not known, still lives, or the assertion is missing.
+    """
+    if not confirmed_stopped:
+        raise RefusedError(
+            f"evicting {instance} asserts that its process is dead and stays so: stop it, then say --confirmed-stopped"
+        )
+    async with database.transaction() as session:
+        control = await transitions.lock(session)
+        row = await session.fetchrow(_SQL["instance_lock"].text, instance)
+        if row is None or row["stopped_at"] is not None:
+            raise RefusedError(f"no instance {instance} is registered: see `crossfade instances`")
+        if row["alive"]:
+            raise RefusedError(
+                f"instance {instance} lives (process {row['pid']} on {row['host']}, heartbeat "
+                f"{row['heartbeat_age']:.1f} s ago): stop it first"
+            )
+        await session.execute(_SQL["evict"].text, instance)
+        marked = await session.fetch(_SQL["mark_served"].text, instance, f"instance {instance} was evicted")
+        served = tuple(sorted(mark["collection"] for mark in marked))
+        standings, _ = await transitions.standings(session)
+        moves = tuple(
+            Move(name, standing, Standing(Stage.SHADOW))
+            for name, standing in standings.items()
+            if standing.stage is Stage.FLIPPED
+        )
+        await transitions.immediate(
+            session,
+            control,
+            moves,
+            actor=actor,
+            action="evict",
+            reason=reason,
+            detail={"instance": instance, "unverified": list(served)},
+        )
+        return served
+
+
+def _refuse_gates(gates: Mapping[str, tuple[Gate, ...]], *, force: bool) -> None:
+    lines = [
+        f"{collection}: {gate.name} is {gate.verdict} ({gate.figures}): {gate.remedy}"
+        for collection, found in gates.items()
+        for gate in blocking(found, force=force)
+    ]
+    if lines:
+        raise RefusedError("gates refuse the flip\n  " + "\n  ".join(lines))
+
+
+def _gate_values(gates: Mapping[str, tuple[Gate, ...]]) -> dict[str, dict[str, str]]:
+    return {
+        collection: {gate.name: f"{gate.verdict}: {gate.figures}" for gate in found}
+        for collection, found in gates.items()
+    }
+
+
+async def _ensure(database: Database, targets: Sequence[Target]) -> None:
+    async with database.transaction() as session:
+        await ensure_in(session, targets)
+
+
+async def _learned(database: Database, generation: int, seconds: float) -> tuple[str, ...]:
+    limit = time.monotonic() + seconds
+    while True:
+        behind = tuple(row["instance"] for row in await database.fetch(_SQL["behind"].text, generation))
+        if not behind or time.monotonic() >= limit:
+            return behind
+        await asyncio.sleep(POLL)

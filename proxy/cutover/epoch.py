@@ -1,0 +1,232 @@
+"""One change that is carried out: at once, or as an epoch that is driven through its phases.
+
+Correctness is in the compare-and-set of the control row, whose generation every step names; the advisory lock only
+tells an epoch that is being driven from one whose controller is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from proxy.config import Settings
+from proxy.cutover import transitions
+from proxy.cutover.moves import Target, plan, to_target
+from proxy.cutover.stages import Move, Phase, Stage
+from proxy.database import Database, Row, Session
+from proxy.errors import DatabaseError, RefusedError
+from sql.loader import queries
+
+_SQL = queries("cutover")
+_LOCK: Final = 0x0C0_55FADF  # pg_try_advisory_lock: one epoch is driven at a time
+POLL: Final = 0.03  # seconds between looks at the instances
+# queries wait for hold_limit at most: whatever is decided is decided before the first of them gives up
+_HELD_SHARE: Final = 0.8
+
+
+class TimedOut(RefusedError):
+    """Instances did not acknowledge in time; the epoch was aborted, and nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An instance that an epoch waits for, and why."""
+
+    instance: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress of a change. phase: the one under way, `settled` once it is committed; waiting: for whom."""
+
+    phase: Phase
+    generation: int
+    waiting: tuple[Waiting, ...] = ()
+
+
+Progress = Callable[[Step], None]
+
+
+def silent(_: Step) -> None:
+    """For callers that show no progress."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One change that is carried out."""
+
+    database: Database
+    targets: Sequence[Target]
+    moves: tuple[Move, ...]
+    settings: Settings
+    actor: str
+    reason: str | None
+    timeout: float
+    progress: Progress
+    generation: int = 0  # of the last step taken: every next one compares it
+
+    async def at_once(self) -> tuple[int, int]:
+        """One compare-and-set; what it was decided by must still stand."""
+        async with self.database.transaction() as session:
+            control = await transitions.lock(session)
+            await self._confirm(session)
+            await ensure_in(session, self.targets)
+            back = any(move.before.stage.at_least(Stage.FLIPPED) for move in self.moves)
+            return await transitions.immediate(
+                session,
+                control,
+                self.moves,
+                actor=self.actor,
+                action="rollback" if back else "change",
+                reason=self.reason,
+            )
+
+    async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
+        """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
+        async with self.database.session() as driver:
+            if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                raise RefusedError(await _under_way(self.database))
+            try:
+                epoch = await self._begin(steps[0])
+                try:
+                    await self._walk(steps)
+                    return epoch, await self._commit(detail)
+                except BaseException as error:
+                    await self._abort(error)
+                    raise
+            finally:
+                with contextlib.suppress(DatabaseError):
+                    await driver.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+    async def _begin(self, first: Phase) -> int:
+        async with self.database.transaction() as session:
+            control = await transitions.lock(session)
+            if control.open:  # nobody drives it, or we had not got the lock
+                await transitions.give_up(
+                    session, control.generation, actor=self.actor, reason="its controller went away"
+                )
+                control = await transitions.lock(session)
+            await self._confirm(session)
+            await ensure_in(session, self.targets)
+            epoch, self.generation = await transitions.begin(
+                session, control, self.moves, first, actor=self.actor, reason=self.reason
+            )
+            return epoch
+
+    async def _walk(self, steps: tuple[Phase, ...]) -> None:
+        held_until = None
+        for position, phase in enumerate(steps):
+            limit = time.monotonic() + self.timeout
+            if phase is not Phase.BEGIN:
+                held_until = held_until or time.monotonic() + _HELD_SHARE * self.settings.hold_limit
+                limit = min(limit, held_until)
+            await self._acknowledged(phase, limit)
+            if position + 1 < len(steps):
+                await self._advance(steps[position + 1])
+
+    async def _acknowledged(self, phase: Phase, limit: float) -> None:
+        """Until every registered instance acknowledged this generation. Raises TimedOut with their names."""
+        while True:
+            waiting = tuple(
+                Waiting(row["instance"], _why(row, self.generation))
+                for row in await self.database.fetch(_SQL["waiting_for"].text, self.generation)
+            )
+            self.progress(Step(phase, self.generation, waiting))
+            if not waiting:
+                return
+            await self._still_ours()
+            if time.monotonic() > limit:
+                named = "; ".join(f"{one.instance} {one.why}" for one in waiting)
+                raise TimedOut(
+                    f"phase {phase} was not acknowledged in time: {named}. The epoch was aborted, nothing changed. "
+                    "Start a silent instance again, or evict it (`crossfade instances`)"
+                )
+            await asyncio.sleep(POLL)
+
+    async def _still_ours(self) -> None:
+        row = await self.database.fetchrow(_SQL["control"].text)
+        if row is None or row["generation"] != self.generation:
+            raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
+
+    async def _advance(self, phase: Phase) -> None:
+        async with self.database.transaction() as session:
+            control = await self._lock(session)
+            self.generation = await transitions.advance(session, control, control.epoch, phase)
+
+    async def _commit(self, detail: Mapping[str, object]) -> int:
+        async with self.database.transaction() as session:
+            control = await self._lock(session)
+            if await session.fetchval(_SQL["held_too_long"].text, _HELD_SHARE * self.settings.hold_limit):
+                raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
+            return await transitions.commit(session, control, actor=self.actor, reason=self.reason, detail=detail)
+
+    async def _lock(self, session: Session) -> transitions.Control:
+        """The control row, still ours and acknowledged by everybody, and so until the transaction ends."""
+        control = await transitions.lock(session)
+        if control.generation != self.generation:
+            raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
+        late = await session.fetch(_SQL["waiting_for"].text, self.generation)
+        if late:
+            names = "; ".join(f"{row['instance']} {_why(row, self.generation)}" for row in late)
+            raise RefusedError(f"an instance fell out in the last moment: {names}. The epoch was aborted, try again")
+        return control
+
+    async def _confirm(self, session: Session) -> None:
+        """What the moves start from is still so: another change may have come between."""
+        collections, defaults = await transitions.standings(session)
+        if plan(self.targets, collections, defaults) != self.moves:
+            raise RefusedError(
+                "the stages were changed by somebody else meanwhile: look at `crossfade status`, try again"
+            )
+        if to_target(self.moves) and not [
+            row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None
+        ]:
+            raise RefusedError("no instance is registered: a flip needs a proxy that serves it")
+
+    async def _abort(self, error: BaseException) -> None:
+        """Leaves nothing open; a later change would find an epoch without a driver and close it itself."""
+        why = str(error) or type(error).__name__
+
+        async def close() -> None:
+            async with self.database.transaction() as session:
+                await transitions.give_up(session, self.generation, actor=self.actor, reason=why[:500])
+
+        with contextlib.suppress(DatabaseError, TimeoutError):
+            await asyncio.shield(asyncio.wait_for(close(), 5))
+
+
+def _why(row: Row, generation: int) -> str:
+    if row["diverged"]:
+        return "is diverged"
+    if row["lease_left"] <= 0:
+        return f"is silent for {row['heartbeat_age']:.1f} s (process {row['pid']} on {row['host']})"
+    if row["generation"] != generation:
+        return f"behaves by generation {row['generation']} still"
+    return f"has not met the phase's conditions (backlog {row['backlog']})"
+
+
+async def ensure_in(session: Session, targets: Sequence[Target]) -> None:
+    """Tables for collections that are to be mirrored; an older epoch's default does not make them."""
+    for target in targets:
+        if target.is_default or target.stage is Stage.OFF:
+            continue
+        name, _, rest = target.collection.partition("/")
+        await session.fetchval(_SQL["ensure"].text, name, rest, target.edge)
+
+
+async def _under_way(database: Database) -> str:
+    row = await database.fetchrow(_SQL["control"].text)
+    if row is None or row["moves"] is None:
+        return "another change is under way: try again in a moment"
+    names = ", ".join(move["collection"] for move in orjson.loads(row["moves"]))
+    return (
+        f"epoch {row['epoch']} of {row['actor']} is under way (phase {row['phase']}, for {row['open_seconds']:.0f} s, "
+        f"{names}): wait for it, or `crossfade rollback` those collections, which aborts it"
+    )

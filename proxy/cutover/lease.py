@@ -1,0 +1,394 @@
+"""The instance's side of the flip: heartbeat, snapshot, acknowledgements, read lease, rejoin (mirror-protocol, "Flip").
+
+The end of a lease is absolute and in PostgreSQL's time. A look told PostgreSQL's clock P and its answer came at local
+time r; a beat that is sent at local time s asks for P + (s - r) + L. So PostgreSQL never holds the lease longer than
+until s + L on the local clock, however late the statement lands, and s + L is also how long this instance may read: one
+number serves both. Only one beat that extends is ever unanswered: after a failure the next ones merely look.
+
+**Rejoin.** The model (`rejoin_aborts`) lets every instance whose lease ran out roll the flip back when it comes back.
+Its counterexamples need an instance that answered from the origin *alone* meanwhile: others then go on with a target
+that lacks what its clients have seen, for example another instance's write that is not applied yet. An instance whose
+every answer since was backed by both stores is no different from a slow one: nothing that a client saw is missing in
+the target, so it just renews its lease. It must drain and roll back first where
+  - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
+  - it was diverged, here or in the row of its last life,
+  - its journal was not clean when it started: what it had forwarded may not be in the target,
+  - it had been evicted: others went on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from proxy import metrics
+from proxy.config import Settings
+from proxy.cutover import transitions
+from proxy.cutover.acknowledge import Conditions, ready
+from proxy.cutover.registry import Beat, Registry
+from proxy.cutover.stages import Phase, Snapshot, Stage
+from proxy.cutover.statefile import StateFiles
+from proxy.database import Database
+from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError
+
+log = structlog.get_logger(__name__)
+
+_UNKNOWN: Final = -1  # a generation that the control row never has
+_ACK_POLL: Final = 0.01  # seconds between looks at the conditions while an epoch waits for this instance
+Result = TypeVar("Result")
+_STUCK: Final = 2  # statements that time out may hang on a dead connection: so many at most
+
+
+class Lease:
+    """The control plane as one instance sees it. Start it before the listener; close it after the last answer."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        instance: str,
+        conditions: Conditions,
+        *,
+        host: str | None = None,
+        admin_url: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._instance = instance
+        self._conditions = conditions
+        self._clock = clock
+        self._registry = Registry(database, instance, lease=settings.lease, host=host, admin_url=admin_url)
+        self._files = StateFiles(settings.state_dir)
+        self._snapshot = Snapshot(generation=_UNKNOWN)
+        self._era = 0
+        self._acknowledged = 0
+        self._registered = False
+        self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time when it was told
+        self._current = False  # the last beat was answered
+        self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
+        self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
+        self._unsafe = False  # must drain and roll back before it holds a lease again
+        self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
+        self._origin_only = False
+        self._held_since: float | None = None
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stuck: set[asyncio.Future[Any]] = set()
+
+    # ---- what the rest of the proxy asks
+
+    @property
+    def instance(self) -> str:
+        return self._instance
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What this instance behaves by. It changes between two awaits: look it up when answering."""
+        return self._snapshot
+
+    @property
+    def generation(self) -> int:
+        return self._snapshot.generation
+
+    @property
+    def era(self) -> int:
+        """The era of the last look: the stamp of a write that is forwarded now."""
+        return self._era
+
+    @property
+    def connected(self) -> bool:
+        """The last look succeeded."""
+        return self._current
+
+    @property
+    def diverged(self) -> bool:
+        """This instance says of itself that the target lacks what it acknowledged, or that it must not be read."""
+        return self._conditions.diverged() or self._origin_only or self._unsafe
+
+    @property
+    def may_read_target(self) -> bool:
+        """Less than L ago a look began that showed everybody fresh, nobody diverged. The statement's fence decides."""
+        return self._clock() < self._read_until and not self.diverged
+
+    @property
+    def own_lease_over(self) -> bool:
+        """Nobody reads from PostgreSQL any more because of this instance, until it has rolled back.
+
+        Its lease has run out in PostgreSQL's time, or the row there says that it is diverged. Only then may it answer
+        for flipped collections from the origin alone; call `note_alone` before such an answer leaves.
+        """
+        return self._diverged_in_row or self._clock() >= self._lease_end
+
+    def note_alone(self) -> None:
+        """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
+        if not self._unsafe:
+            self._unsafe = True
+            self._read_until = 0.0
+            self._files.note_alone()
+            log.warning("answers come from ArangoDB alone until the backlog is drained", instance=self._instance)
+
+    def look_now(self) -> None:
+        """Beat at once, not at the next interval."""
+        self._wake.set()
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Registers, looks once, and goes on beating.
+
+        Without PostgreSQL it starts only on the snapshot of a life that PostgreSQL still counts. Raises
+        DatabaseUnavailable, DatabaseUnmigrated, or RefusedError where another process has this id.
+        """
+        self._unsafe = self._files.alone or not self._conditions.journal_clean()
+        self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
+        try:
+            await self._join()
+            await self._beat(extend=False)
+            if not self._unsafe:
+                await self._tick()
+        except DatabaseUnavailable:
+            if self.generation == _UNKNOWN:
+                kept = self._files.kept()
+                if kept is None:
+                    raise
+                log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=kept.generation)
+                self._adopt(kept)
+        self._tasks = [
+            asyncio.create_task(self._run(), name="lease"),
+            asyncio.create_task(self._listen(), name="lease-listen"),
+        ]
+
+    async def close(self, deregister: bool = True) -> bool:
+        """Stops beating. Deregisters where asked, and says whether it did.
+
+        An instance that has a backlog, or answered alone, stays registered: others must go on counting it, until it
+        comes back and drains, or is evicted.
+        """
+        for task in (*self._tasks, *self._stuck):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._stuck:
+            await asyncio.wait(self._stuck, timeout=self._settings.connect_timeout)
+        self._tasks = []
+        self._read_until = 0.0
+        if not deregister or not self._registered or self._unsafe or self._conditions.backlog(None) > 0:
+            return False
+        try:
+            gone = await self._registry.deregister()
+        except DatabaseError as error:
+            log.warning("could not deregister", error=str(error))
+            return False
+        if gone:
+            self._files.forget()
+        return gone
+
+    # ---- the loop
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                again = await self._tick()
+            except (DatabaseError, RefusedError) as error:
+                again = False
+                self._current = False
+                log.info("no look at the control plane", error=str(error))
+            metrics.LEASE_OK.set(self.may_read_target)
+            metrics.DIVERGED.set(self.diverged)
+            if not again:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next interval, a notification, or the moment that an epoch's conditions hold."""
+        until = self._clock() + self._settings.heartbeat
+        while (left := until - self._clock()) > 0 and not self._wake.is_set():
+            if self._can_acknowledge():
+                return
+            waiting = self._snapshot.phase is not Phase.SETTLED and self._acknowledged != self.generation
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _ACK_POLL) if waiting else left):
+                    await self._wake.wait()
+
+    async def _tick(self) -> bool:
+        """One step; True where the next should follow at once. Raises DatabaseError, RefusedError."""
+        self._origin_only = self._files.origin_only
+        if self._origin_only or self._conditions.diverged():
+            self._unsafe = True
+        elif self._conditions.acknowledged_alone():
+            self.note_alone()
+        if not self._registered:
+            await self._join()
+        if not self._current:
+            await self._beat(extend=False)
+            return True
+        if self._unsafe and not await self._rejoin():
+            return await self._beat(extend=False)
+        await self._give_up_hold()
+        if self._can_acknowledge():
+            self._acknowledged = self.generation
+        return await self._beat(extend=True)
+
+    async def _join(self) -> None:
+        """Registers; waits out the lease of a process elsewhere that had this id, or raises RefusedError."""
+        deadline = self._clock() + 3 * self._settings.lease + 1
+        while True:
+            joined = await self._bounded(self._registry.register(), self._settings.connect_timeout)
+            if joined.registered:
+                break
+            if self._clock() > deadline:
+                raise RefusedError(
+                    f"instance {self._instance} already runs as process {joined.pid} on {joined.host}: give this one "
+                    "a state directory of its own"
+                )
+            await asyncio.sleep(self._settings.heartbeat)
+        self._unsafe = self._unsafe or joined.diverged
+        self._registered, self._current = True, False
+
+    async def _beat(self, *, extend: bool) -> bool:
+        """Heartbeat and look; True where it brought a new generation, or found that this instance was evicted."""
+        began, length = self._clock(), self._settings.lease
+        until = None
+        if extend and self._answered is not None:
+            told, at = self._answered
+            until = told + timedelta(seconds=began - at + length)
+            self._lease_end = began + length
+        diverged = self.diverged
+        # from the moment that a statement may say otherwise, the row no longer speaks for us
+        self._diverged_in_row = self._diverged_in_row and diverged
+        look = await self._bounded(
+            self._registry.beat(
+                Beat(
+                    generation=self.generation,
+                    acknowledged=0 if diverged else self._acknowledged,
+                    diverged=diverged,
+                    backlog=self._conditions.backlog(None),
+                    lag_seconds=self._conditions.lag_seconds(),
+                    until=until,
+                ),
+                self.generation,
+            ),
+            length,
+        )
+        self._answered = (look.now, self._clock())
+        self._era = look.era
+        if not look.registered:
+            log.warning("this instance was evicted: it joins again", instance=self._instance)
+            self._registered, self._unsafe, self._read_until = False, True, 0.0
+            return True
+        self._current = True
+        self._diverged_in_row = diverged and self.diverged
+        self._read_until = min(began + length, self._lease_end) if look.everyone else 0.0
+        if look.snapshot is None:
+            return False
+        self._adopt(look.snapshot)
+        return True
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        if snapshot.phase not in (Phase.HOLD, Phase.DRAIN):
+            self._held_since = None
+        elif self._held_since is None:
+            self._held_since = self._clock()
+        self._files.keep(snapshot)
+        metrics.EPOCH.set(snapshot.epoch)
+        metrics.GENERATION.set(snapshot.generation)
+        for name, standing in snapshot.collections.items():
+            metrics.STAGE.labels(name).set(standing.stage.rank)
+            metrics.WEIGHT.labels(name).set(standing.weight)
+        log.info("new generation", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
+
+    async def _rejoin(self) -> bool:
+        """Whether this instance may hold a lease again: it drains, then rolls back, then renews."""
+        if self._origin_only or self._conditions.diverged():
+            return False
+        if self._synchronous():
+            if self._conditions.backlog(None) == 0:
+                await self._bounded(self._take_back(), self._settings.connect_timeout)
+            return False
+        # no await from here to the next beat: nobody can answer alone in between
+        self._unsafe = False
+        self._files.clear_alone()
+        self._conditions.rejoined()
+        return True
+
+    async def _take_back(self) -> None:
+        async with self._database.transaction() as session:
+            await transitions.take_back(
+                session,
+                actor=f"instance {self._instance}",
+                reason="it came back: it had answered from ArangoDB alone, was diverged or its journal was not clean",
+                expected=self.generation,
+            )
+
+    def _synchronous(self) -> bool:
+        """Whether any read may come from PostgreSQL now, or an epoch towards that is open."""
+        return any(s.stage.at_least(Stage.FLIPPED) for s in self._snapshot.collections.values()) or any(
+            move.after.stage.at_least(Stage.FLIPPED) for move in self._snapshot.moves.values()
+        )
+
+    async def _give_up_hold(self) -> None:
+        """Aborts an epoch that has held queries for as long as they may wait: its controller is slow, or gone."""
+        if self._held_since is not None and self._clock() - self._held_since >= self._settings.hold_limit:
+            await self._bounded(self._abort_hold(), self._settings.connect_timeout)
+
+    async def _abort_hold(self) -> None:
+        async with self._database.transaction() as session:
+            await transitions.give_up(
+                session,
+                self.generation,
+                actor=f"instance {self._instance}",
+                reason=f"queries have waited for {self._settings.hold_limit:g} s",
+            )
+
+    def _can_acknowledge(self) -> bool:
+        return (
+            self._acknowledged != self.generation
+            and self._current
+            and not self.diverged
+            and self._clock() < self._lease_end
+            and ready(self._snapshot, self._conditions)
+        )
+
+    async def _bounded(self, statement: Coroutine[Any, Any, Result], limit: float) -> Result:
+        """The statement's result within `limit` seconds; one that hangs on a dead connection is left to end by itself.
+
+        Raises DatabaseUnavailable. What it did is then unknown, which the absolute end of the lease allows for.
+        """
+        if len(self._stuck) >= _STUCK:
+            statement.close()
+            raise DatabaseUnavailable("earlier statements still hang")
+        task = asyncio.ensure_future(statement)
+        self._stuck.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=limit)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()
+            raise DatabaseUnavailable(f"no answer within {limit:g} s")
+        return task.result()
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._stuck.discard(task)
+        if not task.cancelled():
+            task.exception()  # it has been told to whoever still waited
+
+    async def _listen(self) -> None:
+        """A notification shortens the wait; without it the next beat finds the same."""
+        while True:
+            try:
+                async with self._database.listening("crossfade", lambda _: self._wake.set()) as alive:
+                    while alive():
+                        await asyncio.sleep(self._settings.heartbeat)
+            except DatabaseError as error:
+                log.debug("no notifications", error=str(error))
+            await asyncio.sleep(self._settings.heartbeat)

@@ -1,0 +1,162 @@
+"""Instances for the tests of the cutover: real leases on a real PostgreSQL, whose application is a few numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proxy.config import Settings
+from proxy.cutover.acknowledge import Conditions, Scope
+from proxy.cutover.controller import change
+from proxy.cutover.lease import Lease
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+
+HEARTBEAT = 0.05
+LEASE = 1.5  # generous: the machine that runs the tests may be busy
+
+
+def settings_for(folder: Path, **more: Any) -> Settings:
+    values: dict[str, Any] = {"state_dir": folder, "heartbeat": HEARTBEAT, "lease": LEASE, "gate_comparisons": 10}
+    return Settings(**(values | more))
+
+
+@dataclass
+class Application:
+    """What an instance's application would tell of itself; tests set the numbers."""
+
+    backlog: int = 0
+    lag: float = 0.0
+    asynchronous: int = 0
+    uncaptured: int = 0
+    queries: int = 0
+    unapplied: int = 0
+    diverged: bool = False
+    alone: bool = False
+    clean: bool = True
+    rejoined: int = 0
+    scopes: list[Scope] = field(default_factory=list)
+
+    def conditions(self) -> Conditions:
+        def count(name: str) -> Callable[[Scope], int]:
+            def counted(scope: Scope) -> int:
+                self.scopes.append(scope)
+                return int(getattr(self, name))
+
+            return counted
+
+        def rejoined() -> None:
+            self.alone = False
+            self.rejoined += 1
+
+        return Conditions(
+            backlog=count("backlog"),
+            lag_seconds=lambda: self.lag,
+            asynchronous_pending=count("asynchronous"),
+            uncaptured_pending=count("uncaptured"),
+            origin_queries=count("queries"),
+            unapplied=count("unapplied"),
+            diverged=lambda: self.diverged,
+            acknowledged_alone=lambda: self.alone,
+            journal_clean=lambda: self.clean,
+            rejoined=rejoined,
+        )
+
+
+class Line(Database):
+    """The same PostgreSQL by a line that can be cut: statements then wait, as those of a frozen process do."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database._pool, database._timeout)
+        self.up = asyncio.Event()
+        self.up.set()
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        await self.up.wait()
+        async with super().session() as session:
+            yield session
+
+
+@dataclass
+class Instance:
+    lease: Lease
+    application: Application
+    line: Line
+    settings: Settings
+
+
+class Fleet:
+    """Starts instances, and ends them with the test."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+        self.instances: list[Instance] = []
+
+    async def start(
+        self, name: str, application: Application | None = None, *, host: str = "here", **more: Any
+    ) -> Instance:
+        application = application or Application()
+        settings = settings_for(self.folder / name, **more)
+        line = Line(self.database)
+        lease = Lease(line, settings, name, application.conditions(), host=host)
+        instance = Instance(lease, application, line, settings)
+        self.instances.append(instance)
+        await lease.start()
+        return instance
+
+    async def crash(self, instance: Instance) -> None:
+        await instance.lease.close(deregister=False)
+        self.instances.remove(instance)
+
+    async def close(self) -> None:
+        for instance in self.instances:
+            await instance.lease.close(deregister=False)
+
+    async def to(self, stage: Stage, *collections: str, weight: int = 100, **more: Any) -> Any:
+        targets = [Target(c, stage, weight if stage is Stage.FLIPPED else 0) for c in collections]
+        return await change(
+            self.database,
+            targets,
+            settings=settings_for(self.folder),
+            actor="test",
+            **({"timeout": 20.0} | more),
+        )
+
+    async def flipped(self, *collections: str, weight: int = 100) -> None:
+        """Takes the collections all the way, with a backfill, a verification and comparisons that are on paper."""
+        await self.to(Stage.MIRROR, *collections)
+        await self.to(Stage.SHADOW, *collections)
+        for collection in collections:
+            await pass_gates(self.database, collection)
+        await self.to(Stage.FLIPPED, *collections, weight=weight)
+
+
+async def pass_gates(database: Database, collection: str, compared: int = 10) -> None:
+    """Writes what a backfill, a verification and the shadow would have left."""
+    for kind in ("backfill", "verify"):
+        await database.execute(
+            "INSERT INTO crossfade.run (collection, kind, state, unverified_before, finished_at, result) "
+            "VALUES ($1, $2, 'done', coalesce((SELECT max(id) FROM crossfade.unverified), 0), now(), $3::text::jsonb)",
+            collection,
+            kind,
+            '{"missing": 0, "extra": 0, "stale": 0}',
+        )
+    await database.execute(
+        "UPDATE crossfade.comparison SET compared = $2, matched = $2 WHERE collection = $1", collection, compared
+    )
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Waits for a condition; says which it was where it does not come."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, f"never came: {condition}"
+        await asyncio.sleep(0.005)

@@ -1,0 +1,278 @@
+"""Epochs against live instances: begin, acknowledge, commit; stragglers, rollback, races, eviction (I7, I9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover import audit
+from proxy.cutover.controller import change, evict, rollback
+from proxy.cutover.epoch import Step, TimedOut
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Phase, Stage
+from proxy.database import Database
+from proxy.errors import RefusedError
+from tests.integration.cutover_kit import Application, Fleet, pass_gates, settings_for, until
+
+JOBS, RESUMES = "shop/jobs", "shop/resumes"
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+async def _stage(database: Database, collection: str) -> tuple[str, int]:
+    row = await database.fetchrow("SELECT stage, weight FROM crossfade.collection WHERE collection = $1", collection)
+    assert row is not None
+    return row["stage"], row["weight"]
+
+
+async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: Database) -> None:
+    one, two = await fleet.start("one"), await fleet.start("two")
+    steps: list[Step] = []
+    await fleet.to(Stage.MIRROR, JOBS, RESUMES)
+    assert one.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
+    await fleet.to(Stage.SHADOW, JOBS, RESUMES)
+    for collection in (JOBS, RESUMES):
+        await pass_gates(database, collection)
+    done = await fleet.to(Stage.FLIPPED, JOBS, RESUMES, weight=10, progress=steps.append)
+    assert done.phases == (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
+    assert list(dict.fromkeys(step.phase for step in steps)) == [Phase.BEGIN, Phase.HOLD, Phase.DRAIN, Phase.SETTLED]
+    assert done.behind == ()
+    for instance in (one, two):
+        assert instance.lease.snapshot.behaviour(JOBS).weight == 10
+        await until(lambda i=instance: i.lease.may_read_target)
+    generation = await rollback(database, [JOBS], actor="test", reason="a look back")
+    assert generation == done.generation + 1
+    assert await _stage(database, JOBS) == ("shadow", 0)
+    assert await _stage(database, RESUMES) == ("flipped", 10)
+    await until(lambda: two.lease.generation == generation)
+    assert [e.action for e in await audit.entries(database)][:2] == ["rollback", "change"]
+    assert (await audit.verify(database)).broken is None
+
+
+async def test_a_dry_run_shows_and_changes_nothing(fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    shown = await fleet.to(Stage.MIRROR, JOBS, dry_run=True)
+    assert [m.collection for m in shown.moves] == [JOBS]
+    assert (shown.dry_run, shown.instances) == (True, ("one",))
+    assert await database.fetchval("SELECT count(*) FROM crossfade.collection") == 0
+    assert await database.fetchval("SELECT generation FROM crossfade.control") == 1
+
+
+async def test_a_straggler_aborts_the_epoch_and_is_named(fleet: Fleet, database: Database) -> None:
+    await fleet.start("good")
+    busy = await fleet.start("busy", Application(uncaptured=1))
+    with pytest.raises(TimedOut, match=r"busy has not met the phase's conditions"):
+        await fleet.to(Stage.MIRROR, JOBS, timeout=0.3)
+    assert await _stage(database, JOBS) == ("off", 0)
+    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"
+    assert await database.fetchval("SELECT outcome FROM crossfade.epoch") == "aborted"
+    busy.application.uncaptured = 0
+    await fleet.to(Stage.MIRROR, JOBS)
+    assert await _stage(database, JOBS) == ("mirror", 0)
+
+
+async def test_a_frozen_instance_blocks_until_it_is_evicted(fleet: Fleet, database: Database) -> None:
+    await fleet.start("good")
+    frozen = await fleet.start("frozen", lease=0.3)
+    await fleet.to(Stage.MIRROR, JOBS)
+    frozen.line.up.clear()
+    with pytest.raises(TimedOut, match=r"frozen is silent for .* \(process \d+ on here\)"):
+        await fleet.to(Stage.SHADOW, JOBS, timeout=1.0)
+    with pytest.raises(RefusedError, match="confirmed-stopped"):
+        await evict(database, "frozen", confirmed_stopped=False, actor="test")
+    assert await evict(database, "frozen", confirmed_stopped=True, actor="test", reason="it burnt") == (JOBS,)
+    await fleet.to(Stage.SHADOW, JOBS)
+    reasons = await database.fetch("SELECT collection, reason, instance FROM crossfade.unverified")
+    assert [tuple(row) for row in reasons] == [(JOBS, "instance frozen was evicted", "frozen")]
+    with pytest.raises(RefusedError, match="no instance frozen is registered"):
+        await evict(database, "frozen", confirmed_stopped=True, actor="test")
+
+
+async def test_the_living_are_not_evicted(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one")
+    await until(lambda: one.lease.may_read_target)
+    with pytest.raises(RefusedError, match="instance one lives"):
+        await evict(database, "one", confirmed_stopped=True, actor="test")
+
+
+async def test_eviction_takes_reads_back(fleet: Fleet, database: Database) -> None:
+    """What the dead one acknowledged alone may be missing in the target: nobody reads there until it is verified."""
+    await fleet.start("one")
+    dead = await fleet.start("dead", lease=0.3)
+    await fleet.flipped(JOBS)
+    await fleet.crash(dead)
+    await until(lambda: True)
+    limit = asyncio.get_running_loop().time() + 10
+    while True:
+        try:
+            await evict(database, "dead", confirmed_stopped=True, actor="test")
+            break
+        except RefusedError:
+            assert asyncio.get_running_loop().time() < limit
+            await asyncio.sleep(0.05)
+    assert await _stage(database, JOBS) == ("shadow", 0)
+
+
+async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one")
+    await fleet.to(Stage.MIRROR, JOBS)
+    await fleet.to(Stage.SHADOW, JOBS)
+    await pass_gates(database, JOBS)
+    application = one.application
+    application.asynchronous = application.queries = application.unapplied = 1
+    flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
+    for phase, condition in ((Phase.BEGIN, "asynchronous"), (Phase.HOLD, "queries"), (Phase.DRAIN, "unapplied")):
+        await until(lambda p=phase: one.lease.snapshot.phase is p)
+        behaviour = one.lease.snapshot.behaviour(JOBS)
+        assert behaviour.synchronous  # from begin on: every answer has the target brought up to date (I7)
+        assert behaviour.hold_queries == (phase is not Phase.BEGIN)
+        assert not flip.done()
+        setattr(application, condition, 0)
+    await flip
+    assert frozenset({JOBS}) in application.scopes
+    assert await _stage(database, JOBS) == ("flipped", 100)
+
+
+async def test_a_flip_needs_gates_and_an_instance(fleet: Fleet, database: Database) -> None:
+    await fleet.to(Stage.MIRROR, JOBS)  # nobody behaves otherwise: allowed
+    await fleet.to(Stage.SHADOW, JOBS)
+    with pytest.raises(RefusedError, match=r"instances current is fail \(no instance\)"):
+        await fleet.to(Stage.FLIPPED, JOBS, force=True, reason="never mind")
+    await fleet.start("one")
+    with pytest.raises(RefusedError, match="backfilled is fail"):
+        await fleet.to(Stage.FLIPPED, JOBS)
+    with pytest.raises(RefusedError, match="--force needs --reason"):
+        await fleet.to(Stage.FLIPPED, JOBS, force=True)
+    await fleet.to(Stage.FLIPPED, JOBS, force=True, reason="the drill")
+    entry = (await audit.entries(database, limit=1))[0]
+    assert (entry.reason, entry.detail["forced"]) == ("the drill", True)
+    assert entry.detail["gates"][JOBS]["backfilled"].startswith("fail")
+
+
+async def test_rollback_goes_past_a_frozen_instance(fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    frozen = await fleet.start("frozen")
+    await fleet.flipped(JOBS)
+    frozen.line.up.clear()
+    assert await rollback(database, [JOBS], actor="test") is not None
+    assert await _stage(database, JOBS) == ("shadow", 0)
+    frozen.line.up.set()
+    assert await rollback(database, [JOBS], actor="test") is None  # nothing left to take back
+
+
+async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one")
+    await fleet.to(Stage.MIRROR, JOBS)
+    await fleet.to(Stage.SHADOW, JOBS)
+    await pass_gates(database, JOBS)
+    one.application.backlog = 7
+    flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
+    await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
+    await rollback(database, [JOBS], actor="second thoughts")
+    with pytest.raises(RefusedError, match="aborted by somebody else"):
+        await flip
+    assert await _stage(database, JOBS) == ("shadow", 0)
+
+
+async def test_two_controllers_at_once(fleet: Fleet, database: Database) -> None:
+    """Compare-and-set: one of them wins, the other is told by whom, and nothing is half done."""
+    one = await fleet.start("one", Application(uncaptured=1))
+    first = asyncio.create_task(fleet.to(Stage.MIRROR, JOBS))
+    await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
+    with pytest.raises(RefusedError, match=r"epoch 1 of test is under way \(phase begin"):
+        await fleet.to(Stage.MIRROR, RESUMES)
+    one.application.uncaptured = 0
+    await first
+    outcomes = await asyncio.gather(*(fleet.to(Stage.SHADOW, JOBS) for _ in range(4)), return_exceptions=True)
+    refused = [o for o in outcomes if isinstance(o, BaseException)]
+    assert all(isinstance(o, RefusedError) for o in refused)
+    assert len(refused) < 4
+    assert await _stage(database, JOBS) == ("shadow", 0)
+    assert (await audit.verify(database)).broken is None
+
+
+async def test_an_epoch_without_a_controller_is_closed_by_the_next(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one", Application(uncaptured=1))
+    change_ = asyncio.create_task(fleet.to(Stage.MIRROR, JOBS))
+    await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
+    change_.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await change_
+    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"  # it closed its own epoch
+    # one that could not: its process was killed
+    await database.execute("UPDATE crossfade.control SET generation = generation + 1, epoch = 9, phase = 'begin'")
+    await database.execute("INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (9, 'ghost', '[]')")
+    one.application.uncaptured = 0
+    await fleet.to(Stage.MIRROR, JOBS)
+    assert await database.fetchval("SELECT outcome FROM crossfade.epoch WHERE epoch = 9") == "aborted"
+
+
+async def test_defaults_begin_by_an_epoch_too(fleet: Fleet, database: Database) -> None:
+    """A collection that comes into being while its database's default is changing is not missed."""
+    one = await fleet.start("one", Application(uncaptured=1))
+    going = asyncio.create_task(fleet.to(Stage.MIRROR, "shop/*"))
+    await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
+    assert one.lease.snapshot.behaviour("shop/new").capture
+    await database.execute("SELECT crossfade.ensure_collection('shop', 'between')")
+    assert await _stage(database, "shop/between") == ("off", 0)
+    one.application.uncaptured = 0
+    await going
+    assert await _stage(database, "shop/between") == ("mirror", 0)
+    assert one.lease.snapshot.standing("shop/later").stage is Stage.MIRROR
+    await fleet.to(Stage.OFF, "shop/*")
+    await until(lambda: one.lease.snapshot.standing("shop/later").stage is Stage.OFF)
+    with pytest.raises(RefusedError, match="new collections begin at off, mirror or shadow"):
+        await fleet.to(Stage.FLIPPED, "shop/*")
+
+
+async def test_off_makes_the_copy_stale(fleet: Fleet, database: Database) -> None:
+    await fleet.to(Stage.MIRROR, JOBS)
+    await pass_gates(database, JOBS)
+    await fleet.to(Stage.OFF, JOBS)
+    assert {row[0] for row in await database.fetch("SELECT state FROM crossfade.run")} == {"cancelled"}
+
+
+async def test_what_the_stages_forbid(fleet: Fleet, database: Database) -> None:
+    with pytest.raises(RefusedError, match="shop/jobs: a collection at stage off goes to mirror first"):
+        await fleet.to(Stage.SHADOW, JOBS)
+    with pytest.raises(RefusedError, match="is no collection"):
+        await fleet.to(Stage.MIRROR, "jobs")
+    await fleet.to(Stage.MIRROR, JOBS)
+    done = await fleet.to(Stage.MIRROR, JOBS)
+    assert done.moves == ()  # there already
+
+
+async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    await fleet.flipped(JOBS, weight=50)
+    with pytest.raises(RefusedError, match="no mismatch is inconclusive"):
+        await fleet.to(Stage.FLIPPED, JOBS, weight=100)  # the figures began anew with the flip
+    lower = await fleet.to(Stage.FLIPPED, JOBS, weight=5)
+    assert lower.phases == ()
+    assert await _stage(database, JOBS) == ("flipped", 5)
+
+
+async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
+    fleet: Fleet, database: Database, tmp_path: Path
+) -> None:
+    one = await fleet.start("one")
+    await fleet.to(Stage.MIRROR, JOBS)
+    one.line.up.clear()  # holds the first change between its look and its epoch: nobody acknowledges
+    settings = settings_for(tmp_path)
+    target = [Target(JOBS, Stage.SHADOW)]
+    waiting = asyncio.create_task(change(database, target, settings=settings, actor="slow"))
+    while await database.fetchval("SELECT phase FROM crossfade.control") == "settled":
+        await asyncio.sleep(0.01)
+    await change(database, [Target(JOBS, Stage.OFF)], settings=settings, actor="quick", wait=False)
+    with pytest.raises(RefusedError):
+        await waiting
+    assert await _stage(database, JOBS) == ("off", 0)
+    one.line.up.set()

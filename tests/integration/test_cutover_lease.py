@@ -1,0 +1,241 @@
+"""The instance's side: leases that cannot be extended by late statements, rejoin, stops and crashes (I2, I7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cutover import audit
+from proxy.cutover.lease import Lease
+from proxy.cutover.registry import Beat, Registry
+from proxy.cutover.stages import Phase, Stage
+from proxy.database import Database
+from proxy.errors import DatabaseUnavailable, RefusedError
+from tests.integration.cutover_kit import Application, Fleet, pass_gates, settings_for, until
+
+JOBS = "shop/jobs"
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+async def _row(database: Database, instance: str) -> Any:
+    return await database.fetchrow("SELECT * FROM crossfade.instance WHERE instance = $1", instance)
+
+
+async def _stage(database: Database) -> str:
+    return str(await database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", JOBS))
+
+
+async def test_an_instance_joins_beats_and_leaves(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one", Application(backlog=3, lag=1.5))
+    await until(lambda: one.lease.may_read_target)
+    assert one.lease.era == 1
+    row = await _row(database, "one")
+    assert (row["backlog"], row["lag_seconds"], row["diverged"], row["stopped_at"]) == (3, 1.5, False, None)
+    assert not await one.lease.close()  # a backlog: others must go on counting it
+    assert (await _row(database, "one"))["stopped_at"] is None
+    again = await fleet.start("one")
+    assert await again.lease.close()
+    assert (await _row(database, "one"))["stopped_at"] is not None
+    assert not (again.settings.state_dir / "control.json").exists()
+
+
+async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: Database) -> None:
+    one, frozen = await fleet.start("one"), await fleet.start("frozen", lease=0.4)
+    await fleet.flipped(JOBS)
+    await until(lambda: one.lease.may_read_target and frozen.lease.may_read_target)
+    frozen.line.up.clear()
+    await until(lambda: not one.lease.may_read_target)  # it saw the other's lease run out
+    await until(lambda: frozen.lease.own_lease_over)
+    assert not frozen.lease.may_read_target
+    frozen.line.up.set()
+    # every answer that it gave was backed by both stores: it is no different from a slow one
+    await until(lambda: one.lease.may_read_target and frozen.lease.may_read_target)
+    assert await _stage(database) == "flipped"
+
+
+async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
+    fleet: Fleet, database: Database
+) -> None:
+    one, cut = await fleet.start("one"), await fleet.start("cut", lease=0.4)
+    await fleet.flipped(JOBS)
+    await until(lambda: cut.lease.may_read_target)
+    cut.line.up.clear()
+    assert not cut.lease.own_lease_over  # until then its answers wait
+    await until(lambda: cut.lease.own_lease_over)
+    cut.application.alone, cut.application.backlog = True, 2
+    cut.lease.note_alone()
+    cut.line.up.set()
+    await until(lambda: cut.lease.connected)
+    assert cut.lease.own_lease_over
+    assert not one.lease.may_read_target
+    assert await _stage(database) == "flipped"  # it drains first
+    cut.application.backlog = 0
+    await until(lambda: cut.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+    await until(lambda: cut.application.rejoined and not cut.lease.own_lease_over)
+    assert not (cut.settings.state_dir / "alone").exists()
+    entry = next(e for e in await audit.entries(database) if e.action == "rollback")
+    assert entry.actor == "instance cut"
+    await pass_gates(database, JOBS)
+    await fleet.to(Stage.FLIPPED, JOBS)  # and again
+    await until(lambda: one.lease.may_read_target and cut.lease.may_read_target)
+
+
+async def test_alone_is_remembered_across_a_crash(fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    cut = await fleet.start("cut", lease=0.4)
+    await fleet.flipped(JOBS)
+    cut.line.up.clear()
+    await until(lambda: cut.lease.own_lease_over)
+    cut.lease.note_alone()
+    await fleet.crash(cut)
+    again = await fleet.start("cut")
+    await until(lambda: again.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+    await until(lambda: not again.lease.diverged)
+    assert await _stage(database) == "shadow"
+
+
+@pytest.mark.parametrize(("clean", "stage"), [(True, "flipped"), (False, "shadow")])
+async def test_a_crash_rolls_back_only_with_an_unclean_journal(
+    fleet: Fleet, database: Database, clean: bool, stage: str
+) -> None:
+    one, two = await fleet.start("one"), await fleet.start("two")
+    await fleet.flipped(JOBS)
+    joined = (await _row(database, "two"))["joined_at"]
+    await fleet.crash(two)
+    again = await fleet.start("two", Application(clean=clean))
+    await until(lambda: not again.lease.diverged and not again.lease.own_lease_over)
+    await until(lambda: again.lease.snapshot.phase is Phase.SETTLED and one.lease.may_read_target)
+    assert await _stage(database) == stage
+    assert (await _row(database, "two"))["joined_at"] == joined  # it was never out: the verification still holds
+
+
+async def test_origin_only_is_diverged_at_once_and_comes_back_by_rollback(fleet: Fleet, database: Database) -> None:
+    one, broken = await fleet.start("one"), await fleet.start("broken")
+    await fleet.flipped(JOBS)
+    await until(lambda: one.lease.may_read_target and broken.lease.may_read_target)
+    file = broken.settings.state_dir / "origin-only"
+    file.touch()
+    await until(lambda: not broken.lease.may_read_target and not one.lease.may_read_target)
+    await until(lambda: broken.lease.own_lease_over)  # the row says so: nobody reads the target because of it
+    assert (await _row(database, "broken"))["diverged"]
+    file.unlink()
+    await until(lambda: not broken.lease.diverged)
+    assert await _stage(database) == "shadow"
+
+
+async def test_origin_only_needs_no_postgresql(fleet: Fleet) -> None:
+    one = await fleet.start("one", lease=30.0)
+    await until(lambda: one.lease.may_read_target)
+    one.line.up.clear()
+    (one.settings.state_dir / "origin-only").touch()
+    # the beat that hangs is the only thing that it may wait for, and that is far shorter than the lease here
+    one.lease._settings.lease = 0.2
+    await until(lambda: not one.lease.may_read_target)
+
+
+async def test_a_diverged_application_blocks_changes_and_is_named(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one")
+    one.application.diverged = True
+    await until(lambda: one.lease.own_lease_over)
+    with pytest.raises(RefusedError, match="one is diverged"):
+        await fleet.to(Stage.MIRROR, JOBS, timeout=0.3)
+    one.application.diverged = False
+    await fleet.to(Stage.MIRROR, JOBS)
+
+
+async def test_an_evicted_process_that_lives_on_finds_itself_out_and_joins_anew(
+    fleet: Fleet, database: Database
+) -> None:
+    one = await fleet.start("one", lease=0.3)
+    before = (await _row(database, "one"))["joined_at"]
+    one.line.up.clear()
+    await until(lambda: one.lease.own_lease_over)
+    await database.execute("UPDATE crossfade.instance SET stopped_at = now(), incarnation = ''")
+    one.line.up.set()
+    await until(lambda: one.lease.may_read_target)
+    assert (await _row(database, "one"))["joined_at"] > before  # a verification from before says nothing any more
+
+
+async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> None:
+    registry = Registry(database, "late", lease=1.0, host=None, admin_url=None)
+    joined = await registry.register()
+    look = await registry.beat(Beat(0, 0, False, 0, 0.0, joined.now), 0)
+    assert look.registered
+    until_ = await database.fetchval("SELECT lease_until FROM crossfade.instance")
+    assert until_ == joined.now  # absolute: not now() + 1 s
+    other = Registry(database, "late", lease=1.0, host=None, admin_url=None)
+    assert (await other.register()).registered  # a new process of the same host
+    stale = await registry.beat(Beat(9, 9, False, 0, 0.0, None), 0)
+    assert not stale.registered
+    assert await database.fetchval("SELECT acknowledged FROM crossfade.instance") == 0
+
+
+async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Database) -> None:
+    await fleet.start("one", lease=30.0)
+    copied = Lease(
+        database, settings_for(tmp_path / "copy", lease=0.1), "one", Application().conditions(), host="elsewhere"
+    )
+    await until(lambda: fleet.instances[0].lease.may_read_target)
+    with pytest.raises(RefusedError, match=r"instance one already runs as process .* on here"):
+        await copied.start()
+
+
+async def test_held_queries_are_let_go_when_the_controller_dies(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one", hold_limit=0.3)
+    await database.execute("SELECT crossfade.ensure_collection('shop', 'jobs')")
+    moves = (
+        '[{"collection": "shop/jobs", "before": {"stage": "shadow", "weight": 0}, '
+        '"after": {"stage": "flipped", "weight": 100}}]'
+    )
+    await database.execute("UPDATE crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
+    await database.execute(
+        "INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
+    )
+    one.lease.look_now()
+    await until(lambda: one.lease.snapshot.phase is Phase.HOLD)
+    assert one.lease.snapshot.behaviour(JOBS).hold_queries
+    await until(lambda: one.lease.snapshot.phase is Phase.SETTLED)
+    assert await database.fetchval("SELECT outcome FROM crossfade.epoch") == "aborted"
+
+
+async def test_without_postgresql_only_a_life_that_is_still_counted_goes_on(fleet: Fleet, tmp_path: Path) -> None:
+    """I2: PostgreSQL may be down when a proxy starts again; but who deregistered knows nothing of the others."""
+    one = await fleet.start("one")
+    await fleet.to(Stage.MIRROR, JOBS)
+    assert one.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
+    await fleet.crash(one)
+    nowhere = await Database.open("postgresql://127.0.0.1:1/none", connect_timeout=1)
+    try:
+        settings = settings_for(tmp_path / "one", lease=0.3)
+        again = Lease(nowhere, settings, "one", Application().conditions())
+        await again.start()
+        assert again.snapshot.standing(JOBS).stage is Stage.MIRROR
+        assert not again.may_read_target
+        assert not again.own_lease_over  # a lease of the life before may still run
+        await until(lambda: again.own_lease_over)
+        await again.close()
+        fresh = Lease(nowhere, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
+        with pytest.raises(DatabaseUnavailable):
+            await fresh.start()
+    finally:
+        await nowhere.close()
+
+
+async def test_statements_that_hang_do_not_pile_up(fleet: Fleet) -> None:
+    one = await fleet.start("one", lease=0.2)
+    one.line.up.clear()
+    await until(lambda: one.lease.own_lease_over and not one.lease.connected)
+    await asyncio.sleep(0)
+    assert len(one.lease._stuck) <= 2
+    one.line.up.set()
+    await until(lambda: one.lease.may_read_target)
