@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from proxy import values
+from proxy import printed, values
 from proxy.documents import key_of, valid_key
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
@@ -26,10 +26,17 @@ _CONFLICT: Final = "conflict, _rev values do not match"
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 
 
+def _system(raw: bytes) -> _System:
+    try:
+        return _SYSTEM.decode(raw)
+    except msgspec.DecodeError:  # a lone surrogate, which data from before 3.11 may have
+        return msgspec.convert(printed.load(raw), _System)
+
+
 def document_outcome(operation: Operation, raw: bytes) -> Outcome:
     """200 with the document as it is stored, or 304, or 412 as If-None-Match and If-Match ask."""
     wanted, unwanted = operation.headers.get("if-match"), operation.headers.get("if-none-match")
-    system = _SYSTEM.decode(raw)
+    system = _system(raw)
     etag = ((b"etag", b'"' + system.rev.encode() + b'"'),)
     if unwanted is not None and _revision(unwanted) == decode_rev(system.rev):
         return Outcome(304, b"", etag, b"text/plain")
@@ -107,4 +114,4 @@ def _element(number: int, message: str | None = None) -> bytes:
 
 def _conflicts(item: Any, raw: bytes) -> bool:
     rev = item.get("_rev") if isinstance(item, dict) else None
-    return isinstance(rev, str) and decode_rev(rev) != decode_rev(_SYSTEM.decode(raw).rev)
+    return isinstance(rev, str) and decode_rev(rev) != decode_rev(_system(raw).rev)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.database import Database
+from proxy.documents import escape_text
 from proxy.errors import ArangoError
 from sql.loader import queries
 
@@ -37,7 +38,7 @@ class Catalog:
         if known is not None:
             return known
         row = None
-        if "\x00" not in collection:
+        if escape_text(collection) == collection:  # else PostgreSQL's text cannot hold it
             row = await self._database.fetchrow(queries("store")["catalog"].text, collection)
         if row is None:
             raise ArangoError(1203, f"collection or view not found: {collection.partition('/')[2]}")

@@ -1,0 +1,69 @@
+"""Documents in PostgreSQL for tests of the target, by the one upsert rule."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import orjson
+
+from proxy.database import Database
+from proxy.documents import to_jsonb
+from proxy.revision import decode_rev, encode_rev
+from sql.loader import queries
+
+_revisions = itertools.count(1872607071780732928)
+
+
+def new_rev() -> str:
+    """A revision newer than every one given before."""
+    return encode_rev(next(_revisions))
+
+
+def raw_of(collection: str, key: str, content: bytes = b"{}", rev: str | None = None) -> bytes:
+    """A document as ArangoDB prints it; content: a JSON object."""
+    system = b'{"_key":"%s","_id":"%s/%s","_rev":"%s"' % (
+        key.encode(),
+        collection.partition("/")[2].encode(),
+        key.encode(),
+        (rev or new_rev()).encode(),
+    )
+    inner = content.strip()[1:]
+    return system + (b"," if inner.strip() != b"}" else b"") + inner
+
+
+async def create(database: Database, collection: str, *, edge: bool = False) -> str:
+    """The table of a new collection."""
+    name = collection.partition("/")
+    row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection($1, $2, $3)", name[0], name[2], edge)
+    assert row is not None
+    relation: str = row["relation"]
+    return relation
+
+
+async def put(database: Database, collection: str, *raws: bytes) -> None:
+    """Applies versions of documents as the mirror does."""
+    relation = await create(database, collection)
+    documents = [orjson.loads(raw) if b"\\ud8" not in raw else _system(raw) for raw in raws]
+    await database.execute(
+        queries("documents")["upsert"].on(relation),
+        collection,
+        [document["_key"] for document in documents],
+        [decode_rev(document["_rev"]) for document in documents],
+        [raw.decode() for raw in raws],
+        [to_jsonb(raw) for raw in raws],
+        [1 << 40] * len(raws),
+    )
+
+
+def _system(raw: bytes) -> dict[str, str]:
+    head: dict[str, str] = orjson.loads(
+        raw.split(b',"_rev":"')[0] + b',"_rev":"' + raw.split(b'"_rev":"')[1][:11] + b'"}'
+    )
+    return head
+
+
+async def remove(database: Database, collection: str, keys: Iterable[str]) -> None:
+    """Takes rows away behind everybody's back."""
+    relation = await create(database, collection)
+    await database.execute(f"DELETE FROM {relation} WHERE key = ANY ($1::text[])", list(keys))

@@ -1,0 +1,207 @@
+"""The target answers reads as ArangoDB would, byte for byte, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.database import Database
+from proxy.errors import ArangoError, Unsupported
+from proxy.operations import Effect, Operation, Outcome
+from proxy.stores.postgres import PostgresStore
+from tests.integration.target import create, new_rev, put, raw_of
+
+C = "db/docs"
+
+
+@pytest.fixture
+async def store(database: Database) -> PostgresStore:
+    await create(database, C)
+    return PostgresStore(database)
+
+
+def read(key: str = "a", endpoint: str = "document.read", collection: str = "docs", **headers: str) -> Operation:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    method = "HEAD" if endpoint == "document.head" else "GET"
+    return Operation(endpoint, Effect.READ, method, "db", collection, key, headers=names)
+
+
+def many(items: object, params: Mapping[str, str] | None = None) -> Operation:
+    body = orjson.dumps(items)
+    return Operation("document.read_many", Effect.READ, "PUT", "db", "docs", params=params or {}, body=body)
+
+
+def query(text: str, bind_vars: Mapping[str, Any] | None = None, **options: Any) -> Operation:
+    body = orjson.dumps({"query": text, "bindVars": bind_vars or {}, **options})
+    return Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+
+
+def cursor(endpoint: str, identifier: str, *batch: str) -> Operation:
+    method = "DELETE" if endpoint == "cursor.delete" else "POST"
+    return Operation(endpoint, Effect.PASSTHROUGH, method, "db", path=("_api", "cursor", identifier, *batch))
+
+
+async def failure(store: PostgresStore, operation: Operation) -> tuple[int, int]:
+    with pytest.raises(ArangoError) as raised:
+        await store.execute(operation)
+    return raised.value.status, raised.value.number
+
+
+# ---- documents
+
+
+async def test_a_document_comes_back_as_it_was_printed(store: PostgresStore, database: Database) -> None:
+    raw = raw_of(C, "a", '{"z":1.50e3,"a":-0,"n":18446744073709551615,"u":"\\u0000","t":"ü \\ud800"}'.encode())
+    await put(database, C, raw)
+    rev = raw.split(b'"_rev":')[1].split(b",")[0]
+
+    outcome = await store.execute(read())
+    head = await store.execute(read(endpoint="document.head"))
+
+    assert outcome == Outcome(200, raw, ((b"etag", rev),))
+    assert (head.status, head.header(b"etag")) == (200, rev)
+    assert store.name == "postgresql"
+
+
+async def test_conditions(store: PostgresStore, database: Database) -> None:
+    rev = new_rev()
+    await put(database, C, raw_of(C, "a", rev=rev))
+
+    for ours in (rev, f'"{rev}"', f" '{rev}' "):
+        assert (await store.execute(read(if_match=ours))).status == 200
+        not_modified = await store.execute(read(if_none_match=ours))
+        assert (not_modified.status, not_modified.body, not_modified.content_type) == (304, b"", b"text/plain")
+    for other in ("*", new_rev(), f"W/{rev}"):
+        assert (await store.execute(read(if_none_match=other))).status == 200
+        refused = await store.execute(read(if_match=other))
+        assert (refused.status, refused.header(b"etag")) == (412, f'"{rev}"'.encode())
+        assert orjson.loads(refused.body) == {
+            "error": True,
+            "code": 412,
+            "errorNum": 1200,
+            "errorMessage": "conflict, _rev values do not match",
+            "_id": "docs/a",
+            "_key": "a",
+            "_rev": rev,
+        }
+
+
+async def test_what_is_not_there(store: PostgresStore, database: Database) -> None:
+    await put(database, C, raw_of(C, "gone"))
+    await database.execute("UPDATE db.docs SET raw = NULL, doc = NULL WHERE key = 'gone'")
+    body = b'{"code":404,"error":true,"errorMessage":"document not found","errorNum":1202}'
+
+    for key in ("missing", "gone", "no key\x00", "\udcff"):
+        assert await store.execute(read(key)) == Outcome(404, body)
+    assert await failure(store, read(collection="none")) == (404, 1203)
+    assert await failure(store, read(collection="no\x00ne")) == (404, 1203)
+    assert await failure(store, read(collection="\udcff")) == (404, 1203)
+
+
+async def test_many_documents_with_errors_in_their_places(store: PostgresStore, database: Database) -> None:
+    a, b = raw_of(C, "a", b'{"x":1.0}'), raw_of(C, "b")
+    await put(database, C, a, b)
+    absent = b'{"error":true,"errorNum":1202,"errorMessage":"document not found"}'
+
+    outcome = await store.execute(many(["b", "docs/a", {"_key": "c"}, {"_id": "docs/b"}, "x y", "b"]))
+
+    assert outcome.status == 200
+    assert outcome.body == b"[" + b",".join([b, a, absent, b, absent, b]) + b"]"
+    assert outcome.header(b"x-arango-error-codes") == b'{"1202":2}'
+    assert (await store.execute(many([]))).body == b"[]"
+
+
+async def test_many_documents_by_revision(store: PostgresStore, database: Database) -> None:
+    await put(database, C, raw_of(C, "a"))
+    wanted = [{"_key": "a", "_rev": new_rev()}, {"other": 1}, 7]
+
+    lax = await store.execute(many(wanted))
+    strict = await store.execute(many(wanted, {"ignoreRevs": "false"}))
+
+    assert [part.get("errorNum") for part in orjson.loads(lax.body)] == [None, 1221, 1205]
+    assert [part.get("errorNum") for part in orjson.loads(strict.body)] == [1200, 1221, 1205]
+    assert strict.header(b"x-arango-error-codes") == b'{"1200":1,"1205":1,"1221":1}'
+    assert await failure(store, many({"_key": "a"})) == (400, 400)
+
+
+async def test_counts_leave_tombstones_out(store: PostgresStore, database: Database) -> None:
+    await put(database, C, raw_of(C, "a"), raw_of(C, "b"), raw_of(C, "c"))
+    await database.execute("UPDATE db.docs SET raw = NULL, doc = NULL WHERE key = 'c'")
+    operation = Operation("collection.count", Effect.READ, "GET", "db", "docs")
+
+    body = orjson.loads((await store.execute(operation)).body)
+
+    assert (body["count"], body["code"], body["name"], body["type"]) == (2, 200, "docs", 2)
+    assert await store.fenced(operation, 1) is None
+
+
+async def test_what_it_does_not_do_is_named(store: PostgresStore) -> None:
+    with pytest.raises(Unsupported, match=r"document\.insert"):
+        await store.execute(Operation("document.insert", Effect.WRITE, "POST", "db", "docs"))
+
+
+async def test_a_table_that_moved_is_looked_up_again(store: PostgresStore, database: Database) -> None:
+    await put(database, C, raw_of(C, "a"))
+    await store.execute(read())
+    await database.execute("ALTER TABLE db.docs RENAME TO elsewhere")
+    await database.execute("UPDATE crossfade.collection SET relation = 'db.elsewhere'")
+
+    assert (await store.execute(read())).status == 200
+
+
+# ---- the fence
+
+
+async def instance(database: Database, name: str, *, lease: str = "1 hour", diverged: bool = False) -> None:
+    await database.execute(
+        "INSERT INTO crossfade.instance (instance, host, pid, version, lease_until, diverged) "
+        "VALUES ($1, 'h', 1, '0', clock_timestamp() + $2::text::interval, $3)",
+        name,
+        lease,
+        diverged,
+    )
+
+
+FENCED = [read(), many(["a"]), query("FOR d IN docs RETURN d._key")]
+
+
+@pytest.mark.parametrize("operation", FENCED, ids=lambda operation: operation.endpoint)
+async def test_the_fence_stands_in_the_statement(
+    store: PostgresStore, database: Database, operation: Operation
+) -> None:
+    """I7: nobody reads from PostgreSQL on another generation, or while some proxy may not keep to it."""
+    await put(database, C, raw_of(C, "a"))
+    await instance(database, "one")
+    await database.execute("UPDATE crossfade.control SET generation = 5")
+
+    served = await store.fenced(operation, 5)
+    assert served is not None
+    assert b'"a"' in served.body
+    assert await store.fenced(operation, 4) is None
+    assert await store.fenced(operation, 6) is None
+
+    await instance(database, "late", lease="-1 millisecond")
+    assert await store.fenced(operation, 5) is None
+    await database.execute("UPDATE crossfade.instance SET stopped_at = now() WHERE instance = 'late'")
+    assert await store.fenced(operation, 5) is not None
+
+    await instance(database, "apart", diverged=True)
+    assert await store.fenced(operation, 5) is None
+
+
+async def test_absence_is_fenced_too(store: PostgresStore) -> None:
+    missing = await store.fenced(read("missing"), 1)
+
+    assert missing is not None
+    assert missing.status == 404
+    assert await store.fenced(read("missing"), 2) is None
+    assert await store.fenced(many([]), 2) is None
+    assert await store.fenced(many(["missing"]), 1) is not None
+
+
+async def test_a_query_that_reads_nothing_tests_no_fence(store: PostgresStore) -> None:
+    assert await store.fenced(query("RETURN 1"), 1) is None
+    assert orjson.loads((await store.execute(query("RETURN 1"))).body)["result"] == [1]
