@@ -272,3 +272,17 @@ async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[st
                 expected.different,
             )
     return found
+
+
+def fetch_json(url: str, path: str) -> dict[str, Any]:
+    """GET of a JSON object. Raises DirectError."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        connection.request("GET", path)
+        told: dict[str, Any] = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+        raise DirectError(f"{url}{path} does not answer: {error}") from error
+    finally:
+        connection.close()
+    return told

@@ -1,0 +1,155 @@
+"""`crossfade dev` and `crossfade demo`. Exit codes: 0 all is true, 1 it is not, 2 a setting or a server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.demo.scenario import Play, run
+from deploy.demo.stack import Options, Part, Stack
+from proxy.cutover.stages import Stage
+from proxy.errors import ConfigurationError
+
+_USUAL = Play()
+_LOOK = 0.25  # seconds between two looks at children and parent
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of the local stack."""
+    app.command()(dev)
+    app.command()(demo)
+
+
+def dev(
+    *,
+    arango_port: Annotated[int, typer.Option(min=0, max=65535, help="development ArangoDB; 0: a free one")] = 8529,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="the proxy, for your service")] = 8530,
+    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="metrics and the live page")] = 8531,
+    pg_port: Annotated[int, typer.Option(min=0, max=65535, help="PostgreSQL")] = 54320,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="folder for data, journal, logs; else a temporary one"),
+    ] = None,
+    stage: Annotated[Stage, typer.Option(help="stage of new collections: off, mirror, shadow")] = Stage.OFF,
+    only: Annotated[Part | None, typer.Option(help="start this server alone, without the proxy")] = None,
+) -> None:
+    """Run the local stack in the foreground: PostgreSQL, a development ArangoDB, the proxy.
+
+    ARANGO_URL and POSTGRES_DSN put a real server in place of either. All stops on Ctrl-C, or when its parent goes.
+    """
+    if stage.rank > Stage.SHADOW.rank:
+        raise typer.BadParameter("new collections begin with off, mirror or shadow", param_hint="--stage")
+    console = Console()
+    stop = _stop_signals()
+    options = Options(
+        arango_port=arango_port,
+        port=port,
+        admin_port=admin_port,
+        pg_port=pg_port,
+        folder=directory,
+        stage=stage.value,
+        only=only,
+    )
+    failed = False
+    try:
+        with Stack(options) as stack:
+            _show(console, stack)
+            failed = not _wait(console, stack, stop)
+    except ConfigurationError as error:
+        Console(stderr=True).print(f"crossfade dev: {error}", style="red", highlight=False, markup=False)
+        raise typer.Exit(2) from error
+    raise typer.Exit(1 if failed else 0)
+
+
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the stack up afterwards, until Ctrl-C")] = False,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="folder for data, journal, logs; else a temporary one")
+    ] = None,
+    clients: Annotated[int, typer.Option(min=1, max=50)] = _USUAL.clients,
+    rate: Annotated[float, typer.Option(min=1, help="requests a second of all clients together")] = _USUAL.rate,
+    steady: Annotated[float, typer.Option(min=1, help="seconds that each measured phase lasts")] = _USUAL.steady,
+    comparisons: Annotated[
+        int, typer.Option(min=1, help="comparisons a collection needs for its flip")
+    ] = _USUAL.comparisons,
+) -> None:
+    """Move 24,500 documents under live traffic: mirror, backfill, verify, shadow, flip, rollback, a kill; check it all."""
+    console = Console()
+    stop = _stop_signals()
+    play = Play(
+        folder=directory,
+        clients=clients,
+        rate=rate,
+        steady=steady,
+        comparisons=comparisons,
+        password=os.environ.get("CROSSFADE_ORIGIN_PASSWORD", ""),
+    )
+
+    def stay(stack: Stack) -> None:
+        _show(console, stack)
+        _wait(console, stack, stop)
+
+    try:
+        good = run(play, console, stay if keep else None)
+    except ConfigurationError as error:
+        Console(stderr=True).print(f"crossfade demo: {error}", style="red", highlight=False, markup=False)
+        raise typer.Exit(2) from error
+    raise typer.Exit(0 if good else 1)
+
+
+class _Stopped(threading.Event):
+    """Set by SIGTERM or SIGHUP, and by Ctrl-C once the stack is up."""
+
+
+def _stop_signals() -> _Stopped:
+    stopped = _Stopped()
+
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        if stopped.is_set():
+            return
+        stopped.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, hear)
+    return stopped
+
+
+def _show(console: Console, stack: Stack) -> None:
+    lines = []
+    if stack.proxy is not None:
+        lines += [f"proxy         {stack.url}   <- your service's ArangoDB URL", f"admin         {stack.admin_url}"]
+    if stack.arango_url:
+        lines.append(f"ArangoDB      {stack.arango_url}")
+    if stack.dsn:
+        lines.append(f"PostgreSQL    {stack.dsn}")
+    lines.append(f"logs          {stack.folder}")
+    if stack.proxy is not None:
+        lines.append("in another terminal, before `crossfade status` and the other commands:")
+        lines += [f"    export {name}={value}" for name, value in stack.environment().items()]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _wait(console: Console, stack: Stack, stop: _Stopped) -> bool:
+    """Until a signal, the end of the parent (True), or the end of a server (False)."""
+    parent = os.getppid()
+    try:
+        while not stop.wait(_LOOK):
+            ended = stack.ended()
+            if ended is not None:
+                console.print(f"{ended.name} has ended:\n{ended.tail()}", style="red", highlight=False, markup=False)
+                return False
+            if os.getppid() != parent:
+                return True
+    except KeyboardInterrupt:
+        pass
+    return True
