@@ -1,1 +1,13 @@
-"""(map to come)"""
+"""Whatever ArangoDB took is in PostgreSQL in the end (I1 to I5, DESIGN section 6, mirror-protocol).
+
+pipeline   Mirror: what the dispatcher tells and the control plane asks; owns the tasks
+capture    what to ask ArangoDB for beside what the client asked, and what its answer says was written (pure)
+trim       cuts out again what the client did not ask for, byte for byte (pure)
+journal    intents on disk before forwarding; segment: one file of it; records: its format (pure);
+           written: the collections that a stop of the machine may have cost something
+book       what is open in memory, and who waits for it
+apply      the bounded queue and the appliers; target: the statements of I4 on PostgreSQL
+repair     reads the origin again: after a crash, a lost answer, a full queue, a refusal; purge: old tombstones
+marks      collections that become unverified, on their way to PostgreSQL
+faults     points at which a test may kill the process; backoff: waiting longer from failure to failure
+"""

@@ -1,0 +1,172 @@
+"""The way of captured changes into PostgreSQL: a bounded queue, and appliers that take batches from it.
+
+Never two batches of one collection at once, so that they do not wait for each other's rows. PostgreSQL away: a batch
+goes back and is tried again, for ever. What does not fit in the queue is not lost: its intent stays in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from proxy import metrics
+from proxy.errors import DatabaseError
+from proxy.mirror import faults
+from proxy.mirror.backoff import Backoff
+from proxy.mirror.journal import Intent
+from proxy.mirror.target import Row, Target, newest
+from proxy.operations import Change
+
+log = structlog.get_logger(__name__)
+
+Entry = tuple[Change, Intent]
+_OVERHEAD: Final = 400  # bytes of memory beside the document itself
+_LINGER: Final = 0.005  # seconds that a small batch waits for company where nobody waits for it
+
+
+class Queue:
+    """Changes in memory, by collection; at most so many documents and bytes."""
+
+    def __init__(self, documents: int, size: int) -> None:
+        self._documents = documents
+        self._limit = size
+        self._waiting: dict[str, deque[Entry]] = {}
+        self._busy: set[str] = set()
+        self.count = 0
+        self.size = 0
+        self.ready = asyncio.Event()
+
+    def put(self, intent: Intent, changes: Sequence[Change]) -> bool:
+        """Takes all of them, or none where they do not fit."""
+        size = sum(_size(change) for change in changes)
+        if self.count + len(changes) > self._documents or self.size + size > self._limit:
+            return False
+        for change in changes:
+            waiting = self._waiting.get(change.collection)
+            if waiting is None:
+                waiting = self._waiting[change.collection] = deque()
+            waiting.append((change, intent))
+        self.count += len(changes)
+        self.size += size
+        self.ready.set()
+        return True
+
+    def take(self, keys: int) -> tuple[str, list[Entry]] | None:
+        """The next batch, of so many keys, of a collection that nobody works on; it is busy until `done`."""
+        for collection, waiting in self._waiting.items():
+            if collection in self._busy:
+                continue
+            entries: list[Entry] = []
+            seen: set[str] = set()
+            while waiting and (len(seen) < keys or waiting[0][0].key in seen) and len(entries) < 8 * keys:
+                entry = waiting.popleft()
+                seen.add(entry[0].key)
+                entries.append(entry)
+            del self._waiting[collection]
+            if waiting:
+                self._waiting[collection] = waiting  # behind the others
+            self._busy.add(collection)
+            return collection, entries
+        self.ready.clear()
+        return None
+
+    def back(self, collection: str, entries: Sequence[Entry]) -> None:
+        """A batch that was not applied stands in front again."""
+        self._waiting.setdefault(collection, deque()).extendleft(reversed(entries))
+
+    def applied(self, entries: Sequence[Entry]) -> None:
+        """A batch leaves memory."""
+        self.count -= len(entries)
+        self.size -= sum(_size(change) for change, _ in entries)
+
+    def done(self, collection: str) -> None:
+        """Nobody works on the collection any more."""
+        self._busy.discard(collection)
+        if self._waiting:
+            self.ready.set()
+
+
+def _size(change: Change) -> int:
+    return _OVERHEAD + (0 if change.raw is None else len(change.raw))
+
+
+class Applier:
+    """Runs batches. `finished(intent)`: one change of it is in PostgreSQL; `refused(intent)`: read its keys again.
+
+    `urgent`: whether anybody waits, so that a small batch must not wait for company.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        target: Target,
+        batch: int,
+        *,
+        finished: Callable[[Intent], None],
+        refused: Callable[[Intent], None],
+        urgent: Callable[[], bool],
+    ) -> None:
+        self._queue = queue
+        self._target = target
+        self._batch = batch
+        self._finished = finished
+        self._refused = refused
+        self._urgent = urgent
+        self._hurry = asyncio.Event()
+        self.reachable = True
+
+    def hurry(self) -> None:
+        """Somebody waits, or a batch is full."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """One applier, until it is cancelled."""
+        backoff = Backoff()
+        while True:
+            await self._queue.ready.wait()
+            if self._queue.count < self._batch and not self._urgent():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER):
+                        await self._hurry.wait()
+            self._hurry.clear()
+            taken = self._queue.take(self._batch)
+            if taken is None:
+                continue
+            await self._apply(*taken, backoff)
+
+    async def _apply(self, collection: str, entries: list[Entry], backoff: Backoff) -> None:
+        rows = newest(Row(change.key, change.rev, change.raw, intent.stamp) for change, intent in entries)
+        began = time.perf_counter()
+        try:
+            written = await self._target.write(collection, rows)
+        except DatabaseError as error:
+            self._queue.back(collection, entries)
+            if self.reachable:
+                self.reachable = False
+                log.warning("PostgreSQL takes no writes, the backlog grows", error=str(error), collection=collection)
+            await backoff.wait()  # the collection stays busy meanwhile: nobody else tries
+            self._queue.done(collection)
+            return
+        except BaseException:
+            self._queue.back(collection, entries)
+            self._queue.done(collection)
+            raise
+        faults.reach("after-apply")
+        metrics.APPLY_SECONDS.observe(time.perf_counter() - began)
+        if not self.reachable:
+            self.reachable = True
+            log.info("PostgreSQL takes writes again")
+        backoff.reset()
+        self._queue.applied(entries)
+        for change, intent in entries:
+            if change.key in written.reread:
+                self._refused(intent)
+            else:
+                self._finished(intent)
+        self._queue.done(collection)

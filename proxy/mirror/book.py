@@ -1,0 +1,168 @@
+"""What is open in this process, by collection and key, and who waits for it. No I/O; memory stays bounded.
+
+An open intent is *held* under its keys while somebody in memory sees to it, and *vague* where its keys are not known
+or stand in the journal alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from proxy.mirror.written import EVERYTHING
+
+
+class _Barrier:
+    """Waits for the intents below `limit` that were open when it was made."""
+
+    __slots__ = ("left", "limit", "passed")
+
+    def __init__(self, limit: int, left: int, passed: asyncio.Future[None]) -> None:
+        self.limit = limit
+        self.left = left
+        self.passed = passed
+
+
+class Book:
+    """Collections are `database/name`, `database/*` or `*`."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+        self._vague: dict[str, int] = {}
+        self._held: dict[str, dict[str, int]] = {}
+        self._barriers: dict[str, list[_Barrier]] = {}
+        self._waiters: dict[int, set[asyncio.Future[None]]] = {}
+
+    # ---- changes
+
+    def begin(self, collection: str, keys: Sequence[str]) -> None:
+        """An intent is open."""
+        self._open[collection] = self._open.get(collection, 0) + 1
+        self._hold(collection, keys)
+
+    def recovered(self, collections: Mapping[str, int]) -> None:
+        """Intents of an earlier process are open."""
+        for collection, number in collections.items():
+            self._open[collection] = self._open.get(collection, 0) + number
+            self._vague[collection] = self._vague.get(collection, 0) + number
+
+    def named(self, collection: str, keys: Sequence[str]) -> None:
+        """The keys of a vague intent became known."""
+        _less(self._vague, collection)
+        self._hold(collection, keys)
+
+    def loosen(self, collection: str, keys: Sequence[str]) -> None:
+        """From now on the journal alone knows the intent."""
+        if keys:
+            self._release(collection, keys)
+            self._vague[collection] = self._vague.get(collection, 0) + 1
+
+    def end(self, seq: int, collection: str, keys: Sequence[str]) -> None:
+        """An intent is settled. `keys`: those that it is held under; none where it is vague."""
+        _less(self._open, collection)
+        if keys:
+            self._release(collection, keys)
+        else:
+            _less(self._vague, collection)
+        if self._waiters:
+            for waiter in self._waiters.pop(seq, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+        if self._barriers and seq > 0:
+            self._pass(collection, seq)
+
+    # ---- questions
+
+    def open_of(self, collection: str) -> int:
+        """Open intents that may concern the collection, those of its whole database included."""
+        return sum(self._open.get(name, 0) for name in covering(collection))
+
+    def pending(self, collection: str, keys: Iterable[str]) -> bool:
+        """Whether an open intent may concern one of these keys; in doubt, yes."""
+        if any(self._vague.get(name) for name in covering(collection)):
+            return True
+        held = self._held.get(collection)
+        return held is not None and any(key in held for key in keys)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether anybody waits for anything."""
+        return bool(self._waiters or self._barriers)
+
+    # ---- waiting
+
+    async def settled(self, seq: int) -> None:
+        """Until that intent, which is open, is settled."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(seq, set()).add(waiter)
+        try:
+            await waiter
+        finally:
+            others = self._waiters.get(seq)
+            if others is not None:
+                others.discard(waiter)
+                if not others:
+                    del self._waiters[seq]
+
+    async def caught_up(self, collection: str, limit: int) -> None:
+        """Until every intent below `limit` that is open now and may concern the collection is settled."""
+        mine: list[tuple[str, _Barrier]] = []
+        loop = asyncio.get_running_loop()
+        for name in covering(collection):
+            number = self._open.get(name, 0)
+            if number:
+                barrier = _Barrier(limit, number, loop.create_future())
+                self._barriers.setdefault(name, []).append(barrier)
+                mine.append((name, barrier))
+        try:
+            for _, barrier in mine:
+                await barrier.passed
+        finally:
+            for name, barrier in mine:
+                self._lift(name, barrier)
+
+    # ---- parts
+
+    def _hold(self, collection: str, keys: Sequence[str]) -> None:
+        if not keys:
+            self._vague[collection] = self._vague.get(collection, 0) + 1
+            return
+        held = self._held.get(collection)
+        if held is None:
+            held = self._held[collection] = {}
+        for key in keys:
+            held[key] = held.get(key, 0) + 1
+
+    def _release(self, collection: str, keys: Sequence[str]) -> None:
+        held = self._held.get(collection, {})
+        for key in keys:
+            _less(held, key)
+        if not held:
+            self._held.pop(collection, None)
+
+    def _pass(self, collection: str, seq: int) -> None:
+        for barrier in self._barriers.get(collection, ()):
+            if seq < barrier.limit:
+                barrier.left -= 1
+                if barrier.left == 0 and not barrier.passed.done():
+                    barrier.passed.set_result(None)
+
+    def _lift(self, name: str, barrier: _Barrier) -> None:
+        barriers = self._barriers[name]
+        barriers.remove(barrier)
+        if not barriers:
+            del self._barriers[name]
+
+
+def covering(collection: str) -> tuple[str, ...]:
+    """The names under which an intent may concern the collection."""
+    whole = collection.partition("/")[0] + "/*"
+    return (collection, whole, EVERYTHING) if collection != whole else (collection, EVERYTHING)
+
+
+def _less(counts: dict[str, int], name: str) -> None:
+    left = counts.get(name, 0) - 1
+    if left > 0:
+        counts[name] = left
+    else:
+        counts.pop(name, None)

@@ -1,0 +1,90 @@
+"""Marks of collections as unverified, on their way to PostgreSQL (I10).
+
+A mark is written after the answer of the write that is behind it, so that a verification that began before does not
+cover it. The intents behind marks stay open in the journal until the marks are in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from proxy import metrics
+from proxy.database import Database
+from proxy.errors import DatabaseError
+from proxy.mirror import faults
+from proxy.mirror.backoff import Backoff
+from proxy.mirror.target import storable_text
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+
+class Marks:
+    """Equal marks are one until they are posted: memory holds distinct (collection, reason) and 16 bytes an intent."""
+
+    def __init__(self, database: Database, instance: str, posted: Callable[[int, str], None]) -> None:
+        self._database = database
+        self._instance = instance
+        self._posted = posted
+        self._waiting: dict[tuple[str, str], None] = {}
+        self._seqs = array("q")
+        self._owners: list[str] = []
+        self._something = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, collections: Iterable[str], reason: str, seq: int | None = None, owner: str = "") -> None:
+        """Marks them as soon as PostgreSQL can be reached; then `posted(seq, owner)`, the intent's own collection."""
+        for collection in collections:
+            self._waiting[storable_text(collection), storable_text(reason)] = None
+        if seq is not None:
+            self._seqs.append(seq)
+            self._owners.append(owner)
+        self._something.set()
+
+    async def post(self) -> None:
+        """Writes what waits. Raises DatabaseError, and then keeps it."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        seqs, self._seqs = self._seqs, array("q")
+        owners, self._owners = self._owners, []
+        faults.reach("before-mark")
+        try:
+            rows = await self._database.fetch(
+                queries("mirror")["mark"].text,
+                [collection for collection, _ in waiting],
+                [reason for _, reason in waiting],
+                self._instance,
+            )
+        except BaseException:
+            self._waiting |= waiting
+            self._seqs.extend(seqs)
+            self._owners.extend(owners)
+            raise
+        for row in rows:
+            metrics.UNVERIFIED.labels(row["collection"]).inc()
+            log.info("a collection is unverified", collection=row["collection"])
+        for seq, owner in zip(seqs, owners, strict=True):
+            self._posted(seq, owner)
+
+    async def run(self) -> None:
+        """Posts, until it is cancelled."""
+        backoff = Backoff()
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            try:
+                await self.post()
+                backoff.reset()
+            except DatabaseError as error:
+                log.debug("marks wait for PostgreSQL", error=str(error))
+                await backoff.wait()
+            if self._waiting:
+                self._something.set()

@@ -1,0 +1,345 @@
+"""The mirror as one thing: what the dispatcher tells, what the control plane asks, and the tasks that drain it.
+
+    intend -> (origin) -> captured | settled_nothing | lost | opaque_done         never blocks, never raises (I2)
+    queue -> apply -> PostgreSQL;  journal -> repair -> origin, PostgreSQL;  marks -> PostgreSQL
+
+An intent is open from `intend` until PostgreSQL has what was written, nothing was, or the gap is marked (I3, I10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from array import array
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from proxy import metrics
+from proxy.config import Settings
+from proxy.database import Database
+from proxy.errors import DatabaseError, JournalError
+from proxy.mirror import faults
+from proxy.mirror.apply import Applier, Queue
+from proxy.mirror.book import Book
+from proxy.mirror.capture import Captured
+from proxy.mirror.journal import Intent, Journal
+from proxy.mirror.marks import Marks
+from proxy.mirror.purge import Purger
+from proxy.mirror.records import OPAQUE, Note
+from proxy.mirror.repair import CannotRead, OriginReader, Repairer
+from proxy.mirror.target import Row, Target, overtaken
+from proxy.operations import Change
+
+log = structlog.get_logger(__name__)
+
+_TICK: Final = 0.1  # seconds between looks at what is due, and of the gauges
+_SYNC: Final = 60.0  # seconds between sync points of the journal
+_LETTERS: Final = 15.0  # seconds between looks at dead letters
+_NOT_JOURNALED: Final = "the journal could not be written"
+
+
+class Mirror:
+    """Owns its tasks; `start` and `close` them. `era`: the newest that this instance knows of."""
+
+    def __init__(
+        self, settings: Settings, database: Database, origin: OriginReader, instance: str, era: Callable[[], int]
+    ) -> None:
+        self._settings = settings
+        self._era = era
+        self._journal = Journal(settings.state_dir / "journal", late=settings.late_request)
+        self._book = Book()
+        self._queue = Queue(settings.queue_documents, settings.queue_bytes)
+        self._target = Target(database)
+        self._marks = Marks(database, instance, self._posted)
+        self._repairer = Repairer(self._target, origin, self._journal, self._marks, self._repaired)
+        self._purger = Purger(database, self._target, settings.tombstone_seconds)
+        self._applier = Applier(
+            self._queue,
+            self._target,
+            settings.batch,
+            finished=self._finished,
+            refused=self.reread,
+            urgent=lambda: self._book.hurried,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lost: deque[tuple[float, array[int]]] = deque()  # (monotonic time when due, intents)
+        self._orphans: dict[int, Intent] = {}  # open, and not in the journal
+        self._orphan = 0
+        self._failing = False
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Takes the journal, and begins to drain what an earlier process left.
+
+        Raises JournalError where another process has the directory, or where it cannot be read or written.
+        """
+        recovery = self._journal.open()
+        self._book.recovered(recovery.collections)
+        if recovery.open:
+            log.info("open intents of an earlier process are repaired", number=recovery.open)
+        for reason in recovery.damaged:
+            log.error("every database becomes unverified", reason=reason)
+        if recovery.machine_stopped:
+            log.warning("the machine stopped: collections written since the last sync point become unverified")
+        works = [self._applier.run for _ in range(self._settings.apply_connections)]
+        works += [self._repairer.run, self._marks.run, self._purger.run, self._watch, self._sync, self._letters]
+        self._tasks = [asyncio.create_task(_kept(work), name=f"mirror {work.__qualname__}") for work in works]
+
+    async def close(self, drain_seconds: float = 0.0) -> None:
+        """Drains for at most so long, stops, and leaves the rest to the next process."""
+        until = time.monotonic() + drain_seconds
+        while self._tasks and self.backlog and time.monotonic() < until:
+            self._applier.hurry()
+            await asyncio.sleep(0.01)
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+        self._journal.close()
+
+    # ---- what the dispatcher tells
+
+    def intend(self, collection: str, keys: tuple[str, ...], *, opaque: str | None = None) -> Intent:
+        """Before a write is forwarded. opaque: why it is not captured; `collection` is what it may touch (`db/*`)."""
+        stamp = self._era()
+        try:
+            if opaque is None:
+                seq = self._journal.intend(collection, keys, stamp)
+            else:
+                keys = ()
+                seq = self._journal.intend(collection, (opaque,), stamp, OPAQUE)
+        except JournalError as error:
+            self._orphan -= 1
+            seq = self._orphan
+            if not self._failing:
+                log.error("writes are forwarded without a note", error=str(error))
+            self._failing = True
+        else:
+            self._failing = False
+        intent = Intent(seq, collection, keys, stamp, opaque)
+        if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
+            self._orphans[seq] = intent
+            self._marks.add((collection,), _NOT_JOURNALED)
+        self._book.begin(collection, keys)
+        return intent
+
+    def answered(self, intent: Intent, captured: Captured) -> None:
+        """The origin answered a captured write: whatever `settle` made of it."""
+        if captured.late:
+            self.lost(intent)
+        elif captured.complete:
+            self.captured(intent, captured.changes)
+        else:
+            self._learn(intent, captured.written_keys)
+            self.reread(intent)
+
+    def captured(self, intent: Intent, changes: Sequence[Change]) -> None:
+        """These versions were written, and nothing else; they go to PostgreSQL."""
+        faults.reach("before-settle")
+        if not changes:
+            self.settled_nothing(intent)
+            return
+        self._learn(intent, [change.key for change in changes])
+        intent.remaining = len(changes)
+        if not self._queue.put(intent, changes):
+            self.reread(intent)
+        elif self._queue.count >= self._settings.batch:
+            self._applier.hurry()
+
+    def settled_nothing(self, intent: Intent) -> None:
+        """The origin wrote nothing."""
+        if not intent.loose:
+            intent.loose = True
+            self._end(intent.seq, intent.collection, intent.keys)
+
+    def lost(self, intent: Intent) -> None:
+        """Nobody knows the outcome: read again when the request can no longer run at the origin."""
+        if self._loosen(intent):
+            due = time.monotonic() + self._settings.late_request
+            if not self._lost or self._lost[-1][0] < due - _TICK:
+                self._lost.append((due + _TICK, array("q")))
+            self._lost[-1][1].append(intent.seq)
+
+    def reread(self, intent: Intent) -> None:
+        """The request has ended, and its keys must be read again."""
+        if self._loosen(intent):
+            self._spill(intent.seq)
+
+    def opaque_done(self, intent: Intent, collections: Sequence[str], reason: str) -> None:
+        """An opaque write was answered: these collections become unverified."""
+        if intent.seq >= 0 and ((intent.collection,) != tuple(collections) or reason != intent.opaque):
+            with contextlib.suppress(JournalError):  # then what it noted before stands
+                self._journal.amend(intent.seq, intent.collection, (reason, *collections), intent.stamp, OPAQUE)
+        if self._loosen(intent):
+            self._marks.add(collections, reason, intent.seq, intent.collection)
+
+    # ---- what others ask
+
+    @property
+    def backlog(self) -> int:
+        """Open intents."""
+        return self._journal.open_intents + len(self._orphans)
+
+    def backlog_of(self, collection: str) -> int:
+        """Open intents that may concern the collection."""
+        return self._book.open_of(collection)
+
+    @property
+    def queued(self) -> int:
+        """Documents in memory."""
+        return self._queue.count
+
+    @property
+    def lag_seconds(self) -> float:
+        """Age of the oldest open intent."""
+        try:
+            oldest = self._journal.oldest()
+        except JournalError:
+            return 0.0
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+
+    def pending(self, collection: str, keys: Iterable[str]) -> bool:
+        """Whether an open write may concern one of these keys; in doubt, yes."""
+        return self._book.pending(collection, keys)
+
+    def stats(self) -> dict[str, object]:
+        """For `/status`."""
+        return {
+            "backlog": self.backlog,
+            "queued": self.queued,
+            "queued_bytes": self._queue.size,
+            "lag_seconds": round(self.lag_seconds, 3),
+            "marks": self._marks.waiting,
+            "journaled": not self._failing,
+            "target": self._applier.reachable,
+        }
+
+    async def applied(self, intent: Intent) -> None:
+        """Until this intent is settled: both stores have the write (I7). As long as PostgreSQL is away, for ever."""
+        if intent.seq in self._orphans or (intent.seq >= 0 and self._journal.is_open(intent.seq)):
+            self._applier.hurry()
+            await self._book.settled(intent.seq)
+
+    async def caught_up(self, collection: str, timeout: float) -> bool:
+        """Whether, within so many seconds, everything intended up to now for the collection is settled."""
+        self._applier.hurry()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._book.caught_up(collection, self._journal.next_seq)
+                while any(intent.collection == collection for intent in self._orphans.values()):
+                    await asyncio.sleep(_TICK)
+        except TimeoutError:
+            return False
+        return True
+
+    async def bring_up(
+        self, collection: str, changes: Sequence[Change], absent: Sequence[str] = (), *, stamp: int | None = None
+    ) -> None:
+        """The target has at least these versions, and what the origin has of `absent` (mirror-protocol, "Flip", 2).
+
+        stamp: the era known before the origin was asked; without it what is missing is read again. Raises
+        DatabaseError, UpstreamError, and ArangoError where the origin refuses the proxy's own account.
+        """
+        left = set(absent)
+        if changes:
+            stored = await self._target.revisions(collection, [change.key for change in changes])
+            rows = [Row(change.key, change.rev, change.raw, stamp or 0) for change in changes]
+            rows = [row for row in rows if not overtaken(row, stored.get(row.key))]
+            if rows and stamp is not None:
+                left |= (await self._target.write(collection, rows)).reread
+            else:
+                left |= {row.key for row in rows}
+        try:
+            while left:
+                left = set(await self._repairer.until_done(collection, sorted(left)))
+        except CannotRead as error:
+            self._marks.add((collection,), f"the origin could not be read: {error}")
+
+    # ---- settling
+
+    def _learn(self, intent: Intent, keys: Sequence[str]) -> None:
+        """Keys that ArangoDB made are noted, so that a kill from now on costs a re-read and no verification."""
+        if intent.keys or not keys or intent.loose:
+            return
+        intent.keys = tuple(dict.fromkeys(keys))
+        if intent.seq >= 0:
+            with contextlib.suppress(JournalError):  # then it stays one without keys: unverified after a kill
+                self._journal.amend(intent.seq, intent.collection, intent.keys, intent.stamp)
+        self._book.named(intent.collection, intent.keys)
+
+    def _finished(self, intent: Intent) -> None:
+        intent.remaining -= 1
+        if intent.remaining <= 0:
+            self.settled_nothing(intent)
+
+    def _loosen(self, intent: Intent) -> bool:
+        """Memory forgets the intent; false where it did already."""
+        if intent.loose:
+            return False
+        intent.loose = True
+        self._book.loosen(intent.collection, intent.keys)
+        return True
+
+    def _spill(self, seq: int) -> None:
+        if seq >= 0:
+            self._journal.spill(seq)
+            self._repairer.something.set()
+        else:  # there is nothing to read its keys from
+            collection = self._orphans[seq].collection
+            self._marks.add((collection,), _NOT_JOURNALED, seq, collection)
+
+    def _repaired(self, note: Note) -> None:
+        self._end(note.seq, note.collection, ())
+
+    def _posted(self, seq: int, collection: str) -> None:
+        self._end(seq, collection, ())
+
+    def _end(self, seq: int, collection: str, keys: Sequence[str]) -> None:
+        if self._journal.settle(seq) if seq >= 0 else self._orphans.pop(seq, None) is not None:
+            self._book.end(seq, collection, keys)
+
+    # ---- from time to time
+
+    async def _watch(self) -> None:
+        while True:
+            now = time.monotonic()
+            while self._lost and self._lost[0][0] <= now:
+                for seq in self._lost.popleft()[1]:
+                    self._spill(seq)
+            self._repairer.something.set()  # intents of an earlier process become due as well
+            metrics.OPEN_INTENTS.set(self.backlog)
+            metrics.QUEUED.set(self.queued)
+            metrics.LAG_SECONDS.set(self.lag_seconds)
+            await asyncio.sleep(_TICK)
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(_SYNC)
+            try:
+                await asyncio.to_thread(self._journal.unsynced())
+                self._journal.synced()
+            except (JournalError, OSError) as error:
+                log.warning("the journal could not be synced", error=str(error))
+
+    async def _letters(self) -> None:
+        while True:
+            with contextlib.suppress(DatabaseError):
+                await self._target.revive()
+            await asyncio.sleep(_LETTERS)
+
+
+async def _kept(work: Callable[[], Awaitable[None]]) -> None:
+    """A task that goes on: what nobody foresaw is logged, and the work begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a part of the mirror failed and begins again")
+            await asyncio.sleep(1.0)

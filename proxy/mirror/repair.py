@@ -1,0 +1,164 @@
+"""Repair of a key (I5, mirror-protocol): raise the era, look at the target, read the origin, write what it has.
+
+What cannot be mirrored from an answer comes here from the journal: open intents of an earlier process, lost answers,
+what did not fit in memory, what PostgreSQL refused. Documents are read again, operations are never run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from proxy import metrics
+from proxy.documents import valid_key
+from proxy.errors import ArangoError, DatabaseError, JournalError, UpstreamError
+from proxy.mirror import faults
+from proxy.mirror.backoff import Backoff
+from proxy.mirror.capture import revision_of
+from proxy.mirror.journal import Journal
+from proxy.mirror.marks import Marks
+from proxy.mirror.records import Note
+from proxy.mirror.target import Row, Target, storable_text
+
+log = structlog.get_logger(__name__)
+
+_KEYS: Final = 100  # read from the origin at once: 20 MB of documents of 200 KB
+_INTENTS: Final = 400  # taken from the journal at once; equal keys are read once
+_ROUNDS: Final = 5  # looks at a key that goes on changing, before others get their turn
+_KEYLESS: Final = "a write whose key is not known had an unknown outcome"
+# the proxy's own account is refused, or the origin is in trouble: later it may read. All else speaks of what was asked.
+_LATER: Final = frozenset({401, 403, 408, 429})
+
+
+class OriginReader(Protocol):
+    """Reads documents of the origin as ArangoDB printed them.
+
+    Raises ArangoError (1203: the collection is gone; a document that is gone is None) and UpstreamError.
+    """
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]: ...
+
+
+class CannotRead(Exception):
+    """The origin will never give these keys: their collection becomes unverified."""
+
+
+class Repairer:
+    """`settled(note)`: all its keys are as the origin has them."""
+
+    def __init__(
+        self, target: Target, origin: OriginReader, journal: Journal, marks: Marks, settled: Callable[[Note], None]
+    ) -> None:
+        self._target = target
+        self._origin = origin
+        self._journal = journal
+        self._marks = marks
+        self._settled = settled
+        self.something = asyncio.Event()
+
+    async def keys(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
+        """One look at each key; gives those that changed meanwhile, to be looked at again.
+
+        Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): later; CannotRead: never.
+        """
+        database, _, name = collection.partition("/")
+        wanted = [key for key in dict.fromkeys(keys) if valid_key(key)]  # ArangoDB refused the others
+        again: frozenset[str] = frozenset()
+        for start in range(0, len(wanted), _KEYS):
+            again |= await self._look(database, name, wanted[start : start + _KEYS])
+        return again
+
+    async def until_done(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
+        """Looks, a few times where keys change meanwhile; gives those that are not done."""
+        left = frozenset(keys)
+        for _ in range(_ROUNDS):
+            left = await self.keys(collection, sorted(left))
+            if not left:
+                break
+        return left
+
+    async def _look(self, database: str, name: str, keys: Sequence[str]) -> frozenset[str]:
+        collection = f"{database}/{name}"
+        era = await self._target.raise_era()
+        before = await self._target.revisions(collection, keys)
+        try:
+            found = await self._origin.read(database, name, keys)
+        except ArangoError as error:
+            if error.status >= 500 or error.status in _LATER:
+                raise
+            raise CannotRead(str(error)) from error
+        faults.reach("mid-repair")
+        rows = [Row(key, revision_of(raw), raw, era) for key, raw in found.items() if raw is not None]
+        gone = {key: before[key].rev if key in before else 0 for key, raw in found.items() if raw is None}
+        again: frozenset[str] = frozenset()
+        if rows:
+            again |= (await self._target.write(collection, rows, equal=True)).reread
+        if gone:
+            again |= await self._target.absent(collection, gone, era)
+        metrics.REPAIRED.labels(collection).inc(len(keys) - len(again))
+        return again
+
+    # ---- the journal's backlog
+
+    async def run(self) -> None:
+        """Drains what was spilled, the oldest first, until it is cancelled."""
+        backoff = Backoff()
+        while True:
+            try:
+                if not await self.drain():
+                    self.something.clear()
+                    await self.something.wait()
+                backoff.reset()
+            except (DatabaseError, UpstreamError, ArangoError, JournalError) as error:
+                log.debug("repair waits", error=str(error))
+                await backoff.wait()
+
+    async def drain(self) -> bool:
+        """Takes some intents and settles them; whether there were any. Raises what `keys` raises, and JournalError."""
+        notes = self._journal.take(_INTENTS, _KEYS)
+        open_notes = {note.seq: note for note in notes}
+        try:
+            for note in notes:
+                if self._marked(note):
+                    del open_notes[note.seq]
+            for collection, group in _by_collection(open_notes.values()).items():
+                for note in await self._repair(collection, group):
+                    del open_notes[note.seq]
+        finally:
+            for seq in open_notes:
+                self._journal.spill(seq)
+        return bool(notes)
+
+    def _marked(self, note: Note) -> bool:
+        """Whether there is nothing to read: its collections become unverified."""
+        if note.opaque:
+            collections, reason = note.keys[1:] or (note.collection,), note.keys[0]
+        elif not note.keys or storable_text(note.collection) != note.collection:
+            collections, reason = (note.collection,), _KEYLESS
+        else:
+            return False
+        self._marks.add(collections, reason, note.seq, note.collection)
+        return True
+
+    async def _repair(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
+        """Those of the notes that are done."""
+        try:
+            left = await self.until_done(collection, [key for note in notes for key in note.keys])
+        except CannotRead as error:
+            for note in notes:
+                self._marks.add((collection,), f"the origin could not be read: {error}", note.seq, collection)
+            return notes
+        done = [note for note in notes if left.isdisjoint(note.keys)]
+        for note in done:
+            self._settled(note)
+        return done
+
+
+def _by_collection(notes: Iterable[Note]) -> dict[str, list[Note]]:
+    groups: dict[str, list[Note]] = {}
+    for note in notes:
+        groups.setdefault(note.collection, []).append(note)
+    return groups

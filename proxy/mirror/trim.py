@@ -1,0 +1,109 @@
+"""Cuts attributes out of JSON text without touching one other byte (I6). Pure.
+
+The fast ways rest on how ArangoDB prints (compact, `new` last) and check it; the slow ways take any JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_BLANK: Final = re.compile(r"[ \t\r\n]*")
+_SCAN: Final = json.JSONDecoder(strict=False)
+
+
+class Member(NamedTuple):
+    """One attribute of an object: the span of the member and of its value, in bytes."""
+
+    name: str
+    start: int
+    value: int
+    end: int
+
+
+def cut_new(body: bytes, new: bytes) -> bytes:
+    """The object without its attribute `new`, whose text is `new`."""
+    start = len(body) - len(new) - 8
+    if start > 0 and body[start : start + 7] == b',"new":' and body.endswith(new + b"}"):
+        return body[:start] + b"}"
+    return cut(body, "new")
+
+
+def cut(body: bytes, name: str) -> bytes:
+    """The object without that attribute, and without one comma. Raises ValueError where it is no JSON object."""
+    found = list(members(body))
+    for index, member in enumerate(found):
+        if member.name == name:
+            if index > 0:
+                return body[: found[index - 1].end] + body[member.end :]
+            following = found[1].start if len(found) > 1 else member.end
+            return body[: member.start] + body[following:]
+    return body
+
+
+def members(body: bytes) -> Iterator[Member]:
+    """The attributes of a JSON object, with their places. Raises ValueError where it is none."""
+    # latin-1: one character a byte, and the structure of JSON is ASCII
+    text = body.decode("latin-1")
+    position = _skip(text, 0, "{")
+    if text[position : position + 1] == "}":
+        return
+    while True:
+        start = position
+        if text[position : position + 1] != '"':
+            raise ValueError(f"no name at {position}")
+        name, position = _value(text, position)
+        value = _skip(text, position, ":")
+        _, position = _value(text, value)
+        yield Member(str(name).encode("latin-1", "replace").decode("utf-8", "replace"), start, value, position)
+        following = _blank(text, position)
+        if text[following : following + 1] == "}":
+            return
+        position = _skip(text, position, ",")
+
+
+def elements(body: bytes) -> list[bytes]:
+    """The text of each element of a JSON array. Raises ValueError where it is none."""
+    try:
+        return [bytes(item) for item in _ITEMS.decode(body)]
+    except msgspec.DecodeError:
+        return list(_elements(body))
+
+
+def _elements(body: bytes) -> Iterator[bytes]:
+    text = body.decode("latin-1")
+    position = _skip(text, 0, "[")
+    if text[position : position + 1] == "]":
+        return
+    while True:
+        start = position
+        _, position = _value(text, position)
+        yield body[start:position]
+        following = _blank(text, position)
+        if text[following : following + 1] == "]":
+            return
+        position = _skip(text, position, ",")
+
+
+def _value(text: str, position: int) -> tuple[object, int]:
+    value, end = _SCAN.raw_decode(text, position)
+    return value, end
+
+
+def _blank(text: str, position: int) -> int:
+    matched = _BLANK.match(text, position)
+    assert matched is not None  # it matches the empty text as well
+    return matched.end()
+
+
+def _skip(text: str, position: int, mark: str) -> int:
+    """Behind blanks, that mark, and blanks."""
+    position = _blank(text, position)
+    if text[position : position + 1] != mark:
+        raise ValueError(f"no {mark} at {position}")
+    return _blank(text, position + 1)
