@@ -24,7 +24,8 @@ FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS 
 WHERE i.stamp >= h.mark
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
-WHERE (excluded.rev > d.rev OR (excluded.rev = d.rev AND d.raw::text IS DISTINCT FROM excluded.raw::text))
+WHERE (excluded.rev > d.rev OR (excluded.rev = d.rev AND (d.raw::text IS DISTINCT FROM excluded.raw::text
+                                                          OR d.doc IS DISTINCT FROM excluded.doc)))
   AND excluded.mark >= d.mark
 RETURNING key;
 

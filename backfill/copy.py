@@ -1,0 +1,185 @@
+"""Copies one chunk into the target: page by page, each with its checkpoint in one transaction (DESIGN section 10).
+
+The stamp of a page is the era known before its cursor was opened. A page that the horizon refuses (a truncation, a
+purge) is read again with a new one, so that a document deleted meanwhile never comes back. The next page is read while
+the present one is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from backfill import runs
+from backfill.plan import FIRST_PAGE, next_limit
+from backfill.runs import SQL, Claim
+from backfill.source import Page, Source
+from backfill.target import is_a_conflict, write
+from backfill.throttle import Figures, Limits, decide
+from proxy.database import Database
+from proxy.errors import DatabaseRefused
+
+_MOST_REFUSALS: Final = 50  # of one page in a row: then something raises the horizon all the time
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What one worker copied of a chunk. done: the chunk is finished; else it was told to stop."""
+
+    done: bool
+    documents: int = 0
+    bytes: int = 0
+    refused: int = 0
+    reread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    page: Page
+    era: int
+
+
+class _Ahead:
+    """Reads pages, one ahead of the writer. Owns its task: `close()` ends it."""
+
+    def __init__(self, read: Callable[[str, int], Awaitable[_Stamped]]) -> None:
+        self._read = read
+        self._task: asyncio.Task[_Stamped] | None = None
+
+    def begin(self, after: str, limit: int) -> None:
+        async def one() -> _Stamped:
+            return await self._read(after, limit)
+
+        self._task = asyncio.create_task(one())
+
+    async def take(self) -> _Stamped:
+        assert self._task is not None
+        task = self._task
+        try:
+            return await asyncio.shield(task)
+        finally:
+            if task.done():
+                self._task = None
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+
+async def copy_chunk(
+    database: Database,
+    source: Source,
+    claim: Claim,
+    *,
+    stop: asyncio.Event,
+    limits: Limits | None = None,
+    lease: float = runs.LEASE,
+    first_page: int = FIRST_PAGE,
+) -> Copied:
+    """Copies from the claim's position to the end of its range, or until `stop` is set, always whole pages.
+
+    Raises LeaseLost where another worker took the chunk, ArangoError (1203: the collection is gone), OriginDisorder,
+    UpstreamError, DatabaseError. Whatever was committed stays, with its position.
+    """
+
+    async def read(after: str, limit: int) -> _Stamped:
+        era: int = await database.fetchval(SQL["era"])  # before the cursor: that is what makes the stamp safe
+        page = await source.page(claim.table.database, claim.table.name, after, claim.range.upper, limit)
+        return _Stamped(page, era)
+
+    copied = Copied(done=False)
+    position = claim.start
+    limit = first_page
+    began = time.monotonic()
+    stubborn = 0
+    async with _reading(_Ahead(read)) as ahead:
+        ahead.begin(position, limit)
+        while True:
+            stamped = await ahead.take()
+            page = stamped.page
+            limit = next_limit(page.limit, len(page.documents), page.bytes)
+            last = page.documents[-1].key if page.documents else position
+            if not page.last:
+                ahead.begin(last, limit)
+            once = await _write_page(database, claim, stamped, last, lease)
+            if once is None:
+                stubborn += 1
+                if stubborn > _MOST_REFUSALS:
+                    raise DatabaseRefused(f"a page of {claim.table.collection} was refused {stubborn} times", "40001")
+                await ahead.close()
+                await asyncio.sleep(0.01 * stubborn)
+                ahead.begin(position, page.limit)
+                copied = replace(copied, reread=copied.reread + 1)
+                continue
+            stubborn = 0
+            position = last
+            copied = replace(
+                copied,
+                done=page.last,
+                documents=copied.documents + len(page.documents),
+                bytes=copied.bytes + page.bytes,
+                refused=copied.refused + once,
+            )
+            if page.last or stop.is_set():
+                return copied
+            await hold_back(
+                database, claim, limits, Figures(copied.documents, time.monotonic() - began), stop=stop, lease=lease
+            )
+            if stop.is_set():
+                return copied
+
+
+async def _write_page(database: Database, claim: Claim, stamped: _Stamped, last: str, lease: float) -> int | None:
+    """How many documents were set aside; None where the page must be read again."""
+    page = stamped.page
+    try:
+        async with database.transaction() as session:
+            written = await write(session, claim.table, page.documents, stamped.era)
+            if written.stale:
+                return None  # what was applied stays, the position does not move
+            await runs.checkpoint(
+                session,
+                claim,
+                last or None,
+                documents=len(page.documents),
+                size=page.bytes,
+                result=claim.result,
+                lease=lease,
+            )
+            return len(written.refusals)
+    except DatabaseRefused as error:
+        if is_a_conflict(error):
+            return None
+        raise
+
+
+async def hold_back(
+    database: Database, claim: Claim, limits: Limits | None, figures: Figures, *, stop: asyncio.Event, lease: float
+) -> None:
+    """Waits as long as the limits ask for, keeping the lease; ends early when `stop` is set."""
+    if limits is None or limits == Limits():
+        return
+    began = time.monotonic()
+    while not stop.is_set():
+        lag = await database.fetchval(SQL["mirror_lag"]) if limits.max_lag is not None else 0.0
+        seconds = figures.seconds + time.monotonic() - began
+        decision = decide(limits, Figures(figures.documents, seconds, lag))
+        if decision.wait == 0:
+            return
+        await runs.renew(database, claim, lease)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), decision.wait)
+
+
+@contextlib.asynccontextmanager
+async def _reading(ahead: _Ahead) -> AsyncIterator[_Ahead]:
+    try:
+        yield ahead
+    finally:
+        await ahead.close()

@@ -1,0 +1,115 @@
+"""Shows how runs go on: bars with rate and time left in a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from backfill.report import Rate, Standing, duration, line
+from backfill.runs import standings
+from proxy.database import Database
+from proxy.errors import DatabaseError
+
+BAR_SECONDS = 0.25
+LINE_SECONDS = 5.0
+
+
+class View(Protocol):
+    """Something that shows standings."""
+
+    pause: float
+
+    def show(self, found: Sequence[Standing]) -> None: ...
+
+
+class Bars:
+    """One bar a run, for terminals."""
+
+    pause = BAR_SECONDS
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:>12}  {task.fields[left]}"),
+            console=console,
+        )
+        self._tasks: dict[int, TaskID] = {}
+        self._rates: dict[int, Rate] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, found: Sequence[Standing]) -> None:
+        for standing in found:
+            rate = self._rates.setdefault(standing.run, Rate())
+            rate.add(time.monotonic(), standing.documents)
+            task = self._tasks.get(standing.run)
+            if task is None:
+                name = f"{standing.kind} {standing.collection}"
+                task = self._progress.add_task(name, total=max(standing.planned, 1), rate="", left="")
+                self._tasks[standing.run] = task
+            ended = standing.state != "open"
+            self._progress.update(
+                task,
+                completed=standing.documents,
+                total=max(standing.documents if ended else standing.planned, standing.documents, 1),
+                rate=f"{rate.value:,.0f}/s",
+                left=standing.state if ended else f"{duration(rate.left(standing.planned))} left",
+            )
+
+
+class Lines:
+    """A line a run now and then, for logs."""
+
+    pause = BAR_SECONDS
+
+    def __init__(self, console: Console, every: float = LINE_SECONDS) -> None:
+        self._console = console
+        self._every = every
+        self._last = time.monotonic()
+        self._rates: dict[int, Rate] = {}
+
+    def show(self, found: Sequence[Standing]) -> None:
+        now = time.monotonic()
+        for standing in found:
+            self._rates.setdefault(standing.run, Rate()).add(now, standing.documents)
+        if now - self._last < self._every:
+            return
+        self._last = now
+        for standing in found:
+            if standing.state == "open":
+                rate = self._rates[standing.run]
+                text = line(standing, rate.value, rate.left(standing.planned))
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.asynccontextmanager
+async def shown(database: Database, chosen: Sequence[int], view: View) -> AsyncIterator[None]:
+    """Shows the runs for the time of the block, and once more at its end. Trouble with showing stops nothing."""
+
+    async def follow() -> None:
+        while True:
+            with contextlib.suppress(DatabaseError):
+                view.show(await standings(database, chosen))
+            await asyncio.sleep(view.pause)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        with contextlib.suppress(DatabaseError):
+            view.show(await standings(database, chosen))

@@ -1,0 +1,157 @@
+"""Repair of a key (mirror-protocol): the target gets what the origin has, or a tombstone where it has nothing.
+
+    1. E := a raised era, committed        2. r0 := what the target has
+    3. the origin is read                  4. upsert stamped E, or *absent* at r0, E
+
+Right at any moment, beside live writes, the mirror, the backfill and other repairs: an upsert never covers a newer
+version, and *absent* never covers one that appeared meanwhile: such keys are repaired again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from backfill.runs import SQL, Table
+from backfill.source import Document
+from backfill.target import is_a_conflict, write
+from proxy.database import Database
+from proxy.errors import DatabaseRefused, RefusedError
+from proxy.revision import decode_rev
+from sql.loader import queries
+
+BATCH = 50  # keys read at once: their documents are in memory together
+ATTEMPTS = 8
+_REV_MAX = (1 << 63) - 1
+_DOCUMENTS = queries("documents")
+
+
+class Reader(Protocol):
+    """Whoever reads documents of the origin as ArangoDB printed them; None: there is none (1202, never 1203)."""
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RepairResult:
+    """What became of the keys.
+
+    replaced: the target took the origin's version. removed: the origin has none, a tombstone was written. unchanged:
+    the target had this version or a newer one. refused: PostgreSQL cannot hold the document (it is in the dead-letter
+    table). unsettled: they changed at every attempt; a live write is the likely reason, and the mirror applies it.
+    """
+
+    replaced: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    unsettled: tuple[str, ...] = ()
+
+    def __add__(self, other: RepairResult) -> RepairResult:
+        return RepairResult(
+            self.replaced + other.replaced,
+            self.removed + other.removed,
+            self.unchanged + other.unchanged,
+            self.refused + other.refused,
+            self.unsettled + other.unsettled,
+        )
+
+
+class _Head(msgspec.Struct):
+    rev: str = msgspec.field(name="_rev")
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+async def repair_keys(database: Database, source: Reader, collection: str, keys: Sequence[str]) -> RepairResult:
+    """Repairs these keys of `database/name`, in batches.
+
+    Raises RefusedError where the collection is unknown, ArangoError 1203 where the origin has no such collection any
+    more (that is no reason to remove documents), UpstreamError, DatabaseError.
+    """
+    row = await database.fetchrow(SQL["collection"], collection)
+    if row is None:
+        raise RefusedError(f"{collection} is not known: run `crossfade mirror {collection}` first")
+    table = Table(row["collection"], row["database"], row["name"], row["relation"], row["stage"])
+    result = RepairResult()
+    unique = list(dict.fromkeys(keys))
+    for at in range(0, len(unique), BATCH):
+        result += await _repair_batch(database, source, table, unique[at : at + BATCH])
+    return result
+
+
+async def _repair_batch(database: Database, source: Reader, table: Table, keys: Sequence[str]) -> RepairResult:
+    result = RepairResult()
+    rest = list(keys)
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(min(0.02 * 2**attempt, 1.0))
+        once = await _attempt(database, source, table, rest)
+        rest = list(once.unsettled)
+        result += RepairResult(once.replaced, once.removed, once.unchanged, once.refused)
+        if not rest:
+            return result
+    return result + RepairResult(unsettled=tuple(rest))
+
+
+async def _attempt(database: Database, source: Reader, table: Table, keys: Sequence[str]) -> RepairResult:
+    era: int = await database.fetchval(SQL["raise_era"])
+    stored = await database.fetch(_DOCUMENTS["revisions"].on(table.relation), list(keys))
+    before = {row["key"]: row["rev"] for row in stored}
+    found = await source.read(table.database, table.name, keys)
+    present = [Document(key, _revision(raw), raw) for key, raw in found.items() if raw is not None]
+    gone = sorted(key for key, raw in found.items() if raw is None)
+    try:
+        async with database.transaction() as session:
+            written = await write(session, table, present, era, statement="replace_equal")
+            removed: set[str] = set()
+            if gone:
+                rows = await session.fetch(
+                    _DOCUMENTS["absent"].on(table.relation),
+                    table.collection,
+                    gone,
+                    [before.get(key, 0) for key in gone],
+                    [era] * len(gone),
+                )
+                removed = {row["key"] for row in rows}
+                await session.execute(
+                    SQL["forget_dead_letters"], table.collection, sorted(removed), [_REV_MAX] * len(removed)
+                )
+    except DatabaseRefused as error:
+        if is_a_conflict(error):
+            return RepairResult(unsettled=tuple(keys))
+        raise
+    differing = await _still_different(database, table, present, written.settled)
+    return RepairResult(
+        replaced=tuple(sorted(written.applied)),
+        removed=tuple(sorted(removed)),
+        unchanged=tuple(sorted(written.settled - differing)),
+        refused=tuple(sorted(refusal.key for refusal in written.refusals)),
+        unsettled=tuple(sorted(written.stale | differing | (set(gone) - removed))),
+    )
+
+
+async def _still_different(
+    database: Database, table: Table, present: Sequence[Document], settled: frozenset[str]
+) -> set[str]:
+    # an equal revision that was not replaced has the same content, unless the horizon rose in between
+    if not settled:
+        return set()
+    rows = await database.fetch(SQL["target_documents"].replace("{relation}", table.relation), sorted(settled))
+    stored = {row["key"]: (row["rev"], row["raw"]) for row in rows}
+    return {
+        document.key
+        for document in present
+        if document.key in stored
+        and stored[document.key][0] == document.rev
+        and stored[document.key][1].encode() != document.raw
+    }
+
+
+def _revision(raw: bytes) -> int:
+    return min(decode_rev(_HEAD.decode(raw).rev), _REV_MAX)

@@ -1,0 +1,203 @@
+"""Runs and chunks in PostgreSQL: how work is begun, handed out, checkpointed and ended (DESIGN section 10).
+
+A claim is a lease in PostgreSQL's time: its worker renews it with every checkpoint, in the page's own transaction; a
+worker that lost it is told so by the checkpoint, whose transaction it then gives up. So no page counts twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from backfill.plan import KeyRange
+from backfill.report import Standing
+from proxy.database import Database, Row, Session
+from proxy.errors import CrossfadeError, RefusedError
+from sql.loader import queries
+
+Kind = Literal["backfill", "verify"]
+LEASE = 15.0  # seconds; a page takes far less than one
+
+SQL = {name: query.text for name, query in queries("backfill").items()}
+
+
+class LeaseLost(CrossfadeError):
+    """Another worker has this chunk now: whatever this one did since its last checkpoint is undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where one collection's documents are. relation: quoted, for `Query.on`."""
+
+    collection: str
+    database: str
+    name: str
+    relation: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A chunk that this worker holds. position: the last key done, None before the first."""
+
+    run: int
+    number: int
+    worker: str
+    kind: Kind
+    mode: str
+    repair: bool
+    table: Table
+    range: KeyRange
+    position: str | None
+    result: Mapping[str, Any]
+
+    @property
+    def start(self) -> str:
+        """The key to go on after; "" is before every key."""
+        return self.position if self.position is not None else self.range.lower or ""
+
+
+async def table(database: Database, collection: str) -> Table:
+    """The table of a collection that is mirrored. Raises RefusedError where it is unknown, or at stage `off`.
+
+    What is written before every proxy captures would be missed for good (mirror-protocol, answer 11).
+    """
+    row = await database.fetchrow(SQL["collection"], collection)
+    if row is None or row["stage"] == "off":
+        what = "is not known yet" if row is None else "is at stage off"
+        raise RefusedError(
+            f"{collection} {what}: run `crossfade mirror {collection}` first, since writes that no proxy captures "
+            "would be missed"
+        )
+    return _table(row)
+
+
+async def expand(database: Database, patterns: Iterable[str]) -> list[str]:
+    """Collections by name; `db/*` stands for every mirrored collection of the database. Raises RefusedError."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        name, _, rest = pattern.partition("/")
+        if not name or not rest:
+            raise RefusedError(f"{pattern!r} names no collection: write database/collection, or database/*")
+        if rest == "*":
+            rows = await database.fetch(SQL["collections"], name)
+            if not rows:
+                raise RefusedError(f"no collection of database {name} is mirrored: run `crossfade mirror` first")
+            found |= {row["collection"]: None for row in rows}
+        else:
+            found[pattern] = None
+    return list(found)
+
+
+async def begin(
+    database: Database, collection: str, kind: Kind, mode: str, *, chunks: Sequence[KeyRange], known: Mapping[str, Any]
+) -> int:
+    """A new run with its chunks; its number. known: for result (`planned`, `repair`)."""
+    async with database.transaction() as session:
+        await session.execute(SQL["fence_marks"])
+        run: int = await session.fetchval(SQL["begin_run"], collection, kind, mode, json.dumps(known))
+        await session.execute(SQL["add_chunks"], run, [c.lower for c in chunks], [c.upper for c in chunks])
+    return run
+
+
+async def open_run(database: Database, collection: str, kind: Kind, mode: str, repair: bool) -> int | None:
+    """An unfinished run of the same work: going on with it is better than to begin again."""
+    run: int | None = await database.fetchval(SQL["open_run"], collection, kind, mode, repair)
+    return run
+
+
+async def open_runs(database: Database) -> list[int]:
+    """Every run that has not ended."""
+    return [row["id"] for row in await database.fetch(SQL["open_runs"])]
+
+
+async def claim(database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE) -> Claim | None:
+    """A free chunk of these runs (None: of any open one), or None."""
+    row = await database.fetchrow(SQL["claim"], worker, lease, None if runs is None else list(runs))
+    if row is None:
+        return None
+    return Claim(
+        run=row["run"],
+        number=row["number"],
+        worker=worker,
+        kind=row["kind"],
+        mode=row["mode"],
+        repair=row["repair"],
+        table=_table(row),
+        range=KeyRange(row["lower"], row["upper"]),
+        position=row["position"],
+        result=json.loads(row["result"]),
+    )
+
+
+async def checkpoint(
+    session: Session,
+    claim: Claim,
+    position: str | None,
+    *,
+    documents: int = 0,
+    size: int = 0,
+    result: Mapping[str, Any],
+    lease: float = LEASE,
+) -> None:
+    """Notes progress in the caller's transaction. Raises LeaseLost, which must undo that transaction."""
+    noted = await session.fetchval(
+        SQL["checkpoint"], claim.run, claim.number, claim.worker, position, documents, size, lease, json.dumps(result)
+    )
+    if noted is None:
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
+
+
+async def renew(database: Database, claim: Claim, lease: float = LEASE) -> None:
+    """Keeps the claim through a wait. Raises LeaseLost."""
+    if await database.fetchval(SQL["renew"], claim.run, claim.number, claim.worker, lease) is None:
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
+
+
+async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
+    """Hands the chunk back, or says that it is done. Nothing happens where the lease was lost meanwhile."""
+    await database.execute(SQL["leave_chunk"], claim.run, claim.number, claim.worker, state, error or None)
+
+
+async def end(
+    database: Database, run: int, state: Literal["done", "failed", "cancelled"], result: Mapping[str, Any]
+) -> None:
+    """Ends an open run; one that has ended stays as it is."""
+    await database.execute(SQL["end_run"], run, state, json.dumps(result))
+
+
+async def standings(database: Database, runs: Sequence[int]) -> list[Standing]:
+    """How these runs stand, in order of their numbers."""
+    rows = await database.fetch(SQL["states"], list(runs))
+    return [_standing(row) for row in rows]
+
+
+async def latest(database: Database, collections: Sequence[str] | None) -> list[Standing]:
+    """The newest run of each kind of these collections (None: all)."""
+    rows = await database.fetch(SQL["latest"], None if collections is None else list(collections))
+    return await standings(database, [row["id"] for row in rows])
+
+
+def _table(row: Row) -> Table:
+    return Table(row["collection"], row["database"], row["name"], row["relation"], row["stage"])
+
+
+def _standing(row: Row) -> Standing:
+    result = json.loads(row["result"])
+    return Standing(
+        run=row["id"],
+        collection=row["collection"],
+        kind=row["kind"],
+        mode=row["mode"],
+        state=row["state"],
+        documents=row["documents"],
+        bytes=row["bytes"],
+        chunks=row["chunks"],
+        done=row["done"],
+        claimed=row["claimed"],
+        seconds=row["seconds"],
+        planned=result.get("planned", 0),
+        result=result,
+    )

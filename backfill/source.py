@@ -1,0 +1,405 @@
+"""The origin as the backfill reads it: pages in key order, documents, counts. The only module with python-arango.
+
+python-arango is synchronous, so every request runs in a thread of this module's own pool. It would parse the answers
+into dictionaries; documents must stay the bytes that ArangoDB printed (DESIGN section 6, "Fidelity"), so the driver is
+used for accounts, sessions and connections, and what it received is taken as it came.
+
+Every request here only reads, so it may be sent again: an origin that does not answer is asked again, with longer and
+longer pauses, for `patience` seconds.
+
+Order: ArangoDB's primary index is ordered by the bytes of `_key` on a single server (protocol page, section 10). Every
+page is checked for that: a page in another order could leave documents out without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from arango.client import ArangoClient
+from arango.database import StandardDatabase
+from arango.http import DefaultHTTPClient
+from arango.request import Request
+from arango.response import Response
+
+from backfill.plan import KeyRange, smaller_limit
+from proxy.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamError, UpstreamLost
+from proxy.revision import decode_rev
+
+T = TypeVar("T")
+
+MOST_BYTES: Final = 32 << 20  # an answer above is not read, but asked for in smaller parts; one document always is
+_REV_MAX: Final = (1 << 63) - 1  # what PostgreSQL's bigint holds; decoded revisions above are no real ones
+_LIMIT_HEADER: Final = "x-crossfade-limit"  # between `_ask` and `_ByteClient` only, never sent
+_TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
+_TRY_AGAIN_NUMBERS: Final = frozenset({21004, 1429, 1495, 503})
+_LONGEST_PAUSE: Final = 5.0
+
+_PAGE = "FOR d IN @@c FILTER d._key > @after{upper} SORT d._key LIMIT @n RETURN d"
+_REVISIONS = "FOR d IN @@c FILTER d._key > @after{upper} SORT d._key LIMIT @n RETURN [d._key, d._rev]"
+_STEP = "FOR d IN @@c FILTER d._key > @after SORT d._key LIMIT @skip, 1 RETURN d._key"
+_UPPER = " AND d._key <= @upper"
+_REVISIONS_OF = "FOR d IN @@c FILTER d._key IN @keys RETURN [d._key, d._rev]"
+
+
+class OriginDisorder(CrossfadeError):
+    """A page of the origin is not in byte order of its keys, or left one out: copying by pages would lose documents."""
+
+
+class _TooLarge(CrossfadeError):
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size} bytes")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document as ArangoDB printed it, with its key and decoded revision."""
+
+    key: str
+    rev: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Documents in key order. bytes: of all of them; last: the range has no more; limit: how many were asked for."""
+
+    documents: tuple[Document, ...]
+    bytes: int
+    last: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionPage:
+    """(key, revision) in key order; last: the range has no more."""
+
+    entries: tuple[tuple[str, int], ...]
+    last: bool
+
+
+class _Head(msgspec.Struct):
+    key: str = msgspec.field(name="_key")
+    rev: str = msgspec.field(name="_rev")
+
+
+class _Element(msgspec.Struct):
+    key: str = msgspec.field(name="_key", default="")
+    rev: str = msgspec.field(name="_rev", default="")
+    error: msgspec.Raw = msgspec.Raw(b"false")
+    number: msgspec.Raw = msgspec.field(name="errorNum", default=msgspec.Raw(b"0"))
+
+
+class _Documents(msgspec.Struct):
+    result: list[msgspec.Raw]
+    more: bool = msgspec.field(name="hasMore", default=False)
+    id: str = ""
+
+
+class _Pairs(msgspec.Struct):
+    result: list[tuple[str, str]]
+    more: bool = msgspec.field(name="hasMore", default=False)
+    id: str = ""
+
+
+class _Keys(msgspec.Struct):
+    result: list[str]
+
+
+class _Count(msgspec.Struct):
+    count: int
+
+
+class _Error(msgspec.Struct):
+    number: int = msgspec.field(name="errorNum", default=0)
+    message: str = msgspec.field(name="errorMessage", default="")
+
+
+class _ByteResponse(Response):
+    """python-arango's response, with the body as bytes; it knows text only."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, method: str, answer: Any) -> None:
+        super().__init__(method, str(answer.url), answer.headers, answer.status_code, answer.reason, "")
+        self.content: bytes = answer.content
+
+
+class _ByteClient(DefaultHTTPClient):
+    """Sends requests as python-arango's own client, and keeps the bytes. Bodies above the limit are not read."""
+
+    def create_session(self, host: str) -> Any:
+        session = super().create_session(host)
+        session.trust_env = False  # no proxy of the environment stands between a worker and its database
+        return session
+
+    def send_request(self, session: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
+        headers = kwargs.get("headers") or {}
+        limit = int(headers.pop(_LIMIT_HEADER, "0"))
+        with session.request(method, url, *args, **kwargs, timeout=self.request_timeout, stream=True) as answer:
+            size = int(answer.headers.get("content-length", "0"))
+            if limit and size > limit:
+                raise _TooLarge(size)
+            return _ByteResponse(method, answer)
+
+
+class Source:
+    """ArangoDB at one URL with one account. Coroutine-safe; `close()` when done.
+
+    threads: requests at once. timeout: seconds for an answer. patience: seconds an unreachable origin is asked again.
+    Every method raises ArangoError (1203 where the collection is gone), UpstreamError where the origin does not answer,
+    ConfigurationError where it refuses the account.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        *,
+        threads: int = 4,
+        timeout: float = 60.0,
+        patience: float = 60.0,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._user = user
+        self._password = password
+        self._patience = patience
+        self._most_bytes = most_bytes
+        http = _ByteClient(request_timeout=timeout, retry_attempts=0, pool_maxsize=threads)
+        self._client = ArangoClient(hosts=self._url, http_client=http, resolver_max_tries=1)
+        self._databases: dict[str, StandardDatabase] = {}
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crossfade-origin")
+
+    async def close(self) -> None:
+        """Waits for requests under way, then closes the connections."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        self._client.close()
+
+    async def page(self, database: str, collection: str, after: str, upper: str | None, limit: int) -> Page:
+        """Whole documents with keys above `after`, up to `upper`. Fewer than `limit` where they would be too large."""
+
+        def ask(size: int) -> Page:
+            body = self._query(database, collection, _PAGE, KeyRange(after, upper), size)
+            answer = _decode(_DOCUMENTS, body)
+            self._forget_cursor(database, answer.id)
+            documents = tuple(map(_document, answer.result))
+            _check_order([document.key for document in documents], after, upper, f"{database}/{collection}")
+            volume = sum(len(document.raw) for document in documents)
+            return Page(documents, volume, last=len(documents) < size and not answer.more, limit=size)
+
+        return await self._fitting(ask, limit)
+
+    async def revisions(
+        self, database: str, collection: str, after: str, upper: str | None, limit: int
+    ) -> RevisionPage:
+        """(key, revision) of documents with keys above `after`, up to `upper`, at most `limit`."""
+
+        def ask(size: int) -> RevisionPage:
+            body = self._query(database, collection, _REVISIONS, KeyRange(after, upper), size)
+            answer = _decode(_PAIRS, body)
+            self._forget_cursor(database, answer.id)
+            entries = tuple((key, _revision(rev)) for key, rev in answer.result)
+            _check_order([key for key, _ in entries], after, upper, f"{database}/{collection}")
+            return RevisionPage(entries, last=len(entries) < size and not answer.more)
+
+        return await self._fitting(ask, limit)
+
+    async def revisions_of(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, int]:
+        """The revisions of those of these keys that the origin has."""
+        bind = {"@c": collection, "keys": list(keys)}
+        body = {"query": _REVISIONS_OF, "bindVars": bind, "batchSize": max(1, len(keys))}
+
+        def ask() -> dict[str, int]:
+            answer = _decode(_PAIRS, self._ask(database, "post", "/_api/cursor", body))
+            if answer.more:
+                self._forget_cursor(database, answer.id)
+                raise UpstreamLost(f"ArangoDB answered a part of {len(keys)} keys only")
+            return {key: _revision(rev) for key, rev in answer.result}
+
+        return await self._retried(ask) if keys else {}
+
+    async def sample_keys(self, database: str, collection: str, count: int, wanted: int) -> list[str]:
+        """About `wanted` keys, evenly spread over a collection of about `count` documents, in order.
+
+        Each is found by skipping from the one before, in the primary index: no document is read.
+        """
+        if wanted < 1 or count <= wanted:
+            return []
+        step = count // (wanted + 1)
+        found: list[str] = []
+
+        def ask() -> list[str]:
+            bind = {"@c": collection, "after": found[-1] if found else "", "skip": step}
+            return _decode(
+                _KEYS, self._ask(database, "post", "/_api/cursor", {"query": _STEP, "bindVars": bind})
+            ).result
+
+        while len(found) < wanted:
+            keys = await self._retried(ask)
+            if not keys:
+                break
+            _check_order(keys, found[-1] if found else "", None, f"{database}/{collection}")
+            found += keys
+        return found
+
+    async def count(self, database: str, collection: str) -> int:
+        """How many documents the origin counts."""
+        path = f"/_api/collection/{quote(collection, safe='')}/count"
+        return await self._retried(lambda: _decode(_COUNT, self._ask(database, "get", path)).count)
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]:
+        """The documents of these keys as ArangoDB printed them; None where there is none."""
+        return {
+            key: found.raw if found else None for key, found in (await self.lookup(database, collection, keys)).items()
+        }
+
+    async def lookup(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, Document | None]:
+        """As `read`, with the revisions. Answers that would be too large are asked for in halves."""
+        path = f"/_api/document/{quote(collection, safe='')}"
+
+        def ask(part: Sequence[str]) -> dict[str, Document | None]:
+            bound = self._most_bytes if len(part) > 1 else 0
+            try:
+                body = self._ask(database, "put", path, list(part), params={"onlyget": "true"}, bound=bound)
+            except _TooLarge:
+                half = len(part) // 2
+                return {**ask(part[:half]), **ask(part[half:])}
+            return _elements(body, part)
+
+        return await self._retried(lambda: ask(keys)) if keys else {}
+
+    # ---- one request
+
+    async def _fitting(self, ask: Callable[[int], T], limit: int) -> T:
+        size = limit
+        while True:
+            try:
+                return await self._retried(functools.partial(ask, size))
+            except _TooLarge as large:
+                size = smaller_limit(size, large.size, self._most_bytes)
+
+    async def _retried(self, ask: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        until = time.monotonic() + self._patience
+        pause = 0.1
+        while True:
+            try:
+                return await loop.run_in_executor(self._pool, ask)
+            except UpstreamError:
+                if time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _query(self, database: str, collection: str, text: str, span: KeyRange, n: int) -> bytes:
+        bind: dict[str, object] = {"@c": collection, "after": span.lower, "n": n}
+        if span.upper is not None:
+            bind["upper"] = span.upper
+        query = text.format(upper="" if span.upper is None else _UPPER)
+        body = {"query": query, "bindVars": bind, "batchSize": n}
+        return self._ask(database, "post", "/_api/cursor", body, bound=self._most_bytes if n > 1 else 0)
+
+    def _forget_cursor(self, database: str, cursor: str) -> None:
+        # a server that answers in smaller batches than asked for keeps a cursor; the rest comes by the next page
+        if cursor:
+            self._ask(database, "delete", f"/_api/cursor/{quote(cursor, safe='')}")
+
+    def _ask(self, database: str, method: str, path: str, body: object = None, **options: Any) -> bytes:
+        """One request; its body where it went well. options: `params`, and `bound`: most bytes of an answer to read."""
+        data = msgspec.json.encode(body).decode() if body is not None else None
+        bound: int = options.get("bound", 0)
+        headers = {_LIMIT_HEADER: str(bound)} if bound else {}
+        request = Request(method, path, dict(headers), options.get("params"), data, deserialize=False)
+        try:
+            response = self._database(database).conn.send_request(request)
+        except OSError as error:  # the errors of python-arango's transport are OSErrors
+            raise UpstreamLost(f"ArangoDB at {self._url} did not answer: {error}") from error
+        content: bytes = getattr(response, "content", b"")
+        if 200 <= response.status_code < 300:
+            return content
+        raise self._error(response.status_code, content)
+
+    def _error(self, status: int, content: bytes) -> CrossfadeError:
+        try:
+            error = _ERROR.decode(content)
+        except msgspec.MsgspecError:
+            error = _Error(message=content[:200].decode("utf-8", "replace"))
+        if status in _TRY_AGAIN or error.number in _TRY_AGAIN_NUMBERS:
+            return UpstreamLost(f"ArangoDB at {self._url} answered {status}: {error.message}")
+        if status in (401, 403):
+            return ConfigurationError(
+                f"ArangoDB at {self._url} refuses the account {self._user!r} ({error.message}): "
+                "set CROSSFADE_ORIGIN_USER and CROSSFADE_ORIGIN_PASSWORD"
+            )
+        return ArangoError(error.number or status, error.message or None, status=status)
+
+    def _database(self, name: str) -> StandardDatabase:
+        found = self._databases.get(name)
+        if found is None:
+            found = self._client.db(quote(name, safe=""), username=self._user, password=self._password)
+            self._databases[name] = found
+        return found
+
+
+_DOCUMENTS = msgspec.json.Decoder(_Documents)
+_PAIRS = msgspec.json.Decoder(_Pairs)
+_KEYS = msgspec.json.Decoder(_Keys)
+_COUNT = msgspec.json.Decoder(_Count)
+_ERROR = msgspec.json.Decoder(_Error)
+_HEAD = msgspec.json.Decoder(_Head)
+_ELEMENT = msgspec.json.Decoder(_Element)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise UpstreamLost(f"ArangoDB's answer is not what was asked for: {error}") from error
+
+
+def _revision(text: str) -> int:
+    return min(decode_rev(text), _REV_MAX)
+
+
+def _document(raw: msgspec.Raw) -> Document:
+    head = _decode(_HEAD, bytes(raw))
+    return Document(head.key, _revision(head.rev), bytes(raw))
+
+
+def _elements(body: bytes, keys: Sequence[str]) -> dict[str, Document | None]:
+    elements = _decode(_ARRAY, body)
+    if len(elements) != len(keys):
+        raise UpstreamLost(f"ArangoDB answered {len(elements)} documents for {len(keys)} keys")
+    found: dict[str, Document | None] = {}
+    for key, raw in zip(keys, elements, strict=True):
+        element = _decode(_ELEMENT, bytes(raw))
+        if element.key:  # an error has no key; a document may have an attribute `error`
+            found[key] = Document(key, _revision(element.rev), bytes(raw))
+        elif bytes(element.number) == b"1202":
+            found[key] = None
+        else:
+            raise ArangoError(int(bytes(element.number)), f"ArangoDB could not read the key {key}")
+    return found
+
+
+def _check_order(keys: Sequence[str], after: str, upper: str | None, collection: str) -> None:
+    previous = after
+    for key in keys:
+        if key <= previous or (upper is not None and key > upper):
+            raise OriginDisorder(
+                f"ArangoDB's page of {collection} is not in byte order of its keys: {key!r} came after {previous!r}"
+                + (f" in a range up to {upper!r}" if upper is not None else "")
+                + "; on a cluster, read from a single server or one shard"
+            )
+        previous = key

@@ -1,0 +1,143 @@
+"""Documents into a table of the target, by the one rule of I4; those that PostgreSQL refuses are set aside.
+
+Statements are those of sql/queries/documents.sql. One that PostgreSQL refuses because of a document is run again in
+halves until the document is found (each attempt in a savepoint), so that one odd document never stops the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from backfill.runs import SQL, Table
+from backfill.source import Document
+from proxy.database import Session
+from proxy.documents import to_jsonb
+from proxy.errors import DatabaseRefused
+from sql.loader import queries
+
+_DOCUMENTS = queries("documents")
+# data exception, constraint violated, program limit exceeded, raised by a trigger: the document's doing
+_OF_A_DOCUMENT: Final = frozenset({"22", "23", "54", "P0"})
+_REASON_LENGTH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document as the statements take it: raw JSON text, and the queryable form where `raw` does not give it."""
+
+    key: str
+    rev: int
+    raw: str
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that PostgreSQL cannot hold, and why."""
+
+    key: str
+    rev: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch. stale: the horizon or a younger tombstone refused them, they must be read again."""
+
+    applied: frozenset[str]
+    settled: frozenset[str]  # the target has this version or a newer one
+    stale: frozenset[str]
+    refusals: tuple[Refusal, ...]
+
+
+def prepare(documents: Iterable[Document]) -> tuple[list[Prepared], list[Refusal]]:
+    """Documents as parameters; those that no PostgreSQL text can hold are refused here."""
+    prepared: list[Prepared] = []
+    refused: list[Refusal] = []
+    for document in documents:
+        try:
+            text = document.raw.decode("utf-8")
+            prepared.append(Prepared(document.key, document.rev, text, to_jsonb(document.raw)))
+        except ValueError as error:  # UnicodeDecodeError is one
+            refused.append(Refusal(document.key, document.rev, f"not UTF-8: {error}"[:_REASON_LENGTH]))
+    return prepared, refused
+
+
+async def write(
+    session: Session,
+    table: Table,
+    documents: Sequence[Document],
+    stamp: int,
+    *,
+    statement: Literal["upsert", "replace_equal"] = "upsert",
+) -> Written:
+    """Applies the documents in the caller's transaction, and keeps the dead-letter table right.
+
+    stamp: the era known before the documents were read. Raises DatabaseRefused where it is not a document's fault
+    (SQLSTATE class 40: try the transaction again), DatabaseUnavailable.
+    """
+    rows, refusals = prepare(documents)
+    sql = _DOCUMENTS[statement].on(table.relation)
+
+    async def run(part: Sequence[Prepared]) -> set[str]:
+        columns = ([r.key for r in part], [r.rev for r in part], [r.raw for r in part], [r.doc for r in part])
+        async with session.transaction():  # a savepoint: the caller's transaction is open
+            found = await session.fetch(sql, table.collection, *columns, [stamp] * len(part))
+        return {row["key"] for row in found}
+
+    applied = await _isolated(run, rows, refusals)
+    refused = {refusal.key for refusal in refusals}
+    rest = {row.key: row.rev for row in rows if row.key not in applied and row.key not in refused}
+    settled: set[str] = set()
+    if rest:
+        stored = await session.fetch(_DOCUMENTS["revisions"].on(table.relation), list(rest))
+        settled = {row["key"] for row in stored if row["rev"] >= rest[row["key"]]}
+    await _dead_letters(session, table, rows, applied | settled, refusals)
+    return Written(frozenset(applied), frozenset(settled), frozenset(rest.keys() - settled), tuple(refusals))
+
+
+def is_of_a_document(error: DatabaseRefused) -> bool:
+    """Whether PostgreSQL refused because of what a document holds, and would take others."""
+    return error.sqlstate[:2] in _OF_A_DOCUMENT
+
+
+def is_a_conflict(error: DatabaseRefused) -> bool:
+    """Whether the transaction only met another one (deadlock, serialisation): the same again will do."""
+    return error.sqlstate[:2] == "40"
+
+
+async def _isolated(
+    run: Callable[[Sequence[Prepared]], Awaitable[set[str]]], rows: Sequence[Prepared], refusals: list[Refusal]
+) -> set[str]:
+    if not rows:
+        return set()
+    try:
+        return await run(rows)
+    except DatabaseRefused as error:
+        if not is_of_a_document(error):
+            raise
+        if len(rows) == 1:
+            refusals.append(Refusal(rows[0].key, rows[0].rev, f"{error.sqlstate}: {error}"[:_REASON_LENGTH]))
+            return set()
+    half = len(rows) // 2
+    return await _isolated(run, rows[:half], refusals) | await _isolated(run, rows[half:], refusals)
+
+
+async def _dead_letters(
+    session: Session, table: Table, rows: Sequence[Prepared], held: set[str], refusals: Sequence[Refusal]
+) -> None:
+    kept = [row for row in rows if row.key in held]
+    if kept:
+        await session.execute(
+            SQL["forget_dead_letters"], table.collection, [row.key for row in kept], [row.rev for row in kept]
+        )
+    if refusals:
+        await session.execute(
+            SQL["dead_letters"],
+            table.collection,
+            [refusal.key for refusal in refusals],
+            [refusal.rev for refusal in refusals],
+            [refusal.reason.replace("\x00", "\ufffd") for refusal in refusals],
+        )

@@ -1,0 +1,195 @@
+"""Verifies one chunk: both sides in key order, in constant memory, resumable after every page (DESIGN section 10).
+
+Each page reads the target first, then the origin, and compares up to where both were read. `fast` compares revisions;
+`full` compares what is printed (by digest), and that the queried column is what the printed document gives. Differences
+are only suspects here: they are noted with the position, and looked at again in batches (backfill.look) before they
+count. `repair` repairs what was confirmed, and looks once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from backfill import runs
+from backfill.copy import hold_back
+from backfill.look import FULL_KEYS, PATIENCE, Looker, intact
+from backfill.plan import FIRST_PAGE, next_limit
+from backfill.repair import repair_keys
+from backfill.report import Tally
+from backfill.runs import SQL, Claim
+from backfill.source import Source
+from backfill.throttle import Figures, Limits
+from proxy.database import Database
+
+FAST_PAGE: Final = 5_000
+MOST_PENDING: Final = 500  # suspects until they are looked at again
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One page. bound: the key up to which both sides were read, None for the end of the range."""
+
+    suspects: Mapping[str, int | None]
+    origin: int
+    target: int
+    checked: int
+    bound: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What one worker verified of a chunk. done: the chunk is finished; else it was told to stop."""
+
+    done: bool
+    tally: Tally
+
+
+class Verifier:
+    """Verifies the chunks that one worker claims. patience: seconds for a difference to settle."""
+
+    def __init__(
+        self,
+        database: Database,
+        source: Source,
+        *,
+        limits: Limits | None = None,
+        patience: float = PATIENCE,
+        lease: float = runs.LEASE,
+        page: int = FAST_PAGE,
+    ) -> None:
+        self._database = database
+        self._source = source
+        self._limits = limits
+        self._patience = patience
+        self._lease = lease
+        self._page = page
+
+    async def verify_chunk(self, claim: Claim, stop: asyncio.Event) -> Verified:
+        """From the claim's position to the end of its range, or until `stop` is set, always whole pages.
+
+        Raises LeaseLost, OriginDisorder, ArangoError (1203: the collection is gone), UpstreamError, DatabaseError.
+        """
+        full = claim.mode == "full"
+        looker = Looker(self._database, self._source, claim.table, full=full, patience=self._patience)
+        tally = Tally.from_json(claim.result)
+        position = claim.start
+        limit = FIRST_PAGE if full else self._page
+        seen, began = 0, time.monotonic()
+        while True:
+            page = await (
+                self._compare_full(looker, claim, position, limit)
+                if full
+                else self._compare_fast(claim, position, limit)
+            )
+            position = page.bound if page.bound is not None else position
+            limit = page.limit
+            tally = replace(
+                tally,
+                origin=tally.origin + page.origin,
+                target=tally.target + page.target,
+                checked=tally.checked + page.checked,
+                pending={**tally.pending, **page.suspects},
+            )
+            done = page.bound is None
+            await self._checkpoint(claim, position, tally, page.origin)
+            seen += page.checked
+            if tally.pending and (done or len(tally.pending) >= MOST_PENDING):
+                tally = await self._settle(looker, claim, tally)
+                await self._checkpoint(claim, position, tally, 0)
+            if done or stop.is_set():
+                return Verified(done, tally)
+            figures = Figures(seen, time.monotonic() - began)
+            await hold_back(self._database, claim, self._limits, figures, stop=stop, lease=self._lease)
+
+    async def _settle(self, looker: Looker, claim: Claim, tally: Tally) -> Tally:
+        async def keep() -> None:
+            await runs.renew(self._database, claim, self._lease)
+
+        settled = await looker.settle(tally.pending, keep)
+        tally = replace(tally, pending={})
+        for key, kind in settled.confirmed.items():
+            tally = tally.found(kind, key)
+        for key in settled.unsettled:
+            tally = tally.found("unsettled", key)
+        left = settled.keys
+        if claim.repair and left:
+            await repair_keys(self._database, self._source, claim.table.collection, left)
+            again = await looker.settle(dict.fromkeys(left), keep)
+            tally = replace(tally, repaired=tally.repaired + len(settled.confirmed.keys() - set(again.keys)))
+            left = again.keys
+        return replace(tally, remaining=tally.remaining + len(left))
+
+    async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
+        table, upper = claim.table, claim.range.upper
+        sql = SQL["target_revisions"].replace("{relation}", table.relation)
+        rows = await self._database.fetch(sql, after, upper, limit)
+        page = await self._source.revisions(table.database, table.name, after, upper, limit)
+        bound = _bound(rows[-1]["key"] if len(rows) == limit else None, page.entries[-1][0] if not page.last else None)
+        target = {row["key"]: row["rev"] for row in rows if bound is None or row["key"] <= bound}
+        origin = {key: rev for key, rev in page.entries if bound is None or key <= bound}
+        if origin == target:
+            return Compared({}, len(origin), len(target), len(origin), bound, limit)
+        return Compared(
+            suspects={key: _unseen(key, origin, target) for key, _ in origin.items() ^ target.items()},
+            origin=len(origin),
+            target=len(target),
+            checked=len(origin.keys() | target.keys()),
+            bound=bound,
+            limit=limit,
+        )
+
+    async def _compare_full(self, looker: Looker, claim: Claim, after: str, limit: int) -> Compared:
+        table, upper = claim.table, claim.range.upper
+        sql = SQL["target_digests"].replace("{relation}", table.relation)
+        rows = await self._database.fetch(sql, after, upper, limit)
+        page = await self._source.page(table.database, table.name, after, upper, limit)
+        documents = page.documents
+        bound = _bound(rows[-1]["key"] if len(rows) == limit else None, documents[-1].key if not page.last else None)
+        target = {row["key"]: row for row in rows if bound is None or row["key"] <= bound}
+        origin = {document.key: document for document in documents if bound is None or document.key <= bound}
+        target_revs = {key: row["rev"] for key, row in target.items()}
+        suspects: dict[str, int | None] = {}
+        doubtful: list[str] = []
+        for key in origin.keys() | target.keys():
+            row, document = target.get(key), origin.get(key)
+            if row is None or document is None or row["rev"] != document.rev:
+                suspects[key] = _unseen(key, origin, target_revs)
+            elif row["intact"] is False or row["digest"] != hashlib.sha256(document.raw).digest():
+                suspects[key] = None
+            elif row["intact"] is None:
+                doubtful.append(key)
+        for at in range(0, len(doubtful), FULL_KEYS):
+            found = await looker.documents(doubtful[at : at + FULL_KEYS])
+            suspects |= {key: None for key, (_, raw, doc) in found.items() if not intact(raw, doc)}
+        return Compared(
+            suspects=suspects,
+            origin=len(origin),
+            target=len(target),
+            checked=len(origin.keys() | target.keys()),
+            bound=bound,
+            limit=next_limit(page.limit, len(documents), page.bytes),
+        )
+
+    async def _checkpoint(self, claim: Claim, position: str, tally: Tally, documents: int) -> None:
+        async with self._database.transaction() as session:
+            await runs.checkpoint(
+                session, claim, position or None, documents=documents, result=tally.as_json(), lease=self._lease
+            )
+
+
+def _bound(target: str | None, origin: str | None) -> str | None:
+    """Up to where both sides were read: the smaller key; None (the end of the range) only where both came to it."""
+    if target is None or origin is None:
+        return target if origin is None else origin
+    return min(target, origin)
+
+
+def _unseen(key: str, origin: Mapping[str, object], target: Mapping[str, int]) -> int | None:
+    """The target's revision of a key that the origin's page did not show."""
+    return target[key] if key not in origin else None

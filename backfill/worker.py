@@ -1,0 +1,258 @@
+"""Workers: plan runs, claim chunks, carry them out, end runs. Any number of them, anywhere; PostgreSQL hands out.
+
+A worker that is told to stop finishes its page and hands its chunk back; one that is killed loses a page, and its chunk
+is claimed by another when the lease has run out. Whoever finds a run's chunks all done ends the run: of a backfill it
+first builds the index that filters use (standing during the load, it would halve its rate) and analyses the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from backfill import runs
+from backfill.copy import copy_chunk
+from backfill.look import PATIENCE
+from backfill.plan import chunk_count, ranges
+from backfill.report import Tally
+from backfill.runs import SQL, Claim, LeaseLost
+from backfill.source import OriginDisorder, Source
+from backfill.throttle import Limits
+from backfill.verify import Verifier
+from proxy.database import Database, Row
+from proxy.errors import ArangoError, CrossfadeError, DatabaseError, DatabaseRefused, DatabaseUnavailable, UpstreamError
+
+GONE: Final = 1203  # "collection or view not found"
+REQUEST_PAUSE: Final = 30.0  # seconds between two verifications that marks ask for, of one collection
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How workers work. lease, poll, patience, outage (of PostgreSQL, before they give up): seconds."""
+
+    workers: int = 2
+    limits: Limits = field(default_factory=Limits)
+    lease: float = runs.LEASE
+    poll: float = 0.2
+    patience: float = PATIENCE
+    outage: float = 60.0
+
+
+async def plan_backfill(database: Database, source: Source, collection: str, *, workers: int = 2) -> int:
+    """The run to work on: the collection's unfinished backfill, else a new one. Raises RefusedError at stage `off`."""
+    return await _plan(database, source, collection, "backfill", "copy", workers=workers, repair=False)
+
+
+async def plan_verification(
+    database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False, workers: int = 2
+) -> int:
+    """The run to work on: an unfinished verification of the same mode, else a new one. Raises RefusedError."""
+    mode = "full" if full else "fast"
+    return await _plan(database, source, collection, "verify", mode, workers=workers, repair=repair)
+
+
+async def _plan(
+    database: Database, source: Source, collection: str, kind: runs.Kind, mode: str, *, workers: int, repair: bool
+) -> int:
+    table = await runs.table(database, collection)
+    unfinished = await runs.open_run(database, collection, kind, mode, repair)
+    if unfinished is not None:
+        return unfinished
+    count = await source.count(table.database, table.name)
+    chunks = chunk_count(count, workers)
+    samples = await source.sample_keys(table.database, table.name, count, chunks - 1) if chunks > 1 else []
+    known = {"planned": count, "repair": repair}
+    return await runs.begin(database, collection, kind, mode, chunks=ranges(samples, chunks), known=known)
+
+
+async def plan_due(database: Database, source: Source, pause: float = REQUEST_PAUSE) -> list[int]:
+    """Verifications, with repair, of backfilled collections that were marked unverified since the last one."""
+    async with database.transaction() as session:
+        await session.execute(SQL["lock_requests"])  # workers that look at once do not plan the same twice
+        due = await session.fetch(SQL["due_verifications"], pause)
+        return [await plan_verification(database, source, row["collection"], repair=True) for row in due]
+
+
+class Workers:
+    """Some workers in this process. `work()` returns when the runs have ended, or when `stop` is set.
+
+    Of `maintenance` no statement is limited in time: an index may take hours.
+    """
+
+    def __init__(
+        self, database: Database, maintenance: Database, source: Source, options: Options, stop: asyncio.Event
+    ) -> None:
+        self._database = database
+        self._maintenance = maintenance
+        self._source = source
+        self._options = options
+        self._stop = stop
+
+    async def work(self, chosen: Sequence[int] | None, *, watch: bool = False) -> None:
+        """Works on these runs (None: on every open one) until none is open; with `watch`, until told to stop.
+
+        Raises UpstreamError or DatabaseError where a database stays away; the chunk is handed back, or its lease runs
+        out. What concerns one run alone (its collection is gone) ends that run as failed.
+        """
+        # the first that fails ends the others, after their page
+        failed: list[CrossfadeError] = []
+
+        async def one() -> None:
+            try:
+                await self._one(chosen, watch)
+            except CrossfadeError as error:
+                failed.append(error)
+                self._stop.set()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._options.workers):
+                group.create_task(one())
+        if failed:
+            raise failed[0]
+
+    async def _one(self, chosen: Sequence[int] | None, watch: bool) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}:{secrets.token_hex(4)}"
+        verifier = Verifier(
+            self._database,
+            self._source,
+            limits=self._options.limits,
+            patience=self._options.patience,
+            lease=self._options.lease,
+        )
+        away = 0.0
+        while not self._stop.is_set():
+            try:
+                busy = await self._step(name, verifier, chosen, watch)
+            except (DatabaseUnavailable, UpstreamError) as error:
+                # in watch mode a database may stay away as long as it likes
+                if isinstance(error, UpstreamError) and not watch:
+                    raise
+                if away > self._options.outage and not watch:
+                    raise
+                away += 1.0
+                await self._pause(1.0)
+                continue
+            away = 0.0
+            if busy is None:
+                return
+            if not busy:
+                await self._pause(self._options.poll)
+
+    async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, watch: bool) -> bool | None:
+        """True: something was done; False: nothing to do now; None: nothing more to do."""
+        if watch:
+            await plan_due(self._database, self._source)
+        claim = await runs.claim(self._database, name, chosen, self._options.lease)
+        if claim is not None:
+            await self._carry_out(claim, verifier)
+            return True
+        for row in await self._database.fetch(SQL["finishable"], None if chosen is None else list(chosen)):
+            if await self._finish(row["id"]):
+                return True
+        if watch:
+            return False
+        waiting = chosen if chosen is not None else await runs.open_runs(self._database)
+        standings = await runs.standings(self._database, waiting)
+        return False if any(standing.state == "open" for standing in standings) else None
+
+    async def _carry_out(self, claim: Claim, verifier: Verifier) -> None:
+        if claim.table.stage == "off":
+            await self._fail(claim, f"{claim.table.collection} left the mirror", "cancelled")
+            return
+        try:
+            if claim.kind == "backfill":
+                copied = await copy_chunk(
+                    self._database,
+                    self._source,
+                    claim,
+                    stop=self._stop,
+                    limits=self._options.limits,
+                    lease=self._options.lease,
+                )
+                done = copied.done
+            else:
+                done = (await verifier.verify_chunk(claim, self._stop)).done
+            await runs.leave(self._database, claim, "done" if done else "open")
+        except LeaseLost:
+            return
+        except (OriginDisorder, DatabaseRefused) as error:
+            await self._fail(claim, str(error))
+        except ArangoError as error:
+            gone = f"ArangoDB has no collection {claim.table.collection} any more"
+            await self._fail(claim, gone if error.number == GONE else f"ArangoDB refused to be read: {error}")
+        except (CrossfadeError, asyncio.CancelledError):
+            with contextlib.suppress(DatabaseError):
+                await runs.leave(self._database, claim, "open")
+            raise
+
+    async def _fail(self, claim: Claim, error: str, state: Literal["failed", "cancelled"] = "failed") -> None:
+        await runs.leave(self._database, claim, "failed", error)
+        row = await self._database.fetchrow(SQL["run"], claim.run)
+        known = json.loads(row["result"]) if row is not None else {}
+        await runs.end(self._database, claim.run, state, {**known, "error": error})
+
+    async def _finish(self, run: int) -> bool:
+        """Ends a run whose chunks are done; False where another worker is at it, or it has ended."""
+        async with self._maintenance.session() as session:
+            if not await session.fetchval(SQL["lock_run"], run):
+                return False
+            try:
+                row = await session.fetchrow(SQL["run"], run)
+                if row is None or row["state"] != "open":
+                    return False
+                if row["left_mirror"]:
+                    error = f"{row['collection']} left the mirror while the run went on: writes may have been missed"
+                    await runs.end(self._database, run, "cancelled", {**json.loads(row["result"]), "error": error})
+                    return True
+                if row["kind"] == "backfill":
+                    broken = await session.fetchval(SQL["broken_index"], row["collection"], row["relation"])
+                    if broken is not None:
+                        await session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {broken}")
+                    await session.execute(await session.fetchval(SQL["index_statement"], row["collection"]))
+                    await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
+                    await runs.end(self._database, run, "done", await self._copied(row))
+                else:
+                    await self._end_verification(row)
+                return True
+            finally:
+                with contextlib.suppress(DatabaseError):
+                    await session.fetchval(SQL["unlock_run"], run)
+
+    async def _copied(self, row: Row) -> dict[str, Any]:
+        chunks = await self._database.fetch(SQL["chunks"], row["id"])
+        return {
+            **json.loads(row["result"]),
+            "documents": sum(chunk["documents"] for chunk in chunks),
+            "bytes": sum(chunk["bytes"] for chunk in chunks),
+            "dead_letters": await self._database.fetchval(SQL["count_dead_letters"], row["collection"]),
+            "documents_origin": await self._source.count(row["database"], row["name"]),
+        }
+
+    async def _end_verification(self, row: Row) -> None:
+        chunks = await self._database.fetch(SQL["chunks"], row["id"])
+        tally = sum((Tally.from_json(json.loads(chunk["result"])) for chunk in chunks), Tally())
+        known = json.loads(row["result"])
+        now = await self._source.count(row["database"], row["name"])
+        result = {**known, **tally.result(), "counted": now}
+        short = min(known.get("planned", 0), now) - tally.origin
+        if short > max(10, now // 100):
+            # not proof of a fault under heavy deletion and insertion, but no ground to call a collection verified (I9)
+            error = (
+                f"{row['collection']}: pages showed {tally.origin} documents, and ArangoDB counts {now}: verify again"
+            )
+            await runs.end(self._database, row["id"], "failed", {**result, "error": error})
+        else:
+            await runs.end(self._database, row["id"], "done", result)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)

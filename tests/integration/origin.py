@@ -1,0 +1,185 @@
+"""A stub of ArangoDB for the backfill's tests and benchmarks. It is no ArangoDB: it answers exactly the requests that
+`backfill.source` makes, from documents that are rendered beforehand, in byte order of keys, and knows no AQL.
+
+What it is for: documents with bytes of one's own choosing, faults and waits at chosen pages, and answers that cost
+nothing, so that a benchmark measures the reader. Semantics are tested against the development server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from proxy.revision import Clock, encode_rev
+
+Hook = Callable[[str, Mapping[str, Any]], Awaitable[bytes | None]]
+
+
+@dataclass
+class StubCollection:
+    """Documents by key, with the sorted keys and rendered pages."""
+
+    name: str
+    keys: list[str] = field(default_factory=list)
+    raw: dict[str, bytes] = field(default_factory=dict)
+    revs: dict[str, int] = field(default_factory=dict)
+    pages: dict[object, bytes] = field(default_factory=dict)
+
+    def put(self, key: str, rev: int, raw: bytes) -> None:
+        if key not in self.raw:
+            bisect.insort(self.keys, key)
+        self.raw[key], self.revs[key] = raw, rev
+        self.pages.clear()
+
+    def remove(self, key: str) -> int:
+        self.keys.remove(key)
+        del self.raw[key]
+        self.pages.clear()
+        return self.revs.pop(key)
+
+    def range(self, bind: Mapping[str, Any]) -> list[str]:
+        first = bisect.bisect_right(self.keys, bind["after"])
+        end = bisect.bisect_right(self.keys, bind["upper"]) if "upper" in bind else len(self.keys)
+        return self.keys[first : min(end, first + bind["n"])]
+
+
+class StubOrigin:
+    """Serves `database/collection`s on a free port of loopback. Use as an async context manager.
+
+    hook: called with a name (page, revisions, revisions_of, step, count, read) and the bind variables before each
+    answer; it may wait, or return a whole HTTP answer to be sent instead.
+    """
+
+    def __init__(self) -> None:
+        self.collections: dict[str, StubCollection] = {}
+        self.clock = Clock()
+        self.hook: Hook | None = None
+        self.asked: list[str] = []
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def put(self, collection: str, key: str, content: str = '"n":1', rev: int | None = None) -> int:
+        """A new version; content: JSON members as they are to be printed. Returns the revision."""
+        number = rev if rev is not None else self.clock.tick()
+        self.put_raw(collection, key, number, content.encode())
+        return number
+
+    def put_raw(self, collection: str, key: str, rev: int, content: bytes) -> None:
+        found = self.collections.setdefault(collection, StubCollection(collection.partition("/")[2]))
+        head = f'{{"_key":"{key}","_id":"{found.name}/{key}","_rev":"{encode_rev(rev)}"'.encode()
+        found.put(key, rev, head + (b"," + content if content else b"") + b"}")
+
+    def remove(self, collection: str, key: str) -> int:
+        """Returns the removed revision."""
+        return self.collections[collection].remove(key)
+
+    def document(self, collection: str, key: str) -> bytes:
+        return self.collections[collection].raw[key]
+
+    async def __aenter__(self) -> StubOrigin:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+        while self._writers:
+            await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                line, *fields = head.split("\r\n")
+                method, target, _ = line.split(" ")
+                sizes = [f.split(":", 1)[1] for f in fields if f.lower().startswith("content-length:")]
+                body = await reader.readexactly(int(sizes[0])) if sizes else b""
+                writer.write(await self._answer(method, target, body))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, method: str, target: str, body: bytes) -> bytes:
+        path, _, _ = target.partition("?")
+        _, _, database, _, *rest = map(unquote, path.split("/"))
+        parsed = json.loads(body) if body else {}
+        bind: dict[str, Any] = parsed.get("bindVars", {}) if isinstance(parsed, dict) else {"keys": parsed}
+        name = rest[1] if len(rest) > 1 else bind.get("@c", "")
+        kind = _kind(method, rest, parsed)
+        self.asked.append(kind)
+        if self.hook is not None:
+            instead = await self.hook(kind, bind)
+            if instead is not None:
+                return instead
+        found = self.collections.get(f"{database}/{name}")
+        if found is None:
+            error = {"error": True, "code": 404, "errorNum": 1203, "errorMessage": f"collection not found: {name}"}
+            return answer(404, json.dumps(error).encode())
+        return answer(200, _render(kind, found, bind))
+
+
+def _kind(method: str, rest: list[str], body: Any) -> str:
+    if rest[0] == "collection":
+        return "count"
+    if rest[0] == "document":
+        return "read"
+    text = body.get("query", "")
+    if "IN @keys" in text:
+        return "revisions_of"
+    if "@skip" in text:
+        return "step"
+    return "revisions" if "[d._key, d._rev]" in text else "page"
+
+
+def _render(kind: str, found: StubCollection, bind: Mapping[str, Any]) -> bytes:
+    if kind == "count":
+        return json.dumps({"count": len(found.keys)}).encode()
+    if kind == "read":
+        missing = b'{"error":true,"errorNum":1202,"errorMessage":"document not found"}'
+        return b"[" + b",".join(found.raw.get(key, missing) for key in bind["keys"]) + b"]"
+    if kind == "step":
+        first = bisect.bisect_right(found.keys, bind["after"]) + bind["skip"]
+        return json.dumps({"result": found.keys[first : first + 1], "hasMore": False}).encode()
+    if kind == "revisions_of":
+        return _pairs(found, [key for key in bind["keys"] if key in found.raw])
+    wanted = (kind, bind["after"], bind.get("upper"), bind["n"])
+    page = found.pages.get(wanted)
+    if page is None:
+        keys = found.range(bind)
+        if kind == "page":
+            page = b'{"result":[' + b",".join(found.raw[key] for key in keys) + b'],"hasMore":false}'
+        else:
+            page = _pairs(found, keys)
+        found.pages[wanted] = page
+    return page
+
+
+def _pairs(found: StubCollection, keys: list[str]) -> bytes:
+    pairs = ",".join(f'["{key}","{encode_rev(found.revs[key])}"]' for key in keys)
+    return f'{{"result":[{pairs}],"hasMore":false}}'.encode()
+
+
+def answer(status: int, body: bytes) -> bytes:
+    """A whole HTTP answer."""
+    head = (
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

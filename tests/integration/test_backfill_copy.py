@@ -1,0 +1,430 @@
+"""Backfill on a real PostgreSQL from a stub origin: the copy, beside live writes, killed, and given odd documents."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from backfill import runs
+from backfill.copy import copy_chunk
+from backfill.plan import KeyRange
+from backfill.source import Source
+from backfill.throttle import Limits
+from backfill.worker import Options, Workers, plan_backfill
+from proxy.database import Database
+from proxy.documents import to_jsonb
+from proxy.errors import RefusedError
+from sql.loader import queries
+from tests.integration.origin import StubOrigin, answer
+
+NAME = "shop/carts"
+DOCUMENTS = queries("documents")
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[StubOrigin]:
+    async with StubOrigin() as stub:
+        yield stub
+
+
+@pytest.fixture
+async def source(origin: StubOrigin) -> AsyncIterator[Source]:
+    opened = Source(origin.url, "root", "", threads=4, patience=5)
+    yield opened
+    await opened.close()
+
+
+async def register(database: Database, collection: str = NAME, stage: str = "mirror") -> str:
+    """The collection at that stage; its relation."""
+    base, _, name = collection.partition("/")
+    await database.execute("SELECT crossfade.ensure_collection($1, $2)", base, name)
+    await database.execute("UPDATE crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
+    return str(await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", collection))
+
+
+async def work(database: Database, source: Source, chosen: list[int] | None, **options: Any) -> None:
+    workers = Workers(database, database, source, Options(poll=0.02, **options), asyncio.Event())
+    await workers.work(chosen)
+
+
+async def stored(database: Database, relation: str) -> dict[str, bytes]:
+    rows = await database.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL ORDER BY key")
+    return {row["key"]: row["raw"].encode() for row in rows}
+
+
+async def claimed(database: Database, source: Source) -> runs.Claim:
+    run = await plan_backfill(database, source, NAME)
+    claim = await runs.claim(database, "me", [run])
+    assert claim is not None
+    return claim
+
+
+class LateMirror:
+    """What the proxies do beside a backfill, by the same statements: writes come late and out of order."""
+
+    def __init__(self, database: Database, origin: StubOrigin, relation: str) -> None:
+        self._database = database
+        self._origin = origin
+        self._relation = relation
+
+    async def put(self, key: str, content: str) -> None:
+        era = await self._database.fetchval("SELECT era FROM crossfade.era")
+        rev = self._origin.put(NAME, key, content)
+        raw = self._origin.document(NAME, key).decode()
+        await asyncio.sleep(0)
+        sql = DOCUMENTS["upsert"].on(self._relation)
+        await self._database.execute(sql, NAME, [key], [rev], [raw], [to_jsonb(raw.encode())], [era])
+
+    async def remove(self, key: str) -> None:
+        era = await self._database.fetchval("SELECT era FROM crossfade.era")
+        rev = self._origin.remove(NAME, key)
+        await asyncio.sleep(0)
+        await self._database.execute(DOCUMENTS["remove"].on(self._relation), NAME, [key], [rev], [era])
+
+
+async def test_copies_every_document_as_arangodb_printed_it(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    contents = [
+        '"zeta":1.0,"alpha":-0,"big":9223372036854775808,"most":18446744073709551615',
+        '"whole":9007199254740992.0,"huge":1e+300,"small":5e-324',
+        '"nul":"a\\u0000b","a\\u0000":"\\u0000"',
+        '"nonchar":"\ufdd0","escaped":"\\ufdd0"',
+        '"empty":{"":[[],{},null]},"text":"漢字 🎉 \\u001F"',
+    ]
+    for number, content in enumerate(contents):
+        origin.put(NAME, f"k{number}", content)
+    run = await plan_backfill(database, source, NAME)
+    await work(database, source, [run])
+    assert await stored(database, relation) == origin.collections[NAME].raw
+    queried = await database.fetchval(f"SELECT doc ->> 'nul' FROM {relation} WHERE key = 'k2'")
+    assert queried == "a\ufdd00b"
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.result["documents"], standing.result["dead_letters"]) == ("done", 5, 0)
+
+
+async def test_large_collections_are_split_and_several_workers_share_the_chunks(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    for number in range(10_500):
+        origin.put(NAME, f"{number:05}", f'"n":{number}')
+    run = await plan_backfill(database, source, NAME, workers=3)
+    assert await plan_backfill(database, source, NAME, workers=3) == run  # an unfinished run is gone on with
+    await work(database, source, [run], workers=3)
+    assert await stored(database, relation) == origin.collections[NAME].raw
+    chunks = await database.fetch("SELECT state, documents FROM crossfade.chunk WHERE run = $1", run)
+    assert len(chunks) == 6
+    assert {chunk["state"] for chunk in chunks} == {"done"}
+    assert min(chunk["documents"] for chunk in chunks) > 1_700
+    [standing] = await runs.standings(database, [run])
+    assert standing.documents == 10_500
+    index = "SELECT indisvalid FROM pg_index WHERE indrelid = $1::text::regclass AND NOT indisprimary"
+    assert await database.fetchval(index, relation) is True
+
+
+async def test_an_index_whose_building_was_cut_short_is_built_again(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    origin.put(NAME, "a")
+    await database.execute(await database.fetchval("SELECT crossfade.index_statement($1)", NAME))
+    broken = "UPDATE pg_index SET indisvalid = false WHERE indrelid = $1::text::regclass AND NOT indisprimary"
+    await database.execute(broken, relation)
+    await work(database, source, [await plan_backfill(database, source, NAME)])
+    index = "SELECT indisvalid FROM pg_index WHERE indrelid = $1::text::regclass AND NOT indisprimary"
+    assert [row["indisvalid"] for row in await database.fetch(index, relation)] == [True]
+
+
+@pytest.mark.parametrize("stage", ["off", None])
+async def test_a_backfill_before_the_mirror_is_refused(
+    database: Database, origin: StubOrigin, source: Source, stage: str | None
+) -> None:
+    if stage is not None:
+        await register(database, stage=stage)
+    with pytest.raises(RefusedError, match="crossfade mirror shop/carts"):
+        await plan_backfill(database, source, NAME)
+
+
+async def test_live_writes_beside_the_copy_converge(database: Database, origin: StubOrigin, source: Source) -> None:
+    """I4: whichever comes first, page or mirror, the newest version stays, and what was deleted stays deleted."""
+    relation = await register(database)
+    for number in range(600):
+        origin.put(NAME, f"{number:04}", f'"n":{number}')
+    mirror = LateMirror(database, origin, relation)
+    claim = await claimed(database, source)
+    copying = asyncio.create_task(
+        copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=7, limits=Limits(max_rate=2_000))
+    )
+    for step in range(250):
+        key = f"{(step * 37) % 600:04}"
+        if step % 3 == 2 and key in origin.collections[NAME].raw:
+            await mirror.remove(key)
+        elif step % 3 == 1:
+            await asyncio.gather(mirror.put(key, f'"step":{step}'), mirror.put(f"{key}x", '"new":true'))
+        else:
+            await mirror.put(key, f'"step":{step}')
+    copied = await copying
+    assert copied.done
+    assert await stored(database, relation) == origin.collections[NAME].raw
+
+
+async def test_a_late_page_does_not_bring_a_deleted_document_back(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    """The page was read before the deletion, and written after the tombstone."""
+    relation = await register(database)
+    origin.put(NAME, "gone")
+    origin.put(NAME, "here")
+    mirror = LateMirror(database, origin, relation)
+
+    async def remove_behind(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind != "page":
+            return None
+        origin.hook = None
+        old = [origin.document(NAME, key) for key in ("gone", "here")]
+        await mirror.remove("gone")
+        return answer(200, b'{"result":[' + b",".join(old) + b'],"hasMore":false}')
+
+    origin.hook = remove_behind
+    await copy_chunk(database, source, await claimed(database, source), stop=asyncio.Event())
+    assert list(await stored(database, relation)) == ["here"]
+
+
+async def test_a_page_that_the_horizon_refuses_is_read_again(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    """Counterexample 3: put, delete, purge, then the page. Without the horizon the document would come back."""
+    relation = await register(database)
+    origin.put(NAME, "gone")
+    origin.put(NAME, "here")
+    mirror = LateMirror(database, origin, relation)
+
+    async def purge_behind(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind != "page":
+            return None
+        origin.hook = None
+        old = [origin.document(NAME, key) for key in ("gone", "here")]
+        await mirror.remove("gone")
+        era = await database.fetchval("SELECT crossfade.raise_era()")
+        await database.execute("UPDATE crossfade.horizon SET mark = $2 WHERE collection = $1", NAME, era)
+        await database.execute(f"DELETE FROM {relation} WHERE doc IS NULL AND mark < $1", era)
+        return answer(200, b'{"result":[' + b",".join(old) + b'],"hasMore":false}')
+
+    origin.hook = purge_behind
+    copied = await copy_chunk(database, source, await claimed(database, source), stop=asyncio.Event())
+    assert (copied.done, copied.reread, copied.documents) == (True, 1, 1)
+    assert list(await stored(database, relation)) == ["here"]
+
+
+async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goes_on(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    await database.execute(f"ALTER TABLE {relation} ADD CHECK (doc ->> 'n' <> '13')")
+    for number in range(40):
+        origin.put(NAME, f"{number:02}", f'"n":{number}')
+    origin.put_raw(NAME, "latin", origin.clock.tick(), b'"text":"\xe9"')
+    run = await plan_backfill(database, source, NAME)
+    await work(database, source, [run])
+    assert set(origin.collections[NAME].raw) - set(await stored(database, relation)) == {"13", "latin"}
+    letters = await database.fetch("SELECT key, rev, reason FROM crossfade.dead_letter ORDER BY key")
+    assert [(row["key"], row["rev"]) for row in letters] == [
+        (key, origin.collections[NAME].revs[key]) for key in ("13", "latin")
+    ]
+    assert "23514" in letters[0]["reason"]
+    assert "not UTF-8" in letters[1]["reason"]
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.result["dead_letters"]) == ("done", 2)
+
+    # a later version that PostgreSQL takes is a dead letter no more
+    origin.put(NAME, "13", '"n":14')
+    await work(database, source, [await plan_backfill(database, source, NAME)])
+    assert [row["key"] for row in await database.fetch("SELECT key FROM crossfade.dead_letter")] == ["latin"]
+
+
+async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    for number in range(100):
+        origin.put(NAME, f"{number:03}")
+    claim = await claimed(database, source)
+    stop = asyncio.Event()
+    stop.set()
+    copied = await copy_chunk(database, source, claim, stop=stop, first_page=10)
+    assert (copied.done, copied.documents) == (False, 10)
+    await runs.leave(database, claim, "open")
+    again = await runs.claim(database, "other", [claim.run])
+    assert again is not None
+    assert again.position == "009"
+    assert (await copy_chunk(database, source, again, stop=asyncio.Event())).documents == 90
+    assert await stored(database, relation) == origin.collections[NAME].raw
+
+
+async def test_a_worker_that_lost_its_lease_undoes_its_page(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    origin.put(NAME, "a")
+    claim = await claimed(database, source)
+    await database.execute("UPDATE crossfade.chunk SET lease_until = now()")
+    other = await runs.claim(database, "other", [claim.run])
+    assert other is not None
+    with pytest.raises(runs.LeaseLost):
+        await copy_chunk(database, source, claim, stop=asyncio.Event())
+    assert await stored(database, relation) == {}
+    with pytest.raises(runs.LeaseLost):
+        await runs.renew(database, claim)
+    assert (await copy_chunk(database, source, other, stop=asyncio.Event())).done
+
+
+async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
+    database: Database, dsn: str, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    for number in range(900):
+        origin.put(NAME, f"{number:04}", f'"n":{number}')
+    waiting, released = asyncio.Event(), asyncio.Event()
+
+    async def stall(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind == "page" and bind["after"] >= "0299":
+            waiting.set()
+            await released.wait()
+        return None
+
+    origin.hook = stall
+    script = "import typer, backfill.cli; app = typer.Typer(); backfill.cli.register(app); app()"
+    environment = {**os.environ, "CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN": origin.url}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, "backfill", NAME, "--workers", "1", env=environment
+    )
+    try:
+        await waiting.wait()
+        position = "SELECT position FROM crossfade.chunk"
+        while await database.fetchval(position) != "0299":
+            await asyncio.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        released.set()
+
+    origin.hook = None
+    pages = origin.asked.count("page")
+    await database.execute("UPDATE crossfade.chunk SET lease_until = now()")  # the lease runs out
+    run = await plan_backfill(database, source, NAME)
+    await work(database, source, [run], workers=1)
+    assert await stored(database, relation) == origin.collections[NAME].raw
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
+    assert origin.asked.count("page") - pages <= 4  # it went on at 0299
+
+
+async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    await register(database)
+    origin.put(NAME, "a")
+    run = await plan_backfill(database, source, NAME)
+    del origin.collections[NAME]
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert standing.state == "failed"
+    assert standing.result["error"] == "ArangoDB has no collection shop/carts any more"
+
+
+async def test_pages_in_another_order_end_the_run(database: Database, origin: StubOrigin, source: Source) -> None:
+    await register(database)
+    for key in ("Zebra", "apple"):
+        origin.put(NAME, key)
+    origin.collections[NAME].keys.reverse()
+    run = await plan_backfill(database, source, NAME)
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert standing.state == "failed"
+    assert "not in byte order" in standing.result["error"]
+
+
+async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    await register(database)
+    origin.put(NAME, "a")
+    run = await plan_backfill(database, source, NAME)
+    await database.execute(
+        "INSERT INTO crossfade.epoch (epoch, closed_at, outcome, actor, moves) VALUES "
+        """(1, clock_timestamp(), 'committed', 'test', '[{"collection": "shop/carts", "after": {"stage": "off"}}]')"""
+    )
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, "left the mirror" in standing.result["error"]) == ("cancelled", True)
+
+    run = await plan_backfill(database, source, NAME)
+    await database.execute("UPDATE crossfade.collection SET stage = 'off'")
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert standing.state == "cancelled"
+
+
+async def test_an_origin_that_hiccups_is_asked_again(database: Database, origin: StubOrigin, source: Source) -> None:
+    relation = await register(database)
+    origin.put(NAME, "a")
+    failures = iter([answer(503, b"busy"), answer(502, b"{}"), b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nbroken"])
+
+    async def fail(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        return next(failures, None) if kind == "page" else None
+
+    run = await plan_backfill(database, source, NAME)
+    origin.hook = fail
+    copying = asyncio.create_task(work(database, source, [run]))
+    while origin.asked.count("page") < 3:
+        await asyncio.sleep(0.01)
+    for writer in list(origin._writers):  # the third answer never comes whole
+        writer.transport.abort()
+    await copying
+    assert list(await stored(database, relation)) == ["a"]
+
+
+async def test_a_page_too_large_to_be_read_is_asked_for_in_smaller_parts(
+    database: Database, origin: StubOrigin
+) -> None:
+    relation = await register(database)
+    for number in range(30):
+        origin.put(NAME, f"{number:02}", '"text":"' + "x" * 50_000 + '"')
+    small = Source(origin.url, "root", "", most_bytes=200_000)
+    try:
+        await work(database, small, [await plan_backfill(database, small, NAME)], workers=1)
+    finally:
+        await small.close()
+    assert await stored(database, relation) == origin.collections[NAME].raw
+
+
+async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: StubOrigin, source: Source) -> None:
+    await register(database)
+    for number in range(30):
+        origin.put(NAME, f"{number:02}")
+    await database.execute(
+        "INSERT INTO crossfade.instance (instance, host, pid, version, backlog, lag_seconds) VALUES ('i', 'h', 1, 'v', 9, 60)"
+    )
+    claim = await claimed(database, source)
+    copying = asyncio.create_task(
+        copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=10, limits=Limits(max_lag=5))
+    )
+    while await database.fetchval("SELECT documents FROM crossfade.chunk") == 0:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert await database.fetchval("SELECT documents FROM crossfade.chunk") == 10
+    await database.execute("UPDATE crossfade.instance SET backlog = 0")
+    assert (await copying).documents == 30
+
+
+def test_ranges_hold_keys_bytewise() -> None:
+    assert KeyRange("Z", "a").holds("a")
+    assert not KeyRange("a", "b").holds("Z")
