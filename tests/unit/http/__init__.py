@@ -1,0 +1,1 @@
+"""Unit tests of proxy.http: no socket, bytes in and bytes out."""
