@@ -1,0 +1,172 @@
+"""Cursors: AQL queries, their results in batches (protocol page, section 4), explain and parse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.stores.memory import queries
+from proxy.stores.memory.collections import body_object
+from proxy.stores.memory.server import Handler, Server
+from proxy.values import dump
+from proxy.wire.encode import json_outcome
+
+Document = dict[str, Any]
+_BATCH: Final = 1000
+_TTL: Final = 30.0  # seconds, a single server's default
+
+
+@dataclass(slots=True)
+class Cursor:
+    """A result that is fetched in batches. batch: the number of the one that was sent last, from 1."""
+
+    id: str
+    database: str
+    rows: Sequence[Any]
+    size: int
+    ttl: float
+    expires: float
+    extra: Document | None
+    counted: bool
+    retry: bool
+    position: int = 0
+    batch: int = 0
+    last: bytes = b""
+
+    @property
+    def more(self) -> bool:
+        return self.position < len(self.rows)
+
+    def take(self) -> bytes:
+        """The next batch as the text of the answer, up to `error` and `code`."""
+        part = self.rows[self.position : self.position + self.size]
+        self.position += len(part)
+        self.batch += 1
+        return b'{"result":' + dump(part)
+
+
+def create(server: Server, operation: Operation) -> Outcome:
+    """POST /_api/cursor."""
+    server.database(operation)
+    _expire(server)
+    body = body_object(operation)
+    query = body.get("query")
+    if not isinstance(query, str) or not query.strip():
+        raise ArangoError(1502)
+    size = body.get("batchSize", _BATCH)
+    if isinstance(size, bool) or not isinstance(size, int | float):
+        size = _BATCH
+    if size <= 0:
+        raise ArangoError(17, "expecting non-zero value for 'batchSize'", status=400)
+    given = body.get("options")
+    options: Document = given if isinstance(given, dict) else {}
+    bind = body.get("bindVars")
+    if bind is not None and not isinstance(bind, dict):
+        raise ArangoError(10, "expecting object for 'bindVars'")
+    streaming = bool(body.get("stream", False) or options.get("stream", False))
+    counted = bool(body.get("count", False))
+    if streaming and counted:
+        raise ArangoError(10, "cannot use 'count' option for a streaming query")
+    outcome = queries.run(server, operation, query, bind or {}, {**options, "fullCount": _full(options, streaming)})
+    return answer(server, operation, outcome, size=int(size), ttl=body.get("ttl"), counted=counted, options=options)
+
+
+def _full(options: Document, streaming: bool) -> bool:
+    return bool(options.get("fullCount", False)) and not streaming
+
+
+def answer(
+    server: Server,
+    operation: Operation,
+    found: queries.Answer,
+    *,
+    size: int = _BATCH,
+    ttl: object = None,
+    counted: bool = False,
+    options: Document | None = None,
+) -> Outcome:
+    """The first batch of a result; a cursor is kept where there are more, or where the last may be asked for again."""
+    seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else _TTL
+    retry = bool((options or {}).get("allowRetry", False))
+    cursor = Cursor(
+        str(server.tick()),
+        operation.database,
+        found.rows,
+        size,
+        seconds,
+        server.now() + seconds,
+        found.extra,
+        counted,
+        retry,
+    )
+    text = cursor.take()
+    parts = [text, b',"hasMore":true' if cursor.more else b',"hasMore":false']
+    if cursor.more or retry:
+        parts.append(f',"id":"{cursor.id}"'.encode())
+        server.cursors[cursor.id] = cursor
+    if cursor.more:
+        parts.append(b',"nextBatchId":"2"')
+    if counted:
+        parts.append(f',"count":{len(found.rows)}'.encode())
+    parts.append(b',"cached":false,"extra":' + dump(found.extra) + b',"error":false,"code":')
+    cursor.last = b"".join(parts)
+    return Outcome(201, cursor.last + b"201}")
+
+
+def proceed(server: Server, operation: Operation) -> Outcome:
+    """POST or PUT /_api/cursor/{id}[/{batch}]: the next batch, or the last one again where it allows retries."""
+    cursor = _find(server, operation)
+    cursor.expires = server.now() + cursor.ttl
+    wanted = operation.path[3] if len(operation.path) > 3 else None
+    if wanted is not None:
+        if wanted == str(cursor.batch) and cursor.retry:
+            return Outcome(200, cursor.last + b"200}")
+        if wanted != str(cursor.batch + 1) or not cursor.more:
+            raise ArangoError(1600)
+    elif not cursor.more:
+        raise ArangoError(1600)
+    text = cursor.take()
+    parts = [text, b',"hasMore":true' if cursor.more else b',"hasMore":false']
+    if cursor.more or cursor.retry:
+        parts.append(f',"id":"{cursor.id}"'.encode())
+    if cursor.counted:
+        parts.append(f',"count":{len(cursor.rows)}'.encode())
+    parts.append(b',"extra":' + dump(cursor.extra) + b',"cached":false')
+    if cursor.more:
+        parts.append(f',"nextBatchId":"{cursor.batch + 1}"'.encode())
+    parts.append(b',"error":false,"code":')
+    cursor.last = b"".join(parts)
+    if not cursor.more and not cursor.retry:
+        del server.cursors[cursor.id]
+    return Outcome(200, cursor.last + b"200}")
+
+
+def delete(server: Server, operation: Operation) -> Outcome:
+    """DELETE /_api/cursor/{id}."""
+    cursor = _find(server, operation)
+    del server.cursors[cursor.id]
+    return json_outcome(202, {"id": cursor.id, "error": False, "code": 202})
+
+
+def _find(server: Server, operation: Operation) -> Cursor:
+    _expire(server)
+    found = server.cursors.get(operation.path[2])
+    if found is None or found.database != operation.database:
+        raise ArangoError(1600)
+    return found
+
+
+def _expire(server: Server) -> None:
+    now = server.now()
+    for number in [number for number, cursor in server.cursors.items() if cursor.expires < now]:
+        del server.cursors[number]
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "cursor.create": create,
+    "cursor.next": proceed,
+    "cursor.delete": delete,
+}

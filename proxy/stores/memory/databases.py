@@ -1,0 +1,143 @@
+"""The database endpoints, and the endpoints of indexes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.stores.memory import indexes, log
+from proxy.stores.memory.collections import body_object, done
+from proxy.stores.memory.documents import flag
+from proxy.stores.memory.server import Handler, Server
+from proxy.wire.auth import user_of
+from proxy.wire.encode import json_outcome
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,127}")
+
+
+def list_all(server: Server, operation: Operation) -> Outcome:
+    _only_system(server, operation)
+    return done(operation, {"result": list(server.databases)})
+
+
+def list_accessible(server: Server, operation: Operation) -> Outcome:
+    """What the user may open; this server checks nobody."""
+    server.database(operation)
+    user_of(operation.headers.get("authorization"))
+    return done(operation, {"result": list(server.databases)})
+
+
+def current(server: Server, operation: Operation) -> Outcome:
+    database = server.database(operation)
+    return done(
+        operation,
+        {"result": {"name": database.name, "id": database.id, "isSystem": database.name == "_system", "path": "none"}},
+    )
+
+
+def create(server: Server, operation: Operation) -> Outcome:
+    _only_system(server, operation)
+    name = body_object(operation).get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ArangoError(1229, "database name invalid")
+    if name in server.databases:
+        raise ArangoError(1207, f"duplicate database name '{name}'")
+    server.add_database(name)
+    server.log.change(log.DATABASE_CREATE, name, data={"name": name, "id": server.databases[name].id})
+    return json_outcome(201, {"error": False, "code": 201, "result": True})
+
+
+def drop(server: Server, operation: Operation) -> Outcome:
+    _only_system(server, operation)
+    name = operation.path[2]
+    if name not in server.databases:
+        raise ArangoError(1228)
+    if name == "_system":
+        raise ArangoError(11, "forbidden")
+    dropped = server.databases.pop(name)
+    for number, transaction in list(server.transactions.items()):
+        if transaction.database is dropped:
+            del server.transactions[number]
+    server.cursors = {number: cursor for number, cursor in server.cursors.items() if cursor.database != name}
+    server.log.change(log.DATABASE_DROP, name)
+    return done(operation, {"result": True})
+
+
+def _only_system(server: Server, operation: Operation) -> None:
+    server.database(operation)
+    if operation.database != "_system":
+        raise ArangoError(1230, "operation only allowed in system database")
+
+
+# ---- indexes
+
+
+def list_indexes(server: Server, operation: Operation) -> Outcome:
+    collection = server.database(operation).find(_collection_parameter(operation))
+    shown = [index.definition(collection.name) for index in collection.indexes]
+    if flag(operation.params, "withStats"):
+        for definition in shown:
+            definition["figures"] = {"memory": 0, "cacheInUse": False, "cacheSize": 0, "cacheUsage": 0}
+    return done(operation, {"indexes": shown, "identifiers": {definition["id"]: definition for definition in shown}})
+
+
+def create_index(server: Server, operation: Operation) -> Outcome:
+    """201 for a new index, 200 for one that is there already."""
+    database = server.database(operation)
+    collection = database.find(_collection_parameter(operation))
+    body = body_object(operation)
+    wanted = indexes.define(body, server.tick(), f"idx_{server.clock.tick()}")
+    if wanted.kind not in ("persistent", "hash", "skiplist") or not collection.edge:
+        found = next((index for index in collection.indexes if index.same_as(wanted)), None)
+    else:
+        found = next((index for index in collection.indexes[1:] if index.same_as(wanted)), None)
+    code = 201 if found is None else 200
+    if found is None:
+        if any(index.name == wanted.name for index in collection.indexes):
+            raise ArangoError(1207, f"duplicate value for `name`: {wanted.name}")
+        collection.add_index(wanted)
+        found = wanted
+        cuid = f"{server.guid}/{collection.id}"
+        server.log.change(log.INDEX_CREATE, database.name, cuid, found.definition(collection.name))
+    shown: dict[str, Any] = {**found.definition(collection.name), "isNewlyCreated": code == 201}
+    return json_outcome(code, {**dict(sorted(shown.items())), "code": code, "error": False})
+
+
+def read_index(server: Server, operation: Operation) -> Outcome:
+    collection = server.database(operation).find(operation.collection or "")
+    found = collection.find_index(operation.path[3])
+    return json_outcome(200, {**found.definition(collection.name), "code": 200, "error": False})
+
+
+def drop_index(server: Server, operation: Operation) -> Outcome:
+    database = server.database(operation)
+    collection = database.find(operation.collection or "")
+    found = collection.find_index(operation.path[3])
+    if found.kind in ("primary", "edge"):
+        raise ArangoError(11, "forbidden")
+    collection.indexes.remove(found)
+    name = f"{collection.name}/{found.id}"
+    server.log.change(log.INDEX_DROP, database.name, f"{server.guid}/{collection.id}", {"id": found.id})
+    return json_outcome(200, {"id": name, "error": False, "code": 200})
+
+
+def _collection_parameter(operation: Operation) -> str:
+    name = operation.params.get("collection")
+    if not name:
+        raise ArangoError(1203, "collection or view not found")
+    return name
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "database.list": list_all,
+    "database.user": list_accessible,
+    "database.current": current,
+    "database.create": create,
+    "database.drop": drop,
+    "index.list": list_indexes,
+    "index.create": create_index,
+    "index.read": read_index,
+    "index.drop": drop_index,
+}

@@ -1,0 +1,297 @@
+"""The document endpoints: one document or an array of them, with all their parameters.
+
+Answers' shapes and statuses: protocol page, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import quote
+
+from proxy.documents import Merging, key_of
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.revision import decode_rev
+from proxy.stores.memory import writes
+from proxy.stores.memory.collection import Collection, revision_of
+from proxy.stores.memory.server import Handler, Server
+from proxy.stores.memory.transactions import readable, writable
+from proxy.stores.memory.writes import ConflictError, Mode, Rules, Written
+from proxy.values import dump, parse
+
+_TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
+_NO_REVISION: Final = "no revision"  # matches nothing: what ArangoDB makes of a header that it cannot read
+_NOTHING: Final = Outcome(304, b"", (), b"text/plain")
+
+
+def flag(params: Mapping[str, str], name: str, default: bool = False) -> bool:
+    """A boolean parameter; clients send `true`, `1` and more."""
+    value = params.get(name)
+    return default if value is None else value.lower() in _TRUE
+
+
+def header_revision(value: str | None) -> str | None:
+    """The one revision of If-Match or If-None-Match; what is no single revision (`*`, lists, `W/`) matches nothing."""
+    if value is None:
+        return None
+    text = value.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    return text if text and not set(text) & set("*,/\" '") else _NO_REVISION
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the answer looks: its parts and its status, `synced` where the write waits for the disk, else 202."""
+
+    waits: bool
+    return_new: bool
+    return_old: bool
+    silent: bool
+    synced: int = 201
+    update_of: bool = True  # `_oldRev` is shown
+
+
+def read(server: Server, operation: Operation) -> Outcome:
+    """GET and HEAD of one document."""
+    collection = readable(server, operation, operation.collection or "")
+    raw = collection.documents.get(operation.key or "")
+    if raw is None:
+        raise ArangoError(1202)
+    rev = revision_of(raw)
+    headers = operation.headers
+    if headers:
+        matching = header_revision(headers.get("if-match"))
+        if matching is not None and not _equal(matching, rev):
+            raise ConflictError(operation.key or "", rev, precondition=True)
+        if _equal(header_revision(headers.get("if-none-match")), rev):
+            return replace(_NOTHING, headers=_etag(rev))
+    return Outcome(200, raw, _etag(rev))
+
+
+def read_many(server: Server, operation: Operation) -> Outcome:
+    """PUT ?onlyget: the documents of an array of keys, handles or objects."""
+    collection = readable(server, operation, operation.collection or "")
+    items = parse(operation.body)
+    if not isinstance(items, list):
+        raise ArangoError(10, "expecting an array of documents or keys")
+    check = not flag(operation.params, "ignoreRevs", default=True)
+    parts: list[bytes] = []
+    errors: dict[int, int] = {}
+    for item in items:
+        key = key_of(item)
+        raw = None if key is None else collection.documents.get(key)
+        if key is None:
+            parts.append(_element_error(ArangoError(1221 if isinstance(item, dict) else 1227), errors))
+        elif raw is None:
+            parts.append(_element_error(ArangoError(1202), errors))
+        elif check and isinstance(item, dict) and "_rev" in item and not _equal(str(item["_rev"]), revision_of(raw)):
+            parts.append(_element_error(ConflictError(key, "", precondition=True), errors))
+        else:
+            parts.append(raw)
+    return Outcome(200, b"[" + b",".join(parts) + b"]", _codes(errors))
+
+
+def insert(server: Server, operation: Operation) -> Outcome:
+    """POST of a document or an array of them."""
+    name = operation.collection
+    if not name:
+        raise ArangoError(1204, "'collection' is missing, expecting POST /_api/document?collection=<identifier>")
+    collection = writable(server, operation, name)
+    params = operation.params
+    mode = _mode(params)
+    rules = Rules(
+        mode=mode,
+        # overwriteMode=update forgets nulls unless told otherwise, unlike PATCH
+        merging=Merging(flag(params, "keepNull"), flag(params, "mergeObjects", default=True)),
+        version_attribute=params.get("versionAttribute", ""),
+        restore=flag(params, "isRestore"),
+        skip_validation=flag(params, "skipDocumentValidation"),
+    )
+    shape = _shape(collection, operation)
+    body = parse(operation.body)
+
+    def one(item: object) -> Written:
+        return writes.insert(collection, item, rules)
+
+    if isinstance(body, list):
+        return _many(collection, body, one, shape)
+    return _single(operation, collection, one(body), shape)
+
+
+def change(server: Server, operation: Operation) -> Outcome:
+    """PUT and PATCH, single and array."""
+    collection = writable(server, operation, operation.collection or "")
+    params = operation.params
+    expected = header_revision(operation.headers.get("if-match")) if operation.headers else None
+    rules = Rules(
+        merging=Merging(flag(params, "keepNull", default=True), flag(params, "mergeObjects", default=True)),
+        expected=expected,
+        body_revision=not flag(params, "ignoreRevs", default=True),
+        version_attribute=params.get("versionAttribute", ""),
+        restore=flag(params, "isRestore"),
+        skip_validation=flag(params, "skipDocumentValidation"),
+    )
+    shape = _shape(collection, operation)
+    write = writes.update if operation.method == "PATCH" else writes.replace
+    body = parse(operation.body)
+    key = operation.key
+    if key is not None:
+        if isinstance(body, dict) and not isinstance(body.get("_key"), str | None):
+            raise ArangoError(1221)
+        return _single(operation, collection, write(collection, key, body, rules), shape)
+
+    def one(item: object) -> Written:
+        if not isinstance(item, dict):
+            raise ArangoError(1227)
+        found = key_of(item)
+        if found is None:
+            raise ArangoError(1221)
+        return write(collection, found, item, rules)
+
+    if not isinstance(body, list):
+        if isinstance(body, dict):
+            return _single(operation, collection, one(body), shape)
+        raise ArangoError(1227)
+    return _many(collection, body, one, shape)
+
+
+def remove(server: Server, operation: Operation) -> Outcome:
+    """DELETE, single and array. The collection that a handle names is not looked at."""
+    collection = writable(server, operation, operation.collection or "")
+    expected = header_revision(operation.headers.get("if-match")) if operation.headers else None
+    rules = Rules(expected=expected, body_revision=not flag(operation.params, "ignoreRevs", default=True))
+    shape = replace(_shape(collection, operation), synced=200, update_of=False)
+    key = operation.key
+    if key is not None:
+        return _single(operation, collection, writes.remove(collection, key, None, rules), shape)
+
+    def one(item: object) -> Written:
+        found = key_of(item)
+        if found is None:
+            raise ArangoError(1221 if isinstance(item, dict) else 1227)
+        return writes.remove(collection, found, item if isinstance(item, dict) else None, rules)
+
+    body = parse(operation.body)
+    if isinstance(body, list):
+        return _many(collection, body, one, shape)
+    return _single(operation, collection, one(body), shape)
+
+
+# ---- answers
+
+
+def _mode(params: Mapping[str, str]) -> Mode:
+    asked = params.get("overwriteMode")
+    if asked in ("conflict", "ignore", "replace", "update"):
+        return Mode(asked)
+    return Mode.REPLACE if flag(params, "overwrite") else Mode.CONFLICT
+
+
+def _shape(collection: Collection, operation: Operation) -> Shape:
+    params = operation.params
+    silent = flag(params, "silent")
+    return Shape(
+        flag(params, "waitForSync") or collection.wait_for_sync,
+        flag(params, "returnNew") and not silent,
+        flag(params, "returnOld") and not silent,
+        silent,
+    )
+
+
+def _single(operation: Operation, collection: Collection, written: Written, shape: Shape) -> Outcome:
+    status = shape.synced if shape.waits else 202
+    if shape.silent:
+        return Outcome(status, b"{}")
+    location = f"/_db/{quote(operation.database)}/_api/document/{collection.name}/{quote(written.key, safe='')}"
+    headers = (*_etag(written.rev), (b"location", location.encode()))
+    return Outcome(status, shown(collection.name, written, shape), headers)
+
+
+def _many(
+    collection: Collection,
+    items: list[Any],
+    write: Callable[[object], Written],
+    shape: Shape,
+) -> Outcome:
+    parts: list[bytes] = []
+    errors: dict[int, int] = {}
+    succeeded = False
+    for item in items:
+        try:
+            written = write(item)
+        except ArangoError as error:
+            parts.append(_element_error(error, errors))
+            continue
+        succeeded = True
+        if not shape.silent:
+            parts.append(shown(collection.name, written, shape))
+    # waiting for the disk counts only where something was written
+    status = shape.synced if shape.waits and (succeeded or not items) else 202
+    if shape.silent and not errors:
+        return Outcome(status, b"{}")
+    return Outcome(status, b"[" + b",".join(parts) + b"]", _codes(errors))
+
+
+def shown(name: str, written: Written, shape: Shape) -> bytes:
+    """The answer about one written document, in the order of attributes that ArangoDB uses."""
+    key = written.key
+    text = f'{{"_id":"{name}/{key}","_key":"{key}","_rev":"{written.rev}"'
+    if written.old_rev is not None and shape.update_of:
+        text += f',"_oldRev":"{written.old_rev}"'
+    body = text.encode()
+    if shape.return_old and written.old is not None:
+        body += b',"old":' + written.old
+    if shape.return_new and written.new is not None:
+        body += b',"new":' + written.new
+    return body + b"}"
+
+
+def conflict_outcome(collection: str, error: ConflictError) -> Outcome:
+    """Conflicts of single documents have a shape of their own, and the etag of the current revision."""
+    body = {
+        "error": True,
+        "code": error.status,
+        "errorNum": error.number,
+        "errorMessage": error.message,
+        "_id": f"{collection}/{error.key}",
+        "_key": error.key,
+        "_rev": error.rev,
+    }
+    return Outcome(error.status, dump(body), _etag(error.rev))
+
+
+def _element_error(error: ArangoError, errors: dict[int, int]) -> bytes:
+    errors[error.number] = errors.get(error.number, 0) + 1
+    return dump({"error": True, "errorNum": error.number, "errorMessage": error.message})
+
+
+def _codes(errors: dict[int, int]) -> tuple[tuple[bytes, bytes], ...]:
+    if not errors:
+        return ()
+    text = ",".join(f'"{number}":{count}' for number, count in errors.items())
+    return ((b"x-arango-error-codes", f"{{{text}}}".encode()),)
+
+
+def _etag(rev: str) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"etag", f'"{rev}"'.encode()),)
+
+
+def _equal(left: str | None, rev: str) -> bool:
+    return left is not None and (left == rev or decode_rev(left) == decode_rev(rev))
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "document.read": read,
+    "document.head": read,
+    "document.read_many": read_many,
+    "document.insert": insert,
+    "document.replace": change,
+    "document.update": change,
+    "document.replace_many": change,
+    "document.update_many": change,
+    "document.remove": remove,
+    "document.remove_many": remove,
+}

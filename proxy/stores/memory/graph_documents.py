@@ -1,0 +1,148 @@
+"""Vertices and edges through a named graph: the document API in other wrapping, with the graph's rules."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from proxy.documents import Merging
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.stores.memory import writes
+from proxy.stores.memory.collection import Collection, revision_of
+from proxy.stores.memory.collections import body_object
+from proxy.stores.memory.documents import flag, header_revision
+from proxy.stores.memory.graphs import edge_names, find, graphs_of, vertex_names
+from proxy.stores.memory.server import Handler, Server
+from proxy.stores.memory.transactions import readable, writable
+from proxy.stores.memory.writes import ConflictError, Rules, Written
+from proxy.wire.encode import json_outcome
+
+Document = dict[str, Any]
+
+
+def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
+    """The graph, the collection, and what its documents are called. Raises ArangoError 1924, 1926, 1930."""
+    graph = find(server.database(operation), operation.path[2])
+    kind, name = operation.path[3], operation.path[4]
+    if kind == "vertex" and name not in vertex_names(graph):
+        raise ArangoError(1926, f"vertex collection '{name}' not found in graph", status=404)
+    if kind == "edge" and name not in edge_names(graph):
+        raise ArangoError(1930, f"edge collection '{name}' not used in graph", status=404)
+    return graph, (writable if write else readable)(server, operation, name), kind
+
+
+def _check_ends(graph: Document, body: Document, name: str) -> None:
+    """The ends of an edge must lie in collections that the graph's definition names. Raises ArangoError 1947."""
+    definition = next(item for item in graph["edgeDefinitions"] if item["collection"] == name)
+    for side in ("from", "to"):
+        end = body.get(f"_{side}")
+        if isinstance(end, str) and end.partition("/")[0] not in definition[side]:
+            raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
+
+
+def _answer(operation: Operation, collection: Collection, kind: str, written: Written) -> Outcome:
+    params = operation.params
+    code = 201 if flag(params, "waitForSync") or collection.wait_for_sync else 202
+    name, key = collection.name, written.key
+    shown: Document = {"_id": f"{name}/{key}", "_key": key, "_rev": written.rev}
+    if written.old_rev is not None:
+        shown["_oldRev"] = written.old_rev
+    body: Document = {"error": False, "code": code, kind: shown}
+    if flag(params, "returnOld") and written.old is not None:
+        body["old"] = orjson.loads(written.old)
+    if flag(params, "returnNew") and written.new is not None:
+        body["new"] = orjson.loads(written.new)
+    return json_outcome(code, body, ((b"etag", written.rev.encode()),))
+
+
+def insert(server: Server, operation: Operation) -> Outcome:
+    graph, collection, kind = _collection(server, operation, write=True)
+    body = body_object(operation)
+    if kind == "edge":
+        _check_ends(graph, body, collection.name)
+        for side in ("_from", "_to"):
+            _check_end(server, operation, body.get(side))
+    return _answer(operation, collection, kind, writes.insert(collection, body))
+
+
+def _check_end(server: Server, operation: Operation, handle: object) -> None:
+    """Unlike the document API, a graph wants the ends of an edge to exist. Raises ArangoError 1233, 1202."""
+    name, slash, key = str(handle).partition("/")
+    if not isinstance(handle, str) or not slash:
+        raise ArangoError(1233)
+    if readable(server, operation, name).get(key) is None:
+        raise ArangoError(1202)
+
+
+def read(server: Server, operation: Operation) -> Outcome:
+    _, collection, kind = _collection(server, operation, write=False)
+    key = operation.key or ""
+    raw = collection.get(key)
+    if raw is None:
+        raise ArangoError(1202)
+    rev = revision_of(raw)
+    wanted = header_revision(operation.headers.get("if-match")) or operation.params.get("rev")
+    if wanted is not None and wanted != rev:
+        raise ConflictError(key, rev, precondition=True)
+    body = b'{"error":false,"code":200,"' + kind.encode() + b'":' + raw + b"}"
+    return Outcome(200, body, ((b"etag", rev.encode()),))
+
+
+def _rules(operation: Operation) -> Rules:
+    params = operation.params
+    expected = header_revision(operation.headers.get("if-match")) or params.get("rev")
+    return Rules(merging=Merging(keep_null=flag(params, "keepNull", default=True)), expected=expected)
+
+
+def change(server: Server, operation: Operation) -> Outcome:
+    """PUT and PATCH of a vertex or an edge."""
+    graph, collection, kind = _collection(server, operation, write=True)
+    body = body_object(operation)
+    if kind == "edge":
+        _check_ends(graph, body, collection.name)
+    write = writes.update if operation.method == "PATCH" else writes.replace
+    return _answer(operation, collection, kind, write(collection, operation.key or "", body, _rules(operation)))
+
+
+def remove(server: Server, operation: Operation) -> Outcome:
+    """DELETE. A vertex takes its edges with it, in every graph that knows its collection; nothing is said of them."""
+    _, collection, kind = _collection(server, operation, write=True)
+    key = operation.key or ""
+    written = writes.remove(collection, key, None, _rules(operation))
+    if kind == "vertex":
+        _remove_edges(server, operation, f"{collection.name}/{key}")
+    code = 200 if flag(operation.params, "waitForSync") or collection.wait_for_sync else 202
+    body: Document = {"error": False, "code": code, "removed": True}
+    if flag(operation.params, "returnOld") and written.old is not None:
+        body["old"] = orjson.loads(written.old)
+    return json_outcome(code, body)
+
+
+def _remove_edges(server: Server, operation: Operation, vertex: str) -> None:
+    collection = vertex.partition("/")[0]
+    names = {
+        name
+        for graph in graphs_of(server.database(operation)).scan()
+        if collection in vertex_names(graph)
+        for name in edge_names(graph)
+    }
+    for name in sorted(names):
+        edges = writable(server, operation, name)
+        connected = [edge["_key"] for edge in edges.scan() if vertex in (edge["_from"], edge["_to"])]
+        for key in connected:
+            writes.remove(edges, key)
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    f"gharial.{kind}_{verb}": handler
+    for kind in ("vertex", "edge")
+    for verb, handler in (
+        ("insert", insert),
+        ("read", read),
+        ("replace", change),
+        ("update", change),
+        ("remove", remove),
+    )
+}

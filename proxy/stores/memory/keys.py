@@ -1,0 +1,70 @@
+"""Keys that the server makes: the four generators of ArangoDB (protocol page, section 2, "Keys")."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from proxy.documents import valid_key
+from proxy.errors import ArangoError
+
+_LARGEST: Final = (1 << 64) - 1
+
+
+class KeyGenerator:
+    """Makes and checks the keys of one collection.
+
+    options: `keyOptions` of the collection (type, allowUserKeys, offset, increment). tick: the server's next number.
+    """
+
+    def __init__(self, options: dict[str, Any], tick: Callable[[], int]) -> None:
+        self.kind = str(options.get("type", "traditional"))
+        if self.kind not in ("traditional", "autoincrement", "padded", "uuid"):
+            raise ArangoError(1232, "invalid key generator type")
+        self.user_keys = bool(options.get("allowUserKeys", True))
+        self.offset = int(options.get("offset", 0))
+        self.increment = int(options.get("increment", 1))
+        self.last = int(options.get("lastValue", 0))
+        if self.increment < 1 or self.offset < 0:
+            raise ArangoError(1232, "increment value must be greater than zero")
+        self._tick = tick
+
+    def options(self) -> dict[str, Any]:
+        """`keyOptions` as the properties of the collection show them."""
+        shown: dict[str, Any] = {"allowUserKeys": self.user_keys, "type": self.kind}
+        if self.kind == "autoincrement":
+            shown |= {"offset": self.offset, "increment": self.increment}
+        if self.kind != "uuid":
+            shown["lastValue"] = self.last
+        return shown
+
+    def make(self) -> str:
+        """A new key, above every numeric key that the collection has seen. Raises ArangoError 1210 when used up."""
+        if self.kind == "uuid":
+            return str(uuid.uuid4())
+        if self.kind == "autoincrement":
+            behind = self.last < self.offset
+            value = self.offset if behind else self.last + self.increment - (self.last - self.offset) % self.increment
+        else:
+            value = max(self._tick(), self.last + 1)
+        if value > _LARGEST:
+            raise ArangoError(1235, "out of keys")
+        self.last = value
+        return f"{value:016x}" if self.kind == "padded" else str(value)
+
+    def check(self, key: object, *, restore: bool = False) -> str:
+        """A key that a client gave, or ArangoError 1221 or 1222. restore: allowUserKeys does not count."""
+        if not isinstance(key, str) or not valid_key(key):
+            raise ArangoError(1221)
+        if not self.user_keys and not restore:
+            raise ArangoError(1222)
+        self._observe(key)
+        return key
+
+    def _observe(self, key: str) -> None:
+        if self.kind == "padded":
+            if len(key) == 16 and all(char in "0123456789abcdef" for char in key):
+                self.last = max(self.last, int(key, 16))
+        elif self.kind != "uuid" and key.isdigit() and len(key) <= 19:
+            self.last = max(self.last, int(key))

@@ -1,0 +1,153 @@
+"""AQL over the collections of a server: parses, checks, drives the evaluator, answers what it asks for.
+
+The evaluator yields fetches and writes (`proxy.aql.requests`); here they meet the documents. A query that fails leaves
+nothing behind: its writes are undone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from proxy.aql.analyse import analyse
+from proxy.aql.parser import parse
+from proxy.aql.requests import Fetch, Options, Result, Write
+from proxy.documents import Merging
+from proxy.errors import ArangoError, Unsupported
+from proxy.operations import Operation
+from proxy.stores.memory import transactions, writes
+from proxy.stores.memory.collection import Collection
+from proxy.stores.memory.server import Server
+from proxy.stores.memory.writes import Mode, Rules, Written
+
+Document = dict[str, Any]
+_NO_LIMIT: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query gave: rows, and `extra` with warnings and statistics."""
+
+    rows: list[Any]
+    extra: Document
+
+
+def run(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Answer:
+    """Runs a query. Raises ArangoError as ArangoDB would answer it."""
+    started = time.perf_counter()
+    query = parse(text)
+    analysis = analyse(query, bind)
+    if analysis.unsupported:
+        raise Unsupported(", ".join(analysis.unsupported))
+    session = _Session(server, operation)
+    for name in sorted(analysis.reads | analysis.writes):
+        session.collection(name, write=name in analysis.writes)
+    from proxy.aql.evaluate import run as evaluate
+
+    result = session.drive(evaluate(query, bind, _options(operation, options)))
+    stats = result.stats.as_json(result.full_count, time.perf_counter() - started)
+    stats.setdefault("searchParallelism", 1)
+    warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
+    return Answer(result.rows, {"warnings": warnings, "stats": stats})
+
+
+def _options(operation: Operation, options: Document) -> Options:
+    runtime = options.get("maxRuntime", 0)
+    return Options(
+        full_count=bool(options.get("fullCount", False)),
+        fail_on_warning=bool(options.get("failOnWarning", False)),
+        max_warnings=int(options.get("maxWarningCount", 10)),
+        memory_limit=_NO_LIMIT,
+        max_runtime=float(runtime) if isinstance(runtime, int | float) else 0.0,
+        database=operation.database,
+        user="root",
+    )
+
+
+class _Session:
+    """One run of one query against one database, within a transaction where the request names one."""
+
+    def __init__(self, server: Server, operation: Operation) -> None:
+        self._server = server
+        self._operation = operation
+        self._undo: list[tuple[Collection, str, bytes | None]] = []
+
+    def collection(self, name: str, *, write: bool = False) -> Collection:
+        find = transactions.writable if write else transactions.readable
+        return find(self._server, self._operation, name)
+
+    def drive(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
+        """Answers the evaluator until it has its result. Undoes all writes where it fails."""
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    found: Any = self._fetch(request) if isinstance(request, Fetch) else self._write(request)
+                except ArangoError as refused:
+                    request = steps.throw(refused)
+                else:
+                    request = steps.send(found)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        except ArangoError:
+            for collection, key, old in reversed(self._undo):
+                writes.put_back(collection, key, old)
+            raise
+
+    def _fetch(self, fetch: Fetch) -> list[Document]:
+        collection = self.collection(fetch.collection)
+        documents = collection.documents
+        if fetch.keys is not None:
+            return [orjson.loads(documents[key]) for key in dict.fromkeys(fetch.keys) if key in documents]
+        if not fetch.equalities:
+            return list(collection.scan())
+        # a text that must stand in the document: what lacks it need not be parsed
+        needles = [_needle(value) for _, value in fetch.equalities]
+        wanted = [needle for needle in needles if needle is not None]
+        return [
+            orjson.loads(raw)
+            for key in collection.sorted_keys()
+            if all(needle in (raw := documents[key]) for needle in wanted)
+        ]
+
+    def _write(self, request: Write) -> tuple[Document | None, Document | None]:
+        collection = self.collection(request.collection, write=True)
+        options = request.options
+        rules = Rules(
+            mode=Mode(options.overwrite_mode or "conflict"),
+            merging=Merging(options.keep_null, options.merge_objects),
+            body_revision=not options.ignore_revs,
+            version_attribute=options.version_attribute or "",
+        )
+        written = _carry_out(collection, request, rules)
+        if written.changed:
+            self._undo.append((collection, written.key, written.old))
+        elif request.kind == "insert" and rules.mode is Mode.IGNORE:
+            return None, None
+        old = None if written.old is None else orjson.loads(written.old)
+        new = None if written.new is None else orjson.loads(written.new)
+        return old, new
+
+
+def _carry_out(collection: Collection, request: Write, rules: Rules) -> Written:
+    document = request.document or {}
+    if request.kind == "insert":
+        return writes.insert(collection, document, rules)
+    key = request.key or ""
+    if request.kind == "update":
+        return writes.update(collection, key, document, rules)
+    if request.kind == "replace":
+        return writes.replace(collection, key, document, rules)
+    return writes.remove(collection, key, document, rules)
+
+
+def _needle(value: object) -> bytes | None:
+    """Text that every document with that value has in it; None where there is more than one way to print it."""
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return orjson.dumps(value)
+    return None

@@ -1,0 +1,119 @@
+"""The state of one server: databases, collections, clock, ticks, cursors, transactions, jobs, the write-ahead log."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.revision import Clock
+from proxy.stores.memory.collection import DOCUMENTS, Collection
+from proxy.stores.memory.log import Log
+
+if TYPE_CHECKING:
+    from proxy.stores.memory.cursors import Cursor
+    from proxy.stores.memory.transactions import Transaction
+
+Handler = Callable[["Server", Operation], Outcome]
+_SYSTEM_COLLECTIONS: Final = (
+    "_analyzers",
+    "_appbundles",
+    "_apps",
+    "_aqlfunctions",
+    "_frontend",
+    "_graphs",
+    "_jobs",
+    "_queues",
+)
+VERSION: Final = "3.12.10"
+_FIRST_TICK: Final = 100_000
+
+
+class Database:
+    """Collections by name. A number finds one too, as in ArangoDB before 4.0."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name = name
+        self.id = str(number)
+        self.collections: dict[str, Collection] = {}
+
+    def find(self, name: str) -> Collection:
+        """Raises ArangoError 1203."""
+        found = self.collections.get(name)
+        if found is None and name.isdigit():
+            found = next((c for c in self.collections.values() if c.id == name), None)
+        if found is None:
+            raise ArangoError(1203, f"collection or view not found: {name}")
+        return found
+
+
+class Server:
+    """Everything that a development ArangoDB server keeps. One event loop, no locks: each request runs through.
+
+    now: seconds since the epoch, for times of life; clock: revisions.
+    """
+
+    def __init__(self, clock: Clock | None = None, now: Callable[[], float] = time.time) -> None:
+        self.clock = clock or Clock()
+        self.now = now
+        self.id = str(secrets.randbelow(1 << 46) + 1)
+        self.guid = f"h{secrets.randbelow(1 << 46):012X}"
+        self.secret = secrets.token_bytes(32)
+        self.started = now()
+        self._tick = _FIRST_TICK
+        self.databases: dict[str, Database] = {}
+        self.cursors: dict[str, Cursor] = {}
+        self.transactions: dict[str, Transaction] = {}
+        self.jobs: dict[str, Outcome] = {}
+        self.users: dict[str, dict[str, Any]] = {"root": {"user": "root", "active": True, "extra": {}}}
+        self.permissions: dict[str, dict[str, str]] = {"root": {"_system": "rw", "*": "rw"}}
+        self.log = Log(self.tick, now)
+        self.add_database("_system")
+
+    def tick(self) -> int:
+        """The server's next number: ids, keys, ticks."""
+        self._tick += 1
+        return self._tick
+
+    @property
+    def last_tick(self) -> int:
+        return self._tick
+
+    def raise_tick(self, number: int) -> None:
+        """From now on only numbers above that one (after a snapshot was loaded)."""
+        self._tick = max(self._tick, number)
+
+    def add_database(self, name: str) -> Database:
+        database = Database(name, 1 if name == "_system" else self.tick())
+        self.databases[name] = database
+        for system in (*_SYSTEM_COLLECTIONS, *(("_users",) if name == "_system" else ())):
+            self.add_collection(database, system, DOCUMENTS, {})
+        return database
+
+    def add_collection(self, database: Database, name: str, kind: int, properties: dict[str, Any]) -> Collection:
+        created = Collection(
+            self.tick(), name, kind, properties, tick=self.tick, clock=self.clock, seen=self._changed(database)
+        )
+        database.collections[name] = created
+        return created
+
+    def database(self, operation: Operation) -> Database:
+        """The database of an operation. Raises ArangoError 1228."""
+        found = self.databases.get(operation.database)
+        if found is None:
+            raise ArangoError(1228)
+        return found
+
+    def collections(self) -> Iterator[tuple[Database, Collection]]:
+        for database in self.databases.values():
+            for collection in database.collections.values():
+                yield database, collection
+
+    def _changed(self, database: Database) -> Callable[[Collection, str, bytes | None, bytes | None], None]:
+        def changed(collection: Collection, key: str, raw: bytes | None, old: bytes | None) -> None:
+            self.log.document(database.name, f"{self.guid}/{collection.id}", key, raw, old)
+
+        return changed
