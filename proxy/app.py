@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -24,14 +25,15 @@ from proxy.admin import AdminServer, create
 from proxy.config import Settings
 from proxy.credentials import Credentials
 from proxy.cutover import controller
-from proxy.cutover.lease import Conditions, Lease
+from proxy.cutover.acknowledge import Conditions
+from proxy.cutover.lease import Lease
 from proxy.cutover.stages import Stage
 from proxy.database import Database
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConfigurationError
+from proxy.flight import Flight, Scope
 from proxy.gaps import Gaps
-from proxy.http.listener import Limits, Listener
-from proxy.http.upstream import Upstream
+from proxy.http import Limits, Listener, Upstream
 from proxy.mirror.pipeline import Mirror
 from proxy.services import Services
 from proxy.shadow.ledger import Ledger
@@ -72,6 +74,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.instance = prepare_state(settings)
+        self.flight = Flight()
 
     async def __aenter__(self) -> Application:
         self._stack = contextlib.AsyncExitStack()
@@ -100,16 +103,17 @@ class Application:
         stack.push_async_callback(own.close)
         reader = ArangoStore(own, settings.origin_user, settings.origin_password)
 
-        self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
         self.lease = Lease(self.database, settings, self.instance, self._conditions())
+        self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
+        await self.mirror.start()
+        stack.push_async_callback(self.mirror.close)
+        self._clean = self.mirror.backlog == 0
         await self.lease.start()
         stack.push_async_callback(self.lease.close)
-        await self.mirror.start()
-        stack.push_async_callback(self.mirror.close, _DRAIN_SECONDS)
+        stack.push_async_callback(self._drain)
 
         target = PostgresStore(read_database)
-        ledger = Ledger(self.database, settings)
-        self.shadow = Shadow(settings, target, reader, self.mirror.caught_up, ledger)
+        self.shadow = Shadow(settings, target, reader, self.mirror.caught_up, Ledger(self.database, settings))
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
         gaps = Gaps(self.database)
@@ -128,13 +132,14 @@ class Application:
             credentials=Credentials(self.origin),
             gaps=gaps,
             services=Services(services),
+            flight=self.flight,
             rollback=self._roll_back,
         )
         admin = AdminServer(create(self.status, self.not_ready), settings.admin_host, settings.admin_port)
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
-        limits = Limits(buffer_body=settings.buffer_body, max_body=settings.max_body)
+        limits = Limits(buffer_body=settings.buffer_body, body=settings.max_body)
         listener = Listener(self.dispatcher.handle, host=settings.listen_host, port=settings.listen_port, limits=limits)
         await listener.start()
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
@@ -146,17 +151,35 @@ class Application:
             connections=connections,
             connect_timeout=self.settings.connect_timeout,
             request_timeout=self.settings.request_timeout,
+            buffer_body=self.settings.buffer_body,
         )
 
     def _conditions(self) -> Conditions:
+        """What the lease asks. No mode is fixed when a write begins, so none is acknowledged asynchronously later."""
+        flight = self.flight
         return Conditions(
-            backlog=lambda: self.mirror.backlog,
+            backlog=self._backlog,
             lag_seconds=lambda: self.mirror.lag_seconds,
-            uncaptured_writes=lambda: self.dispatcher.flight.uncaptured_writes if self._built else 0,
-            origin_queries=lambda: self.dispatcher.flight.origin_queries if self._built else 0,
-            unapplied=lambda: self.mirror.backlog + (self.dispatcher.flight.captured_writes if self._built else 0),
-            acknowledged_alone=lambda: self._built and self.dispatcher.flight.alone,
+            asynchronous_pending=lambda _: 0,
+            uncaptured_pending=lambda scope: flight.count(flight.uncaptured, scope),
+            origin_queries=lambda scope: flight.count(flight.queries, scope),
+            unapplied=lambda scope: flight.older(scope, self.lease.generation) + self._backlog(scope),
+            diverged=lambda: False,
+            acknowledged_alone=lambda: False,  # the dispatcher tells the lease itself, before the answer leaves
+            journal_clean=lambda: self._clean,
         )
+
+    def _backlog(self, scope: Scope) -> int:
+        """Open intents but those whose writes are still to be answered."""
+        if scope is None or any(name.endswith("/*") for name in scope):
+            return max(0, self.mirror.backlog - self.flight.waiting(None))
+        return max(0, sum(self.mirror.backlog_of(name) for name in scope) - self.flight.waiting(scope))
+
+    async def _drain(self) -> None:
+        """Waits for the backlog, for a while: an instance that leaves with none need not be counted any more."""
+        limit = time.monotonic() + _DRAIN_SECONDS
+        while self.mirror.backlog and time.monotonic() < limit:
+            await asyncio.sleep(0.01)
 
     @property
     def _built(self) -> bool:
@@ -165,7 +188,7 @@ class Application:
     async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
         names = [name for name in self.lease.snapshot.collections if _matches(name, collections)]
         flipped = [n for n in names if self.lease.snapshot.standing(n).stage.at_least(Stage.FLIPPED)]
-        await controller.roll_back(self.database, flipped, actor=self.instance, reason=reason)
+        await controller.rollback(self.database, flipped, actor=self.instance, reason=reason)
 
     def not_ready(self) -> str | None:
         """None where traffic may come, else why not."""

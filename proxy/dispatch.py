@@ -15,7 +15,6 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -27,6 +26,7 @@ from proxy.config import Settings
 from proxy.credentials import Credentials
 from proxy.cutover.stages import Snapshot
 from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamLost, UpstreamUnavailable
+from proxy.flight import Flight
 from proxy.gaps import Gaps
 from proxy.mirror import faults
 from proxy.mirror.capture import Opaque, Plan, plan, settle
@@ -66,6 +66,9 @@ class LeaseView(Protocol):
     def may_read_target(self) -> bool: ...
     @property
     def own_lease_over(self) -> bool: ...
+    @property
+    def era(self) -> int: ...
+    def note_alone(self) -> None: ...
 
 
 class _Cursor(msgspec.Struct):
@@ -87,16 +90,6 @@ _ERROR = msgspec.json.Decoder(_Error)
 _REVISION = msgspec.json.Decoder(_Revision)
 
 
-@dataclass(slots=True)
-class Flight:
-    """What is under way, for the acknowledgements of a flip (mirror-protocol, "Flip", 2 to 4)."""
-
-    uncaptured_writes: int = 0  # forwarded without an intent: `mirror` is acknowledged when there are none
-    captured_writes: int = 0  # forwarded with an intent, not answered yet
-    origin_queries: int = 0
-    alone: bool = False  # a write of a flipped collection was acknowledged from the origin alone
-
-
 class Dispatcher:
     """The handler of the traffic listener. `rollback` takes flipped collections back at once, with a reason."""
 
@@ -112,6 +105,7 @@ class Dispatcher:
         credentials: Credentials,
         gaps: Gaps,
         services: Services,
+        flight: Flight,
         rollback: Callable[[Sequence[str], str], Awaitable[None]],
     ) -> None:
         self._settings = settings
@@ -124,7 +118,7 @@ class Dispatcher:
         self._gaps = gaps
         self._services = services
         self._rollback = rollback
-        self.flight = Flight()
+        self.flight = flight
         self._facts: OrderedDict[str, QueryFacts | None] = OrderedDict()
         self._metric_children: dict[tuple[str, int, str], tuple[object, object]] = {}
 
@@ -163,13 +157,10 @@ class Dispatcher:
             self._gap(operation, way.gap)
         elif operation.effect is Effect.PASSTHROUGH:
             self._gaps.add(operation.database, "", operation.endpoint, "passthrough")
-        if operation.effect in (Effect.READ, Effect.PASSTHROUGH):
+        if not way.writes:
             return await self._origin.request(request, idempotent=True)
-        self.flight.uncaptured_writes += 1
-        try:
+        with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
             return await self._origin.request(request)
-        finally:
-            self.flight.uncaptured_writes -= 1
 
     async def _read(self, request: Request, operation: Operation, way: Route, started: float) -> tuple[Response, str]:
         if way.gap:
@@ -182,19 +173,19 @@ class Dispatcher:
                 if way.compare:
                     self._submit(operation, outcome, way, time.perf_counter() - started, reverse=True)
                 return encode(outcome), "target"
-        query = operation.effect is Effect.QUERY
-        self.flight.origin_queries += query
-        try:
+        era = self._lease.era  # known before the origin is asked: the stamp of what it shows
+        if operation.effect is Effect.QUERY:
+            with self.flight.during(self.flight.queries, way.collections, self._lease.generation):
+                response = await self._origin.request(request, idempotent=True)
+        else:
             response = await self._origin.request(request, idempotent=True)
-        finally:
-            self.flight.origin_queries -= query
         elapsed = time.perf_counter() - started
         if not isinstance(response.body, bytes):
             if way.compare:
                 self._shadow.skip(operation, frozenset(way.collections), "too large")
             return response, "origin"
-        if not query and any(self._lease.snapshot.behaviour(name).synchronous for name in way.collections):
-            await self._bring_up(operation, response, way.collections[0])
+        if operation.effect is Effect.READ and self._flipped(way.collections[0]):
+            await self._bring_up(operation, response, way.collections[0], era)
         if way.compare and operation.body is not None and not response.header(b"content-encoding"):
             outcome = Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
             self._submit(operation, outcome, way, elapsed, reverse=False)
@@ -210,27 +201,24 @@ class Dispatcher:
         collection = way.collections[0]
         intent = self._mirror.intend(collection, planned.keys)
         faults.reach("after-intend")
-        self.flight.captured_writes += 1
-        try:
+        mirror, flight = self._mirror, self.flight
+        with flight.during(
+            flight.captured, way.collections, self._lease.generation, lambda: not mirror.is_open(intent)
+        ):
             response = await self._forward_captured(request, planned, intent)
             faults.reach("after-forward")
             body = response.body if isinstance(response.body, bytes) else await _collect(response.body, None)
             try:
                 captured = settle(planned, response.status, response.headers, body)
-            except (ValueError, ArangoError) as error:  # an answer that is not ArangoDB's: read the keys again (I5)
+            except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
                 log.warning("an answer of the origin was not understood", error=str(error), collection=collection)
-                self._mirror.lost(intent)
+                mirror.lost(intent)
                 return Response(response.status, response.headers, body, response.reason)
-            if captured.changes:
-                self._mirror.captured(intent, captured.changes)
-            else:
-                self._mirror.settled_nothing(intent)
-            if self._lease.snapshot.behaviour(collection).synchronous:  # looked up when answering, not before
-                await self._until_both(self._mirror.applied(intent))
+            mirror.answered(intent, captured)
+            if self._flipped(collection):  # looked up when answering, not before
+                await self._until_both(mirror.applied(intent))
                 if not captured.changes and response.status in (404, 409, 412):
-                    await self._until_both(self._mirror.bring_up(collection, (), planned.keys))
-        finally:
-            self.flight.captured_writes -= 1
+                    await self._until_both(mirror.bring_up(collection, (), planned.keys))
         return Response(response.status, captured.headers, captured.body, response.reason)
 
     async def _forward_captured(self, request: Request, planned: Plan, intent: Intent) -> Response:
@@ -294,13 +282,13 @@ class Dispatcher:
                 return way
             await asyncio.sleep(0.005)
 
-    async def _bring_up(self, operation: Operation, response: Response, collection: str) -> None:
+    async def _bring_up(self, operation: Operation, response: Response, collection: str, era: int) -> None:
         """The target has what this answer shows before the client sees it (mirror-protocol, "Flip", 2)."""
         assert isinstance(response.body, bytes)
         if operation.endpoint == "document.read" and response.status == 200:
             shown = _REVISION.decode(response.body)
             changes = (Change(collection, shown.key, decode_rev(shown.rev), response.body),)
-            await self._until_both(self._mirror.bring_up(collection, changes, ()))
+            await self._until_both(self._mirror.bring_up(collection, changes, stamp=era))
         elif operation.key is not None and response.status in (200, 304, 404, 412):
             await self._until_both(self._mirror.bring_up(collection, (), (operation.key,)))
 
@@ -315,17 +303,18 @@ class Dispatcher:
             while not task.done():
                 await asyncio.wait({task}, timeout=0.05)
                 if not task.done() and self._lease.own_lease_over:
-                    self.flight.alone = True
+                    self._lease.note_alone()
                     return
             await task
-        except DatabaseError:
+        except (DatabaseError, UpstreamError, ArangoError) as error:
+            log.info("an answer waits until nobody reads from PostgreSQL", error=str(error))
             while not self._lease.own_lease_over:
                 await asyncio.sleep(0.02)
-            self.flight.alone = True
+            self._lease.note_alone()
         finally:
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, DatabaseError):
+                with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
                     await task
 
     async def _taken_back(self, collections: Sequence[str], reason: str) -> None:
@@ -354,7 +343,7 @@ class Dispatcher:
             return self._facts[cached]
         try:
             found = analyse(parse(cursor.query), cursor.bind_vars)
-            facts = QueryFacts(found.reads, found.writes, found.modifies, found.deterministic)
+            facts: QueryFacts | None = QueryFacts(found.reads, found.writes, found.modifies, found.deterministic)
         except ArangoError:
             facts = None if _MODIFICATION.search(cursor.query.encode()) else _UNPARSED
         self._facts[cached] = facts

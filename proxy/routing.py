@@ -31,6 +31,7 @@ class Route:
     collections: `database/name` of what it reads (READ) or may have written (CAPTURE, OPAQUE; `db/*` is all of them).
     target: the target is asked first. compare: the shadow gets it. synchronous: answers wait for the target.
     hold: wait until the flip that is under way has been decided. gap: why it is neither captured nor compared.
+    writes: what a forwarded request may write without an intent, so that `mirror` waits for it.
     """
 
     action: Action
@@ -40,6 +41,7 @@ class Route:
     synchronous: bool = False
     hold: bool = False
     gap: str = ""
+    writes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def _write(operation: Operation, snapshot: Snapshot) -> Route:
         return _opaque(operation, snapshot, (f"{operation.database}/*",), "no collection")
     behaviour = snapshot.behaviour(collection)
     if not behaviour.capture:
-        return FORWARD
+        return Route(Action.FORWARD, writes=(collection,))
     reason = bypass(operation)
     if reason:
         return Route(Action.OPAQUE, (collection,), synchronous=behaviour.synchronous, gap=reason)
@@ -188,5 +190,5 @@ def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
 def _opaque(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...], reason: str) -> Route:
     kept = mirrored(snapshot, collections)
     if not kept:
-        return FORWARD
+        return Route(Action.FORWARD, writes=collections)
     return Route(Action.OPAQUE, kept, gap=f"{operation.endpoint}: {reason}")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from proxy import metrics
 from proxy.errors import UpstreamError
-from proxy.http.upstream import Upstream
+from proxy.http import Upstream
 from proxy.wire.message import Request, Response
 
 # segments that look like ids are folded, so that routes stay few: numbers, UUIDs, long hex or base64 texts
