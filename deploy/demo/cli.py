@@ -81,7 +81,7 @@ def demo(
         int, typer.Option(min=1, help="comparisons a collection needs for its flip")
     ] = _USUAL.comparisons,
 ) -> None:
-    """Move 24,500 documents under live traffic: mirror, backfill, verify, shadow, flip, rollback, a kill; check it all."""
+    """Move 24,500 documents under live traffic: mirror, backfill, shadow, flip, rollback, a kill; check it all."""
     console = Console()
     stop = _stop_signals()
     play = Play(

@@ -67,7 +67,9 @@ class Stack:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._temporary = options.folder is None
-        self.folder = options.folder or Path(tempfile.mkdtemp(prefix="crossfade-"))
+        self.folder = (options.folder or Path(tempfile.mkdtemp(prefix="crossfade-"))).resolve()
+        if self._temporary:
+            self.folder.chmod(0o755)  # PostgreSQL's user passes through when we are root
         self.postgres: EmbeddedPostgres | None = None
         self.arangodb: Child | None = None
         self.proxy: Child | None = None
@@ -87,9 +89,6 @@ class Stack:
 
     def start(self) -> Self:
         """Starts what the options ask for, and waits until it answers; on failure stops what it had started."""
-        self.folder = self.folder.resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)  # PostgreSQL's user passes through when we are root
         try:
             if self.options.only != "arangodb":
                 self.start_postgres()
@@ -223,6 +222,7 @@ class Stack:
         return port or free_port()
 
     def _child(self, name: str, command: list[str]) -> Child:
+        self.folder.mkdir(parents=True, exist_ok=True)
         return Child(
             name=name,
             command=command,
