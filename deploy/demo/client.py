@@ -89,7 +89,8 @@ class Client:
 
     def _exists(self) -> None:
         collection, key = self._any_key()
-        self._read(lambda: None if self._service.exists(collection, key) else f"{collection}/{key} does not exist")
+        known = self.ledger.get(collection, key) is not None
+        self._read(lambda: None if self._service.exists(collection, key) is known else f"{collection}/{key}: exists")
 
     def _list_resumes(self) -> None:
         user, status = self._user(), self._random.choice((None, "parsed", "manual", "parsing"))

@@ -11,7 +11,7 @@ from proxy.config import Settings
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
-TABLE = dict(re.findall(r"^\| `CROSSFADE_([A-Z_]+)` \| ([^|]*) \|", README, re.MULTILINE))
+TABLE = dict(re.findall(r"^\| `CROSSFADE_([A-Z_]+)` \| ([^|]*)\|", README, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
