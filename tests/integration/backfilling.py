@@ -1,0 +1,65 @@
+"""What the backfill's integration tests share: a registered collection, workers, and a mirror that is late."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from backfill import runs
+from backfill.source import Source
+from backfill.worker import Options, Workers, plan_backfill
+from proxy.database import Database
+from proxy.documents import to_jsonb
+from sql.loader import queries
+from tests.integration.origin import StubOrigin
+
+NAME = "shop/carts"
+DOCUMENTS = queries("documents")
+
+
+async def register(database: Database, collection: str = NAME, stage: str = "mirror") -> str:
+    """The collection at that stage; its relation."""
+    base, _, name = collection.partition("/")
+    await database.execute("SELECT crossfade.ensure_collection($1, $2)", base, name)
+    await database.execute("UPDATE crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
+    return str(await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", collection))
+
+
+async def work(database: Database, source: Source, chosen: list[int] | None, **options: Any) -> None:
+    workers = Workers(database, database, source, Options(poll=0.02, **options), asyncio.Event())
+    await workers.work(chosen)
+
+
+async def stored(database: Database, relation: str) -> dict[str, bytes]:
+    rows = await database.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL ORDER BY key")
+    return {row["key"]: row["raw"].encode() for row in rows}
+
+
+async def claimed(database: Database, source: Source) -> runs.Claim:
+    run = await plan_backfill(database, source, NAME)
+    claim = await runs.claim(database, "me", [run])
+    assert claim is not None
+    return claim
+
+
+class LateMirror:
+    """What the proxies do beside a backfill, by the same statements: writes come late and out of order."""
+
+    def __init__(self, database: Database, origin: StubOrigin, relation: str) -> None:
+        self._database = database
+        self._origin = origin
+        self._relation = relation
+
+    async def put(self, key: str, content: str) -> None:
+        era = await self._database.fetchval("SELECT era FROM crossfade.era")
+        rev = self._origin.put(NAME, key, content)
+        raw = self._origin.document(NAME, key).decode()
+        await asyncio.sleep(0)
+        sql = DOCUMENTS["upsert"].on(self._relation)
+        await self._database.execute(sql, NAME, [key], [rev], [raw], [to_jsonb(raw.encode())], [era])
+
+    async def remove(self, key: str) -> None:
+        era = await self._database.fetchval("SELECT era FROM crossfade.era")
+        rev = self._origin.remove(NAME, key)
+        await asyncio.sleep(0)
+        await self._database.execute(DOCUMENTS["remove"].on(self._relation), NAME, [key], [rev], [era])

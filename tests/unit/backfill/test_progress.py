@@ -1,0 +1,32 @@
+"""What progress shows, in a terminal and without one."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from backfill.progress import Bars, Lines
+from tests.unit.backfill.test_report import STANDING
+
+
+def test_bars_show_rate_time_left_and_the_end() -> None:
+    text = io.StringIO()
+    with Bars(Console(file=text, force_terminal=True, width=160)) as bars:
+        bars.show([STANDING])
+        bars.show([replace(STANDING, documents=1_200, state="done")])
+    assert "backfill shop/carts" in text.getvalue()
+    assert "1200/1200" in text.getvalue()
+    assert "done" in text.getvalue()
+
+
+def test_lines_come_now_and_then_for_open_runs() -> None:
+    text = io.StringIO()
+    lines = Lines(Console(file=text, width=200), every=0.0)
+    lines.show([STANDING, replace(STANDING, run=4, state="done")])
+    assert text.getvalue().count("\n") == 1
+    assert "run 3 open, 500 of about 1,000 documents (50 %)" in text.getvalue()
+    silent = Lines(Console(file=text, width=200), every=3600.0)
+    silent.show([STANDING])
+    assert text.getvalue().count("\n") == 1
