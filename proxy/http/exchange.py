@@ -15,7 +15,7 @@ from proxy.http.limits import HIGH_WATER, LOW_WATER
 from proxy.http.responses import ResponseParser
 from proxy.http.stream import Flow
 from proxy.http.tunnel import ConnectionTunnel, relay
-from proxy.wire.message import Response, Tunnel
+from proxy.wire.message import Request, Response, Tunnel
 
 
 class Pool(Protocol):
@@ -59,15 +59,15 @@ class ServerConnection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self.transport.is_closing()
 
-    def start(self, data: bytes, head: bool, patience: float) -> asyncio.Future[Response]:
-        """Sends a request (or its head) and returns the future of its answer. patience: seconds for it to begin."""
+    def start(self, data: bytes, request: Request, patience: float) -> asyncio.Future[Response]:
+        """Sends a request (or its head) as bytes; the future of its answer. patience: seconds for it to begin."""
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._delivered = False
         self.silent = True
         self._patience = patience
         self.deadline = self._loop.time() + patience
-        self._parser.expect(head)
+        self._parser.expect(head=request.method == "HEAD", upgrade=request.tunnel is not None)
         self.transport.write(data)
         return future
 

@@ -44,6 +44,7 @@ class ResponseParser:
         self._size = 0
         self._bulk = 0
         self._head_request = False
+        self._upgrade = False
         self._until_close = False
         self._interim = False
         self._active = False
@@ -58,9 +59,13 @@ class ResponseParser:
         self._http = ResponseScanner(self)
         self._feed = self._http.feed_data
 
-    def expect(self, head: bool) -> None:
-        """A request has been sent; `head`: its method was HEAD, so the answer has no body whatever it says."""
+    def expect(self, *, head: bool, upgrade: bool = False) -> None:
+        """A request has been sent; head: its method was HEAD, so the answer has no body whatever it says.
+
+        upgrade: it asked for one, so that 101 is an answer.
+        """
         self._head_request = head
+        self._upgrade = upgrade
         self._active = True
         self.response = self.stream = None
         self.complete = self.begun = False
@@ -120,6 +125,8 @@ class ResponseParser:
         self._interim = status < 200 and status != 101
         if self._interim:
             return
+        if status == 101 and not (self._upgrade and http.should_upgrade()):
+            raise FramingError("the server switched protocols unasked")
         kept: Headers = []
         connection: list[bytes] = []
         length = -1

@@ -26,7 +26,7 @@ _PIECE = 64 << 10
 class Upstream:
     """Connections to one URL (http or https; a path in it is put before every target).
 
-    connections: their greatest number; further requests wait for `request_timeout` at most.
+    connections: their greatest number; further requests wait for `queue_timeout` seconds at most (None: `request_timeout`).
     connect_timeout: seconds for TCP and TLS. request_timeout: seconds for an answer to begin, and for each further
     piece. buffer_body: an answer up to this many bytes is handed over whole, a larger one as a stream (close it with
     `aclose` if it is not read to its end). idle_timeout: seconds after which a free connection is closed.
@@ -41,6 +41,7 @@ class Upstream:
         connections: int = 256,
         connect_timeout: float = 5.0,
         request_timeout: float = 120.0,
+        queue_timeout: float | None = None,
         tls: ssl.SSLContext | None = None,
         buffer_body: int = 4 << 20,
         idle_timeout: float = 60.0,
@@ -59,6 +60,7 @@ class Upstream:
         self._limit = connections
         self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
+        self._queue_timeout = request_timeout if queue_timeout is None else queue_timeout
         self._idle_timeout = idle_timeout
         self._buffer_body = buffer_body
         self._chunked = chunked
@@ -92,12 +94,11 @@ class Upstream:
         data = self._head(request, len(body))
         if body:
             data += body
-        head = request.method == "HEAD"
         while True:
             connection = self._idle.pop() if self._idle else await self._acquire()
             if connection.transport.is_closing():
                 continue
-            future = connection.start(data, head, self._request_timeout)
+            future = connection.start(data, request, self._request_timeout)
             try:
                 return await future
             except asyncio.CancelledError:
@@ -140,7 +141,7 @@ class Upstream:
         data = self._head(request, length)
         connection = await self._acquire()
         connection.sending = True
-        future = connection.start(data, request.method == "HEAD", self._request_timeout)
+        future = connection.start(data, request, self._request_timeout)
         try:
             await self._pump(connection, future, body, length)
             return await future
@@ -182,7 +183,7 @@ class Upstream:
 
     async def _acquire(self) -> ServerConnection:
         """A free connection, a new one, or the next that another request gives back. Raises UpstreamUnavailable."""
-        deadline = asyncio.get_running_loop().time() + self._request_timeout
+        deadline = asyncio.get_running_loop().time() + self._queue_timeout
         while True:
             if self._closed:
                 raise UpstreamUnavailable(f"{self.name}: the pool is closed")
@@ -207,7 +208,7 @@ class Upstream:
         except TimeoutError as error:
             self._pass_on(waiter)
             raise UpstreamUnavailable(
-                f"{self.name}: all {self._limit} connections were busy for {self._request_timeout:g} s"
+                f"{self.name}: all {self._limit} connections were busy for {self._queue_timeout:g} s"
             ) from error
         except asyncio.CancelledError:
             self._pass_on(waiter)

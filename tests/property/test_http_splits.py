@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.http.limits import Limits
-from proxy.http.requests import RequestParser
+from proxy.http.requests import Incoming, RequestParser
 from proxy.http.responses import ResponseParser
+from tests.unit.http.support import nothing
 
 LIMITS = Limits(buffer_body=16)
 names = st.from_regex(rb"X-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,8}", fullmatch=True)
@@ -63,8 +64,8 @@ async def join(stream: AsyncIterator[bytes]) -> bytes:
 def test_requests_do_not_depend_on_how_the_bytes_came(
     said: list[tuple[bytes, tuple[str, bytes, list[tuple[bytes, bytes]], bytes]]], cuts: list[int]
 ) -> None:
-    found = []
-    parser = RequestParser(LIMITS, found.append, resume=int, abandon=int)
+    found: list[Incoming] = []
+    parser = RequestParser(LIMITS, found.append, resume=nothing, abandon=nothing)
     for piece in split(b"".join(raw for raw, _ in said), cuts):
         parser.feed(piece)
     requests = [item.request for item in found]
@@ -83,7 +84,7 @@ def test_answers_do_not_depend_on_how_the_bytes_came(
     else:
         wire = b"Content-Length: %d\r\n\r\n" % len(body) + body
     raw = b"HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 201 Made It\r\n" + head + wire
-    parser = ResponseParser(16, resume=int, abandon=int)
+    parser = ResponseParser(16, resume=nothing, abandon=nothing)
     parser.expect(head=False)
     for piece in split(raw, cuts):
         parser.feed(piece)

@@ -89,14 +89,14 @@ class Talk:
 def parsed(pieces: Iterable[bytes], limits: Limits | None = None) -> list[Incoming]:
     """All requests in the pieces, streamed bodies left as streams."""
     found: list[Incoming] = []
-    parser = RequestParser(limits or Limits(), found.append, resume=_nothing, abandon=_nothing)
+    parser = RequestParser(limits or Limits(), found.append, resume=nothing, abandon=nothing)
     for piece in pieces:
         parser.feed(piece)
     return found
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """A callback that nobody needs."""
 
 
 async def body_of(incoming: Incoming) -> bytes:

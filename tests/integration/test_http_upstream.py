@@ -1,0 +1,432 @@
+"""The pool against a scripted server that answers, dawdles and closes at each point."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.errors import ConfigurationError, FramingError, UpstreamLost, UpstreamUnavailable
+from proxy.http.limits import HIGH_WATER
+from proxy.http.upstream import Upstream
+from proxy.ports import free_port
+from proxy.wire.message import Request, Response
+from tests.integration.http_kit import OK, Server, client_tls, server_tls, until
+
+GET = Request("GET", b"/x")
+POST = Request("POST", b"/x", body=b"ab")
+
+
+async def whole(response: Response) -> bytes:
+    body = response.body
+    return body if isinstance(body, bytes) else b"".join([piece async for piece in body])
+
+
+async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says nothing until the other side goes."""
+    await reader.read()
+
+
+async def test_one_connection_serves_many_requests() -> None:
+    async with Server([OK] * 3) as server:
+        pool = Upstream(server.url)
+        for _ in range(3):
+            response = await pool.request(POST)
+            assert (response.status, response.body, response.reason) == (200, b"ok", b"OK")
+        assert (server.accepted, pool.idle, pool.open) == (1, 1, 1)
+        assert server.heard[0] == (
+            b"POST /x HTTP/1.1\r\nhost: localhost:%d\r\ncontent-length: 2\r\n\r\nab" % server.port
+        )
+        await pool.close()
+
+
+async def test_the_connection_used_last_is_used_next() -> None:
+    async with Server([OK] * 9) as server:
+        pool = Upstream(server.url)
+        await asyncio.gather(pool.request(GET), pool.request(GET))
+        assert pool.idle == 2
+        for _ in range(3):
+            await pool.request(GET)
+        assert server.accepted == 2
+        await pool.close()
+
+
+async def test_a_path_in_the_url_comes_first_and_the_host_can_be_the_clients() -> None:
+    async with Server([OK] * 2) as server:
+        pool = Upstream(server.url + "/base/", preserve_host=True)
+        await pool.request(Request("GET", b"/x", [(b"Host", b"client")]))
+        assert server.heard[0].startswith(b"GET /base/x HTTP/1.1\r\nHost: client\r\n\r\n")
+        await pool.close()
+
+
+@pytest.mark.parametrize("url", ["ftp://a", "nonsense", "http://"])
+def test_a_url_that_is_none(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Upstream(url)
+
+
+async def test_requests_beyond_the_limit_wait_for_their_turn() -> None:
+    async with Server([OK] * 9) as server:
+        pool = Upstream(server.url, connections=2)
+        answers = await asyncio.gather(*(pool.request(GET) for _ in range(9)))
+        assert len(answers) == 9
+        assert server.accepted == 2
+        await pool.close()
+
+
+async def test_waiting_in_vain_sends_nothing() -> None:
+    async with Server([never]) as server:
+        pool = Upstream(server.url, connections=1, queue_timeout=0.05)
+        first = asyncio.ensure_future(pool.request(POST))
+        await until(lambda: server.heard)
+        with pytest.raises(UpstreamUnavailable, match="busy"):
+            await pool.request(POST)
+        assert len(server.heard) == 1
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await pool.close()
+
+
+async def test_a_cancelled_waiter_passes_its_turn_on() -> None:
+    async with Server([never, OK], [OK] * 3) as server:
+        pool = Upstream(server.url, connections=1)
+        first = asyncio.ensure_future(pool.request(GET))
+        await until(lambda: server.heard)
+        second, third = asyncio.ensure_future(pool.request(GET)), asyncio.ensure_future(pool.request(GET))
+        await asyncio.sleep(0)
+        first.cancel()
+        second.cancel()
+        assert (await third).status == 200
+        await asyncio.gather(first, second, return_exceptions=True)
+        await pool.close()
+
+
+async def test_no_server_means_that_nothing_happened() -> None:
+    pool = Upstream(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(UpstreamUnavailable):
+        await pool.request(POST)
+    assert pool.open == 0
+    await pool.close()
+    with pytest.raises(UpstreamUnavailable, match="closed"):
+        await pool.request(POST)
+
+
+async def test_no_connection_in_time_means_that_nothing_happened() -> None:
+    async with Server(never) as server:  # never speaks TLS
+        pool = Upstream(server.url.replace("http:", "https:"), connect_timeout=0.1)
+        with pytest.raises(UpstreamUnavailable, match="within"):
+            await pool.request(POST)
+        await pool.close()
+
+
+CUTS = {
+    "before any byte": None,
+    "in the head": b"HTTP/1.1 200 OK\r\nContent-",
+    "in the body": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab",
+    "in a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "before the last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+    "after an interim answer": b"HTTP/1.1 102 Wait\r\n\r\n",
+    "no HTTP at all": b"220 mail.example ESMTP\r\n",
+}
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+async def test_a_new_connection_that_is_cut_is_never_retried(cut: bytes | None, idempotent: bool) -> None:
+    async with Server([cut], [OK]) as server:
+        pool = Upstream(server.url)
+        with pytest.raises(UpstreamLost):
+            await pool.request(POST, idempotent=idempotent)
+        assert len(server.heard) == 1
+        await until(lambda: pool.open == 0)
+        await pool.close()
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+async def test_a_used_connection_that_is_cut_is_lost(cut: bytes | None) -> None:
+    async with Server([OK, cut], [OK]) as server:
+        pool = Upstream(server.url)
+        await pool.request(POST)
+        with pytest.raises(UpstreamLost):
+            await pool.request(POST)
+        assert len(server.heard) == 2
+        await pool.close()
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+async def test_only_silence_on_a_used_connection_is_retried_and_only_where_that_is_safe(cut: bytes | None) -> None:
+    async with Server([OK, cut], [OK]) as server:
+        pool = Upstream(server.url)
+        await pool.request(GET)
+        if cut is None:
+            assert (await pool.request(GET, idempotent=True)).status == 200
+            assert (server.accepted, len(server.heard)) == (2, 3)
+        else:
+            with pytest.raises(UpstreamLost):
+                await pool.request(GET, idempotent=True)
+            assert len(server.heard) == 2
+        await pool.close()
+
+
+async def test_an_idle_connection_that_the_server_closes_leaves_the_pool() -> None:
+    async with Server([OK], [OK]) as server:
+        pool = Upstream(server.url)
+        await pool.request(POST)
+        await until(lambda: pool.open == 0)
+        assert pool.idle == 0
+        assert (await pool.request(POST)).status == 200
+        await pool.close()
+
+
+async def test_an_idle_connection_ages() -> None:
+    async with Server([OK] * 2) as server:
+        pool = Upstream(server.url, idle_timeout=0.05)
+        await pool.request(POST)
+        await until(lambda: pool.open == 0)
+        await pool.close()
+
+
+async def test_what_comes_unasked_is_nobodys_answer() -> None:
+    async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await writer.drain()
+        await until(lambda: pool.idle == 1)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen")
+        await reader.read()
+
+    async with Server([chatty], [OK]) as server:
+        pool = Upstream(server.url)
+        await pool.request(POST)
+        await until(lambda: pool.open == 0)
+        assert (await pool.request(POST)).body == b"ok"
+        await pool.close()
+
+
+async def test_an_answer_and_a_second_one_close_the_connection() -> None:
+    async with Server([OK + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"], [OK]) as server:
+        pool = Upstream(server.url)
+        assert (await pool.request(POST)).body == b"ok"
+        assert pool.idle == 0
+        assert (await pool.request(POST)).body == b"ok"
+        await pool.close()
+
+
+async def test_no_answer_in_time_is_lost() -> None:
+    async with Server([never]) as server:
+        pool = Upstream(server.url, request_timeout=0.1)
+        with pytest.raises(UpstreamLost, match="within"):
+            await pool.request(GET, idempotent=True)
+        assert len(server.heard) == 1
+        await pool.close()
+
+
+async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
+    late = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await late.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret")
+
+    async with Server([slow], [OK]) as server:
+        pool = Upstream(server.url)
+        task = asyncio.ensure_future(pool.request(GET))
+        await until(lambda: server.heard)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        late.set()
+        assert (await pool.request(GET)).body == b"ok"
+        assert server.accepted == 2
+        await pool.close()
+
+
+async def test_an_answer_without_length_ends_with_the_connection() -> None:
+    async with Server([b"HTTP/1.1 200 OK\r\n\r\nall of it"]) as server:
+        pool = Upstream(server.url)
+        assert (await pool.request(GET)).body == b"all of it"
+        assert pool.open == 0
+        await pool.close()
+
+
+async def test_an_answer_to_head_keeps_its_length_and_the_connection() -> None:
+    async with Server([b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", OK]) as server:
+        pool = Upstream(server.url)
+        response = await pool.request(Request("HEAD", b"/x"))
+        assert response.header(b"content-length") == b"7"
+        assert (await pool.request(GET)).body == b"ok"
+        assert server.accepted == 1
+        await pool.close()
+
+
+# streaming
+
+BIG = 4 * HIGH_WATER
+
+
+def big(size: int = BIG) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+
+async def test_a_large_answer_streams_and_its_connection_is_used_again() -> None:
+    async with Server([big(), OK]) as server:
+        pool = Upstream(server.url, buffer_body=1000)
+        response = await pool.request(GET)
+        assert not isinstance(response.body, bytes)
+        assert await whole(response) == b"x" * BIG
+        assert (await pool.request(GET)).body == b"ok"
+        assert server.accepted == 1
+        await pool.close()
+
+
+async def test_a_slow_reader_stops_the_server() -> None:
+    written = 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 << 20))
+        while written < 64 << 20:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            written += 65536
+
+    async with Server([flood]) as server:
+        pool = Upstream(server.url, buffer_body=1000)
+        response = await pool.request(GET)
+        [connection] = pool._open
+        await until(lambda: not connection.transport.is_reading())
+        stream = response.body
+        assert not isinstance(stream, bytes)
+        assert stream.size <= 2 * HIGH_WATER  # type: ignore[attr-defined]
+        async for _ in stream:
+            if connection.transport.is_reading():
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+        await until(lambda: pool.open == 0)
+        await pool.close()
+
+
+async def test_a_large_answer_that_is_cut_fails_its_reader() -> None:
+    async with Server([big()[: BIG // 2]]) as server:
+        pool = Upstream(server.url, buffer_body=1000)
+        response = await pool.request(GET)
+        with pytest.raises(UpstreamLost):
+            await whole(response)
+        await pool.close()
+
+
+async def test_a_streamed_answer_that_stalls_is_lost() -> None:
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nx")
+        await reader.read()
+
+    async with Server([stall]) as server:
+        pool = Upstream(server.url, buffer_body=1000, request_timeout=0.1)
+        response = await pool.request(GET)
+        with pytest.raises(UpstreamLost, match="within"):
+            await whole(response)
+        await pool.close()
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_a_body_of_known_length_streams_through() -> None:
+    async with Server([OK]) as server:
+        pool = Upstream(server.url)
+        body = pieces(b"x" * BIG, b"", b"end")
+        request = Request("PUT", b"/x", [(b"Content-Length", b"%d" % (BIG + 3))], body)
+        assert (await pool.request(request)).status == 200
+        assert server.heard[0].endswith(b"xend")
+        assert pool.idle == 1
+        await pool.close()
+
+
+@pytest.mark.parametrize("buffer_body", [4, 4000])
+async def test_a_body_of_unknown_length_is_stored_and_sent_with_its_length(buffer_body: int) -> None:
+    async with Server([OK]) as server:
+        pool = Upstream(server.url, buffer_body=buffer_body)
+        await pool.request(Request("PUT", b"/x", [], pieces(b"abc", b"def")))
+        assert server.heard[0].endswith(b"\r\ncontent-length: 6\r\n\r\nabcdef")
+        await pool.close()
+
+
+async def test_a_server_that_takes_chunks_gets_them() -> None:
+    got: list[bytes] = []
+
+    async def chunked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.readuntil(b"0\r\n\r\n"))
+        writer.write(OK)
+
+    async with Server([chunked]) as server:
+        pool = Upstream(server.url, chunked=True)
+        await pool.request(Request("PUT", b"/x", [], pieces(b"abc", b"", b"def")))
+        assert got == [b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"]
+        assert b"transfer-encoding: chunked" in server.heard[0]
+        await pool.close()
+
+
+@pytest.mark.parametrize("parts", [(b"abc",), (b"abc", b"defg")])
+async def test_a_body_that_breaks_its_length_is_not_finished(parts: tuple[bytes, ...]) -> None:
+    async with Server([never]) as server:
+        pool = Upstream(server.url)
+        with pytest.raises(UpstreamLost, match="Content-Length"):
+            await pool.request(Request("PUT", b"/x", [(b"Content-Length", b"6")], pieces(*parts)))
+        await until(lambda: pool.open == 0)
+        await pool.close()
+
+
+async def test_a_client_that_breaks_off_its_body_breaks_the_request_off() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"abc"
+        raise FramingError("the client is gone")
+
+    async with Server([never]) as server:
+        pool = Upstream(server.url)
+        with pytest.raises(FramingError, match="gone"):
+            await pool.request(Request("PUT", b"/x", [(b"Content-Length", b"6")], broken()))
+        await until(lambda: pool.open == 0)
+        await pool.close()
+
+
+async def test_an_early_answer_ends_the_sending() -> None:
+    refused = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
+
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refused)
+        await asyncio.Event().wait()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65536
+
+    async with Server(early) as server:
+        pool = Upstream(server.url)
+        response = await pool.request(Request("PUT", b"/x", [(b"Content-Length", b"9" * 15)], endless()))
+        assert (response.status, response.body) == (413, b"no")
+        assert pool.idle == 0
+        await pool.close()
+
+
+async def test_closing_ends_what_is_under_way() -> None:
+    async with Server([never]) as server:
+        pool = Upstream(server.url, connections=1)
+        running, waiting = asyncio.ensure_future(pool.request(GET)), asyncio.ensure_future(pool.request(GET))
+        await until(lambda: server.heard)
+        await pool.close()
+        with pytest.raises(UpstreamLost, match="closed"):
+            await running
+        with pytest.raises(UpstreamUnavailable, match="closed"):
+            await waiting
+
+
+async def test_tls_is_verified() -> None:
+    async with Server([OK] * 2, tls=server_tls()) as server:
+        trusting, strict = Upstream(server.url, tls=client_tls()), Upstream(server.url)
+        assert (await trusting.request(GET)).body == b"ok"
+        with pytest.raises(UpstreamUnavailable):
+            await strict.request(GET)
+        await trusting.close()
+        await strict.close()
