@@ -9,6 +9,7 @@
     mismatches  what the command line reads and marks
 
 Verdicts: match, lag (resolved on recheck: a match, counted beside), missing, extra, stale, value, type, order, error,
-unsettled, unsupported. What is not compared is skipped with a reason: sampled, queue full, not deterministic, partial,
-target unavailable, origin unavailable, origin answered 401 (and the like), too large, not understood, shutdown.
+unsettled, unsupported. What is not compared is skipped with a reason: sampled, queue full, not deterministic, reads
+what only its run tells, partial, target unavailable, origin unavailable, origin answered 401 (and the like), too large,
+not understood, shutdown.
 """

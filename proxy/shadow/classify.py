@@ -48,7 +48,7 @@ def compare_answers(operation: Operation, origin: Outcome, target: TargetAnswer)
     """None where both say the same. Raises NotComparable where the origin's answer tells nothing about its data:
     what a client may not see, an overload, a result that goes on in further batches.
     """
-    if origin.status in (401, 403, 408, 429) or origin.status >= 500:
+    if origin.status in (401, 403, 408, 410, 429) or origin.status >= 500:
         raise NotComparable(f"origin answered {origin.status}")
     if isinstance(target, ArangoError):
         theirs: tuple[int, int] | None = (target.status, target.number)

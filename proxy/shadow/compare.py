@@ -89,7 +89,7 @@ def compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None
 
 def compare_values(origin: Any, target: Any) -> Difference | None:
     """As `compare_documents`, for parsed values. Of two revisions: `stale` where the target's is the older."""
-    if same(origin, target):
+    if _equal(origin, target):
         return None
     keys = tuple(dict.fromkeys(key for value in (origin, target) if (key := key_of(value)) is not None))
     ours, theirs = _revision(origin), _revision(target)
@@ -97,6 +97,19 @@ def compare_values(origin: Any, target: Any) -> Difference | None:
         return revision_difference(ours, theirs, keys)
     kind, paths = _summary(differences(origin, target))
     return Difference(kind, paths, keys, same_revision=ours is not None and ours == theirs)
+
+
+def _equal(origin: Any, target: Any) -> bool:
+    """`same`, at a third of its price for what is the same but for the order of attributes."""
+    if origin != target:
+        return False
+    try:
+        # Python's == takes true for 1, and nothing else for what it is not
+        if orjson.dumps(origin, option=orjson.OPT_SORT_KEYS) == orjson.dumps(target, option=orjson.OPT_SORT_KEYS):
+            return True
+    except TypeError:  # a lone surrogate
+        pass
+    return same(origin, target)
 
 
 def revision_difference(origin: str, target: str, keys: tuple[str, ...]) -> Difference:

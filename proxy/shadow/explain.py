@@ -50,7 +50,7 @@ def describe(origin: bytes, target: bytes, seconds: float, values: bool) -> str 
             printed.load(origin),
             printed.load(target),
             ignore_numeric_type_changes=True,
-            verbose_level=2 if values else 0,
+            verbose_level=2 if values else 1,
         )
         if not values:
             return "; ".join(f"{kind}: {', '.join(sorted(map(str, places)))}" for kind, places in found.items())[

@@ -230,8 +230,8 @@ class Shadow:
     async def _compare(self, job: _Job) -> bool:
         """The first look. True where the job went on to the settlers."""
         operation, began = job.operation, time.monotonic()
-        if operation.effect is Effect.QUERY and not self._store.analysis(operation).deterministic:
-            raise NotComparable("not deterministic")
+        if operation.effect is Effect.QUERY:
+            self._comparable(operation)
         if not job.reversed:
             look = _Look(began, job.outcome, await self._ask_target(job))
             origin, target = job.seconds, time.monotonic() - began
@@ -254,6 +254,17 @@ class Shadow:
             self._unsure.put_nowait((job, look))
             return True
         return False
+
+    def _comparable(self, operation: Operation) -> None:
+        """Raises NotComparable for a query whose answer the data of the collections it names do not decide."""
+        try:
+            analysis = self._store.analysis(operation)
+        except ArangoError:
+            return  # both sides refuse it, or one does: that compares
+        if analysis.choices:
+            raise NotComparable("not deterministic")
+        if analysis.dynamic:
+            raise NotComparable("reads what only its run tells")
 
     async def _settle(self, job: _Job, first: _Look) -> bool:
         """Looks again until the difference is gone (lag), stands (mismatch), or time is up (unsettled)."""

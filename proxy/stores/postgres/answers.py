@@ -67,10 +67,10 @@ def _revision(header: str) -> int:
 
 
 def wanted_items(body: bytes) -> list[Any]:
-    """The array of a read of many documents. Raises ArangoError 600 where it is no JSON, 400 where it is no array."""
+    """The array of a read of many documents. Raises ArangoError 600 where it is no JSON, 10 where it is no array."""
     items = values.parse(body)
     if not isinstance(items, list):
-        raise ArangoError(400, "expecting a JSON array in the request")
+        raise ArangoError(10, "expecting an array of documents or keys")
     return items
 
 
@@ -89,7 +89,7 @@ def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str,
         key = key_of(item)
         raw = found.get(key) if key is not None else None
         if key is None:
-            number = 1221 if isinstance(item, dict) else 1205
+            number = 1221 if isinstance(item, dict) else 1227
             part = _element(number)
         elif raw is None:
             part, number = _element(1202), 1202

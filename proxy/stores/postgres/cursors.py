@@ -19,6 +19,7 @@ from proxy.operations import Operation, Outcome
 _PREFIX: Final = "9000"
 _DIGITS: Final = 19
 _DEFAULT_TTL: Final = 30.0
+_DEFAULT_BATCH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +32,45 @@ class CursorRequest:
     count: bool = False
     ttl: float = _DEFAULT_TTL
     allow_retry: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    full_count: bool = False
+    fail_on_warning: bool = False
 
 
 def request_of(body: bytes) -> CursorRequest:
-    """Raises ArangoError 600 (no JSON), 1502 (no query), 400 (a part of the wrong type), 17 (batchSize ≤ 0)."""
+    """Raises ArangoError 600 (no JSON), 1502 (no query), 10 (a part of the wrong type), 17 (batchSize ≤ 0)."""
     if not body.strip():
         raise ArangoError(1502)
     parsed = values.parse(body)
     if not isinstance(parsed, dict):
-        raise ArangoError(400, "expecting a JSON object as body")
-    query = parsed.get("query")
-    if query is None or query == "":
+        raise ArangoError(10, "expecting a JSON object body")
+    query, given, binds = parsed.get("query"), parsed.get("options"), parsed.get("bindVars")
+    if not isinstance(query, str) or not query.strip():
         raise ArangoError(1502)
-    options = parsed.get("options") or {}
-    binds = parsed.get("bindVars") or {}
-    size = parsed.get("batchSize", 1000)
-    ttl = parsed.get("ttl", _DEFAULT_TTL)
-    if not isinstance(query, str) or not isinstance(options, dict) or not isinstance(binds, dict):
-        raise ArangoError(400, "expecting a string as query, objects as options and bindVars")
-    if isinstance(size, bool) or not isinstance(size, int | float) or size <= 0:
-        raise ArangoError(17, "expecting positive value for 'batchSize'", status=400)
+    if binds is not None and not isinstance(binds, dict):
+        raise ArangoError(10, "expecting object for 'bindVars'")
+    options: dict[str, Any] = given if isinstance(given, dict) else {}
+    size = _number(parsed.get("batchSize"), _DEFAULT_BATCH)
+    if size <= 0:
+        raise ArangoError(17, "expecting non-zero value for 'batchSize'", status=400)
+    ttl = _number(parsed.get("ttl"), _DEFAULT_TTL)
+    streaming = bool(parsed.get("stream") or options.get("stream"))
+    count = bool(parsed.get("count"))
+    if streaming and count:
+        raise ArangoError(10, "cannot use 'count' option for a streaming query")
     return CursorRequest(
         query,
-        binds,
+        binds or {},
         int(size),
-        bool(parsed.get("count", False)),
-        float(ttl) if isinstance(ttl, int | float) and ttl > 0 else _DEFAULT_TTL,
-        options.get("allowRetry") is True,
-        options,
+        count,
+        ttl if ttl > 0 else _DEFAULT_TTL,
+        bool(options.get("allowRetry")),
+        bool(options.get("fullCount")) and not streaming,
+        bool(options.get("failOnWarning")),
     )
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
 @dataclass(slots=True)
@@ -93,7 +103,7 @@ class Cursors:
 
     def open(self, database: str, request: CursorRequest, rows: Sequence[bytes], extra: bytes) -> Outcome:
         """The first batch; the rest waits. Raises ArangoError 32 where no room is left for it."""
-        if len(rows) <= request.batch_size:
+        if len(rows) <= request.batch_size and not request.allow_retry:
             return Outcome(201, _body(rows, request, len(rows), extra, code=201))
         self._expire()
         size = sum(map(len, rows))
@@ -135,7 +145,7 @@ class Cursors:
             len(cursor.rows),
             cursor.extra,
             code=code,
-            identifier=identifier if more else None,
+            identifier=identifier if more or cursor.request.allow_retry else None,
             next_batch=batch,
         )
         cursor.last = Outcome(code, body)
@@ -180,7 +190,8 @@ def _body(
     result = b'{"result":[' + b",".join(rows) + b"]"
     if identifier is None:
         return result + b',"hasMore":false%s,"cached":false,"extra":%s,"error":false,"code":%d}' % (count, extra, code)
-    return result + b',"hasMore":true,"id":"%s"%s,"extra":%s,"cached":false%s,"error":false,"code":%d}' % (
+    return result + b',"hasMore":%s,"id":"%s"%s,"extra":%s,"cached":false%s,"error":false,"code":%d}' % (
+        b"false" if next_batch is None else b"true",
         identifier.encode(),
         count,
         extra,

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from proxy import printed, values
+from proxy.aql.analyse import analyse
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.parser import parse
 from proxy.aql.requests import Fetch, Options, Result, Write
@@ -60,18 +61,25 @@ class Queries:
         """The result. generation: the fence's, None for none.
 
         Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
-        FenceBroken (also where the query fetches nothing, so that no statement tested the fence), DatabaseError.
+        FenceBroken (also where no statement tested the fence, since nothing was fetched, and where the query reads
+        what its text does not tell), DatabaseError.
         """
         options = Options(
-            full_count=request.options.get("fullCount") is True,
-            fail_on_warning=request.options.get("failOnWarning") is True,
+            full_count=request.full_count,
+            fail_on_warning=request.fail_on_warning,
             memory_limit=_ELEMENTS,
             max_runtime=_SECONDS,
             database=database,
         )
-        running: Running = evaluate(parsed(request.query), request.bind_vars, options)
+        query = parsed(request.query)
+        analysis = analyse(query, request.bind_vars)
+        if analysis.modifies or analysis.unsupported:
+            raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
+        for name in sorted(analysis.reads):
+            await self._catalog.find(f"{database}/{name}")
+        running: Running = evaluate(query, request.bind_vars, options)
         try:
-            return await self._drive(running, database, generation)
+            return await self._drive(running, database, analysis.reads, generation)
         except Unsupported:
             raise
         except ArangoError as error:
@@ -83,7 +91,7 @@ class Queries:
             with contextlib.suppress(ValueError):
                 running.close()
 
-    async def _drive(self, running: Running, database: str, generation: int | None) -> Result:
+    async def _drive(self, running: Running, database: str, known: frozenset[str], generation: int | None) -> Result:
         step = await _advance(running, None)
         if isinstance(step, Result):
             if generation is not None:
@@ -97,6 +105,8 @@ class Queries:
             while not isinstance(step, Result):
                 if isinstance(step, Write):
                     raise Unsupported("AQL modification on PostgreSQL")
+                if generation is not None and step.collection not in known:
+                    raise FenceBroken  # a collection that only the run told: nobody asked whether it is flipped
                 documents = await self._fetch(session, database, step, generation, budget)
                 step = await _advance(running, documents)
         return step

@@ -1,0 +1,522 @@
+"""The shadow finds what differs, of every class, and nothing else: a real PostgreSQL against ArangoDB in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.config import Settings
+from proxy.database import Database
+from proxy.errors import DatabaseUnavailable, UpstreamUnavailable
+from proxy.operations import Operation, Outcome
+from proxy.ports import free_port
+from proxy.shadow.ledger import Ledger
+from proxy.shadow.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
+from proxy.shadow.runner import Shadow
+from proxy.stores.memory import MemoryStore
+from proxy.stores.postgres import PostgresStore
+from proxy.wire.decode import decode_parts
+from tests.integration.target import create, put, remove
+
+C = "db/docs"
+ALL = frozenset({C})
+
+
+class Origin:
+    """ArangoDB in memory; `before` is called ahead of each operation."""
+
+    name = "origin"
+
+    def __init__(self) -> None:
+        self.memory = MemoryStore()
+        self.before: Callable[[Operation], None] = lambda _operation: None
+        self.asked = 0
+
+    async def execute(self, operation: Operation) -> Outcome:
+        self.asked += 1
+        self.before(operation)
+        return await self.memory.execute(operation)
+
+
+@dataclass
+class Stack:
+    """Both sides, and the shadow between them."""
+
+    database: Database
+    settings: Settings
+    origin: Origin = field(default_factory=Origin)
+    mirrored: bool = True  # what `caught_up` says
+    catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
+    waited: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = PostgresStore(self.database)
+        self.ledger = Ledger(self.database, self.settings, interval=3600)
+        self.shadow = Shadow(self.settings, self.store, self.origin, self.caught_up, self.ledger)
+
+    async def caught_up(self, collection: str, timeout: float) -> bool:
+        assert collection == C
+        assert timeout >= 0
+        self.waited += 1
+        while self.catching_up:
+            await put(self.database, C, self.catching_up.pop())
+        return self.mirrored
+
+    def ask(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[Operation, Outcome]:
+        names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        payload = b"" if body is None else orjson.dumps(body)
+        operation = decode_parts(method, f"/_db/db{target}".encode(), names, payload)
+        return operation, self.origin.memory.run(operation)
+
+    def insert(self, key: str, **content: object) -> bytes:
+        """A document in the origin; its text."""
+        assert self.ask("POST", "/_api/document/docs?overwrite=true", {"_key": key, **content})[1].status == 202
+        return self.ask("GET", f"/_api/document/docs/{key}")[1].body
+
+    async def both(self, key: str, **content: object) -> bytes:
+        raw = self.insert(key, **content)
+        await put(self.database, C, raw)
+        return raw
+
+    async def plant(self, key: str, change: Callable[[bytes], bytes]) -> None:
+        """Changes a document in PostgreSQL behind everybody's back."""
+        await self.database.execute(
+            "UPDATE db.docs SET raw = $2::json, doc = crossfade.queryable($2::json) WHERE key = $1",
+            key,
+            change(self.ask("GET", f"/_api/document/docs/{key}")[1].body).decode(),
+        )
+
+    async def compare(self, *request: Any, reverse: bool = False, **headers: str) -> None:
+        operation, outcome = self.ask(*request, **headers)
+        if reverse:
+            outcome = await self.store.execute(operation)
+        self.shadow.submit(operation, outcome, ALL, 0.001, "/api/x", reversed=reverse)
+        await self.shadow.idle()
+
+    async def read(self, key: str = "a", **options: Any) -> None:
+        await self.compare("GET", f"/_api/document/docs/{key}", **options)
+
+    async def query(self, text: str, bind_vars: dict[str, Any] | None = None, **options: Any) -> None:
+        body = {"query": text, "bindVars": bind_vars or {}, **options}
+        await self.compare("POST", "/_api/cursor", body)
+
+    async def counted(self) -> dict[str, int]:
+        row = await self.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", C)
+        assert row is not None
+        names = ("compared", "matched", "mismatched", "unsettled", "unsupported", "lagged")
+        return {name: row[name] for name in names if row[name]}
+
+    async def found(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """(class, paths, keys) of every mismatch."""
+        return sorted((row.kind, row.paths, row.keys) for row in await list_mismatches(self.database, C))
+
+    async def skipped(self) -> int:
+        return sum(row.skipped for row in await shapes(self.database, C))
+
+
+async def _stack(database: Database, **settings: Any) -> Stack:
+    stack = Stack(database, Settings(**{"settle_seconds": 5.0, **settings}))
+    assert stack.origin.memory.run(decode_parts("POST", b"/_api/database", [], b'{"name":"db"}')).status == 201
+    assert stack.ask("POST", "/_api/collection", {"name": "docs"})[1].status == 200
+    await create(database, C)
+    return stack
+
+
+@pytest.fixture
+async def stack(database: Database) -> AsyncIterator[Stack]:
+    made = await _stack(database)
+    await made.shadow.start()
+    yield made
+    await made.shadow.close()
+
+
+# ---- no mismatch
+
+
+async def test_equal_reads_match(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.both("b", x=2)
+
+    await stack.read("a")
+    await stack.read("missing")
+    await stack.compare("HEAD", "/_api/document/docs/a")
+    await stack.compare("PUT", "/_api/document/docs?onlyget=true", ["a", "b", "none"])
+    await stack.compare("GET", "/_api/document/docs/a", if_none_match=orjson.loads(await stack.both("a"))["_rev"])
+
+    assert await stack.counted() == {"compared": 5, "matched": 5}
+    by_shape = {row.shape: row for row in await shapes(stack.database)}
+    assert by_shape["document.read"].matched == 3
+    assert by_shape["document.read"].origin_seconds == pytest.approx(0.003)
+    assert by_shape["document.read"].target_seconds > 0
+    assert stack.shadow.figures(C)["mismatch_rate"] == 0
+    assert stack.origin.asked == 0
+
+
+async def test_harmless_differences_match(stack: Stack) -> None:
+    await stack.both("a", x=1, y={"p": 1, "q": [1, 2]})
+    await stack.plant("a", lambda raw: orjson.dumps(dict(reversed(orjson.loads(raw).items()))))
+    await stack.read()
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":1.0'))
+    await stack.read()
+
+    assert await stack.counted() == {"compared": 2, "matched": 2}
+
+
+async def test_lag_is_no_mismatch(stack: Stack) -> None:
+    """I8: the mirror had not applied the write yet."""
+    await stack.both("a", x=1)
+    stack.catching_up.append(stack.insert("a", x=2))
+
+    await stack.read()
+
+    assert await stack.counted() == {"compared": 1, "matched": 1, "lagged": 1}
+    assert await list_mismatches(stack.database) == []
+
+
+async def test_a_document_that_goes_on_changing_is_unsettled(database: Database) -> None:
+    stack = await _stack(database, settle_seconds=0.3)
+    await stack.shadow.start()
+    await stack.both("a", x=0)
+    changes = iter(range(1, 10_000))
+    stack.insert("a", x=next(changes))
+    stack.origin.before = lambda _operation: stack.insert("a", x=next(changes)) and None
+
+    await stack.read()
+
+    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+    await stack.shadow.close()
+
+
+async def test_a_mirror_that_does_not_catch_up_leaves_it_unsettled(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    stack.insert("a", x=2)
+    stack.mirrored = False
+
+    await stack.read()
+
+    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+
+
+async def test_an_origin_that_is_away_settles_nothing(database: Database) -> None:
+    stack = await _stack(database, settle_seconds=0.2)
+    await stack.shadow.start()
+    stack.insert("a")
+
+    def away(_operation: Operation) -> None:
+        raise UpstreamUnavailable("connection refused")
+
+    stack.origin.before = away
+    await stack.read()
+    await stack.read(reverse=True)
+
+    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+    assert await stack.skipped() == 1
+    await stack.shadow.close()
+
+
+# ---- every class
+
+
+async def test_missing_and_extra(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.both("b", x=1)
+    await remove(stack.database, C, ["a"])
+    stack.ask("DELETE", "/_api/document/docs/b")
+
+    await stack.read("a")
+    await stack.read("b")
+    await stack.compare("PUT", "/_api/document/docs?onlyget", ["a"])
+    await stack.compare("HEAD", "/_api/document/docs/b")
+
+    assert await stack.found() == [("extra", (), ("b",)), ("missing", (), ("a",))]
+    assert await stack.counted() == {"compared": 4, "mismatched": 4}
+    assert stack.shadow.figures(C)["mismatch_rate"] == 1
+
+
+async def test_stale(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    stack.insert("a", x=2)
+
+    await stack.read()
+
+    assert await stack.found() == [("stale", (), ("a",))]
+    assert stack.waited >= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "paths"),
+    [
+        ((b'"x":1', b'"x":2'), "value", ("x",)),
+        ((b'"x":1', b'"x":"1"'), "type", ("x",)),
+        ((b'"x":1', b'"x":true'), "type", ("x",)),
+        ((b'"q":1', b'"r":1'), "value", ("y.q", "y.r")),
+        ((b"[1,2]", b"[2,1]"), "order", ("y.l[]",)),
+    ],
+)
+async def test_other_content_of_one_revision_counts_at_once(
+    stack: Stack, change: tuple[bytes, bytes], kind: str, paths: tuple[str, ...]
+) -> None:
+    """I8: nothing is waited for."""
+    await stack.both("a", x=1, y={"q": 1, "l": [1, 2]})
+    await stack.plant("a", lambda raw: raw.replace(*change))
+
+    await stack.read()
+
+    assert await stack.found() == [(kind, paths, ("a",))]
+    assert (stack.waited, stack.origin.asked) == (0, 0)
+
+
+async def test_one_side_refuses(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.database.execute("ALTER TABLE db.docs DROP COLUMN raw CASCADE")
+
+    await stack.read()
+
+    assert await stack.found() == [("error", ("origin answer, target 500/4",), ("a",))]
+
+
+# ---- the other way round
+
+
+async def test_reads_that_postgresql_served_are_compared_with_the_origin(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.both("b", x=1)
+    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+
+    await stack.read("a", reverse=True)
+    await stack.read("b", reverse=True)
+    await stack.compare("POST", "/_api/cursor", {"query": "FOR d IN docs SORT d._key RETURN d"}, reverse=True)
+
+    assert await stack.found() == [("value", ("[].x",), ("b",)), ("value", ("x",), ("b",))]
+    shown = await show_mismatch(stack.database, (await list_mismatches(stack.database))[0].id)
+    assert shown is not None
+    assert shown.samples[0]["reversed"] is True
+
+
+# ---- what is kept
+
+
+async def test_a_mismatch_is_kept_with_samples_and_an_explanation(stack: Stack) -> None:
+    await stack.both("a", name="Zoë \u0000", x=1)
+    await stack.both("b", name="Ann", x=1)
+    for key in "ab":
+        await stack.plant(key, lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    for _ in range(4):
+        await stack.read("a")
+        await stack.read("b")
+
+    (row,) = await list_mismatches(stack.database, C)
+    shown = await show_mismatch(stack.database, row.id)
+
+    assert shown is not None
+    assert (shown.seen, shown.keys, shown.state, len(shown.samples)) == (8, ("a", "b"), "open", 5)
+    first, second = shown.samples[:2]
+    assert first["request"] == {"method": "GET", "target": "/_db/db/_api/document/docs/a"}
+    assert orjson.loads(first["origin"]) == orjson.loads(stack.ask("GET", "/_api/document/docs/a")[1].body)
+    assert first["origin_rev"] == first["target_rev"] != second["origin_rev"]
+    assert first["route"] == "/api/x"
+    assert "root['x'] changed from 1 to 2" in first["explanation"]
+    assert second["explanation"] is None
+    assert await show_mismatch(stack.database, 0) is None
+
+
+async def test_redacted_samples_hold_no_values(database: Database) -> None:
+    stack = await _stack(database, redact=True)
+    await stack.shadow.start()
+    await stack.both("a", name="secret", x=[1, True, None], y={"z": "secret"})
+    await stack.plant("a", lambda raw: raw.replace(b'"secret"}', b'"hidden"}'))
+    await stack.read()
+    await stack.query("FOR d IN docs FILTER d.name == 'secret' AND d.x != @hidden RETURN d.y", {"hidden": "hidden"})
+    stored = "".join(
+        row[0] for row in await database.fetch("SELECT samples::text FROM crossfade.mismatch UNION SELECT text FROM crossfade.shape")
+    )
+
+    (value, query_value) = await list_mismatches(database)
+
+    assert {value.paths, query_value.paths} == {("y.z",), ("[].z",)}
+    assert "secret" not in stored
+    assert "hidden" not in stored.replace("@hidden", "").replace('"hidden"', "", 1)
+    await stack.shadow.close()
+
+
+async def test_repaired_and_ignored(stack: Stack) -> None:
+    await stack.both("a", x=1, y=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.read()
+    (row,) = await list_mismatches(stack.database)
+
+    assert await mark_repaired(stack.database, ids=[row.id]) == [C]
+    assert await stack.counted() == {}
+    assert await list_mismatches(stack.database) == []
+
+    await stack.read()
+    (again,) = await list_mismatches(stack.database)
+    assert (again.id, again.state, again.seen) == (row.id, "open", 2)
+    assert await stack.counted() == {"compared": 1, "mismatched": 1}
+
+    assert await mark_ignored(stack.database, collection=C) == [C]
+    await stack.read()
+    assert await stack.counted() == {}
+    assert [(row.state, row.seen) for row in await list_mismatches(stack.database, state=None)] == [("ignored", 3)]
+    assert await mark_repaired(stack.database) == []
+
+
+# ---- bounds
+
+
+async def test_what_is_not_sampled_is_counted(database: Database) -> None:
+    stack = await _stack(database, sample_percent=25)
+    chances = iter([0.1, 0.3, 0.9, 0.2])
+    stack.shadow = Shadow(
+        stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger, chance=lambda: next(chances)
+    )
+    await stack.shadow.start()
+    for _ in range(4):
+        await stack.read()
+
+    (row,) = await shapes(database)
+    assert (row.seen, row.matched, row.skipped) == (4, 2, 2)
+    await stack.shadow.close()
+
+
+async def test_what_finds_no_place_is_counted(database: Database) -> None:
+    """I2: the queue is bounded, and nothing waits for it."""
+    stack = await _stack(database, shadow_queue=2)
+    operation, outcome = stack.ask("GET", "/_api/document/docs/a")
+    huge = Outcome(200, b"x" * (25 << 20))
+
+    for _ in range(3):
+        stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+    stack.shadow.submit(operation, huge, ALL, 0.001, "unknown")
+    stack.shadow.skip(operation, ALL, "too large")
+    await stack.shadow.close()
+
+    (row,) = await shapes(database)
+    assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
+
+
+async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
+    stack = await _stack(database)
+    nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
+    stack.shadow = Shadow(
+        stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger
+    )
+    await stack.shadow.start()
+
+    await stack.read()
+
+    assert await stack.counted() == {}
+    assert await stack.skipped() == 1
+    await stack.shadow.close()
+    await nowhere.close()
+
+
+async def test_answers_that_make_no_sense_are_skipped(stack: Stack) -> None:
+    operation, _ = stack.ask("GET", "/_api/document/docs/a")
+    await stack.both("a")
+
+    for status, body in ((200, b"<html>"), (503, b"{}"), (403, b'{"errorNum":11}')):
+        stack.shadow.submit(operation, Outcome(status, body), ALL, 0.001, "unknown")
+    await stack.shadow.idle()
+
+    assert await stack.counted() == {}
+    assert await stack.skipped() == 3
+
+
+async def test_closing_counts_what_was_under_way(database: Database) -> None:
+    stack = await _stack(database)
+    await stack.shadow.start()
+    await stack.both("a", x=1)
+    stack.insert("a", x=2)
+    begun = asyncio.Event()
+
+    async def for_ever(_collection: str, _timeout: float) -> bool:
+        begun.set()
+        await asyncio.Event().wait()
+        return True
+
+    stack.shadow._caught_up = for_ever
+    operation, outcome = stack.ask("GET", "/_api/document/docs/a")
+    stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+    await begun.wait()
+    await stack.shadow.close()
+
+    assert await stack.skipped() == 1
+    assert await stack.counted() == {}
+
+
+# ---- the ledger and PostgreSQL
+
+
+class Losing(Database):
+    """A real pool whose next transactions end as `fates` says: before or after their commit the answer is lost."""
+
+    fates: list[str]
+
+    def transaction(self) -> Any:
+        return self._losing()
+
+    def _losing(self) -> Any:
+        import contextlib
+
+        @contextlib.asynccontextmanager
+        async def losing() -> AsyncIterator[Any]:
+            fate = self.fates.pop(0) if self.fates else ""
+            if fate == "unreachable":
+                raise DatabaseUnavailable("no connection")
+            async with super(Losing, self).transaction() as session:
+                yield session
+                if fate == "before":
+                    raise DatabaseUnavailable("connection lost")
+            if fate == "after":
+                raise DatabaseUnavailable("connection lost")
+
+        return losing()
+
+
+async def test_counts_survive_lost_answers(stack: Stack) -> None:
+    """Nothing is counted twice, nothing is lost, whatever the transaction came to."""
+    losing = Losing(stack.database._pool, 30.0)
+    losing.fates = ["unreachable", "before", "after", "after", "before"]
+    stack.ledger = Ledger(losing, stack.settings, interval=3600)
+    stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger)
+    await stack.shadow.start()
+    await stack.both("a", x=1)
+    await stack.both("b", x=1)
+    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+
+    for _ in range(5):
+        for key in "ab":
+            operation, outcome = stack.ask("GET", f"/_api/document/docs/{key}")
+            stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+        with pytest.raises(DatabaseUnavailable):
+            await stack.shadow.idle()
+    await stack.shadow.close()
+
+    assert await stack.counted() == {"compared": 10, "matched": 5, "mismatched": 5}
+    (row,) = await list_mismatches(stack.database)
+    assert row.seen == 5
+    assert [row.seen for row in await shapes(stack.database)] == [10]
+
+
+async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    now = asyncio.get_running_loop().time()
+    ledger = Ledger(stack.database, stack.settings, clock=lambda: now + 60)
+    stack.ledger = ledger
+    stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, ledger)
+    await mark_repaired(stack.database, collection=C)
+    await stack.shadow.start()
+
+    await stack.read("a")
+    await stack.read("none")
+
+    assert await stack.counted() == {}
+    assert [row.compared for row in await shapes(stack.database)] == [2]
+    await stack.shadow.close()

@@ -1,0 +1,75 @@
+"""Explanations come from another process, within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import orjson
+
+from proxy.shadow.explain import Explainer, describe
+
+A, B = b'{"x":1,"y":{"z":"old"},"n":1}', b'{"x":2,"y":{"z":"new"},"n":1.0}'
+
+
+def test_what_differs_in_words() -> None:
+    text = describe(A, B, 5.0, True)
+
+    assert text is not None
+    assert "root['x'] changed from 1 to 2" in text
+    assert "root['n']" not in text
+
+
+def test_without_values_only_places_are_named() -> None:
+    text = describe(A, B, 5.0, False)
+
+    assert text is not None
+    assert "root['y']['z']" in text
+    assert "old" not in text
+    assert "new" not in text
+
+
+def test_over_the_time_limit_there_is_none() -> None:
+    many = [orjson.dumps([{"k": n * m} for n in range(3000)]) for m in (1, 2)]
+
+    assert describe(many[0], many[1], 0.001, True) is None
+
+
+def test_what_is_no_json_is_not_explained() -> None:
+    assert describe(b"<html>", B, 5.0, True) is None
+
+
+async def test_the_worker_explains_and_comes_back_after_it_was_killed() -> None:
+    explainer = Explainer(seconds=5.0)
+    try:
+        assert explainer._pool is None
+        assert "changed from 1 to 2" in (await explainer.explain(A, B) or "")
+        assert explainer._pool is not None
+        for pid in explainer._pool._processes:
+            os.kill(pid, signal.SIGKILL)
+        await _until_broken(explainer)
+        assert "changed from 1 to 2" in (await explainer.explain(A, B) or "")
+        assert await explainer.explain(b"x" * (300 << 10), B) is None
+        assert explainer.omitted >= 1
+    finally:
+        await explainer.close()
+
+
+async def _until_broken(explainer: Explainer) -> None:
+    while explainer._pool is not None:
+        await explainer.explain(A, B)
+
+
+async def test_closing_does_not_wait_for_an_explanation() -> None:
+    explainer = Explainer(seconds=60.0)
+    slow = orjson.dumps([{"k": n, "t": [n] * 3} for n in range(2500)])
+    other = orjson.dumps([{"k": -n, "t": [n, n]} for n in range(2500)])
+    task = asyncio.create_task(explainer.explain(slow, other))
+    while explainer._pool is None or not explainer._pool._processes:
+        await asyncio.sleep(0.01)
+
+    await explainer.close()
+
+    assert await task is None
+    await explainer.close()

@@ -1,0 +1,66 @@
+"""What is kept of a mismatch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from proxy.operations import Effect, Operation
+from proxy.shadow.compare import Difference, Kind
+from proxy.shadow.samples import MAX_TEXT, Evidence, sample
+
+READ = Operation("document.read", Effect.READ, "GET", "d b", "c", "k", ("_api", "document", "c", "k/1"), {"a": "ü"})
+DIFFERENCE = Difference(Kind.VALUE, ("x",), ("k",))
+
+
+def kept(operation: Operation, origin: bytes, target: bytes, *, redact: bool = False) -> dict[str, Any]:
+    return sample(Evidence(operation, DIFFERENCE, origin, target, "r"), text="FOR ?", redact=redact)
+
+
+def test_answers_are_kept_as_they_were_printed() -> None:
+    found = kept(READ, b'{"_rev":"_a","x":1.0,"u":"\\u0000"}', b"no JSON")
+
+    assert found["request"] == {"method": "GET", "target": "/_db/d%20b/_api/document/c/k%2F1?a=%C3%BC"}
+    assert (found["origin"], found["target"]) == ('{"_rev":"_a","x":1.0,"u":"\\u0000"}', "no JSON")
+    assert (found["origin_rev"], found["target_rev"]) == ("_a", None)
+
+
+def test_long_answers_are_cut() -> None:
+    found = kept(READ, b"x" * (MAX_TEXT + 1), b"")
+
+    assert found["origin"].endswith(f"… ({MAX_TEXT + 1} characters)")
+
+
+def test_redacted_answers_have_types_for_values() -> None:
+    raw = orjson.dumps({"_key": "k", "_rev": "r", "n": 1, "s": "secret", "b": True, "z": None, "l": [{"m": 1.5}]})
+
+    found = kept(READ, raw, b"secret", redact=True)
+
+    assert orjson.loads(found["origin"]) == {
+        "_key": "k",
+        "_rev": "r",
+        "n": "number",
+        "s": "string",
+        "b": "bool",
+        "z": "null",
+        "l": [{"m": "number"}],
+    }
+    assert found["target"] == "6 bytes"
+
+
+def test_queries_are_kept_with_their_bind_variables() -> None:
+    body = orjson.dumps({"query": "FOR 'secret'", "bindVars": {"a": "secret"}})
+    operation = Operation("cursor.create", Effect.QUERY, "POST", "db", body=body)
+
+    plain = kept(operation, b"[]", b"[]")["request"]
+    redacted = kept(operation, b"[]", b"[]", redact=True)["request"]
+
+    assert (plain["query"], plain["bindVars"]) == ("FOR 'secret'", {"a": "secret"})
+    assert (redacted["query"], redacted["bindVars"]) == ("FOR ?", {"a": "string"})
+
+
+def test_bodies_of_reads_name_their_keys() -> None:
+    operation = Operation("document.read_many", Effect.READ, "PUT", "db", "c", body=b'["k"]')
+
+    assert kept(operation, b"[]", b"[]")["request"]["body"] == '["k"]'

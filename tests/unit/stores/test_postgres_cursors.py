@@ -1,0 +1,172 @@
+"""Cursors of the target: batches, time to live, whose they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.errors import ArangoError
+from proxy.operations import Effect, Operation, Outcome
+from proxy.stores.postgres.cursors import Cursors, request_of
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def opened(cursors: Cursors, count: int, **body: Any) -> dict[str, Any]:
+    request = request_of(orjson.dumps({"query": "RETURN 1", **body}))
+    return parsed(cursors.open("db", request, [b"%d" % n for n in range(count)], b"{}"))
+
+
+def parsed(outcome: Outcome) -> dict[str, Any]:
+    value: dict[str, Any] = orjson.loads(outcome.body)
+    assert value["code"] == outcome.status
+    assert value["error"] is False
+    return value
+
+
+def following(identifier: str, *batch: str, database: str = "db") -> Operation:
+    path = ("_api", "cursor", identifier, *batch)
+    return Operation("cursor.next", Effect.PASSTHROUGH, "POST", database, path=path)
+
+
+def deletion(identifier: str) -> Operation:
+    return Operation("cursor.delete", Effect.PASSTHROUGH, "DELETE", "db", path=("_api", "cursor", identifier))
+
+
+def number_of(raised: pytest.ExceptionInfo[ArangoError]) -> int:
+    return raised.value.number
+
+
+def test_all_in_one_batch_leaves_no_cursor() -> None:
+    body = opened(Cursors(), 3, count=True)
+
+    assert list(body) == ["result", "hasMore", "count", "cached", "extra", "error", "code"]
+    assert (body["result"], body["hasMore"], body["count"]) == ([0, 1, 2], False, 3)
+
+
+def test_batches_until_the_end() -> None:
+    cursors = Cursors()
+    first = opened(cursors, 5, batchSize=2, count=True)
+    operation = following(first["id"])
+
+    second = parsed(cursors.next(operation))
+    third = parsed(cursors.next(operation))
+
+    assert list(first) == ["result", "hasMore", "id", "count", "extra", "cached", "nextBatchId", "error", "code"]
+    assert [body["result"] for body in (first, second, third)] == [[0, 1], [2, 3], [4]]
+    assert [body["hasMore"] for body in (first, second, third)] == [True, True, False]
+    assert (first["nextBatchId"], second["nextBatchId"]) == ("2", "3")
+    assert "id" not in third
+    with pytest.raises(ArangoError) as gone:
+        cursors.next(operation)
+    assert number_of(gone) == 1600
+
+
+def test_batches_by_number_can_be_asked_for_again() -> None:
+    cursors = Cursors()
+    first = opened(cursors, 3, batchSize=2, options={"allowRetry": True})
+    identifier = first["id"]
+
+    again = parsed(cursors.next(following(identifier, "1")))
+    last = parsed(cursors.next(following(identifier, "2")))
+    last_again = parsed(cursors.next(following(identifier, "2")))
+
+    assert again["result"] == [0, 1]
+    assert last == last_again
+    assert (last["result"], last["hasMore"], last["id"]) == ([2], False, identifier)
+    for batch in ("1", "3"):
+        with pytest.raises(ArangoError):
+            cursors.next(following(identifier, batch))
+    assert cursors.delete(deletion(identifier)).status == 202
+
+
+def test_without_retry_a_batch_comes_once() -> None:
+    cursors = Cursors()
+    identifier = opened(cursors, 5, batchSize=2)["id"]
+
+    with pytest.raises(ArangoError):
+        cursors.next(following(identifier, "1"))
+    assert parsed(cursors.next(following(identifier, "2")))["result"] == [2, 3]
+
+
+def test_a_cursor_is_of_its_database() -> None:
+    cursors = Cursors()
+    identifier = opened(cursors, 2, batchSize=1)["id"]
+
+    with pytest.raises(ArangoError) as elsewhere:
+        cursors.next(following(identifier, database="other"))
+    assert number_of(elsewhere) == 1600
+
+
+def test_deleted_and_expired_cursors_are_gone() -> None:
+    clock = Clock()
+    cursors = Cursors(clock=clock)
+    deleted, kept, expired = (opened(cursors, 3, batchSize=1, ttl=10)["id"] for _ in range(3))
+
+    assert parsed(cursors.delete(deletion(deleted))) == {"id": deleted, "error": False, "code": 202}
+    clock.now += 8
+    cursors.next(following(kept))
+    clock.now += 8
+    cursors.next(following(kept))
+    for identifier in (deleted, expired):
+        with pytest.raises(ArangoError):
+            cursors.next(following(identifier))
+
+
+def test_what_waits_is_bounded_and_never_dropped() -> None:
+    cursors = Cursors(limit=5)
+    kept = opened(cursors, 4, batchSize=1)["id"]
+
+    with pytest.raises(ArangoError) as full:
+        opened(cursors, 2, batchSize=1)
+    assert number_of(full) == 32
+    cursors.delete(deletion(kept))
+    opened(cursors, 2, batchSize=1)
+
+
+def test_a_cursor_tells_whose_it_is() -> None:
+    cursors = Cursors()
+    identifier = opened(cursors, 2, batchSize=1)["id"]
+
+    assert identifier.isdigit()
+    assert int(identifier) < 1 << 63
+    assert cursors.owns(following(identifier))
+    assert Cursors().owns(deletion(identifier))
+    for other in ("74268", "1872607071780732930", "9000", "9000x00000000000000"):
+        assert not cursors.owns(following(other))
+    assert not cursors.owns(Operation("cursor.create", Effect.QUERY, "POST"))
+    assert not cursors.owns(Operation("cursor.next", Effect.PASSTHROUGH, "POST"))
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [
+        (b"", 1502),
+        (b"{", 600),
+        (b"[]", 10),
+        (b"{}", 1502),
+        (b'{"query":" "}', 1502),
+        (b'{"query":"RETURN 1","bindVars":[]}', 10),
+        (b'{"query":"RETURN 1","batchSize":0}', 17),
+        (b'{"query":"RETURN 1","stream":true,"count":true}', 10),
+    ],
+)
+def test_requests_that_are_refused(body: bytes, number: int) -> None:
+    with pytest.raises(ArangoError) as refused:
+        request_of(body)
+    assert number_of(refused) == number
+
+
+def test_what_a_request_says() -> None:
+    plain = request_of(b'{"query":"RETURN 1","bindVars":null,"batchSize":true,"ttl":-1,"options":3}')
+    full = request_of(b'{"query":"RETURN @a","bindVars":{"a":1},"batchSize":5,"options":{"fullCount":true}}')
+
+    assert (plain.bind_vars, plain.batch_size, plain.ttl, plain.full_count) == ({}, 1000, 30.0, False)
+    assert (full.bind_vars, full.batch_size, full.full_count) == ({"a": 1}, 5, True)

@@ -1,0 +1,55 @@
+"""A fetch becomes the narrowest scan that brings all that it needs."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from proxy.stores.postgres.narrow import Scan, scan_of
+
+
+def containing(*equalities: tuple[tuple[str, ...], object]) -> object:
+    scan = scan_of("docs", equalities, None)
+    assert isinstance(scan.value, str)
+    assert scan.statement == "scan_containing"
+    return orjson.loads(scan.value)
+
+
+def test_nothing_known_is_a_whole_scan() -> None:
+    assert scan_of("docs", (), None) == Scan("scan")
+
+
+def test_keys_win() -> None:
+    assert scan_of("docs", ((("a",), 1),), ("x", "y", "no key\x00")) == Scan("scan_keys", ["x", "y"])
+    assert scan_of("docs", ((("_key",), "x"),), None) == Scan("scan_keys", ["x"])
+    assert scan_of("docs", ((("_id",), "docs/x"),), None) == Scan("scan_keys", ["x"])
+
+
+@pytest.mark.parametrize("equality", [(("_key",), 1), (("_id",), "other/x"), (("_id",), None)])
+def test_keys_that_no_document_has(equality: tuple[tuple[str, ...], object]) -> None:
+    assert scan_of("docs", (equality,), None) == Scan("scan_keys", [])
+
+
+def test_equalities_are_nested_objects() -> None:
+    assert containing((("a",), 1), (("b", "c"), "x"), (("b", "d"), True)) == {"a": 1, "b": {"c": "x", "d": True}}
+    assert containing((("_from",), "a/b")) == {"_from": "a/b"}
+
+
+@pytest.mark.parametrize("value", [None, [], {}, float("nan"), float("inf")])
+def test_what_containment_cannot_tell_is_left_to_the_evaluator(value: object) -> None:
+    assert scan_of("docs", ((("a",), value),), None) == Scan("scan")
+    assert scan_of("docs", ((("_rev",), "x"), ((), 1)), None) == Scan("scan")
+
+
+def test_text_is_escaped_as_it_is_stored() -> None:
+    assert containing((("a\x00",), "b\ufdd0")) == {"a\ufdd00": "b\ufdd01"}
+
+
+def test_numbers_are_printed_as_arangodb_prints_them() -> None:
+    assert scan_of("docs", ((("a",), 1.0),), None).value == '{"a":1}'
+    assert scan_of("docs", ((("a",), 1 << 70),), None).value == '{"a":1.1805916207174113e+21}'
+
+
+def test_equalities_that_contradict_each_other_narrow_less() -> None:
+    assert containing((("a",), 1), (("a", "b"), 2)) == {"a": 1}
+    assert containing((("a", "b"), 2), (("a",), 1)) == {"a": {"b": 2}}
