@@ -13,12 +13,13 @@ from proxy.mirror.written import EVERYTHING
 
 
 class _Barrier:
-    """Waits for the intents below `limit` that were open when it was made."""
+    """Waits for the intents that were open when it was made: those below `limit`, and orphans down to `orphan`."""
 
-    __slots__ = ("left", "limit", "passed")
+    __slots__ = ("left", "limit", "orphan", "passed")
 
-    def __init__(self, limit: int, left: int, passed: asyncio.Future[None]) -> None:
+    def __init__(self, limit: int, orphan: int, left: int, passed: asyncio.Future[None]) -> None:
         self.limit = limit
+        self.orphan = orphan
         self.left = left
         self.passed = passed
 
@@ -68,7 +69,7 @@ class Book:
             for waiter in self._waiters.pop(seq, ()):
                 if not waiter.done():
                     waiter.set_result(None)
-        if self._barriers and seq > 0:
+        if self._barriers:
             self._pass(collection, seq)
 
     # ---- questions
@@ -104,14 +105,18 @@ class Book:
                 if not others:
                     del self._waiters[seq]
 
-    async def caught_up(self, collection: str, limit: int) -> None:
-        """Until every intent below `limit` that is open now and may concern the collection is settled."""
+    async def caught_up(self, collection: str, limit: int, orphan: int = 0) -> None:
+        """Until every intent that is open now and may concern the collection is settled.
+
+        limit: the number of the next intent. orphan: that of the last one that is not in the journal; they are
+        negative and count down.
+        """
         mine: list[tuple[str, _Barrier]] = []
         loop = asyncio.get_running_loop()
         for name in covering(collection):
             number = self._open.get(name, 0)
             if number:
-                barrier = _Barrier(limit, number, loop.create_future())
+                barrier = _Barrier(limit, orphan, number, loop.create_future())
                 self._barriers.setdefault(name, []).append(barrier)
                 mine.append((name, barrier))
         try:
@@ -142,7 +147,7 @@ class Book:
 
     def _pass(self, collection: str, seq: int) -> None:
         for barrier in self._barriers.get(collection, ()):
-            if seq < barrier.limit:
+            if barrier.orphan <= seq < barrier.limit:
                 barrier.left -= 1
                 if barrier.left == 0 and not barrier.passed.done():
                     barrier.passed.set_result(None)

@@ -187,6 +187,10 @@ class Mirror:
         """Open intents."""
         return self._journal.open_intents + len(self._orphans)
 
+    def is_open(self, intent: Intent) -> bool:
+        """Whether PostgreSQL may lack what this write did."""
+        return intent.seq in self._orphans or (intent.seq >= 0 and self._journal.is_open(intent.seq))
+
     def backlog_of(self, collection: str) -> int:
         """Open intents that may concern the collection."""
         return self._book.open_of(collection)
@@ -223,7 +227,7 @@ class Mirror:
 
     async def applied(self, intent: Intent) -> None:
         """Until this intent is settled: both stores have the write (I7). As long as PostgreSQL is away, for ever."""
-        if intent.seq in self._orphans or (intent.seq >= 0 and self._journal.is_open(intent.seq)):
+        if self.is_open(intent):
             self._applier.hurry()
             await self._book.settled(intent.seq)
 
@@ -232,9 +236,7 @@ class Mirror:
         self._applier.hurry()
         try:
             async with asyncio.timeout(timeout):
-                await self._book.caught_up(collection, self._journal.next_seq)
-                while any(intent.collection == collection for intent in self._orphans.values()):
-                    await asyncio.sleep(_TICK)
+                await self._book.caught_up(collection, self._journal.next_seq, self._orphan)
         except TimeoutError:
             return False
         return True

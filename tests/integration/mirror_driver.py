@@ -1,0 +1,70 @@
+"""A process that writes through a mirror until a fault kills it. Its origin is a folder, which outlives it.
+
+Run as `python -m tests.integration.mirror_driver STATE_DIR ORIGIN_DIR DSN` with CROSSFADE_FAULT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from proxy.database import Database
+from proxy.mirror import faults
+from proxy.mirror.pipeline import Mirror
+from proxy.operations import Change
+from tests.integration.mirror_support import COLLECTION, Origin, settings
+
+
+class FolderOrigin:
+    """Documents as files; what `Origin` prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._maker = Origin()
+        self._last: dict[str, Change] = {}
+
+    def put(self, key: str, value: object) -> Change:
+        change = self._last[key] = self._maker.put(key, value)
+        assert change.raw is not None
+        (self._folder / key).write_bytes(change.raw)
+        return change
+
+    def delete(self, key: str) -> Change:
+        (self._folder / key).unlink()
+        return self._maker.delete(self._last.pop(key))
+
+    def documents(self) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in self._folder.iterdir()}
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
+        found = self.documents()
+        return {key: found.get(key) for key in keys}
+
+
+async def main(state: Path, folder: Path, dsn: str) -> None:
+    origin = FolderOrigin(folder)
+    database = await Database.open(dsn)
+    mirror = Mirror(settings(state, dsn, batch=5), database, origin, "driver", lambda: 1)
+    await mirror.start()
+    for turn in range(1000):
+        for number in range(20):
+            key = f"k{number}"
+            intent = mirror.intend(COLLECTION, () if number == 7 else (key,))
+            faults.reach("after-intend")
+            deletes = turn > 0 and number % 5 == 0 and turn % 2
+            change = origin.delete(key) if deletes else origin.put(key, turn)
+            faults.reach("after-forward")
+            mirror.captured(intent, (change,))
+        mirror.reread(mirror.intend(COLLECTION, ("k1",)))
+        mirror.opaque_done(mirror.intend("shop/*", (), opaque="import"), ("shop/orders",), "import")
+        if turn % 4 == 3:
+            await mirror.caught_up(COLLECTION, 10)
+        await asyncio.sleep(0)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("CROSSFADE_FAULT", "")
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))

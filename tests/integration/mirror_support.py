@@ -1,0 +1,102 @@
+"""An origin small enough to be obviously right, and a mirror on it, for the tests of the mirror."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from proxy.config import Settings
+from proxy.database import Database
+from proxy.errors import ArangoError, UpstreamUnavailable
+from proxy.mirror.pipeline import Mirror
+from proxy.operations import Change
+from proxy.revision import Clock, encode_rev
+
+COLLECTION = "shop/products"
+
+
+class Origin:
+    """Documents by `database/name` and key, as ArangoDB would print them. It can be down, or not have a collection."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.documents: dict[str, dict[str, bytes]] = {}
+        self.gone: set[str] = set()
+        self.down = False
+        self.reads = 0
+        self.before_answer: Callable[[], None] | None = None
+
+    def put(self, key: str, value: object, collection: str = COLLECTION) -> Change:
+        """Writes a document; gives the change that its answer would show."""
+        rev = self.clock.tick()
+        name = collection.partition("/")[2]
+        document = {"_key": key, "_id": f"{name}/{key}", "_rev": encode_rev(rev), "value": value}
+        raw = json.dumps(document, separators=(",", ":")).encode()
+        self.documents.setdefault(collection, {})[key] = raw
+        return Change(collection, key, rev, raw)
+
+    def delete(self, change: Change) -> Change:
+        """Removes a document that `put` wrote; gives the change that its answer would show."""
+        del self.documents[change.collection][change.key]
+        return Change(change.collection, change.key, change.rev, None)
+
+    async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
+        self.reads += 1
+        if self.down:
+            raise UpstreamUnavailable("the origin is down")
+        name = f"{database}/{collection}"
+        if name in self.gone:
+            raise ArangoError(1203)
+        found = {key: self.documents.get(name, {}).get(key) for key in keys}
+        if self.before_answer is not None:
+            self.before_answer()
+        return found
+
+
+async def stored(database: Database, collection: str = COLLECTION) -> dict[str, bytes]:
+    """The living documents that PostgreSQL has of a collection."""
+    relation = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", collection)
+    if relation is None:
+        return {}
+    rows = await database.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
+    return {row["key"]: row["raw"].encode() for row in rows}
+
+
+async def marks(database: Database) -> list[tuple[str, str]]:
+    """(collection, reason) of everything unverified."""
+    rows = await database.fetch("SELECT collection, reason FROM crossfade.unverified ORDER BY id")
+    return [(row["collection"], row["reason"]) for row in rows]
+
+
+def settings(folder: Path, dsn: str, **overrides: object) -> Settings:
+    """Settings whose bounds suit a test."""
+    given: dict[str, object] = {"state_dir": folder, "dsn": dsn, "late_request": 0.15, "batch": 20, **overrides}
+    return Settings.model_validate(given)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, database: Database, dsn: str, origin: Origin, *, drain: float = 0.0, era: int = 1, **overrides: object
+) -> AsyncIterator[Mirror]:
+    """A mirror that runs."""
+    mirror = Mirror(settings(folder, dsn, **overrides), database, origin, "proxy-1", lambda: era)
+    await mirror.start()
+    try:
+        yield mirror
+    finally:
+        await mirror.close(drain)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Waits for a condition."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def drained(mirror: Mirror) -> None:
+    """Waits until nothing is open."""
+    await until(lambda: mirror.backlog == 0)

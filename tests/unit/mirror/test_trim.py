@@ -1,0 +1,51 @@
+"""Cutting attributes out of JSON text."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.mirror.trim import cut, cut_new, elements, members
+
+
+def test_the_usual_form_is_cut_by_slicing() -> None:
+    assert cut_new(b'{"_key":"a","new":{"x":1}}', b'{"x":1}') == b'{"_key":"a"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "without"),
+    [
+        (b'{"a":1,"new":2,"b":3}', b'{"a":1,"b":3}'),
+        (b'{"new":2,"b":3}', b'{"b":3}'),
+        (b'{ "new" : 2 , "b" : 3 }', b'{ "b" : 3 }'),
+        (b'{"new":2}', b"{}"),
+        (b'{"a":{"new":1}}', b'{"a":{"new":1}}'),
+        (b'{"a":",\\"new\\":2"}', b'{"a":",\\"new\\":2"}'),
+        ('{"ä":"ö","new":"ü"}'.encode(), '{"ä":"ö"}'.encode()),
+        (b"{}", b"{}"),
+    ],
+)
+def test_any_form_is_cut(body: bytes, without: bytes) -> None:
+    assert cut(body, "new") == without
+
+
+def test_members_know_their_places() -> None:
+    body = '{"ä" : [1, 2] ,"b":null}'.encode()
+    assert [(member.name, body[member.value : member.end]) for member in members(body)] == [
+        ("ä", b"[1, 2]"),
+        ("b", b"null"),
+    ]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"a"}', b'{"a":1', b"{1:2}", b'{"a":1;"b":2}'])
+def test_what_is_no_object_is_an_error(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        list(members(body))
+
+
+def test_elements_of_arrays() -> None:
+    assert elements(b'[1, {"a":[2]} ,"x"]') == [b"1", b'{"a":[2]}', b'"x"']
+    assert elements(b'["\\ud800", 1]') == [b'"\\ud800"', b"1"]
+    assert elements(b" [ ] ") == []
+    for body in (b"{}", b"[1", b'["\\ud800"', b'["\\ud800" 1]'):
+        with pytest.raises(ValueError):
+            elements(body)
