@@ -228,7 +228,6 @@ class Stack:
             command=command,
             log=self.folder / f"{name}.log",
             env=os.environ | self.environment(),
-            cwd=self.folder if self._temporary else None,
             remove=self._litter,
         )
 

@@ -1,0 +1,212 @@
+"""`crossfade dev`: servers start, are found, and are gone afterwards, whichever way it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from arango.client import ArangoClient
+
+from deploy.demo.postgres import port_taken
+from deploy.demo.stack import Options, Stack
+from proxy.errors import ConfigurationError
+
+QUICK = {"fsync": "off", "shared_buffers": "16MB"}
+HERE = {name: value for name, value in os.environ.items() if name not in ("ARANGO_URL", "POSTGRES_DSN")}
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARANGO_URL", raising=False)
+    monkeypatch.delenv("POSTGRES_DSN", raising=False)
+
+
+async def ask(dsn: str, sql: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def test_the_whole_stack_and_a_client_that_knows_nothing_of_it() -> None:
+    with Stack(Options.free(stage="mirror", postgres=QUICK)) as stack:
+        client = ArangoClient(hosts=stack.url)
+        with contextlib.closing(client):
+            system = client.db("_system", username="root", password="")
+            system.create_database("shop")
+            shop: Any = client.db("shop", username="root", password="")
+            orders = shop.create_collection("orders")
+            orders.insert({"_key": "1", "total": 9.5})
+            orders.update({"_key": "1", "paid": True})
+            assert orders.get("1")["paid"] is True
+            assert list(shop.aql.execute("FOR o IN orders FILTER o.paid == true RETURN o.total")) == [9.5]
+        until(lambda: '"orders"' in stack.run("status", "--json") or "orders" in stack.run("status"))
+        assert await ask(stack.dsn, "SELECT stage FROM crossfade.collection WHERE name = 'orders'") == "mirror"
+        deadline = time.monotonic() + 30
+        while await ask(stack.dsn, "SELECT doc ->> 'paid' FROM shop.orders WHERE key = '1'") != "true":
+            assert time.monotonic() < deadline, "the write was not mirrored"
+        first = stack.proxy
+        assert first is not None
+        stack.kill_proxy()
+        assert stack.ended() is first
+        stack.start_proxy()
+        assert stack.ended() is None
+        folder, ports = stack.folder, (stack.port, stack.admin_port)
+    assert not folder.exists()
+    assert not any(map(port_taken, ports))
+
+
+def test_only_arangodb() -> None:
+    with Stack(Options.free(only="arangodb")) as stack:
+        with contextlib.closing(ArangoClient(hosts=stack.arango_url)) as client:
+            assert client.db("_system", username="root", password="").version()
+        assert stack.postgres is None
+        assert stack.proxy is None
+        stack.stop_proxy()
+        stack.kill_proxy()
+        stack.stop_postgres()
+
+
+async def test_only_postgres_in_a_folder_of_ones_own_through_a_restart() -> None:
+    with tempfile.TemporaryDirectory(prefix="crossfade-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)  # PostgreSQL's user passes through when we are root
+        folder = Path(name) / "new"
+        with Stack(Options.free(only="postgres", folder=folder, postgres=QUICK)) as stack:
+            await ask(stack.dsn, "CREATE TABLE kept (one int)")
+            stack.stop_postgres("immediate")
+            stack.start_postgres()
+            assert await ask(stack.dsn, "SELECT count(*) FROM kept") == 0
+        assert (folder / "postgres" / "data").exists()
+
+
+def test_a_given_server_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_DSN", "postgresql://elsewhere/x")
+    monkeypatch.setenv("ARANGO_URL", "http://elsewhere:8529/")
+    stack = Stack(Options.free())
+    stack.start_postgres()
+    stack.start_arangodb()
+    assert stack.postgres is None
+    assert stack.arangodb is None
+    assert stack.environment()["CROSSFADE_DSN"] == "postgresql://elsewhere/x"
+    assert stack.environment()["CROSSFADE_ORIGIN"] == "http://elsewhere:8529"
+    stack.stop()
+
+
+def test_a_taken_port_is_named_with_its_option() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port} is taken: choose another one with --arango-port"):
+            Stack(Options(only="arangodb", arango_port=port)).start()
+
+
+def test_a_command_that_fails_is_shown_with_its_words() -> None:
+    stack = Stack(Options.free(dsn="postgresql://127.0.0.1:1/none", arango_url="http://127.0.0.1:1"))
+    with pytest.raises(ConfigurationError, match="`crossfade migrate` ended with 2"):
+        stack.start()
+    assert not stack.folder.exists()
+
+
+@pytest.fixture
+def dev() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, through: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*through, sys.executable, "-c", "from proxy.cli import main; main()", "dev", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=HERE,
+            cwd=Path(__file__).parents[2],
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def urls(process: subprocess.Popen[str], last: str = "logs") -> dict[str, str]:
+    """What it prints once all is up: `name  value` lines up to the last."""
+    assert process.stdout is not None
+    told: dict[str, str] = {}
+    for line in process.stdout:
+        found = re.match(r"(proxy|admin|ArangoDB|PostgreSQL|logs) +(\S+)", line)
+        if found:
+            told[found[1]] = found[2]
+            if found[1] == last:
+                return told
+    raise AssertionError(f"it ended: {told}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
+def test_dev_ends_and_leaves_nothing_behind(dev: Callable[..., subprocess.Popen[str]], how: signal.Signals) -> None:
+    process = dev("--only", "arangodb", "--arango-port", "0")
+    told = urls(process)
+    port = int(told["ArangoDB"].rpartition(":")[2])
+    assert port_taken(port)
+    process.send_signal(how)
+    process.wait(30)
+    until(lambda: not port_taken(port))
+    until(lambda: not Path(told["logs"]).exists())
+    if how is not signal.SIGKILL:
+        assert process.returncode == 0
+
+
+def test_dev_ends_when_its_parent_goes(dev: Callable[..., subprocess.Popen[str]]) -> None:
+    process = dev("--only", "arangodb", "--arango-port", "0", through=("sh", "-c", '"$@"; exit 0', "sh"))
+    told = urls(process)
+    port = int(told["ArangoDB"].rpartition(":")[2])
+    process.kill()
+    until(lambda: not port_taken(port))
+
+
+def test_dev_says_when_a_server_ends(dev: Callable[..., subprocess.Popen[str]]) -> None:
+    process = dev("--only", "postgres", "--pg-port", "0")
+    told = urls(process)
+    pid = int((Path(told["logs"]) / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert "PostgreSQL has ended" in out
+    assert process.returncode == 1
+
+
+def test_dev_refuses_a_stage_that_collections_cannot_begin_with(dev: Callable[..., subprocess.Popen[str]]) -> None:
+    process = dev("--stage", "flipped")
+    out, _ = process.communicate(timeout=30)
+    assert "new collections begin with off, mirror or shadow" in re.sub(r"[│\s]+", " ", out)
+    assert process.returncode == 2
+
+
+def test_dev_exits_2_where_a_port_is_taken(dev: Callable[..., subprocess.Popen[str]]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        process = dev("--only", "arangodb", "--arango-port", str(other.getsockname()[1]))
+        out, _ = process.communicate(timeout=30)
+    assert "is taken" in out
+    assert process.returncode == 2
