@@ -1,1 +1,1 @@
-"""(map to come)"""
+"""How Crossfade is run: image, Prometheus, Grafana, Kubernetes, the runbook; and `deploy.demo`, the local stack."""
