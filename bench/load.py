@@ -24,6 +24,7 @@ class Tally:
 
     counting: bool = False
     stopping: bool = False
+    total: int = 0
     latencies: list[float] = field(default_factory=list)
     refused: int = 0
     broken: int = 0
@@ -63,6 +64,7 @@ class Client(asyncio.Protocol):
         if len(got) < self._whole:
             return
         tally = self._tally
+        tally.total += 1
         if tally.counting:
             tally.latencies.append(time.perf_counter() - self._since)
         got.clear()
@@ -79,8 +81,9 @@ class Client(asyncio.Protocol):
 
 
 async def load(port: int, request: bytes, connections: int, seconds: float) -> dict[str, float]:
-    """Runs the load; `requests`, `seconds`, `refused`, `broken`, `p50` and `p99` in ms, `sent` with the warm-up."""
+    """Runs the load: `requests` in `seconds`, `p50` and `p99` in ms; `total` in `elapsed` seconds, warm-up included."""
     loop, tally = asyncio.get_running_loop(), Tally()
+    first = time.perf_counter()
     clients = []
     for _ in range(connections):
         _, client = await loop.create_connection(lambda: Client(request, tally), "127.0.0.1", port)
@@ -90,10 +93,13 @@ async def load(port: int, request: bytes, connections: int, seconds: float) -> d
     await asyncio.sleep(seconds)
     tally.counting, tally.stopping, took = False, True, time.perf_counter() - begun
     await asyncio.wait([client.done for client in clients], timeout=30)
+    elapsed = time.perf_counter() - first
     ordered = sorted(tally.latencies) or [0.0]
     return {
         "requests": len(tally.latencies),
         "seconds": took,
+        "total": tally.total,
+        "elapsed": elapsed,
         "refused": tally.refused,
         "broken": tally.broken,
         "p50": 1000 * ordered[len(ordered) // 2],

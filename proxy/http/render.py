@@ -42,19 +42,6 @@ def tokens(values: Iterable[bytes]) -> frozenset[bytes]:
     return frozenset(token for value in values for item in value.split(b",") if (token := item.strip().lower()))
 
 
-def forwarded(headers: Headers, *, keep: frozenset[bytes] = frozenset()) -> Headers:
-    """The headers that go on to the next connection, but for those in `keep` without the hop-by-hop ones."""
-    dropped = HOP_BY_HOP
-    named = [value for name, value in headers if name.lower() == b"connection"]
-    if named:
-        extra = tokens(named) - {b"close", b"keep-alive", b"upgrade"}
-        if extra:
-            dropped = dropped | extra
-    if keep:
-        dropped = dropped - keep
-    return [pair for pair in headers if pair[0].lower() not in dropped]
-
-
 def response_head(
     status: int,
     reason: bytes,
