@@ -43,9 +43,9 @@ def compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def answer(key: str = "a", rev: str = REV, *, over: str | None = None, **more: object) -> dict[str, object]:
+def answer(key: str = "a", *, over: str | None = None, **more: object) -> dict[str, object]:
     """What ArangoDB says of one written document; `over` is the revision that it replaced."""
-    said: dict[str, object] = {"_id": f"c/{key}", "_key": key, "_rev": rev}
+    said: dict[str, object] = {"_id": f"c/{key}", "_key": key, "_rev": REV}
     if over is not None:
         said["_oldRev"] = over
     return said | more
@@ -283,10 +283,10 @@ def test_whatever_is_written_the_client_sees_what_it_asked_for(
         shown: list[object] = []
         for index, (failed, content, _) in enumerate(items):
             key = f"k{index}"
-            more: dict[str, object] = {"old": document(key, OLD, **content)} if old else {}
+            more: dict[str, object] = {"old": document(key, OLD) | content} if old else {}
             if with_new:
-                more["new"] = document(key, REV, **content)
-            shown.append(CONFLICT if failed else answer(key, over=OLD if old else None, **more))
+                more["new"] = document(key, REV) | content
+            shown.append(CONFLICT if failed else answer(key, over=OLD if old else None) | more)
         return json.dumps(shown, separators=separators, ensure_ascii=bool(len(items) % 2)).encode("utf-8")
 
     made = planned(params={"returnNew": str(wants_new).lower(), "returnOld": str(old).lower()})
@@ -306,7 +306,7 @@ def settle_each(
     """Each item as the answer of a single write."""
     done = []
     for _, content, first in items:
-        shown = answer("a", new=document("a", **content))
+        shown = answer("a", new=document("a") | content)
         if first:  # no ArangoDB prints it so; cut all the same
             shown = {"new": shown.pop("new"), **shown}
         body = json.dumps(shown, separators=separators).encode()

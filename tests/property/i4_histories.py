@@ -1,0 +1,53 @@
+"""True histories of a few keys: what an origin committed, in its order, for the tests of I4."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from proxy.mirror.target import Row
+from proxy.revision import encode_rev
+
+BASE = 1_800_000_000_000 << 20  # a revision of these years
+
+
+def document(key: str, rev: int) -> bytes:
+    """A version as ArangoDB would print it."""
+    shown = {"_key": key, "_id": f"c/{key}", "_rev": encode_rev(rev), "version": rev - BASE}
+    return json.dumps(shown, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class History:
+    """events: (key, removed) in the order of their commits; a removal of what is not there is left out."""
+
+    events: tuple[tuple[str, bool], ...]
+
+    def rows(self, stamp: int = 1) -> list[Row]:
+        """One message an event: upserts with new revisions, removals with the removed one."""
+        alive: dict[str, int] = {}
+        made = []
+        for number, (key, removed) in enumerate(self.events):
+            if not removed:
+                alive[key] = BASE + number
+                made.append(Row(key, alive[key], document(key, alive[key]), stamp))
+            elif key in alive:
+                made.append(Row(key, alive.pop(key), None, stamp))
+        return made
+
+    def final(self) -> dict[str, int]:
+        """The revisions of the documents that are there in the end."""
+        alive: dict[str, int] = {}
+        for row in self.rows():
+            if row.raw is None:
+                del alive[row.key]
+            else:
+                alive[row.key] = row.rev
+        return alive
+
+
+histories = st.lists(st.tuples(st.sampled_from("aab"), st.booleans()), max_size=12).map(
+    lambda events: History(tuple(events))
+)

@@ -1,0 +1,67 @@
+"""I4 on a pure model: whatever order versions arrive in, and however they are batched, one state comes out.
+
+The model is the rule as a few lines of Python; the same histories run on PostgreSQL in test_i4_postgresql.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.mirror.target import Row, Stored, newest, overtaken
+from tests.property.i4_histories import History, histories
+
+
+def apply(state: dict[str, Stored], row: Row) -> None:
+    """The rule: a version wins over what is smaller by (revision, removed)."""
+    stored = state.get(row.key)
+    if stored is None or (row.rev, row.raw is None) > (stored.rev, not stored.alive):
+        state[row.key] = Stored(row.rev, row.raw is not None)
+
+
+@given(histories, st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_order_with_duplicates_gives_the_newest_state(history: History, data: st.DataObject) -> None:
+    messages = history.rows()
+    messages += data.draw(st.lists(st.sampled_from(messages), max_size=5)) if messages else []
+    order = data.draw(st.permutations(messages))
+    state: dict[str, Stored] = {}
+    for row in order:
+        apply(state, row)
+    assert {key for key, stored in state.items() if stored.alive} == set(history.final())
+    for key, rev in history.final().items():
+        assert state[key].rev == rev
+
+
+@given(histories, st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_batch_with_one_row_a_key_says_the_same_as_all_its_rows(history: History, data: st.DataObject) -> None:
+    order: Sequence[Row] = data.draw(st.permutations(history.rows()))
+    one_by_one: dict[str, Stored] = {}
+    batched: dict[str, Stored] = {}
+    for row in order:
+        apply(one_by_one, row)
+    size = data.draw(st.integers(1, 6))
+    for start in range(0, len(order), size):
+        batch = newest(order[start : start + size])
+        assert len({row.key for row in batch}) == len(batch)
+        for row in batch:
+            apply(batched, row)
+    assert batched == one_by_one
+
+
+@given(histories)
+@settings(max_examples=100, deadline=None)
+def test_overtaken_is_what_the_rule_would_not_change(history: History) -> None:
+    rows = history.rows()
+    for first in rows:
+        for second in rows:
+            if first.key == second.key:
+                state: dict[str, Stored] = {}
+                apply(state, first)
+                before = dict(state)
+                apply(state, second)
+                assert overtaken(second, before.get(second.key)) == (state == before)
+    assert not overtaken(Row("k", 1, None, 0), None)
