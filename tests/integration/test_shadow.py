@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
 from proxy.config import Settings
-from proxy.database import Database
+from proxy.database import Database, Session
+from proxy.documents import to_jsonb
 from proxy.errors import DatabaseUnavailable, UpstreamUnavailable
 from proxy.operations import Operation, Outcome
 from proxy.ports import free_port
@@ -19,7 +23,7 @@ from proxy.shadow.ledger import Ledger
 from proxy.shadow.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
 from proxy.shadow.runner import Shadow
 from proxy.stores.memory import MemoryStore
-from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres import Limits, PostgresStore
 from proxy.wire.decode import decode_parts
 from tests.integration.target import create, put, remove
 
@@ -85,10 +89,12 @@ class Stack:
 
     async def plant(self, key: str, change: Callable[[bytes], bytes]) -> None:
         """Changes a document in PostgreSQL behind everybody's back."""
+        raw = change(self.ask("GET", f"/_api/document/docs/{key}")[1].body)
         await self.database.execute(
-            "UPDATE db.docs SET raw = $2::json, doc = crossfade.queryable($2::json) WHERE key = $1",
+            "UPDATE db.docs SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
             key,
-            change(self.ask("GET", f"/_api/document/docs/{key}")[1].body).decode(),
+            raw.decode(),
+            to_jsonb(raw),
         )
 
     async def compare(self, *request: Any, reverse: bool = False, **headers: str) -> None:
@@ -280,6 +286,111 @@ async def test_one_side_refuses(stack: Stack) -> None:
     assert await stack.found() == [("error", ("origin answer, target 500/4",), ("a",))]
 
 
+# ---- queries
+
+
+async def test_equal_queries_match(stack: Stack) -> None:
+    for number in range(6):
+        await stack.both(f"k{number}", n=number, group=number % 2)
+
+    await stack.query("FOR d IN docs FILTER d.group == @g RETURN d", {"g": 1})
+    await stack.query("FOR d IN docs SORT d.group LIMIT 1, 3 RETURN d.n")
+    await stack.query("FOR d IN docs COLLECT g = d.group WITH COUNT INTO n RETURN {g, n}", count=True)
+    await stack.query("FOR d IN docs SORT d.n RETURN d", batchSize=2)
+    await stack.query("FOR d IN docs LIMIT 2 RETURN d.n + ", {})
+    await stack.query("FOR d IN docs FILTER d.group == 0 LIMIT 0, 2 RETURN d.n", options={"fullCount": True})
+
+    assert await stack.counted() == {"compared": 5, "matched": 5}
+    by_text = {row.text: row for row in await shapes(stack.database)}
+    assert by_text["FOR d IN docs FILTER d . group == ? RETURN d"].matched == 1
+    assert await stack.skipped() == 1  # LIMIT without SORT: any two would do
+
+
+async def test_queries_that_cannot_be_compared_are_counted(stack: Stack) -> None:
+    await stack.both("a", n=1)
+    await stack.both("b", n=2)
+
+    await stack.query("FOR d IN docs RETURN RAND()")
+    await stack.query("FOR d IN docs RETURN DOCUMENT(CONCAT('docs/', d._key)).n")
+    await stack.query("FOR d IN docs RETURN d", batchSize=1)
+
+    assert await stack.counted() == {}
+    assert await stack.skipped() == 3
+
+
+async def test_cursors_that_rechecks_leave_open_are_closed(stack: Stack) -> None:
+    for key in "abc":
+        await stack.both(key, n=1)
+    await remove(stack.database, C, ["b"])
+    closed: list[str] = []
+    stack.origin.before = lambda operation: closed.append(operation.endpoint)
+
+    await stack.query("FOR d IN docs SORT d._key RETURN d._key", batchSize=2)
+
+    assert closed.count("cursor.create") == closed.count("cursor.delete") >= 4
+    assert [kind for kind, _, _ in await stack.found()] == ["value"]
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (b'"n":2', ("value", ("[].n",), ("b",))),
+        (b'"n":"1"', ("type", ("[].n",), ("b",))),
+    ],
+)
+async def test_rows_that_differ(
+    stack: Stack, plant: bytes, found: tuple[str, tuple[str, ...], tuple[str, ...]]
+) -> None:
+    for key in "abc":
+        await stack.both(key, n=1)
+    await stack.plant("b", lambda raw: raw.replace(b'"n":1', plant))
+
+    await stack.query("FOR d IN docs SORT d._key RETURN d")
+
+    assert await stack.found() == [found]
+    (row,) = await list_mismatches(stack.database)
+    shown = await show_mismatch(stack.database, row.id)
+    assert shown is not None
+    assert [document["_key"] for document in orjson.loads(shown.samples[0]["origin"])] == ["b"]
+    assert shown.samples[0]["request"]["query"] == "FOR d IN docs SORT d._key RETURN d"
+
+
+async def test_rows_that_one_side_lacks(stack: Stack) -> None:
+    for key in "abc":
+        await stack.both(key, n=1)
+    await remove(stack.database, C, ["a"])
+    await stack.query("FOR d IN docs RETURN d")
+    stack.ask("DELETE", "/_api/document/docs/b")
+    await remove(stack.database, C, [])
+    await stack.query("FOR d IN docs FILTER d._key != 'a' RETURN d")
+    stack.insert("c", n=2)
+    await stack.query("FOR d IN docs FILTER d._key == 'c' RETURN d")
+
+    assert await stack.found() == [("extra", (), ("b",)), ("missing", (), ("a",)), ("stale", (), ("c",))]
+
+
+async def test_a_wrong_order_of_rows(stack: Stack) -> None:
+    for number, key in enumerate("abc"):
+        await stack.both(key, n=number)
+    for key, number in (("a", 2), ("c", 0)):
+        await stack.plant(key, partial(re.sub, rb'"n":.', b'"n":%d' % number))
+
+    await stack.query("FOR d IN docs SORT d.n RETURN {k: d._key}")
+
+    assert await stack.found() == [("order", ("[]",), ())]
+
+
+async def test_what_the_target_cannot_run_is_unsupported(stack: Stack, database: Database) -> None:
+    for key in "abc":
+        await stack.both(key)
+    stack.store = PostgresStore(database, limits=Limits(rows=2))
+    stack.shadow._store = stack.store
+
+    await stack.query("FOR d IN docs RETURN d")
+
+    assert await stack.counted() == {"unsupported": 1}
+
+
 # ---- the other way round
 
 
@@ -333,7 +444,10 @@ async def test_redacted_samples_hold_no_values(database: Database) -> None:
     await stack.read()
     await stack.query("FOR d IN docs FILTER d.name == 'secret' AND d.x != @hidden RETURN d.y", {"hidden": "hidden"})
     stored = "".join(
-        row[0] for row in await database.fetch("SELECT samples::text FROM crossfade.mismatch UNION SELECT text FROM crossfade.shape")
+        row[0]
+        for row in await database.fetch(
+            "SELECT samples::text FROM crossfade.mismatch UNION SELECT text FROM crossfade.shape"
+        )
     )
 
     (value, query_value) = await list_mismatches(database)
@@ -403,9 +517,7 @@ async def test_what_finds_no_place_is_counted(database: Database) -> None:
 async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
     stack = await _stack(database)
     nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
-    stack.shadow = Shadow(
-        stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger
-    )
+    stack.shadow = Shadow(stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger)
     await stack.shadow.start()
 
     await stack.read()
@@ -458,25 +570,17 @@ class Losing(Database):
 
     fates: list[str]
 
-    def transaction(self) -> Any:
-        return self._losing()
-
-    def _losing(self) -> Any:
-        import contextlib
-
-        @contextlib.asynccontextmanager
-        async def losing() -> AsyncIterator[Any]:
-            fate = self.fates.pop(0) if self.fates else ""
-            if fate == "unreachable":
-                raise DatabaseUnavailable("no connection")
-            async with super(Losing, self).transaction() as session:
-                yield session
-                if fate == "before":
-                    raise DatabaseUnavailable("connection lost")
-            if fate == "after":
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        fate = self.fates.pop(0) if self.fates else ""
+        if fate == "unreachable":
+            raise DatabaseUnavailable("no connection")
+        async with super().transaction() as session:
+            yield session
+            if fate == "before":
                 raise DatabaseUnavailable("connection lost")
-
-        return losing()
+        if fate == "after":
+            raise DatabaseUnavailable("connection lost")
 
 
 async def test_counts_survive_lost_answers(stack: Stack) -> None:

@@ -19,9 +19,9 @@ class Clock:
         return self.now
 
 
-def opened(cursors: Cursors, count: int, **body: Any) -> dict[str, Any]:
+def opened(cursors: Cursors, rows: int, **body: Any) -> dict[str, Any]:
     request = request_of(orjson.dumps({"query": "RETURN 1", **body}))
-    return parsed(cursors.open("db", request, [b"%d" % n for n in range(count)], b"{}"))
+    return parsed(cursors.open("db", request, [b"%d" % n for n in range(rows)], b"{}"))
 
 
 def parsed(outcome: Outcome) -> dict[str, Any]:
