@@ -1,0 +1,44 @@
+"""What an expression is compiled to: a plain function of the frame, or a stepwise one that asks the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias
+
+from proxy.aql.requests import Request
+from proxy.aql.values import Value
+
+Frame: TypeAlias = list[Any]
+Plain: TypeAlias = Callable[[Frame], Value]
+Steps: TypeAlias = Callable[[Frame], Generator[Request, None, Value]]
+
+
+class Stepwise:
+    """A compiled expression that asks the store: `steps(frame)` yields requests and returns the value."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+
+class Constant:
+    """A plain function whose value is known."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def __call__(self, frame: Frame) -> Value:
+        return self.value
+
+
+Compiled: TypeAlias = Plain | Stepwise
+
+
+def evaluate(compiled: Compiled, frame: Frame) -> Generator[Request, None, Value]:
+    """The value of either kind."""
+    if isinstance(compiled, Stepwise):
+        return (yield from compiled.steps(frame))
+    return compiled(frame)

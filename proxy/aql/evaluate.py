@@ -1,0 +1,231 @@
+"""Runs a query: a synchronous generator that asks its caller for documents and writes, and returns the Result.
+
+    runner = run(parse(text), {"x": 1}, Options())
+    action = next(runner)                     # a Fetch or a Write
+    action = runner.send(documents)           # … until StopIteration, whose value is the Result
+
+It is the oracle for what PostgreSQL compiles, and what answers where nothing was compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from proxy.aql import ast
+from proxy.aql.analyse import analyse
+from proxy.aql.compiled import Frame
+from proxy.aql.context import Context
+from proxy.aql.pipeline import Flow, Row, Stage, limit_stage
+from proxy.aql.program import ProgramCompiler
+from proxy.aql.requests import Fetch, Options, Request, Result, Write
+from proxy.aql.values import Value
+from proxy.errors import ArangoError
+
+
+def run(
+    query: ast.Query, bind_vars: Mapping[str, Any] | None = None, options: Options | None = None
+) -> Generator[Fetch | Write, Any, Result]:
+    """Evaluates a parsed query.
+
+    Raises ArangoError as ArangoDB would (also what the caller throws in for a Fetch or Write), and Unsupported, by
+    name, for what is known and not built.
+    """
+    binds = dict(bind_vars or {})
+    analyse(query, binds)
+    context = Context(binds, options or Options())
+    try:
+        program = _Program(context, query)
+        flow = program.run()
+        rows: list[Row] = []
+        for item in flow:
+            if item.__class__ is Row:
+                rows.append(item)
+                context.hold(1)
+            else:
+                yield from _ask(item)
+        groups, cut = program.groups(rows), None
+        if groups is not None:
+            for part in (whole := program.whole_runs()):
+                if isinstance(part, Request):
+                    yield from _ask(part)
+            cut = whole.value
+    except RecursionError:
+        raise ArangoError(1524, "too much nesting or too many objects in query", status=400) from None
+    return Result(
+        rows=[row.value for row in rows],
+        groups=groups,
+        cut=cut,
+        warnings=tuple(context.warnings),
+        stats=context.stats,
+        full_count=context.full_count,
+    )
+
+
+def _ask(request: Request) -> Generator[Fetch | Write, Any, None]:
+    """Hands a request to the caller and its answer, or the error thrown in, back to the pipeline."""
+    try:
+        request.result = yield request.action
+    except ArangoError as error:
+        request.error = error
+
+
+@dataclass(slots=True)
+class _Window:
+    """What a LIMIT behind a SORT saw: the rows it let through, and those of its first and last run that it did not."""
+
+    before: list[Frame]
+    through: list[Frame]
+    after: list[Frame]
+
+
+class _WholeRuns:
+    """An iterator of requests whose `value` is there once it is exhausted."""
+
+    def __init__(self, steps: Generator[Request, None, Any]) -> None:
+        self._steps = steps
+        self.value: tuple[list[Value] | None, list[Value] | None] | None = None
+
+    def __iter__(self) -> Generator[Request, None, None]:
+        self.value = yield from self._steps
+
+
+class _Program(ProgramCompiler):
+    """The top level, which knows how its rows are ordered."""
+
+    def __init__(self, context: Context, query: ast.Query) -> None:
+        super().__init__(context)
+        self.query = query
+        statements = query.statements
+        self.order = _order(statements)
+        self.mark = self.temporary()
+        self.window: _Window | None = None
+        self.behind: list[Stage] = []  # of the statements behind the LIMIT that follows the SORT
+        last_limit = max((i for i, s in enumerate(statements) if isinstance(s, ast.Limit)), default=-1)
+        bound: set[str] = set()
+        stages: list[Stage] = []
+        for index, statement in enumerate(statements):
+            if isinstance(statement, ast.Return):
+                break
+            following = statements[index + 1 :]
+            if isinstance(statement, ast.Sort) and index == self.order:
+                stages.append(self.sort_stage(statement, self.mark))
+            elif isinstance(statement, ast.Limit):
+                counted = self.count if index == last_limit and context.options.full_count else None
+                offset, count = self.limit_bounds(statement)
+                if self.order is not None and index > self.order and isinstance(statements[self.order], ast.Sort):
+                    self.window = _Window([], [], [])
+                    stages.append(cutting_stage(offset, count, counted, self.mark, self.window))
+                else:
+                    stages.append(limit_stage(offset, count, counted))
+            else:
+                stages.append(self.stage(statement, following, bound))
+                if self.window is not None:
+                    self.behind.append(stages[-1])
+        self.stages_built = stages
+        self.project = self.rows(statements[-1], bound)
+
+    def count(self, number: int) -> None:
+        """fullCount: how many rows reached the last LIMIT."""
+        self.context.full_count = number
+
+    def run(self) -> Flow:
+        """All rows, and requests."""
+        frame: Frame = [None] * self.size
+        self.base[0] = frame
+        flow: Flow = iter((frame,))
+        for stage in self.stages_built:
+            flow = stage(flow)
+        return self.project(flow)
+
+    def groups(self, rows: list[Row]) -> tuple[int, ...] | None:
+        """The sizes of the runs of equal sort key, where the order is determined."""
+        if self.order is None:
+            return None
+        if isinstance(self.query.statements[self.order], ast.Collect):
+            return (1,) * len(rows)
+        return tuple(len(list(group)) for _, group in groupby(rows, key=lambda row: row.frame[self.mark]))
+
+    def whole_runs(self) -> _WholeRuns:
+        """The rows of the whole first and last run, where the LIMIT cut them."""
+        return _WholeRuns(self._whole_runs())
+
+    def _whole_runs(self) -> Generator[Request, None, Any]:
+        window = self.window
+        if window is None or not window.through or not (window.before or window.after):
+            return None
+        first, last = window.through[0][self.mark], window.through[-1][self.mark]
+        head = tail = None
+        if window.before or first == last:
+            head = window.before + [frame for frame in window.through if frame[self.mark] == first]
+        if window.after or first == last:
+            tail = [frame for frame in window.through if frame[self.mark] == last] + window.after
+        if first == last:
+            head = tail = window.before + window.through + window.after
+        found: list[list[Value] | None] = []
+        for frames in (head, tail):
+            if frames is None:
+                found.append(None)
+                continue
+            values: list[Value] = []
+            flow: Flow = iter([frame[:] for frame in frames])
+            for stage in self.behind:
+                flow = stage(flow)
+            for row in self.project(flow):
+                if row.__class__ is Row:
+                    values.append(row.value)
+                else:
+                    yield row
+            found.append(values)
+        return (found[0], found[1])
+
+
+def _order(statements: tuple[ast.Statement, ...]) -> int | None:
+    """The index of the SORT or COLLECT that decides the order of the result; None where nothing does."""
+    final = statements[-1]
+    if not isinstance(final, ast.Return) or final.distinct:
+        return None
+    limits = 0
+    for index in range(len(statements) - 2, -1, -1):
+        statement = statements[index]
+        if isinstance(statement, (ast.Sort, ast.Collect)):
+            return None if limits > 1 else index
+        if isinstance(statement, ast.Limit):
+            limits += 1
+        elif not isinstance(statement, (ast.Let, ast.Filter)):
+            return None
+    return None
+
+
+def cutting_stage(
+    offset: int, count: int | None, counted: Callable[[int], None] | None, mark: int, window: _Window
+) -> Stage:
+    """A LIMIT that remembers the runs it cut."""
+
+    def flow_through(flow: Flow) -> Flow:
+        seen = 0
+        end = None if count is None else offset + count
+        for frame in flow:
+            if frame.__class__ is not list:
+                yield frame
+                continue
+            seen += 1
+            if seen <= offset:
+                if window.before and window.before[0][mark] != frame[mark]:
+                    window.before.clear()
+                window.before.append(frame)
+            elif end is None or seen <= end:
+                if seen == offset + 1 and window.before and window.before[0][mark] != frame[mark]:
+                    window.before.clear()
+                window.through.append(frame)
+                yield frame
+            elif window.through and frame[mark] == window.through[-1][mark]:
+                window.after.append(frame)
+            elif counted is None:
+                return
+        if counted is not None:
+            counted(seen)
+
+    return flow_through

@@ -1,0 +1,249 @@
+"""Arrays: taking, adding, removing, reordering. Arguments are never changed: every result is a new array."""
+
+from __future__ import annotations
+
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function, is_number
+from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integer, to_number, truthy, unique
+
+
+def _array(context: Context, name: str, value: Value) -> bool:
+    if value.__class__ is list:
+        return True
+    context.invalid(name)
+    return False
+
+
+@function("FIRST")
+def first(context: Context, value: Value) -> Value:
+    """FIRST(array): null where there is none"""
+    if not _array(context, "FIRST", value):
+        return None
+    return value[0] if value else None
+
+
+@function("LAST")
+def last(context: Context, value: Value) -> Value:
+    """LAST(array)"""
+    if not _array(context, "LAST", value):
+        return None
+    return value[-1] if value else None
+
+
+@function("NTH")
+def nth(context: Context, value: Value, index: Value) -> Value:
+    """NTH(array, index): null outside, negative included"""
+    if not _array(context, "NTH", value):
+        return None
+    at = to_integer(index)
+    return value[at] if 0 <= at < len(value) else None
+
+
+@function("POSITION", "CONTAINS_ARRAY")
+def position(context: Context, value: Value, search: Value, index: Value = False) -> Value:
+    """POSITION(array, value, returnIndex)"""
+    if not _array(context, "POSITION", value):
+        return None
+    at = next((i for i, item in enumerate(value) if equal(item, search)), -1)
+    return at if truthy(index) else at >= 0
+
+
+@function("APPEND")
+def append(context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
+    """APPEND(array, values, unique)"""
+    if value is None:
+        found = values if values.__class__ is list else [] if values is None else [values]
+    elif not _array(context, "APPEND", value):
+        return None
+    elif values is None:
+        found = value
+    else:
+        found = value + (values if values.__class__ is list else [values])
+    return unique(found) if truthy(only_new) else found
+
+
+def _with(context: Context, name: str, value: Value, item: Value, only_new: Value, front: bool) -> Value:
+    if value is None:
+        return [item]
+    if not _array(context, name, value):
+        return None
+    if truthy(only_new) and any(equal(item, other) for other in value):
+        return value
+    return [item, *value] if front else [*value, item]
+
+
+@function("PUSH")
+def push(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
+    """PUSH(array, value, unique)"""
+    return _with(context, "PUSH", value, item, only_new, front=False)
+
+
+@function("UNSHIFT")
+def unshift(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
+    """UNSHIFT(array, value, unique)"""
+    return _with(context, "UNSHIFT", value, item, only_new, front=True)
+
+
+@function("POP")
+def pop(context: Context, value: Value) -> Value:
+    """POP(array): without its last element"""
+    if value is None:
+        return None
+    return value[:-1] if _array(context, "POP", value) else None
+
+
+@function("SHIFT")
+def shift(context: Context, value: Value) -> Value:
+    """SHIFT(array): without its first element"""
+    if value is None:
+        return None
+    return value[1:] if _array(context, "SHIFT", value) else None
+
+
+@function("REMOVE_VALUE")
+def remove_value(context: Context, value: Value, item: Value, limit: Value = None) -> Value:
+    """REMOVE_VALUE(array, value, limit)"""
+    if value is None:
+        return []
+    if not _array(context, "REMOVE_VALUE", value):
+        return None
+    rest = len(value) if limit is None else to_integer(limit)
+    kept: list[Value] = []
+    for other in value:
+        if rest > 0 and equal(other, item):
+            rest -= 1
+        else:
+            kept.append(other)
+    return kept
+
+
+@function("REMOVE_VALUES")
+def remove_values(context: Context, value: Value, values: Value) -> Value:
+    """REMOVE_VALUES(array, values)"""
+    if values is None:
+        return value
+    if value is None:
+        return []
+    if not _array(context, "REMOVE_VALUES", value) or not _array(context, "REMOVE_VALUES", values):
+        return None
+    unwanted = {hash_key(item) for item in values}
+    return [item for item in value if hash_key(item) not in unwanted]
+
+
+@function("REMOVE_NTH")
+def remove_nth(context: Context, value: Value, index: Value) -> Value:
+    """REMOVE_NTH(array, index): a negative index counts from the end"""
+    if value is None:
+        return []
+    if not _array(context, "REMOVE_NTH", value):
+        return None
+    at = to_integer(index)
+    if not -len(value) <= at < len(value):
+        return value
+    at %= len(value)
+    return value[:at] + value[at + 1 :]
+
+
+@function("REPLACE_NTH")
+def replace_nth(context: Context, value: Value, index: Value, item: Value, padding: Value = None) -> Value:
+    """REPLACE_NTH(array, index, value, padding)"""
+    if not _array(context, "REPLACE_NTH", value):
+        return None
+    at = to_integer(index)
+    if at < 0:
+        at = max(0, at + len(value))
+    if at < len(value):
+        return [*value[:at], item, *value[at + 1 :]]
+    context.size(at + 1)
+    return [*value, *[padding] * (at - len(value)), item]
+
+
+@function("SLICE")
+def slice_array(context: Context, value: Value, start: Value, length: Value = None) -> Value:
+    """SLICE(array, start, length): negative numbers count from the end"""
+    if not _array(context, "SLICE", value):
+        return None
+    begin = to_integer(start)
+    if begin < 0:
+        begin = max(0, len(value) + begin)
+    if length is None:
+        return value[begin:]
+    count = to_integer(length)
+    end = begin + count if count >= 0 else len(value) + count
+    return value[begin : max(begin, end)]
+
+
+def flatten(value: list[Value], depth: int) -> list[Value]:
+    """The array with that many levels of arrays inside it dissolved."""
+    flat: list[Value] = []
+    for item in value:
+        if item.__class__ is list and depth > 0:
+            flat.extend(flatten(item, depth - 1))
+        else:
+            flat.append(item)
+    return flat
+
+
+@function("FLATTEN")
+def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
+    """FLATTEN(array, depth)"""
+    if not _array(context, "FLATTEN", value):
+        return None
+    levels = to_integer(depth)
+    return flatten(value, levels if levels >= 1 else 1)
+
+
+@function("SORTED")
+def sorted_array(context: Context, value: Value) -> Value:
+    """SORTED(array): by the order of all types"""
+    return sorted(value, key=order_key) if _array(context, "SORTED", value) else None
+
+
+@function("SORTED_UNIQUE")
+def sorted_unique(context: Context, value: Value) -> Value:
+    """SORTED_UNIQUE(array)"""
+    return sorted(unique(value), key=order_key) if _array(context, "SORTED_UNIQUE", value) else None
+
+
+@function("UNIQUE")
+def unique_array(context: Context, value: Value) -> Value:
+    """UNIQUE(array)"""
+    return unique(value) if _array(context, "UNIQUE", value) else None
+
+
+@function("COUNT_DISTINCT", "COUNT_UNIQUE")
+def count_distinct(context: Context, value: Value) -> Value:
+    """COUNT_DISTINCT(array)"""
+    return len(unique(value)) if _array(context, "COUNT_DISTINCT", value) else None
+
+
+@function("INTERLEAVE")
+def interleave(context: Context, *values: Value) -> Value:
+    """INTERLEAVE(a, b, …): one element of each in turn, as long as there are any"""
+    if not all(_array(context, "INTERLEAVE", value) for value in values):
+        return None
+    longest = max(len(value) for value in values)
+    return [value[i] for i in range(longest) for value in values if i < len(value)]
+
+
+@function("RANGE")
+def range_function(context: Context, start: Value, stop: Value, step: Value = None) -> Value:
+    """RANGE(start, stop, step): whole numbers without a step, else from start by step up to stop"""
+    if step is None:
+        low, high = to_integer(start), to_integer(stop)
+        context.size(abs(high - low) + 1)
+        return list(range(low, high + 1)) if low <= high else list(range(low, high - 1, -1))
+    if not (is_number(start) and is_number(stop) and is_number(step)):
+        start, stop, step = to_number(start), to_number(stop), to_number(step)
+    if step == 0 or (start < stop and step < 0) or (start > stop and step > 0):
+        context.invalid("RANGE")
+        return None
+    count = int((stop - start) / step) + 1
+    context.size(count)
+    found: list[Value] = []
+    value = start
+    while (value <= stop) if step > 0 else (value >= stop):
+        found.append(double(value))
+        value += step
+        context.size(len(found))
+    return found

@@ -1,0 +1,236 @@
+"""Objects: attributes, merging, keeping, translating, identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.aql.access import access
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function
+from proxy.aql.printing import to_string
+from proxy.aql.values import Value, equal, order_key, truthy
+
+Object = dict[str, Any]
+
+
+def _object(context: Context, name: str, value: Value) -> bool:
+    if value.__class__ is dict:
+        return True
+    context.invalid(name)
+    return False
+
+
+@function("HAS")
+def has(context: Context, value: Value, name: Value) -> Value:
+    """HAS(object, name): true for a stored null"""
+    return value.__class__ is dict and to_string(name) in value
+
+
+@function("ATTRIBUTES", "KEYS")
+def attributes(context: Context, value: Value, without_internal: Value = False, in_order: Value = False) -> Value:
+    """ATTRIBUTES(object, removeInternal, sort)"""
+    if not _object(context, "ATTRIBUTES", value):
+        return None
+    names = [name for name in value if not (truthy(without_internal) and name.startswith("_"))]
+    return sorted(names, key=order_key) if truthy(in_order) else names
+
+
+@function("VALUES")
+def values_of(context: Context, value: Value, without_internal: Value = False) -> Value:
+    """VALUES(object, removeInternal)"""
+    if not _object(context, "VALUES", value):
+        return None
+    return [item for name, item in value.items() if not (truthy(without_internal) and name.startswith("_"))]
+
+
+@function("ENTRIES")
+def entries(context: Context, value: Value) -> Value:
+    """ENTRIES(object): pairs of name and value"""
+    return [[name, item] for name, item in value.items()] if _object(context, "ENTRIES", value) else None
+
+
+def _merge(context: Context, name: str, values: tuple[Value, ...], deep: bool) -> Value:
+    if len(values) == 1 and values[0].__class__ is list:
+        values = tuple(values[0])
+    merged: Object = {}
+    for value in values:
+        if not _object(context, name, value):
+            return None
+        merged = merge_deep(merged, value) if deep else merged | value
+    return merged
+
+
+def merge_deep(a: Object, b: Object) -> Object:
+    """b over a, objects inside objects too; null overwrites."""
+    merged = dict(a)
+    for name, item in b.items():
+        old = merged.get(name)
+        merged[name] = merge_deep(old, item) if old.__class__ is dict and item.__class__ is dict else item
+    return merged
+
+
+@function("MERGE")
+def merge(context: Context, *values: Value) -> Value:
+    """MERGE(a, b, …) or MERGE(array): shallow, the later wins; null for anything that is no object"""
+    return _merge(context, "MERGE", values, deep=False)
+
+
+@function("MERGE_RECURSIVE")
+def merge_recursive(context: Context, *values: Value) -> Value:
+    """MERGE_RECURSIVE(a, b, …)"""
+    return _merge(context, "MERGE_RECURSIVE", values, deep=True)
+
+
+def _names(values: tuple[Value, ...]) -> set[str]:
+    found: set[str] = set()
+    for value in values:
+        for name in value if value.__class__ is list else (value,):
+            if name.__class__ is str:
+                found.add(name)
+            elif name.__class__ in (int, float):
+                found.add(to_string(name))
+    return found
+
+
+@function("UNSET")
+def unset(context: Context, value: Value, *names: Value) -> Value:
+    """UNSET(object, names…): without these attributes"""
+    if not _object(context, "UNSET", value):
+        return None
+    unwanted = _names(names)
+    return {name: item for name, item in value.items() if name not in unwanted}
+
+
+@function("KEEP")
+def keep(context: Context, value: Value, *names: Value) -> Value:
+    """KEEP(object, names…): these attributes alone"""
+    if not _object(context, "KEEP", value):
+        return None
+    wanted = _names(names)
+    return {name: item for name, item in value.items() if name in wanted}
+
+
+def _unset_deep(value: Value, unwanted: set[str]) -> Value:
+    if value.__class__ is dict:
+        return {name: _unset_deep(item, unwanted) for name, item in value.items() if name not in unwanted}
+    return [_unset_deep(item, unwanted) for item in value] if value.__class__ is list else value
+
+
+def _keep_deep(value: Value, wanted: set[str]) -> Value:
+    if value.__class__ is dict:
+        return {name: _keep_deep(item, wanted) for name, item in value.items() if name in wanted}
+    return [_keep_deep(item, wanted) for item in value] if value.__class__ is list else value
+
+
+@function("UNSET_RECURSIVE")
+def unset_recursive(context: Context, value: Value, *names: Value) -> Value:
+    """UNSET_RECURSIVE(object, names…)"""
+    return _unset_deep(value, _names(names)) if _object(context, "UNSET_RECURSIVE", value) else None
+
+
+@function("KEEP_RECURSIVE")
+def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
+    """KEEP_RECURSIVE(object, names…)"""
+    return _keep_deep(value, _names(names)) if _object(context, "KEEP_RECURSIVE", value) else None
+
+
+@function("TRANSLATE")
+def translate(context: Context, value: Value, table: Value, *default: Value) -> Value:
+    """TRANSLATE(value, table, default): the value itself where the table does not have it"""
+    if not _object(context, "TRANSLATE", table):
+        return None
+    return table.get(to_string(value), default[0] if default else value)
+
+
+@function("ZIP")
+def zip_object(context: Context, names: Value, values: Value) -> Value:
+    """ZIP(names, values): of equal names the first wins"""
+    if names.__class__ is not list or values.__class__ is not list or len(names) != len(values):
+        context.invalid("ZIP")
+        return None
+    built: Object = {}
+    for name, value in zip(names, values, strict=True):
+        built.setdefault(to_string(name), value)
+    return built
+
+
+@function("VALUE")
+def value_at(context: Context, value: Value, path: Value) -> Value:
+    """VALUE(object, path): what stands at a path of names and indexes"""
+    if value.__class__ is not dict or path.__class__ is not list:
+        context.invalid("VALUE")
+        return None
+    for step in path:
+        value = access(value, step)
+    return value
+
+
+@function("MATCHES")
+def matches(context: Context, value: Value, examples: Value, index: Value = False) -> Value:
+    """MATCHES(object, example or examples, returnIndex)"""
+    wanted = examples if examples.__class__ is list else [examples]
+    at = -1
+    if value.__class__ is dict:
+        for number, example in enumerate(wanted):
+            if example.__class__ is not dict:
+                context.invalid("MATCHES")
+                continue
+            if all(equal(value.get(name), item) for name, item in example.items()):
+                at = number
+                break
+    return at if truthy(index) else at >= 0
+
+
+def identifier(value: Value) -> tuple[str, str] | None:
+    """Collection and key of `collection/key`, or of an object with such an _id."""
+    if value.__class__ is dict:
+        value = value.get("_id")
+    if value.__class__ is not str:
+        return None
+    name, slash, key = value.partition("/")
+    return (name, key) if slash and name and key and "/" not in key else None
+
+
+def _part(context: Context, name: str, value: Value) -> Iterator[tuple[str, str]]:
+    found = identifier(value)
+    if found is None:
+        context.invalid(name)
+    else:
+        yield found
+
+
+@function("PARSE_IDENTIFIER")
+def parse_identifier(context: Context, value: Value) -> Value:
+    """PARSE_IDENTIFIER(id or document)"""
+    for name, key in _part(context, "PARSE_IDENTIFIER", value):
+        return {"collection": name, "key": key}
+    return None
+
+
+@function("PARSE_COLLECTION")
+def parse_collection(context: Context, value: Value) -> Value:
+    """PARSE_COLLECTION(id or document)"""
+    return next((name for name, _ in _part(context, "PARSE_COLLECTION", value)), None)
+
+
+@function("PARSE_KEY")
+def parse_key(context: Context, value: Value) -> Value:
+    """PARSE_KEY(id or document)"""
+    return next((key for _, key in _part(context, "PARSE_KEY", value)), None)
+
+
+@function("IS_SAME_COLLECTION")
+def is_same_collection(context: Context, collection: Value, other: Value) -> Value:
+    """IS_SAME_COLLECTION(collection, id or document)"""
+    names: list[str] = []
+    for value in (collection, other):
+        found = identifier(value)
+        if found is not None:
+            names.append(found[0])
+        elif value.__class__ is str and value and "/" not in value:
+            names.append(value)
+    if len(names) < 2:
+        context.invalid("IS_SAME_COLLECTION")
+        return None
+    return names[0] == names[1]

@@ -1,0 +1,101 @@
+"""Digests and encodings of text. CRC32 is Castagnoli's, FNV64 is 1a: as ArangoDB has them, in upper case."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import string
+import uuid
+from functools import lru_cache
+
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function
+from proxy.aql.printing import to_string
+from proxy.aql.values import Value, to_integer
+
+_TOKEN_LETTERS = string.ascii_letters + string.digits
+
+
+def _bytes(value: Value) -> bytes:
+    return to_string(value).encode("utf-8", "surrogatepass")
+
+
+@function("MD5")
+def md5(context: Context, value: Value) -> Value:
+    """MD5(text)"""
+    return hashlib.md5(_bytes(value), usedforsecurity=False).hexdigest()
+
+
+@function("SHA1")
+def sha1(context: Context, value: Value) -> Value:
+    """SHA1(text)"""
+    return hashlib.sha1(_bytes(value), usedforsecurity=False).hexdigest()
+
+
+@function("SHA256")
+def sha256(context: Context, value: Value) -> Value:
+    """SHA256(text)"""
+    return hashlib.sha256(_bytes(value)).hexdigest()
+
+
+@function("SHA512")
+def sha512(context: Context, value: Value) -> Value:
+    """SHA512(text)"""
+    return hashlib.sha512(_bytes(value)).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _crc_table() -> tuple[int, ...]:
+    table: list[int] = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return tuple(table)
+
+
+@function("CRC32")
+def crc32(context: Context, value: Value) -> Value:
+    """CRC32(text)"""
+    table, result = _crc_table(), 0xFFFFFFFF
+    for byte in _bytes(value):
+        result = result >> 8 ^ table[(result ^ byte) & 255]
+    return f"{result ^ 0xFFFFFFFF:X}"
+
+
+@function("FNV64")
+def fnv64(context: Context, value: Value) -> Value:
+    """FNV64(text)"""
+    result = 0xCBF29CE484222325
+    for byte in _bytes(value):
+        result = (result ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{result:X}"
+
+
+@function("TO_BASE64")
+def to_base64(context: Context, value: Value) -> Value:
+    """TO_BASE64(text)"""
+    return base64.b64encode(_bytes(value)).decode()
+
+
+@function("TO_HEX")
+def to_hex(context: Context, value: Value) -> Value:
+    """TO_HEX(text)"""
+    return _bytes(value).hex()
+
+
+@function("RANDOM_TOKEN")
+def random_token(context: Context, length: Value) -> Value:
+    """RANDOM_TOKEN(length)"""
+    size = to_integer(length)
+    if not 0 <= size <= 65536:
+        context.invalid("RANDOM_TOKEN")
+        return None
+    return "".join(context.random.choices(_TOKEN_LETTERS, k=size))
+
+
+@function("UUID")
+def new_uuid(context: Context) -> Value:
+    """UUID()"""
+    return str(uuid.UUID(int=context.random.getrandbits(128), version=4))

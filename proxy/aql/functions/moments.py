@@ -1,0 +1,144 @@
+"""Moments and durations: the calendar arithmetic under the date functions. Milliseconds since 1970, UTC, as integers.
+
+Python's own dates end at the years 1 and 9999; ArangoDB has 0 to 9999, so the calendar is computed here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+DAY = 86_400_000
+FIRST, LAST = -62_167_219_200_000, 253_402_300_799_999  # the years 0 and 9999
+_DATE = re.compile(
+    r"\s*([-+]?\d{1,4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?"
+    r"(?:[T ]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?(?:\s*(Z|z)|([-+])(\d{1,2})(?::(\d{2}))?)?\s*"
+)
+_DURATION = re.compile(
+    r"P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,3}))?S)?)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Civil:
+    """A moment by the calendar, in some zone."""
+
+    year: int
+    month: int
+    day: int
+    hour: int
+    minute: int
+    second: int
+    millisecond: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """An ISO 8601 duration: months, and milliseconds."""
+
+    months: int = 0
+    milliseconds: int = 0
+
+
+def days_of(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 in the Gregorian calendar; a day beyond its month runs on into the next."""
+    year -= month <= 2
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5
+    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468 + day - 1
+
+
+def date_of(days: int) -> tuple[int, int, int]:
+    """Year, month and day of days since 1970-01-01."""
+    days += 719_468
+    era = days // 146_097
+    of_era = days - era * 146_097
+    years = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * years + years // 4 - years // 100)
+    month = (5 * of_year + 2) // 153
+    day = of_year - (153 * month + 2) // 5 + 1
+    month += 3 if month < 10 else -9
+    return years + era * 400 + (month <= 2), month, day
+
+
+def leap(year: int) -> bool:
+    """Whether the year has 366 days."""
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def month_length(year: int, month: int) -> int:
+    """Days of a month."""
+    return 30 + ((month + month // 8) & 1) if month != 2 else 29 if leap(year) else 28
+
+
+def civil(moment: int) -> Civil:
+    """A moment by the calendar of UTC."""
+    days, rest = divmod(moment, DAY)
+    year, month, day = date_of(days)
+    seconds, millisecond = divmod(rest, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return Civil(year, month, day, hour, minute, second, millisecond)
+
+
+def moment_of(parts: Civil) -> int:
+    """The moment; months beyond 12 and days beyond the month run on."""
+    years, month = divmod(parts.month - 1, 12)
+    days = days_of(parts.year + years, month + 1, parts.day)
+    return days * DAY + ((parts.hour * 60 + parts.minute) * 60 + parts.second) * 1000 + parts.millisecond
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> int | None:
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day = int(found[1]), int(found[2] or 1), int(found[3] or 1)
+    hour, minute, second = int(found[4] or 0), int(found[5] or 0), int(found[6] or 0)
+    if not (0 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= month_length(year, month)):
+        return None
+    if hour > 24 or minute > 59 or second > 59 or (hour == 24 and (minute or second)):
+        return None
+    millisecond = int(((found[7] or "") + "000")[:3])
+    moment = moment_of(Civil(year, month, day, hour, minute, second, millisecond))
+    if found[9]:
+        offset = (int(found[10]) * 60 + int(found[11] or 0)) * 60_000
+        moment += -offset if found[9] == "+" else offset
+    return moment if FIRST <= moment <= LAST else None
+
+
+def timestamp(value: Any) -> int | None:
+    """The moment that a number of milliseconds or a text names; None where it names none."""
+    if value.__class__ is str:
+        return _parse(value)
+    if value.__class__ is int or value.__class__ is float:
+        return int(value) if FIRST <= value <= LAST else None
+    return None
+
+
+def iso_text(moment: int) -> str:
+    """YYYY-MM-DDTHH:MM:SS.mmmZ"""
+    c = civil(moment)
+    return f"{c.year:04}-{c.month:02}-{c.day:02}T{c.hour:02}:{c.minute:02}:{c.second:02}.{c.millisecond:03}Z"
+
+
+def parse_duration(text: str) -> Duration | None:
+    """An ISO 8601 duration; None for anything else."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return None
+    years, months, weeks, days, hours, minutes, seconds = (int(found[i] or 0) for i in range(1, 8))
+    milliseconds = int(((found[8] or "") + "000")[:3])
+    whole = ((days + 7 * weeks) * 24 + hours) * 3600 + minutes * 60 + seconds
+    return Duration(years * 12 + months, whole * 1000 + milliseconds)
+
+
+def shift(moment: float, duration: Duration, sign: int) -> int:
+    """The moment so much later (sign 1) or earlier (-1). A day that the month lacks runs on into the next."""
+    c = civil(int(moment))
+    moved = Civil(c.year, c.month + sign * duration.months, c.day, c.hour, c.minute, c.second, c.millisecond)
+    return moment_of(moved) + sign * duration.milliseconds

@@ -1,0 +1,117 @@
+"""Numbers: rounding, powers, angles, decay. What has no finite result is null."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function, is_number
+from proxy.aql.values import Value, double, to_number
+
+
+def _apply(run: Callable[..., float], *values: Value) -> Value:
+    try:
+        return double(float(run(*[to_number(value) for value in values])))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return None
+
+
+def _one(name: str, run: Callable[[float], float]) -> None:
+    def implementation(context: Context, value: Value) -> Value:
+        return _apply(run, value)
+
+    function(name)(implementation)
+
+
+for _name, _run in {
+    "ACOS": math.acos,
+    "ASIN": math.asin,
+    "ATAN": math.atan,
+    "COS": math.cos,
+    "SIN": math.sin,
+    "TAN": math.tan,
+    "EXP": math.exp,
+    "EXP2": lambda x: 2.0**x,
+    "LOG": math.log,
+    "LOG2": math.log2,
+    "LOG10": math.log10,
+    "SQRT": math.sqrt,
+    "DEGREES": math.degrees,
+    "RADIANS": math.radians,
+}.items():
+    _one(_name, _run)
+
+
+@function("ABS")
+def absolute(context: Context, value: Value) -> Value:
+    """ABS(number)"""
+    return abs(to_number(value))
+
+
+@function("CEIL")
+def ceil(context: Context, value: Value) -> Value:
+    """CEIL(number)"""
+    return _apply(math.ceil, value)
+
+
+@function("FLOOR")
+def floor(context: Context, value: Value) -> Value:
+    """FLOOR(number)"""
+    return _apply(math.floor, value)
+
+
+@function("ROUND")
+def round_half_up(context: Context, value: Value) -> Value:
+    """ROUND(number): halves go up, ROUND(-2.5) is -2"""
+    return _apply(lambda x: math.floor(x + 0.5), value)
+
+
+@function("ATAN2")
+def atan2(context: Context, y: Value, x: Value) -> Value:
+    """ATAN2(y, x)"""
+    return _apply(math.atan2, y, x)
+
+
+@function("POW")
+def power(context: Context, base: Value, exponent: Value) -> Value:
+    """POW(base, exponent)"""
+    return _apply(math.pow, base, exponent)
+
+
+@function("PI")
+def pi(context: Context) -> Value:
+    """PI()"""
+    return math.pi
+
+
+@function("RAND")
+def rand(context: Context) -> Value:
+    """RAND(): at least 0 and less than 1, a new one each call"""
+    return context.random.random()
+
+
+def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> None:
+    def implementation(
+        context: Context, value: Value, origin: Value, scale: Value, offset: Value, decay: Value
+    ) -> Value:
+        rest = (origin, scale, offset, decay)
+        if not all(is_number(number) for number in rest) or scale <= 0 or offset < 0 or not 0 < decay < 1:
+            context.invalid(name)
+            return None
+        several = value.__class__ is list
+        found: list[Value] = []
+        for one in value if several else [value]:
+            if not is_number(one):
+                context.invalid(name)
+                return None
+            distance = max(0.0, abs(one - origin) - offset)
+            found.append(double(shape(distance, scale, offset, decay)))
+        return found if several else found[0]
+
+    function(name)(implementation)
+
+
+_decay("DECAY_GAUSS", lambda d, scale, offset, decay: math.exp(d * d * math.log(decay) / (scale * scale)))
+_decay("DECAY_EXP", lambda d, scale, offset, decay: math.exp(d * math.log(decay) / scale))
+_decay("DECAY_LINEAR", lambda d, scale, offset, decay: max((scale / (1 - decay) - d) / (scale / (1 - decay)), 0.0))

@@ -1,0 +1,114 @@
+"""LIKE and regular expressions. Arguments are taken as text; an invalid expression gives null and warning 1560."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from proxy.aql.collation import Pattern, compile_pattern
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function
+from proxy.aql.printing import to_string
+from proxy.aql.values import Value, to_integer, truthy
+
+
+@lru_cache(maxsize=512)
+def _segments(pattern: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
+    """The pieces between the % of a pattern, each of fixed length: `_` is any character, a backslash escapes."""
+    pieces: list[list[str]] = [[]]
+    escaped = False
+    for char in pattern:
+        if escaped:
+            if char not in "%_\\":
+                pieces[-1].append(re.escape("\\"))
+            pieces[-1].append(re.escape(char))
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == "%":
+            pieces.append([])
+        else:
+            pieces[-1].append("." if char == "_" else re.escape(char))
+    if escaped:
+        pieces[-1].append(re.escape("\\"))
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    return tuple(re.compile("".join(piece), flags) for piece in pieces)
+
+
+def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
+    """Whether the whole text matches. Time grows with the product of both lengths at most."""
+    segments = _segments(pattern, ignore_case)
+    if len(segments) == 1:
+        return segments[0].fullmatch(text) is not None
+    start = segments[0].match(text)
+    if start is None:
+        return False
+    at = start.end()
+    for segment in segments[1:-1]:
+        found = segment.search(text, at)
+        if found is None:
+            return False
+        at = found.end()
+    last = segments[-1]
+    if not last.pattern:
+        return True
+    for begin in range(at, len(text) + 1):
+        if last.fullmatch(text, begin):
+            return True
+    return False
+
+
+@function("LIKE")
+def like(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+    """LIKE(text, pattern, caseInsensitive)"""
+    return matches_like(to_string(text), to_string(pattern), truthy(ignore_case))
+
+
+def _pattern(context: Context, pattern: Value, ignore_case: Value) -> Pattern | None:
+    compiled = compile_pattern(to_string(pattern), truthy(ignore_case))
+    if compiled is None:
+        context.warn(1560, "invalid regex value")
+    return compiled
+
+
+@function("REGEX_TEST")
+def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+    """REGEX_TEST(text, regex, caseInsensitive): found anywhere"""
+    compiled = _pattern(context, pattern, ignore_case)
+    return None if compiled is None else compiled.find(to_string(text))
+
+
+@function("REGEX_MATCHES")
+def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+    """REGEX_MATCHES(text, regex, caseInsensitive): the first match and its groups, or null"""
+    compiled = _pattern(context, pattern, ignore_case)
+    return None if compiled is None else compiled.groups(to_string(text))
+
+
+@function("REGEX_REPLACE")
+def regex_replace(
+    context: Context, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
+) -> Value:
+    """REGEX_REPLACE(text, regex, replacement, caseInsensitive)"""
+    compiled = _pattern(context, pattern, ignore_case)
+    return None if compiled is None else compiled.replace(to_string(text), to_string(replacement))
+
+
+@function("REGEX_SPLIT")
+def regex_split(
+    context: Context, text: Value, pattern: Value, ignore_case: Value = False, limit: Value = None
+) -> Value:
+    """REGEX_SPLIT(text, regex, caseInsensitive, limit)"""
+    most = None
+    if limit is not None:
+        most = to_integer(limit)
+        if most < 0:
+            context.invalid("REGEX_SPLIT")
+            return None
+        if most == 0:
+            return []
+    subject = to_string(text)
+    if not to_string(pattern):
+        return list(subject) if most is None else list(subject)[:most]
+    compiled = _pattern(context, pattern, ignore_case)
+    return None if compiled is None else compiled.split(subject, most)

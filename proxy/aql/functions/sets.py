@@ -1,0 +1,96 @@
+"""Arrays as sets: union, intersection, difference, similarity. The order of results is not defined by ArangoDB."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function, is_number
+from proxy.aql.values import Value, hash_key, unique
+
+
+def _arrays(context: Context, name: str, values: tuple[Value, ...]) -> bool:
+    if all(value.__class__ is list for value in values):
+        return True
+    context.invalid(name)
+    return False
+
+
+def _keys(value: list[Value]) -> dict[Hashable, Value]:
+    return {hash_key(item): item for item in reversed(value)}
+
+
+@function("UNION")
+def union(context: Context, *values: Value) -> Value:
+    """UNION(a, b, …): repetitions are kept"""
+    if not _arrays(context, "UNION", values):
+        return None
+    return [item for value in values for item in value]
+
+
+@function("UNION_DISTINCT")
+def union_distinct(context: Context, *values: Value) -> Value:
+    """UNION_DISTINCT(a, b, …)"""
+    if not _arrays(context, "UNION_DISTINCT", values):
+        return None
+    return unique(item for value in values for item in value)
+
+
+@function("INTERSECTION")
+def intersection(context: Context, *values: Value) -> Value:
+    """INTERSECTION(a, b, …)"""
+    if not _arrays(context, "INTERSECTION", values):
+        return None
+    others = [_keys(value) for value in values[1:]]
+    return [item for item in unique(values[0]) if all(hash_key(item) in other for other in others)]
+
+
+@function("MINUS")
+def minus(context: Context, *values: Value) -> Value:
+    """MINUS(a, b, …): what is in the first alone"""
+    if not _arrays(context, "MINUS", values):
+        return None
+    unwanted = {hash_key(item) for value in values[1:] for item in value}
+    return [item for item in unique(values[0]) if hash_key(item) not in unwanted]
+
+
+@function("OUTERSECTION")
+def outersection(context: Context, *values: Value) -> Value:
+    """OUTERSECTION(a, b, …): what is in exactly one of them"""
+    if not _arrays(context, "OUTERSECTION", values):
+        return None
+    counts: dict[Hashable, int] = {}
+    for value in values:
+        for item in unique(value):
+            key = hash_key(item)
+            counts[key] = counts.get(key, 0) + 1
+    return [item for value in values for item in unique(value) if counts[hash_key(item)] == 1]
+
+
+@function("JACCARD")
+def jaccard(context: Context, a: Value, b: Value) -> Value:
+    """JACCARD(a, b): size of the intersection by that of the union; 1 for two empty arrays"""
+    if not _arrays(context, "JACCARD", (a, b)):
+        return None
+    first, second = _keys(a), _keys(b)
+    either = len(first.keys() | second.keys())
+    return len(first.keys() & second.keys()) / either if either else 1
+
+
+@function("MINHASH_COUNT")
+def minhash_count(context: Context, error: Value) -> Value:
+    """MINHASH_COUNT(error): how many hashes keep the error below that"""
+    if not is_number(error) or error <= 0:
+        context.invalid("MINHASH_COUNT")
+        return None
+    return math.ceil(1 / (error * error))
+
+
+@function("MINHASH_ERROR")
+def minhash_error(context: Context, count: Value) -> Value:
+    """MINHASH_ERROR(count): the error of so many hashes"""
+    if not is_number(count) or count <= 0:
+        context.invalid("MINHASH_ERROR")
+        return None
+    return 1 / math.sqrt(count)

@@ -1,0 +1,128 @@
+"""Numbers of an array: sums, means, spread. Nulls are skipped; anything else that is no number makes the result null."""
+
+from __future__ import annotations
+
+import math
+
+from proxy.aql.aggregates import average, deviation, float_sum, largest, numbers, smallest, variance
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function, is_number
+from proxy.aql.values import Value, double
+
+
+def _array(context: Context, name: str, value: Value) -> list[int | float] | None:
+    """The numbers of an array; None with a warning where it is none or has others."""
+    found = numbers(value) if value.__class__ is list else None
+    if found is None:
+        context.invalid(name)
+    return found
+
+
+@function("SUM")
+def sum_of(context: Context, value: Value) -> Value:
+    """SUM(array): 0 of none"""
+    found = _array(context, "SUM", value)
+    return None if found is None else double(float_sum(found))
+
+
+@function("PRODUCT")
+def product(context: Context, value: Value) -> Value:
+    """PRODUCT(array): 1 of none"""
+    found = _array(context, "PRODUCT", value)
+    return None if found is None else double(math.prod(float(number) for number in found))
+
+
+@function("AVERAGE", "AVG")
+def average_of(context: Context, value: Value) -> Value:
+    """AVERAGE(array): null of none"""
+    return None if _array(context, "AVERAGE", value) is None else average(value)
+
+
+@function("MIN")
+def minimum(context: Context, value: Value) -> Value:
+    """MIN(array), over the order of all types; nulls are skipped"""
+    if value.__class__ is not list:
+        context.invalid("MIN")
+        return None
+    return smallest(value)
+
+
+@function("MAX")
+def maximum(context: Context, value: Value) -> Value:
+    """MAX(array), over the order of all types"""
+    if value.__class__ is not list:
+        context.invalid("MAX")
+        return None
+    return largest(value)
+
+
+@function("MEDIAN")
+def median(context: Context, value: Value) -> Value:
+    """MEDIAN(array)"""
+    found = _array(context, "MEDIAN", value)
+    if not found:
+        return None
+    found = sorted(found)
+    middle = len(found) // 2
+    return double(float(found[middle])) if len(found) % 2 else double((found[middle - 1] + found[middle]) / 2)
+
+
+@function("PERCENTILE")
+def percentile(context: Context, value: Value, share: Value, method: Value = "rank") -> Value:
+    """PERCENTILE(array, n, "rank" or "interpolation")"""
+    found = _array(context, "PERCENTILE", value)
+    if found is None:
+        return None
+    if not is_number(share) or not 0 < share <= 100 or method not in ("rank", "interpolation"):
+        context.invalid("PERCENTILE")
+        return None
+    found = sorted(found)
+    if not found:
+        return None
+    if len(found) == 1:
+        return found[0]
+    if method == "interpolation":
+        place = share * (len(found) + 1) / 100
+        if place >= len(found):
+            return found[-1]
+        if place < 1:
+            return found[0]
+        low = math.floor(place)
+        return double(float(found[low - 1] + (place - low) * (found[low] - found[low - 1])))
+    place = share * len(found) / 100
+    if place >= len(found):
+        return found[-1]
+    return found[math.ceil(place) - 1] if place > 0 else None
+
+
+def _spread(context: Context, name: str, value: Value, sample: bool, root: bool) -> Value:
+    if _array(context, name, value) is None:
+        return None
+    if root:
+        return deviation(value, sample)
+    found = variance(value, sample)
+    return None if found is None else double(found)
+
+
+@function("STDDEV", "STDDEV_POPULATION")
+def stddev_population(context: Context, value: Value) -> Value:
+    """STDDEV_POPULATION(array)"""
+    return _spread(context, "STDDEV_POPULATION", value, sample=False, root=True)
+
+
+@function("STDDEV_SAMPLE")
+def stddev_sample(context: Context, value: Value) -> Value:
+    """STDDEV_SAMPLE(array)"""
+    return _spread(context, "STDDEV_SAMPLE", value, sample=True, root=True)
+
+
+@function("VARIANCE", "VARIANCE_POPULATION")
+def variance_population(context: Context, value: Value) -> Value:
+    """VARIANCE_POPULATION(array)"""
+    return _spread(context, "VARIANCE_POPULATION", value, sample=False, root=False)
+
+
+@function("VARIANCE_SAMPLE")
+def variance_sample(context: Context, value: Value) -> Value:
+    """VARIANCE_SAMPLE(array)"""
+    return _spread(context, "VARIANCE_SAMPLE", value, sample=True, root=False)

@@ -1,0 +1,57 @@
+"""Distances between arrays of numbers, computed and not looked up in an index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from proxy.aql.context import Context
+from proxy.aql.functions.registry import function, is_number
+from proxy.aql.values import Value, double
+
+Vector = list[float]
+
+
+def _vectors(value: Value) -> list[Vector] | None:
+    """One vector, or several; None where it is neither."""
+    if value.__class__ is not list:
+        return None
+    rows = value if value and all(row.__class__ is list for row in value) else [value]
+    if not all(is_number(item) for row in rows for item in row):
+        return None
+    return [[float(item) for item in row] for row in rows]
+
+
+def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
+    def implementation(context: Context, a: Value, b: Value) -> Value:
+        left, right = _vectors(a), _vectors(b)
+        if left is None or right is None or len(right) != 1:
+            if right is not None and left is not None and len(left) == 1:
+                left, right = right, left
+            else:
+                context.invalid(name)
+                return None
+        found: list[Value] = []
+        for row in left:
+            if len(row) != len(right[0]):
+                context.invalid(name)
+                return None
+            try:
+                found.append(double(measure(row, right[0])))
+            except ZeroDivisionError:
+                context.invalid(name)
+                return None
+        several = any(v and v[0].__class__ is list for v in (a, b))
+        return found if several else found[0]
+
+    function(name)(implementation)
+
+
+def _cosine(a: Vector, b: Vector) -> float:
+    size = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b))
+    return max(-1.0, min(1.0, sum(x * y for x, y in zip(a, b, strict=True)) / size))
+
+
+_distance("COSINE_SIMILARITY", _cosine)
+_distance("L1_DISTANCE", lambda a, b: sum(abs(x - y) for x, y in zip(a, b, strict=True)))
+_distance("L2_DISTANCE", lambda a, b: math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True))))

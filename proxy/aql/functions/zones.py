@@ -1,0 +1,159 @@
+"""Time zones: local time and UTC, with the facts of the zone at a moment."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
+
+from proxy.aql.context import Context
+from proxy.aql.functions.moments import FIRST, LAST, iso_text, timestamp
+from proxy.aql.functions.registry import function
+from proxy.aql.values import Value, truthy
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = datetime(2500, 1, 1, tzinfo=UTC)
+_OLD = datetime(1800, 1, 1, tzinfo=UTC)
+_STEP = timedelta(days=14)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError):
+        return None
+
+
+def _when(moment: int) -> datetime:
+    moment = max(-62_135_596_800_000 + 86_400_000, min(LAST - 86_400_000, moment))
+    return _EPOCH + timedelta(milliseconds=moment)
+
+
+def _offset(moment: int, zone: ZoneInfo) -> int:
+    """Milliseconds that the zone is ahead of UTC."""
+    offset = _when(moment).astimezone(zone).utcoffset() or timedelta()
+    return int(offset.total_seconds()) * 1000
+
+
+def to_local(moment: int, name: str) -> int | None:
+    """What a clock in the zone shows, as if it were UTC; None for an unknown zone."""
+    zone = _zone(name)
+    return None if zone is None else moment + _offset(moment, zone)
+
+
+def to_utc(local: int, name: str) -> int | None:
+    """The moment at which a clock in the zone shows that; of two the earlier one."""
+    zone = _zone(name)
+    if zone is None:
+        return None
+    shown = _when(local).replace(tzinfo=zone, fold=0)
+    offset = shown.utcoffset() or timedelta()
+    return local - int(offset.total_seconds()) * 1000
+
+
+def _facts(when: datetime, zone: ZoneInfo) -> tuple[str | None, timedelta | None, timedelta | None]:
+    local = when.astimezone(zone)
+    return local.tzname(), local.utcoffset(), local.dst()
+
+
+def _change(when: datetime, zone: ZoneInfo, sign: int) -> datetime | None:
+    """The nearest moment behind (1) or before (-1) at which the zone's facts change; None where there is none."""
+    here = _facts(when, zone)
+    inside = when
+    limit = _FAR if sign > 0 else _OLD
+    if sign > 0 and not any(_facts(when + timedelta(days=91 * n), zone) != here for n in range(1, 9)):
+        limit = min(limit, max(when, datetime(2038, 1, 1, tzinfo=UTC)))
+    while inside < limit if sign > 0 else inside > limit:
+        outside = inside + sign * _STEP
+        if _facts(outside, zone) != here:
+            low, high = (inside, outside) if sign > 0 else (outside, inside)
+            first = _facts(low, zone)
+            seconds = int((high - low).total_seconds())
+            at = bisect_left(range(seconds + 1), True, key=lambda s: _facts(low + timedelta(seconds=s), zone) != first)
+            return low + timedelta(seconds=at)
+        inside = outside
+    return None
+
+
+@lru_cache(maxsize=1)
+def database_version() -> str:
+    """The version of the time zone database; "" where it does not say."""
+    for folder in TZPATH:
+        path = Path(folder) / "tzdata.zi"
+        if path.is_file():
+            with path.open() as file:
+                words = file.readline().split()
+            if len(words) > 2 and words[1] == "version":
+                return words[2]
+    try:
+        return resources.files("tzdata").joinpath("zones").parent.joinpath("VERSION").read_text().strip()  # type: ignore[attr-defined, no-any-return]
+    except (ModuleNotFoundError, OSError, AttributeError):
+        return ""
+
+
+def _detail(moment: int, zone: ZoneInfo) -> dict[str, Value]:
+    when = _when(moment)
+    name, offset, dst = _facts(when, zone)
+    begin, end = _change(when, zone, -1), _change(when, zone, 1)
+    return {
+        "name": name,
+        "begin": None if begin is None else iso_text(int((begin - _EPOCH).total_seconds() * 1000)),
+        "end": None if end is None else iso_text(int((end - _EPOCH).total_seconds() * 1000)),
+        "dst": bool(dst),
+        "offset": int((offset or timedelta()).total_seconds()),
+    }
+
+
+def _convert(context: Context, name: str, value: Value, zone: Value, detail: Value, local: bool) -> Value:
+    found = timestamp(value)
+    known = _zone(zone) if zone.__class__ is str else None
+    if found is None or known is None:
+        if found is None:
+            context.warn(1592, "invalid date value")
+        else:
+            context.invalid(name)
+        return None
+    moved = to_local(found, zone) if local else to_utc(found, zone)
+    if moved is None or not FIRST <= moved <= LAST:
+        context.warn(1592, "invalid date value")
+        return None
+    text = iso_text(moved)
+    if local:
+        text = text[:-1]
+    if not truthy(detail):
+        return text
+    moment = found if local else moved
+    return {
+        "local" if local else "utc": text,
+        "tzdb": database_version(),
+        "zoneInfo": _detail(moment, known),
+    }
+
+
+@function("DATE_UTCTOLOCAL")
+def date_utctolocal(context: Context, value: Value, zone: Value, detail: Value = False) -> Value:
+    """DATE_UTCTOLOCAL(date, zone, detail)"""
+    return _convert(context, "DATE_UTCTOLOCAL", value, zone, detail, local=True)
+
+
+@function("DATE_LOCALTOUTC")
+def date_localtoutc(context: Context, value: Value, zone: Value, detail: Value = False) -> Value:
+    """DATE_LOCALTOUTC(date, zone, detail)"""
+    return _convert(context, "DATE_LOCALTOUTC", value, zone, detail, local=False)
+
+
+@function("DATE_TIMEZONE")
+def date_timezone(context: Context) -> Value:
+    """DATE_TIMEZONE(): the server's own"""
+    return time.tzname[0] or "UTC"
+
+
+@function("DATE_TIMEZONES")
+def date_timezones(context: Context) -> Value:
+    """DATE_TIMEZONES(): every zone that is known"""
+    return sorted(available_timezones())

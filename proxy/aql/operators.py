@@ -1,0 +1,142 @@
+"""Operators over values (semantics page, sections 2 to 4): comparison is two-valued, arithmetic is of doubles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from proxy.aql.compiled import Constant, Frame, Plain
+from proxy.aql.context import Context
+from proxy.aql.functions.patterns import like, regex_test
+from proxy.aql.values import (
+    Value,
+    contains,
+    double,
+    equal,
+    hash_key,
+    less,
+    to_integer,
+    to_number,
+    truthy,
+)
+
+_INT64 = 1 << 63
+_HASHED_FROM = 8  # elements of a constant list from which IN looks up a set
+
+
+def unary(op: str, operand: Plain) -> Plain:
+    """NOT, - and +."""
+    if op == "NOT":
+        return lambda frame: not truthy(operand(frame))
+    if op == "-":
+        return lambda frame: _negative(to_number(operand(frame)))
+    return lambda frame: to_number(operand(frame))
+
+
+def _negative(number: int | float) -> Value:
+    return double(-float(number)) if number.__class__ is float else -number
+
+
+def constant_arithmetic(op: str, left: Value, right: Value) -> Value:
+    """Folds + - * of two integer literals exactly, as ArangoDB does; None where it does not apply."""
+    if left.__class__ is not int or right.__class__ is not int:
+        return None
+    if op == "+":
+        result = left + right
+    elif op == "-":
+        result = left - right
+    elif op == "*":
+        result = left * right
+    else:
+        return None
+    return result if -_INT64 <= result < _INT64 else None
+
+
+def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
+    """+ - * / % of any two values. Division by zero is null with warning 1562."""
+    try:
+        x = a if a.__class__ is float else float(to_number(a))
+        y = b if b.__class__ is float else float(to_number(b))
+        if op == "+":
+            return double(x + y)
+        if op == "-":
+            return double(x - y)
+        if op == "*":
+            return double(x * y)
+        if y == 0:
+            context.warn(1562, "division by zero")
+            return None
+        return double(x / y if op == "/" else math.fmod(x, y))
+    except (OverflowError, ValueError):
+        return None
+
+
+def range_array(context: Context, low: Value, high: Value) -> Value:
+    """low..high, both included, up or down."""
+    first, last = to_integer(low), to_integer(high)
+    context.size(abs(last - first) + 1)
+    return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
+
+
+def not_in(array: Value, value: Value) -> bool:
+    """NOT IN: false too where the right side is no array."""
+    return array.__class__ is list and not contains(array, value)
+
+
+COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
+    "==": equal,
+    "!=": lambda a, b: not equal(a, b),
+    "<": less,
+    "<=": lambda a, b: not less(b, a),
+    ">": lambda a, b: less(b, a),
+    ">=": lambda a, b: not less(a, b),
+    "IN": lambda a, b: contains(b, a),
+    "NOT IN": lambda a, b: not_in(b, a),
+}
+
+
+def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
+    """The function of a binary operator."""
+    if op in ("+", "-", "*", "/", "%"):
+        return lambda frame: arithmetic(context, op, left(frame), right(frame))
+    if op in ("==", "!="):
+        return _equality(op == "==", left, right)
+    if op in ("IN", "NOT IN") and isinstance(right, Constant) and right.value.__class__ is list:
+        return _membership(op == "IN", left, right.value)
+    if op == "LIKE":
+        return lambda frame: like(context, left(frame), right(frame))
+    if op == "NOT LIKE":
+        return lambda frame: not truthy(like(context, left(frame), right(frame)))
+    if op == "=~":
+        return lambda frame: regex_test(context, left(frame), right(frame))
+    if op == "!~":
+        return lambda frame: not truthy(regex_test(context, left(frame), right(frame)))
+    compare = COMPARISONS[op]
+    return lambda frame: compare(left(frame), right(frame))
+
+
+def _equality(wanted: bool, left: Plain, right: Plain) -> Plain:
+    """== and !=, quick where one side is a constant."""
+    if isinstance(left, Constant):
+        left, right = right, left
+    if isinstance(right, Constant):
+        value = right.value
+        kind = value.__class__
+        if kind is str:
+            return (lambda frame: left(frame) == value) if wanted else (lambda frame: left(frame) != value)
+        if value is None or kind is bool:
+            return (lambda frame: left(frame) is value) if wanted else (lambda frame: left(frame) is not value)
+        return lambda frame: equal(left(frame), value) is wanted
+    return lambda frame: equal(left(frame), right(frame)) is wanted
+
+
+def _membership(wanted: bool, left: Plain, values: list[Value]) -> Plain:
+    """IN and NOT IN a constant list."""
+    if len(values) < _HASHED_FROM:
+        return lambda frame: contains(values, left(frame)) is wanted
+    keys = frozenset(hash_key(value) for value in values)
+
+    def test(frame: Frame) -> bool:
+        return (hash_key(left(frame)) in keys) is wanted
+
+    return test

@@ -1,0 +1,501 @@
+"""Statements: text -> Query. The whole grammar of ArangoDB 3.12 (grammar.y), with its scopes of variables.
+
+Raises ArangoError 1501 (syntax), 1502 (empty), 1511 (variable assigned twice), 1512 (unknown variable),
+1524 (too deep). Functions' names and numbers of arguments are checked by `analyse.check`, bind variables by `binding`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from proxy.aql import ast
+from proxy.aql.expressions import ExpressionParser
+from proxy.aql.tokens import STATEMENTS
+from proxy.errors import ArangoError
+
+_MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
+_PATHS = frozenset({"SHORTEST_PATH", "K_SHORTEST_PATHS", "K_PATHS", "ALL_SHORTEST_PATHS"})
+_DIRECTIONS = frozenset({"OUTBOUND", "INBOUND", "ANY"})
+_MAX_STATEMENTS = 4000
+
+
+@lru_cache(maxsize=2048)
+def parse(text: str) -> ast.Query:
+    """The tree of a query; the same object for the same text while it is in the cache."""
+    try:
+        return Parser(text).query()
+    except RecursionError:
+        raise ArangoError(1524, "too much nesting or too many objects in query", status=400) from None
+
+
+class Parser(ExpressionParser):
+    """One parse of one text."""
+
+    def query(self) -> ast.Query:
+        """The whole text."""
+        if self.kind == "end":
+            raise ArangoError(1502)
+        collections: list[ast.Collection | ast.Parameter] = []
+        if self.accept("WITH"):
+            collections.append(self.graph_name())
+            while self.kind in ("id", "bind", "source", ","):
+                self.accept(",")
+                collections.append(self.graph_name())
+        statements = self.statements()
+        if self.kind != "end":
+            self.unexpected("end")
+        return ast.Query(tuple(collections), statements, self.text)
+
+    def subquery(self) -> ast.Subquery:
+        """A query inside another one."""
+        self.deeper()
+        before, self.into_mode = self.into_mode, False
+        height = len(self.scopes)
+        self.open_scope("sub")
+        statements = self.statements()
+        del self.scopes[height:]
+        self.into_mode = before
+        self.depth -= 1
+        return ast.Subquery(ast.Query((), statements))
+
+    def statements(self) -> tuple[ast.Statement, ...]:
+        """Statements up to a RETURN, or to the end where the last one is a modification."""
+        found: list[ast.Statement] = []
+        while self.kind in STATEMENTS:
+            if len(found) > _MAX_STATEMENTS:
+                self.too_deep()
+            if self.kind == "LET":
+                found.extend(self.lets())
+                continue
+            statement = _PARSERS[self.kind](self)
+            found.append(statement)
+            if isinstance(statement, ast.Return):
+                break
+        if not found or not isinstance(found[-1], (ast.Return, *_MODIFICATIONS)):
+            self.unexpected()
+        self.end_nested()
+        return tuple(found)
+
+    # --- FOR
+
+    def for_statement(self) -> ast.Statement:
+        """FOR over a value or collection, a traversal, or a path search."""
+        at = self.advance().offset
+        names: list[tuple[ast.Pattern, int]] = [self.target()]
+        while self.accept(","):
+            names.append(self.target())
+        self.expect("IN")
+        steps: ast.Expr | None = None
+        if self.kind not in _DIRECTIONS:
+            steps = self.expression()
+            if self.kind not in _DIRECTIONS:
+                return self.for_value(names, steps, at)
+        direction = self.advance().kind
+        if self.kind in _PATHS:
+            return self.paths(names, direction, steps, at)
+        return self.traversal(names, direction, steps, at)
+
+    def for_value(self, names: list[tuple[ast.Pattern, int]], source: ast.Expr, at: int) -> ast.For:
+        """The rest of FOR variable IN source."""
+        if len(names) > 1:
+            self.error("Collections and views FOR loops only allow a single return variable", at)
+        self.open_scope("for")
+        self.declare_pattern(*names[0])
+        search: ast.Expr | None = None
+        if self.word("SEARCH"):
+            self.advance()
+            search = self.expression()
+        if search is None and self.kind == "id" and not self.word("OPTIONS"):
+            self.error(f"unexpected qualifier '{self.token.value}', expecting 'SEARCH' or 'OPTIONS'")
+        if search is not None and not isinstance(source, (ast.Collection, ast.Parameter)):
+            self.error("SEARCH condition used on non-view")
+        return ast.For(names[0][0], source, search, self.options(), at)
+
+    def graph_variables(self, names: list[tuple[ast.Pattern, int]], most: int, message: str) -> tuple[str, ...]:
+        """The output variables of a traversal or path search."""
+        if len(names) > most:
+            self.error(message, names[0][1])
+        self.open_scope("for")
+        plain: list[str] = []
+        for name, at in names:
+            if not isinstance(name, str):
+                self.error("syntax error, unexpected destructuring in graph query", at)
+            plain.append(self.declare(name, at))
+        return tuple(plain)
+
+    def traversal(
+        self, names: list[tuple[ast.Pattern, int]], direction: str, steps: ast.Expr | None, at: int
+    ) -> ast.Traversal:
+        """The rest of FOR v, e, p IN steps direction."""
+        start = self.expression()
+        edges, graph = self.subject()
+        variables = self.graph_variables(names, 3, "Traversals only have one, two or three return variables")
+        prune_variable, prune = None, None
+        if self.word("PRUNE"):
+            self.advance()
+            if self.kind == "id" and self.peek().kind == "=":
+                token = self.advance()
+                self.advance()
+                prune = self.expression()
+                prune_variable = self.declare(token.value, token.offset)
+            else:
+                prune = self.expression()
+            if any(isinstance(node, ast.Subquery) for node in ast.walk(prune)):
+                self.error("PRUNE condition must not use a subquery")
+        elif self.kind == "id" and not self.word("OPTIONS"):
+            self.error(f"unexpected qualifier '{self.token.value}', expecting 'PRUNE' or 'OPTIONS'")
+        return ast.Traversal(
+            variables, direction, steps, start, edges, graph, prune_variable, prune, self.options(), at
+        )
+
+    def paths(self, names: list[tuple[ast.Pattern, int]], direction: str, steps: ast.Expr | None, at: int) -> ast.Paths:
+        """The rest of FOR v, e IN direction SHORTEST_PATH and its relatives."""
+        kind = self.advance().kind
+        if steps is not None and kind != "K_PATHS":
+            self.error(f"syntax error, unexpected {kind} keyword", at)
+        start = self.expression()
+        if not self.word("TO"):
+            self.error("unexpected qualifier, expecting 'TO'")
+        self.advance()
+        target = self.expression()
+        edges, graph = self.subject()
+        options = self.options()
+        if kind == "SHORTEST_PATH":
+            variables = self.graph_variables(names, 2, "SHORTEST_PATH must have one or two return variables")
+        else:
+            variables = self.graph_variables(names, 1, f"{kind} only has one return variable")
+        return ast.Paths(kind, variables, direction, steps, start, target, edges, graph, options, at)
+
+    def subject(self) -> tuple[tuple[ast.Edges, ...], ast.Expr | None]:
+        """Edge collections, or GRAPH and a name."""
+        if self.accept("GRAPH"):
+            if self.kind in ("id", "str"):
+                token = self.advance()
+                return (), ast.Literal(token.value, token.offset)
+            if self.kind in ("bind", "source"):
+                return (), self.parameter()
+            self.unexpected()
+        edges = [self.edges()]
+        while self.accept(","):
+            edges.append(self.edges())
+        return tuple(edges), None
+
+    def edges(self) -> ast.Edges:
+        """[direction] collection"""
+        direction = self.advance().kind if self.kind in _DIRECTIONS else None
+        return ast.Edges(direction, self.graph_name())
+
+    def graph_name(self) -> ast.Collection | ast.Parameter:
+        """A collection in WITH or in a list of edge collections."""
+        if self.kind in ("bind", "source"):
+            return self.parameter()
+        token = self.expect("id")
+        return ast.Collection(token.value, token.offset)
+
+    # --- patterns
+
+    def target(self) -> tuple[ast.Pattern, int]:
+        """A variable, or a destructuring pattern; not yet declared."""
+        at = self.token.offset
+        if self.kind == "[":
+            return self.array_pattern(), at
+        if self.kind == "{":
+            return self.object_pattern(), at
+        return self.expect("id").value, at
+
+    def array_pattern(self) -> ast.ArrayPattern:
+        """[a, , b]"""
+        self.deeper()
+        self.advance()
+        targets: list[ast.Pattern | None] = []
+        while self.kind != "]":
+            targets.append(None if self.kind == "," else self.target()[0])
+            if not self.accept(","):
+                break
+        self.expect("]")
+        self.depth -= 1
+        return ast.ArrayPattern(tuple(targets))
+
+    def object_pattern(self) -> ast.ObjectPattern:
+        """{a, b: c, d: {e}}"""
+        self.deeper()
+        self.advance()
+        attributes: list[str] = []
+        targets: list[ast.Pattern] = []
+        while self.kind != "}":
+            if self.kind not in ("id", "str"):
+                self.unexpected("id")
+            token = self.advance()
+            attributes.append(token.value)
+            if self.accept(":"):
+                targets.append(self.target()[0])
+            elif token.kind == "id":
+                targets.append(token.value)
+            else:
+                self.unexpected(":")
+            if not self.accept(","):
+                break
+        self.expect("}")
+        self.depth -= 1
+        return ast.ObjectPattern(tuple(attributes), tuple(targets))
+
+    def declare_pattern(self, pattern: ast.Pattern | None, at: int) -> None:
+        """Declares every variable of a pattern."""
+        if isinstance(pattern, str):
+            self.declare(pattern, at)
+        elif pattern is not None:
+            for target in pattern.targets:
+                self.declare_pattern(target, at)
+
+    # --- the statements between
+
+    def lets(self) -> list[ast.Let]:
+        """LET a = 1, b = 2"""
+        self.advance()
+        found: list[ast.Let] = []
+        while True:
+            pattern, at = self.target()
+            self.expect("=")
+            value = self.expression()
+            self.declare_pattern(pattern, at)
+            found.append(ast.Let(pattern, value))
+            if not self.accept(","):
+                return found
+
+    def filter_statement(self) -> ast.Filter:
+        """FILTER condition"""
+        self.advance()
+        return ast.Filter(self.expression())
+
+    def sort_statement(self) -> ast.Sort:
+        """SORT a, b DESC, c @direction"""
+        self.advance()
+        keys = [self.sort_key()]
+        while self.accept(","):
+            keys.append(self.sort_key())
+        return ast.Sort(tuple(keys))
+
+    def sort_key(self) -> ast.SortKey:
+        """One key and its direction, which may be a literal or a bind parameter."""
+        value = self.expression()
+        if self.kind in ("ASC", "DESC"):
+            return ast.SortKey(value, self.advance().kind)
+        if self.kind in ("bind", "str", "num", "NULL", "TRUE", "FALSE"):
+            return ast.SortKey(value, self.primary())
+        return ast.SortKey(value, "ASC")
+
+    def limit_statement(self) -> ast.Limit:
+        """LIMIT count | LIMIT offset, count"""
+        self.advance()
+        first = self.expression()
+        if self.accept(","):
+            return ast.Limit(first, self.expression())
+        return ast.Limit(None, first)
+
+    def collect_statement(self) -> ast.Collect:
+        """COLLECT in all its forms. Every expression still sees the variables that end here."""
+        at = self.advance().offset
+        groups: tuple[ast.Assign, ...] = ()
+        aggregates: tuple[ast.Assign, ...] = ()
+        if self.kind not in ("AGGREGATE", "WITH"):
+            groups = self.assignments()
+        if self.accept("AGGREGATE"):
+            aggregates = self.aggregates()
+        into, into_value, keep, count_into = None, None, None, None
+        if self.kind == "WITH":
+            self.advance()
+            if not self.word("COUNT"):
+                self.error("unexpected qualifier, expecting 'COUNT'")
+            self.advance()
+            if aggregates:
+                self.unexpected()
+            self.expect("INTO")
+            count_into = self.expect("id").value
+        elif self.accept("INTO"):
+            into = self.expect("id").value
+            if self.accept("="):
+                into_value = self.expression()
+        if self.word("KEEP"):
+            if into is None:
+                self.error("use of 'KEEP' without 'INTO'")
+            keep = self.keep()
+        options = self.options()
+        # INTO gathers what was set inside loops; without a loop, all of the query's own variables
+        own = self.end_nested() or (() if self.scopes[-1].kind in ("for", "collect") else tuple(self.scopes[-1].names))
+        ends = tuple(name for name in own if name not in ("OLD", "NEW"))
+        self.open_scope("collect")
+        for assign in (*groups, *aggregates):
+            self.declare(assign.name, at)
+        for name in (into, count_into):
+            if name is not None:
+                self.declare(name, at)
+        return ast.Collect(groups, aggregates, into, into_value, keep, count_into, options, ends)
+
+    def keep(self) -> tuple[str, ...]:
+        """KEEP a, b"""
+        self.advance()
+        names: list[str] = []
+        while True:
+            token = self.expect("id")
+            if not self.visible(token.value):
+                self.error(f"use of unknown variable '{token.value}' for KEEP", token.offset)
+            names.append(token.value)
+            if not self.accept(","):
+                return tuple(names)
+
+    def assignments(self) -> tuple[ast.Assign, ...]:
+        """a = x, b = y"""
+        found: list[ast.Assign] = []
+        while True:
+            name = self.expect("id").value
+            self.expect("=")
+            found.append(ast.Assign(name, self.expression()))
+            if not self.accept(","):
+                return tuple(found)
+
+    def aggregates(self) -> tuple[ast.Assign, ...]:
+        """a = F(x), b = G(y): the right side is one call."""
+        found: list[ast.Assign] = []
+        while True:
+            name = self.expect("id").value
+            self.expect("=")
+            at = self.token.offset
+            value = self.expression()
+            if not isinstance(value, ast.Call):
+                self.error("aggregate expression must be a function call", at, number=1574)
+            found.append(ast.Assign(name, value))
+            if not self.accept(","):
+                return tuple(found)
+
+    def window_statement(self) -> ast.Window:
+        """WINDOW {preceding, following} AGGREGATE … and WINDOW value WITH {…} AGGREGATE …"""
+        at = self.advance().offset
+        value: ast.Expr | None = None
+        bounds = self.expression()
+        if self.accept("WITH"):
+            value, bounds = bounds, self.object()
+        if not isinstance(bounds, ast.Object) or not bounds.items:
+            self.error("At least one WINDOW bound must be specified ('preceding'/'following')", at)
+        names = [item.name for item in bounds.items]
+        for name in names:
+            if name not in ("preceding", "following"):
+                self.error(f'Invalid WINDOW attribute \'{name}\'; only "preceding" and "following" are supported', at)
+            if names.count(name) > 1:
+                self.error(f"WINDOW attribute '{name}' is specified multiple times", at)
+        self.expect("AGGREGATE")
+        aggregates = self.aggregates()
+        for assign in aggregates:
+            self.declare(assign.name, at)
+        return ast.Window(value, bounds, aggregates)
+
+    def return_statement(self) -> ast.Return:
+        """RETURN [DISTINCT] value"""
+        self.advance()
+        distinct = False
+        if self.kind == "DISTINCT":
+            if self.scopes[-1].kind in ("main", "sub"):
+                self.error("cannot use DISTINCT modifier on top-level query element")
+            self.advance()
+            distinct = True
+        return ast.Return(self.expression(), distinct)
+
+    # --- modifications
+
+    def options(self) -> ast.Object | None:
+        """[OPTIONS {…}]"""
+        if self.kind != "id":
+            return None
+        if not self.word("OPTIONS"):
+            self.error(f"unexpected qualifier '{self.token.value}', expecting 'OPTIONS'")
+        self.advance()
+        return self.object()
+
+    def last_expression(self) -> ast.Expr:
+        """The expression before `IN collection`, whose last IN is no operator."""
+        before, self.into_mode = self.into_mode, True
+        value = self.expression()
+        self.into_mode = before
+        return value
+
+    def into(self) -> tuple[ast.Collection | ast.Parameter, ast.Object | None]:
+        """IN|INTO collection [OPTIONS …]; OLD and NEW can be seen from here on."""
+        if self.kind not in ("IN", "INTO"):
+            self.unexpected()
+        self.advance()
+        target: ast.Collection | ast.Parameter
+        if self.kind in ("id", "str"):
+            token = self.advance()
+            target = ast.Collection(token.value, token.offset)
+        elif self.kind == "source":
+            target = self.parameter()
+        else:
+            self.unexpected()
+        options = self.options()
+        return target, options
+
+    def finish(self, statement: ast.Modification, *names: str) -> ast.Modification:
+        """Declares OLD and NEW behind a modification."""
+        for name in names:
+            self.scopes[-1].names[name] = None
+        return statement
+
+    def insert_statement(self) -> ast.Modification:
+        """INSERT document INTO collection"""
+        self.advance()
+        document = self.last_expression()
+        return self.finish(ast.Insert(document, *self.into()), "NEW", "OLD")
+
+    def change_statement(self) -> ast.Modification:
+        """UPDATE and REPLACE"""
+        kind = self.advance().kind
+        key: ast.Expr | None = None
+        document = self.last_expression()
+        if self.accept("WITH"):
+            key, document = document, self.last_expression()
+        return self.finish(ast.Change(kind, key, document, *self.into()), "NEW", "OLD")
+
+    def remove_statement(self) -> ast.Modification:
+        """REMOVE key IN collection"""
+        self.advance()
+        key = self.last_expression()
+        return self.finish(ast.Remove(key, *self.into()), "OLD")
+
+    def upsert_statement(self) -> ast.Modification:
+        """UPSERT search|FILTER condition INSERT document UPDATE|REPLACE change IN collection"""
+        self.advance()
+        search: ast.Expr | None = None
+        condition: ast.Expr | None = None
+        if self.accept("FILTER"):
+            self.current_depth += 1
+            condition = self.expression()
+            self.current_depth -= 1
+        elif self.kind == "{":
+            search = self.object()
+        elif self.kind in ("bind", "source"):
+            search = self.parameter()
+        else:
+            self.unexpected()
+        self.expect("INSERT")
+        self.scopes[-1].names["OLD"] = None
+        document = self.expression()
+        if self.kind not in ("UPDATE", "REPLACE"):
+            self.unexpected()
+        kind = self.advance().kind
+        change = self.last_expression()
+        return self.finish(ast.Upsert(search, condition, document, kind, change, *self.into()), "NEW", "OLD")
+
+
+_PARSERS = {
+    "FOR": Parser.for_statement,
+    "FILTER": Parser.filter_statement,
+    "SORT": Parser.sort_statement,
+    "LIMIT": Parser.limit_statement,
+    "COLLECT": Parser.collect_statement,
+    "WINDOW": Parser.window_statement,
+    "RETURN": Parser.return_statement,
+    "INSERT": Parser.insert_statement,
+    "UPDATE": Parser.change_statement,
+    "REPLACE": Parser.change_statement,
+    "REMOVE": Parser.remove_statement,
+    "UPSERT": Parser.upsert_statement,
+}

@@ -1,0 +1,337 @@
+"""Statements -> a chain of generators over frames.
+
+A stage takes the iterator of the stage before it and yields frames; requests to the store travel down the same chain,
+so every stage hands on what is no frame (a frame is a list). Stages are lazy: LIMIT stops what feeds it. Modifications
+are not: they take in all rows before the first write, so that reads see the state before the query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from proxy.aql import ast
+from proxy.aql.access import access
+from proxy.aql.analyse import scans, source_name
+from proxy.aql.closures import ExpressionCompiler
+from proxy.aql.compiled import Compiled, Constant, Frame, Plain, Stepwise, evaluate
+from proxy.aql.narrow import conditions, narrowed
+from proxy.aql.requests import Document, Request
+from proxy.aql.values import Value, hash_key, order_key, to_integer, truthy, type_name
+from proxy.errors import ArangoError, Unsupported
+
+Flow: TypeAlias = Iterator[Any]  # of frames and Requests
+Stage: TypeAlias = Callable[[Flow], Flow]
+
+_PAUSE = 1024  # frames between two looks at the clock
+
+
+class PipelineCompiler(ExpressionCompiler):
+    """Compiles FOR, FILTER, LET, SORT and LIMIT; what else there is stands in the classes derived from it."""
+
+    def stages(self, statements: tuple[ast.Statement, ...], known: set[str]) -> list[Stage]:
+        """The stages of all statements but a final RETURN. known: variables bound outside."""
+        bound = set(known)
+        built: list[Stage] = []
+        for index, statement in enumerate(statements):
+            if isinstance(statement, ast.Return):
+                break
+            built.append(self.stage(statement, statements[index + 1 :], bound))
+        return built
+
+    def stage(self, statement: ast.Statement, following: tuple[ast.Statement, ...], bound: set[str]) -> Stage:
+        """One statement's stage; adds what it binds to `bound`."""
+        if isinstance(statement, ast.For):
+            return self.for_stage(statement, following, bound)
+        if isinstance(statement, ast.Filter):
+            return filter_stage(self, self.expression(statement.condition))
+        if isinstance(statement, ast.Let):
+            value = self.expression(statement.value)
+            bound.update(_names(statement.target))
+            return let_stage(value, self.binder(statement.target))
+        if isinstance(statement, ast.Sort):
+            return self.sort_stage(statement)
+        if isinstance(statement, ast.Limit):
+            return limit_stage(*self.limit_bounds(statement), None)
+        return self.other_stage(statement, bound)
+
+    def other_stage(self, statement: ast.Statement, bound: set[str]) -> Stage:
+        """COLLECT, WINDOW, modifications, traversals."""
+        raise NotImplementedError
+
+    # --- variables
+
+    def binder(self, pattern: ast.Pattern) -> Callable[[Frame, Value], None]:
+        """A function that puts a value into the slots of a pattern."""
+        if isinstance(pattern, str):
+            slot = self.slot(pattern)
+
+            def put(frame: Frame, value: Value) -> None:
+                frame[slot] = value
+
+            return put
+        parts: list[tuple[Any, Callable[[Frame, Value], None]]] = []
+        if isinstance(pattern, ast.ObjectPattern):
+            for name, target in zip(pattern.attributes, pattern.targets, strict=True):
+                parts.append((name, self.binder(target)))
+        else:
+            for position, element in enumerate(pattern.targets):
+                if element is not None:
+                    parts.append((position, self.binder(element)))
+        kind = dict if isinstance(pattern, ast.ObjectPattern) else list
+
+        def spread(frame: Frame, value: Value) -> None:
+            for key, bind in parts:
+                bind(frame, access(value, key) if value.__class__ is kind else None)
+
+        return spread
+
+    # --- FOR
+
+    def for_stage(self, node: ast.For, following: tuple[ast.Statement, ...], bound: set[str]) -> Stage:
+        """FOR over a collection, a range, or a value."""
+        if node.search is not None:
+            raise Unsupported("SEARCH")
+        if scans(node.source):
+            return self.scan_stage(node, following, bound)
+        if isinstance(node.source, ast.Range):
+            low, high = self.expression(node.source.low), self.expression(node.source.high)
+            bound.update(_names(node.variable))
+            return self.loop_stage(_range_source(low, high), self.binder(node.variable))
+        source = self.expression(node.source)
+        bound.update(_names(node.variable))
+        return self.loop_stage(_value_source(source), self.binder(node.variable))
+
+    def scan_stage(self, node: ast.For, following: tuple[ast.Statement, ...], bound: set[str]) -> Stage:
+        """FOR over a collection, narrowed by the filters that follow."""
+        source = node.source
+        assert isinstance(source, (ast.Collection, ast.Parameter))
+        name = source.name if isinstance(source, ast.Collection) else source_name(self.context.binds, source.name)
+        pushed = []
+        if isinstance(node.variable, str):
+            pushed = conditions(node.variable, following, bound, self.expression)
+        bound.update(_names(node.variable))
+        context = self.context
+
+        def fetch(frame: Frame) -> Generator[Request, None, list[Document]]:
+            context.quiet = True
+            try:
+                wanted = narrowed(name, pushed, frame)
+            finally:
+                context.quiet = False
+            return (yield from context.fetch(wanted))
+
+        return self.loop_stage(fetch, self.binder(node.variable))
+
+    def loop_stage(
+        self, source: Callable[[Frame], Generator[Request, None, Any]], bind: Callable[[Frame, Value], None]
+    ) -> Stage:
+        """One frame for each element of what `source` gives for a frame."""
+        context = self.context
+
+        def run(flow: Flow) -> Flow:
+            for frame in flow:
+                if frame.__class__ is not list:
+                    yield frame
+                    continue
+                items = yield from source(frame)
+                for count, item in enumerate(items):
+                    if not count % _PAUSE:
+                        context.check_time()
+                    grown = frame[:]
+                    bind(grown, item)
+                    yield grown
+
+        return run
+
+    # --- SORT and LIMIT
+
+    def directions(self, node: ast.Sort) -> list[tuple[Compiled, bool]]:
+        """Each key and whether it ascends; constants order nothing and are left out."""
+        found: list[tuple[Compiled, bool]] = []
+        for key in node.keys:
+            value = self.expression(key.value)
+            if not isinstance(value, Constant):
+                found.append((value, _ascending(self, key.direction)))
+        return found
+
+    def sort_stage(self, node: ast.Sort, mark: int | None = None) -> Stage:
+        """Orders all frames. mark: a slot that gets the number of the run of equal keys that a frame belongs to."""
+        keys = self.directions(node)
+        context = self.context
+
+        def run(flow: Flow) -> Flow:
+            decorated: list[tuple[list[Any], Frame]] = []
+            for frame in flow:
+                if frame.__class__ is not list:
+                    yield frame
+                    continue
+                values: list[Any] = []
+                for key, _ in keys:
+                    value = (yield from key.steps(frame)) if isinstance(key, Stepwise) else key(frame)
+                    values.append(order_key(value))
+                context.hold(1)
+                decorated.append((values, frame))
+            orders = {ascending for _, ascending in keys}
+            if len(orders) == 1:
+                decorated.sort(key=itemgetter(0), reverse=False in orders)
+            for position in range(len(keys) - 1, -1, -1) if len(orders) > 1 else ():
+                decorated.sort(key=lambda entry: entry[0][position], reverse=not keys[position][1])
+            number, last = -1, None
+            for values, frame in decorated:
+                if mark is not None:
+                    if values != last:
+                        number, last = number + 1, values
+                    frame[mark] = number
+                yield frame
+
+        return run
+
+    def limit_bounds(self, node: ast.Limit) -> tuple[int, int | None]:
+        """Offset and count: constants or bind parameters. Raises 1504."""
+        offset = 0 if node.offset is None else self.constant(node.offset)
+        count = self.constant(node.count)
+        if offset is None:
+            offset = 0
+        if node.offset is None and count is None:
+            count = 0
+        return offset, count
+
+    def constant(self, node: ast.Expr) -> int | None:
+        """A number of LIMIT; None for null. Raises 1504 for what is no number from 0 on."""
+        compiled = self.expression(node)
+        if isinstance(compiled, Stepwise) or any(isinstance(n, (ast.Variable, ast.Subquery)) for n in ast.walk(node)):
+            raise ArangoError(1501, "AQL: Unexpected non-constant value in LIMIT (while parsing)", status=400)
+        value = compiled([])
+        if value is None:
+            return None
+        if value.__class__ not in (int, float) or value < 0 or value >= 1 << 63:
+            raise ArangoError(1504, "AQL: LIMIT value is not a number or out of range (while parsing)", status=400)
+        return int(value)
+
+
+def _ascending(compiler: ExpressionCompiler, direction: str | ast.Expr) -> bool:
+    if isinstance(direction, str):
+        return direction == "ASC"
+    compiled = compiler.expression(direction)
+    value = compiled.value if isinstance(compiled, Constant) else None
+    if isinstance(value, str):
+        if value.upper() in ("ASC", "DESC"):
+            return value.upper() == "ASC"
+    elif isinstance(value, (bool, int, float)):
+        return bool(value)
+    raise ArangoError(1501, "AQL: invalid sort direction, expecting 'ASC' or 'DESC' (while parsing)", status=400)
+
+
+def _names(pattern: ast.Pattern | None) -> Iterator[str]:
+    if isinstance(pattern, str):
+        yield pattern
+    elif pattern is not None:
+        for target in pattern.targets:
+            yield from _names(target)
+
+
+def _range_source(low: Compiled, high: Compiled) -> Callable[[Frame], Generator[Request, None, Any]]:
+    def source(frame: Frame) -> Generator[Request, None, Any]:
+        first = to_integer((yield from evaluate(low, frame)))
+        last = to_integer((yield from evaluate(high, frame)))
+        return range(first, last + 1) if first <= last else range(first, last - 1, -1)
+
+    return source
+
+
+def _value_source(compiled: Compiled) -> Callable[[Frame], Generator[Request, None, Any]]:
+    def source(frame: Frame) -> Generator[Request, None, Any]:
+        value = yield from evaluate(compiled, frame)
+        if value.__class__ is not list:
+            raise ArangoError(
+                1563,
+                "AQL: array expected as operand to FOR loop; you provided a value of type "
+                f"'{type_name(value)}' (while executing)",
+                status=400,
+            )
+        return value
+
+    return source
+
+
+def filter_stage(compiler: PipelineCompiler, condition: Compiled) -> Stage:
+    """Lets frames through where the condition is truthy."""
+    stats = compiler.context.stats
+    if isinstance(condition, Stepwise):
+        steps = condition.steps
+
+        def run(flow: Flow) -> Flow:
+            for frame in flow:
+                if frame.__class__ is not list or truthy((yield from steps(frame))):
+                    yield frame
+                else:
+                    stats.filtered += 1
+
+        return run
+    test: Plain = condition
+
+    def quick(flow: Flow) -> Flow:
+        for frame in flow:
+            if frame.__class__ is not list or truthy(test(frame)):
+                yield frame
+            else:
+                stats.filtered += 1
+
+    return quick
+
+
+def let_stage(value: Compiled, bind: Callable[[Frame, Value], None]) -> Stage:
+    """Binds a value in every frame."""
+
+    def run(flow: Flow) -> Flow:
+        for frame in flow:
+            if frame.__class__ is list:
+                bind(frame, (yield from value.steps(frame)) if isinstance(value, Stepwise) else value(frame))
+            yield frame
+
+    return run
+
+
+def limit_stage(offset: int, count: int | None, counted: Callable[[int], None] | None) -> Stage:
+    """Skips and cuts. counted: is told how many there would have been, which takes reading on to the end."""
+
+    def run(flow: Flow) -> Flow:
+        seen = 0
+        if count == 0 and counted is None:
+            return
+        for frame in flow:
+            if frame.__class__ is not list:
+                yield frame
+                continue
+            seen += 1
+            if seen > offset and (count is None or seen <= offset + count):
+                yield frame
+                if counted is None and count is not None and seen == offset + count:
+                    return
+        if counted is not None:
+            counted(seen)
+
+    return run
+
+
+def distinct(rows: Flow) -> Flow:
+    """Rows without repetition, requests handed on."""
+    seen: set[Any] = set()
+    for row in rows:
+        if row.__class__ is not Row:
+            yield row
+        elif (key := hash_key(row.value)) not in seen:
+            seen.add(key)
+            yield row
+
+
+class Row:
+    """A row of the result on its way through the chain: its value, and the frame that it was made of."""
+
+    __slots__ = ("frame", "value")
+
+    def __init__(self, value: Value, frame: Frame) -> None:
+        self.value = value
+        self.frame = frame

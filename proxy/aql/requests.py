@@ -1,0 +1,147 @@
+"""What the evaluator asks of its store, and what it gives back. Frozen values, but for the two-way `Request`.
+
+`evaluate.run` yields a `Fetch` and is sent a list of documents (dicts with _key, _id, _rev, any order, a superset is
+fine: every filter is applied again); or it yields a `Write` and is sent `(old, new)`, either of which may be None. A
+store that refuses says so with `generator.throw(ArangoError(...))`: where the query has ignoreErrors it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.aql.values import Value
+from proxy.errors import ArangoError
+
+Document = dict[str, Any]
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Documents of one collection.
+
+    equalities: attribute paths (never _key, _id, _rev) and the string, bool or number each must equal.
+    keys: only documents with these keys; None: any key.
+    """
+
+    collection: str
+    equalities: tuple[tuple[Path, Value], ...] = ()
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """The OPTIONS of a modification that concern the store.
+
+    overwrite_mode, of an insert: None (a duplicate key is error 1210), "ignore", "replace", "update", "conflict".
+    """
+
+    keep_null: bool = True
+    merge_objects: bool = True
+    overwrite_mode: str | None = None
+    ignore_revs: bool = True
+    ignore_errors: bool = False
+    wait_for_sync: bool | None = None
+    exclusive: bool = False
+    version_attribute: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One document to insert, update, replace or remove.
+
+    kind: "insert" | "update" | "replace" | "remove". key: None where the store makes one. document: what the query
+    says, system attributes included as it has them (an update or replace has `_rev` where revisions are to match);
+    of a removal None, or the `_rev` to match.
+    """
+
+    kind: str
+    collection: str
+    key: str | None
+    document: Document | None
+    options: WriteOptions
+
+
+class Request:
+    """One question on its way from the pipeline to the store, and its answer on the way back."""
+
+    __slots__ = ("action", "error", "result")
+
+    def __init__(self, action: Fetch | Write) -> None:
+        self.action = action
+        self.result: Any = None
+        self.error: ArangoError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """One entry of extra.warnings."""
+
+    code: int
+    message: str
+
+
+@dataclass(slots=True)
+class Stats:
+    """What extra.stats counts."""
+
+    writes_executed: int = 0
+    writes_ignored: int = 0
+    scanned: int = 0
+    filtered: int = 0
+
+    def as_json(self, full_count: int | None, seconds: float) -> dict[str, Any]:
+        """The object `extra.stats` as ArangoDB prints it."""
+        body: dict[str, Any] = {
+            "writesExecuted": self.writes_executed,
+            "writesIgnored": self.writes_ignored,
+            "documentLookups": 0,
+            "seeks": 0,
+            "scannedFull": self.scanned,
+            "scannedIndex": 0,
+            "cursorsCreated": 0,
+            "cursorsRearmed": 0,
+            "cacheHits": 0,
+            "cacheMisses": 0,
+            "filtered": self.filtered,
+            "httpRequests": 0,
+            "executionTime": seconds,
+            "peakMemoryUsage": 0,
+            "intermediateCommits": 0,
+        }
+        if full_count is not None:
+            body["fullCount"] = full_count
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a query. memory_limit counts documents and elements held at once, max_runtime is in seconds;
+    0 is no limit. database and user are what the functions of these names give."""
+
+    full_count: bool = False
+    fail_on_warning: bool = False
+    max_warnings: int = 10
+    memory_limit: int = 0
+    max_runtime: float = 0.0
+    database: str = "_system"
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query gave.
+
+    groups: where the last SORT decides the order of rows, the sizes of the runs of equal sort key: each run compares as
+    a multiset. None: the whole result is one multiset.
+    cut: where a LIMIT cut the first or the last run, the rows that the whole run would give, for comparison by
+    membership; (None, None) is never given, it is None then.
+    """
+
+    rows: list[Value]
+    groups: tuple[int, ...] | None
+    cut: tuple[list[Value] | None, list[Value] | None] | None
+    warnings: tuple[Warning, ...]
+    stats: Stats = field(default_factory=Stats)
+    full_count: int | None = None
