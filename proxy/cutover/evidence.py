@@ -50,7 +50,6 @@ async def read(database: Database, collection: str) -> Evidence | None:
         since=row["since"],
         compared=row["compared"],
         mismatched=row["mismatched"],
-        ignored=row["ignored"],
         unsettled=row["unsettled"],
         open_mismatches=row["open_mismatches"],
         dead_letters=row["dead_letters"],

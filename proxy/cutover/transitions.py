@@ -15,7 +15,7 @@ import orjson
 
 from proxy.cutover import audit
 from proxy.cutover.codec import decode_moves, encode_moves
-from proxy.cutover.stages import Move, Phase, Stage, Standing
+from proxy.cutover.stages import Move, Phase, Stage, Standing, phases
 from proxy.database import Session
 from proxy.errors import RefusedError
 from sql.loader import queries
@@ -96,7 +96,9 @@ async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None
         await session.execute(_SQL["set_standing"].text, move.collection, move.after.stage.value, move.after.weight)
         if Stage.OFF in (move.before.stage, move.after.stage) and move.before.stage is not move.after.stage:
             await session.execute(_SQL["cancel_runs"].text, move.collection)
-        await session.execute(_SQL["reset_comparison"].text, move.collection)
+        # on the way to PostgreSQL, at 10 percent and then at 100, what was compared goes on counting
+        if move.after.stage is not Stage.FLIPPED or not phases(move.before, move.after):
+            await session.execute(_SQL["reset_comparison"].text, move.collection)
 
 
 async def immediate(

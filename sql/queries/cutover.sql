@@ -195,14 +195,12 @@ SELECT c.collection, c.stage, c.weight, ctl.generation, ctl.phase,
     coalesce(k.compared, 0) AS compared, coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched,
     coalesce(k.unsettled, 0) AS unsettled, k.since,
     (SELECT count(*) FROM crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
-    (SELECT coalesce(sum(m.seen), 0)::bigint FROM crossfade.mismatch m
-        WHERE m.collection = $1 AND m.state = 'ignored' AND m.first_seen >= k.since) AS ignored,
     (SELECT count(*) FROM crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
     (SELECT coalesce(jsonb_agg(s.text ORDER BY s.seen DESC, s.shape), '[]') FROM crossfade.shape s
         WHERE s.collection = $1 AND s.unsupported > 0 AND s.waived IS NULL)::text AS unsupported,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'effect', g.effect, 'seen', g.seen,
             'last_seen', g.last_seen) ORDER BY g.endpoint, g.effect), '[]') FROM crossfade.gap g
-        WHERE g.collection = $1 OR (g.collection IN ('', c.database || '/*') AND g.database = c.database))::text AS gaps
+        WHERE g.collection IN ($1, c.database || '/*'))::text AS gaps
 FROM crossfade.collection c CROSS JOIN crossfade.control ctl
 LEFT JOIN crossfade.comparison k ON k.collection = c.collection
 WHERE c.collection = $1;
@@ -231,22 +229,6 @@ ORDER BY c.collection;
 -- What passed through without being captured or compared (I10).
 SELECT database, collection, endpoint, effect, seen, last_seen FROM crossfade.gap
 ORDER BY database, collection, endpoint, effect;
-
--- name: mismatches
--- $1 collections or NULL for all, $2 state or NULL for all, $3 at most.
-SELECT id, collection, class, paths, state, seen, first_seen, last_seen, keys, fingerprint
-FROM crossfade.mismatch
-WHERE ($1::text[] IS NULL OR collection = ANY ($1)) AND ($2::text IS NULL OR state = $2)
-ORDER BY last_seen DESC, id DESC LIMIT $3;
-
--- name: mismatch
--- $1 id.
-SELECT id, collection, class, paths, state, seen, first_seen, last_seen, keys, fingerprint, samples::text AS samples
-FROM crossfade.mismatch WHERE id = $1;
-
--- name: mismatch_state
--- $1 id, $2 the new state.
-UPDATE crossfade.mismatch SET state = $2 WHERE id = $1 RETURNING collection;
 
 -- name: audit_lock
 -- One end of the chain at a time, until the transaction ends.

@@ -15,7 +15,7 @@ from proxy.cutover.moves import Target
 from proxy.cutover.stages import Phase, Stage
 from proxy.database import Database
 from proxy.errors import RefusedError
-from tests.integration.cutover_kit import Application, Fleet, pass_gates, settings_for, until
+from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS, RESUMES = "shop/jobs", "shop/resumes"
 
@@ -33,6 +33,10 @@ async def _stage(database: Database, collection: str) -> tuple[str, int]:
     return row["stage"], row["weight"]
 
 
+async def _phase(instance: Instance, phase: Phase) -> None:
+    await until(lambda: instance.lease.snapshot.phase is phase)
+
+
 async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: Database) -> None:
     one, two = await fleet.start("one"), await fleet.start("two")
     steps: list[Step] = []
@@ -47,7 +51,7 @@ async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: D
     assert done.behind == ()
     for instance in (one, two):
         assert instance.lease.snapshot.behaviour(JOBS).weight == 10
-        await until(lambda i=instance: i.lease.may_read_target)
+    await until(lambda: one.lease.may_read_target and two.lease.may_read_target)
     generation = await rollback(database, [JOBS], actor="test", reason="a look back")
     assert generation == done.generation + 1
     assert await _stage(database, JOBS) == ("shadow", 0)
@@ -109,7 +113,6 @@ async def test_eviction_takes_reads_back(fleet: Fleet, database: Database) -> No
     dead = await fleet.start("dead", lease=0.3)
     await fleet.flipped(JOBS)
     await fleet.crash(dead)
-    await until(lambda: True)
     limit = asyncio.get_running_loop().time() + 10
     while True:
         try:
@@ -130,7 +133,7 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
     application.asynchronous = application.queries = application.unapplied = 1
     flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
     for phase, condition in ((Phase.BEGIN, "asynchronous"), (Phase.HOLD, "queries"), (Phase.DRAIN, "unapplied")):
-        await until(lambda p=phase: one.lease.snapshot.phase is p)
+        await _phase(one, phase)
         behaviour = one.lease.snapshot.behaviour(JOBS)
         assert behaviour.synchronous  # from begin on: every answer has the target brought up to date (I7)
         assert behaviour.hold_queries == (phase is not Phase.BEGIN)
@@ -253,8 +256,10 @@ async def test_what_the_stages_forbid(fleet: Fleet, database: Database) -> None:
 async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await fleet.flipped(JOBS, weight=50)
+    await fleet.to(Stage.FLIPPED, JOBS, weight=60)  # what was compared goes on counting
+    await database.execute("UPDATE crossfade.comparison SET compared = 3, matched = 3")
     with pytest.raises(RefusedError, match="no mismatch is inconclusive"):
-        await fleet.to(Stage.FLIPPED, JOBS, weight=100)  # the figures began anew with the flip
+        await fleet.to(Stage.FLIPPED, JOBS, weight=100)
     lower = await fleet.to(Stage.FLIPPED, JOBS, weight=5)
     assert lower.phases == ()
     assert await _stage(database, JOBS) == ("flipped", 5)

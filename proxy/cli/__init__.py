@@ -1,0 +1,73 @@
+"""The command `crossfade`.
+
+    common      options, names of collections, errors -> exit codes, output for people and for machines
+    stages      mirror, shadow, flip, rollback, default-stage: every change
+    show        status, gates, audit
+    instances   instances, instances evict
+    mismatches  list, show, ignore, repair
+    repairing   reads documents of the origin again and puts them right in PostgreSQL
+    system      migrate, proxy run
+    doctor      what must be in place, checked one by one
+    tables      rich tables for people
+
+Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
+reached or is not migrated; 3 instances did not acknowledge in time. Further packages add commands by the entry-point
+group `crossfade.commands`: a function `register(app: typer.Typer) -> None` each.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import structlog
+import typer
+
+from proxy.cli import doctor, instances, mismatches, show, stages, system
+from proxy.errors import CrossfadeError
+
+_GROUP = "crossfade.commands"
+_HELP = """Move document services from ArangoDB to PostgreSQL with no downtime.
+
+The operator's way: crossfade migrate, doctor, mirror, backfill, verify, shadow, gates, flip; crossfade rollback takes
+reads back at any time, in one step."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this package's commands to the application."""
+    for part in (system, doctor, stages, show, mismatches, instances):
+        part.register(app)
+
+
+def build() -> tuple[typer.Typer, tuple[str, ...]]:
+    """The application with the commands of every package, and a sentence for each package that could not be loaded."""
+    app = typer.Typer(
+        name="crossfade", help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+    register(app)
+    broken = []
+    for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
+        if entry.value == f"{__name__}:register":
+            continue
+        why = _add(app, entry)
+        if why:
+            broken.append(f"crossfade: the commands of {entry.name!r} ({entry.value}) are missing: {why}")
+    return app, tuple(broken)
+
+
+def _add(app: typer.Typer, entry: EntryPoint) -> str:
+    """Adds the commands of one entry point; why that failed, empty where it did not."""
+    try:
+        entry.load()(app)
+    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError, CrossfadeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def main() -> None:
+    """The console script. Standard output is what a command answers; what parts of it log goes to standard error."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    app, broken = build()
+    for sentence in broken:
+        typer.echo(sentence, err=True)
+    app()

@@ -1,0 +1,176 @@
+"""What the commands share: options, names of collections, errors as exit codes, output."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import getpass
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+from rich.console import Console
+
+from proxy.config import Settings, load
+from proxy.cutover import migrate, status
+from proxy.cutover.epoch import TimedOut
+from proxy.cutover.stages import Standing
+from proxy.database import Database
+from proxy.errors import (
+    ArangoError,
+    ConfigurationError,
+    CrossfadeError,
+    DatabaseUnavailable,
+    DatabaseUnmigrated,
+    RefusedError,
+    UpstreamError,
+)
+
+DONE: Final = 0
+REFUSED: Final = 1
+UNUSABLE: Final = 2
+TIMED_OUT: Final = 3
+
+CollectionsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="COLLECTION...", help="database/name, or name with --database; database/* for all"),
+]
+SomeCollections = Annotated[
+    list[str] | None, typer.Argument(metavar="[COLLECTION]...", help="database/name or database/*; none: all")
+]
+DatabaseOption = Annotated[
+    str, typer.Option("--database", envvar="CROSSFADE_DATABASE", help="database of collections named without one")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="show what would be done, and do nothing")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="why, for the audit")]
+ActorOption = Annotated[str | None, typer.Option("--actor", help="who, for the audit; you by default")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="seconds to wait for each phase of an epoch")]
+
+Action = Callable[[Settings, Database], Awaitable[int]]
+
+
+def execute(action: Action, *, as_json: bool = False, migrated: bool = True, timeout: float | None = 30.0) -> None:
+    """Runs a command against PostgreSQL and leaves with its exit code, or with that of the error it ended with.
+
+    timeout: seconds for a statement. migrated: refuse a database whose schema is not the one of this version.
+    """
+    try:
+        code = asyncio.run(_connected(action, load(), migrated, timeout))
+    except CrossfadeError as error:
+        raise fail(error, as_json=as_json) from error
+    raise typer.Exit(code)
+
+
+def fail(error: CrossfadeError, *, as_json: bool = False) -> typer.Exit:
+    """Says what went wrong on standard error (and as JSON on standard output), and gives the exit to raise."""
+    code = exit_code(error)
+    typer.echo(f"crossfade: {_advice(error)}", err=True)
+    if as_json:
+        write_json({"error": {"kind": type(error).__name__, "message": str(error), "code": code}})
+    return typer.Exit(code)
+
+
+def exit_code(error: CrossfadeError) -> int:
+    """The exit code of an error."""
+    if isinstance(error, TimedOut):
+        return TIMED_OUT
+    if isinstance(error, ConfigurationError | DatabaseUnavailable | DatabaseUnmigrated):
+        return UNUSABLE
+    return REFUSED
+
+
+def _advice(error: CrossfadeError) -> str:
+    if isinstance(error, DatabaseUnavailable):
+        return (
+            f"PostgreSQL does not answer: {error}. Set CROSSFADE_DSN to where it runs; `crossfade doctor` looks further"
+        )
+    if isinstance(error, UpstreamError):
+        return f"ArangoDB does not answer: {error}. Set CROSSFADE_ORIGIN to where it runs"
+    if isinstance(error, ArangoError):
+        return f"ArangoDB refused: {error.message} ({error.status}, errorNum {error.number})"
+    return str(error)
+
+
+async def _connected(action: Action, settings: Settings, migrated: bool, timeout: float | None) -> int:
+    database = await Database.open(settings.dsn, size=4, timeout=timeout, application="crossfade cli")
+    try:
+        if migrated:
+            await migrate.require_migrated(database)
+        return await action(settings, database)
+    finally:
+        await database.close()
+
+
+# ---- names
+
+
+def qualified(names: Iterable[str], database: str) -> list[str]:
+    """`database/name` of each, in order, once. Raises RefusedError where one is neither name nor database/name."""
+    found: dict[str, None] = {}
+    for name in names:
+        full = name if "/" in name else f"{database}/{name}"
+        left, _, right = full.partition("/")
+        if not left or not right or "/" in right:
+            raise RefusedError(f"{name!r} is no collection: write database/name, or database/* for all of a database")
+        found[full] = None
+    return list(found)
+
+
+async def expand(
+    database: Database, names: Sequence[str], default: str, keep: Callable[[Standing], bool], what: str
+) -> list[str]:
+    """The collections that names and patterns stand for; of a pattern those that `keep` says.
+
+    Raises RefusedError where a pattern stands for none; `what` names those that were looked for.
+    """
+    known = await status.standings(database)
+    found: dict[str, None] = {}
+    for name in qualified(names, default):
+        if "*" not in name:
+            found[name] = None
+            continue
+        matching = [k for k, standing in known.items() if fnmatch.fnmatchcase(k, name) and keep(standing)]
+        if not matching:
+            raise RefusedError(f"no collection of {name} is {what}: see `crossfade status`")
+        found |= dict.fromkeys(matching)
+    return list(found)
+
+
+def actor_or_me(actor: str | None) -> str:
+    """Who the audit names."""
+    if actor:
+        return actor
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+# ---- output
+
+
+def console(*, stderr: bool = False) -> Console:
+    """For people; no colour codes where it is no terminal."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def note(text: str) -> None:
+    """A remark for people, on standard error."""
+    typer.echo(f"crossfade: {text}", err=True)
+
+
+def write_json(value: Any) -> None:
+    """One JSON document on standard output. Dataclasses, times and enumerations are fine."""
+    typer.echo(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")

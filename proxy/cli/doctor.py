@@ -1,0 +1,178 @@
+"""doctor: what must be in place, checked one by one, each with what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.markup import escape
+
+from proxy.cli.common import DONE, REFUSED, UNUSABLE, JsonOption, console, fail, write_json
+from proxy.client import OriginClient
+from proxy.config import Settings, load
+from proxy.cutover import migrate, status
+from proxy.database import Database
+from proxy.errors import ArangoError, ConfigurationError, DatabaseError, DatabaseUnmigrated, UpstreamError
+
+_OLDEST_POSTGRESQL: Final = 15
+_OLDEST_ARANGODB: Final = (3, 12)
+_COLOUR: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be in place. verdict: ok, warn or fail; remedy: what to do, empty on ok."""
+
+    name: str
+    verdict: str
+    found: str
+    remedy: str = ""
+    unusable: bool = False  # without it no other command works either
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(doctor)
+
+
+def doctor(*, as_json: JsonOption = False) -> None:
+    """Check PostgreSQL, ArangoDB, the state directory and the instances; say what to do about each.
+
+    Example: crossfade doctor || echo 'not ready'
+    """
+    try:
+        checks = asyncio.run(examine(load()))
+    except ConfigurationError as error:
+        raise fail(error, as_json=as_json) from error
+    if as_json:
+        write_json([asdict(check) for check in checks])
+    else:
+        out = console()
+        for check in checks:
+            colour = _COLOUR[check.verdict]
+            out.print(f"[{colour}]{check.verdict:4}[/{colour}]  {escape(check.name)}: {escape(check.found)}")
+            if check.remedy:
+                out.print(f"      {escape(check.remedy)}")
+    failed = [check for check in checks if check.verdict == "fail"]
+    if any(check.unusable for check in failed):
+        raise typer.Exit(UNUSABLE)
+    raise typer.Exit(REFUSED if failed else DONE)
+
+
+async def examine(settings: Settings) -> list[Check]:
+    """Every check, in order; none of them raises."""
+    database = await Database.open(settings.dsn, size=2, timeout=10.0, application="crossfade doctor")
+    try:
+        checks = await _postgresql(database)
+        reachable = checks[0].verdict == "ok"
+        checks += await _origin(settings)
+        checks.append(_state(settings.state_dir))
+        if reachable and not any(check.unusable and check.verdict == "fail" for check in checks):
+            checks += await _instances(database)
+        return checks
+    finally:
+        await database.close()
+
+
+async def _postgresql(database: Database) -> list[Check]:
+    try:
+        number = int(await database.fetchval("SHOW server_version_num"))
+    except DatabaseError as error:
+        remedy = "set CROSSFADE_DSN to a PostgreSQL 15 or newer that runs"
+        return [Check("PostgreSQL", "fail", f"does not answer: {error}", remedy, unusable=True)]
+    major = number // 10_000
+    checks = [
+        Check("PostgreSQL", "ok", f"version {major}.{number % 10_000}")
+        if major >= _OLDEST_POSTGRESQL
+        else Check("PostgreSQL", "fail", f"version {major}", f"version {_OLDEST_POSTGRESQL} or newer is needed")
+    ]
+    checks.append(await _guarded("schema", lambda: _schema(database)))
+    checks.append(await _guarded("string order", lambda: _icu(database)))
+    return checks
+
+
+async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
+    try:
+        return await look()
+    except DatabaseUnmigrated as error:
+        return Check(name, "fail", str(error), "run `crossfade migrate`", unusable=True)
+    except DatabaseError as error:
+        return Check(name, "fail", f"cannot be looked at: {error}", "see PostgreSQL's log", unusable=True)
+
+
+async def _schema(database: Database) -> Check:
+    await migrate.require_migrated(database)
+    return Check("schema", "ok", "of this version")
+
+
+async def _icu(database: Database) -> Check:
+    if await database.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')"):
+        return Check("string order", "ok", "PostgreSQL has ICU")
+    remedy = "string order is then evaluated by the proxy, which is slower; a PostgreSQL built with ICU avoids that"
+    return Check("string order", "warn", "PostgreSQL has no ICU", remedy)
+
+
+async def _origin(settings: Settings) -> list[Check]:
+    where = f"{settings.origin.host}:{settings.origin.port}"
+    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+        try:
+            version = await client.version()
+            databases = await client.databases()
+        except UpstreamError as error:
+            remedy = "set CROSSFADE_ORIGIN to the URL of ArangoDB"
+            return [Check("ArangoDB", "fail", f"{where} does not answer: {error}", remedy)]
+        except ArangoError as error:
+            remedy = "set CROSSFADE_ORIGIN_USER and CROSSFADE_ORIGIN_PASSWORD to an account that may read everything"
+            return [Check("ArangoDB", "fail", f"{where} refuses {settings.origin_user}: {error.message}", remedy)]
+    checks = [Check("ArangoDB", "ok", f"{version.server} {version.version} at {where}, {len(databases)} databases")]
+    if _version(version.version) < _OLDEST_ARANGODB:
+        remedy = (
+            "before 3.12 a revision may be given before the key is locked: transactions may be mirrored out of order"
+        )
+        checks.append(Check("ArangoDB's version", "warn", version.version, remedy))
+    return checks
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """The first two numbers; (0,) where it has none."""
+    parts = text.split(".")[:2]
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else (0,)
+
+
+def _state(folder: Path) -> Check:
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        remedy = "set CROSSFADE_STATE_DIR to a folder on a disk of this machine that the proxy may write"
+        return Check("state directory", "fail", f"{folder} cannot be written", remedy)
+    if (folder / "origin-only").exists():
+        remedy = f"remove {folder / 'origin-only'}: while it is there, this instance is diverged and nothing flips"
+        return Check("state directory", "warn", "origin-only is set", remedy)
+    return Check("state directory", "ok", str(folder))
+
+
+async def _instances(database: Database) -> list[Check]:
+    try:
+        found = [one for one in await status.instances(database) if one.stopped_at is None]
+    except DatabaseError as error:
+        return [Check("instances", "fail", f"cannot be looked at: {error}", "see PostgreSQL's log")]
+    if not found:
+        return [Check("instances", "warn", "none is registered", "start one: `crossfade proxy run`")]
+    checks = []
+    for one in found:
+        name = f"instance {one.instance}"
+        if one.state == "live":
+            checks.append(Check(name, "ok", f"backlog {one.backlog}, lag {one.lag_seconds:.1f} s"))
+        elif one.state == "silent":
+            remedy = f"start it again, or `crossfade instances evict {one.instance} --confirmed-stopped`"
+            checks.append(Check(name, "fail", f"silent for {one.heartbeat_age:.0f} s", remedy))
+        else:
+            remedy = "see its log; it comes back by itself once its backlog is drained"
+            checks.append(Check(name, "fail", "diverged", remedy))
+    return checks

@@ -1,0 +1,190 @@
+"""Tables for people. Values of documents never appear here, but where a mismatch is shown on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from proxy.cutover.audit import Entry
+from proxy.cutover.gates import Gate, Verdict
+from proxy.cutover.stages import Move, Stage, Standing
+from proxy.cutover.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
+from proxy.shadow.mismatches import MismatchRow
+
+_COLOUR = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow"}
+_STATE = {"live": "green", "silent": "red", "diverged": "red", "stopped": "dim"}
+
+
+def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def standing_text(standing: Standing) -> str:
+    """`flipped 10 %`, `shadow`."""
+    return f"{standing.stage} {standing.weight} %" if standing.stage is Stage.FLIPPED else str(standing.stage)
+
+
+def moves(console: Console, changes: Sequence[Move]) -> None:
+    for move in changes:
+        console.print(
+            f"{escape(move.collection)}: {standing_text(move.before)} -> [bold]{standing_text(move.after)}[/bold]"
+        )
+
+
+def gates(console: Console, found: Mapping[str, Sequence[Gate]]) -> None:
+    for collection, of_it in found.items():
+        table = _table(escape(collection), "gate", "verdict", "found", "needed", "to do")
+        for gate in of_it:
+            colour = _COLOUR[gate.verdict]
+            table.add_row(
+                gate.name,
+                f"[{colour}]{gate.verdict}[/{colour}]",
+                escape(gate.figures),
+                escape(gate.threshold),
+                escape(gate.remedy),
+            )
+        console.print(table)
+
+
+def status(console: Console, found: Status) -> None:
+    _epoch(console, found)
+    table = _table(
+        "collections",
+        "collection",
+        "stage",
+        "backfill",
+        "verified",
+        "compared",
+        "mismatches",
+        "blocks a flip",
+        right=("compared", "mismatches"),
+    )
+    for one in found.collections:
+        rate = one.mismatch_rate
+        table.add_row(
+            escape(one.collection),
+            standing_text(one.standing),
+            _run(one.backfill),
+            _run(one.verification),
+            f"{one.compared:,}",
+            f"{one.mismatched:,}" + (f" ({rate:.2%})" if rate else ""),
+            _blocks(one),
+        )
+    if found.collections:
+        console.print(table)
+    else:
+        console.print("no collection is known yet: `crossfade mirror DATABASE/COLLECTION` begins")
+    instances(console, found.instances)
+    gaps(console, found.gaps)
+
+
+def _epoch(console: Console, found: Status) -> None:
+    defaults = ", ".join(f"{database}: {stage}" for database, stage in sorted(found.defaults.items()))
+    console.print(f"generation {found.generation}, epoch {found.epoch}; new collections: {defaults or 'off'}")
+    if found.open_epoch is not None:
+        one = found.open_epoch
+        console.print(
+            f"[yellow]epoch {one.epoch} is open[/yellow]: phase {one.phase}, by {escape(one.actor)}, "
+            f"for {one.open_seconds:.0f} s"
+        )
+        moves(console, one.moves)
+
+
+def _run(run: RunStatus | None) -> str:
+    if run is None:
+        return "-"
+    if run.documents is not None:
+        return f"{run.state} ({run.documents:,})"
+    return run.state if run.differences is None else f"{run.state} ({run.differences:,} differ)"
+
+
+def _blocks(one: CollectionStatus) -> str:
+    counts = {
+        "unverified": one.unverified,
+        "open mismatches": one.open_mismatches,
+        "dead letters": one.dead_letters,
+        "unsettled": one.unsettled,
+    }
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "-"
+
+
+def instances(console: Console, found: Sequence[InstanceStatus]) -> None:
+    if not found:
+        console.print("no instance is registered: `crossfade proxy run` starts one")
+        return
+    table = _table(
+        "instances",
+        "instance",
+        "state",
+        "heartbeat",
+        "generation",
+        "backlog",
+        "lag",
+        "where",
+        "since",
+        right=("backlog",),
+    )
+    for one in found:
+        colour = _STATE[one.state]
+        table.add_row(
+            escape(one.instance),
+            f"[{colour}]{one.state}[/{colour}]",
+            f"{one.heartbeat_age:.1f} s ago",
+            str(one.generation),
+            f"{one.backlog:,}",
+            f"{one.lag_seconds:.1f} s",
+            escape(f"{one.host}, process {one.pid}"),
+            _time(one.joined_at),
+        )
+    console.print(table)
+
+
+def gaps(console: Console, found: Sequence[Gap]) -> None:
+    if not found:
+        return
+    table = _table("not captured or not compared", "where", "endpoint", "why", "times", "last", right=("times",))
+    for one in found:
+        where = one.collection or f"{one.database}/?"
+        table.add_row(escape(where), escape(one.endpoint), escape(one.effect), f"{one.seen:,}", _time(one.last_seen))
+    console.print(table)
+
+
+def audit(console: Console, found: Sequence[Entry]) -> None:
+    table = _table("", "id", "when", "who", "what", "why", "moves", right=("id",))
+    for one in found:
+        changed = ", ".join(
+            f"{move['collection']} {move['before']['stage']} -> {move['after']['stage']}"
+            for move in one.detail.get("moves", ())
+        )
+        table.add_row(
+            str(one.id), _time(one.at), escape(one.actor), one.action, escape(one.reason or "-"), escape(changed or "-")
+        )
+    console.print(table)
+
+
+def mismatches(console: Console, found: Sequence[MismatchRow]) -> None:
+    table = _table("", "id", "collection", "class", "paths", "state", "seen", "last", "keys", right=("id", "seen"))
+    for one in found:
+        keys = ", ".join(one.keys[:3]) + (f" and {len(one.keys) - 3} more" if len(one.keys) > 3 else "")
+        table.add_row(
+            str(one.id),
+            escape(one.collection),
+            one.kind,
+            escape(", ".join(one.paths) or "-"),
+            one.state,
+            f"{one.seen:,}",
+            _time(one.last_seen),
+            escape(keys),
+        )
+    console.print(table)
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

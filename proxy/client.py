@@ -1,0 +1,94 @@
+"""A small client of ArangoDB's HTTP API for what is not on the request path: doctor, the command line. Owns httpx.
+
+It asks what operators need to know before a change: whether ArangoDB answers, to whom, and which collections it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from proxy.errors import ArangoError, UpstreamLost, UpstreamUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """What `/_api/version` says."""
+
+    server: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class OriginCollection:
+    """One collection of a database; edge: it holds edges."""
+
+    name: str
+    edge: bool
+    system: bool
+
+
+class OriginClient:
+    """ArangoDB, asked with one account. Use `async with`. timeout: seconds for each step of a request."""
+
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 5.0) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, auth=httpx.BasicAuth(user, password), timeout=timeout, trust_env=False
+        )
+
+    async def __aenter__(self) -> OriginClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def version(self) -> ServerVersion:
+        """Its name and version. Raises as `_get`."""
+        value = await self._get("/_api/version")
+        return ServerVersion(str(value.get("server", "")), str(value.get("version", "")))
+
+    async def databases(self) -> tuple[str, ...]:
+        """The databases that the account may read. Raises as `_get`."""
+        value = await self._get("/_api/database/user")
+        return tuple(value.get("result", ()))
+
+    async def collections(self, database: str) -> tuple[OriginCollection, ...]:
+        """The collections of a database. Raises as `_get`; ArangoError 1228 where there is no such database."""
+        value = await self._get(f"/_db/{quote(database, safe='')}/_api/collection")
+        return tuple(
+            OriginCollection(str(item["name"]), item.get("type") == 3, bool(item.get("isSystem")))
+            for item in value.get("result", ())
+        )
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        """The object that it answers.
+
+        Raises UpstreamUnavailable (no connection), UpstreamLost (no whole answer, or one that is not ArangoDB's),
+        ArangoError (it refused: 401 and so on).
+        """
+        try:
+            response = await self._client.get(path)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            raise UpstreamUnavailable(str(error) or type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise UpstreamLost(str(error) or type(error).__name__) from error
+        try:
+            value = response.json()
+        except ValueError as error:
+            raise UpstreamLost(f"the answer to {path} is no JSON (status {response.status_code})") from error
+        if not isinstance(value, dict):
+            raise UpstreamLost(f"the answer to {path} is not ArangoDB's")
+        if response.status_code >= 400:
+            number = value.get("errorNum")
+            raise ArangoError(
+                number if isinstance(number, int) else response.status_code,
+                str(value.get("errorMessage", "")) or None,
+                status=response.status_code,
+            )
+        return value

@@ -1,0 +1,403 @@
+"""The command line against a real PostgreSQL, with leases as instances: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import typer
+from typer.testing import CliRunner
+
+import proxy.cli
+from proxy.cutover.stages import Phase
+from proxy.database import Database
+from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
+
+ORDERS = "shop/orders"
+
+
+@dataclass
+class Origin:
+    """An ArangoDB as far as the command line asks one. documents: by key, of every collection."""
+
+    url: str = ""
+    refuse: bool = False
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    version: str = "3.12.4"
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        if self.refuse:
+            return 401, {"error": True, "code": 401, "errorNum": 11, "errorMessage": "not authorized"}
+        if path == "/_api/version":
+            return 200, {"server": "arango", "version": self.version}
+        if path == "/_api/database/user":
+            return 200, {"result": ["_system", "shop"]}
+        if path == "/_db/shop/_api/collection":
+            names = [("orders", 2, False), ("knows", 3, False), ("_users", 2, True)]
+            return 200, {"result": [{"name": n, "type": t, "isSystem": s} for n, t, s in names]}
+        if path.startswith("/_db/shop/_api/document/"):
+            absent = {"error": True, "errorNum": 1202, "errorMessage": "document not found"}
+            return 200, [self.documents.get(key, absent) for key in json.loads(body)]
+        return 404, {"error": True, "code": 404, "errorNum": 1228, "errorMessage": "database not found"}
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    made = Origin()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            length = int(self.headers.get("content-length", 0))
+            status, value = made.answer(self.path.partition("?")[0], self.rfile.read(length))
+            text = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_PUT = _serve
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    made.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_instances() -> Iterator[None]:
+    """What the instances of this process log is no output of the commands."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Shell:
+    """`crossfade …` in a thread, beside the instances of the test's own loop."""
+
+    environment: dict[str, str]
+
+    async def __call__(self, *arguments: str) -> Result:
+        app, broken = proxy.cli.build()
+        assert all("proxy" not in sentence.split("(")[0] for sentence in broken)
+        done = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=self.environment)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def shell(dsn: str, origin: Origin, tmp_path: Path) -> Shell:
+    return Shell(
+        {
+            "CROSSFADE_DSN": dsn,
+            "CROSSFADE_ORIGIN": origin.url,
+            "CROSSFADE_STATE_DIR": str(tmp_path / "state"),
+            "CROSSFADE_GATE_COMPARISONS": "10",
+            "CROSSFADE_DATABASE": "shop",
+            "COLUMNS": "220",
+        }
+    )
+
+
+async def test_the_operators_walk(shell: Shell, fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    assert "no collection is known yet" in (await shell("status")).out
+    shown = await shell("mirror", "orders", "--dry-run")
+    assert (shown.code, "nothing was changed; it would go through: begin" in shown.out) == (0, True)
+    assert "one: live, heartbeat" in shown.out
+    mirrored = await shell("mirror", "orders", "shop/knows", "--reason", "the move")
+    assert mirrored.code == 0, mirrored.err
+    assert "shop/orders: off -> mirror" in mirrored.out
+    assert await database.fetchval("SELECT edge FROM crossfade.collection WHERE name = 'knows'")
+    assert "already" in (await shell("mirror", "orders")).out
+    assert (await shell("shadow", "orders")).code == 0
+    refused = await shell("flip", "orders")
+    assert refused.code == 1
+    assert "backfilled is fail (no backfill is done): `crossfade backfill shop/orders`" in refused.err
+    judged = await shell("gates", "orders")
+    assert (judged.code, "crossfade verify shop/orders" in judged.out) == (1, True)
+    dry = await shell("flip", "orders", "--dry-run", "--json")
+    assert (dry.code, dry.json["would_be_refused"]) == (1, True)
+    await pass_gates(database, ORDERS)
+    assert (await shell("gates", "orders")).code == 0
+    assert (await shell("gates")).code == 1  # shop/knows is not ready
+    flipped = await shell("flip", "orders", "--percent", "10", "--json")
+    assert flipped.json["moves"][0]["after"] == {"stage": "flipped", "weight": 10}
+    assert {gate["verdict"] for gate in flipped.json["gates"][ORDERS]} == {"pass"}
+    told = (await shell("status")).out
+    assert "flipped 10 %" in told
+    assert "done (0 differ)" in told
+    assert (await shell("flip", "shop/*")).code == 0
+    back = await shell("rollback", "orders", "--reason", "enough")
+    assert (back.code, "flipped 100 % -> shadow" in back.out) == (0, True)
+    again = await shell("rollback", "orders")
+    assert (again.code, "nothing to take back" in again.err) == (0, True)
+    assert (await shell("audit", "--verify")).code == 0
+    walked = (await shell("audit")).out
+    assert "enough" in walked
+    assert "shop/orders flipped -> shadow" in walked
+    await database.execute("UPDATE crossfade.audit SET reason = 'nothing happened' WHERE id = 2")
+    broken = await shell("audit", "--verify")
+    assert (broken.code, "broken at row 2" in broken.out) == (1, True)
+    assert (await shell("audit", "--verify", "--json")).json["broken"] == 2
+
+
+async def test_a_whole_database(shell: Shell, fleet: Fleet, database: Database) -> None:
+    assert (await shell("mirror", "shop/*")).code == 0
+    found = (await shell("status", "--json")).json
+    assert {one["collection"]: one["standing"]["stage"] for one in found["collections"]} == {
+        "shop/orders": "mirror",
+        "shop/knows": "mirror",
+    }
+    assert found["defaults"] == {"shop": "mirror"}
+    assert (await shell("shadow", "shop/*")).code == 0
+    assert (await shell("status", "--json")).json["defaults"] == {"shop": "shadow"}
+    none = await shell("flip", "other/*")
+    assert (none.code, "no collection of other/* is at stage shadow or flipped" in none.err) == (1, True)
+    assert (await shell("rollback", "shop/*", "--to", "off")).code == 0
+    assert (await shell("status", "--json")).json["defaults"] == {"shop": "off"}
+    assert (await shell("default-stage", "*", "mirror")).code == 0
+    assert "*: mirror" in (await shell("status")).out
+    wrong = await shell("rollback", "orders", "--to", "flipped")
+    assert (wrong.code, "goes the other way" in wrong.err) == (1, True)
+
+
+async def test_names_that_are_wrong(shell: Shell) -> None:
+    typo = await shell("mirror", "ordres")
+    assert (typo.code, "ArangoDB has no collection shop/ordres" in typo.err) == (1, True)
+    assert (await shell("mirror", "a/b/c")).code == 1
+    assert (await shell("mirror")).code == 2
+    assert (await shell("default-stage", "shop", "nowhere")).code == 2
+    unknown = await shell("gates", "ordres")
+    assert "`crossfade mirror shop/ordres` begins to mirror it" in unknown.out
+
+
+async def test_without_the_origin_the_mirror_begins_all_the_same(shell: Shell, origin: Origin) -> None:
+    origin.refuse = True
+    begun = await shell("mirror", "orders")
+    assert (begun.code, "could not be asked" in begun.err) == (0, True)
+
+
+async def test_who_does_not_acknowledge_is_named_and_the_code_is_3(shell: Shell, fleet: Fleet) -> None:
+    await fleet.start("slow", Application(uncaptured=2))
+    late = await shell("mirror", "orders", "--timeout", "0.3")
+    assert late.code == 3
+    assert "slow has not met the phase's conditions" in late.err
+    assert "begin: waiting for slow" in late.err
+    told = await shell("mirror", "orders", "--timeout", "0.3", "--json")
+    assert told.json["error"]["code"] == 3
+
+
+async def test_rollback_aborts_an_open_epoch(shell: Shell, fleet: Fleet) -> None:
+    slow = await fleet.start("slow", Application(uncaptured=2))
+    waiting = asyncio.create_task(shell("mirror", "orders"))
+    await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)
+    assert "epoch 1 is open: phase begin" in (await shell("status")).out
+    assert (await shell("rollback", "orders")).code == 0
+    ended = await waiting
+    assert (ended.code, "aborted by somebody else" in ended.err) == (1, True)
+
+
+async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None:
+    assert "no instance is registered" in (await shell("instances")).out
+    await shell("mirror", "orders")
+    dead = await fleet.start("dead", lease=0.2)
+    assert (await shell("instances", "--json")).json[0]["state"] == "live"
+    await fleet.crash(dead)
+    while (await shell("instances", "--json")).json[0]["state"] != "silent":
+        await asyncio.sleep(0.05)
+    assert (await shell("instances", "evict", "dead")).code == 1
+    gone = await shell("instances", "evict", "dead", "--confirmed-stopped")
+    assert (gone.code, "next: crossfade verify shop/orders" in gone.out) == (0, True)
+    assert "1 unverified" in (await shell("status")).out
+    assert (await shell("instances", "evict", "dead", "--confirmed-stopped", "--json")).code == 1
+    assert "stopped" in (await shell("instances")).out
+    await fleet.start("other", lease=0.2)
+    await fleet.crash(fleet.instances[0])
+    limit = asyncio.get_running_loop().time() + 10
+    while (told := await shell("instances", "evict", "other", "--confirmed-stopped", "--json")).code:
+        assert asyncio.get_running_loop().time() < limit
+        await asyncio.sleep(0.05)
+    assert told.json == {"evicted": "other", "unverified": ["shop/orders"]}
+
+
+async def _mismatch(database: Database, number: int, keys: list[str]) -> int:
+    return int(
+        await database.fetchval(
+            "INSERT INTO crossfade.mismatch (collection, fingerprint, class, paths, keys, samples) "
+            "VALUES ($1, $2, 'value', '{total}', $3, $4::text::jsonb) RETURNING id",
+            ORDERS,
+            f"print-{number}",
+            keys,
+            json.dumps([{"request": "GET [x]", "origin": {"total": 1}, "explanation": "total: 1 -> 2"}]),
+        )
+    )
+
+
+async def test_mismatches(shell: Shell, database: Database, origin: Origin) -> None:
+    await shell("mirror", "orders")
+    assert "no open mismatch" in (await shell("mismatches", "list")).out
+    first, second = await _mismatch(database, 1, ["a", "gone"]), await _mismatch(database, 2, [])
+    assert "total" in (await shell("mismatches", "list", "orders")).out
+    told = (await shell("mismatches", "show", str(first))).out
+    assert "GET [x]" in told
+    assert '"total": 1' in told
+    assert (await shell("mismatches", "show", str(first), "--json")).json["keys"] == ["a", "gone"]
+    assert (await shell("mismatches", "show", "99")).code == 1
+    assert (await shell("mismatches", "ignore", str(second))).code == 1  # no reason
+    assert (await shell("mismatches", "ignore", str(second), "--reason", "unsorted list")).code == 0
+    assert [row["id"] for row in (await shell("mismatches", "list", "--json")).json] == [first]
+    assert len((await shell("mismatches", "list", "--all", "--json")).json) == 2
+
+    relation = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", ORDERS)
+    text = '{"_key": "%s", "_id": "orders/%s", "_rev": "_", "total": 2}'
+    for key in ("a", "gone"):
+        await database.execute(
+            f"INSERT INTO {relation} (key, rev, raw, doc) VALUES ($1, 1, $2::text::json, '{{\"total\": 2}}')",
+            key,
+            text % (key, key),
+        )
+    origin.documents = {"a": {"_key": "a", "_id": "orders/a", "_rev": "_iabc---", "total": 1}}
+    assert "would be read again" in (await shell("mismatches", "repair", str(first), "--dry-run")).out
+    done = await shell("mismatches", "repair", str(first), str(second))
+    assert done.code == 0, done.err
+    assert "shop/orders: 2 documents read again" in done.out
+    assert "names no document" in done.err
+    rows = await database.fetch(f"SELECT key, raw ->> 'total' AS total FROM {relation} ORDER BY key")
+    assert [tuple(row) for row in rows] == [("a", "1"), ("gone", None)]
+    assert (await shell("mismatches", "list")).out.strip() == "no open mismatch"
+    assert (await shell("mismatches", "repair", "99")).code == 1
+
+
+async def test_doctor(shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path) -> None:
+    alone = await shell("doctor", "--json")
+    found = {check["name"]: check["verdict"] for check in alone.json}
+    assert (alone.code, found["PostgreSQL"], found["schema"], found["ArangoDB"]) == (0, "ok", "ok", "ok")
+    assert found["instances"] == "warn"
+    one = await fleet.start("one", lease=0.3)
+    await until(lambda: one.lease.may_read_target)
+    one.application.diverged = True
+    await until(lambda: one.lease.own_lease_over)
+    origin.version = "3.11.2"
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "origin-only").touch()
+    told = await shell("doctor")
+    assert told.code == 1
+    for words in ("instance one: diverged", "before 3.12", "origin-only is set"):
+        assert words in told.out
+    await fleet.crash(one)
+    origin.refuse = True
+    assert "refuses root: not authorized" in (await shell("doctor")).out
+    (tmp_path / "file").touch()
+    nowhere = str(tmp_path / "file" / "state")
+    shell.environment |= {"CROSSFADE_ORIGIN": "http://127.0.0.1:1", "CROSSFADE_STATE_DIR": nowhere}
+    told = await shell("doctor")
+    assert "does not answer" in told.out
+    assert f"{nowhere} cannot be written" in told.out
+    shell.environment |= {"CROSSFADE_DSN": "postgresql://127.0.0.1:1/none"}
+    assert (await shell("doctor")).code == 2
+
+
+async def test_doctor_sees_silence(shell: Shell, fleet: Fleet) -> None:
+    one = await fleet.start("one", lease=0.2)
+    await fleet.crash(one)
+    while "instance one: silent" not in (told := await shell("doctor")).out:
+        await asyncio.sleep(0.05)
+    assert "crossfade instances evict one --confirmed-stopped" in told.out
+
+
+async def test_postgresql_that_is_not_there_or_not_migrated(shell: Shell, empty_dsn: str) -> None:
+    shell.environment["CROSSFADE_DSN"] = empty_dsn
+    for arguments in (["status"], ["mirror", "orders"], ["gates"], ["instances", "--json"], ["doctor"]):
+        told = await shell(*arguments)
+        assert (told.code, "crossfade migrate" in told.err + told.out) == (2, True)
+    planned = await shell("migrate", "--dry-run")
+    assert (planned.code, "would apply 0001_pre_control" in planned.out) == (0, True)
+    assert "applied 0001_pre_control" in (await shell("migrate")).out
+    assert "up to date" in (await shell("migrate", "--phase", "all")).out
+    assert (await shell("migrate", "--json")).json["applied"] == []
+    assert (await shell("migrate", "--phase", "never")).code == 2
+    assert (await shell("status")).code == 0
+    shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
+    told = await shell("status")
+    assert (told.code, "Set CROSSFADE_DSN" in told.err) == (2, True)
+    shell.environment["CROSSFADE_HEARTBEAT"] = "soon"
+    told = await shell("status", "--json")
+    assert (told.code, "CROSSFADE_HEARTBEAT" in told.json["error"]["message"]) == (2, True)
+    assert (await shell("doctor")).code == 2
+    assert (await shell("proxy", "run")).code == 2
+
+
+async def test_help_teaches_by_example(shell: Shell) -> None:
+    app, _ = proxy.cli.build()
+    own = {"migrate", "doctor", "mirror", "shadow", "flip", "rollback", "default-stage", "status", "gates", "audit"}
+    names = {
+        command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands
+    }
+    assert own <= {name.replace("_", "-") for name in names}
+    for name in sorted(own):
+        assert "Example" in (await shell(name, "--help")).out
+    for name in ("list", "show", "ignore", "repair"):
+        assert "Example" in (await shell("mismatches", name, "--help")).out
+
+
+def test_a_broken_package_does_not_break_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = [
+        EntryPoint("gone", "no.such.package:register", "crossfade.commands"),
+        EntryPoint("own", "proxy.cli:register", "crossfade.commands"),
+        EntryPoint("works", f"{__name__}:register_another", "crossfade.commands"),
+    ]
+    monkeypatch.setattr(proxy.cli, "entry_points", lambda group: entries)
+    app, broken = proxy.cli.build()
+    assert len(broken) == 1
+    assert "the commands of 'gone' (no.such.package:register) are missing: ModuleNotFoundError" in broken[0]
+    assert CliRunner().invoke(app, ["another"]).stdout == "here\n"
+    monkeypatch.setattr("sys.argv", ["crossfade", "another"])
+    with pytest.raises(SystemExit) as left:
+        proxy.cli.main()
+    assert left.value.code == 0
+    assert "no.such.package" in capsys.readouterr().err
+
+
+def register_another(app: typer.Typer) -> None:
+    @app.command()
+    def another() -> None:
+        typer.echo("here")
