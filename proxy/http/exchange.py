@@ -80,6 +80,7 @@ class ServerConnection(asyncio.Protocol):
     def sent(self) -> None:
         """The last byte of a streamed request body has been written."""
         self.sending = False
+        self.deadline = self._loop.time() + self._patience
 
     def disown(self, future: asyncio.Future[Response]) -> None:
         """The request's task was cancelled: its answer must reach nobody, so the connection goes with it."""

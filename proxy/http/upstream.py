@@ -8,6 +8,7 @@ the answer. Everything else that was sent and not answered whole is UpstreamLost
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import tempfile
 from collections import deque
@@ -26,7 +27,8 @@ _PIECE = 64 << 10
 class Upstream:
     """Connections to one URL (http or https; a path in it is put before every target).
 
-    connections: their greatest number; further requests wait for `queue_timeout` seconds at most (None: `request_timeout`).
+    connections: their greatest number; further requests wait for `queue_timeout` seconds at most (None: as long as
+    `request_timeout`).
     connect_timeout: seconds for TCP and TLS. request_timeout: seconds for an answer to begin, and for each further
     piece. buffer_body: an answer up to this many bytes is handed over whole, a larger one as a stream (close it with
     `aclose` if it is not read to its end). idle_timeout: seconds after which a free connection is closed.
@@ -171,6 +173,7 @@ class Upstream:
                 connection.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
             while connection.flow.paused and not connection.flow.lost and not future.done():
                 await connection.flow.settled()
+            connection.deadline = math.inf  # the client's next piece is the listener's to wait for
         if future.done():
             return
         if left:
@@ -232,16 +235,21 @@ class Upstream:
                 _, connection = await loop.create_connection(
                     lambda: ServerConnection(self, self._buffer_body), host, port, ssl=self._tls
                 )
-        except TimeoutError as error:
-            raise UpstreamUnavailable(f"{self.name}: no connection within {self._connect_timeout:g} s") from error
-        except (OSError, ssl.SSLError) as error:
-            raise UpstreamUnavailable(f"{self.name}: {error.strerror or error}") from error
-        finally:
+        except BaseException as error:
             self._connecting -= 1
             self._grant_room()
-        if self._closed:
+            if isinstance(error, TimeoutError):
+                why = f"no connection within {self._connect_timeout:g} s"
+            elif isinstance(error, OSError):
+                why = error.strerror or str(error)
+            else:
+                raise
+            raise UpstreamUnavailable(f"{self.name}: {why}") from error
+        self._connecting -= 1
+        if self._closed or not connection.usable:
             connection.abort()
-            raise UpstreamUnavailable(f"{self.name}: the pool is closed")
+            self._grant_room()
+            raise UpstreamUnavailable(f"{self.name}: {'the pool is closed' if self._closed else 'closed at once'}")
         self._open.add(connection)
         if self._clock is None:
             self._tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     """One request with its body; empty at the end of the stream."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
+    except (asyncio.IncompleteReadError, ConnectionResetError):
         return b""
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
@@ -64,6 +65,12 @@ class Server:
         self._writers.append(writer)
         script = self._scripts[min(self.accepted, len(self._scripts) - 1)]
         self.accepted += 1
+        with contextlib.suppress(asyncio.CancelledError):  # the end of the test, which asyncio would log
+            await self._play(script, reader, writer)
+
+    async def _play(
+        self, script: list[bytes | Step | None] | Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         if not isinstance(script, list):
             await script(reader, writer)
             script = []

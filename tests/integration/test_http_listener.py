@@ -263,6 +263,19 @@ async def test_a_tunnel_to_a_handler_of_ones_own() -> None:
     await listener.close(1)
 
 
+async def test_a_client_that_does_not_take_its_last_answer_is_cut_when_draining() -> None:
+    async def large(request: Request) -> Response:
+        return Response(200, [], b"x" * (64 << 20))
+
+    listener = Listener(large)
+    await listener.start()
+    async with Client(listener.port) as client:
+        client.writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        await client.reader.readuntil(b"\r\n\r\n")
+        await listener.close(0.01)
+        assert listener.connections == 0
+
+
 async def test_quiet_clients_are_closed_by_the_listeners_clock() -> None:
     listener = Listener(hello, limits=Limits(idle=0.05))
     await listener.start()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from proxy.errors import ConfigurationError, FramingError, UpstreamLost, UpstreamUnavailable
+from proxy.http.exchange import ServerConnection
 from proxy.http.limits import HIGH_WATER
 from proxy.http.upstream import Upstream
 from proxy.ports import free_port
@@ -99,6 +100,92 @@ async def test_a_cancelled_waiter_passes_its_turn_on() -> None:
         second.cancel()
         assert (await third).status == 200
         await asyncio.gather(first, second, return_exceptions=True)
+        await pool.close()
+
+
+async def test_a_waiter_that_leaves_as_it_is_served_passes_that_on() -> None:
+    go = asyncio.Event()
+
+    async def gated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(OK)
+
+    async with Server([gated, OK, OK]) as server:
+        pool = Upstream(server.url, connections=1)
+        first = asyncio.ensure_future(pool.request(GET))
+        await until(lambda: server.heard)
+        second = asyncio.ensure_future(pool.request(GET))
+        await asyncio.sleep(0)
+        third = asyncio.ensure_future(pool.request(GET))
+        await asyncio.sleep(0)
+        release = pool.release
+
+        def given(connection: ServerConnection) -> None:
+            release(connection)
+            second.cancel()  # the connection has just been given to it
+
+        pool.release = given  # type: ignore[method-assign]
+        go.set()
+        assert (await first).status == 200
+        assert (await third).status == 200
+        assert second.cancelled()
+        assert server.accepted == 1
+        await pool.close()
+
+
+async def test_a_failed_connection_lets_the_next_waiter_try() -> None:
+    pool = Upstream(f"http://127.0.0.1:{free_port()}", connections=1)
+    answers = await asyncio.gather(*(pool.request(GET) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [UpstreamUnavailable] * 3
+    await pool.close()
+
+
+async def test_closing_while_a_connection_is_made() -> None:
+    async with Server([OK]) as server:
+        pool = Upstream(server.url)
+        task = asyncio.ensure_future(pool.request(GET))
+        await asyncio.sleep(0)
+        await pool.close()
+        with pytest.raises(UpstreamUnavailable, match="closed"):
+            await task
+
+
+async def test_cancelling_while_a_connection_is_made() -> None:
+    async with Server(never) as server:
+        pool = Upstream(server.url.replace("http:", "https:"), connections=1)
+        task = asyncio.ensure_future(pool.request(GET))
+        await until(lambda: server.accepted)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (task.cancelled(), pool.open, pool.idle) == (True, 0, 0)
+        await pool.close()
+
+
+async def test_a_cancelled_stream_is_nobodys() -> None:
+    go = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nx")
+        await reader.read()
+
+    async with Server([slow]) as server:
+        pool = Upstream(server.url, buffer_body=1000)
+        task = asyncio.ensure_future(pool.request(GET))
+        await until(lambda: server.heard)
+        [connection] = pool._open
+        deliver = connection._deliver
+
+        def cancelled_first() -> None:
+            assert connection._future is not None
+            connection._future.cancel()  # as the task's cancellation does, just before the answer
+            deliver()
+
+        connection._deliver = cancelled_first  # type: ignore[method-assign]
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: pool.open == 0)
         await pool.close()
 
 
