@@ -39,12 +39,18 @@ def current(server: Server, operation: Operation) -> Outcome:
 
 def create(server: Server, operation: Operation) -> Outcome:
     _only_system(server, operation)
-    name = body_object(operation).get("name")
+    body = body_object(operation)
+    name = body.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ArangoError(1229, "database name invalid")
     if name in server.databases:
         raise ArangoError(1207, f"duplicate database name '{name}'")
     server.add_database(name)
+    for user in body.get("users") or []:
+        account = user.get("username") or user.get("user")
+        shown = {"user": account, "active": bool(user.get("active", True)), "extra": user.get("extra") or {}}
+        server.users.setdefault(account, shown)
+        server.permissions.setdefault(account, {})[name] = "rw"
     server.log.change(log.DATABASE_CREATE, name, data={"name": name, "id": server.databases[name].id})
     return json_outcome(201, {"error": False, "code": 201, "result": True})
 

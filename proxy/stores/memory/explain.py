@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxy.aql import ast
-from proxy.aql.analyse import Analysis, analyse
-from proxy.aql.parser import parse
+from proxy.aql import Analysis, analyse, ast, parse
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory.collections import body_object, done

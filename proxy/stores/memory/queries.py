@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.aql.analyse import analyse
-from proxy.aql.parser import parse
-from proxy.aql.requests import Fetch, Options, Result, Write
+from proxy.aql import Fetch, Options, Result, Write, analyse, parse
+from proxy.aql import run as evaluate
 from proxy.documents import Merging
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation
@@ -46,8 +45,6 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
     session = _Session(server, operation)
     for name in sorted(analysis.reads | analysis.writes):
         session.collection(name, write=name in analysis.writes)
-    from proxy.aql.evaluate import run as evaluate
-
     result = session.drive(evaluate(query, bind, _options(operation, options)))
     stats = result.stats.as_json(result.full_count, time.perf_counter() - started)
     stats.setdefault("searchParallelism", 1)
@@ -104,16 +101,13 @@ class _Session:
         documents = collection.documents
         if fetch.keys is not None:
             return [orjson.loads(documents[key]) for key in dict.fromkeys(fetch.keys) if key in documents]
-        if not fetch.equalities:
-            return list(collection.scan())
         # a text that must stand in the document: what lacks it need not be parsed
         needles = [_needle(value) for _, value in fetch.equalities]
         wanted = [needle for needle in needles if needle is not None]
-        return [
-            orjson.loads(raw)
-            for key in collection.sorted_keys()
-            if all(needle in (raw := documents[key]) for needle in wanted)
-        ]
+        raws = [documents[key] for key in collection.sorted_keys()]
+        for needle in wanted:
+            raws = [raw for raw in raws if needle in raw]
+        return [orjson.loads(raw) for raw in raws]
 
     def _write(self, request: Write) -> tuple[Document | None, Document | None]:
         collection = self.collection(request.collection, write=True)
