@@ -17,7 +17,7 @@ from proxy.aql.collation import sort_key
 from proxy.aql.evaluate import run
 from proxy.aql.parser import parse
 from proxy.aql.printing import json_text
-from proxy.aql.requests import Fetch, Options, Result, Stats, Warning, Write, WriteOptions
+from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write, WriteOptions
 from proxy.aql.shape import shape_of
 from proxy.aql.values import compare, equal, order_key
 
@@ -26,9 +26,9 @@ __all__ = [
     "Fetch",
     "Options",
     "Query",
+    "QueryWarning",
     "Result",
     "Stats",
-    "Warning",
     "Write",
     "WriteOptions",
     "analyse",

@@ -76,9 +76,9 @@ def _check_access(query: ast.Query) -> None:
             continue
         elif isinstance(node, ast.For):
             source = node.source
-            if isinstance(source, (ast.Collection, ast.Parameter)):
-                if (isinstance(source, ast.Parameter), source.name) in written:
-                    _refuse(source.name)
+            name = source.name if isinstance(source, (ast.Collection, ast.Parameter)) else None
+            if name is not None and (isinstance(source, ast.Parameter), name) in written:
+                _refuse(name)
         elif isinstance(node, (ast.Traversal, ast.Paths)):
             _refuse("traversal")
         elif isinstance(node, ast.Call) and node.name in FETCHING:

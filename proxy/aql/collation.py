@@ -80,7 +80,7 @@ class Pattern:
         parts: list[str] = []
         start = 0
         while matcher.find():
-            if limit is not None and len(parts) >= limit - 1:
+            if limit is not None and len(parts) >= limit:
                 break
             parts.append(str(subject[start : matcher.start()]))
             parts.extend(_text(matcher.group(number)) for number in range(1, matcher.groupCount() + 1))

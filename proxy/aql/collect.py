@@ -100,8 +100,8 @@ class CollectCompiler(PipelineCompiler):
         slots = [(name, self.slot(name)) for name in names]
 
         def build(frame: Frame) -> Generator[Request, None, Value]:
+            yield from ()  # a generator, like the other kind
             return {name: frame[slot] for name, slot in slots}
-            yield  # a generator, like the other kind
 
         return build
 

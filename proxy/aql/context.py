@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias
 
-from proxy.aql.requests import Document, Fetch, Options, Request, Stats, Warning
+from proxy.aql.requests import Document, Fetch, Options, QueryWarning, Request, Stats
 from proxy.aql.values import Value, hash_key
 from proxy.errors import ArangoError
 
@@ -24,7 +24,7 @@ class Context:
     def __init__(self, binds: Mapping[str, Value], options: Options) -> None:
         self.binds = binds
         self.options = options
-        self.warnings: list[Warning] = []
+        self.warnings: list[QueryWarning] = []
         self.stats = Stats()
         self.random = random.Random()  # noqa: S311 - RAND() is no secret
         self.quiet = False  # while a filter is evaluated ahead of its turn
@@ -49,7 +49,7 @@ class Context:
         if self.options.fail_on_warning:
             raise ArangoError(code, f"AQL: {message} (while executing)", status=400)
         if len(self.warnings) < self.options.max_warnings:
-            self.warnings.append(Warning(code, message))
+            self.warnings.append(QueryWarning(code, message))
 
     def invalid(self, function: str) -> None:
         """Warning 1542: an argument of a wrong type; the function's result is null."""

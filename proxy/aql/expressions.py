@@ -61,7 +61,7 @@ class ExpressionParser(TokenStream):
                 self.depth -= 1
                 return left
             left = grown
-        self.too_deep()
+        raise self.too_deep()
 
     def infix(self, left: ast.Expr, minimum: int) -> ast.Expr | None:
         """`left` with the operator that follows it and its other operand; None where none follows."""
@@ -73,7 +73,7 @@ class ExpressionParser(TokenStream):
             at = self.advance().offset
             right = self.expression(power + 1)
             return ast.Range(left, right) if kind == ".." else ast.Binary(kind, left, right, at)
-        if kind == "AND" or kind == "OR":
+        if kind in ("AND", "OR"):
             power = _AND if kind == "AND" else _OR
             return None if power < minimum else self.logical(left, kind, power)
         if kind == "NOT":
@@ -314,7 +314,7 @@ class ExpressionParser(TokenStream):
                 base = self.bracket(base)
             else:
                 return base
-        self.too_deep()
+        raise self.too_deep()
 
     def bracket(self, base: ast.Expr) -> ast.Expr:
         """base[index], base[*…], base[?…]"""

@@ -1,7 +1,8 @@
 """Text -> tokens. Rules: semantics page, section 1 (ArangoDB's tokens.ll).
 
-A token is a tuple (kind, value, offset). Kinds: a keyword in upper case, `id`, `str`, `num`, `bind` (@x), `source` (@@x),
-`end`, or an operator as itself (`&&` is AND, `||` is OR, `!` is NOT). `NOT IN` stays two tokens, the parser joins them.
+A token is a tuple (kind, value, offset). Kinds: a keyword in upper case, `id`, `str`, `num`, `bind` (@x), `source`
+(@@x), `end`, or an operator as itself (`&&` is AND, `||` is OR, `!` is NOT). `NOT IN` stays two tokens: the parser
+joins them.
 """
 
 from __future__ import annotations

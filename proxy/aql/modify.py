@@ -1,4 +1,4 @@
-"""INSERT, UPDATE, REPLACE, REMOVE and UPSERT: write requests, one a row, after all rows are in (semantics, section 9)."""
+"""INSERT, UPDATE, REPLACE, REMOVE and UPSERT: write requests, one a row, once all rows are in (semantics page, 9)."""
 
 from __future__ import annotations
 

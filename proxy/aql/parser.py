@@ -63,7 +63,7 @@ class Parser(ExpressionParser):
         found: list[ast.Statement] = []
         while self.kind in STATEMENTS:
             if len(found) > _MAX_STATEMENTS:
-                self.too_deep()
+                raise self.too_deep()
             if self.kind == "LET":
                 found.extend(self.lets())
                 continue

@@ -75,7 +75,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class QueryWarning:
     """One entry of extra.warnings."""
 
     code: int
@@ -142,6 +142,6 @@ class Result:
     rows: list[Value]
     groups: tuple[int, ...] | None
     cut: tuple[list[Value] | None, list[Value] | None] | None
-    warnings: tuple[Warning, ...]
+    warnings: tuple[QueryWarning, ...]
     stats: Stats = field(default_factory=Stats)
     full_count: int | None = None

@@ -122,11 +122,11 @@ class TokenStream:
         """One level down. Raises 1524 where the query is nested too deeply."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            self.too_deep()
+            raise self.too_deep()
 
-    def too_deep(self) -> NoReturn:
-        """Raises 1524."""
-        raise ArangoError(1524, "too much nesting or too many objects in query", status=400)
+    def too_deep(self) -> ArangoError:
+        """The error 1524."""
+        return ArangoError(1524, "too much nesting or too many objects in query", status=400)
 
     # --- scopes
 

@@ -2,7 +2,7 @@
 a function fail, a wrong type gives null and a warning (semantics page, section 10).
 
     type_checks   IS_… and TO_…             text, text_search   strings             patterns, regex   LIKE, REGEX_…
-    arrays, sets  arrays                    documents           objects             numbers, statistics, bitwise, vectors
+    arrays, sets  arrays                    documents   objects    numbers, statistics, bitwise, vectors
     dates, moments, timezones  DATE_…       hashing             digests, encodings  misc
 """
 

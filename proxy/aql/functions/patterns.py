@@ -52,10 +52,7 @@ def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
     last = segments[-1]
     if not last.pattern:
         return True
-    for begin in range(at, len(text) + 1):
-        if last.fullmatch(text, begin):
-            return True
-    return False
+    return any(last.fullmatch(text, begin) for begin in range(at, len(text) + 1))
 
 
 @function("LIKE")

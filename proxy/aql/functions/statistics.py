@@ -1,4 +1,4 @@
-"""Numbers of an array: sums, means, spread. Nulls are skipped; anything else that is no number makes the result null."""
+"""Numbers of an array: sums, means, spread. Nulls are skipped; any other that is no number makes the result null."""
 
 from __future__ import annotations
 

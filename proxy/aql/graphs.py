@@ -1,0 +1,131 @@
+"""A graph as the traversals see it: edges of a vertex, in the directions that the query names, and vertices by id."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from proxy.aql.context import Context
+from proxy.aql.requests import Document, Fetch, Request
+from proxy.aql.values import Value, to_number, truthy
+from proxy.errors import ArangoError
+
+_NOT_FOUND = 1203
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeCollection:
+    """One edge collection and the way in which its edges are followed: OUTBOUND, INBOUND or ANY."""
+
+    name: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOptions:
+    """The OPTIONS of a traversal or path search. order: dfs, bfs or weighted; unique_*: none, path or global."""
+
+    order: str = "dfs"
+    unique_vertices: str = "none"
+    unique_edges: str = "path"
+    weight_attribute: str | None = None
+    default_weight: float = 1.0
+    edge_collections: frozenset[str] | None = None
+    vertex_collections: frozenset[str] | None = None
+
+
+def graph_options(given: Value) -> GraphOptions:
+    """The options from their object. Raises ArangoError 10 for combinations that ArangoDB refuses."""
+    if not isinstance(given, dict):
+        return GraphOptions()
+    order = str(given.get("order") or ("bfs" if truthy(given.get("bfs", False)) else "dfs")).lower()
+    vertices = str(given.get("uniqueVertices", "none")).lower()
+    edges = str(given.get("uniqueEdges", "path")).lower()
+    if order not in ("dfs", "bfs", "weighted") or edges not in ("none", "path"):
+        raise ArangoError(10, "AQL: invalid traversal option (while parsing)", status=400)
+    if vertices == "global" and order == "dfs":
+        raise ArangoError(
+            10, "AQL: uniqueVertices: 'global' is only supported, with mode: bfs|weighted (while parsing)", status=400
+        )
+    attribute = given.get("weightAttribute")
+    default = to_number(given.get("defaultWeight", 1))
+    return GraphOptions(
+        order=order,
+        unique_vertices=vertices,
+        unique_edges=edges,
+        weight_attribute=attribute if isinstance(attribute, str) and attribute else None,
+        default_weight=float(default),
+        edge_collections=_names(given.get("edgeCollections")),
+        vertex_collections=_names(given.get("vertexCollections")),
+    )
+
+
+def _names(value: Value) -> frozenset[str] | None:
+    if isinstance(value, str):
+        return frozenset({value})
+    return frozenset(str(name) for name in value) if isinstance(value, list) else None
+
+
+class Graph:
+    """Edges and vertices, fetched as they are needed; one for each row that starts a traversal."""
+
+    def __init__(self, context: Context, edges: list[EdgeCollection], options: GraphOptions) -> None:
+        self.context = context
+        self.options = options
+        wanted = options.edge_collections
+        self.collections = [edge for edge in edges if wanted is None or edge.name in wanted]
+
+    def vertex(self, identity: str) -> Generator[Request, None, Document | None]:
+        """A vertex by id; None where it is not there, for an edge may lead anywhere."""
+        name, slash, key = identity.partition("/")
+        if not slash or not name or not key:
+            return None
+        try:
+            return (yield from self.context.document(name, key))
+        except ArangoError as error:
+            if error.number != _NOT_FOUND:
+                raise
+            return None
+
+    def neighbours(
+        self, identity: str, *, backwards: bool = False
+    ) -> Generator[Request, None, list[tuple[Document, str]]]:
+        """The edges at a vertex that may be followed, and the id of the vertex at the other end of each."""
+        found: list[tuple[Document, str]] = []
+        allowed = self.options.vertex_collections
+        for collection in self.collections:
+            direction = collection.direction
+            if backwards and direction != "ANY":
+                direction = "INBOUND" if direction == "OUTBOUND" else "OUTBOUND"
+            seen: set[str] = set()
+            for here, there in (("_from", "_to"), ("_to", "_from")):
+                if direction != "ANY" and (direction == "OUTBOUND") != (here == "_from"):
+                    continue
+                for edge in (yield from self.context.fetch(Fetch(collection.name, (((here,), identity),)))):
+                    other, key = edge.get(there), str(edge.get("_id"))
+                    if edge.get(here) != identity or not isinstance(other, str) or (key in seen and other == identity):
+                        continue
+                    seen.add(key)
+                    if allowed is None or other.partition("/")[0] in allowed:
+                        found.append((edge, other))
+        self.context.check_time()
+        return found
+
+    def weight(self, edge: Document) -> float:
+        """What an edge costs: its weight attribute where it is a number. Raises 1503 for a negative one."""
+        attribute = self.options.weight_attribute
+        if attribute is None:
+            return 1.0
+        value = edge.get(attribute)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return self.options.default_weight
+        if value < 0:
+            raise ArangoError(1965, "AQL: negative edge weight found (while executing)", status=400)
+        return float(value)
+
+
+def identity_of(value: Value) -> str | None:
+    """The id of a start vertex: text, or a document's _id."""
+    if isinstance(value, dict):
+        value = value.get("_id")
+    return value if isinstance(value, str) and value.count("/") == 1 and not value.startswith("/") else None
