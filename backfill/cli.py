@@ -1,14 +1,13 @@
 """`crossfade backfill` and `crossfade verify`.
 
-Exit codes: 0 done (and, for verify, equal); 1 refused, failed, or differences remain; 2 a setting, or a database that
-is away or not migrated.
+Exit codes: 0 done (and, for verify, equal); 1 refused, failed, stopped, or differences remain; 2 a wrong setting, or
+PostgreSQL cannot be reached or is not migrated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,19 +23,27 @@ from backfill.report import Standing, line, samples
 from backfill.source import Source
 from backfill.throttle import Limits
 from backfill.worker import Options, Workers, plan_backfill, plan_verification
+from proxy.cli.common import (
+    DONE,
+    REFUSED,
+    CollectionsArgument,
+    DatabaseOption,
+    JsonOption,
+    SomeCollections,
+    expand,
+    fail,
+    note,
+    write_json,
+)
 from proxy.config import Settings, load
+from proxy.cutover import migrate
+from proxy.cutover.stages import Stage
 from proxy.database import Database
-from proxy.errors import ArangoError, ConfigurationError, CrossfadeError, RefusedError
+from proxy.errors import CrossfadeError
 
-Collections = Annotated[list[str], typer.Argument(metavar="COLLECTION...", help="database/name, or database/*")]
-Optional = Annotated[
-    list[str] | None, typer.Argument(metavar="[COLLECTION...]", help="database/name, or database/*; none: all")
-]
-DatabaseOption = Annotated[str, typer.Option("--database", help="database of collections named without one")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in this process")]
 RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents a second and worker")]
 LagOption = Annotated[float | None, typer.Option("--max-lag", min=0.0, help="seconds that the mirror may be behind")]
-JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
 
 
 class _DefaultRun(TyperGroup):
@@ -70,9 +77,9 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    collections: Collections,
+    collections: CollectionsArgument,
     *,
-    database: DatabaseOption = "",
+    database: DatabaseOption = "_system",
     workers: WorkersOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,15 +88,15 @@ def plan(
     async def go(parts: Parts) -> int:
         chosen = await _plan_all(parts, collections, database, workers)
         _print(await runs.standings(parts.database, chosen), as_json)
-        return 0
+        return DONE
 
-    _main(go, workers)
+    _main(go, workers, as_json)
 
 
 def run(
-    collections: Optional = None,
+    collections: SomeCollections = None,
     *,
-    database: DatabaseOption = "",
+    database: DatabaseOption = "_system",
     workers: WorkersOption = 2,
     max_rate: RateOption = None,
     max_lag: LagOption = None,
@@ -105,21 +112,23 @@ def run(
             chosen = await runs.open_runs(parts.database)
         return await _work(parts, chosen, options, as_json, "crossfade backfill run")
 
-    _main(go, workers)
+    _main(go, workers, as_json)
 
 
-def status(collections: Optional = None, database: DatabaseOption = "", as_json: JsonOption = False) -> None:
+def status(
+    collections: SomeCollections = None, database: DatabaseOption = "_system", as_json: JsonOption = False
+) -> None:
     """The newest backfill and verification of each collection."""
 
     async def go(parts: Parts) -> int:
-        names = await runs.expand(parts.database, _qualified(collections, database)) if collections else None
+        names = await _expand(parts, collections, database) if collections else None
         found = await runs.latest(parts.database, names)
         _print(found, as_json)
         if not found and not as_json:
-            _say("no backfill or verification has been run")
-        return 0
+            typer.echo("no backfill or verification has been run")
+        return DONE
 
-    _main(go, 1)
+    _main(go, 1, as_json)
 
 
 def worker(
@@ -134,17 +143,17 @@ def worker(
 
     async def go(parts: Parts) -> int:
         options = Options(workers=workers, limits=Limits(max_rate, max_lag))
-        _say(f"{workers} workers, " + ("waiting for work" if watch else "until no run is open"))
+        typer.echo(f"{workers} workers, " + ("waiting for work" if watch else "until no run is open"))
         await Workers(parts.database, parts.maintenance, parts.source, options, parts.stop).work(None, watch=watch)
-        return 0
+        return DONE
 
     _main(go, workers)
 
 
 def verify(
-    collections: Collections,
+    collections: CollectionsArgument,
     *,
-    database: DatabaseOption = "",
+    database: DatabaseOption = "_system",
     full: Annotated[bool, typer.Option("--full/--fast", help="content too, not only keys and revisions")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="repair what differs, and look again")] = False,
     workers: WorkersOption = 2,
@@ -155,7 +164,7 @@ def verify(
     """Compare collections on both sides, key by key. Exit code 1 where differences remain."""
 
     async def go(parts: Parts) -> int:
-        names = await runs.expand(parts.database, _qualified(collections, database))
+        names = await _expand(parts, collections, database)
         for name in names:
             await runs.table(parts.database, name)  # refuse before anything is planned
         chosen = [
@@ -166,11 +175,11 @@ def verify(
         again = "crossfade verify " + " ".join(names) + (" --full" if full else "") + (" --repair" if repair else "")
         return await _work(parts, chosen, options, as_json, again)
 
-    _main(go, workers)
+    _main(go, workers, as_json)
 
 
 async def _plan_all(parts: Parts, collections: Sequence[str], database: str, workers: int) -> list[int]:
-    names = await runs.expand(parts.database, _qualified(collections, database))
+    names = await _expand(parts, collections, database)
     for name in names:
         await runs.table(parts.database, name)  # refuse before anything is planned
     return [await plan_backfill(parts.database, parts.source, name, workers=workers) for name in names]
@@ -187,15 +196,15 @@ async def _work(parts: Parts, chosen: list[int], options: Options, as_json: bool
     found = await runs.standings(parts.database, chosen)
     _print(found, as_json)
     if any(standing.state == "open" for standing in found):
-        _say(f"stopped; it goes on where it was with: {again}", error=True)
-        return 1
+        note(f"stopped; it goes on where it was with: {again}")
+        return REFUSED
     if any(standing.state != "done" for standing in found):
-        return 1
+        return REFUSED
     left = sum(standing.result.get("differences", 0) for standing in found)
     if left and not as_json:
         for text in samples(found):
-            _say(text)
-    return 1 if left else 0
+            typer.echo(text)
+    return REFUSED if left else DONE
 
 
 @contextlib.contextmanager
@@ -212,28 +221,24 @@ def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
 
 def _print(found: Sequence[Standing], as_json: bool) -> None:
     if as_json:
-        _say(json.dumps([standing.as_json() for standing in found]))
+        write_json([standing.as_json() for standing in found])
         return
     for standing in found:
-        _say(line(standing))
+        typer.echo(line(standing))
 
 
-def _qualified(collections: Sequence[str], database: str) -> list[str]:
-    return [f"{database}/{name}" if database and "/" not in name else name for name in collections]
+async def _expand(parts: Parts, collections: Sequence[str], database: str) -> list[str]:
+    return await expand(
+        parts.database, collections, database, lambda standing: standing.stage.at_least(Stage.MIRROR), "mirrored"
+    )
 
 
-def _say(text: str, *, error: bool = False) -> None:
-    typer.echo(text, err=error)
-
-
-def _main(go: Callable[[Parts], Awaitable[int]], workers: int) -> None:
+def _main(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:
     """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
     try:
         code = asyncio.run(_with_parts(go, load(), workers))
     except CrossfadeError as error:
-        _say(f"crossfade: {error}", error=True)
-        refused = isinstance(error, RefusedError | ArangoError) and not isinstance(error, ConfigurationError)
-        raise typer.Exit(1 if refused else 2) from error
+        raise fail(error, as_json=as_json) from error
     raise typer.Exit(code)
 
 
@@ -253,7 +258,7 @@ async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
             settings.dsn, size=max(2, workers), timeout=None, application="crossfade backfill"
         )
         stack.push_async_callback(maintenance.close)
-        await database.fetchval(runs.SQL["era"])  # away or not migrated: said before anything is begun
+        await migrate.require_migrated(database)
         source = Source(str(settings.origin), settings.origin_user, settings.origin_password, threads=workers + 1)
         stack.push_async_callback(source.close)
         yield Parts(database, maintenance, source, stop)

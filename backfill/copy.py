@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill import runs
+from backfill.pacing import hold_back
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.runs import SQL, Claim
 from backfill.source import Page, Source
 from backfill.target import is_a_conflict, write
-from backfill.throttle import Figures, Limits, decide
+from backfill.throttle import Figures, Limits
 from proxy.database import Database
 from proxy.errors import DatabaseRefused
 
@@ -157,24 +158,6 @@ async def _write_page(database: Database, claim: Claim, stamped: _Stamped, last:
         if is_a_conflict(error):
             return None
         raise
-
-
-async def hold_back(
-    database: Database, claim: Claim, limits: Limits | None, figures: Figures, *, stop: asyncio.Event, lease: float
-) -> None:
-    """Waits as long as the limits ask for, keeping the lease; ends early when `stop` is set."""
-    if limits is None or limits == Limits():
-        return
-    began = time.monotonic()
-    while not stop.is_set():
-        lag = await database.fetchval(SQL["mirror_lag"]) if limits.max_lag is not None else 0.0
-        seconds = figures.seconds + time.monotonic() - began
-        decision = decide(limits, Figures(figures.documents, seconds, lag))
-        if decision.wait == 0:
-            return
-        await runs.renew(database, claim, lease)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), decision.wait)
 
 
 @contextlib.asynccontextmanager

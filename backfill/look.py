@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from backfill.answers import OriginDisorder
 from backfill.runs import SQL, Table
-from backfill.source import OriginDisorder, Source
+from backfill.source import Source
 from proxy.database import Database
 from proxy.documents import to_jsonb
 from proxy.errors import ArangoError

@@ -14,19 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
+from backfill.answers import REV_MAX, Document, document
 from backfill.runs import SQL, Table
-from backfill.source import Document
 from backfill.target import is_a_conflict, write
 from proxy.database import Database
 from proxy.errors import DatabaseRefused, RefusedError
-from proxy.revision import decode_rev
 from sql.loader import queries
 
 BATCH = 50  # keys read at once: their documents are in memory together
 ATTEMPTS = 8
-_REV_MAX = (1 << 63) - 1
 _DOCUMENTS = queries("documents")
 
 
@@ -59,13 +55,6 @@ class RepairResult:
             self.refused + other.refused,
             self.unsettled + other.unsettled,
         )
-
-
-class _Head(msgspec.Struct):
-    rev: str = msgspec.field(name="_rev")
-
-
-_HEAD = msgspec.json.Decoder(_Head)
 
 
 async def repair_keys(database: Database, source: Reader, collection: str, keys: Sequence[str]) -> RepairResult:
@@ -104,7 +93,7 @@ async def _attempt(database: Database, source: Reader, table: Table, keys: Seque
     stored = await database.fetch(_DOCUMENTS["revisions"].on(table.relation), list(keys))
     before = {row["key"]: row["rev"] for row in stored}
     found = await source.read(table.database, table.name, keys)
-    present = [Document(key, _revision(raw), raw) for key, raw in found.items() if raw is not None]
+    present = [document(raw) for raw in found.values() if raw is not None]
     gone = sorted(key for key, raw in found.items() if raw is None)
     try:
         async with database.transaction() as session:
@@ -120,7 +109,7 @@ async def _attempt(database: Database, source: Reader, table: Table, keys: Seque
                 )
                 removed = {row["key"] for row in rows}
                 await session.execute(
-                    SQL["forget_dead_letters"], table.collection, sorted(removed), [_REV_MAX] * len(removed)
+                    SQL["forget_dead_letters"], table.collection, sorted(removed), [REV_MAX] * len(removed)
                 )
     except DatabaseRefused as error:
         if is_a_conflict(error):
@@ -145,13 +134,7 @@ async def _still_different(
     rows = await database.fetch(SQL["target_documents"].replace("{relation}", table.relation), sorted(settled))
     stored = {row["key"]: (row["rev"], row["raw"]) for row in rows}
     return {
-        document.key
-        for document in present
-        if document.key in stored
-        and stored[document.key][0] == document.rev
-        and stored[document.key][1].encode() != document.raw
+        one.key
+        for one in present
+        if one.key in stored and stored[one.key][0] == one.rev and stored[one.key][1].encode() != one.raw
     }
-
-
-def _revision(raw: bytes) -> int:
-    return min(decode_rev(_HEAD.decode(raw).rev), _REV_MAX)

@@ -7,7 +7,7 @@ worker that lost it is told so by the checkpoint, whose transaction it then give
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,23 +74,6 @@ async def table(database: Database, collection: str) -> Table:
     return _table(row)
 
 
-async def expand(database: Database, patterns: Iterable[str]) -> list[str]:
-    """Collections by name; `db/*` stands for every mirrored collection of the database. Raises RefusedError."""
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        name, _, rest = pattern.partition("/")
-        if not name or not rest:
-            raise RefusedError(f"{pattern!r} names no collection: write database/collection, or database/*")
-        if rest == "*":
-            rows = await database.fetch(SQL["collections"], name)
-            if not rows:
-                raise RefusedError(f"no collection of database {name} is mirrored: run `crossfade mirror` first")
-            found |= {row["collection"]: None for row in rows}
-        else:
-            found[pattern] = None
-    return list(found)
-
-
 async def begin(
     database: Database, collection: str, kind: Kind, mode: str, *, chunks: Sequence[KeyRange], known: Mapping[str, Any]
 ) -> int:
@@ -103,7 +86,13 @@ async def begin(
 
 
 async def open_run(database: Database, collection: str, kind: Kind, mode: str, repair: bool) -> int | None:
-    """An unfinished run of the same work: going on with it is better than to begin again."""
+    """An unfinished run of the same work: going on with it is better than to begin again.
+
+    A verification that is older than the newest backfill, or than the newest proxy, is cancelled instead: no gate
+    would take it.
+    """
+    if kind == "verify":
+        await database.execute(SQL["supersede"], collection, json.dumps({"error": "superseded: begun too early"}))
     run: int | None = await database.fetchval(SQL["open_run"], collection, kind, mode, repair)
     return run
 
@@ -147,13 +136,13 @@ async def checkpoint(
         SQL["checkpoint"], claim.run, claim.number, claim.worker, position, documents, size, lease, json.dumps(result)
     )
     if noted is None:
-        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
 async def renew(database: Database, claim: Claim, lease: float = LEASE) -> None:
     """Keeps the claim through a wait. Raises LeaseLost."""
     if await database.fetchval(SQL["renew"], claim.run, claim.number, claim.worker, lease) is None:
-        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
 async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:

@@ -29,14 +29,26 @@ from arango.http import DefaultHTTPClient
 from arango.request import Request
 from arango.response import Response
 
+from backfill.answers import (
+    COUNT,
+    DOCUMENTS,
+    ERROR,
+    KEYS,
+    PAIRS,
+    Document,
+    Error,
+    check_order,
+    decode,
+    document,
+    elements,
+    revision,
+)
 from backfill.plan import KeyRange, smaller_limit
 from proxy.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamError, UpstreamLost
-from proxy.revision import decode_rev
 
 T = TypeVar("T")
 
 MOST_BYTES: Final = 32 << 20  # an answer above is not read, but asked for in smaller parts; one document always is
-_REV_MAX: Final = (1 << 63) - 1  # what PostgreSQL's bigint holds; decoded revisions above are no real ones
 _LIMIT_HEADER: Final = "x-crossfade-limit"  # between `_ask` and `_ByteClient` only, never sent
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 _TRY_AGAIN_NUMBERS: Final = frozenset({21004, 1429, 1495, 503})
@@ -49,23 +61,10 @@ _UPPER = " AND d._key <= @upper"
 _REVISIONS_OF = "FOR d IN @@c FILTER d._key IN @keys RETURN [d._key, d._rev]"
 
 
-class OriginDisorder(CrossfadeError):
-    """A page of the origin is not in byte order of its keys, or left one out: copying by pages would lose documents."""
-
-
 class _TooLarge(CrossfadeError):
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes")
         self.size = size
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document as ArangoDB printed it, with its key and decoded revision."""
-
-    key: str
-    rev: int
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,43 +83,6 @@ class RevisionPage:
 
     entries: tuple[tuple[str, int], ...]
     last: bool
-
-
-class _Head(msgspec.Struct):
-    key: str = msgspec.field(name="_key")
-    rev: str = msgspec.field(name="_rev")
-
-
-class _Element(msgspec.Struct):
-    key: str = msgspec.field(name="_key", default="")
-    rev: str = msgspec.field(name="_rev", default="")
-    error: msgspec.Raw = msgspec.Raw(b"false")
-    number: msgspec.Raw = msgspec.field(name="errorNum", default=msgspec.Raw(b"0"))
-
-
-class _Documents(msgspec.Struct):
-    result: list[msgspec.Raw]
-    more: bool = msgspec.field(name="hasMore", default=False)
-    id: str = ""
-
-
-class _Pairs(msgspec.Struct):
-    result: list[tuple[str, str]]
-    more: bool = msgspec.field(name="hasMore", default=False)
-    id: str = ""
-
-
-class _Keys(msgspec.Struct):
-    result: list[str]
-
-
-class _Count(msgspec.Struct):
-    count: int
-
-
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
-    message: str = msgspec.field(name="errorMessage", default="")
 
 
 class _ByteResponse(Response):
@@ -190,11 +152,11 @@ class Source:
 
         def ask(size: int) -> Page:
             body = self._query(database, collection, _PAGE, KeyRange(after, upper), size)
-            answer = _decode(_DOCUMENTS, body)
+            answer = decode(DOCUMENTS, body)
             self._forget_cursor(database, answer.id)
-            documents = tuple(map(_document, answer.result))
-            _check_order([document.key for document in documents], after, upper, f"{database}/{collection}")
-            volume = sum(len(document.raw) for document in documents)
+            documents = tuple(map(document, answer.result))
+            check_order([one.key for one in documents], after, upper, f"{database}/{collection}")
+            volume = sum(len(one.raw) for one in documents)
             return Page(documents, volume, last=len(documents) < size and not answer.more, limit=size)
 
         return await self._fitting(ask, limit)
@@ -206,10 +168,10 @@ class Source:
 
         def ask(size: int) -> RevisionPage:
             body = self._query(database, collection, _REVISIONS, KeyRange(after, upper), size)
-            answer = _decode(_PAIRS, body)
+            answer = decode(PAIRS, body)
             self._forget_cursor(database, answer.id)
-            entries = tuple((key, _revision(rev)) for key, rev in answer.result)
-            _check_order([key for key, _ in entries], after, upper, f"{database}/{collection}")
+            entries = tuple((key, revision(rev)) for key, rev in answer.result)
+            check_order([key for key, _ in entries], after, upper, f"{database}/{collection}")
             return RevisionPage(entries, last=len(entries) < size and not answer.more)
 
         return await self._fitting(ask, limit)
@@ -220,11 +182,11 @@ class Source:
         body = {"query": _REVISIONS_OF, "bindVars": bind, "batchSize": max(1, len(keys))}
 
         def ask() -> dict[str, int]:
-            answer = _decode(_PAIRS, self._ask(database, "post", "/_api/cursor", body))
+            answer = decode(PAIRS, self._ask(database, "post", "/_api/cursor", body))
             if answer.more:
                 self._forget_cursor(database, answer.id)
                 raise UpstreamLost(f"ArangoDB answered a part of {len(keys)} keys only")
-            return {key: _revision(rev) for key, rev in answer.result}
+            return {key: revision(rev) for key, rev in answer.result}
 
         return await self._retried(ask) if keys else {}
 
@@ -240,22 +202,20 @@ class Source:
 
         def ask() -> list[str]:
             bind = {"@c": collection, "after": found[-1] if found else "", "skip": step}
-            return _decode(
-                _KEYS, self._ask(database, "post", "/_api/cursor", {"query": _STEP, "bindVars": bind})
-            ).result
+            return decode(KEYS, self._ask(database, "post", "/_api/cursor", {"query": _STEP, "bindVars": bind})).result
 
         while len(found) < wanted:
             keys = await self._retried(ask)
             if not keys:
                 break
-            _check_order(keys, found[-1] if found else "", None, f"{database}/{collection}")
+            check_order(keys, found[-1] if found else "", None, f"{database}/{collection}")
             found += keys
         return found
 
     async def count(self, database: str, collection: str) -> int:
         """How many documents the origin counts."""
         path = f"/_api/collection/{quote(collection, safe='')}/count"
-        return await self._retried(lambda: _decode(_COUNT, self._ask(database, "get", path)).count)
+        return await self._retried(lambda: decode(COUNT, self._ask(database, "get", path)).count)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]:
         """The documents of these keys as ArangoDB printed them; None where there is none."""
@@ -274,7 +234,7 @@ class Source:
             except _TooLarge:
                 half = len(part) // 2
                 return {**ask(part[:half]), **ask(part[half:])}
-            return _elements(body, part)
+            return elements(body, part)
 
         return await self._retried(lambda: ask(keys)) if keys else {}
 
@@ -331,9 +291,9 @@ class Source:
 
     def _error(self, status: int, content: bytes) -> CrossfadeError:
         try:
-            error = _ERROR.decode(content)
+            error = ERROR.decode(content)
         except msgspec.MsgspecError:
-            error = _Error(message=content[:200].decode("utf-8", "replace"))
+            error = Error(message=content[:200].decode("utf-8", "replace"))
         if status in _TRY_AGAIN or error.number in _TRY_AGAIN_NUMBERS:
             return UpstreamLost(f"ArangoDB at {self._url} answered {status}: {error.message}")
         if status in (401, 403):
@@ -349,57 +309,3 @@ class Source:
             found = self._client.db(quote(name, safe=""), username=self._user, password=self._password)
             self._databases[name] = found
         return found
-
-
-_DOCUMENTS = msgspec.json.Decoder(_Documents)
-_PAIRS = msgspec.json.Decoder(_Pairs)
-_KEYS = msgspec.json.Decoder(_Keys)
-_COUNT = msgspec.json.Decoder(_Count)
-_ERROR = msgspec.json.Decoder(_Error)
-_HEAD = msgspec.json.Decoder(_Head)
-_ELEMENT = msgspec.json.Decoder(_Element)
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except msgspec.MsgspecError as error:
-        raise UpstreamLost(f"ArangoDB's answer is not what was asked for: {error}") from error
-
-
-def _revision(text: str) -> int:
-    return min(decode_rev(text), _REV_MAX)
-
-
-def _document(raw: msgspec.Raw) -> Document:
-    head = _decode(_HEAD, bytes(raw))
-    return Document(head.key, _revision(head.rev), bytes(raw))
-
-
-def _elements(body: bytes, keys: Sequence[str]) -> dict[str, Document | None]:
-    elements = _decode(_ARRAY, body)
-    if len(elements) != len(keys):
-        raise UpstreamLost(f"ArangoDB answered {len(elements)} documents for {len(keys)} keys")
-    found: dict[str, Document | None] = {}
-    for key, raw in zip(keys, elements, strict=True):
-        element = _decode(_ELEMENT, bytes(raw))
-        if element.key:  # an error has no key; a document may have an attribute `error`
-            found[key] = Document(key, _revision(element.rev), bytes(raw))
-        elif bytes(element.number) == b"1202":
-            found[key] = None
-        else:
-            raise ArangoError(int(bytes(element.number)), f"ArangoDB could not read the key {key}")
-    return found
-
-
-def _check_order(keys: Sequence[str], after: str, upper: str | None, collection: str) -> None:
-    previous = after
-    for key in keys:
-        if key <= previous or (upper is not None and key > upper):
-            raise OriginDisorder(
-                f"ArangoDB's page of {collection} is not in byte order of its keys: {key!r} came after {previous!r}"
-                + (f" in a range up to {upper!r}" if upper is not None else "")
-                + "; on a cluster, read from a single server or one shard"
-            )
-        previous = key

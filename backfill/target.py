@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from backfill.answers import Document
 from backfill.runs import SQL, Table
-from backfill.source import Document
 from proxy.database import Session
 from proxy.documents import to_jsonb
 from proxy.errors import DatabaseRefused

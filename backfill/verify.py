@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill import runs
-from backfill.copy import hold_back
 from backfill.look import FULL_KEYS, PATIENCE, Looker, intact
+from backfill.pacing import hold_back
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.repair import repair_keys
 from backfill.report import Tally

@@ -19,30 +19,34 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from backfill import runs
+from backfill.answers import OriginDisorder
 from backfill.copy import copy_chunk
 from backfill.look import PATIENCE
 from backfill.plan import chunk_count, ranges
 from backfill.report import Tally
 from backfill.runs import SQL, Claim, LeaseLost
-from backfill.source import OriginDisorder, Source
+from backfill.source import Source
 from backfill.throttle import Limits
 from backfill.verify import Verifier
 from proxy.database import Database, Row
 from proxy.errors import ArangoError, CrossfadeError, DatabaseError, DatabaseRefused, DatabaseUnavailable, UpstreamError
+from proxy.shadow.mismatches import list_mismatches, mark_repaired
 
 GONE: Final = 1203  # "collection or view not found"
 REQUEST_PAUSE: Final = 30.0  # seconds between two verifications that marks ask for, of one collection
+BY_REVISION: Final = frozenset({"missing", "extra", "stale"})
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How workers work. lease, poll, patience, outage (of PostgreSQL, before they give up): seconds."""
+    """How workers work, in seconds: poll and idle are pauses, outage is PostgreSQL's, until they give up."""
 
     workers: int = 2
     limits: Limits = field(default_factory=Limits)
     lease: float = runs.LEASE
     poll: float = 0.2
+    idle: float = 1.0
     patience: float = PATIENCE
     outage: float = 60.0
 
@@ -79,7 +83,17 @@ async def plan_due(database: Database, source: Source, pause: float = REQUEST_PA
     async with database.transaction() as session:
         await session.execute(SQL["lock_requests"])  # workers that look at once do not plan the same twice
         due = await session.fetch(SQL["due_verifications"], pause)
-        return [await plan_verification(database, source, row["collection"], repair=True) for row in due]
+        return [await _plan_one_due(database, source, row["collection"]) for row in due]
+
+
+async def _plan_one_due(database: Database, source: Source, collection: str) -> int:
+    try:
+        return await plan_verification(database, source, collection, repair=True)
+    except ArangoError:
+        # the collection is gone, or may not be read: a run that fails says so where the operator looks
+        return await runs.begin(
+            database, collection, "verify", "fast", chunks=ranges([], 1), known={"planned": 0, "repair": True}
+        )
 
 
 class Workers:
@@ -145,12 +159,10 @@ class Workers:
             if busy is None:
                 return
             if not busy:
-                await self._pause(self._options.poll)
+                await self._pause(self._options.poll if not watch else max(self._options.poll, self._options.idle))
 
     async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, watch: bool) -> bool | None:
         """True: something was done; False: nothing to do now; None: nothing more to do."""
-        if watch:
-            await plan_due(self._database, self._source)
         claim = await runs.claim(self._database, name, chosen, self._options.lease)
         if claim is not None:
             await self._carry_out(claim, verifier)
@@ -159,7 +171,7 @@ class Workers:
             if await self._finish(row["id"]):
                 return True
         if watch:
-            return False
+            return bool(await plan_due(self._database, self._source))
         waiting = chosen if chosen is not None else await runs.open_runs(self._database)
         standings = await runs.standings(self._database, waiting)
         return False if any(standing.state == "open" for standing in standings) else None
@@ -252,6 +264,14 @@ class Workers:
             await runs.end(self._database, row["id"], "failed", {**result, "error": error})
         else:
             await runs.end(self._database, row["id"], "done", result)
+            if tally.repaired and not tally.remaining:
+                await self._mismatches_repaired(row)
+
+    async def _mismatches_repaired(self, row: Row) -> None:
+        # the mismatches that the shadow found are gone with them; fast has not seen content, only what revisions show
+        found = await list_mismatches(self._database, row["collection"], "open")
+        if found and (row["mode"] == "full" or all(mismatch.kind in BY_REVISION for mismatch in found)):
+            await mark_repaired(self._database, collection=row["collection"])
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

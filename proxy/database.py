@@ -19,6 +19,15 @@ Row = asyncpg.Record
 
 # undefined_table, invalid_schema_name, undefined_function, undefined_column: the schema is not the one this code knows
 _UNMIGRATED = {"42P01", "3F000", "42883", "42703"}
+# InternalClientError is what asyncpg raises on a connection that the server cut while nothing was asked of it
+_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    asyncio.IncompleteReadError,
+)
 _UNMIGRATED_HINT = "PostgreSQL has no schema `crossfade` of this version: run `crossfade migrate`"
 
 
@@ -32,7 +41,7 @@ def translate(error: BaseException) -> DatabaseError | None:
         if sqlstate[:2] in ("08", "53", "58", "XX") or sqlstate[:3] == "57P" or sqlstate in ("55P03", "57014"):
             return DatabaseUnavailable(str(error))
         return DatabaseRefused(str(error), sqlstate)
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | asyncio.IncompleteReadError):
+    if isinstance(error, _FAILURES):
         # DataError (a value that the client library cannot encode) is an InterfaceError: the statement is refused
         if isinstance(error, asyncpg.DataError) or "invalid input for query argument" in str(error):
             return DatabaseRefused(str(error), "22000")
@@ -44,7 +53,7 @@ def translate(error: BaseException) -> DatabaseError | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+    except _FAILURES as error:
         translated = translate(error)
         if translated is None:
             raise
@@ -92,7 +101,7 @@ class Session:
         try:
             yield
         except BaseException:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*_FAILURES):
                 await transaction.rollback()
             raise
         with _translated():
@@ -139,7 +148,7 @@ class Database:
         """Waits a moment for statements under way, then cuts."""
         try:
             await asyncio.wait_for(self._pool.close(), 5)
-        except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
+        except _FAILURES:
             self._pool.terminate()
 
     @contextlib.asynccontextmanager
@@ -149,7 +158,7 @@ class Database:
         try:
             yield Session(connection, self._timeout)
         finally:
-            with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError, TimeoutError):
+            with contextlib.suppress(*_FAILURES):
                 await self._pool.release(connection)
 
     async def fetch(self, sql: str, *values: object) -> list[Row]:
@@ -189,5 +198,5 @@ class Database:
                 yield lambda: not connection.is_closed()
             finally:
                 if not connection.is_closed():
-                    with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+                    with contextlib.suppress(*_FAILURES):
                         await connection.remove_listener(channel, forward)

@@ -4,10 +4,6 @@
 -- The entry of one collection ($1 'database/name').
 SELECT collection, database, name, relation, stage, stage_since FROM crossfade.collection WHERE collection = $1;
 
--- name: collections
--- The collections of one database ($1) that are mirrored at least, by name.
-SELECT collection FROM crossfade.collection WHERE database = $1 AND stage <> 'off' ORDER BY collection;
-
 -- name: era
 -- The era now: the stamp of whatever is read from the origin after this statement.
 SELECT era FROM crossfade.era;
@@ -26,6 +22,15 @@ SELECT id FROM crossfade.run
 WHERE collection = $1 AND kind = $2 AND mode = $3 AND state = 'open'
   AND coalesce((result ->> 'repair')::boolean, false) = $4
 ORDER BY id DESC LIMIT 1;
+
+-- name: supersede
+-- Ends verifications of a collection ($1) that no gate would take when they are done: begun before the newest backfill,
+-- or before the newest proxy joined. $2 what to note (json).
+UPDATE crossfade.run v SET state = 'cancelled', finished_at = clock_timestamp(), result = v.result || $2::jsonb
+WHERE v.collection = $1 AND v.kind = 'verify' AND v.state = 'open'
+  AND (EXISTS (SELECT 1 FROM crossfade.run b WHERE b.collection = $1 AND b.kind = 'backfill'
+               AND b.state IN ('open', 'done') AND b.started_at > v.started_at)
+       OR EXISTS (SELECT 1 FROM crossfade.instance i WHERE i.stopped_at IS NULL AND i.joined_at > v.started_at));
 
 -- name: begin_run
 -- $1 collection, $2 kind, $3 mode, $4 what is known at the start (json).
@@ -58,12 +63,13 @@ RETURNING c.run, c.number, c.lower, c.upper, c.position, c.result::text AS resul
           coalesce((r.result ->> 'repair')::boolean, false) AS repair, k.database, k.name, k.relation, k.stage;
 
 -- name: checkpoint
--- Progress of a claimed chunk, in the transaction of its page; no row: the lease went to another worker.
+-- Progress of a claimed chunk, in the transaction of its page; no row: it went to another worker, or the run ended.
 -- $1 run, $2 number, $3 worker, $4 position, $5 documents and $6 bytes more, $7 lease in seconds, $8 result (json).
-UPDATE crossfade.chunk
+UPDATE crossfade.chunk c
 SET position = $4, documents = documents + $5, bytes = bytes + $6,
     lease_until = clock_timestamp() + make_interval(secs => $7::float8), result = $8::jsonb
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
+  AND EXISTS (SELECT 1 FROM crossfade.run r WHERE r.id = c.run AND r.state = 'open')
 RETURNING documents;
 
 -- name: renew
@@ -199,13 +205,15 @@ FROM crossfade.instance WHERE stopped_at IS NULL;
 SELECT pg_advisory_xact_lock(hashtext('crossfade.verification_requests'));
 
 -- name: due_verifications
--- Backfilled collections with a mark that no finished or open verification covers, and none begun in the last $1 seconds.
+-- Backfilled collections with a mark that no finished or open verification covers. One that was begun in the last $1
+-- seconds is waited for, and one that failed keeps others back for twenty times as long.
 SELECT k.collection
 FROM crossfade.collection k
 WHERE k.stage <> 'off'
   AND EXISTS (SELECT 1 FROM crossfade.run b WHERE b.collection = k.collection AND b.kind = 'backfill' AND b.state = 'done')
   AND NOT EXISTS (SELECT 1 FROM crossfade.run v WHERE v.collection = k.collection AND v.kind = 'verify'
-                  AND (v.state = 'open' OR v.started_at > clock_timestamp() - make_interval(secs => $1::float8)))
+                  AND (v.state = 'open' OR v.started_at > clock_timestamp()
+                       - make_interval(secs => CASE WHEN v.state = 'failed' THEN 20 ELSE 1 END * $1::float8)))
   AND coalesce((SELECT max(u.id) FROM crossfade.unverified u WHERE u.collection IN (k.collection, k.database || '/*')), 0)
       > coalesce((SELECT max(v.unverified_before) FROM crossfade.run v
                   WHERE v.collection = k.collection AND v.kind = 'verify' AND v.state = 'done'), 0)

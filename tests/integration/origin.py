@@ -51,8 +51,8 @@ class StubCollection:
 class StubOrigin:
     """Serves `database/collection`s on a free port of loopback. Use as an async context manager.
 
-    hook: called with a name (page, revisions, revisions_of, step, count, read) and the bind variables before each
-    answer; it may wait, or return a whole HTTP answer to be sent instead.
+    hook: called with a name (page, revisions, revisions_of, step, count, read, forget) and the bind variables before
+    each answer; it may wait, or return a whole HTTP answer to be sent instead.
     """
 
     def __init__(self) -> None:
@@ -129,6 +129,8 @@ class StubOrigin:
             instead = await self.hook(kind, bind)
             if instead is not None:
                 return instead
+        if kind == "forget":
+            return answer(202, b"{}")
         found = self.collections.get(f"{database}/{name}")
         if found is None:
             error = {"error": True, "code": 404, "errorNum": 1203, "errorMessage": f"collection not found: {name}"}
@@ -141,6 +143,8 @@ def _kind(method: str, rest: list[str], body: Any) -> str:
         return "count"
     if rest[0] == "document":
         return "read"
+    if method == "DELETE":
+        return "forget"
     text = body.get("query", "")
     if "IN @keys" in text:
         return "revisions_of"

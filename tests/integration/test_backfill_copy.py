@@ -16,9 +16,10 @@ from backfill.copy import copy_chunk
 from backfill.plan import KeyRange
 from backfill.source import Source
 from backfill.throttle import Limits
-from backfill.worker import plan_backfill
+from backfill.worker import Options, Workers, plan_backfill
 from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.errors import DatabaseUnavailable, RefusedError, UpstreamLost
+from proxy.ports import free_port
 from tests.integration.backfilling import NAME, LateMirror, claimed, register, stored, work
 from tests.integration.origin import StubOrigin, answer
 
@@ -377,3 +378,103 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
 def test_ranges_hold_keys_bytewise() -> None:
     assert KeyRange("Z", "a").holds("a")
     assert not KeyRange("a", "b").holds("Z")
+
+
+async def test_a_transaction_that_met_another_is_tried_again(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    await database.execute("CREATE SEQUENCE tries")
+    await database.execute(
+        "CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') < 3 THEN "
+        "RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; RETURN new; END $$"
+    )
+    await database.execute(f"CREATE TRIGGER t BEFORE INSERT ON {relation} FOR EACH ROW EXECUTE FUNCTION deadlock()")
+    origin.put(NAME, "a")
+    copied = await copy_chunk(database, source, await claimed(database, source), stop=asyncio.Event())
+    assert (copied.documents, copied.reread) == (1, 2)
+
+
+async def test_a_horizon_that_never_stops_rising_is_given_up(
+    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(database)
+    await database.execute("UPDATE crossfade.horizon SET mark = 1000000")
+    monkeypatch.setattr("backfill.copy._MOST_REFUSALS", 2)
+    origin.put(NAME, "a")
+    run = await plan_backfill(database, source, NAME)
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, "refused 3 times" in standing.result["error"]) == ("failed", True)
+
+
+async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    for number in range(12):
+        origin.put(NAME, f"{number:02}")
+
+    async def five(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind != "page" or bind["n"] <= 5:
+            return None
+        found = origin.collections[NAME]
+        keys = found.range({**bind, "n": 6})
+        documents = b",".join(found.raw[key] for key in keys[:5])
+        if len(keys) <= 5:
+            return answer(200, b'{"result":[' + documents + b'],"hasMore":false}')
+        return answer(201, b'{"result":[' + documents + b'],"hasMore":true,"id":"77"}')
+
+    origin.hook = five
+    await work(database, source, [await plan_backfill(database, source, NAME)])
+    assert await stored(database, relation) == origin.collections[NAME].raw
+    assert origin.asked.count("forget") == 2
+
+
+async def test_a_worker_outlives_connections_that_postgresql_cuts(
+    database: Database, dsn: str, origin: StubOrigin, source: Source
+) -> None:
+    relation = await register(database)
+    origin.put(NAME, "a")
+    run = await plan_backfill(database, source, NAME)
+    other = await Database.open(dsn, size=1)
+
+    async def cut(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind == "page":
+            origin.hook = None
+            await other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        return None
+
+    origin.hook = cut
+    try:
+        await database.execute("UPDATE crossfade.chunk SET lease_until = now()")
+        await work(database, source, [run], workers=1, lease=0.5)
+    finally:
+        await other.close()
+    assert list(await stored(database, relation)) == ["a"]
+
+
+async def test_databases_that_stay_away_are_given_up(database: Database, origin: StubOrigin, dsn: str) -> None:
+    await register(database)
+    origin.put(NAME, "a")
+    impatient = Source(origin.url, "root", "", patience=0.0)
+    run = await plan_backfill(database, impatient, NAME)
+
+    async def busy(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        return answer(503, b"{}")
+
+    origin.hook = busy
+    try:
+        with pytest.raises(UpstreamLost):
+            await work(database, impatient, [run])
+    finally:
+        await impatient.close()
+    assert await database.fetchval("SELECT state FROM crossfade.chunk") == "open"  # handed back
+    away = await Database.open(f"postgresql://crossfade@127.0.0.1:{free_port()}/x", connect_timeout=1)
+    workers = Workers(away, away, impatient, Options(workers=1, outage=-1), asyncio.Event())
+    with pytest.raises(DatabaseUnavailable):
+        await workers.work([run])
+    await away.close()

@@ -11,10 +11,11 @@ import pytest
 
 from backfill import look as looking
 from backfill import runs, verify
+from backfill.answers import OriginDisorder
 from backfill.look import Looker
 from backfill.repair import repair_keys
 from backfill.report import Standing
-from backfill.source import OriginDisorder, Source
+from backfill.source import Source
 from backfill.verify import Verifier
 from backfill.worker import Options, Workers, plan_backfill, plan_due, plan_verification
 from proxy.database import Database
@@ -424,3 +425,46 @@ async def test_a_watching_worker_verifies_what_became_unverified(
     await watching
     assert await stored(database, relation) == origin.collections[NAME].raw
     assert await plan_due(database, source, pause=0) == []  # the mark is covered
+
+
+async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    await backfilled(database, origin, source)
+    del origin.collections[NAME]
+    await database.execute(
+        "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ($1, 'r', 'i')", NAME
+    )
+    [run] = await plan_due(database, source)
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.result["error"]) == ("failed", "ArangoDB has no collection shop/carts any more")
+    assert await plan_due(database, source) == []  # not again and again
+
+
+async def test_a_verification_begun_too_early_for_the_gates_is_not_gone_on_with(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    await backfilled(database, origin, source)
+    old = await plan_verification(database, source, NAME)
+    await plan_backfill(database, source, NAME)  # a newer copy
+    new = await plan_verification(database, source, NAME)
+    assert new != old
+    [before, after] = await runs.standings(database, [old, new])
+    assert (before.state, after.state) == ("cancelled", "open")
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_repair_that_leaves_all_equal_closes_the_mismatches_that_the_shadow_found(
+    database: Database, origin: StubOrigin, source: Source, full: bool
+) -> None:
+    relation = await backfilled(database, origin, source)
+    for kind in ("missing", "value"):
+        await database.execute(
+            "INSERT INTO crossfade.mismatch (collection, fingerprint, class) VALUES ($1, $2, $2)", NAME, kind
+        )
+    await database.execute(f"DELETE FROM {relation} WHERE key = '0001'")
+    assert (await verified(database, source, full=full, repair=True)).result["repaired"] == 1
+    states = await database.fetch("SELECT class, state FROM crossfade.mismatch ORDER BY class")
+    # fast has seen no content: what the shadow found there stays
+    assert {row["state"] for row in states} == ({"repaired"} if full else {"open"})

@@ -1,0 +1,119 @@
+"""What ArangoDB answers to the backfill's requests, as values: bytes kept, order of keys checked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from proxy.errors import ArangoError, CrossfadeError, UpstreamLost
+from proxy.revision import decode_rev
+
+T = TypeVar("T")
+REV_MAX: Final = (1 << 63) - 1  # what PostgreSQL's bigint holds; decoded revisions above are no real ones
+
+
+class OriginDisorder(CrossfadeError):
+    """A page of the origin is not in byte order of its keys, or left one out: copying by pages would lose documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document as ArangoDB printed it, with its key and decoded revision."""
+
+    key: str
+    rev: int
+    raw: bytes
+
+
+class Head(msgspec.Struct):
+    key: str = msgspec.field(name="_key")
+    rev: str = msgspec.field(name="_rev")
+
+
+class _Element(msgspec.Struct):
+    key: str = msgspec.field(name="_key", default="")
+    rev: str = msgspec.field(name="_rev", default="")
+    error: msgspec.Raw = msgspec.Raw(b"false")
+    number: msgspec.Raw = msgspec.field(name="errorNum", default=msgspec.Raw(b"0"))
+
+
+class Documents(msgspec.Struct):
+    result: list[msgspec.Raw]
+    more: bool = msgspec.field(name="hasMore", default=False)
+    id: str = ""
+
+
+class Pairs(msgspec.Struct):
+    result: list[tuple[str, str]]
+    more: bool = msgspec.field(name="hasMore", default=False)
+    id: str = ""
+
+
+class Keys(msgspec.Struct):
+    result: list[str]
+
+
+class Count(msgspec.Struct):
+    count: int
+
+
+class Error(msgspec.Struct):
+    number: int = msgspec.field(name="errorNum", default=0)
+    message: str = msgspec.field(name="errorMessage", default="")
+
+
+DOCUMENTS = msgspec.json.Decoder(Documents)
+PAIRS = msgspec.json.Decoder(Pairs)
+KEYS = msgspec.json.Decoder(Keys)
+COUNT = msgspec.json.Decoder(Count)
+ERROR = msgspec.json.Decoder(Error)
+HEAD = msgspec.json.Decoder(Head)
+_ELEMENT = msgspec.json.Decoder(_Element)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise UpstreamLost(f"ArangoDB's answer is not what was asked for: {error}") from error
+
+
+def revision(text: str) -> int:
+    return min(decode_rev(text), REV_MAX)
+
+
+def document(raw: bytes | msgspec.Raw) -> Document:
+    head = decode(HEAD, bytes(raw))
+    return Document(head.key, revision(head.rev), bytes(raw))
+
+
+def elements(body: bytes, keys: Sequence[str]) -> dict[str, Document | None]:
+    parts = decode(_ARRAY, body)
+    if len(parts) != len(keys):
+        raise UpstreamLost(f"ArangoDB answered {len(parts)} documents for {len(keys)} keys")
+    found: dict[str, Document | None] = {}
+    for key, raw in zip(keys, parts, strict=True):
+        element = decode(_ELEMENT, bytes(raw))
+        if element.key:  # an error has no key; a document may have an attribute `error`
+            found[key] = Document(key, revision(element.rev), bytes(raw))
+        elif bytes(element.number) == b"1202":
+            found[key] = None
+        else:
+            raise ArangoError(int(bytes(element.number)), f"ArangoDB could not read the key {key}")
+    return found
+
+
+def check_order(keys: Sequence[str], after: str, upper: str | None, collection: str) -> None:
+    previous = after
+    for key in keys:
+        if key <= previous or (upper is not None and key > upper):
+            raise OriginDisorder(
+                f"ArangoDB's page of {collection} is not in byte order of its keys: {key!r} came after {previous!r}"
+                + (f" in a range up to {upper!r}" if upper is not None else "")
+                + "; on a cluster, read from a single server or one shard"
+            )
+        previous = key

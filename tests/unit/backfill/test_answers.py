@@ -1,0 +1,43 @@
+"""Answers as values: bytes kept, order checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from backfill.answers import DOCUMENTS, OriginDisorder, check_order, decode, document, elements, revision
+from proxy.errors import ArangoError, UpstreamLost
+
+
+def test_documents_keep_their_bytes() -> None:
+    printed = b'{"z":1.0,"_key":"a","_id":"c/a","_rev":"_l6zhVTW--A","n":-0,"t":"\\u0000","_rev2":18446744073709551616}'
+    [raw] = decode(DOCUMENTS, b'{"result":[' + printed + b'],"hasMore":false}').result
+    found = document(raw)
+    assert (found.key, found.rev, found.raw) == ("a", 1872607071780732930, printed)
+
+
+def test_a_revision_that_is_none_fits_a_bigint() -> None:
+    assert revision("not a revision!") == (1 << 63) - 1
+
+
+@pytest.mark.parametrize("keys", [["b", "a"], ["a", "a"], ["B", "a", "C"], ["0"], ["a", "z"]])
+def test_pages_in_another_order_are_refused(keys: list[str]) -> None:
+    with pytest.raises(OriginDisorder, match="byte order"):
+        check_order(keys, "0", "y", "shop/carts")
+
+
+def test_pages_in_byte_order_pass() -> None:
+    check_order(["A", "Z", "_", "a"], "", None, "shop/carts")
+
+
+def test_answers_that_are_not_what_was_asked_for() -> None:
+    with pytest.raises(UpstreamLost):
+        decode(DOCUMENTS, b'{"result":{}}')
+    with pytest.raises(UpstreamLost, match="1 documents for 2 keys"):
+        elements(b'[{"_key":"a","_rev":"_a"}]', ["a", "b"])
+    with pytest.raises(ArangoError, match="could not read the key a"):
+        elements(b'[{"error":true,"errorNum":1205}]', ["a"])
+
+
+def test_a_document_with_an_attribute_error_is_a_document() -> None:
+    found = elements(b'[{"_key":"a","_rev":"_a","error":true,"errorNum":"x"}]', ["a"])
+    assert found["a"] is not None
