@@ -20,6 +20,7 @@ import httpx
 from proxy.app import Application
 from proxy.config import Settings, load
 from proxy.cutover import controller
+from proxy.cutover.moves import Target
 from proxy.cutover.stages import Standing
 from proxy.database import Database
 from proxy.http.listener import Limits, Listener
@@ -75,10 +76,12 @@ class Running:
     database: Database
     dsn: str
 
-    async def move(self, stage: Standing, *collections: str) -> None:
-        """Takes collections ('db/name') to a stage by an epoch, without gates."""
-        moves = dict.fromkeys(collections, stage)
-        await controller.change(self.database, moves, actor="test", reason="test", timeout=10)
+    async def move(self, standing: Standing, *collections: str) -> None:
+        """Takes collections ('db/name') to a stage by an epoch, past the gates that may be passed."""
+        targets = [Target(name, standing.stage, standing.weight) for name in collections]
+        await controller.change(
+            self.database, targets, settings=self.settings, actor="test", reason="test", force=True, timeout=10
+        )
 
     async def drained(self) -> None:
         await eventually(lambda: self.application.mirror.backlog == 0, "backlog is empty")

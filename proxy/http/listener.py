@@ -63,6 +63,13 @@ class Listener:
         if self._server is None:
             return
         server, self._server = self._server, None
+        # a connection that was accepted a moment ago gets its transport in the loop's next turn: asyncio up to 3.11
+        # leaks it where the server is closed before that
+        loop = asyncio.get_running_loop()
+        for listening in server.sockets:
+            loop.remove_reader(listening.fileno())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         server.close()
         hub = self._hub
         hub.draining = True
@@ -75,9 +82,9 @@ class Listener:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-        deadline = asyncio.get_running_loop().time() + 1.0
+        deadline = loop.time() + 1.0
         while hub.connections:  # what was written last is flushed; a client that does not read is cut
-            if asyncio.get_running_loop().time() > deadline:
+            if loop.time() > deadline:
                 for connection in hub.connections:
                     connection.transport.abort()
             await asyncio.sleep(0.005)

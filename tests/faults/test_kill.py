@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from proxy.config import load
 from proxy.cutover import controller
-from proxy.cutover.stages import Stage, Standing
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
 from proxy.database import Database
 from proxy.mirror import faults
 from proxy.ports import free_port
@@ -115,7 +117,8 @@ async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Dat
     async with httpx.AsyncClient(base_url=origin.url) as direct:
         await direct.post("/_api/collection", json={"name": "books"})
     await proxy.start(fault=f"{point}:20")
-    await controller.change(database, {BOOKS: Standing(Stage.MIRROR)}, actor="test", reason="test", timeout=10)
+    mirror = [Target(BOOKS, Stage.MIRROR)]
+    await controller.change(database, mirror, settings=load(dsn=dsn), actor="test", reason="test", timeout=10)
     await asyncio.gather(*(hammer(proxy.port, n, 60) for n in range(3)))
     assert proxy.process is not None
     died = await asyncio.to_thread(proxy.process.wait, 30)
