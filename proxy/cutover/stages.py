@@ -23,10 +23,13 @@ class Stage(enum.StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Stage).index(self)
+        return _RANKS[self]
 
     def at_least(self, other: Stage) -> bool:
-        return self.rank >= other.rank
+        return _RANKS[self] >= _RANKS[other]
+
+
+_RANKS: Mapping[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}  # asked several times a request
 
 
 class Phase(enum.StrEnum):
