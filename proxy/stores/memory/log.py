@@ -45,14 +45,14 @@ class Marker:
 
 
 class Log:
-    """The last KEPT markers."""
+    """The last `kept` markers. tick: the server's next number."""
 
-    def __init__(self, tick: Callable[[], int], now: Callable[[], float]) -> None:
+    def __init__(self, tick: Callable[[], int], kept: int = KEPT) -> None:
         self._tick = tick
-        self.now = now
-        self._markers: deque[Marker] = deque(maxlen=KEPT)
+        self._markers: deque[Marker] = deque(maxlen=kept)
         self._transaction = "0"
         self._dropped: set[str] = set()
+        self.lost = 0  # the newest tick that had to go
 
     @property
     def first(self) -> int:
@@ -86,6 +86,8 @@ class Log:
         self._transaction = "0"
 
     def _append(self, kind: int, database: str, collection: str, data: bytes) -> None:
+        if len(self._markers) == self._markers.maxlen:
+            self.lost = self._markers[0].tick
         self._markers.append(Marker(self._tick(), kind, database, collection, self._transaction, data))
 
     def after(self, tick: int, to: int | None = None) -> Iterator[Marker]:

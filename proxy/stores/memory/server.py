@@ -70,7 +70,7 @@ class Server:
         self.jobs: dict[str, Outcome] = {}
         self.users: dict[str, dict[str, Any]] = {"root": {"user": "root", "active": True, "extra": {}}}
         self.permissions: dict[str, dict[str, str]] = {"root": {"_system": "rw", "*": "rw"}}
-        self.log = Log(self.tick, now)
+        self.log = Log(self.tick)
         self.add_database("_system")
 
     def tick(self) -> int:

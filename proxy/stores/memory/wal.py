@@ -65,13 +65,12 @@ def tail(server: Server, operation: Operation) -> Outcome:
         lines.append(line)
         size += len(line) + 1
         included = marker.tick
-    first = server.log.first
     headers = (
         (b"x-arango-replication-checkmore", b"true" if more else b"false"),
         (b"x-arango-replication-lastincluded", str(included).encode()),
         (b"x-arango-replication-lastscanned", str(scanned or server.log.last).encode()),
         (b"x-arango-replication-lasttick", str(server.log.last).encode()),
-        (b"x-arango-replication-frompresent", b"true" if (start or 0) + 1 >= first or not first else b"false"),
+        (b"x-arango-replication-frompresent", b"true" if (start or 0) >= server.log.lost else b"false"),
     )
     if not lines:
         return Outcome(204, b"", headers, _CONTENT)

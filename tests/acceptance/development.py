@@ -1,0 +1,27 @@
+"""A development server in a thread, for clients that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from proxy.serve import DevelopmentServer
+
+
+@contextmanager
+def development_server() -> Iterator[str]:
+    """The URL of a new development server with a loop and a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="development server")
+    thread.start()
+    server = DevelopmentServer()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+        yield server.url
+    finally:
+        asyncio.run_coroutine_threadsafe(server.close(0.1), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
