@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import resource
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any, Final
 
 import structlog
@@ -30,9 +33,18 @@ class _OutOfTime(Exception):
 
 
 def _prepare(memory: int) -> None:
-    """In the worker, once: what it may use. Its parent's signals are not its own."""
+    """In the worker, once: what it may use. It ends with its parent, however that ends, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _end_with_parent() -> None:
+    # a worker waits for work on a pipe whose other end it holds as well: it would never see that its parent was killed
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(0)
 
 
 def describe(origin: bytes, target: bytes, seconds: float, values: bool) -> str | None:

@@ -24,7 +24,7 @@ import structlog
 from proxy import metrics
 from proxy.config import Settings
 from proxy.database import Database, Session
-from proxy.errors import DatabaseError
+from proxy.errors import DatabaseError, DatabaseUnavailable
 from proxy.shadow.compare import MAX_KEYS, Difference
 from proxy.shadow.samples import Evidence, sample
 from sql.loader import queries
@@ -256,8 +256,8 @@ class Ledger:
         assert self._writing is not None
         transaction, deltas = self._writing
         status = await self._database.fetchval(queries("shadow")["transaction_status"].text, transaction)
-        if status == "in progress":
-            return  # its connection is dying: ask again
+        if status == "in progress":  # its connection is dying
+            raise DatabaseUnavailable("the end of the last flush is not known yet")
         self._writing = None
         if status == "aborted":
             self._restore(deltas)

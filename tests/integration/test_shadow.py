@@ -7,7 +7,6 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import orjson
@@ -190,7 +189,11 @@ async def test_a_document_that_goes_on_changing_is_unsettled(database: Database)
     await stack.both("a", x=0)
     changes = iter(range(1, 10_000))
     stack.insert("a", x=next(changes))
-    stack.origin.before = lambda _operation: stack.insert("a", x=next(changes)) and None
+
+    def change(_operation: Operation) -> None:
+        stack.insert("a", x=next(changes))
+
+    stack.origin.before = change
 
     await stack.read()
 
@@ -373,11 +376,15 @@ async def test_a_wrong_order_of_rows(stack: Stack) -> None:
     for number, key in enumerate("abc"):
         await stack.both(key, n=number)
     for key, number in (("a", 2), ("c", 0)):
-        await stack.plant(key, partial(re.sub, rb'"n":.', b'"n":%d' % number))
+        await stack.plant(key, _numbered(number))
 
     await stack.query("FOR d IN docs SORT d.n RETURN {k: d._key}")
 
     assert await stack.found() == [("order", ("[]",), ())]
+
+
+def _numbered(number: int) -> Callable[[bytes], bytes]:
+    return lambda raw: re.sub(rb'"n":.', b'"n":%d' % number, raw)
 
 
 async def test_what_the_target_cannot_run_is_unsupported(stack: Stack, database: Database) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import orjson
 
@@ -59,6 +63,42 @@ async def test_the_worker_explains_and_comes_back_after_it_was_killed() -> None:
 async def _until_broken(explainer: Explainer) -> None:
     while explainer._pool is not None:
         await explainer.explain(A, B)
+
+
+def test_the_worker_ends_with_its_parent_however_that_ends() -> None:
+    program = """
+import asyncio, sys
+from proxy.shadow.explain import Explainer
+
+async def main():
+    explainer = Explainer()
+    await explainer.explain(b"[1]", b"[2]")
+    print(*explainer._pool._processes, flush=True)
+    await asyncio.Event().wait()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "parent.py"
+        file.write_text(program)
+        parent = subprocess.Popen([sys.executable, str(file)], stdout=subprocess.PIPE, text=True, env={**os.environ})
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+        # its end of the pipe closes with it: the read ends only when nobody holds that any more
+        assert parent.stdout.read() == ""
+        parent.stdout.close()
+
+    assert not _running(worker)
+
+
+def _running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 async def test_closing_does_not_wait_for_an_explanation() -> None:
