@@ -22,7 +22,7 @@ from proxy.errors import JournalError
 from proxy.mirror import records
 from proxy.mirror.records import KEYLESS, OPAQUE, Note
 from proxy.mirror.segment import DONE, HELD, SPILLED, SUFFIX, Damage, Loaded, Segment, cannot, load
-from proxy.mirror.written import EVERYTHING, Written
+from proxy.mirror.written import EVERYTHING, Written, replace
 
 _MACHINE: Final = "the machine stopped before the journal was synced"
 _UNREADABLE: Final = "an intent in the journal could not be read"
@@ -263,12 +263,16 @@ class Journal:
 
         return sync
 
-    def synced(self) -> None:
+    def synced(self, done: bool = True) -> None:
         """Ends a sync point: collections that were not written since it began need not be named after a stop.
 
-        Raises JournalError.
+        done: whether the syncing worked; else the next one syncs all. Raises JournalError.
         """
-        self._written.end()
+        if done:
+            self._written.end()
+        else:
+            for segment in self._segments:
+                segment.dirty = True
 
     # ---- parts
 
@@ -292,15 +296,13 @@ class Journal:
 
     def _recover(self) -> Recovery:
         recovery = Recovery()
-        saved: list[Note] = []
         marks: list[tuple[str, str]] = []
         last = 0
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+        damaged: list[Damage] = []
+        for path in sorted(self._folder.glob(f"{'[0-9a-f]' * 16}{SUFFIX}")):
             loaded = load(path)
             if isinstance(loaded, Damage):
-                saved += loaded.notes
-                marks.append((EVERYTHING, loaded.reason))
-                recovery.damaged.append(loaded.reason)
+                damaged.append(loaded)
                 last = max(last, loaded.last)
             elif loaded is not None:
                 last = max(last, loaded.segment.base + len(loaded.segment.state) - 1)
@@ -311,9 +313,11 @@ class Journal:
             marks += [(name, _MACHINE) for name in self._written.read()]
         self._add(Segment.create(self._folder, last + 1))
         self._written.clear()
-        self._carry(saved, marks, recovery)
+        self._carry(damaged, marks, recovery)
+        for damage in damaged:
+            damage.set_aside()
         self.open_intents = recovery.open
-        (self._folder / "boot").write_text(self._boot + "\n", "ascii")
+        replace(self._folder / "boot", self._boot + "\n")
         return recovery
 
     def _keep(self, loaded: Loaded, recovery: Recovery) -> None:
@@ -328,9 +332,14 @@ class Journal:
         for collection, number in loaded.collections.items():
             recovery.add(collection, number)
 
-    def _carry(self, saved: Iterable[Note], marks: Iterable[tuple[str, str]], recovery: Recovery) -> None:
+    def _carry(self, damaged: Iterable[Damage], marks: list[tuple[str, str]], recovery: Recovery) -> None:
         """What was saved and what must be marked is journaled anew, spilled, in a segment of its own."""
-        notes = [*saved, *(Note(0, time.time(), 0, OPAQUE, name, (reason, name)) for name, reason in marks)]
+        notes: list[Note] = []
+        for damage in damaged:
+            notes += damage.notes
+            marks.append((EVERYTHING, damage.reason))
+            recovery.damaged.append(damage.reason)
+        notes += [Note(0, time.time(), 0, OPAQUE, name, (reason, name)) for name, reason in marks]
         for note in notes:
             self.spill(self.intend(note.collection, note.keys, note.stamp, note.flags, now=note.time))
             recovery.add(note.collection, 1)

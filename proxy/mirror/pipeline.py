@@ -328,6 +328,7 @@ class Mirror:
                 await asyncio.to_thread(self._journal.unsynced())
                 self._journal.synced()
             except (JournalError, OSError) as error:
+                self._journal.synced(done=False)
                 log.warning("the journal could not be synced", error=str(error))
 
     async def _letters(self) -> None:

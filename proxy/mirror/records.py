@@ -28,8 +28,8 @@ HEAD_SIZE: Final = _HEAD.size
 
 _CRC: Final = struct.Struct("<I")
 _FRAME: Final = struct.Struct("<IIB")  # crc, size of the payload, kind
-_NOTE: Final = struct.Struct("<QdqBH")  # seq, wall time, stamp, flags, length of the collection's name
-_NOTE_FRAME: Final = struct.Struct("<IBQdqBH")  # what the CRC covers: size, kind, note
+_NOTE: Final = struct.Struct("<QdqBI")  # seq, wall time, stamp, flags, length of the collection's name
+_NOTE_FRAME: Final = struct.Struct("<IBQdqBI")  # what the CRC covers: size, kind, note
 _NOTE_SIZE: Final = _NOTE.size
 FRAME_SIZE: Final = _FRAME.size
 

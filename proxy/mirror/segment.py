@@ -141,11 +141,20 @@ class Segment:
 
 @dataclass(slots=True)
 class Damage:
-    """A file that was set aside: what could be saved of it, and why."""
+    """A file that is not whole: what could be saved of it, the last number that it may hold, and what is said of it."""
 
+    path: Path
+    aside: Path
     notes: list[Note]
     last: int
-    reason: str
+
+    @property
+    def reason(self) -> str:
+        return f"the journal was damaged: {self.aside.name} was set aside"
+
+    def set_aside(self) -> None:
+        """Renames it, for eyes: once everything that follows from it is journaled anew. Raises OSError."""
+        self.path.rename(self.aside)
 
 
 @dataclass(slots=True)
@@ -159,7 +168,7 @@ class Loaded:
 def load(path: Path) -> Loaded | Damage | None:
     """Reads a file of an earlier process; everything open is SPILLED. None where there was nothing in it (removed).
 
-    A torn tail is cut. A file with any other damage is renamed, and what is whole in it is given back.
+    A torn tail is cut. Of a file with any other damage, what is whole in it is given back.
     Raises JournalError where it cannot be read at all.
     """
     try:
@@ -169,15 +178,15 @@ def load(path: Path) -> Loaded | Damage | None:
             path.unlink()
             return None
         if base is None:
-            return _set_aside(path, None, list(records.salvage(data, 0)))
+            return _damage(path, None, list(records.salvage(data, 0)))
         whole = list(records.scan(data, records.HEAD_SIZE))
         end = whole[-1].end if whole else records.HEAD_SIZE
         if not _torn(data, end):
-            return _set_aside(path, base, [*whole, *records.salvage(data, end + 1)])
+            return _damage(path, base, [*whole, *records.salvage(data, end + 1)])
         loaded = Loaded(Segment(path, base, size=end))
         names: list[str] = []
         if not all(_replay(loaded.segment, names, found) for found in whole):
-            return _set_aside(path, base, whole)
+            return _damage(path, base, whole)
         if end < len(data):
             os.truncate(path, end)
     except OSError as error:
@@ -216,10 +225,10 @@ def _replay(segment: Segment, names: list[str], found: Found) -> bool:
     return False
 
 
-def _set_aside(path: Path, base: int | None, found: list[Found]) -> Damage:
-    """Keeps a damaged file under another name, for eyes, and gives back the intents in it that may be open."""
+def _damage(path: Path, base: int | None, found: list[Found]) -> Damage:
+    """The intents in a damaged file that may be open."""
     open_notes: dict[int, Note] = {}
-    last = 0
+    last = int(path.stem, 16)
     for record in found:
         if record.note is not None:
             open_notes[record.note.seq] = record.note
@@ -228,11 +237,8 @@ def _set_aside(path: Path, base: int | None, found: list[Found]) -> Damage:
         for record in found:
             for index in record.settled:
                 open_notes.pop(base + index, None)
-    for aside in _names(path):
-        if not aside.exists():
-            path.rename(aside)
-            return Damage(list(open_notes.values()), last, f"the journal was damaged: {aside.name} was set aside")
-    raise AssertionError("names do not end")
+    aside = next(name for name in _names(path) if not name.exists())
+    return Damage(path, aside, list(open_notes.values()), last)
 
 
 def _names(path: Path) -> Iterator[Path]:

@@ -71,13 +71,23 @@ class Written:
         return encoded
 
     def _write(self, names: set[str]) -> None:
-        new = self._file.with_suffix(".new")
-        try:
-            with new.open("w", encoding="ascii") as file:
-                file.writelines(json.dumps(name) + "\n" for name in sorted(names))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
-        except OSError as error:
-            raise cannot("write", new, error) from error
+        replace(self._file, "".join(json.dumps(name) + "\n" for name in sorted(names)))
         self._noted = set(names)
+
+
+def replace(file: Path, text: str) -> None:
+    """Puts a file in the place of an earlier one, whole and on disk, its name included. Raises JournalError."""
+    new = file.with_name(file.name + ".new")
+    try:
+        with new.open("w", encoding="ascii") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise cannot("write", file, error) from error

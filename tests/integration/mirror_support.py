@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from proxy.config import Settings
@@ -27,7 +27,8 @@ class Origin:
         self.gone: set[str] = set()
         self.down = False
         self.reads = 0
-        self.before_answer: Callable[[], None] | None = None
+        self.refusals: list[ArangoError] = []
+        self.before_answer: Callable[[], Awaitable[None]] | None = None  # once
 
     def put(self, key: str, value: object, collection: str = COLLECTION) -> Change:
         """Writes a document; gives the change that its answer would show."""
@@ -50,9 +51,12 @@ class Origin:
         name = f"{database}/{collection}"
         if name in self.gone:
             raise ArangoError(1203)
+        if self.refusals:
+            raise self.refusals.pop()
         found = {key: self.documents.get(name, {}).get(key) for key in keys}
         if self.before_answer is not None:
-            self.before_answer()
+            before, self.before_answer = self.before_answer, None
+            await before()
         return found
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from proxy.database import Database
-from proxy.errors import JournalError
+from proxy.errors import ArangoError, JournalError
+from proxy.mirror import pipeline
 from proxy.mirror.capture import Captured
+from proxy.mirror.journal import Journal
+from proxy.mirror.purge import Purger
+from proxy.mirror.target import Target
 from proxy.operations import Change
 from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, stored, until
 
@@ -271,19 +276,13 @@ async def test_a_key_that_changes_under_a_repair_is_looked_at_again(
 ) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
-        read = origin.read
-        race: list[Change] = []
 
-        async def read_then_race(database_name: str, collection: str, keys: object) -> dict[str, bytes | None]:
-            found = await read(database_name, collection, list(keys))  # type: ignore[call-overload]
-            if not race:  # somebody inserts, and it is mirrored before this repair writes
-                race.append(origin.put("a", "new"))
-                intent = mirror.intend(COLLECTION, ("a",))
-                mirror.captured(intent, race)
-                await mirror.applied(intent)
-            return found
+        async def race() -> None:  # somebody inserts, and it is mirrored before this repair writes
+            intent = mirror.intend(COLLECTION, ("a",))
+            mirror.captured(intent, (origin.put("a", "new"),))
+            await mirror.applied(intent)
 
-        origin.read = read_then_race  # type: ignore[method-assign,assignment]
+        origin.before_answer = race
         mirror.reread(mirror.intend(COLLECTION, ("a",)))
         await drained(mirror)
         assert origin.reads == 2
@@ -309,3 +308,89 @@ async def test_one_process_has_a_journal(tmp_path: Path, database: Database, dsn
         with pytest.raises(JournalError, match=r"in use by process .* set CROSSFADE_STATE_DIR"):
             async with running(tmp_path, database, dsn, Origin()):
                 pass
+
+
+async def test_old_tombstones_go_and_what_is_older_than_the_horizon_is_read_again(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """mirror-protocol, answer 3."""
+    origin = Origin()
+
+    async def tombstones() -> int:
+        return int(await database.fetchval("SELECT count(*) FROM shop.products WHERE doc IS NULL"))
+
+    async with running(tmp_path, database, dsn, origin, tombstone_seconds=0.2) as mirror:
+        change = origin.put("a", 1)
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.delete(change),))
+        kept = origin.put("b", 1)
+        mirror.captured(mirror.intend(COLLECTION, ("b",)), (kept,))
+        await drained(mirror)
+        async with asyncio.timeout(20):
+            while await tombstones():
+                await asyncio.sleep(0.02)
+        # the insert that the delete was of arrives late, as from a queue that was frozen
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
+        await drained(mirror)
+        assert await stored(database) == {"b": kept.raw}
+        assert origin.reads > 0
+
+
+async def test_the_purge_waits_for_postgresql() -> None:
+    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
+    purger = Purger(away, Target(away), 0.04)
+    task = asyncio.create_task(purger.run())
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await away.close()
+
+
+async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_SYNC", 0.02)
+    real = Journal.unsynced
+    failures: list[int] = []
+
+    def unsynced(self: Journal) -> Callable[[], None]:
+        if len(failures) < 2:
+            failures.append(len(failures))
+            raise (OSError(5, "I/O error"), RuntimeError("nobody foresaw this"))[len(failures) - 1]
+        failures.append(0)
+        return real(self)
+
+    monkeypatch.setattr(Journal, "unsynced", unsynced)
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.put("a", 1),))
+        await until(lambda: len(failures) > 3)
+        await drained(mirror)
+
+
+async def test_a_revision_that_is_stored_already_takes_a_dead_letter_back(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """Another proxy may have noted it, and yet another applied the newer version."""
+    origin = Origin()
+    change = origin.put("a", 1)
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
+        await drained(mirror)
+    note = "INSERT INTO crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, $2, $3, 'x')"
+    await database.execute(note, COLLECTION, "a", change.rev)
+    await database.execute(note, COLLECTION, "b", 5)
+    async with running(tmp_path, database, dsn, origin), asyncio.timeout(20):
+        while await database.fetchval("SELECT count(*) FROM crossfade.dead_letter") > 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_proxys_own_account_may_be_refused_for_a_while(tmp_path: Path, database: Database, dsn: str) -> None:
+    origin = Origin()
+    origin.refusals = [ArangoError(401), ArangoError(500)]
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        origin.put("a", 1)
+        mirror.reread(mirror.intend(COLLECTION, ("a",)))
+        await drained(mirror)
+        assert await stored(database) == origin.documents[COLLECTION]
+        assert await marks(database) == []

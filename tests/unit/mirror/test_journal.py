@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import JournalError
+from proxy.mirror import written
 from proxy.mirror.journal import Journal, Recovery, boot_id
 from proxy.mirror.records import OPAQUE, Note
 from proxy.mirror.segment import SUFFIX
@@ -290,14 +291,18 @@ def test_a_sync_point_forgets_what_was_not_written_since(opened: Open) -> None:
     assert {note.keys[1] for note in journal.take(9, 9) if note.opaque} == {"db/both", "db/late"}
 
 
-def test_many_collections_are_named_by_their_databases(opened: Open) -> None:
+def test_many_collections_are_named_by_their_databases(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(written, "_LIMIT", 10)
     journal, _ = opened(boot=lambda: "first")
-    for number in range(1010):
+    for number in range(100):
         journal.settle(journal.intend(f"db{number % 3}/c{number}", ("a",), 1))
     journal, _ = opened(boot=lambda: "second")
     named = {note.keys[1] for note in journal.take(5000, 5000) if note.opaque}
-    assert {"db0/*", "db1/*", "db2/*"} <= named
-    assert len(named) == 1003
+    assert named == {"db0/*", "db1/*", "db2/*", *(f"db{number % 3}/c{number}" for number in range(10))}
+    for number in range(100):
+        journal.intend(f"many{number}/c", ("a",), 1)
+    journal, _ = opened(boot=lambda: "third")
+    assert "*" in {note.keys[1] for note in journal.take(5000, 5000) if note.opaque}
 
 
 def test_a_system_without_a_boot_id_trusts_clean_ends_only(opened: Open) -> None:
@@ -313,6 +318,38 @@ def test_a_system_without_a_boot_id_trusts_clean_ends_only(opened: Open) -> None
 
 
 # ---- what goes wrong
+
+
+def test_a_sync_that_failed_is_made_up_for(opened: Open) -> None:
+    journal, _ = opened(boot=lambda: "first")
+    journal.intend("db/early", ("a",), 1)
+    journal.unsynced()
+    journal.synced(done=False)
+    assert all(segment.dirty for segment in journal._segments)
+    journal, _ = opened(boot=lambda: "second")
+    assert {note.keys[1] for note in journal.take(9, 9) if note.opaque} == {"db/early"}
+
+
+def test_a_kill_while_damage_is_taken_in_forgets_nothing(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = opened()
+    journal.intend(C, ("a",), 1)
+    [path] = segments(tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(b"?" + data[1:])
+    with monkeypatch.context() as patched:
+
+        def killed(*_: object) -> None:
+            raise OSError(4, "killed here")
+
+        patched.setattr(Path, "rename", killed)
+        with pytest.raises(JournalError):
+            opened()
+    (tmp_path / f"other{SUFFIX}").write_text("not ours")
+    journal, recovery = opened()
+    assert len(recovery.damaged) == 1
+    assert [keys for _, keys in take_all(journal)].count(("a",)) >= 1
 
 
 def test_a_directory_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
