@@ -20,6 +20,7 @@ from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation
 from proxy.stores.memory import transactions, writes
 from proxy.stores.memory.collection import Collection
+from proxy.stores.memory.primary import Scan, scan_of
 from proxy.stores.memory.server import Server
 from proxy.stores.memory.writes import Mode, Rules, Written
 
@@ -45,7 +46,12 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
     session = _Session(server, operation)
     for name in sorted(analysis.reads | analysis.writes):
         session.collection(name, write=name in analysis.writes)
-    result = session.drive(evaluate(query, bind, _options(operation, options)))
+    settings = _options(operation, options)
+    scan = scan_of(query, bind) if not settings.full_count else None
+    if scan is not None:
+        session.scan = scan
+        query, bind = scan.rest, scan.bind(bind)
+    result = session.drive(evaluate(query, bind, settings))
     stats = result.stats.as_json(result.full_count, time.perf_counter() - started)
     stats.setdefault("searchParallelism", 1)
     warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
@@ -72,6 +78,7 @@ class _Session:
         self._server = server
         self._operation = operation
         self._undo: list[tuple[Collection, str, bytes | None]] = []
+        self.scan: Scan | None = None  # what the primary index answers of the query
 
     def collection(self, name: str, *, write: bool = False) -> Collection:
         find = transactions.writable if write else transactions.readable
@@ -99,6 +106,8 @@ class _Session:
     def _fetch(self, fetch: Fetch) -> list[Document]:
         collection = self.collection(fetch.collection)
         documents = collection.documents
+        if self.scan is not None:
+            return [orjson.loads(documents[key]) for key in self.scan.keys(collection.sorted_keys())]
         if fetch.keys is not None:
             return [orjson.loads(documents[key]) for key in dict.fromkeys(fetch.keys) if key in documents]
         # a text that must stand in the document: what lacks it need not be parsed
