@@ -35,8 +35,8 @@ class StoreHandler:
 
     async def __call__(self, request: Request) -> Response:
         body = request.body
-        if type(body) is not bytes:
-            body = b"".join([part async for part in body])  # type: ignore[union-attr]
+        if not isinstance(body, bytes):
+            body = b"".join([part async for part in body])
         operation = decode_parts(request.method, request.target, request.headers, body)
         try:
             outcome = await self._store.execute(operation)

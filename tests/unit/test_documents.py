@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,7 +109,7 @@ def test_an_edge_needs_both_ends() -> None:
         ({"a": 1}, {"b": None}, DROP, {"a": 1}),
     ],
 )
-def test_merging(old: dict, patch: dict, merging: Merging, result: dict) -> None:  # type: ignore[type-arg]
+def test_merging(old: dict[str, Any], patch: dict[str, Any], merging: Merging, result: dict[str, Any]) -> None:
     assert merge(old, patch, merging, edge=False) == result
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
+from proxy.stores.memory import writes
 from proxy.stores.memory.collection import Collection, revision_of
 from proxy.stores.memory.server import Database, Handler, Server
 from proxy.stores.memory.writes import ConflictError
@@ -203,15 +204,23 @@ def apply(server: Server, transaction: Transaction) -> None:
                 raw = origin.get(key)
                 raise ConflictError(key, revision_of(raw) if raw else "", precondition=False)
         fork.locks = {}
+    undo: list[tuple[Collection, str, bytes | None]] = []
     server.log.begin(database.name, transaction.id)
-    for origin, fork, keys in changes:
-        for key in keys:
-            raw = fork.get(key)
-            if raw is not None:
-                origin.put(key, raw, orjson.loads(raw), fork.revision)
-            elif key in origin.documents:
-                origin.remove(key, fork.revision)
-    server.log.commit(database.name)
+    try:
+        for origin, fork, keys in changes:
+            for key in keys:
+                raw, old = fork.get(key), origin.get(key)
+                if raw is not None:
+                    origin.put(key, raw, orjson.loads(raw), fork.revision)
+                elif old is not None:
+                    origin.remove(key, fork.revision)
+                undo.append((origin, key, old))
+    except ArangoError:  # a unique index that somebody else has filled meanwhile
+        for origin, key, old in reversed(undo):
+            writes.put_back(origin, key, old)
+        raise
+    finally:
+        server.log.commit(database.name)
     transaction.status = "committed"
     transaction.release()
 

@@ -1,0 +1,73 @@
+"""One store as a server: in process, and as a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+
+from proxy.errors import ArangoError, UpstreamUnavailable
+from proxy.operations import Operation, Outcome
+from proxy.serve import DevelopmentServer, StoreHandler
+from proxy.wire.message import Request
+
+
+class Refusing:
+    """A store that raises."""
+
+    name = "refusing"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def execute(self, operation: Operation) -> Outcome:
+        raise self.error
+
+
+async def test_what_a_store_raises_is_answered_in_arangodbs_shape() -> None:
+    refused = await StoreHandler(Refusing(ArangoError(1202)))(Request("GET", b"/_api/document/c/k"))
+    assert refused.status == 404
+    assert refused.body == b'{"code":404,"error":true,"errorMessage":"document not found","errorNum":1202}'
+    away = await StoreHandler(Refusing(UpstreamUnavailable("it is away")))(Request("GET", b"/_api/version"))
+    assert away.status == 503
+    assert away.body == b'{"code":503,"error":true,"errorMessage":"it is away","errorNum":503}'
+
+
+async def test_a_streamed_body_is_put_together() -> None:
+    async with DevelopmentServer() as server:
+        handler = StoreHandler(server.store)
+
+        async def parts() -> AsyncIterator[bytes]:
+            yield b'{"name":'
+            yield b'"c"}'
+
+        response = await handler(Request("POST", b"/_api/collection", [], parts()))
+        assert response.status == 200
+
+
+async def test_over_a_socket() -> None:
+    async with DevelopmentServer() as server, httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.post("/_api/collection", json={"name": "c"})).status_code == 200
+        assert (await client.post("/_api/document/c", json={"_key": "k"})).status_code == 202
+        whole = await client.get("/_api/document/c/k")
+        head = await client.head("/_api/document/c/k")
+        assert head.headers["etag"] == whole.headers["etag"]
+        assert head.content == b""
+        unchanged = await client.get("/_api/document/c/k", headers={"if-none-match": whole.headers["etag"]})
+        assert unchanged.status_code == 304
+        assert unchanged.content == b""
+
+
+def test_as_a_process_that_keeps_a_snapshot_and_ends_on_sigterm(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "proxy.serve", "--port", "0", "--snapshot", str(tmp_path / "kept")]
+    for status in (200, 409):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[-1]
+            assert httpx.post(f"{url}/_api/collection", json={"name": "c"}).status_code == status
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
