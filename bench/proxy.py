@@ -58,12 +58,19 @@ class Row:
     failed: float
 
 
+def load(variant: Variant, kind: tuple[str, str], seconds: float, connections: int) -> dict[str, float]:
+    """What `bench.load` says."""
+    command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds)]
+    command += ["--method", kind[0], "--path", kind[1], "--connections", str(connections)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
+    said: dict[str, float] = json.loads(done.stdout)
+    return said
+
+
 def sample(variant: Variant, kind: tuple[str, str], seconds: float, connections: int) -> Sample:
     """One load, and the draining behind it."""
     before = variant.process.cpu()
-    command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds)]
-    command += ["--method", kind[0], "--path", kind[1], "--connections", str(connections)]
-    said = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60).stdout)
+    said = load(variant, kind, seconds, connections)
     drained = variant.drain() if kind is WRITE else 0.0
     return Sample(
         said["total"],
@@ -103,7 +110,23 @@ def measure(
     return {variant.name: row(variant, samples[variant.name]) for variant in tested}
 
 
-def ratios(reads: dict[str, Row], writes: dict[str, Row]) -> list[dict[str, object]]:
+def outage(variant: Variant, server: EmbeddedPostgres, seconds: float, connections: int) -> dict[str, object]:
+    """Writes while PostgreSQL is down, and the time to catch up after it: clients must notice nothing (I2)."""
+    server.stop("immediate")
+    said = load(variant, WRITE, seconds, connections)
+    backlog = variant.backlog()
+    server.start()
+    return {
+        "requests": said["total"],
+        "failed": said["refused"] + said["broken"],
+        "p99": said["p99"],
+        "backlog": backlog,
+        "drained_seconds": variant.drain(),
+        "memory_mib": variant.process.memory(),
+    }
+
+
+def ratios(reads: dict[str, Row], writes: dict[str, Row], memory: float) -> list[dict[str, object]]:
     """What was to be reached, and what was."""
     found: list[dict[str, object]] = []
 
@@ -117,7 +140,7 @@ def ratios(reads: dict[str, Row], writes: dict[str, Row]) -> list[dict[str, obje
         add("reads: CPU a request, of nginx's", ours, CPU_LIMIT, at_most=True)
     mirrored = writes["crossfade"].sustained / writes["naive"].sustained
     add("mirrored writes, backlog drained: rate, of the naive proxy's", mirrored, RATE_LIMIT, at_most=False)
-    add("resident memory of the proxy, MiB", writes["crossfade"].memory_mib, MEMORY_LIMIT, at_most=True)
+    add("resident memory of the proxy, MiB", memory, MEMORY_LIMIT, at_most=True)
     return found
 
 
@@ -134,6 +157,10 @@ def table(title: str, rows: dict[str, Row], reference: str) -> str:
     return "\n".join(lines)
 
 
+def _short(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
 async def _table_for_naive(dsn: str) -> str:
     connection = await asyncpg.connect(dsn)
     try:
@@ -147,8 +174,9 @@ async def _table_for_naive(dsn: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.proxy")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of one sample")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of one sample")
     parser.add_argument("--rounds", type=int, default=3, help="samples of each variant")
+    parser.add_argument("--outage", type=float, default=3.0, help="seconds of writes while PostgreSQL is down; 0: none")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--variant", choices=["all", "bare"], default="all", help="bare: the transport alone")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the tables")
@@ -157,7 +185,7 @@ def main() -> int:
     report = run(options)
     if options.json:
         print(json.dumps(report))
-    return 1 if options.check and not all(item["reached"] for item in report.get("ratios", [])) else 0
+    return 1 if options.check and not all(item["reached"] for item in report["ratios"]) else 0
 
 
 def run(options: argparse.Namespace) -> dict[str, list[dict[str, object]]]:
@@ -197,9 +225,17 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, object]]]:
         report: dict[str, list[dict[str, object]]] = {
             "reads": [asdict(item) for item in reads.values()],
             "writes": [asdict(item) for item in writes.values()],
+            "outage": [],
+            "ratios": [],
         }
-        if options.variant == "all":
-            report["ratios"] = ratios(reads, writes)
+        if server is not None:
+            memory = proxy.process.memory()
+            if options.outage:
+                down = outage(proxy, server, options.outage, options.connections)
+                report["outage"] = [down]
+                memory = proxy.process.memory()
+                say("PostgreSQL down: " + ", ".join(f"{key} {_short(value)}" for key, value in down.items()) + "\n")
+            report["ratios"] = ratios(reads, writes, memory)
             for item in report["ratios"]:
                 verdict = "reached" if item["reached"] else "missed"
                 say(f"{item['name']}: {item['value']} ({item['limit']}: {verdict})")

@@ -1,0 +1,20 @@
+"""The benchmark runs and measures what it says: the transport alone, briefly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+
+def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
+    command = [sys.executable, "-m", "bench.proxy", "--variant", "bare", "--seconds", "0.1", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    for kind in ("reads", "writes"):
+        rows = {row["name"]: row for row in report[kind]}
+        assert rows["bare"]["rate"] > 0
+        assert rows["bare"]["cpu_us"] > 0
+        assert rows["bare"]["memory_mib"] > 0
+        assert all(row["failed"] == 0 for row in rows.values())
