@@ -19,9 +19,9 @@ DOCUMENT = "/_api/document/books"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+def server() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test alone: it is stopped and started."""
-    with EmbeddedPostgres(folder=tmp_path / "pg", options={"fsync": "off"}) as started:
+    with EmbeddedPostgres(options={"fsync": "off"}) as started:
         yield started
 
 
