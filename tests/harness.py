@@ -23,7 +23,7 @@ from proxy.cutover import controller
 from proxy.cutover.moves import Target
 from proxy.cutover.stages import Standing
 from proxy.database import Database
-from proxy.http.listener import Limits, Listener
+from proxy.http import Limits, Listener
 from proxy.serve import StoreHandler
 from proxy.stores.memory import MemoryStore
 

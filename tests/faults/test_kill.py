@@ -116,7 +116,7 @@ async def hammer(port: int, client_number: int, rounds: int, *, opaque: bool = F
 
 
 # a point -> the faults of successive lives of the process; the last one is reached under traffic or while it recovers
-LIVES = {point: (f"{point}:20",) for point in faults.POINTS}
+LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in faults.POINTS}
 LIVES["before-mark"] = ("before-mark",)
 LIVES["mid-repair"] = ("after-forward:20", "mid-repair")
 

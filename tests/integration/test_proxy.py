@@ -39,11 +39,6 @@ def compared(verdict: str) -> float:
     return REGISTRY.get_sample_value("crossfade_compared_total", labels) or 0.0
 
 
-async def figures(stack: Running, collection: str) -> dict[str, int]:
-    row = await stack.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", collection)
-    return dict(row) if row else {}
-
-
 async def test_reads_are_the_origins_bytes(stack: Running) -> None:
     """I6: status, headers and body as the origin gave them."""
     await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1.0, "t": "\u0000é", "nested": {"b": [1, None]}})
@@ -186,7 +181,8 @@ async def test_a_write_that_is_not_captured_marks_what_it_may_touch(
     await stack.client.request(method, path, content=content)
 
     async def is_marked() -> bool:
-        return await stack.database.fetchval("SELECT max(collection) FROM crossfade.unverified") == marked
+        found: str | None = await stack.database.fetchval("SELECT max(collection) FROM crossfade.unverified")
+        return found == marked
 
     await eventually(is_marked, "the mark is in PostgreSQL")
     await stack.drained()
