@@ -43,15 +43,23 @@ def load(database: StandardDatabase, collection: str, documents: Sequence[Docume
 
 
 def load_all(
-    url: str, history: generated.History, password: str = "", note: Callable[[str, int], None] = lambda *_: None
+    url: str,
+    history: generated.History,
+    *,
+    share: float = 1.0,
+    password: str = "",
+    note: Callable[[str, int], None] = lambda *_: None,
 ) -> dict[tuple[str, str], list[Document]]:
-    """Both databases; documents by (database, collection). `note` is told of each collection when it is loaded."""
+    """Both databases; documents by (database, collection). `note` is told of each collection when it is loaded.
+
+    share: part of the real records that is loaded.
+    """
     loaded: dict[tuple[str, str], list[Document]] = {}
     reference = make_database(url, records.DATABASE, password)
     service = make_database(url, generated.DATABASE, password)
     for name, real in records.collections():
-        loaded[records.DATABASE, name] = load(reference, name, real)
-        note(f"{records.DATABASE}/{name}", len(real))
+        loaded[records.DATABASE, name] = load(reference, name, real[: int(len(real) * share)])
+        note(f"{records.DATABASE}/{name}", len(loaded[records.DATABASE, name]))
     for name, made in history.collections().items():
         loaded[generated.DATABASE, name] = load(service, name, made)
         note(f"{generated.DATABASE}/{name}", len(made))

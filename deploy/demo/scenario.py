@@ -33,7 +33,8 @@ _NAMES = tuple(f"{database}/{name}" for database, name in (*_SERVICE, *_REFERENC
 @dataclass(frozen=True, slots=True)
 class Play:
     """How the demo runs. rate: requests a second of all clients; steady: seconds that each measured phase lasts;
-    comparisons: how many each collection needs for its flip (production: 3,000 and days).
+    comparisons: how many each collection needs for its flip (production: 3,000 and days). share: part of all records
+    that is loaded, for tests in a hurry.
     """
 
     folder: Path | None = None
@@ -41,6 +42,7 @@ class Play:
     rate: float = 120.0
     steady: float = 7.0
     comparisons: int = 1000
+    share: float = 1.0
     password: str = ""
 
 
@@ -98,8 +100,12 @@ class Scenario:
     def _history(self) -> None:
         self.stack.start_postgres()
         self.stack.start_arangodb()
-        history = generated.history()
-        self._loaded = load_all(self.stack.arango_url, history, self._play.password, self._loaded_one)
+        share = self._play.share
+        sizes = {"users": 200, "resumes": 2000, "jobs": 1800, "results": 1200}
+        history = generated.history(**{name: int(size * share) for name, size in sizes.items()})
+        self._loaded = load_all(
+            self.stack.arango_url, history, share=share, password=self._play.password, note=self._loaded_one
+        )
         asyncio.run(self._load_users(history))
         self._traffic = Traffic(
             self.stack.arango_url,

@@ -1,0 +1,64 @@
+"""The demo on a twentieth of its records: all of it true; and not, once a single value is tampered with."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pytest
+from rich.console import Console
+
+from deploy.demo import direct
+from deploy.demo.generated import DATABASE, RESUMES
+from deploy.demo.outcome import report
+from deploy.demo.scenario import Play, Scenario, run
+from deploy.demo.stack import Stack
+from deploy.demo.verbs import DemoFailed
+
+SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50)
+
+
+@pytest.fixture(autouse=True)
+def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARANGO_URL", raising=False)
+    monkeypatch.delenv("POSTGRES_DSN", raising=False)
+
+
+@pytest.mark.timeout(240)
+def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    scenario = Scenario(SMALL, console)
+    assert isinstance(console.file, io.StringIO)
+    try:
+        outcome = scenario.play()
+        report(console, outcome)
+        assert outcome.good(), console.file.getvalue()
+
+        key = next(iter(scenario.traffic.expected()[RESUMES]))
+        asyncio.run(scenario._falsify(key, ("user_id",)))
+        origin = direct.Origin(scenario.stack.arango_url)
+        outcome.comparisons = asyncio.run(direct.compare_all(origin, scenario.stack.dsn, [(DATABASE, RESUMES)]))
+        assert outcome.comparisons[0].different == [key]
+        assert not outcome.good()
+    except DemoFailed as failed:
+        raise AssertionError(f"{failed}\n{console.file.getvalue()}") from failed
+    finally:
+        scenario.close()
+
+
+def test_a_demo_that_fails_says_what_failed_and_stops_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[Stack] = []
+
+    def fail(self: Scenario) -> None:
+        raise DemoFailed("the sky is not blue")
+
+    def stop(self: Stack) -> None:
+        stopped.append(self)
+
+    monkeypatch.setattr(Scenario, "_history", fail)
+    monkeypatch.setattr(Stack, "stop", stop)
+    console = Console(file=io.StringIO(), width=140)
+    assert isinstance(console.file, io.StringIO)
+    assert run(SMALL, console) is False
+    assert "the sky is not blue" in console.file.getvalue()
+    assert len(stopped) == 1
