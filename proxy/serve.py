@@ -14,6 +14,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from proxy.errors import ArangoError, UpstreamError
 from proxy.http.listener import Listener
 from proxy.stores.base import Store
@@ -115,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--snapshot", type=Path, default=None, help="a directory to load from and to save to at the end"
     )
     given = parser.parse_args(arguments)
-    asyncio.run(run(given.host, given.port, given.snapshot))
+    uvloop.run(run(given.host, given.port, given.snapshot))
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ class Collection:
                 index.add(key, document)
         if old is None:
             self._fresh.append(key)
+        raw = bytes(memoryview(raw))  # what orjson made holds on to 4 KB, however short it is
         self.documents[key] = raw
         self.revision = revision
         if self._seen is not None:
