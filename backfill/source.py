@@ -197,11 +197,11 @@ class Source:
         """
         if wanted < 1 or count <= wanted:
             return []
-        step = count // (wanted + 1)
+        step = count // (wanted + 1)  # every key found is the last of its chunk
         found: list[str] = []
 
         def ask() -> list[str]:
-            bind = {"@c": collection, "after": found[-1] if found else "", "skip": step}
+            bind = {"@c": collection, "after": found[-1] if found else "", "skip": step - 1}
             return decode(KEYS, self._ask(database, "post", "/_api/cursor", {"query": _STEP, "bindVars": bind})).result
 
         while len(found) < wanted:
