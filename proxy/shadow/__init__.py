@@ -4,6 +4,7 @@
     classify    two answers to one operation -> Difference or None: statuses, documents, arrays, queries; pure
     compare     documents and rows: class and paths of a difference, in microseconds; pure
     explain     DeepDiff in a worker process, once a fingerprint
+    shapes      an operation without its literals: what coverage is counted by
     samples     what is kept of a mismatch as an example, redacted on request; pure
     ledger      counts and mismatches in memory, written in batches; survives PostgreSQL's being away
     mismatches  what the command line reads and marks

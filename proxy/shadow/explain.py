@@ -16,7 +16,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -26,10 +26,8 @@ log = structlog.get_logger(__name__)
 
 _MAX_INPUT: Final = 256 << 10  # bytes of both answers
 _MAX_TEXT: Final = 4000  # characters of an explanation
-
-
-class _OutOfTime(Exception):
-    pass
+_MAX_WAITING: Final = 4  # differences that wait for the worker; a verdict does not wait behind more
+_START_SECONDS: Final = 30.0
 
 
 def _prepare(memory: int) -> None:
@@ -47,33 +45,26 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def describe(origin: bytes, target: bytes, seconds: float, values: bool) -> str | None:
-    """In the worker: the sentences of DeepDiff; None over the limit. values: whether they may quote the documents."""
+def describe(origin: bytes, target: bytes, values: bool) -> str | None:
+    """In the worker: DeepDiff's sentences; None where it has none. values: whether they may quote the documents."""
+    from deepdiff import DeepDiff
 
-    def out_of_time(_number: int, _frame: Any) -> None:
-        raise _OutOfTime
-
-    previous = signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        from deepdiff import DeepDiff
-
         found = DeepDiff(
             printed.load(origin),
             printed.load(target),
             ignore_numeric_type_changes=True,
             verbose_level=2 if values else 1,
         )
-        if not values:
-            return "; ".join(f"{kind}: {', '.join(sorted(map(str, places)))}" for kind, places in found.items())[
-                :_MAX_TEXT
-            ]
-        return str(found.pretty())[:_MAX_TEXT]
-    except (_OutOfTime, MemoryError, RecursionError, ValueError):
+        if values:
+            return str(found.pretty())[:_MAX_TEXT]
+        return "; ".join(f"{kind}: {', '.join(sorted(map(str, at)))}" for kind, at in found.items())[:_MAX_TEXT]
+    except (MemoryError, RecursionError, ValueError):
         return None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+
+
+def _ready() -> None:
+    """The first task: a worker takes its time to start, and that is nobody's explanation."""
 
 
 class Explainer:
@@ -85,27 +76,32 @@ class Explainer:
         self._values = values
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
+        self._waiting = 0
         self.omitted = 0
 
     async def explain(self, origin: bytes, target: bytes) -> str | None:
         """Sentences that say what differs between two JSON texts; None where that takes too long, or too much."""
         explanation = None
-        if len(origin) + len(target) <= _MAX_INPUT:
-            async with self._turn:
-                explanation = await self._ask(origin, target)
+        if len(origin) + len(target) <= _MAX_INPUT and self._waiting < _MAX_WAITING:
+            self._waiting += 1
+            try:
+                async with self._turn:
+                    explanation = await self._ask(origin, target)
+            finally:
+                self._waiting -= 1
         if explanation is None:
             self.omitted += 1
         return explanation
 
     async def _ask(self, origin: bytes, target: bytes) -> str | None:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(self._memory,))
         loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(self._pool, describe, origin, target, self._seconds, self._values)
         try:
-            # the worker stops itself; the margin is for its start, and for code that no signal interrupts
-            return await asyncio.wait_for(asked, self._seconds + 20)
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(self._memory,))
+                await asyncio.wait_for(loop.run_in_executor(self._pool, _ready), _START_SECONDS)
+            asked = loop.run_in_executor(self._pool, describe, origin, target, self._values)
+            return await asyncio.wait_for(asked, self._seconds)
         except (TimeoutError, BrokenProcessPool) as error:
             log.warning("a difference is left unexplained", error=type(error).__name__)
             self._discard()

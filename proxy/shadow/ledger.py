@@ -27,6 +27,7 @@ from proxy.database import Database, Session
 from proxy.errors import DatabaseError, DatabaseUnavailable
 from proxy.shadow.compare import MAX_KEYS, Difference
 from proxy.shadow.samples import Evidence, sample
+from proxy.shadow.shapes import Shape
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -38,14 +39,6 @@ _MAX_SAMPLE_BYTES: Final = 8 << 20
 _MAX_KNOWN: Final = 10_000
 _SLICE: Final = 0.25  # seconds: moments of mismatches are kept so finely
 _MAX_SLICES: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """An operation without its literals. name: a hash, or the endpoint's name; text: what a person reads."""
-
-    name: str
-    text: str
 
 
 OTHER: Final = Shape("other", "(shapes beyond the bound of memory)")

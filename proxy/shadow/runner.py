@@ -10,41 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 import structlog
 
-from proxy import metrics, printed, values
+from proxy import metrics
 from proxy.aql.requests import Result
-from proxy.aql.shape import shape_of
 from proxy.config import Settings
 from proxy.errors import ArangoError, DatabaseError, DatabaseRefused, DatabaseUnavailable, Unsupported, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.classify import QueryAnswer, TargetAnswer, compare_answers, stable
-from proxy.shadow.compare import Difference, NotComparable, Rows, key_of
+from proxy.shadow.compare import Difference, NotComparable, Rows
 from proxy.shadow.explain import Explainer
-from proxy.shadow.ledger import Ledger, Shape
-from proxy.shadow.samples import Evidence
+from proxy.shadow.ledger import Ledger
+from proxy.shadow.samples import Evidence, shown_answers
+from proxy.shadow.shapes import Shape, shape_of_operation
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
 _QUEUE_BYTES: Final = 24 << 20  # bodies that may wait
-_EVIDENCE_ROWS: Final = 50
+_TOGETHER: Final = 16  # documents that one statement reads when jobs queue up
 _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 1.0
-
-
-class _Query(msgspec.Struct):
-    query: str = ""
 
 
 class _Batch(msgspec.Struct):
@@ -52,7 +46,6 @@ class _Batch(msgspec.Struct):
     more: bool = msgspec.field(name="hasMore", default=False)
 
 
-_QUERY: Final = msgspec.json.Decoder(_Query)
 _BATCH: Final = msgspec.json.Decoder(_Batch)
 
 
@@ -78,6 +71,15 @@ class _Look:
     began: float
     origin: Outcome
     target: TargetAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The target's answer to a first look, read together with others."""
+
+    began: float
+    seconds: float
+    target: Outcome
 
 
 class Shadow:
@@ -129,7 +131,7 @@ class Shadow:
         collections: `database/name` of all that it reads. origin_seconds: how long the store that answered took.
         reversed: PostgreSQL answered, and ArangoDB is the one that is asked.
         """
-        shape, names = _shape(operation), tuple(sorted(collections))
+        shape, names = shape_of_operation(operation), tuple(sorted(collections))
         self._ledger.seen(names, shape)
         if self._sample < 1 and self._chance() >= self._sample:
             self._ledger.skipped(names, shape, "sampled")
@@ -145,7 +147,7 @@ class Shadow:
 
     def skip(self, operation: Operation, collections: frozenset[str], reason: str) -> None:
         """Counts a read that could be compared and is not."""
-        shape, names = _shape(operation), tuple(sorted(collections))
+        shape, names = shape_of_operation(operation), tuple(sorted(collections))
         self._ledger.seen(names, shape)
         self._ledger.skipped(names, shape, reason)
 
@@ -183,8 +185,44 @@ class Shadow:
 
     async def _compare_for_ever(self) -> None:
         while True:
-            job = await self._jobs.get()
-            await self._carry_out(job, self._compare(job))
+            jobs = [await self._jobs.get()]
+            while len(jobs) < _TOGETHER and not self._jobs.empty():
+                jobs.append(self._jobs.get_nowait())
+            began = time.monotonic()
+            try:
+                answers = await self._read_together(jobs)
+            except asyncio.CancelledError:
+                for job in jobs:
+                    self._skipped(job, "shutdown")
+                raise
+            elapsed = time.monotonic() - began
+            while jobs:
+                job = jobs.pop(0)
+                answer = answers.get(id(job))
+                first = None if answer is None else _First(began, elapsed, answer)
+                try:
+                    await self._carry_out(job, self._compare(job, first))
+                except asyncio.CancelledError:
+                    for left in jobs:
+                        self._skipped(left, "shutdown")
+                    raise
+
+    async def _read_together(self, jobs: Sequence[_Job]) -> dict[int, Outcome]:
+        """Answers of the target by the job's id, where several jobs are reads of one collection: one statement.
+
+        What is left out, for whatever reason, is asked one by one.
+        """
+        groups: dict[str | None, list[_Job]] = {}
+        for job in jobs:
+            if job.operation.endpoint == "document.read" and not job.reversed:
+                groups.setdefault(job.operation.qualified, []).append(job)
+        answers: dict[int, Outcome] = {}
+        for group in groups.values():
+            if len(group) > 1:
+                with contextlib.suppress(ArangoError, DatabaseError):
+                    outcomes = await self._store.read_each([job.operation for job in group])
+                    answers.update(zip(map(id, group), outcomes, strict=True))
+        return answers
 
     async def _settle_for_ever(self) -> None:
         while True:
@@ -207,7 +245,7 @@ class Shadow:
             self._ledger.skipped(job.collections, job.shape, "target unavailable")
         except UpstreamError:
             self._ledger.skipped(job.collections, job.shape, "origin unavailable")
-        except (ArangoError, ValueError, KeyError, TypeError) as error:
+        except (ArangoError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # an answer in no shape that ArangoDB gives; its content stays out of the log
             log.warning("an answer could not be compared", endpoint=job.operation.endpoint, error=type(error).__name__)
             self._ledger.skipped(job.collections, job.shape, "not understood")
@@ -227,12 +265,15 @@ class Shadow:
 
     # ---- looks
 
-    async def _compare(self, job: _Job) -> bool:
-        """The first look. True where the job went on to the settlers."""
+    async def _compare(self, job: _Job, first: _First | None = None) -> bool:
+        """The first look, its target's answer perhaps known. True where the job went on to the settlers."""
         operation, began = job.operation, time.monotonic()
         if operation.effect is Effect.QUERY:
             self._comparable(operation)
-        if not job.reversed:
+        if first is not None:
+            look = _Look(first.began, job.outcome, first.target)
+            origin, target = job.seconds, first.seconds
+        elif not job.reversed:
             look = _Look(began, job.outcome, await self._ask_target(job))
             origin, target = job.seconds, time.monotonic() - began
         else:
@@ -245,11 +286,11 @@ class Shadow:
         self._ledger.seconds(job.collections, job.shape, origin=origin, target=target)
         difference = compare_answers(operation, look.origin, look.target)
         if difference is None:
-            self._ledger.matched(job.collections, job.shape, began=began)
+            self._ledger.matched(job.collections, job.shape, began=look.began)
         elif difference.same_revision and operation.effect is Effect.READ:
             await self._confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
         elif self._unsure.full():
-            self._ledger.unsettled(job.collections, job.shape, began=began)
+            self._ledger.unsettled(job.collections, job.shape, began=look.began)
         else:
             self._unsure.put_nowait((job, look))
             return True
@@ -306,12 +347,14 @@ class Shadow:
         return True
 
     async def _confirm(self, job: _Job, look: _Look, difference: Difference) -> None:
-        origin, target = _shown(job.operation, look, difference)
+        origin, target = shown_answers(look.origin, look.target, difference)
         explanation = None
-        if self._ledger.is_new(job.collections, difference):
-            explanation = await self._explainer.explain(origin, target)
-        evidence = Evidence(job.operation, difference, origin, target, job.route, job.reversed, explanation)
-        self._ledger.mismatched(job.collections, job.shape, evidence, began=look.began)
+        try:
+            if self._ledger.is_new(job.collections, difference):
+                explanation = await self._explainer.explain(origin, target)
+        finally:  # it is confirmed, explained or not
+            evidence = Evidence(job.operation, difference, origin, target, job.route, job.reversed, explanation)
+            self._ledger.mismatched(job.collections, job.shape, evidence, began=look.began)
 
     async def _ask_target(self, job: _Job) -> TargetAnswer:
         """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused."""
@@ -346,37 +389,3 @@ class Shadow:
 def _rows(result: Result, unordered: bool) -> Rows:
     first, last = result.cut if result.cut is not None else (None, None)
     return Rows(result.rows, result.groups, first, last, unordered)
-
-
-def _shape(operation: Operation) -> Shape:
-    """What coverage is counted by: the endpoint, or the query without its literals. The request path calls it."""
-    if operation.endpoint != "cursor.create":
-        return Shape(operation.endpoint, operation.endpoint)
-    try:
-        return _query_shape(_QUERY.decode(operation.body).query)
-    except (msgspec.DecodeError, UnicodeDecodeError, ArangoError):
-        return Shape(operation.endpoint, "(a query that is not understood)")
-
-
-@lru_cache(maxsize=2048)
-def _query_shape(text: str) -> Shape:
-    shape = shape_of(text).replace("\x00", "\ufffd")
-    return Shape(hashlib.blake2b(shape.encode("utf-8", "replace"), digest_size=12).hexdigest(), shape)
-
-
-def _shown(operation: Operation, look: _Look, difference: Difference) -> tuple[bytes, bytes]:
-    """Both answers as evidence: bodies; of a query's rows those of the documents concerned, else the first ones."""
-    origin = look.origin.body
-    if isinstance(look.target, ArangoError):
-        body = {"code": look.target.status, "error": True, "errorMessage": look.target.message}
-        return origin, values.dump(body | {"errorNum": look.target.number})
-    if isinstance(look.target, Outcome):
-        return origin, look.target.body
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        origin = values.dump(_concerned(printed.load(origin)["result"], difference))
-    return origin, values.dump(_concerned(look.target.rows.rows, difference))
-
-
-def _concerned(rows: Sequence[object], difference: Difference) -> list[object]:
-    keys = set(difference.keys)
-    return [row for row in rows if not keys or key_of(row) in keys][:_EVIDENCE_ROWS]

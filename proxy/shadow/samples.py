@@ -6,6 +6,7 @@ Redacted, values are replaced by the names of their types; keys of documents sta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -13,10 +14,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from proxy import printed, values
-from proxy.operations import Operation
-from proxy.shadow.compare import Difference
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.shadow.classify import TargetAnswer
+from proxy.shadow.compare import Difference, key_of
 
 MAX_TEXT: Final = 8 << 10  # characters of one answer
+_ROWS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,25 @@ class Evidence:
     route: str
     reversed: bool = False
     explanation: str | None = None
+
+
+def shown_answers(origin: Outcome, target: TargetAnswer, difference: Difference) -> tuple[bytes, bytes]:
+    """Both answers as evidence: bodies; of a query's rows those of the documents concerned, else the first ones."""
+    if isinstance(target, ArangoError):
+        body = {"code": target.status, "error": True, "errorMessage": target.message, "errorNum": target.number}
+        return origin.body, values.dump(body)
+    if isinstance(target, Outcome):
+        return origin.body, target.body
+    try:
+        rows = values.dump(_concerned(printed.load(origin.body)["result"], difference))
+    except (ValueError, LookupError):  # the origin refused the query
+        rows = origin.body
+    return rows, values.dump(_concerned(target.rows.rows, difference))
+
+
+def _concerned(rows: Sequence[object], difference: Difference) -> list[object]:
+    keys = set(difference.keys)
+    return [row for row in rows if not keys or key_of(row) in keys][:_ROWS]
 
 
 class _Revision(msgspec.Struct):

@@ -162,6 +162,39 @@ async def test_equal_reads_match(stack: Stack) -> None:
     assert stack.origin.asked == 0
 
 
+async def test_reads_that_queue_up_are_compared_together(stack: Stack) -> None:
+    for key in "abc":
+        await stack.both(key, x=1)
+    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await remove(stack.database, C, ["c"])
+    requests: list[tuple[str, str, dict[str, str]]] = [("GET", f"/_api/document/docs/{key}", {}) for key in "aabbccn"]
+    requests.append(("GET", "/_api/document/docs/a", {"if_match": "other"}))
+    requests.append(("GET", "/_api/document/none/a", {}))
+
+    for method, target, headers in requests:
+        operation, outcome = stack.ask(method, target, **headers)
+        stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+    await stack.shadow.idle()
+
+    assert await stack.found() == [("missing", (), ("c",)), ("value", ("x",), ("b",))]
+    assert await stack.counted() == {"compared": 9, "matched": 5, "mismatched": 4}
+
+
+async def test_closing_counts_what_was_read_together(database: Database) -> None:
+    stack = await _stack(database)
+    await stack.shadow.start()
+    async with database.transaction() as session:
+        await session.execute("LOCK TABLE db.docs IN ACCESS EXCLUSIVE MODE")
+        for key in "abc":
+            operation, outcome = stack.ask("GET", f"/_api/document/docs/{key}")
+            stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+        while not await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        await stack.shadow.close()
+
+    assert await stack.skipped() == 3
+
+
 async def test_harmless_differences_match(stack: Stack) -> None:
     await stack.both("a", x=1, y={"p": 1, "q": [1, 2]})
     await stack.plant("a", lambda raw: orjson.dumps(dict(reversed(orjson.loads(raw).items()))))

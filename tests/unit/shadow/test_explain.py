@@ -18,7 +18,7 @@ A, B = b'{"x":1,"y":{"z":"old"},"n":1}', b'{"x":2,"y":{"z":"new"},"n":1.0}'
 
 
 def test_what_differs_in_words() -> None:
-    text = describe(A, B, 5.0, True)
+    text = describe(A, B, True)
 
     assert text is not None
     assert "root['x'] changed from 1 to 2" in text
@@ -26,7 +26,7 @@ def test_what_differs_in_words() -> None:
 
 
 def test_without_values_only_places_are_named() -> None:
-    text = describe(A, B, 5.0, False)
+    text = describe(A, B, False)
 
     assert text is not None
     assert "root['y']['z']" in text
@@ -34,14 +34,27 @@ def test_without_values_only_places_are_named() -> None:
     assert "new" not in text
 
 
-def test_over_the_time_limit_there_is_none() -> None:
+async def test_over_the_time_limit_there_is_none() -> None:
     many = [orjson.dumps([{"k": n * m} for n in range(3000)]) for m in (1, 2)]
+    explainer = Explainer(seconds=0.01)
+    try:
+        assert await explainer.explain(many[0], many[1]) is None
+        assert (explainer.omitted, explainer._pool) == (1, None)
+    finally:
+        await explainer.close()
 
-    assert describe(many[0], many[1], 0.001, True) is None
+
+async def test_few_wait_for_the_worker() -> None:
+    explainer = Explainer()
+    try:
+        found = await asyncio.gather(*(explainer.explain(A, B) for _ in range(6)))
+        assert [text is None for text in found] == [False] * 4 + [True] * 2
+    finally:
+        await explainer.close()
 
 
 def test_what_is_no_json_is_not_explained() -> None:
-    assert describe(b"<html>", B, 5.0, True) is None
+    assert describe(b"<html>", B, True) is None
 
 
 async def test_the_worker_explains_and_comes_back_after_it_was_killed() -> None:

@@ -9,8 +9,9 @@ from proxy.database import Database
 from proxy.operations import Effect, Operation
 from proxy.shadow import ledger as module
 from proxy.shadow.compare import Difference, Kind
-from proxy.shadow.ledger import OTHER, Ledger, Shape, fingerprint
+from proxy.shadow.ledger import OTHER, Ledger, fingerprint
 from proxy.shadow.samples import Evidence
+from proxy.shadow.shapes import Shape
 
 READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")
