@@ -31,12 +31,13 @@ _UNREADABLE: Final = "an intent in the journal could not be read"
 class Intent:
     """A write that was journaled and is under way. `remaining`: changes that PostgreSQL does not have yet.
 
-    seq: negative where the journal could not be written. loose: the journal alone knows of it from now on.
+    seq: negative where the journal could not be written. opaque: the reason, then the collections that the write may
+    touch; empty where it is captured. loose: the journal alone knows of it from now on.
     """
 
     __slots__ = ("collection", "keys", "loose", "opaque", "remaining", "seq", "stamp")
 
-    def __init__(self, seq: int, collection: str, keys: tuple[str, ...], stamp: int, opaque: str | None) -> None:
+    def __init__(self, seq: int, collection: str, keys: tuple[str, ...], stamp: int, opaque: tuple[str, ...]) -> None:
         self.seq = seq
         self.collection = collection
         self.keys = keys

@@ -70,6 +70,7 @@ class Mirror:
         self._orphans: dict[int, Intent] = {}  # open, and not in the journal
         self._orphan = 0
         self._failing = False
+        self._started = False
 
     # ---- life
 
@@ -78,8 +79,9 @@ class Mirror:
 
         Raises JournalError where another process has the directory, or where it cannot be read or written.
         """
-        recovery = self._journal.open()
+        recovery = await asyncio.to_thread(self._journal.open)  # a large backlog takes seconds, and heartbeats go on
         self._book.recovered(recovery.collections)
+        self._started = True
         if recovery.open:
             log.info("open intents of an earlier process are repaired", number=recovery.open)
         for reason in recovery.damaged:
@@ -107,14 +109,22 @@ class Mirror:
     # ---- what the dispatcher tells
 
     def intend(self, collection: str, keys: tuple[str, ...], *, opaque: str | None = None) -> Intent:
-        """Before a write is forwarded. opaque: why it is not captured; `collection` is what it may touch (`db/*`)."""
+        """Before a write is forwarded.
+
+        opaque: why it is not captured; `collection`, or all of `keys` where there are any, are then the collections
+        (`db/name`, `db/*`) that it may touch, and that become unverified if nobody ever says more.
+        """
         stamp = self._era()
+        touched: tuple[str, ...] = ()
+        if opaque is not None:
+            touched, keys = keys or (collection,), ()
+            if len(touched) > 1:
+                collection = collection.partition("/")[0] + "/*"
         try:
             if opaque is None:
                 seq = self._journal.intend(collection, keys, stamp)
             else:
-                keys = ()
-                seq = self._journal.intend(collection, (opaque,), stamp, OPAQUE)
+                seq = self._journal.intend(collection, (opaque, *touched), stamp, OPAQUE)
         except JournalError as error:
             self._orphan -= 1
             seq = self._orphan
@@ -123,10 +133,10 @@ class Mirror:
             self._failing = True
         else:
             self._failing = False
-        intent = Intent(seq, collection, keys, stamp, opaque)
+        intent = Intent(seq, collection, keys, stamp, (opaque, *touched) if opaque is not None else ())
         if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
             self._orphans[seq] = intent
-            self._marks.add((collection,), _NOT_JOURNALED)
+            self._marks.add(touched or (collection,), _NOT_JOURNALED)
         self._book.begin(collection, keys)
         return intent
 
@@ -174,7 +184,7 @@ class Mirror:
 
     def opaque_done(self, intent: Intent, collections: Sequence[str], reason: str) -> None:
         """An opaque write was answered: these collections become unverified."""
-        if intent.seq >= 0 and ((intent.collection,) != tuple(collections) or reason != intent.opaque):
+        if intent.seq >= 0 and intent.opaque != (reason, *collections):
             with contextlib.suppress(JournalError):  # then what it noted before stands
                 self._journal.amend(intent.seq, intent.collection, (reason, *collections), intent.stamp, OPAQUE)
         if self._loosen(intent):
@@ -184,8 +194,8 @@ class Mirror:
 
     @property
     def backlog(self) -> int:
-        """Open intents."""
-        return self._journal.open_intents + len(self._orphans)
+        """Open intents. Never 0 before the journal was read: nobody may take that for an empty backlog."""
+        return self._journal.open_intents + len(self._orphans) if self._started else 1
 
     def is_open(self, intent: Intent) -> bool:
         """Whether PostgreSQL may lack what this write did."""

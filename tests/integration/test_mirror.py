@@ -13,10 +13,11 @@ from proxy.errors import ArangoError, JournalError
 from proxy.mirror import pipeline
 from proxy.mirror.capture import Captured
 from proxy.mirror.journal import Journal
+from proxy.mirror.pipeline import Mirror
 from proxy.mirror.purge import Purger
 from proxy.mirror.target import Target
 from proxy.operations import Change
-from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, stored, until
+from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, settings, stored, until
 
 
 async def test_a_captured_write_reaches_postgresql(tmp_path: Path, database: Database, dsn: str) -> None:
@@ -152,8 +153,20 @@ async def test_an_opaque_write_that_was_lost_marks_after_the_bound(
 ) -> None:
     async with running(tmp_path, database, dsn, Origin()) as mirror:
         mirror.lost(mirror.intend("shop/*", (), opaque="transaction"))
+        intent = mirror.intend("shop/a", ("shop/a", "shop/b"), opaque="query")
+        assert mirror.pending("shop/b", ["x"])
+        mirror.lost(intent)
+        assert await marks(database) == []
         await drained(mirror)
-        assert await marks(database) == [("shop/*", "transaction")]
+        assert sorted(await marks(database)) == [("shop/*", "transaction"), ("shop/a", "query"), ("shop/b", "query")]
+
+
+async def test_before_the_journal_was_read_no_backlog_is_empty(tmp_path: Path, database: Database, dsn: str) -> None:
+    mirror = Mirror(settings(tmp_path, dsn), database, Origin(), "proxy-1", lambda: 1)
+    assert mirror.backlog == 1
+    await mirror.start()
+    assert mirror.backlog == 0
+    await mirror.close()
 
 
 async def test_a_collection_that_is_gone_is_not_a_document_that_is_gone(
