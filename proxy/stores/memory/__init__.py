@@ -5,7 +5,7 @@ server        databases, collections, clock, ticks, cursors, transactions, jobs
 collection    encoded documents ordered by key; keys (generators), indexes (uniqueness), schema
 writes        one document written: what all ways of writing share
 documents, collections, databases (and indexes), cursors, transactions, imports, graphs, simple (and edges),
-explain, jobs, wal, admin (version, users, authentication)     endpoints
+explain, jobs, wal, replication, admin (version, users, authentication)     endpoints
 queries       drives the evaluator of AQL over the collections
 log           the write-ahead log that `wal` shows
 snapshot      the whole server to files and back

@@ -15,6 +15,7 @@ from proxy.stores.memory.log import Log
 
 if TYPE_CHECKING:
     from proxy.stores.memory.cursors import Cursor
+    from proxy.stores.memory.replication import Batch, Dump
     from proxy.stores.memory.transactions import Transaction
 
 Handler = Callable[["Server", Operation], Outcome]
@@ -68,6 +69,8 @@ class Server:
         self.cursors: dict[str, Cursor] = {}
         self.transactions: dict[str, Transaction] = {}
         self.jobs: dict[str, Outcome] = {}
+        self.batches: dict[str, Batch] = {}
+        self.dumps: dict[str, Dump] = {}
         self.users: dict[str, dict[str, Any]] = {"root": {"user": "root", "active": True, "extra": {}}}
         self.permissions: dict[str, dict[str, str]] = {"root": {"_system": "rw", "*": "rw"}}
         self.log = Log(self.tick)

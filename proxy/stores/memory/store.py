@@ -20,6 +20,7 @@ from proxy.stores.memory import (
     graphs,
     imports,
     jobs,
+    replication,
     simple,
     transactions,
     wal,
@@ -41,6 +42,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     **simple.HANDLERS,
     **jobs.HANDLERS,
     **wal.HANDLERS,
+    **replication.HANDLERS,
     **admin.HANDLERS,
 }
 

@@ -15,7 +15,8 @@ _CHUNK: Final = 1 << 20
 _CONTENT: Final = b"application/x-arango-dump"
 
 
-def _state(server: Server) -> dict[str, Any]:
+def state(server: Server) -> dict[str, Any]:
+    """The newest tick, the time and the server, as several answers show them."""
     moment = datetime.datetime.fromtimestamp(server.now(), datetime.UTC)
     return {
         "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -25,18 +26,13 @@ def _state(server: Server) -> dict[str, Any]:
 
 
 def last_tick(server: Server, _operation: Operation) -> Outcome:
-    return json_outcome(200, _state(server))
+    return json_outcome(200, state(server))
 
 
 def range_(server: Server, _operation: Operation) -> Outcome:
-    state = _state(server)
-    shown = {
-        "time": state["time"],
-        "tickMin": str(server.log.first),
-        "tickMax": state["tick"],
-        "server": state["server"],
-    }
-    return json_outcome(200, shown)
+    now = state(server)
+    first = str(server.log.first)
+    return json_outcome(200, {"time": now["time"], "tickMin": first, "tickMax": now["tick"], "server": now["server"]})
 
 
 def tail(server: Server, operation: Operation) -> Outcome:

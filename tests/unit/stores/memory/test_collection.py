@@ -94,3 +94,11 @@ def test_jobs_are_kept_up_to_a_number() -> None:
     for _ in range(1001):
         accepted(client.store.server, Outcome(200), store=True)
     assert len(client.store.server.jobs) == 1000
+
+
+def test_snapshots_that_nobody_ended_go_when_there_are_many() -> None:
+    client = Client(MemoryStore())
+    for _ in range(20):
+        assert client.send("POST", "/_api/replication/batch", {"ttl": 10})[0] == 200
+        assert client.send("POST", "/_api/dump/start", {"shards": []})[0] == 201
+    assert len(client.store.server.batches) == len(client.store.server.dumps) == 16
