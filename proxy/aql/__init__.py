@@ -16,6 +16,7 @@ from proxy.aql.ast import Query
 from proxy.aql.collation import sort_key
 from proxy.aql.evaluate import run
 from proxy.aql.parser import parse
+from proxy.aql.printer import print_query
 from proxy.aql.printing import json_text
 from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write, WriteOptions
 from proxy.aql.shape import shape_of
@@ -37,6 +38,7 @@ __all__ = [
     "json_text",
     "order_key",
     "parse",
+    "print_query",
     "run",
     "shape_of",
     "sort_key",

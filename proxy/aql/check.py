@@ -82,8 +82,8 @@ def _check_access(query: ast.Query) -> None:
         elif isinstance(node, (ast.Traversal, ast.Paths)):
             _refuse("traversal")
         elif isinstance(node, ast.Call) and node.name in FETCHING:
-            _refuse(node.name)
+            _refuse(f"function {node.name}")
 
 
 def _refuse(what: str) -> None:
-    raise ArangoError(1579, f"AQL: access after data-modification by AQL: {what} (while parsing)", status=400)
+    raise ArangoError(1579, f"AQL: access after data-modification by {what} (while parsing)", status=400)

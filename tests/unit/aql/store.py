@@ -1,0 +1,108 @@
+"""A store of plain dicts for the evaluator's tests: it answers fetches as narrowly as it is asked, and takes writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.aql import Fetch, Options, Result, Write, equal, parse, run
+from proxy.errors import ArangoError
+
+Document = dict[str, Any]
+
+
+def documents(collection: str, *rows: Document) -> list[Document]:
+    """Documents with _id and _rev; keys are numbered from 1 where a row has none."""
+    found = []
+    for number, row in enumerate(rows, 1):
+        key = str(row.get("_key", number))
+        found.append({"_key": key, "_id": f"{collection}/{key}", "_rev": "_r0", **row})
+    return found
+
+
+class Store:
+    """Collections by name. `fetches` and `writes` are what was asked, in order."""
+
+    def __init__(self, **collections: list[Document]) -> None:
+        self.collections = {
+            name: {row["_key"]: row for row in documents(name, *rows)} for name, rows in collections.items()
+        }
+        self.fetches: list[Fetch] = []
+        self.writes: list[Write] = []
+        self.revision = 0
+
+    def fetch(self, fetch: Fetch) -> list[Document]:
+        """Exactly what the fetch narrows to."""
+        self.fetches.append(fetch)
+        if fetch.collection not in self.collections:
+            raise ArangoError(1203, f"collection or view not found: {fetch.collection}")
+        return [
+            row
+            for key, row in self.collections[fetch.collection].items()
+            if (fetch.keys is None or key in fetch.keys)
+            and all(equal(at(row, path), value) for path, value in fetch.equalities)
+        ]
+
+    def write(self, write: Write) -> tuple[Document | None, Document | None]:
+        """Applies one write; the merging is shallow, which is all that these tests need."""
+        self.writes.append(write)
+        rows = self.collections.setdefault(write.collection, {})
+        self.revision += 1
+        revision = {"_rev": f"_r{self.revision}"}
+        if write.kind == "insert":
+            key = write.key or f"made{self.revision}"
+            old = rows.get(key)
+            if old is not None and write.options.overwrite_mode is None:
+                raise ArangoError(1210)
+            if old is not None and write.options.overwrite_mode == "ignore":
+                return None, None
+            rows[key] = {**(write.document or {}), "_key": key, "_id": f"{write.collection}/{key}", **revision}
+            return old, rows[key]
+        assert write.key is not None
+        old = rows.get(write.key)
+        if old is None:
+            raise ArangoError(1202)
+        if write.kind == "remove":
+            return rows.pop(write.key), None
+        system = {name: old[name] for name in ("_key", "_id")} | revision
+        base = old if write.kind == "update" else {}
+        rows[write.key] = {**base, **(write.document or {}), **system}
+        return old, rows[write.key]
+
+    def query(self, text: str, binds: Mapping[str, Any] | None = None, **options: Any) -> Result:
+        """Runs a query to its end."""
+        runner = run(parse(text), binds, Options(**options))
+        answer: Any = None
+        try:
+            action = next(runner)
+            while True:
+                try:
+                    answer = self.fetch(action) if isinstance(action, Fetch) else self.write(action)
+                except ArangoError as error:
+                    action = runner.throw(error)
+                else:
+                    action = runner.send(answer)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+
+    def rows(self, text: str, binds: Mapping[str, Any] | None = None) -> list[Any]:
+        """The rows of a query."""
+        return self.query(text, binds).rows
+
+
+def at(value: Any, path: tuple[str, ...]) -> Any:
+    """What stands at an attribute path; null where nothing does."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def value_of(expression: str, binds: Mapping[str, Any] | None = None) -> Any:
+    """The value of an expression that needs no collection."""
+    return Store().rows(f"RETURN {expression}", binds)[0]
+
+
+def warnings_of(expression: str) -> list[int]:
+    """The codes of the warnings that an expression gives."""
+    return [warning.code for warning in Store().query(f"RETURN {expression}").warnings]

@@ -1,0 +1,109 @@
+"""What is known of a query without running it."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.aql import analyse, parse, shape_of
+from proxy.errors import ArangoError
+
+
+def test_collections_at_any_depth_read_and_written() -> None:
+    found = analyse(
+        parse(
+            "WITH w FOR a IN @@c LET d = DOCUMENT('named/1') LET n = LENGTH(counted) "
+            "LET x = FIRST(UPSERT {k: 1} INSERT {} UPDATE {} IN u RETURN NEW) RETURN x"
+        ),
+        {"@c": "real"},
+    )
+    assert found.reads == {"w", "real", "u", "named", "counted"}
+    assert found.writes == {"u"}
+    assert found.modifies
+    assert not found.dynamic
+
+
+def test_computed_collections_and_named_graphs_are_said_to_be_dynamic() -> None:
+    assert analyse(parse("RETURN DOCUMENT(@id)"), {"id": "a/1"}).dynamic
+    found = analyse(parse("FOR v IN OUTBOUND 'a/1' GRAPH @g RETURN v"), {"g": "knows"})
+    assert found.dynamic
+    assert found.graphs == {"knows"}
+    assert not analyse(parse("RETURN DOCUMENT(docs, '1')")).dynamic
+
+
+@pytest.mark.parametrize(
+    ("text", "binds", "number"),
+    [
+        ("RETURN @a", {}, 1551),
+        ("RETURN 1", {"a": 1}, 1552),
+        ("FOR d IN @@c RETURN d", {"@c": 5}, 1553),
+        ("RETURN NOSUCH(1)", {}, 1540),
+        ("RETURN LOWER()", {}, 1541),
+        ("RETURN LOWER(1, 2)", {}, 1541),
+        ("FOR d IN c COLLECT AGGREGATE x = LOWER(d.a) RETURN x", {}, 1574),
+        ("FOR d IN c REMOVE d IN c FOR e IN c RETURN e", {}, 1579),
+        ("INSERT {} INTO c LET x = DOCUMENT('c/1') RETURN x", {}, 1579),
+        ("INSERT {} INTO c FOR v IN OUTBOUND 'a/1' e RETURN v", {}, 1579),
+    ],
+)
+def test_what_arangodb_refuses_beyond_the_grammar(text: str, binds: dict[str, object], number: int) -> None:
+    with pytest.raises(ArangoError) as caught:
+        analyse(parse(text), binds)
+    assert (caught.value.number, caught.value.status) == (number, 400)
+
+
+def test_a_write_may_follow_a_read_and_another_collection_may_be_read_behind_it() -> None:
+    analyse(parse("FOR d IN c INSERT d INTO e FOR f IN g RETURN f"))
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("FOR d IN c SORT d.a LIMIT 1 RETURN d", ()),
+        ("FOR d IN c LIMIT 1 RETURN d", ("LIMIT without SORT",)),
+        ("FOR d IN c COLLECT a = d.a LIMIT 1 RETURN a", ()),
+        ("FOR d IN c COLLECT a = d.a INTO g RETURN g", ("COLLECT INTO keeps the order of a scan",)),
+        ("FOR x IN @list LIMIT 1 RETURN x", ()),
+        ("RETURN [RAND(), DATE_NOW()]", ("DATE_NOW()", "RAND()")),
+        ("RETURN (FOR d IN c LIMIT 1 RETURN d)[0]", ("LIMIT without SORT",)),
+    ],
+)
+def test_what_the_data_does_not_decide(text: str, choices: tuple[str, ...]) -> None:
+    found = analyse(parse(text), {"list": []} if "@list" in text else {})
+    assert found.choices == choices
+    assert found.deterministic == (not choices)
+
+
+def test_arrays_in_the_order_of_a_scan_are_told() -> None:
+    assert analyse(parse("RETURN (FOR d IN c RETURN d)")).unordered
+    assert not analyse(parse("RETURN (FOR d IN c SORT d.a RETURN d)")).unordered
+    assert not analyse(parse("RETURN (FOR d IN [1] RETURN d)")).unordered
+
+
+def test_unsupported_features_have_names() -> None:
+    found = analyse(parse("FOR d IN v SEARCH PHRASE(d.a, 'x') SORT BM25(d) RETURN d"))
+    assert set(found.unsupported) == {"SEARCH", "function PHRASE", "function BM25"}
+
+
+def test_filtered_and_sorted_attributes() -> None:
+    found = analyse(parse("FOR d IN c FILTER d.a.b == 1 AND d.c > 2 SORT d.e DESC RETURN d"))
+    assert found.filters >= {"a.b", "c"}
+    assert found.sorts == {"e"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("FOR d IN c FILTER d.a == 1 RETURN d", "for d in c\n  filter d.a == @x // why\n return d"),
+        ("RETURN ['a', 'b', 'c']", "RETURN [1]"),
+        ("RETURN lower('X')", "RETURN LOWER('y')"),
+        ("RETURN true && false", "RETURN 1 AND 2"),
+    ],
+)
+def test_shapes_forget_literals_binds_and_spelling(one: str, other: str) -> None:
+    assert shape_of(one) == shape_of(other)
+
+
+def test_shapes_keep_names() -> None:
+    assert shape_of("FOR d IN c RETURN d.a") != shape_of("FOR d IN c RETURN d.b")
+    assert shape_of("RETURN {'a': 1}") != shape_of("RETURN {'b': 1}")
+    assert shape_of("FOR d IN @@c RETURN d") == "FOR d IN @@ RETURN d"
