@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
+from proxy.revision import decode_rev
 from proxy.stores.memory import collections, writes
 from proxy.stores.memory.collection import DOCUMENTS, EDGES, Collection
 from proxy.stores.memory.collections import body_object
@@ -100,7 +101,7 @@ def _save(database: Database, graph: Document) -> Document:
 
 def list_all(server: Server, operation: Operation) -> Outcome:
     shown = [_shown(graph) for graph in graphs_of(server.database(operation)).scan()]
-    shown.sort(key=lambda graph: str(graph["_rev"]))
+    shown.sort(key=lambda graph: decode_rev(graph["_rev"]))
     return json_outcome(200, {"error": False, "code": 200, "graphs": shown})
 
 
