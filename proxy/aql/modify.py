@@ -54,14 +54,14 @@ class ModifyCompiler(CollectCompiler):
                     yield frame
             done: list[Frame] = []
             for frame in frames:
-                frame[old] = frame[new] = None
                 try:
-                    frame[old], frame[new] = yield from write(frame)
+                    before, after = yield from write(frame)
                 except ArangoError:
                     if not options.ignore_errors:
                         raise
                     context.stats.writes_ignored += 1
                     continue
+                frame[old], frame[new] = before, after
                 context.stats.writes_executed += 1
                 done.append(frame)
             context.forget(collection)

@@ -249,6 +249,10 @@ def walk(
     while heap if weighted else pending:
         if weighted:
             step = heapq.heappop(heap)[2]
+            if options.unique_vertices == "global" and step is not first:
+                if step.vertex_id in visited:
+                    continue  # a cheaper way led here
+                visited.add(step.vertex_id)
         else:
             step = pending.pop() if depth_first else pending.popleft()
         stop = yield from pruned(step)
@@ -276,7 +280,8 @@ def _allowed(options: GraphOptions, step: Step, edge: Document, other: str, visi
     if options.unique_vertices == "global":
         if other in visited:
             return False
-        visited.add(other)
+        if options.order != "weighted":
+            visited.add(other)
         return True
     by_edge, by_vertex = options.unique_edges == "path", options.unique_vertices == "path"
     if not by_edge and not by_vertex:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxy.aql import Fetch, parse, run
 from proxy.errors import ArangoError, Unsupported
 from tests.unit.aql.store import Store, value_of
 
-PEOPLE = [
+PEOPLE: list[dict[str, Any]] = [
     {"name": "Ann", "age": 30, "city": {"zip": "1"}, "tags": ["a", "b"]},
     {"name": "Bob", "age": 25, "city": {"zip": "2"}, "tags": []},
     {"name": "Cid", "age": 30, "city": {"zip": "1"}},
@@ -85,7 +87,8 @@ def test_rows(store: Store, text: str, rows: list[object]) -> None:
          Fetch("people", ((("age",), 30), (("city", "zip"), "a")))),
         ("FOR p IN people LET x = p.a FILTER 'Ann' == p.name RETURN p", Fetch("people", ((("name",), "Ann"),))),
         ("FOR p IN people FILTER p._key == '1' RETURN p", Fetch("people", (), ("1",))),
-        ("FOR p IN people FILTER p._key IN ['1', 2, '3'] FILTER p._id == 'people/3' RETURN p", Fetch("people", (), ("3",))),
+        ("FOR p IN people FILTER p._key IN ['1', 2, '3'] FILTER p._id == 'people/3' RETURN p",
+         Fetch("people", (), ("3",))),
         ("FOR p IN people FILTER p._id IN ['people/1', 'orders/2'] RETURN p", Fetch("people", (), ("1",))),
         ("FOR p IN people FILTER p._key == 1 RETURN p", Fetch("people", (), ())),
         ("FOR p IN people FILTER p._rev == 'x' RETURN p", Fetch("people")),
@@ -115,7 +118,8 @@ def test_an_inner_loop_is_narrowed_by_the_outer_row_and_equal_fetches_are_made_o
 
 def test_bind_variables_stand_everywhere(store: Store) -> None:
     rows = store.rows(
-        "FOR p IN @@c FILTER p.@path == @zip SORT p[@attribute] @way LIMIT @n - 1, @n RETURN {[@name]: p.name, @other: 1}",
+        "FOR p IN @@c FILTER p.@path == @zip SORT p[@attribute] @way LIMIT @n - 1, @n "
+        "RETURN {[@name]: p.name, @other: 1}",
         {"@c": "people", "path": ["city", "zip"], "zip": "1", "attribute": "name", "way": "desc", "n": 1,
          "name": "n", "other": "o"},
     )  # fmt: skip
