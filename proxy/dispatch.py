@@ -237,14 +237,14 @@ class Dispatcher:
         if flipped:  # PostgreSQL would not have it: nobody may read there any more (mirror-protocol, answer 6)
             await self._until_both(self._taken_back(flipped, reason))
         self._gap(operation, reason)
-        intent = self._mirror.intend(way.collections[0], (), opaque=reason)
+        intent = self._mirror.intend(way.collections[0], way.collections, opaque=reason)
         try:
             response = await self._origin.request(request)
         except UpstreamUnavailable:
             self._mirror.settled_nothing(intent)
             raise
         except (UpstreamLost, asyncio.CancelledError):
-            self._mirror.opaque_done(intent, way.collections, reason)
+            self._mirror.lost(intent)  # marked once the request can no longer run
             raise
         if operation.effect is Effect.QUERY and isinstance(response.body, bytes) and response.status >= 400:
             with contextlib.suppress(msgspec.DecodeError):
