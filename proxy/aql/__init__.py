@@ -1,6 +1,7 @@
 """ArangoDB's query language: parsed, analysed, evaluated (DESIGN section 8; semantics: reference/aql-semantics.md).
 
-    text -> lexer -> tokens, expressions, parser -> ast          the tree; `printer` gives a text back
+    text -> lexer -> tokens, expressions, modification_syntax,
+           graph_syntax, parser -> ast (nodes)                   the tree; `printer` gives a text back
     ast -> check, analyse, shape                                 what can be known without running it
     ast -> closures, pipeline, collect, modify, traverse,
            program -> evaluate                                   runs it: yields Fetch and Write, returns Result

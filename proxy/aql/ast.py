@@ -6,50 +6,17 @@ Names are resolved while parsing, as ArangoDB does: an identifier is a `Variable
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from proxy.aql import nodes
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """The base of all nodes."""
-
-
-# --- expressions ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Literal(Node):
-    """null, a bool, a number or a string."""
-
-    value: bool | int | float | str | None
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter(Node):
-    """@name; with `source` @@name, whose bind variable is called "@name" (and so is `name` here)."""
-
-    name: str
-    source: bool = False
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Variable(Node):
-    """A reference to a variable; OLD, NEW and CURRENT are spelled so."""
-
-    name: str
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Collection(Node):
-    """A collection or view, by name."""
-
-    name: str
-    at: int = field(default=0, compare=False)
+Node = nodes.Node
+Literal = nodes.Literal
+Parameter = nodes.Parameter
+Variable = nodes.Variable
+Collection = nodes.Collection
+children, walk = nodes.children, nodes.walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +170,6 @@ class Subquery(Node):
     """A query as a value: an array of its rows."""
 
     query: Query
-
-
-# --- statements ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,53 +369,9 @@ class Query(Node):
 
 
 Expr: TypeAlias = (
-    Literal
-    | Parameter
-    | Variable
-    | Collection
-    | Attribute
-    | BoundAttribute
-    | Index
-    | Expansion
-    | ArrayTest
-    | Passthru
-    | Unary
-    | Binary
-    | Logical
-    | Quantified
-    | Range
-    | Ternary
-    | Call
-    | Array
-    | Object
-    | Subquery
-)
+    Literal | Parameter | Variable | Collection | Attribute | BoundAttribute | Index | Expansion | ArrayTest
+    | Passthru | Unary | Binary | Logical | Quantified | Range | Ternary | Call | Array | Object | Subquery
+)  # fmt: skip
 Pattern: TypeAlias = str | ArrayPattern | ObjectPattern
 Modification: TypeAlias = Insert | Change | Remove | Upsert
 Statement: TypeAlias = For | Traversal | Paths | Filter | Let | Sort | Limit | Collect | Window | Return | Modification
-
-_FIELDS: dict[type, tuple[str, ...]] = {}
-
-
-def children(node: Node) -> Iterator[Node]:
-    """The nodes directly below, in the order in which they are written."""
-    names = _FIELDS.get(node.__class__)
-    if names is None:
-        names = _FIELDS[node.__class__] = tuple(f.name for f in fields(node) if f.compare)
-    for name in names:
-        value = getattr(node, name)
-        if isinstance(value, Node):
-            yield value
-        elif isinstance(value, tuple):
-            for item in value:
-                if isinstance(item, Node):
-                    yield item
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """The node and everything below it, parents first."""
-    stack: list[Node] = [node]
-    while stack:
-        current = stack.pop()
-        yield current
-        stack.extend(reversed(tuple(children(current))))

@@ -9,13 +9,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 from proxy.aql import ast
-from proxy.aql.expressions import ExpressionParser
+from proxy.aql.graph_syntax import DIRECTIONS, GraphParser, Targets
 from proxy.aql.tokens import STATEMENTS
 from proxy.errors import ArangoError
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
 _PATHS = frozenset({"SHORTEST_PATH", "K_SHORTEST_PATHS", "K_PATHS", "ALL_SHORTEST_PATHS"})
-_DIRECTIONS = frozenset({"OUTBOUND", "INBOUND", "ANY"})
 _MAX_STATEMENTS = 4000
 
 
@@ -28,7 +27,7 @@ def parse(text: str) -> ast.Query:
         raise ArangoError(1524, "too much nesting or too many objects in query", status=400) from None
 
 
-class Parser(ExpressionParser):
+class Parser(GraphParser):
     """One parse of one text."""
 
     def query(self) -> ast.Query:
@@ -81,21 +80,21 @@ class Parser(ExpressionParser):
     def for_statement(self) -> ast.Statement:
         """FOR over a value or collection, a traversal, or a path search."""
         at = self.advance().offset
-        names: list[tuple[ast.Pattern, int]] = [self.target()]
+        names: Targets = [self.target()]
         while self.accept(","):
             names.append(self.target())
         self.expect("IN")
         steps: ast.Expr | None = None
-        if self.kind not in _DIRECTIONS:
+        if self.kind not in DIRECTIONS:
             steps = self.expression()
-            if self.kind not in _DIRECTIONS:
+            if self.kind not in DIRECTIONS:
                 return self.for_value(names, steps, at)
         direction = self.advance().kind
         if self.kind in _PATHS:
             return self.paths(names, direction, steps, at)
         return self.traversal(names, direction, steps, at)
 
-    def for_value(self, names: list[tuple[ast.Pattern, int]], source: ast.Expr, at: int) -> ast.For:
+    def for_value(self, names: Targets, source: ast.Expr, at: int) -> ast.For:
         """The rest of FOR variable IN source."""
         if len(names) > 1:
             self.error("Collections and views FOR loops only allow a single return variable", at)
@@ -110,87 +109,6 @@ class Parser(ExpressionParser):
         if search is not None and not isinstance(source, (ast.Collection, ast.Parameter)):
             self.error("SEARCH condition used on non-view")
         return ast.For(names[0][0], source, search, self.options(), at)
-
-    def graph_variables(self, names: list[tuple[ast.Pattern, int]], most: int, message: str) -> tuple[str, ...]:
-        """The output variables of a traversal or path search."""
-        if len(names) > most:
-            self.error(message, names[0][1])
-        self.open_scope("for")
-        plain: list[str] = []
-        for name, at in names:
-            if not isinstance(name, str):
-                self.error("syntax error, unexpected destructuring in graph query", at)
-            plain.append(self.declare(name, at))
-        return tuple(plain)
-
-    def traversal(
-        self, names: list[tuple[ast.Pattern, int]], direction: str, steps: ast.Expr | None, at: int
-    ) -> ast.Traversal:
-        """The rest of FOR v, e, p IN steps direction."""
-        start = self.expression()
-        edges, graph = self.subject()
-        variables = self.graph_variables(names, 3, "Traversals only have one, two or three return variables")
-        prune_variable, prune = None, None
-        if self.word("PRUNE"):
-            self.advance()
-            if self.kind == "id" and self.peek().kind == "=":
-                token = self.advance()
-                self.advance()
-                prune = self.expression()
-                prune_variable = self.declare(token.value, token.offset)
-            else:
-                prune = self.expression()
-            if any(isinstance(node, ast.Subquery) for node in ast.walk(prune)):
-                self.error("PRUNE condition must not use a subquery")
-        elif self.kind == "id" and not self.word("OPTIONS"):
-            self.error(f"unexpected qualifier '{self.token.value}', expecting 'PRUNE' or 'OPTIONS'")
-        return ast.Traversal(
-            variables, direction, steps, start, edges, graph, prune_variable, prune, self.options(), at
-        )
-
-    def paths(self, names: list[tuple[ast.Pattern, int]], direction: str, steps: ast.Expr | None, at: int) -> ast.Paths:
-        """The rest of FOR v, e IN direction SHORTEST_PATH and its relatives."""
-        kind = self.advance().kind
-        if steps is not None and kind != "K_PATHS":
-            self.error(f"syntax error, unexpected {kind} keyword", at)
-        start = self.expression()
-        if not self.word("TO"):
-            self.error("unexpected qualifier, expecting 'TO'")
-        self.advance()
-        target = self.expression()
-        edges, graph = self.subject()
-        options = self.options()
-        if kind == "SHORTEST_PATH":
-            variables = self.graph_variables(names, 2, "SHORTEST_PATH must have one or two return variables")
-        else:
-            variables = self.graph_variables(names, 1, f"{kind} only has one return variable")
-        return ast.Paths(kind, variables, direction, steps, start, target, edges, graph, options, at)
-
-    def subject(self) -> tuple[tuple[ast.Edges, ...], ast.Expr | None]:
-        """Edge collections, or GRAPH and a name."""
-        if self.accept("GRAPH"):
-            if self.kind in ("id", "str"):
-                token = self.advance()
-                return (), ast.Literal(token.value, token.offset)
-            if self.kind in ("bind", "source"):
-                return (), self.parameter()
-            self.unexpected()
-        edges = [self.edges()]
-        while self.accept(","):
-            edges.append(self.edges())
-        return tuple(edges), None
-
-    def edges(self) -> ast.Edges:
-        """[direction] collection"""
-        direction = self.advance().kind if self.kind in _DIRECTIONS else None
-        return ast.Edges(direction, self.graph_name())
-
-    def graph_name(self) -> ast.Collection | ast.Parameter:
-        """A collection in WITH or in a list of edge collections."""
-        if self.kind in ("bind", "source"):
-            return self.parameter()
-        token = self.expect("id")
-        return ast.Collection(token.value, token.offset)
 
     # --- patterns
 
@@ -398,91 +316,6 @@ class Parser(ExpressionParser):
             self.advance()
             distinct = True
         return ast.Return(self.expression(), distinct)
-
-    # --- modifications
-
-    def options(self) -> ast.Object | None:
-        """[OPTIONS {…}]"""
-        if self.kind != "id":
-            return None
-        if not self.word("OPTIONS"):
-            self.error(f"unexpected qualifier '{self.token.value}', expecting 'OPTIONS'")
-        self.advance()
-        return self.object()
-
-    def last_expression(self) -> ast.Expr:
-        """The expression before `IN collection`, whose last IN is no operator."""
-        before, self.into_mode = self.into_mode, True
-        value = self.expression()
-        self.into_mode = before
-        return value
-
-    def into(self) -> tuple[ast.Collection | ast.Parameter, ast.Object | None]:
-        """IN|INTO collection [OPTIONS …]; OLD and NEW can be seen from here on."""
-        if self.kind not in ("IN", "INTO"):
-            self.unexpected()
-        self.advance()
-        target: ast.Collection | ast.Parameter
-        if self.kind in ("id", "str"):
-            token = self.advance()
-            target = ast.Collection(token.value, token.offset)
-        elif self.kind == "source":
-            target = self.parameter()
-        else:
-            self.unexpected()
-        options = self.options()
-        return target, options
-
-    def finish(self, statement: ast.Modification, *names: str) -> ast.Modification:
-        """Declares OLD and NEW behind a modification."""
-        for name in names:
-            self.scopes[-1].names[name] = None
-        return statement
-
-    def insert_statement(self) -> ast.Modification:
-        """INSERT document INTO collection"""
-        self.advance()
-        document = self.last_expression()
-        return self.finish(ast.Insert(document, *self.into()), "NEW", "OLD")
-
-    def change_statement(self) -> ast.Modification:
-        """UPDATE and REPLACE"""
-        kind = self.advance().kind
-        key: ast.Expr | None = None
-        document = self.last_expression()
-        if self.accept("WITH"):
-            key, document = document, self.last_expression()
-        return self.finish(ast.Change(kind, key, document, *self.into()), "NEW", "OLD")
-
-    def remove_statement(self) -> ast.Modification:
-        """REMOVE key IN collection"""
-        self.advance()
-        key = self.last_expression()
-        return self.finish(ast.Remove(key, *self.into()), "OLD")
-
-    def upsert_statement(self) -> ast.Modification:
-        """UPSERT search|FILTER condition INSERT document UPDATE|REPLACE change IN collection"""
-        self.advance()
-        search: ast.Expr | None = None
-        condition: ast.Expr | None = None
-        if self.accept("FILTER"):
-            self.current_depth += 1
-            condition = self.expression()
-            self.current_depth -= 1
-        elif self.kind == "{":
-            search = self.object()
-        elif self.kind in ("bind", "source"):
-            search = self.parameter()
-        else:
-            self.unexpected()
-        self.expect("INSERT")
-        self.scopes[-1].names["OLD"] = None
-        document = self.expression()
-        if self.kind not in ("UPDATE", "REPLACE"):
-            self.unexpected()
-        kind = self.advance().kind
-        change = self.last_expression()
-        return self.finish(ast.Upsert(search, condition, document, kind, change, *self.into()), "NEW", "OLD")
 
 
 _PARSERS = {
