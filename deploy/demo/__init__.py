@@ -3,6 +3,7 @@ the command line, by SQL.
 
     cli          the two commands
     scenario     the steps of the demo, each asserted      verbs     the command line, as an operator types it
+    means        what the steps are made of
     outcome      what must be true at the end, the table
     client       one client of live traffic                traffic   all of them     tally   what they count
     ledger       what a client knows to be right           sweep     reads, as fast as it goes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.demo.scenario import Play, run
+from deploy.demo.means import Play
+from deploy.demo.scenario import run
 from deploy.demo.stack import Options, Part, Stack
 from proxy.cutover.stages import Stage
 from proxy.errors import ConfigurationError
@@ -82,7 +84,7 @@ def demo(
     ] = _USUAL.comparisons,
 ) -> None:
     """Move 24,500 documents under live traffic: mirror, backfill, shadow, flip, rollback, a kill; check it all."""
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     stop = _stop_signals()
     play = Play(
         folder=directory,

@@ -74,7 +74,8 @@ class Client:
             if url != self.conditions.url:
                 url = self.conditions.url
                 self._service = self._connect()
-            (kind,) = self._random.choices(list(self._kinds), list(self._kinds.values()))
+            kinds = {self._get: 1} if self.conditions.hurry else self._kinds
+            (kind,) = self._random.choices(list(kinds), list(kinds.values()))
             kind()
             # what a stall has cost is not all made up for
             due = time.monotonic() if self.conditions.hurry else max(due + self._pause, time.monotonic() - 1)
@@ -252,7 +253,7 @@ class Client:
         return self._random.choice(self.users)
 
     def _any_key(self) -> tuple[str, str]:
-        collection = self._random.choices((RESUMES, JOBS, RESULTS), (3, 2, 2))[0]
+        collection = self._random.choice((RESUMES, JOBS, RESULTS))
         keys = list(self.ledger.documents[collection])
         return (collection, self._random.choice(keys)) if keys else (RESUMES, "none")
 

@@ -39,5 +39,5 @@ class Conditions:
     phase: str = "direct"
     cuts: int = 0  # raised before each kill
     down: bool = False
-    hurry: bool = False  # no pause between requests
+    hurry: bool = False  # no pause between requests, and reads by key alone
     stopping: bool = False

@@ -56,7 +56,7 @@ class Traffic:
         self.conditions.url = url
 
     def phase(self, name: str, *, hurry: bool = False) -> None:
-        """Names what follows in the figures; in a hurry clients make no pause between requests."""
+        """Names what follows in the figures; in a hurry clients read by key without a pause."""
         self.conditions.phase = name
         self.conditions.hurry = hurry
 

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from deploy.demo import direct
 from deploy.demo.generated import DATABASE, RESUMES
+from deploy.demo.means import Play
 from deploy.demo.outcome import report
-from deploy.demo.scenario import Play, Scenario, run
+from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
 from deploy.demo.verbs import DemoFailed
 

@@ -123,7 +123,7 @@ class Scripted(Client):
 
 @pytest.fixture
 def client() -> Scripted:
-    return Scripted(0, ["ada", "bob"], Conditions("http://x", hurry=True), rate=1e6)
+    return Scripted(0, ["ada", "bob"], Conditions("http://x"), rate=1e6)
 
 
 def test_a_thousand_right_answers(client: Scripted) -> None:

@@ -1,0 +1,226 @@
+"""What the steps of the demo are made of: servers, clients, looks at either database, and assertions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from deploy.demo import direct, generated, records
+from deploy.demo.generated import DATABASE, RESUMES
+from deploy.demo.loader import Document
+from deploy.demo.outcome import Outcome, scrape
+from deploy.demo.service import ResumeService
+from deploy.demo.stack import Options, Stack
+from deploy.demo.sweep import sweep
+from deploy.demo.traffic import Traffic
+from deploy.demo.verbs import DemoFailed, Verbs
+
+_T = TypeVar("_T")
+SERVICE = tuple((DATABASE, name) for name in generated.COLLECTIONS)
+REFERENCE = tuple((records.DATABASE, name) for name in ("languages", "subdivisions", "licences", "emoji"))
+NAMES = tuple(f"{database}/{name}" for database, name in (*SERVICE, *REFERENCE))
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How the demo runs. rate: requests a second of all clients; steady: seconds that each measured phase lasts;
+    comparisons: how many each collection needs for its flip (production: 3,000 and days). share: part of all records
+    that is loaded, for tests in a hurry.
+    """
+
+    folder: Path | None = None
+    clients: int = 6
+    rate: float = 120.0
+    steady: float = 7.0
+    comparisons: int = 1000
+    share: float = 1.0
+    password: str = ""
+
+
+class Means:
+    """One run's servers, clients and figures. `close` stops them all."""
+
+    def __init__(self, play: Play, console: Console) -> None:
+        settings = {"CROSSFADE_GATE_COMPARISONS": str(play.comparisons), "CROSSFADE_LOG_LEVEL": "warning"}
+        self.stack = Stack(Options.free(folder=play.folder, settings=settings))
+        self.console = console
+        self.outcome = Outcome()
+        self._play = play
+        self._verbs = Verbs(self.stack, console)
+        self._loaded: dict[tuple[str, str], list[Document]] = {}
+        self._profiles: dict[str, str] = {}
+        self._traffic: Traffic | None = None
+        self._explained: set[int] = set()
+
+    @property
+    def traffic(self) -> Traffic:
+        assert self._traffic is not None
+        return self._traffic
+
+    def close(self) -> None:
+        """Stops clients and servers."""
+        try:
+            if self._traffic is not None:
+                self._traffic.stop()
+        finally:
+            self.stack.stop()
+
+    async def _load_users(self, history: generated.History) -> None:
+        async with direct.Target.open(self.stack.dsn) as target:
+            await target.load_users(history.users)
+            self._profiles = await target.profiles()
+
+    async def _falsify(self, key: str, path: tuple[str, ...]) -> None:
+        await self._ask(lambda target: target.falsify(DATABASE, RESUMES, key, path, "Nobody In Particular"))
+
+    async def _same_now(self, key: str) -> bool:
+        origin = direct.Origin(self.stack.arango_url, password=self._play.password)
+        row = (await self._ask(lambda target: target.documents(DATABASE, RESUMES))).get(key)
+        text = origin.documents(DATABASE, RESUMES)[key]
+        return row is not None and direct.compare("", {key: text}, {key: row}).equal
+
+    def _victim(self) -> str:
+        """A parsed résumé that a profile names, so that no client writes it meanwhile."""
+        resumes = self.traffic.expected()[RESUMES]
+        return next(key for key in self._profiles.values() if resumes[key]["status"] == "parsed")
+
+    def _repair(self, path: str) -> None:
+        """Until nothing is open: reads of lists that held the document may have been found meanwhile."""
+        seen: set[int] = set()
+        while opened := {found["id"] for found in self._verbs.json("mismatches", "list")}:
+            for number in sorted(opened - self._explained):
+                self._explain(number, path)
+            seen |= opened
+            self._verbs.run("mismatches", "repair", *map(str, sorted(opened)))
+        self.outcome.found += len(seen)
+        self.outcome.repaired += len(seen)
+
+    def _refused(self, why: str, *arguments: str) -> None:
+        self._verbs.run(*arguments, expect=1, most=24)
+        self.outcome.refused_flips += 1
+        self._good(f"refused: {why}")
+
+    def _flip_all(self) -> None:
+        self._verbs.run("flip", *NAMES)
+
+    def _sweep(self) -> None:
+        """Reads the reference data, which the clients have no use for."""
+        reference = {place: self._loaded[place] for place in REFERENCE}
+        self.outcome.tally.add(
+            sweep(self.stack.url, reference, reads=self._play.comparisons, password=self._play.password)
+        )
+
+    def _enough(self) -> None:
+        """Waits for the comparisons that the gates want, then asks the gates."""
+        wanted = self._play.comparisons
+
+        def enough() -> bool:
+            counts = asyncio.run(self._ask(direct.Target.compared))
+            return all(counts.get(name, 0) >= wanted for name in NAMES)
+
+        self._until(enough, f"at least {wanted:,} reads of each collection were compared", 120)
+        self._until(self._gates_pass, "every gate passes")
+
+    def _gates_pass(self) -> bool:
+        told = self._verbs.json("gates", *NAMES, expect=None)
+        return all(gate["verdict"] == "pass" for gates in told.values() for gate in gates)
+
+    async def _ask(self, question: Callable[[direct.Target], Awaitable[_T]]) -> _T:
+        async with direct.Target.open(self.stack.dsn) as target:
+            return await question(target)
+
+    def _explain(self, number: int, path: str) -> None:
+        """One mismatch, in the words of the explanation that is kept with it."""
+        self._explained.add(number)
+        shown = self._verbs.json("mismatches", "show", str(number))
+        (sample, *_) = shown["samples"]
+        self.console.print(f"[bold cyan]$ crossfade mismatches show {number}[/bold cyan]")
+        for name in ("origin_rev", "target_rev", "explanation"):
+            if sample[name] is not None:
+                self.console.print(f"    {name}: {sample[name]}", highlight=False, markup=False)
+        named = any(one.endswith(path) for one in shown["paths"]) and bool(sample["explanation"])
+        self._check(named, f"explained: {shown['kind']} at {', '.join(shown['paths'])}")
+        self.outcome.explained += 1
+
+    def _profiles_led_home(self) -> int:
+        service = ResumeService.connect(self.stack.url, DATABASE, password=self._play.password)
+        found = ((user, service.get(RESUMES, key)) for user, key in self._profiles.items())
+        return sum(resume is not None and resume["user_id"] == user for user, resume in found)
+
+    def _lost(self, origin: direct.Origin) -> list[str]:
+        """What clients were told was stored (or deleted), held against ArangoDB itself."""
+        lost = []
+        for name, expected in self.traffic.expected().items():
+            stored = {key: json.loads(text) for key, text in origin.documents(DATABASE, name).items()}
+            for key in stored.keys() | expected.keys():
+                there = {k: v for k, v in stored.get(key, {}).items() if k not in ("_id", "_rev")}
+                if there != expected.get(key, {}):
+                    lost.append(f"{DATABASE}/{name}/{key}: not what was acknowledged")
+        return lost
+
+    def _served(self, by: str) -> float:
+        return sum(v for n, labels, v in scrape(self.stack.admin_url) if labels.get("served_by") == by)
+
+    def _count_metrics(self) -> None:
+        for name, labels, value in scrape(self.stack.admin_url):
+            if name == "crossfade_mirrored_total":
+                self.outcome.mirrored += int(value)
+            elif name == "crossfade_compared_total":
+                self.outcome.compared += int(value)
+            elif name == "crossfade_requests_total" and labels["status"].startswith("5"):
+                self.outcome.server_errors += int(value)
+
+    def _status(self) -> Document:
+        return direct.fetch_json(self.stack.admin_url, "/status")
+
+    def _measure(self, phase: str) -> None:
+        tally = self.traffic.tally()
+        p50, p99 = tally.percentile(50, phase), tally.percentile(99, phase)
+        self.outcome.latency[phase] = (p50, p99)
+        self._good(f"{len(tally.seconds.get(phase, ())):,} requests, p50 {p50:.1f} ms, p99 {p99:.1f} ms, none failed")
+
+    def _run_for(self, seconds: float) -> None:
+        """Lets the clients work."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._healthy()
+            time.sleep(0.1)
+
+    def _until(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self._healthy()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"after {seconds:.0f} s it is still not true that {what}")
+            time.sleep(0.2)
+        self._good(what)
+
+    def _healthy(self) -> None:
+        """Raises where a server ended, a client broke, a request failed, an answer was wrong."""
+        ended = self.stack.ended()
+        if ended is not None:
+            raise DemoFailed(f"{ended.name} has ended: {ended.tail()}")
+        if self._traffic is None:
+            return
+        self._traffic.check()
+        for client in self._traffic.clients:
+            for trouble in (*client.tally.failed, *client.tally.wrong):
+                raise DemoFailed(trouble)
+
+    def _loaded_one(self, name: str, count: int) -> None:
+        self._good(f"{name}: {count:,} documents")
+
+    def _check(self, condition: bool, what: str) -> None:
+        if not condition:
+            raise DemoFailed(f"not true: {what}")
+        self._good(what)
+
+    def _good(self, what: str) -> None:
+        self.console.print(f"  [green]✓[/green] {what}", highlight=False)
