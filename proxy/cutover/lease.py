@@ -74,6 +74,7 @@ class Lease:
         self._current = False  # the last beat was answered
         self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
         self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
+        self._noted = False  # the file `alone` is there
         self._unsafe = False  # must drain and roll back before it holds a lease again
         self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
         self._origin_only = False
@@ -128,8 +129,8 @@ class Lease:
 
     def note_alone(self) -> None:
         """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
-        if not self._unsafe:
-            self._unsafe = True
+        if not self._noted:
+            self._noted = self._unsafe = True
             self._read_until = 0.0
             self._files.note_alone()
             log.warning("answers come from ArangoDB alone until the backlog is drained", instance=self._instance)
@@ -146,7 +147,8 @@ class Lease:
         Without PostgreSQL it starts only on the snapshot of a life that PostgreSQL still counts. Raises
         DatabaseUnavailable, DatabaseUnmigrated, or RefusedError where another process has this id.
         """
-        self._unsafe = self._files.alone or not self._conditions.journal_clean()
+        self._noted = self._files.alone
+        self._unsafe = self._noted or not self._conditions.journal_clean()
         self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
         try:
             await self._join()
@@ -308,12 +310,13 @@ class Lease:
         """Whether this instance may hold a lease again: it drains, then rolls back, then renews."""
         if self._origin_only or self._conditions.diverged():
             return False
-        if self._synchronous():
-            if self._conditions.backlog(None) == 0:
+        flipped = self._flipped()
+        if flipped:
+            if self._conditions.backlog(flipped) == 0:
                 await self._bounded(self._take_back(), self._settings.connect_timeout)
             return False
         # no await from here to the next beat: nobody can answer alone in between
-        self._unsafe = False
+        self._unsafe = self._noted = False
         self._files.clear_alone()
         self._conditions.rejoined()
         return True
@@ -327,10 +330,12 @@ class Lease:
                 expected=self.generation,
             )
 
-    def _synchronous(self) -> bool:
-        """Whether any read may come from PostgreSQL now, or an epoch towards that is open."""
-        return any(s.stage.at_least(Stage.FLIPPED) for s in self._snapshot.collections.values()) or any(
-            move.after.stage.at_least(Stage.FLIPPED) for move in self._snapshot.moves.values()
+    def _flipped(self) -> frozenset[str]:
+        """The collections of which reads may come from PostgreSQL now, or towards which an epoch is open."""
+        standings = self._snapshot.collections.items()
+        moves = self._snapshot.moves.values()
+        return frozenset(name for name, standing in standings if standing.stage.at_least(Stage.FLIPPED)) | frozenset(
+            move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED)
         )
 
     async def _give_up_hold(self) -> None:

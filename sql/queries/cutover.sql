@@ -162,7 +162,7 @@ SELECT instance FROM crossfade.instance WHERE stopped_at IS NULL AND generation 
 -- name: instance_lock
 -- $1 instance.
 SELECT instance, host, pid, stopped_at, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
-    lease_until > clock_timestamp() AS alive
+    lease_until > clock_timestamp() OR heartbeat_at > clock_timestamp() - interval '1 second' AS alive
 FROM crossfade.instance WHERE instance = $1 FOR UPDATE;
 
 -- name: evict

@@ -34,7 +34,11 @@ class Origin:
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     version: str = "3.12.4"
 
+    odd: Any = None  # answered to everything, where it is set
+
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        if self.odd is not None:
+            return 200, self.odd
         if self.refuse:
             return 401, {"error": True, "code": 401, "errorNum": 11, "errorMessage": "not authorized"}
         if path == "/_api/version":
@@ -58,7 +62,7 @@ def origin() -> Iterator[Origin]:
         def _serve(self) -> None:
             length = int(self.headers.get("content-length", 0))
             status, value = made.answer(self.path.partition("?")[0], self.rfile.read(length))
-            text = json.dumps(value).encode()
+            text = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(text)))
@@ -243,7 +247,9 @@ async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None
     while (await shell("instances", "--json")).json[0]["state"] != "silent":
         await asyncio.sleep(0.05)
     assert (await shell("instances", "evict", "dead")).code == 1
-    gone = await shell("instances", "evict", "dead", "--confirmed-stopped")
+    while (gone := await shell("instances", "evict", "dead", "--confirmed-stopped")).code:
+        assert "lives" in gone.err  # its last heartbeat is not a second old
+        await asyncio.sleep(0.05)
     assert (gone.code, "next: crossfade verify shop/orders" in gone.out) == (0, True)
     assert "1 unverified" in (await shell("status")).out
     assert (await shell("instances", "evict", "dead", "--confirmed-stopped", "--json")).code == 1
@@ -332,6 +338,47 @@ async def test_doctor(shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path
     assert f"{nowhere} cannot be written" in told.out
     shell.environment |= {"CROSSFADE_DSN": "postgresql://127.0.0.1:1/none"}
     assert (await shell("doctor")).code == 2
+
+
+@pytest.mark.parametrize("odd", [b"<html>", ["a list"]])
+async def test_what_is_not_arangodb(shell: Shell, origin: Origin, odd: Any) -> None:
+    origin.odd = odd
+    told = await shell("doctor")
+    assert (told.code, "set CROSSFADE_ORIGIN" in told.out) == (1, True)
+    assert (await shell("mirror", "orders")).code == 0  # it could not be asked: said, and gone on
+
+
+async def test_repair_of_what_arangodb_does_not_give(shell: Shell, database: Database, origin: Origin) -> None:
+    await shell("mirror", "orders")
+    number = await _mismatch(database, 1, ["a"])
+    origin.refuse = True
+    refused = await shell("mismatches", "repair", str(number))
+    assert (refused.code, "ArangoDB refused" in refused.err) == (1, True)
+    shell.environment["CROSSFADE_ORIGIN"] = "http://127.0.0.1:1"
+    away = await shell("mismatches", "repair", str(number), "--json")
+    assert (away.code, away.json["error"]["code"]) == (1, 1)
+    assert "Set CROSSFADE_ORIGIN" in away.err
+    assert len((await shell("mismatches", "list", "--json")).json) == 1  # still open
+    assert (await shell("mismatches", "ignore", str(number), "--reason", "x", "--json")).json["ignored"] == [number]
+
+
+async def test_doctor_for_people(shell: Shell, fleet: Fleet) -> None:
+    one = await fleet.start("one")
+    await until(lambda: one.lease.may_read_target)
+    told = await shell("doctor")
+    assert told.code == 0, told.out
+    assert "ok    instance one: backlog 0, lag 0.0 s" in told.out
+    assert "ok    ArangoDB: arango 3.12.4" in told.out
+    shell.environment["CROSSFADE_HEARTBEAT"] = "soon"
+    assert (await shell("doctor")).code == 2
+
+
+async def test_audit_and_gates_for_machines(shell: Shell) -> None:
+    assert "no collection is mirrored" in (await shell("gates")).out
+    await shell("mirror", "orders")
+    assert (await shell("audit", "--json")).json[0]["action"] == "change"
+    gates = (await shell("gates", "--json")).json
+    assert {gate["name"] for gate in gates[ORDERS]} >= {"backfilled", "verified", "instances current"}
 
 
 async def test_doctor_sees_silence(shell: Shell, fleet: Fleet) -> None:
