@@ -23,6 +23,7 @@ _KINDS: Final = {
     b"trailer": _OTHER_HOP,
     b"upgrade": _OTHER_HOP,
 }
+_PLAIN: Final = frozenset({b"keep-alive", b"close"})  # values of Connection that name no header
 _HEAD_LIMIT: Final = 1 << 20
 
 
@@ -147,7 +148,8 @@ class ResponseParser:
             elif status == 101:
                 kept.append(pair)
         self._judge(connection, status)
-        if connection and (named := tokens(connection) - {b"close", b"keep-alive", b"upgrade"}):
+        if connection and (len(connection) > 1 or connection[0].lower() not in _PLAIN):
+            named = tokens(connection) - {b"upgrade"}
             kept = [pair for pair in kept if pair[0].lower() not in named]
         bodiless = self._head_request or status in {101, 204, 304}
         self._until_close = not bodiless and not chunked and length < 0

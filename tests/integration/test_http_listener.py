@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 
 import pytest
 import uvloop
 
 from proxy.http import Limits, Listener, Upstream
-from proxy.wire.message import Request, Response, Tunnel
+from proxy.wire.message import Handler, Request, Response, Tunnel
 from tests.integration.http_kit import OK, Client, Server, client_tls, server_tls, until
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -19,6 +20,17 @@ BIG = 3 << 20
 
 async def hello(request: Request) -> Response:
     return Response(200, [], b"hello")
+
+
+OPEN: list[Listener] = []
+
+
+async def listening(handler: Handler, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None) -> Listener:
+    """A listener that is closed even where the scenario fails: uvloop cannot close a loop with an open one."""
+    listener = Listener(handler, limits=limits, tls=tls)
+    await listener.start()
+    OPEN.append(listener)
+    return listener
 
 
 async def relayed() -> None:
@@ -32,8 +44,7 @@ async def relayed() -> None:
     ]
     async with Server(list(answers)) as server:
         upstream = Upstream(server.url, buffer_body=1 << 16)
-        listener = Listener(upstream.request, limits=Limits(buffer_body=1 << 16))
-        await listener.start()
+        listener = await listening(upstream.request, limits=Limits(buffer_body=1 << 16))
         async with Client(listener.port) as client:
             assert (await client.ask(GET))[1] == b"ok"
             head, body = await client.ask(b"PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % BIG + big)
@@ -70,8 +81,7 @@ async def upgraded() -> None:
 
     async with Server([echo]) as server:
         upstream = Upstream(server.url)
-        listener = Listener(upstream.request)
-        await listener.start()
+        listener = await listening(upstream.request)
         async with Client(listener.port) as client:
             client.writer.write(b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst ")
             head = await client.reader.readuntil(b"\r\n\r\n")
@@ -90,8 +100,7 @@ async def secured() -> None:
     """TLS to the client and to the server."""
     async with Server([OK] * 2, tls=server_tls()) as server:
         upstream = Upstream(server.url, tls=client_tls())
-        listener = Listener(upstream.request, tls=server_tls())
-        await listener.start()
+        listener = await listening(upstream.request, tls=server_tls())
         async with Client(listener.port, client_tls()) as client:
             assert (await client.ask(GET))[1] == b"ok"
             assert (await client.ask(GET))[1] == b"ok"
@@ -102,8 +111,7 @@ async def secured() -> None:
 
 async def refused() -> None:
     """Broken framing gets 400 and a close."""
-    listener = Listener(hello)
-    await listener.start()
+    listener = await listening(hello)
     async with Client(listener.port) as client:
         head, body = await client.ask(
             b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab" + GET
@@ -123,8 +131,7 @@ async def drained() -> None:
         await go.wait()
         return Response(200, [], b"done")
 
-    listener = Listener(slow)
-    await listener.start()
+    listener = await listening(slow)
     async with Client(listener.port) as busy, Client(listener.port) as idle:
         busy.writer.write(GET)
         await begun.wait()
@@ -149,8 +156,7 @@ async def cut_short() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    listener = Listener(endless)
-    await listener.start()
+    listener = await listening(endless)
     async with Client(listener.port) as client:
         client.writer.write(GET)
         await begun.wait()
@@ -166,8 +172,12 @@ def test_under_both_event_loops(
     scenario: Callable[[], Awaitable[None]], loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
-            await scenario()
+        try:
+            async with asyncio.timeout(30):
+                await scenario()
+        finally:
+            while OPEN:
+                await OPEN.pop().close(0)
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(bounded())

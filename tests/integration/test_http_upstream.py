@@ -10,6 +10,7 @@ import pytest
 from proxy.errors import ConfigurationError, FramingError, UpstreamLost, UpstreamUnavailable
 from proxy.http.exchange import ServerConnection
 from proxy.http.limits import HIGH_WATER
+from proxy.http.stream import BodyStream
 from proxy.http.upstream import Upstream
 from proxy.ports import free_port
 from proxy.wire.message import Request, Response
@@ -103,7 +104,7 @@ async def test_a_cancelled_waiter_passes_its_turn_on() -> None:
         await pool.close()
 
 
-async def test_a_waiter_that_leaves_as_it_is_served_passes_that_on() -> None:
+async def test_a_waiter_that_leaves_as_it_is_served_passes_that_on(monkeypatch: pytest.MonkeyPatch) -> None:
     go = asyncio.Event()
 
     async def gated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,7 +125,7 @@ async def test_a_waiter_that_leaves_as_it_is_served_passes_that_on() -> None:
             release(connection)
             second.cancel()  # the connection has just been given to it
 
-        pool.release = given  # type: ignore[method-assign]
+        monkeypatch.setattr(pool, "release", given)
         go.set()
         assert (await first).status == 200
         assert (await third).status == 200
@@ -161,7 +162,7 @@ async def test_cancelling_while_a_connection_is_made() -> None:
         await pool.close()
 
 
-async def test_a_cancelled_stream_is_nobodys() -> None:
+async def test_a_cancelled_stream_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     go = asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -181,7 +182,7 @@ async def test_a_cancelled_stream_is_nobodys() -> None:
             connection._future.cancel()  # as the task's cancellation does, just before the answer
             deliver()
 
-        connection._deliver = cancelled_first  # type: ignore[method-assign]
+        monkeypatch.setattr(connection, "_deliver", cancelled_first)
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -382,12 +383,12 @@ async def test_a_slow_reader_stops_the_server() -> None:
         [connection] = pool._open
         await until(lambda: not connection.transport.is_reading())
         stream = response.body
-        assert not isinstance(stream, bytes)
-        assert stream.size <= 2 * HIGH_WATER  # type: ignore[attr-defined]
+        assert isinstance(stream, BodyStream)
+        assert stream.size <= 2 * HIGH_WATER
         async for _ in stream:
             if connection.transport.is_reading():
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await until(lambda: pool.open == 0)
         await pool.close()
 
