@@ -46,38 +46,14 @@ from proxy.wire.message import Request, Response
 log = structlog.get_logger(__name__)
 
 _QUERY_CACHE = 2000
-# errors of a query that was never run: nothing was written (parse, bind, authorisation, unknown collection)
-_NEVER_RAN = frozenset({11, 400, 401, 403, 404, 405, 501, 600, 1203, 1228, 1501, 1502, 1540, 1541, 1551, 1552, 1553})
-
-
 # AQL writes only where one of these words stands (aql-semantics, section 9); they survive any escaping of JSON
 _MODIFICATION = re.compile(rb"insert|update|replace|remove|upsert|\\\\u", re.IGNORECASE)
 _UNPARSED = QueryFacts(frozenset(), frozenset(), modifies=False, deterministic=False)
 
 
-class LeaseView(Protocol):
-    """What the dispatcher needs of the lease."""
-
-    @property
-    def snapshot(self) -> Snapshot: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def may_read_target(self) -> bool: ...
-    @property
-    def own_lease_over(self) -> bool: ...
-    @property
-    def era(self) -> int: ...
-    def note_alone(self) -> None: ...
-
-
 class _Cursor(msgspec.Struct):
     query: str = ""
     bind_vars: dict[str, object] = msgspec.field(name="bindVars", default_factory=dict)
-
-
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
 
 
 class _Revision(msgspec.Struct):
@@ -86,7 +62,6 @@ class _Revision(msgspec.Struct):
 
 
 _CURSOR = msgspec.json.Decoder(_Cursor)
-_ERROR = msgspec.json.Decoder(_Error)
 _REVISION = msgspec.json.Decoder(_Revision)
 
 
@@ -120,7 +95,6 @@ class Dispatcher:
         self._rollback = rollback
         self.flight = flight
         self._facts: OrderedDict[str, QueryFacts | None] = OrderedDict()
-        self._metric_children: dict[tuple[str, int, str], tuple[object, object]] = {}
 
     async def handle(self, request: Request) -> Response:
         """Answers one request of the traffic listener."""
@@ -145,7 +119,7 @@ class Dispatcher:
             response = encode(error_outcome(ArangoError(503, f"ArangoDB does not answer: {error}", status=503)))
         except ArangoError as error:
             response = encode(error_outcome(error))
-        self._count(operation.endpoint, response.status, served_by, time.perf_counter() - started)
+        metrics.TRAFFIC.observe(operation.endpoint, response.status, served_by, time.perf_counter() - started)
         return response
 
     # ---- ways
@@ -164,7 +138,8 @@ class Dispatcher:
 
     async def _read(self, request: Request, operation: Operation, way: Route, started: float) -> tuple[Response, str]:
         if way.gap:
-            self._gap(operation, way.gap)
+            for name in way.collections:  # of a query, each that it reads: the gate of each must know (I10)
+                self._gaps.add(operation.database, name.partition("/")[2], operation.endpoint, way.gap)
         if way.hold:
             way = await self._held(operation)
         if way.target and self._lease.may_read_target:
@@ -191,71 +166,12 @@ class Dispatcher:
             self._submit(operation, outcome, way, elapsed, reverse=False)
         return response, "origin"
 
-    async def _capture(self, request: Request, operation: Operation, way: Route) -> Response:
+    async def _write(self, request: Request, operation: Operation, way: Route) -> Response:
         if not isinstance(request.body, bytes):
-            request.body = await _collect(request.body, self._settings.max_body)
+            request.body = await collect(request.body, self._settings.max_body)
             operation = decode(request)
-        planned = plan(operation)
-        if isinstance(planned, Opaque):
-            return await self._opaque(request, operation, way)
-        collection = way.collections[0]
-        intent = self._mirror.intend(collection, planned.keys)
-        faults.reach("after-intend")
-        mirror, flight = self._mirror, self.flight
-        with flight.during(
-            flight.captured, way.collections, self._lease.generation, lambda: not mirror.is_open(intent)
-        ):
-            response = await self._forward_captured(request, planned, intent)
-            faults.reach("after-forward")
-            body = response.body if isinstance(response.body, bytes) else await _collect(response.body, None)
-            try:
-                captured = settle(planned, response.status, response.headers, body)
-            except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
-                log.warning("an answer of the origin was not understood", error=str(error), collection=collection)
-                mirror.lost(intent)
-                return Response(response.status, response.headers, body, response.reason)
-            mirror.answered(intent, captured)
-            if self._flipped(collection):  # looked up when answering, not before
-                await self._until_both(mirror.applied(intent))
-                if not captured.changes and response.status in (404, 409, 412):
-                    await self._until_both(mirror.bring_up(collection, (), planned.keys))
-        return Response(response.status, captured.headers, captured.body, response.reason)
-
-    async def _forward_captured(self, request: Request, planned: Plan, intent: Intent) -> Response:
-        try:
-            return await self._origin.request(planned.rewritten(request))
-        except UpstreamUnavailable:
-            self._mirror.settled_nothing(intent)
-            raise
-        except (UpstreamLost, asyncio.CancelledError):
-            self._mirror.lost(intent)
-            raise
-
-    async def _opaque(self, request: Request, operation: Operation, way: Route) -> Response:
-        reason = way.gap or operation.endpoint
-        flipped = [name for name in way.collections if self._flipped(name)]
-        if flipped:  # PostgreSQL would not have it: nobody may read there any more (mirror-protocol, answer 6)
-            await self._until_both(self._taken_back(flipped, reason))
-        self._gap(operation, reason)
-        intent = self._mirror.intend(way.collections[0], way.collections, opaque=reason)
-        try:
-            response = await self._origin.request(request)
-        except UpstreamUnavailable:
-            self._mirror.settled_nothing(intent)
-            raise
-        except (UpstreamLost, asyncio.CancelledError):
-            self._mirror.lost(intent)  # marked once the request can no longer run
-            raise
-        if operation.effect is Effect.QUERY and isinstance(response.body, bytes) and response.status >= 400:
-            with contextlib.suppress(msgspec.DecodeError):
-                if _ERROR.decode(response.body).number in _NEVER_RAN:
-                    self._mirror.settled_nothing(intent)
-                    return response
-        if response.status in (401, 403, 405):
-            self._mirror.settled_nothing(intent)
-        else:
-            self._mirror.opaque_done(intent, way.collections, reason)
-        return response
+            way = self._routed(operation)
+        return await self._writes.carry_out(request, operation, way)
 
     # ---- parts
 
@@ -292,44 +208,6 @@ class Dispatcher:
         elif operation.key is not None and response.status in (200, 304, 404, 412):
             await self._until_both(self._mirror.bring_up(collection, (), (operation.key,)))
 
-    async def _until_both(self, waiting: Awaitable[object]) -> None:
-        """Waits for PostgreSQL; or until this instance's own lease has run out: then the origin alone answers.
-
-        mirror-protocol, "Flip", 7: nobody reads from PostgreSQL any more once the lease is over, since every fenced
-        read tests it.
-        """
-        task = asyncio.ensure_future(waiting)
-        try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=0.05)
-                if not task.done() and self._lease.own_lease_over:
-                    self._lease.note_alone()
-                    return
-            await task
-        except (DatabaseError, UpstreamError, ArangoError) as error:
-            log.info("an answer waits until nobody reads from PostgreSQL", error=str(error))
-            while not self._lease.own_lease_over:
-                await asyncio.sleep(0.02)
-            self._lease.note_alone()
-        finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
-                    await task
-
-    async def _taken_back(self, collections: Sequence[str], reason: str) -> None:
-        await self._rollback(collections, reason)
-        while any(self._flipped(name) for name in collections):
-            await asyncio.sleep(0.005)
-
-    def _flipped(self, collection: str) -> bool:
-        snapshot = self._lease.snapshot
-        if collection.endswith("/*"):
-            prefix = collection[:-1]
-            names = (*snapshot.collections, *snapshot.moves)
-            return any(snapshot.behaviour(name).synchronous for name in names if name.startswith(prefix))
-        return snapshot.behaviour(collection).synchronous
-
     def _query_facts(self, operation: Operation) -> QueryFacts | None:
         """What the query's text says; None where it may write and cannot be parsed (the origin judges it)."""
         try:
@@ -357,24 +235,3 @@ class Dispatcher:
     def _gap(self, operation: Operation, reason: str) -> None:
         collection = operation.qualified or ""
         self._gaps.add(operation.database, collection, operation.endpoint, reason)
-
-    def _count(self, endpoint: str, status: int, served_by: str, seconds: float) -> None:
-        key = (endpoint, status, served_by)
-        children = self._metric_children.get(key)
-        if children is None:
-            children = self._metric_children[key] = (
-                metrics.REQUESTS.labels(endpoint, f"{status // 100}xx", served_by),
-                metrics.REQUEST_SECONDS.labels(endpoint, served_by),
-            )
-        children[0].inc()  # type: ignore[attr-defined]
-        children[1].observe(seconds)  # type: ignore[attr-defined]
-
-
-async def _collect(parts: AsyncIterator[bytes], limit: int | None) -> bytes:
-    """The whole of a streamed body. Raises ArangoError(413) above the limit."""
-    collected = bytearray()
-    async for part in parts:
-        collected += part
-        if limit is not None and len(collected) > limit:
-            raise ArangoError(413)
-    return bytes(collected)

@@ -74,6 +74,9 @@ class Move:
     after: Standing
 
 
+_MOST_KNOWN = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that an instance knows of the control plane at one generation.
@@ -89,6 +92,8 @@ class Snapshot:
     collections: Mapping[str, Standing] = field(default_factory=dict)
     defaults: Mapping[str, Stage] = field(default_factory=dict)
     moves: Mapping[str, Move] = field(default_factory=dict)
+    # behaviours that were worked out already: several are asked for a request, and they never change
+    _known: dict[str, Behaviour] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def standing(self, collection: str) -> Standing:
         """The committed standing; a collection that is not registered has its database's default stage."""
@@ -102,6 +107,14 @@ class Snapshot:
 
     def behaviour(self, collection: str) -> Behaviour:
         """How an instance that runs this generation treats the collection (DESIGN section 9)."""
+        known = self._known.get(collection)
+        if known is None:
+            known = self._work_out(collection)
+            if len(self._known) < _MOST_KNOWN:  # clients name collections: bounded
+                self._known[collection] = known
+        return known
+
+    def _work_out(self, collection: str) -> Behaviour:
         standing = self.standing(collection)
         move = self._move(collection)
         after = move.after if move is not None else standing

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 
 from proxy.config import Settings
-from proxy.metrics import REGISTRY
+from proxy.metrics import REGISTRY, Traffic
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/crossfade.json").read_text())
@@ -33,7 +34,11 @@ def known_metrics() -> set[str]:
 
 def known_labels() -> dict[str, set[str]]:
     collectors = {id(c): c for c in REGISTRY._names_to_collectors.values()}.values()
-    return {collector._name: set(collector._labelnames) for collector in collectors}  # type: ignore[attr-defined]
+    labels = {name: set(names) for name, names in Traffic.LABELS.items()}
+    for collector in collectors:
+        if isinstance(collector, MetricWrapperBase):
+            labels[collector._name] = set(collector._labelnames)
+    return labels
 
 
 def expressions() -> Iterator[tuple[str, str]]:
