@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -86,6 +87,7 @@ def demo(
     """Move 24,500 documents under live traffic: mirror, backfill, shadow, flip, rollback, a kill; check it all."""
     console = Console() if sys.stdout.isatty() else Console(width=120)
     stop = _stop_signals()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries against a killed proxy are part of the play
     play = Play(
         folder=directory,
         clients=clients,

@@ -224,6 +224,7 @@ class Client:
         taken = time.perf_counter() - began
         if exposed or cuts != conditions.cuts:
             # python-arango sends again what met a broken connection: even success may have happened twice
+            self.tally.exposed += 1
             self.tally.cut += error is not None
             return None if write else (answer if error is None else None)
         self.tally.seconds.setdefault(phase, []).append(taken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,8 @@ class Play:
     folder: Path | None = None
     clients: int = 6
     rate: float = 120.0
-    steady: float = 7.0
-    comparisons: int = 1000
+    steady: float = 6.0
+    comparisons: int = 500
     share: float = 1.0
     password: str = ""
 
@@ -58,6 +59,7 @@ class Means:
         self._profiles: dict[str, str] = {}
         self._traffic: Traffic | None = None
         self._explained: set[int] = set()
+        self._waiting: list[str] = []  # what the last condition lacked
 
     @property
     def traffic(self) -> Traffic:
@@ -107,30 +109,52 @@ class Means:
         self.outcome.refused_flips += 1
         self._good(f"refused: {why}")
 
-    def _flip_all(self) -> None:
-        self._verbs.run("flip", *NAMES)
-
-    def _sweep(self) -> None:
-        """Reads the reference data, which the clients have no use for."""
-        reference = {place: self._loaded[place] for place in REFERENCE}
-        self.outcome.tally.add(
-            sweep(self.stack.url, reference, reads=self._play.comparisons, password=self._play.password)
-        )
-
     def _enough(self) -> None:
-        """Waits for the comparisons that the gates want, then asks the gates."""
-        wanted = self._play.comparisons
-
-        def enough() -> bool:
-            counts = asyncio.run(self._ask(direct.Target.compared))
-            return all(counts.get(name, 0) >= wanted for name in NAMES)
-
-        self._until(enough, f"at least {wanted:,} reads of each collection were compared", 120)
+        """Brings about the comparisons that the gates want, then asks the gates."""
+        wanted, deadline = self._play.comparisons, time.monotonic() + 120
+        self.traffic.phase("shadow, in a hurry", hurry=True)
+        while lacking := {name for name, count in self._compared().items() if count < wanted}:
+            if time.monotonic() > deadline:
+                raise DemoFailed(
+                    f"these were not compared {wanted:,} times in two minutes: {', '.join(sorted(lacking))}"
+                )
+            # the clients read the service's documents; nobody reads the reference data but us
+            reference = {place: self._loaded[place] for place in REFERENCE if "/".join(place) in lacking}
+            self.outcome.tally.add(sweep(self.stack.url, reference, reads=wanted, password=self._play.password))
+            self._healthy()
+            time.sleep(0.2)
+        self.traffic.phase("shadow")
+        self._good(f"at least {wanted:,} reads of each collection were compared")
         self._until(self._gates_pass, "every gate passes")
+
+    def _compared(self) -> dict[str, int]:
+        found = asyncio.run(self._ask(direct.Target.compared))
+        return {name: found.get(name, 0) for name in NAMES}
+
+    def _share_for(self, seconds: float) -> float:
+        """Lets the clients work; the share of comparable reads that PostgreSQL served meanwhile, by the metrics."""
+        before = self._served()
+        self._run_for(seconds)
+        after = self._served()
+        target, origin = (after.get(by, 0) - before.get(by, 0) for by in ("target", "origin"))
+        share = target / max(target + origin, 1)
+        self._good(f"{target:,.0f} of {target + origin:,.0f} reads came from PostgreSQL: {share:.0%}")
+        return share
 
     def _gates_pass(self) -> bool:
         told = self._verbs.json("gates", *NAMES, expect=None)
-        return all(gate["verdict"] == "pass" for gates in told.values() for gate in gates)
+        self._waiting = [
+            f"{name}: {gate['name']} is {gate['verdict']}: {gate['figures']}"
+            for name, gates in told.items()
+            for gate in gates
+            if gate["verdict"] != "pass"
+        ]
+        return not self._waiting
+
+    def _rejoined(self) -> bool:
+        """After a crash the proxy drains, and takes flipped collections back itself."""
+        told = self._status()
+        return not told["diverged"] and all(told["collections"][name]["stage"] == "shadow" for name in NAMES)
 
     async def _ask(self, question: Callable[[direct.Target], Awaitable[_T]]) -> _T:
         async with direct.Target.open(self.stack.dsn) as target:
@@ -165,8 +189,13 @@ class Means:
                     lost.append(f"{DATABASE}/{name}/{key}: not what was acknowledged")
         return lost
 
-    def _served(self, by: str) -> float:
-        return sum(v for n, labels, v in scrape(self.stack.admin_url) if labels.get("served_by") == by)
+    def _served(self) -> Counter[str]:
+        """Reads by who served them, since the proxy's start."""
+        served: Counter[str] = Counter()
+        for name, labels, value in scrape(self.stack.admin_url):
+            if name == "crossfade_requests_total" and labels["endpoint"] in ("document.read", "cursor.create"):
+                served[labels["served_by"]] += int(value)
+        return served
 
     def _count_metrics(self) -> None:
         for name, labels, value in scrape(self.stack.admin_url):
@@ -198,7 +227,7 @@ class Means:
         while not condition():
             self._healthy()
             if time.monotonic() > deadline:
-                raise DemoFailed(f"after {seconds:.0f} s it is still not true that {what}")
+                raise DemoFailed("\n".join([f"after {seconds:.0f} s it is still not true: {what}", *self._waiting]))
             time.sleep(0.2)
         self._good(what)
 

@@ -81,7 +81,10 @@ class Outcome:
         return [
             ("requests", f"{self.tally.requests:,} ({self.tally.writes:,} writes)"),
             ("failed requests", f"{len(self.tally.failed) + self.server_errors}"),
-            ("cut by the kill, looked up afterwards", f"{self.tally.cut}"),
+            (
+                "requests that met the kill",
+                f"{self.tally.exposed}: {self.tally.cut} cut off, writes looked up afterwards",
+            ),
             ("wrong answers", f"{len(self.tally.wrong)}"),
             ("acknowledged writes lost", f"{len(self.lost)}"),
             ("changes mirrored", f"{self.mirrored:,}"),

@@ -36,7 +36,7 @@ class Scenario(Means):
             ("Shadow: reads are compared; somebody tampers with PostgreSQL", self._tamper),
             ("Shadow: enough comparisons", self._compare),
             ("Flip: 10 %, all, back, all again", self._flip),
-            ("kill -9 of the proxy, in mid-traffic", self._kill),
+            ("kill -9 of the proxy, in mid-traffic; and on", self._kill),
             ("Both databases, read directly", self._settle),
         ]
         began = time.monotonic()
@@ -120,8 +120,6 @@ class Scenario(Means):
         self._check(asyncio.run(self._same_now(key)), "PostgreSQL has the document as ArangoDB has it")
 
     def _compare(self) -> None:
-        self.traffic.phase("shadow, in a hurry", hurry=True)
-        self._sweep()
         self._enough()
         self.traffic.phase("shadow")
         self._run_for(self._play.steady)
@@ -131,34 +129,40 @@ class Scenario(Means):
     def _flip(self) -> None:
         self.traffic.phase("flipped 10 %")
         self._verbs.run("flip", "--percent", "10", *NAMES)
-        self._run_for(2)
+        self._share_for(2)
         self.traffic.phase("flipping")
-        self._flip_all()
-        self._until(lambda: self._served("target") > 0, "PostgreSQL answers")
+        self._verbs.run("flip", *NAMES)
         self.traffic.phase("flipped")
-        self._run_for(self._play.steady)
+        share = self._share_for(self._play.steady)
+        self._check(share > 0.9, "PostgreSQL serves the reads")
         self._measure("flipped")
         self.traffic.phase("rolled back")
         self._verbs.run("rollback", *NAMES)
-        self._run_for(2)
-        self.traffic.phase("shadow, in a hurry", hurry=True)
-        self._sweep()
-        self._enough()
-        self.traffic.phase("flipped again")
-        self._flip_all()
-        self._run_for(2)
+        share = self._share_for(2)
+        self._check(share == 0, "ArangoDB serves the reads again")
+        self._flip_again()
 
     def _kill(self) -> None:
         self.traffic.phase("killed")
         self._count_metrics()
         self.traffic.cutting()
         self.stack.kill_proxy()
-        self._good("the proxy is dead: SIGKILL, requests under way were cut off")
+        self._good("the proxy is dead, in the middle of requests")
         self.stack.start_proxy()
         self.traffic.mended()
-        self._good("it is there again, with the same journal")
-        self._run_for(4)
+        self._good("it is there again, reads its journal, and looks up in ArangoDB what it cannot know")
+        self._run_for(2)
         self._verbs.run("status", most=30)
+        self._until(self._rejoined, "all of that is repaired; it took reads back to ArangoDB by itself, to be safe")
+        self._verbs.watch("verify", *NAMES)
+        self._flip_again()
+
+    def _flip_again(self) -> None:
+        self._enough()
+        self.traffic.phase("flipped again")
+        self._verbs.run("flip", *NAMES)
+        share = self._share_for(2)
+        self._check(share > 0.5, "PostgreSQL serves the reads again")
 
     def _settle(self) -> None:
         self.traffic.stop()
@@ -171,9 +175,8 @@ class Scenario(Means):
         origin = direct.Origin(self.stack.arango_url, password=self._play.password)
         self.outcome.comparisons = asyncio.run(direct.compare_all(origin, self.stack.dsn, (*SERVICE, *REFERENCE)))
         for one in self.outcome.comparisons:
-            self.console.print(
-                f"    {one.collection}: {one.documents:,} documents, {'equal' if one.equal else 'NOT EQUAL'}"
-            )
+            verdict = "equal" if one.equal else "NOT EQUAL"
+            self.console.print(f"    {one.collection}: {one.documents:,} documents, {verdict}", highlight=False)
         self.outcome.lost = self._lost(origin)
         self.outcome.seeded = asyncio.run(direct.mutants(origin, self.stack.dsn, DATABASE, RESUMES))
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """What one client, or all of them, went through. seconds: the latency of each request, by phase."""
+    """What one client, or all of them, went through. seconds: the latency of each request, by phase.
+
+    exposed: requests under way while the proxy was killed, or sent while it was dead; cut: those that raised.
+    """
 
     requests: int = 0
     writes: int = 0
     failed: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    exposed: int = 0
     cut: int = 0
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -21,6 +25,7 @@ class Tally:
         self.writes += other.writes
         self.failed += other.failed
         self.wrong += other.wrong
+        self.exposed += other.exposed
         self.cut += other.cut
         for phase, values in other.seconds.items():
             self.seconds.setdefault(phase, []).extend(values)
