@@ -21,6 +21,7 @@ import orjson
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.config import Settings
 from proxy.database import Database
+from proxy.errors import ArangoError
 from proxy.mirror.capture import Plan, plan, settle
 from proxy.mirror.journal import Journal
 from proxy.mirror.pipeline import Mirror
@@ -42,6 +43,9 @@ def printed(key: str, rev: str = REV) -> bytes:
 
 class Origin:
     """Has every document."""
+
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         return {key: printed(key) for key in keys}

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
         default=10.0, ge=0, description="seconds after which a request whose answer was lost can no longer run"
     )
     tombstone_seconds: float = Field(default=3600, gt=0)
+    journal_full: Literal["forward", "refuse"] = Field(
+        default="forward", description="writes that cannot be journaled: forward and mark unverified, or refuse by 503"
+    )
 
     # shadow
     sample_percent: float = Field(default=100.0, ge=0, le=100)

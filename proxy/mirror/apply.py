@@ -19,7 +19,8 @@ from proxy import metrics
 from proxy.errors import DatabaseError
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
-from proxy.mirror.journal import Intent
+from proxy.mirror.intent import Intent
+from proxy.mirror.recent import Applied, Recent
 from proxy.mirror.target import Row, Target, newest
 from proxy.operations import Change
 
@@ -76,6 +77,10 @@ class Queue:
         self.ready.clear()
         return None
 
+    def of(self, collection: str) -> Sequence[Entry]:
+        """What waits for a collection, but for the batch under way."""
+        return tuple(self._waiting.get(collection, ()))
+
     def back(self, collection: str, entries: Sequence[Entry]) -> None:
         """A batch that was not applied stands in front again."""
         self._waiting.setdefault(collection, deque()).extendleft(reversed(entries))
@@ -111,8 +116,10 @@ class Applier:
         finished: Callable[[Intent], None],
         refused: Callable[[Intent], None],
         urgent: Callable[[], bool],
+        recent: Recent,
     ) -> None:
         self._queue = queue
+        self._recent = recent
         self._target = target
         self._batch = batch
         self._finished = finished
@@ -164,9 +171,14 @@ class Applier:
             log.info("PostgreSQL takes writes again")
         backoff.reset()
         self._queue.applied(entries)
+        now = time.time()
         for change, intent in entries:
             if change.key in written.reread:
                 self._refused(intent)
-            else:
-                self._finished(intent)
+                continue
+            removed = change.raw is None
+            self._recent.add(
+                Applied(collection, change.key, change.rev, removed, intent.taken, now, "captured", intent.trace)
+            )
+            self._finished(intent)
         self._queue.done(collection)

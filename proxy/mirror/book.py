@@ -85,6 +85,14 @@ class Book:
         held = self._held.get(collection)
         return held is not None and any(key in held for key in keys)
 
+    def held(self, collection: str, key: str) -> int:
+        """Open intents that name this key and that somebody in memory sees to."""
+        return self._held.get(collection, {}).get(key, 0)
+
+    def vague(self, collection: str) -> int:
+        """Open intents that may concern any key of the collection."""
+        return sum(self._vague.get(name, 0) for name in covering(collection))
+
     @property
     def hurried(self) -> bool:
         """Whether anybody waits for anything."""

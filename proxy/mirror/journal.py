@@ -14,53 +14,23 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from proxy.errors import JournalError
 from proxy.mirror import records
+from proxy.mirror.alarm import Alarm
+from proxy.mirror.intent import Intent, Recovery
 from proxy.mirror.records import KEYLESS, OPAQUE, Note
 from proxy.mirror.segment import DONE, HELD, SPILLED, SUFFIX, Damage, Loaded, Segment, cannot, load
 from proxy.mirror.written import EVERYTHING, Written, replace
 
 _MACHINE: Final = "the machine stopped before the journal was synced"
 _UNREADABLE: Final = "an intent in the journal could not be read"
+_UNNOTED: Final = "the journal could not be written, and the process ended before PostgreSQL had it all"
 
 
-class Intent:
-    """A write that was journaled and is under way. `remaining`: changes that PostgreSQL does not have yet.
-
-    seq: negative where the journal could not be written. opaque: the reason, then the collections that the write may
-    touch; empty where it is captured. loose: the journal alone knows of it from now on.
-    """
-
-    __slots__ = ("collection", "keys", "loose", "opaque", "remaining", "seq", "stamp")
-
-    def __init__(self, seq: int, collection: str, keys: tuple[str, ...], stamp: int, opaque: tuple[str, ...]) -> None:
-        self.seq = seq
-        self.collection = collection
-        self.keys = keys
-        self.stamp = stamp
-        self.opaque = opaque
-        self.remaining = 0
-        self.loose = False
-
-
-@dataclass(slots=True)
-class Recovery:
-    """What an earlier process left. collections: open intents of each, all of them spilled."""
-
-    collections: dict[str, int] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
-    machine_stopped: bool = False
-
-    @property
-    def open(self) -> int:
-        return sum(self.collections.values())
-
-    def add(self, collection: str, number: int) -> None:
-        self.collections[collection] = self.collections.get(collection, 0) + number
+__all__ = ["Intent", "Journal", "Recovery", "boot_id"]
 
 
 def boot_id() -> str:
@@ -93,8 +63,10 @@ class Journal:
         self._current: Segment | None = None
         self._awake: Segment | None = None  # an older segment whose file is open
         self._written = Written(folder)
+        self.alarm = Alarm(folder)
         self._oldest: tuple[int, float] = (0, 0.0)
         self.open_intents = 0
+        self.own = 0  # intents below are of an earlier process
 
     # ---- life
 
@@ -128,6 +100,7 @@ class Journal:
             (self._folder / "boot").unlink(missing_ok=True)
             (self._folder / "collections").unlink(missing_ok=True)
         self._segments, self._bases, self._current, self._awake = [], [], None, None
+        self.alarm.close(clean=True)
         self._release()
 
     # ---- intents
@@ -236,6 +209,20 @@ class Journal:
                 return self._oldest[1]
         return None
 
+    def sample(self, limit: int) -> list[Note]:
+        """Open intents for eyes, the oldest first, at most so many. Raises JournalError."""
+        found: list[Note] = []
+        for segment in self._segments:
+            for index, state in enumerate(segment.state):
+                if len(found) >= limit:
+                    return found
+                if state != DONE:
+                    self._wake(segment)
+                    note = segment.read(index)
+                    if note is not None:
+                        found.append(note)
+        return found
+
     def footprint(self) -> int:
         """Bytes of memory that the open segments take, but for constant overhead."""
         return sum(len(s.state) + s.offsets.itemsize * len(s.offsets) + 8 * len(s.fresh) for s in self._segments)
@@ -291,6 +278,7 @@ class Journal:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def _release(self) -> None:
+        self.alarm.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -312,11 +300,16 @@ class Journal:
         if before is not None and (before.strip() != self._boot or not self._boot):
             recovery.machine_stopped = True
             marks += [(name, _MACHINE) for name in self._written.read()]
+        recovery.unnoted = self.alarm.open()
+        if recovery.unnoted:
+            marks.append((EVERYTHING, _UNNOTED))
+        self.own = last + 1
         self._add(Segment.create(self._folder, last + 1))
         self._written.clear()
         self._carry(damaged, marks, recovery)
         for damage in damaged:
             damage.set_aside()
+        self.alarm.set(False)  # the mark that follows from it is journaled by now
         self.open_intents = recovery.open
         replace(self._folder / "boot", self._boot + "\n")
         return recovery

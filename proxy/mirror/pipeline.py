@@ -1,6 +1,6 @@
 """The mirror as one thing: what the dispatcher tells, what the control plane asks, and the tasks that drain it.
 
-    intend -> (origin) -> captured | settled_nothing | lost | opaque_done         never blocks, never raises (I2)
+    intend -> (origin) -> captured | settled_nothing | lost | opaque_done         never blocks (I2)
     queue -> apply -> PostgreSQL;  journal -> repair -> origin, PostgreSQL;  marks -> PostgreSQL
 
 An intent is open from `intend` until PostgreSQL has what was written, nothing was, or the gap is marked (I3, I10).
@@ -13,7 +13,7 @@ import contextlib
 import time
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -21,17 +21,21 @@ import structlog
 from proxy import metrics
 from proxy.config import Settings
 from proxy.database import Database
-from proxy.errors import DatabaseError, JournalError
+from proxy.errors import ArangoError, DatabaseError, JournalError
 from proxy.mirror import faults
 from proxy.mirror.apply import Applier, Queue
+from proxy.mirror.backoff import kept
 from proxy.mirror.book import Book
 from proxy.mirror.capture import Captured
-from proxy.mirror.journal import Intent, Journal
+from proxy.mirror.intent import Intent
+from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import Purger
-from proxy.mirror.records import OPAQUE, Note
+from proxy.mirror.recent import Applied, Recent, sampled
+from proxy.mirror.records import OPAQUE, REVISED, Note
 from proxy.mirror.repair import CannotRead, OriginReader, Repairer
 from proxy.mirror.target import Row, Target, overtaken
+from proxy.mirror.trace import known
 from proxy.operations import Change
 
 log = structlog.get_logger(__name__)
@@ -52,6 +56,7 @@ class Mirror:
         self._era = era
         self._journal = Journal(settings.state_dir / "journal", late=settings.late_request)
         self._book = Book()
+        self._recent = Recent()
         self._queue = Queue(settings.queue_documents, settings.queue_bytes)
         self._target = Target(database)
         self._marks = Marks(database, instance, self._posted)
@@ -64,6 +69,7 @@ class Mirror:
             finished=self._finished,
             refused=self.reread,
             urgent=lambda: self._book.hurried,
+            recent=self._recent,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._lost: deque[tuple[float, array[int]]] = deque()  # (monotonic time when due, intents)
@@ -88,9 +94,11 @@ class Mirror:
             log.error("every database becomes unverified", reason=reason)
         if recovery.machine_stopped:
             log.warning("the machine stopped: collections written since the last sync point become unverified")
+        if recovery.unnoted:
+            log.error("an earlier process ended while it could not write its journal: every database is unverified")
         works = [self._applier.run for _ in range(self._settings.apply_connections)]
         works += [self._repairer.run, self._marks.run, self._purger.run, self._watch, self._sync, self._letters]
-        self._tasks = [asyncio.create_task(_kept(work), name=f"mirror {work.__qualname__}") for work in works]
+        self._tasks = [asyncio.create_task(kept(work), name=f"mirror {work.__qualname__}") for work in works]
 
     async def close(self, drain_seconds: float = 0.0) -> None:
         """Drains for at most so long, stops, and leaves the rest to the next process."""
@@ -108,13 +116,25 @@ class Mirror:
 
     # ---- what the dispatcher tells
 
-    def intend(self, collection: str, keys: tuple[str, ...], *, opaque: str | None = None) -> Intent:
+    def intend(
+        self,
+        collection: str,
+        keys: tuple[str, ...],
+        *,
+        opaque: str | None = None,
+        revised: bool = False,
+        trace: bytes | None = None,
+    ) -> Intent:
         """Before a write is forwarded.
+
+        revised: whatever it writes has a new revision, so that a scan finds it should its keys never become known.
+        trace: the request's `traceparent`. Raises ArangoError 503 where the journal cannot be written and
+        `journal_full` is `refuse`; the write must then not be forwarded.
 
         opaque: why it is not captured; `collection`, or all of `keys` where there are any, are then the collections
         (`db/name`, `db/*`) that it may touch, and that become unverified if nobody ever says more.
         """
-        stamp = self._era()
+        stamp, now = self._era(), time.time()
         touched: tuple[str, ...] = ()
         if opaque is not None:
             touched, keys = keys or (collection,), ()
@@ -122,19 +142,26 @@ class Mirror:
                 collection = collection.partition("/")[0] + "/*"
         try:
             if opaque is None:
-                seq = self._journal.intend(collection, keys, stamp)
+                seq = self._journal.intend(collection, keys, stamp, REVISED if revised else 0, now=now)
             else:
-                seq = self._journal.intend(collection, (opaque, *touched), stamp, OPAQUE)
+                seq = self._journal.intend(collection, (opaque, *touched), stamp, OPAQUE, now=now)
         except JournalError as error:
+            refuse = self._settings.journal_full == "refuse"
+            if not self._failing:
+                log.error("writes are refused" if refuse else "writes are forwarded without a note", error=str(error))
+            self._failing = True
+            if refuse:
+                raise ArangoError(
+                    503, "the proxy's journal cannot be written: writes are refused", status=503
+                ) from error
             self._orphan -= 1
             seq = self._orphan
-            if not self._failing:
-                log.error("writes are forwarded without a note", error=str(error))
-            self._failing = True
         else:
             self._failing = False
-        intent = Intent(seq, collection, keys, stamp, (opaque, *touched) if opaque is not None else ())
+        reason = (opaque, *touched) if opaque is not None else ()
+        intent = Intent(seq, collection, keys, stamp, reason, now, sampled(trace))
         if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
+            self._journal.alarm.set(True)
             self._orphans[seq] = intent
             self._marks.add(touched or (collection,), _NOT_JOURNALED)
         self._book.begin(collection, keys)
@@ -223,6 +250,18 @@ class Mirror:
         """Whether an open write may concern one of these keys; in doubt, yes."""
         return self._book.pending(collection, keys)
 
+    def trace(self, collection: str, key: str) -> dict[str, object]:
+        """What this instance knows of one document, as JSON."""
+        return known(
+            collection,
+            key,
+            book=self._book,
+            queue=self._queue,
+            journal=self._journal,
+            orphans=self._orphans.values(),
+            recent=self._recent,
+        )
+
     def stats(self) -> dict[str, object]:
         """For `/status`."""
         return {
@@ -308,6 +347,9 @@ class Mirror:
             self._marks.add((collection,), _NOT_JOURNALED, seq, collection)
 
     def _repaired(self, note: Note) -> None:
+        now = time.time()
+        for key in note.keys:
+            self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
         self._end(note.seq, note.collection, ())
 
     def _posted(self, seq: int, collection: str) -> None:
@@ -316,6 +358,8 @@ class Mirror:
     def _end(self, seq: int, collection: str, keys: Sequence[str]) -> None:
         if self._journal.settle(seq) if seq >= 0 else self._orphans.pop(seq, None) is not None:
             self._book.end(seq, collection, keys)
+            if seq < 0 and not self._orphans:
+                self._journal.alarm.set(False)
 
     # ---- from time to time
 
@@ -346,13 +390,3 @@ class Mirror:
             with contextlib.suppress(DatabaseError):
                 await self._target.revive()
             await asyncio.sleep(_LETTERS)
-
-
-async def _kept(work: Callable[[], Awaitable[None]]) -> None:
-    """A task that goes on: what nobody foresaw is logged, and the work begins again."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("a part of the mirror failed and begins again")
-            await asyncio.sleep(1.0)

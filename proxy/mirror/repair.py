@@ -21,6 +21,7 @@ from proxy.mirror.capture import revision_of
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.records import Note
+from proxy.mirror.scan import OriginScanner, Scans, TooMany, can_scan
 from proxy.mirror.target import Row, Target, storable_text
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ _KEYLESS: Final = "a write whose key is not known had an unknown outcome"
 _LATER: Final = frozenset({401, 403, 408, 429})
 
 
-class OriginReader(Protocol):
+class OriginReader(OriginScanner, Protocol):
     """Reads documents of the origin as ArangoDB printed them.
 
     Raises ArangoError (1203: the collection is gone; a document that is gone is None) and UpstreamError.
@@ -57,6 +58,7 @@ class Repairer:
         self._journal = journal
         self._marks = marks
         self._settled = settled
+        self._scans = Scans(origin)
         self.something = asyncio.Event()
 
     async def keys(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
@@ -87,7 +89,7 @@ class Repairer:
         try:
             found = await self._origin.read(database, name, keys)
         except ArangoError as error:
-            if error.status >= 500 or error.status in _LATER:
+            if _later(error):
                 raise
             raise CannotRead(str(error)) from error
         faults.reach("mid-repair")
@@ -125,7 +127,11 @@ class Repairer:
                 if self._marked(note):
                     del open_notes[note.seq]
             for collection, group in _by_collection(open_notes.values()).items():
-                for note in await self._repair(collection, group):
+                named = [note for note in group if note.keys]
+                unnamed = [note for note in group if not note.keys]
+                for note in await self._repair(collection, named) if named else ():
+                    del open_notes[note.seq]
+                for note in await self._search(collection, unnamed) if unnamed else ():
                     del open_notes[note.seq]
         finally:
             for seq in open_notes:
@@ -136,12 +142,41 @@ class Repairer:
         """Whether there is nothing to read: its collections become unverified."""
         if note.opaque:
             collections, reason = note.keys[1:] or (note.collection,), note.keys[0]
-        elif not note.keys or storable_text(note.collection) != note.collection:
+        elif (not note.keys and not can_scan(note)) or storable_text(note.collection) != note.collection:
             collections, reason = (note.collection,), _KEYLESS
         else:
             return False
         self._marks.add(collections, reason, note.seq, note.collection)
         return True
+
+    async def _search(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
+        """Those of the notes without keys that are done: whatever was written since them was read again.
+
+        Where the origin cannot be searched their collection becomes unverified.
+        """
+        new = [note for note in notes if not self._scans.covered(note, self._journal.own)]
+        done = [note for note in notes if note not in new]
+        if new:
+            earlier = new[0].seq < self._journal.own
+            oldest = self._journal.oldest() if earlier else None
+            try:
+                keys, since = await self._scans.keys(collection, new, oldest)
+                if not await self.until_done(collection, keys):
+                    done += new
+                    if earlier:
+                        self._scans.done(collection, since)
+                    log.info("documents written since a crash were read again", collection=collection, number=len(keys))
+            except (ArangoError, CannotRead, TooMany) as error:
+                if isinstance(error, ArangoError) and _later(error):
+                    raise
+                for note in new:
+                    self._marks.add((collection,), f"{_KEYLESS}: {error}", note.seq, collection)
+                for note in done:
+                    self._settled(note)
+                return notes
+        for note in done:
+            self._settled(note)
+        return done
 
     async def _repair(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
         """Those of the notes that are done."""
@@ -155,6 +190,11 @@ class Repairer:
         for note in done:
             self._settled(note)
         return done
+
+
+def _later(error: ArangoError) -> bool:
+    """Whether the origin may say something else when it is asked again."""
+    return error.status >= 500 or error.status in _LATER
 
 
 def _by_collection(notes: Iterable[Note]) -> dict[str, list[Note]]:

@@ -40,6 +40,12 @@ class _Error(msgspec.Struct):
     message: str = msgspec.field(name="errorMessage", default="")
 
 
+class _Keys(msgspec.Struct):
+    result: list[str]
+    more: bool = msgspec.field(name="hasMore", default=False)
+
+
+_KEYS = msgspec.json.Decoder(_Keys)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ELEMENT = msgspec.json.Decoder(_Element)
 _ERROR = msgspec.json.Decoder(_Error)
@@ -111,6 +117,28 @@ class ArangoStore:
             else:
                 found[key] = bytes(raw)
         return found
+
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+        """Keys of documents whose revision was given not more than so many seconds ago, at most `limit`.
+
+        The times are the origin's own. Raises ArangoError, UpstreamUnavailable, UpstreamLost.
+        """
+        query = (
+            "FOR d IN @@collection FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(DATE_NOW() - @age) "
+            "LIMIT @limit RETURN d._key"
+        )
+        binds = {"@collection": collection, "age": int(seconds * 1000), "limit": limit}
+        body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
+        outcome = await self.execute(
+            Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)
+        )
+        if outcome.status != 201:
+            error = _ERROR.decode(outcome.body)
+            raise ArangoError(error.number, error.message, status=outcome.status)
+        answer = _KEYS.decode(outcome.body)
+        if answer.more:
+            raise UpstreamLost("the origin gave a part of the keys that were asked for")
+        return answer.result
 
     @staticmethod
     async def _outcome(response: Response) -> Outcome:

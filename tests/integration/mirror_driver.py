@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy.database import Database
+from proxy.errors import ArangoError
 from proxy.mirror import faults
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Change
@@ -38,6 +39,9 @@ class FolderOrigin:
 
     def documents(self) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in self._folder.iterdir()}
+
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         found = self.documents()

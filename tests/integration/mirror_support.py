@@ -44,6 +44,9 @@ class Origin:
         del self.documents[change.collection][change.key]
         return Change(change.collection, change.key, change.rev, None)
 
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+        raise ArangoError(501)
+
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         self.reads += 1
         if self.down:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.database import Database
+from proxy.errors import ArangoError
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import purge
@@ -41,6 +42,9 @@ class FinalOrigin:
             del self.documents[row.key]
         else:
             self.documents[row.key] = row.raw
+
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         return {key: self.documents.get(key) for key in keys}
