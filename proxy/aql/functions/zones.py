@@ -1,4 +1,8 @@
-"""Time zones: local time and UTC, with the facts of the zone at a moment."""
+"""Time zones: local time and UTC, with the facts of the zone at a moment.
+
+The rules are those of the wheel `tzdata`, pinned to the release that ArangoDB brings along, never the machine's own:
+two machines, and the origin, must tell the same time.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
-from zoneinfo import TZPATH, ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
+
+import tzdata
 
 from proxy.aql.context import Context
 from proxy.aql.functions.moments import FIRST, LAST, iso_text, timestamp
@@ -21,12 +26,20 @@ _OLD = datetime(1800, 1, 1, tzinfo=UTC)
 _STEP = timedelta(days=14)
 
 
+_DATABASE = resources.files("tzdata")
+
+
+@lru_cache(maxsize=1)
+def _names() -> frozenset[str]:
+    return frozenset(_DATABASE.joinpath("zones").read_text("ascii").split())
+
+
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
+    if name not in _names():
         return None
+    with _DATABASE.joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, name)
 
 
 def _when(moment: int) -> datetime:
@@ -82,18 +95,8 @@ def _change(when: datetime, zone: ZoneInfo, sign: int) -> datetime | None:
 
 @lru_cache(maxsize=1)
 def database_version() -> str:
-    """The version of the time zone database; "" where it does not say."""
-    for folder in TZPATH:
-        path = Path(folder) / "tzdata.zi"
-        if path.is_file():
-            with path.open() as file:
-                words = file.readline().split()
-            if len(words) > 2 and words[1] == "version":
-                return words[2]
-    try:
-        return resources.files("tzdata").joinpath("zones").parent.joinpath("VERSION").read_text().strip()  # type: ignore[attr-defined, no-any-return]
-    except (ModuleNotFoundError, OSError, AttributeError):
-        return ""
+    """The release of the time zone database, as `2026a`."""
+    return tzdata.IANA_VERSION
 
 
 def _detail(moment: int, zone: ZoneInfo) -> dict[str, Value]:
@@ -156,4 +159,4 @@ def date_timezone(context: Context) -> Value:
 @function("DATE_TIMEZONES")
 def date_timezones(context: Context) -> Value:
     """DATE_TIMEZONES(): every zone that is known"""
-    return sorted(available_timezones())
+    return sorted(_names())
