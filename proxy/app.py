@@ -95,7 +95,7 @@ class Application:
             _opened(settings, "mirror", size=settings.apply_connections + 2)
         )
         read_database = await stack.enter_async_context(
-            _opened(settings, "reads", size=max(8, settings.shadow_concurrency))
+            _opened(settings, "reads", size=max(8, settings.shadow_concurrency), reset=False)
         )
         self.origin = self._upstream(str(settings.origin), settings.origin_connections)
         stack.push_async_callback(self.origin.close)
@@ -119,7 +119,7 @@ class Application:
         gaps = Gaps(self.database)
         await gaps.start()
         stack.push_async_callback(gaps.close)
-        services = {prefix: self._upstream(str(url), 256) for prefix, url in settings.services.items()}
+        services = {prefix: self._upstream(str(url), 256, service=True) for prefix, url in settings.services.items()}
         for upstream in services.values():
             stack.push_async_callback(upstream.close)
         self.dispatcher = Dispatcher(
@@ -145,13 +145,16 @@ class Application:
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
         self.port = listener.port
 
-    def _upstream(self, url: str, connections: int) -> Upstream:
+    def _upstream(self, url: str, connections: int, *, service: bool = False) -> Upstream:
+        """A pool. A service sees the Host that its client named, and takes chunked requests, as ArangoDB does not."""
         return Upstream(
             url,
             connections=connections,
             connect_timeout=self.settings.connect_timeout,
             request_timeout=self.settings.request_timeout,
             buffer_body=self.settings.buffer_body,
+            preserve_host=service,
+            chunked=service,
         )
 
     def _conditions(self) -> Conditions:
@@ -219,8 +222,8 @@ class Application:
 
 
 @contextlib.asynccontextmanager
-async def _opened(settings: Settings, part: str, *, size: int) -> AsyncIterator[Database]:
-    database = await Database.open(settings.dsn, size=size, application=f"crossfade {part}")
+async def _opened(settings: Settings, part: str, *, size: int, reset: bool = True) -> AsyncIterator[Database]:
+    database = await Database.open(settings.dsn, size=size, application=f"crossfade {part}", reset=reset)
     try:
         yield database
     finally:

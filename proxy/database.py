@@ -60,6 +60,10 @@ def _translated() -> Iterator[None]:
         raise translated from error
 
 
+async def _as_it_is(_connection: object) -> None:
+    """A pool whose users leave nothing behind need not clean its connections."""
+
+
 class Session:
     """One connection, within a `with`. Values are parameters, always."""
 
@@ -132,14 +136,19 @@ class Database:
         connect_timeout: float = 5.0,
         application: str = "crossfade",
         settings: dict[str, str] | None = None,
+        reset: bool = True,
     ) -> Database:
-        """Opens lazily where minimum is 0: an unreachable server is then found at the first statement."""
+        """Opens lazily where minimum is 0: an unreachable server is then found at the first statement.
+
+        reset: whether a connection forgets settings and advisory locks when it is given back, which is a round trip.
+        """
         with _translated():
             pool = await asyncpg.create_pool(
                 dsn,
                 min_size=minimum,
                 max_size=size,
                 timeout=connect_timeout,
+                reset=None if reset else _as_it_is,
                 server_settings={"application_name": application, "jit": "off", **(settings or {})},
             )
         return cls(pool, timeout)
