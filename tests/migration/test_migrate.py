@@ -14,7 +14,8 @@ from proxy.errors import DatabaseRefused, DatabaseUnmigrated, RefusedError
 from sql.loader import Migration, migrations
 
 _SHAPE = """
-SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '')
+SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || data_type
+    || ' ' || coalesce(column_default, '')
 FROM information_schema.columns WHERE table_schema = 'crossfade' AND table_name <> 'migration' ORDER BY 1
 """
 _FUNCTIONS = """
