@@ -103,7 +103,10 @@ class Application:
         stack.push_async_callback(own.close)
         reader = ArangoStore(own, settings.origin_user, settings.origin_password)
 
-        self.lease = Lease(self.database, settings, self.instance, self._conditions())
+        admin = AdminServer(create(self.status, self.not_ready, self.trace), settings.admin_host, settings.admin_port)
+        admin.bind()  # its address is registered with the lease
+        stack.push_async_callback(admin.close)
+        self.lease = Lease(self.database, settings, self.instance, self._conditions(), admin_url=admin.url)
         self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
@@ -135,7 +138,6 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
         )
-        admin = AdminServer(create(self.status, self.not_ready), settings.admin_host, settings.admin_port)
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
@@ -198,6 +200,10 @@ class Application:
         if not self._built:
             return "still starting"
         return None
+
+    def trace(self, collection: str, key: str) -> dict[str, object]:
+        """What `/trace` answers: what this instance knows of one document."""
+        return {"instance": self.instance, **self.mirror.trace(collection, key)}
 
     def status(self) -> dict[str, object]:
         """What `/status` and the live page show."""

@@ -5,6 +5,7 @@ It asks what operators need to know before a change: whether ArangoDB answers, t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -92,3 +93,21 @@ class OriginClient:
                 status=response.status_code,
             )
         return value
+
+
+async def ask_instance(url: str, path: str, params: Mapping[str, str], *, timeout: float = 2.0) -> dict[str, Any]:
+    """What the admin listener of an instance answers to a GET, an object.
+
+    Raises UpstreamUnavailable (no connection), UpstreamLost (no answer in time, or none of an admin listener).
+    """
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:
+            response = await client.get(path, params=dict(params))
+            value = response.json()
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+        raise UpstreamUnavailable(str(error) or type(error).__name__) from error
+    except (httpx.HTTPError, ValueError) as error:
+        raise UpstreamLost(str(error) or type(error).__name__) from error
+    if response.status_code != 200 or not isinstance(value, dict):
+        raise UpstreamLost(f"{path} gave status {response.status_code}")
+    return value

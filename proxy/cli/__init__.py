@@ -4,6 +4,7 @@
     stages      mirror, shadow, flip, rollback, default-stage: every change
     show        status, gates, audit
     instances   instances, instances evict
+    tracing     trace: what is known of one document
     mismatches  list, show, ignore, repair
     repairing   reads documents of the origin again and puts them right in PostgreSQL
     system      migrate, proxy run
@@ -23,7 +24,7 @@ from importlib.metadata import EntryPoint, entry_points
 import structlog
 import typer
 
-from proxy.cli import doctor, instances, mismatches, show, stages, system
+from proxy.cli import doctor, instances, mismatches, show, stages, system, tracing
 from proxy.errors import CrossfadeError
 
 _GROUP = "crossfade.commands"
@@ -35,7 +36,7 @@ reads back at any time, in one step."""
 
 def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
-    for part in (system, doctor, stages, show, mismatches, instances):
+    for part in (system, doctor, stages, show, tracing, mismatches, instances):
         part.register(app)
 
 

@@ -1,0 +1,147 @@
+"""`crossfade trace`: what became of one document, asked of both databases and of the instances."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import proxy.cli
+from proxy.cli import tracing
+from proxy.cli.tracing import InstanceView, Side
+from proxy.cutover.stages import Stage, Standing
+from proxy.errors import RefusedError
+from tests.harness import Running, running
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_a_document_is_traced_from_its_write_to_its_tombstone(
+    dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        made = await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1}, headers={"traceparent": TRACEPARENT})
+        await stack.drained()
+        found = await tracing.read(stack.settings, stack.database, BOOKS, "a")
+        assert (found.stage, found.verdict) == ("mirror", "equal")
+        assert found.origin.revision == found.target.revision
+        assert found.origin.written_at is not None
+        [view] = found.instances
+        assert (view.instance, view.unheard) == (stack.application.instance, None)
+        [applied] = view.known["applied"]
+        assert applied["trace"] == TRACEPARENT
+        assert (applied["revision"], applied["how"]) == (found.target.revision, "captured")
+        assert applied["taken"] <= applied["applied"]
+        assert made.json()["_rev"]
+
+        await stack.client.delete(DOCUMENT + "/a")
+        await stack.drained()
+        found = await tracing.read(stack.settings, stack.database, BOOKS, "a")
+        assert (found.verdict, found.origin.state, found.target.state) == ("equal", "absent", "tombstone")
+        assert found.target.mark
+        assert [item["removed"] for item in found.instances[0].known["applied"]] == [False, True]
+        tracing.show(found)
+        said = capsys.readouterr().out
+        assert "tombstone, revision" in said
+        assert "removal of" in said
+        with pytest.raises(RefusedError, match="crossfade status"):
+            await tracing.read(stack.settings, stack.database, "_system/unknown", "a")
+
+
+async def test_what_is_open_dead_or_marked_is_shown(
+    dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1})
+        await stack.drained()
+        await stack.database.execute(
+            "INSERT INTO crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, 'a', $2, '22: too deep')",
+            *(BOOKS, 1 << 62),
+        )
+        await stack.database.execute(
+            "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ('_system/*', 'import', 'p1')"
+        )
+        await stack.database.execute(
+            "INSERT INTO crossfade.mismatch (collection, fingerprint, class, keys) VALUES ($1, 'f', 'stale', '{a}')",
+            BOOKS,
+        )
+        mirror = stack.application.mirror
+        held = mirror.intend(BOOKS, ("a",))
+        unnamed = mirror.intend(BOOKS, ())
+        found = await tracing.read(stack.settings, stack.database, BOOKS, "a")
+        assert found.dead_letter is not None
+        assert [mark["reason"] for mark in found.unverified] == ["import"]
+        assert [one["class"] for one in found.mismatches] == ["stale"]
+        known = found.instances[0].known
+        assert (known["open"], known["vague"]) == (1, 1)
+        assert [item["key_known"] for item in known["intents"]] == [True, False]
+        tracing.show(found)
+        said = capsys.readouterr().out
+        for part in ("dead letter since", "open mismatch", "unverified since", "key is not known yet"):
+            assert part in said
+        mirror.settled_nothing(held)
+        mirror.settled_nothing(unnamed)
+
+
+async def _invoke(stack: Running, *arguments: str) -> tuple[int, str]:
+    env = {"CROSSFADE_DSN": stack.dsn, "CROSSFADE_ORIGIN": stack.origin.url}
+    app, _ = proxy.cli.build()
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["trace", *arguments], env=env)
+    return result.exit_code, result.stdout
+
+
+async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.client.post(DOCUMENT, json={"_key": "a"})
+        await stack.drained()
+        wrong = f"http://127.0.0.1:{stack.application.admin_port}"
+        for name, url in (("silent", "http://127.0.0.1:1"), ("nowhere", None), ("other", wrong)):
+            await stack.database.execute(
+                "INSERT INTO crossfade.instance (instance, host, pid, version, admin_url) VALUES ($1, 'h', 1, '0', $2)",
+                *(name, url),
+            )
+        code, said = await _invoke(stack, "books/a", "--json")
+        assert code == 0
+        heard = {view["instance"]: view["unheard"] for view in json.loads(said)["instances"]}
+        assert heard.pop(stack.application.instance) is None
+        assert "does not answer" in heard["silent"]
+        assert "no admin address" in heard["nowhere"]
+        assert "another instance" in heard["other"]
+        code, said = await _invoke(stack, "books/a")
+        assert code == 0
+        assert "not heard" in said
+        await stack.database.execute("DELETE FROM crossfade.instance WHERE version = '0'")
+
+
+def test_a_document_is_named_with_or_without_its_database() -> None:
+    assert tracing.parse("books/a", "shop") == ("shop/books", "a")
+    assert tracing.parse("x/books/a", "shop") == ("x/books", "a")
+    with pytest.raises(typer.BadParameter):
+        tracing.parse("books", "shop")
+
+
+@pytest.mark.parametrize(
+    ("origin", "target", "views", "dead", "said"),
+    [
+        (Side("not read: down"), Side("absent"), (), False, "unknown"),
+        (Side("document", "5"), Side("absent"), (), True, "cannot hold"),
+        (Side("document", "5"), Side("document", "4"), (InstanceView("p", None, {"open": 1}),), False, "under way to"),
+        (Side("document", "5"), Side("document", "4"), (InstanceView("p", "away", {}),), False, "not every"),
+        (Side("absent"), Side("document", "4"), (InstanceView("p", None, {"open": 0}),), False, "nothing is under way"),
+        (Side("absent"), Side("tombstone", "4"), (), False, "equal"),
+    ],
+)
+def test_the_verdict(origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, said: str) -> None:
+    assert said in tracing.verdict(origin, target, views, dead=dead)
