@@ -4,6 +4,7 @@ Imports run strictly downward by layer; `tests/architecture` and `make lint` hol
 
     layer 5   cli         the command `crossfade`; app, admin: composition, the only places that construct things
     layer 4   dispatch    carries out a Route; serve: one store as a server
+              writing/    how each kind of write is carried out
     layer 3   mirror/     journal, capture, apply, repair: whatever ArangoDB took is in PostgreSQL in the end
               shadow/     runner, compare, ledger: off the path, a verdict is never a race
               cutover/    controller, lease, audit (and stages, layer 0; gates, layer 1)

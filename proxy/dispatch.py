@@ -1,8 +1,7 @@
 """Carries out a Route: the only module that touches origin, mirror, target and shadow for one request.
 
     read    origin -> client, then the shadow; or target (fenced) -> client, then the shadow the other way round
-    write   journal.intend -> origin -> capture -> client; where flipped, PostgreSQL has it before the answer (I7)
-    opaque  journal -> origin -> the collections become unverified (I10)
+    write   `proxy.writing`: journal -> origin -> client -> mirror; or, opaque, the collections become unverified (I10)
 
 A handler that has begun is never cancelled by its client's going: what ArangoDB took is mirrored all the same (I3).
 """
@@ -10,12 +9,10 @@ A handler that has begun is never cancelled by its client's going: what ArangoDB
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -24,13 +21,9 @@ from proxy import metrics
 from proxy.aql import analyse, parse
 from proxy.config import Settings
 from proxy.credentials import Credentials
-from proxy.cutover.stages import Snapshot
-from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamLost, UpstreamUnavailable
+from proxy.errors import ArangoError, DatabaseError, UpstreamError
 from proxy.flight import Flight
 from proxy.gaps import Gaps
-from proxy.mirror import faults
-from proxy.mirror.capture import Opaque, Plan, plan, settle
-from proxy.mirror.journal import Intent
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
@@ -42,6 +35,7 @@ from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Request, Response
+from proxy.writing import Kit, LeaseView, Writes, collect
 
 log = structlog.get_logger(__name__)
 
@@ -92,8 +86,9 @@ class Dispatcher:
         self._credentials = credentials
         self._gaps = gaps
         self._services = services
-        self._rollback = rollback
         self.flight = flight
+        self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback)
+        self._writes = Writes(self._kit)
         self._facts: OrderedDict[str, QueryFacts | None] = OrderedDict()
 
     async def handle(self, request: Request) -> Response:
@@ -102,18 +97,18 @@ class Dispatcher:
             return await self._services.handle(request)
         started = time.perf_counter()
         operation = decode(request)
-        facts = self._query_facts(operation) if operation.effect is Effect.QUERY else None
-        way = route(operation, self._lease.snapshot, facts)
         served_by = "origin"
         try:
+            if operation.effect is Effect.QUERY and not isinstance(request.body, bytes):
+                request.body = await collect(request.body, self._settings.max_body)  # its text says what it does
+                operation = decode(request)
+            way = self._routed(operation)
             if way.action is Action.FORWARD:
                 response = await self._forward(request, operation, way)
             elif way.action is Action.READ:
                 response, served_by = await self._read(request, operation, way, started)
-            elif way.action is Action.CAPTURE:
-                response = await self._capture(request, operation, way)
             else:
-                response = await self._opaque(request, operation, way)
+                response = await self._writes.carry_out(request, operation, way)
         except UpstreamError as error:
             metrics.UPSTREAM_ERRORS.labels("origin", type(error).__name__).inc()
             response = encode(error_outcome(ArangoError(503, f"ArangoDB does not answer: {error}", status=503)))
@@ -128,7 +123,7 @@ class Dispatcher:
         if self._target.owns_cursor(operation):
             return encode(await self._target.execute(operation))
         if way.gap:
-            self._gap(operation, way.gap)
+            self._kit.gap(operation, way.gap)
         elif operation.effect is Effect.PASSTHROUGH:
             self._gaps.add(operation.database, "", operation.endpoint, "passthrough")
         if not way.writes:
@@ -159,21 +154,18 @@ class Dispatcher:
             if way.compare:
                 self._shadow.skip(operation, frozenset(way.collections), "too large")
             return response, "origin"
-        if operation.effect is Effect.READ and self._flipped(way.collections[0]):
+        if operation.effect is Effect.READ and self._kit.flipped(way.collections[0]):
             await self._bring_up(operation, response, way.collections[0], era)
         if way.compare and operation.body is not None and not response.header(b"content-encoding"):
             outcome = Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
             self._submit(operation, outcome, way, elapsed, reverse=False)
         return response, "origin"
 
-    async def _write(self, request: Request, operation: Operation, way: Route) -> Response:
-        if not isinstance(request.body, bytes):
-            request.body = await collect(request.body, self._settings.max_body)
-            operation = decode(request)
-            way = self._routed(operation)
-        return await self._writes.carry_out(request, operation, way)
-
     # ---- parts
+
+    def _routed(self, operation: Operation) -> Route:
+        facts = self._query_facts(operation) if operation.effect is Effect.QUERY else None
+        return route(operation, self._lease.snapshot, facts)
 
     async def _from_target(self, request: Request, operation: Operation, way: Route) -> Outcome | None:
         """The target's answer; None where it may not or cannot answer, and the origin must."""
@@ -192,8 +184,7 @@ class Dispatcher:
         """Waits until the flip that is under way is decided, at most `hold_limit` seconds, and routes again."""
         limit = time.monotonic() + self._settings.hold_limit
         while True:
-            facts = self._query_facts(operation)
-            way = route(operation, self._lease.snapshot, facts)
+            way = self._routed(operation)
             if not way.hold or time.monotonic() > limit or self._lease.own_lease_over:
                 return way
             await asyncio.sleep(0.005)
@@ -201,12 +192,14 @@ class Dispatcher:
     async def _bring_up(self, operation: Operation, response: Response, collection: str, era: int) -> None:
         """The target has what this answer shows before the client sees it (mirror-protocol, "Flip", 2)."""
         assert isinstance(response.body, bytes)
-        if operation.endpoint == "document.read" and response.status == 200:
+        if "x-arango-trx-id" in operation.headers:  # it may show what is not committed: the committed state is read
+            await self._kit.until_both(self._mirror.bring_up(collection, (), (operation.key,) if operation.key else ()))
+        elif operation.endpoint == "document.read" and response.status == 200:
             shown = _REVISION.decode(response.body)
             changes = (Change(collection, shown.key, decode_rev(shown.rev), response.body),)
-            await self._until_both(self._mirror.bring_up(collection, changes, stamp=era))
+            await self._kit.until_both(self._mirror.bring_up(collection, changes, stamp=era))
         elif operation.key is not None and response.status in (200, 304, 404, 412):
-            await self._until_both(self._mirror.bring_up(collection, (), (operation.key,)))
+            await self._kit.until_both(self._mirror.bring_up(collection, (), (operation.key,)))
 
     def _query_facts(self, operation: Operation) -> QueryFacts | None:
         """What the query's text says; None where it may write and cannot be parsed (the origin judges it)."""
@@ -231,7 +224,3 @@ class Dispatcher:
 
     def _submit(self, operation: Operation, outcome: Outcome, way: Route, seconds: float, *, reverse: bool) -> None:
         self._shadow.submit(operation, outcome, frozenset(way.collections), seconds, "unknown", reversed=reverse)
-
-    def _gap(self, operation: Operation, reason: str) -> None:
-        collection = operation.qualified or ""
-        self._gaps.add(operation.database, collection, operation.endpoint, reason)

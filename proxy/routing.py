@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from proxy.cutover.stages import Snapshot, Stage
 from proxy.operations import Effect, Operation
 
@@ -20,7 +22,7 @@ class Action(enum.Enum):
 
     FORWARD = "forward"  # to the origin as it is
     READ = "read"  # documents or a query: origin or target, perhaps compared
-    CAPTURE = "capture"  # a document write: journal, forward with returnNew, mirror
+    CAPTURE = "capture"  # a write: journal, forward so that what it wrote is known, mirror
     OPAQUE = "opaque"  # forward, then mark what it may have touched unverified
 
 
@@ -54,14 +56,22 @@ class QueryFacts:
     deterministic: bool
 
 
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+_NAME = msgspec.json.Decoder(_Named)
+
 FORWARD = Route(Action.FORWARD)
 
 # reads that stores/postgres can answer, and that the shadow compares
 COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
 # reads of documents that nothing compares yet
 UNCOMPARED = frozenset({"simple", "edges", "gharial"})
-# collection changes that remove or rename documents: until the mirror carries them out, they are opaque
-_DESTRUCTIVE = frozenset({"collection.truncate", "collection.drop", "collection.rename", "database.drop"})
+# changes of whole collections, which the mirror carries out after the origin's answer
+COLLECTIONS = frozenset(
+    {"collection.create", "collection.truncate", "collection.drop", "collection.rename", "database.drop"}
+)
 
 
 def bypass(operation: Operation) -> str:
@@ -99,8 +109,12 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _write(operation, snapshot)
     if effect is Effect.QUERY:
         return _query(operation, snapshot, query)
-    if effect is Effect.OPAQUE or (effect is Effect.CONTROL and operation.endpoint in _DESTRUCTIVE):
+    if effect is Effect.OPAQUE:
         return _opaque(operation, snapshot, touched(operation), "not captured")
+    if effect is Effect.CONTROL and operation.endpoint in COLLECTIONS:
+        return _captured(operation, snapshot, touched(operation))
+    if operation.endpoint == "index.create" and b'"ttl"' in operation.body:
+        return _opaque(operation, snapshot, touched(operation), "documents expire")
     if effect is Effect.PASSTHROUGH and operation.endpoint.partition(".")[0] in UNCOMPARED:
         return Route(Action.FORWARD, gap="not compared")
     return FORWARD
@@ -167,14 +181,28 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
 
 
 def touched(operation: Operation) -> tuple[str, ...]:
-    """The collections that an opaque operation may write; `db/*` where that cannot be told."""
-    if operation.collection is not None and not operation.endpoint.startswith(("gharial", "foxx")):
-        if operation.endpoint == "collection.rename":
-            return (f"{operation.database}/*",)
-        return (f"{operation.database}/{operation.collection}",)
-    if operation.endpoint == "import" and "collection" in operation.params:
-        return (f"{operation.database}/{operation.params['collection']}",)
-    return (f"{operation.database}/*",)
+    """The collections that an operation may write, but for documents and queries; `db/*` where that cannot be told."""
+    database, collection = operation.database, operation.collection
+    if operation.endpoint == "database.drop":
+        return (f"{operation.path[-1]}/*",)
+    if collection is not None and collection[:1].isdigit():  # an id; which collection has it is not known here
+        return (f"{database}/*",)
+    if operation.endpoint in ("collection.create", "collection.rename"):
+        name = _name(operation.body)
+        if not name:
+            return (f"{database}/*",)
+        return (f"{database}/{name}",) if collection is None else (f"{database}/{collection}", f"{database}/{name}")
+    if collection is not None and not operation.endpoint.startswith(("gharial", "foxx")):
+        return (f"{database}/{collection}",)
+    return (f"{database}/*",)
+
+
+def _name(body: bytes) -> str:
+    """The attribute `name` of a JSON object; empty where there is none."""
+    try:
+        return _NAME.decode(body).name
+    except msgspec.DecodeError:
+        return ""
 
 
 def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
@@ -185,6 +213,15 @@ def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
         if snapshot.database_has(database, Stage.MIRROR) if name == "*" else snapshot.behaviour(collection).capture:
             kept.append(collection)
     return tuple(kept)
+
+
+def _captured(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...]) -> Route:
+    """Captured where a collection that it may write is mirrored, and nothing about the request forbids it."""
+    reason = bypass(operation)
+    if reason:
+        return _opaque(operation, snapshot, collections, reason)
+    kept = mirrored(snapshot, collections)
+    return Route(Action.CAPTURE, kept) if kept else Route(Action.FORWARD, writes=collections)
 
 
 def _opaque(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...], reason: str) -> Route:

@@ -8,6 +8,7 @@ journal    intents on disk before forwarding; segment: one file of it; records: 
 book       what is open in memory, and who waits for it
 apply      the bounded queue and the appliers; target: the statements of I4 on PostgreSQL
 repair     reads the origin again: after a crash, a lost answer, a full queue, a refusal; purge: old tombstones
+sweep      whole collections compared with the origin: behind truncations, drops, renames, imports that overwrite
 marks      collections that become unverified, on their way to PostgreSQL
 faults     points at which a test may kill the process; backoff: waiting longer from failure to failure
 """

@@ -14,7 +14,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -32,8 +32,9 @@ from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import Purger
 from proxy.mirror.recent import Applied, Recent, sampled
-from proxy.mirror.records import OPAQUE, REVISED, Note
+from proxy.mirror.records import OPAQUE, REVISED, SWEEP, Note
 from proxy.mirror.repair import CannotRead, OriginReader, Repairer
+from proxy.mirror.sweep import OriginLister, Sweeper
 from proxy.mirror.target import Row, Target, overtaken
 from proxy.mirror.trace import known
 from proxy.operations import Change
@@ -46,11 +47,15 @@ _LETTERS: Final = 15.0  # seconds between looks at dead letters
 _NOT_JOURNALED: Final = "the journal could not be written"
 
 
+class Origin(OriginReader, OriginLister, Protocol):
+    """What the mirror reads of the origin."""
+
+
 class Mirror:
     """Owns its tasks; `start` and `close` them. `era`: the newest that this instance knows of."""
 
     def __init__(
-        self, settings: Settings, database: Database, origin: OriginReader, instance: str, era: Callable[[], int]
+        self, settings: Settings, database: Database, origin: Origin, instance: str, era: Callable[[], int]
     ) -> None:
         self._settings = settings
         self._era = era
@@ -61,6 +66,8 @@ class Mirror:
         self._target = Target(database)
         self._marks = Marks(database, instance, self._posted)
         self._repairer = Repairer(self._target, origin, self._journal, self._marks, self._repaired)
+        self._sweeper = Sweeper(database, self._target, origin, self._repairer, self._marks, self._repaired)
+        self._repairer.sweep, self._repairer.dropped = self._sweeper.add, self._sweeper.dropped
         self._purger = Purger(database, self._target, settings.tombstone_seconds)
         self._applier = Applier(
             self._queue,
@@ -97,7 +104,8 @@ class Mirror:
         if recovery.unnoted:
             log.error("an earlier process ended while it could not write its journal: every database is unverified")
         works = [self._applier.run for _ in range(self._settings.apply_connections)]
-        works += [self._repairer.run, self._marks.run, self._purger.run, self._watch, self._sync, self._letters]
+        works += [self._repairer.run, self._sweeper.run, self._marks.run, self._purger.run]
+        works += [self._watch, self._sync, self._letters]
         self._tasks = [asyncio.create_task(kept(work), name=f"mirror {work.__qualname__}") for work in works]
 
     async def close(self, drain_seconds: float = 0.0) -> None:
@@ -122,6 +130,7 @@ class Mirror:
         keys: tuple[str, ...],
         *,
         opaque: str | None = None,
+        sweep: str | None = None,
         revised: bool = False,
         trace: bytes | None = None,
     ) -> Intent:
@@ -133,18 +142,21 @@ class Mirror:
 
         opaque: why it is not captured; `collection`, or all of `keys` where there are any, are then the collections
         (`db/name`, `db/*`) that it may touch, and that become unverified if nobody ever says more.
+        sweep: the kind of change behind which these collections are compared as a whole, with `reread`.
         """
         stamp, now = self._era(), time.time()
         touched: tuple[str, ...] = ()
-        if opaque is not None:
+        noted = opaque if sweep is None else sweep
+        if noted is not None:
             touched, keys = keys or (collection,), ()
             if len(touched) > 1:
                 collection = collection.partition("/")[0] + "/*"
         try:
-            if opaque is None:
+            if noted is None:
                 seq = self._journal.intend(collection, keys, stamp, REVISED if revised else 0, now=now)
             else:
-                seq = self._journal.intend(collection, (opaque, *touched), stamp, OPAQUE, now=now)
+                flag = OPAQUE if sweep is None else SWEEP
+                seq = self._journal.intend(collection, (noted, *touched), stamp, flag, now=now)
         except JournalError as error:
             refuse = self._settings.journal_full == "refuse"
             if not self._failing:
@@ -158,7 +170,7 @@ class Mirror:
             seq = self._orphan
         else:
             self._failing = False
-        reason = (opaque, *touched) if opaque is not None else ()
+        reason = (noted, *touched) if noted is not None else ()
         intent = Intent(seq, collection, keys, stamp, reason, now, sampled(trace))
         if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
             self._journal.alarm.set(True)

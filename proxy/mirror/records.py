@@ -20,6 +20,7 @@ SETTLED: Final = 3
 
 KEYLESS: Final = 1  # ArangoDB makes the key: it is known once the answer is there
 REVISED: Final = 4  # whatever it wrote has a new revision: a scan of the collection finds it, key or no key
+SWEEP: Final = 16  # whole collections are compared: `keys` holds the kind of change, then the collections
 OPAQUE: Final = 2  # not captured: `keys` holds the reason, then the collections that become unverified
 
 _HEAD: Final = struct.Struct("<4sHQI")

@@ -20,7 +20,7 @@ from proxy.mirror.backoff import Backoff
 from proxy.mirror.capture import revision_of
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
-from proxy.mirror.records import Note
+from proxy.mirror.records import SWEEP, Note
 from proxy.mirror.scan import OriginScanner, Scans, TooMany, can_scan
 from proxy.mirror.target import Row, Target, storable_text
 
@@ -32,6 +32,9 @@ _ROUNDS: Final = 5  # looks at a key that goes on changing, before others get th
 _KEYLESS: Final = "a write whose key is not known had an unknown outcome"
 # the proxy's own account is refused, or the origin is in trouble: later it may read. All else speaks of what was asked.
 _LATER: Final = frozenset({401, 403, 408, 429})
+
+
+_GONE: Final = 1203
 
 
 class OriginReader(OriginScanner, Protocol):
@@ -58,6 +61,8 @@ class Repairer:
         self._journal = journal
         self._marks = marks
         self._settled = settled
+        self.sweep: Callable[[Note], object] = self._marked  # what takes notes with the flag SWEEP
+        self.dropped: Callable[[str], bool] = lambda _: False  # whether a sweep sees to it that the collection is gone
         self._scans = Scans(origin)
         self.something = asyncio.Event()
 
@@ -124,7 +129,10 @@ class Repairer:
         open_notes = {note.seq: note for note in notes}
         try:
             for note in notes:
-                if self._marked(note):
+                if note.flags & SWEEP:
+                    self.sweep(note)
+                    del open_notes[note.seq]
+                elif self._marked(note):
                     del open_notes[note.seq]
             for collection, group in _by_collection(open_notes.values()).items():
                 named = [note for note in group if note.keys]
@@ -169,6 +177,10 @@ class Repairer:
             except (ArangoError, CannotRead, TooMany) as error:
                 if isinstance(error, ArangoError) and _later(error):
                     raise
+                if self._swept(collection, error):
+                    for note in notes:
+                        self._settled(note)
+                    return notes
                 for note in new:
                     self._marks.add((collection,), f"{_KEYLESS}: {error}", note.seq, collection)
                 for note in done:
@@ -178,11 +190,20 @@ class Repairer:
             self._settled(note)
         return done
 
+    def _swept(self, collection: str, error: BaseException) -> bool:
+        """Whether there is no such collection because it was dropped through this proxy: its sweep removes all keys."""
+        cause = error if isinstance(error, ArangoError) else error.__cause__
+        return isinstance(cause, ArangoError) and cause.number == _GONE and self.dropped(collection)
+
     async def _repair(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
         """Those of the notes that are done."""
         try:
             left = await self.until_done(collection, [key for note in notes for key in note.keys])
         except CannotRead as error:
+            if self._swept(collection, error):
+                for note in notes:
+                    self._settled(note)
+                return notes
             for note in notes:
                 self._marks.add((collection,), f"the origin could not be read: {error}", note.seq, collection)
             return notes

@@ -73,6 +73,17 @@ class Target:
             self._relations[collection] = found
         return found
 
+    async def register(self, collection: str, *, edge: bool) -> None:
+        """The table of a collection of which the origin says whether it holds edges."""
+        database, _, name = collection.partition("/")
+        statements = queries("mirror")
+        row = await self._database.fetchrow(statements["register"].text, database, name, edge)
+        assert row is not None  # the function gives one row
+        if edge and not row["edge"]:
+            async with self._database.transaction() as session:
+                await session.execute(statements["edge_columns"].on(row["relation"]))
+                await session.execute(statements["edge"].text, collection)
+
     async def raise_era(self) -> int:
         """A new era, committed."""
         return int(await self._database.fetchval(queries("mirror")["raise_era"].text))

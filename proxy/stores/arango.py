@@ -14,6 +14,7 @@ import msgspec
 
 from proxy.errors import ArangoError, UpstreamLost
 from proxy.operations import Effect, Operation, Outcome
+from proxy.revision import decode_rev
 from proxy.wire.message import Request, Response
 
 
@@ -40,18 +41,37 @@ class _Error(msgspec.Struct):
     message: str = msgspec.field(name="errorMessage", default="")
 
 
+class _Revisions(msgspec.Struct):
+    result: list[tuple[str, str]]
+    more: bool = msgspec.field(name="hasMore", default=False)
+
+
+class _Collection(msgspec.Struct):
+    type: int = 2
+
+
 class _Keys(msgspec.Struct):
     result: list[str]
     more: bool = msgspec.field(name="hasMore", default=False)
 
 
 _KEYS = msgspec.json.Decoder(_Keys)
+_REVISIONS = msgspec.json.Decoder(_Revisions)
+_COLLECTION = msgspec.json.Decoder(_Collection)
+_EDGES = 3  # type of a collection
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ELEMENT = msgspec.json.Decoder(_Element)
 _ERROR = msgspec.json.Decoder(_Error)
 
 # headers of an outcome that mean something to who compares or serves it
 _KEPT = frozenset({b"etag", b"location", b"x-arango-error-codes", b"x-arango-potential-dirty-read"})
+
+
+def _refused(outcome: Outcome, wanted: int) -> None:
+    """Raises the ArangoError that an outcome is, but for the status that is wanted."""
+    if outcome.status != wanted:
+        error = _ERROR.decode(outcome.body)
+        raise ArangoError(error.number, error.message, status=outcome.status)
 
 
 class ArangoStore:
@@ -82,6 +102,37 @@ class ArangoStore:
         request = Request(operation.method, target.encode(), headers, operation.body)
         response = await self._upstream.request(request, idempotent=True)
         return await self._outcome(response)
+
+    async def is_edge(self, database: str, collection: str) -> bool:
+        """Whether the collection holds edges. Raises ArangoError (1203: there is none), UpstreamError."""
+        path = ("_api", "collection", collection)
+        outcome = await self.execute(
+            Operation("collection.read", Effect.PASSTHROUGH, "GET", database, collection, path=path)
+        )
+        _refused(outcome, 200)
+        return _COLLECTION.decode(outcome.body).type == _EDGES
+
+    async def revisions(
+        self, database: str, collection: str, after: str, upper: str | None, limit: int
+    ) -> list[tuple[str, int]]:
+        """(key, revision) of a page of documents with after < key <= upper, in key order, at most `limit`.
+
+        Raises ArangoError (1203: the collection is gone), UpstreamError.
+        """
+        upto = "" if upper is None else "FILTER d._key <= @upper "
+        query = f"FOR d IN @@c FILTER d._key > @after {upto}SORT d._key LIMIT @n RETURN [d._key, d._rev]"
+        binds: dict[str, object] = {"@c": collection, "after": after, "n": limit}
+        if upper is not None:
+            binds["upper"] = upper
+        body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
+        outcome = await self.execute(
+            Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)
+        )
+        _refused(outcome, 201)
+        answer = _REVISIONS.decode(outcome.body)
+        if answer.more:
+            raise UpstreamLost("the origin gave a part of the keys that were asked for")
+        return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         """The documents of these keys as printed by ArangoDB; None where there is none.

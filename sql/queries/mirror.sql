@@ -64,3 +64,21 @@ UPDATE crossfade.horizon SET mark = $2 WHERE collection = $1 AND mark < $2;
 -- name: purge
 -- Second statement of a purge, in the same transaction. $1 era, $2 keys.
 DELETE FROM {relation} WHERE key = ANY ($2::text[]) AND doc IS NULL AND mark < $1;
+
+-- name: alive
+-- A page of living keys and their revisions, in key order. $1 after, $2 at most.
+SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND key > $1 ORDER BY key LIMIT $2;
+
+-- name: register
+-- The table of a collection that was made or renamed. $1 database, $2 name, $3 whether it holds edges.
+SELECT relation, edge FROM crossfade.ensure_collection($1, $2, $3);
+
+-- name: edge_columns
+-- A collection that was registered before anybody knew that it holds edges gets their columns.
+ALTER TABLE {relation}
+    ADD COLUMN IF NOT EXISTS from_id text COLLATE "C" GENERATED ALWAYS AS (doc ->> '_from') STORED,
+    ADD COLUMN IF NOT EXISTS to_id text COLLATE "C" GENERATED ALWAYS AS (doc ->> '_to') STORED;
+
+-- name: edge
+-- $1 collection.
+UPDATE crossfade.collection SET edge = true WHERE collection = $1;

@@ -167,7 +167,6 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
     [
         ("POST", "/_api/import?collection=books&type=documents", '{"_key":"i"}\n', BOOKS),
         ("POST", "/_api/cursor", {"query": "INSERT {_key: 'q'} INTO books"}, BOOKS),
-        ("PUT", "/_api/collection/books/truncate", None, BOOKS),
         ("POST", "/_api/nobody-knows", {}, "_system/*"),
         ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}, "_system/*"),
     ],

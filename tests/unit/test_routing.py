@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from proxy.cutover.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
@@ -130,9 +132,7 @@ def test_capture_starts_with_begin_of_mirror() -> None:
 @pytest.mark.parametrize(
     ("operation", "collections"),
     [
-        (Operation("import", Effect.OPAQUE, "POST", "shop", params={"collection": "books"}), ("shop/books",)),
-        (Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books"), ("shop/books",)),
-        (Operation("collection.rename", Effect.CONTROL, "PUT", "shop", "books"), ("shop/*",)),
+        (Operation("import", Effect.OPAQUE, "POST", "shop", "books"), ("shop/books",)),
         (Operation("gharial.vertex", Effect.OPAQUE, "POST", "shop", "books"), ("shop/*",)),
         (Operation("unknown", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
     ],
@@ -142,6 +142,36 @@ def test_opaque_endpoints_mark_what_they_may_touch(operation: Operation, collect
     assert (taken.action, taken.collections) == (Action.OPAQUE, collections)
     assert touched(operation) == collections
     assert route(operation, snapshot(books=OFF)) == Route(Action.FORWARD, writes=collections)
+
+
+@pytest.mark.parametrize(
+    ("operation", "collections"),
+    [
+        (Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books"), ("shop/books",)),
+        (Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "4711"), ("shop/*",)),
+        (Operation("collection.drop", Effect.CONTROL, "DELETE", "shop", "books"), ("shop/books",)),
+        (
+            Operation("collection.rename", Effect.CONTROL, "PUT", "shop", "books", body=b'{"name":"tomes"}'),
+            ("shop/books",),
+        ),
+        (Operation("collection.create", Effect.CONTROL, "POST", "shop", body=b'{"name":"books"}'), ("shop/books",)),
+        (Operation("collection.create", Effect.CONTROL, "POST", "shop", body=b"{"), ("shop/*",)),
+        (Operation("database.drop", Effect.CONTROL, "DELETE", path=("_api", "database", "shop")), ("shop/*",)),
+    ],
+)
+def test_changes_of_whole_collections_are_captured(operation: Operation, collections: tuple[str, ...]) -> None:
+    """mirror-protocol, answer 6. Of a rename the new name counts where the default stage mirrors it."""
+    taken = route(operation, snapshot(books=MIRROR))
+    assert (taken.action, taken.collections) == (Action.CAPTURE, collections)
+    assert route(operation, snapshot(books=OFF)) == Route(Action.FORWARD, writes=touched(operation))
+    late = dataclasses.replace(operation, headers={"x-arango-async": "store"})
+    assert route(late, snapshot(books=MIRROR)).action is Action.OPAQUE
+
+
+def test_an_index_by_which_documents_expire_is_opaque() -> None:
+    ttl = Operation("index.create", Effect.CONTROL, "POST", "shop", "books", body=b'{"type":"ttl"}')
+    assert route(ttl, snapshot(books=MIRROR)).collections == ("shop/books",)
+    assert route(dataclasses.replace(ttl, body=b'{"type":"hash"}'), snapshot(books=MIRROR)).action is Action.FORWARD
 
 
 def test_new_collections_inherit_the_default_stage_of_their_database() -> None:

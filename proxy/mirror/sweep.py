@@ -1,0 +1,210 @@
+"""Whole collections compared with the origin and repaired: behind a truncation, a drop, a rename (mirror-protocol, 6).
+
+Era and horizon are raised first, so that whatever was read or captured before is refused and read again. Then, page by
+page in key order: the target's (key, revision), the origin's, and what differs is repaired. "Collection not found"
+(1203) says that every key is absent. What was begun is in the journal until it is done, and is begun again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from proxy.database import Database
+from proxy.errors import ArangoError, DatabaseError, UpstreamError
+from proxy.mirror.backoff import Backoff
+from proxy.mirror.marks import Marks
+from proxy.mirror.purge import purge
+from proxy.mirror.records import Note
+from proxy.mirror.repair import CannotRead
+from proxy.mirror.target import Target
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_PAGE: Final = 1000  # keys of the target, and of the origin, at once
+_GONE: Final = frozenset({1203, 1228})  # there is no such collection, no such database
+_ORDER: Final = "the origin does not give keys in the order of their bytes"
+
+
+class OriginLister(Protocol):
+    """Lists keys of the origin in the order of their bytes. Raises ArangoError and UpstreamError."""
+
+    async def revisions(
+        self, database: str, collection: str, after: str, upper: str | None, limit: int
+    ) -> Sequence[tuple[str, int]]: ...
+
+    async def is_edge(self, database: str, collection: str) -> bool: ...
+
+
+class KeyRepairer(Protocol):
+    """`mirror.repair`: looks at keys until they are done; gives those that are not."""
+
+    async def until_done(self, collection: str, keys: Sequence[str]) -> frozenset[str]: ...
+
+
+class OutOfOrder(Exception):
+    """The origin's keys do not come in the order of their bytes: pages cannot be trusted."""
+
+
+class Sweeper:
+    """Carries out the sweeps of the journal's notes, one after the other. `settled(note)`: it is done."""
+
+    def __init__(
+        self,
+        database: Database,
+        target: Target,
+        origin: OriginLister,
+        repairer: KeyRepairer,
+        marks: Marks,
+        settled: Callable[[Note], None],
+    ) -> None:
+        self._database = database
+        self._target = target
+        self._origin = origin
+        self._repairer = repairer
+        self._marks = marks
+        self._settled = settled
+        self._notes: deque[Note] = deque()
+        self._gone: set[str] = set()
+        self._something = asyncio.Event()
+
+    def add(self, note: Note) -> None:
+        """Sees to a note with the flag SWEEP from now on."""
+        kind, collections = note.keys[0], note.keys[1:]
+        if kind in ("drop", "rename"):
+            self._gone.add(collections[0])
+            self._gone.difference_update(collections[1:])
+        elif kind == "create":
+            self._gone.difference_update(collections)
+        self._notes.append(note)
+        self._something.set()
+
+    def dropped(self, collection: str) -> bool:
+        """Whether a drop or rename through this proxy is the reason that the origin has no such collection."""
+        return collection in self._gone or collection.partition("/")[0] + "/*" in self._gone
+
+    async def run(self) -> None:
+        """Until it is cancelled; what is not done then is in the journal."""
+        backoff = Backoff()
+        while True:
+            while self._notes:
+                try:
+                    await self._carry_out(self._notes[0])
+                    self._notes.popleft()
+                    backoff.reset()
+                except (DatabaseError, UpstreamError, ArangoError) as error:
+                    log.debug("a sweep waits", error=str(error))
+                    await backoff.wait()
+            self._something.clear()
+            await self._something.wait()
+
+    async def _carry_out(self, note: Note) -> None:
+        kind, collections = note.keys[0], note.keys[1:]
+        try:
+            if kind == "create":
+                for collection in collections:
+                    await self._register(collection)
+            else:
+                for collection in await self._registered(collections):
+                    await self.sweep(collection, forget=kind == "rename")
+        except (OutOfOrder, CannotRead) as error:
+            self._marks.add(collections, f"{kind}: {error}", note.seq, note.collection)
+        else:
+            self._settled(note)
+
+    async def _registered(self, collections: Sequence[str]) -> list[str]:
+        """Those that have a table, `db/*` spelt out; one that the origin has gets one (the new name of a rename)."""
+        known = [row["collection"] for row in await self._database.fetch(queries("mirror")["collections"].text)]
+        found: dict[str, None] = {}
+        for collection in collections:
+            if collection.endswith("/*"):
+                found |= dict.fromkeys(name for name in known if name.startswith(collection[:-1]))
+            elif collection in known or await self._register(collection):
+                found[collection] = None
+        return list(found)
+
+    async def _register(self, collection: str) -> bool:
+        """Registers a collection of the origin, edges or not; false where the origin has it no more."""
+        database, _, name = collection.partition("/")
+        try:
+            edge = await self._origin.is_edge(database, name)
+        except ArangoError as error:
+            if error.number in _GONE:
+                return False
+            raise
+        await self._target.register(collection, edge=edge)
+        return True
+
+    async def sweep(self, collection: str, *, forget: bool = False) -> None:
+        """Makes the target what the origin has, whatever it was before.
+
+        forget: tombstones are discarded before and after, since documents come back under this name with the revisions
+        that they had (a rename and one back). Raises DatabaseError, UpstreamError, ArangoError, OutOfOrder, CannotRead.
+        """
+        relation = await self._target.relation(collection)
+        era = await self._horizon(collection, relation, forget=forget)
+        after = ""
+        while True:
+            rows = await self._database.fetch(queries("mirror")["alive"].on(relation), after, _PAGE)
+            stored = {row["key"]: row["rev"] for row in rows}
+            upper = rows[-1]["key"] if len(rows) == _PAGE else None
+            await self._compare(collection, stored, after, upper, era)
+            if upper is None:
+                break
+            after = upper
+        if forget:
+            await self._horizon(collection, relation, forget=True)
+
+    async def _horizon(self, collection: str, relation: str, *, forget: bool) -> int:
+        """Raises the era, and the horizon to it: whatever is stamped before is refused. Gives the era."""
+        era = await self._target.raise_era()
+        await self._database.execute(queries("mirror")["raise_horizon"].text, collection, era)
+        if forget:
+            await purge(self._database, collection, relation, era)
+        return era
+
+    async def _compare(self, collection: str, stored: dict[str, int], after: str, upper: str | None, era: int) -> None:
+        """One range of keys. `stored`: what the target had in it, read after the era was raised."""
+        position = after
+        while True:
+            page = await self._list(collection, position, upper)
+            wrong = [key for key, rev in page if stored.pop(key, None) != rev]
+            await self._repair(collection, wrong)
+            if len(page) < _PAGE:
+                break
+            position = page[-1][0]
+        if stored:
+            await self._repair(collection, sorted(await self._target.absent(collection, stored, era)))
+
+    async def _list(self, collection: str, after: str, upper: str | None) -> Sequence[tuple[str, int]]:
+        database, _, name = collection.partition("/")
+        try:
+            page = await self._origin.revisions(database, name, after, upper, _PAGE)
+        except ArangoError as error:
+            if error.number in _GONE:
+                return ()
+            raise
+        keys = [after.encode(), *(key.encode() for key, _ in page)]
+        if any(one >= other for one, other in itertools.pairwise(keys)):
+            raise OutOfOrder(_ORDER)
+        return page
+
+    async def _repair(self, collection: str, keys: Sequence[str]) -> None:
+        left = keys
+        while left:
+            try:
+                left = sorted(await self._repairer.until_done(collection, left))
+            except CannotRead:
+                if await self._register(collection):
+                    raise
+                # dropped since it was listed: the note of that change sweeps again, and no key is left here
+                stored = await self._target.revisions(collection, left)
+                era = await self._target.raise_era()
+                gone = {key: row.rev for key, row in stored.items() if row.alive}
+                left = sorted(await self._target.absent(collection, gone, era)) if gone else ()

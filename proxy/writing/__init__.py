@@ -1,0 +1,15 @@
+"""What is written through the proxy: how each kind of write is carried out. Layer 4, below `dispatch`.
+
+    carry         Writes: an operation that was routed here -> the module that carries it out
+    kit           what all of them need: origin, mirror, lease, waiting for both stores
+    documents     single and array document writes, from their answers
+    collections   create, truncate, drop, rename: whole collections are compared afterwards
+    opaque        what is not captured: forwarded, what it may touch becomes unverified (I10)
+
+What is decided about requests and answers stands in pure functions of `proxy.mirror`, a module of the same name each.
+"""
+
+from proxy.writing.carry import Writes
+from proxy.writing.kit import Kit, LeaseView, collect
+
+__all__ = ["Kit", "LeaseView", "Writes", "collect"]

@@ -1,0 +1,32 @@
+"""One operation that writes -> the way that carries it out."""
+
+from __future__ import annotations
+
+from proxy.mirror.capture import Opaque, plan
+from proxy.operations import Operation
+from proxy.routing import COLLECTIONS, Action, Route
+from proxy.wire.decode import decode
+from proxy.wire.message import Request, Response
+from proxy.writing import collections, documents, opaque
+from proxy.writing.kit import Kit, collect
+
+
+class Writes:
+    """Every write that is captured or opaque."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def carry_out(self, request: Request, operation: Operation, way: Route) -> Response:
+        """The client's answer. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
+        if way.action is Action.OPAQUE:
+            return await opaque.forward(self._kit, request, operation, way)
+        if not isinstance(request.body, bytes):
+            request.body = await collect(request.body, self._kit.settings.max_body)
+            operation = decode(request)
+        if operation.endpoint in COLLECTIONS:
+            return await collections.change(self._kit, request, operation, way)
+        planned = plan(operation)
+        if isinstance(planned, Opaque):
+            return await opaque.forward(self._kit, request, operation, way)
+        return await documents.capture(self._kit, request, planned, way)

@@ -1,0 +1,36 @@
+"""Create, truncate, drop and rename of collections, drop of a database (mirror-protocol, answer 6).
+
+Never a lock on the client's path: the origin answers, the client has its answer, and the mirror then compares whole
+collections (`mirror.sweep`). The intent is open until that is done, through a crash in the middle as well.
+"""
+
+from __future__ import annotations
+
+from proxy.mirror import faults
+from proxy.operations import Operation
+from proxy.routing import Route
+from proxy.wire.message import Request, Response
+from proxy.writing.kit import Kit, collect
+
+
+async def change(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
+    """Forwards the change; where the origin carried it out, the collections are swept."""
+    kind = operation.endpoint.partition(".")[2]
+    if kind != "create":
+        await kit.taken_back(way.collections, operation.endpoint)
+    return await swept(kit, request, way.collections, kind)
+
+
+async def swept(kit: Kit, request: Request, collections: tuple[str, ...], kind: str) -> Response:
+    """Forwards a request behind which these collections are compared as a whole."""
+    intent = kit.mirror.intend(collections[0], collections, sweep=kind)
+    faults.reach("after-intend")
+    response = await kit.forward(request, intent)
+    faults.reach("after-forward")
+    if response.status >= 500:
+        kit.mirror.lost(intent)
+    elif response.status >= 400:
+        kit.mirror.settled_nothing(intent)
+    else:
+        kit.mirror.reread(intent)
+    return Response(response.status, response.headers, await collect(response.body), response.reason)

@@ -1,0 +1,38 @@
+"""Document writes: journal, origin with returnNew, client; where flipped, PostgreSQL has it before the answer (I7)."""
+
+from __future__ import annotations
+
+import structlog
+
+from proxy.mirror import faults
+from proxy.mirror.capture import Plan, settle
+from proxy.routing import Route
+from proxy.wire.message import Request, Response
+from proxy.writing.kit import Kit, collect
+
+log = structlog.get_logger(__name__)
+
+
+async def capture(kit: Kit, request: Request, planned: Plan, way: Route) -> Response:
+    """Forwards a planned write and hands what it wrote to the mirror."""
+    collection = way.collections[0]
+    mirror, flight = kit.mirror, kit.flight
+    trace = request.header(b"traceparent")
+    intent = mirror.intend(collection, planned.keys, revised=not planned.removes, trace=trace)
+    faults.reach("after-intend")
+    with flight.during(flight.captured, way.collections, kit.lease.generation, lambda: not mirror.is_open(intent)):
+        response = await kit.forward(planned.rewritten(request), intent)
+        faults.reach("after-forward")
+        body = await collect(response.body)
+        try:
+            captured = settle(planned, response.status, response.headers, body)
+        except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
+            log.warning("an answer of the origin was not understood", error=str(error), collection=collection)
+            mirror.lost(intent)
+            return Response(response.status, response.headers, body, response.reason)
+        mirror.answered(intent, captured)
+        if kit.flipped(collection):  # looked up when answering, not before
+            await kit.until_both(mirror.applied(intent))
+            if not captured.changes and response.status in (404, 409, 412):
+                await kit.until_both(mirror.bring_up(collection, (), planned.keys))
+    return Response(response.status, captured.headers, captured.body, response.reason)

@@ -1,0 +1,143 @@
+"""What every way of a write needs: the origin, the mirror, the lease, and waiting for both stores."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from proxy.config import Settings
+from proxy.cutover.stages import Snapshot
+from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamLost, UpstreamUnavailable
+from proxy.flight import Flight
+from proxy.gaps import Gaps
+from proxy.mirror.journal import Intent
+from proxy.mirror.pipeline import Mirror
+from proxy.operations import Operation
+from proxy.stores.arango import Requester
+from proxy.wire.message import Request, Response
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseView(Protocol):
+    """What a request needs of the lease."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def may_read_target(self) -> bool: ...
+    @property
+    def own_lease_over(self) -> bool: ...
+    @property
+    def era(self) -> int: ...
+    def note_alone(self) -> None: ...
+
+
+class _Error(msgspec.Struct):
+    number: int = msgspec.field(name="errorNum", default=0)
+
+
+_ERROR = msgspec.json.Decoder(_Error)
+
+
+def error_number(body: object) -> int:
+    """ArangoDB's `errorNum` of an answer; 0 where there is none."""
+    try:
+        return _ERROR.decode(body).number if isinstance(body, bytes) else 0
+    except msgspec.DecodeError:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """Shared by the ways of a write. `rollback` takes flipped collections back at once, with a reason."""
+
+    settings: Settings
+    origin: Requester
+    mirror: Mirror
+    lease: LeaseView
+    gaps: Gaps
+    flight: Flight
+    rollback: Callable[[Sequence[str], str], Awaitable[None]]
+
+    def gap(self, operation: Operation, reason: str) -> None:
+        """Counts what is not captured or not compared (I10)."""
+        self.gaps.add(operation.database, operation.qualified or "", operation.endpoint, reason)
+
+    def flipped(self, collection: str) -> bool:
+        """Whether an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""
+        snapshot = self.lease.snapshot
+        if collection.endswith("/*"):
+            prefix = collection[:-1]
+            names = (*snapshot.collections, *snapshot.moves)
+            return any(snapshot.behaviour(name).synchronous for name in names if name.startswith(prefix))
+        return snapshot.behaviour(collection).synchronous
+
+    async def taken_back(self, collections: Sequence[str], reason: str) -> None:
+        """Those of the collections that are flipped are rolled back: PostgreSQL will not have what comes."""
+        flipped = [name for name in collections if self.flipped(name)]
+        if flipped:
+            await self.until_both(self._roll_back(flipped, reason))
+
+    async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
+        await self.rollback(collections, reason)
+        while any(self.flipped(name) for name in collections):
+            await asyncio.sleep(0.005)
+
+    async def forward(self, request: Request, *intents: Intent) -> Response:
+        """The origin's answer. Where there is none the intents are settled (it was never sent) or lost."""
+        try:
+            return await self.origin.request(request)
+        except UpstreamUnavailable:
+            for intent in intents:
+                self.mirror.settled_nothing(intent)
+            raise
+        except (UpstreamLost, asyncio.CancelledError):
+            for intent in intents:
+                self.mirror.lost(intent)
+            raise
+
+    async def until_both(self, waiting: Awaitable[object]) -> None:
+        """Waits for PostgreSQL; or until this instance's own lease has run out: then the origin alone answers.
+
+        mirror-protocol, "Flip", 7: nobody reads from PostgreSQL any more once the lease is over, since every fenced
+        read tests it.
+        """
+        task = asyncio.ensure_future(waiting)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=0.05)
+                if not task.done() and self.lease.own_lease_over:
+                    self.lease.note_alone()
+                    return
+            await task
+        except (DatabaseError, UpstreamError, ArangoError) as error:
+            log.info("an answer waits until nobody reads from PostgreSQL", error=str(error))
+            while not self.lease.own_lease_over:
+                await asyncio.sleep(0.02)
+            self.lease.note_alone()
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
+                    await task
+
+
+async def collect(parts: bytes | AsyncIterator[bytes], limit: int | None = None) -> bytes:
+    """A body as a whole, streamed or not. Raises ArangoError(413) above the limit."""
+    if isinstance(parts, bytes):
+        return parts
+    collected = bytearray()
+    async for part in parts:
+        collected += part
+        if limit is not None and len(collected) > limit:
+            raise ArangoError(413)
+    return bytes(collected)

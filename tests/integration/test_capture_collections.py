@@ -1,0 +1,158 @@
+"""Truncate, drop, rename and create through a proxy: both databases are the same afterwards (mirror-protocol, 6)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.mirror.pipeline import Mirror
+from proxy.stores.arango import ArangoStore
+from tests.harness import Running, eventually, running
+
+MIRROR = Standing(Stage.MIRROR)
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        await started.move(MIRROR, "_system/*", BOOKS)
+        yield started
+
+
+async def same(stack: Running, *collections: str) -> None:
+    """Both databases hold the same, and nothing became unverified."""
+    await stack.drained()
+    for collection in collections:
+        assert await stack.differences(collection) == []
+    marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+    assert [tuple(row) for row in marks] == []
+
+
+async def alive(stack: Running, table: str) -> int:
+    found: int = await stack.database.fetchval(f"SELECT count(*) FROM {table} WHERE doc IS NOT NULL")
+    return found
+
+
+async def test_a_truncated_collection_is_empty_and_what_came_later_stays(stack: Running) -> None:
+    """More documents than one page, then writes that the client sends right behind the truncation."""
+    await stack.client.post(DOCUMENT, json=[{"_key": f"k{n:04}"} for n in range(2100)])
+    await stack.drained()
+    assert await alive(stack, "_system.books") == 2100
+    answer = await stack.client.put("/_api/collection/books/truncate")
+    assert answer.status_code == 200
+    await stack.client.post(DOCUMENT, json=[{"_key": "k0003", "again": True}, {"_key": "new"}])
+    await same(stack, BOOKS)
+    assert await alive(stack, "_system.books") == 2
+
+
+async def test_a_write_that_waits_while_its_collection_is_truncated_is_no_ghost(stack: Running) -> None:
+    """The horizon refuses what was captured before (I4): it is read again, and found gone."""
+    async with stack.database.transaction() as session:
+        await session.execute("LOCK TABLE crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await stack.client.post(DOCUMENT, json={"_key": "ghost"})
+        await stack.client.put("/_api/collection/books/truncate")
+    await same(stack, BOOKS)
+    assert await alive(stack, "_system.books") == 0
+
+
+async def test_a_dropped_collection_is_empty_and_may_come_back_with_edges(stack: Running) -> None:
+    await stack.client.post(DOCUMENT, json=[{"_key": "a"}, {"_key": "b"}])
+    assert (await stack.client.delete("/_api/collection/books")).status_code == 200
+    await same(stack, BOOKS)
+    assert await alive(stack, "_system.books") == 0
+    await stack.client.post("/_api/collection", json={"name": "books", "type": 3})
+    edge = {"_key": "a", "_from": "x/1", "_to": "x/2"}
+    assert (await stack.client.post(DOCUMENT, json=edge)).status_code == 202
+    await same(stack, BOOKS)
+    assert await stack.database.fetchval("SELECT edge FROM crossfade.collection WHERE collection = $1", BOOKS)
+    assert await stack.database.fetchval("SELECT from_id FROM _system.books WHERE key = 'a'") == "x/1"
+
+
+async def test_a_new_collection_is_registered_before_anything_is_in_it(stack: Running) -> None:
+    await stack.client.post("/_api/collection", json={"name": "links", "type": 3})
+    await stack.drained()
+    row = await stack.database.fetchrow("SELECT edge, stage FROM crossfade.collection WHERE name = 'links'")
+    assert row is not None
+    assert (row["edge"], row["stage"]) == (True, "mirror")
+
+
+async def test_a_renamed_collection_goes_to_its_new_name_and_back(stack: Running) -> None:
+    """Documents keep their revisions under a new name: the tombstones of the old one must not stand in their way."""
+    await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}"} for n in range(30)])
+    await stack.client.delete(DOCUMENT + "/k7")
+    renamed = await stack.client.put("/_api/collection/books/rename", json={"name": "tomes"})
+    assert renamed.status_code == 200
+    await stack.client.patch("/_api/document/tomes/k1", json={"new": True})
+    await same(stack, BOOKS, "_system/tomes")
+    assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (0, 29)
+    await stack.client.put("/_api/collection/tomes/rename", json={"name": "books"})
+    await same(stack, BOOKS, "_system/tomes")
+    assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (29, 0)
+
+
+async def test_a_dropped_database_leaves_nothing(stack: Running) -> None:
+    await stack.client.post("/_api/database", json={"name": "shop"})
+    await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
+    await stack.move(MIRROR, "shop/*", "shop/orders")
+    await stack.client.post("/_db/shop/_api/document/orders", json=[{"_key": "a"}, {"_key": "b"}])
+    await stack.drained()
+    assert await alive(stack, "shop.orders") == 2
+    assert (await stack.client.delete("/_api/database/shop")).status_code == 200
+    await stack.drained()
+    assert await alive(stack, "shop.orders") == 0
+
+
+async def test_a_change_that_arangodb_refuses_changes_nothing(stack: Running) -> None:
+    await stack.client.post(DOCUMENT, json={"_key": "a"})
+    assert (await stack.client.put("/_api/collection/nowhere/truncate")).status_code == 404
+    assert (await stack.client.post("/_api/collection", json={"name": "books"})).status_code == 409
+    await same(stack, BOOKS)
+    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.collection WHERE name = 'nowhere'") == 0
+
+
+async def test_a_truncation_takes_a_flipped_collection_back_first(stack: Running) -> None:
+    """mirror-protocol, answer 6: nobody reads from PostgreSQL while it may have what ArangoDB has no more."""
+    await stack.client.post(DOCUMENT, json={"_key": "a"})
+    await stack.drained()
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.client.put("/_api/collection/books/truncate")
+    assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
+    await same(stack, BOOKS)
+    stage = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+    assert stage == "shadow"
+
+
+async def test_a_truncation_whose_answer_was_lost_is_carried_out(stack: Running) -> None:
+    await stack.client.post(DOCUMENT, json={"_key": "a"})
+    await stack.drained()
+    intent = stack.application.mirror.intend(BOOKS, (BOOKS,), sweep="truncate")
+    await stack.direct.put("/_api/collection/books/truncate")
+    stack.application.mirror.lost(intent)
+    await eventually(lambda: not stack.application.mirror.is_open(intent), "the sweep is done")
+    await same(stack, BOOKS)
+
+
+async def test_a_truncation_is_carried_out_by_the_next_process(stack: Running, tmp_path: Path) -> None:
+    """I3: the intent is in the journal until the collection was compared."""
+    await stack.client.post(DOCUMENT, json=[{"_key": "a"}, {"_key": "b"}])
+    await stack.drained()
+    reader = ArangoStore(stack.application.origin, "root", "")
+    settings = stack.settings.model_copy(update={"state_dir": tmp_path / "other"})
+    first = Mirror(settings, stack.database, reader, "other", lambda: 1)
+    await first.start()
+    first.intend(BOOKS, (BOOKS,), sweep="truncate")
+    await first.close()
+    await stack.direct.put("/_api/collection/books/truncate")
+    again = Mirror(settings, stack.database, reader, "other", lambda: 1)
+    await again.start()
+    await eventually(lambda: again.backlog == 0, "the sweep is done")
+    await again.close()
+    await same(stack, BOOKS)
+    assert await alive(stack, "_system.books") == 0
