@@ -1,0 +1,419 @@
+"""`crossfade archive export | import | verify`.
+
+Exit codes: 0 done (and, for verify, right); 1 refused, stopped, damaged, or documents were refused; 2 a wrong setting,
+or a database cannot be reached or is not migrated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import fnmatch
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backfill.archive import manifest as manifests
+from backfill.archive import storage, verify
+from backfill.archive.export import Export, Options
+from backfill.archive.import_ import Import, Imported
+from backfill.archive.import_ import Options as ImportOptions
+from backfill.archive.into_arango import IntoArango
+from backfill.archive.into_postgres import IntoPostgres
+from backfill.archive.manifest import Entry, Manifest
+from backfill.archive.progress import shown, volume
+from backfill.archive.server import Server
+from backfill.archive.stores import SQL, FromArango, FromPostgres, Store
+from backfill.archive.targets import Target
+from backfill.archive.verify import Verified
+from backfill.source import Source
+from proxy.cli.common import (
+    DONE,
+    REFUSED,
+    ActorOption,
+    CollectionsArgument,
+    DatabaseOption,
+    DryRunOption,
+    JsonOption,
+    ReasonOption,
+    SomeCollections,
+    actor_or_me,
+    fail,
+    note,
+    qualified,
+    write_json,
+)
+from proxy.config import Settings, load
+from proxy.cutover import audit, migrate
+from proxy.database import Database
+from proxy.errors import CrossfadeError, DatabaseError, RefusedError
+
+
+class Side(enum.StrEnum):
+    """One of both databases."""
+
+    ARANGODB = "arangodb"
+    POSTGRESQL = "postgresql"
+
+
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="the archive's folder", file_okay=False)]
+
+_HELP = """Collections as compressed JSON Lines with checksums: the rollback of last resort.
+
+  crossfade archive export 'shop/*' --to /backup/shop
+  crossfade archive verify /backup/shop
+  crossfade archive import /backup/shop --into arangodb
+
+A folder holds manifest.json and, for each collection, parts of documents as ArangoDB printed them, one a line, in order
+of keys; `zstd -dc` and `sha256sum` read them without Crossfade. Whatever is interrupted goes on when it is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a command works with; databases are opened when they are asked for."""
+
+    settings: Settings
+    stack: contextlib.AsyncExitStack
+    stop: asyncio.Event
+
+    async def postgres(self, *, timeout: float | None = 30.0) -> Database:
+        """PostgreSQL, migrated. Raises DatabaseError."""
+        database = await Database.open(self.settings.dsn, size=2, timeout=timeout, application="crossfade archive")
+        self.stack.push_async_callback(database.close)
+        await migrate.require_migrated(database)
+        return database
+
+    def arango(self) -> tuple[Server, Source]:
+        """ArangoDB, with Crossfade's own account."""
+        settings = self.settings
+        account = (str(settings.origin), settings.origin_user, settings.origin_password)
+        server, source = Server(*account), Source(*account)
+        self.stack.push_async_callback(server.close)
+        self.stack.push_async_callback(source.close)
+        return server, source
+
+    async def store(self, side: Side) -> Store:
+        """What is read from."""
+        if side is Side.ARANGODB:
+            return FromArango(*self.arango())
+        return FromPostgres(await self.postgres(timeout=None), self.settings.dsn)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this package's commands to the application."""
+    group = typer.Typer(no_args_is_help=True, help=_HELP, rich_markup_mode=None)
+    group.command("export")(export)
+    group.command("import")(import_)
+    group.command("verify")(verify_)
+    app.add_typer(group, name="archive")
+
+
+def export(
+    collections: CollectionsArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="the archive's folder; made where there is none")],
+    *,
+    side: Annotated[Side, typer.Option("--from", help="the database to read")] = Side.ARANGODB,
+    database: DatabaseOption = "_system",
+    part_size: Annotated[int, typer.Option("--part-size", min=1, help="MiB of documents in a part")] = 128,
+    level: Annotated[int, typer.Option("--level", min=1, max=19, help="of compression")] = 6,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write collections into an archive, going on where an earlier export into it stopped.
+
+    Documents are whole, each as it was when its page was read; stop the writers where the archive must be of one
+    moment. A collection that the archive has to its end already is left as it is: export again into a new folder.
+
+      crossfade archive export shop/orders shop/carts --to /backup/monday
+
+      crossfade archive export 'shop/*' --to /backup/monday --from postgresql
+    """
+
+    async def go(means: Means) -> int:
+        store = await means.store(side)
+        names = await _names(store, collections, database)
+        if dry_run:
+            return await _plan_export(store, to, names, as_json)
+        with storage.locked(to), shown("export", quiet=as_json) as progress:
+            job = Export(store, to, progress, means.stop, Options(part_size << 20, level))
+            manifest = await job.run(names)
+        return _exported(manifest, names, to, as_json)
+
+    _main(go, as_json)
+
+
+def import_(
+    folder: FolderArgument,
+    collections: SomeCollections = None,
+    *,
+    into: Annotated[Side, typer.Option("--into", help="the database to write")],
+    database: DatabaseOption = "_system",
+    overwrite_newer: Annotated[
+        bool, typer.Option("--overwrite-newer", help="the archive wins over newer versions; wants --reason")
+    ] = False,
+    new_revisions: Annotated[
+        bool, typer.Option("--new-revisions", help="ArangoDB: do not ask it to keep the archive's revisions")
+    ] = False,
+    indexes: Annotated[bool, typer.Option("--indexes/--no-indexes", help="make indexes after the load")] = True,
+    reason: ReasonOption = None,
+    actor: ActorOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an archive into a database: what is missing there, and what is older there. Newer versions stay.
+
+    Databases, collections and tables are made where they are missing. Every part is checked before it is used; what
+    is damaged is left out and named. ArangoDB keeps the revisions of the archive if it takes `isRestore` (it is not
+    documented; this says what happened); import with them only where the same collection was, or into an empty one.
+    Collections that are mirrored are unverified afterwards: `crossfade verify --full --repair` brings both sides
+    together.
+
+      crossfade archive import /backup/monday --into arangodb
+
+      crossfade archive import /backup/monday shop/orders --into postgresql --dry-run
+    """
+
+    async def go(means: Means) -> int:
+        if overwrite_newer and not (reason or "").strip():
+            raise RefusedError("--overwrite-newer loses newer versions: say why with --reason")
+        manifest = manifests.read(folder)
+        entries = _entries(manifest, collections, database)
+        opened = await means.postgres() if into is Side.POSTGRESQL else await _control(means)
+        target: Target
+        if into is Side.POSTGRESQL:
+            assert opened is not None
+            target = IntoPostgres(opened, await means.postgres(timeout=None), indexes=indexes)
+        else:
+            target = IntoArango(*means.arango(), keep_revisions=not new_revisions, indexes=indexes)
+        if opened is not None and not dry_run:
+            await _mark(opened, entries, manifest, into)
+        with shown("import", quiet=as_json) as progress:
+            options = ImportOptions(overwrite=overwrite_newer, dry_run=dry_run)
+            found = await Import(folder, target, progress, means.stop, options).run(entries)
+        if opened is not None and not dry_run:
+            detail = {
+                "archive": manifest.id,
+                "into": into,
+                "overwrite_newer": overwrite_newer,
+                "collections": [one.as_json() for one in found],
+            }
+            async with opened.transaction() as session:
+                who = actor_or_me(actor)
+                await audit.record(session, actor=who, action="archive.import", reason=reason, detail=detail)
+        return _imported(found, entries, folder, into, dry_run=dry_run, as_json=as_json)
+
+    _main(go, as_json)
+
+
+def verify_(
+    folder: FolderArgument,
+    collections: SomeCollections = None,
+    *,
+    against: Annotated[
+        Side | None, typer.Option("--against", help="compare with a database, too, document by document")
+    ] = None,
+    database: DatabaseOption = "_system",
+    as_json: JsonOption = False,
+) -> None:
+    """Check an archive: every line of every part. What is damaged is named by file, line and key.
+
+    With --against the documents are compared with those of a database that nobody writes into meanwhile.
+
+      crossfade archive verify /backup/monday
+
+      crossfade archive verify /backup/monday shop/orders --against postgresql
+    """
+
+    async def go(means: Means) -> int:
+        manifest = manifests.read(folder)
+        entries = _entries(manifest, collections, database)
+        found = []
+        with shown("verify", quiet=as_json) as progress:
+            for entry in entries:
+                one = await verify.check(folder, entry, progress, means.stop)
+                if against is not None and not one.damaged:
+                    store = await means.store(against)
+                    one = await verify.compare(folder, entry, store, one, progress, means.stop)
+                found.append(one)
+        return _verified(found, as_json)
+
+    _main(go, as_json)
+
+
+# ---- parts of the commands
+
+
+async def _names(store: Store, collections: Sequence[str], database: str) -> list[str]:
+    found: dict[str, None] = {}
+    for name in qualified(collections, database):
+        if "*" not in name:
+            found[name] = None
+            continue
+        matching = await store.collections(name)
+        if not matching:
+            raise RefusedError(f"there is no collection {name}")
+        found |= dict.fromkeys(matching)
+    return list(found)
+
+
+def _entries(manifest: Manifest, collections: Sequence[str] | None, database: str) -> list[Entry]:
+    if not collections:
+        return list(manifest.collections)
+    found: dict[str, Entry] = {}
+    for name in qualified(collections, database):
+        matching = [one for one in manifest.collections if fnmatch.fnmatchcase(one.collection, name)]
+        if not matching:
+            has = ", ".join(one.collection for one in manifest.collections) or "nothing"
+            raise RefusedError(f"the archive has no {name}: it has {has}")
+        found |= {one.collection: one for one in matching}
+    return list(found.values())
+
+
+async def _plan_export(store: Store, to: Path, names: Sequence[str], as_json: bool) -> int:
+    manifest = manifests.read(to) if manifests.exists(to) else None
+    rows = []
+    for name in names:
+        await store.describe(name)
+        entry = manifest.entry(name) if manifest else None
+        state = "complete" if entry is not None and entry.state == "done" else "to do"
+        rows.append(
+            {
+                "collection": name,
+                "state": state,
+                "documents": await store.count(name),
+                "archived": entry.documents if entry else 0,
+            }
+        )
+    if as_json:
+        write_json(rows)
+    for row in rows if not as_json else ():
+        typer.echo(
+            f"{row['collection']}: {row['documents']:,} documents, {row['archived']:,} in the archive: {row['state']}"
+        )
+    return DONE
+
+
+def _exported(manifest: Manifest, names: Sequence[str], to: Path, as_json: bool) -> int:
+    entries = [entry for name in names if (entry := manifest.entry(name)) is not None]
+    whole = len(entries) == len(names) and all(entry.state == "done" for entry in entries)
+    if as_json:
+        told = manifests.as_json(manifest)
+        told["collections"] = [one for one in told["collections"] if one["collection"] in names]
+        write_json({"folder": str(to), "complete": whole, **told})
+    else:
+        for entry in entries:
+            state = "complete" if entry.state == "done" else "cut short"
+            typer.echo(
+                f"{entry.collection}: {state}, {entry.documents:,} documents, {volume(entry.bytes)} in "
+                f"{len(entry.parts)} parts of {volume(entry.compressed)}; checksum {entry.digest[:16]}…"
+            )
+    if not whole:
+        note(f"stopped; it goes on after the last part with the same command into {to}")
+    return DONE if whole else REFUSED
+
+
+async def _control(means: Means) -> Database | None:
+    """PostgreSQL as the control plane, where it can be had: an import into ArangoDB must not need it."""
+    try:
+        return await means.postgres()
+    except DatabaseError as error:
+        note(
+            f"PostgreSQL cannot be used ({error}): the import is neither audited nor are collections marked unverified"
+        )
+        return None
+
+
+async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest, into: Side) -> None:
+    for entry in entries:
+        row = await database.fetchrow(SQL["entry"], entry.collection)
+        if row is not None and row["stage"] != "off":
+            reason = f"archive {manifest.id} was imported into {into}"
+            await database.execute(SQL["mark"], entry.collection, reason, "crossfade archive")
+
+
+def _imported(
+    found: Sequence[Imported], entries: Sequence[Entry], folder: Path, into: Side, *, dry_run: bool, as_json: bool
+) -> int:
+    if as_json:
+        write_json({"into": into, "dry_run": dry_run, "collections": [one.as_json() for one in found]})
+    for one in found if not as_json else ():
+        would = "would be written" if dry_run else "written"
+        text = f"{one.collection}: {one.documents:,} documents: {one.written:,} {would}, {one.same:,} there already"
+        for count, what in ((one.newer, "newer, kept"), (one.overwritten, "newer, overwritten")):
+            text += f", {count:,} {what}" if count else ""
+        if one.revisions_kept is False:
+            text += "; revisions are new: this server does not keep those of the archive"
+        typer.echo(text)
+        for key, reason in one.refusals:
+            typer.echo(f"  refused {key}: {reason}")
+        for damage in one.damages:
+            typer.echo(f"  damaged, its part was left out: {damage}")
+        for sentence in one.notes:
+            typer.echo(f"  {sentence}")
+    if len(found) < len(entries) or any(not one.done for one in found):
+        note(f"stopped; it goes on with: crossfade archive import {folder} --into {into}")
+    for entry in entries:
+        if entry.state == "open":
+            note(f"{entry.collection} is not whole in the archive: its export was cut short")
+    whole = len(found) == len(entries) and all(one.complete for one in found)
+    return DONE if whole and all(entry.state == "done" for entry in entries) else REFUSED
+
+
+def _verified(found: Sequence[Verified], as_json: bool) -> int:
+    right = all(one.right for one in found)
+    if as_json:
+        write_json({"right": right, "collections": [one.as_json() for one in found]})
+    for one in found if not as_json else ():
+        state = "right" if one.right else "not whole: the export was cut short" if not one.complete else "WRONG"
+        text = f"{one.collection}: {one.documents:,} documents in {one.parts} parts, {volume(one.bytes)}: {state}"
+        if one.missing is not None:
+            text += f"; missing in the database {one.missing:,}, extra {one.extra:,}, different {one.different:,}"
+        typer.echo(text)
+        for damage in one.damages:
+            typer.echo(f"  {damage}")
+        for key, kind in one.keys:
+            typer.echo(f"  {kind}: {key}")
+    return DONE if right else REFUSED
+
+
+# ---- running
+
+
+def _main(go: Callable[[Means], Awaitable[int]], as_json: bool) -> None:
+    """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
+
+    async def run() -> int:
+        async with _means(load()) as means:
+            return await go(means)
+
+    try:
+        code = asyncio.run(run())
+    except CrossfadeError as error:
+        raise fail(error, as_json=as_json) from error
+    raise typer.Exit(code)
+
+
+@contextlib.asynccontextmanager
+async def _means(settings: Settings) -> AsyncIterator[Means]:
+    stop = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_stopping(stop))
+        yield Means(settings, stack, stop)
+
+
+@contextlib.contextmanager
+def _stopping(stop: asyncio.Event) -> Iterator[Any]:
+    """SIGTERM and SIGINT set `stop`: an export closes its part, an import its page."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,168 @@
+"""Collections into an archive. Whatever is in a part is safe; what is cut short goes on after the last part.
+
+Each document is whole and as it was when its page was read; the archive as a whole is of the time between `started_at`
+and `finished_at` (stop the writers where it must be of one moment).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from backfill.answers import Document
+from backfill.archive import manifest as manifests
+from backfill.archive.compression import LEVEL
+from backfill.archive.manifest import Entry, Manifest
+from backfill.archive.storage import ArchiveError, clear_partial, folder_name
+from backfill.archive.stores import Store
+from backfill.archive.writer import PartWriter
+from proxy import __version__
+
+PART_BYTES: Final = 128 << 20
+
+
+class Progress(Protocol):
+    """Is told how a collection goes on: documents and bytes done in all, documents planned."""
+
+    def show(self, collection: str, documents: int, size: int, planned: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """part_bytes: of documents in a part, about. level: of zstandard, 1 to 22."""
+
+    part_bytes: int = PART_BYTES
+    level: int = LEVEL
+
+
+class Export:
+    """Writes collections of one store into one archive, whose lock the caller holds."""
+
+    def __init__(
+        self,
+        store: Store,
+        root: Path,
+        progress: Progress,
+        stop: asyncio.Event,
+        options: Options | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._progress = progress
+        self._stop = stop
+        self._options = options or Options()
+        self._now = now
+
+    async def run(self, collections: Sequence[str]) -> Manifest:
+        """The manifest at the end; entries are `open` where `stop` was set before they were through.
+
+        Raises ArchiveError where the folder holds an archive of another source, or cannot be written; errors of the
+        store. What is in parts stays, and the next run goes on there.
+        """
+        manifest = await self._begin()
+        for collection in collections:
+            entry = manifest.entry(collection)
+            if entry is not None and entry.state == "done":
+                self._progress.show(collection, entry.documents, entry.bytes, entry.documents)
+                continue
+            if self._stop.is_set():
+                break
+            if entry is None:
+                found = await self._store.describe(collection)
+                entry = Entry(
+                    collection=collection,
+                    edge=found.edge,
+                    started_at=self._time(),
+                    properties=found.properties,
+                    indexes=found.indexes,
+                )
+                manifest = manifest.with_entry(entry)
+                manifests.write(self._root, manifest)
+            manifest = await self._one(manifest, entry)
+        return manifest
+
+    async def _begin(self) -> Manifest:
+        origin = await self._store.origin()
+        if not manifests.exists(self._root):
+            manifest = manifests.new(origin, __version__, self._time())
+            manifests.write(self._root, manifest)
+            return manifest
+        manifest = manifests.read(self._root)
+        if (manifest.source.kind, manifest.source.at) != (origin.kind, origin.at):
+            raise ArchiveError(
+                f"{self._root} is an archive of {manifest.source.kind} at {manifest.source.at}, and this would be of "
+                f"{origin.kind} at {origin.at}: choose another folder"
+            )
+        return manifest
+
+    async def _one(self, manifest: Manifest, entry: Entry) -> Manifest:
+        folder = self._root / folder_name(entry.collection)
+        planned = await self._store.count(entry.collection)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            clear_partial(folder)
+        except OSError as error:
+            raise ArchiveError(f"{folder} cannot be written: {error.strerror}") from error
+        position, limit, through = entry.position, 0, False
+        part: PartWriter | None = None
+        try:
+            while not (through or self._stop.is_set()):
+                page = await self._store.page(entry.collection, position, limit)
+                limit, through = page.limit, page.last
+                position = page.documents[-1].key if page.documents else position
+                for piece in pieces(page.documents, self._options.part_bytes):
+                    part = part or self._part(entry)
+                    await asyncio.to_thread(part.add, piece)
+                    if part.bytes >= self._options.part_bytes:
+                        manifest, entry = await self._finish(manifest, entry, part)
+                        part = None
+                so_far = (part.documents, part.bytes) if part else (0, 0)
+                self._progress.show(entry.collection, entry.documents + so_far[0], entry.bytes + so_far[1], planned)
+            if part is not None:
+                manifest, entry = await self._finish(manifest, entry, part)
+                part = None
+        except OSError as error:
+            raise ArchiveError(f"{folder} cannot be written: {error.strerror}") from error
+        finally:
+            if part is not None:
+                part.abandon()
+        if through:
+            entry = msgspec.structs.replace(entry, state="done", finished_at=self._time())
+            manifest = manifest.with_entry(entry)
+            manifests.write(self._root, manifest)
+            self._progress.show(entry.collection, entry.documents, entry.bytes, entry.documents)
+        return manifest
+
+    def _part(self, entry: Entry) -> PartWriter:
+        return PartWriter(self._root, folder_name(entry.collection), len(entry.parts) + 1, self._options.level)
+
+    async def _finish(self, manifest: Manifest, entry: Entry, part: PartWriter) -> tuple[Manifest, Entry]:
+        finished = await asyncio.to_thread(part.finish)
+        entry = msgspec.structs.replace(entry, parts=(*entry.parts, finished), respaced=entry.respaced + part.respaced)
+        manifest = manifest.with_entry(entry)
+        await asyncio.to_thread(manifests.write, self._root, manifest)
+        return manifest, entry
+
+    def _time(self) -> str:
+        return self._now().astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def pieces(documents: Sequence[Document], size: int) -> list[Sequence[Document]]:
+    """The documents in runs of about `size` bytes, at least one document each: a part ends between two of them."""
+    found: list[Sequence[Document]] = []
+    begin, total = 0, 0
+    for number, document in enumerate(documents):
+        if total + len(document.raw) > size and number > begin:
+            found.append(documents[begin:number])
+            begin, total = number, 0
+        total += len(document.raw)
+    if begin < len(documents):
+        found.append(documents[begin:])
+    return found

@@ -1,0 +1,222 @@
+"""An archive into a database. The target itself says what is left to do, so an import that was cut short goes on.
+
+Each part is checked whole before a document of it is written. Each page is looked up in the target first: what is there
+in the same revision is done, what is there in a newer one stays, unless the operator says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from backfill.answers import Document
+from backfill.archive import reader
+from backfill.archive.export import Progress
+from backfill.archive.manifest import Entry, Part
+from backfill.archive.reader import Damage
+from backfill.archive.targets import Refused, Target, Written
+from backfill.plan import PAGE_BYTES, PAGE_DOCUMENTS
+from backfill.target import is_a_conflict
+from proxy.errors import CrossfadeError, DatabaseRefused, DatabaseUnavailable, UpstreamError
+
+T = TypeVar("T")
+SAMPLES: Final = 20  # refusals that are named; all are counted
+_LONGEST_PAUSE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one collection. documents: of it in the archive that were looked at.
+
+    written: new, or newer than what was there; same: there already; newer: kept, since the target has a later version
+    or deleted it later; overwritten: written over such a one; damaged: parts that were left out. done: to its end.
+    """
+
+    collection: str
+    documents: int = 0
+    written: int = 0
+    same: int = 0
+    newer: int = 0
+    overwritten: int = 0
+    refused: int = 0
+    refusals: tuple[Refused, ...] = ()
+    damaged: int = 0
+    damages: tuple[Damage, ...] = ()
+    notes: tuple[str, ...] = ()
+    done: bool = False
+    revisions_kept: bool | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the target has every document of the archive, in that version or a newer one."""
+        return self.done and not self.refused and not self.damaged
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "collection": self.collection,
+            "complete": self.complete,
+            "documents": self.documents,
+            "written": self.written,
+            "same": self.same,
+            "newer_kept": self.newer,
+            "newer_overwritten": self.overwritten,
+            "refused": self.refused,
+            "refusals": [{"key": key, "reason": reason} for key, reason in self.refusals],
+            "damaged_parts": self.damaged,
+            "damages": [str(damage) for damage in self.damages],
+            "revisions_kept": self.revisions_kept,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A page, by what the target has of it."""
+
+    new: tuple[Document, ...]
+    older: tuple[tuple[Document, int], ...]
+    same: tuple[Document, ...]
+    newer: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """overwrite: the archive wins over newer versions. dry_run: only look. patience: seconds to wait for a target."""
+
+    overwrite: bool = False
+    dry_run: bool = False
+    patience: float = 60.0
+
+
+@dataclass(slots=True)
+class Import:
+    """Writes collections of one archive into one target."""
+
+    root: Path
+    target: Target
+    progress: Progress
+    stop: asyncio.Event
+    options: Options = field(default_factory=Options)
+
+    async def run(self, entries: Sequence[Entry]) -> list[Imported]:
+        """What became of each collection; the rest of them is left out once `stop` is set.
+
+        Raises ArchiveError, errors of the target that last for longer than `patience`.
+        """
+        found = []
+        for entry in entries:
+            if self.stop.is_set():
+                break
+            found.append(await self._one(entry))
+        return found
+
+    async def _one(self, entry: Entry) -> Imported:
+        tally = Imported(entry.collection)
+        if not self.options.dry_run:
+            await self._patiently(lambda: self.target.prepare(entry))
+        size = 0
+        for part in entry.parts:
+            if self.stop.is_set():
+                return replace(tally, revisions_kept=self.target.keeps_revisions)
+            checked = await asyncio.to_thread(reader.check, self.root, part)
+            if checked.damaged:
+                damages = (*tally.damages, *checked.damages)[: reader.SAMPLES]
+                tally = replace(tally, damaged=tally.damaged + 1, damages=damages)
+                continue
+            tally, size = await self._part(entry, part, tally, size)
+        if self.stop.is_set():
+            return replace(tally, revisions_kept=self.target.keeps_revisions)
+        notes = () if self.options.dry_run else tuple(await self._patiently(lambda: self.target.finish(entry)))
+        return replace(tally, done=True, notes=notes, revisions_kept=self.target.keeps_revisions)
+
+    async def _part(self, entry: Entry, part: Part, tally: Imported, size: int) -> tuple[Imported, int]:
+        pages = batches(reader.documents(self.root, part))
+        while not self.stop.is_set():
+            page = await asyncio.to_thread(next, pages, None)
+            if page is None:
+                break
+            tally = await self._patiently(lambda page=page, tally=tally: self._page(entry.collection, page, tally))  # type: ignore[misc]
+            size += sum(len(document.raw) for document in page)
+            self.progress.show(entry.collection, tally.documents, size, entry.documents)
+        return tally, size
+
+    async def _page(self, collection: str, page: Sequence[Document], tally: Imported) -> Imported:
+        present = await self.target.revisions(collection, [document.key for document in page])
+        found = sort(page, present)
+        done, forced = Written(), Written()
+        if self.options.dry_run:
+            done = Written(len(found.new) + len(found.older))
+            forced = Written(len(found.newer) if self.options.overwrite else 0)
+        else:
+            if found.new or found.older:
+                done = await self.target.write(collection, found.new, found.older)
+            if self.options.overwrite and (found.newer or found.same):
+                # equal revisions too: only their content tells whether they are the same
+                forced = await self.target.overwrite(collection, [*found.newer, *found.same])
+                forced = replace(forced, written=forced.written - len(found.same))
+        refused = (*done.refused, *forced.refused)
+        return replace(
+            tally,
+            documents=tally.documents + len(page),
+            written=tally.written + done.written,
+            same=tally.same + len(found.same),
+            newer=tally.newer + done.kept + (0 if self.options.overwrite else len(found.newer)),
+            overwritten=tally.overwritten + max(0, forced.written),
+            refused=tally.refused + len(refused),
+            refusals=(*tally.refusals, *refused)[:SAMPLES],
+        )
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Again after a while where the target does not answer: every page is looked up anew."""
+        until = time.monotonic() + self.options.patience
+        pause = 0.1
+        while True:
+            try:
+                return await attempt()
+            except CrossfadeError as error:
+                if not _passing(error) or time.monotonic() + pause > until or self.stop.is_set():
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def sort(page: Sequence[Document], present: dict[str, int]) -> Sorted:
+    """What to do with each document: pure."""
+    new, older, same, newer = [], [], [], []
+    for document in page:
+        stored = present.get(document.key)
+        if stored is None:
+            new.append(document)
+        elif stored < document.rev:
+            older.append((document, stored))
+        elif stored == document.rev:
+            same.append(document)
+        else:
+            newer.append(document)
+    return Sorted(tuple(new), tuple(older), tuple(same), tuple(newer))
+
+
+def batches(
+    documents: Iterator[Document], most: int = PAGE_DOCUMENTS, size: int = PAGE_BYTES
+) -> Iterator[list[Document]]:
+    """Pages of at most that many documents and about that many bytes."""
+    page: list[Document] = []
+    total = 0
+    for document in documents:
+        if page and (len(page) == most or total + len(document.raw) > size):
+            yield page
+            page, total = [], 0
+        page.append(document)
+        total += len(document.raw)
+    if page:
+        yield page
+
+
+def _passing(error: CrossfadeError) -> bool:
+    if isinstance(error, DatabaseRefused):
+        return is_a_conflict(error)
+    return isinstance(error, UpstreamError | DatabaseUnavailable)

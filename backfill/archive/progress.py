@@ -1,0 +1,98 @@
+"""Shows how an archive goes on: a bar a collection in a terminal, plain lines otherwise, nothing for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from backfill.archive.export import Progress as Shown
+
+LINE_SECONDS: Final = 5.0
+
+
+class Silent:
+    """Shows nothing."""
+
+    def show(self, collection: str, documents: int, size: int, planned: int) -> None:
+        """Nothing."""
+
+
+class Bars:
+    """One bar a collection."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._what = what
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[size]:>10}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, collection: str, documents: int, size: int, planned: int) -> None:
+        total = max(planned, documents, 1)
+        task = self._tasks.get(collection)
+        if task is None:
+            task = self._progress.add_task(f"{self._what} {collection}", total=total, size="")
+            self._tasks[collection] = task
+        done = total if documents == planned else documents
+        self._progress.update(task, completed=done, total=total, size=volume(size) if size else "")
+
+
+class Lines:
+    """A line now and then, for logs."""
+
+    def __init__(
+        self, console: Console, what: str, every: float = LINE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._what = what
+        self._every = every
+        self._clock = clock
+        self._last = self._since = clock()
+
+    def show(self, collection: str, documents: int, size: int, planned: int) -> None:
+        now = self._clock()
+        if now - self._last < self._every:
+            return
+        self._last = now
+        text = f"{self._what} {collection}: {documents:,} of about {planned:,} documents, {volume(size)}"
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def volume(size: int) -> str:
+    """`12 B`, `3.4 KiB`, `5.0 GiB`."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+@contextlib.contextmanager
+def shown(what: str, *, quiet: bool) -> Iterator[Shown]:
+    """The view that fits standard error; nothing where quiet."""
+    console = Console(stderr=True)
+    if quiet:
+        yield Silent()
+    elif console.is_terminal:
+        with Bars(console, what) as bars:
+            yield bars
+    else:
+        yield Lines(console, what)

@@ -1,0 +1,151 @@
+"""Checks an archive against its own checksums, and against a database, in key order and constant memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from backfill.archive import reader
+from backfill.archive.export import Progress
+from backfill.archive.manifest import Entry
+from backfill.archive.reader import Damage, Sum
+from backfill.archive.stores import Store
+from backfill.archive.writer import SUM_DIGITS
+
+SAMPLES: Final = 20
+_SUMS: Final = 5_000  # checksums taken from a file at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found of one collection. damaged: places; complete: the export came to its end.
+
+    missing: in the archive alone; extra: in the database alone; different: not the same bytes; None: not compared.
+    """
+
+    collection: str
+    complete: bool
+    parts: int = 0
+    documents: int = 0
+    bytes: int = 0
+    damaged: int = 0
+    damages: tuple[Damage, ...] = ()
+    digest: str = ""
+    missing: int | None = None
+    extra: int | None = None
+    different: int | None = None
+    keys: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def right(self) -> bool:
+        return self.complete and not (self.damaged or self.missing or self.extra or self.different)
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "collection": self.collection,
+            "right": self.right,
+            "complete": self.complete,
+            "parts": self.parts,
+            "documents": self.documents,
+            "bytes": self.bytes,
+            "digest": self.digest,
+            "damaged": self.damaged,
+            "damages": [
+                {"file": one.file, "line": one.line, "key": one.key, "reason": one.reason} for one in self.damages
+            ],
+        }
+        if self.missing is not None:
+            found |= {"missing": self.missing, "extra": self.extra, "different": self.different}
+            found["keys"] = [{"key": key, "class": kind} for key, kind in self.keys]
+        return found
+
+
+async def check(root: Path, entry: Entry, progress: Progress, stop: asyncio.Event) -> Verified:
+    """Every line of every part, and the files. It stops between parts where `stop` is set (then not complete)."""
+    found = Verified(entry.collection, complete=entry.state == "done", digest=entry.digest)
+    for part in entry.parts:
+        if stop.is_set():
+            return replace(found, complete=False)
+        checked = await asyncio.to_thread(reader.check, root, part)
+        found = replace(
+            found,
+            parts=found.parts + 1,
+            documents=found.documents + checked.documents,
+            bytes=found.bytes + checked.bytes,
+            damaged=found.damaged + checked.damaged,
+            damages=(*found.damages, *checked.damages)[: reader.SAMPLES],
+        )
+        progress.show(entry.collection, found.documents, found.bytes, entry.documents)
+    return found
+
+
+async def compare(
+    root: Path, entry: Entry, store: Store, found: Verified, progress: Progress, stop: asyncio.Event
+) -> Verified:
+    """The archive beside a database, document by document, by their bytes. For databases that nobody writes into."""
+    counts: Counter[str] = Counter()
+    keys: list[tuple[str, str]] = []
+
+    def note(key: str, kind: str) -> None:
+        counts[kind] += 1
+        if len(keys) < SAMPLES:
+            keys.append((key, kind))
+
+    ours, theirs = _ours(root, entry), _theirs(store, entry.collection)
+    left, right = await anext(ours, None), await anext(theirs, None)
+    seen = 0
+    while (left is not None or right is not None) and not stop.is_set():
+        if right is None or (left is not None and left[0] < right[0]):
+            assert left is not None
+            note(left[0], "missing")
+            left = await anext(ours, None)
+        elif left is None or right[0] < left[0]:
+            note(right[0], "extra")
+            right = await anext(theirs, None)
+        else:
+            if left[1] != right[1]:
+                note(left[0], "different")
+            left, right = await anext(ours, None), await anext(theirs, None)
+        seen += 1
+        if seen % _SUMS == 0:
+            progress.show(entry.collection, seen, 0, entry.documents)
+    await ours.aclose()
+    await theirs.aclose()
+    complete = found.complete and not stop.is_set()
+    return replace(
+        found,
+        complete=complete,
+        keys=tuple(keys),
+        missing=counts["missing"],
+        extra=counts["extra"],
+        different=counts["different"],
+    )
+
+
+async def _ours(root: Path, entry: Entry) -> AsyncGenerator[tuple[str, str], None]:
+    for part in entry.parts:
+        noted = reader.sums(root, part)
+        while few := await asyncio.to_thread(_take, noted):
+            for one in few:
+                yield one.key, one.short
+
+
+def _take(noted: Iterator[Sum]) -> list[Sum]:
+    return list(itertools.islice(noted, _SUMS))
+
+
+async def _theirs(store: Store, collection: str) -> AsyncGenerator[tuple[str, str], None]:
+    after, limit = "", 0
+    while True:
+        page = await store.page(collection, after, limit)
+        for document in page.documents:
+            yield document.key, hashlib.sha256(document.raw).hexdigest()[:SUM_DIGITS]
+        if page.last:
+            return
+        after, limit = page.documents[-1].key, page.limit

@@ -1,0 +1,56 @@
+-- Archives: what an export reads of a table, what an import writes beside the statements of documents.sql.
+
+-- name: entry
+-- The entry of one collection ($1 'database/name').
+SELECT collection, database, name, edge, relation, stage FROM crossfade.collection WHERE collection = $1;
+
+-- name: ensure
+-- As `entry`, for a database ($1), a name ($2), edges or not ($3): made where there is none yet.
+SELECT collection, database, name, edge, relation, stage FROM crossfade.ensure_collection($1, $2, $3);
+
+-- name: page
+-- Documents with keys above $1 in byte order, at most $2, and of about $3 stored bytes at most (one at least). The
+-- window sums stored sizes, which are known without reading the documents themselves.
+SELECT key, rev, raw::text AS raw
+FROM (SELECT key, rev, raw, sum(pg_column_size(raw)) OVER (ORDER BY key COLLATE "C") - pg_column_size(raw) AS before
+      FROM (SELECT key, rev, raw FROM {relation} WHERE doc IS NOT NULL AND key > $1
+            ORDER BY key COLLATE "C" LIMIT $2) AS few) AS page
+WHERE before < $3
+ORDER BY key COLLATE "C";
+
+-- name: sums
+-- A page of keys with the sha256 of the document as printed: $1 after, $2 how many.
+SELECT key, sha256(convert_to(raw::text, 'UTF8')) AS digest FROM {relation}
+WHERE doc IS NOT NULL AND key > $1 ORDER BY key COLLATE "C" LIMIT $2;
+
+-- name: count
+SELECT count(*) FROM {relation} WHERE doc IS NOT NULL;
+
+-- name: digest
+-- Documents, their bytes as printed, and the sums of the eight words of their sha256 (backfill/archive/digest.py).
+SELECT count(*) AS documents, coalesce(sum(octet_length(text)), 0)::bigint AS bytes,
+       coalesce(sum(('x' || encode(substring(hash FROM 1 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w1,
+       coalesce(sum(('x' || encode(substring(hash FROM 5 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w2,
+       coalesce(sum(('x' || encode(substring(hash FROM 9 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w3,
+       coalesce(sum(('x' || encode(substring(hash FROM 13 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w4,
+       coalesce(sum(('x' || encode(substring(hash FROM 17 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w5,
+       coalesce(sum(('x' || encode(substring(hash FROM 21 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w6,
+       coalesce(sum(('x' || encode(substring(hash FROM 25 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w7,
+       coalesce(sum(('x' || encode(substring(hash FROM 29 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w8
+FROM (SELECT text, sha256(convert_to(text, 'UTF8')) AS hash
+      FROM (SELECT raw::text AS text FROM {relation} WHERE doc IS NOT NULL OFFSET 0) AS printed OFFSET 0) AS hashed;
+
+-- name: mark
+-- An import beside the mirror: the copy is unverified from here on. $1 collection, $2 reason, $3 by.
+INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ($1, $2, $3);
+
+-- name: restore
+-- The archive wins, whatever is there: by the operator's word only. Parameters as `upsert` in documents.sql.
+WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
+INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
+FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
+WHERE i.stamp >= h.mark
+ORDER BY i.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+RETURNING key;
