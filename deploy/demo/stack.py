@@ -89,6 +89,13 @@ class Stack:
 
     def start(self) -> Self:
         """Starts what the options ask for, and waits until it answers; on failure stops what it had started."""
+        for only, given, name in (
+            ("postgres", self.dsn, "POSTGRES_DSN"),
+            ("arangodb", self.arango_url, "ARANGO_URL"),
+        ):
+            if self.options.only == only and given:
+                self.stop()
+                raise ConfigurationError(f"{name} names {given}: unset it to start one here")
         try:
             if self.options.only != "arangodb":
                 self.start_postgres()

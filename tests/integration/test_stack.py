@@ -20,7 +20,7 @@ import pytest
 from arango.client import ArangoClient
 
 from deploy.demo.postgres import port_taken
-from deploy.demo.stack import Options, Stack
+from deploy.demo.stack import Options, Part, Stack
 from proxy.errors import ConfigurationError
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
@@ -110,6 +110,15 @@ def test_a_given_server_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     assert stack.environment()["CROSSFADE_DSN"] == "postgresql://elsewhere/x"
     assert stack.environment()["CROSSFADE_ORIGIN"] == "http://elsewhere:8529"
     stack.stop()
+
+
+@pytest.mark.parametrize(("only", "given"), [("postgres", "POSTGRES_DSN"), ("arangodb", "ARANGO_URL")])
+def test_one_server_alone_is_not_replaced_by_a_given_one(
+    monkeypatch: pytest.MonkeyPatch, only: Part, given: str
+) -> None:
+    monkeypatch.setenv(given, "scheme://elsewhere")
+    with pytest.raises(ConfigurationError, match=f"{given} names scheme://elsewhere: unset it"):
+        Stack(Options.free(only=only)).start()
 
 
 def test_a_taken_port_is_named_with_its_option() -> None:
