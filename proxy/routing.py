@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -44,6 +44,10 @@ class Route:
     hold: bool = False
     gap: str = ""
     writes: tuple[str, ...] = ()
+
+    def because(self, reason: str) -> Route:
+        """The same with a reason why it is not captured."""
+        return replace(self, gap=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _write(operation, snapshot)
     if effect is Effect.QUERY:
         return _query(operation, snapshot, query)
+    if operation.endpoint == "import" and operation.collection is not None:
+        return _captured(operation, snapshot, touched(operation))
     if effect is Effect.OPAQUE:
         return _opaque(operation, snapshot, touched(operation), "not captured")
     if effect is Effect.CONTROL and operation.endpoint in COLLECTIONS:

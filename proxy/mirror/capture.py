@@ -132,15 +132,15 @@ def plan(operation: Operation) -> Plan | Opaque:
         reason = _uncapturable(headers)
         if reason:
             return Opaque(reason, (collection,))
-    if _flag(params.get("isRestore")):
+    if flag(params.get("isRestore")):
         return Opaque("revisions given by the client", (collection,))
     key, insert = operation.key, operation.endpoint == "document.insert"
     return Plan(
         collection,
         (key,) if key is not None else _body_keys(operation.body, insert=insert),
         operation.endpoint in _REMOVALS,
-        _flag(params.get("returnNew")),
-        _flag(params.get("silent")),
+        flag(params.get("returnNew")),
+        flag(params.get("silent")),
     )
 
 
@@ -161,7 +161,7 @@ def settle(plan: Plan, status: int, headers: Headers, body: bytes) -> Captured:
 # ---- before
 
 
-def _flag(value: str | None) -> bool:
+def flag(value: str | None) -> bool:
     """As ArangoDB reads a boolean parameter; python-arango sends 1 and 0."""
     return value is not None and value.strip().lower() in _TRUE
 

@@ -14,7 +14,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -33,8 +33,8 @@ from proxy.mirror.marks import Marks
 from proxy.mirror.purge import Purger
 from proxy.mirror.recent import Applied, Recent, sampled
 from proxy.mirror.records import OPAQUE, REVISED, SWEEP, Note
-from proxy.mirror.repair import CannotRead, OriginReader, Repairer
-from proxy.mirror.sweep import OriginLister, Sweeper
+from proxy.mirror.repair import CannotRead, Repairer
+from proxy.mirror.sweep import Origin, Sweeper
 from proxy.mirror.target import Row, Target, overtaken
 from proxy.mirror.trace import known
 from proxy.operations import Change
@@ -45,10 +45,6 @@ _TICK: Final = 0.1  # seconds between looks at what is due, and of the gauges
 _SYNC: Final = 60.0  # seconds between sync points of the journal
 _LETTERS: Final = 15.0  # seconds between looks at dead letters
 _NOT_JOURNALED: Final = "the journal could not be written"
-
-
-class Origin(OriginReader, OriginLister, Protocol):
-    """What the mirror reads of the origin."""
 
 
 class Mirror:

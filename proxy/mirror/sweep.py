@@ -21,7 +21,7 @@ from proxy.mirror.backoff import Backoff
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import purge
 from proxy.mirror.records import Note
-from proxy.mirror.repair import CannotRead
+from proxy.mirror.repair import CannotRead, OriginReader
 from proxy.mirror.target import Target
 from sql.loader import queries
 
@@ -40,6 +40,10 @@ class OriginLister(Protocol):
     ) -> Sequence[tuple[str, int]]: ...
 
     async def is_edge(self, database: str, collection: str) -> bool: ...
+
+
+class Origin(OriginReader, OriginLister, Protocol):
+    """All that the mirror reads of the origin."""
 
 
 class KeyRepairer(Protocol):

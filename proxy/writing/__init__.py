@@ -4,6 +4,7 @@
     kit           what all of them need: origin, mirror, lease, waiting for both stores
     documents     single and array document writes, from their answers
     collections   create, truncate, drop, rename: whole collections are compared afterwards
+    imports       /_api/import, by its keys or as array writes
     opaque        what is not captured: forwarded, what it may touch becomes unverified (I10)
 
 What is decided about requests and answers stands in pure functions of `proxy.mirror`, a module of the same name each.

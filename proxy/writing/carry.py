@@ -7,7 +7,7 @@ from proxy.operations import Operation
 from proxy.routing import COLLECTIONS, Action, Route
 from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
-from proxy.writing import collections, documents, opaque
+from proxy.writing import collections, documents, imports, opaque
 from proxy.writing.kit import Kit, collect
 
 
@@ -26,6 +26,8 @@ class Writes:
             operation = decode(request)
         if operation.endpoint in COLLECTIONS:
             return await collections.change(self._kit, request, operation, way)
+        if operation.endpoint == "import":
+            return await imports.capture(self._kit, request, operation, way)
         planned = plan(operation)
         if isinstance(planned, Opaque):
             return await opaque.forward(self._kit, request, operation, way)

@@ -45,6 +45,7 @@ class _Error(msgspec.Struct):
     number: int = msgspec.field(name="errorNum", default=0)
 
 
+_KEYS = 500  # of one intent
 _ERROR = msgspec.json.Decoder(_Error)
 
 
@@ -91,6 +92,18 @@ class Kit:
         await self.rollback(collections, reason)
         while any(self.flipped(name) for name in collections):
             await asyncio.sleep(0.005)
+
+    def intend_keys(self, collection: str, keys: Sequence[str]) -> list[Intent]:
+        """Intents for these keys, some hundred each, that may be written or removed."""
+        return [
+            self.mirror.intend(collection, tuple(keys[start : start + _KEYS])) for start in range(0, len(keys), _KEYS)
+        ]
+
+    async def applied(self, intents: Sequence[Intent]) -> None:
+        """Where a collection is flipped: until PostgreSQL has what these intents stand for (I7)."""
+        for intent in intents:
+            if self.flipped(intent.collection):  # looked up when answering, not before
+                await self.until_both(self.mirror.applied(intent))
 
     async def forward(self, request: Request, *intents: Intent) -> Response:
         """The origin's answer. Where there is none the intents are settled (it was never sent) or lost."""

@@ -19,6 +19,8 @@ async def forward(kit: Kit, request: Request, operation: Operation, way: Route) 
     intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
     response = await kit.forward(request, intent)  # lost: marked once the request can no longer run
     refused = operation.effect is Effect.QUERY and response.status >= 400 and error_number(response.body) in NEVER_RAN
+    if operation.endpoint == "import":  # refused as a whole: its format, its parameters, or with `complete`
+        refused = 400 <= response.status < 500
     if refused or response.status in (401, 403, 405):
         kit.mirror.settled_nothing(intent)
     else:

@@ -43,6 +43,14 @@ class FolderOrigin:
     async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
         raise ArangoError(501)
 
+    async def is_edge(self, database: str, collection: str) -> bool:
+        raise ArangoError(501)
+
+    async def revisions(
+        self, database: str, collection: str, after: str, upper: str | None, limit: int
+    ) -> list[tuple[str, int]]:
+        raise ArangoError(501)
+
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         found = self.documents()
         return {key: found.get(key) for key in keys}

@@ -165,7 +165,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
 @pytest.mark.parametrize(
     ("method", "path", "body", "marked"),
     [
-        ("POST", "/_api/import?collection=books&type=documents", '{"_key":"i"}\n', BOOKS),
+        ("POST", "/_api/import?collection=books&type=documents&details=true", '{"n":1}\n', BOOKS),
         ("POST", "/_api/cursor", {"query": "INSERT {_key: 'q'} INTO books"}, BOOKS),
         ("POST", "/_api/nobody-knows", {}, "_system/*"),
         ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}, "_system/*"),

@@ -132,7 +132,6 @@ def test_capture_starts_with_begin_of_mirror() -> None:
 @pytest.mark.parametrize(
     ("operation", "collections"),
     [
-        (Operation("import", Effect.OPAQUE, "POST", "shop", "books"), ("shop/books",)),
         (Operation("gharial.vertex", Effect.OPAQUE, "POST", "shop", "books"), ("shop/*",)),
         (Operation("unknown", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
     ],
@@ -156,10 +155,13 @@ def test_opaque_endpoints_mark_what_they_may_touch(operation: Operation, collect
         ),
         (Operation("collection.create", Effect.CONTROL, "POST", "shop", body=b'{"name":"books"}'), ("shop/books",)),
         (Operation("collection.create", Effect.CONTROL, "POST", "shop", body=b"{"), ("shop/*",)),
+        (Operation("import", Effect.OPAQUE, "POST", "shop", "books"), ("shop/books",)),
         (Operation("database.drop", Effect.CONTROL, "DELETE", path=("_api", "database", "shop")), ("shop/*",)),
     ],
 )
-def test_changes_of_whole_collections_are_captured(operation: Operation, collections: tuple[str, ...]) -> None:
+def test_changes_of_whole_collections_and_imports_are_captured(
+    operation: Operation, collections: tuple[str, ...]
+) -> None:
     """mirror-protocol, answer 6. Of a rename the new name counts where the default stage mirrors it."""
     taken = route(operation, snapshot(books=MIRROR))
     assert (taken.action, taken.collections) == (Action.CAPTURE, collections)

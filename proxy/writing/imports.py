@@ -1,0 +1,73 @@
+"""`/_api/import`: forwarded, and its keys read again; or carried out as array writes (`mirror.imports` decides)."""
+
+from __future__ import annotations
+
+from proxy.mirror import faults, imports
+from proxy.mirror.capture import Opaque, Plan
+from proxy.mirror.capture import plan as plan_write
+from proxy.operations import Operation, Outcome
+from proxy.routing import Route
+from proxy.wire.decode import decode
+from proxy.wire.encode import encode
+from proxy.wire.message import Request, Response
+from proxy.writing import collections, documents, opaque
+from proxy.writing.kit import Kit, collect
+
+
+async def capture(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
+    """Carries out an import of one collection."""
+    planned = imports.plan(operation)
+    if isinstance(planned, Opaque):
+        return await opaque.forward(kit, request, operation, way.because(f"import: {planned.reason}"))
+    if isinstance(planned, imports.Whole):
+        await kit.taken_back(way.collections, "import with overwrite")
+        return await collections.swept(kit, request, way.collections, "overwrite")
+    if isinstance(planned, imports.ByKeys):
+        return await by_keys(kit, request, way.collections[0], planned.keys)
+    return await _by_arrays(kit, request, operation, way, planned)
+
+
+async def by_keys(kit: Kit, request: Request, collection: str, keys: tuple[str, ...]) -> Response:
+    """Forwards a request that writes no documents but those of these keys, and has them read again."""
+    intents = kit.intend_keys(collection, keys)
+    faults.reach("after-intend")
+    captured = kit.flight.captured
+    with kit.flight.during(
+        captured, (collection,), kit.lease.generation, lambda: not any(map(kit.mirror.is_open, intents))
+    ):
+        response = await kit.forward(request, *intents)
+        faults.reach("after-forward")
+        body = await collect(response.body)
+        for intent in intents:
+            if response.status >= 500:
+                kit.mirror.lost(intent)
+            elif response.status in (401, 403, 404, 405):
+                kit.mirror.settled_nothing(intent)
+            else:
+                kit.mirror.reread(intent)
+        await kit.applied(intents)
+    return Response(response.status, response.headers, body, response.reason)
+
+
+async def _by_arrays(
+    kit: Kit, request: Request, operation: Operation, way: Route, planned: imports.ByArrays
+) -> Response:
+    prefix = request.target.partition(b"/_api/import")[0]
+    answers: list[bytes] = []
+    for part in planned.bodies or (b"[]",):
+        write = Request("POST", prefix + planned.target.encode(), _headers(request), part, peer=request.peer)
+        known = plan_write(decode(write))
+        assert isinstance(known, Plan)  # what makes a write opaque was looked at before
+        response = await documents.capture(kit, write, known, way)
+        body = await collect(response.body)
+        if response.status >= 400:
+            return Response(response.status, response.headers, body, response.reason)
+        answers.append(body)
+    return encode(Outcome(201, imports.summary(planned, answers)))
+
+
+def _headers(request: Request) -> list[tuple[bytes, bytes]]:
+    """Those of the request but what speaks of its body."""
+    own = (b"content-type", b"content-length", b"transfer-encoding", b"expect")
+    kept = [pair for pair in request.headers if pair[0].lower() not in own]
+    return [*kept, (b"content-type", b"application/json")]

@@ -1,0 +1,96 @@
+"""Imports through a proxy: the same summary as from ArangoDB, and both databases the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from tests.harness import Running, running
+
+BOOKS, LINKS = "_system/books", "_system/links"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        await started.client.post("/_api/collection", json={"name": "plain"})  # not mirrored: ArangoDB's own answers
+        await started.client.post("/_api/collection", json={"name": "links", "type": 3})
+        await started.move(Standing(Stage.MIRROR), BOOKS, LINKS)
+        yield started
+
+
+LINES = '{"_key":"a","n":1}\n\n{"_key":"b","n":2}\nnonsense\n{"_key":"a","n":3,"m":{"x":null}}\n{"n":4}\n[1]\n'
+KEYED = '{"_key":"a","n":1}\n{"_key":"b","n":2}\n{"_key":"a","n":3}\n{"_key":"!bad/"}\n'
+ROWS = '["_key","n"]\n["a",1]\n["c",null]\n[1]\n'
+
+
+@pytest.mark.parametrize(
+    ("params", "body"),
+    [
+        ("type=documents", LINES),
+        ("type=documents&onDuplicate=update", LINES),
+        ("type=documents&onDuplicate=replace", LINES),
+        ("type=documents&onDuplicate=ignore", LINES),
+        ("type=documents&onDuplicate=odd", LINES),
+        ("type=documents&details=true", KEYED),
+        ("type=documents&complete=true", KEYED),
+        ("type=array&onDuplicate=update", json.dumps([{"_key": "a", "x": 1}, {"x": 2}, 5])),
+        ("type=auto", json.dumps([{"x": 1}])),
+        ("", ROWS),
+        ("type=documents&overwrite=true", LINES),
+        ("type=documents&overwrite=true&details=true", KEYED),
+        ("type=array", "no json"),
+    ],
+)
+async def test_an_import_is_captured_and_answers_as_arangodb(stack: Running, params: str, body: str) -> None:
+    """I3, I6, I10: nothing becomes unverified."""
+    seed = [{"_key": "a", "old": {"y": 1}}, {"_key": "z"}]
+    for name in ("books", "plain"):
+        await stack.client.post(f"/_api/document/{name}", json=seed)
+    through = await stack.client.post(f"/_api/import?collection=books&{params}", content=body)
+    direct = await stack.direct.post(f"/_api/import?collection=plain&{params}", content=body)
+    assert (through.status_code, through.json()) == (direct.status_code, direct.json())
+    assert dict(through.headers) == dict(direct.headers)
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+
+
+async def test_edges_get_their_prefixes(stack: Running) -> None:
+    answer = await stack.client.post(
+        "/_api/import?collection=links&type=documents&fromPrefix=p&toPrefix=q", content='{"_from":"1","_to":"x/2"}\n'
+    )
+    assert answer.json()["created"] == 1
+    await stack.drained()
+    assert await stack.differences(LINKS) == []
+    row = await stack.database.fetchrow("SELECT doc ->> '_from' AS f, doc ->> '_to' AS t FROM _system.links")
+    assert row is not None
+    assert (row["f"], row["t"]) == ("p/1", "x/2")
+
+
+async def test_an_import_of_many_streams_in_and_is_mirrored_whole(stack: Running) -> None:
+    """More than the proxy buffers of a body that it only passes on."""
+    lines = "".join(json.dumps({"_key": f"k{n}", "t": "x" * 1500}) + "\n" for n in range(3000))
+    answer = await stack.client.post("/_api/import?collection=books&type=documents", content=lines)
+    assert answer.json()["created"] == 3000
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_an_import_into_a_flipped_collection_is_in_both_before_the_answer(stack: Running) -> None:
+    """I7."""
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.client.post("/_api/import?collection=books&type=documents", content='{"_key":"a"}\n{"n":1}\n')
+    assert await stack.database.fetchval("SELECT count(*) FROM _system.books") == 2
+    await stack.client.post("/_api/import?collection=books&type=documents", content='{"_key":"b"}\n')
+    assert await stack.database.fetchval("SELECT count(*) FROM _system.books") == 3
+    assert (
+        await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        == "flipped"
+    )
