@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help setup demo dev test lint format bench lock clean
+.PHONY: help setup demo dev test lint format bench corpus lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -39,6 +39,10 @@ test: lint ## lint, then every test, with branch coverage
 
 bench: $(STAMP) ## measures the proxy beside nginx and beside a naive proxy
 	$(BIN)/python -m bench.proxy
+
+CORPUS ?= ../shared/conformance/aql-corpus.jsonl
+corpus: $(STAMP) ## how much of AQL is spoken: parsed, evaluated, compiled, on the queries of the file CORPUS
+	$(BIN)/python -m bench.corpus $(CORPUS)
 
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \

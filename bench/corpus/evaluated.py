@@ -1,0 +1,80 @@
+"""A query run by the evaluator over the documents of a world, writes included."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from bench.corpus.world import Document, World, system
+from proxy.aql import Fetch, Options, Query, Result, Write, equal, run
+from proxy.errors import ArangoError
+
+_OPTIONS = Options(memory_limit=1 << 28, max_runtime=10.0, user="root")
+
+
+def evaluated(query: Query, world: World, options: Options = _OPTIONS) -> Result:
+    """The result. Raises ArangoError as the evaluator does; the world stays as it is."""
+    store = _Store(world)
+    running = run(query, world.binds, options)
+    try:
+        action = next(running)
+        while True:
+            try:
+                answer = store.fetch(action) if isinstance(action, Fetch) else store.write(action)
+            except ArangoError as error:
+                action = running.throw(error)
+            else:
+                action = running.send(answer)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+    finally:
+        running.close()
+
+
+class _Store:
+    def __init__(self, world: World) -> None:
+        self._rows = {name: {row["_key"]: row for row in rows} for name, rows in world.collections.items()}
+        self._made = 0
+
+    def fetch(self, fetch: Fetch) -> Any:
+        rows = self._rows.get(fetch.collection)
+        if rows is None:
+            raise ArangoError(1203, f"collection or view not found: {fetch.collection}")
+        found = [
+            row
+            for key, row in rows.items()
+            if (fetch.keys is None or key in fetch.keys)
+            and all(equal(_at(row, path), value) for path, value in fetch.equalities)
+        ]
+        return copy.deepcopy(found)
+
+    def write(self, write: Write) -> tuple[Document | None, Document | None]:
+        rows = self._rows.setdefault(write.collection, {})
+        key, document = write.key, write.document or {}
+        if write.kind == "insert":
+            if key is None:
+                self._made += 1
+                key = f"made{self._made}"
+            old = rows.get(key)
+            if old is not None and write.options.overwrite_mode in (None, "conflict"):
+                raise ArangoError(1210)
+            if old is not None and write.options.overwrite_mode == "ignore":
+                return None, None
+            base = old if old is not None and write.options.overwrite_mode == "update" else {}
+        else:
+            old = rows.get(key or "")
+            if old is None:
+                raise ArangoError(1202)
+            if write.kind == "remove":
+                return rows.pop(key or ""), None
+            base = old if write.kind == "update" else {name: old[name] for name in ("_from", "_to") if name in old}
+        rows[key or ""] = system(write.collection, {**base, **document, "_key": key})
+        return old, rows[key or ""]
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,172 @@
+"""One query, one verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.corpus.evaluated import evaluated
+from bench.corpus.infer import Inference
+from bench.corpus.literals import NAME, moved
+from bench.corpus.postgres import Refused, Target
+from bench.corpus.world import Filler, World, system, ways
+from proxy.aql import Query, Result, analyse, parse, print_query
+from proxy.errors import ArangoError
+from proxy.shadow.compare import Rows, compare_rows
+
+# ArangoDB refuses the text itself, whatever the documents: an unknown function, a wrong number of arguments, a
+# collection where a value must stand
+_TEXT = frozenset({1501, 1540, 1541, 1568})
+_UNSUPPORTED = 9
+_DISORDERED = frozenset({"UNIQUE", "UNION", "UNION_DISTINCT", "INTERSECTION", "OUTERSECTION", "MINUS", "VALUES",
+                         "ATTRIBUTES", "REMOVE_VALUE", "REMOVE_VALUES"})  # fmt: skip
+
+
+@dataclass
+class Verdict:
+    """parsed, evaluated, compiled: whether; rows: of the evaluation, None where it failed; notes: what went wrong."""
+
+    identifier: str
+    tier: int
+    kind: str
+    parsed: bool = False
+    evaluated: bool = False
+    compiled: bool = False
+    refused: bool = False  # as ArangoDB itself refuses it
+    rows: int | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+async def measured(record: dict[str, Any], target: Target | None) -> Verdict:
+    """The verdict on one query of a corpus. target: where compiled statements run; None compiles nothing."""
+    verdict = Verdict(str(record["id"]), int(record["tier"]), str(record["kind"]))
+    try:
+        query = parse(record["query"])
+        verdict.parsed = parse(print_query(query)) == query
+        if not verdict.parsed:
+            verdict.notes["parsed"] = "printed otherwise than it was parsed"
+    except ArangoError as error:
+        verdict.notes["parsed"] = str(error)
+        return verdict
+    outcome = _evaluate(query, list(record["bind_vars"]), verdict)
+    if outcome is None or target is None:
+        return verdict
+    if verdict.kind != "read" or analyse(query, outcome[0].binds).modifies:
+        verdict.notes["compiled"] = "a modification"
+        return verdict
+    verdict.compiled, reason = await compiled(query, *outcome, target)
+    if not verdict.compiled:
+        verdict.notes["compiled"] = reason
+    return verdict
+
+
+def _evaluate(query: Query, names: list[str], verdict: Verdict) -> tuple[World, Result] | None:
+    """Evaluates over one world after the other until there are rows; the last one that went well."""
+    found, best, failure = Inference(query, names), None, None
+    for way in ways():
+        world = Filler(found, way).world()
+        try:
+            result = evaluated(query, world)
+        except ArangoError as error:
+            failure = failure or error
+            if error.number in _TEXT or error.number == _UNSUPPORTED:
+                break
+            continue
+        if best is None or result.rows:
+            best = world, result
+        if result.rows or verdict.kind != "read":
+            break
+    if best is None:
+        assert failure is not None
+        verdict.refused = verdict.evaluated = failure.number in _TEXT
+        verdict.notes["refused" if verdict.refused else "evaluated"] = str(failure)
+        return None
+    verdict.evaluated = True
+    verdict.rows = len(best[1].rows)
+    return best
+
+
+async def compiled(query: Query, world: World, wanted: Result, target: Target) -> tuple[bool, str]:
+    """Whether a compiled statement gives what the evaluator gives, and why not."""
+    try:
+        statement, rows = await target.answer(query, world.binds, await target.fill(world))
+    except Refused as refusal:
+        return False, str(refusal)
+    analysis = analyse(query, world.binds)
+    if any(choice.startswith("LIMIT") for choice in analysis.choices):
+        return len(rows) == len(wanted.rows), "WRONG: another number of rows"
+    if analysis.choices:
+        return len(rows) == len(wanted.rows), "WRONG: another number of rows"
+    cut = wanted.cut or (None, None)
+    groups = wanted.groups if statement.ordered or wanted.groups is None else None
+    if wanted.groups is not None and not statement.ordered and len(wanted.rows) > 1:
+        return False, "WRONG: its order is determined, the statement's is not"
+    difference = compare_rows(rows, Rows(wanted.rows, groups, cut[0], cut[1], analysis.unordered))
+    return difference is None, "" if difference is None else f"WRONG: {difference.kind} at {difference.paths[:4]}"
+
+
+# ---- answers that a real server gave
+
+
+@dataclass
+class Example:
+    """An example of the page and its three answers: as it is, with stored literals evaluated, and compiled."""
+
+    name: str
+    plain: bool = False
+    stored: bool = False
+    compiled: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+async def example(record: dict[str, Any], target: Target | None) -> Example:
+    """An example of `aql.jsonl`, which has no collections of its own."""
+    verdict = Example(str(record["name"]))
+    query = parse(record["query"])
+    loose = bool(analyse(query).functions & _DISORDERED)
+    empty = World({}, {})
+    try:
+        rows = evaluated(query, empty).rows
+        verdict.plain = close(record["result"], rows, loose=loose)
+        if not verdict.plain:
+            verdict.notes["plain"] = f"got {str(rows)[:200]}"
+        changed, literals = moved(query)
+        world = World({NAME: [system(NAME, {"_key": "1", **literals})]}, {})
+        wanted = evaluated(changed, world)
+        verdict.stored = close([record["result"]], wanted.rows, loose=loose)
+        if not verdict.stored:
+            verdict.notes["stored"] = f"got {str(wanted.rows)[:200]}"
+    except ArangoError as error:
+        verdict.notes["evaluated"] = str(error)
+        return verdict
+    if target is not None:
+        try:
+            _, found = await target.answer(changed, {}, await target.fill(world))
+            verdict.compiled = close(wanted.rows, found, loose=loose)
+            if not verdict.compiled:
+                verdict.notes["compiled"] = f"WRONG: got {str(found)[:200]}"
+        except Refused as refusal:
+            verdict.notes["compiled"] = str(refusal)
+    return verdict
+
+
+def close(one: Any, other: Any, *, loose: bool) -> bool:
+    """Whether two values are equal, but for the last digits of doubles and, if loose, the order of arrays."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(one, list) and isinstance(other, list):
+        if len(one) != len(other):
+            return False
+        pairs: Sequence[tuple[Any, Any]] = list(zip(one, other, strict=True))
+        if all(close(a, b, loose=loose) for a, b in pairs):
+            return True
+        return loose and all(
+            close(a, b, loose=loose) for a, b in zip(sorted(one, key=repr), sorted(other, key=repr), strict=True)
+        )
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(close(one[name], other[name], loose=loose) for name in one)
+    return bool(one == other)

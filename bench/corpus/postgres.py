@@ -1,0 +1,88 @@
+"""A world in PostgreSQL, and compiled statements run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.corpus.world import World
+from proxy import values
+from proxy.aql import Query
+from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
+from proxy.database import Database
+from proxy.documents import to_jsonb
+from proxy.errors import DatabaseRefused
+from proxy.revision import decode_rev
+
+_INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
+SELECT key, rev, raw::json, crossfade.queryable(doc::json)
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS given (key, rev, raw, doc)"""
+_DATA = "22"  # SQLSTATEs of data that SQL does not take: the evaluator then answers
+
+
+class Refused(Exception):
+    """The query is not answered by a compiled statement; the text says why."""
+
+
+class Target:
+    """Tables of one database, made once and filled anew for each world."""
+
+    def __init__(self, database: Database, *, icu: bool) -> None:
+        self._database = database
+        self._icu = icu
+        self._tables: dict[tuple[str, bool], Table] = {}
+        self._filled: set[str] = set()
+
+    @classmethod
+    async def open(cls, database: Database) -> Target:
+        """With what this server can do."""
+        icu = await database.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')")
+        return cls(database, icu=bool(icu))
+
+    async def fill(self, world: World) -> Tables:
+        """The tables of the world's collections, with its documents and no others."""
+        tables = {name: await self._table(name, name in world.edges) for name in world.collections}
+        for relation in self._filled:
+            await self._database.execute(f"DELETE FROM {relation}")
+        self._filled.clear()
+        for name, rows in world.collections.items():
+            if not rows:
+                continue
+            raws = [values.dump(row) for row in rows]
+            documents = [to_jsonb(raw) for raw in raws]
+            await self._database.execute(
+                _INSERT.format(relation=tables[name].relation),
+                [row["_key"] for row in rows],
+                [decode_rev(row["_rev"]) for row in rows],
+                [raw.decode() for raw in raws],
+                [raw.decode() if escaped is None else escaped for raw, escaped in zip(raws, documents, strict=True)],
+            )
+            self._filled.add(tables[name].relation)
+        return Tables(tables, self._icu)
+
+    async def _table(self, name: str, edge: bool) -> Table:
+        known = self._tables.get((name, edge))
+        if known is None:
+            row = await self._database.fetchrow(
+                "SELECT relation FROM crossfade.ensure_collection($1, $2, $3)",
+                "edges" if edge else "corpus",
+                name,
+                edge,
+            )
+            assert row is not None
+            known = self._tables[(name, edge)] = Table(row["relation"], edge)
+        return known
+
+    async def answer(self, query: Query, binds: Mapping[str, Any], tables: Tables) -> tuple[Compiled, list[Any]]:
+        """The statement and the rows that it gives. Raises Refused."""
+        compiled = compile_query(query, binds, tables)
+        if isinstance(compiled, NotCompiled):
+            raise Refused(f"not compiled: {compiled.reason}")
+        try:
+            rows = await self._database.fetch(compiled.sql, *compiled.parameters)
+        except DatabaseRefused as error:
+            if error.sqlstate.startswith(_DATA):
+                raise Refused(f"its data are outside what SQL does exactly: {error}") from error
+            raise Refused(f"WRONG: PostgreSQL refuses the statement: {error}") from error
+        run = compiled.finish.start(binds)
+        return compiled, [run.value(tuple(row.values())) for row in rows]
