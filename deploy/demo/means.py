@@ -33,7 +33,7 @@ NAMES = tuple(f"{database}/{name}" for database, name in (*SERVICE, *REFERENCE))
 class Play:
     """How the demo runs. rate: requests a second of all clients; steady: seconds that each measured phase lasts;
     comparisons: how many each collection needs for its flip (production: 3,000 and days). share: part of all records
-    that is loaded, for tests in a hurry.
+    that is loaded, late_request: seconds after which a lost request can no longer run; both for tests in a hurry.
     """
 
     folder: Path | None = None
@@ -42,6 +42,7 @@ class Play:
     steady: float = 6.0
     comparisons: int = 500
     share: float = 1.0
+    late_request: float = 10.0
     password: str = ""
 
 
@@ -49,7 +50,11 @@ class Means:
     """One run's servers, clients and figures. `close` stops them all."""
 
     def __init__(self, play: Play, console: Console) -> None:
-        settings = {"CROSSFADE_GATE_COMPARISONS": str(play.comparisons), "CROSSFADE_LOG_LEVEL": "warning"}
+        settings = {
+            "CROSSFADE_GATE_COMPARISONS": str(play.comparisons),
+            "CROSSFADE_LATE_REQUEST": str(play.late_request),
+            "CROSSFADE_LOG_LEVEL": "warning",
+        }
         self.stack = Stack(Options.free(folder=play.folder, settings=settings))
         self.console = console
         self.outcome = Outcome()

@@ -1,6 +1,6 @@
 """The local stack: PostgreSQL, a development ArangoDB, the proxy. Each a process of its own, under a warden.
 
-    Options -> Stack.start(): PostgreSQL -> ArangoDB -> migrations, default stage -> proxy; stop() in reverse
+    Options -> Stack.start(): PostgreSQL -> ArangoDB -> migrations -> proxy -> default stage; stop() in reverse
 
 `ARANGO_URL` and `POSTGRES_DSN` put a real server in place of either. Readiness is a condition (an answer on the port),
 never a pause. Output goes to files in the stack's folder.
@@ -8,7 +8,6 @@ never a pause. Output goes to files in the stack's folder.
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import os
 import shutil
@@ -23,16 +22,10 @@ from urllib.parse import urlsplit
 
 from deploy.demo.child import Child
 from deploy.demo.postgres import EmbeddedPostgres, port_taken
-from proxy.database import Database
 from proxy.errors import ConfigurationError
 from proxy.ports import free_port
 
 Part = Literal["arangodb", "postgres"]
-
-_DEFAULT_STAGE = """
-INSERT INTO crossfade.default_stage (database, stage) VALUES ('*', $1)
-ON CONFLICT (database) DO UPDATE SET stage = excluded.stage
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +97,8 @@ class Stack:
             if self.options.only is None:
                 self.migrate()
                 self.start_proxy()
+                if self.options.stage != "off":
+                    self.run("default-stage", "*", self.options.stage)
         except BaseException:
             self.stop()
             raise
@@ -154,9 +149,8 @@ class Stack:
         self.arangodb.wait_for(lambda: answers(self.arango_url, "/_api/version"))
 
     def migrate(self) -> None:
-        """Applies the migrations and sets the default stage of new collections."""
+        """Applies the migrations."""
         self.run("migrate")
-        asyncio.run(self._default_stage())
 
     def start_proxy(self) -> None:
         """Starts the proxy and waits until it is ready for traffic."""
@@ -211,13 +205,6 @@ class Stack:
             if child is not None and child.pid and not child.running:
                 return child
         return None
-
-    async def _default_stage(self) -> None:
-        database = await Database.open(self.dsn, size=1)
-        try:
-            await database.execute(_DEFAULT_STAGE, self.options.stage)
-        finally:
-            await database.close()
 
     @property
     def _litter(self) -> Path | None:

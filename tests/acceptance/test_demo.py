@@ -16,7 +16,7 @@ from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
 from deploy.demo.verbs import DemoFailed
 
-SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50)
+SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, late_request=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSTGRES_DSN", raising=False)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
     console = Console(file=io.StringIO(), width=140)
     scenario = Scenario(SMALL, console)
