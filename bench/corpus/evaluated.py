@@ -38,14 +38,17 @@ class _Store:
         self._rows = {name: {row["_key"]: row for row in rows} for name, rows in world.collections.items()}
         self._made = 0
 
-    def fetch(self, fetch: Fetch) -> Any:
+    def fetch(self, fetch: Fetch) -> list[Document] | int:
         rows = self._rows.get(fetch.collection)
         if rows is None:
             raise ArangoError(1203, f"collection or view not found: {fetch.collection}")
+        if fetch.count:
+            return len(rows)
         found = [
             row
             for key, row in rows.items()
             if (fetch.keys is None or key in fetch.keys)
+            and (fetch.among is None or _at(row, fetch.among[0]) in fetch.among[1])
             and all(equal(_at(row, path), value) for path, value in fetch.equalities)
         ]
         return copy.deepcopy(found)

@@ -7,7 +7,7 @@
            program -> evaluate                                   runs it: yields Fetch and Write, returns Result
     values, collation, printing, operators, access, arrays       the semantics of values
     functions/                                                   one module a group; signatures: all names and arities
-    narrow                                                       the filters that narrow a fetch
+    narrow, primary                                              the filters that narrow a fetch; order by `_key`
 
 Whatever can be parsed and not be run raises `Unsupported`, by name. Nothing here knows a store or does I/O.
 """

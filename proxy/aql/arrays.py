@@ -110,27 +110,46 @@ def enough(quantifier: str, matched: int, total: int, least: int) -> bool:
 
 
 def array_test(
-    base: Plain, slot: int, levels: int, quantifier: str | None, amount: Plain | None, condition: Plain | None
-) -> Plain:
+    base: Plain, slot: int, levels: int, quantifier: str | None, amount: Plain | None, condition: Compiled | None
+) -> Compiled:
     """base[? quantifier FILTER condition]; false for what is no array."""
+
+    def judged(frame: Frame, matched: int, total: int) -> bool:
+        wanted = amount(frame) if amount is not None else None
+        if quantifier == "":  # a number or a range
+            if wanted.__class__ is list:
+                return bool(wanted) and min(wanted) <= matched <= max(wanted)
+            return matched == to_integer(wanted)
+        return enough(quantifier or "ANY", matched, total, to_integer(wanted))
+
+    if isinstance(condition, Stepwise):
+        asking = condition.steps
+
+        def steps(frame: Frame) -> Generator[Request, None, Value]:
+            array = base(frame)
+            if array.__class__ is not list:
+                return False
+            items, matched = _elements(array, levels), 0
+            for item in items:
+                frame[slot] = item
+                matched += truthy((yield from asking(frame)))
+            return judged(frame, matched, len(items))
+
+        return Stepwise(steps)
+    check = condition
 
     def test(frame: Frame) -> bool:
         array = base(frame)
         if array.__class__ is not list:
             return False
         items = _elements(array, levels)
-        if condition is None:
+        if check is None:
             return bool(items)
         matched = 0
         for item in items:
             frame[slot] = item
-            matched += truthy(condition(frame))
-        wanted = amount(frame) if amount is not None else None
-        if quantifier == "":  # a number or a range
-            if wanted.__class__ is list:
-                return bool(wanted) and min(wanted) <= matched <= max(wanted)
-            return matched == to_integer(wanted)
-        return enough(quantifier or "ANY", matched, len(items), to_integer(wanted))
+            matched += truthy(check(frame))
+        return judged(frame, matched, len(items))
 
     return test
 

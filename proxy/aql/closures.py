@@ -249,8 +249,6 @@ class ExpressionCompiler:
         self.currents.append(slot)
         condition = self.expression(node.condition) if node.condition is not None else None
         self.currents.pop()
-        if isinstance(condition, Stepwise):
-            raise Unsupported("subquery inside [? FILTER …]")
         return array_test(base, slot, node.levels, node.quantifier, amount, condition)
 
     # --- calls and subqueries

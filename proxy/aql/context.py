@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias
@@ -16,6 +17,9 @@ Steps: TypeAlias = Generator[Request, None, Value]
 MAX_ELEMENTS = 10_000_000  # of one range or array that a function makes (ArangoDB's own limit for ranges)
 MAX_TEXT = 1 << 26  # characters of one string that a function makes
 _CACHED = 20_000  # documents kept for a second look within one run
+_TOGETHER = 500  # keys or values that one fetch asks for
+_ELEMENT = 128  # bytes of a row or element that is kept, about
+_SAMPLED = 8  # documents whose size stands for that of all
 
 
 class Context:
@@ -60,9 +64,10 @@ class Context:
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
 
-    def hold(self, count: int) -> None:
-        """Counts elements that are kept. Raises 32 beyond the query's memory limit, 1500 beyond its time."""
-        self._held += count
+    def hold(self, count: int, each: int = _ELEMENT) -> None:
+        """Counts elements that are kept, `each` bytes of them. Raises 32 beyond the query's memory limit, 1500 beyond
+        its time."""
+        self._held += count * each
         limit = self.options.memory_limit
         if limit and self._held > limit:
             raise ArangoError(32, "AQL: query would use more memory than allowed (while executing)")
@@ -80,19 +85,58 @@ class Context:
         key = (fetch.collection, tuple((path, hash_key(value)) for path, value in fetch.equalities), fetch.keys)
         found = self._fetched.get(key)
         if found is None:
-            request = Request(fetch)
-            yield request
-            if request.error is not None:
-                raise request.error
-            found = request.result
-            self.stats.scanned += len(found)
-            self.hold(len(found))
-            self._cached += len(found) + 1
-            if self._cached > _CACHED:
-                self._fetched.clear()
-                self._cached = len(found) + 1
-            self._fetched[key] = found
+            found = yield from self._asked(fetch)
+            self._keep(key, found)
         return found
+
+    def _asked(self, fetch: Fetch) -> Generator[Request, None, Any]:
+        request = Request(fetch)
+        yield request
+        if request.error is not None:
+            raise request.error
+        found = request.result
+        if found.__class__ is list:
+            self.stats.scanned += len(found)
+            if self.options.memory_limit:
+                self.hold(len(found), _size_of(found))
+        return found
+
+    def _keep(self, key: Any, found: list[Document]) -> None:
+        self._cached += len(found) + 1
+        if self._cached > _CACHED:
+            self._fetched.clear()
+            self._cached = len(found) + 1
+        self._fetched[key] = found
+
+    def count(self, collection: str) -> Generator[Request, None, int]:
+        """The number of documents of a collection."""
+        found = yield from self._asked(Fetch(collection, count=True))
+        return len(found) if found.__class__ is list else int(found)
+
+    def prefetch(self, collection: str, keys: list[str]) -> Generator[Request, None, None]:
+        """Asks for many documents at once: `document` then finds each, or that it is not there."""
+        wanted = [key for key in dict.fromkeys(keys) if (collection, (), (key,)) not in self._fetched]
+        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _TOGETHER):
+            part = tuple(wanted[begin : begin + _TOGETHER])
+            found = {
+                document.get("_key"): document for document in (yield from self._asked(Fetch(collection, (), part)))
+            }
+            for key in part:
+                self._keep((collection, (), (key,)), [found[key]] if key in found else [])
+
+    def prefetch_equal(self, collection: str, name: str, values: list[str]) -> Generator[Request, None, None]:
+        """Asks at once for the documents in which an attribute is one of these strings; `fetch` then has them."""
+        key_of = {value: (collection, (((name,), hash_key(value)),), None) for value in dict.fromkeys(values)}
+        wanted = [value for value, key in key_of.items() if key not in self._fetched]
+        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _TOGETHER):
+            part = tuple(wanted[begin : begin + _TOGETHER])
+            groups: dict[str, list[Document]] = {value: [] for value in part}
+            for document in (yield from self._asked(Fetch(collection, among=((name,), part)))):
+                value = document.get(name)
+                if value.__class__ is str and value in groups:
+                    groups[value].append(document)
+            for value, documents in groups.items():
+                self._keep(key_of[value], documents)
 
     def document(self, collection: str, key: str) -> Generator[Request, None, Document | None]:
         """One document by key."""
@@ -105,3 +149,18 @@ class Context:
         """What was fetched of a collection is out of date: it was written to."""
         for key in [key for key in self._fetched if key[0] == collection]:
             del self._fetched[key]
+
+
+def _size_of(documents: list[Document]) -> int:
+    """Bytes that one of the documents takes in memory, about."""
+    sample = documents[:: len(documents) // _SAMPLED + 1]
+    return sum(_weight(document) for document in sample) // max(1, len(sample))
+
+
+def _weight(value: Any) -> int:
+    size = sys.getsizeof(value)
+    if value.__class__ is dict:
+        return size + sum(_weight(item) for item in value.values())
+    if value.__class__ is list:
+        return size + sum(_weight(item) for item in value)
+    return size

@@ -9,6 +9,7 @@ It is the oracle for what PostgreSQL compiles, and what answers where nothing wa
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,10 +20,13 @@ from proxy.aql.analyse import analyse
 from proxy.aql.compiled import Frame
 from proxy.aql.context import Context
 from proxy.aql.pipeline import Flow, Row, Stage, limit_stage
+from proxy.aql.primary import by_primary_index
 from proxy.aql.program import ProgramCompiler
 from proxy.aql.requests import Fetch, Options, Request, Result, Write
 from proxy.aql.values import Value
 from proxy.errors import ArangoError
+
+_ROW = 128  # bytes of a row beside its value and the slots of its frame
 
 
 def run(
@@ -39,11 +43,12 @@ def run(
     try:
         program = _Program(context, query)
         flow = program.run()
+        size = _ROW + 8 * program.size
         rows: list[Row] = []
         for item in flow:
             if item.__class__ is Row:
                 rows.append(item)
-                context.hold(1)
+                context.hold(1, sys.getsizeof(item.value) + size)
             else:
                 yield from _ask(item)
         groups, cut = program.groups(rows), None
@@ -109,9 +114,8 @@ class _Program(ProgramCompiler):
         for index, statement in enumerate(statements):
             if isinstance(statement, ast.Return):
                 break
-            following = statements[index + 1 :]
             if isinstance(statement, ast.Sort) and index == self.order:
-                stages.append(self.sort_stage(statement, self.mark))
+                stages.append(self.sort_stage(statement, self.mark, by_bytes=by_primary_index(statements, index)))
             elif isinstance(statement, ast.Limit):
                 counted = self.count if index == last_limit and context.options.full_count else None
                 offset, count = self.limit_bounds(statement)
@@ -121,7 +125,7 @@ class _Program(ProgramCompiler):
                 else:
                     stages.append(limit_stage(offset, count, counted))
             else:
-                stages.append(self.stage(statement, following, bound))
+                stages.append(self.ordered_stage(statements, index, bound))
                 if self.window is not None:
                     self.behind.append(stages[-1])
         self.stages_built = stages

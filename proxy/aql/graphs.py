@@ -87,6 +87,24 @@ class Graph:
                 raise
             return None
 
+    def prepare(self, identities: list[str], *, edges: bool) -> Generator[Request, None, None]:
+        """Asks at once for many vertices and, where they are gone on from, for the edges at them."""
+        by_name: dict[str, list[str]] = {}
+        for identity in identities:
+            name, slash, key = identity.partition("/")
+            if slash and name and key:
+                by_name.setdefault(name, []).append(key)
+        for name, keys in by_name.items():
+            try:
+                yield from self.context.prefetch(name, keys)
+            except ArangoError as error:
+                if error.number != _NOT_FOUND:
+                    raise
+        for collection in self.collections if edges else ():
+            for side, direction in (("_from", "OUTBOUND"), ("_to", "INBOUND")):
+                if collection.direction in (direction, "ANY"):
+                    yield from self.context.prefetch_equal(collection.name, side, identities)
+
     def neighbours(
         self, identity: str, *, backwards: bool = False
     ) -> Generator[Request, None, list[tuple[Document, str]]]:

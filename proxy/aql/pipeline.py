@@ -17,6 +17,7 @@ from proxy.aql.analyse import scans, source_name
 from proxy.aql.closures import ExpressionCompiler
 from proxy.aql.compiled import Compiled, Constant, Frame, Plain, Stepwise, evaluate
 from proxy.aql.narrow import conditions, narrowed
+from proxy.aql.primary import by_primary_index
 from proxy.aql.requests import Document, Request
 from proxy.aql.values import Value, hash_key, order_key, to_integer, truthy, type_name
 from proxy.errors import ArangoError, Unsupported
@@ -39,6 +40,13 @@ class PipelineCompiler(ExpressionCompiler):
                 break
             built.append(self.stage(statement, statements[index + 1 :], bound))
         return built
+
+    def ordered_stage(self, statements: tuple[ast.Statement, ...], index: int, bound: set[str]) -> Stage:
+        """The stage of a statement that may be a SORT by the primary index."""
+        statement = statements[index]
+        if isinstance(statement, ast.Sort) and by_primary_index(statements, index):
+            return self.sort_stage(statement, by_bytes=True)
+        return self.stage(statement, statements[index + 1 :], bound)
 
     def stage(self, statement: ast.Statement, following: tuple[ast.Statement, ...], bound: set[str]) -> Stage:
         """One statement's stage; adds what it binds to `bound`."""
@@ -156,9 +164,11 @@ class PipelineCompiler(ExpressionCompiler):
                 found.append((value, _ascending(self, key.direction)))
         return found
 
-    def sort_stage(self, node: ast.Sort, mark: int | None = None) -> Stage:
-        """Orders all frames. mark: a slot that gets the number of the run of equal keys that a frame belongs to."""
+    def sort_stage(self, node: ast.Sort, mark: int | None = None, *, by_bytes: bool = False) -> Stage:
+        """Orders all frames. mark: a slot that gets the number of the run of equal keys that a frame belongs to.
+        by_bytes: the only sort key is a `_key`, and keys come in byte order."""
         keys = self.directions(node)
+        order: Callable[[Value], Any] = str if by_bytes else order_key  # keys are ASCII
         context = self.context
 
         def run(flow: Flow) -> Flow:
@@ -170,7 +180,7 @@ class PipelineCompiler(ExpressionCompiler):
                 values: list[Any] = []
                 for key, _ in keys:
                     value = (yield from key.steps(frame)) if isinstance(key, Stepwise) else key(frame)
-                    values.append(order_key(value))
+                    values.append(order(value))
                 context.hold(1)
                 decorated.append((values, frame))
             orders = {ascending for _, ascending in keys}

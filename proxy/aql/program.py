@@ -9,7 +9,7 @@ from proxy.aql import ast
 from proxy.aql.compiled import Compiled, Frame, Plain, Stepwise, evaluate
 from proxy.aql.context import Context
 from proxy.aql.pipeline import Flow, Row, Stage, distinct
-from proxy.aql.requests import Fetch, Request
+from proxy.aql.requests import Request
 from proxy.aql.traverse import TraverseCompiler
 from proxy.aql.values import Value
 from proxy.errors import ArangoError, Unsupported
@@ -58,7 +58,7 @@ class ProgramCompiler(TraverseCompiler):
         final = query.statements[-1]
         for index, statement in enumerate(query.statements):
             if not isinstance(statement, ast.Return):
-                stages.append(self.stage(statement, query.statements[index + 1 :], bound))
+                stages.append(self.ordered_stage(query.statements, index, bound))
         rows = self.rows(final, bound)
         self.base = outer
 
@@ -114,7 +114,7 @@ class ProgramCompiler(TraverseCompiler):
             collection = arguments[0]
 
             def count(frame: Frame) -> Generator[Request, None, Value]:
-                return len((yield from context.fetch(Fetch(str(collection(frame))))))
+                return (yield from context.count(str(collection(frame))))
 
             return count
         if name != "DOCUMENT":

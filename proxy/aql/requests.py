@@ -22,12 +22,15 @@ class Fetch:
     """Documents of one collection.
 
     equalities: attribute paths (never _key, _id, _rev) and the string, bool or number each must equal.
-    keys: only documents with these keys; None: any key.
+    keys: only documents with these keys; None: any key. among: only documents in which the attribute at a path is one
+    of these strings; None: any. count: only their number is wanted, which a store may send instead of the documents.
     """
 
     collection: str
     equalities: tuple[tuple[Path, Value], ...] = ()
     keys: tuple[str, ...] | None = None
+    among: tuple[Path, tuple[str, ...]] | None = None
+    count: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,8 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run a query. memory_limit counts documents and elements held at once, max_runtime is in seconds;
-    0 is no limit. database and user are what the functions of these names give."""
+    """How to run a query. memory_limit is in bytes of what is held at once (an estimate, sampled), max_runtime in
+    seconds; 0 is no limit. database and user are what the functions of these names give."""
 
     full_count: bool = False
     fail_on_warning: bool = False

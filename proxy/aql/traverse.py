@@ -261,9 +261,13 @@ def walk(
         if stop or step.depth >= most:
             continue
         grown: list[Step] = []
-        for edge, other in (yield from graph.neighbours(step.vertex_id)):
-            if not _allowed(options, step, edge, other, visited):
-                continue
+        near = [
+            (edge, other)
+            for edge, other in (yield from graph.neighbours(step.vertex_id))
+            if _allowed(options, step, edge, other, visited)
+        ]
+        yield from graph.prepare([other for _, other in near], edges=step.depth + 1 < most)
+        for edge, other in near:
             found = yield from graph.vertex(other)
             weight = step.weight + graph.weight(edge)
             grown.append(Step(step.depth + 1, other, found, edge, weight, step))

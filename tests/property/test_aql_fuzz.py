@@ -66,7 +66,7 @@ DOCUMENTS = [
 
 
 def evaluate(text: str, binds: dict[str, Any]) -> None:
-    runner = run(parse(text), binds, Options(max_runtime=1.0, memory_limit=50_000))
+    runner = run(parse(text), binds, Options(max_runtime=1.0, memory_limit=20_000_000))
     try:
         action = next(runner)
         for _ in range(2000):

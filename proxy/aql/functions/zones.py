@@ -96,7 +96,7 @@ def _change(when: datetime, zone: ZoneInfo, sign: int) -> datetime | None:
 @lru_cache(maxsize=1)
 def database_version() -> str:
     """The release of the time zone database, as `2026a`."""
-    return tzdata.IANA_VERSION
+    return str(tzdata.IANA_VERSION)
 
 
 def _detail(moment: int, zone: ZoneInfo) -> dict[str, Value]:

@@ -70,8 +70,15 @@ def create(server: Server, operation: Operation) -> Outcome:
     counted = bool(body.get("count", False))
     if streaming and counted:
         raise ArangoError(10, "cannot use 'count' option for a streaming query")
-    outcome = queries.run(server, operation, query, bind or {}, {**options, "fullCount": _full(options, streaming)})
+    outcome = queries.run(
+        server, operation, query, bind or {}, {**limited(body, options), "fullCount": _full(options, streaming)}
+    )
     return answer(server, operation, outcome, size=int(size), ttl=body.get("ttl"), counted=counted, options=options)
+
+
+def limited(body: Document, options: Document) -> Document:
+    """The options, with the memory limit (bytes) that stands beside them in a request."""
+    return {**options, "memoryLimit": body["memoryLimit"]} if "memoryLimit" in body else options
 
 
 def _full(options: Document, streaming: bool) -> bool:

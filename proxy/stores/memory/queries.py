@@ -59,12 +59,12 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
 
 
 def _options(operation: Operation, options: Document) -> Options:
-    runtime = options.get("maxRuntime", 0)
+    runtime, memory = options.get("maxRuntime", 0), options.get("memoryLimit", 0)
     return Options(
         full_count=bool(options.get("fullCount", False)),
         fail_on_warning=bool(options.get("failOnWarning", False)),
         max_warnings=int(options.get("maxWarningCount", 10)),
-        memory_limit=_NO_LIMIT,
+        memory_limit=int(memory) if isinstance(memory, int | float) else _NO_LIMIT,
         max_runtime=float(runtime) if isinstance(runtime, int | float) else 0.0,
         database=operation.database,
         user="root",
@@ -103,19 +103,25 @@ class _Session:
                 writes.put_back(collection, key, old)
             raise
 
-    def _fetch(self, fetch: Fetch) -> list[Document]:
+    def _fetch(self, fetch: Fetch) -> list[Document] | int:
         collection = self.collection(fetch.collection)
         documents = collection.documents
         if self.scan is not None:
             return [orjson.loads(documents[key]) for key in self.scan.keys(collection.sorted_keys())]
         if fetch.keys is not None:
             return [orjson.loads(documents[key]) for key in dict.fromkeys(fetch.keys) if key in documents]
+        if fetch.count:
+            return len(documents)
         # a text that must stand in the document: what lacks it need not be parsed
         needles = [_needle(value) for _, value in fetch.equalities]
         wanted = [needle for needle in needles if needle is not None]
         raws = [documents[key] for key in collection.sorted_keys()]
         for needle in wanted:
             raws = [raw for raw in raws if needle in raw]
+        if fetch.among is not None:
+            (name, *_), texts = fetch.among
+            wanted_texts = frozenset(texts)
+            return [document for raw in raws if (document := orjson.loads(raw)).get(name) in wanted_texts]
         return [orjson.loads(raw) for raw in raws]
 
     def _write(self, request: Write) -> tuple[Document | None, Document | None]:

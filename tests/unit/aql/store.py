@@ -31,15 +31,18 @@ class Store:
         self.writes: list[Write] = []
         self.revision = 0
 
-    def fetch(self, fetch: Fetch) -> list[Document]:
+    def fetch(self, fetch: Fetch) -> list[Document] | int:
         """Exactly what the fetch narrows to."""
         self.fetches.append(fetch)
         if fetch.collection not in self.collections:
             raise ArangoError(1203, f"collection or view not found: {fetch.collection}")
+        if fetch.count:
+            return len(self.collections[fetch.collection])
         return [
             row
             for key, row in self.collections[fetch.collection].items()
             if (fetch.keys is None or key in fetch.keys)
+            and (fetch.among is None or at(row, fetch.among[0]) in fetch.among[1])
             and all(equal(at(row, path), value) for path, value in fetch.equalities)
         ]
 

@@ -179,7 +179,7 @@ def test_a_run_is_bounded_in_time_and_memory() -> None:
         Store().query("FOR a IN 1..100000 FOR b IN 1..100000 FILTER a < 0 RETURN 1", max_runtime=0.05)
     assert (caught.value.number, caught.value.status) == (1500, 410)
     with pytest.raises(ArangoError) as caught:
-        Store().query("FOR a IN 1..100000 RETURN a", memory_limit=1000)
+        Store().query("FOR a IN 1..100000 RETURN a", memory_limit=1_000_000)
     assert caught.value.number == 32
 
 
