@@ -89,7 +89,11 @@ class Dispatcher:
         self.flight = flight
         self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback)
         self._writes = Writes(self._kit)
-        self._facts: OrderedDict[str, QueryFacts | None] = OrderedDict()
+        self._facts: OrderedDict[str, QueryFacts] = OrderedDict()
+
+    async def close(self) -> None:
+        """Ends what is kept from request to request."""
+        await self._writes.close()
 
     async def handle(self, request: Request) -> Response:
         """Answers one request of the traffic listener."""
@@ -122,6 +126,8 @@ class Dispatcher:
     async def _forward(self, request: Request, operation: Operation, way: Route) -> Response:
         if self._target.owns_cursor(operation):
             return encode(await self._target.execute(operation))
+        if self._writes.owns(operation):
+            return await self._writes.go_on(request, operation)
         if way.gap:
             self._kit.gap(operation, way.gap)
         elif operation.effect is Effect.PASSTHROUGH:
@@ -214,9 +220,9 @@ class Dispatcher:
             return self._facts[cached]
         try:
             found = analyse(parse(cursor.query), cursor.bind_vars)
-            facts: QueryFacts | None = QueryFacts(found.reads, found.writes, found.modifies, found.deterministic)
-        except ArangoError:
-            facts = None if _MODIFICATION.search(cursor.query.encode()) else _UNPARSED
+        except ArangoError:  # not kept: other bind values may put it right
+            return None if _MODIFICATION.search(cursor.query.encode()) else _UNPARSED
+        facts = QueryFacts(found.reads, found.writes, found.modifies, found.deterministic)
         self._facts[cached] = facts
         if len(self._facts) > _QUERY_CACHE:
             self._facts.popitem(last=False)
