@@ -1,6 +1,6 @@
 """Archives: collections as compressed JSON Lines with checksums and a manifest, and back (DESIGN section 10).
 
-    cli          `crossfade archive export | import | verify`; progress draws the bars
+    cli          `crossfade archive export | import | verify`; progress draws the bars; told: answers
     export       a store's documents into an archive, part by part; resumable
     import_      an archive into a store, never over a newer version; the target itself says what is left to do
     verify       every line against its checksum; compare: an archive against a store, in key order

@@ -19,22 +19,20 @@ from typing import Annotated, Any
 import typer
 
 from backfill.archive import manifest as manifests
-from backfill.archive import storage, verify
+from backfill.archive import storage, told, verify
 from backfill.archive.export import Export, Options
-from backfill.archive.import_ import Import, Imported
+from backfill.archive.import_ import Import
 from backfill.archive.import_ import Options as ImportOptions
 from backfill.archive.into_arango import IntoArango
 from backfill.archive.into_postgres import IntoPostgres
 from backfill.archive.manifest import Entry, Manifest
-from backfill.archive.progress import shown, volume
+from backfill.archive.progress import shown
 from backfill.archive.server import Server
 from backfill.archive.stores import SQL, FromArango, FromPostgres, Store
 from backfill.archive.targets import Target
-from backfill.archive.verify import Verified
 from backfill.source import Source
 from proxy.cli.common import (
     DONE,
-    REFUSED,
     ActorOption,
     CollectionsArgument,
     DatabaseOption,
@@ -142,7 +140,7 @@ def export(
         with storage.locked(to), shown("export", quiet=as_json) as progress:
             job = Export(store, to, progress, means.stop, Options(part_size << 20, level))
             manifest = await job.run(names)
-        return _exported(manifest, names, to, as_json)
+        return told.exported(manifest, names, to, as_json)
 
     _main(go, as_json)
 
@@ -205,7 +203,7 @@ def import_(
             async with opened.transaction() as session:
                 who = actor_or_me(actor)
                 await audit.record(session, actor=who, action="archive.import", reason=reason, detail=detail)
-        return _imported(found, entries, folder, into, dry_run=dry_run, as_json=as_json)
+        return told.imported(found, entries, folder, into, dry_run=dry_run, as_json=as_json)
 
     _main(go, as_json)
 
@@ -240,7 +238,7 @@ def verify_(
                     store = await means.store(against)
                     one = await verify.compare(folder, entry, store, one, progress, means.stop)
                 found.append(one)
-        return _verified(found, as_json)
+        return told.verified(found, as_json)
 
     _main(go, as_json)
 
@@ -298,25 +296,6 @@ async def _plan_export(store: Store, to: Path, names: Sequence[str], as_json: bo
     return DONE
 
 
-def _exported(manifest: Manifest, names: Sequence[str], to: Path, as_json: bool) -> int:
-    entries = [entry for name in names if (entry := manifest.entry(name)) is not None]
-    whole = len(entries) == len(names) and all(entry.state == "done" for entry in entries)
-    if as_json:
-        told = manifests.as_json(manifest)
-        told["collections"] = [one for one in told["collections"] if one["collection"] in names]
-        write_json({"folder": str(to), "complete": whole, **told})
-    else:
-        for entry in entries:
-            state = "complete" if entry.state == "done" else "cut short"
-            typer.echo(
-                f"{entry.collection}: {state}, {entry.documents:,} documents, {volume(entry.bytes)} in "
-                f"{len(entry.parts)} parts of {volume(entry.compressed)}; checksum {entry.digest[:16]}…"
-            )
-    if not whole:
-        note(f"stopped; it goes on after the last part with the same command into {to}")
-    return DONE if whole else REFUSED
-
-
 async def _control(means: Means) -> Database | None:
     """PostgreSQL as the control plane, where it can be had: an import into ArangoDB must not need it."""
     try:
@@ -334,51 +313,6 @@ async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest
         if row is not None and row["stage"] != "off":
             reason = f"archive {manifest.id} was imported into {into}"
             await database.execute(SQL["mark"], entry.collection, reason, "crossfade archive")
-
-
-def _imported(
-    found: Sequence[Imported], entries: Sequence[Entry], folder: Path, into: Side, *, dry_run: bool, as_json: bool
-) -> int:
-    if as_json:
-        write_json({"into": into, "dry_run": dry_run, "collections": [one.as_json() for one in found]})
-    for one in found if not as_json else ():
-        would = "would be written" if dry_run else "written"
-        text = f"{one.collection}: {one.documents:,} documents: {one.written:,} {would}, {one.same:,} there already"
-        for count, what in ((one.newer, "newer, kept"), (one.overwritten, "newer, overwritten")):
-            text += f", {count:,} {what}" if count else ""
-        if one.revisions_kept is False:
-            text += "; revisions are new: this server does not keep those of the archive"
-        typer.echo(text)
-        for key, reason in one.refusals:
-            typer.echo(f"  refused {key}: {reason}")
-        for damage in one.damages:
-            typer.echo(f"  damaged, its part was left out: {damage}")
-        for sentence in one.notes:
-            typer.echo(f"  {sentence}")
-    if len(found) < len(entries) or any(not one.done for one in found):
-        note(f"stopped; it goes on with: crossfade archive import {folder} --into {into}")
-    for entry in entries:
-        if entry.state == "open":
-            note(f"{entry.collection} is not whole in the archive: its export was cut short")
-    whole = len(found) == len(entries) and all(one.complete for one in found)
-    return DONE if whole and all(entry.state == "done" for entry in entries) else REFUSED
-
-
-def _verified(found: Sequence[Verified], as_json: bool) -> int:
-    right = all(one.right for one in found)
-    if as_json:
-        write_json({"right": right, "collections": [one.as_json() for one in found]})
-    for one in found if not as_json else ():
-        state = "right" if one.right else "not whole: the export was cut short" if not one.complete else "WRONG"
-        text = f"{one.collection}: {one.documents:,} documents in {one.parts} parts, {volume(one.bytes)}: {state}"
-        if one.missing is not None:
-            text += f"; missing in the database {one.missing:,}, extra {one.extra:,}, different {one.different:,}"
-        typer.echo(text)
-        for damage in one.damages:
-            typer.echo(f"  {damage}")
-        for key, kind in one.keys:
-            typer.echo(f"  {kind}: {key}")
-    return DONE if right else REFUSED
 
 
 # ---- running

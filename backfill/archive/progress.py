@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from backfill.archive.export import Progress as Shown
+from backfill.archive.told import volume
 
 LINE_SECONDS: Final = 5.0
 
@@ -73,16 +74,6 @@ class Lines:
         self._last = now
         text = f"{self._what} {collection}: {documents:,} of about {planned:,} documents, {volume(size)}"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def volume(size: int) -> str:
-    """`12 B`, `3.4 KiB`, `5.0 GiB`."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
 
 
 @contextlib.contextmanager

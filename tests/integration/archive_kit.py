@@ -1,4 +1,4 @@
-"""What the archive's tests share: both databases, the command line in this process, direct reading."""
+"""What the archive's and the report's tests share: both databases, the command line in this process, direct reading."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 import backfill.archive.cli
+import backfill.reporting.cli
 from proxy.documents import to_jsonb
 from proxy.revision import decode_rev
 from proxy.stores.memory import MemoryStore
@@ -49,6 +50,8 @@ class Both:
         """Exit code, standard output, standard error."""
         app = typer.Typer()
         backfill.archive.cli.register(app)
+        backfill.reporting.cli.register(app)
+        app.callback()(lambda: None)  # as the whole command has: the name of a verb is never left out
         environment = {"CROSSFADE_DSN": self.dsn, "CROSSFADE_ORIGIN": self.origin, "COLUMNS": "200"}
         result = CliRunner().invoke(app, arguments, env={**environment, **self.environment})
         if result.exception is not None and not isinstance(result.exception, SystemExit):
