@@ -165,7 +165,9 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         return _opaque(operation, snapshot, (f"{database}/*",), reason or "query not understood")
     if query.modifies:
         names = tuple(f"{database}/{name}" for name in sorted(query.writes)) or (f"{database}/*",)
-        return _opaque(operation, snapshot, names, reason or "AQL modification")
+        if reason or not query.writes:
+            return _opaque(operation, snapshot, names, reason or "query not understood")
+        return _captured(operation, snapshot, names)
     names = tuple(f"{database}/{name}" for name in sorted(query.reads))
     behaviours = [snapshot.behaviour(name) for name in names]
     hold = any(b.hold_queries for b in behaviours)

@@ -5,6 +5,7 @@
     documents     single and array document writes, from their answers
     collections   create, truncate, drop, rename: whole collections are compared afterwards
     imports       /_api/import, by its keys or as array writes
+    modifications AQL that writes: keys from its rows, cursors until their end
     opaque        what is not captured: forwarded, what it may touch becomes unverified (I10)
 
 What is decided about requests and answers stands in pure functions of `proxy.mirror`, a module of the same name each.

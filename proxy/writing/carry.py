@@ -9,6 +9,7 @@ from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
 from proxy.writing import collections, documents, imports, opaque
 from proxy.writing.kit import Kit, collect
+from proxy.writing.modifications import Modifications
 
 
 class Writes:
@@ -16,6 +17,19 @@ class Writes:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._modifications = Modifications(kit)
+
+    async def close(self) -> None:
+        """Ends what is kept from request to request; the journal knows what was open."""
+        self._modifications.close()
+
+    def owns(self, operation: Operation) -> bool:
+        """Whether a request goes on with something that was begun here, whatever its route says."""
+        return self._modifications.owns(operation)
+
+    async def go_on(self, request: Request, operation: Operation) -> Response:
+        """The client's answer to a request that `owns` claims."""
+        return await self._modifications.go_on(request, operation)
 
     async def carry_out(self, request: Request, operation: Operation, way: Route) -> Response:
         """The client's answer. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
@@ -26,6 +40,8 @@ class Writes:
             operation = decode(request)
         if operation.endpoint in COLLECTIONS:
             return await collections.change(self._kit, request, operation, way)
+        if operation.endpoint == "cursor.create":
+            return await self._modifications.capture(request, operation, way)
         if operation.endpoint == "import":
             return await imports.capture(self._kit, request, operation, way)
         planned = plan(operation)

@@ -144,6 +144,13 @@ class Kit:
                     await task
 
 
+def plain(request: Request, body: bytes) -> Request:
+    """The request with another body, whose answer must be readable: no Accept-Encoding, no length of the old body."""
+    own = (b"accept-encoding", b"content-length", b"transfer-encoding", b"expect")
+    headers = [pair for pair in request.headers if pair[0].lower() not in own]
+    return Request(request.method, request.target, headers, body, request.version, request.peer)
+
+
 async def collect(parts: bytes | AsyncIterator[bytes], limit: int | None = None) -> bytes:
     """A body as a whole, streamed or not. Raises ArangoError(413) above the limit."""
     if isinstance(parts, bytes):

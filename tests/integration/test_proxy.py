@@ -166,7 +166,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
     ("method", "path", "body", "marked"),
     [
         ("POST", "/_api/import?collection=books&type=documents&details=true", '{"n":1}\n', BOOKS),
-        ("POST", "/_api/cursor", {"query": "INSERT {_key: 'q'} INTO books"}, BOOKS),
+        ("POST", "/_api/cursor", {"query": "FOR i IN 1..1 INSERT {_key: 'q'} INTO books RETURN DISTINCT 1"}, BOOKS),
         ("POST", "/_api/nobody-knows", {}, "_system/*"),
         ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}, "_system/*"),
     ],
@@ -214,7 +214,9 @@ async def test_an_opaque_write_takes_a_flipped_collection_back_first(stack: Runn
     await stack.move(MIRROR, BOOKS)
     await stack.move(SHADOW, BOOKS)
     await stack.move(FLIPPED, BOOKS)
-    done = await stack.client.post("/_api/cursor", json={"query": "INSERT {_key: 'q'} INTO books"})
+    done = await stack.client.post(
+        "/_api/cursor", json={"query": "FOR i IN 1..1 INSERT {_key: 'q'} INTO books RETURN DISTINCT 1"}
+    )
     assert done.status_code == 201
     assert (await stack.client.get(DOCUMENT + "/q")).status_code == 200
     assert await stack.database.fetchval("SELECT stage FROM crossfade.collection") == "shadow"

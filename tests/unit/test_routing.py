@@ -104,9 +104,9 @@ def test_a_query_without_a_collection_or_undetermined_goes_to_the_origin() -> No
     assert not route(query(), snapshot(books=FLIPPED), facts(deterministic=False)).target
 
 
-def test_a_modification_marks_what_it_writes_and_an_unparsed_one_the_whole_database() -> None:
+def test_a_modification_is_captured_and_an_unparsed_one_marks_the_whole_database() -> None:
     taken = route(query(), snapshot(books=MIRROR), facts("books", "books"))
-    assert (taken.action, taken.collections) == (Action.OPAQUE, ("shop/books",))
+    assert (taken.action, taken.collections) == (Action.CAPTURE, ("shop/books",))
     unparsed = route(query(), snapshot(books=MIRROR), None)
     assert (unparsed.action, unparsed.collections) == (Action.OPAQUE, ("shop/*",))
     assert route(query(), snapshot(books=OFF), None) == Route(Action.FORWARD, writes=("shop/*",))

@@ -1,0 +1,69 @@
+"""A modification -> an equivalent one that also returns the key of each document that it wrote or removed. Pure.
+
+Behind each modification stands `LET k = NEW._key` (of a removal `OLD._key`); rows become `[row, k, …]`. What may
+stand behind a modification and would drop or multiply rows, and with them keys, cannot be rewritten: said by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+
+from proxy.aql import ast
+from proxy.aql.analyse import collection_name
+from proxy.aql.printer import print_query
+
+_MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
+_KEEPS_ROWS = (ast.Let, ast.Sort, ast.Return, *_MODIFICATIONS)
+_LOOPS = (ast.For, ast.Traversal, ast.Paths)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A modification that tells its keys.
+
+    text: the query to run. collections: one for each key in a row, by name, or `@` and the bind variable's name.
+    returns: rows are `[value, key, …]` and the client gets the values; else they are `[key, …]` and it gets none.
+    removes: by the same order, whether that modification removes. once: no loop, so a failure has written nothing.
+    """
+
+    text: str
+    collections: tuple[str, ...]
+    removes: tuple[bool, ...]
+    returns: bool
+    once: bool
+
+
+def keyed(query: ast.Query) -> Keyed | str:
+    """The modification with its keys, or why that cannot be."""
+    statements = query.statements
+    found = [index for index, statement in enumerate(statements) if isinstance(statement, _MODIFICATIONS)]
+    if len(found) != sum(isinstance(node, _MODIFICATIONS) for node in ast.walk(query)):
+        return "modification in a subquery"
+    for statement in statements[found[0] :] if found else ():
+        if not isinstance(statement, _KEEPS_ROWS):
+            return f"{type(statement).__name__.upper()} behind a modification"
+    last = statements[-1]
+    returned = last if isinstance(last, ast.Return) else None
+    if returned is not None and returned.distinct:
+        return "RETURN DISTINCT behind a modification"
+    prefix = next(name for n in count() if (name := f"written{n}_") not in query.text)
+    changed: list[ast.Statement] = []
+    keys: list[ast.Expr] = []
+    for statement in statements if returned is None else statements[:-1]:
+        changed.append(statement)
+        if isinstance(statement, _MODIFICATIONS):
+            name = f"{prefix}{len(keys)}"
+            version = ast.Variable("OLD" if isinstance(statement, ast.Remove) else "NEW")
+            changed.append(ast.Let(name, ast.Attribute(version, "_key")))
+            keys.append(ast.Variable(name))
+    value = () if returned is None else (returned.value,)
+    changed.append(ast.Return(ast.Array((*value, *keys))))
+    modifications = [statement for statement in statements if isinstance(statement, _MODIFICATIONS)]
+    return Keyed(
+        print_query(ast.Query(query.with_collections, tuple(changed))),
+        tuple(collection_name(statement.collection) for statement in modifications),
+        tuple(isinstance(statement, ast.Remove) for statement in modifications),
+        returned is not None,
+        not any(isinstance(statement, _LOOPS) for statement in statements),
+    )
