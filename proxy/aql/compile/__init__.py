@@ -1,20 +1,22 @@
 """AQL -> SQL over the document tables: a whole query as one statement, exact or not at all.
 
-plan        Compiled, NotCompiled, Tables, Table: the values that go in and out
-finish      rows of the statement -> rows of the result
+    plan           Compiled, NotCompiled, Tables, Table: the values that go in and out
+    whole          compile_query: the top level, and the form of it that is compared
+    statements     FOR, FILTER, LET, SORT, LIMIT, DOCUMENT(): FROM items and conditions of a block
+    collect        COLLECT: groups, aggregates, INTO
+    output         RETURN: which columns the statement gives, and the expression over them
+    functions      functions in conditions and sort keys
+    comparisons    ==, <, IN, LIKE, arithmetic, and the conditions that indexes serve
+    expressions    constants, variables, accesses, AND, OR, ?:
+    scope, terms   blocks, variables, SQL terms, parameters
+    finish         rows of the statement -> rows of the result
+
+The rules of values are SQL functions: migration `aql`. What they refuse while a statement runs (SQLSTATE 22…) is
+evaluated outside, as is all that is not compiled.
 """
 
-from __future__ import annotations
+from proxy.aql.compile.finish import Finish, Run
+from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Table, Tables
+from proxy.aql.compile.whole import compile_query
 
-from collections.abc import Mapping
-from typing import Any
-
-from proxy.aql import ast
-from proxy.aql.compile.plan import Compiled, NotCompiled, Table, Tables
-
-__all__ = ["Compiled", "NotCompiled", "Table", "Tables", "compile_query"]
-
-
-def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: Tables) -> Compiled | NotCompiled:
-    """The query as one statement, or why not. Never raises for a query that `analyse` accepts."""
-    return NotCompiled("nothing is compiled yet")
+__all__ = ["Compared", "Compiled", "Finish", "NotCompiled", "Run", "Table", "Tables", "compile_query"]

@@ -28,11 +28,26 @@ class Tables:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The statement of a sorted query whose result is to be compared: it gives the whole of the runs of equal sort keys
+    that LIMIT cuts. Two columns more, at the end: n, the number of a row from 1 on, and run, the number of its run's
+    first. The result is rows offset + 1 to offset + count.
+    """
+
+    sql: str
+    parameters: tuple[object, ...]
+    offset: int
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A whole query as one SELECT.
 
     sql: its text; parameters: the values of $1, $2, …; collections: names (without database) of what it reads.
-    finish: makes a row of the statement into a row of the result, see `Finish`.
+    Its first column, `found`, is true; what follows are the columns of `finish`, which makes them a row of the result.
+    dynamic: which collections it reads is known only as it runs (DOCUMENT of a computed id).
+    order: "sort" or "collect" where that decides the order of the result, else "". compared: see there.
     ordered: the statement's rows come in the order of the result (SORT or COLLECT decide it); else in any order.
     exact: always true of what the compiler gives: the rows equal the evaluator's. A statement that fails at run time
     with an SQLSTATE of class 22 says that its data is outside what SQL does exactly: the evaluator then answers.
@@ -44,6 +59,9 @@ class Compiled:
     collections: frozenset[str]
     finish: Finish
     ordered: bool = False
+    dynamic: bool = False
+    order: str = ""
+    compared: Compared | None = None
     exact: bool = True
     pushed: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""COLLECT: groups, aggregates, counts, INTO (semantics page, section 8)."""
+
+from __future__ import annotations
+
+from proxy.aql import ast
+from proxy.aql.compile.finish import Finish
+from proxy.aql.compile.output import Sink
+from proxy.aql.compile.scope import Block, Item, OrderKey, RowsVar, Scope, ValueVar
+from proxy.aql.compile.statements import StatementCompiler
+from proxy.aql.compile.terms import Refused, Term
+
+
+class CollectCompiler(StatementCompiler):
+    """Compiles COLLECT: the present block, grouped, is the one FROM item of a new one."""
+
+    def collect(self, node: ast.Collect) -> None:
+        if node.groups and not self.catalog.icu:
+            raise Refused("order of groups without ICU")
+        if self.block.limit:
+            self.wrap()
+        inner, outer_scope, alias = self.block, self.scope.outer, self.fresh("g")
+        columns: list[str] = []
+        fresh = Scope(outer=outer_scope)
+        block = Block()
+        for number, assign in enumerate(node.groups):
+            term = self.term(self.hoisted(assign.value))
+            columns.append(f"crossfade.group_key({self.json(term)}) AS k{number}")
+            block.order.append(OrderKey(f"crossfade.sort_key({alias}.k{number})", False, False))
+            self._own(block, fresh, assign.name, ValueVar(assign.name, f"{alias}.k{number}", "json", True))
+        for number, assign in enumerate(node.aggregates):
+            term = self.aggregate(assign.value)
+            columns.append(f"{term.sql} AS a{number}")
+            kind = term.kind if term.kind in ("int", "number") else "json"
+            self._own(block, fresh, assign.name, ValueVar(assign.name, f"{alias}.a{number}", kind, term.scalar))
+        if node.count_into is not None:
+            columns.append("count(*) AS n")
+            self._own(block, fresh, node.count_into, ValueVar(node.count_into, f"{alias}.n", "int", True))
+        inner.group = len(node.groups)
+        inner.order = []
+        if node.into is not None:
+            rows = self.gathered_rows(node, alias, inner)
+            self._own(block, fresh, node.into, RowsVar(node.into, rows.value, rows.output, rows.count))
+            block.items.append(Item(lambda: f"LATERAL ({inner.select([*columns, *rows.columns()])}) {alias}"))
+        else:
+            block.items.append(Item(lambda: f"LATERAL ({inner.select(columns or ['1 AS one'])}) {alias}"))
+        block.sorted_by = "collect"
+        self.block, self.scope = block, fresh
+
+    @staticmethod
+    def _own(block: Block, scope: Scope, name: str, var: ValueVar | RowsVar) -> None:
+        block.owned.append(var)
+        scope.variables[name] = var
+
+    # --- INTO
+
+    def gathered_rows(self, node: ast.Collect, alias: str, inner: Block) -> _Gathered:
+        """What INTO gathers of the rows of each group."""
+        if node.into_value is not None:
+            value: ast.Expr = self.hoisted(node.into_value)
+        else:
+            names = node.ends if node.keep is None else node.keep
+            value = ast.Object(tuple(ast.Item(name, None, ast.Variable(name)) for name in names))
+        rows = _Gathered(alias)
+        sink = Sink()
+        try:
+            rows.finish = Finish((), self.output(value, sink))
+            rows.finish = Finish(tuple(sink.columns), rows.finish.expression)
+            rows.output_column = f"json_build_array({', '.join(sink.sql)})"
+        except Refused as reason:
+            rows.no_output = reason
+        try:
+            rows.value_column = self.json(self.term(value))
+        except Refused as reason:
+            rows.no_value = reason
+        return rows
+
+    # --- AGGREGATE
+
+    def aggregate(self, node: ast.Expr) -> Term:
+        """One aggregate of the rows of a group."""
+        if not isinstance(node, ast.Call):
+            raise Refused("an aggregate that is no function")
+        name = node.name
+        if name in ("COUNT", "LENGTH"):
+            return Term("count(*)", "int", True)
+        if not node.arguments:
+            raise Refused(f"aggregate {name}")
+        value = self.json(self.term(self.hoisted(node.arguments[0])))
+        if name in ("SUM", "AVG", "AVERAGE"):
+            mixed = f"bool_or(jsonb_typeof({value}) NOT IN ('null', 'number'))"
+            only = f"FILTER (WHERE jsonb_typeof({value}) = 'number')"
+            if name != "SUM":
+                return Term(
+                    f"CASE WHEN NOT coalesce({mixed}, false) THEN avg(crossfade.number({value})) {only} END",
+                    "number",
+                    True,
+                )
+            total = f"coalesce(sum(crossfade.number({value})) {only}, 0)"
+            return Term(f"CASE WHEN count(*) > 0 AND NOT coalesce({mixed}, false) THEN {total} END", "number", True)
+        if name in ("MIN", "MAX"):
+            if not self.catalog.icu:
+                raise Refused("order of strings without ICU")
+            way = " DESC" if name == "MAX" else ""
+            found = (
+                f"(array_agg({value} ORDER BY crossfade.sort_key({value}){way}) FILTER (WHERE {value} <> 'null'))[1]"
+            )
+            return Term(f"crossfade.group_key({found})", "json", True)
+        if name in ("COUNT_DISTINCT", "COUNT_UNIQUE"):
+            return Term(f"count(DISTINCT crossfade.canonical({value}))", "int", True)
+        raise Refused(f"aggregate {name}")
+
+
+class _Gathered:
+    """The columns of INTO that are wanted."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.finish: Finish | None = None
+        self.output_column = self.value_column = ""
+        self.no_output: Refused | None = None
+        self.no_value: Refused | None = None
+        self.wanted: set[str] = set()
+
+    def value(self) -> str:
+        if self.no_value is not None:
+            raise self.no_value
+        self.wanted.add("v")
+        return f"{self.alias}.iv"
+
+    def output(self) -> tuple[str, object]:
+        if self.no_output is not None:
+            raise self.no_output
+        self.wanted.add("o")
+        return f"{self.alias}.io", self.finish
+
+    def count(self) -> str:
+        self.wanted.add("n")
+        return f"{self.alias}.ic"
+
+    def columns(self) -> list[str]:
+        """The SELECT list of what is wanted."""
+        found = []
+        if "v" in self.wanted:
+            found.append(f"coalesce(jsonb_agg({self.value_column}), '[]'::jsonb) AS iv")
+        if "o" in self.wanted:
+            found.append(f"coalesce(json_agg({self.output_column}), '[]'::json) AS io")
+        if "n" in self.wanted:
+            found.append("count(*) AS ic")
+        return found

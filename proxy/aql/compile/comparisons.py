@@ -1,0 +1,254 @@
+"""Comparisons, IN, LIKE and arithmetic: two-valued, in the order of all types (semantics page, sections 2 and 4)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from proxy.aql import ast
+from proxy.aql.compile.expressions import ExpressionCompiler
+from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
+from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term, is_scalar, json_parameter
+from proxy.aql.narrow import conjuncts
+
+_ORDER: Final = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
+
+class ComparisonCompiler(ExpressionCompiler):
+    """Compiles binary operators, and the conditions of FILTER with what an index can use of them."""
+
+    def binary(self, node: ast.Binary) -> AnyTerm:
+        op = node.op
+        if op in ("+", "-", "*", "/", "%"):
+            return self.arithmetic(op, self.term(node.left), self.term(node.right))
+        if op in ("IN", "NOT IN"):
+            return Term(self.membership(node), "bool", True)
+        if op in ("LIKE", "NOT LIKE"):
+            sql = self.like(self.term(node.left), self.term(node.right), ignore_case=False)
+            return Term(sql if op == "LIKE" else f"(NOT {sql})", "bool", True)
+        if op in ("==", "!=") or op in _ORDER:
+            return Term(self.comparison(op, self.term(node.left), self.term(node.right)), "bool", True)
+        raise Refused(f"operator {op}")
+
+    # --- == != < <= > >=
+
+    def comparison(self, op: str, left: AnyTerm, right: AnyTerm) -> str:
+        """A comparison as a boolean that is never NULL."""
+        if isinstance(left, Constant):
+            left, right, op = right, left, _MIRRORED[op]
+        assert isinstance(left, Term)
+        if op in ("==", "!="):
+            sql = self.equality(left, right)
+            return sql if op == "==" else f"(NOT {sql})"
+        if not self.catalog.icu and not (
+            isinstance(right, Constant) and not isinstance(right.value, str | list | dict)
+        ):
+            raise Refused("order of strings without ICU")
+        if left.kind in ("int", "number") and isinstance(right, Constant) and type(right.value) in (int, float):
+            number = self.parameters.add(float(right.value), "double precision")
+            if left.kind == "int":
+                return f"({left.sql} {op} {number})"
+        if (isinstance(right, Constant) and is_scalar(right.value)) or left.scalar or getattr(right, "scalar", False):
+            return f"(crossfade.sort_key({self.json(left)}) {op} crossfade.sort_key({self.json(right)}))"
+        return f"(crossfade.compare({self.json(left)}, {self.json(right)}) {op} 0)"
+
+    def equality(self, left: Term, right: AnyTerm) -> str:
+        """== as a boolean that is never NULL."""
+        if isinstance(right, Constant):
+            value = right.value
+            if value is None:
+                if left.kind == "json":
+                    return f"(coalesce({left.sql}, 'null') = 'null')"
+                return f"({left.sql} IS NULL)" if left.kind == "number" else "false"
+            if not is_scalar(value):
+                return f"crossfade.same({self.json(left)}, {self.json(right)})"
+            if left.kind == "bool":
+                if not isinstance(value, bool):
+                    return "false"
+                return left.sql if value else f"(NOT {left.sql})"
+            if left.kind == "text":
+                if not isinstance(value, str):
+                    return "false"
+                if not _plain_text(value):
+                    raise Refused("text that jsonb does not hold")
+                return f"({left.sql} = {self.parameters.add(value, 'text')})"
+            return f"coalesce({self.json(left)} = {self.json(right)}, false)"
+        if left.kind == "text" and right.kind == "text":
+            return f"({left.sql} = {right.sql})"
+        if left.scalar and left.kind not in ("json", "number"):  # never null
+            return f"coalesce({self.json(left)} = {self.json(right)}, false)"
+        if right.scalar and right.kind not in ("json", "number"):
+            return f"coalesce({self.json(left)} = {self.json(right)}, false)"
+        return f"crossfade.same({self.json(left)}, {self.json(right)})"
+
+    # --- IN, LIKE
+
+    def membership(self, node: ast.Binary) -> str:
+        """IN and NOT IN: false for both where the right side is no array."""
+        wanted = node.op == "IN"
+        array = self.term(node.right)
+        left = self.term(node.left)
+        if isinstance(array, Constant):
+            if not isinstance(array.value, list):
+                return "false"
+            if all(is_scalar(item) for item in array.value):
+                if isinstance(left, Term) and left.kind == "text":
+                    texts = [item for item in array.value if isinstance(item, str) and _plain_text(item)]
+                    sql = f"({left.sql} = ANY ({self.parameters.add(texts, 'text[]')}))"
+                else:
+                    texts = [json_parameter(item) for item in array.value]
+                    value = self.json(left)
+                    sql = f"(coalesce({value}, 'null') = ANY ({self.parameters.add(texts, 'jsonb[]')}))"
+                return sql if wanted else f"(NOT {sql})"
+        value, whole = self.json(left), self.json(array)
+        if wanted:
+            return f"crossfade.member({value}, {whole})"
+        return f"(jsonb_typeof({whole}) IS NOT DISTINCT FROM 'array' AND NOT crossfade.member({value}, {whole}))"
+
+    def like(self, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
+        """LIKE of a pattern that is known: % and _, a backslash before what is meant as itself."""
+        if not isinstance(pattern, Constant) or not isinstance(pattern.value, str):
+            raise Refused("LIKE of a pattern that is no constant")
+        value = pattern.value
+        if not _plain_text(value):
+            raise Refused("text that jsonb does not hold")
+        translated, escape = "", False
+        for char in value:
+            if escape:
+                translated += ("\\" if char in "%_\\" else "\\\\") + char
+                escape = False
+            elif char == "\\":
+                escape = True
+            else:
+                translated += char
+        if escape:
+            translated += "\\\\"
+        sql = self.text(text)
+        if not ignore_case:
+            return f'({sql} COLLATE "C" LIKE {self.parameters.add(translated, "text")})'
+        if not value.isascii():
+            raise Refused("LIKE without case, beyond ASCII")
+        # what is beyond ASCII and folds to a letter of ASCII: K of Kelvin, long s
+        folded = f"translate(lower({sql} COLLATE \"C\"), U&'\\212A\\017F\\0130\\0131', 'ksii')"
+        return f'({folded} COLLATE "C" LIKE {self.parameters.add(translated.lower(), "text")})'
+
+    def quantified(self, node: ast.Quantified) -> AnyTerm:
+        raise Refused(f"{node.quantifier} before an operator")
+
+    # --- arithmetic
+
+    def arithmetic(self, op: str, left: AnyTerm, right: AnyTerm) -> Term:
+        """+ - * / % of doubles; a division by zero is refused while it runs (it warns)."""
+        a, b = self.number(left), self.number(right)
+        if op == "%":
+            return Term(f"crossfade.remainder({a}, {b})", "number", True)
+        return Term(f"({a} {op} {b})", "number", True)
+
+    # --- FILTER
+
+    def filter(self, node: ast.Expr) -> None:
+        """Adds the conditions of a FILTER to the block, and those that an index can use."""
+        for part in conjuncts(node):
+            if isinstance(part, ast.Binary) and part.op in ("==", "IN"):
+                self.block.where.extend(self.indexable(part))
+            self.block.where.append(self.condition(part))
+
+    def indexable(self, node: ast.Binary) -> list[str]:
+        """What follows from an equality, in a form that indexes serve."""
+        if node.op == "IN":
+            return self.indexable_in(node)
+        found: list[str] = []
+        for attribute, value in ((node.left, node.right), (node.right, node.left)):
+            place = self.place(attribute)
+            if place is None or any(isinstance(below, ast.Subquery) for below in ast.walk(value)):
+                continue
+            var, path = place
+            term = self.term(value)
+            if path in (("_id",),):
+                found.append(f"{var.key} = {self.key_of(var, term)}")
+            elif path[0] in ("_key", "_id", "_rev"):
+                if path == ("_key",) and isinstance(term, Term) and term.kind != "text":
+                    found.append(f"{var.key} = ({self.json(term)} #>> '{{}}')")
+            elif isinstance(term, Constant):
+                if term.value is not None and is_scalar(term.value):
+                    found.append(f"{var.doc} @> {self.parameters.json(nested(path, term.value))}")
+                    ends = var.edges and path in (("_from",), ("_to",))
+                    if ends and isinstance(term.value, str) and _plain_text(term.value):
+                        side = "from_id" if path == ("_from",) else "to_id"
+                        found.append(f"{var.edges}.{side} = {self.parameters.add(term.value, 'text')}")
+            elif var.edges and path in (("_from",), ("_to",)):
+                side = "from_id" if path == ("_from",) else "to_id"
+                found.append(f"{var.edges}.{side} = {self.text_or_null(term)}")
+            elif term.kind == "text":
+                build = f"jsonb_build_object({self.parameters.name(path[-1])}, {term.sql})"
+                for name in reversed(path[:-1]):
+                    build = f"jsonb_build_object({self.parameters.name(name)}, {build})"
+                found.append(f"{var.doc} @> {build}")
+        return found
+
+    def indexable_in(self, node: ast.Binary) -> list[str]:
+        """`value IN doc.path`, and `doc._key IN values`."""
+        place = self.place(node.right)
+        if place is not None and place[1][0] not in ("_key", "_id", "_rev"):
+            term = self.term(node.left)
+            if isinstance(term, Constant) and term.value is not None and is_scalar(term.value):
+                return [f"{place[0].doc} @> {self.parameters.json(nested(place[1], [term.value]))}"]
+        place = self.place(node.left)
+        if place is not None and place[1] == ("_id",):
+            term = self.term(node.right)
+            prefix = self.prefix_of(place[0])
+            if isinstance(term, Constant) and isinstance(term.value, list) and prefix is not None:
+                ids = [item for item in term.value if isinstance(item, str) and _plain_text(item)]
+                keys = [item[len(prefix) :] for item in ids if item.startswith(prefix)]
+                return [f"{place[0].key} = ANY ({self.parameters.add(keys, 'text[]')})"]
+        return []
+
+    def prefix_of(self, var: DocumentVar) -> str | None:
+        """`collection/` of a document of a known collection."""
+        return None if var.collection is None else f"{var.collection}/"
+
+    def key_of(self, var: DocumentVar, term: AnyTerm) -> str:
+        """The key that an _id of this document's collection has; NULL of anything else."""
+        prefix = self.prefix_of(var)
+        if isinstance(term, Constant):
+            value = term.value
+            if prefix is not None and isinstance(value, str) and value.startswith(prefix) and _plain_text(value):
+                return self.parameters.add(value[len(prefix) :], "text")
+            return "NULL::text"
+        text = self.text_or_null(term)
+        size = f"char_length({var.prefix})"
+        return f"CASE WHEN left({text}, {size}) = {var.prefix} THEN substr({text}, {size} + 1) END"
+
+    def text_or_null(self, term: Term) -> str:
+        """The text of what is a string; anything else may be any text, or NULL: a condition beside it tells."""
+        return term.sql if term.kind == "text" else f"({self.json(term)} #>> '{{}}')"
+
+    def place(self, node: ast.Expr) -> tuple[DocumentVar, tuple[str, ...]] | None:
+        """The document and the path of `doc.a.b`; None of anything else, and of documents that may be missing."""
+        path: list[str] = []
+        scope: Scope = self.scope
+        while True:
+            if isinstance(node, ast.Attribute):
+                path.append(node.name)
+                node = node.base
+            elif isinstance(node, ast.Variable):
+                var = scope.find(node.name)
+                if not isinstance(var, AliasVar):
+                    break
+                node, scope = var.expression, var.scope
+            else:
+                return None
+        if not isinstance(var, DocumentVar) or var.nullable or not path:
+            return None
+        return var, tuple(reversed(path))
+
+
+def nested(path: tuple[str, ...], value: Any) -> Any:
+    """{a: {b: value}} of the path a, b."""
+    for name in reversed(path):
+        value = {name: value}
+    return value
+
+
+def _plain_text(value: str) -> bool:
+    return not any(char in "\x00\ufdd0" or "\ud800" <= char <= "\udfff" for char in value)

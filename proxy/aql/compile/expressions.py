@@ -1,0 +1,401 @@
+"""Expressions -> terms: attributes, operators that choose, arrays, objects; what is constant is worked out at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from proxy.aql import ast
+from proxy.aql.access import bound_path
+from proxy.aql.analyse import scans, source_name
+from proxy.aql.compile.plan import Table, Tables
+from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, ElementVar, RowsVar, Scope, ValueVar, Var
+from proxy.aql.compile.terms import AnyTerm, Constant, Parameters, Refused, Term, is_scalar
+from proxy.aql.compiled import Stepwise
+from proxy.aql.context import Context
+from proxy.aql.program import ProgramCompiler
+from proxy.aql.requests import Options
+from proxy.aql.signatures import FETCHING, RANDOM
+from proxy.aql.values import Value, truthy
+from proxy.errors import ArangoError, Unsupported
+
+_NOT_AHEAD: Final = (RANDOM - {"DATE_NOW"}) | FETCHING | {"ASSERT", "WARN", "FAIL", "SLEEP", "CALL", "APPLY"}
+_MOST_NODES: Final = 4000  # of expressions put in the place of variables
+
+
+class ExpressionCompiler:
+    """Compiles expressions; statements and subqueries are those of the classes derived from it."""
+
+    def __init__(self, binds: Mapping[str, Any], catalog: Tables) -> None:
+        self.binds = dict(binds)
+        self.catalog = catalog
+        self.parameters = Parameters()
+        self.scope = Scope()
+        self.block = Block()
+        self.numbers = 0
+        self.used: set[str] = set()
+        self.dynamic = False
+        self.budget = _MOST_NODES
+        self.context = Context(self.binds, Options())
+
+    # --- helpers
+
+    def fresh(self, letter: str) -> str:
+        """A name that nothing else has."""
+        self.numbers += 1
+        return f"{letter}{self.numbers}"
+
+    def table(self, name: str) -> Table:
+        """The table of a collection; notes that it is read."""
+        found = self.catalog.tables.get(name)
+        if found is None:
+            raise Refused(f"collection {name} has no table")
+        self.used.add(name)
+        return found
+
+    def collection_name(self, node: ast.Expr) -> str | None:
+        """The collection that an expression names, if it does."""
+        if isinstance(node, ast.Collection):
+            return node.name
+        if isinstance(node, ast.Parameter) and node.source:
+            return source_name(self.binds, node.name)
+        return None
+
+    # --- forms
+
+    def json(self, term: AnyTerm) -> str:
+        """As jsonb; null may be SQL NULL."""
+        if isinstance(term, Constant):
+            return "NULL::jsonb" if term.value is None else self.parameters.json(term.value)
+        return term.sql if term.kind == "json" else f"to_jsonb({term.sql})"
+
+    def text(self, term: AnyTerm) -> str:
+        """As text functions take it."""
+        if isinstance(term, Constant):
+            value = self.folded(ast.Call("TO_STRING", (ast.Literal(term.value),))).value
+            if "\x00" in value or "\ufdd0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+                raise Refused("text that jsonb does not hold")
+            return self.parameters.add(value, "text")
+        return term.sql if term.kind == "text" else f"crossfade.text({self.json(term)})"
+
+    def number(self, term: AnyTerm) -> str:
+        """As the double that arithmetic takes."""
+        if isinstance(term, Term):
+            if term.kind == "number":
+                return f"coalesce({term.sql}, 0)"
+            if term.kind == "int":
+                return f"({term.sql})::double precision"
+        return f"crossfade.number({self.json(term)})"
+
+    def truth(self, term: AnyTerm) -> str:
+        """As a boolean that is never NULL."""
+        if isinstance(term, Constant):
+            return "true" if truthy(term.value) else "false"
+        if term.kind == "bool":
+            return term.sql
+        if term.kind == "text":
+            return f"({term.sql} <> '')"
+        if term.kind in ("number", "int"):
+            return f"coalesce({term.sql} <> 0, false)"
+        return f"crossfade.truthy({term.sql})"
+
+    # --- expressions
+
+    def folded(self, node: ast.Expr) -> Constant:
+        """The value of an expression without variables."""
+        compiler = ProgramCompiler(self.context)
+        warned = len(self.context.warnings)
+        compiled = compiler.expression(node)
+        assert not isinstance(compiled, Stepwise)
+        value = compiled([None] * compiler.size)
+        if len(self.context.warnings) > warned:
+            raise Refused("a constant that warns")
+        return Constant(value)
+
+    def constant(self, node: ast.Node) -> bool:
+        """Whether an expression can be worked out ahead."""
+        bound = {"CURRENT"}
+        for below in ast.walk(node):
+            if isinstance(below, (ast.Subquery, ast.Collection)) or (isinstance(below, ast.Parameter) and below.source):
+                return False
+            if isinstance(below, ast.Variable) and below.name not in bound:
+                return False
+            if isinstance(below, ast.Call) and (below.name in _NOT_AHEAD or "::" in below.name):
+                return False
+        return not isinstance(node, ast.Range)
+
+    def term(self, node: ast.Expr) -> AnyTerm:
+        """An expression. Raises Refused."""
+        self.budget -= 1
+        if self.budget < 0:
+            raise Refused("an expression that grows too large")
+        if isinstance(node, ast.Literal):
+            return Constant(node.value)
+        if self.constant(node):
+            try:
+                return self.folded(node)
+            except (ArangoError, Unsupported) as error:
+                raise Refused(str(error)) from None
+        if isinstance(node, (ast.Attribute, ast.BoundAttribute, ast.Index)):
+            return self.access(node)
+        if isinstance(node, ast.Variable):
+            return self.variable(node)
+        if isinstance(node, ast.Logical):
+            return self.choice(node)
+        if isinstance(node, ast.Ternary):
+            return self.ternary(node)
+        if isinstance(node, ast.Unary):
+            return self.unary(node)
+        if isinstance(node, ast.Binary):
+            return self.binary(node)
+        if isinstance(node, ast.Passthru):
+            return self.term(node.inner)
+        if isinstance(node, ast.Array):
+            return self.array(node)
+        if isinstance(node, ast.Object):
+            return self.object(node)
+        if isinstance(node, ast.Call):
+            return self.call(node)
+        if isinstance(node, ast.Subquery):
+            return self.subquery(node)
+        if isinstance(node, ast.Expansion):
+            return self.expansion(node)
+        if isinstance(node, ast.Quantified):
+            return self.quantified(node)
+        raise Refused(type(node).__name__.lower())
+
+    def condition(self, node: ast.Expr) -> str:
+        """An expression as a boolean that is never NULL."""
+        if isinstance(node, ast.Logical) and not self.constant(node):
+            parts = [self.condition(operand) for operand in node.operands]
+            return "(" + f" {node.op} ".join(parts) + ")"
+        if isinstance(node, ast.Unary) and node.op == "NOT":
+            return f"(NOT {self.condition(node.operand)})"
+        return self.truth(self.term(node))
+
+    def unary(self, node: ast.Unary) -> Term:
+        """NOT, - and +."""
+        if node.op == "NOT":
+            return Term(self.condition(node), "bool", True)
+        raise Refused("a sign before an expression")
+
+    def choice(self, node: ast.Logical) -> AnyTerm:
+        """AND and OR, which give an operand."""
+        terms = [self.term(operand) for operand in node.operands]
+        if all(isinstance(term, Term) and term.kind == "bool" for term in terms):
+            return Term("(" + f" {node.op} ".join(self.truth(term) for term in terms) + ")", "bool", True)
+        result = self.json(terms[-1])
+        for term in reversed(terms[:-1]):
+            value = self.json(term)
+            yes, no = (value, result) if node.op == "OR" else (result, value)
+            result = f"CASE WHEN {self.truth(term)} THEN {yes} ELSE {no} END"
+        return Term(f"({result})")
+
+    def ternary(self, node: ast.Ternary) -> AnyTerm:
+        """a ? b : c and a ?: c."""
+        if self.constant(node.condition):
+            chosen = self.folded(node.condition)
+            if truthy(chosen.value):
+                return chosen if node.then is None else self.term(node.then)
+            return self.term(node.otherwise)
+        test = self.condition(node.condition)
+        then = self.term(node.condition if node.then is None else node.then)
+        otherwise = self.term(node.otherwise)
+        if isinstance(then, Term) and isinstance(otherwise, Term) and then.kind == otherwise.kind:
+            return Term(f"(CASE WHEN {test} THEN {then.sql} ELSE {otherwise.sql} END)", then.kind)
+        return Term(f"(CASE WHEN {test} THEN {self.json(then)} ELSE {self.json(otherwise)} END)")
+
+    # --- variables and accesses
+
+    def variable(self, node: ast.Variable) -> AnyTerm:
+        """A variable as a value."""
+        var = self.find(node.name)
+        if isinstance(var, AliasVar):
+            return self.within(var.scope, var.expression)
+        if isinstance(var, DocumentVar):
+            return self.whole(var)
+        if isinstance(var, RowsVar):
+            return Term(var.at(var.value()))
+        if isinstance(var, ValueVar):
+            return Term(var.sql, var.kind, var.scalar)
+        return Term(var.sql)
+
+    def whole(self, var: DocumentVar) -> Term:
+        """A document as a value."""
+        return Term(f"crossfade.document({var.prefix}, {var.key}, {var.raw}, {var.doc})")
+
+    def find(self, name: str) -> Var:
+        """The variable of this name. Raises Refused."""
+        found = self.scope.find(name)
+        if found is None:
+            raise Refused(f"variable {name}")
+        return found
+
+    def within(self, scope: Scope, node: ast.Expr) -> AnyTerm:
+        """An expression that was written where other variables were in scope."""
+        before, self.scope = self.scope, scope
+        try:
+            return self.term(node)
+        finally:
+            self.scope = before
+
+    def access(self, node: ast.Attribute | ast.BoundAttribute | ast.Index) -> AnyTerm:
+        """base.name, base.@parameter, base[index]."""
+        names: tuple[str | int, ...]
+        if isinstance(node, ast.Attribute):
+            names = (node.name,)
+        elif isinstance(node, ast.BoundAttribute):
+            try:
+                names = bound_path(node.parameter.name, self.binds.get(node.parameter.name))
+            except ArangoError as error:
+                raise Refused(str(error)) from None
+        else:
+            index = self.term(node.index)
+            if not isinstance(index, Constant):
+                return self.dynamic_index(node.base, index)
+            value = index.value
+            if isinstance(value, float):
+                value = int(value)
+            if isinstance(value, bool) or not isinstance(value, str | int):
+                raise Refused("an index of another type")
+            if isinstance(value, str) and value.lstrip("+-").isdigit():
+                raise Refused("an index of digits")
+            if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
+                raise Refused("a large index")
+            names = (value,)
+        return self.path(node.base, names)
+
+    def dynamic_index(self, base: ast.Expr, index: Term) -> AnyTerm:
+        """base[expression]"""
+        inner = self.term(base)
+        if index.kind == "text" or not isinstance(inner, Constant):
+            raise Refused("an index that is no constant")
+        if not isinstance(inner.value, dict):
+            raise Refused("an index that is no constant")
+        # only a text finds an attribute whose name is no number
+        if any(name.lstrip("+-").replace(".", "").isdigit() for name in inner.value):
+            raise Refused("an index that is no constant")
+        sql = self.json(index)
+        return Term(f"({self.json(inner)} -> CASE jsonb_typeof({sql}) WHEN 'string' THEN ({sql} #>> '{{}}') END)")
+
+    def path(self, base: ast.Expr, names: tuple[str | int, ...]) -> AnyTerm:
+        """Names and places, one after the other, from a base."""
+        if isinstance(base, ast.Variable):
+            var = self.find(base.name)
+            if isinstance(var, AliasVar):
+                before, self.scope = self.scope, var.scope
+                try:
+                    return self.path(var.expression, names)
+                finally:
+                    self.scope = before
+            if isinstance(var, DocumentVar):
+                return self.document_path(var, names)
+        if isinstance(base, ast.Call) and base.name == "DOCUMENT":
+            return self.document_path(self.lookup(base), names)
+        if isinstance(base, ast.Object) and isinstance(names[0], str):
+            for item in base.items:
+                if item.computed is not None:
+                    break
+                if item.name == names[0]:  # of equal names the first one wins
+                    return self.term(item.value) if len(names) == 1 else self.path(item.value, names[1:])
+            else:
+                return Constant(None)
+        if isinstance(base, ast.Attribute):
+            return self.path(base.base, (base.name, *names))
+        if isinstance(base, ast.Index) and self.constant(base.index):
+            value = self.folded(base.index).value
+            if isinstance(value, int) and not isinstance(value, bool) and -(1 << 31) <= value < 1 << 31:
+                return self.path(base.base, (value, *names))
+        inner = self.term(base)
+        if isinstance(inner, Constant) or inner.kind != "json":
+            return Constant(None)
+        return Term(self.steps(inner.sql, names))
+
+    def steps(self, sql: str, names: tuple[str | int, ...]) -> str:
+        """Accesses by name and place on jsonb."""
+        for name in names:
+            if isinstance(name, str):
+                sql = f"({sql} -> {self.parameters.name(name)})"
+            else:
+                sql = f"crossfade.element({sql}, {self.parameters.add(name, 'integer')})"
+        return sql
+
+    def document_path(self, var: DocumentVar, names: tuple[str | int, ...]) -> AnyTerm:
+        """An attribute of a document; _key, _id and _rev are not in its jsonb."""
+        first = names[0]
+        if first in ("_key", "_id", "_rev"):
+            if len(names) > 1:
+                return Constant(None)
+            if first == "_rev":
+                return Term(f"to_jsonb({var.raw} ->> '_rev')", "json", True)
+            sql = var.key if first == "_key" else f"({var.prefix} || {var.key})"
+            return Term(f"to_jsonb({sql})", "json", True) if var.nullable else Term(sql, "text", True)
+        if not isinstance(first, str):
+            name = self.parameters.add(str(first), "text")
+            return Term(self.steps(f"({var.doc} -> {name})", names[1:]))
+        return Term(self.steps(var.doc, names))
+
+    # --- arrays and objects
+
+    def array(self, node: ast.Array) -> Term:
+        """[a, b, …]"""
+        items = ", ".join(self.json(self.term(item)) for item in node.items)
+        return Term(f"jsonb_build_array({items})")
+
+    def object(self, node: ast.Object) -> Term:
+        """{a: b, …} of names that are known"""
+        pairs: dict[str, str] = {}
+        for item in node.items:
+            name = item.name
+            if item.computed is not None:
+                if not self.constant(item.computed):
+                    raise Refused("an attribute name that is computed")
+                value = self.folded(item.computed).value
+                name = value if isinstance(value, str) else None
+            if name is None:
+                raise Refused("an attribute name that is computed")
+            if name not in pairs:
+                pairs[name] = self.json(self.term(item.value))
+        parts = ", ".join(f"{self.parameters.name(name)}, {value}" for name, value in pairs.items())
+        if len(pairs) > 40:  # PostgreSQL takes 100 arguments
+            raise Refused("an object of many attributes")
+        return Term(f"jsonb_build_object({parts})")
+
+    # --- elsewhere
+
+    def binary(self, node: ast.Binary) -> AnyTerm:
+        """Comparisons and arithmetic."""
+        raise NotImplementedError
+
+    def quantified(self, node: ast.Quantified) -> AnyTerm:
+        """Comparisons with ALL, ANY, NONE."""
+        raise NotImplementedError
+
+    def call(self, node: ast.Call) -> AnyTerm:
+        """A function."""
+        raise NotImplementedError
+
+    def lookup(self, node: ast.Call) -> DocumentVar:
+        """DOCUMENT(id)"""
+        raise NotImplementedError
+
+    def subquery(self, node: ast.Subquery) -> AnyTerm:
+        """A subquery as an array."""
+        raise NotImplementedError
+
+    def expansion(self, node: ast.Expansion) -> AnyTerm:
+        """base[*]…"""
+        raise Refused("[*] in a condition")
+
+
+def pure(node: ast.Node) -> bool:
+    """Whether nothing below asks for documents."""
+    return not any(
+        isinstance(below, (ast.Collection, ast.Traversal, ast.Paths))
+        or (isinstance(below, ast.Parameter) and below.source)
+        or (isinstance(below, ast.Call) and below.name in FETCHING)
+        for below in ast.walk(node)
+    )
+
+
+__all__ = ["Constant", "ElementVar", "ExpressionCompiler", "Value", "is_scalar", "pure", "scans"]

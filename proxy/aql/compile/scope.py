@@ -1,0 +1,199 @@
+"""Where variables' values lie: columns of FROM items, or expressions over other variables. And the blocks of a query.
+
+A block is one SELECT being built. Where a later statement must see its rows cut or grouped, it becomes a FROM item of
+the next, and its variables are moved to the columns of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from proxy.aql import ast
+
+
+@dataclass(slots=True, eq=False)
+class DocumentVar:
+    """A document: SQL of its key, its jsonb without _key, _id, _rev, its raw json, its collection's name and a slash.
+
+    name: what the finishing program calls it. nullable: DOCUMENT() that found nothing has NULL everywhere. edges: the
+    alias of a table that has the columns from_id and to_id, as long as it is in reach. collection: None where
+    the run tells.
+    """
+
+    name: str
+    key: str
+    doc: str
+    raw: str
+    prefix: str
+    collection: str | None = None
+    nullable: bool = False
+    edges: str | None = None
+
+    def moved(self, move: Callable[[str], str]) -> None:
+        """Its columns are now those that `move` gives."""
+        self.key, self.doc, self.raw = move(self.key), move(self.doc), move(self.raw)
+        if self.collection is None:
+            self.prefix = move(self.prefix)
+        self.edges = None
+
+
+@dataclass(slots=True, eq=False)
+class ValueVar:
+    """A value that SQL worked out: kind as in `terms`. checked: the finishing must not see an array or object."""
+
+    name: str
+    sql: str
+    kind: str = "json"
+    scalar: bool = False
+
+    def moved(self, move: Callable[[str], str]) -> None:
+        """Its column is now the one that `move` gives."""
+        self.sql = move(self.sql)
+
+
+@dataclass(slots=True, eq=False)
+class ElementVar:
+    """An element of an array: its value, its place from 1 on, and the expression of the array, for the finishing."""
+
+    name: str
+    sql: str
+    place: str
+    source: ast.Expr
+    scope: Scope
+
+    def moved(self, move: Callable[[str], str]) -> None:
+        """Its columns are now those that `move` gives."""
+        self.sql, self.place = move(self.sql), move(self.place)
+
+
+@dataclass(slots=True, eq=False)
+class AliasVar:
+    """An expression over other variables."""
+
+    expression: ast.Expr
+    scope: Scope
+
+
+@dataclass(slots=True, eq=False)
+class RowsVar:
+    """Rows of a subquery, or what INTO gathered: `value` jsonb, `output` json of tuples, `count`; made on demand."""
+
+    name: str
+    value: Callable[[], str]
+    output: Callable[[], tuple[str, object]]
+    count: Callable[[], str]
+    shift: list[Callable[[str], str]] = field(default_factory=list)
+
+    def moved(self, move: Callable[[str], str]) -> None:
+        """Its columns are now those that `move` gives."""
+        self.shift.append(move)
+
+    def at(self, sql: str) -> str:
+        """A column of it, where it is now."""
+        for move in self.shift:
+            sql = move(sql)
+        return sql
+
+
+Var: TypeAlias = DocumentVar | ValueVar | ElementVar | AliasVar | RowsVar
+Movable: TypeAlias = DocumentVar | ValueVar | ElementVar | RowsVar
+
+
+@dataclass(slots=True)
+class Scope:
+    """Variables by name; what is not here is looked up outside."""
+
+    variables: dict[str, Var] = field(default_factory=dict)
+    outer: Scope | None = None
+
+    def find(self, name: str) -> Var | None:
+        """The variable; None where there is none of this name."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope.variables.get(name)
+            if found is not None:
+                return found
+            scope = scope.outer
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """One key of ORDER BY. guarded: its column is a sort key whose order among arrays and objects is not exact."""
+
+    sql: str
+    descending: bool
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One FROM item; its text is made at the end. left: no row of it is one row of NULLs."""
+
+    text: Callable[[], str]
+    left: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """One SELECT. items: FROM items, in order. sorted_by: "sort", "collect", "place" (of an element in an array) or "".
+    scanned: it has rows in no order. lookups: documents that DOCUMENT fetched, by the SQL of their ids."""
+
+    items: list[Item] = field(default_factory=list)
+    where: list[str] = field(default_factory=list)
+    order: list[OrderKey] = field(default_factory=list)
+    sorted_by: str = ""
+    group: int = 0
+    limit: str = ""
+    bounds: tuple[int, int | None] | None = None
+    owned: list[Movable] = field(default_factory=list)
+    scanned: bool = False
+    lookups: dict[str, DocumentVar] = field(default_factory=dict)
+
+    def body(self) -> str:
+        """FROM … WHERE … GROUP BY …"""
+        text = ""
+        for item in self.items:
+            if not text:
+                text = f" FROM (SELECT) one LEFT JOIN {item.text()} ON true" if item.left else f" FROM {item.text()}"
+            else:
+                text += f" LEFT JOIN {item.text()} ON true" if item.left else f" CROSS JOIN {item.text()}"
+        if self.where:
+            text += " WHERE " + " AND ".join(self.where)
+        if self.group:
+            text += " GROUP BY " + ", ".join(str(number + 1) for number in range(self.group))
+        return text
+
+    def select(self, columns: Iterable[str]) -> str:
+        """The whole SELECT of these columns, with the keys of its order behind them as k0, k1, …"""
+        keys = [f"{key.sql} AS k{number}" for number, key in enumerate(self.order)]
+        text = "SELECT " + ", ".join([*columns, *keys]) + self.body()
+        if self.order:
+            names = [f"k{number} DESC" if key.descending else f"k{number}" for number, key in enumerate(self.order)]
+            text += " ORDER BY " + ", ".join(names)
+        return text + self.limit
+
+    def guard(self, alias: str) -> str:
+        """Whether a row of that SELECT, as `alias`, has an array or object as a sort key; "" where none can."""
+        guarded = [f"({alias}.k{number}).r >= 4" for number, key in enumerate(self.order) if key.guarded]
+        return " OR ".join(guarded)
+
+
+class Moving:
+    """A block that becomes a FROM item: names the columns that are still wanted of it."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.columns: dict[str, str] = {}
+
+    def __call__(self, sql: str) -> str:
+        """The column of the FROM item for a term of the block."""
+        name = self.columns.setdefault(sql, f"m{len(self.columns)}")
+        return f"{self.alias}.{name}"
+
+    def select(self) -> Iterator[str]:
+        """The SELECT list."""
+        for sql, name in self.columns.items():
+            yield f"{sql} AS {name}"
