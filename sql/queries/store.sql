@@ -69,3 +69,26 @@ WITH fence AS MATERIALIZED (
 SELECT f.holds, d.raw::text AS raw
 FROM fence f LEFT JOIN {relation} d ON f.holds AND d.doc @> $3::jsonb AND d.doc IS NOT NULL
 LIMIT $1;
+
+-- name: scan_among
+-- Documents that contain one of $3 jsonb[], at most $1, under the fence of generation $2.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.doc @> ANY ($3::text[]::jsonb[]) AND d.doc IS NOT NULL
+LIMIT $1;
+
+-- name: scan_count
+-- The number of documents, under the fence of generation $1.
+WITH fence AS MATERIALIZED (
+    SELECT $1::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM {relation} WHERE doc IS NOT NULL) END AS number
+FROM fence f;

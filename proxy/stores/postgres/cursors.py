@@ -24,7 +24,7 @@ _DEFAULT_BATCH: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class CursorRequest:
-    """The body of POST /_api/cursor. batch_size: rows; ttl: seconds."""
+    """The body of POST /_api/cursor. batch_size: rows; ttl, max_runtime: seconds; memory_limit: bytes; 0: none."""
 
     query: str
     bind_vars: dict[str, Any] = field(default_factory=dict)
@@ -34,6 +34,8 @@ class CursorRequest:
     allow_retry: bool = False
     full_count: bool = False
     fail_on_warning: bool = False
+    memory_limit: int = 0
+    max_runtime: float = 0.0
 
 
 def request_of(body: bytes) -> CursorRequest:
@@ -66,6 +68,8 @@ def request_of(body: bytes) -> CursorRequest:
         bool(options.get("allowRetry")),
         bool(options.get("fullCount")) and not streaming,
         bool(options.get("failOnWarning")),
+        int(max(0.0, _number(parsed.get("memoryLimit"), 0))),
+        max(0.0, _number(options.get("maxRuntime"), 0)),
     )
 
 

@@ -25,7 +25,12 @@ class Scan:
     value: str | list[str] | None = None
 
 
-def scan_of(collection: str, equalities: Sequence[Equality], keys: Sequence[str] | None) -> Scan:
+def scan_of(
+    collection: str,
+    equalities: Sequence[Equality],
+    keys: Sequence[str] | None,
+    among: tuple[tuple[str, ...], Sequence[str]] | None = None,
+) -> Scan:
     """The narrowest scan: by key where keys are known, else by containment of the equalities that jsonb can tell.
 
     An equality with null is left to the evaluator (a missing attribute is null too), and so are lists and objects
@@ -34,6 +39,9 @@ def scan_of(collection: str, equalities: Sequence[Equality], keys: Sequence[str]
     wanted = list(keys) if keys is not None else _keys_of(collection, equalities)
     if wanted is not None:
         return Scan("scan_keys", [key for key in wanted if valid_key(key)])
+    if among is not None and not equalities:
+        path, texts = among
+        return Scan("scan_among", [values.dump(_containing([(path, text)])).decode() for text in texts])
     containing = _containing(equalities)
     if not containing:
         return Scan("scan")

@@ -30,7 +30,7 @@ _BATCH: Final = 200  # rows between two turns of the event loop
 _INLINE: Final = 400  # rows up to which evaluation stays on the event loop: a few milliseconds
 
 _OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
-_ELEMENTS: Final = 1_000_000  # documents and array elements that one evaluation may hold
+_MEMORY: Final = 512 << 20  # bytes that one evaluation may hold
 _SECONDS: Final = 20.0
 
 parsed = lru_cache(maxsize=500)(parse)
@@ -67,8 +67,8 @@ class Queries:
         options = Options(
             full_count=request.full_count,
             fail_on_warning=request.fail_on_warning,
-            memory_limit=_ELEMENTS,
-            max_runtime=_SECONDS,
+            memory_limit=min(_MEMORY, request.memory_limit or _MEMORY),
+            max_runtime=min(_SECONDS, request.max_runtime or _SECONDS),
             database=database,
         )
         query = parsed(request.query)
@@ -83,7 +83,8 @@ class Queries:
         except Unsupported:
             raise
         except ArangoError as error:
-            if error.number in _OVER_LIMIT:  # our limits, not the origin's: no answer of ArangoDB's
+            ours = (request.memory_limit or _MEMORY) >= _MEMORY if error.number == 32 else not request.max_runtime
+            if error.number in _OVER_LIMIT and ours:  # our limits, not the client's: no answer of ArangoDB's
                 raise Unsupported(f"query over the limits of evaluation ({error.message})") from error
             raise
         finally:
@@ -113,9 +114,11 @@ class Queries:
 
     async def _fetch(
         self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: _Budget
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, Any]] | int:
         relation = await self._catalog.find(f"{database}/{fetch.collection}")
-        scan = scan_of(fetch.collection, fetch.equalities, fetch.keys)
+        if fetch.count:
+            return await _counted(session, relation.relation, generation)
+        scan = scan_of(fetch.collection, fetch.equalities, fetch.keys, fetch.among)
         text = queries("store")[scan.statement].on(relation.relation)
         parameters: tuple[object, ...] = (budget.rows + 1, generation)
         if scan.value is not None:
@@ -132,6 +135,13 @@ class Queries:
         return documents
 
 
+async def _counted(session: Session, relation: str, generation: int | None) -> int:
+    row = await session.fetchrow(queries("store")["scan_count"].on(relation), generation)
+    if row is None or not row["holds"]:
+        raise FenceBroken
+    return int(row["number"])
+
+
 class _Budget:
     def __init__(self, limits: Limits) -> None:
         self.rows = limits.rows
@@ -144,13 +154,13 @@ class _Budget:
             raise Unsupported("result too large for evaluation")
 
 
-async def _advance(running: Running, documents: list[dict[str, Any]] | None) -> Fetch | Write | Result:
-    if documents is not None and len(documents) > _INLINE:
+async def _advance(running: Running, documents: list[dict[str, Any]] | int | None) -> Fetch | Write | Result:
+    if isinstance(documents, list) and len(documents) > _INLINE:
         return await asyncio.to_thread(_step, running, documents)
     return _step(running, documents)
 
 
-def _step(running: Running, documents: list[dict[str, Any]] | None) -> Fetch | Write | Result:
+def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fetch | Write | Result:
     # a StopIteration cannot pass through a coroutine or a future
     try:
         return running.send(documents)

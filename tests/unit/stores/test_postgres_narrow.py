@@ -53,3 +53,8 @@ def test_numbers_are_printed_as_arangodb_prints_them() -> None:
 def test_equalities_that_contradict_each_other_narrow_less() -> None:
     assert containing((("a",), 1), (("a", "b"), 2)) == {"a": 1}
     assert containing((("a", "b"), 2), (("a",), 1)) == {"a": {"b": 2}}
+
+
+def test_one_of_many_values_is_one_scan() -> None:
+    scan = scan_of("edges", (), None, (("_from",), ("v/a", "v/\ufdd0")))
+    assert scan == Scan("scan_among", ['{"_from":"v/a"}', '{"_from":"v/\ufdd01"}'])

@@ -1,0 +1,64 @@
+"""Queries on the target that ask for more than plain scans, and their limits, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.database import Database
+from proxy.errors import ArangoError, Unsupported
+from proxy.operations import Effect, Operation
+from proxy.stores.postgres import Limits, PostgresStore
+from tests.integration.target import create, put, raw_of
+
+
+def query(text: str, bind_vars: dict[str, Any] | None = None, **options: Any) -> Operation:
+    body = orjson.dumps({"query": text, "bindVars": bind_vars or {}, **options})
+    return Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+
+
+async def rows(store: PostgresStore, text: str, **options: Any) -> list[Any]:
+    found: list[Any] = orjson.loads((await store.execute(query(text, **options))).body)["result"]
+    return found
+
+
+async def test_a_collection_is_counted_where_it_is_too_large_to_be_read(database: Database) -> None:
+    await create(database, "db/docs")
+    await put(database, "db/docs", *(raw_of("db/docs", f"k{n}") for n in range(50)))
+    store = PostgresStore(database, limits=Limits(rows=10))
+
+    assert await rows(store, "RETURN LENGTH(docs)") == [50]
+
+
+async def test_a_traversal_follows_edges_in_batches(database: Database) -> None:
+    await create(database, "db/v")
+    await create(database, "db/e", edge=True)
+    names = ["0", "0-a", "0-b", "0-a-x", "0-a-y", "0-b-z"]
+    await put(database, "db/v", *(raw_of("db/v", name, b'{"n":"%s"}' % name.encode()) for name in names))
+    edges = [(name.rpartition("-")[0], name) for name in names[1:]]
+    body = '{{"_from":"v/{}","_to":"v/{}"}}'
+    await put(database, "db/e", *(raw_of("db/e", to, body.format(start, to).encode()) for start, to in edges))
+    store = PostgresStore(database)
+
+    below = await rows(store, "FOR v IN 1..2 OUTBOUND 'v/0' e RETURN v.n")
+    assert sorted(below) == ["0-a", "0-a-x", "0-a-y", "0-b", "0-b-z"]
+    assert sorted(await rows(store, "FOR v IN 1..2 ANY 'v/0-a-x' e RETURN v.n")) == ["0", "0-a", "0-a-y"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "number"), [({"memoryLimit": 10_000}, 32), ({"options": {"maxRuntime": 0.01}}, 1500)]
+)
+async def test_the_clients_own_limits_are_errors_and_ours_are_not(
+    database: Database, limit: dict[str, Any], number: int
+) -> None:
+    await create(database, "db/docs")
+    await put(database, "db/docs", raw_of("db/docs", "a"))
+    store = PostgresStore(database)
+    text = "FOR d IN docs FOR i IN 1..1000 FOR j IN 1..1000 FILTER RAND() >= 0 RETURN [d._key, i]"
+
+    with pytest.raises(ArangoError) as refused:
+        await rows(store, text, **limit)
+    assert refused.value.number == number
+    assert not isinstance(refused.value, Unsupported)
