@@ -28,6 +28,24 @@ class Document:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Documents in key order. bytes: of all of them; last: the range has no more; limit: how many were asked for."""
+
+    documents: tuple[Document, ...]
+    bytes: int
+    last: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionPage:
+    """(key, revision) in key order; last: the range has no more."""
+
+    entries: tuple[tuple[str, int], ...]
+    last: bool
+
+
 class Head(msgspec.Struct):
     key: str = msgspec.field(name="_key")
     rev: str = msgspec.field(name="_rev")
@@ -60,6 +78,14 @@ class Count(msgspec.Struct):
     count: int
 
 
+class Role(msgspec.Struct):
+    role: str = "UNDEFINED"
+
+
+class Shards(msgspec.Struct):
+    shards: list[str]
+
+
 class Error(msgspec.Struct):
     number: int = msgspec.field(name="errorNum", default=0)
     message: str = msgspec.field(name="errorMessage", default="")
@@ -68,6 +94,8 @@ class Error(msgspec.Struct):
 DOCUMENTS = msgspec.json.Decoder(Documents)
 PAIRS = msgspec.json.Decoder(Pairs)
 KEYS = msgspec.json.Decoder(Keys)
+ROLE = msgspec.json.Decoder(Role)
+SHARDS = msgspec.json.Decoder(Shards)
 COUNT = msgspec.json.Decoder(Count)
 ERROR = msgspec.json.Decoder(Error)
 HEAD = msgspec.json.Decoder(Head)
@@ -117,3 +145,32 @@ def check_order(keys: Sequence[str], after: str, upper: str | None, collection: 
                 + "; on a cluster, read from a single server or one shard"
             )
         previous = key
+
+
+def merged(pages: Sequence[Page], limit: int, collection: str) -> Page:
+    """One page in byte order of what several shards gave, up to where all of them were read. limit: of all together."""
+    bound = _common_end([page.documents[-1].key for page in pages if not page.last])
+    documents = sorted((one for page in pages for one in page.documents), key=lambda one: one.key)
+    _check_disjoint([one.key for one in documents], collection)
+    found = tuple(one for one in documents if bound is None or one.key <= bound)
+    return Page(found, sum(len(one.raw) for one in found), bound is None, limit)
+
+
+def merged_revisions(pages: Sequence[RevisionPage], collection: str) -> RevisionPage:
+    """As `merged`, of revisions."""
+    bound = _common_end([page.entries[-1][0] for page in pages if not page.last])
+    entries = sorted(entry for page in pages for entry in page.entries)
+    _check_disjoint([key for key, _ in entries], collection)
+    return RevisionPage(tuple(entry for entry in entries if bound is None or entry[0] <= bound), bound is None)
+
+
+def _common_end(ends: Sequence[str]) -> str | None:
+    return min(ends, default=None)
+
+
+def _check_disjoint(keys: Sequence[str], collection: str) -> None:
+    if len(set(keys)) != len(keys):
+        raise OriginDisorder(
+            f"ArangoDB showed one key of {collection} in two shards: it does not keep to `options.shardIds`, and a "
+            "cluster cannot be read in order of keys without; read from a single server"
+        )

@@ -1,4 +1,4 @@
-"""`crossfade backfill` and `crossfade verify`.
+"""`crossfade backfill`. Further commands of the package: `cli_verify`, `cli_throttle`, and those of the archive.
 
 Exit codes: 0 done (and, for verify, equal); 1 refused, failed, stopped, or differences remain; 2 a wrong setting, or
 PostgreSQL cannot be reached or is not migrated.
@@ -6,44 +6,41 @@ PostgreSQL cannot be reached or is not migrated.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
-from backfill import runs
-from backfill.progress import Bars, Lines, shown
-from backfill.report import Standing, line, samples
-from backfill.source import Source
-from backfill.throttle import Limits
-from backfill.worker import Options, Workers, plan_backfill, plan_verification
-from proxy.cli.common import (
-    DONE,
-    REFUSED,
-    CollectionsArgument,
-    DatabaseOption,
-    JsonOption,
-    SomeCollections,
-    expand,
-    fail,
-    note,
-    write_json,
+from backfill import cli_throttle, cli_verify, runs
+from backfill.cli_parts import (
+    LagOption,
+    Parts,
+    ProcessesOption,
+    RateOption,
+    WorkersOption,
+    execute,
+    names_of,
+    options,
+    print_standings,
+    work_on,
 )
-from proxy.config import Settings, load
-from proxy.cutover import migrate
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.errors import CrossfadeError
+from backfill.pacing import setting
+from backfill.planning import plan_backfill
+from backfill.processes import die_with_parent
+from backfill.throttle import told
+from backfill.worker import Workers
+from proxy.cli.common import DONE, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections, expand
 
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in this process")]
-RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents a second and worker")]
-LagOption = Annotated[float | None, typer.Option("--max-lag", min=0.0, help="seconds that the mirror may be behind")]
+DumpOption = Annotated[
+    bool,
+    typer.Option(
+        "--dump",
+        help="read by ArangoDB's parallel dump (3.12), or by pages where it has none; a worker that is killed begins "
+        "the collection anew",
+    ),
+]
+TextOption = Annotated[bool, typer.Option("--full-text", help="also build an index for full-text search, at the end")]
 
 
 class _DefaultRun(TyperGroup):
@@ -55,16 +52,6 @@ class _DefaultRun(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a command works with."""
-
-    database: Database
-    maintenance: Database
-    source: Source
-    stop: asyncio.Event
-
-
 def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
     group = typer.Typer(cls=_DefaultRun, no_args_is_help=True, help="Copy the history of collections into PostgreSQL.")
@@ -73,7 +60,8 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("worker")(worker)
     app.add_typer(group, name="backfill")
-    app.command("verify")(verify)
+    cli_verify.register(app)
+    cli_throttle.register(app)
 
 
 def plan(
@@ -81,16 +69,24 @@ def plan(
     *,
     database: DatabaseOption = "_system",
     workers: WorkersOption = 2,
+    dump: DumpOption = False,
+    full_text: TextOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Split collections into key ranges, for workers to take up (`crossfade backfill run`)."""
 
     async def go(parts: Parts) -> int:
-        chosen = await _plan_all(parts, collections, database, workers)
-        _print(await runs.standings(parts.database, chosen), as_json)
+        chosen = await _plan_all(parts, collections, database, workers, dump=dump, full_text=full_text)
+        found = await runs.standings(parts.database, chosen)
+        print_standings(found, as_json)
+        if not as_json:
+            for standing in found:
+                extra = " and one for full-text search" if standing.result.get("full_text") else ""
+                way = "one dump" if standing.mode == "dump" else f"{standing.chunks} ranges of keys"
+                typer.echo(f"  {way}; then the index for filters{extra}, built concurrently, and ANALYZE")
         return DONE
 
-    _main(go, workers, as_json)
+    execute(go, workers, as_json)
 
 
 def run(
@@ -98,37 +94,48 @@ def run(
     *,
     database: DatabaseOption = "_system",
     workers: WorkersOption = 2,
+    processes: ProcessesOption = 1,
     max_rate: RateOption = None,
     max_lag: LagOption = None,
+    dump: DumpOption = False,
+    full_text: TextOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Copy collections, going on where an earlier run stopped. Without a collection: work on every open run."""
 
     async def go(parts: Parts) -> int:
-        options = Options(workers=workers, limits=Limits(max_rate, max_lag))
         if collections:
-            chosen = await _plan_all(parts, collections, database, workers)
+            at_once = workers * processes
+            chosen = await _plan_all(parts, collections, database, at_once, dump=dump, full_text=full_text)
         else:
             chosen = await runs.open_runs(parts.database)
-        return await _work(parts, chosen, options, as_json, "crossfade backfill run")
+        how = options(workers, max_rate, max_lag)
+        return await work_on(parts, chosen, how, as_json, "crossfade backfill run", processes=processes)
 
-    _main(go, workers, as_json)
+    execute(go, workers, as_json)
 
 
 def status(
     collections: SomeCollections = None, database: DatabaseOption = "_system", as_json: JsonOption = False
 ) -> None:
-    """The newest backfill and verification of each collection."""
+    """The newest backfill and verification of each collection, and what holds workers back."""
 
     async def go(parts: Parts) -> int:
-        names = await _expand(parts, collections, database) if collections else None
+        names = None
+        if collections:
+            names = await expand(parts.database, collections, database, lambda _: True, "known")
         found = await runs.latest(parts.database, names)
-        _print(found, as_json)
-        if not found and not as_json:
+        print_standings(found, as_json)
+        if as_json:
+            return DONE
+        if not found:
             typer.echo("no backfill or verification has been run")
+        limits = told((await setting(parts.database)).limits)
+        if limits:
+            typer.echo("throttle: " + ", ".join(f"{name} {value}" for name, value in limits.items()))
         return DONE
 
-    _main(go, 1, as_json)
+    execute(go, 1, as_json)
 
 
 def worker(
@@ -138,140 +145,30 @@ def worker(
     workers: WorkersOption = 2,
     max_rate: RateOption = None,
     max_lag: LagOption = None,
+    only: Annotated[list[int] | None, typer.Option("--run", help="work on this run only; may be repeated")] = None,
+    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Work on whatever runs are open, beside any number of other workers."""
 
     async def go(parts: Parts) -> int:
-        options = Options(workers=workers, limits=Limits(max_rate, max_lag))
+        how = options(workers, max_rate, max_lag)
         typer.echo(f"{workers} workers, " + ("waiting for work" if watch else "until no run is open"))
-        await Workers(parts.database, parts.maintenance, parts.source, options, parts.stop).work(None, watch=watch)
+        one = Workers(parts.database, parts.maintenance, parts.source, how, parts.stop)
+        if child:
+            async with die_with_parent(parts.stop):
+                await one.work(only)
+        else:
+            await one.work(only or None, watch=watch)
         return DONE
 
-    _main(go, workers)
+    execute(go, workers)
 
 
-def verify(
-    collections: CollectionsArgument,
-    *,
-    database: DatabaseOption = "_system",
-    full: Annotated[bool, typer.Option("--full/--fast", help="content too, not only keys and revisions")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="repair what differs, and look again")] = False,
-    workers: WorkersOption = 2,
-    max_rate: RateOption = None,
-    max_lag: LagOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare collections on both sides, key by key. Exit code 1 where differences remain."""
-
-    async def go(parts: Parts) -> int:
-        names = await _expand(parts, collections, database)
-        for name in names:
-            await runs.table(parts.database, name)  # refuse before anything is planned
-        chosen = [
-            await plan_verification(parts.database, parts.source, name, full=full, repair=repair, workers=workers)
-            for name in names
-        ]
-        options = Options(workers=workers, limits=Limits(max_rate, max_lag))
-        again = "crossfade verify " + " ".join(names) + (" --full" if full else "") + (" --repair" if repair else "")
-        return await _work(parts, chosen, options, as_json, again)
-
-    _main(go, workers, as_json)
-
-
-async def _plan_all(parts: Parts, collections: Sequence[str], database: str, workers: int) -> list[int]:
-    names = await _expand(parts, collections, database)
-    for name in names:
-        await runs.table(parts.database, name)  # refuse before anything is planned
-    return [await plan_backfill(parts.database, parts.source, name, workers=workers) for name in names]
-
-
-async def _work(parts: Parts, chosen: list[int], options: Options, as_json: bool, again: str) -> int:
-    workers = Workers(parts.database, parts.maintenance, parts.source, options, parts.stop)
-    with _view(as_json) as view:
-        if view is None:
-            await workers.work(chosen)
-        else:
-            async with shown(parts.database, chosen, view):
-                await workers.work(chosen)
-    found = await runs.standings(parts.database, chosen)
-    _print(found, as_json)
-    if any(standing.state == "open" for standing in found):
-        note(f"stopped; it goes on where it was with: {again}")
-        return REFUSED
-    if any(standing.state != "done" for standing in found):
-        return REFUSED
-    left = sum(standing.result.get("differences", 0) for standing in found)
-    if left and not as_json:
-        for text in samples(found):
-            typer.echo(text)
-    return REFUSED if left else DONE
-
-
-@contextlib.contextmanager
-def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
-    console = Console(stderr=True)
-    if as_json:
-        yield None
-    elif console.is_terminal:
-        with Bars(console) as bars:
-            yield bars
-    else:
-        yield Lines(console)
-
-
-def _print(found: Sequence[Standing], as_json: bool) -> None:
-    if as_json:
-        write_json([standing.as_json() for standing in found])
-        return
-    for standing in found:
-        typer.echo(line(standing))
-
-
-async def _expand(parts: Parts, collections: Sequence[str], database: str) -> list[str]:
-    return await expand(
-        parts.database, collections, database, lambda standing: standing.stage.at_least(Stage.MIRROR), "mirrored"
-    )
-
-
-def _main(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:
-    """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
-    try:
-        code = asyncio.run(_with_parts(go, load(), workers))
-    except CrossfadeError as error:
-        raise fail(error, as_json=as_json) from error
-    raise typer.Exit(code)
-
-
-async def _with_parts(go: Callable[[Parts], Awaitable[int]], settings: Settings, workers: int) -> int:
-    async with _parts(settings, workers) as parts:
-        return await go(parts)
-
-
-@contextlib.asynccontextmanager
-async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
-    stop = asyncio.Event()
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_stopping(stop))
-        database = await Database.open(settings.dsn, size=2 * workers + 2, application="crossfade backfill")
-        stack.push_async_callback(database.close)
-        maintenance = await Database.open(
-            settings.dsn, size=max(2, workers), timeout=None, application="crossfade backfill"
-        )
-        stack.push_async_callback(maintenance.close)
-        await migrate.require_migrated(database)
-        source = Source(str(settings.origin), settings.origin_user, settings.origin_password, threads=workers + 1)
-        stack.push_async_callback(source.close)
-        yield Parts(database, maintenance, source, stop)
-
-
-@contextlib.contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`: pages under way are finished and chunks handed back."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+async def _plan_all(
+    parts: Parts, collections: Sequence[str], database: str, workers: int, *, dump: bool, full_text: bool
+) -> list[int]:
+    names = await names_of(parts, collections, database)
+    return [
+        await plan_backfill(parts.database, parts.source, name, workers=workers, dump=dump, full_text=full_text)
+        for name in names
+    ]

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill import runs
-from backfill.pacing import hold_back
+from backfill.answers import Page
+from backfill.pacing import Governor
 from backfill.plan import FIRST_PAGE, next_limit
-from backfill.runs import SQL, Claim
-from backfill.source import Page, Source
+from backfill.runs import SQL, Claim, RangeCut
+from backfill.source import Source
 from backfill.target import is_a_conflict, write
-from backfill.throttle import Figures, Limits
 from proxy.database import Database
 from proxy.errors import DatabaseRefused
 
@@ -79,7 +78,7 @@ async def copy_chunk(
     claim: Claim,
     *,
     stop: asyncio.Event,
-    limits: Limits | None = None,
+    governor: Governor | None = None,
     lease: float = runs.LEASE,
     first_page: int = FIRST_PAGE,
 ) -> Copied:
@@ -94,11 +93,13 @@ async def copy_chunk(
         page = await source.page(claim.table.database, claim.table.name, after, claim.range.upper, limit)
         return _Stamped(page, era)
 
+    governor = governor or Governor(database, source)
+    meter = governor.meter()
     copied = Copied(done=False)
     position = claim.start
     limit = first_page
-    began = time.monotonic()
     stubborn = 0
+    await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
     async with _reading(_Ahead(read)) as ahead:
         ahead.begin(position, limit)
         while True:
@@ -108,7 +109,14 @@ async def copy_chunk(
             last = page.documents[-1].key if page.documents else position
             if not page.last:
                 ahead.begin(last, limit)
-            once = await _write_page(database, claim, stamped, last, lease)
+            try:
+                once = await _write_page(database, claim, stamped, last, lease)
+            except RangeCut as cut:
+                # what was read goes beyond the new end
+                claim = claim.up_to(cut.upper)
+                await ahead.close()
+                ahead.begin(position, page.limit)
+                continue
             if once is None:
                 stubborn += 1
                 if stubborn > _MOST_REFUSALS:
@@ -129,9 +137,7 @@ async def copy_chunk(
             )
             if page.last or stop.is_set():
                 return copied
-            await hold_back(
-                database, claim, limits, Figures(copied.documents, time.monotonic() - began), stop=stop, lease=lease
-            )
+            await governor.hold_back(claim, meter, len(page.documents), stop=stop, lease=lease, key=last)
             if stop.is_set():
                 return copied
 

@@ -29,7 +29,7 @@ class View(Protocol):
 
 
 class Bars:
-    """One bar a run, for terminals."""
+    """One bar a run and one a worker, for terminals: rate, time left by the recent rate, and why a worker waits."""
 
     pause = BAR_SECONDS
 
@@ -42,7 +42,8 @@ class Bars:
             console=console,
         )
         self._tasks: dict[int, TaskID] = {}
-        self._rates: dict[int, Rate] = {}
+        self._rates: dict[object, Rate] = {}
+        self._workers: dict[tuple[int, str], TaskID] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -53,8 +54,7 @@ class Bars:
 
     def show(self, found: Sequence[Standing]) -> None:
         for standing in found:
-            rate = self._rates.setdefault(standing.run, Rate())
-            rate.add(time.monotonic(), standing.documents)
+            rate = self._rate(standing.run, standing.documents)
             task = self._tasks.get(standing.run)
             if task is None:
                 name = f"{standing.kind} {standing.collection}"
@@ -68,6 +68,31 @@ class Bars:
                 rate=f"{rate.value:,.0f}/s",
                 left=standing.state if ended else f"{duration(rate.left(standing.planned))} left",
             )
+            self._show_workers(standing)
+
+    def _show_workers(self, standing: Standing) -> None:
+        here = {(standing.run, at.worker): at for at in standing.workers if standing.state == "open"}
+        for key, at in here.items():
+            # host:pid:number:token, of which the middle tells workers of one machine apart
+            name = ":".join(at.worker.split(":")[:3])
+            rate = self._rate((standing.run, at.chunk), at.documents)
+            if key not in self._workers:
+                self._workers[key] = self._progress.add_task("", total=1, rate="", left="")
+            self._progress.update(
+                self._workers[key],
+                description=f"  {name} chunk {at.chunk}",
+                completed=at.documents,
+                total=max(at.expected, at.documents, 1),
+                rate=f"{rate.value:,.0f}/s",
+                left=f"waits: {at.waiting}" if at.waiting else "",
+            )
+        for key in [key for key in self._workers if key[0] == standing.run and key not in here]:
+            self._progress.remove_task(self._workers.pop(key))
+
+    def _rate(self, key: object, documents: int) -> Rate:
+        rate = self._rates.setdefault(key, Rate())
+        rate.add(time.monotonic(), documents)
+        return rate
 
 
 class Lines:

@@ -79,8 +79,22 @@ def _merged(left: Mapping[str, tuple[str, ...]], right: Mapping[str, tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """Where one worker is: its name, its chunk's number, documents done and about to be done, why it waits (None)."""
+
+    worker: str
+    chunk: int
+    documents: int
+    expected: int
+    waiting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """How a run stands. planned: documents that the origin counted when it began; seconds: since then."""
+    """How a run stands. planned: documents that the origin counted when it began; seconds: since then.
+
+    waiting: why workers wait just now; workers: where each of them is.
+    """
 
     run: int
     collection: str
@@ -95,6 +109,8 @@ class Standing:
     seconds: float
     planned: int
     result: Mapping[str, Any] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    workers: tuple[At, ...] = ()
 
     @property
     def share(self) -> float:
@@ -116,6 +132,7 @@ class Standing:
             "chunks": self.chunks,
             "chunks_done": self.done,
             "workers": self.claimed,
+            "throttled": list(self.waiting),
             "seconds": round(self.seconds, 3),
             "result": dict(self.result),
         }
@@ -162,11 +179,12 @@ def duration(seconds: float | None) -> str:
 
 def line(standing: Standing, rate: float = 0.0, left: float | None = None) -> str:
     """One run in one line of plain text."""
-    what = f"{standing.kind} {standing.mode}" if standing.kind == "verify" else standing.kind
+    what = standing.kind if standing.kind == "backfill" else f"{standing.kind} {standing.mode}"
     text = f"{what} {standing.collection}: run {standing.run} {standing.state}, {standing.documents:,}"
     if standing.state == "open":
         text += f" of about {standing.planned:,} documents ({100 * standing.share:.0f} %), {rate:,.0f}/s"
-        return f"{text}, {duration(left)} left, {standing.claimed} workers"
+        why = f"; throttled: {', '.join(standing.waiting)}" if standing.waiting else ""
+        return f"{text}, {duration(left)} left, {standing.claimed} workers{why}"
     mean = standing.documents / standing.seconds if standing.seconds > 0 else 0.0
     text += f" documents in {duration(standing.seconds)} ({mean:,.0f}/s)"
     if standing.result.get("error"):
@@ -183,7 +201,12 @@ def _outcome(standing: Standing) -> str:
     found = ", ".join(parts) if parts else "equal"
     repaired = f"; {result['repaired']:,} repaired" if result.get("repaired") else ""
     left = result.get("differences", 0)
-    return f"; {result.get('checked', 0):,} keys checked: {found}{repaired}" + (
+    part = ""
+    if standing.kind == "check":
+        # a part is never called the whole: how much of it was looked at is said each time
+        share = 100 * result.get("checked", 0) / max(1, standing.planned)
+        part = f" of {standing.planned:,} ({share:.2g} %)"
+    return f"; {result.get('checked', 0):,} keys{part} checked: {found}{repaired}" + (
         f"; {left:,} differ still" if left else ""
     )
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from backfill.plan import KeyRange
-from backfill.report import Standing
+from backfill.report import At, Standing
 from proxy.database import Database, Row, Session
 from proxy.errors import CrossfadeError, RefusedError
 from sql.loader import queries
 
-Kind = Literal["backfill", "verify"]
+Kind = Literal["backfill", "verify", "check"]
 LEASE = 15.0  # seconds; a page takes far less than one
 
 SQL = {name: query.text for name, query in queries("backfill").items()}
@@ -25,6 +25,14 @@ SQL = {name: query.text for name, query in queries("backfill").items()}
 
 class LeaseLost(CrossfadeError):
     """Another worker has this chunk now: whatever this one did since its last checkpoint is undone."""
+
+
+class RangeCut(CrossfadeError):
+    """The end of this worker's chunk was given to another worker: the page is undone, and read again up to `upper`."""
+
+    def __init__(self, upper: str | None) -> None:
+        super().__init__(f"the chunk ends at {upper!r} now")
+        self.upper = upper
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A chunk that this worker holds. position: the last key done, None before the first."""
+    """A chunk that this worker holds. position: the last key done, None before the first; shard: to be dumped whole."""
 
     run: int
     number: int
@@ -52,11 +60,16 @@ class Claim:
     range: KeyRange
     position: str | None
     result: Mapping[str, Any]
+    shard: str | None = None
 
     @property
     def start(self) -> str:
         """The key to go on after; "" is before every key."""
         return self.position if self.position is not None else self.range.lower or ""
+
+    def up_to(self, upper: str | None) -> Claim:
+        """The same with another end."""
+        return replace(self, range=KeyRange(self.range.lower, upper))
 
 
 async def table(database: Database, collection: str) -> Table:
@@ -71,21 +84,41 @@ async def table(database: Database, collection: str) -> Table:
             f"{collection} {what}: run `crossfade mirror {collection}` first, since writes that no proxy captures "
             "would be missed"
         )
+    faults = await database.fetch(SQL["wrong_mapping"], collection, row["relation"])
+    if faults:
+        told = "; ".join(fault["fault"] for fault in faults)
+        raise RefusedError(f"{row['relation']} cannot hold the documents of {collection}: {told}")
     return _table(row)
 
 
 async def begin(
-    database: Database, collection: str, kind: Kind, mode: str, *, chunks: Sequence[KeyRange], known: Mapping[str, Any]
+    database: Database,
+    collection: str,
+    kind: Kind,
+    mode: str,
+    *,
+    chunks: Sequence[KeyRange],
+    known: Mapping[str, Any],
+    shards: Sequence[str] | None = None,
 ) -> int:
-    """A new run with its chunks; its number. known: for result (`planned`, `repair`)."""
+    """A new run with its chunks; its number. known: for result (`planned`, `repair`).
+
+    shards: the chunks are dumps of these, one each, and no ranges.
+    """
+    if shards is not None:
+        chunks = [KeyRange() for _ in shards]
+    expected = known.get("planned", 0) // max(1, len(chunks))
+    lowers, uppers = [c.lower for c in chunks], [c.upper for c in chunks]
     async with database.transaction() as session:
         await session.execute(SQL["fence_marks"])
         run: int = await session.fetchval(SQL["begin_run"], collection, kind, mode, json.dumps(known))
-        await session.execute(SQL["add_chunks"], run, [c.lower for c in chunks], [c.upper for c in chunks])
+        await session.execute(SQL["add_chunks"], run, lowers, uppers, shards or [None] * len(chunks), expected)
     return run
 
 
-async def open_run(database: Database, collection: str, kind: Kind, mode: str, repair: bool) -> int | None:
+async def open_run(
+    database: Database, collection: str, kind: Kind, modes: Sequence[str], repair: bool, part: str = ""
+) -> int | None:
     """An unfinished run of the same work: going on with it is better than to begin again.
 
     A verification that is older than the newest backfill, or than the newest proxy, is cancelled instead: no gate
@@ -93,7 +126,7 @@ async def open_run(database: Database, collection: str, kind: Kind, mode: str, r
     """
     if kind == "verify":
         await database.execute(SQL["supersede"], collection, json.dumps({"error": "superseded: begun too early"}))
-    run: int | None = await database.fetchval(SQL["open_run"], collection, kind, mode, repair)
+    run: int | None = await database.fetchval(SQL["open_run"], collection, kind, list(modes), repair, part)
     return run
 
 
@@ -102,9 +135,11 @@ async def open_runs(database: Database) -> list[int]:
     return [row["id"] for row in await database.fetch(SQL["open_runs"])]
 
 
-async def claim(database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE) -> Claim | None:
-    """A free chunk of these runs (None: of any open one), or None."""
-    row = await database.fetchrow(SQL["claim"], worker, lease, None if runs is None else list(runs))
+async def claim(
+    database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE, holder: int | None = None
+) -> Claim | None:
+    """A free chunk of these runs (None: of any open one), or None. holder: of the worker's `Presence`."""
+    row = await database.fetchrow(SQL["claim"], worker, lease, None if runs is None else list(runs), holder)
     if row is None:
         return None
     return Claim(
@@ -118,6 +153,7 @@ async def claim(database: Database, worker: str, runs: Sequence[int] | None, lea
         range=KeyRange(row["lower"], row["upper"]),
         position=row["position"],
         result=json.loads(row["result"]),
+        shard=row["shard"],
     )
 
 
@@ -131,17 +167,21 @@ async def checkpoint(
     result: Mapping[str, Any],
     lease: float = LEASE,
 ) -> None:
-    """Notes progress in the caller's transaction. Raises LeaseLost, which must undo that transaction."""
+    """Notes progress in the caller's transaction. Raises LeaseLost or RangeCut, which must undo that transaction."""
+    me = (claim.run, claim.number, claim.worker)
     noted = await session.fetchval(
-        SQL["checkpoint"], claim.run, claim.number, claim.worker, position, documents, size, lease, json.dumps(result)
+        SQL["checkpoint"], *me, position, documents, size, lease, json.dumps(result), claim.range.upper
     )
     if noted is None:
+        held = await session.fetchrow(SQL["held_range"], *me)
+        if held is not None:
+            raise RangeCut(held["upper"])
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
-async def renew(database: Database, claim: Claim, lease: float = LEASE) -> None:
-    """Keeps the claim through a wait. Raises LeaseLost."""
-    if await database.fetchval(SQL["renew"], claim.run, claim.number, claim.worker, lease) is None:
+async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting: str | None = None) -> None:
+    """Keeps the claim through a wait; waiting: for what. Raises LeaseLost."""
+    if await database.fetchval(SQL["renew"], claim.run, claim.number, claim.worker, lease, waiting) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
@@ -189,4 +229,9 @@ def _standing(row: Row) -> Standing:
         seconds=row["seconds"],
         planned=result.get("planned", 0),
         result=result,
+        waiting=tuple(json.loads(row["waiting"])),
+        workers=tuple(
+            At(one["worker"], one["chunk"], one["documents"], one["expected"], one["waiting"])
+            for one in json.loads(row["workers"])
+        ),
     )

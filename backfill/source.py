@@ -8,17 +8,18 @@ Every request here only reads, so it may be sent again: an origin that does not 
 longer pauses, for `patience` seconds.
 
 Order: ArangoDB's primary index is ordered by the bytes of `_key` on a single server (protocol page, section 10). Every
-page is checked for that: a page in another order could leave documents out without a word.
+page is checked for that: a page in another order could leave documents out without a word. A cluster's coordinator
+merges by another order, so that there each shard is read by itself, and pages are merged here, by bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -35,12 +36,18 @@ from backfill.answers import (
     ERROR,
     KEYS,
     PAIRS,
+    ROLE,
+    SHARDS,
     Document,
     Error,
+    Page,
+    RevisionPage,
     check_order,
     decode,
     document,
     elements,
+    merged,
+    merged_revisions,
     revision,
 )
 from backfill.plan import KeyRange, smaller_limit
@@ -48,6 +55,7 @@ from proxy.errors import ArangoError, ConfigurationError, CrossfadeError, Upstre
 
 T = TypeVar("T")
 
+GONE: Final = 1203  # "collection or view not found"
 MOST_BYTES: Final = 32 << 20  # an answer above is not read, but asked for in smaller parts; one document always is
 _LIMIT_HEADER: Final = "x-crossfade-limit"  # between `_ask` and `_ByteClient` only, never sent
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
@@ -57,6 +65,7 @@ _LONGEST_PAUSE: Final = 5.0
 _PAGE = "FOR d IN @@c FILTER d._key > @after{upper} SORT d._key LIMIT @n RETURN d"
 _REVISIONS = "FOR d IN @@c FILTER d._key > @after{upper} SORT d._key LIMIT @n RETURN [d._key, d._rev]"
 _STEP = "FOR d IN @@c FILTER d._key > @after SORT d._key LIMIT @skip, 1 RETURN d._key"
+_NO_DUMPS: Final = frozenset({400, 404, 405, 501})
 _UPPER = " AND d._key <= @upper"
 _REVISIONS_OF = "FOR d IN @@c FILTER d._key IN @keys RETURN [d._key, d._rev]"
 
@@ -65,24 +74,6 @@ class _TooLarge(CrossfadeError):
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes")
         self.size = size
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Documents in key order. bytes: of all of them; last: the range has no more; limit: how many were asked for."""
-
-    documents: tuple[Document, ...]
-    bytes: int
-    last: bool
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionPage:
-    """(key, revision) in key order; last: the range has no more."""
-
-    entries: tuple[tuple[str, int], ...]
-    last: bool
 
 
 class _ByteResponse(Response):
@@ -140,6 +131,8 @@ class Source:
         http = _ByteClient(request_timeout=timeout, retry_attempts=0, pool_maxsize=threads)
         self._client = ArangoClient(hosts=self._url, http_client=http, resolver_max_tries=1)
         self._databases: dict[str, StandardDatabase] = {}
+        self._role: str | None = None
+        self._shards: dict[tuple[str, str], tuple[str, ...]] = {}
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crossfade-origin")
 
     async def close(self) -> None:
@@ -150,8 +143,8 @@ class Source:
     async def page(self, database: str, collection: str, after: str, upper: str | None, limit: int) -> Page:
         """Whole documents with keys above `after`, up to `upper`. Fewer than `limit` where they would be too large."""
 
-        def ask(size: int) -> Page:
-            body = self._query(database, collection, _PAGE, KeyRange(after, upper), size)
+        def ask(size: int, shard: str | None) -> Page:
+            body = self._query(database, collection, _PAGE, KeyRange(after, upper), size, shard)
             answer = decode(DOCUMENTS, body)
             self._forget_cursor(database, answer.id)
             documents = tuple(map(document, answer.result))
@@ -159,22 +152,70 @@ class Source:
             volume = sum(len(one.raw) for one in documents)
             return Page(documents, volume, last=len(documents) < size and not answer.more, limit=size)
 
-        return await self._fitting(ask, limit)
+        pages = await self._of_shards(database, collection, limit, ask)
+        return pages[0] if len(pages) == 1 else merged(pages, limit, f"{database}/{collection}")
 
     async def revisions(
         self, database: str, collection: str, after: str, upper: str | None, limit: int
     ) -> RevisionPage:
         """(key, revision) of documents with keys above `after`, up to `upper`, at most `limit`."""
 
-        def ask(size: int) -> RevisionPage:
-            body = self._query(database, collection, _REVISIONS, KeyRange(after, upper), size)
+        def ask(size: int, shard: str | None) -> RevisionPage:
+            body = self._query(database, collection, _REVISIONS, KeyRange(after, upper), size, shard)
             answer = decode(PAIRS, body)
             self._forget_cursor(database, answer.id)
-            entries = tuple((key, revision(rev)) for key, rev in answer.result)
+            entries = tuple([(key, revision(rev)) for key, rev in answer.result])
             check_order([key for key, _ in entries], after, upper, f"{database}/{collection}")
             return RevisionPage(entries, last=len(entries) < size and not answer.more)
 
-        return await self._fitting(ask, limit)
+        pages = await self._of_shards(database, collection, limit, ask)
+        return pages[0] if len(pages) == 1 else merged_revisions(pages, f"{database}/{collection}")
+
+    async def _of_shards(
+        self, database: str, collection: str, limit: int, ask: Callable[[int, str | None], T]
+    ) -> list[T]:
+        shards = await self.shards(database, collection)
+        if len(shards) < 2:
+            return [await self._fitting(lambda size: ask(size, None), limit)]
+        size = max(1, limit // len(shards))
+
+        async def one(shard: str) -> T:
+            return await self._fitting(lambda part: ask(part, shard), size)
+
+        return list(await asyncio.gather(*map(one, shards)))
+
+    async def shards(self, database: str, collection: str) -> tuple[str, ...]:
+        """The shards of a collection on a cluster, in order; none on a single server. Asked for once."""
+        if self._role is None:
+            self._role = await self._retried(self._ask_role)
+        if self._role != "COORDINATOR":
+            return ()
+        known = self._shards.get((database, collection))
+        if known is None:
+            path = f"/_api/collection/{quote(collection, safe='')}/shards"
+            known = tuple(sorted(await self._retried(lambda: decode(SHARDS, self._ask(database, "get", path)).shards)))
+            self._shards[database, collection] = known
+        return known
+
+    def _ask_role(self) -> str:
+        try:
+            return decode(ROLE, self._ask("_system", "get", "/_admin/server/role")).role
+        except (ArangoError, ConfigurationError):
+            return "UNDEFINED"  # not for this account to know, or for this server to tell: pages show what it is
+
+    async def step(self, database: str, collection: str, after: str, skip: int) -> str | None:
+        """The `skip`-th key after `after`; None where there are fewer. Walks through the key index, reads no document.
+
+        On a cluster within one shard, which holds an even share of the keys: good enough to cut ranges by.
+        """
+        shards = await self.shards(database, collection)
+        bind = {"@c": collection, "after": after, "skip": max(0, skip // max(1, len(shards)) - 1)}
+        body: dict[str, object] = {"query": _STEP, "bindVars": bind}
+        if len(shards) > 1:
+            body["options"] = {"shardIds": [shards[0]]}
+        keys = await self._retried(lambda: decode(KEYS, self._ask(database, "post", "/_api/cursor", body)).result)
+        check_order(keys, after, None, f"{database}/{collection}")
+        return keys[0] if keys else None
 
     async def revisions_of(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, int]:
         """The revisions of those of these keys that the origin has."""
@@ -199,17 +240,11 @@ class Source:
             return []
         step = count // (wanted + 1)  # every key found is the last of its chunk
         found: list[str] = []
-
-        def ask() -> list[str]:
-            bind = {"@c": collection, "after": found[-1] if found else "", "skip": step - 1}
-            return decode(KEYS, self._ask(database, "post", "/_api/cursor", {"query": _STEP, "bindVars": bind})).result
-
         while len(found) < wanted:
-            keys = await self._retried(ask)
-            if not keys:
+            key = await self.step(database, collection, found[-1] if found else "", step)
+            if key is None:
                 break
-            check_order(keys, found[-1] if found else "", None, f"{database}/{collection}")
-            found += keys
+            found.append(key)
         return found
 
     async def count(self, database: str, collection: str) -> int:
@@ -238,6 +273,46 @@ class Source:
 
         return await self._retried(lambda: ask(keys)) if keys else {}
 
+    # ---- dumps (protocol page, section 10): one snapshot, in no order, not to be gone on with
+
+    async def begin_dump(self, database: str, shard: str, size: int) -> str | None:
+        """The id of a dump of one shard in batches of about `size` bytes; None where the server has no such thing."""
+        if await self.shards(database, shard):
+            return None  # a coordinator would have to be told the server of each shard: pages do
+        body = {"shards": [shard], "batchSize": size, "docsPerBatch": 1_000, "parallelism": 2, "prefetchCount": 2}
+
+        def ask() -> str | None:
+            try:
+                response = self._send(database, "post", "/_api/dump/start", {**body, "ttl": 600.0})
+            except ArangoError as error:
+                if error.status in _NO_DUMPS and error.number != GONE:
+                    return None
+                raise
+            return str(response.headers.get("x-arango-dump-id") or "") or None
+
+        return await self._retried(ask)
+
+    async def next_of_dump(self, database: str, dump: str, batch: int) -> tuple[Document, ...] | None:
+        """The documents of a batch, from 1; None after the last. Asking for a batch lets go of the one before."""
+        params = {"batchId": str(batch)} | ({"lastBatch": str(batch - 1)} if batch > 1 else {})
+
+        def ask() -> tuple[Document, ...] | None:
+            response = self._send(database, "post", f"/_api/dump/next/{quote(dump, safe='')}", params=params)
+            if response.status_code == 204:
+                return None
+            return tuple([document(line) for line in response.content.split(b"\n") if line])
+
+        return await self._retried(ask)
+
+    async def end_dump(self, database: str, dump: str) -> None:
+        """Lets the server forget the snapshot. Where that fails, it does so by itself in the end."""
+
+        def ask() -> None:
+            with contextlib.suppress(ArangoError, UpstreamError):
+                self._ask(database, "delete", f"/_api/dump/{quote(dump, safe='')}")
+
+        await asyncio.get_running_loop().run_in_executor(self._pool, ask)
+
     # ---- one request
 
     async def _fitting(self, ask: Callable[[int], T], limit: int) -> T:
@@ -261,12 +336,14 @@ class Source:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _query(self, database: str, collection: str, text: str, span: KeyRange, n: int) -> bytes:
+    def _query(self, database: str, collection: str, text: str, span: KeyRange, n: int, shard: str | None) -> bytes:
         bind: dict[str, object] = {"@c": collection, "after": span.lower, "n": n}
         if span.upper is not None:
             bind["upper"] = span.upper
         query = text.format(upper="" if span.upper is None else _UPPER)
-        body = {"query": query, "bindVars": bind, "batchSize": n}
+        body: dict[str, object] = {"query": query, "bindVars": bind, "batchSize": n}
+        if shard is not None:
+            body["options"] = {"shardIds": [shard]}
         return self._ask(database, "post", "/_api/cursor", body, bound=self._most_bytes if n > 1 else 0)
 
     def _forget_cursor(self, database: str, cursor: str) -> None:
@@ -275,7 +352,11 @@ class Source:
             self._ask(database, "delete", f"/_api/cursor/{quote(cursor, safe='')}")
 
     def _ask(self, database: str, method: str, path: str, body: object = None, **options: Any) -> bytes:
-        """One request; its body where it went well. options: `params`, and `bound`: most bytes of an answer to read."""
+        """One request; its body where it went well."""
+        return self._send(database, method, path, body, **options).content
+
+    def _send(self, database: str, method: str, path: str, body: object = None, **options: Any) -> _ByteResponse:
+        """One request that went well. options: `params`, and `bound`: most bytes of an answer to read."""
         data = msgspec.json.encode(body).decode() if body is not None else None
         bound: int = options.get("bound", 0)
         headers = {_LIMIT_HEADER: str(bound)} if bound else {}
@@ -284,10 +365,10 @@ class Source:
             response = self._database(database).conn.send_request(request)
         except OSError as error:  # the errors of python-arango's transport are OSErrors
             raise UpstreamLost(f"ArangoDB at {self._url} did not answer: {error}") from error
-        content: bytes = getattr(response, "content", b"")
+        assert isinstance(response, _ByteResponse)
         if 200 <= response.status_code < 300:
-            return content
-        raise self._error(response.status_code, content)
+            return response
+        raise self._error(response.status_code, response.content)
 
     def _error(self, status: int, content: bytes) -> CrossfadeError:
         try:

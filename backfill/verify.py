@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill import runs
 from backfill.look import FULL_KEYS, PATIENCE, Looker, intact
-from backfill.pacing import hold_back
+from backfill.pacing import Governor
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.repair import repair_keys
 from backfill.report import Tally
-from backfill.runs import SQL, Claim
+from backfill.runs import SQL, Claim, RangeCut
 from backfill.source import Source
-from backfill.throttle import Figures, Limits
 from proxy.database import Database
 
 FAST_PAGE: Final = 5_000
@@ -32,7 +30,7 @@ MOST_PENDING: Final = 500  # suspects until they are looked at again
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One page. bound: the key up to which both sides were read, None for the end of the range."""
+    """One page. bound: the key up to which both sides were read, None for the end of the range; last: key seen."""
 
     suspects: Mapping[str, int | None]
     origin: int
@@ -40,6 +38,7 @@ class Compared:
     checked: int
     bound: str | None
     limit: int
+    last: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +57,14 @@ class Verifier:
         database: Database,
         source: Source,
         *,
-        limits: Limits | None = None,
+        governor: Governor | None = None,
         patience: float = PATIENCE,
         lease: float = runs.LEASE,
         page: int = FAST_PAGE,
     ) -> None:
         self._database = database
         self._source = source
-        self._limits = limits
+        self._governor = governor or Governor(database, source)
         self._patience = patience
         self._lease = lease
         self._page = page
@@ -80,32 +79,38 @@ class Verifier:
         tally = Tally.from_json(claim.result)
         position = claim.start
         limit = FIRST_PAGE if full else self._page
-        seen, began = 0, time.monotonic()
+        meter = self._governor.meter()
+        await self._governor.hold_back(claim, meter, 0, stop=stop, lease=self._lease)
         while True:
             page = await (
                 self._compare_full(looker, claim, position, limit)
                 if full
                 else self._compare_fast(claim, position, limit)
             )
-            position = page.bound if page.bound is not None else position
-            limit = page.limit
-            tally = replace(
+            done = page.bound is None
+            more = replace(
                 tally,
                 origin=tally.origin + page.origin,
                 target=tally.target + page.target,
                 checked=tally.checked + page.checked,
                 pending={**tally.pending, **page.suspects},
             )
-            done = page.bound is None
-            await self._checkpoint(claim, position, tally, page.origin)
-            seen += page.checked
+            # at its end the position is the range's own: nobody cuts off what has been compared
+            reached = page.bound if page.bound is not None else claim.range.upper or page.last or position
+            try:
+                await self._checkpoint(claim, reached, more, page.origin)
+            except RangeCut as cut:
+                claim = claim.up_to(cut.upper)
+                continue
+            position, limit, tally = reached, page.limit, more
             if tally.pending and (done or len(tally.pending) >= MOST_PENDING):
                 tally = await self._settle(looker, claim, tally)
-                await self._checkpoint(claim, position, tally, 0)
+                claim = await self._note(claim, position, tally)
             if done or stop.is_set():
                 return Verified(done, tally)
-            figures = Figures(seen, time.monotonic() - began)
-            await hold_back(self._database, claim, self._limits, figures, stop=stop, lease=self._lease)
+            await self._governor.hold_back(
+                claim, meter, page.checked, stop=stop, lease=self._lease, key=position or None
+            )
 
     async def _settle(self, looker: Looker, claim: Claim, tally: Tally) -> Tally:
         async def keep() -> None:
@@ -134,7 +139,7 @@ class Verifier:
         target = {row["key"]: row["rev"] for row in rows if bound is None or row["key"] <= bound}
         origin = {key: rev for key, rev in page.entries if bound is None or key <= bound}
         if origin == target:
-            return Compared({}, len(origin), len(target), len(origin), bound, limit)
+            return Compared({}, len(origin), len(target), len(origin), bound, limit, last=max(origin, default=""))
         return Compared(
             suspects={key: _unseen(key, origin, target) for key, _ in origin.items() ^ target.items()},
             origin=len(origin),
@@ -142,6 +147,7 @@ class Verifier:
             checked=len(origin.keys() | target.keys()),
             bound=bound,
             limit=limit,
+            last=max(origin.keys() | target.keys(), default=""),
         )
 
     async def _compare_full(self, looker: Looker, claim: Claim, after: str, limit: int) -> Compared:
@@ -174,7 +180,16 @@ class Verifier:
             checked=len(origin.keys() | target.keys()),
             bound=bound,
             limit=next_limit(page.limit, len(documents), page.bytes),
+            last=max(origin.keys() | target.keys(), default=""),
         )
+
+    async def _note(self, claim: Claim, position: str, tally: Tally) -> Claim:
+        # the position is committed: a cut that came since lies behind it
+        try:
+            await self._checkpoint(claim, position, tally, 0)
+        except RangeCut as cut:
+            return await self._note(claim.up_to(cut.upper), position, tally)
+        return claim
 
     async def _checkpoint(self, claim: Claim, position: str, tally: Tally, documents: int) -> None:
         async with self._database.transaction() as session:

@@ -1,7 +1,8 @@
-"""Workers: plan runs, claim chunks, carry them out, end runs. Any number of them, anywhere; PostgreSQL hands out.
+"""Workers: claim chunks, carry them out, end runs. Any number of them, anywhere; PostgreSQL hands out.
 
 A worker that is told to stop finishes its page and hands its chunk back; one that is killed loses a page, and its chunk
-is claimed by another when the lease has run out. Whoever finds a run's chunks all done ends the run: of a backfill it
+is claimed by another as soon as its connection is gone, at the latest when the lease has run out. A worker that finds
+no free chunk cuts one that another is at. Whoever finds a run's chunks all done ends the run: of a backfill it
 first builds the index that filters use (standing during the load, it would halve its rate) and analyses the table.
 """
 
@@ -14,6 +15,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -21,79 +23,52 @@ from typing import Any, Final, Literal
 from backfill import runs
 from backfill.answers import OriginDisorder
 from backfill.copy import copy_chunk
+from backfill.dump import copy_dump
 from backfill.look import PATIENCE
-from backfill.plan import chunk_count, ranges
+from backfill.pacing import Governor
+from backfill.planning import plan_due
+from backfill.presence import Presence
 from backfill.report import Tally
 from backfill.runs import SQL, Claim, LeaseLost
-from backfill.source import Source
+from backfill.source import GONE, Source
+from backfill.split import SPLIT_DOCUMENTS, split_largest
 from backfill.throttle import Limits
 from backfill.verify import Verifier
-from proxy.database import Database, Row
+from proxy.database import Database, Row, Session
 from proxy.errors import ArangoError, CrossfadeError, DatabaseError, DatabaseRefused, DatabaseUnavailable, UpstreamError
 from proxy.shadow.mismatches import list_mismatches, mark_repaired
 
-GONE: Final = 1203  # "collection or view not found"
-REQUEST_PAUSE: Final = 30.0  # seconds between two verifications that marks ask for, of one collection
+SPLIT_PAUSE: Final = 1.0  # seconds between two looks for something to cut
 BY_REVISION: Final = frozenset({"missing", "extra", "stale"})
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How workers work, in seconds: poll and idle are pauses, outage is PostgreSQL's, until they give up."""
+    """How workers work, in seconds: poll and idle are pauses, outage is PostgreSQL's, until they give up.
+
+    limits: of each worker alone, beside what crossfade.throttle says. split: documents that either part of a cut has.
+    """
 
     workers: int = 2
     limits: Limits = field(default_factory=Limits)
     lease: float = runs.LEASE
+    split: int = SPLIT_DOCUMENTS
     poll: float = 0.2
     idle: float = 1.0
     patience: float = PATIENCE
     outage: float = 60.0
 
 
-async def plan_backfill(database: Database, source: Source, collection: str, *, workers: int = 2) -> int:
-    """The run to work on: the collection's unfinished backfill, else a new one. Raises RefusedError at stage `off`."""
-    return await _plan(database, source, collection, "backfill", "copy", workers=workers, repair=False)
-
-
-async def plan_verification(
-    database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False, workers: int = 2
-) -> int:
-    """The run to work on: an unfinished verification of the same mode, else a new one. Raises RefusedError."""
-    mode = "full" if full else "fast"
-    return await _plan(database, source, collection, "verify", mode, workers=workers, repair=repair)
-
-
-async def _plan(
-    database: Database, source: Source, collection: str, kind: runs.Kind, mode: str, *, workers: int, repair: bool
-) -> int:
-    table = await runs.table(database, collection)
-    unfinished = await runs.open_run(database, collection, kind, mode, repair)
-    if unfinished is not None:
-        return unfinished
-    count = await source.count(table.database, table.name)
-    chunks = chunk_count(count, workers)
-    samples = await source.sample_keys(table.database, table.name, count, chunks - 1) if chunks > 1 else []
-    known = {"planned": count, "repair": repair}
-    return await runs.begin(database, collection, kind, mode, chunks=ranges(samples, chunks), known=known)
-
-
-async def plan_due(database: Database, source: Source, pause: float = REQUEST_PAUSE) -> list[int]:
-    """Verifications, with repair, of backfilled collections that were marked unverified since the last one."""
-    async with database.transaction() as session:
-        await session.execute(SQL["lock_requests"])  # workers that look at once do not plan the same twice
-        due = await session.fetch(SQL["due_verifications"], pause)
-        return [await _plan_one_due(database, source, row["collection"]) for row in due]
-
-
-async def _plan_one_due(database: Database, source: Source, collection: str) -> int:
-    try:
-        return await plan_verification(database, source, collection, repair=True)
-    except ArangoError:
-        # the collection is gone, or may not be read: a run that fails says so where the operator looks
-        return await runs.begin(
-            database, collection, "verify", "fast", chunks=ranges([], 1), known={"planned": 0, "repair": True}
-        )
+async def _build_indexes(session: Session, row: Row) -> None:
+    """After the load, and without a lock on those who write: standing during it, they would halve its rate."""
+    wanted = ["index_statement"]
+    if json.loads(row["result"]).get("full_text"):
+        wanted.append("full_text_statement")
+    for broken in await session.fetch(SQL["broken_indexes"], row["collection"], row["relation"]):
+        await session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {broken['name']}")
+    for statement in wanted:
+        await session.execute(await session.fetchval(SQL[statement], row["collection"]))
 
 
 class Workers:
@@ -110,6 +85,9 @@ class Workers:
         self._source = source
         self._options = options
         self._stop = stop
+        self._presence = Presence(database)
+        self._governor = Governor(database, source, options.limits)
+        self._split_at = 0.0
 
     async def work(self, chosen: Sequence[int] | None, *, watch: bool = False) -> None:
         """Works on these runs (None: on every open one) until none is open; with `watch`, until told to stop.
@@ -127,9 +105,12 @@ class Workers:
                 failed.append(error)
                 self._stop.set()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._options.workers):
-                group.create_task(one())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._options.workers):
+                    group.create_task(one())
+        finally:
+            await self._presence.close()
         if failed:
             raise failed[0]
 
@@ -138,7 +119,7 @@ class Workers:
         verifier = Verifier(
             self._database,
             self._source,
-            limits=self._options.limits,
+            governor=self._governor,
             patience=self._options.patience,
             lease=self._options.lease,
         )
@@ -163,18 +144,29 @@ class Workers:
 
     async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, watch: bool) -> bool | None:
         """True: something was done; False: nothing to do now; None: nothing more to do."""
-        claim = await runs.claim(self._database, name, chosen, self._options.lease)
+        holder = await self._presence.holder()
+        claim = await runs.claim(self._database, name, chosen, self._options.lease, holder)
         if claim is not None:
             await self._carry_out(claim, verifier)
             return True
         for row in await self._database.fetch(SQL["finishable"], None if chosen is None else list(chosen)):
             if await self._finish(row["id"]):
                 return True
+        if await self._split(chosen):
+            return True
         if watch:
             return bool(await plan_due(self._database, self._source))
         waiting = chosen if chosen is not None else await runs.open_runs(self._database)
         standings = await runs.standings(self._database, waiting)
         return False if any(standing.state == "open" for standing in standings) else None
+
+    async def _split(self, chosen: Sequence[int] | None) -> bool:
+        """Cuts a chunk that another worker is at, where much of it is left; true where there is a new one to claim."""
+        now = time.monotonic()
+        if now < self._split_at:
+            return False
+        self._split_at = now + SPLIT_PAUSE
+        return await split_largest(self._database, self._source, chosen, self._options.split)
 
     async def _carry_out(self, claim: Claim, verifier: Verifier) -> None:
         if claim.table.stage == "off":
@@ -182,12 +174,13 @@ class Workers:
             return
         try:
             if claim.kind == "backfill":
-                copied = await copy_chunk(
+                copy = copy_chunk if claim.shard is None else copy_dump
+                copied = await copy(
                     self._database,
                     self._source,
                     claim,
                     stop=self._stop,
-                    limits=self._options.limits,
+                    governor=self._governor,
                     lease=self._options.lease,
                 )
                 done = copied.done
@@ -226,10 +219,7 @@ class Workers:
                     await runs.end(self._database, run, "cancelled", {**json.loads(row["result"]), "error": error})
                     return True
                 if row["kind"] == "backfill":
-                    broken = await session.fetchval(SQL["broken_index"], row["collection"], row["relation"])
-                    if broken is not None:
-                        await session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {broken}")
-                    await session.execute(await session.fetchval(SQL["index_statement"], row["collection"]))
+                    await _build_indexes(session, row)
                     await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
                     await runs.end(self._database, run, "done", await self._copied(row))
                 else:
@@ -256,7 +246,7 @@ class Workers:
         now = await self._source.count(row["database"], row["name"])
         result = {**known, **tally.result(), "counted": now}
         short = min(known.get("planned", 0), now) - tally.origin
-        if short > max(10, now // 100):
+        if row["kind"] == "verify" and short > max(10, now // 100):
             # not proof of a fault under heavy deletion and insertion, but no ground to call a collection verified (I9)
             error = (
                 f"{row['collection']}: pages showed {tally.origin} documents, and ArangoDB counts {now}: verify again"

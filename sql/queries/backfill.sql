@@ -4,6 +4,23 @@
 -- The entry of one collection ($1 'database/name').
 SELECT collection, database, name, relation, stage, stage_since FROM crossfade.collection WHERE collection = $1;
 
+-- name: wrong_mapping
+-- What keeps documents from being written to a collection's table ($1 collection, $2 relation), a line each.
+SELECT w.name || CASE WHEN a.attname IS NULL THEN ' is missing' ELSE ' is ' || format_type(a.atttypid, a.atttypmod) END
+       || ', not ' || w.type || coalesce(' COLLATE "' || w.ordered || '"', '') AS fault
+FROM (VALUES ('key', 'text', 'C'), ('rev', 'bigint', NULL), ('raw', 'json', NULL), ('doc', 'jsonb', NULL),
+             ('mark', 'bigint', NULL)) AS w (name, type, ordered)
+LEFT JOIN pg_attribute a ON a.attrelid = to_regclass($2) AND a.attname = w.name AND NOT a.attisdropped
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
+WHERE a.attname IS NULL OR format_type(a.atttypid, a.atttypmod) <> w.type OR (w.ordered IS NOT NULL AND l.collname <> w.ordered)
+UNION ALL
+SELECT 'key is not the primary key'
+WHERE to_regclass($2) IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'key'
+    WHERE i.indrelid = to_regclass($2) AND i.indisunique AND i.indkey::text = a.attnum::text)
+UNION ALL
+SELECT 'crossfade.horizon has no row for it' WHERE NOT EXISTS (SELECT 1 FROM crossfade.horizon WHERE collection = $1);
+
 -- name: era
 -- The era now: the stamp of whatever is read from the origin after this statement.
 SELECT era FROM crossfade.era;
@@ -17,10 +34,10 @@ SELECT crossfade.raise_era();
 LOCK TABLE crossfade.unverified IN SHARE MODE;
 
 -- name: open_run
--- The unfinished run of the same work: $1 collection, $2 kind, $3 mode, $4 whether it repairs.
+-- The unfinished run of the same work: $1 collection, $2 kind, $3 modes, $4 whether it repairs, $5 which part ('': all).
 SELECT id FROM crossfade.run
-WHERE collection = $1 AND kind = $2 AND mode = $3 AND state = 'open'
-  AND coalesce((result ->> 'repair')::boolean, false) = $4
+WHERE collection = $1 AND kind = $2 AND mode = ANY ($3::text[]) AND state = 'open'
+  AND coalesce((result ->> 'repair')::boolean, false) = $4 AND coalesce(result ->> 'part', '') = $5
 ORDER BY id DESC LIMIT 1;
 
 -- name: supersede
@@ -39,49 +56,104 @@ VALUES ($1, $2, $3, coalesce((SELECT max(id) FROM crossfade.unverified), 0), $4:
 RETURNING id;
 
 -- name: add_chunks
--- $1 run, $2 lower keys (exclusive), $3 upper keys (inclusive); numbered in order.
-INSERT INTO crossfade.chunk (run, number, lower, upper)
-SELECT $1::bigint, i.number::integer, i.lower, i.upper
-FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS i (lower, upper, number);
+-- $1 run, $2 lower keys (exclusive), $3 upper keys (inclusive), $4 shards (NULL: by pages), $5 documents expected in each.
+INSERT INTO crossfade.chunk (run, number, lower, upper, shard, expected)
+SELECT $1::bigint, i.number::integer, i.lower, i.upper, i.shard, $5::bigint
+FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS i (lower, upper, shard, number);
 
 -- name: claim
--- One chunk that is free or whose worker fell silent: $1 worker, $2 lease in seconds, $3 runs, NULL for every open one.
-WITH free AS (
+-- One chunk that is free, or whose worker fell silent (its lease ran out) or is gone (nobody has its holder's advisory
+-- lock, which ends with the connection): $1 worker, $2 lease in seconds, $3 runs, NULL for every open one, $4 holder.
+WITH present AS MATERIALIZED (
+    SELECT l.objid::bigint AS holder FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.classid = 1128421190 AND l.objsubid = 2 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), free AS (
     SELECT c.run, c.number
     FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run
     WHERE r.state = 'open' AND ($3::bigint[] IS NULL OR r.id = ANY ($3::bigint[]))
-      AND (c.state = 'open' OR (c.state = 'claimed' AND c.lease_until < clock_timestamp()))
+      AND (c.state = 'open' OR (c.state = 'claimed' AND (
+               c.lease_until < clock_timestamp()
+               OR (c.holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM present p WHERE p.holder = c.holder)))))
     ORDER BY c.run, c.number
     LIMIT 1
     FOR UPDATE OF c SKIP LOCKED
 )
 UPDATE crossfade.chunk c
-SET state = 'claimed', worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2::float8)
+SET state = 'claimed', worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2::float8), holder = $4,
+    waiting = NULL
 FROM free, crossfade.run r, crossfade.collection k
 WHERE c.run = free.run AND c.number = free.number AND r.id = c.run AND k.collection = r.collection
-RETURNING c.run, c.number, c.lower, c.upper, c.position, c.result::text AS result, r.collection, r.kind, r.mode,
+RETURNING c.run, c.number, c.lower, c.upper, c.position, c.shard, c.result::text AS result, r.collection, r.kind, r.mode,
           coalesce((r.result ->> 'repair')::boolean, false) AS repair, k.database, k.name, k.relation, k.stage;
 
+-- name: hold
+-- Says that a process is there for as long as its connection: $1 holder. False: somebody else has that number.
+SELECT pg_try_advisory_lock(1128421190, $1::integer);
+
+-- name: alive
+SELECT 1;
+
 -- name: checkpoint
--- Progress of a claimed chunk, in the transaction of its page; no row: it went to another worker, or the run ended.
--- $1 run, $2 number, $3 worker, $4 position, $5 documents and $6 bytes more, $7 lease in seconds, $8 result (json).
+-- Progress of a claimed chunk, in the transaction of its page; no row: it went to another worker, its range was cut, or
+-- the run ended. $1 run, $2 number, $3 worker, $4 position, $5 documents and $6 bytes more, $7 lease in seconds,
+-- $8 result (json), $9 the upper key that the worker knows.
 UPDATE crossfade.chunk c
 SET position = $4, documents = documents + $5, bytes = bytes + $6,
-    lease_until = clock_timestamp() + make_interval(secs => $7::float8), result = $8::jsonb
-WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
+    lease_until = clock_timestamp() + make_interval(secs => $7::float8), result = $8::jsonb, waiting = NULL
+WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed' AND upper IS NOT DISTINCT FROM $9::text
   AND EXISTS (SELECT 1 FROM crossfade.run r WHERE r.id = c.run AND r.state = 'open')
 RETURNING documents;
 
+-- name: held_range
+-- The upper key of a chunk that this worker still holds: $1 run, $2 number, $3 worker.
+SELECT c.upper FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run
+WHERE c.run = $1 AND c.number = $2 AND c.worker = $3 AND c.state = 'claimed' AND r.state = 'open';
+
 -- name: renew
--- Keeps a claimed chunk: $1 run, $2 number, $3 worker, $4 lease in seconds. No row: it went to another worker.
-UPDATE crossfade.chunk SET lease_until = clock_timestamp() + make_interval(secs => $4::float8)
+-- Keeps a claimed chunk: $1 run, $2 number, $3 worker, $4 lease in seconds, $5 what it waits for (NULL: nothing).
+-- No row: it went to another worker.
+UPDATE crossfade.chunk SET lease_until = clock_timestamp() + make_interval(secs => $4::float8), waiting = $5
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
 RETURNING number;
 
 -- name: leave_chunk
 -- A worker lets go: $1 run, $2 number, $3 worker, $4 state (open, done, failed), $5 error or NULL.
-UPDATE crossfade.chunk SET state = $4, worker = NULL, lease_until = NULL, error = $5
+UPDATE crossfade.chunk SET state = $4, worker = NULL, lease_until = NULL, holder = NULL, waiting = NULL, error = $5
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
+RETURNING number;
+
+-- name: start_over
+-- A chunk that cannot be gone on with begins anew: $1 run, $2 number, $3 worker, $4 result (json).
+UPDATE crossfade.chunk SET position = NULL, documents = 0, bytes = 0, result = $4::jsonb
+WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
+RETURNING number;
+
+-- name: divisible
+-- Chunks under way, those with most left first, while none is free: $1 runs, NULL for every open one.
+SELECT c.run, c.number, c.lower, c.upper, c.position, r.collection, k.database, k.name
+FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run JOIN crossfade.collection k USING (collection)
+WHERE r.state = 'open' AND c.state = 'claimed' AND c.shard IS NULL
+  AND ($1::bigint[] IS NULL OR r.id = ANY ($1::bigint[]))
+  AND NOT EXISTS (SELECT 1 FROM crossfade.chunk o WHERE o.run = r.id AND o.state = 'open')
+ORDER BY c.expected - c.documents DESC, c.run, c.number
+LIMIT 4;
+
+-- name: lock_split
+-- One worker at a time looks where to cut a run's chunks ($1 run).
+SELECT pg_try_advisory_xact_lock(hashtext('crossfade.split'), $1::integer);
+
+-- name: split
+-- Cuts a chunk under way at a key that its worker has not reached: $1 run, $2 number, $3 the cut, $4 its upper key.
+WITH cut AS (
+    UPDATE crossfade.chunk c SET upper = $3, expected = expected / 2
+    WHERE c.run = $1 AND c.number = $2 AND c.state = 'claimed' AND c.upper IS NOT DISTINCT FROM $4::text
+      AND (c.position IS NULL OR c.position < $3) AND (c.lower IS NULL OR c.lower < $3)
+      AND EXISTS (SELECT 1 FROM crossfade.run r WHERE r.id = c.run AND r.state = 'open')
+    RETURNING c.run, c.expected
+)
+INSERT INTO crossfade.chunk (run, number, lower, upper, expected)
+SELECT cut.run, (SELECT max(number) + 1 FROM crossfade.chunk WHERE run = $1), $3, $4, cut.expected FROM cut
 RETURNING number;
 
 -- name: finishable
@@ -118,7 +190,12 @@ SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result,
        extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 AS seconds,
        coalesce(sum(c.documents), 0)::bigint AS documents, coalesce(sum(c.bytes), 0)::bigint AS bytes,
        count(c.number) AS chunks, count(*) FILTER (WHERE c.state = 'done') AS done,
-       count(*) FILTER (WHERE c.state = 'claimed' AND c.lease_until >= clock_timestamp()) AS claimed
+       count(*) FILTER (WHERE c.state = 'claimed' AND c.lease_until >= clock_timestamp()) AS claimed,
+       coalesce(jsonb_agg(DISTINCT c.waiting) FILTER (WHERE c.state = 'claimed' AND c.waiting IS NOT NULL), '[]')::text
+           AS waiting,
+       coalesce(jsonb_agg(jsonb_build_object('worker', c.worker, 'chunk', c.number, 'documents', c.documents,
+                                             'expected', c.expected, 'waiting', c.waiting) ORDER BY c.number)
+                FILTER (WHERE c.state = 'claimed'), '[]')::text AS workers
 FROM crossfade.run r LEFT JOIN crossfade.chunk c ON c.run = r.id
 WHERE r.id = ANY ($1::bigint[])
 GROUP BY r.id
@@ -144,11 +221,11 @@ SELECT pg_advisory_unlock(hashtext('crossfade.run'), $1::integer);
 -- name: index_statement
 SELECT crossfade.index_statement($1);
 
--- name: broken_index
--- The index on documents where building it was cut short: $1 collection, $2 relation. It must be dropped first.
+-- name: broken_indexes
+-- Indexes of ours where building was cut short: $1 collection, $2 relation. They must be dropped first.
 SELECT i.indexrelid::regclass::text AS name
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = $2::text::regclass AND c.relname = 'doc_' || md5($1) AND NOT i.indisvalid;
+WHERE i.indrelid = $2::text::regclass AND c.relname IN ('doc_' || md5($1), 'text_' || md5($1)) AND NOT i.indisvalid;
 
 -- name: analyze
 ANALYZE {relation};
@@ -218,3 +295,42 @@ WHERE k.stage <> 'off'
       > coalesce((SELECT max(v.unverified_before) FROM crossfade.run v
                   WHERE v.collection = k.collection AND v.kind = 'verify' AND v.state = 'done'), 0)
 ORDER BY k.collection;
+
+-- name: throttle
+-- What operators have set, for every worker; and what it is compared with: the slowest live proxy's lag, the workers
+-- that hold a chunk, the lag of PostgreSQL's own replicas (NULL where this role may not see it).
+SELECT t.max_rate, t.max_lag, t.max_replica_lag, t.max_slowdown, t.flag_file, t.paused, t.changed_by, t.changed_at,
+       (SELECT coalesce(max(CASE WHEN backlog = 0 THEN 0 ELSE lag_seconds END), 0)::float8
+        FROM crossfade.instance WHERE stopped_at IS NULL) AS lag,
+       (SELECT count(*) FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run
+        WHERE r.state = 'open' AND c.state = 'claimed' AND c.lease_until >= clock_timestamp()) AS workers,
+       CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN
+           (SELECT coalesce(max(extract(epoch FROM s.replay_lag)), 0)::float8 FROM pg_stat_replication s) END AS replica_lag
+FROM crossfade.throttle t;
+
+-- name: set_throttle
+-- $1 max_rate, $2 max_lag, $3 max_replica_lag, $4 max_slowdown, $5 flag_file, $6 paused, $7 who.
+UPDATE crossfade.throttle
+SET max_rate = $1, max_lag = $2, max_replica_lag = $3, max_slowdown = $4, flag_file = $5, paused = $6, changed_by = $7,
+    changed_at = clock_timestamp();
+
+-- name: full_text_statement
+-- The index for full-text search over every string of a document: $1 collection.
+SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (crossfade.full_text(doc))',
+              'text_' || md5($1), relation) FROM crossfade.collection WHERE collection = $1;
+
+-- name: ranges_to_look_at
+-- Ranges of a verification ($2 run): whether it failed there (differences were left, or it was not finished), and whether
+-- the target has a version newer than revision $1.
+SELECT c.lower, c.upper,
+       coalesce((c.result ->> 'remaining')::bigint, 0) > 0 OR c.state <> 'done' AS failed,
+       EXISTS (SELECT 1 FROM {relation} d WHERE d.rev > $1 AND (c.lower IS NULL OR d.key > c.lower)
+               AND (c.upper IS NULL OR d.key <= c.upper)) AS changed
+FROM crossfade.chunk c
+WHERE c.run = $2
+ORDER BY c.lower NULLS FIRST;
+
+-- name: newest_verification
+-- The newest verification of a whole collection ($1) that has ended, with ArangoDB's time of its begin in milliseconds.
+SELECT id, floor(extract(epoch FROM started_at) * 1000)::bigint AS began FROM crossfade.run
+WHERE collection = $1 AND kind = 'verify' AND state IN ('done', 'failed') ORDER BY id DESC LIMIT 1;

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from backfill import runs
+from backfill.planning import plan_backfill
 from backfill.source import Source
-from backfill.worker import Options, Workers, plan_backfill
+from backfill.worker import Options, Workers
 from proxy.database import Database
 from proxy.documents import to_jsonb
 from sql.loader import queries

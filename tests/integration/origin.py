@@ -29,6 +29,7 @@ class StubCollection:
     raw: dict[str, bytes] = field(default_factory=dict)
     revs: dict[str, int] = field(default_factory=dict)
     pages: dict[object, bytes] = field(default_factory=dict)
+    shards: tuple[str, ...] = ()
 
     def put(self, key: str, rev: int, raw: bytes) -> None:
         if key not in self.raw:
@@ -42,7 +43,14 @@ class StubCollection:
         self.pages.clear()
         return self.revs.pop(key)
 
+    def shard(self, key: str) -> str:
+        """Where a key is, as far as there are shards."""
+        return self.shards[sum(key.encode()) % len(self.shards)]
+
     def range(self, bind: Mapping[str, Any]) -> list[str]:
+        if "shard" in bind:
+            above = [key for key in self.keys if key > bind["after"] and self.shard(key) == bind["shard"]]
+            return [key for key in above if "upper" not in bind or key <= bind["upper"]][: bind["n"]]
         first = bisect.bisect_right(self.keys, bind["after"])
         end = bisect.bisect_right(self.keys, bind["upper"]) if "upper" in bind else len(self.keys)
         return self.keys[first : min(end, first + bind["n"])]
@@ -60,6 +68,7 @@ class StubOrigin:
         self.clock = Clock()
         self.hook: Hook | None = None
         self.asked: list[str] = []
+        self.heeds_shards = True
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -122,8 +131,15 @@ class StubOrigin:
         _, _, database, _, *rest = map(unquote, path.split("/"))
         parsed = json.loads(body) if body else {}
         bind: dict[str, Any] = parsed.get("bindVars", {}) if isinstance(parsed, dict) else {"keys": parsed}
+        if rest[0] == "server":
+            sharded = any(one.shards for one in self.collections.values())
+            return answer(200, b'{"role":"%s"}' % (b"COORDINATOR" if sharded else b"SINGLE"))
         name = rest[1] if len(rest) > 1 else bind.get("@c", "")
+        if rest[-1] == "shards":
+            return answer(200, json.dumps({"shards": self.collections[f"{database}/{name}"].shards}).encode())
         kind = _kind(method, rest, parsed)
+        if isinstance(parsed, dict) and parsed.get("options", {}).get("shardIds") and self.heeds_shards:
+            bind["shard"] = parsed["options"]["shardIds"][0]
         self.asked.append(kind)
         if self.hook is not None:
             instead = await self.hook(kind, bind)
@@ -131,6 +147,8 @@ class StubOrigin:
                 return instead
         if kind == "forget":
             return answer(202, b"{}")
+        if kind == "dump":
+            return answer(501, b'{"errorNum":9,"errorMessage":"not implemented"}')
         found = self.collections.get(f"{database}/{name}")
         if found is None:
             error = {"error": True, "code": 404, "errorNum": 1203, "errorMessage": f"collection not found: {name}"}
@@ -143,6 +161,8 @@ def _kind(method: str, rest: list[str], body: Any) -> str:
         return "count"
     if rest[0] == "document":
         return "read"
+    if rest[0] == "dump":
+        return "dump"
     if method == "DELETE":
         return "forget"
     text = body.get("query", "")
@@ -160,11 +180,12 @@ def _render(kind: str, found: StubCollection, bind: Mapping[str, Any]) -> bytes:
         missing = b'{"error":true,"errorNum":1202,"errorMessage":"document not found"}'
         return b"[" + b",".join(found.raw.get(key, missing) for key in bind["keys"]) + b"]"
     if kind == "step":
-        first = bisect.bisect_right(found.keys, bind["after"]) + bind["skip"]
-        return json.dumps({"result": found.keys[first : first + 1], "hasMore": False}).encode()
+        keys = [key for key in found.keys if found.shard(key) == bind["shard"]] if "shard" in bind else found.keys
+        first = bisect.bisect_right(keys, bind["after"]) + bind["skip"]
+        return json.dumps({"result": keys[first : first + 1], "hasMore": False}).encode()
     if kind == "revisions_of":
         return _pairs(found, [key for key in bind["keys"] if key in found.raw])
-    wanted = (kind, bind["after"], bind.get("upper"), bind["n"])
+    wanted = (kind, bind["after"], bind.get("upper"), bind["n"], bind.get("shard"))
     page = found.pages.get(wanted)
     if page is None:
         keys = found.range(bind)

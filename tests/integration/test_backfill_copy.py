@@ -14,9 +14,11 @@ import pytest
 from backfill import runs
 from backfill.copy import copy_chunk
 from backfill.plan import KeyRange
+from backfill.planning import plan_backfill
+from backfill.pacing import Governor
 from backfill.source import Source
 from backfill.throttle import Limits
-from backfill.worker import Options, Workers, plan_backfill
+from backfill.worker import Options, Workers
 from proxy.database import Database
 from proxy.errors import DatabaseUnavailable, RefusedError, UpstreamLost
 from proxy.ports import free_port
@@ -110,7 +112,14 @@ async def test_live_writes_beside_the_copy_converge(database: Database, origin: 
     mirror = LateMirror(database, origin, relation)
     claim = await claimed(database, source)
     copying = asyncio.create_task(
-        copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=7, limits=Limits(max_rate=2_000))
+        copy_chunk(
+            database,
+            source,
+            claim,
+            stop=asyncio.Event(),
+            first_page=7,
+            governor=Governor(database, source, Limits(max_rate=2_000)),
+        )
     )
     for step in range(250):
         key = f"{(step * 37) % 600:04}"
@@ -267,9 +276,11 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
 
     origin.hook = None
     pages = origin.asked.count("page")
-    await database.execute("UPDATE crossfade.chunk SET lease_until = now()")  # the lease runs out
+    # nobody waits for the lease: PostgreSQL knows that the worker's connection is gone
     run = await plan_backfill(database, source, NAME)
+    until = await database.fetchval("SELECT lease_until FROM crossfade.chunk")
     await work(database, source, [run], workers=1)
+    assert await database.fetchval("SELECT finished_at < $2 FROM crossfade.run WHERE id = $1", run, until)
     assert await stored(database, relation) == origin.collections[NAME].raw
     [standing] = await runs.standings(database, [run])
     assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
@@ -365,12 +376,19 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
     )
     claim = await claimed(database, source)
     copying = asyncio.create_task(
-        copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=10, limits=Limits(max_lag=5))
+        copy_chunk(
+            database,
+            source,
+            claim,
+            stop=asyncio.Event(),
+            first_page=10,
+            governor=Governor(database, source, Limits(max_lag=5)),
+        )
     )
-    while await database.fetchval("SELECT documents FROM crossfade.chunk") == 0:
+    while (why := await database.fetchval("SELECT waiting FROM crossfade.chunk")) is None:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
-    assert await database.fetchval("SELECT documents FROM crossfade.chunk") == 10
+    assert why == "the mirror is 60.0 s behind, more than 5 s"
+    assert await database.fetchval("SELECT documents FROM crossfade.chunk") == 0
     await database.execute("UPDATE crossfade.instance SET backlog = 0")
     assert (await copying).documents == 30
 

@@ -10,9 +10,9 @@ import pytest
 from arango.client import ArangoClient
 
 from backfill import runs
+from backfill.planning import plan_backfill, plan_verification
 from backfill.repair import repair_keys
 from backfill.source import Source
-from backfill.worker import plan_backfill, plan_verification
 from proxy.database import Database
 from proxy.errors import ArangoError
 from proxy.serve import DevelopmentServer

@@ -13,11 +13,12 @@ from backfill import look as looking
 from backfill import runs, verify
 from backfill.answers import OriginDisorder
 from backfill.look import Looker
+from backfill.planning import plan_backfill, plan_due, plan_verification
 from backfill.repair import repair_keys
 from backfill.report import Standing
 from backfill.source import Source
 from backfill.verify import Verifier
-from backfill.worker import Options, Workers, plan_backfill, plan_due, plan_verification
+from backfill.worker import Options, Workers
 from proxy.database import Database
 from proxy.errors import ArangoError, RefusedError
 from tests.integration.backfilling import NAME, LateMirror, register, stored, work

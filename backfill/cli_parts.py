@@ -1,0 +1,148 @@
+"""What the commands of the backfill share: options, connections, signals, and working on runs while showing them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from backfill import runs
+from backfill.processes import Crew
+from backfill.progress import Bars, Lines, shown
+from backfill.report import Standing, line, samples
+from backfill.source import Source
+from backfill.throttle import Limits
+from backfill.worker import Options, Workers
+from proxy.cli.common import DONE, REFUSED, expand, fail, note, write_json
+from proxy.config import Settings, load
+from proxy.cutover import migrate
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from proxy.errors import CrossfadeError
+
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in each process")]
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", min=1, max=64, help="processes, where one core is the limit: --workers in each")
+]
+RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents a second and worker")]
+LagOption = Annotated[float | None, typer.Option("--max-lag", min=0.0, help="seconds that the mirror may be behind")]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a command works with."""
+
+    database: Database
+    maintenance: Database
+    source: Source
+    stop: asyncio.Event
+
+
+def options(workers: int, max_rate: float | None, max_lag: float | None) -> Options:
+    """The options of workers, from those of a command."""
+    return Options(workers=workers, limits=Limits(max_rate, max_lag))
+
+
+async def work_on(
+    parts: Parts, chosen: list[int], how: Options, as_json: bool, again: str, *, processes: int = 1
+) -> int:
+    """Works on runs until they have ended, shows them meanwhile, prints what came of them; the exit code."""
+    with _view(as_json) as view:
+        async with shown(parts.database, chosen, view) if view is not None else contextlib.nullcontext():
+            if processes > 1:
+                await Crew(parts.stop, processes, how).work(chosen)
+            else:
+                await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work(chosen)
+    found = await runs.standings(parts.database, chosen)
+    print_standings(found, as_json)
+    if any(standing.state == "open" for standing in found):
+        note(f"stopped; it goes on where it was with: {again}")
+        return REFUSED
+    if any(standing.state != "done" for standing in found):
+        return REFUSED
+    left = sum(standing.result.get("differences", 0) for standing in found)
+    if left and not as_json:
+        for text in samples(found):
+            typer.echo(text)
+    return REFUSED if left else DONE
+
+
+@contextlib.contextmanager
+def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
+    console = Console(stderr=True)
+    if as_json:
+        yield None
+    elif console.is_terminal:
+        with Bars(console) as bars:
+            yield bars
+    else:
+        yield Lines(console)
+
+
+def print_standings(found: Sequence[Standing], as_json: bool) -> None:
+    """A line a run, or one JSON document."""
+    if as_json:
+        write_json([standing.as_json() for standing in found])
+        return
+    for standing in found:
+        typer.echo(line(standing))
+
+
+async def names_of(parts: Parts, collections: Sequence[str], database: str) -> list[str]:
+    """The mirrored collections that names and patterns stand for; refuses before anything is planned."""
+    names = await expand(
+        parts.database, collections, database, lambda standing: standing.stage.at_least(Stage.MIRROR), "mirrored"
+    )
+    for name in names:
+        await runs.table(parts.database, name)
+    return names
+
+
+def execute(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:
+    """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
+    try:
+        code = asyncio.run(_with_parts(go, load(), workers))
+    except CrossfadeError as error:
+        raise fail(error, as_json=as_json) from error
+    raise typer.Exit(code)
+
+
+async def _with_parts(go: Callable[[Parts], Awaitable[int]], settings: Settings, workers: int) -> int:
+    async with _parts(settings, workers) as parts:
+        return await go(parts)
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
+    stop = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_stopping(stop))
+        database = await Database.open(settings.dsn, size=2 * workers + 3, application="crossfade backfill")
+        stack.push_async_callback(database.close)
+        maintenance = await Database.open(
+            settings.dsn, size=max(2, workers), timeout=None, application="crossfade backfill"
+        )
+        stack.push_async_callback(maintenance.close)
+        await migrate.require_migrated(database)
+        source = Source(str(settings.origin), settings.origin_user, settings.origin_password, threads=workers + 1)
+        stack.push_async_callback(source.close)
+        yield Parts(database, maintenance, source, stop)
+
+
+@contextlib.contextmanager
+def _stopping(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`: pages under way are finished and chunks handed back."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

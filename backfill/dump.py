@@ -1,0 +1,114 @@
+"""Copies a collection by ArangoDB's parallel dump (`/_api/dump`, since 3.12): one snapshot, in no order of keys.
+
+It spares ArangoDB the sorting and this process the parsing of cursors, but it is undocumented and cannot be gone on
+with: a worker that is killed costs the whole collection, not a page. So it is asked for (`--dump`), never chosen.
+
+The stamp of every batch is the era known before the snapshot was taken. What the horizon refuses is repaired by key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from backfill import runs
+from backfill.answers import Document
+from backfill.copy import Copied
+from backfill.pacing import Governor
+from backfill.repair import repair_keys
+from backfill.runs import SQL, Claim, LeaseLost
+from backfill.source import Source
+from backfill.target import is_a_conflict, write
+from proxy.database import Database
+from proxy.errors import ArangoError, DatabaseRefused
+
+BATCH_BYTES: Final = 4 << 20
+_TRIES: Final = 3
+
+
+async def copy_dump(
+    database: Database,
+    source: Source,
+    claim: Claim,
+    *,
+    stop: asyncio.Event,
+    governor: Governor | None = None,
+    lease: float = runs.LEASE,
+) -> Copied:
+    """Copies the claim's shard whole, or until `stop` is set; what was done counts only where it is finished.
+
+    Raises as `copy_chunk`.
+    """
+    assert claim.shard is not None
+    governor = governor or Governor(database, source)
+    me = (claim.run, claim.number, claim.worker)
+    if await database.fetchval(SQL["start_over"], *me, json.dumps(dict(claim.result))) is None:
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
+    meter = governor.meter()
+    await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
+    era: int = await database.fetchval(SQL["era"])
+    documents = size = refused = reread = 0
+    async with contextlib.aclosing(_batches(source, claim, BATCH_BYTES)) as batches:
+        async for batch in batches:
+            stale, aside = await _write(database, claim, batch, era, lease)
+            refused += aside
+            reread += len(stale)
+            if stale:
+                await repair_keys(database, source, claim.table.collection, stale)
+            documents += len(batch)
+            size += sum(len(one.raw) for one in batch)
+            if stop.is_set():
+                return Copied(False, documents, size, refused, reread)
+            await governor.hold_back(claim, meter, len(batch), stop=stop, lease=lease, key=batch[-1].key)
+            if stop.is_set():
+                return Copied(False, documents, size, refused, reread)
+    return Copied(True, documents, size, refused, reread)
+
+
+async def _batches(source: Source, claim: Claim, size: int) -> AsyncGenerator[tuple[Document, ...], None]:
+    """One is read while the one before is written."""
+    assert claim.shard is not None
+    base = claim.table.database
+    dump = await source.begin_dump(base, claim.shard, size)
+    if dump is None:
+        raise ArangoError(404, "ArangoDB does not give dumps any more: begin again without --dump", status=404)
+    number = 1
+    ahead = asyncio.create_task(source.next_of_dump(base, dump, number))
+    try:
+        while (batch := await ahead) is not None:
+            number += 1
+            ahead = asyncio.create_task(source.next_of_dump(base, dump, number))
+            if batch:
+                yield batch
+    finally:
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
+        await source.end_dump(base, dump)
+
+
+async def _write(
+    database: Database, claim: Claim, batch: tuple[Document, ...], era: int, lease: float
+) -> tuple[list[str], int]:
+    """Keys that must be read again, and how many documents were set aside."""
+    tries = 0
+    while True:
+        try:
+            async with database.transaction() as session:
+                written = await write(session, claim.table, batch, era)
+                await runs.checkpoint(
+                    session,
+                    claim,
+                    None,
+                    documents=len(batch),
+                    size=sum(len(one.raw) for one in batch),
+                    result=claim.result,
+                    lease=lease,
+                )
+            return sorted(written.stale), len(written.refusals)
+        except DatabaseRefused as error:
+            tries += 1
+            if not is_a_conflict(error) or tries == _TRIES:
+                raise

@@ -1,0 +1,188 @@
+"""Keys that cut a large collection into even parts, found without walking through it (DESIGN section 10).
+
+Skipping through the key index to every n-th key is exact, and costs as many steps as there are documents. Above EXACT
+documents the keys are *probed* instead: the first key above a point between two known ones splits that range in two,
+and how far apart LOCAL neighbours lie says how dense it is. The densest range is probed next, a fixed number of times a
+part, so that the cost depends on the number of parts and not on the documents.
+
+Accuracy, held by the tests: for identifiers spread evenly (UUIDs, hashes, counters, times, several prefixes of very
+different size) the largest part is at most three times the mean. Keys may be contrived so that it is worse; parts are
+therefore also split while a run goes on (`find_cut`), and no estimate decides what is copied, only who copies it.
+
+`Step` is the one question asked of the origin: the n-th key after another, or None.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+Step = Callable[[str, int], Awaitable[str | None]]
+
+EXACT: Final = 2_000_000  # documents: up to here the quantiles are walked to, which takes a second or two
+LOCAL: Final = 200  # neighbours that tell how dense keys are
+PROBES: Final = 6  # a part
+_WIDTH: Final = 16  # characters after the common prefix that a position is made of
+_BREADTH: Final = 32  # ranges that are split before densities are believed
+
+
+class Scale:
+    """Keys as numbers, by the characters that were seen in keys: what lies between two keys, and how far apart."""
+
+    def __init__(self, seen: Iterable[str], low: str, high: str | None) -> None:
+        self._prefix = _common(low, high) if high is not None else ""
+        self._letters = sorted({character for key in seen for character in key} | {"0", "z"})
+        self._base = len(self._letters) + 1
+
+    def number(self, key: str | None) -> int:
+        """0 or more; None (above every key) is the most."""
+        if key is None:
+            return int(self._base**_WIDTH)
+        rest = key[len(self._prefix) :][:_WIDTH]
+        number = 0
+        for character in rest:
+            number = number * self._base + bisect.bisect_right(self._letters, character)
+        return int(number * self._base ** (_WIDTH - len(rest)))
+
+    def text(self, number: int) -> str:
+        """A string near that number."""
+        text = ""
+        for _ in range(_WIDTH):
+            number, rank = divmod(number, self._base)
+            if rank or text:
+                # the rank of a key's end has no character: within a key the least one stands for it
+                text = self._letters[max(rank, 1) - 1] + text
+        return self._prefix + text
+
+
+def _common(low: str, high: str) -> str:
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
+    return "".join(one for one, _ in pairs)
+
+
+def between(seen: Iterable[str], low: str, high: str | None, share: float = 0.5) -> str | None:
+    """A string above `low` and below `high`, about that share of the way; None where there is no room."""
+    scale = Scale(seen, low, high)
+    bottom, top = scale.number(low), scale.number(high)
+    middle = scale.text(bottom + int((top - bottom) * share))
+    return middle if low < middle and (high is None or middle < high) else None
+
+
+@dataclass(slots=True)
+class _Part:
+    """Keys above `low` up to and with `high` (None: to the last). None of them but `high` is above `room`."""
+
+    low: str
+    high: str | None
+    room: str | None
+    weight: float = 0.0
+    settled: bool = False
+
+
+async def spread(step: Step, count: int, parts: int) -> list[str]:
+    """At most `parts - 1` keys, in order, that cut about `count` documents into parts of about the same size."""
+    first = await step("", 1)
+    if first is None or parts < 2:
+        return []
+    seen = {first}
+    open_parts = [_Part("", None, None)]
+    await _weigh(step, open_parts[0], seen, count)
+    for probe in range(PROBES * parts):
+        candidates = [part for part in open_parts if not part.settled]
+        if not candidates:
+            break
+        # at first the widest are split, whatever their density seems to be
+        widest = probe < _BREADTH and probe < 2 * parts
+        part = candidates[probe % len(candidates)] if widest else max(candidates, key=lambda one: one.weight)
+        middle = between(seen, part.low, part.room)
+        if middle is None:
+            part.settled = True
+            continue
+        key = await step(middle, 1)
+        if key is None or (part.high is not None and key >= part.high):
+            part.room = middle  # nothing lies above but the last key itself
+            await _weigh(step, part, seen, count)
+            continue
+        seen.add(key)
+        upper = _Part(key, part.high, part.room)
+        part.high, part.room = key, middle
+        open_parts.append(upper)
+        await _weigh(step, part, seen, count)
+        await _weigh(step, upper, seen, count)
+    return _quantiles(sorted(open_parts, key=lambda one: one.low), parts)
+
+
+async def _weigh(step: Step, part: _Part, seen: set[str], count: int) -> None:
+    # at both the lower end and the middle: an end next to a gap shows too little
+    near = await step(part.low, LOCAL)
+    if near is None or (part.high is not None and near >= part.high):
+        part.weight, part.settled = LOCAL / 2, True
+        return
+    seen.add(near)
+    found = [_density(part, seen, part.low, near)]
+    middle = between(seen, part.low, part.room)
+    begin = await step(middle, 1) if middle is not None else None
+    if begin is not None and (part.high is None or begin < part.high):
+        end = await step(begin, LOCAL)
+        if end is not None and (part.high is None or end < part.high):
+            seen |= {begin, end}
+            found.append(_density(part, seen, begin, end))
+    part.weight = min(max(*found, LOCAL), count)
+
+
+def _density(part: _Part, seen: set[str], begin: str, end: str) -> float:
+    scale = Scale(seen, part.low, part.room)
+    span = scale.number(part.room) - scale.number(part.low)
+    return LOCAL * span / max(1, scale.number(end) - scale.number(begin))
+
+
+def _quantiles(parts: list[_Part], wanted: int) -> list[str]:
+    total = sum(part.weight for part in parts)
+    cuts: list[str] = []
+    reached = 0.0
+    for part in parts:
+        reached += part.weight
+        if part.high is not None and len(cuts) < wanted - 1 and reached >= total * (len(cuts) + 1) / wanted:
+            cuts.append(part.high)
+    return cuts
+
+
+async def find_cut(step: Step, after: str, upper: str | None, least: int) -> str | None:
+    """A key that leaves at least `least` documents on both sides of it in (after, upper]; None where there is none.
+
+    Costs a few probes, at worst 64 times `least` steps through the index.
+    """
+
+    def inside(key: str | None) -> bool:
+        return key is not None and (upper is None or key <= upper)
+
+    floor = await step(after, least)
+    if floor is None or not inside(floor):
+        return None
+    seen = {after, floor} | ({upper} if upper is not None else set())
+    low, high = after, upper
+    for _ in range(6):
+        middle = between(seen, low, high)
+        if middle is None:
+            break
+        key = await step(middle, 1)
+        if key is None or not inside(key) or not inside(await step(key, least)):
+            high = middle
+        elif key < floor:
+            low = middle
+        else:
+            return key
+        if key is not None:
+            seen.add(key)
+    found = [floor]
+    for doubling in range(6):
+        key = await step(found[-1], least << doubling)
+        if key is None or not inside(key):
+            break
+        found.append(key)
+    if inside(await step(found[-1], least)):
+        return found[-1]
+    return found[-2] if len(found) > 1 else None
