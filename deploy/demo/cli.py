@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -22,6 +22,7 @@ from proxy.errors import ConfigurationError
 
 _USUAL = Play()
 _LOOK = 0.25  # seconds between two looks at children and parent
+_PARENT: Final = os.getppid()  # as early as can be: who goes while the stack starts is noticed as well
 
 
 def register(app: typer.Typer) -> None:
@@ -145,14 +146,13 @@ def _show(console: Console, stack: Stack) -> None:
 
 def _wait(console: Console, stack: Stack, stop: _Stopped) -> bool:
     """Until a signal, the end of the parent (True), or the end of a server (False)."""
-    parent = os.getppid()
     try:
         while not stop.wait(_LOOK):
             ended = stack.ended()
             if ended is not None:
                 console.print(f"{ended.name} has ended:\n{ended.tail()}", style="red", highlight=False, markup=False)
                 return False
-            if os.getppid() != parent:
+            if os.getppid() != _PARENT:
                 return True
     except KeyboardInterrupt:
         pass
