@@ -92,3 +92,24 @@ WITH fence AS MATERIALIZED (
 )
 SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM {relation} WHERE doc IS NOT NULL) END AS number
 FROM fence f;
+
+-- name: fenced
+-- A compiled query, under the fence of generation {generation}. One row of the fence on the outer side of a nested loop:
+-- the query's own order is kept. Its first column is true, so that no row is told from a row of nulls.
+WITH fence AS MATERIALIZED (
+    SELECT {generation}::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = {generation})
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, q.* FROM fence f LEFT JOIN LATERAL ({query}) q ON f.holds;
+
+-- name: fenced_count
+-- How many rows a compiled query gives, under the fence of generation {generation}.
+WITH fence AS MATERIALIZED (
+    SELECT {generation}::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = {generation})
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM ({query}) q) END AS number FROM fence f;

@@ -5,6 +5,7 @@
     queries     AQL: drives the evaluator, answers its fetches by SQL under one snapshot
     narrow      a fetch -> the scan that brings all that it needs and little more: pure
     cursors     results in batches, with a time to live; cursor ids that tell whose they are
+    streams     rows that stay in PostgreSQL until they are asked for
     catalog     collection -> table, cached
 
 Statements: sql/queries/store.sql.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -20,6 +22,7 @@ _PREFIX: Final = "9000"
 _DIGITS: Final = 19
 _DEFAULT_TTL: Final = 30.0
 _DEFAULT_BATCH: Final = 1000
+_SWEEP: Final = 1.0  # seconds between two looks for streams whose time is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,17 @@ def _number(value: object, default: float) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
+class Source(Protocol):
+    """Where rows come from that are not in memory yet: `streams.Stream`."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    async def take(self, number: int) -> list[bytes]: ...
+
+    async def close(self) -> None: ...
+
+
 @dataclass(slots=True)
 class _Cursor:
     database: str
@@ -85,7 +99,10 @@ class _Cursor:
     extra: bytes
     size: int  # bytes of the rows
     expires: float
+    total: int
+    source: Source | None = None
     position: int = 0
+    busy: bool = False
     batch: int = 1  # the number of the batch that was sent last
     last: Outcome | None = None
 
@@ -98,6 +115,7 @@ class Cursors:
         self._clock = clock
         self._open: dict[str, _Cursor] = {}
         self._bytes = 0
+        self._sweeper: asyncio.Task[None] | None = None
 
     @staticmethod
     def owns(operation: Operation) -> bool:
@@ -113,14 +131,30 @@ class Cursors:
         size = sum(map(len, rows))
         if self._bytes + size > self._limit:
             raise ArangoError(32, "too many results wait in cursors")
-        identifier = _PREFIX + str(secrets.randbelow(10 ** (_DIGITS - len(_PREFIX)))).zfill(_DIGITS - len(_PREFIX))
-        cursor = _Cursor(database, request, rows, extra, size, self._clock() + request.ttl, batch=0)
-        self._open[identifier] = cursor
-        self._bytes += size
-        return self._advance(identifier, cursor, code=201)
+        cursor = _Cursor(database, request, rows, extra, size, self._clock() + request.ttl, len(rows), batch=0)
+        return self._advance(self._keep(cursor), cursor, code=201)
 
-    def next(self, operation: Operation) -> Outcome:
-        """The next batch. Raises ArangoError 1600 where the cursor, or the batch asked for, is gone."""
+    async def open_stream(
+        self, database: str, request: CursorRequest, source: Source, extra: bytes, *, total: int = 0
+    ) -> Outcome:
+        """The same of rows that are read as they are asked for: of these, one batch and one row more are in memory.
+
+        total: how many there are, where the request has `count`. Closes the source where it raises.
+        """
+        try:
+            rows = await source.take(request.batch_size + 1)
+            if source.ended:
+                return self.open(database, request, rows, extra)
+            cursor = _Cursor(database, request, rows, extra, 0, self._clock() + request.ttl, total, source, batch=0)
+        except BaseException:
+            await source.close()
+            raise
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep(), name="cursors: time to live")
+        return self._advance(self._keep(cursor), cursor, code=201)
+
+    async def next(self, operation: Operation) -> Outcome:
+        """The next batch. Raises ArangoError 1600 where the cursor, or the batch asked for, is gone; DatabaseError."""
         identifier, batch = _names(operation)
         cursor = self._find(operation, identifier)
         cursor.expires = self._clock() + cursor.request.ttl
@@ -128,17 +162,72 @@ class Cursors:
             return cursor.last
         if (batch is not None and batch != str(cursor.batch + 1)) or cursor.position >= len(cursor.rows):
             raise ArangoError(1600)
+        if cursor.source is not None:
+            if cursor.busy:
+                raise ArangoError(1601)  # another request reads from it now
+            cursor.busy = True
+            try:
+                await self._read_on(cursor)
+            except BaseException:
+                self._close(identifier)
+                await cursor.source.close()
+                raise
+            finally:
+                cursor.busy = False
         return self._advance(identifier, cursor, code=200)
 
-    def delete(self, operation: Operation) -> Outcome:
+    async def delete(self, operation: Operation) -> Outcome:
         """202, or ArangoError 1600."""
         identifier, _ = _names(operation)
-        self._find(operation, identifier)
+        cursor = self._find(operation, identifier)
         self._close(identifier)
+        if cursor.source is not None:
+            await cursor.source.close()
         return Outcome(202, orjson.dumps({"id": identifier, "error": False, "code": 202}))
 
+    async def close(self) -> None:
+        """Ends every cursor, and gives their connections back."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        sources = [cursor.source for cursor in self._open.values() if cursor.source is not None]
+        self._open.clear()
+        self._bytes = 0
+        for source in sources:
+            await source.close()
+
+    def _keep(self, cursor: _Cursor) -> str:
+        identifier = _PREFIX + str(secrets.randbelow(10 ** (_DIGITS - len(_PREFIX)))).zfill(_DIGITS - len(_PREFIX))
+        self._open[identifier] = cursor
+        self._bytes += cursor.size
+        return identifier
+
+    async def _read_on(self, cursor: _Cursor) -> None:
+        """Lets go of the rows that were sent, and reads the next batch and one row more."""
+        assert cursor.source is not None
+        rows = list(cursor.rows[cursor.position :])
+        cursor.position = 0
+        if not cursor.source.ended:
+            rows += await cursor.source.take(cursor.request.batch_size + 1 - len(rows))
+        cursor.rows = rows
+
+    async def _sweep(self) -> None:
+        """Closes streams whose time is over, while there are any: they hold connections."""
+        while streams := [(name, cursor) for name, cursor in self._open.items() if cursor.source is not None]:
+            now = self._clock()
+            for identifier, cursor in streams:
+                if cursor.expires < now and not cursor.busy:
+                    self._close(identifier)
+                    assert cursor.source is not None
+                    await cursor.source.close()
+            await asyncio.sleep(_SWEEP)
+
     def _advance(self, identifier: str, cursor: _Cursor, *, code: int) -> Outcome:
-        begin, end = cursor.position, cursor.position + cursor.request.batch_size
+        # a batch of a stream may be shorter than was asked for, where its rows are very large
+        streaming = cursor.source is not None and not cursor.source.ended
+        limit = len(cursor.rows) - 1 if streaming else len(cursor.rows)
+        begin, end = cursor.position, min(cursor.position + cursor.request.batch_size, max(limit, cursor.position + 1))
         cursor.position = end
         cursor.batch += 1
         more = end < len(cursor.rows)
@@ -146,7 +235,7 @@ class Cursors:
         body = _body(
             cursor.rows[begin:end],
             cursor.request,
-            len(cursor.rows),
+            cursor.total,
             cursor.extra,
             code=code,
             identifier=identifier if more or cursor.request.allow_retry else None,
@@ -160,7 +249,7 @@ class Cursors:
     def _find(self, operation: Operation, identifier: str) -> _Cursor:
         self._expire()
         cursor = self._open.get(identifier)
-        if cursor is None or cursor.database != operation.database:
+        if cursor is None or cursor.database != operation.database or cursor.expires < self._clock():
             raise ArangoError(1600)
         return cursor
 
@@ -169,7 +258,8 @@ class Cursors:
 
     def _expire(self) -> None:
         now = self._clock()
-        for identifier in [name for name, cursor in self._open.items() if cursor.expires < now]:
+        over = [name for name, cursor in self._open.items() if cursor.expires < now and cursor.source is None]
+        for identifier in over:
             self._close(identifier)
 
 

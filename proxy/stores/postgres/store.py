@@ -40,6 +40,10 @@ class PostgresStore:
         """Whether it goes on with a cursor that was opened here: then no other store knows of it."""
         return self._cursors.owns(operation)
 
+    async def close(self) -> None:
+        """Ends the cursors that are open here."""
+        await self._cursors.close()
+
     async def execute(self, operation: Operation) -> Outcome:
         """The answer, with no fence. Raises ArangoError for what ArangoDB would answer as an error (but a document that
         is not found, or not modified, is an Outcome), Unsupported by the endpoint's name, DatabaseError.
@@ -110,9 +114,9 @@ class PostgresStore:
             case "cursor.create":
                 return await self._query(operation, generation)
             case "cursor.next":
-                return self._cursors.next(operation)
+                return await self._cursors.next(operation)
             case "cursor.delete":
-                return self._cursors.delete(operation)
+                return await self._cursors.delete(operation)
         raise Unsupported(f"{operation.endpoint} on PostgreSQL")
 
     async def _read(self, operation: Operation, generation: int | None) -> Outcome:

@@ -51,13 +51,13 @@ def test_all_in_one_batch_leaves_no_cursor() -> None:
     assert (body["result"], body["hasMore"], body["count"]) == ([0, 1, 2], False, 3)
 
 
-def test_batches_until_the_end() -> None:
+async def test_batches_until_the_end() -> None:
     cursors = Cursors()
     first = opened(cursors, 5, batchSize=2, count=True)
     operation = following(first["id"])
 
-    second = parsed(cursors.next(operation))
-    third = parsed(cursors.next(operation))
+    second = parsed(await cursors.next(operation))
+    third = parsed(await cursors.next(operation))
 
     assert list(first) == ["result", "hasMore", "id", "count", "extra", "cached", "nextBatchId", "error", "code"]
     assert [body["result"] for body in (first, second, third)] == [[0, 1], [2, 3], [4]]
@@ -65,69 +65,69 @@ def test_batches_until_the_end() -> None:
     assert (first["nextBatchId"], second["nextBatchId"]) == ("2", "3")
     assert "id" not in third
     with pytest.raises(ArangoError) as gone:
-        cursors.next(operation)
+        await cursors.next(operation)
     assert number_of(gone) == 1600
 
 
-def test_batches_by_number_can_be_asked_for_again() -> None:
+async def test_batches_by_number_can_be_asked_for_again() -> None:
     cursors = Cursors()
     first = opened(cursors, 3, batchSize=2, options={"allowRetry": True})
     identifier = first["id"]
 
-    again = parsed(cursors.next(following(identifier, "1")))
-    last = parsed(cursors.next(following(identifier, "2")))
-    last_again = parsed(cursors.next(following(identifier, "2")))
+    again = parsed(await cursors.next(following(identifier, "1")))
+    last = parsed(await cursors.next(following(identifier, "2")))
+    last_again = parsed(await cursors.next(following(identifier, "2")))
 
     assert again["result"] == [0, 1]
     assert last == last_again
     assert (last["result"], last["hasMore"], last["id"]) == ([2], False, identifier)
     for batch in ("1", "3"):
         with pytest.raises(ArangoError):
-            cursors.next(following(identifier, batch))
-    assert cursors.delete(deletion(identifier)).status == 202
+            await cursors.next(following(identifier, batch))
+    assert (await cursors.delete(deletion(identifier))).status == 202
 
 
-def test_without_retry_a_batch_comes_once() -> None:
+async def test_without_retry_a_batch_comes_once() -> None:
     cursors = Cursors()
     identifier = opened(cursors, 5, batchSize=2)["id"]
 
     with pytest.raises(ArangoError):
-        cursors.next(following(identifier, "1"))
-    assert parsed(cursors.next(following(identifier, "2")))["result"] == [2, 3]
+        await cursors.next(following(identifier, "1"))
+    assert parsed(await cursors.next(following(identifier, "2")))["result"] == [2, 3]
 
 
-def test_a_cursor_is_of_its_database() -> None:
+async def test_a_cursor_is_of_its_database() -> None:
     cursors = Cursors()
     identifier = opened(cursors, 2, batchSize=1)["id"]
 
     with pytest.raises(ArangoError) as elsewhere:
-        cursors.next(following(identifier, database="other"))
+        await cursors.next(following(identifier, database="other"))
     assert number_of(elsewhere) == 1600
 
 
-def test_deleted_and_expired_cursors_are_gone() -> None:
+async def test_deleted_and_expired_cursors_are_gone() -> None:
     clock = Clock()
     cursors = Cursors(clock=clock)
     deleted, kept, expired = (opened(cursors, 3, batchSize=1, ttl=10)["id"] for _ in range(3))
 
-    assert parsed(cursors.delete(deletion(deleted))) == {"id": deleted, "error": False, "code": 202}
+    assert parsed(await cursors.delete(deletion(deleted))) == {"id": deleted, "error": False, "code": 202}
     clock.now += 8
-    cursors.next(following(kept))
+    await cursors.next(following(kept))
     clock.now += 8
-    cursors.next(following(kept))
+    await cursors.next(following(kept))
     for identifier in (deleted, expired):
         with pytest.raises(ArangoError):
-            cursors.next(following(identifier))
+            await cursors.next(following(identifier))
 
 
-def test_what_waits_is_bounded_and_never_dropped() -> None:
+async def test_what_waits_is_bounded_and_never_dropped() -> None:
     cursors = Cursors(limit=5)
     kept = opened(cursors, 4, batchSize=1)["id"]
 
     with pytest.raises(ArangoError) as full:
         opened(cursors, 2, batchSize=1)
     assert number_of(full) == 32
-    cursors.delete(deletion(kept))
+    await cursors.delete(deletion(kept))
     opened(cursors, 2, batchSize=1)
 
 

@@ -1,0 +1,121 @@
+"""Results that are read from PostgreSQL as they are asked for, so that results of any size take bounded memory.
+
+A stream holds one connection, with a server-side cursor in a read-only transaction, until its last row was taken or it
+is closed: all its rows are of one snapshot, as a cursor's are in ArangoDB. So the number of streams is bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Final
+
+from proxy.database import Database, Row
+from proxy.errors import Unsupported
+from proxy.stores.postgres.queries import FenceBroken
+from sql.loader import queries
+
+_PREFETCH: Final = 200  # rows that one round trip brings at most
+_PIECE: Final = 4 << 20  # bytes of rows after which a batch is cut, whatever number was asked for
+
+Encode = Callable[[Sequence[Sequence[Any]]], list[bytes]]
+
+
+def fenced(sql: str, parameters: int) -> str:
+    """A statement under the fence: columns `holds`, then its own. Its first own column must be true in every row.
+
+    parameters: how many it has; the generation is the one behind them.
+    """
+    return _wrapped("fenced", sql, parameters)
+
+
+def counted(sql: str, parameters: int) -> str:
+    """The number of rows of a statement, under the fence: columns `holds` and `number`."""
+    return _wrapped("fenced_count", sql, parameters)
+
+
+def _wrapped(name: str, sql: str, parameters: int) -> str:
+    # the statement comes last: nothing in it is ever taken for a place of the frame
+    return queries("store")[name].text.replace("{generation}", f"${parameters + 1}").replace("{query}", sql)
+
+
+class Stream:
+    """The rows of one statement, printed. `total`: how many there are, where that was asked for."""
+
+    def __init__(self, stack: contextlib.AsyncExitStack, rows: AsyncGenerator[Row, None], encode: Encode) -> None:
+        self._stack = stack
+        self._rows = rows
+        self._encode = encode
+        self._next: Row | None = None  # read to see whether the fence holds
+        self.total: int | None = None
+        self.ended = False
+
+    async def take(self, number: int) -> list[bytes]:
+        """Up to `number` rows; fewer only at the end, or where they are very large. Raises DatabaseError."""
+        found: list[bytes] = []
+        size = 0
+        while len(found) < number and size < _PIECE and not self.ended:
+            part: list[Sequence[Any]] = []
+            while len(part) < min(_PREFETCH, number - len(found)):
+                row = self._next if self._next is not None else await anext(self._rows, None)
+                self._next = None
+                if row is None or row[1] is None:
+                    self.ended = True
+                    break
+                part.append(tuple(row)[1:])
+            encoded = self._encode(part)
+            size += sum(map(len, encoded))
+            found += encoded
+        if self.ended:
+            await self.close()
+        return found
+
+    async def close(self) -> None:
+        """Gives the connection back; may be called twice."""
+        self.ended = True
+        await self._rows.aclose()
+        await self._stack.aclose()
+
+
+class Streams:
+    """Opens streams, at most `most` at a time."""
+
+    def __init__(self, database: Database, *, most: int = 4) -> None:
+        self._database = database
+        self._most = most
+        self._open = 0
+
+    async def open(
+        self, sql: str, parameters: Sequence[object], generation: int | None, encode: Encode, *, total: bool = False
+    ) -> Stream:
+        """A statement's rows. total: count them first, in the same snapshot.
+
+        Raises FenceBroken, Unsupported where too many are open, DatabaseError.
+        """
+        if self._open >= self._most:
+            raise Unsupported("too many results are being read from PostgreSQL")
+        async with contextlib.AsyncExitStack() as stack:
+            self._open += 1
+            stack.callback(self._closed)
+            session = await stack.enter_async_context(self._database.session())
+            await stack.enter_async_context(session.transaction(isolation="repeatable_read", readonly=True))
+            number: int | None = None
+            if total:
+                row = await session.fetchrow(counted(sql, len(parameters)), *parameters, generation)
+                if row is None or not row["holds"]:
+                    raise FenceBroken
+                number = row["number"]
+            text = fenced(sql, len(parameters))
+            rows = session.cursor(text, *parameters, generation, prefetch=_PREFETCH)
+            first = await anext(rows, None)
+            if first is None or not first["holds"]:
+                await rows.aclose()
+                raise FenceBroken
+            stream = Stream(stack.pop_all(), rows, encode)
+            stream._next = first
+            stream.total = number
+            return stream
+        raise AssertionError  # the stack lets every exception through
+
+    def _closed(self) -> None:
+        self._open -= 1

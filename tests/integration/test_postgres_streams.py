@@ -1,0 +1,174 @@
+"""Results that stay in PostgreSQL until they are asked for: one snapshot, bounded memory, connections given back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.database import Database
+from proxy.errors import ArangoError, DatabaseError, Unsupported
+from proxy.operations import Effect, Operation, Outcome
+from proxy.stores.postgres import cursors as cursors_module
+from proxy.stores.postgres.cursors import Cursors, request_of
+from proxy.stores.postgres.queries import FenceBroken
+from proxy.stores.postgres.streams import Stream, Streams
+
+NUMBERS = "SELECT true AS found, n FROM generate_series(1, $1::int) n ORDER BY n DESC"
+
+
+def encode(rows: Sequence[Sequence[Any]]) -> list[bytes]:
+    return [b"%d" % row[1] for row in rows]
+
+
+def following(identifier: str, *batch: str) -> Operation:
+    return Operation("cursor.next", Effect.PASSTHROUGH, "POST", "db", path=("_api", "cursor", identifier, *batch))
+
+
+def parsed(outcome: Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(outcome.body)
+    return found
+
+
+@pytest.fixture
+async def cursors() -> AsyncIterator[Cursors]:
+    kept = Cursors()
+    yield kept
+    await kept.close()
+
+
+async def opened(cursors: Cursors, stream: Stream, **body: Any) -> dict[str, Any]:
+    request = request_of(orjson.dumps({"query": "RETURN 1", **body}))
+    return parsed(await cursors.open_stream("db", request, stream, b"{}", total=stream.total or 0))
+
+
+async def connections(database: Database) -> int:
+    """How many transactions are open beside this one."""
+    number: int = await database.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = current_database()"
+    )
+    return number
+
+
+async def test_batches_come_in_order_and_the_last_gives_the_connection_back(
+    database: Database, cursors: Cursors
+) -> None:
+    stream = await Streams(database).open(NUMBERS, [2500], None, encode, total=True)
+    body = await opened(cursors, stream, batchSize=1000, count=True)
+    assert (await connections(database), body["count"], body["hasMore"]) == (1, 2500, True)
+
+    rows = body["result"]
+    while body["hasMore"]:
+        body = parsed(await cursors.next(following(body["id"])))
+        rows += body["result"]
+
+    assert rows == list(range(2500, 0, -1))
+    assert "id" not in body
+    assert await connections(database) == 0
+
+
+async def test_a_result_of_one_batch_leaves_nothing_open(database: Database, cursors: Cursors) -> None:
+    for rows in (0, 1, 3):
+        body = await opened(cursors, await Streams(database).open(NUMBERS, [rows], None, encode), batchSize=3)
+        assert (len(body["result"]), body["hasMore"]) == (rows, False)
+    assert await connections(database) == 0
+
+
+async def test_rows_are_of_the_moment_when_the_cursor_was_opened(database: Database, cursors: Cursors) -> None:
+    await database.execute("CREATE TABLE numbers AS SELECT n FROM generate_series(1, 2000) n")
+    sql = "SELECT true AS found, n FROM numbers ORDER BY n"
+    body = await opened(cursors, await Streams(database).open(sql, [], None, encode), batchSize=1000)
+
+    await database.execute("DELETE FROM numbers WHERE n > 1500")
+    await database.execute("UPDATE numbers SET n = -n")
+
+    assert parsed(await cursors.next(following(body["id"])))["result"] == list(range(1001, 2001))
+
+
+async def test_deleting_and_closing_give_connections_back(database: Database, cursors: Cursors) -> None:
+    streams = Streams(database)
+    first = await opened(cursors, await streams.open(NUMBERS, [5000], None, encode), batchSize=10)
+    await opened(cursors, await streams.open(NUMBERS, [5000], None, encode), batchSize=10)
+    assert await connections(database) == 2
+
+    path = ("_api", "cursor", first["id"])
+    deleted = await cursors.delete(Operation("cursor.delete", Effect.PASSTHROUGH, "DELETE", "db", path=path))
+    assert (deleted.status, await connections(database)) == (202, 1)
+    with pytest.raises(ArangoError) as gone:
+        await cursors.next(following(first["id"]))
+    assert gone.value.number == 1600
+
+    await cursors.close()
+    assert await connections(database) == 0
+
+
+async def test_a_cursor_that_nobody_reads_is_closed_when_its_time_is_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursors_module, "_SWEEP", 0.01)
+    now = 100.0
+    cursors = Cursors(clock=lambda: now)
+    body = await opened(cursors, await Streams(database).open(NUMBERS, [5000], None, encode), batchSize=10, ttl=5)
+
+    now += 4
+    assert parsed(await cursors.next(following(body["id"])))["hasMore"]
+    now += 6
+    while await connections(database):
+        await asyncio.sleep(0.01)
+    with pytest.raises(ArangoError):
+        await cursors.next(following(body["id"]))
+    await cursors.close()
+
+
+async def test_a_batch_may_be_asked_for_again(database: Database, cursors: Cursors) -> None:
+    stream = await Streams(database).open(NUMBERS, [30], None, encode)
+    body = await opened(cursors, stream, batchSize=10, options={"allowRetry": True})
+
+    second = parsed(await cursors.next(following(body["id"], "2")))
+    again = parsed(await cursors.next(following(body["id"], "2")))
+
+    assert second == again
+    assert second["result"] == list(range(20, 10, -1))
+
+
+async def test_the_fence_is_tested_before_any_row(database: Database) -> None:
+    streams = Streams(database)
+    for total in (False, True):
+        with pytest.raises(FenceBroken):
+            await streams.open(NUMBERS, [5], 12345, encode, total=total)
+    assert await connections(database) == 0
+    assert (await (await streams.open(NUMBERS, [5], None, encode)).take(9)) == [b"5", b"4", b"3", b"2", b"1"]
+
+
+async def test_streams_are_bounded(database: Database) -> None:
+    streams = Streams(database, most=1)
+    first = await streams.open(NUMBERS, [5000], None, encode)
+    with pytest.raises(Unsupported, match="too many"):
+        await streams.open(NUMBERS, [1], None, encode)
+    await first.close()
+    await first.close()
+    await (await streams.open(NUMBERS, [1], None, encode)).close()
+
+
+async def test_a_failure_on_the_way_ends_the_cursor(database: Database, cursors: Cursors) -> None:
+    failing = "SELECT true AS found, 10 / (1500 - n) AS n FROM generate_series(1, 5000) n"
+    body = await opened(cursors, await Streams(database).open(failing, [], None, encode), batchSize=1000)
+
+    with pytest.raises(DatabaseError):
+        await cursors.next(following(body["id"]))
+    with pytest.raises(ArangoError):
+        await cursors.next(following(body["id"]))
+    assert await connections(database) == 0
+
+
+async def test_two_readers_of_one_cursor_do_not_meet(database: Database, cursors: Cursors) -> None:
+    body = await opened(cursors, await Streams(database).open(NUMBERS, [9000], None, encode), batchSize=3000)
+
+    answers = await asyncio.gather(*(cursors.next(following(body["id"])) for _ in range(2)), return_exceptions=True)
+
+    refused = [answer for answer in answers if isinstance(answer, ArangoError)]
+    assert [error.number for error in refused] == [1601]
+    assert [len(parsed(answer)["result"]) for answer in answers if isinstance(answer, Outcome)] == [3000]
