@@ -116,6 +116,7 @@ class Application:
         stack.push_async_callback(self._drain)
 
         target = PostgresStore(read_database)
+        stack.push_async_callback(target.close)
         self.shadow = Shadow(settings, target, reader, self.mirror.caught_up, Ledger(self.database, settings))
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
