@@ -19,10 +19,12 @@ from typer.testing import CliRunner
 import backfill.archive.cli
 import backfill.reporting.cli
 from proxy.documents import to_jsonb
+from proxy.http import Limits, Listener
 from proxy.revision import decode_rev
+from proxy.serve import StoreHandler
 from proxy.stores.memory import MemoryStore
+from proxy.wire.message import Request, Response
 from sql.loader import queries
-from tests.harness import Origin
 
 T = TypeVar("T")
 
@@ -137,24 +139,32 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.contextmanager
-def arangodb() -> Iterator[str]:
-    """A development ArangoDB in a thread of its own; its URL."""
+def arangodb(*, restores: bool = True) -> Iterator[str]:
+    """A development ArangoDB in a thread of its own; its URL. restores: it knows `isRestore`."""
     ready = threading.Event()
     loop = asyncio.new_event_loop()
-    origin = Origin(MemoryStore())
+    serve_it = StoreHandler(MemoryStore())
+    urls: list[str] = []
+
+    async def handle(request: Request) -> Response:
+        if not restores:
+            request.target = request.target.replace(b"isRestore=true", b"x=1")
+        return await serve_it(request)
 
     def serve() -> None:
-        loop.run_until_complete(origin.start())
+        listener = Listener(handle, host="127.0.0.1", port=0, limits=Limits())
+        loop.run_until_complete(listener.start())
+        urls.append(f"http://127.0.0.1:{listener.port}")
         ready.set()
         loop.run_forever()
-        loop.run_until_complete(origin.stop())
+        loop.run_until_complete(listener.close(0.1))
         loop.close()
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
         assert ready.wait(30)
-        yield origin.url
+        yield urls[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
