@@ -17,6 +17,7 @@ from proxy.revision import decode_rev
 _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
 SELECT key, rev, raw::json, crossfade.queryable(doc::json)
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS given (key, rev, raw, doc)"""
+OUTSIDE = "its documents are outside what SQL does exactly"
 _DATA = "22"  # SQLSTATEs of data that SQL does not take: the evaluator then answers
 
 
@@ -80,9 +81,8 @@ class Target:
             raise Refused(f"not compiled: {compiled.reason}")
         try:
             rows = await self._database.fetch(compiled.sql, *compiled.parameters)
+            return compiled, compiled.finish.start(binds).values([tuple(row.values()) for row in rows])
         except DatabaseRefused as error:
             if error.sqlstate.startswith(_DATA):
-                raise Refused(f"its data are outside what SQL does exactly: {error}") from error
+                raise Refused(f"{OUTSIDE}: {error}") from error
             raise Refused(f"WRONG: PostgreSQL refuses the statement: {error}") from error
-        run = compiled.finish.start(binds)
-        return compiled, [run.value(tuple(row.values())) for row in rows]

@@ -15,6 +15,7 @@ from proxy.revision import encode_rev
 Document = dict[str, Any]
 _DEEP = 8
 _ODD = 2
+_SCALARS: tuple[Any, ...] = (None, True, 0, 7, 2.5, "", "other")
 _REVISION = encode_rev(1_872_607_071_780_732_928)
 _OTHERS: tuple[Any, ...] = (None, True, False, 0, 7, 2.5, "", "other", "Äpfel", [], ["other", 7], {}, {"other": 1})
 
@@ -33,7 +34,8 @@ class Way:
     """One way to fill the holes.
 
     nulls: null where a filter allows it; empty: the share of collections without documents; spread: values drawn at
-    random from those that fit; single: no copies of documents; bare: bind variables that are arrays are empty.
+    random from those that fit; single: no copies of documents; bare: bind variables that are arrays are empty; calm:
+    attributes that are other are scalars.
     """
 
     nulls: bool = False
@@ -41,11 +43,11 @@ class Way:
     spread: bool = False
     single: bool = False
     bare: bool = False
-    seed: int = 0
+    calm: bool = False
     chance: random.Random = field(default_factory=random.Random)
 
 
-def ways(number: int = 28) -> Iterator[Way]:
+def ways(number: int = 28, *, calm: bool = False) -> Iterator[Way]:
     """Ways to try, the plainest first."""
     for seed in range(number):
         way = Way(
@@ -55,7 +57,7 @@ def ways(number: int = 28) -> Iterator[Way]:
             single=seed % 7 == 5,
             bare=seed % 9 == 8,
         )
-        way.seed = seed
+        way.calm = calm
         way.chance = random.Random(seed)
         yield way
 
@@ -294,7 +296,7 @@ class Filler:
                         if drawn < 0.2:
                             del other[attribute]
                         elif drawn < 0.5:
-                            other[attribute] = chance.choice(_OTHERS)
+                            other[attribute] = chance.choice(_SCALARS if self.way.calm else _OTHERS)
                 made.append(other)
         taken = {row["_key"] for row in rows}
         return [row for row in made if row["_key"] not in taken and (not edge or "_from" in row)]
