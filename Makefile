@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help setup demo dev test lint format bench corpus lock clean
+.PHONY: help setup demo dev test lint format bench corpus faults lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -43,6 +43,9 @@ bench: $(STAMP) ## measures the proxy beside nginx and beside a naive proxy
 CORPUS ?= ../shared/conformance/aql-corpus.jsonl
 corpus: $(STAMP) ## how much of AQL is spoken: parsed, evaluated, compiled, on the queries of the file CORPUS
 	$(BIN)/python -m bench.corpus $(CORPUS)
+
+faults: $(STAMP) ## each named point × each fault on real processes: what was lost (ten minutes)
+	$(BIN)/python -m tests.faults.matrix
 
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \

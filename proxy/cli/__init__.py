@@ -18,8 +18,11 @@ group `crossfade.commands`: a function `register(app: typer.Typer) -> None` each
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from typing import TextIO
 
 import structlog
 import typer
@@ -65,9 +68,26 @@ def _add(app: typer.Typer, entry: EntryPoint) -> str:
     return ""
 
 
+class Patient(io.StringIO):
+    """A stream that cannot fail: a full disk under a log must not break the request that is logged (I2)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def main() -> None:
     """The console script. Standard output is what a command answers; what parts of it log goes to standard error."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(Patient(sys.stderr)))
     app, broken = build()
     for sentence in broken:
         typer.echo(sentence, err=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +34,25 @@ def test_the_nth_time_kills(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_point_is_named() -> None:
     with pytest.raises(ValueError, match="'nowhere': the points are after-intend"):
         faults.armed("nowhere")
+
+
+def test_a_point_tells_its_listener_and_waits_for_the_next_plan(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(tmp_path / "points"))
+        listening.listen()
+
+        def answer() -> None:
+            for plan in (b"after-apply:2\n", b"\n"):
+                asked, _ = listening.accept()
+                with asked:
+                    heard.append(asked.recv(100).decode().strip())
+                    asked.sendall(plan)
+
+        listener = threading.Thread(target=answer)
+        listener.start()
+        reach = faults.armed(f"mid-batch@{tmp_path / 'points'}")
+        for name in ("after-apply", "mid-batch", "mid-batch", "after-apply", "after-apply", "after-apply"):
+            reach(name)
+        listener.join()
+    assert heard == ["mid-batch", "after-apply"]

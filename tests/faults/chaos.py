@@ -1,0 +1,135 @@
+"""A TCP proxy between the proxy and a database, that misbehaves on demand: on connections that stand and on new ones.
+
+pass        bytes go through                delay       every piece waits
+slow        a few hundred bytes at a time   cut         in the middle of an answer, by a reset
+half-close  in the middle of an answer the server's side ends, the client's stays open
+black-hole  nothing arrives any more, nobody is told; when it is over, those connections are reset
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from types import TracebackType
+
+MODES = ("cut", "delay", "slow", "half-close", "black-hole")
+_DELAY = 0.05
+_PIECE = 256
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class Chaos:
+    """Listens on `port`, forwards to `target`. Use `async with`."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.mode = "pass"
+        self.hit = 0  # answers that were cut, and connections that fell into the hole
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._swallowed: set[asyncio.StreamWriter] = set()
+        self._healed = asyncio.Event()
+
+    async def __aenter__(self) -> Chaos:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def misbehave(self, mode: str) -> None:
+        """From now on."""
+        assert mode in MODES
+        self.mode = mode
+        self._healed.clear()
+
+    def heal(self) -> None:
+        """From now on bytes go through."""
+        self.mode = "pass"
+        self._healed.set()
+        for writer in self._swallowed:
+            _reset(writer)
+        self._swallowed.clear()
+
+    # ---- parts
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._link(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            self._swallowed.discard(writer)
+            writer.close()
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:  # nobody listens there: as a refused connection, as well as a proxy can
+            _reset(writer)
+            return
+        ways = [
+            asyncio.create_task(self._pump(reader, server_writer, writer, answers=False)),
+            asyncio.create_task(self._pump(server_reader, writer, writer, answers=True)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            server_writer.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter, *, answers: bool
+    ) -> None:
+        while data := await reader.read(65536):
+            mode = self.mode
+            if mode == "black-hole":
+                self.hit += 1
+                self._swallowed.add(client)
+                await self._healed.wait()
+                raise ConnectionResetError
+            if mode == "delay":
+                await asyncio.sleep(_DELAY)
+            elif mode == "slow":
+                while len(data) > _PIECE:
+                    writer.write(data[:_PIECE])
+                    data = data[_PIECE:]
+                    await asyncio.sleep(0.002)
+            elif answers and mode in ("cut", "half-close"):
+                self.hit += 1
+                writer.write(data[: len(data) // 2])
+                await writer.drain()
+                if mode == "cut":
+                    _reset(client)
+                    raise ConnectionResetError
+                writer.write_eof()
+                return
+            writer.write(data)
+            await writer.drain()
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Ends the connection by a RST."""
+    raw = writer.get_extra_info("socket")
+    if raw is not None:
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    writer.transport.abort()

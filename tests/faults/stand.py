@@ -1,0 +1,210 @@
+"""The stand of the fault tests: an origin, a PostgreSQL, chaos in front of both, proxies as processes, clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.config import load
+from proxy.cutover import controller
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from proxy.ports import free_port
+from proxy.stores.memory import MemoryStore
+from tests.faults.chaos import Chaos
+from tests.harness import Origin, differences, eventually
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+_TINY = 16  # bytes that a file may have while the disk is "full"
+
+
+class Proxy:
+    """`crossfade proxy run` as a process of its own; every run uses the same state directory."""
+
+    def __init__(self, origin: str, dsn: str, folder: Path, name: str = "state", **settings: str) -> None:
+        self.port, self.admin = free_port(), free_port()
+        self.state = folder / name
+        self._environment = {
+            **os.environ,
+            "CROSSFADE_ORIGIN": origin,
+            "CROSSFADE_DSN": dsn,
+            "CROSSFADE_LISTEN_PORT": str(self.port),
+            "CROSSFADE_ADMIN_PORT": str(self.admin),
+            "CROSSFADE_STATE_DIR": str(self.state),
+            "CROSSFADE_HEARTBEAT": "0.05",
+            "CROSSFADE_LATE_REQUEST": "0.3",
+            **settings,
+        }
+        self._log = folder / f"{name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self, fault: str = "", *, wait: bool = True) -> None:
+        environment = {**self._environment, **({"CROSSFADE_FAULT": fault} if fault else {})}
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).with_name("crossfade"), "proxy", "run"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            await eventually(self._ready, "the proxy is ready")
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def said(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    async def died(self) -> int:
+        assert self.process is not None
+        return await asyncio.to_thread(self.process.wait, 30)
+
+    async def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said()[-2000:]
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(f"http://127.0.0.1:{self.admin}/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    async def backlog(self) -> int:
+        async with httpx.AsyncClient() as client:
+            status = await client.get(f"http://127.0.0.1:{self.admin}/status")
+            return int(status.json()["backlog"])
+
+    async def drained(self) -> None:
+        async def empty() -> bool:
+            return await self.backlog() == 0
+
+        await eventually(empty, "the backlog is empty")
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+    def disk(self, *, full: bool) -> None:
+        """No file of the process may grow any more, as on a full disk; or they may again."""
+        assert self.process is not None
+        _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        soft = _TINY if full else hard
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@dataclass
+class Tally:
+    """What clients saw. errors: answers of 5xx; broken: connections that ended without an answer."""
+
+    writes: int = 0
+    errors: int = 0
+    broken: int = 0
+    others: list[str] = field(default_factory=list)
+
+
+async def hammer(url: str, number: int, tally: Tally, going: Callable[[int], bool], *, keyless: bool = True) -> None:
+    """One client's mixed writes on few keys, as long as `going(round)` says. It never gives up."""
+    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=10) as client:
+        n = 0
+        while going(n):
+            key = f"c{number}k{n % 5}"
+            body = {"_key": key, "n": n, "by": number}
+            requests: list[tuple[str, str, object]] = [("POST", DOCUMENT + "?overwrite=true", body)]
+            if n % 4 == 3:
+                requests.append(("DELETE", f"{DOCUMENT}/{key}", None))
+            if n % 4 == 1:
+                requests.append(("PATCH", f"{DOCUMENT}/{key}", {"seen": n}))
+            if keyless and n % 3 == 0:
+                requests.append(("POST", DOCUMENT, [{"n": n}, {"n": n + 1}]))
+            if n % 5 == 4:
+                requests.append(("POST", DOCUMENT, {"_key": key}))  # often a conflict
+            for method, path, content in requests:
+                try:
+                    answer = await client.request(method, path, json=content)
+                except httpx.TransportError:
+                    tally.broken += 1
+                    await asyncio.sleep(0.02)
+                    continue
+                tally.writes += 1
+                if answer.status_code >= 500:
+                    tally.errors += 1
+                    await asyncio.sleep(0.02)
+                elif answer.status_code not in (200, 201, 202, 404, 409):
+                    tally.others.append(f"{method} {path}: {answer.status_code} {answer.text[:100]}")
+            n += 1
+
+
+@dataclass
+class Stand:
+    """Everything of one test. `dsn` and `origin.url` are direct; the proxy goes through the two of chaos."""
+
+    origin: Origin
+    server: EmbeddedPostgres
+    to_origin: Chaos
+    to_target: Chaos
+    dsn: str
+    folder: Path
+
+    def proxy(self, name: str = "state", **settings: str) -> Proxy:
+        through = self.dsn.replace(f":{self.server.port}/", f":{self.to_target.port}/")
+        return Proxy(f"http://127.0.0.1:{self.to_origin.port}", through, self.folder, name, **settings)
+
+    async def mirrored(self) -> None:
+        """The collection is there and mirrored; a proxy must run."""
+        async with httpx.AsyncClient(base_url=self.origin.url) as direct:
+            await direct.post("/_api/collection", json={"name": "books"})
+        database = await Database.open(self.dsn, size=4)
+        try:
+            await controller.change(
+                database,
+                [Target(BOOKS, Stage.MIRROR)],
+                settings=load(dsn=self.dsn),
+                actor="test",
+                reason="test",
+                timeout=20,
+            )
+        finally:
+            await database.close()
+
+    async def differences(self) -> list[str]:
+        return await differences(self.origin.url, self.dsn, BOOKS)
+
+    async def marks(self) -> list[str]:
+        database = await Database.open(self.dsn, size=1)
+        try:
+            rows = await database.fetch("SELECT collection, reason FROM crossfade.unverified ORDER BY id")
+        finally:
+            await database.close()
+        return [f"{row['collection']}: {row['reason']}" for row in rows]
+
+
+@contextlib.asynccontextmanager
+async def stand(server: EmbeddedPostgres, dsn: str, folder: Path) -> AsyncIterator[Stand]:
+    """`server` is the PostgreSQL that `dsn` is on."""
+    origin = Origin(MemoryStore())
+    await origin.start()
+    try:
+        async with Chaos(origin.port) as to_origin, Chaos(server.port) as to_target:
+            yield Stand(origin, server, to_origin, to_target, dsn, folder)
+    finally:
+        await origin.stop()

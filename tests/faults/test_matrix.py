@@ -1,0 +1,89 @@
+"""A short form of `make faults`, and what the chaos proxy does to connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from tests.faults.chaos import Chaos
+from tests.faults.matrix import Cell, matrix, table
+
+SHORT = (
+    ("after-forward", "origin cut"),
+    ("before-settle", "disk full"),
+    ("mid-batch", "target stopped"),
+    ("after-apply", "target half-close"),
+)
+
+
+async def test_a_share_of_the_matrix_loses_nothing(tmp_path: Path) -> None:
+    """I2, I3: zero lost, zero ghosts, client errors only where ArangoDB itself was away."""
+    async with matrix(tmp_path) as made:
+        cells = [await made.cell(point, fault, 1) for point, fault in SHORT]
+    assert [cell for cell in cells if not cell.good] == [], table(cells)
+    assert all(cell.writes for cell in cells)
+    full = cells[1]
+    assert full.marks, "a write that could not be noted is said"
+
+
+def test_a_cell_is_wrong_where_a_client_paid_for_postgresql() -> None:
+    def cell(fault: str, lost: int = 0, errors: int = 0, broken: int = 0) -> Cell:
+        return Cell("after-forward", fault, 1, 10, lost, 0, errors, broken, 0, ())
+
+    assert cell("origin stopped", errors=3).good
+    assert cell("kill", broken=3).good
+    assert not cell("target stopped", errors=1).good
+    assert not cell("disk full", broken=1).good
+    assert not cell("origin cut", lost=1).good
+    assert "WRONG" in table([cell("target cut", errors=1)])
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1000):
+            writer.write(data)
+    except ConnectionResetError:
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("mode", ["pass", "delay", "slow", "cut", "half-close", "black-hole"])
+async def test_chaos_does_what_it_says(mode: str) -> None:
+    sent = b"x" * 600
+    async with contextlib.AsyncExitStack() as stack:
+        server = await asyncio.start_server(_echo, "127.0.0.1", 0)
+        stack.callback(server.close)
+        chaos = await stack.enter_async_context(Chaos(server.sockets[0].getsockname()[1]))
+        if mode != "pass":
+            chaos.misbehave(mode)
+        reader, writer = await asyncio.open_connection("127.0.0.1", chaos.port)
+        stack.callback(writer.close)
+        writer.write(sent)
+        if mode in ("pass", "delay", "slow"):
+            assert await reader.readexactly(600) == sent
+        elif mode == "cut":
+            with pytest.raises(ConnectionResetError):
+                await reader.readexactly(600)
+        elif mode == "half-close":
+            assert await reader.read() == sent[:300]
+        else:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await reader.read(1)
+            chaos.heal()
+            with pytest.raises(ConnectionResetError):
+                await reader.read(1)
+    while len(asyncio.all_tasks()) > 1:  # the echo's own connections
+        await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_is_away_resets_connections() -> None:
+    async with Chaos(1) as chaos:
+        reader, writer = await asyncio.open_connection("127.0.0.1", chaos.port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read(1) == b""
+        writer.close()
