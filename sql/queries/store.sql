@@ -113,3 +113,7 @@ WITH fence AS MATERIALIZED (
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM ({query}) q) END AS number FROM fence f;
+
+-- name: has_icu
+-- Whether strings can be put into ArangoDB's order here.
+SELECT crossfade.has_icu();

@@ -263,7 +263,7 @@ async def test_errors_of_queries_are_arangodbs(store: PostgresStore, database: D
         await store.execute(query("INSERT {} INTO docs"))
     await put(database, C, raw_of(C, "a"), raw_of(C, "b"))
     with pytest.raises(Unsupported, match="too large"):
-        await PostgresStore(database, limits=Limits(rows=1)).execute(query("FOR d IN docs RETURN d"))
+        await PostgresStore(database, limits=Limits(rows=1)).query(query("FOR d IN docs RETURN d"))
     with pytest.raises(Unsupported, match="too large"):
         await PostgresStore(database, limits=Limits(bytes=60)).query(query("FOR d IN docs RETURN d"))
 

@@ -162,6 +162,8 @@ class ComparisonCompiler(ExpressionCompiler):
             place = self.place(attribute)
             if place is None or any(isinstance(below, ast.Subquery) for below in ast.walk(value)):
                 continue
+            if place[0] not in self.block.owned:  # of a query outside: no scan of this one is narrowed
+                continue
             var, path = place
             term = self.term(value)
             if path in (("_id",),):

@@ -48,7 +48,7 @@ class Compiled:
     Its first column, `found`, is true; what follows are the columns of `finish`, which makes them a row of the result.
     dynamic: which collections it reads is known only as it runs (DOCUMENT of a computed id).
     order: "sort" or "collect" where that decides the order of the result, else "". compared: see there.
-    ordered: the statement's rows come in the order of the result (SORT or COLLECT decide it); else in any order.
+    most: how many rows it gives at most; None where its text does not tell.
     exact: always true of what the compiler gives: the rows equal the evaluator's. A statement that fails at run time
     with an SQLSTATE of class 22 says that its data is outside what SQL does exactly: the evaluator then answers.
     pushed: what the statement does, in words; finished: what is worked out of its rows afterwards, in words.
@@ -58,10 +58,10 @@ class Compiled:
     parameters: tuple[object, ...]
     collections: frozenset[str]
     finish: Finish
-    ordered: bool = False
     dynamic: bool = False
     order: str = ""
     compared: Compared | None = None
+    most: int | None = None
     exact: bool = True
     pushed: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()

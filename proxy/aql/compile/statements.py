@@ -288,6 +288,8 @@ class StatementCompiler(OutputCompiler):
         self.scope.variables[name] = var
 
     def lookup(self, node: ast.Call) -> DocumentVar:
+        if self.block.limit:
+            self.wrap()
         arguments = node.arguments
         collection = None
         if len(arguments) == 2:
@@ -310,8 +312,6 @@ class StatementCompiler(OutputCompiler):
                 raise Refused("DOCUMENT of another collection")
             if not valid_key(wanted.value):
                 raise Refused("DOCUMENT of no key")
-        if self.block.limit:
-            self.wrap()
         return self.looked_up(collection, wanted)
 
     def looked_up(self, collection: str | None, wanted: AnyTerm) -> DocumentVar:

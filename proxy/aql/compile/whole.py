@@ -48,16 +48,19 @@ class _Whole(CollectCompiler):
         sql = f"SELECT {', '.join(outer)} FROM ({block.select(named or ['1 AS one'])}) q"
         text, parameters = self.parameters.numbered(sql)
         compared = None
-        if block.sorted_by == "sort" and not final.distinct and _comparable(query.statements):
+        order = "" if final.distinct else _order(query.statements)
+        if order == "sort" and not block.order:
+            order = ""  # by constants alone
+        if order == "sort" and block.sorted_by == "sort" and _comparable(query.statements):
             compared = self.compared(block, named, outer)
         return Compiled(
             sql=text,
             parameters=parameters,
             collections=frozenset(self.used),
             finish=finish,
-            ordered=block.sorted_by in ("sort", "collect"),
+            most=block.bounds[1] if block.bounds is not None else None if block.items else 1,
             dynamic=self.dynamic,
-            order=block.sorted_by if block.order and not final.distinct else "",
+            order=order,
             compared=compared,
             pushed=_words(query),
             finished=("RETURN",) if not finish.plain else (),
@@ -85,6 +88,18 @@ class _Whole(CollectCompiler):
 
 def _text(sql: str, kind: str) -> str:
     return f"({sql})::text" if kind in ("raw", "json", "rows") else sql
+
+
+def _order(statements: tuple[ast.Statement, ...]) -> str:
+    """What decides the order of the result, as the evaluator sees it: "sort", "collect" or nothing."""
+    for statement in reversed(statements[:-1]):
+        if isinstance(statement, ast.Sort):
+            return "sort"
+        if isinstance(statement, ast.Collect):
+            return "collect"
+        if not isinstance(statement, (ast.Limit, ast.Let, ast.Filter)):
+            return ""
+    return ""
 
 
 def _comparable(statements: tuple[ast.Statement, ...]) -> bool:

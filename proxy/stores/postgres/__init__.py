@@ -3,6 +3,8 @@
     store       PostgresStore: one Operation -> Outcome; `fenced`, `query`, `owns_cursor`
     answers     documents, 304, 412, 404, arrays with errors inline: pure
     queries     AQL: drives the evaluator, answers its fetches by SQL under one snapshot
+    statements  AQL that compiles: one statement under the fence; what is compared of it
+    fence       what stops a query here
     narrow      a fetch -> the scan that brings all that it needs and little more: pure
     cursors     results in batches, with a time to live; cursor ids that tell whose they are
     streams     rows that stay in PostgreSQL until they are asked for
@@ -11,7 +13,7 @@
 Statements: sql/queries/store.sql.
 """
 
-from proxy.stores.postgres.queries import Limits
+from proxy.stores.postgres.fence import Limits
 from proxy.stores.postgres.store import PostgresStore
 
 __all__ = ["Limits", "PostgresStore"]

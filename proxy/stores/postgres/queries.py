@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
 from proxy import printed, values
 from proxy.aql.analyse import analyse
+from proxy.aql.compile import Compiled
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.parser import parse
-from proxy.aql.requests import Fetch, Options, Result, Write
+from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write
 from proxy.database import Database, Session
-from proxy.errors import ArangoError, Unsupported
+from proxy.errors import ArangoError, DatabaseRefused, Unsupported
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.cursors import CursorRequest
+from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.narrow import scan_of
+from proxy.stores.postgres.statements import Statements, inexact
 from sql.loader import queries
 
 _BATCH: Final = 200  # rows between two turns of the event loop
@@ -37,18 +40,6 @@ parsed = lru_cache(maxsize=500)(parse)
 Running = Generator[Fetch | Write, Any, Result]
 
 
-class FenceBroken(Exception):
-    """A statement's fence did not hold: the target may not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one query may fetch. Above: Unsupported, and the origin answers (or the comparison is not made)."""
-
-    rows: int = 20_000
-    bytes: int = 48 << 20
-
-
 class Queries:
     """Runs queries; holds no state but the limits."""
 
@@ -56,21 +47,51 @@ class Queries:
         self._database = database
         self._catalog = catalog
         self._limits = limits
+        self._statements = Statements(database, catalog, limits)
+
+    async def answer(self, database: str, request: CursorRequest, generation: int | None) -> tuple[list[bytes], bytes]:
+        """Rows and `extra`, printed: from one compiled statement where there is one. Raises as `run`."""
+        began = time.perf_counter()
+        query = parsed(request.query)
+        analysis = analyse(query, request.bind_vars)
+        if not (analysis.modifies or analysis.unsupported or request.full_count):
+            plan = await self._statements.plan(database, query, request.bind_vars, analysis)
+            if isinstance(plan, Compiled):
+                run = plan.finish.start(request.bind_vars, _options(database, request))
+                try:
+                    rows = await self._statements.rows(plan, run, generation)
+                except DatabaseRefused as error:
+                    if not inexact(error):
+                        raise
+                else:
+                    stats = Stats(scanned=len(rows)).as_json(None, time.perf_counter() - began)
+                    extra = {"warnings": _warnings(run.context.warnings), "stats": stats}
+                    return rows, values.dump(extra)
+        result = await self.run(database, request, generation)
+        return await encoded(result, time.perf_counter() - began)
+
+    async def compared(self, database: str, request: CursorRequest) -> Result:
+        """The result for comparison, with what its order and its limits leave open; no fence. Raises as `run`."""
+        query = parsed(request.query)
+        analysis = analyse(query, request.bind_vars)
+        if not (analysis.modifies or analysis.unsupported or request.full_count):
+            plan = await self._statements.plan(database, query, request.bind_vars, analysis)
+            if isinstance(plan, Compiled) and (plan.order != "sort" or plan.compared is not None):
+                try:
+                    return await self._statements.result(plan, request.bind_vars, _options(database, request))
+                except DatabaseRefused as error:
+                    if not inexact(error):
+                        raise
+        return await self.run(database, request, None)
 
     async def run(self, database: str, request: CursorRequest, generation: int | None) -> Result:
-        """The result. generation: the fence's, None for none.
+        """The result, evaluated. generation: the fence's, None for none.
 
         Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
         FenceBroken (also where no statement tested the fence, since nothing was fetched, and where the query reads
         what its text does not tell), DatabaseError.
         """
-        options = Options(
-            full_count=request.full_count,
-            fail_on_warning=request.fail_on_warning,
-            memory_limit=min(_MEMORY, request.memory_limit or _MEMORY),
-            max_runtime=min(_SECONDS, request.max_runtime or _SECONDS),
-            database=database,
-        )
+        options = _options(database, request)
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:
@@ -176,7 +197,20 @@ async def encoded(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
     return _encode(result, seconds)
 
 
+def _options(database: str, request: CursorRequest) -> Options:
+    return Options(
+        full_count=request.full_count,
+        fail_on_warning=request.fail_on_warning,
+        memory_limit=min(_MEMORY, request.memory_limit or _MEMORY),
+        max_runtime=min(_SECONDS, request.max_runtime or _SECONDS),
+        database=database,
+    )
+
+
+def _warnings(found: Iterable[QueryWarning]) -> list[dict[str, Any]]:
+    return [{"code": warning.code, "message": warning.message} for warning in found]
+
+
 def _encode(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
-    warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
-    extra = {"warnings": warnings, "stats": result.stats.as_json(result.full_count, seconds)}
+    extra = {"warnings": _warnings(result.warnings), "stats": result.stats.as_json(result.full_count, seconds)}
     return [values.dump(row) for row in result.rows], values.dump(extra)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,7 +15,8 @@ from proxy.operations import Operation, Outcome
 from proxy.stores.postgres import answers
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.cursors import Cursors, request_of
-from proxy.stores.postgres.queries import FenceBroken, Limits, Queries, encoded, parsed
+from proxy.stores.postgres.fence import FenceBroken, Limits
+from proxy.stores.postgres.queries import Queries, parsed
 from proxy.wire.encode import error_outcome
 from sql.loader import queries
 
@@ -85,10 +85,10 @@ class PostgresStore:
         """A `cursor.create` evaluated whole, with what its order and its limits leave open. Raises as `execute`."""
         request = request_of(operation.body)
         try:
-            return await self._queries.run(operation.database, request, None)
+            return await self._queries.compared(operation.database, request)
         except DatabaseRefused as error:
             self._look_again(error)
-            return await self._queries.run(operation.database, request, None)
+            return await self._queries.compared(operation.database, request)
 
     async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
         try:
@@ -157,9 +157,7 @@ class PostgresStore:
 
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
         request = request_of(operation.body)
-        began = time.perf_counter()
-        result = await self._queries.run(operation.database, request, generation)
-        rows, extra = await encoded(result, time.perf_counter() - began)
+        rows, extra = await self._queries.answer(operation.database, request, generation)
         return self._cursors.open(operation.database, request, rows, extra)
 
     async def _relation(self, operation: Operation) -> Relation:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from proxy.database import Database, Row
 from proxy.errors import Unsupported
-from proxy.stores.postgres.queries import FenceBroken
+from proxy.stores.postgres.fence import FenceBroken
 from sql.loader import queries
 
 _PREFETCH: Final = 200  # rows that one round trip brings at most
