@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -12,6 +13,8 @@ from proxy.errors import ArangoError, CrossfadeError, UpstreamLost
 from proxy.revision import decode_rev
 
 T = TypeVar("T")
+# the escape of a surrogate, of a pair's halves too: what stands for them need only be as long
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 REV_MAX: Final = (1 << 63) - 1  # what PostgreSQL's bigint holds; decoded revisions above are no real ones
 
 
@@ -107,7 +110,40 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.MsgspecError as error:
-        raise UpstreamLost(f"ArangoDB's answer is not what was asked for: {error}") from error
+        found = _with_lone_surrogates(decoder, body)
+        if found is None:
+            raise UpstreamLost(f"ArangoDB's answer is not what was asked for: {error}") from error
+        return found
+
+
+def _with_lone_surrogates(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """What the decoder makes of text with escapes of lone surrogates, which it refuses, and which old data may have.
+
+    Every such escape stands for a letter while the text is taken apart; documents keep the bytes that they had. None
+    where that is not what is wrong.
+    """
+    neutral = _SURROGATE.sub(rb"\\u0041", body)
+    if neutral == body:
+        return None
+    try:
+        found: Any = decoder.decode(neutral)
+    except msgspec.MsgspecError:
+        return None
+    if isinstance(found, Documents):
+        found.result = _originals(found.result, neutral, body)
+    elif isinstance(found, list):
+        found = _originals(found, neutral, body)
+    return cast(T, found)
+
+
+def _originals(raws: list[msgspec.Raw], neutral: bytes, body: bytes) -> list[msgspec.Raw]:
+    """The same pieces of `body`, which is as long as `neutral`, whose pieces they are, in order."""
+    found, at = [], 0
+    for raw in raws:
+        begin = neutral.index(bytes(raw), at)
+        at = begin + len(bytes(raw))
+        found.append(msgspec.Raw(body[begin:at]))
+    return found
 
 
 def revision(text: str) -> int:

@@ -41,3 +41,27 @@ def test_answers_that_are_not_what_was_asked_for() -> None:
 def test_a_document_with_an_attribute_error_is_a_document() -> None:
     found = elements(b'[{"_key":"a","_rev":"_a","error":true,"errorNum":"x"}]', ["a"])
     assert found["a"] is not None
+
+
+@pytest.mark.parametrize(
+    "odd", [rb"\ud800", rb"\uDFFF x", rb"\ud83d\ude00 \udc00", rb"\\ud800 \ud800", rb"\ud800\u0041"]
+)
+def test_lone_surrogates_of_old_data_are_kept_byte_for_byte(odd: bytes) -> None:
+    """The decoder refuses such text; a page must not be lost for one document in it."""
+    raws = [
+        b'{"_key":"a","_rev":"_kNo8DHm---","v":1}',
+        b'{"_key":"b","_rev":"_kNo8DHm---","v":"' + odd + b'"}',
+        b'{"_key":"c","_rev":"_kNo8DHm---","' + odd + b'":{}}',
+    ]
+    page = decode(DOCUMENTS, b'{"result":[' + b", ".join(raws) + b'],"hasMore":true,"id":"7"}')
+    assert [bytes(raw) for raw in page.result] == raws
+    assert (page.more, page.id) == (True, "7")
+    assert [document(raw).key for raw in page.result] == ["a", "b", "c"]
+    found = elements(b"[" + b",".join(raws) + b"]", ["a", "b", "c"])
+    assert [one.raw for one in found.values() if one is not None] == raws
+
+
+def test_text_that_is_no_answer_is_refused_whatever_it_holds() -> None:
+    for body in (b'{"result":[', b'{"result":["\\ud800"', b'{"result":7,"x":"\\ud800"}'):
+        with pytest.raises(UpstreamLost, match="not what was asked for"):
+            decode(DOCUMENTS, body)
