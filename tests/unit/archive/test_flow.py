@@ -1,0 +1,256 @@
+"""Export and import step by step: where a part ends, what stopping leaves, what is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from backfill.answers import Document
+from backfill.archive import import_
+from backfill.archive import manifest as manifests
+from backfill.archive.export import Export, Options, pieces
+from backfill.archive.import_ import Import, batches, sort
+from backfill.archive.isolate import isolated
+from backfill.archive.manifest import Entry, Origin
+from backfill.archive.progress import Bars, Lines, Silent, shown
+from backfill.archive.storage import ArchiveError
+from backfill.archive.stores import Described, Pages, address
+from backfill.archive.targets import Written
+from backfill.archive.told import volume
+from backfill.archive.verify import Verified, check, compare
+from proxy.errors import ArangoError, CrossfadeError, DatabaseRefused, DatabaseUnavailable
+
+NAME = "db/c"
+
+
+def document(number: int, rev: int = 5, size: int = 20) -> Document:
+    return Document(f"{number:03}", rev, b'{"_key":"%03d","pad":"%s"}' % (number, b"x" * size))
+
+
+@dataclass
+class Listed:
+    """Documents in memory, ten a page. stop: set after that page."""
+
+    documents: list[Document]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_after: int = -1
+    asked: int = 0
+
+    async def origin(self) -> Origin:
+        return Origin(kind="arangodb", at="here", version="3.12.4")
+
+    async def collections(self, pattern: str) -> list[str]:
+        return [NAME]
+
+    async def describe(self, collection: str) -> Described:
+        return Described(False, {}, ())
+
+    async def count(self, collection: str) -> int:
+        return len(self.documents)
+
+    async def page(self, collection: str, after: str, limit: int) -> Pages:
+        self.asked += 1
+        if self.asked == self.stop_after:
+            self.stop.set()
+        found = [one for one in self.documents if one.key > after][:10]
+        return Pages(found, len(found) < 10, 10)
+
+
+@dataclass
+class Kept:
+    """A target in memory. fails: errors to raise before anything else works."""
+
+    documents: dict[str, Document] = field(default_factory=dict)
+    fails: list[CrossfadeError] = field(default_factory=list)
+    keeps_revisions: bool | None = True
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_after: int = -1
+
+    async def prepare(self, entry: Entry) -> None:
+        if self.fails:
+            raise self.fails.pop()
+
+    async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
+        return {key: self.documents[key].rev for key in keys if key in self.documents}
+
+    async def write(self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]) -> Written:
+        if self.fails:
+            raise self.fails.pop()
+        found = [*new, *(one for one, _ in older)]
+        self.documents |= {one.key: one for one in found}
+        self.stop_after -= 1
+        if self.stop_after == 0:
+            self.stop.set()
+        return Written(len(found))
+
+    async def overwrite(self, collection: str, documents: Sequence[Document]) -> Written:
+        self.documents |= {one.key: one for one in documents}
+        return Written(len(documents))
+
+    async def finish(self, entry: Entry) -> list[str]:
+        return ["an index was not made"]
+
+
+async def export(root: Path, store: Listed, part_bytes: int = 1000) -> Entry:
+    root.mkdir(exist_ok=True)
+    manifest = await Export(store, root, Silent(), store.stop, Options(part_bytes)).run([NAME])
+    entry = manifest.entry(NAME)
+    assert entry is not None
+    return entry
+
+
+async def test_a_stopped_export_closes_its_part_and_goes_on(tmp_path: Path) -> None:
+    """SIGTERM loses nothing that was read."""
+    store = Listed([document(n) for n in range(100)], stop_after=3)
+    half = await export(tmp_path, store, 700)
+    assert (half.state, half.documents, half.finished_at) == ("open", 30, None)
+    found = await check(tmp_path, half, Silent(), asyncio.Event())
+    assert (found.right, found.damaged) == (False, 0)
+    store.stop.clear()
+    whole = await export(tmp_path, store, 700)
+    assert (whole.state, whole.documents, whole.parts[: len(half.parts)]) == ("done", 100, half.parts)
+    assert (await check(tmp_path, whole, Silent(), asyncio.Event())).right
+    store.stop.set()
+    assert not (await check(tmp_path, whole, Silent(), store.stop)).complete
+
+
+async def test_an_empty_collection_has_no_part(tmp_path: Path) -> None:
+    entry = await export(tmp_path, Listed([]))
+    assert (entry.state, entry.parts) == ("done", ())
+    [told] = await Import(tmp_path, Kept(), Silent(), asyncio.Event()).run([entry])
+    assert told.complete
+
+
+async def test_collections_after_the_stop_are_left_out(tmp_path: Path) -> None:
+    store = Listed([document(1)])
+    store.stop.set()
+    manifest = await Export(store, tmp_path, Silent(), store.stop).run([NAME])
+    assert manifest.collections == ()
+
+
+async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "db").write_text("a file")
+    with pytest.raises(ArchiveError, match="cannot be written"):
+        await export(tmp_path, Listed([document(1)]))
+
+
+async def test_a_disk_that_is_full_leaves_no_half_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("backfill.archive.writer.PartWriter.add", full)
+    with pytest.raises(ArchiveError, match="No space left"):
+        await export(tmp_path, Listed([document(1)]))
+    assert list((tmp_path / "db" / "c").iterdir()) == []
+    assert manifests.read(tmp_path).collections[0].state == "open"
+
+
+def test_a_part_ends_between_two_documents() -> None:
+    documents = [document(n, size=100) for n in range(5)]
+    size = len(documents[0].raw)
+    assert [len(piece) for piece in pieces(documents, 2 * size)] == [2, 2, 1]
+    assert [len(piece) for piece in pieces(documents, 1)] == [1] * 5
+    assert pieces([], 10) == []
+    assert [len(page) for page in batches(iter(documents), most=2)] == [2, 2, 1]
+    assert [len(page) for page in batches(iter(documents), size=3 * size)] == [3, 2]
+
+
+def test_what_to_do_with_a_document() -> None:
+    page = [document(n, rev=5) for n in range(4)]
+    found = sort(page, {"001": 4, "002": 5, "003": 6})
+    assert [one.key for one in found.new] == ["000"]
+    assert [(one.key, stored) for one, stored in found.older] == [("001", 4)]
+    assert ([one.key for one in found.same], [one.key for one in found.newer]) == (["002"], ["003"])
+
+
+async def test_a_target_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
+    entry = await export(tmp_path, Listed([document(n) for n in range(25)]))
+    target = Kept(fails=[DatabaseUnavailable("restarting"), DatabaseRefused("deadlock", "40P01")])
+    [told] = await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
+    assert (told.complete, len(target.documents), told.notes) == (True, 25, ("an index was not made",))
+    target = Kept(fails=[DatabaseRefused("no such table", "42P01")])
+    with pytest.raises(DatabaseRefused, match="no such table"):
+        await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
+    target = Kept(fails=[DatabaseUnavailable("gone")])
+    with pytest.raises(DatabaseUnavailable, match="gone"):
+        await Import(tmp_path, target, Silent(), asyncio.Event(), import_.Options(patience=0)).run([entry])
+
+
+async def test_a_stopped_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_.batches, "__defaults__", (10, 1 << 20))
+    entry = await export(tmp_path, Listed([document(n) for n in range(45)]))
+    target = Kept(stop_after=2)
+    [told] = await Import(tmp_path, target, Silent(), target.stop).run([entry, entry])
+    assert (told.done, told.written) == (False, 20)
+    target.stop.clear()
+    [told] = await Import(tmp_path, target, Silent(), target.stop).run([entry])
+    assert (told.complete, told.written, told.same) == (True, 25, 20)
+
+
+async def test_dry_runs_and_overwriting_are_counted(tmp_path: Path) -> None:
+    entry = await export(tmp_path, Listed([document(n, rev=5) for n in range(4)]))
+    present = {"001": document(1, rev=4), "002": document(2, rev=5), "003": document(3, rev=6)}
+    for dry in (True, False):
+        target = Kept(dict(present))
+        options = import_.Options(overwrite=True, dry_run=dry)
+        [told] = await Import(tmp_path, target, Silent(), asyncio.Event(), options).run([entry])
+        assert (told.written, told.same, told.newer, told.overwritten) == (2, 1, 0, 1)
+        assert (target.documents == present) is dry
+
+
+async def test_comparing_stops_and_takes_pages_of_any_size(tmp_path: Path) -> None:
+    ours = [document(n) for n in range(0, 40, 2)]
+    entry = await export(tmp_path, Listed(ours), 200)
+    theirs = Listed([document(n) for n in range(0, 40, 3)])
+    blank = Verified(NAME, complete=True)
+    found = await compare(tmp_path, entry, theirs, blank, Silent(), asyncio.Event())
+    assert (found.missing, found.extra, found.different) == (13, 7, 0)
+    theirs.stop.set()
+    assert not (await compare(tmp_path, entry, theirs, blank, Silent(), theirs.stop)).complete
+
+
+async def test_what_is_refused_is_found_by_halves() -> None:
+    tried: list[int] = []
+
+    async def attempt(items: Sequence[int]) -> None:
+        tried.append(len(items))
+        if 6 in items:
+            raise ArangoError(600, "no JSON", status=400)
+
+    refused = await isolated(list(range(8)), attempt, lambda _: True)
+    assert ([item for item, _ in refused], max(tried), await isolated([], attempt, lambda _: True)) == ([6], 8, [])
+    with pytest.raises(ArangoError):
+        await isolated([6], attempt, lambda _: False)
+
+
+def test_progress_in_a_terminal_and_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=120)
+    with Bars(console, "export") as bars:
+        bars.show(NAME, 5, 2048, 10)
+        bars.show(NAME, 10, 4096, 10)
+    assert "export db/c" in console.file.getvalue()  # type: ignore[attr-defined]
+    now = iter([0.0, 1.0, 6.0])
+    console = Console(file=StringIO(), width=120)
+    lines = Lines(console, "import", clock=lambda: next(now))
+    lines.show(NAME, 1, 10, 10)
+    lines.show(NAME, 2000, 3 << 30, 10_000)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text == "import db/c: 2,000 of about 10,000 documents, 3.0 GiB\n"
+    with shown("x", quiet=True) as silent, shown("x", quiet=False) as plain:
+        assert (type(silent), type(plain)) == (Silent, Lines)
+        silent.show(NAME, 1, 1, 1)
+    assert volume(5 * 2**40) == "5.0 TiB"
+
+
+@pytest.mark.parametrize(
+    ("url", "at"),
+    [("postgresql://u:p@h:5432/x?password=y", "h:5432/x"), ("http://h:1/", "h:1")],
+)
+def test_addresses_have_no_accounts(url: str, at: str) -> None:
+    assert address(url) == at
