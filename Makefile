@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help setup demo dev test lint format bench corpus faults lock clean
+.PHONY: help setup demo dev test versions lint format bench corpus faults lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -37,6 +37,18 @@ test: lint ## lint, then every test, with branch coverage
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report
 
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+versions: ## the unit tests on every Python of PYTHONS that is present
+	@for python in $(PYTHONS); do \
+		"$$python" -c "" 2>/dev/null || { echo "$$python: not present"; continue; }; \
+		folder=$(VENV)-$$("$$python" -c "import sys; print('%d.%d' % sys.version_info[:2])"); \
+		test -x $$folder/bin/python || "$$python" -m venv $$folder; \
+		$$folder/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt && \
+		$$folder/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . && \
+		echo "$$python: $$($$folder/bin/python --version)" && \
+		$$folder/bin/python -m pytest -q -n $(JOBS) tests/unit || exit 1; \
+	done
+
 bench: $(STAMP) ## measures the proxy beside nginx and beside a naive proxy
 	$(BIN)/python -m bench.proxy
 
@@ -54,4 +66,4 @@ lock: $(STAMP) ## pins requirements/*.txt with hashes
 		--no-annotate --extra demo pyproject.toml -o requirements/run.txt
 
 clean: ## removes what make made
-	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-3.* build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
