@@ -67,6 +67,10 @@ class _Named(msgspec.Struct):
 _NAME = msgspec.json.Decoder(_Named)
 
 FORWARD = Route(Action.FORWARD)
+IN_TRANSACTION = "in a transaction"
+TRANSACTIONS = frozenset({"transaction.begin", "transaction.commit", "transaction.abort"})
+# what ArangoDB runs inside of a stream transaction, and is captured there (protocol page, section 5)
+_TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
 
 # reads that stores/postgres can answer, and that the shadow compares
 COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
@@ -86,8 +90,6 @@ def bypass(operation: Operation) -> str:
     headers = operation.headers
     if not headers:
         return ""
-    if "x-arango-trx-id" in headers:
-        return "in a transaction"
     if headers.get("x-arango-async", "") in ("true", "store"):
         return "async job"
     if "velocypack" in headers.get("content-type", "") or "velocypack" in headers.get("accept", ""):
@@ -96,6 +98,8 @@ def bypass(operation: Operation) -> str:
         return "dirty read"
     if headers.get("content-encoding", "identity") not in ("identity", ""):
         return "content encoding"
+    if "x-arango-trx-id" in headers:
+        return IN_TRANSACTION
     return ""
 
 
@@ -113,6 +117,8 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _write(operation, snapshot)
     if effect is Effect.QUERY:
         return _query(operation, snapshot, query)
+    if operation.endpoint in TRANSACTIONS:
+        return _captured(operation, snapshot, (f"{operation.database}/*",))
     if operation.endpoint == "import" and operation.collection is not None:
         return _captured(operation, snapshot, touched(operation))
     if effect is Effect.OPAQUE:
@@ -153,7 +159,7 @@ def _write(operation: Operation, snapshot: Snapshot) -> Route:
     if not behaviour.capture:
         return Route(Action.FORWARD, writes=(collection,))
     reason = bypass(operation)
-    if reason:
+    if reason and reason != IN_TRANSACTION:
         return Route(Action.OPAQUE, (collection,), synchronous=behaviour.synchronous, gap=reason)
     return Route(Action.CAPTURE, (collection,), synchronous=behaviour.synchronous)
 
@@ -165,7 +171,7 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         return _opaque(operation, snapshot, (f"{database}/*",), reason or "query not understood")
     if query.modifies:
         names = tuple(f"{database}/{name}" for name in sorted(query.writes)) or (f"{database}/*",)
-        if reason or not query.writes:
+        if not query.writes:
             return _opaque(operation, snapshot, names, reason or "query not understood")
         return _captured(operation, snapshot, names)
     names = tuple(f"{database}/{name}" for name in sorted(query.reads))
@@ -226,7 +232,7 @@ def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
 def _captured(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...]) -> Route:
     """Captured where a collection that it may write is mirrored, and nothing about the request forbids it."""
     reason = bypass(operation)
-    if reason:
+    if reason and not (reason == IN_TRANSACTION and operation.endpoint in _TRANSACTIONAL):
         return _opaque(operation, snapshot, collections, reason)
     kept = mirrored(snapshot, collections)
     return Route(Action.CAPTURE, kept) if kept else Route(Action.FORWARD, writes=collections)

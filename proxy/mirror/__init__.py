@@ -4,6 +4,7 @@ pipeline   Mirror: what the dispatcher tells and the control plane asks; owns th
 capture    what to ask ArangoDB for beside what the client asked, and what its answer says was written (pure)
 imports    how an import becomes known: by its keys, or as array writes (pure)
 modifications  AQL that writes: the request that tells its keys, its answers without them (pure)
+transactions   what a stream transaction wrote, until its end; together: applied as one transaction
 trim       cuts out again what the client did not ask for, byte for byte (pure)
 journal    intents on disk before forwarding; segment: one file of it; records: its format (pure);
            written: the collections that a stop of the machine may have cost something

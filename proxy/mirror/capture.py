@@ -119,8 +119,8 @@ class Captured:
     late: bool = False
 
 
-def plan(operation: Operation) -> Plan | Opaque:
-    """The plan for a document write, or why there is none."""
+def plan(operation: Operation, *, transaction: bool = False) -> Plan | Opaque:
+    """The plan for a document write, or why there is none. transaction: one in a stream transaction is no reason."""
     collection = operation.qualified
     whole = f"{operation.database}/*"
     if operation.endpoint not in _WRITES:
@@ -129,7 +129,7 @@ def plan(operation: Operation) -> Plan | Opaque:
         return Opaque("the collection is not named", (whole,))
     headers, params = operation.headers, operation.params
     if headers:
-        reason = _uncapturable(headers)
+        reason = _uncapturable(headers, transaction)
         if reason:
             return Opaque(reason, (collection,))
     if flag(params.get("isRestore")):
@@ -166,8 +166,8 @@ def flag(value: str | None) -> bool:
     return value is not None and value.strip().lower() in _TRUE
 
 
-def _uncapturable(headers: Mapping[str, str]) -> str:
-    if "x-arango-trx-id" in headers:
+def _uncapturable(headers: Mapping[str, str], transaction: bool) -> str:
+    if "x-arango-trx-id" in headers and not transaction:
         return "in a transaction"
     if headers.get("x-arango-async") in ("true", "store"):
         return "async job"

@@ -36,6 +36,7 @@ from proxy.mirror.records import OPAQUE, REVISED, SWEEP, Note
 from proxy.mirror.repair import CannotRead, Repairer
 from proxy.mirror.sweep import Origin, Sweeper
 from proxy.mirror.target import Row, Target, overtaken
+from proxy.mirror.together import Together
 from proxy.mirror.trace import known
 from proxy.operations import Change
 
@@ -63,7 +64,7 @@ class Mirror:
         self._marks = Marks(database, instance, self._posted)
         self._repairer = Repairer(self._target, origin, self._journal, self._marks, self._repaired)
         self._sweeper = Sweeper(database, self._target, origin, self._repairer, self._marks, self._repaired)
-        self._repairer.sweep, self._repairer.dropped = self._sweeper.add, self._sweeper.dropped
+        self.together = Together(self._target, self.settled_nothing, self.reread)
         self._purger = Purger(database, self._target, settings.tombstone_seconds)
         self._applier = Applier(
             self._queue,
@@ -77,9 +78,7 @@ class Mirror:
         self._tasks: list[asyncio.Task[None]] = []
         self._lost: deque[tuple[float, array[int]]] = deque()  # (monotonic time when due, intents)
         self._orphans: dict[int, Intent] = {}  # open, and not in the journal
-        self._orphan = 0
-        self._failing = False
-        self._started = False
+        self._orphan, self._failing, self._started = 0, False, False
 
     # ---- life
 
@@ -99,8 +98,8 @@ class Mirror:
             log.warning("the machine stopped: collections written since the last sync point become unverified")
         if recovery.unnoted:
             log.error("an earlier process ended while it could not write its journal: every database is unverified")
-        works = [self._applier.run for _ in range(self._settings.apply_connections)]
-        works += [self._repairer.run, self._sweeper.run, self._marks.run, self._purger.run]
+        works = [part.run for part in (self._repairer, self._sweeper, self.together, self._marks, self._purger)]
+        works += [self._applier.run] * self._settings.apply_connections
         works += [self._watch, self._sync, self._letters]
         self._tasks = [asyncio.create_task(kept(work), name=f"mirror {work.__qualname__}") for work in works]
 
@@ -182,7 +181,7 @@ class Mirror:
         elif captured.complete:
             self.captured(intent, captured.changes)
         else:
-            self._learn(intent, captured.written_keys)
+            self.learn(intent, captured.written_keys)
             self.reread(intent)
 
     def captured(self, intent: Intent, changes: Sequence[Change]) -> None:
@@ -191,7 +190,7 @@ class Mirror:
         if not changes:
             self.settled_nothing(intent)
             return
-        self._learn(intent, [change.key for change in changes])
+        self.learn(intent, [change.key for change in changes])
         intent.remaining = len(changes)
         if not self._queue.put(intent, changes):
             self.reread(intent)
@@ -323,7 +322,7 @@ class Mirror:
 
     # ---- settling
 
-    def _learn(self, intent: Intent, keys: Sequence[str]) -> None:
+    def learn(self, intent: Intent, keys: Sequence[str]) -> None:
         """Keys that ArangoDB made are noted, so that a kill from now on costs a re-read and no verification."""
         if intent.keys or not keys or intent.loose:
             return

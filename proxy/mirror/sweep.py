@@ -47,7 +47,10 @@ class Origin(OriginReader, OriginLister, Protocol):
 
 
 class KeyRepairer(Protocol):
-    """`mirror.repair`: looks at keys until they are done; gives those that are not."""
+    """`mirror.repair`: looks at keys until they are done; gives those that are not. It hands SWEEP notes over."""
+
+    sweep: Callable[[Note], object]
+    dropped: Callable[[str], bool]
 
     async def until_done(self, collection: str, keys: Sequence[str]) -> frozenset[str]: ...
 
@@ -77,6 +80,7 @@ class Sweeper:
         self._notes: deque[Note] = deque()
         self._gone: set[str] = set()
         self._something = asyncio.Event()
+        repairer.sweep, repairer.dropped = self.add, self.dropped
 
     def add(self, note: Note) -> None:
         """Sees to a note with the flag SWEEP from now on."""

@@ -125,6 +125,21 @@ class Target:
         _count(collection, written)
         return written
 
+    async def write_together(self, groups: Mapping[str, Sequence[Row]]) -> frozenset[tuple[str, str]]:
+        """Applies versions of several collections, one a key in each, in one transaction: all of them or none.
+
+        Gives (collection, key) of those that must be read again. Raises DatabaseRefused where a row is refused.
+        """
+        relations = {collection: await self.relation(collection) for collection in sorted(groups)}
+        again: set[tuple[str, str]] = set()
+        async with self._database.transaction() as session:
+            for collection, relation in relations.items():  # in one order, so that two of them do not block each other
+                writer, rows = _Writer(session, collection, relation), groups[collection]
+                await writer.upsert([row for row in rows if row.raw is not None], "upsert")
+                await writer.remove([row for row in rows if row.raw is None])
+                again |= {(collection, key) for key in await writer.refused(rows)}
+        return frozenset(again)
+
     async def absent(self, collection: str, keys: Mapping[str, int], era: int) -> frozenset[str]:
         """The origin has none of these; `keys` with the revisions that the target had before the origin was read.
 

@@ -6,6 +6,7 @@
     collections   create, truncate, drop, rename: whole collections are compared afterwards
     imports       /_api/import, by its keys or as array writes
     modifications AQL that writes: keys from its rows, cursors until their end
+    transactions  stream transactions: kept until their end, then applied as one
     opaque        what is not captured: forwarded, what it may touch becomes unverified (I10)
 
 What is decided about requests and answers stands in pure functions of `proxy.mirror`, a module of the same name each.

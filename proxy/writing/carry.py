@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from proxy.mirror.capture import Opaque, plan
 from proxy.operations import Operation
-from proxy.routing import COLLECTIONS, Action, Route
+from proxy.routing import COLLECTIONS, TRANSACTIONS, Action, Route
 from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
 from proxy.writing import collections, documents, imports, opaque
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
+from proxy.writing.transactions import Transactions
 
 
 class Writes:
@@ -18,10 +19,12 @@ class Writes:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._modifications = Modifications(kit)
+        self._transactions = Transactions(kit, self._modifications)
 
     async def close(self) -> None:
         """Ends what is kept from request to request; the journal knows what was open."""
         self._modifications.close()
+        await self._transactions.close()
 
     def owns(self, operation: Operation) -> bool:
         """Whether a request goes on with something that was begun here, whatever its route says."""
@@ -38,6 +41,12 @@ class Writes:
         if not isinstance(request.body, bytes):
             request.body = await collect(request.body, self._kit.settings.max_body)
             operation = decode(request)
+        if operation.endpoint == "transaction.begin":
+            return await self._transactions.begin(request, operation)
+        if operation.endpoint in TRANSACTIONS:
+            return await self._transactions.end(request, operation, way)
+        if "x-arango-trx-id" in operation.headers:
+            return await self._transactions.write(request, operation, way)
         if operation.endpoint in COLLECTIONS:
             return await collections.change(self._kit, request, operation, way)
         if operation.endpoint == "cursor.create":

@@ -13,10 +13,11 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxy.errors import ArangoError, UpstreamError
+from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable
 from proxy.mirror import faults, modifications
 from proxy.mirror.intent import Intent
 from proxy.mirror.modifications import Modification
+from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route
 from proxy.wire.message import Request, Response
@@ -35,10 +36,11 @@ class _Cursor:
     planned: Modification
     intents: Mapping[str, Intent]
     timer: asyncio.TimerHandle
+    buffer: Buffer | None
 
 
 class Modifications:
-    """Carries them out; owns the cursors that are not at their end. Not in a transaction: see `transactions`."""
+    """Carries them out; owns the cursors that are not at their end."""
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
@@ -55,8 +57,13 @@ class Modifications:
         """Whether it goes on with a cursor that an instance of this proxy opened for a modification."""
         return operation.endpoint in ("cursor.next", "cursor.delete") and bool(_OWN.fullmatch(operation.path[2]))
 
-    async def capture(self, request: Request, operation: Operation, way: Route) -> Response:
-        """Runs a modification. Raises UpstreamError; what it then wrote is found by the journal's intents."""
+    async def capture(
+        self, request: Request, operation: Operation, way: Route, buffer: Buffer | None = None
+    ) -> Response:
+        """Runs a modification. Raises UpstreamError; what it then wrote is found by the journal's intents.
+
+        buffer: of the transaction that it runs in, whose end its intents wait for.
+        """
         kit = self._kit
         planned = modifications.plan(operation.body, operation.database)
         if isinstance(planned, str):
@@ -71,30 +78,53 @@ class Modifications:
             kit.lease.generation,
             lambda: not any(map(mirror.is_open, (*intents.values(), *known))),
         ):
-            response = await kit.forward(plain(request, planned.body), *intents.values())
+            response = await self._sent(plain(request, planned.body), intents, buffer)
             faults.reach("after-forward")
             first = await collect(response.body)
             if response.status >= 400:
-                self._failed(planned, intents, response.status, first)
+                self._failed(planned, intents, response.status, first, buffer)
             else:
                 try:
-                    first = await self._read(request, planned, intents, known, first)
-                except (UpstreamError, ValueError):
-                    self._give_up(intents, lost=True)
+                    first = await self._read(request, planned, intents, known, first, buffer)
+                except (UpstreamError, ArangoError, ValueError):
+                    self._give_up(intents, buffer, lost=True)
                     raise
-            await kit.applied(known if response.status < 400 else tuple(intents.values()))
+            if buffer is None:
+                await kit.applied(known if response.status < 400 else tuple(intents.values()))
         return Response(response.status, response.headers, first, response.reason)
 
-    def _failed(self, planned: Modification, intents: Mapping[str, Intent], status: int, body: bytes) -> None:
+    async def _sent(self, request: Request, intents: Mapping[str, Intent], buffer: Buffer | None) -> Response:
+        if buffer is None:
+            return await self._kit.forward(request, *intents.values())
+        try:
+            return await self._kit.origin.request(request)
+        except UpstreamUnavailable:
+            self._end(intents)
+            raise
+        except (UpstreamError, asyncio.CancelledError):
+            self._give_up(intents, buffer)
+            raise
+
+    def _failed(
+        self,
+        planned: Modification,
+        intents: Mapping[str, Intent],
+        status: int,
+        body: bytes,
+        buffer: Buffer | None,
+    ) -> None:
         """A query that failed may have written, by intermediate commits (protocol page, section 4)."""
         if error_number(body) in opaque.NEVER_RAN or (planned.once and status < 500):
             for intent in intents.values():
                 self._kit.mirror.settled_nothing(intent)
         else:
-            self._give_up(intents, lost=status >= 500)
+            self._give_up(intents, buffer, lost=status >= 500)
 
-    def _give_up(self, intents: Mapping[str, Intent], *, lost: bool = False) -> None:
+    def _give_up(self, intents: Mapping[str, Intent], buffer: Buffer | None, *, lost: bool = False) -> None:
         """Nobody will tell more keys: a scan by revisions finds what was written, or the collection is unverified."""
+        if buffer is not None and not buffer.ended:
+            buffer.keep(intents.values())
+            return
         for intent in intents.values():
             (self._kit.mirror.lost if lost else self._kit.mirror.reread)(intent)
 
@@ -105,16 +135,17 @@ class Modifications:
         intents: Mapping[str, Intent],
         known: list[Intent],
         first: bytes,
+        buffer: Buffer | None,
     ) -> bytes:
         """Takes the keys of the first batch, of all where the client gets no rows; gives the client's body."""
         shown = _PREFIX + f"{secrets.randbelow(10**15):015}"
         batch = modifications.read(planned, first, shown)
-        self._learn(batch.keys, intents, known)
+        self._learn(batch.keys, intents, known, buffer)
         if planned.returns:
             if batch.id is None:
                 self._end(intents)
             else:
-                self._open(shown, batch.id, planned, intents)
+                self._open(shown, batch.id, planned, intents, buffer)
             return batch.body
         last = first
         prefix = request.target.partition(b"/_api/cursor")[0]
@@ -125,17 +156,26 @@ class Modifications:
             if response.status >= 400:
                 raise ArangoError(error_number(last) or 500, "the rest of a query's keys could not be read", status=500)
             batch = modifications.read(planned, last, shown)
-            self._learn(batch.keys, intents, known)
+            self._learn(batch.keys, intents, known, buffer)
         self._end(intents)
         return modifications.without_rows(first, last)
 
-    def _learn(self, keys: Mapping[str, Sequence[str]], intents: Mapping[str, Intent], known: list[Intent]) -> None:
+    def _learn(
+        self,
+        keys: Mapping[str, Sequence[str]],
+        intents: Mapping[str, Intent],
+        known: list[Intent],
+        buffer: Buffer | None,
+    ) -> None:
         for collection, some in keys.items():
             if collection in intents:
                 found = self._kit.intend_keys(collection, tuple(some))
+                known += found
+                if buffer is not None and not buffer.ended:
+                    buffer.keep(found)
+                    continue
                 for intent in found:
                     self._kit.mirror.reread(intent)
-                known += found
 
     def _end(self, intents: Mapping[str, Intent]) -> None:
         """All keys have intents of their own."""
@@ -144,15 +184,22 @@ class Modifications:
 
     # ---- cursors
 
-    def _open(self, shown: str, origin_id: str, planned: Modification, intents: Mapping[str, Intent]) -> None:
+    def _open(
+        self,
+        shown: str,
+        origin_id: str,
+        planned: Modification,
+        intents: Mapping[str, Intent],
+        buffer: Buffer | None,
+    ) -> None:
         timer = asyncio.get_running_loop().call_later(planned.ttl + _GRACE, self._expire, shown)
-        self._cursors[shown] = _Cursor(origin_id, planned, intents, timer)
+        self._cursors[shown] = _Cursor(origin_id, planned, intents, timer, buffer)
 
     def _expire(self, shown: str) -> None:
         cursor = self._cursors.pop(shown, None)
         if cursor is not None:
             cursor.timer.cancel()
-            self._give_up(cursor.intents)
+            self._give_up(cursor.intents, cursor.buffer)
 
     async def go_on(self, request: Request, operation: Operation) -> Response:
         """The next batch, or the end, of a cursor that `owns` says is one of these."""
@@ -175,7 +222,7 @@ class Modifications:
             return Response(response.status, response.headers, body, response.reason)
         batch = modifications.read(cursor.planned, body, shown)
         known: list[Intent] = []
-        self._learn(batch.keys, cursor.intents, known)
+        self._learn(batch.keys, cursor.intents, known, cursor.buffer)
         cursor.timer.cancel()
         if batch.id is None:
             self._end(cursor.intents)
@@ -184,5 +231,6 @@ class Modifications:
         else:
             loop = asyncio.get_running_loop()
             cursor.timer = loop.call_later(cursor.planned.ttl + _GRACE, self._expire, shown)
-        await kit.applied(known)
+        if cursor.buffer is None:
+            await kit.applied(known)
         return Response(response.status, response.headers, batch.body, response.reason)

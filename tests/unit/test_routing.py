@@ -67,7 +67,7 @@ def test_a_write_is_captured_from_stage_mirror_on(standing: Standing, expected: 
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        ({"x-arango-trx-id": "7"}, "in a transaction"),
+        ({"x-arango-trx-id": "7", "x-arango-async": "true"}, "async job"),
         ({"x-arango-async": "store"}, "async job"),
         ({"content-type": "application/x-velocypack"}, "velocypack"),
         ({"accept": "application/x-velocypack"}, "velocypack"),
@@ -168,6 +168,18 @@ def test_changes_of_whole_collections_and_imports_are_captured(
     assert route(operation, snapshot(books=OFF)) == Route(Action.FORWARD, writes=touched(operation))
     late = dataclasses.replace(operation, headers={"x-arango-async": "store"})
     assert route(late, snapshot(books=MIRROR)).action is Action.OPAQUE
+
+
+def test_writes_in_a_transaction_are_captured_as_far_as_arangodb_runs_them_there() -> None:
+    headers = {"x-arango-trx-id": "7"}
+    assert route(write(headers=headers), snapshot(books=MIRROR)).action is Action.CAPTURE
+    truncate = Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books", headers=headers)
+    assert route(truncate, snapshot(books=MIRROR)).action is Action.CAPTURE
+    drop = dataclasses.replace(truncate, endpoint="collection.drop")
+    assert route(drop, snapshot(books=MIRROR)).gap == "collection.drop: in a transaction"
+    begin = Operation("transaction.begin", Effect.OPAQUE, "POST", "shop")
+    assert route(begin, snapshot(books=MIRROR)).collections == ("shop/*",)
+    assert route(begin, snapshot(books=OFF)).action is Action.FORWARD
 
 
 def test_an_index_by_which_documents_expire_is_opaque() -> None:

@@ -1,0 +1,89 @@
+"""Committed stream transactions on their way to PostgreSQL: each is one transaction there as well.
+
+In the order of their commits, one at a time. PostgreSQL away: tried again, for ever; what does not fit in memory is
+read again after all, key by key. A document that PostgreSQL refuses takes the others with it on that slower way, where
+it alone is put aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from proxy.errors import DatabaseError, DatabaseRefused
+from proxy.mirror import faults
+from proxy.mirror.backoff import Backoff
+from proxy.mirror.intent import Intent
+from proxy.mirror.target import Row, Target, newest
+from proxy.operations import Change
+
+log = structlog.get_logger(__name__)
+
+_LIMIT: Final = 32 << 20  # bytes of documents that wait
+
+
+class Together:
+    """Owns what waits. `settled`: PostgreSQL has all of an intent; `reread`: its keys must be read again."""
+
+    def __init__(
+        self, target: Target, settled: Callable[[Intent], None], reread: Callable[[Intent], None], limit: int = _LIMIT
+    ) -> None:
+        self._target = target
+        self._settled = settled
+        self._reread = reread
+        self._limit = limit
+        self._size = 0
+        self._waiting: deque[tuple[Sequence[Change], Sequence[Intent]]] = deque()
+        self._something = asyncio.Event()
+
+    def add(self, changes: Sequence[Change], intents: Sequence[Intent]) -> None:
+        """All that one transaction wrote, and the intents of its writes, which have no other changes."""
+        size = _size(changes)
+        if self._size + size > self._limit:
+            for intent in intents:
+                self._reread(intent)
+            return
+        self._size += size
+        self._waiting.append((changes, intents))
+        self._something.set()
+
+    async def run(self) -> None:
+        """Applies, until it is cancelled."""
+        backoff = Backoff()
+        while True:
+            while self._waiting:
+                changes, intents = self._waiting[0]
+                try:
+                    refused = await self._apply(changes, intents)
+                except DatabaseRefused as error:
+                    log.info("a transaction is applied in parts", error=error.sqlstate)
+                    refused = list(intents)
+                except DatabaseError as error:
+                    log.debug("a transaction waits for PostgreSQL", error=str(error))
+                    await backoff.wait()
+                    continue
+                backoff.reset()
+                faults.reach("after-apply")
+                self._waiting.popleft()
+                self._size -= _size(changes)
+                for intent in intents:
+                    (self._reread if intent in refused else self._settled)(intent)
+            self._something.clear()
+            await self._something.wait()
+
+    async def _apply(self, changes: Sequence[Change], intents: Sequence[Intent]) -> list[Intent]:
+        """One transaction; gives the intents with keys that the horizon or a newer era refused."""
+        stamp = min(intent.stamp for intent in intents)
+        groups: dict[str, list[Row]] = {}
+        for change in changes:
+            groups.setdefault(change.collection, []).append(Row(change.key, change.rev, change.raw, stamp))
+        refused = await self._target.write_together({name: newest(rows) for name, rows in groups.items()})
+        return [intent for intent in intents if any((intent.collection, key) in refused for key in intent.keys)]
+
+
+def _size(changes: Sequence[Change]) -> int:
+    return sum(400 + len(change.raw or b"") for change in changes)

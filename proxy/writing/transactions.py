@@ -1,0 +1,228 @@
+"""Stream transactions: what they write is kept until they have ended, and then applied as one (mirror-protocol, 7).
+
+The intents stay open until the transaction was seen to have ended: by the answer to its commit or abort, or, where
+that was lost or went through another proxy, by asking for its state, with the credentials of the client that began it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable
+from proxy.mirror import faults, transactions
+from proxy.mirror.capture import Opaque, settle
+from proxy.mirror.capture import plan as plan_write
+from proxy.mirror.intent import Intent
+from proxy.mirror.transactions import Buffer
+from proxy.operations import Operation
+from proxy.routing import Route, mirrored
+from proxy.wire.message import Headers, Request, Response
+from proxy.writing import opaque
+from proxy.writing.kit import Kit, collect
+from proxy.writing.modifications import Modifications
+
+log = structlog.get_logger(__name__)
+
+_MOST = 10_000  # transactions that are known at a time; more are opaque
+_LOOK = 1.0  # seconds between looks at those that nobody uses
+_IDLE = 5.0  # seconds without a request after which the origin is asked whether it still runs
+
+
+@dataclass(slots=True)
+class _Open:
+    buffer: Buffer
+    database: str
+    headers: Headers  # to ask with
+    used: float
+    busy: int = 0  # requests under way
+
+
+class Transactions:
+    """Those that run, by (database, id). `start` and `close` own the task that asks for their states."""
+
+    def __init__(self, kit: Kit, modifications: Modifications) -> None:
+        self._kit = kit
+        self._modifications = modifications
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Stops asking. What was written is in the journal."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    # ---- begin, commit, abort
+
+    async def begin(self, request: Request, operation: Operation) -> Response:
+        """Forwards, and remembers a transaction that began."""
+        response = await self._kit.origin.request(request)
+        body = await collect(response.body)
+        number, _ = transactions.state(body)
+        if response.status == 201 and number and len(self._open) < _MOST:
+            known = self._remember(operation.database, number, request)
+            known.buffer.declared = transactions.declared(operation.body, operation.database)
+        return Response(response.status, response.headers, body, response.reason)
+
+    async def end(self, request: Request, operation: Operation, way: Route) -> Response:
+        """A commit or an abort. Raises ArangoError 1655 where a flipped collection would miss what is committed."""
+        kit, number = self._kit, operation.path[2]
+        known = self._open.get((operation.database, number))
+        commit = operation.endpoint == "transaction.commit"
+        if known is not None and known.buffer.empty and mirrored(kit.lease.snapshot, known.buffer.declared) and commit:
+            known = None  # another proxy may have taken its writes
+        if known is None:
+            if not commit:
+                return await self._forwarded(request)
+            if any(map(kit.flipped, way.collections)):
+                raise ArangoError(
+                    1655, f"transaction '{number}' not found: its writes did not come through this proxy", status=404
+                )
+            self._open.pop((operation.database, number), None)
+            return await opaque.forward(
+                kit, request, operation, way.because("commit of a transaction without its writes")
+            )
+        known.busy += 1
+        try:
+            response = await self._forwarded(request)
+        finally:  # a lost answer: its state is asked for
+            known.busy -= 1
+            known.used = 0.0
+            self._watch()
+        if response.status == 200:
+            faults.reach("after-forward")
+            intents = self._ended((operation.database, number), "committed" if commit else "aborted")
+            if commit:
+                await kit.applied(intents)
+        else:
+            await self._ask((operation.database, number), known)
+        return response
+
+    async def _forwarded(self, request: Request) -> Response:
+        response = await self._kit.origin.request(request)
+        return Response(response.status, response.headers, await collect(response.body), response.reason)
+
+    def _remember(self, database: str, number: str, request: Request) -> _Open:
+        known = self._open.get((database, number))
+        if known is None:
+            headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
+            known = self._open[database, number] = _Open(Buffer(), database, headers, time.monotonic())
+            self._watch()
+        return known
+
+    # ---- writes
+
+    async def write(self, request: Request, operation: Operation, way: Route) -> Response:
+        """A write inside of a transaction: a document write, a modification, a truncation."""
+        number = operation.headers["x-arango-trx-id"]
+        if (operation.database, number) not in self._open and len(self._open) >= _MOST:
+            return await opaque.forward(self._kit, request, operation, way.because("too many transactions"))
+        known = self._remember(operation.database, number, request)
+        known.busy += 1
+        try:
+            if operation.endpoint == "cursor.create":
+                return await self._modifications.capture(request, operation, way, known.buffer)
+            if operation.endpoint == "collection.truncate":
+                return await self._truncate(request, way, known.buffer)
+            return await self._document(request, operation, way, known.buffer)
+        finally:
+            known.busy -= 1
+            known.used = time.monotonic()
+
+    async def _document(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
+        planned = plan_write(operation, transaction=True)
+        if isinstance(planned, Opaque):
+            return await opaque.forward(self._kit, request, operation, way.because(planned.reason))
+        intent = self._kit.mirror.intend(way.collections[0], planned.keys, revised=not planned.removes)
+        faults.reach("after-intend")
+        response = await self._sent(planned.rewritten(request), intent, buffer)
+        body = await collect(response.body)
+        try:
+            captured = settle(planned, response.status, response.headers, body)
+        except ValueError as error:
+            log.warning("an answer of the origin was not understood", error=str(error), collection=way.collections[0])
+            buffer.keep([intent])
+            return Response(response.status, response.headers, body, response.reason)
+        if captured.complete and not captured.changes:
+            self._kit.mirror.settled_nothing(intent)
+        else:
+            self._kit.mirror.learn(intent, [change.key for change in captured.changes] or captured.written_keys)
+            buffer.wrote(intent, captured)
+        return Response(response.status, captured.headers, captured.body, response.reason)
+
+    async def _truncate(self, request: Request, way: Route, buffer: Buffer) -> Response:
+        await self._kit.taken_back(way.collections, "truncate in a transaction")
+        intent = self._kit.mirror.intend(way.collections[0], way.collections, sweep="truncate")
+        response = await self._sent(request, intent, buffer)
+        if 400 <= response.status < 500:
+            self._kit.mirror.settled_nothing(intent)
+        else:
+            buffer.keep([intent])
+        return Response(response.status, response.headers, await collect(response.body), response.reason)
+
+    async def _sent(self, request: Request, intent: Intent, buffer: Buffer) -> Response:
+        try:
+            return await self._kit.origin.request(request)
+        except UpstreamUnavailable:
+            self._kit.mirror.settled_nothing(intent)
+            raise
+        except (UpstreamError, asyncio.CancelledError):
+            buffer.keep([intent])
+            raise
+
+    # ---- ends
+
+    def _ended(self, name: tuple[str, str], status: str) -> Sequence[Intent]:
+        """Lets go of what was kept: applied, dropped, or read again where nobody can say. Gives the intents."""
+        known = self._open.pop(name, None)
+        if known is None:
+            return ()
+        mirror, buffer = self._kit.mirror, known.buffer
+        buffer.ended = True
+        if status == "aborted":
+            for intent in buffer.intents:
+                mirror.settled_nothing(intent)
+            return ()
+        if status != "committed":
+            buffer.forget()
+        if buffer.whole:
+            mirror.together.add(buffer.changes, buffer.whole)
+        for intent in buffer.again:
+            mirror.reread(intent)
+        return buffer.intents
+
+    async def _ask(self, name: tuple[str, str], known: _Open) -> None:
+        """Asks the origin whether it still runs. Raises UpstreamError."""
+        database, number = name
+        target = f"/_db/{database}/_api/transaction/{number}".encode()
+        response = await self._kit.origin.request(Request("GET", target, known.headers), idempotent=True)
+        _, status = transactions.state(await collect(response.body))
+        if response.status == 404:
+            status = "unknown"
+        if status in transactions.ENDED or status == "unknown":
+            self._ended(name, status)
+        else:
+            known.used = time.monotonic()
+
+    def _watch(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._look(), name="transactions")
+
+    async def _look(self) -> None:
+        """Asks for the states of those that nobody uses, as long as there are any."""
+        while self._open:
+            limit = time.monotonic() - _IDLE
+            for name, known in list(self._open.items()):
+                if known.used < limit and not known.busy and name in self._open:
+                    with contextlib.suppress(UpstreamError):
+                        await self._ask(name, known)
+            await asyncio.sleep(_LOOK)
+        self._task = None

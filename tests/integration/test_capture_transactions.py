@@ -1,0 +1,188 @@
+"""Stream transactions through a proxy: nothing before the commit, everything after it, nothing after an abort."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.writing import transactions
+from tests.harness import Running, eventually, running
+
+BOOKS, LOG = "_system/books", "_system/log"
+DOCUMENT = "/_api/document/books"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        for name in ("books", "log"):
+            await started.client.post("/_api/collection", json={"name": name})
+        await started.move(Standing(Stage.MIRROR), BOOKS, LOG)
+        await started.client.post(DOCUMENT, json=[{"_key": "a", "n": 1}, {"_key": "b"}])
+        await started.drained()
+        yield started
+
+
+async def begin(stack: Running) -> dict[str, str]:
+    """The header of a new transaction that may write both collections."""
+    answer = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books", "log"]}})
+    assert answer.status_code == 201
+    return {"x-arango-trx-id": answer.json()["result"]["id"]}
+
+
+async def end(stack: Running, trx: dict[str, str], method: str = "PUT") -> int:
+    return (await stack.client.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}")).status_code
+
+
+async def same(stack: Running) -> None:
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+    assert await stack.differences(LOG) == []
+    marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+    assert [tuple(row) for row in marks] == []
+
+
+async def write(stack: Running, trx: dict[str, str]) -> None:
+    """One of each kind, in one transaction."""
+    client = stack.client
+    made = await client.post(DOCUMENT, json={"_key": "c", "n": 3}, headers=trx)
+    assert sorted(made.json()) == ["_id", "_key", "_rev"]
+    await client.post("/_api/document/log?silent=true", json=[{"_key": "l1"}, {"t": 1}], headers=trx)
+    await client.patch(DOCUMENT + "/a", json={"n": 2}, headers=trx)
+    await client.patch(DOCUMENT + "/a", json={"n": 3}, headers=trx)
+    await client.delete(DOCUMENT + "/b", headers=trx)
+    await client.post(DOCUMENT, json={"_key": "d"}, headers=trx)
+    await client.delete(DOCUMENT + "/d", headers=trx)
+    assert (await client.post(DOCUMENT, json={"_key": "a"}, headers=trx)).status_code == 409
+    query = {"query": "FOR i IN 1..3 INSERT {_key: CONCAT('q', i)} INTO log RETURN NEW._key", "batchSize": 2}
+    answer = (await client.post("/_api/cursor", json=query, headers=trx)).json()
+    assert answer["result"] == ["q1", "q2"]
+    rest = await client.post(f"/_api/cursor/{answer['id']}", headers=trx)
+    assert rest.json()["result"] == ["q3"]
+
+
+async def rows(stack: Running) -> int:
+    count: int = await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL")
+    return count
+
+
+async def test_a_commit_applies_everything_and_nothing_before_it(stack: Running) -> None:
+    """I1, I3: what is not committed never appears in PostgreSQL."""
+    trx = await begin(stack)
+    await write(stack, trx)
+    assert stack.application.mirror.backlog > 0
+    assert await rows(stack) == 2
+    assert (await stack.client.get(DOCUMENT + "/a", headers=trx)).json()["n"] == 3
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 1
+    assert await end(stack, trx) == 200
+    await same(stack)
+    assert await stack.database.fetchval("SELECT doc ->> 'n' FROM _system.books WHERE key = 'a'") == "3"
+    assert await end(stack, trx) == 200, "a second commit is no error"
+
+
+async def test_a_transaction_becomes_visible_as_a_whole(stack: Running) -> None:
+    """One PostgreSQL transaction: a reader sees both collections or none."""
+    trx = await begin(stack)
+    await stack.client.post(DOCUMENT, json={"_key": "pair"}, headers=trx)
+    await stack.client.post("/_api/document/log", json={"_key": "pair"}, headers=trx)
+    await end(stack, trx)
+    await stack.drained()
+    marks = await stack.database.fetchrow(
+        "SELECT (SELECT xmin::text FROM _system.books WHERE key = 'pair') AS one, "
+        "(SELECT xmin::text FROM _system.log WHERE key = 'pair') AS other"
+    )
+    assert marks is not None
+    assert marks["one"] == marks["other"]
+    await same(stack)
+
+
+async def test_an_abort_leaves_nothing(stack: Running) -> None:
+    """I1."""
+    trx = await begin(stack)
+    await write(stack, trx)
+    assert await end(stack, trx, "DELETE") == 200
+    await same(stack)
+    assert await rows(stack) == 2
+
+
+async def test_a_truncation_in_a_transaction_waits_for_its_commit(stack: Running) -> None:
+    trx = await begin(stack)
+    assert (await stack.client.put("/_api/collection/books/truncate", headers=trx)).status_code == 200
+    await stack.client.post(DOCUMENT, json={"_key": "new"}, headers=trx)
+    assert await rows(stack) == 2
+    await end(stack, trx)
+    await same(stack)
+    assert await rows(stack) == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_an_end_that_went_elsewhere_is_found_out_by_asking(
+    stack: Running, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mirror-protocol, answer 7: a proxy that holds the buffer polls; so for a lost answer, and a time-out."""
+    monkeypatch.setattr(transactions, "_IDLE", 0.0)
+    monkeypatch.setattr(transactions, "_LOOK", 0.02)
+    trx = await begin(stack)
+    await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
+    await stack.direct.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}")
+    await same(stack)
+    assert await rows(stack) == (3 if method == "PUT" else 2)
+
+
+async def test_a_state_that_nobody_knows_any_more_is_settled_by_reading(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trx = await begin(stack)
+    await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
+    await stack.direct.put(f"/_api/transaction/{trx['x-arango-trx-id']}")
+    stack.origin.store.server.transactions.clear()
+    assert await end(stack, trx) == 404
+    await same(stack)
+    assert await rows(stack) == 3
+
+
+async def test_a_commit_of_what_another_proxy_holds_is_opaque(stack: Running) -> None:
+    """I10; and where a collection is flipped it is refused, since nobody would bring PostgreSQL up to date."""
+    begun = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    trx = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    await stack.direct.post(DOCUMENT, json={"_key": "c"}, headers=trx)
+    assert await end(stack, trx) == 200
+
+    async def marked() -> bool:
+        count: int = await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified")
+        return count == 1
+
+    await eventually(marked, "the mark is in PostgreSQL")
+
+
+async def test_a_flipped_collection_has_a_transaction_before_its_commit_is_answered(stack: Running) -> None:
+    """I7; reads inside of it go to ArangoDB, and bring nothing uncommitted into PostgreSQL."""
+    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+        await stack.move(standing, BOOKS)
+    trx = await begin(stack)
+    await stack.client.patch(DOCUMENT + "/a", json={"n": 9}, headers=trx)
+    assert (await stack.client.get(DOCUMENT + "/a", headers=trx)).json()["n"] == 9
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 1
+    assert await end(stack, trx) == 200
+    assert await stack.database.fetchval("SELECT doc ->> 'n' FROM _system.books WHERE key = 'a'") == "9"
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 9
+    stranger = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    assert await end(stack, {"x-arango-trx-id": stranger.json()["result"]["id"]}) == 404
+    await same(stack)
+
+
+async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(stack: Running) -> None:
+    """The transaction is then applied in parts: one dead letter, all else is there."""
+    trx = await begin(stack)
+    deep = json.dumps({"_key": "deep", "x": "y"})
+    await stack.client.post(DOCUMENT, content=deep, headers=trx)
+    await stack.client.post(DOCUMENT, json={"_key": "good"}, headers=trx)
+    await stack.database.execute("ALTER TABLE _system.books ADD CHECK (key <> 'deep')")
+    await end(stack, trx)
+    await stack.drained()
+    assert await stack.differences(BOOKS) == ["deep: missing"]
+    assert await stack.database.fetchval("SELECT key FROM crossfade.dead_letter") == "deep"
