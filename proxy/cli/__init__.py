@@ -9,6 +9,7 @@
     repairing   reads documents of the origin again and puts them right in PostgreSQL
     system      migrate, proxy run
     doctor      what must be in place, checked one by one
+    explaining  explain: what becomes of an AQL query
     tables      rich tables for people
 
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
@@ -27,7 +28,7 @@ from typing import TextIO
 import structlog
 import typer
 
-from proxy.cli import doctor, instances, mismatches, show, stages, system, tracing
+from proxy.cli import doctor, explaining, instances, mismatches, show, stages, system, tracing
 from proxy.errors import CrossfadeError
 
 _GROUP = "crossfade.commands"
@@ -39,7 +40,7 @@ reads back at any time, in one step."""
 
 def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
-    for part in (system, doctor, stages, show, tracing, mismatches, instances):
+    for part in (system, doctor, stages, show, tracing, explaining, mismatches, instances):
         part.register(app)
 
 

@@ -1,0 +1,121 @@
+"""`crossfade explain` on a real PostgreSQL: what is compiled, what is not, which index is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import proxy.cli
+from proxy.cli.explaining import binds_of, examine
+from proxy.database import Database
+from proxy.errors import ArangoError, RefusedError
+from tests.integration.target import create
+
+LIST = "FOR d IN docs FILTER d.user == @u SORT d.created DESC LIMIT 20 RETURN d"
+
+
+@pytest.fixture
+async def docs(database: Database) -> Database:
+    await create(database, "db/docs")
+    await create(database, "db/other")
+    await database.execute(
+        "INSERT INTO db.docs (key, rev, raw, doc) SELECT 'k' || n, n, '{}', jsonb_build_object('user', 'u' || n % 500, "
+        "'created', '2024-' || n, 'size', n) FROM generate_series(1, 20000) n"
+    )
+    await database.execute("ANALYZE db.docs")
+    return database
+
+
+async def test_a_query_that_compiles(docs: Database) -> None:
+    found = await examine(docs, "db", LIST, {"u": "u7"})
+
+    assert found.shape == "FOR d IN docs FILTER d . user == ? SORT d . created DESC LIMIT ? RETURN d"
+    assert (found.reads, found.writes, found.choices, found.compiled) == (("docs",), (), (), True)
+    assert "u7" not in found.sql
+    assert any("u7" in str(value) for value in found.parameters)
+    assert {"FILTER", "SORT", "LIMIT"} <= set(found.pushed)
+    assert any("Seq Scan on docs" in line for line in found.plan)
+
+
+async def test_the_index_that_it_names_is_then_used(docs: Database) -> None:
+    (advice,) = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
+    await docs.execute(advice.statement.replace("CONCURRENTLY", ""))
+    await docs.execute("ANALYZE db.docs")
+
+    found = await examine(docs, "db", LIST, {"u": "u7"}, measure=True)
+
+    assert found.indexes == ()
+    assert any("Bitmap Index Scan" in line for line in found.plan)
+    assert any("actual time" in line for line in found.plan)
+
+
+async def test_an_index_in_the_order_of_the_sort(docs: Database) -> None:
+    text = "FOR d IN docs SORT d.created DESC LIMIT 10 RETURN d.size"
+    (advice,) = (await examine(docs, "db", text, {})).indexes
+    await docs.execute(advice.statement.replace("CONCURRENTLY", ""))
+    await docs.execute("ANALYZE db.docs")
+
+    found = await examine(docs, "db", text, {})
+
+    assert found.indexes == ()
+    assert any("Index Scan" in line for line in found.plan), found.plan
+    assert found.kept == ("RETURN",)
+
+
+async def test_a_query_that_is_evaluated(docs: Database) -> None:
+    text = "FOR d IN docs FILTER d.user == 'u1' AND RAND() > 0.5 LIMIT 3 RETURN d"
+    found = await examine(docs, "db", text, {})
+
+    assert not found.compiled
+    assert found.reason
+    assert "LIMIT without SORT" in found.choices
+    assert found.kept == ("FOR", "FILTER", "LIMIT")
+    assert '{"user":"u1"}' in found.parameters
+    assert "Limit" in found.plan[0]
+
+
+async def test_what_never_runs_on_postgresql(docs: Database) -> None:
+    changing = await examine(docs, "db", "FOR d IN docs UPDATE d WITH {a: 1} IN docs", {})
+    searching = await examine(docs, "db", "FOR d IN docs SEARCH d.a == 1 RETURN d", {})
+    constant = await examine(docs, "db", "RETURN 1 + 1", {})
+
+    assert (changing.writes, changing.sql, changing.plan) == (("docs",), "", ())
+    assert changing.reason.startswith("a modification")
+    assert searching.unsupported == ("SEARCH",)
+    assert searching.plan == ()
+    assert not constant.indexes
+
+
+async def test_errors_are_the_querys_own(docs: Database) -> None:
+    for text, number in (("FOR d IN", 1501), ("RETURN @x", 1551), ("FOR d IN nowhere RETURN d", 1203)):
+        with pytest.raises(ArangoError) as refused:
+            await examine(docs, "db", text, {})
+        assert refused.value.number == number
+    for text in ("{", "[1]"):
+        with pytest.raises(RefusedError):
+            binds_of(text)
+
+
+async def test_the_command(docs: Database, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSFADE_DSN", dsn)
+    app, _ = proxy.cli.build()
+
+    async def run(*arguments: str) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["explain", *arguments, "--database", "db"])
+
+    shown = await run(LIST, "--bind", '{"u": "u7"}')
+    machine = await run(LIST, "--bind", '{"u": "u7"}', "--json")
+    evaluated = await run("FOR d IN docs INSERT d INTO other LET x = (FOR y IN docs RETURN y) RETURN x")
+    broken = await run("RETURN", "--json")
+
+    assert shown.exit_code == 0, shown.output
+    assert "to one statement" in shown.output
+    assert "jsonb_path_ops" in shown.output
+    assert json.loads(machine.stdout)["compiled"] is True
+    assert "no: a modification" in evaluated.output
+    assert "arrays inside rows" in evaluated.output
+    assert broken.exit_code == 1
