@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help setup demo dev test versions lint format bench corpus faults lock clean
+.PHONY: help setup demo dev test versions lint format bench corpus faults lock clean bench-backfill backfill-big planted
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -58,6 +58,15 @@ corpus: $(STAMP) ## how much of AQL is spoken: parsed, evaluated, compiled, on t
 
 faults: $(STAMP) ## each named point × each fault on real processes: what was lost (ten minutes)
 	$(BIN)/python -m tests.faults.matrix
+
+bench-backfill: $(STAMP) ## backfill and verification beside psql COPY and the origin's own speed; DOCUMENTS=200000
+	$(BIN)/python -m bench.backfill $(or $(DOCUMENTS),200000)
+
+backfill-big: $(STAMP) ## a million documents beside live writes, workers killed, compared; DOCUMENTS=1000000
+	$(BIN)/python -m bench.backfill_big $(or $(DOCUMENTS),1000000)
+
+planted: $(STAMP) ## faults of every class among many documents: all found, nothing else; DOCUMENTS=100000
+	$(BIN)/python -m bench.planted $(or $(DOCUMENTS),100000)
 
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \

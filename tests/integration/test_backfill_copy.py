@@ -13,9 +13,9 @@ import pytest
 
 from backfill import runs
 from backfill.copy import copy_chunk
+from backfill.pacing import Governor
 from backfill.plan import KeyRange
 from backfill.planning import plan_backfill
-from backfill.pacing import Governor
 from backfill.source import Source
 from backfill.throttle import Limits
 from backfill.worker import Options, Workers
