@@ -1,0 +1,168 @@
+"""What imports write into, under the hands of others: a version that appears meanwhile is never lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from backfill.answers import Document
+from backfill.archive.into_arango import IntoArango
+from backfill.archive.into_postgres import IntoPostgres
+from backfill.archive.manifest import Entry
+from backfill.archive.server import Server
+from backfill.archive.storage import ArchiveError
+from backfill.source import Source
+from proxy.database import Database
+from proxy.errors import ConfigurationError, DatabaseUnavailable, UpstreamLost
+from proxy.revision import decode_rev, encode_rev
+from tests.integration.archive_kit import Both, arangodb
+
+NAME = "shop/carts"
+OLD = decode_rev("_kNo8DHm---")
+
+
+def document(key: str, rev: int, value: str) -> Document:
+    return Document(key, rev, f'{{"_key":"{key}","_id":"carts/{key}","_rev":"{encode_rev(rev)}","v":{value}}}'.encode())
+
+
+def entry(name: str = NAME, *, edge: bool = False, **properties: object) -> Entry:
+    return Entry(collection=name, edge=edge, started_at="", properties=properties)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with arangodb() as found:
+        yield found
+
+
+@pytest.fixture
+async def target(url: str) -> AsyncIterator[IntoArango]:
+    server, source = Server(url, "root", ""), Source(url, "root", "", patience=0.1)
+    into = IntoArango(server, source)
+    await into.prepare(entry(keyOptions={"type": "traditional", "allowUserKeys": True, "lastValue": 7}))
+    yield into
+    await server.close()
+    await source.close()
+
+
+def value(url: str, key: str) -> object:
+    return httpx.get(f"{url}/_db/shop/_api/document/carts/{key}").json().get("v")
+
+
+async def test_a_key_that_appears_meanwhile_stays(target: IntoArango, url: str) -> None:
+    await target.write(NAME, [document("a", OLD + 5, '"theirs"')], [])
+    done = await target.write(NAME, [document("a", OLD + 9, '"ours"'), document("b", OLD + 1, '"ours"')], [])
+    assert (done.written, done.kept, done.refused) == (1, 1, ())
+    assert (value(url, "a"), value(url, "b")) == ("theirs", "ours")
+
+
+async def test_an_older_version_that_changed_meanwhile_stays(target: IntoArango, url: str) -> None:
+    await target.write(NAME, [document(key, OLD + 5, '"theirs"') for key in "ab"], [])
+    older = [
+        (document("a", OLD + 9, '"ours"'), OLD + 5),
+        (document("b", OLD + 9, '"ours"'), OLD + 4),  # it was another one when it was looked up
+        (document("c", OLD + 9, '"ours"'), OLD + 4),  # it was there when it was looked up
+    ]
+    done = await target.write(NAME, [], older)
+    assert (done.written, done.kept) == (1, 2)
+    assert [value(url, key) for key in "abc"] == ["ours", "theirs", None]
+    assert (await target.revisions(NAME, ["a", "b", "c"]), target.keeps_revisions) == (
+        {"a": OLD + 9, "b": OLD + 5},
+        True,
+    )
+
+
+async def test_an_older_version_s_successor_may_be_refused(target: IntoArango, url: str) -> None:
+    await target.write(NAME, [document("a", OLD, "1")], [])
+    done = await target.write(NAME, [], [(document("a", OLD + 1, '"\\ud800"'), OLD)])
+    assert ([key for key, _ in done.refused], value(url, "a")) == (["a"], 1)
+
+
+async def test_a_document_that_a_transaction_holds_is_tried_again_later(target: IntoArango, url: str) -> None:
+    base = f"{url}/_db/shop/_api"
+    begun = httpx.post(f"{base}/transaction/begin", json={"collections": {"write": ["carts"]}}).json()["result"]["id"]
+    httpx.post(f"{base}/document/carts", json={"_key": "a"}, headers={"x-arango-trx-id": begun})
+    with pytest.raises(UpstreamLost, match="busy with shop/carts/a"):
+        await target.write(NAME, [document("a", OLD, "1")], [])
+    httpx.delete(f"{base}/transaction/{begun}")
+    assert (await target.write(NAME, [document("a", OLD, "1")], [])).written == 1
+
+
+async def test_what_is_made_twice_is_made_once(target: IntoArango, url: str) -> None:
+    for _ in range(2):
+        await target.prepare(entry("shop/_parts", edge=True))
+        await target.prepare(entry())
+    found = httpx.get(f"{url}/_db/shop/_api/collection/_parts/properties").json()
+    assert (found["type"], found["isSystem"]) == (3, True)
+    assert await target.revisions("none/none", ["a"]) == {}
+
+
+async def test_an_index_or_a_rule_that_cannot_be_made_is_a_sentence(target: IntoArango) -> None:
+    odd = Entry(
+        collection="shop/gone",
+        edge=False,
+        started_at="",
+        properties={"schema": {"level": "new", "rule": {}}},
+        indexes=({"type": "none", "name": "x", "fields": ["a"]},),
+    )
+    notes = await target.finish(odd)
+    assert ["schema could not be set" in notes[0], "index x was not made" in notes[1]] == [True, True]
+
+
+async def test_an_account_that_is_refused_says_what_to_set() -> None:
+    from proxy.http import Limits, Listener
+    from proxy.wire.message import Request, Response
+
+    async def refuse(request: Request) -> Response:
+        if b"version" in request.target:
+            return Response(503, [], b"starting")
+        return Response(401, [], b'{"error":true,"errorNum":11,"errorMessage":"not authorized"}')
+
+    listener = Listener(refuse, host="127.0.0.1", port=0, limits=Limits())
+    await listener.start()
+    server = Server(f"http://127.0.0.1:{listener.port}", "me", "x")
+    try:
+        with pytest.raises(ConfigurationError, match="set CROSSFADE_ORIGIN_USER"):
+            await server.databases()
+        with pytest.raises(UpstreamLost, match="answered 503: starting"):
+            await server.version()
+    finally:
+        await server.close()
+        await listener.close(0.1)
+
+
+async def test_a_truncation_in_between_is_not_undone(database: Database) -> None:
+    """Beside the mirror: what is refused by the horizon is looked up again, never written with an old stamp."""
+    into = IntoPostgres(database, database)
+    await into.prepare(entry())
+    await database.execute("UPDATE crossfade.horizon SET mark = 99")
+    for write in (into.write(NAME, [document("a", OLD, "1")], []), into.overwrite(NAME, [document("a", OLD, "1")])):
+        with pytest.raises(DatabaseUnavailable, match="horizon of shop/carts was raised"):
+            await write
+    assert await database.fetchval("SELECT count(*) FROM shop.carts") == 0
+
+
+async def test_tables_are_made_or_found(database: Database) -> None:
+    assert await IntoPostgres(database, database).revisions(NAME, ["a"]) == {}
+    into = IntoPostgres(database, database, indexes=False)
+    await into.prepare(entry())
+    await into.finish(entry())
+    assert await IntoPostgres(database, database).revisions(NAME, ["a"]) == {}
+    assert await database.fetchval("SELECT count(*) FROM pg_indexes WHERE tablename = 'carts'") == 1
+    with pytest.raises(ArchiveError, match="its table was made for documents"):
+        await IntoPostgres(database, database).prepare(entry(edge=True))
+
+
+@pytest.mark.parametrize("side", ["arangodb", "postgresql"])
+def test_patterns_of_databases(dsn: str, url: str, side: str) -> None:
+    both = Both(dsn, url)
+    for name in ("shop/carts", "shop/orders", "other/carts"):
+        both.create(name)
+        both.insert(name, b'{"_key":"a"}')
+        both.copy(name)
+    told = both.told("archive", "export", "*/carts", "shop/*", "--to", "/nowhere", "--from", side, "--dry-run")
+    found = sorted(row["collection"] for row in told)
+    assert (found, json.dumps(told).count('"to do"')) == (["other/carts", "shop/carts", "shop/orders"], 3)
