@@ -18,3 +18,14 @@ def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
         assert rows["bare"]["cpu_us"] > 0
         assert rows["bare"]["memory_mib"] > 0
         assert all(row["failed"] == 0 for row in rows.values())
+
+
+def test_aql_is_measured_beside_sql_written_by_hand() -> None:
+    command = [sys.executable, "-m", "bench.aql", "--documents", "2000", "--rounds", "3", "--json", "--corpus", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["understanding"]["texts"] == 3
+    (one,) = report["lists"]
+    assert one["same_rows"]
+    assert min(one["compiled_ratio"], one["through_ratio"]) > 0
