@@ -88,7 +88,7 @@ class Dispatcher:
         self._services = services
         self.flight = flight
         self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback)
-        self._writes = Writes(self._kit)
+        self._writes = Writes(self._kit, self.handle)
         self._facts: OrderedDict[str, QueryFacts] = OrderedDict()
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@
     imports       /_api/import, by its keys or as array writes
     modifications AQL that writes: keys from its rows, cursors until their end
     transactions  stream transactions: kept until their end, then applied as one
+    jobs          requests that are answered before they are carried out
     opaque        what is not captured: forwarded, what it may touch becomes unverified (I10)
 
 What is decided about requests and answers stands in pure functions of `proxy.mirror`, a module of the same name each.

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from proxy.mirror.capture import Opaque, plan
 from proxy.operations import Operation
 from proxy.routing import COLLECTIONS, TRANSACTIONS, Action, Route
 from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
 from proxy.writing import collections, documents, imports, opaque
+from proxy.writing.jobs import Jobs
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
 from proxy.writing.transactions import Transactions
 
 
 class Writes:
-    """Every write that is captured or opaque."""
+    """Every write that is captured or opaque. `handle`: carries out a plain request, whatever it does."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, handle: Callable[[Request], Awaitable[Response]]) -> None:
         self._kit = kit
+        self._jobs = Jobs(kit, handle)
         self._modifications = Modifications(kit)
         self._transactions = Transactions(kit, self._modifications)
 
     async def close(self) -> None:
         """Ends what is kept from request to request; the journal knows what was open."""
+        await self._jobs.close()
         self._modifications.close()
         await self._transactions.close()
 
     def owns(self, operation: Operation) -> bool:
         """Whether a request goes on with something that was begun here, whatever its route says."""
-        return self._modifications.owns(operation)
+        return self._modifications.owns(operation) or self._jobs.owns(operation)
 
     async def go_on(self, request: Request, operation: Operation) -> Response:
         """The client's answer to a request that `owns` claims."""
+        if operation.endpoint == "job":
+            return await self._jobs.answer(request, operation)
         return await self._modifications.go_on(request, operation)
 
     async def carry_out(self, request: Request, operation: Operation, way: Route) -> Response:
         """The client's answer. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
+        if self._jobs.wanted(operation):
+            return await self._jobs.accept(request, operation)
         if way.action is Action.OPAQUE:
             return await opaque.forward(self._kit, request, operation, way)
         if not isinstance(request.body, bytes):
