@@ -27,7 +27,6 @@ from proxy.credentials import Credentials
 from proxy.cutover import controller
 from proxy.cutover.acknowledge import Conditions
 from proxy.cutover.lease import Lease
-from proxy.cutover.stages import Stage
 from proxy.database import Database
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConfigurationError
@@ -139,12 +138,13 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
         )
+        stack.push_async_callback(self.dispatcher.close)
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
         limits = Limits(buffer_body=settings.buffer_body, body=settings.max_body)
         listener = Listener(self.dispatcher.handle, host=settings.listen_host, port=settings.listen_port, limits=limits)
-        await listener.start()
+        await _listen(listener)
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
         self.port = listener.port
 
@@ -192,9 +192,11 @@ class Application:
         return hasattr(self, "dispatcher")
 
     async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
-        names = [name for name in self.lease.snapshot.collections if _matches(name, collections)]
-        flipped = [n for n in names if self.lease.snapshot.standing(n).stage.at_least(Stage.FLIPPED)]
-        await controller.rollback(self.database, flipped, actor=self.instance, reason=reason)
+        snapshot = self.lease.snapshot
+        names = [name for name in snapshot.collections if _matches(name, collections)]
+        # those on their way there too: their epoch may have been committed by the time that the control row is ours
+        waiting = [name for name in names if snapshot.behaviour(name).synchronous]
+        await controller.rollback(self.database, waiting, actor=self.instance, reason=reason)
 
     def not_ready(self) -> str | None:
         """None where traffic may come, else why not."""
@@ -235,6 +237,17 @@ async def _opened(settings: Settings, part: str, *, size: int, reset: bool = Tru
         yield database
     finally:
         await database.close()
+
+
+async def _listen(listener: Listener) -> None:
+    """Raises ConfigurationError where its address cannot be had."""
+    try:
+        await listener.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the proxy cannot listen on {listener.host}:{listener.port} ({error.strerror or error}): set "
+            "CROSSFADE_LISTEN_PORT to a free port, or CROSSFADE_LISTEN_HOST to an address of this machine"
+        ) from error
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, Field, UrlConstraints, ValidationError
+from pydantic import AnyHttpUrl, Field, UrlConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -74,6 +74,14 @@ class Settings(BaseSettings):
     gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")
     gate_lag_seconds: float = Field(default=5.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("lease")
+    @classmethod
+    def _longer_than_heartbeats(cls, value: float, info: ValidationInfo) -> float:
+        heartbeat = info.data.get("heartbeat")
+        if heartbeat is not None and value < 2 * heartbeat:  # else it would run out between two of them
+            raise ValueError(f"a lease lasts two heartbeats at least (CROSSFADE_HEARTBEAT is {heartbeat:g})")
+        return value
 
     @classmethod
     def settings_customise_sources(

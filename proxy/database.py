@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ _FAILURES = (
     TimeoutError,
     asyncio.IncompleteReadError,
 )
+# the schema itself or something in it, and no table of documents whose database or collection is called so
+_OUR_SCHEMA = re.compile(r'(?<![\w.])crossfade(?:\.|")')
 _UNMIGRATED_HINT = "PostgreSQL has no schema `crossfade` of this version: run `crossfade migrate`"
 
 
@@ -35,7 +38,7 @@ def translate(error: BaseException) -> DatabaseError | None:
     """The error of the tree for one of asyncpg's or the socket's; None where it is neither."""
     if isinstance(error, asyncpg.PostgresError):
         sqlstate = error.sqlstate or ""
-        if sqlstate in _UNMIGRATED and "crossfade" in str(error):
+        if sqlstate in _UNMIGRATED and _OUR_SCHEMA.search(str(error)):
             return DatabaseUnmigrated(f"{_UNMIGRATED_HINT} ({error})")
         # 08 connection, 57P shutdown, 53 out of resources, 58/XX system trouble, 55P03 lock, 57014 cancelled by a limit
         if sqlstate[:2] in ("08", "53", "58", "XX") or sqlstate[:3] == "57P" or sqlstate in ("55P03", "57014"):

@@ -28,7 +28,12 @@ class Gaps:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, database: str, collection: str, endpoint: str, effect: str) -> None:
-        """One more request. Never blocks; beyond the limit of names, the collection's name is left out."""
+        """One more request. Never blocks; beyond the limit of names, the collection's name is left out.
+
+        collection: its name, or `database/name`, which is what is kept: the gates look for that. Empty: none is named.
+        """
+        if collection and "/" not in collection:
+            collection = f"{database}/{collection}"
         metrics.GAPS.labels(endpoint, effect).inc()
         key = (database, collection, endpoint, effect)
         if key not in self._counts and len(self._counts) >= _LIMIT:

@@ -19,6 +19,7 @@ from proxy.wire.message import Request, Response
 # segments that look like ids are folded, so that routes stay few: numbers, UUIDs, long hex or base64 texts
 _ID = re.compile(rb"^(?:\d+|[0-9a-fA-F-]{32,36}|[A-Za-z0-9_-]{20,})$")
 _MOST_ROUTES = 500
+_NOTHING_THERE = frozenset({400, 401, 403, 404, 405})
 
 
 def route_of(method: str, target: bytes) -> str:
@@ -49,11 +50,6 @@ class Services:
     async def handle(self, request: Request) -> Response:
         """Answers one request on a service path."""
         started = time.perf_counter()
-        route = route_of(request.method, request.target)
-        if route not in self._routes:
-            if len(self._routes) >= _MOST_ROUTES:
-                route = "other"
-            self._routes.add(route)
         upstream = self.upstream_of(request.target)
         if upstream is None:
             response = _plain(404, b"no service is configured for this path: set CROSSFADE_SERVICES")
@@ -66,9 +62,18 @@ class Services:
             except UpstreamError as error:
                 metrics.UPSTREAM_ERRORS.labels("service", type(error).__name__).inc()
                 response = _plain(503, b"the service does not answer")
+        route = self._label(route_of(request.method, request.target), response.status)
         metrics.SERVICE_REQUESTS.labels(route, str(response.status)).inc()
         metrics.SERVICE_SECONDS.labels(route).observe(time.perf_counter() - started)
         return response
+
+    def _label(self, route: str, status: int) -> str:
+        """The route, or `other`: beyond the limit, and as long as nothing was ever found there (probes, mistypings)."""
+        if route not in self._routes:
+            if status in _NOTHING_THERE or len(self._routes) >= _MOST_ROUTES:
+                return "other"
+            self._routes.add(route)
+        return route
 
 
 def _plain(status: int, message: bytes) -> Response:

@@ -197,10 +197,10 @@ async def test_held_queries_are_let_go_when_the_controller_dies(fleet: Fleet, da
         '[{"collection": "shop/jobs", "before": {"stage": "shadow", "weight": 0}, '
         '"after": {"stage": "flipped", "weight": 100}}]'
     )
-    await database.execute("UPDATE crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
     await database.execute(
         "INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
     )
+    await database.execute("UPDATE crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
     one.lease.look_now()
     await until(lambda: one.lease.snapshot.phase is Phase.HOLD)
     assert one.lease.snapshot.behaviour(JOBS).hold_queries

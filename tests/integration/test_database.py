@@ -103,11 +103,11 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     with pytest.raises(DatabaseUnmigrated):
         await gaps.flush()
     await database.execute("ALTER TABLE crossfade.hidden RENAME TO gap")
-    gaps.add("shop", "books", "import", "not captured")
+    gaps.add("shop", "shop/books", "import", "not captured")
     await gaps.start()
     while await database.fetchval("SELECT sum(seen) FROM crossfade.gap") != 4:
         await asyncio.sleep(0.01)
     await gaps.close()
     row = await database.fetchrow("SELECT * FROM crossfade.gap")
     assert row is not None
-    assert (row["collection"], row["endpoint"], row["effect"]) == ("books", "import", "not captured")
+    assert (row["collection"], row["endpoint"], row["effect"]) == ("shop/books", "import", "not captured")

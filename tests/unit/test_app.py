@@ -1,0 +1,48 @@
+"""The composition: what it makes of its parts' answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from proxy import app
+from proxy.app import Application
+from proxy.cutover.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.errors import ConfigurationError
+from proxy.http import Listener
+
+SHADOW, FLIPPED = Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
+
+
+async def test_what_is_on_its_way_to_postgresql_is_taken_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its epoch may be committed while the control row is waited for: an opaque write would wait for ever."""
+    asked: list[Sequence[str]] = []
+
+    async def rollback(_: object, collections: Sequence[str], **__: object) -> None:
+        asked.append(collections)
+
+    monkeypatch.setattr("proxy.app.controller.rollback", rollback)
+    snapshot = Snapshot(
+        phase=Phase.DRAIN,
+        collections={"shop/moving": SHADOW, "shop/flipped": FLIPPED, "shop/still": SHADOW, "other/flipped": FLIPPED},
+        moves={"shop/moving": Move("shop/moving", SHADOW, FLIPPED)},
+    )
+    application = SimpleNamespace(lease=SimpleNamespace(snapshot=snapshot), database=None, instance="one")
+    await Application._roll_back(cast("Any", application), ["shop/*"], "a transaction")
+    assert asked == [["shop/moving", "shop/flipped"]]
+
+
+async def test_an_address_that_cannot_be_had_is_a_sentence() -> None:
+    async def handler(_: object) -> Any:
+        raise AssertionError
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listener = Listener(handler, port=taken.getsockname()[1])
+        with pytest.raises(ConfigurationError, match="CROSSFADE_LISTEN_PORT"):
+            await app._listen(listener)

@@ -1,0 +1,31 @@
+"""Errors of PostgreSQL as those of the tree."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from proxy.database import translate
+from proxy.errors import DatabaseRefused, DatabaseUnmigrated
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'relation "crossfade.control" does not exist',
+        'schema "crossfade" does not exist',
+        "function crossfade.queryable(json) does not exist",
+    ],
+)
+def test_what_is_missing_of_our_own_schema_wants_a_migration(message: str) -> None:
+    assert isinstance(translate(asyncpg.UndefinedTableError(message)), DatabaseUnmigrated)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ['relation "crossfade_shop.orders" does not exist', 'relation "shop.crossfade" does not exist'],
+)
+def test_a_table_of_documents_that_is_gone_is_looked_up_again(message: str) -> None:
+    found = translate(asyncpg.UndefinedTableError(message))
+    assert isinstance(found, DatabaseRefused)
+    assert found.sqlstate == "42P01"
