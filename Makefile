@@ -68,6 +68,10 @@ backfill-big: $(STAMP) ## a million documents beside live writes, workers killed
 planted: $(STAMP) ## faults of every class among many documents: all found, nothing else; DOCUMENTS=100000
 	$(BIN)/python -m bench.planted $(or $(DOCUMENTS),100000)
 
+.PHONY: model
+model: $(STAMP) ## explores the mirror's protocol: every state within its bounds (minutes, both cores)
+	$(BIN)/python -m tests.model.explore
+
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt

@@ -1,0 +1,164 @@
+"""Explores the model breadth-first: `python -m tests.model.explore`, or `make model`. Exit code 1 where it is broken.
+
+Every state of the bounds is visited. A violation comes with its shortest trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from array import array
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from tests.model.mirror import BATCH, DELETE, POISON, PUT, TRANSACTION, Bounds, Broken, Model, Rules, canonical
+
+PROPERTIES = (
+    "no lost write",
+    "no ghost",
+    "no older version over a newer",
+    "never stuck: from every state rest can be reached",
+)
+
+# what `make model` explores: name -> bounds. Two run at a time
+LARGE: dict[str, Bounds] = {
+    "one key, crash, lost answer, purge": Bounds(writes=3, crashes=1, lost=1, purges=1),
+    "one key, backfill, crash, purge": Bounds(writes=2, crashes=1, lost=1, purges=1, copies=1, history=True),
+    "one key, four writes, crash, lost answer": Bounds(writes=4, crashes=1, lost=1),
+    "two keys, batches": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, BATCH)),
+    "two keys, transactions": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, TRANSACTION)),
+    "dead letters": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, POISON)),
+}
+SMALL: dict[str, Bounds] = {
+    "two writes, crash, lost answer, purge": Bounds(writes=2, crashes=1, lost=1, purges=1),
+    "backfill": Bounds(writes=1, crashes=1, lost=0, purges=1, copies=1, history=True),
+    "batches": Bounds(writes=2, crashes=1, lost=0, keys=2, kinds=(DELETE, BATCH)),
+    "transactions": Bounds(writes=2, crashes=1, lost=0, keys=2, kinds=(PUT, TRANSACTION)),
+    "dead letters": Bounds(writes=2, crashes=1, lost=0, kinds=(PUT, DELETE, POISON)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an exploration came to. wrong: empty, or the property and its trace; resting: states at rest."""
+
+    name: str
+    states: int
+    steps: int
+    resting: int
+    depth: int
+    seconds: float
+    wrong: str
+    trace: tuple[str, ...]
+
+
+def explore(name: str, bounds: Bounds, rules: Rules | None = None, limit: int = 20_000_000) -> Found:
+    """All states of the bounds, or up to the first that is wrong. Raises ValueError beyond the limit."""
+    begun = time.perf_counter()
+    model = Model(bounds, rules)
+    first = canonical(model.initial())
+    number = {first: 0}
+    parents, edges_from, edges_to = array("l", [-1]), array("l"), array("l")
+    labels = [""]
+    depth_of = array("l", [0])
+    resting = array("l")
+    queue = deque([first])
+
+    def ended(wrong: str, at: int, last: str = "") -> Found:
+        trace = [last] if last else []
+        while at > 0:
+            trace.append(labels[at])
+            at = parents[at]
+        seconds = time.perf_counter() - begun
+        return Found(
+            name, len(number), len(edges_from), len(resting), depth_of[-1], seconds, wrong, tuple(reversed(trace))
+        )
+
+    while queue:
+        state = queue.popleft()
+        here = number[state]
+        wrong = model.check(state)
+        if wrong:
+            return ended(wrong, here)
+        if model.at_rest(state):
+            resting.append(here)
+        try:
+            for label, raw in model.successors(state):
+                following = canonical(raw)
+                there = number.get(following)
+                if there is None:
+                    there = number[following] = len(number)
+                    parents.append(here)
+                    labels.append(label)
+                    depth_of.append(depth_of[here] + 1)
+                    queue.append(following)
+                    if there > limit:
+                        raise ValueError(f"{name}: more than {limit} states")
+                edges_from.append(here)
+                edges_to.append(there)
+        except Broken as error:
+            return ended(str(error), here, "…")
+    stuck = _stuck(len(number), edges_from, edges_to, resting)
+    return ended("STUCK: rest cannot be reached", stuck) if stuck >= 0 else ended("", 0)
+
+
+def _stuck(total: int, edges_from: array[int], edges_to: array[int], resting: array[int]) -> int:
+    """A state from which no state at rest can be reached; -1 where there is none."""
+    starts = array("l", bytes(8 * (total + 1)))
+    for there in edges_to:
+        starts[there + 1] += 1
+    for place in range(total):
+        starts[place + 1] += starts[place]
+    back, filled = array("l", bytes(8 * len(edges_to))), array("l", starts)
+    for here, there in zip(edges_from, edges_to, strict=True):
+        back[filled[there]] = here
+        filled[there] += 1
+    reached = bytearray(total)
+    waiting = list(resting)
+    for place in waiting:
+        reached[place] = 1
+    while waiting:
+        place = waiting.pop()
+        for index in range(starts[place], starts[place + 1]):
+            before = back[index]
+            if not reached[before]:
+                reached[before] = 1
+                waiting.append(before)
+    return reached.find(b"\0")
+
+
+def line(found: Found) -> str:
+    """One exploration as text."""
+    said = found.wrong or "holds"
+    figures = f"{found.states:11,}{found.steps:12,}{found.resting:10,}{found.depth:7}{found.seconds:8.1f}"
+    return f"{found.name:42}{figures}  {said}"
+
+
+HEAD = f"{'bounds':42}{'states':>11}{'steps':>12}{'at rest':>10}{'depth':>7}{'s':>8}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.model.explore")
+    parser.add_argument("--small", action="store_true", help="the bounds of the test suite")
+    options = parser.parse_args()
+    print(HEAD, flush=True)
+    runs = SMALL if options.small else LARGE
+    total, wrong = 0, False
+    with ProcessPoolExecutor(2) as pool:
+        for found in [pool.submit(explore, name, bounds) for name, bounds in runs.items()]:
+            result = found.result()
+            print(line(result), flush=True)
+            for step in result.trace:
+                print("   ", step)
+            total += result.states
+            wrong = wrong or bool(result.wrong)
+    print(f"{total:,} states explored, every one of these bounds")
+    for name in PROPERTIES:
+        print(f"{'BROKEN: see above' if wrong else 'held'}: {name}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

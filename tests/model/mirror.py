@@ -1,0 +1,438 @@
+"""The mirror's protocol as a small explicit-state model: every interleaving of its steps, within bounds.
+
+Clients write through a proxy: an intent is journaled, the origin executes, the answer is captured and queued, rows are
+applied to PostgreSQL, the intent is settled. Beside that: answers are lost, the process is killed between any two
+steps (what it had sent to either database may still run), intents are repaired by reading the origin again, tombstones
+are purged at any moment, a backfill copies. Writes are puts, deletes and re-inserts of a key; a batch over two keys,
+applied row by row; a transaction over two keys, applied at once; a document that PostgreSQL cannot hold (a dead
+letter).
+
+Properties: LOST a tombstone that would refuse the origin's living version for ever, or a version that is missing when
+all is at rest; GHOST at rest, a document that the origin does not have; OLDER an older version over a newer one;
+STUCK nothing can go on though not all is at rest (convergence: from every state rest can be reached).
+
+Left out, and held elsewhere or not at all: the flip (tests/model/test_flip.py); truncation, drop and rename; writes
+that mark a collection as unverified (opaque ones, keyless ones whose scan fails, a full disk); the journal's file
+format and its loss with the machine (tests/unit/mirror/test_journal.py); several proxies, which differ here only in
+what a crash takes along; clocks; requests that run at the origin beyond the time bound; statements of PostgreSQL that
+take effect in part. A revision is given and committed in one step, as ArangoDB 3.12 does under its lock of the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# a step -> the code that takes it, and the fault point behind it where there is one (the one place that names both)
+STEPS: dict[str, tuple[str, str]] = {
+    "intend": ("proxy.mirror.pipeline:Mirror.intend", "after-intend"),
+    "execute": ("proxy.writing.documents:capture", "after-forward"),
+    "capture": ("proxy.mirror.pipeline:Mirror.captured", "before-settle"),
+    "nothing": ("proxy.mirror.pipeline:Mirror.settled_nothing", ""),
+    "lose": ("proxy.mirror.pipeline:Mirror.lost", ""),
+    "spill": ("proxy.mirror.pipeline:Mirror.reread", ""),
+    "apply": ("proxy.mirror.target:Target.write", "mid-batch"),
+    "settle": ("proxy.mirror.journal:Journal.settle", "after-apply"),
+    "look": ("proxy.mirror.target:Target.raise_era", ""),
+    "read": ("proxy.mirror.repair:Repairer.keys", "mid-repair"),
+    "write": ("proxy.mirror.target:Target.absent", ""),
+    "purge": ("proxy.mirror.purge:purge", ""),
+    "crash": ("proxy.mirror.journal:Journal.open", ""),
+    "copy": ("backfill.copy:", ""),
+    # of the world, no code of ours: a request or a statement of a dead process runs, or is known to be gone
+    "late": ("", ""),
+    "gone": ("", ""),
+    "orphan": ("", ""),
+}
+UNMODELLED_POINTS = {"before-mark"}  # marks are left out
+
+SENT, EXECUTED, QUEUED, APPLIED, OPEN, LOOKED, READ, COPYING = range(8)  # of an operation
+PUT, DELETE, BATCH, TRANSACTION, POISON, COPY = range(6)  # kinds
+_BOTH = (0, 1)
+
+
+class Op(NamedTuple):
+    """One intent. rows: (key, revision, removed) still to apply; for COPYING and READ what the origin had.
+
+    late: the request may still run at the origin. r0: what the target had of `keys` when repair looked.
+    """
+
+    state: int
+    kind: int
+    keys: tuple[int, ...]
+    stamp: int
+    late: bool
+    rows: tuple[tuple[int, int, bool], ...]
+    r0: tuple[int, ...]
+
+
+class Cell(NamedTuple):
+    """A row of the target. rev 0 and mark -1: there is none. seen: the greatest (revision * 2 + removed) ever there."""
+
+    rev: int
+    alive: bool
+    mark: int
+    seen: int
+
+
+class State(NamedTuple):
+    """origin: revision of each key, 0 for none. dead: revision of each key's dead letter. left: what may still happen:
+    writes, crashes, lost answers, purges, copies. orphans: (row, stamp, upsert or removal or absent) of dead processes.
+    """
+
+    origin: tuple[int, ...]
+    target: tuple[Cell, ...]
+    dead: tuple[int, ...]
+    clock: int
+    era: int
+    horizon: int
+    ops: tuple[Op, ...]
+    orphans: tuple[tuple[tuple[int, int, bool], int, bool], ...]
+    left: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the protocol does; each False is a mutant that a property must catch."""
+
+    revision_guard: bool = True  # an upsert needs a greater revision
+    applied_before_settled: bool = True
+    tombstones: bool = True  # a removal leaves one
+    horizon_tested: bool = True
+    purge_raises_horizon: bool = True
+    stamp_before_sending: bool = True  # the era of a write is the one known before it was sent
+    intent_before_forward: bool = True
+    absent: bool = True  # a repair that finds nothing says so, in the row
+    waits_for_late: bool = True  # repair begins when the request can no longer run
+    refused_is_read_again: bool = True
+    looks_before_reading: bool = True  # repair looks at the target first, at the origin then
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may happen, at most. keys: 1 or 2. kinds: of writes. history: the origin begins with a document."""
+
+    writes: int = 3
+    crashes: int = 1
+    lost: int = 1
+    purges: int = 0
+    copies: int = 0
+    keys: int = 1
+    kinds: tuple[int, ...] = (PUT, DELETE)
+    history: bool = False
+
+
+_NOTHING = Cell(0, False, -1, 0)
+Step = tuple[str, State]
+
+
+class Broken(Exception):
+    """A property does not hold in the state that a step leads to."""
+
+
+class Model:
+    """Steps of a world. `successors` may raise Broken; `check` gives what is wrong with a state."""
+
+    def __init__(self, bounds: Bounds, rules: Rules | None = None) -> None:
+        self.bounds = bounds
+        self.rules = rules or Rules()
+
+    def initial(self) -> State:
+        bounds = self.bounds
+        origin = tuple(1 if bounds.history else 0 for _ in range(bounds.keys))
+        left = (bounds.writes, bounds.crashes, bounds.lost, bounds.purges, bounds.copies)
+        cells = (_NOTHING,) * bounds.keys
+        return State(origin, cells, (0,) * bounds.keys, int(bounds.history), 1, 0, (), (), left)
+
+    # ---- properties
+
+    @staticmethod
+    def at_rest(state: State) -> bool:
+        return not state.ops and not state.orphans
+
+    def check(self, state: State) -> str:
+        """What is wrong; empty where nothing is."""
+        for key, rev in enumerate(state.origin):
+            cell = state.target[key]
+            if rev and cell.mark >= 0 and not cell.alive and cell.rev >= rev:
+                return f"LOST: the tombstone {cell.rev} of key {key} refuses the living {rev} for ever"
+        if self.at_rest(state):
+            for key, rev in enumerate(state.origin):
+                cell = state.target[key]
+                has = cell.rev if cell.alive else 0
+                if has == rev or (rev and state.dead[key] == rev):
+                    continue
+                if self.bounds.history and rev == 1 and cell.mark < 0:
+                    continue  # history that no backfill has copied yet
+                what = "LOST" if rev else "GHOST"
+                return f"{what}: at rest, key {key} is {rev} in the origin and {has} in the target"
+        return ""
+
+    # ---- the statements of I4
+
+    def _allowed(self, state: State, stamp: int) -> bool:
+        return stamp >= state.horizon or not self.rules.horizon_tested
+
+    def _put(self, state: State, key: int, cell: Cell) -> State:
+        code = cell.rev * 2 + (not cell.alive)
+        if cell.alive and code < state.target[key].seen:
+            raise Broken(f"OLDER: revision {cell.rev} of key {key} over {state.target[key].seen / 2:g}")
+        target = list(state.target)
+        target[key] = cell._replace(seen=max(code, target[key].seen))
+        dead = state.dead
+        if dead[key] and cell.rev >= dead[key]:  # a dead letter that was overtaken is taken back
+            dead = tuple(0 if k == key else rev for k, rev in enumerate(dead))
+        return state._replace(target=tuple(target), dead=dead)
+
+    def _upsert(self, state: State, key: int, rev: int, stamp: int, *, equal: bool = False) -> tuple[State, bool]:
+        """(the state after, whether the row is done: applied, or overtaken by what is stored)."""
+        cell = state.target[key]
+        if self._allowed(state, stamp):
+            if cell.mark < 0:
+                return self._put(state, key, Cell(rev, True, stamp, 0)), True
+            greater = rev > cell.rev or (equal and rev == cell.rev and cell.alive) or not self.rules.revision_guard
+            if greater and (stamp >= cell.mark or not self.rules.horizon_tested):
+                return self._put(state, key, cell._replace(rev=rev, alive=True)), True
+        return state, cell.mark >= 0 and cell.rev >= rev
+
+    def _remove(self, state: State, key: int, rev: int, stamp: int) -> tuple[State, bool]:
+        cell = state.target[key]
+        if self._allowed(state, stamp) and (cell.mark < 0 or cell.rev <= rev):
+            if not self.rules.tombstones:
+                return self._put(state, key, _NOTHING), True
+            return self._put(state, key, Cell(rev, False, max(cell.mark, state.era), 0)), True
+        return state, cell.mark >= 0 and (cell.rev > rev or (cell.rev == rev and not cell.alive))
+
+    def _absent(self, state: State, key: int, r0: int, era: int) -> tuple[State, bool]:
+        cell = state.target[key]
+        if not self.rules.absent:  # the naive repair: delete what was seen, where anything was
+            return self._remove(state, key, r0, era) if r0 else (state, True)
+        if not self._allowed(state, era) or (cell.alive and cell.rev > r0):
+            return state, False
+        rev = max(cell.rev, r0) if cell.mark >= 0 else r0
+        return self._put(state, key, Cell(rev, False, max(cell.mark, era, state.era), 0)), True
+
+    # ---- steps
+
+    def successors(self, state: State) -> Iterator[Step]:
+        """Every step that can be taken. Raises Broken."""
+        yield from self._clients(state)
+        yield from self._world(state)
+        seen = None
+        for index, op in enumerate(state.ops):
+            if op != seen:  # equal operations have equal steps: they are sorted
+                seen = op
+                rest = state.ops[:index] + state.ops[index + 1 :]
+                yield from self._operation(state, op, rest)
+
+    def _clients(self, state: State) -> Iterator[Step]:
+        writes, _, _, _, copies = state.left
+        if writes:
+            left = (writes - 1, *state.left[1:])
+            for kind in self.bounds.kinds:
+                for keys in (_BOTH,) if kind in (BATCH, TRANSACTION) else ((k,) for k in range(self.bounds.keys)):
+                    op = Op(SENT, kind, keys, state.era, False, (), ())
+                    yield "intend", _with(state._replace(left=left), state.ops, op)
+        if copies:
+            left = (*state.left[:4], copies - 1)
+            for key, rev in enumerate(state.origin):
+                if rev:
+                    op = Op(COPYING, COPY, (key,), state.era, False, ((key, rev, False),), ())
+                    yield "copy", _with(state._replace(left=left), state.ops, op)
+
+    def _world(self, state: State) -> Iterator[Step]:
+        _, crashes, _, purges, _ = state.left
+        if purges and any(cell.mark >= 0 and not cell.alive for cell in state.target):
+            horizon = state.era + 1  # the era is raised, and everything from before it goes
+            gone = tuple(
+                cell._replace(rev=0, mark=-1) if cell.mark >= 0 and not cell.alive else cell for cell in state.target
+            )
+            left = (*state.left[:3], purges - 1, state.left[4])
+            raised = horizon if self.rules.purge_raises_horizon else state.horizon
+            yield "purge", state._replace(target=gone, era=horizon, horizon=raised, left=left)
+        if crashes and any(op.state == QUEUED or (op.kind != COPY and op.state != OPEN) for op in state.ops):
+            yield from self._crash(state._replace(left=(state.left[0], crashes - 1, *state.left[2:])))
+        for index, (row, stamp, absent) in enumerate(state.orphans):
+            without = state._replace(orphans=state.orphans[:index] + state.orphans[index + 1 :])
+            yield "gone", without
+            yield "orphan", self._row(without, row, stamp, absent=absent)[0]
+
+    def _row(self, state: State, row: tuple[int, int, bool], stamp: int, *, absent: bool = False) -> tuple[State, bool]:
+        key, rev, removed = row
+        if absent:
+            return self._absent(state, key, rev, stamp)
+        return self._remove(state, key, rev, stamp) if removed else self._upsert(state, key, rev, stamp)
+
+    def _crash(self, state: State) -> Iterator[Step]:
+        """The journal is what is left; one statement of the dead process may still be under way in PostgreSQL."""
+        ops: list[Op] = []
+        under_way: set[tuple[tuple[int, int, bool], int, bool]] = set()
+        for op in state.ops:
+            if op.kind == COPY:
+                if op.state != QUEUED:  # another process; a settled write in memory is gone
+                    ops.append(op)
+                continue
+            if op.state == QUEUED and op.kind != POISON:
+                under_way |= {(row, op.stamp, False) for row in op.rows}
+            if op.state == READ:
+                for (key, rev, removed), r0 in zip(op.rows, op.r0, strict=True):
+                    under_way.add(
+                        ((key, r0, True), op.stamp, True) if removed else ((key, rev, False), op.stamp, False)
+                    )
+            if op.state in (SENT, EXECUTED) and not self.rules.intent_before_forward:
+                continue  # forwarded without a note: nothing is left of it
+            ops.append(Op(OPEN, op.kind, _keys(op), 0, op.late or op.state == SENT, (), ()))
+        after = state._replace(ops=tuple(sorted(ops)))
+        yield "crash", after
+        for statement in sorted(under_way):
+            yield "crash", after._replace(orphans=tuple(sorted((*state.orphans, statement))))
+
+    def _operation(self, state: State, op: Op, rest: tuple[Op, ...]) -> Iterator[Step]:
+        if op.state == SENT:
+            yield "execute", self._execute(state, op, rest)
+            if state.left[2]:
+                left = (*state.left[:2], state.left[2] - 1, *state.left[3:])
+                lost = Op(OPEN, op.kind, _keys(op), 0, True, (), ())
+                yield "lose", _with(state._replace(left=left), rest, lost)
+        elif op.state == EXECUTED:
+            stamp = op.stamp if self.rules.stamp_before_sending else state.era
+            if not op.rows:
+                yield "nothing", state._replace(ops=rest)
+            else:
+                yield "capture", _with(state, rest, op._replace(state=QUEUED, stamp=stamp))
+            if state.left[2]:
+                left = (*state.left[:2], state.left[2] - 1, *state.left[3:])
+                yield "lose", _with(state._replace(left=left), rest, Op(OPEN, op.kind, _keys(op), 0, False, (), ()))
+        elif op.state == QUEUED:
+            yield "spill", _with(state, rest, Op(OPEN, op.kind, _keys(op), 0, False, (), ()))
+            if not self.rules.applied_before_settled:
+                yield "settle", _with(state, rest, op._replace(kind=COPY))  # nobody would see to it after a crash
+            yield "apply", self._apply(state, op, rest)
+        elif op.state == APPLIED:
+            yield "settle", state._replace(ops=rest)
+        elif op.state == COPYING:
+            after, done = self._row(state, op.rows[0], op.stamp)
+            again = Op(OPEN, COPY, op.keys, 0, False, (), ())
+            yield "apply", after._replace(ops=rest) if done else _with(after, rest, again)
+        else:
+            yield from self._repair(state, op, rest)
+        if op.late:
+            yield "gone", _with(state, rest, op._replace(late=False))
+            executed = self._execute(state, op._replace(late=False), rest)
+            yield "late", _with(executed, rest, op._replace(late=False))
+
+    def _execute(self, state: State, op: Op, rest: tuple[Op, ...]) -> State:
+        """The origin takes the write: each put gets a revision of its own."""
+        origin, clock, rows = list(state.origin), state.clock, []
+        for key in _keys(op):
+            if op.kind == DELETE or (op.kind == TRANSACTION and key == 1):
+                if origin[key]:
+                    rows.append((key, origin[key], True))
+                origin[key] = 0
+            else:
+                clock += 1
+                origin[key] = clock
+                rows.append((key, clock, False))
+        after = state._replace(origin=tuple(origin), clock=clock)
+        return _with(after, rest, op._replace(state=EXECUTED, rows=tuple(rows)))
+
+    def _apply(self, state: State, op: Op, rest: tuple[Op, ...]) -> State:
+        """One row of a batch; all rows of a transaction; a dead letter."""
+        if op.kind == POISON:
+            return self._bury(state, op.rows[0], rest)
+        if op.kind == TRANSACTION:
+            after, done = state, True
+            for row in op.rows:
+                after, one = self._row(after, row, op.stamp)
+                done = done and one
+            following = op._replace(state=APPLIED, rows=())
+        else:
+            after, done = self._row(state, op.rows[0], op.stamp)
+            left = op.rows[1:]
+            following = op._replace(rows=left) if left else op._replace(state=APPLIED, rows=())
+        if not done:
+            if not self.rules.refused_is_read_again:
+                return after._replace(ops=rest)
+            following = Op(OPEN, op.kind, _keys(op), 0, False, (), ())
+        return _with(after, rest, following)
+
+    @staticmethod
+    def _bury(state: State, row: tuple[int, int, bool], rest: tuple[Op, ...]) -> State:
+        """PostgreSQL cannot hold the document: said, unless a newer version is there by now."""
+        key, rev, _ = row
+        dead = state.dead
+        if not (state.target[key].mark >= 0 and state.target[key].rev >= rev):
+            dead = tuple(max(old, rev) if k == key else old for k, old in enumerate(dead))
+        return state._replace(ops=rest, dead=dead)
+
+    def _repair(self, state: State, op: Op, rest: tuple[Op, ...]) -> Iterator[Step]:
+        if op.state == OPEN:
+            if op.late and self.rules.waits_for_late:
+                return
+            if not self.rules.looks_before_reading:
+                found = tuple((key, state.origin[key], not state.origin[key]) for key in op.keys)
+                yield "read", _with(state, rest, op._replace(state=LOOKED, stamp=state.era, rows=found))
+                return
+            era = state.era + 1
+            r0 = tuple(state.target[key].rev for key in op.keys)
+            yield "look", _with(state._replace(era=era), rest, op._replace(state=LOOKED, stamp=era, r0=r0))
+        elif op.state == LOOKED:
+            if not self.rules.looks_before_reading:
+                r0 = tuple(state.target[key].rev for key in op.keys)
+                yield "look", _with(state, rest, op._replace(state=READ, r0=r0))
+                return
+            found = tuple((key, state.origin[key], not state.origin[key]) for key in op.keys)
+            yield "read", _with(state, rest, op._replace(state=READ, rows=found))
+        else:
+            after, again = state, []
+            for (key, rev, removed), had in zip(op.rows, op.r0, strict=True):
+                if removed:
+                    after, done = self._absent(after, key, had, op.stamp)
+                elif op.kind == POISON:
+                    after, done = self._bury(after, (key, rev, False), after.ops), True
+                else:
+                    after, done = self._upsert(after, key, rev, op.stamp, equal=True)
+                if not done:
+                    again.append(key)
+            ended = after._replace(ops=rest)
+            yield "write", ended if not again and not op.late else _with(after, rest, _reopened(op, again))
+
+
+def _reopened(op: Op, keys: list[int]) -> Op:
+    return Op(OPEN, op.kind, tuple(keys) or op.keys, 0, op.late, (), ())
+
+
+def _keys(op: Op) -> tuple[int, ...]:
+    return op.keys
+
+
+def _with(state: State, rest: tuple[Op, ...], op: Op) -> State:
+    return state._replace(ops=tuple(sorted((*rest, op))))
+
+
+def canonical(state: State) -> State:
+    """The same state with eras counted without gaps: only their order means anything."""
+    marks = {0, state.era, state.horizon}
+    for cell in state.target:
+        if cell.mark >= 0:
+            marks.add(cell.mark)
+    for op in state.ops:
+        marks.add(op.stamp)
+    for _, stamp, _ in state.orphans:
+        marks.add(stamp)
+    if len(marks) == state.era + 1:
+        return state
+    rank = {mark: place for place, mark in enumerate(sorted(marks))}
+    rank[-1] = -1
+    return State(
+        state.origin,
+        tuple(Cell(cell.rev, cell.alive, rank[cell.mark], cell.seen) for cell in state.target),
+        state.dead,
+        state.clock,
+        rank[state.era],
+        rank[state.horizon],
+        tuple(sorted(op._replace(stamp=rank[op.stamp]) for op in state.ops)),
+        tuple(sorted((row, rank[stamp], absent) for row, stamp, absent in state.orphans)),
+        state.left,
+    )

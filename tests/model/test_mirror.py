@@ -1,0 +1,75 @@
+"""The model of the mirror: its small bounds hold, each rule is needed, and its names are those of the code."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from proxy.mirror import faults
+from tests.model.explore import SMALL, explore, line
+from tests.model.mirror import STEPS, UNMODELLED_POINTS, Bounds, Rules
+
+# a rule that is not kept -> the bounds that show it, and what the model then says
+NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
+    "revision guard removed": (Rules(revision_guard=False), Bounds(writes=2, crashes=0, lost=0), "OLDER"),
+    "settled before applied": (Rules(applied_before_settled=False), Bounds(writes=1, crashes=1, lost=0), "LOST"),
+    "tombstone dropped": (Rules(tombstones=False), Bounds(writes=2, crashes=0, lost=0), "GHOST"),
+    "tombstone purged, horizon not raised": (
+        Rules(purge_raises_horizon=False),
+        Bounds(writes=2, crashes=0, lost=0, purges=1),
+        "OLDER",
+    ),
+    "horizon untested": (Rules(horizon_tested=False), Bounds(writes=2, crashes=0, lost=0, purges=1), "OLDER"),
+    "stamp taken too late": (
+        Rules(stamp_before_sending=False),
+        Bounds(writes=2, crashes=0, lost=0, purges=1),
+        "OLDER",
+    ),
+    "intent after forward": (Rules(intent_before_forward=False), Bounds(writes=1, crashes=1, lost=0), "LOST"),
+    "nothing written where repair finds nothing": (Rules(absent=False), Bounds(writes=2, crashes=0, lost=1), "GHOST"),
+    "repair does not wait for late requests": (
+        Rules(waits_for_late=False),
+        Bounds(writes=1, crashes=0, lost=1),
+        "LOST",
+    ),
+    "refused taken for settled": (
+        Rules(refused_is_read_again=False),
+        Bounds(writes=2, crashes=0, lost=0, purges=1),
+        "LOST",
+    ),
+    "origin read before the target": (
+        Rules(looks_before_reading=False),
+        Bounds(writes=2, crashes=0, lost=1),
+        "LOST",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_rules_hold_in_every_state_of_small_bounds(name: str) -> None:
+    """I3, I4, I5: no lost write, no ghost, no older version over a newer, and from everywhere to rest."""
+    found = explore(name, SMALL[name])
+    assert not found.wrong, "\n".join((line(found), *found.trace))
+    assert found.resting
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_each_rule_is_needed(name: str) -> None:
+    rules, bounds, said = NEEDED[name]
+    found = explore(name, bounds, rules)
+    assert found.wrong.startswith(said), found
+    assert found.trace
+
+
+def test_the_steps_are_those_of_the_code() -> None:
+    """One place names them: who renames a function or a fault point comes by here."""
+    for step, (where, _) in STEPS.items():
+        if where:
+            module, _, name = where.partition(":")
+            thing: object = importlib.import_module(module)
+            for part in name.split(".") if name else ():
+                thing = getattr(thing, part)
+            assert thing is not None, step
+    points = [point for _, point in STEPS.values() if point]
+    assert sorted(points) == sorted(set(faults.POINTS) - UNMODELLED_POINTS)
