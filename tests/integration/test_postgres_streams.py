@@ -12,10 +12,12 @@ import pytest
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, Unsupported
 from proxy.operations import Effect, Operation, Outcome
+from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres import cursors as cursors_module
 from proxy.stores.postgres.cursors import Cursors, request_of
-from proxy.stores.postgres.queries import FenceBroken
+from proxy.stores.postgres.fence import FenceBroken
 from proxy.stores.postgres.streams import Stream, Streams
+from tests.integration.target import create
 
 NUMBERS = "SELECT true AS found, n FROM generate_series(1, $1::int) n ORDER BY n DESC"
 
@@ -42,7 +44,10 @@ async def cursors() -> AsyncIterator[Cursors]:
 
 async def opened(cursors: Cursors, stream: Stream, **body: Any) -> dict[str, Any]:
     request = request_of(orjson.dumps({"query": "RETURN 1", **body}))
-    return parsed(await cursors.open_stream("db", request, stream, b"{}", total=stream.total or 0))
+    rows = await stream.take(request.batch_size + 1)
+    if stream.ended:
+        return parsed(cursors.open("db", request, rows, b"{}"))
+    return parsed(await cursors.open_stream("db", request, rows, stream, b"{}", stream.total or 0))
 
 
 async def connections(database: Database) -> int:
@@ -172,3 +177,56 @@ async def test_two_readers_of_one_cursor_do_not_meet(database: Database, cursors
     refused = [answer for answer in answers if isinstance(answer, ArangoError)]
     assert [error.number for error in refused] == [1601]
     assert [len(parsed(answer)["result"]) for answer in answers if isinstance(answer, Outcome)] == [3000]
+
+
+# ---- through the store
+
+
+def query(text: str, **options: Any) -> Operation:
+    body = orjson.dumps({"query": text, **options})
+    return Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+
+
+@pytest.fixture
+async def large(database: Database) -> AsyncIterator[PostgresStore]:
+    """A store with a collection of 20 MB."""
+    await create(database, "db/docs")
+    await database.execute(
+        "INSERT INTO db.docs (key, rev, raw, doc) SELECT 'k' || n, n, json_build_object('_key', 'k' || n, 'n', n, "
+        "'pad', repeat('x', 2000)), jsonb_build_object('n', n, 'pad', repeat('x', 2000)) FROM generate_series(1, 10000) n"
+    )
+    store = PostgresStore(database)
+    yield store
+    await store.close()
+
+
+async def test_a_result_larger_than_what_is_held_is_streamed(database: Database, large: PostgresStore) -> None:
+    body = parsed(await large.execute(query("FOR d IN docs RETURN d", batchSize=1500, count=True)))
+    assert (body["count"], body["hasMore"], len(body["result"])) == (10_000, True, 1500)
+    assert await connections(database) == 1
+
+    seen = {row["n"] for row in body["result"]}
+    while body["hasMore"]:
+        body = parsed(await large.execute(following(body["id"])))
+        assert len(body["result"]) <= 1500
+        seen |= {row["n"] for row in body["result"]}
+
+    assert seen == set(range(1, 10_001))
+    assert await connections(database) == 0
+
+
+async def test_a_result_that_is_held_gives_its_connection_back_at_once(
+    database: Database, large: PostgresStore
+) -> None:
+    body = parsed(await large.execute(query("FOR d IN docs SORT d.n RETURN d.n", batchSize=100)))
+    assert body["hasMore"]
+    assert await connections(database) == 0
+    assert parsed(await large.execute(following(body["id"])))["result"] == list(range(101, 201))
+
+
+async def test_a_query_that_takes_too_long_is_ended(database: Database, large: PostgresStore) -> None:
+    text = "FOR a IN docs FOR b IN docs FILTER a.n + b.n == -1 RETURN 1"
+    with pytest.raises(ArangoError) as over:
+        await large.execute(query(text, options={"maxRuntime": 0.2}))
+    assert over.value.number == 1500
+    assert await connections(database) == 0

@@ -135,20 +135,19 @@ class Cursors:
         return self._advance(self._keep(cursor), cursor, code=201)
 
     async def open_stream(
-        self, database: str, request: CursorRequest, source: Source, extra: bytes, *, total: int = 0
+        self, database: str, request: CursorRequest, rows: Sequence[bytes], source: Source, extra: bytes, total: int = 0
     ) -> Outcome:
-        """The same of rows that are read as they are asked for: of these, one batch and one row more are in memory.
+        """The same where `rows` are the first of more, which are read as they are asked for.
 
-        total: how many there are, where the request has `count`. Closes the source where it raises.
+        total: how many there are in all, where the request has `count`. Raises ArangoError 32 where no room is left for
+        the rows that are there already, and then closes the source.
         """
-        try:
-            rows = await source.take(request.batch_size + 1)
-            if source.ended:
-                return self.open(database, request, rows, extra)
-            cursor = _Cursor(database, request, rows, extra, 0, self._clock() + request.ttl, total, source, batch=0)
-        except BaseException:
+        self._expire()
+        size = sum(map(len, rows))
+        if self._bytes + size > self._limit:
             await source.close()
-            raise
+            raise ArangoError(32, "too many results wait in cursors")
+        cursor = _Cursor(database, request, rows, extra, size, self._clock() + request.ttl, total, source, batch=0)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="cursors: time to live")
         return self._advance(self._keep(cursor), cursor, code=201)
@@ -208,7 +207,7 @@ class Cursors:
         assert cursor.source is not None
         rows = list(cursor.rows[cursor.position :])
         cursor.position = 0
-        if not cursor.source.ended:
+        if not cursor.source.ended and len(rows) <= cursor.request.batch_size:
             rows += await cursor.source.take(cursor.request.batch_size + 1 - len(rows))
         cursor.rows = rows
 

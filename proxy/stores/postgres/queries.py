@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from proxy import printed, values
 from proxy.aql.analyse import analyse
-from proxy.aql.compile import Compiled
+from proxy.aql.compile import Compiled, Run
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.parser import parse
 from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write
@@ -26,9 +28,11 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.cursors import CursorRequest
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.narrow import scan_of
-from proxy.stores.postgres.statements import Statements, inexact
+from proxy.stores.postgres.statements import AT_ONCE, Statements, inexact
+from proxy.stores.postgres.streams import Stream, Streams
 from sql.loader import queries
 
+_HELD: Final = 4 << 20  # bytes of a result up to which it is read at once, and its connection given back
 _BATCH: Final = 200  # rows between two turns of the event loop
 _INLINE: Final = 400  # rows up to which evaluation stays on the event loop: a few milliseconds
 
@@ -40,6 +44,15 @@ parsed = lru_cache(maxsize=500)(parse)
 Running = Generator[Fetch | Write, Any, Result]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows and `extra` as ArangoDB prints them. stream: where the rows that follow come from; None: there are none."""
+
+    rows: list[bytes]
+    extra: bytes
+    stream: Stream | None = None
+
+
 class Queries:
     """Runs queries; holds no state but the limits."""
 
@@ -48,8 +61,9 @@ class Queries:
         self._catalog = catalog
         self._limits = limits
         self._statements = Statements(database, catalog, limits)
+        self._streams = Streams(database)
 
-    async def answer(self, database: str, request: CursorRequest, generation: int | None) -> tuple[list[bytes], bytes]:
+    async def answer(self, database: str, request: CursorRequest, generation: int | None) -> Answer:
         """Rows and `extra`, printed: from one compiled statement where there is one. Raises as `run`."""
         began = time.perf_counter()
         query = parsed(request.query)
@@ -59,16 +73,34 @@ class Queries:
             if isinstance(plan, Compiled):
                 run = plan.finish.start(request.bind_vars, _options(database, request))
                 try:
-                    rows = await self._statements.rows(plan, run, generation)
+                    async with asyncio.timeout(request.max_runtime or None):
+                        rows, stream = await self._first(plan, run, request, generation)
+                except TimeoutError:
+                    raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
                 except DatabaseRefused as error:
                     if not inexact(error):
                         raise
                 else:
                     stats = Stats(scanned=len(rows)).as_json(None, time.perf_counter() - began)
                     extra = {"warnings": _warnings(run.context.warnings), "stats": stats}
-                    return rows, values.dump(extra)
+                    return Answer(rows, values.dump(extra), stream)
         result = await self.run(database, request, generation)
-        return await encoded(result, time.perf_counter() - began)
+        return Answer(*await encoded(result, time.perf_counter() - began))
+
+    async def _first(
+        self, plan: Compiled, run: Run, request: CursorRequest, generation: int | None
+    ) -> tuple[list[bytes], Stream | None]:
+        """All rows where they are few, else the first of them and the stream of the rest: what SQL does not do exactly
+        shows in the first of them, or ends the cursor later on."""
+        if plan.most is not None and plan.most <= AT_ONCE:
+            return await self._statements.rows(plan, run, generation), None
+        stream = await self._streams.open(plan.sql, plan.parameters, generation, run.encoded, total=request.count)
+        try:
+            rows = await stream.take(sys.maxsize, _HELD)
+        except BaseException:
+            await stream.close()
+            raise
+        return rows, None if stream.ended else stream
 
     async def compared(self, database: str, request: CursorRequest) -> Result:
         """The result for comparison, with what its order and its limits leave open; no fence. Raises as `run`."""

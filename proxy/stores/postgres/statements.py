@@ -21,7 +21,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from sql.loader import queries
 
-_AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
+AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
 _INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
 Rows = list[Sequence[Any]]
 
@@ -92,7 +92,7 @@ class Statements:
         text = queries("store")["fenced"].text.replace("{generation}", f"${len(parameters) + 1}")
         text = text.replace("{query}", sql)
         found: Rows = []
-        if most is not None and most <= _AT_ONCE:
+        if most is not None and most <= AT_ONCE:
             for row in await self._database.fetch(text, *parameters, generation):
                 _take(row, found)
             return found
@@ -100,7 +100,7 @@ class Statements:
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
-            contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=_AT_ONCE)) as rows,
+            contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=AT_ONCE)) as rows,
         ):
             async for row in rows:
                 size = _take(row, found)

@@ -157,8 +157,13 @@ class PostgresStore:
 
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
         request = request_of(operation.body)
-        rows, extra = await self._queries.answer(operation.database, request, generation)
-        return self._cursors.open(operation.database, request, rows, extra)
+        found = await self._queries.answer(operation.database, request, generation)
+        if found.stream is None:
+            return self._cursors.open(operation.database, request, found.rows, found.extra)
+        total = found.stream.total or 0
+        return await self._cursors.open_stream(
+            operation.database, request, found.rows, found.stream, found.extra, total
+        )
 
     async def _relation(self, operation: Operation) -> Relation:
         collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"

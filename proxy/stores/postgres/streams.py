@@ -50,11 +50,12 @@ class Stream:
         self.total: int | None = None
         self.ended = False
 
-    async def take(self, number: int) -> list[bytes]:
-        """Up to `number` rows; fewer only at the end, or where they are very large. Raises DatabaseError."""
+    async def take(self, number: int, most: int = _PIECE) -> list[bytes]:
+        """Up to `number` rows; fewer only at the end, or where they are more than about `most` bytes. Raises
+        DatabaseError."""
         found: list[bytes] = []
         size = 0
-        while len(found) < number and size < _PIECE and not self.ended:
+        while len(found) < number and size < most and not self.ended:
             part: list[Sequence[Any]] = []
             while len(part) < min(_PREFETCH, number - len(found)):
                 row = self._next if self._next is not None else await anext(self._rows, None)
