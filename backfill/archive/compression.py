@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import IO, Final, Protocol, cast
 
@@ -11,7 +10,7 @@ import zstandard
 from proxy.errors import CrossfadeError
 
 LEVEL: Final = 6
-_BUFFER: Final = 1 << 20
+_PIECE: Final = 4 << 10  # compressed bytes
 
 
 class DamagedError(CrossfadeError):
@@ -46,14 +45,22 @@ class Compressor:
 
 
 def lines(file: Readable) -> Iterator[bytes]:
-    """The lines of a compressed file, without their ends. Raises DamagedError where it is damaged or cut short."""
-    reader = zstandard.ZstdDecompressor().stream_reader(
-        cast(IO[bytes], file), read_across_frames=True, read_size=_BUFFER, closefd=False
-    )
-    try:
-        for line in io.BufferedReader(reader, _BUFFER):
-            if line[-1:] != b"\n":
-                raise DamagedError("its last line is cut short")
-            yield line[:-1]
-    except zstandard.ZstdError as error:
-        raise DamagedError(f"it cannot be decompressed: {error}") from error
+    """The lines of a compressed file, without their ends. Raises DamagedError where it is damaged or cut short.
+
+    Little is read at a time, so that whatever comes before the damage is still told.
+    """
+    decompressor = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+    begun: list[bytes] = []  # pieces of a line whose end is still to come
+    while data := file.read(_PIECE):
+        try:
+            content = decompressor.decompress(data)
+        except zstandard.ZstdError as error:
+            raise DamagedError(f"it cannot be decompressed: {error}") from error
+        first, *rest = content.split(b"\n")
+        begun.append(first)
+        if rest:
+            yield b"".join(begun)
+            yield from rest[:-1]
+            begun = [rest[-1]]
+    if any(begun):
+        raise DamagedError("its last line is cut short")

@@ -27,7 +27,7 @@ def exported(manifest: Manifest, names: Sequence[str], to: Path, as_json: bool) 
             state = "complete" if entry.state == "done" else "cut short"
             typer.echo(
                 f"{entry.collection}: {state}, {entry.documents:,} documents, {volume(entry.bytes)} in "
-                f"{len(entry.parts)} parts of {volume(entry.compressed)}; checksum {entry.digest[:16]}…"
+                f"{parts(len(entry.parts))} of {volume(entry.compressed)}; checksum {entry.digest[:16]}…"
             )
     if not whole:
         note(f"stopped; it goes on after the last part with the same command into {to}")
@@ -70,7 +70,7 @@ def verified(found: Sequence[Verified], as_json: bool) -> int:
         write_json({"right": right, "collections": [one.as_json() for one in found]})
     for one in found if not as_json else ():
         state = "right" if one.right else "not whole: the export was cut short" if not one.complete else "WRONG"
-        text = f"{one.collection}: {one.documents:,} documents in {one.parts} parts, {volume(one.bytes)}: {state}"
+        text = f"{one.collection}: {one.documents:,} documents in {parts(one.parts)}, {volume(one.bytes)}: {state}"
         if one.missing is not None:
             text += f"; missing in the database {one.missing:,}, extra {one.extra:,}, different {one.different:,}"
         typer.echo(text)
@@ -79,6 +79,11 @@ def verified(found: Sequence[Verified], as_json: bool) -> int:
         for key, kind in one.keys:
             typer.echo(f"  {kind}: {key}")
     return DONE if right else REFUSED
+
+
+def parts(count: int) -> str:
+    """`1 part`, `7 parts`."""
+    return f"{count:,} part" + ("" if count == 1 else "s")
 
 
 def volume(size: float) -> str:

@@ -46,7 +46,7 @@ def _head(facts: Facts) -> str:
         _tile(words.count(figures.orphans), "documents without their user"),
         _tile(
             "whole" if facts.audit.broken is None else "broken",
-            f"audit chain, {facts.audit.rows:,} rows",
+            f"audit chain, rows: {facts.audit.rows:,}",
             "good" if facts.audit.broken is None else "bad",
         ),
     )
@@ -177,7 +177,7 @@ def _stages(facts: Facts) -> str:
 def _audit(facts: Facts) -> str:
     audit = facts.audit
     if audit.broken is None:
-        said = f"{_pill('good', 'whole')} Every one of {audit.rows:,} rows follows from the one before it."
+        said = f"{_pill('good', 'whole')} Each row follows from the one before it (rows: {audit.rows:,})."
     else:
         said = f"{_pill('bad', 'broken')} Row {audit.broken}: {_esc(audit.why)}."
     rows = [

@@ -100,7 +100,7 @@ def _chain(facts: Facts) -> str:
     audit = facts.audit
     if audit.broken is not None:
         return f"**The audit's chain is broken at row {audit.broken}**: {audit.why}."
-    return f"The audit's chain of {audit.rows:,} rows is whole; its last hash is `{audit.head}`."
+    return f"The audit's chain is whole (rows: {audit.rows:,}); its last hash is `{audit.head}`."
 
 
 def _collection(one: CollectionFacts) -> list[str]:
