@@ -69,6 +69,7 @@ class StubOrigin:
         self.hook: Hook | None = None
         self.asked: list[str] = []
         self.heeds_shards = True
+        self.role = b""
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -131,6 +132,8 @@ class StubOrigin:
         _, _, database, _, *rest = map(unquote, path.split("/"))
         parsed = json.loads(body) if body else {}
         bind: dict[str, Any] = parsed.get("bindVars", {}) if isinstance(parsed, dict) else {"keys": parsed}
+        if rest[0] == "server" and self.role:
+            return self.role
         if rest[0] == "server":
             sharded = any(one.shards for one in self.collections.values())
             return answer(200, b'{"role":"%s"}' % (b"COORDINATOR" if sharded else b"SINGLE"))

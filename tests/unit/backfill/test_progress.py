@@ -8,6 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from backfill.progress import Bars, Lines
+from backfill.report import At
 from tests.unit.backfill.test_report import STANDING
 
 
@@ -30,3 +31,17 @@ def test_lines_come_now_and_then_for_open_runs() -> None:
     silent = Lines(Console(file=text, width=200), every=3600.0)
     silent.show([STANDING])
     assert text.getvalue().count("\n") == 1
+
+
+def test_each_worker_has_a_bar_with_the_reason_for_which_it_waits() -> None:
+    text = io.StringIO()
+    at = At("host:12:1:abcd", 2, 100, 250, "paused: `crossfade resume` goes on")
+    with Bars(Console(file=text, force_terminal=True, width=200)) as bars:
+        bars.show([replace(STANDING, workers=(at,))])
+        bars._progress.refresh()
+        bars.show([replace(STANDING, workers=(replace(at, waiting=None),))])
+        assert len(bars._workers) == 1
+        bars.show([replace(STANDING, workers=())])
+        assert bars._workers == {}
+    assert "host:12:1 chunk 2" in text.getvalue()
+    assert "waits: paused" in text.getvalue()

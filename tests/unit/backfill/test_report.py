@@ -81,3 +81,11 @@ def test_a_verification_in_a_line() -> None:
     assert samples([verified, STANDING]) == ["  shop/carts missing: a", "  shop/carts unsettled: b"]
     assert line(replace(verified, result=Tally(checked=9).result())).endswith("; 9 keys checked: equal")
     assert verified.as_json()["result"]["differences"] == 1
+
+
+def test_a_part_is_never_called_the_whole() -> None:
+    check = replace(STANDING, kind="check", mode="fast", state="done", result={"checked": 250})
+    assert "250 keys of 1,000 (25 %) checked: equal" in line(check)
+    throttled = replace(STANDING, waiting=("paused",))
+    assert line(throttled).endswith("2 workers; throttled: paused")
+    assert throttled.as_json()["throttled"] == ["paused"]

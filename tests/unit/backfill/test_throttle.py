@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from backfill.throttle import LONGEST, Figures, Limits, decide
+import pytest
+
+from backfill.throttle import LONGEST, Figures, Latency, Limits, Meter, decide, told
 
 
 def test_without_limits_nobody_waits() -> None:
@@ -21,3 +23,59 @@ def test_the_mirror_s_lag_comes_first() -> None:
     decision = decide(Limits(max_rate=1, max_lag=5), Figures(100, 0.0, lag=7.25))
     assert decision.reason == "the mirror is 7.2 s behind, more than 5 s"
     assert decision.wait > 0
+
+
+def test_operators_come_first_and_what_cannot_be_seen_is_a_reason() -> None:
+    limits = Limits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold", paused=True)
+    bad = Figures(0, 0, lag=9, replica_lag=None, origin=4, target=5, flagged=True)
+    assert decide(limits, bad).reason.startswith("paused")
+    limits = Limits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold")
+    assert decide(limits, bad).reason == "the file /run/hold exists"
+    fine = Figures(0, 0, replica_lag=0.0)
+    assert decide(limits, fine).wait == 0
+    assert decide(limits, Figures(0, 0, replica_lag=None)).reason.endswith("grant pg_monitor to this account")
+    assert decide(limits, Figures(0, 0, replica_lag=2.5)).reason == (
+        "PostgreSQL's replica is 2.5 s behind, more than 2 s"
+    )
+    assert decide(limits, Figures(0, 0, origin=4)).reason == "ArangoDB takes 4.0 times its usual time, more than 3"
+    assert decide(limits, Figures(0, 0, target=4)).reason == "PostgreSQL takes 4.0 times its usual time, more than 3"
+
+
+def test_the_stricter_of_two_limits_holds() -> None:
+    both = Limits(max_rate=10, max_lag=5).and_also(Limits(max_rate=4, max_replica_lag=1, flag_file="f", paused=True))
+    assert both == Limits(max_rate=4, max_lag=5, max_replica_lag=1, flag_file="f", paused=True)
+    assert Limits(max_rate=10).shared(4).max_rate == 2.5
+    assert Limits().shared(0).max_rate is None
+    assert told(Limits(max_rate=10, flag_file="f")) == {"max-rate": 10, "flag-file": "f"}
+
+
+def test_slowness_is_told_in_units_of_what_is_usual() -> None:
+    latency = Latency()
+    assert latency.times == 1.0
+    for _ in range(10):
+        latency.add(0.010)
+    assert latency.times == pytest.approx(1.0)
+    latency.add(0.500)
+    assert latency.times == pytest.approx(1.0)  # one slow answer is nothing
+    for _ in range(3):
+        latency.add(0.100)
+    assert latency.times == pytest.approx(10.0, rel=0.2)
+    for _ in range(400):
+        latency.add(0.100)
+    assert latency.times == pytest.approx(1.0, rel=0.1)  # that is how it is now
+    quick = Latency()
+    for seconds in (0.000_01, 0.001, 0.001, 0.001):
+        quick.add(seconds)
+    assert quick.times < 1  # below what can be told from noise
+
+
+def test_what_is_owed_by_an_old_rate_is_owed_by_the_new_one() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+    meter.add(100, 10.0)
+    now = 4.0
+    meter.add(0, 20.0)
+    assert (meter.documents, meter.seconds) == (60.0, 0.0)  # 40 of them were paid
+    now = 100.0
+    meter.add(5, None)
+    assert meter.documents == 5  # time that went by unused is no credit

@@ -1,0 +1,198 @@
+"""Chunks among workers: cut while one is at it, free when a worker's connection is gone, never done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from backfill import runs
+from backfill.pacing import Governor
+from backfill.planning import plan_backfill, plan_verification
+from backfill.presence import Presence
+from backfill.runs import SQL, Claim, LeaseLost, RangeCut
+from backfill.source import Source
+from backfill.split import split_largest
+from backfill.verify import Verifier
+from proxy.database import Database
+from proxy.errors import RefusedError
+from tests.integration.backfilling import NAME, register, stored, work
+from tests.integration.origin import StubOrigin
+from tests.integration.test_backfill_cli import crossfade, start
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[StubOrigin]:
+    async with StubOrigin() as stub:
+        yield stub
+
+
+@pytest.fixture
+async def source(origin: StubOrigin) -> AsyncIterator[Source]:
+    opened = Source(origin.url, "root", "", threads=4, patience=5)
+    yield opened
+    await opened.close()
+
+
+async def filled(database: Database, origin: StubOrigin, number: int = 900) -> str:
+    relation = await register(database)
+    for n in range(number):
+        origin.put(NAME, f"{n:04}", f'"n":{n}')
+    return relation
+
+
+async def claim(database: Database, run: int, worker: str = "me", holder: int | None = None) -> Claim:
+    found = await runs.claim(database, worker, [run], holder=holder)
+    assert found is not None
+    return found
+
+
+async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, origin: StubOrigin, source: Source) -> None:
+    """Two workers, one chunk: the second has something to do, and nothing is copied twice or left out."""
+    relation = await filled(database, origin)
+    run = await plan_backfill(database, source, NAME)
+    second = asyncio.Event()
+
+    async def wait_for_the_cut(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind == "page" and bind["after"] == "0299":
+            while await database.fetchval("SELECT count(*) FROM crossfade.chunk") == 1:
+                await asyncio.sleep(0.01)
+            second.set()
+        return None
+
+    origin.hook = wait_for_the_cut
+    await work(database, source, [run], split=100)
+    assert second.is_set()
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.documents, standing.chunks >= 2) == ("done", 900, True)
+    assert await stored(database, relation) == origin.collections[NAME].raw
+
+
+async def test_a_verification_that_was_cut_counts_every_key_once(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await filled(database, origin)
+    await work(database, source, [await plan_backfill(database, source, NAME)])
+    await database.execute(f"DELETE FROM {relation} WHERE key IN ('0100', '0800')")
+    run = await plan_verification(database, source, NAME)
+    first = await claim(database, run)
+    stop = asyncio.Event()
+
+    async def cut(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind == "revisions" and bind["after"] >= "0499":
+            origin.hook = None
+            assert await split_largest(database, source, [run], 100)
+        return None
+
+    origin.hook = cut
+    verified = await Verifier(database, source, page=250).verify_chunk(first, stop)
+    await runs.leave(database, first, "done")
+    assert (verified.done, verified.tally.checked < 900) == (True, True)
+    await work(database, source, [run])
+    [standing] = await runs.standings(database, [run])
+    assert (standing.result["checked"], standing.result["keys"]) == (900, {"missing": ["0100", "0800"]})
+
+
+async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: StubOrigin, source: Source) -> None:
+    await filled(database, origin, 300)
+    run = await plan_backfill(database, source, NAME)
+    assert not await split_largest(database, source, [run], 10)  # it is free: whoever is idle can claim it
+    held = await claim(database, run)
+    assert not await split_largest(database, source, [run], 200)
+    assert await split_largest(database, source, None, 100)
+    assert not await split_largest(database, source, [run], 10)  # the other half is free
+    async with database.transaction() as session:
+        with pytest.raises(RangeCut) as caught:
+            await runs.checkpoint(session, held, "0001", result={})
+    narrower = held.up_to(caught.value.upper)
+    async with database.transaction() as session:
+        await runs.checkpoint(session, narrower, "0001", result={})
+    await database.execute("UPDATE crossfade.chunk SET state = 'done', worker = NULL")
+    async with database.transaction() as session:
+        with pytest.raises(LeaseLost):
+            await runs.checkpoint(session, narrower, "0002", result={})
+    del origin.collections[NAME]
+    await database.execute("UPDATE crossfade.chunk SET state = 'claimed'")
+    assert not await split_largest(database, source, [run], 10)  # the collection is gone: its worker says so
+
+
+async def test_a_chunk_whose_holder_is_gone_is_free_at_once(
+    database: Database, dsn: str, origin: StubOrigin, source: Source
+) -> None:
+    await filled(database, origin, 10)
+    run = await plan_backfill(database, source, NAME)
+    other = await Database.open(dsn, size=2)
+    presence = Presence(other)
+    holder = await presence.holder()
+    assert await presence.holder() == holder
+    await claim(database, run, "first", holder)
+    assert await runs.claim(database, "second", [run], holder=1) is None  # alive, and its lease has not run out
+    pid = await database.fetchval("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::oid", holder)
+    await database.execute("SELECT pg_terminate_backend($1)", pid)
+    while (taken := await runs.claim(database, "second", [run])) is None:
+        await asyncio.sleep(0.01)
+    assert taken.worker == "second"
+    assert await presence.holder() != holder  # the cut connection is replaced
+    await presence.close()
+    await other.close()
+
+
+async def test_a_verification_killed_at_half_goes_on_at_half(
+    database: Database, dsn: str, origin: StubOrigin, source: Source
+) -> None:
+    """SIGKILL, and nobody waits for the lease."""
+    relation = await filled(database, origin)
+    await work(database, source, [await plan_backfill(database, source, NAME)])
+    await database.execute(f"DELETE FROM {relation} WHERE key = '0010'")
+    half, released = asyncio.Event(), asyncio.Event()
+
+    async def stall(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind == "page" and bind["after"] >= "0299":
+            half.set()
+            await released.wait()
+        return None
+
+    origin.hook = stall
+    process = await start(dsn, origin, "verify", NAME, "--full", "--workers", "1")
+    try:
+        await half.wait()
+        while await database.fetchval("SELECT position FROM crossfade.chunk ORDER BY run DESC LIMIT 1") != "0299":
+            await asyncio.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.communicate()
+        released.set()
+    origin.hook = None
+    pages = origin.asked.count("page")
+    code, out, _ = await crossfade(dsn, origin, "verify", NAME, "--full", "--workers", "1")
+    assert (code, "900 keys checked: 1 missing" in out) == (1, True)
+    # pages of 100, 200, 400 documents from 0299 on; begun anew, a hundred more would have been read
+    assert origin.asked.count("page") - pages <= 4
+    assert await database.fetchval("SELECT count(*) FROM crossfade.run WHERE kind = 'verify'") == 1
+
+
+async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    relation = await filled(database, origin, 3)
+    await database.execute(f"ALTER TABLE {relation} ALTER COLUMN rev TYPE integer, DROP COLUMN mark")
+    with pytest.raises(RefusedError, match="rev is integer, not bigint; mark is missing"):
+        await plan_backfill(database, source, NAME)
+    await database.execute(f"DROP TABLE {relation}")
+    with pytest.raises(RefusedError, match="key is missing"):
+        await plan_backfill(database, source, NAME)
+    assert origin.asked == []
+
+
+async def test_the_governor_is_asked_for_nothing_without_limits(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    await filled(database, origin, 3)
+    held = await claim(database, await plan_backfill(database, source, NAME))
+    governor = Governor(database, source)
+    await governor.hold_back(held, governor.meter(), 3, stop=asyncio.Event(), lease=1.0, key="0001")
+    assert await database.fetchval(SQL["era"]) >= 1
+    assert origin.asked == ["count"]

@@ -1,0 +1,176 @@
+"""Limits that are changed while workers run, and the reason that is always shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from backfill import cli_throttle, runs
+from backfill.copy import copy_chunk
+from backfill.pacing import Governor, change, setting
+from backfill.planning import plan_backfill
+from backfill.source import Source
+from backfill.throttle import Limits
+from proxy.cutover import audit
+from proxy.database import Database
+from tests.integration.backfilling import NAME, claimed, register, work
+from tests.integration.origin import StubOrigin
+from tests.integration.test_backfill_cli import crossfade
+
+APP = typer.Typer()
+cli_throttle.register(APP)
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[StubOrigin]:
+    async with StubOrigin() as stub:
+        yield stub
+
+
+@pytest.fixture
+async def source(origin: StubOrigin) -> AsyncIterator[Source]:
+    opened = Source(origin.url, "root", "", threads=4, patience=5)
+    yield opened
+    await opened.close()
+
+
+async def filled(database: Database, origin: StubOrigin, number: int = 30) -> None:
+    await register(database)
+    for n in range(number):
+        origin.put(NAME, f"{n:04}", f'"n":{n}')
+
+
+async def verb(dsn: str, *arguments: str) -> tuple[int, str]:
+    """A command in a thread of its own; its exit code and what it said."""
+    environment = {"CROSSFADE_DSN": dsn}
+    told = await asyncio.to_thread(CliRunner().invoke, APP, list(arguments), env=environment)
+    return told.exit_code, told.output
+
+
+async def waiting(database: Database) -> str:
+    while (why := await database.fetchval("SELECT waiting FROM crossfade.chunk")) is None:
+        await asyncio.sleep(0.01)
+    return str(why)
+
+
+async def set_to(database: Database, limits: Limits) -> None:
+    await change(database, lambda _: limits, action="throttle", actor="test")
+
+
+async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOrigin, source: Source) -> None:
+    await filled(database, origin)
+    code, out = await verb(dsn, "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
+    assert (code, out) == (0, "max-rate 5.0, max-lag 3.0; 0 workers, the mirror is 0.0 s behind\n")
+    assert (await verb(dsn, "pause"))[0] == 0
+    run = await plan_backfill(database, source, NAME)
+    working = asyncio.create_task(work(database, source, [run]))
+    assert await waiting(database) == "paused: `crossfade resume` goes on"
+    [standing] = await runs.standings(database, [run])
+    assert standing.as_json()["throttled"] == ["paused: `crossfade resume` goes on"]
+    _, out, _ = await crossfade(dsn, origin, "backfill", "status")
+    assert "throttled: paused" in out
+    assert "throttle: max-rate 5.0, max-lag 3.0, paused True" in out
+    code, out = await verb(dsn, "no-throttle", "--json")
+    assert json.loads(out)["limits"] == {"paused": True}
+    assert not working.done()
+    assert (await verb(dsn, "resume"))[0] == 0
+    await working
+    assert await database.fetchval("SELECT documents FROM crossfade.chunk") == 30
+    actions = [(entry.action, entry.reason) for entry in await audit.entries(database)]
+    assert actions == [("resume", None), ("no-throttle", None), ("pause", None), ("throttle", "day")]
+    assert (await audit.verify(database)).broken is None
+
+
+async def test_a_file_holds_the_workers_of_its_machine_back(
+    database: Database, origin: StubOrigin, source: Source, tmp_path: Path
+) -> None:
+    await filled(database, origin)
+    flag = tmp_path / "hold"
+    flag.touch()
+    await set_to(database, Limits(flag_file=str(flag)))
+    claim = await claimed(database, source)
+    copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event()))
+    assert await waiting(database) == f"the file {flag} exists"
+    flag.unlink()
+    assert (await copying).documents == 30
+
+
+async def test_a_rate_for_all_is_shared_and_may_change(database: Database, origin: StubOrigin, source: Source) -> None:
+    await filled(database, origin)
+    await set_to(database, Limits(max_rate=1.0))
+    claim = await claimed(database, source)
+    copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=10))
+    assert await waiting(database) == "the rate limit is 1 documents/s"
+    assert (await setting(database)).workers == 1
+    # ten documents are owed at once: at the new rate that is a moment
+    await set_to(database, Limits(max_rate=100_000.0))
+    assert (await copying).documents == 30
+
+
+async def test_a_database_that_answers_slower_than_usual_is_spared(
+    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill.pacing.REFRESH", 0.0)
+    await filled(database, origin, 10)
+    claim = await claimed(database, source)
+    governor = Governor(database, source, Limits(max_slowdown=5))
+    slow = False
+
+    async def answer_late(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+        if kind == "read" and slow:
+            await asyncio.sleep(0.2)
+        return None
+
+    origin.hook = answer_late
+    meter, stop = governor.meter(), asyncio.Event()
+    for _ in range(6):
+        await governor.hold_back(claim, meter, 1, stop=stop, lease=15, key="0001")
+    slow = True
+    holding = asyncio.create_task(_until_held(governor, claim, meter, stop))
+    assert "its usual time, more than 5" in await waiting(database)
+    slow = False
+    await holding
+
+
+async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.Event) -> None:
+    for _ in range(6):
+        await governor.hold_back(claim, meter, 1, stop=stop, lease=15, key="0001")
+
+
+async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: Database, dsn: str) -> None:
+    known = await setting(database)
+    assert known.replica_lag == 0.0  # a superuser sees that there is none
+    code, out = await verb(dsn, "throttle", "--max-replica-lag", "5", "--json")
+    assert (code, json.loads(out)["limits"]) == (0, {"max-replica-lag": 5.0})
+    name = dsn.rsplit("/", 1)[1]
+    await database.execute(f"CREATE ROLE plain_{name} LOGIN")
+    await database.execute(f"GRANT USAGE ON SCHEMA crossfade TO plain_{name}")
+    await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA crossfade TO plain_{name}")
+    other = dsn.replace("//crossfade@", f"//plain_{name}@")
+    assert other != dsn
+    code, out = await verb(other, "throttle", "--max-replica-lag", "5")
+    assert (code, "GRANT pg_monitor" in out) == (1, True)
+
+
+async def test_limits_of_the_command_line_and_of_operators_both_hold(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
+    await filled(database, origin)
+    await set_to(database, Limits(max_lag=60))
+    await database.execute(
+        "INSERT INTO crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
+        "VALUES ('i', 'h', 1, 'v', 9, 30)"
+    )
+    claim = await claimed(database, source)
+    governor = Governor(database, source, Limits(max_lag=5))
+    copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event(), governor=governor))
+    assert await waiting(database) == "the mirror is 30.0 s behind, more than 5 s"
+    await database.execute("UPDATE crossfade.instance SET backlog = 0")
+    assert (await copying).documents == 30
