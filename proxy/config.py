@@ -10,6 +10,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -75,6 +76,14 @@ class Settings(BaseSettings):
     gate_lag_seconds: float = Field(default=5.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("services")
+    @classmethod
+    def _paths_of_services(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
+        for prefix in value:
+            if not prefix.startswith("/") or prefix.startswith("/_"):
+                raise ValueError(f"{prefix!r} is no path of a service: it begins with / and not with /_")
+        return value
+
     @field_validator("lease")
     @classmethod
     def _longer_than_heartbeats(cls, value: float, info: ValidationInfo) -> float:
@@ -118,6 +127,12 @@ def load(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not TOML: {error}") from error
+    except SettingsError as error:  # a variable that should hold JSON, and does not
+        name = "SERVICES" if '"services"' in str(error) else "*"
+        raise ConfigurationError(
+            f"set CROSSFADE_{name} to a JSON object, as in "
+            """{"/resumes": "http://127.0.0.1:8000"}: """ + str(error.__cause__ or error)
+        ) from error
     except ValidationError as error:
         lines = []
         for item in error.errors():

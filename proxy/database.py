@@ -165,8 +165,11 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        with _translated():
-            connection = await self._pool.acquire()
+        try:
+            with _translated():
+                connection = await self._pool.acquire()
+        except ValueError as error:  # the DSN is looked at when the first connection is made
+            raise DatabaseUnavailable(f"the DSN cannot be read: {error}") from error
         try:
             yield Session(connection, self._timeout)
         finally:

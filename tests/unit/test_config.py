@@ -47,6 +47,8 @@ def test_the_usual_names_of_both_servers_are_taken_where_crossfades_own_are_not_
         ("CROSSFADE_ORIGIN", "ftp://x", "set CROSSFADE_ORIGIN"),
         ("CROSSFADE_LISTEN_PORT", "99999", "set CROSSFADE_LISTEN_PORT"),
         ("CROSSFADE_SAMPLE_PERCENT", "many", "set CROSSFADE_SAMPLE_PERCENT"),
+        ("CROSSFADE_SERVICES", "resumes", "set CROSSFADE_SERVICES to a JSON object"),
+        ("CROSSFADE_SERVICES", '{"resumes": "http://127.0.0.1:1"}', "'resumes' is no path of a service"),
         ("CROSSFADE_LEASE", "0.3", "set CROSSFADE_LEASE .*: .*a lease lasts two heartbeats"),
         ("CROSSFADE_CONFIG", "/nonexistent.toml", "no such file"),
     ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from proxy.database import translate
-from proxy.errors import DatabaseRefused, DatabaseUnmigrated
+from proxy.database import Database, translate
+from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,10 @@ def test_a_table_of_documents_that_is_gone_is_looked_up_again(message: str) -> N
     found = translate(asyncpg.UndefinedTableError(message))
     assert isinstance(found, DatabaseRefused)
     assert found.sqlstate == "42P01"
+
+
+async def test_a_dsn_that_cannot_be_read_is_said() -> None:
+    database = await Database.open("postgresql://here:port/x")
+    with pytest.raises(DatabaseUnavailable, match="the DSN cannot be read"):
+        await database.fetch("SELECT 1")
+    await database.close()
