@@ -193,7 +193,8 @@ async def large(database: Database) -> AsyncIterator[PostgresStore]:
     await create(database, "db/docs")
     await database.execute(
         "INSERT INTO db.docs (key, rev, raw, doc) SELECT 'k' || n, n, json_build_object('_key', 'k' || n, 'n', n, "
-        "'pad', repeat('x', 2000)), jsonb_build_object('n', n, 'pad', repeat('x', 2000)) FROM generate_series(1, 10000) n"
+        "'pad', repeat('x', 2000)), jsonb_build_object('n', n, 'pad', repeat('x', 2000)) "
+        "FROM generate_series(1, 10000) n"
     )
     store = PostgresStore(database)
     yield store

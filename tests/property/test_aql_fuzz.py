@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.aql import Fetch, Options, analyse, ast, parse, print_query, run
+from proxy.aql.compile import Table, Tables, compile_query
 from proxy.errors import ArangoError
 
 SEEDS = [
@@ -85,7 +86,10 @@ def test_mutated_queries_end_in_a_result_or_an_error(text: str, value: Any) -> N
         assert parse(print_query(query)) == query
         found = analyse(query, None) if not query_parameters(query) else None
         assert found is None or found.shape
-        evaluate(text, dict.fromkeys(query_parameters(query), value))
+        binds = dict.fromkeys(query_parameters(query), value)
+        analyse(query, binds)
+        compile_query(query, binds, Tables({"docs": Table("db.docs", edge=True)}))
+        evaluate(text, binds)
     except ArangoError:
         pass
 
