@@ -37,7 +37,7 @@ class Proxy:
     def __init__(self, origin: str, dsn: str, folder: Path, name: str = "state", **settings: str) -> None:
         self.port, self.admin = free_port(), free_port()
         self.state = folder / name
-        self._environment = {
+        self.environment = {
             **os.environ,
             "CROSSFADE_ORIGIN": origin,
             "CROSSFADE_DSN": dsn,
@@ -56,7 +56,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self, fault: str = "", *, wait: bool = True) -> None:
-        environment = {**self._environment, **({"CROSSFADE_FAULT": fault} if fault else {})}
+        environment = {**self.environment, **({"CROSSFADE_FAULT": fault} if fault else {})}
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [Path(sys.executable).with_name("crossfade"), "proxy", "run"],

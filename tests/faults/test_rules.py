@@ -1,0 +1,105 @@
+"""Rules whose breach is a race: each staged so that it shows every time. `make mutants` breaks them one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from proxy.database import Database
+from proxy.mirror.pipeline import Mirror
+from proxy.mirror.purge import purge
+from proxy.operations import Operation, Outcome
+from sql.loader import queries
+from tests.faults.mutants import MUTANTS, ROOT
+from tests.harness import running as running_stack
+from tests.integration.mirror_support import COLLECTION, Origin, drained, running, settings, stored
+
+
+async def test_a_purge_waits_for_the_statements_that_began_before_it(database: Database) -> None:
+    """Without FOR SHARE an upsert that tested the horizon before the purge lands behind it: a ghost."""
+    relation = await database.fetchval("SELECT (crossfade.ensure_collection('shop', 'products')).relation")
+    await database.execute(f"INSERT INTO {relation} (key, rev, raw, doc, mark) VALUES ('a', 5, NULL, NULL, 1)")
+    async with database.session() as session, session.transaction():
+        await session.fetch(
+            queries("documents")["upsert"].on(relation), COLLECTION, ["b"], [7], ['{"_key":"b"}'], ["{}"], [1]
+        )
+        purging = asyncio.create_task(purge(database, COLLECTION, relation, 2))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%horizon%'"
+        while not purging.done() and not await database.fetchval(waits):
+            await asyncio.sleep(0.01)
+        assert not purging.done()
+    assert await purging == 1
+
+
+async def test_the_stamp_is_the_era_from_before_the_write_was_sent(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """A purge between a write and its capture: what the answer says is older than the horizon, and is read again."""
+    origin, era = Origin(), 1
+    relation = await database.fetchval("SELECT (crossfade.ensure_collection('shop', 'products')).relation")
+    mirror = Mirror(settings(tmp_path, dsn), database, origin, "proxy-1", lambda: era)
+    await mirror.start()
+    try:
+        put = origin.put("a", 1)
+        intent = mirror.intend(COLLECTION, ("a",))
+        removal = mirror.intend(COLLECTION, ("a",))
+        mirror.captured(removal, (origin.delete(put),))
+        await mirror.applied(removal)
+        era = int(await database.fetchval("SELECT crossfade.raise_era()")) + 1
+        await database.fetchval("SELECT crossfade.raise_era()")
+        assert await purge(database, COLLECTION, relation, era) == 1
+        mirror.captured(intent, (put,))
+        await drained(mirror)
+        assert await stored(database) == {}
+    finally:
+        await mirror.close()
+
+
+async def test_an_intent_is_open_until_postgresql_has_the_write(tmp_path: Path, dsn: str) -> None:
+    """I3: what is in memory alone is an open intent."""
+    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
+    origin = Origin()
+    async with running(tmp_path, away, dsn, origin) as mirror:
+        intent = mirror.intend(COLLECTION, ("a",))
+        mirror.captured(intent, (origin.put("a", 1),))
+        assert mirror.is_open(intent)
+        assert mirror.backlog == 1
+    await away.close()
+    here = await Database.open(dsn, size=2)
+    async with running(tmp_path, here, dsn, origin) as mirror:
+        await drained(mirror)
+        assert await stored(here) == origin.documents[COLLECTION]
+    await here.close()
+
+
+async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn: str, tmp_path: Path) -> None:
+    """I3: a kill while the origin works must leave a note."""
+    open_then: list[int] = []
+    async with running_stack(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        execute = stack.origin.store.execute
+
+        async def looking(operation: Operation) -> Outcome:
+            if operation.endpoint == "document.insert":
+                open_then.append(stack.application.mirror.backlog)
+            return await execute(operation)
+
+        stack.origin.store.execute = looking  # type: ignore[method-assign]
+        await stack.database.execute("SELECT crossfade.ensure_collection('_system', 'books')")
+        await stack.database.execute("UPDATE crossfade.collection SET stage = 'mirror'")
+        await stack.database.execute("UPDATE crossfade.control SET generation = generation + 1")
+        while not stack.application.lease.snapshot.collections:
+            await asyncio.sleep(0.01)
+        await stack.client.post("/_api/document/books", json={"_key": "a"})
+        await stack.drained()
+    assert open_then == [1]
+
+
+def test_every_mutant_still_fits_the_code() -> None:
+    """Who changes the text that a mutant replaces mends the mutant as well."""
+    for mutant in MUTANTS:
+        found = (ROOT / mutant.file).read_text("utf-8").count(mutant.old)
+        assert found, f"{mutant.name}: {mutant.file}"
+        assert not mutant.times or found == mutant.times, mutant.name
+        file, _, name = mutant.test.partition("::")
+        assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text("utf-8"), mutant.test
