@@ -117,3 +117,9 @@ SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM ({query}) q) END AS
 -- name: has_icu
 -- Whether strings can be put into ArangoDB's order here.
 SELECT crossfade.has_icu();
+
+-- name: indexed
+-- The attributes whose `doc -> 'name'` is the first column of an index of table $1.
+SELECT coalesce(array_agg(DISTINCT m[1]), '{}')
+FROM pg_index i, regexp_match(pg_get_indexdef(i.indexrelid, 1, false), '^\(*doc -> ''([A-Za-z_][A-Za-z0-9_]*)''::text\)*$') m
+WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND m IS NOT NULL;

@@ -151,7 +151,15 @@ class ComparisonCompiler(ExpressionCompiler):
         for part in conjuncts(node):
             if isinstance(part, ast.Binary) and part.op in ("==", "IN"):
                 self.block.where.extend(self.indexable(part))
-            self.block.where.append(self.condition(part))
+            self.block.where.append(self.conjunct(part))
+
+    def conjunct(self, node: ast.Expr) -> str:
+        """A condition of WHERE, where NULL is false: in the plain form that an index on the expression serves."""
+        sql = self.condition(node)
+        plain = "coalesce(("
+        if sql.startswith(plain) and sql.endswith(", false)") and isinstance(node, ast.Binary) and node.op == "==":
+            return sql[len("coalesce(") : -len(", false)")]
+        return sql
 
     def indexable(self, node: ast.Binary) -> list[str]:
         """What follows from an equality, in a form that indexes serve."""
@@ -173,7 +181,13 @@ class ComparisonCompiler(ExpressionCompiler):
                     found.append(f"{var.key} = ({self.json(term)} #>> '{{}}')")
             elif isinstance(term, Constant):
                 if term.value is not None and is_scalar(term.value):
-                    found.append(f"{var.doc} @> {self.parameters.json(nested(path, term.value))}")
+                    if len(path) == 1 and path[0] in var.indexed:
+                        var.served = True
+                        self.block.where = [sql for sql in self.block.where if sql not in var.narrowing]
+                        found = [sql for sql in found if sql not in var.narrowing]
+                    if not var.served:
+                        var.narrowing.append(f"{var.doc} @> {self.parameters.json(nested(path, term.value))}")
+                        found.append(var.narrowing[-1])
                     ends = var.edges and path in (("_from",), ("_to",))
                     if ends and isinstance(term.value, str) and _plain_text(term.value):
                         side = "from_id" if path == ("_from",) else "to_id"

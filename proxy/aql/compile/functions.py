@@ -104,7 +104,8 @@ class FunctionCompiler(ComparisonCompiler):
     def contains(self, node: ast.Call) -> Term:
         """CONTAINS(text, search), or the place of it with a third argument"""
         text, search = (self.text(self.term(item)) for item in node.arguments[:2])
-        sql = f'strpos({text} COLLATE "C", {search} COLLATE "C")'
+        # what is empty is contained in nothing
+        sql = f'coalesce(strpos({text} COLLATE "C", nullif({search}, \'\') COLLATE "C"), 0)'
         if len(node.arguments) == 3:
             third = self.term(node.arguments[2])
             if not isinstance(third, Constant):

@@ -10,10 +10,13 @@ from proxy.aql.compile.finish import Finish
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where a collection's documents lie. relation: schema-qualified and quoted by PostgreSQL itself."""
+    """Where a collection's documents lie. relation: schema-qualified and quoted by PostgreSQL itself. indexed: the
+    attributes whose `doc -> 'name'` is the first column of an index: they are not sought by containment as well.
+    """
 
     relation: str
     edge: bool = False
+    indexed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ class DocumentVar:
     collection: str | None = None
     nullable: bool = False
     edges: str | None = None
+    indexed: frozenset[str] = frozenset()
+    served: bool = False  # an index on an expression finds it
+    narrowing: list[str] = field(default_factory=list)  # conditions that are there for the index on doc alone
 
     def moved(self, move: Callable[[str], str]) -> None:
         """Its columns are now those that `move` gives."""
@@ -139,7 +142,10 @@ class Item:
 @dataclass(slots=True, eq=False)
 class Block:
     """One SELECT. items: FROM items, in order. sorted_by: "sort", "collect", "place" (of an element in an array) or "".
-    scanned: it has rows in no order. lookups: documents that DOCUMENT fetched, by the SQL of their ids."""
+    scanned: it has rows in no order. ties: numbers of the first and the last row, as terms, where the whole of their
+    runs of equal keys is wanted in place of the LIMIT; n and run are columns then. lookups: documents that DOCUMENT
+    fetched, by the SQL of their ids.
+    """
 
     items: list[Item] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
@@ -151,6 +157,8 @@ class Block:
     owned: list[Movable] = field(default_factory=list)
     scanned: bool = False
     lookups: dict[str, DocumentVar] = field(default_factory=dict)
+    limited: tuple[Block, str] | None = None  # the block that a LIMIT cut, and its alias here
+    ties: tuple[str, str] | None = None
 
     def body(self) -> str:
         """FROM … WHERE … GROUP BY …"""
@@ -170,10 +178,18 @@ class Block:
         """The whole SELECT of these columns, with the keys of its order behind them as k0, k1, …"""
         keys = [f"{key.sql} AS k{number}" for number, key in enumerate(self.order)]
         text = "SELECT " + ", ".join([*columns, *keys]) + self.body()
-        if self.order:
-            names = [f"k{number} DESC" if key.descending else f"k{number}" for number, key in enumerate(self.order)]
-            text += " ORDER BY " + ", ".join(names)
-        return text + self.limit
+        if not self.order:
+            return text + self.limit
+        by = ", ".join(f"k{number} DESC" if key.descending else f"k{number}" for number, key in enumerate(self.order))
+        if self.ties is None:
+            return f"{text} ORDER BY {by}{self.limit}"
+        first, last = self.ties
+        return (
+            f"WITH i AS ({text}), s AS (SELECT *, row_number() OVER (ORDER BY {by}) AS n, "
+            f"rank() OVER (ORDER BY {by}) AS run FROM i) SELECT * FROM s "
+            f"WHERE run >= (SELECT run FROM s WHERE n = {first}) AND run <= (SELECT max(run) FROM s WHERE n <= {last}) "
+            "ORDER BY n"
+        )
 
     def guard(self, alias: str) -> str:
         """Whether a row of that SELECT, as `alias`, has an array or object as a sort key; "" where none can."""

@@ -65,7 +65,9 @@ class StatementCompiler(OutputCompiler):
     def wrap(self) -> None:
         """The present block becomes the one FROM item of a new one."""
         inner, self.block = self.block, Block()
-        self.derive(inner, self.fresh("s"))
+        alias = self.fresh("s")
+        self.block.limited = (inner, alias)
+        self.derive(inner, alias)
 
     def derive(self, inner: Block, alias: str) -> None:
         """A block becomes a FROM item of the present one, in its order where that has none yet."""
@@ -120,6 +122,7 @@ class StatementCompiler(OutputCompiler):
         prefix = self.parameters.add(f"{collection}/", "text")
         var = DocumentVar(variable, f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection)
         var.edges = alias if table.edge else None
+        var.indexed = table.indexed
         self.bind(variable, var)
 
     def bind(self, variable: str, var: DocumentVar | ElementVar | ValueVar | RowsVar) -> None:

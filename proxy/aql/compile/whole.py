@@ -58,7 +58,7 @@ class _Whole(CollectCompiler):
             parameters=parameters,
             collections=frozenset(self.used),
             finish=finish,
-            most=block.bounds[1] if block.bounds is not None else None if block.items else 1,
+            most=_most(block),
             dynamic=self.dynamic,
             order=order,
             compared=compared,
@@ -68,22 +68,26 @@ class _Whole(CollectCompiler):
 
     def compared(self, block: Block, named: list[str], outer: list[str]) -> Compared:
         """The same with the whole of the runs of equal sort keys that LIMIT cuts: n is a row's number, run its run."""
-        offset, count = block.bounds or (0, None)
-        keys = [f"{key.sql} AS k{number}" for number, key in enumerate(block.order)]
-        names = [f"k{number} DESC" if key.descending else f"k{number}" for number, key in enumerate(block.order)]
-        inside = f"SELECT {', '.join([*named, *keys])}{block.body()}"
-        window = f"OVER (ORDER BY {', '.join(names)})"
+        cut, place = (block, "q") if block.limited is None else block.limited
+        offset, count = cut.bounds or (0, None)
         first = self.parameters.add(offset + 1, "bigint")
         last = self.parameters.add((1 << 62) if count is None else offset + count, "bigint")
-        numbered = f"SELECT *, row_number() {window} AS n, rank() {window} AS run FROM ({inside}) i"
-        sql = (
-            f"WITH s AS ({numbered}) SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM s q "
-            f"WHERE q.run >= (SELECT run FROM s WHERE n = {first}) "
-            f"AND q.run <= (SELECT max(run) FROM s WHERE n <= {last}) "
-            "ORDER BY q.n"
-        )
+        cut.ties = (first, last)
+        columns = named or ["1 AS one"]
+        if cut is not block:
+            columns = [*columns, f"{place}.n AS n", f"{place}.run AS run"]
+        sql = f"SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM ({block.select(columns)}) q ORDER BY q.n"
+        cut.ties = None
         text, parameters = self.parameters.numbered(sql)
         return Compared(text, parameters, offset, count)
+
+
+def _most(block: Block) -> int | None:
+    """How many rows it gives at most."""
+    if not block.items:
+        return 1
+    bounds = block.bounds if block.limited is None else block.limited[0].bounds
+    return None if bounds is None else bounds[1]
 
 
 def _text(sql: str, kind: str) -> str:

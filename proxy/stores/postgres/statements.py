@@ -7,6 +7,7 @@ Whoever runs one then evaluates.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -22,6 +23,7 @@ from proxy.stores.postgres.fence import FenceBroken, Limits
 from sql.loader import queries
 
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
+_INDEXES_FOR: Final = 60.0  # seconds
 _INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
 Rows = list[Sequence[Any]]
 
@@ -39,6 +41,7 @@ class Statements:
         self._catalog = catalog
         self._limits = limits
         self._icu: bool | None = None
+        self._indexed: dict[str, tuple[float, frozenset[str]]] = {}
 
     async def plan(
         self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
@@ -47,13 +50,21 @@ class Statements:
         tables = {}
         for name in sorted(analysis.reads):
             found = await self._catalog.find(f"{database}/{name}")
-            tables[name] = Table(found.relation, found.edge)
+            tables[name] = Table(found.relation, found.edge, await self._indexes(found.relation))
         if self._icu is None:
             self._icu = bool(await self._database.fetchval(queries("store")["has_icu"].text))
         plan = compile_query(query, binds, Tables(tables, self._icu))
         if isinstance(plan, Compiled) and not plan.collections:
             return NotCompiled("reads no collection")
         return plan
+
+    async def _indexes(self, relation: str) -> frozenset[str]:
+        """The attributes that indexes of a table begin with; looked up again after a minute."""
+        known, now = self._indexed.get(relation), time.monotonic()
+        if known is None or known[0] < now:
+            names = await self._database.fetchval(queries("store")["indexed"].text, relation)
+            known = self._indexed[relation] = (now + _INDEXES_FOR, frozenset(names))
+        return known[1]
 
     async def rows(self, plan: Compiled, run: Run, generation: int | None) -> list[bytes]:
         """The result as JSON, row by row. Raises FenceBroken, Unsupported (too large), ArangoError, DatabaseError."""

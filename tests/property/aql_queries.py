@@ -1,0 +1,176 @@
+"""Random documents and random queries over them, for the compiler: types mixed, attributes missing, on purpose."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+PLAIN: list[Any] = ["a", "A", "b", "ab", "", "é", "_", "10", "x%", None, True, False, 0, 1, 2, -1, 1.5, 10, 1e21]
+ODD: list[Any] = [
+    *["e\u0301", "a\u0000b", "\ufdd0", "'; DROP TABLE x; --", '"\\', "ß", "c/1", " 1 ", "Zeta"],
+    *[0.1, -0.0, 2**53 + 1, 1e-7, 100000000],
+    *[[], [1], [1, None], [[1], "a"], ["a", "b"], {}, {"k": None}, {"k": 1}, {"k": {"l": "a"}}, {"b": 0, "a": 1}],
+]  # fmt: skip
+PATHS = ("d.a", "d.b", "d.n.k", "d.n", "d.t", "d.t[0]", "d.t[-1]", "d.n.k.l", "d['b']", "d.missing", "d._key", "d._id")
+SCALARS = ("d.a", "d.b", "d.s", "d.i", "d._key")
+
+
+def documents(rng: random.Random, number: int) -> list[dict[str, Any]]:
+    """Documents: a and b are anything, s a string, i an integer, t nearly always an array, n an object or not."""
+    odd = rng.random() < 0.5
+    values = PLAIN + ODD if odd else PLAIN
+    found = []
+    for _ in range(number):
+        row: dict[str, Any] = {}
+        for name, make in (
+            ("a", lambda: rng.choice(values)),
+            ("b", lambda: rng.choice(values)),
+            ("s", lambda: rng.choice(["a", "A", "b", "ab", "é", "_", "-", "10", "Z", "zz"])),
+            ("i", lambda: rng.randint(-3, 3)),
+            ("t", lambda: [rng.choice(values) for _ in range(rng.randint(0, 3))] if rng.random() < 0.9 else None),
+            ("n", lambda: {"k": rng.choice(values)} if rng.random() < 0.8 else rng.choice(values)),
+            ("r", lambda: f"{rng.choice('cf')}/{rng.randint(1, number)}"),
+        ):
+            if rng.random() < 0.85:
+                row[name] = make()
+        found.append(row)
+    return found
+
+
+class Maker:
+    """Makes one query after the other; `binds` are those of the last."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.binds: dict[str, Any] = {}
+
+    def value(self) -> str:
+        """A constant, as a bind variable."""
+        name = f"v{len(self.binds)}"
+        self.binds[name] = self.rng.choice(PLAIN if self.rng.random() < 0.7 else ODD)
+        return f"@{name}"
+
+    def text(self) -> str:
+        name = f"v{len(self.binds)}"
+        self.binds[name] = self.rng.choice(["a", "A", "b", "", "é", "%a", "_b%", "a%", "\\%", "x\\", "1", "'"])
+        return f"@{name}"
+
+    def operand(self) -> str:
+        """Something to compare."""
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.7:
+            return rng.choice(PATHS)
+        if kind < 0.8:
+            return rng.choice(["LENGTH(d.t)", "LOWER(d.s)", "UPPER(d.s)", "NOT_NULL(d.a, d.b)", "CONCAT(d.s, d.i)"])
+        if kind < 0.9:
+            return rng.choice(["(d.a || d.b)", "(d.a && d.b)", "(d.a ? d.b : d.s)", "d.i + 1", "d.i * 2", "[d.i]"])
+        return rng.choice(["{k: d.i}", "SUBSTRING(d.s, 0, 1)", "(d.a == d.b)", "d.s IN ['a', 'b']", "d.n['k']"])
+
+    def condition(self, depth: int = 2) -> str:
+        rng = self.rng
+        if depth and rng.random() < 0.4:
+            kind = rng.choice(["AND", "OR", "NOT"])
+            if kind == "NOT":
+                return f"NOT ({self.condition(depth - 1)})"
+            return f"({self.condition(depth - 1)} {kind} {self.condition(depth - 1)})"
+        chance = rng.random()
+        if chance < 0.45:
+            op = rng.choice(["==", "==", "!=", "<", "<=", ">", ">="])
+            left, right = self.operand(), self.value() if rng.random() < 0.7 else self.operand()
+            return f"{left} {op} {right}" if rng.random() < 0.8 else f"{right} {op} {left}"
+        if chance < 0.6:
+            op = rng.choice(["IN", "NOT IN"])
+            if rng.random() < 0.5:
+                return f"{self.value()} {op} {rng.choice(['d.t', 'd.a', 'd.n.k'])}"
+            return f"{self.operand()} {op} [{self.value()}, {self.value()}]"
+        if chance < 0.7:
+            return f"{rng.choice(['d.s', 'd._key', 'd.a'])} {rng.choice(['LIKE', 'NOT LIKE'])} {self.text()}"
+        return rng.choice(
+            [
+                f"CONTAINS(d.s, {self.text()})",
+                f"CONTAINS(LOWER(CONCAT_SEPARATOR(' ', d.s, d.i, d.t)), LOWER({self.text()}))",
+                f"LIKE(d.s, {self.text()}, true)",
+                "HAS(d, 'a')",
+                "HAS(d.n, 'k')",
+                "IS_NUMBER(d.a)",
+                "IS_NULL(d.b)",
+                self.operand(),
+                f"STARTS_WITH(d._id, {self.text()})",
+                f"(FOR x IN d.t || [] FILTER x == {self.value()} RETURN 1)[0] == 1",
+                f"LENGTH(FOR e IN f FILTER e.s == d.s AND e.i > {self.value()} RETURN 1) > 1",
+                "d == DOCUMENT(d._id)",
+                "DOCUMENT(d.r).i == d.i",
+            ]
+        )
+
+    def filters(self) -> str:
+        return " ".join(f"FILTER {self.condition()}" for _ in range(self.rng.randint(0, 2)))
+
+    def sort(self) -> str:
+        rng = self.rng
+        keys = rng.sample(
+            ["d.s", "d.i", "d._key", "LENGTH(d.t)", "d.missing", "LOWER(d.s)", "d.i < 1"], rng.randint(1, 2)
+        )
+        if rng.random() < 0.3:
+            keys.insert(0, rng.choice(["d.a", "d.b", "d.n.k"]))
+        text = "SORT " + ", ".join(f"{key} {rng.choice(['ASC', 'DESC', ''])}" for key in keys)
+        return text + rng.choice(["", " LIMIT 3", " LIMIT 2, 4", " LIMIT 1, 1"])
+
+    def result(self) -> str:
+        return self.rng.choice(
+            [
+                "d",
+                "d._key",
+                "d.a",
+                "{k: d._key, v: d.n, w: d.t[*]}",
+                "[d.a, d.b, d.n.k]",
+                "MERGE(d, {x: d.i + 1})",
+                "{d, e: (FOR e IN f FILTER e.s == d.s SORT e._key LIMIT 2 RETURN {k: e._key, a: e.a})}",
+                "DOCUMENT(d.r).a",
+                "KEEP(d, 'a', 'b')",
+                "LENGTH(FOR e IN f FILTER e.i == d.i RETURN e)",
+                "CONCAT(d.s, '-', d.i)",
+                "d.t[* FILTER CURRENT != null RETURN CURRENT]",
+            ]
+        )
+
+    def query(self) -> str:
+        """The next query; its bind variables are in `binds`."""
+        self.binds = {}
+        rng, filters = self.rng, self.filters()
+        head = f"FOR d IN c {filters}"
+        group = rng.choice(["d.s", "d.i", "d.missing", "d._key", "LENGTH(d.t)", "d.i < 0", "d.a", "d.s || 'none'"])
+        text = rng.choice(
+            [
+                f"{head} RETURN {self.result()}",
+                f"{head} {self.sort()} RETURN {self.result()}",
+                f"{head} {self.sort()} RETURN {self.result()}",
+                f"{head} RETURN DISTINCT {rng.choice(['d.a', 'd.s', '[d.i, d.b]'])}",
+                f"RETURN LENGTH({head} RETURN 1)",
+                f"{head} COLLECT g = {group} WITH COUNT INTO n RETURN {{g, n}}",
+                f"{head} COLLECT g = {group} WITH COUNT INTO n SORT n DESC LIMIT 2 RETURN {{g, n}}",
+                f"{head} COLLECT WITH COUNT INTO n RETURN n",
+                f"{head} COLLECT g = d.s, h = d.i INTO them RETURN {{g, h, n: LENGTH(them)}}",
+                f"{head} COLLECT g = d.s INTO them = d.i RETURN {{g, them}}",
+                f"{head} COLLECT g = d.s "
+                "AGGREGATE x = SUM(d.i), y = MAX(d.s), z = MIN(d.a) RETURN {g, x, y, z}",
+                f"{head} COLLECT AGGREGATE a = AVG(d.i), s = SUM(d.b), n = COUNT(d), u = COUNT_DISTINCT(d.a) "
+                "RETURN [a, s, n, u]",
+                f"{head} FOR e IN f FILTER e.{rng.choice(['s', 'i', 'a', 'n', '_id'])} == d.{rng.choice('siarn')} "
+                "RETURN [d._key, e._key]",
+                f"{head} FOR x IN d.t || [] FILTER x != {self.value()} RETURN [d._key, x]",
+                f"{head} LET x = (FOR e IN f FILTER e.i == d.i SORT e._key RETURN e.s) FILTER LENGTH(x) > 1 "
+                "RETURN {k: d._key, x}",
+                f"{head} LET x = FIRST(FOR e IN f FILTER e.s == d.s SORT e._key RETURN e) FILTER x.i >= 0 "
+                "RETURN [d._key, x.a]",
+                f"{head} LET e = DOCUMENT(d.r) FILTER e != null AND e.i != d.i RETURN {{d: d._key, e}}",
+                f"FOR x IN ({head} SORT d._key LIMIT 5 RETURN {{k: d._key, v: d.i}}) FILTER x.v > -2 RETURN x.k",
+                f"{head} SORT d.s, d._key LIMIT 6 FILTER d.i > -2 LET y = d.i * 2 RETURN {{k: d._key, y}}",
+                f"LET n = LENGTH(c) {head} FILTER d.i < n RETURN [d._key, n]",
+            ]
+        )  # fmt: skip
+        used = set(re.findall(r"@(v\d+)", text))
+        self.binds = {name: value for name, value in self.binds.items() if name in used}
+        return text

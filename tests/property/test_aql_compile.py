@@ -1,0 +1,69 @@
+"""The evaluator and the compiled SQL agree, on documents and queries made at random. `AQL_CASES=20000` runs more."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from proxy.aql import analyse, parse
+from proxy.aql.compile import Compiled
+from proxy.aql.requests import Options
+from proxy.database import Database
+from proxy.errors import ArangoError, DatabaseRefused
+from proxy.shadow.compare import Rows, compare_rows
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.fence import Limits
+from proxy.stores.postgres.statements import Statements, inexact
+from tests.integration.compiling import Both
+from tests.property.aql_queries import Maker, documents
+
+CASES = int(os.environ.get("AQL_CASES", "2000"))
+ROUNDS = 4  # in each of which the documents are others
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: Database, seed: int) -> None:
+    rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
+    both = Both(database)
+    statements = Statements(database, Catalog(database), Limits())
+    maker = Maker(rng)
+    answered = refused = failed = 0
+    for case in range(CASES // ROUNDS):
+        if case % 60 == 0:
+            await both.fill("c", documents(rng, 14))
+            await both.fill("f", documents(rng, 8))
+        text = maker.query()
+        query, binds = parse(text), maker.binds
+        plan = both.compiled(text, binds)
+        if not isinstance(plan, Compiled):
+            continue
+        try:
+            wanted = both.evaluated(text, binds)
+        except ArangoError:
+            wanted = None
+        try:
+            found = await statements.result(plan, binds, Options(database="db"))
+        except DatabaseRefused as error:
+            if not inexact(error):
+                raise
+            refused += 1
+            continue
+        except ArangoError:
+            assert wanted is None, (text, binds)
+            failed += 1
+            continue
+        assert wanted is not None, (text, binds)
+        facts = analyse(query, binds)
+        cut = found.cut or (None, None)
+        rows = Rows(found.rows, found.groups, cut[0], cut[1], facts.unordered or not facts.deterministic)
+        difference = compare_rows(wanted.rows, rows)
+        assert difference is None, (text, binds, wanted.rows, found.rows, difference, plan.sql)
+        assert len(wanted.rows) == len(found.rows), (text, binds)
+        if wanted.groups is not None and plan.order:
+            assert wanted.groups == found.groups, (text, binds, wanted.rows, found.rows)
+        assert [w.code for w in wanted.warnings] == [w.code for w in found.warnings], (text, binds)
+        answered += 1
+    assert answered > (answered + refused + failed) * 0.6, (answered, refused, failed)
+    assert answered > CASES // ROUNDS * 0.4, (answered, refused, failed)
