@@ -117,6 +117,8 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _write(operation, snapshot)
     if effect is Effect.QUERY:
         return _query(operation, snapshot, query)
+    if effect is Effect.OPAQUE and operation.endpoint.startswith("gharial."):
+        return _captured(operation, snapshot, _of_graph(operation))
     if operation.endpoint in TRANSACTIONS:
         return _captured(operation, snapshot, (f"{operation.database}/*",))
     if operation.endpoint == "import" and operation.collection is not None:
@@ -209,6 +211,13 @@ def touched(operation: Operation) -> tuple[str, ...]:
     if collection is not None and not operation.endpoint.startswith(("gharial", "foxx")):
         return (f"{database}/{collection}",)
     return (f"{database}/*",)
+
+
+def _of_graph(operation: Operation) -> tuple[str, ...]:
+    """A document's own collection; of a removal, and of changes of the graph itself, any of the database."""
+    if operation.qualified is None or operation.endpoint.endswith("_remove") or len(operation.path) < 5:
+        return (f"{operation.database}/*",)
+    return (operation.qualified,)
 
 
 def _name(body: bytes) -> str:

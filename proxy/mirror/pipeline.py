@@ -32,7 +32,7 @@ from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import Purger
 from proxy.mirror.recent import Applied, Recent, sampled
-from proxy.mirror.records import OPAQUE, REVISED, SWEEP, Note
+from proxy.mirror.records import OPAQUE, REVISED, Note
 from proxy.mirror.repair import CannotRead, Repairer
 from proxy.mirror.sweep import Origin, Sweeper
 from proxy.mirror.target import Row, Target, overtaken
@@ -150,7 +150,7 @@ class Mirror:
             if noted is None:
                 seq = self._journal.intend(collection, keys, stamp, REVISED if revised else 0, now=now)
             else:
-                flag = OPAQUE if sweep is None else SWEEP
+                flag = OPAQUE if sweep is None else self._sweeper.expect(sweep, touched)
                 seq = self._journal.intend(collection, (noted, *touched), stamp, flag, now=now)
         except JournalError as error:
             refuse = self._settings.journal_full == "refuse"

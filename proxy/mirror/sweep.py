@@ -20,13 +20,14 @@ from proxy.errors import ArangoError, DatabaseError, UpstreamError
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import purge
-from proxy.mirror.records import Note
+from proxy.mirror.records import SWEEP, Note
 from proxy.mirror.repair import CannotRead, OriginReader
 from proxy.mirror.target import Target
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
+CASCADE: Final = "cascade:"  # the kind of a note: behind it the handle of a vertex that was removed
 _PAGE: Final = 1000  # keys of the target, and of the origin, at once
 _GONE: Final = frozenset({1203, 1228})  # there is no such collection, no such database
 _ORDER: Final = "the origin does not give keys in the order of their bytes"
@@ -40,6 +41,8 @@ class OriginLister(Protocol):
     ) -> Sequence[tuple[str, int]]: ...
 
     async def is_edge(self, database: str, collection: str) -> bool: ...
+
+    async def edge_collections(self, database: str) -> Sequence[str]: ...
 
 
 class Origin(OriginReader, OriginLister, Protocol):
@@ -82,14 +85,18 @@ class Sweeper:
         self._something = asyncio.Event()
         repairer.sweep, repairer.dropped = self.add, self.dropped
 
-    def add(self, note: Note) -> None:
-        """Sees to a note with the flag SWEEP from now on."""
-        kind, collections = note.keys[0], note.keys[1:]
-        if kind in ("drop", "rename"):
+    def expect(self, kind: str, collections: Sequence[str]) -> int:
+        """Such a change is about to be forwarded. Gives the flag of its note."""
+        if kind in ("drop", "rename", "graph"):
             self._gone.add(collections[0])
             self._gone.difference_update(collections[1:])
         elif kind == "create":
             self._gone.difference_update(collections)
+        return SWEEP
+
+    def add(self, note: Note) -> None:
+        """Sees to a note with the flag SWEEP from now on."""
+        self.expect(note.keys[0], note.keys[1:])
         self._notes.append(note)
         self._something.set()
 
@@ -118,6 +125,8 @@ class Sweeper:
             if kind == "create":
                 for collection in collections:
                     await self._register(collection)
+            elif kind.startswith(CASCADE):
+                await self._cascade(kind.removeprefix(CASCADE), collections[0].partition("/")[0])
             else:
                 for collection in await self._registered(collections):
                     await self.sweep(collection, forget=kind == "rename")
@@ -125,6 +134,28 @@ class Sweeper:
             self._marks.add(collections, f"{kind}: {error}", note.seq, note.collection)
         else:
             self._settled(note)
+            if kind == "graph":
+                self._gone.discard(collections[0])
+
+    async def _cascade(self, handle: str, database: str) -> None:
+        """A vertex was removed, and the origin removed the edges that ended in it: they are looked for here.
+
+        With the horizon raised none is missed: an edge that was sent before the removal is applied by now, and found,
+        or refused and read again.
+        """
+        try:
+            names = await self._origin.edge_collections(database)
+        except ArangoError as error:
+            if error.number in _GONE:
+                return
+            raise
+        known = await self._registered([f"{database}/*"])
+        for collection in (f"{database}/{name}" for name in names):
+            if collection in known:
+                relation = await self._target.relation(collection)
+                await self._horizon(collection, relation, forget=False)
+                rows = await self._database.fetch(queries("mirror")["edges_of"].on(relation), handle)
+                await self._repair(collection, [row["key"] for row in rows])
 
     async def _registered(self, collections: Sequence[str]) -> list[str]:
         """Those that have a table, `db/*` spelt out; one that the origin has gets one (the new name of a rename)."""
@@ -196,6 +227,7 @@ class Sweeper:
             page = await self._origin.revisions(database, name, after, upper, _PAGE)
         except ArangoError as error:
             if error.number in _GONE:
+                self._gone.add(collection)
                 return ()
             raise
         keys = [after.encode(), *(key.encode() for key, _ in page)]

@@ -47,7 +47,12 @@ class _Revisions(msgspec.Struct):
 
 
 class _Collection(msgspec.Struct):
+    name: str = ""
     type: int = 2
+
+
+class _Collections(msgspec.Struct):
+    result: list[_Collection]
 
 
 class _Keys(msgspec.Struct):
@@ -58,6 +63,7 @@ class _Keys(msgspec.Struct):
 _KEYS = msgspec.json.Decoder(_Keys)
 _REVISIONS = msgspec.json.Decoder(_Revisions)
 _COLLECTION = msgspec.json.Decoder(_Collection)
+_COLLECTIONS = msgspec.json.Decoder(_Collections)
 _EDGES = 3  # type of a collection
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ELEMENT = msgspec.json.Decoder(_Element)
@@ -111,6 +117,14 @@ class ArangoStore:
         )
         _refused(outcome, 200)
         return _COLLECTION.decode(outcome.body).type == _EDGES
+
+    async def edge_collections(self, database: str) -> list[str]:
+        """Names of the collections that hold edges. Raises ArangoError, UpstreamError."""
+        outcome = await self.execute(
+            Operation("collection.list", Effect.PASSTHROUGH, "GET", database, path=("_api", "collection"))
+        )
+        _refused(outcome, 200)
+        return [found.name for found in _COLLECTIONS.decode(outcome.body).result if found.type == _EDGES]
 
     async def revisions(
         self, database: str, collection: str, after: str, upper: str | None, limit: int

@@ -9,7 +9,7 @@ from proxy.operations import Operation
 from proxy.routing import COLLECTIONS, TRANSACTIONS, Action, Route
 from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
-from proxy.writing import collections, documents, imports, opaque
+from proxy.writing import collections, documents, graphs, imports, opaque
 from proxy.writing.jobs import Jobs
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
@@ -60,6 +60,8 @@ class Writes:
             return await collections.change(self._kit, request, operation, way)
         if operation.endpoint == "cursor.create":
             return await self._modifications.capture(request, operation, way)
+        if operation.endpoint.startswith("gharial."):
+            return await graphs.capture(self._kit, request, operation, way)
         if operation.endpoint == "import":
             return await imports.capture(self._kit, request, operation, way)
         planned = plan(operation)

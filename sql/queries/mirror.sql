@@ -82,3 +82,8 @@ ALTER TABLE {relation}
 -- name: edge
 -- $1 collection.
 UPDATE crossfade.collection SET edge = true WHERE collection = $1;
+
+-- name: edges_of
+-- Keys of the edges that end in a document. $1 its handle.
+SELECT key FROM {relation}
+WHERE doc @> jsonb_build_object('_from', $1::text) OR doc @> jsonb_build_object('_to', $1::text);

@@ -43,6 +43,9 @@ class FolderOrigin:
     async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
         raise ArangoError(501)
 
+    async def edge_collections(self, database: str) -> list[str]:
+        raise ArangoError(501)
+
     async def is_edge(self, database: str, collection: str) -> bool:
         raise ArangoError(501)
 

@@ -132,7 +132,7 @@ def test_capture_starts_with_begin_of_mirror() -> None:
 @pytest.mark.parametrize(
     ("operation", "collections"),
     [
-        (Operation("gharial.vertex", Effect.OPAQUE, "POST", "shop", "books"), ("shop/*",)),
+        (Operation("batch", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
         (Operation("unknown", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
     ],
 )

@@ -1,0 +1,98 @@
+"""Vertices and edges through a named graph (`/_api/gharial`): which documents a request writes, by key. Pure.
+
+The removal of a vertex or an edge takes every edge that ends in it along, in every graph, and says nothing of them
+(protocol page, "Surprises"): those are found afterwards, see `mirror.sweep`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from proxy.mirror.capture import flag
+from proxy.operations import Operation
+
+_KINDS: Final = ("vertex", "edge")
+_VERBS: Final = ("insert", "replace", "update", "remove")
+DOCUMENTS: Final = frozenset(f"gharial.{kind}_{verb}" for kind in _KINDS for verb in _VERBS)
+
+
+class _Keyed(msgspec.Struct):
+    key: str | None = msgspec.field(name="_key", default=None)
+
+
+class _Answer(msgspec.Struct):
+    vertex: _Keyed | None = None
+    edge: _Keyed | None = None
+
+
+class _Definition(msgspec.Struct):
+    collection: str = ""
+    start: str | list[str] = msgspec.field(name="from", default_factory=list)
+    end: str | list[str] = msgspec.field(name="to", default_factory=list)
+
+
+class _Graph(_Definition):
+    definitions: list[_Definition] = msgspec.field(name="edgeDefinitions", default_factory=list)
+    orphans: list[str] = msgspec.field(name="orphanCollections", default_factory=list)
+
+
+_GRAPH: Final = msgspec.json.Decoder(_Graph)
+_KEYED: Final = msgspec.json.Decoder(_Keyed)
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One write of one document. key: None where ArangoDB makes it. cascade: the handle whose edges go along."""
+
+    collection: str
+    key: str | None
+    cascade: str | None
+
+
+def plan(operation: Operation) -> Plan | None:
+    """What a write of `DOCUMENTS` concerns; None where its path or its body does not say."""
+    collection = operation.qualified
+    if collection is None or operation.collection is None or operation.collection[:1].isdigit():
+        return None
+    if operation.endpoint.endswith("_insert"):
+        try:
+            return Plan(collection, _KEYED.decode(operation.body).key, None)
+        except msgspec.DecodeError:
+            return Plan(collection, None, None)
+    removes = operation.endpoint.endswith("_remove")
+    return Plan(collection, operation.key, f"{operation.collection}/{operation.key}" if removes else None)
+
+
+def key_of(body: bytes) -> str | None:
+    """The key that an answer names; None where it names none."""
+    try:
+        answer = _ANSWER.decode(body)
+    except msgspec.DecodeError:
+        return None
+    shown = answer.vertex or answer.edge
+    return None if shown is None else shown.key
+
+
+def makes(operation: Operation) -> tuple[str, ...]:
+    """Collections (`db/name`) that a change of a graph makes where they are not there."""
+    try:
+        body = _GRAPH.decode(operation.body)
+    except msgspec.DecodeError:
+        return ()
+    names = list(body.orphans)
+    for definition in (*body.definitions, body):
+        names += [definition.collection, *_several(definition.start), *_several(definition.end)]
+    return tuple(f"{operation.database}/{name}" for name in dict.fromkeys(names) if name)
+
+
+def _several(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def drops(operation: Operation) -> bool:
+    """Whether a change of a graph drops collections as well."""
+    return any(name.startswith("dropCollection") and flag(value) for name, value in operation.params.items())

@@ -1,0 +1,52 @@
+"""Writes through a named graph: forwarded as they are, and what they wrote read again; with their cascades."""
+
+from __future__ import annotations
+
+from proxy.mirror import faults, graphs
+from proxy.mirror.intent import Intent
+from proxy.operations import Operation
+from proxy.routing import Route, mirrored
+from proxy.wire.message import Request, Response
+from proxy.writing import opaque
+from proxy.writing.collections import swept
+from proxy.writing.kit import Kit, collect
+
+
+async def capture(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
+    """Carries out one write of `gharial`. Raises UpstreamError."""
+    if operation.endpoint not in graphs.DOCUMENTS:
+        if not graphs.drops(operation):  # the definition alone changes, no document of a collection
+            made = mirrored(kit.lease.snapshot, graphs.makes(operation))
+            return await (swept(kit, request, made, "create") if made else kit.origin.request(request))
+        await kit.taken_back(way.collections, operation.endpoint)
+        return await swept(kit, request, way.collections, "graph")
+    planned = graphs.plan(operation)
+    if planned is None:
+        return await opaque.forward(kit, request, operation, way.because(f"{operation.endpoint}: no collection"))
+    mirror, flight = kit.mirror, kit.flight
+    intents: list[Intent] = []
+    if mirrored(kit.lease.snapshot, (planned.collection,)):
+        keys = (planned.key,) if planned.key else ()
+        intents.append(mirror.intend(planned.collection, keys, revised=not planned.cascade))
+    if planned.cascade:
+        every = f"{operation.database}/*"
+        intents.append(mirror.intend(every, (every,), sweep=f"cascade:{planned.cascade}"))
+    faults.reach("after-intend")
+    with flight.during(
+        flight.captured, way.collections, kit.lease.generation, lambda: not any(map(mirror.is_open, intents))
+    ):
+        response = await kit.forward(request, *intents)
+        faults.reach("after-forward")
+        body = await collect(response.body)
+        for intent in intents:
+            if response.status >= 500:
+                mirror.lost(intent)
+            elif response.status >= 400:
+                mirror.settled_nothing(intent)
+            else:
+                key = graphs.key_of(body)
+                if key is not None:
+                    mirror.learn(intent, (key,))
+                mirror.reread(intent)
+        await kit.applied(intents)
+    return Response(response.status, response.headers, body, response.reason)

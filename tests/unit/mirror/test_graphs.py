@@ -1,0 +1,47 @@
+"""Which documents a request through a named graph writes."""
+
+from __future__ import annotations
+
+from proxy.mirror.graphs import Plan, drops, key_of, makes, plan
+from proxy.operations import Effect, Operation
+
+
+def operation(verb: str, body: bytes = b"", *, collection: str = "people", key: str | None = None) -> Operation:
+    return Operation(f"gharial.{verb}", Effect.OPAQUE, "POST", "shop", collection, key, body=body)
+
+
+def test_keys_come_from_the_path_the_body_or_the_answer() -> None:
+    assert plan(operation("vertex_update", key="a")) == Plan("shop/people", "a", None)
+    assert plan(operation("vertex_insert", b'{"_key":"a"}')) == Plan("shop/people", "a", None)
+    assert plan(operation("edge_insert", b'{"_from":"x/1"}')) == Plan("shop/people", None, None)
+    assert plan(operation("vertex_insert", b"{")) == Plan("shop/people", None, None)
+    assert key_of(b'{"error":false,"code":202,"vertex":{"_id":"people/7","_key":"7","_rev":"x"}}') == "7"
+    assert key_of(b'{"edge":{"_key":"8"}}') == "8"
+    assert key_of(b'{"removed":true}') is None
+    assert key_of(b"") is None
+
+
+def test_a_removal_takes_edges_along() -> None:
+    assert plan(operation("vertex_remove", key="a")) == Plan("shop/people", "a", "people/a")
+    assert plan(operation("edge_remove", key="a")) == Plan("shop/people", "a", "people/a")
+
+
+def test_a_collection_by_its_id_is_none() -> None:
+    assert plan(operation("vertex_update", collection="77", key="a")) is None
+
+
+def test_what_a_change_of_a_graph_makes() -> None:
+    definitions = b'[{"collection":"knows","from":["people"],"to":"towns"}]'
+    body = b'{"name":"g","edgeDefinitions":' + definitions + b',"orphanCollections":["o"]}'
+    assert makes(operation("create", body)) == ("shop/o", "shop/knows", "shop/people", "shop/towns")
+    assert makes(operation("add_vertex_collection", b'{"collection":"v"}')) == ("shop/v",)
+    assert makes(operation("create", b"{")) == ()
+
+
+def test_dropping_collections_is_asked_for_by_a_parameter() -> None:
+    def dropping(**params: str) -> bool:
+        return drops(Operation("gharial.drop", Effect.OPAQUE, "DELETE", "shop", params=params))
+
+    assert dropping(dropCollections="true")
+    assert dropping(dropCollection="1")
+    assert not dropping(dropCollections="false", waitForSync="true")
