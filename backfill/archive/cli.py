@@ -14,7 +14,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -59,6 +59,7 @@ class Side(enum.StrEnum):
     POSTGRESQL = "postgresql"
 
 
+_LARGE: Final = 300.0  # seconds: a document of many megabytes takes PostgreSQL a while
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="the archive's folder", file_okay=False)]
 
 _HELP = """Collections as compressed JSON Lines with checksums: the rollback of last resort.
@@ -181,7 +182,7 @@ def import_(
             raise RefusedError("--overwrite-newer loses newer versions: say why with --reason")
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
-        opened = await means.postgres() if into is Side.POSTGRESQL else await _control(means)
+        opened = await means.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(means)
         target: Target
         if into is Side.POSTGRESQL:
             assert opened is not None

@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from backfill.archive.export import Progress as Shown
 from backfill.archive.told import volume
@@ -23,6 +33,14 @@ class Silent:
         """Nothing."""
 
 
+class _Speed(ProgressColumn):
+    """Documents a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+
+
 class Bars:
     """One bar a collection."""
 
@@ -33,6 +51,7 @@ class Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[size]:>10}"),
+            _Speed(),
             TimeRemainingColumn(),
             console=console,
         )
@@ -66,13 +85,18 @@ class Lines:
         self._every = every
         self._clock = clock
         self._last = self._since = clock()
+        self._of = ""
 
     def show(self, collection: str, documents: int, size: int, planned: int) -> None:
         now = self._clock()
+        if collection != self._of:
+            self._of, self._since = collection, now
         if now - self._last < self._every:
             return
         self._last = now
-        text = f"{self._what} {collection}: {documents:,} of about {planned:,} documents, {volume(size)}"
+        rate = documents / (now - self._since) if now > self._since else 0.0
+        text = f"{self._what} {collection}: {documents:,} of about {planned:,} documents, {rate:,.0f}/s"
+        text += f", {volume(size)}" if size else ""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

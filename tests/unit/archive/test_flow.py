@@ -241,7 +241,7 @@ def test_progress_in_a_terminal_and_in_a_log(capsys: pytest.CaptureFixture[str])
     lines.show(NAME, 1, 10, 10)
     lines.show(NAME, 2000, 3 << 30, 10_000)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text == "import db/c: 2,000 of about 10,000 documents, 3.0 GiB\n"
+    assert text == "import db/c: 2,000 of about 10,000 documents, 400/s, 3.0 GiB\n"
     with shown("x", quiet=True) as silent, shown("x", quiet=False) as plain:
         assert (type(silent), type(plain)) == (Silent, Lines)
         silent.show(NAME, 1, 1, 1)
