@@ -147,7 +147,7 @@ async def example(record: dict[str, Any], target: Target | None) -> Example:
     if target is not None:
         try:
             _, found = await target.answer(changed, {}, await target.fill(world))
-            verdict.compiled = close(wanted.rows, found, loose=loose)
+            verdict.compiled = close([record["result"]], found, loose=loose)
             if not verdict.compiled:
                 verdict.notes["compiled"] = f"WRONG: got {str(found)[:200]}"
         except Refused as refusal:

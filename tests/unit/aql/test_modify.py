@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxy.aql import Write, WriteOptions
 from proxy.errors import ArangoError
+from proxy.stores.memory import MemoryStore
 from tests.unit.aql.store import Store
+from tests.unit.stores.memory.kit import Client
 
 
 @pytest.fixture
@@ -115,3 +119,24 @@ def test_revisions_are_handed_on_where_they_are_to_match(store: Store) -> None:
 
 def test_insert_that_ignores_what_is_there_gives_no_new(store: Store) -> None:
     assert store.rows("INSERT {_key: '1'} INTO c OPTIONS {overwriteMode: 'ignore'} RETURN NEW") == [None]
+
+
+def test_an_update_merges_what_is_nested_replaces_arrays_and_keeps_nulls() -> None:
+    client = Client(MemoryStore())
+    client.send("POST", "/_api/collection", {"name": "c"})
+    stored = {"_key": "1", "o": {"a": 1, "b": {"x": 1}}, "l": [1, 2], "n": 1}
+    patch = "{o: {b: {y: 2}, c: null}, l: [3], n: null, _id: 'x/y'}"
+
+    def updated(options: str) -> dict[str, Any]:
+        client.send("POST", "/_api/document/c?overwrite=true", stored)
+        text = f"UPDATE '1' WITH {patch} IN c {options} RETURN UNSET(NEW, '_id', '_rev', '_key')"
+        status, body = client.send("POST", "/_api/cursor", {"query": text})
+        assert status == 201, body
+        (row,) = body["result"]
+        assert isinstance(row, dict)
+        return row
+
+    merged = {"a": 1, "b": {"x": 1, "y": 2}}
+    assert updated("") == {"o": {**merged, "c": None}, "l": [3], "n": None}
+    assert updated("OPTIONS {keepNull: false}") == {"o": merged, "l": [3]}
+    assert updated("OPTIONS {mergeObjects: false}") == {"o": {"b": {"y": 2}, "c": None}, "l": [3], "n": None}

@@ -222,3 +222,42 @@ def test_a_ternary_and_a_logical_operator_run_only_the_subquery_that_is_needed()
     assert value_of("1 ? 'x' : (FOR i IN null RETURN i)") == "x"
     assert value_of("0 && (FOR i IN null RETURN i)") == 0
     assert Store().rows("LET x = null RETURN x ? (FOR i IN x RETURN i) : []") == [[]]
+
+
+def test_in_binds_tighter_than_equality_and_a_sum_tighter_than_a_range() -> None:
+    assert value_of("[1 == 1 IN [1], true == 1 IN [1], 1..1+2, 1..2*2]") == [False, True, [1, 2, 3], [1, 2, 3, 4]]
+
+
+def test_not_applies_to_the_left_side_of_like_and_negated_operators_are_single_ones() -> None:
+    assert value_of("[NOT 'abc' LIKE 'a%', NOT 'abc' LIKE 'false', 'abc' NOT LIKE 'a%', 'b' NOT LIKE 'a%']") == [
+        False, True, False, True,
+    ]  # fmt: skip
+    assert value_of("['abc' NOT =~ 'b', 'abc' !~ 'x', 1 NOT IN [2]]".replace("NOT =~", "!~")) == [False, True, True]
+
+
+def test_or_replaces_whatever_is_false() -> None:
+    assert value_of("[0 || [], false || [], '' || [], null || [], [] || 1, {} || 1]") == [[], [], [], [], [], {}]
+
+
+def test_no_null_leaks_out_of_a_membership() -> None:
+    assert value_of("[1 IN [null, 2], 1 NOT IN [null, 2], null NOT IN [1], null IN []]") == [False, True, True, False]
+
+
+def test_a_subquery_without_rows_is_an_empty_array() -> None:
+    store = Store(docs=[{"x": 1}])
+    assert store.rows("FOR d IN docs RETURN (FOR e IN docs FILTER e.x == 2 RETURN e)") == [[]]
+    assert store.rows("RETURN FIRST(FOR e IN docs FILTER e.x == 2 RETURN e)") == [None]
+
+
+def test_a_sum_over_no_rows_is_null_in_an_aggregate_and_nought_as_a_function() -> None:
+    store = Store(docs=[])
+    assert store.rows("FOR d IN docs COLLECT AGGREGATE s = SUM(d.x), n = COUNT(d) RETURN [s, n]") == [[None, 0]]
+    assert value_of("SUM([])") == 0
+
+
+def test_regular_expressions_are_icus() -> None:
+    assert value_of(
+        "[REGEX_TEST('a1', '\\\\d'), 'Äpfel' =~ '^\\\\p{Lu}', REGEX_TEST('x', '('), REGEX_TEST('aXb', 'x', true), "
+        "REGEX_REPLACE('ab', '(a)(b)', '$2$1')]"
+    ) == [True, True, None, True, "ba"]
+    assert warnings_of("REGEX_TEST('x', '(')") == [1560]
