@@ -64,6 +64,11 @@ class _Named(msgspec.Struct):
     name: str = ""
 
 
+class _Collected(msgspec.Struct):
+    collection: str = ""
+
+
+_COLLECTION = msgspec.json.Decoder(_Collected)
 _NAME = msgspec.json.Decoder(_Named)
 
 FORWARD = Route(Action.FORWARD)
@@ -119,6 +124,8 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _query(operation, snapshot, query)
     if effect is Effect.OPAQUE and operation.endpoint.startswith("gharial."):
         return _captured(operation, snapshot, _of_graph(operation))
+    if operation.endpoint == "simple.remove-by-keys":
+        return _captured(operation, snapshot, touched(operation))
     if operation.endpoint in TRANSACTIONS:
         return _captured(operation, snapshot, (f"{operation.database}/*",))
     if operation.endpoint == "import" and operation.collection is not None:
@@ -203,6 +210,9 @@ def touched(operation: Operation) -> tuple[str, ...]:
         return (f"{operation.path[-1]}/*",)
     if collection is not None and collection[:1].isdigit():  # an id; which collection has it is not known here
         return (f"{database}/*",)
+    if operation.endpoint.startswith("simple."):
+        name = _of_body(operation.body)
+        return (f"{database}/{name or '*'}",)
     if operation.endpoint in ("collection.create", "collection.rename"):
         name = _name(operation.body)
         if not name:
@@ -218,6 +228,15 @@ def _of_graph(operation: Operation) -> tuple[str, ...]:
     if operation.qualified is None or operation.endpoint.endswith("_remove") or len(operation.path) < 5:
         return (f"{operation.database}/*",)
     return (operation.qualified,)
+
+
+def _of_body(body: bytes) -> str:
+    """The attribute `collection` of a JSON object; empty where there is none, or an id."""
+    try:
+        name = _COLLECTION.decode(body).collection
+    except msgspec.DecodeError:
+        return ""
+    return "" if name[:1].isdigit() else name
 
 
 def _name(body: bytes) -> str:

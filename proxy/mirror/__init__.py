@@ -6,6 +6,7 @@ imports    how an import becomes known: by its keys, or as array writes (pure)
 modifications  AQL that writes: the request that tells its keys, its answers without them (pure)
 transactions   what a stream transaction wrote, until its end; together: applied as one transaction
 graphs     which document a request through a named graph writes (pure)
+examples   writes of `/_api/simple`: what their bodies name (pure)
 trim       cuts out again what the client did not ask for, byte for byte (pure)
 journal    intents on disk before forwarding; segment: one file of it; records: its format (pure);
            written: the collections that a stop of the machine may have cost something

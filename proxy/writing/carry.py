@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from proxy.mirror import examples
 from proxy.mirror.capture import Opaque, plan
 from proxy.operations import Operation
 from proxy.routing import COLLECTIONS, TRANSACTIONS, Action, Route
@@ -62,6 +63,11 @@ class Writes:
             return await self._modifications.capture(request, operation, way)
         if operation.endpoint.startswith("gharial."):
             return await graphs.capture(self._kit, request, operation, way)
+        if operation.endpoint == "simple.remove-by-keys":
+            keys = examples.keys_of(operation.body)
+            if keys is None or way.collections[0].endswith("/*"):
+                return await opaque.forward(self._kit, request, operation, way.because(operation.endpoint))
+            return await imports.by_keys(self._kit, request, way.collections[0], keys)
         if operation.endpoint == "import":
             return await imports.capture(self._kit, request, operation, way)
         planned = plan(operation)

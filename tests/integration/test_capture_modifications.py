@@ -116,6 +116,13 @@ async def test_a_large_body_of_bind_variables_is_captured_as_well(stack: Running
     await same(stack)
 
 
+async def test_a_removal_by_keys_is_captured(stack: Running) -> None:
+    removal = {"collection": "books", "keys": ["k001", "books/k002", "nowhere"]}
+    answer = await stack.client.put("/_api/simple/remove-by-keys", json=removal)
+    assert answer.json()["removed"] >= 1
+    await same(stack)
+
+
 async def test_a_modification_of_two_collections_mirrors_both(stack: Running) -> None:
     query = "FOR d IN books FILTER d.n < 3 UPDATE d WITH {m: 1} IN books INSERT {of: NEW._key} INTO log"
     await stack.client.post(CURSOR, json={"query": query})

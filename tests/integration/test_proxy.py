@@ -168,7 +168,8 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
         ("POST", "/_api/import?collection=books&type=documents&details=true", '{"n":1}\n', BOOKS),
         ("POST", "/_api/cursor", {"query": "FOR i IN 1..1 INSERT {_key: 'q'} INTO books RETURN DISTINCT 1"}, BOOKS),
         ("POST", "/_api/nobody-knows", {}, "_system/*"),
-        ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}, "_system/*"),
+        ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}, BOOKS),
+        ("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "x"}, "_system/*"),
     ],
 )
 async def test_a_write_that_is_not_captured_marks_what_it_may_touch(

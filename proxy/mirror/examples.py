@@ -1,0 +1,27 @@
+"""`/_api/simple` writes: the collection, and the keys where there are any, stand in the body. Pure.
+
+By keys they are captured. By example they are not: which documents an example picks, and in which order under a limit,
+is told by no answer, and by AQL only where every rule of the old comparison is the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class _Body(msgspec.Struct):
+    collection: str = ""
+    keys: list[str] = []
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+
+
+def keys_of(body: bytes) -> tuple[str, ...] | None:
+    """The keys, or handles, that a removal by keys names, as keys; None where it cannot be told."""
+    try:
+        return tuple(dict.fromkeys(key.rpartition("/")[2] for key in _BODY.decode(body).keys))
+    except msgspec.DecodeError:
+        return None
