@@ -190,11 +190,13 @@ def import_(
         else:
             target = IntoArango(*means.arango(), keep_revisions=not new_revisions, indexes=indexes)
         if opened is not None and not dry_run:
+            await _refuse_served(opened, entries)
             await _mark(opened, entries, manifest, into)
         with shown("import", quiet=as_json) as progress:
             options = ImportOptions(overwrite=overwrite_newer, dry_run=dry_run)
             found = await Import(folder, target, progress, means.stop, options).run(entries)
         if opened is not None and not dry_run:
+            await _mark(opened, entries, manifest, into)  # a verification that began meanwhile has not seen all
             detail = {
                 "archive": manifest.id,
                 "into": into,
@@ -306,6 +308,17 @@ async def _control(means: Means) -> Database | None:
             f"PostgreSQL cannot be used ({error}): the import is neither audited nor are collections marked unverified"
         )
         return None
+
+
+async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
+    """While PostgreSQL answers clients and ArangoDB is in use as well, an import into one shows to them at once."""
+    for entry in entries:
+        row = await database.fetchrow(SQL["entry"], entry.collection)
+        if row is not None and row["stage"] in ("flipped", "promoted"):
+            raise RefusedError(
+                f"{entry.collection} is {row['stage']}: an import into one database would show to clients before the "
+                f"other has it; `crossfade rollback {entry.collection}` first"
+            )
 
 
 async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest, into: Side) -> None:

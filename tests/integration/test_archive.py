@@ -245,6 +245,16 @@ def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: Both,
     assert both.documents(NAME) == newer
 
 
+def test_what_clients_read_from_postgresql_is_rolled_back_first(both: Both, tmp_path: Path) -> None:
+    fill(both, 1)
+    both.copy(NAME, stage="flipped")
+    folder = exported(both, tmp_path / "archive")
+    for side in ("arangodb", "postgresql"):
+        code, _, err = both.crossfade("archive", "import", folder, "--into", side)
+        assert (code, "`crossfade rollback shop/carts` first" in err) == (1, True)
+        assert both.crossfade("archive", "import", folder, "--into", side, "--dry-run")[0] == 0
+
+
 def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: Path) -> None:
     """I4: newer wins, a remembered deletion too. By the operator's word the archive wins, and the mirror goes on."""
     fill(both, 3)
@@ -259,7 +269,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     assert (told["newer_kept"], told["written"]) == (2, 0)
     assert both.rows(NAME)["k00000"] == b'{"n":9}'
     assert "k00001" not in both.rows(NAME)
-    [row] = both.sql("SELECT collection, reason FROM crossfade.unverified")
+    row, _ = both.sql("SELECT collection, reason FROM crossfade.unverified")  # before it and after it
     assert (row["collection"], "was imported into postgresql" in row["reason"]) == (NAME, True)
 
     arguments = ("--into", "postgresql", "--overwrite-newer", "--reason", "because")
