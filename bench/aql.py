@@ -44,9 +44,9 @@ _OWN = [
 ]
 _LIST = "FOR d IN {} FILTER d.user_id == @user SORT d.created_at DESC LIMIT 20 RETURN d"
 _A_USER = 100  # documents
-# what somebody would write who knows the table and its indexes: the same filter, order and columns
+# what somebody would write who knows the table, its index, and that all these values are texts
 _BY_HAND = """SELECT raw::text FROM {relation} WHERE doc @> $1::jsonb
-ORDER BY doc ->> 'created_at' COLLATE "C" DESC LIMIT 20"""
+ORDER BY doc ->> 'created_at' COLLATE crossfade.aql DESC LIMIT 20"""
 
 
 def understanding(corpus: Path) -> dict[str, float]:
