@@ -16,11 +16,12 @@ from backfill.answers import Document
 from backfill.archive import manifest as manifests
 from backfill.archive.manifest import Entry, Origin
 from backfill.archive.writer import PartWriter
-from proxy.revision import decode_rev
+from proxy.revision import decode_rev, encode_rev
 from tests.integration.archive_kit import ODD, Both, arangodb
 
 NAME = "shop/carts"
 COUNT = 300 + len(ODD)
+OLD = decode_rev("_kNo8DHm---")
 
 
 @pytest.fixture
@@ -137,6 +138,22 @@ def test_a_server_that_does_not_keep_revisions_is_told_of(both: Both, tmp_path: 
     expected = {key: json.loads(raw) for key, raw in before.items()}
     assert all(decode_rev(revisions[key]) > decode_rev(document.pop("_rev")) for key, document in expected.items())
     assert after == expected
+
+
+def test_what_no_server_would_print_today_survives_postgresql(both: Both, tmp_path: Path) -> None:
+    """Old data: lone surrogates, control characters, numbers beyond doubles' exactness, odd blanks."""
+    values = [rb'"\ud800 \udfff\ud800"', rb'{"\ud800":[null]}', rb'"a\u0000b"', b"[-0,-0.0,0]", b"9223372036854775808",
+              b"9007199254740993", b"1e300", b"1.0", b'{ "a" : 1 }', '"\ufdd0\u2028"'.encode()]  # fmt: skip
+    documents = [
+        (f"{n:02}", OLD + n, b'{"_key":"%02d","_rev":"%s","v":%s}' % (n, encode_rev(OLD + n).encode(), value))
+        for n, value in enumerate(values)
+    ]
+    folder = handmade(tmp_path / "first", *documents)
+    assert both.crossfade("archive", "import", folder, "--into", "postgresql")[0] == 0
+    assert list(both.rows(NAME).values()) == [raw for _, _, raw in documents]
+    again = exported(both, tmp_path / "second", side="postgresql")
+    first, second = (manifests.read(Path(one)).collections[0] for one in (folder, again))
+    assert (first.digest, first.parts[0].sha256) == (second.digest, second.parts[0].sha256)
 
 
 # ---- cut short
