@@ -1,0 +1,248 @@
+"""Compiled queries on PostgreSQL: the odd rules by name, a résumé service's queries, hostile text, what is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from proxy.aql.compile import Compiled, NotCompiled
+from proxy.aql.requests import Options
+from proxy.database import Database
+from proxy.errors import DatabaseRefused
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.fence import Limits
+from proxy.stores.postgres.statements import Statements
+from tests.integration.compiling import Both
+from tests.unit.aql.test_resume_queries import LIST, REPORTS, SEARCH, STATISTICS, resume
+
+MIXED: list[dict[str, Any]] = [
+    {"x": None}, {}, {"x": False}, {"x": True}, {"x": 0}, {"x": 39}, {"x": 40.5}, {"x": ""}, {"x": "a"}, {"x": "A"},
+    {"x": "_"}, {"x": "-"}, {"x": "?"}, {"x": "0"}, {"x": "é"}, {"x": "e\u0301"}, {"x": "P"}, {"x": "j"},
+]  # fmt: skip
+DEEP: list[dict[str, Any]] = [
+    {"x": []}, {"x": [1]}, {"x": [1, None]}, {"x": [None]}, {"x": {}}, {"x": {"a": None}}, {"x": {"a": 0}},
+    {"x": {"b": 1}}, {"x": [[1, None]]}, {"x": 1}, {"x": 1.0}, {"x": "1"}, {"x": None}, {"x": False}, {"x": 0},
+]  # fmt: skip
+
+
+@pytest.fixture
+async def both(database: Database) -> Both:
+    made = Both(database)
+    await made.fill("c", MIXED)
+    await made.fill("e", DEEP)
+    return made
+
+
+async def agree(both: Both, text: str, binds: dict[str, Any] | None = None) -> list[Any]:
+    """The rows that both give, in order where the query decides it."""
+    answer = await both.answered(text, binds)
+    assert not isinstance(answer, str), (text, answer)
+    plan, rows = answer
+    wanted = both.evaluated(text, binds).rows
+    if not plan.order:
+        wanted, rows = sorted(wanted, key=repr), sorted(rows, key=repr)
+    assert rows == wanted, text
+    assert list(map(repr, rows)) == list(map(repr, wanted)), text  # 1 is not 1.0, true is not 1
+    return rows
+
+
+RULES = {
+    "a number is above null, missing and booleans": "FOR d IN c FILTER d.x < 39 RETURN d._key",
+    "strings are above numbers": "FOR d IN c FILTER d.x > 39 RETURN d._key",
+    "unequal includes missing": "FOR d IN c FILTER d.x != 'a' RETURN d._key",
+    "NOT IN includes missing": "FOR d IN c FILTER d.x NOT IN ['a', 1] RETURN d._key",
+    "null is in a list that has it": "FOR d IN c FILTER d.x IN [null, 0] RETURN d._key",
+    "NOT IN of no array is false": "FOR d IN c FILTER d.x NOT IN null RETURN d",
+    "missing equals null": "FOR d IN c FILTER d.x == null RETURN d._key",
+    "no casts: texts": "FOR d IN e FILTER d.x == '1' RETURN d._key",
+    "no casts: booleans": "FOR d IN e FILTER d.x == false RETURN d._key",
+    "one is 1.0": "FOR d IN e FILTER d.x == 1 RETURN d._key",
+    "trailing nulls of arrays": "FOR d IN e FILTER d.x == [1] RETURN d._key",
+    "nulls of objects": "FOR d IN e FILTER d.x == {} RETURN d._key",
+    "order of arrays": "FOR d IN e FILTER d.x < [0] RETURN d._key",
+    "order of objects": "FOR d IN e FILTER d.x < {a: 0} RETURN d._key",
+    "deep membership": "FOR d IN e FILTER d.x IN [[1, null], {a: null}] RETURN d._key",
+    "joins of equal values": "FOR a IN e FOR b IN e FILTER a.x == b.x RETURN [a._key, b._key]",
+    "comparison of two attributes": "FOR a IN e FOR b IN e FILTER a.x <= b.x RETURN [a._key, b._key]",
+    "equality is by bytes": "FOR d IN c FILTER d.x == 'é' RETURN d._key",
+    "order is by ICU": "FOR d IN c FILTER IS_STRING(d.x) SORT d.x RETURN d.x",
+    "order over all types, downwards": "FOR d IN c SORT d.x DESC, d._key RETURN d._key",
+    "NOT binds tighter than ==": "FOR d IN c FILTER NOT d.x == true RETURN d._key",
+    "truth of empty arrays and objects": "FOR d IN e FILTER d.x RETURN d._key",
+    "OR gives an operand": "FOR d IN c FILTER (d.x || 'none') == 'none' RETURN d._key",
+    "AND gives an operand": "FOR d IN c FILTER (d.x && d._key) == d.x RETURN d._key",
+    "arithmetic of what is no number": "FOR d IN c FILTER d.x + 1 == 1 RETURN d._key",
+    "doubles, never whole divisions": "FOR d IN c FILTER d.x / 2 == 19.5 RETURN d.x / 2",
+    "indexes of what is no array": "FOR d IN c FILTER d.x[0] == 'a' RETURN d",
+    "text functions take null": "FOR d IN c FILTER LOWER(d.x) == '' RETURN d._key",
+    "null is like anything": "FOR d IN c FILTER d.x LIKE '%' RETURN d._key",
+    "a stored null is there": "FOR d IN c FILTER HAS(d, 'x') RETURN d._key",
+    "groups: null and missing are one": "FOR d IN c COLLECT x = d.x WITH COUNT INTO n RETURN {x, n}",
+    "no groups: one row of nothing": "FOR d IN c FILTER d.nope COLLECT WITH COUNT INTO n RETURN n",
+    "aggregates of nothing": "FOR d IN c FILTER d.nope COLLECT AGGREGATE s = SUM(d.x), m = MAX(d.x) RETURN [s, m]",
+    "aggregates of mixed values": "FOR d IN c "
+    "COLLECT AGGREGATE s = SUM(d.x), a = AVG(d.x), n = COUNT(d.x) RETURN [s, a, n]",
+    "aggregates skip null": "FOR d IN c FILTER d.x < 99 && d.x >= 0 || !d.x && d.x == null "
+    "COLLECT AGGREGATE s = SUM(d.x), a = AVG(d.x), m = MIN(d.x) RETURN [s, a, m]",
+    "LIMIT before FILTER cuts first": "FOR d IN c SORT d._key LIMIT 3 FILTER d.x == false RETURN d._key",
+    "an empty subquery is an array": "FOR d IN e RETURN (FOR f IN c FILTER f.x == 'nope' RETURN f)",
+    "nulls stay in a subquery": "RETURN (FOR d IN c FILTER d.x == null RETURN d.x)",
+    "FIRST of nothing": "LET f = FIRST(FOR d IN c FILTER d.x == 'nope' RETURN d) FILTER f == null RETURN f.x",
+    "DISTINCT is deep": "FOR d IN e RETURN DISTINCT [d.x]",
+    "LENGTH of a collection": "RETURN LENGTH(c)",
+    "nothing is in an empty text": "FOR d IN c FILTER CONTAINS(d.x, '') RETURN d",
+}  # fmt: skip
+
+
+async def test_odd_rules(both: Both) -> None:
+    """One database for all: each rule says its name where it fails."""
+    broken = []
+    for rule, text in RULES.items():
+        try:
+            await agree(both, text)
+        except AssertionError as error:
+            broken.append((rule, str(error)))
+    assert broken == []
+
+
+async def test_every_query_of_the_resume_service_compiles_whole_and_is_given_as_stored(both: Both) -> None:
+    job = {"skills": ["Python", "SQL"], "company": "Ärzte GmbH", "position": "Dev", "description": None}
+    rows = [
+        resume("a", 3, "parsed", work_experience=[job]),
+        resume("b", 1, "parsed", summary="writes PYTHON"),
+        resume("c", None, "parsed", education=[{"institution": "MIT", "degree": "python studies"}]),
+        resume("d", 2, "manual"),
+        {"user_id": "u1", "status": "parsing", "resume_data": None},
+    ]
+    await both.fill("resumes", rows)
+    await both.fill(
+        "jobs", [{"user_id": "u1", "status": s, "created_at": f"2025-08-0{n}"} for n, s in enumerate("ppfp")]
+    )
+    await both.fill("documents", [{"user_id": "u1", "type": t, "created_at": t} for t in ("research", "score")])
+    lists = {"user_id": "u1", "offset": 1, "limit": 2}
+
+    assert [row["created_at"] for row in await agree(both, LIST, {**lists, "status": "p"})] == [
+        "2025-08-01",
+        "2025-08-00",
+    ]
+    assert len(await agree(both, LIST.replace("jobs", "resumes"), {**lists, "status": "parsed"})) == 2
+    found = await agree(both, SEARCH, {"user_id": "u1", "term": "Python", "limit": 10})
+    assert [row["_key"] for row in found] == ["a", "b", "c"]
+    assert await agree(both, SEARCH, {"user_id": "u1", "term": "ÄRZTE", "limit": 10}) == found[:1]
+    assert len(await agree(both, STATISTICS, {"user_id": "u1"})) == 3
+    assert len(await agree(both, REPORTS, {"user_id": "u1", "limit": 5})) == 1
+
+
+HOSTILE = [
+    "'",
+    "''",
+    '"',
+    "\\",
+    "$1",
+    "{query}",
+    "{generation}",
+    "%s",
+    "--",
+    "/*",
+    "; SELECT 1",
+    "\x01",
+    "a'b\"c",
+    "é\n",
+    "0",
+]
+
+
+async def test_hostile_text_never_reaches_the_statement(both: Both) -> None:
+    """In names, paths, values and patterns: the statement's text is that of a harmless word, its parameters differ."""
+    for text in HOSTILE:
+        await harmless(both, text)
+
+
+async def harmless(both: Both, text: str) -> None:
+    """One hostile text in every place."""
+    await both.fill("c", [{text: 1, "x": text, "y": {text: text}}, {"x": "other"}])
+    query = (
+        "FOR d IN c FILTER d[@p] == 1 AND d.y[@p] == @p AND d.x == @p AND d.x LIKE @p AND CONTAINS(d.x, @p) "
+        "AND HAS(d, @p) AND d.x IN [@p, 'z'] AND d.@p == 1 SORT d[@p] RETURN {[@p]: d[@p], same: d.x == @p}"
+    )
+    if text in ("\\", "a'b\"c"):
+        query = query.replace("AND d.x LIKE @p ", "")  # a lone backslash is meant otherwise in a pattern
+    plan = both.compiled(query, {"p": text})
+    if text == "0":
+        assert isinstance(plan, NotCompiled)  # digits may be a place in an array
+        return
+    assert isinstance(plan, Compiled)
+    word = both.compiled(query, {"p": "?"})
+    assert isinstance(word, Compiled)
+    assert _shape(plan.sql) == _shape(word.sql)
+    rows = await agree(both, query, {"p": text})
+    assert "LIKE" not in query or "%" in text or rows == [{text: 1, "same": True}]
+
+
+def _shape(sql: str) -> str:
+    return re.sub(r"\$\d+", "$", sql)
+
+
+async def test_what_postgresql_cannot_do_exactly_is_refused_and_evaluated(database: Database, both: Both) -> None:
+    await both.fill("c", [{"x": [2], "t": "a\0b"}, {"x": [1], "t": "b"}, {"x": None}])
+    for text in (
+        "FOR d IN c SORT d.x RETURN d._key",  # the order of arrays
+        "FOR d IN c SORT d.t RETURN d._key",  # of escaped text
+        "FOR d IN c FILTER LENGTH(d.t) == 3 RETURN d",
+        "FOR d IN c FILTER 1 / d.n > 0 RETURN d",  # a division by zero warns
+        "FOR d IN c FOR x IN d.x RETURN x",  # null is no array: error 1563
+    ):
+        answer = await both.answered(text)
+        assert isinstance(answer, str), text
+        assert answer.startswith("refused"), answer
+    statements = Statements(database, Catalog(database), Limits())
+    plan = both.compiled("FOR d IN c SORT d.x LIMIT 2 RETURN d._key")
+    assert isinstance(plan, Compiled)
+    with pytest.raises(DatabaseRefused, match="order"):
+        await statements.result(plan, {}, Options())
+
+
+async def test_without_icu_nothing_that_orders_strings_is_compiled(both: Both) -> None:
+    for text in (
+        "FOR d IN c SORT d.x RETURN d",
+        "FOR d IN c FILTER d.x < 'a' RETURN d",
+        "FOR d IN c COLLECT x = d.x RETURN x",
+        "FOR d IN c COLLECT AGGREGATE x = MAX(d.x) RETURN x",
+    ):
+        assert isinstance(both.compiled(text, icu=False), NotCompiled), text
+    for text in ("FOR d IN c FILTER d.x < 1 RETURN d", "FOR d IN c SORT LENGTH(d.x) RETURN d"):
+        assert isinstance(both.compiled(text, icu=False), Compiled), text
+
+
+async def test_an_index_on_an_expression_takes_the_place_of_containment(both: Both) -> None:
+    before = both.compiled("FOR d IN c FILTER d.s == 1 FILTER d.u == 2 RETURN d")
+    both.tables["c"] = type(both.tables["c"])(both.tables["c"].relation, False, frozenset({"u"}))
+    after = both.compiled("FOR d IN c FILTER d.s == 1 FILTER d.u == 2 RETURN d")
+
+    assert isinstance(before, Compiled)
+    assert isinstance(after, Compiled)
+    assert before.sql.count("@>") == 2
+    assert "@>" not in after.sql
+
+
+STAYS = (
+    ("INSERT {} INTO c", "modification"),
+    ("FOR d IN c FILTER SHA512(d.x) == 'a' RETURN d", "function SHA512"),
+    ("FOR d IN nowhere RETURN d", "no table"),
+    ("FOR {x} IN c RETURN x", "destructuring"),
+    ("FOR v IN 1..2 OUTBOUND 'c/1' e RETURN v", "TRAVERSAL"),
+    ("FOR d IN c FILTER d.x =~ 'a' RETURN d", "operator"),
+    ("FOR d IN c FILTER d.x LIKE d.y RETURN d", "LIKE"),
+    ("FOR d IN c COLLECT AGGREGATE u = UNIQUE(d.x) RETURN u", "UNIQUE"),
+    ("FOR d IN c RETURN NS::F(d)", "user function"),
+)
+
+
+async def test_what_stays_with_the_evaluator_says_why(both: Both) -> None:
+    for text, reason in STAYS:
+        plan = both.compiled(text)
+
+        assert isinstance(plan, NotCompiled), text
+        assert reason in plan.reason
