@@ -72,6 +72,10 @@ planted: $(STAMP) ## faults of every class among many documents: all found, noth
 model: $(STAMP) ## explores the mirror's protocol: every state within its bounds (minutes, both cores)
 	$(BIN)/python -m tests.model.explore
 
+.PHONY: mutants
+mutants: $(STAMP) ## seeded faults in the mirror's code and in its model, each against the test that must catch it
+	$(BIN)/python -m tests.faults.mutants
+
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt

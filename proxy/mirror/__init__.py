@@ -9,11 +9,14 @@ graphs     which document a request through a named graph writes (pure)
 examples   writes of `/_api/simple`: what their bodies name (pure)
 trim       cuts out again what the client did not ask for, byte for byte (pure)
 journal    intents on disk before forwarding; segment: one file of it; records: its format (pure);
-           written: the collections that a stop of the machine may have cost something
+           written: the collections that a stop of the machine may have cost something; alarm: a full disk, said on it
+intent     a write that is under way
 book       what is open in memory, and who waits for it
 apply      the bounded queue and the appliers; target: the statements of I4 on PostgreSQL
 repair     reads the origin again: after a crash, a lost answer, a full queue, a refusal; purge: old tombstones
 sweep      whole collections compared with the origin: behind truncations, drops, renames, imports that overwrite
+scan       writes whose keys never became known, found in the origin by the time of their revisions
+recent     what was applied a moment ago; trace: what one instance knows of one document
 marks      collections that become unverified, on their way to PostgreSQL
 faults     points at which a test may kill the process; backoff: waiting longer from failure to failure
 """

@@ -46,6 +46,7 @@ class Proxy:
             "CROSSFADE_STATE_DIR": str(self.state),
             "CROSSFADE_HEARTBEAT": "0.05",
             "CROSSFADE_LATE_REQUEST": "0.3",
+            "CROSSFADE_LEASE": "5",  # a loaded machine is no silent instance
             **settings,
         }
         self._log = folder / f"{name}.log"
@@ -68,6 +69,16 @@ class Proxy:
         if wait:
             await eventually(self._ready, "the proxy is ready")
 
+    async def supervised(self) -> None:
+        """Started until it runs, as a supervisor does: a new instance that cannot reach PostgreSQL ends with a word."""
+        for _ in range(20):
+            await self.start(wait=False)
+            while self.running:
+                if await self._ready():
+                    return
+                await asyncio.sleep(0.05)
+        raise AssertionError(self.said()[-2000:])
+
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -80,8 +91,7 @@ class Proxy:
         return await asyncio.to_thread(self.process.wait, 30)
 
     async def _ready(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.said()[-2000:]
+        assert self.running, self.said()[-2000:]
         async with httpx.AsyncClient() as client:
             try:
                 return (await client.get(f"http://127.0.0.1:{self.admin}/readyz")).status_code == 200

@@ -26,7 +26,7 @@ PROPERTIES = (
 LARGE: dict[str, Bounds] = {
     "one key, crash, lost answer, purge": Bounds(writes=3, crashes=1, lost=1, purges=1),
     "one key, backfill, crash, purge": Bounds(writes=2, crashes=1, lost=1, purges=1, copies=1, history=True),
-    "one key, four writes, crash, lost answer": Bounds(writes=4, crashes=1, lost=1),
+    "one key, three writes, two crashes": Bounds(writes=3, crashes=2, lost=0),
     "two keys, batches": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, BATCH)),
     "two keys, transactions": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, TRANSACTION)),
     "dead letters": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, POISON)),
