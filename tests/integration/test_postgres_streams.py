@@ -12,7 +12,7 @@ import pytest
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, Unsupported
 from proxy.operations import Effect, Operation, Outcome
-from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres import Limits, PostgresStore
 from proxy.stores.postgres import cursors as cursors_module
 from proxy.stores.postgres.cursors import Cursors, request_of
 from proxy.stores.postgres.fence import FenceBroken
@@ -230,4 +230,28 @@ async def test_a_query_that_takes_too_long_is_ended(database: Database, large: P
     with pytest.raises(ArangoError) as over:
         await large.execute(query(text, options={"maxRuntime": 0.2}))
     assert over.value.number == 1500
+    assert await connections(database) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "full"),
+    [
+        ("FOR d IN docs FILTER d.n > 100 SORT d.n LIMIT 2, 3 RETURN d.n", [103, 104, 105], 9900),
+        ("FOR d IN docs SORT d.n LIMIT 0 RETURN d.n", [], 10_000),
+        ("FOR d IN docs SORT d.n LIMIT 1, 1 LET x = d.n * 2 RETURN x", [4], 10_000),
+        ("FOR d IN docs COLLECT g = d.n % 3 LIMIT 1 RETURN g", [0], 3),
+    ],
+)
+async def test_full_count_is_asked_of_postgresql(
+    database: Database, large: PostgresStore, text: str, rows: list[int], full: int
+) -> None:
+    """The collection is larger than what would be evaluated."""
+    small = PostgresStore(database, limits=Limits(rows=100))
+    operation = query(text, options={"fullCount": True})
+
+    body = parsed(await small.execute(operation))
+    compared = await small.query(operation)
+
+    assert (body["result"], body["extra"]["stats"]["fullCount"]) == (rows, full)
+    assert (compared.rows, compared.full_count) == (rows, full)
     assert await connections(database) == 0

@@ -12,16 +12,18 @@ import contextlib
 import sys
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 from proxy import printed, values
-from proxy.aql.analyse import analyse
+from proxy.aql.analyse import Analysis, analyse
+from proxy.aql.ast import Parameter, Query, walk
 from proxy.aql.compile import Compiled, Run
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.parser import parse
 from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write
+from proxy.aql.unlimited import unlimited
 from proxy.database import Database, Session
 from proxy.errors import ArangoError, DatabaseRefused, Unsupported
 from proxy.stores.postgres.catalog import Catalog
@@ -29,7 +31,7 @@ from proxy.stores.postgres.cursors import CursorRequest
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.narrow import scan_of
 from proxy.stores.postgres.statements import AT_ONCE, Statements, inexact
-from proxy.stores.postgres.streams import Stream, Streams
+from proxy.stores.postgres.streams import Stream, Streams, counted
 from sql.loader import queries
 
 _HELD: Final = 4 << 20  # bytes of a result up to which it is read at once, and its connection given back
@@ -68,49 +70,76 @@ class Queries:
         began = time.perf_counter()
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
-        if not (analysis.modifies or analysis.unsupported or request.full_count):
+        if not (analysis.modifies or analysis.unsupported):
             plan = await self._statements.plan(database, query, request.bind_vars, analysis)
-            if isinstance(plan, Compiled):
+            whole = await self._whole(database, query, request, analysis)
+            if isinstance(plan, Compiled) and (whole is not None or not request.full_count):
                 run = plan.finish.start(request.bind_vars, _options(database, request))
                 try:
                     async with asyncio.timeout(request.max_runtime or None):
-                        rows, stream = await self._first(plan, run, request, generation)
+                        rows, stream, full = await self._first(plan, run, request, generation, whole)
                 except TimeoutError:
                     raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
                 except DatabaseRefused as error:
                     if not inexact(error):
                         raise
                 else:
-                    stats = Stats(scanned=len(rows)).as_json(None, time.perf_counter() - began)
+                    stats = Stats(scanned=len(rows)).as_json(full, time.perf_counter() - began)
                     extra = {"warnings": _warnings(run.context.warnings), "stats": stats}
                     return Answer(rows, values.dump(extra), stream)
         result = await self.run(database, request, generation)
         return Answer(*await encoded(result, time.perf_counter() - began))
 
+    async def _whole(self, database: str, query: Query, request: CursorRequest, analysis: Analysis) -> Compiled | None:
+        """The statement whose number of rows is fullCount, where the request asks for that and it compiles."""
+        full = unlimited(query) if request.full_count else None
+        if full is None:
+            return None
+        used = {node.name for node in walk(full) if isinstance(node, Parameter)}
+        binds = {name: value for name, value in request.bind_vars.items() if name in used}
+        plan = await self._statements.plan(database, full, binds, analysis)
+        return plan if isinstance(plan, Compiled) else None
+
     async def _first(
-        self, plan: Compiled, run: Run, request: CursorRequest, generation: int | None
-    ) -> tuple[list[bytes], Stream | None]:
+        self, plan: Compiled, run: Run, request: CursorRequest, generation: int | None, whole: Compiled | None
+    ) -> tuple[list[bytes], Stream | None, int | None]:
         """All rows where they are few, else the first of them and the stream of the rest: what SQL does not do exactly
-        shows in the first of them, or ends the cursor later on."""
-        if plan.most is not None and plan.most <= AT_ONCE:
-            return await self._statements.rows(plan, run, generation), None
-        stream = await self._streams.open(plan.sql, plan.parameters, generation, run.encoded, total=request.count)
+        shows in the first of them, or ends the cursor later on. With `whole`, fullCount too."""
+        if whole is None and plan.most is not None and plan.most <= AT_ONCE:
+            return await self._statements.rows(plan, run, generation), None, None
+        stream = await self._streams.open(
+            plan.sql,
+            plan.parameters,
+            generation,
+            run.encoded,
+            total=request.count or whole is not None,
+            whole=None if whole is None else (whole.sql, whole.parameters),
+        )
         try:
             rows = await stream.take(sys.maxsize, _HELD)
+            if whole is not None and not stream.ended and request.count:
+                raise Unsupported("count and fullCount of a large result")
         except BaseException:
             await stream.close()
             raise
-        return rows, None if stream.ended else stream
+        return rows, None if stream.ended else stream, None if whole is None else stream.total
 
     async def compared(self, database: str, request: CursorRequest) -> Result:
         """The result for comparison, with what its order and its limits leave open; no fence. Raises as `run`."""
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
-        if not (analysis.modifies or analysis.unsupported or request.full_count):
+        if not (analysis.modifies or analysis.unsupported):
             plan = await self._statements.plan(database, query, request.bind_vars, analysis)
-            if isinstance(plan, Compiled) and (plan.order != "sort" or plan.compared is not None):
+            whole = await self._whole(database, query, request, analysis)
+            served = isinstance(plan, Compiled) and (whole is not None or not request.full_count)
+            if served and isinstance(plan, Compiled) and (plan.order != "sort" or plan.compared is not None):
                 try:
-                    return await self._statements.result(plan, request.bind_vars, _options(database, request))
+                    result = await self._statements.result(plan, request.bind_vars, _options(database, request))
+                    if whole is None:
+                        return result
+                    text = counted(whole.sql, len(whole.parameters))
+                    row = await self._database.fetchrow(text, *whole.parameters, None)
+                    return replace(result, full_count=row["number"] if row is not None else None)
                 except DatabaseRefused as error:
                     if not inexact(error):
                         raise

@@ -87,9 +87,17 @@ class Streams:
         self._open = 0
 
     async def open(
-        self, sql: str, parameters: Sequence[object], generation: int | None, encode: Encode, *, total: bool = False
+        self,
+        sql: str,
+        parameters: Sequence[object],
+        generation: int | None,
+        encode: Encode,
+        *,
+        total: bool = False,
+        whole: tuple[str, Sequence[object]] | None = None,
     ) -> Stream:
-        """A statement's rows. total: count them first, in the same snapshot.
+        """A statement's rows. total: count them first, in the same snapshot; or, with `whole`, the rows of that
+        statement with its parameters.
 
         Raises FenceBroken, Unsupported where too many are open, DatabaseError.
         """
@@ -102,7 +110,8 @@ class Streams:
             await stack.enter_async_context(session.transaction(isolation="repeatable_read", readonly=True))
             number: int | None = None
             if total:
-                row = await session.fetchrow(counted(sql, len(parameters)), *parameters, generation)
+                subject, values = whole or (sql, parameters)
+                row = await session.fetchrow(counted(subject, len(values)), *values, generation)
                 if row is None or not row["holds"]:
                     raise FenceBroken
                 number = row["number"]
