@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
@@ -42,7 +41,8 @@ PAGE = 1_000
 _FILLED = "CREATE TABLE copied (LIKE {table} INCLUDING ALL)"
 _COPY = r"\copy copied (key, rev, raw, doc) from '{file}'"
 _SPAN = """
-SELECT r.id, extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS seconds,
+SELECT r.id, extract(epoch FROM clock_timestamp())::float8 AS at,
+       (SELECT count(*) FROM crossfade.chunk c WHERE c.run = r.id AND c.state <> 'open') AS begun,
        (SELECT count(*) FROM crossfade.chunk c WHERE c.run = r.id AND c.state <> 'done') AS left
 FROM crossfade.run r WHERE r.collection = $1 AND r.kind = $2 ORDER BY r.id DESC LIMIT 1
 """
@@ -104,18 +104,20 @@ async def copy_rows(dsn: str, folder: Path, table: str) -> float:
 
 
 async def timed(dsn: str, environment: dict[str, str], name: str, kind: str, *arguments: str) -> tuple[float, float]:
-    """Runs a command; seconds until every chunk was done, and the greatest memory of one of its processes, in MiB."""
+    """Runs a command; seconds from the first chunk's claim until every chunk was done (not counting the start of
+    Python), and the greatest memory of one of its processes, in MiB."""
     connection = await asyncpg.connect(dsn)
     before = await connection.fetchrow(_SPAN, name, kind)
     with tempfile.TemporaryDirectory() as folder:
         process = Process(crossfade(*arguments), core=0, env=environment, log=Path(folder) / "log")
         os.sched_setaffinity(process._popen.pid, os.sched_getaffinity(0))
-        seconds = memory = 0.0
+        seconds = memory = began = 0.0
         try:
             while process.alive:
                 row = await connection.fetchrow(_SPAN, name, kind)
                 if row is not None and (before is None or row["id"] != before["id"]) and not seconds:
-                    seconds = row["seconds"] if row["left"] == 0 else 0.0
+                    began = began or (row["at"] if row["begun"] else 0.0)
+                    seconds = row["at"] - began if row["left"] == 0 else 0.0
                 memory = max(memory, greatest(process))
                 await asyncio.sleep(0.01)
             if process._popen.returncode:
@@ -138,7 +140,7 @@ def greatest(process: Process) -> float:
     return most
 
 
-async def measure(number: int) -> dict[str, Any]:
+async def measure(number: int) -> dict[str, float]:
     """Every figure, by name."""
     with (
         tempfile.TemporaryDirectory() as name,
@@ -165,8 +167,18 @@ async def measure(number: int) -> dict[str, Any]:
             stub.stop()
 
 
-async def _figures(dsn: str, environment: dict[str, str], folder: Path, port: int, number: int) -> dict[str, Any]:
-    figures: dict[str, Any] = {"documents": number}
+class Figures(dict[str, float]):
+    """What was measured, told as it comes, since all of it takes minutes."""
+
+    def __setitem__(self, name: str, value: float) -> None:
+        super().__setitem__(name, value)
+        text = f"{value:12,.2f}" if name.endswith("ratio") else f"{value:12,.0f}"
+        print(f"{name:20} {text}", file=sys.stderr, flush=True)
+
+
+async def _figures(dsn: str, environment: dict[str, str], folder: Path, port: int, number: int) -> dict[str, float]:
+    figures = Figures()
+    figures["documents"] = number
     read_origin(port, number)  # renders the pages
     figures["origin_per_s"] = read_origin(port, number)
     two = ("--processes", "2", "--workers", "1")
@@ -197,9 +209,6 @@ def main() -> None:
     figures = asyncio.run(measure(given.documents))
     if given.json:
         print(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        print(f"{name:20} {value:12,.2f}" if name.endswith("ratio") else f"{name:20} {value:12,.0f}")
 
 
 if __name__ == "__main__":
