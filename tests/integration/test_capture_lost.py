@@ -1,0 +1,100 @@
+"""I3: ArangoDB carried a write out, and its answer was lost. Both databases are the same in the end, or it is said."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.errors import UpstreamLost
+from proxy.wire.message import Request, Response
+from proxy.writing import transactions
+from tests.harness import Running, running
+
+BOOKS, LINKS = "_system/books", "_system/links"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.move(Standing(Stage.MIRROR), "_system/*")
+        await started.client.post("/_api/collection", json={"name": "books"})
+        await started.client.post("/_api/collection", json={"name": "links", "type": 3})
+        definition = {"collection": "links", "from": ["books"], "to": ["books"]}
+        await started.client.post("/_api/gharial", json={"name": "g", "edgeDefinitions": [definition]})
+        await started.client.post("/_api/document/books", json=[{"_key": f"k{n}", "n": n} for n in range(9)])
+        await started.client.post("/_api/document/links", json={"_from": "books/k1", "_to": "books/k2"})
+        await started.drained()
+        yield started
+
+
+def lose(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next request reaches ArangoDB, and its answer nobody."""
+    origin = stack.application.origin
+    real = origin.request
+
+    async def lost(request: Request, *, idempotent: bool = False) -> Response:
+        monkeypatch.setattr(origin, "request", real)
+        await real(request)
+        raise UpstreamLost("cut off in the middle of an answer")
+
+    monkeypatch.setattr(origin, "request", lost)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/_api/collection/books/truncate", None),
+        ("DELETE", "/_api/collection/links", None),
+        ("POST", "/_api/import?collection=books&type=documents", '{"_key":"a"}\n{"_key":"k1","m":1}\n'),
+        ("POST", "/_api/import?collection=books&type=documents", '{"n":1}\n{"n":2}\n'),
+        ("POST", "/_api/import?collection=books&type=documents&overwrite=true", '{"_key":"a"}\n'),
+        ("POST", "/_api/cursor", {"query": "FOR d IN books UPDATE d WITH {m: 1} IN books"}),
+        ("POST", "/_api/gharial/g/vertex/books", {"n": 1}),
+        ("DELETE", "/_api/gharial/g/vertex/books/k1", None),
+        ("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": ["k3"]}),
+    ],
+)
+async def test_a_lost_answer_loses_no_write(
+    stack: Running, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
+) -> None:
+    lose(stack, monkeypatch)
+    content = {"content": body} if isinstance(body, str) else {"json": body} if body is not None else {}
+    answer = await stack.client.request(method, path, **content)
+    assert answer.status_code == 503
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+    assert await stack.differences(LINKS) == []
+    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+
+
+async def test_a_lost_answer_of_a_removing_query_is_said(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I10: no revision tells what is gone."""
+    lose(stack, monkeypatch)
+    await stack.client.post("/_api/cursor", json={"query": "FOR d IN books FILTER d.n > 5 REMOVE d IN books"})
+    await stack.drained()
+    assert await stack.database.fetchval("SELECT collection FROM crossfade.unverified") == BOOKS
+
+
+@pytest.mark.parametrize("step", ["write", "commit"])
+async def test_a_lost_answer_in_a_transaction_is_settled_at_its_end(
+    stack: Running, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """mirror-protocol, answer 7."""
+    monkeypatch.setattr(transactions, "_LOOK", 0.02)
+    begun = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    number = begun.json()["result"]["id"]
+    trx = {"x-arango-trx-id": number}
+    if step == "write":
+        lose(stack, monkeypatch)
+    answer = await stack.client.post("/_api/document/books", json={"_key": "a"}, headers=trx)
+    assert answer.status_code == (503 if step == "write" else 202)
+    if step == "commit":
+        lose(stack, monkeypatch)
+    await stack.client.put(f"/_api/transaction/{number}")
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+    assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE key = 'a'") == 1
