@@ -76,6 +76,11 @@ model: $(STAMP) ## explores the mirror's protocol: every state within its bounds
 mutants: $(STAMP) ## seeded faults in the mirror's code and in its model, each against the test that must catch it
 	$(BIN)/python -m tests.faults.mutants
 
+.PHONY: soak
+MINUTES ?= 10
+soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, then both databases compared: MINUTES=10
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt

@@ -37,7 +37,7 @@ class Mutant:
     times: int = 1
 
 
-_I4 = "tests/property/test_i4_postgresql.py"
+_RULES = "tests/faults/test_rules.py"
 _MIRROR = "tests/integration/test_mirror.py"
 _DOCUMENTS = "sql/queries/documents.sql"
 
@@ -47,7 +47,7 @@ MUTANTS = (
         _DOCUMENTS,
         "WHERE excluded.rev > d.rev AND excluded.mark >= d.mark",
         "WHERE excluded.mark >= d.mark",
-        f"{_I4}::test_any_interleaving_converges",
+        f"{_RULES}::test_an_older_version_never_goes_over_a_newer",
     ),
     Mutant(
         "settled before applied",
@@ -62,21 +62,21 @@ MUTANTS = (
         _DOCUMENTS,
         "SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)\nWHERE d.rev <=",
         "SET rev = 0, raw = NULL, doc = NULL, mark = 0\nWHERE d.rev <=",
-        f"{_I4}::test_any_interleaving_converges",
+        f"{_RULES}::test_a_tombstone_refuses_what_it_overtook",
     ),
     Mutant(
         "tombstone purged, horizon not raised",
         "proxy/mirror/purge.py",
         '            await session.execute(statements["raise_horizon"].text, collection, era)\n',
         "",
-        f"{_I4}::test_any_interleaving_converges",
+        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
     ),
     Mutant(
         "horizon untested",
         _DOCUMENTS,
         "WHERE i.stamp >= h.mark",
         "WHERE i.stamp >= h.mark - 1000000",
-        f"{_I4}::test_any_interleaving_converges",
+        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
         times=3,
     ),
     Mutant(

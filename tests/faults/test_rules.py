@@ -8,6 +8,7 @@ from pathlib import Path
 from proxy.database import Database
 from proxy.mirror.pipeline import Mirror
 from proxy.mirror.purge import purge
+from proxy.mirror.target import Row, Target
 from proxy.operations import Operation, Outcome
 from sql.loader import queries
 from tests.faults.mutants import MUTANTS, ROOT
@@ -29,6 +30,42 @@ async def test_a_purge_waits_for_the_statements_that_began_before_it(database: D
             await asyncio.sleep(0.01)
         assert not purging.done()
     assert await purging == 1
+
+
+def _row(rev: int, stamp: int, *, removed: bool = False) -> Row:
+    return Row("a", rev, None if removed else b'{"_key":"a"}', stamp)
+
+
+async def _alive(database: Database, relation: str) -> int | None:
+    rev: int | None = await database.fetchval(f"SELECT rev FROM {relation} WHERE key = 'a' AND doc IS NOT NULL")
+    return rev
+
+
+async def test_an_older_version_never_goes_over_a_newer(database: Database) -> None:
+    """I4."""
+    target = Target(database)
+    relation = await target.relation(COLLECTION)
+    for rev in (7, 5):
+        assert (await target.write(COLLECTION, [_row(rev, 1)])).reread == frozenset()
+        assert await _alive(database, relation) == 7
+
+
+async def test_a_tombstone_refuses_what_it_overtook(database: Database) -> None:
+    target = Target(database)
+    relation = await target.relation(COLLECTION)
+    for row in (_row(5, 1), _row(5, 1, removed=True), _row(5, 1)):
+        await target.write(COLLECTION, [row])
+    assert await _alive(database, relation) is None
+
+
+async def test_behind_a_purge_older_statements_are_refused_and_read_again(database: Database) -> None:
+    target = Target(database)
+    relation = await target.relation(COLLECTION)
+    await target.write(COLLECTION, [_row(5, 1, removed=True)])
+    era = await target.raise_era()
+    assert await purge(database, COLLECTION, relation, era) == 1
+    assert (await target.write(COLLECTION, [_row(5, 1)])).reread == {"a"}
+    assert await _alive(database, relation) is None
 
 
 async def test_the_stamp_is_the_era_from_before_the_write_was_sent(

@@ -1,0 +1,15 @@
+"""A short soak: what `make soak MINUTES=10` does for longer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.soak import soak
+
+
+async def test_three_proxies_survive_kills_and_outages(tmp_path: Path) -> None:
+    """I3, I4, I5 together: three proxies on the same keys, a backfill beside them."""
+    result = await soak(tmp_path, 6.0, seed=3)
+    assert result.good, result.text()
+    assert result.backfilled.startswith("done"), result.text()
+    assert result.faults
