@@ -7,16 +7,16 @@ from typing import Any, Final
 
 from proxy.aql import ast
 from proxy.aql.access import bound_path
-from proxy.aql.analyse import scans, source_name
+from proxy.aql.analyse import source_name
 from proxy.aql.compile.plan import Table, Tables
-from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, ElementVar, RowsVar, Scope, ValueVar, Var
-from proxy.aql.compile.terms import AnyTerm, Constant, Parameters, Refused, Term, is_scalar
+from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, RowsVar, Scope, ValueVar, Var
+from proxy.aql.compile.terms import AnyTerm, Constant, Parameters, Refused, Term
 from proxy.aql.compiled import Stepwise
 from proxy.aql.context import Context
 from proxy.aql.program import ProgramCompiler
 from proxy.aql.requests import Options
 from proxy.aql.signatures import FETCHING, RANDOM
-from proxy.aql.values import Value, truthy
+from proxy.aql.values import truthy
 from proxy.errors import ArangoError, Unsupported
 
 _NOT_AHEAD: Final = (RANDOM - {"DATE_NOW"}) | FETCHING | {"ASSERT", "WARN", "FAIL", "SLEEP", "CALL", "APPLY"}
@@ -396,6 +396,3 @@ def pure(node: ast.Node) -> bool:
         or (isinstance(below, ast.Call) and below.name in FETCHING)
         for below in ast.walk(node)
     )
-
-
-__all__ = ["Constant", "ElementVar", "ExpressionCompiler", "Value", "is_scalar", "pure", "scans"]
