@@ -107,6 +107,68 @@ async def test_odd_rules(both: Both) -> None:
     assert broken == []
 
 
+SHAPES = (
+    "FOR d IN f FILTER SPLIT(d.s, '/')[1] == 'x' RETURN d._key",
+    "FOR d IN f FILTER SPLIT(d.s, ',') == [''] RETURN d._key",
+    "FOR d IN f FILTER TRIM(d.s) == 'b' OR LEFT(d.s, 1) == 'a' OR SUBSTRING(d.s, 1, 2) == 'bc' RETURN d.s",
+    "FOR d IN f FILTER SUBSTRING(d.s, 2) == 'c' RETURN d.s",
+    "FOR d IN f FILTER UPPER(d.s) == 'ABC' AND TO_STRING(d.i) == '3' RETURN d.s",
+    "FOR d IN f FILTER d._key == '1' FILTER PARSE_IDENTIFIER(d.r).key == '2' AND PARSE_KEY(d.r) == '2' RETURN d",
+    "FOR d IN f FILTER d.t != null AND POSITION(d.t, 2) AND FIRST(d.t) == 1 AND LAST(d.t) == 2 RETURN d",
+    "FOR d IN f FILTER IS_NULL(d.t) OR IS_ARRAY(d.t) AND TO_BOOL(d.i) RETURN d.i",
+    "FOR d IN f FILTER NOOPT(d.i) % 2 == 1 RETURN d.i",
+    "FOR d IN f FILTER CONTAINS(d.s, 'c', true) == 2 RETURN d.s",
+    "FOR d IN f FILTER STARTS_WITH(d._key, '1') OR d._id IN ['f/2', 'c/3'] OR d._rev == '_r3' RETURN d._key",
+    "FOR d IN f FILTER d._id == 'f/2' RETURN d.s",
+    "FOR d IN f FILTER d._id != 'f/2' AND d._key IN ['1', 2, 'f/1'] RETURN d.s",
+    "FOR d IN f FILTER d.@p == 3 AND d[@q] == 3 RETURN d.s",
+    "FOR d IN f FILTER @role[d.s] == 1 RETURN d.s",
+    "FOR d IN f FILTER d.i == (@yes ? 3 : d.i) AND (d.i ?: 7) < 7 RETURN d.i",
+    "FOR d IN f SORT d.i @way, d._key LIMIT 1, null RETURN d.i",
+    "FOR i IN 1..3 FOR d IN f FILTER d.i == i RETURN [i, d.s]",
+    "FOR d IN f FOR i IN 1..LENGTH(d.s) RETURN [d._key, i]",
+    "FOR x IN [3, 1, 2] FOR d IN f FILTER d.i == x RETURN [x, d.s]",
+    "RETURN (FOR x IN [3, 1, 2] LET n = LENGTH(FOR d IN f FILTER d.i == x RETURN 1) RETURN [x, n])",
+    "FOR d IN f LET o = {a: d.i, b: {c: d.s}} FILTER o.b.c == 'abc' && o.nothing == null RETURN o",
+    "LET d = DOCUMENT('f/1') LET e = DOCUMENT('f', 'none') RETURN {d, e}",
+    "FOR d IN f LET e = DOCUMENT('f', d.r) FILTER e != null RETURN e._id",
+    "FOR d IN f FILTER DOCUMENT('f', d.r).i == 3 RETURN d._key",
+    "FOR d IN f COLLECT i = d.i INTO g KEEP d RETURN {i, n: LENGTH(g), k: SORTED(g[*].d._key)}",
+    "FOR d IN f COLLECT i = d.i INTO g = d._key FILTER LENGTH(g) > 0 RETURN i",
+    "FOR d IN f COLLECT AGGREGATE n = LENGTH(d.i), u = COUNT_DISTINCT(d.i), a = AVERAGE(d.i) RETURN [n, u, a]",
+    "FOR d IN f LET m = (FOR e IN f FILTER e.i == d.i RETURN DISTINCT e.i) RETURN m",
+    "LET rows = (FOR d IN f SORT d._key RETURN {k: d._key, i: d.i}) FOR r IN rows FILTER r.i == 3 RETURN r.k",
+    "LET rows = (FOR d IN f RETURN d) RETURN [LENGTH(rows), COUNT(FOR d IN f RETURN d)]",
+    "FOR d IN f SORT d.i DESC, d._key LIMIT 2 LET e = (FOR x IN f FILTER x.i == d.i SORT x._key RETURN x.s) RETURN e",
+    "FOR d IN f RETURN {n: COUNT(f), same: (FOR t IN d.t || [] RETURN t * 2)}",
+    "FOR d IN f FILTER [d.i] == [3] OR {i: d.i} == {i: 0} RETURN d.i",
+    "FOR x IN (FOR d IN f COLLECT i = d.i WITH COUNT INTO n RETURN {i, n}) FILTER x.n > 1 RETURN x",
+    "FOR e IN edges FILTER e._from == 'f/1' FOR d IN f FILTER d._id == e._to RETURN d._key",
+    "FOR d IN f FOR e IN edges FILTER e._to == d._id RETURN [d._key, e._from]",
+)
+
+
+async def test_shapes_of_queries(both: Both) -> None:
+    """What applications write, over one small collection and its edges."""
+    rows: list[dict[str, Any]] = [
+        {"s": "abc", "i": 3, "t": [1, 2], "r": "f/2"},
+        {"s": " b ", "i": 0, "t": [], "r": "3"},
+        {"s": "a/x", "i": 3, "t": None},
+        {"s": "", "i": 1, "t": [2]},
+    ]
+    await both.fill("f", rows)
+    edges = [{"_from": "f/1", "_to": "f/2"}, {"_from": "f/1", "_to": "f/3"}, {"_from": "f/2", "_to": "c/1"}]
+    await both.fill("edges", edges, edge=True)
+    given = {"p": "i", "q": "i", "role": {"abc": 1}, "yes": True, "way": "desc"}
+    wrong = []
+    for text in SHAPES:
+        try:
+            await agree(both, text, {name: value for name, value in given.items() if f"@{name}" in text})
+        except AssertionError as error:
+            wrong.append((text, str(error)))
+    assert wrong == []
+
+
 async def test_every_query_of_the_resume_service_compiles_whole_and_is_given_as_stored(both: Both) -> None:
     job = {"skills": ["Python", "SQL"], "company": "Ärzte GmbH", "position": "Dev", "description": None}
     rows = [

@@ -9,6 +9,7 @@ from proxy.aql.compile.expressions import ExpressionCompiler
 from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
 from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term, is_scalar, json_parameter
 from proxy.aql.narrow import conjuncts
+from proxy.aql.operators import COMPARISONS
 
 _ORDER: Final = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -35,8 +36,9 @@ class ComparisonCompiler(ExpressionCompiler):
     def comparison(self, op: str, left: AnyTerm, right: AnyTerm) -> str:
         """A comparison as a boolean that is never NULL."""
         if isinstance(left, Constant):
+            if isinstance(right, Constant):  # an attribute that an object literal does not have
+                return "true" if COMPARISONS[op](left.value, right.value) else "false"
             left, right, op = right, left, _MIRRORED[op]
-        assert isinstance(left, Term)
         if op in ("==", "!="):
             sql = self.equality(left, right)
             return sql if op == "==" else f"(NOT {sql})"
