@@ -183,7 +183,7 @@ class Application:
 
     async def _drain(self) -> None:
         """Waits for the backlog, for a while: an instance that leaves with none need not be counted any more."""
-        limit = time.monotonic() + _DRAIN_SECONDS
+        limit = time.monotonic() + max(_DRAIN_SECONDS, self.settings.late_request + 5)  # lost answers wait so long
         while self.mirror.backlog and time.monotonic() < limit:
             await asyncio.sleep(0.01)
 

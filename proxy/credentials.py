@@ -7,6 +7,7 @@ Credentials are kept hashed with a key of this process; they never reach logs.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -18,6 +19,7 @@ from proxy.stores.arango import Requester
 from proxy.wire.message import Request
 
 _LIMIT = 10_000
+_PATIENCE = 2.0  # seconds: an ArangoDB that hangs counts as one that is away
 
 
 class Credentials:
@@ -47,12 +49,13 @@ class Credentials:
         target = f"/_db/{quote(database, safe='')}/_api/collection/{quote(name, safe='')}/count"
         headers = [(b"authorization", authorization)] if authorization is not None else []
         try:
-            response = await self._origin.request(Request("GET", target.encode(), headers), idempotent=True)
-        except UpstreamError:
+            async with asyncio.timeout(_PATIENCE):
+                response = await self._origin.request(Request("GET", target.encode(), headers), idempotent=True)
+                if not isinstance(response.body, bytes):
+                    async for _ in response.body:
+                        pass
+        except (UpstreamError, TimeoutError):
             return asked is not None and now - asked < self._grace
-        if not isinstance(response.body, bytes):
-            async for _ in response.body:
-                pass
         if response.status != 200:
             self._allowed.pop(key, None)
             return False

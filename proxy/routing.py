@@ -52,12 +52,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class QueryFacts:
-    """What the analysis of a query's text says: names without database; None for both where it cannot be parsed."""
+    """What the analysis of a query's text says: names without database.
+
+    understood: the text was parsed, and it names all that it reads (a named graph, or a computed id, does not).
+    """
 
     reads: frozenset[str]
     writes: frozenset[str]
     modifies: bool
     deterministic: bool
+    understood: bool = True
 
 
 class _Named(msgspec.Struct):
@@ -183,6 +187,8 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         if not query.writes:
             return _opaque(operation, snapshot, names, reason or "query not understood")
         return _captured(operation, snapshot, names)
+    if not query.understood:
+        return _unknown_extent(database, snapshot, reason or "query not understood")
     names = tuple(f"{database}/{name}" for name in sorted(query.reads))
     behaviours = [snapshot.behaviour(name) for name in names]
     hold = any(b.hold_queries for b in behaviours)
@@ -201,6 +207,15 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         synchronous=any(b.synchronous for b in behaviours),
         hold=hold,
     )
+
+
+def _unknown_extent(database: str, snapshot: Snapshot, reason: str) -> Route:
+    """A query that reads nobody knows what: the origin answers, it is counted for the whole database, and waits."""
+    if not snapshot.database_has(database, Stage.SHADOW):
+        return FORWARD
+    prefix = database + "/"
+    hold = any(snapshot.behaviour(name).hold_queries for name in snapshot.moves if name.startswith(prefix))
+    return Route(Action.READ, (f"{database}/*",), hold=hold, gap=reason)
 
 
 def touched(operation: Operation) -> tuple[str, ...]:

@@ -135,6 +135,17 @@ class Lease:
             self._files.note_alone()
             log.warning("answers come from ArangoDB alone until the backlog is drained", instance=self._instance)
 
+    def give_up(self, reason: str) -> None:
+        """A flipped write cannot be applied though PostgreSQL answers: diverged from now on, until it has drained.
+
+        Nobody reads from PostgreSQL once the row says so (`own_lease_over`); then flipped collections are rolled back.
+        """
+        if not self._unsafe:
+            self._unsafe = True
+            self._read_until = 0.0
+            log.warning("this instance gives the flip up", instance=self._instance, reason=reason)
+            self._wake.set()
+
     def look_now(self) -> None:
         """Beat at once, not at the next interval."""
         self._wake.set()

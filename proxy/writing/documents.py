@@ -32,7 +32,7 @@ async def capture(kit: Kit, request: Request, planned: Plan, way: Route) -> Resp
             return Response(response.status, response.headers, body, response.reason)
         mirror.answered(intent, captured)
         if kit.flipped(collection):  # looked up when answering, not before
-            await kit.until_both(mirror.applied(intent))
+            await kit.until_both(mirror.applied(intent), collection)
             if not captured.changes and response.status in (404, 409, 412):
-                await kit.until_both(mirror.bring_up(collection, (), planned.keys))
+                await kit.brought_up(collection, (), planned.keys)
     return Response(response.status, captured.headers, captured.body, response.reason)

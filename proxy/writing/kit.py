@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import quote
 
 import msgspec
 import structlog
 
 from proxy.config import Settings
 from proxy.cutover.stages import Snapshot
-from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamLost, UpstreamUnavailable
+from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamUnavailable
 from proxy.flight import Flight
 from proxy.gaps import Gaps
 from proxy.mirror.journal import Intent
 from proxy.mirror.pipeline import Mirror
-from proxy.operations import Operation
+from proxy.operations import Change, Operation
 from proxy.stores.arango import Requester
 from proxy.wire.message import Request, Response
 
@@ -39,6 +41,7 @@ class LeaseView(Protocol):
     @property
     def era(self) -> int: ...
     def note_alone(self) -> None: ...
+    def give_up(self, reason: str) -> None: ...
 
 
 class _Error(msgspec.Struct):
@@ -46,6 +49,7 @@ class _Error(msgspec.Struct):
 
 
 _KEYS = 500  # of one intent
+_AGAIN = 0.05  # seconds
 _ERROR = msgspec.json.Decoder(_Error)
 
 
@@ -71,7 +75,7 @@ class Kit:
 
     def gap(self, operation: Operation, reason: str) -> None:
         """Counts what is not captured or not compared (I10)."""
-        self.gaps.add(operation.database, operation.qualified or "", operation.endpoint, reason)
+        self.gaps.add(operation.database, operation.qualified or f"{operation.database}/*", operation.endpoint, reason)
 
     def flipped(self, collection: str) -> bool:
         """Whether an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""
@@ -103,45 +107,80 @@ class Kit:
         """Where a collection is flipped: until PostgreSQL has what these intents stand for (I7)."""
         for intent in intents:
             if self.flipped(intent.collection):  # looked up when answering, not before
-                await self.until_both(self.mirror.applied(intent))
+                await self.until_both(self.mirror.applied(intent), intent.collection)
 
-    async def forward(self, request: Request, *intents: Intent) -> Response:
-        """The origin's answer. Where there is none the intents are settled (it was never sent) or lost."""
+    async def forward(self, request: Request, *intents: Intent, whole: bool = True) -> Response:
+        """The origin's answer; `whole`: to its last byte. Without one the intents are settled (never sent) or lost."""
         try:
-            return await self.origin.request(request)
+            response = await self.origin.request(request)
+            if whole:
+                response.body = await collect(response.body)
+            return response
         except UpstreamUnavailable:
             for intent in intents:
                 self.mirror.settled_nothing(intent)
             raise
-        except (UpstreamLost, asyncio.CancelledError):
+        except BaseException:  # cut in the middle, cancelled, no HTTP: nobody knows what the origin did
             for intent in intents:
                 self.mirror.lost(intent)
             raise
 
-    async def until_both(self, waiting: Awaitable[object]) -> None:
-        """Waits for PostgreSQL; or until this instance's own lease has run out: then the origin alone answers.
+    async def brought_up(
+        self, collection: str, changes: Sequence[Change] = (), absent: Sequence[str] = (), *, stamp: int | None = None
+    ) -> None:
+        """PostgreSQL has at least these versions, and what ArangoDB has of `absent`, before an answer leaves."""
 
-        mirror-protocol, "Flip", 7: nobody reads from PostgreSQL any more once the lease is over, since every fenced
-        read tests it.
+        async def persistently() -> None:
+            while True:
+                try:
+                    await self.mirror.bring_up(collection, changes, absent, stamp=stamp)
+                except (DatabaseError, UpstreamError):  # one that passes costs nobody a flip
+                    await asyncio.sleep(_AGAIN)
+                else:
+                    return
+
+        await self.until_both(persistently(), collection)
+
+    async def until_both(self, waiting: Awaitable[object], collection: str | None = None) -> None:
+        """Waits for PostgreSQL; or until nobody reads from it because of this instance: then the origin answers alone.
+
+        mirror-protocol, "Flip", 7. What goes on for three leases, or fails, while heartbeats still arrive (a lock, a
+        right that is missing, a full disk) is given up: the instance declares itself diverged, and drains and rolls
+        back before it comes again. So an answer waits once, and never for ever. `collection`: nobody need wait any
+        more once its flip is taken back, since the mode is looked up when answering.
         """
         task = asyncio.ensure_future(waiting)
+        limit = time.monotonic() + 3 * self.settings.lease
         try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=0.05)
-                if not task.done() and self.lease.own_lease_over:
+            while not task.done() or task.exception() is not None:
+                await asyncio.wait({task}, timeout=0.05) if not task.done() else await asyncio.sleep(0.02)
+                if task.done() and task.exception() is None:
+                    return
+                if self.lease.own_lease_over:
                     self.lease.note_alone()
                     return
-            await task
-        except (DatabaseError, UpstreamError, ArangoError) as error:
-            log.info("an answer waits until nobody reads from PostgreSQL", error=str(error))
-            while not self.lease.own_lease_over:
-                await asyncio.sleep(0.02)
-            self.lease.note_alone()
+                if collection is not None and not self.flipped(collection):
+                    return
+                if task.done() or time.monotonic() > limit:
+                    self._give_up(task)
         finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
-                    await task
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
+                await task
+
+    def _give_up(self, task: asyncio.Future[object]) -> None:
+        failed = task.exception() if task.done() else None
+        if failed is not None and not isinstance(failed, DatabaseError | UpstreamError | ArangoError):
+            raise failed
+        self.lease.give_up(type(failed).__name__ if failed is not None else "it took three leases")
+
+    async def admitted(self, request: Request, database: str) -> bool:
+        """Whether ArangoDB knows these credentials in the database: others must not be able to undo a flip."""
+        headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
+        target = f"/_db/{quote(database, safe='')}/_api/database/current".encode()
+        response = await self.origin.request(Request("GET", target, headers), idempotent=True)
+        await collect(response.body)
+        return response.status == 200
 
 
 def plain(request: Request, body: bytes) -> Request:

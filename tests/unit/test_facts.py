@@ -1,0 +1,74 @@
+"""What a query's text says before it is routed: understood, modifying, or judged by its words alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from proxy.facts import PARSED, Facts, by_words
+from proxy.routing import QueryFacts
+
+
+def body(query: str, **binds: object) -> bytes:
+    return json.dumps({"query": query, "bindVars": binds}).encode()
+
+
+def test_a_read_and_a_modification() -> None:
+    facts = Facts()
+    read = facts.of(body("FOR b IN books FILTER b.n == @n RETURN b", n=1))
+    assert read == QueryFacts(frozenset({"books"}), frozenset(), modifies=False, deterministic=True)
+    write = facts.of(body("FOR b IN books REMOVE b IN @@c", **{"@c": "old"}))
+    assert write is not None
+    assert write.modifies
+    assert write.writes == {"old"}
+    again = facts.of(body("FOR b IN books REMOVE b IN @@c", **{"@c": "older"}))
+    assert again is not None
+    assert again.writes == {"older"}, "facts are kept by text and bound collections"
+
+
+def test_a_named_graph_is_not_understood() -> None:
+    """I10: its collections stand nowhere in the text."""
+    facts = Facts().of(body("FOR v IN 1..2 OUTBOUND 'a/1' GRAPH 'g' RETURN v"))
+    assert facts is not None
+    assert not facts.understood
+
+
+@pytest.mark.parametrize("text", ["FOR b IN books RETURN", "", "RETURN @missing", "FOR b IN SELECT"])
+def test_what_cannot_be_parsed_and_cannot_write_is_not_understood(text: str) -> None:
+    facts = Facts().of(body(text))
+    assert facts is not None
+    assert not facts.understood
+    assert not facts.modifies
+
+
+@pytest.mark.parametrize("text", ["insert {} into", "FOR b IN books UpDaTe", "\\u0049NSERT {} INTO books )"])
+def test_what_cannot_be_parsed_and_may_write_is_nothing_at_all(text: str) -> None:
+    assert Facts().of(b'{"query":"' + text.encode() + b'"}') is None
+    assert by_words(b"not JSON: " + text.encode()) is None
+
+
+def test_a_wrong_bind_does_not_stick_to_the_text() -> None:
+    facts = Facts()
+    text = "FOR b IN books FILTER b.n == @n RETURN b"
+    missing = facts.of(body(text))
+    assert missing is not None
+    assert not missing.understood
+    right = facts.of(body(text, n=1))
+    assert right is not None
+    assert right.understood
+
+
+def test_a_huge_text_is_never_parsed_on_the_loop() -> None:
+    """I2: every other client would wait for it."""
+    huge = "FOR b IN books FILTER b.x IN [" + "1," * PARSED + "1] RETURN b"
+    facts = Facts().of(body(huge))
+    assert facts is not None
+    assert not facts.understood
+    assert Facts().of(body(huge.replace("RETURN b", "REMOVE b IN books"))) is None
+
+
+def test_nothing_is_parsed_where_nothing_is_mirrored() -> None:
+    facts = Facts().of(body("FOR b IN books RETURN b"), matters=False)
+    assert facts is not None
+    assert facts.reads == frozenset()
