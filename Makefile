@@ -81,6 +81,10 @@ MINUTES ?= 10
 soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, then both databases compared: MINUTES=10
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
+.PHONY: bench-mirror
+bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
+	$(BIN)/python -m bench.mirror
+
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt

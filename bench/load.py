@@ -33,8 +33,10 @@ class Tally:
 class Client(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes, tally: Tally) -> None:
+    def __init__(self, request: bytes, tally: Tally, every: float = 0.0, first: float = 0.0) -> None:
         self._request = request
+        self._every = every
+        self._due = asyncio.get_running_loop().time() + first
         self._tally = tally
         self._got = bytearray()
         self._whole = 0
@@ -43,9 +45,21 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        self._send()
+        self._next()
+
+    def _next(self) -> None:
+        """Sends at once, or when its turn comes; a late one does not make up for what it missed."""
+        if not self._every:
+            self._send()
+            return
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due + self._every, loop.time())
+        loop.call_at(self._due, self._send)
 
     def _send(self) -> None:
+        if self._tally.stopping:
+            self._transport.close()
+            return
         self._since = time.perf_counter()
         self._transport.write(self._request)
 
@@ -72,7 +86,7 @@ class Client(asyncio.Protocol):
         if tally.stopping:
             self._transport.close()
         else:
-            self._send()
+            self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._tally.stopping:
@@ -80,13 +94,22 @@ class Client(asyncio.Protocol):
         self.done.set_result(None)
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> dict[str, float]:
-    """Runs the load: `requests` in `seconds`, `p50` and `p99` in ms; `total` in `elapsed` seconds, warm-up included."""
+async def load(port: int, request: bytes, connections: int, seconds: float, rate: float = 0.0) -> dict[str, float]:
+    """Runs the load, at most `rate` requests a second (0: as fast as it goes).
+
+    `requests` in `seconds`, `p50` and `p99` in ms; `total` in `elapsed` seconds, warm-up included.
+    """
     loop, tally = asyncio.get_running_loop(), Tally()
     first = time.perf_counter()
     clients = []
-    for _ in range(connections):
-        _, client = await loop.create_connection(lambda: Client(request, tally), "127.0.0.1", port)
+    every = connections / rate if rate else 0.0
+    for number in range(connections):
+        turn = every * number / connections - every
+        _, client = await loop.create_connection(
+            lambda turn=turn: Client(request, tally, every, turn),  # type: ignore[misc]
+            "127.0.0.1",
+            port,
+        )
         clients.append(client)
     await asyncio.sleep(seconds / 10)
     tally.counting, begun = True, time.perf_counter()
@@ -124,6 +147,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second, at most; 0: no limit")
     parser.add_argument("--method", default="GET")
     parser.add_argument("--path", default="/_db/_system/_api/document/bench/canned")
     parser.add_argument("--size", type=int, default=2048, help="bytes of the body of a POST")
@@ -131,7 +155,7 @@ def main() -> None:
     body = document(options.size) if options.method == "POST" else b""
     message = request(options.method, options.path, options.port, body)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(load(options.port, message, options.connections, options.seconds))))
+        print(json.dumps(runner.run(load(options.port, message, options.connections, options.seconds, options.rate))))
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ def naive(origin: int, dsn: str, table: str) -> Variant:
     return _started("naive", command, port)
 
 
-def crossfade(origin: int, dsn: str, folder: Path) -> Variant:
-    """The proxy as it is run, its collection in stage `mirror`, sampling 0 %, metrics on."""
+def crossfade(origin: int, dsn: str, folder: Path, *, name: str = "crossfade", mirrored: bool = True) -> Variant:
+    """The proxy as it is run, its collection in stage `mirror` (or `off`), sampling 0 %, metrics on."""
     port, admin = free_port(), free_port()
     program = str(Path(sys.executable).with_name("crossfade"))
     env = {
@@ -100,13 +100,14 @@ def crossfade(origin: int, dsn: str, folder: Path) -> Variant:
         "CROSSFADE_DSN": dsn,
         "CROSSFADE_LISTEN_PORT": str(port),
         "CROSSFADE_ADMIN_PORT": str(admin),
-        "CROSSFADE_STATE_DIR": str(folder / "state"),
+        "CROSSFADE_STATE_DIR": str(folder / f"{name}-state"),
         "CROSSFADE_SAMPLE_PERCENT": "0",
         "CROSSFADE_LOG_LEVEL": "warning",
     }
     _run([program, "migrate"], env)
-    variant = _started("crossfade", [program, "proxy", "run"], port, admin=admin, env=env, log=folder / "proxy.log")
-    _run([program, "mirror", f"_system/{COLLECTION}"], env)
+    variant = _started(name, [program, "proxy", "run"], port, admin=admin, env=env, log=folder / f"{name}.log")
+    if mirrored:
+        _run([program, "mirror", f"_system/{COLLECTION}"], env)
     return variant
 
 

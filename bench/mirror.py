@@ -1,0 +1,174 @@
+"""What the mirror costs, and an outage of its target: `python -m bench.mirror`, or `make bench-mirror`.
+
+cost        the same proxy twice, its collection in stage `off` and in stage `mirror`, POST of 2 KB in alternating
+            samples: CPU a write, and the rate until the backlog is empty
+lag         at half of that rate: age of the oldest write that PostgreSQL lacks, added latency of clients
+outage      PostgreSQL stopped under a steady rate, then started while the rate goes on: memory, rate of draining
+
+Ratios and targets are printed; compare only within one run. `--outage 600` is the long form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from bench import variants
+from bench.process import OTHER_CORE, Process, pin, wait_for_port
+from bench.proxy import WRITE, measure
+from bench.variants import Variant
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.ports import free_port
+
+ADDED_CPU, SUSTAINED = 80.0, 0.4
+LAG_P99, ADDED_P50, ADDED_P99 = 250.0, 0.3, 3.0
+MEMORY, DRAIN = 200.0, 2000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """A load at a fixed rate. lags: ms, sampled ten times a second. latencies in ms."""
+
+    rate: float
+    p50: float
+    p99: float
+    lags: tuple[float, ...]
+    failed: float
+
+
+def percentile(values: list[float] | tuple[float, ...], share: float) -> float:
+    """The value that so large a share does not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def steady(variant: Variant, rate: float, seconds: float, connections: int) -> Steady:
+    """Sends at that rate, and looks at the lag meanwhile."""
+    command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds)]
+    command += ["--method", WRITE[0], "--path", WRITE[1], "--connections", str(connections), "--rate", str(rate)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    lags = []
+    while process.poll() is None:
+        lags.append(1000 * _status(variant)["lag_seconds"])
+        time.sleep(0.1)
+    out, _ = process.communicate()
+    said = json.loads(out)
+    failed = said["refused"] + said["broken"]
+    return Steady(said["requests"] / said["seconds"], said["p50"], said["p99"], tuple(lags), failed)
+
+
+async def _database(dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+
+
+def _status(variant: Variant) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{variant.admin}/status", timeout=10) as answer:
+        found: dict[str, float] = json.load(answer)
+        return found
+
+
+def say(name: str, value: float, limit: float, *, at_most: bool = True) -> bool:
+    """Prints a figure with its target; whether it is reached."""
+    reached = value <= limit if at_most else value >= limit
+    print(f"{name:64}{value:10.2f}  ({'≤' if at_most else '≥'} {limit:g}: {'reached' if reached else 'missed'})")
+    return reached
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Starts everything, measures, prints, stops everything; whether every target is reached."""
+    good = []
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(EmbeddedPostgres())
+        pin(OTHER_CORE)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossfade-bench-")))
+        port = free_port()
+        stub = Process([sys.executable, "-m", "bench.stub", str(port)], core=OTHER_CORE)
+        stack.callback(stub.stop)
+        wait_for_port(port, stub)
+        mirrored = variants.crossfade(port, server.dsn, folder)
+        stack.callback(mirrored.process.stop)
+        asyncio.run(_database(server.dsn, "plain"))
+        dsn = server.dsn.rsplit("/", 1)[0] + "/plain"
+        plain = variants.crossfade(port, dsn, folder, name="plain", mirrored=False)
+        stack.callback(plain.process.stop)
+        pair = [plain, mirrored]
+        rows = measure(pair, WRITE, seconds=options.seconds, rounds=options.rounds, connections=options.connections)
+        without, with_ = rows[plain.name], rows[mirrored.name]
+        for row in (without, with_):
+            print(f"{row.name:12}{row.rate:9,.0f}/s, sustained {row.sustained:8,.0f}/s, CPU {row.cpu_us:6.1f} µs")
+        good.append(say("CPU that the mirror adds to a write, µs", with_.cpu_us - without.cpu_us, ADDED_CPU))
+        share = with_.sustained / without.sustained
+        good.append(say("rate with the backlog drained, of the same without mirror", share, SUSTAINED, at_most=False))
+        half = with_.sustained / 2
+        calm = [steady(variant, half, options.steady, options.connections) for variant in pair]
+        mirrored.drain()
+        good.append(say(f"mirror lag p99 at {half:,.0f} writes/s, ms", percentile(calm[1].lags, 0.99), LAG_P99))
+        good.append(say("latency that the mirror adds, p50, ms", calm[1].p50 - calm[0].p50, ADDED_P50))
+        good.append(say("latency that the mirror adds, p99, ms", calm[1].p99 - calm[0].p99, ADDED_P99))
+        if options.outage:
+            good += outage(mirrored, server, options)
+    return all(good)
+
+
+def outage(variant: Variant, server: EmbeddedPostgres, options: argparse.Namespace) -> list[bool]:
+    """PostgreSQL away under a steady rate, then back while it goes on."""
+    server.stop("immediate")
+    away = steady(variant, options.rate, options.outage, options.connections)
+    backlog = variant.backlog()
+    server.start()
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", "3600", "--connections", "8"]
+    command += ["--method", WRITE[0], "--path", WRITE[1], "--rate", str(options.rate)]
+    going = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        samples = [backlog]
+        while samples[-1] > options.rate / 4 and time.monotonic() < begun + 60 + options.outage:
+            time.sleep(0.2)
+            samples.append(variant.backlog())
+        took = time.monotonic() - begun
+    finally:
+        going.terminate()
+        going.wait()
+    drained = (backlog - samples[-1]) / took + options.rate
+    print(
+        f"PostgreSQL away for {options.outage:g} s at {away.rate:,.0f} writes/s: {away.failed:.0f} failed, "
+        f"p99 {away.p99:.1f} ms, backlog {backlog:,}; drained in {took:.1f} s beside {options.rate:,.0f}/s"
+    )
+    return [
+        say("failed requests", away.failed, 0),
+        say("resident memory of the proxy at most, MiB", variant.process.memory(), MEMORY),
+        say("writes applied a second while it drains", drained, DRAIN, at_most=False),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.mirror")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of one sample")
+    parser.add_argument("--rounds", type=int, default=3, help="samples of each variant")
+    parser.add_argument("--steady", type=float, default=5.0, help="seconds at half the rate")
+    parser.add_argument("--rate", type=float, default=1000.0, help="writes/s around the outage")
+    parser.add_argument("--outage", type=float, default=30.0, help="seconds without PostgreSQL; 0: none")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--check", action="store_true", help="exit code 1 where a target is missed")
+    options = parser.parse_args()
+    reached = run(options)
+    return 1 if options.check and not reached else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
