@@ -105,7 +105,7 @@ MUTANTS = (
         "repair that finds nothing writes nothing",
         "proxy/mirror/repair.py",
         "        if gone:\n",
-        "        if gone and not before:\n",
+        "        if gone and before:\n",
         f"{_MIRROR}::test_a_lost_delete_while_an_older_upsert_is_queued_leaves_no_ghost",
     ),
     Mutant(
