@@ -66,6 +66,8 @@ def dev(
         with Stack(options) as stack:
             _show(console, stack)
             failed = not _wait(console, stack, stop)
+    except KeyboardInterrupt:  # between two steps of starting: the stack has been stopped all the same
+        failed = False
     except ConfigurationError as error:
         Console(stderr=True).print(f"crossfade dev: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(2) from error
