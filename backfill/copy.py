@@ -15,6 +15,7 @@ from typing import Final
 
 from backfill import runs
 from backfill.answers import Page
+from backfill.digest import fingerprinted
 from backfill.pacing import Governor
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.runs import SQL, Claim, RangeCut
@@ -109,8 +110,9 @@ async def copy_chunk(
             last = page.documents[-1].key if page.documents else position
             if not page.last:
                 ahead.begin(last, limit)
+            noted = replace(claim, result=fingerprinted(claim.result, (document.raw for document in page.documents)))
             try:
-                once = await _write_page(database, claim, stamped, last, lease)
+                once = await _write_page(database, noted, stamped, last, lease)
             except RangeCut as cut:
                 # what was read goes beyond the new end
                 claim = claim.up_to(cut.upper)
@@ -127,7 +129,7 @@ async def copy_chunk(
                 copied = replace(copied, reread=copied.reread + 1)
                 continue
             stubborn = 0
-            position = last
+            position, claim = last, noted
             copied = replace(
                 copied,
                 done=page.last,

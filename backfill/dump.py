@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Final
 
 from backfill import runs
 from backfill.answers import Document
 from backfill.copy import Copied
+from backfill.digest import fingerprinted
 from backfill.pacing import Governor
 from backfill.repair import repair_keys
 from backfill.runs import SQL, Claim, LeaseLost
@@ -45,6 +47,7 @@ async def copy_dump(
     assert claim.shard is not None
     governor = governor or Governor(database, source)
     me = (claim.run, claim.number, claim.worker)
+    claim = replace(claim, result={k: v for k, v in claim.result.items() if k != "fingerprint"})
     if await database.fetchval(SQL["start_over"], *me, json.dumps(dict(claim.result))) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
     meter = governor.meter()
@@ -53,6 +56,7 @@ async def copy_dump(
     documents = size = refused = reread = 0
     async with contextlib.aclosing(_batches(source, claim, BATCH_BYTES)) as batches:
         async for batch in batches:
+            claim = replace(claim, result=fingerprinted(claim.result, (one.raw for one in batch)))
             stale, aside = await _write(database, claim, batch, era, lease)
             refused += aside
             reread += len(stale)

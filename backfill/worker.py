@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from backfill import runs
+from backfill import digest, runs
 from backfill.answers import OriginDisorder
 from backfill.copy import copy_chunk
 from backfill.dump import copy_dump
@@ -235,6 +235,7 @@ class Workers:
             **json.loads(row["result"]),
             "documents": sum(chunk["documents"] for chunk in chunks),
             "bytes": sum(chunk["bytes"] for chunk in chunks),
+            "fingerprint": digest.add(json.loads(chunk["result"]).get("fingerprint", digest.EMPTY) for chunk in chunks),
             "dead_letters": await self._database.fetchval(SQL["count_dead_letters"], row["collection"]),
             "documents_origin": await self._source.count(row["database"], row["name"]),
         }

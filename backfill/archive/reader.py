@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from backfill import digest
 from backfill.answers import Document
-from backfill.archive import compression, digest
+from backfill.archive import compression
 from backfill.archive.compression import DamagedError
 from backfill.archive.manifest import Part
 from backfill.archive.storage import ArchiveError, inside

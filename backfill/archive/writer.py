@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from backfill import digest
 from backfill.answers import Document
-from backfill.archive import digest
 from backfill.archive.compression import LEVEL, Compressor
 from backfill.archive.manifest import Part
 from backfill.archive.storage import PARTIAL, put_in_place

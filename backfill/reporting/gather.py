@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from backfill.archive import digest
+from backfill import digest
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.reporting.facts import (
     AuditFacts,

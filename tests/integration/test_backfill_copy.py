@@ -13,6 +13,7 @@ import pytest
 
 from backfill import runs
 from backfill.copy import copy_chunk
+from backfill.digest import of_documents
 from backfill.pacing import Governor
 from backfill.plan import KeyRange
 from backfill.planning import plan_backfill
@@ -77,6 +78,7 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
     assert min(chunk["documents"] for chunk in chunks) > 1_700
     [standing] = await runs.standings(database, [run])
     assert standing.documents == 10_500
+    assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
     index = "SELECT indisvalid FROM pg_index WHERE indrelid = $1::text::regclass AND NOT indisprimary"
     assert await database.fetchval(index, relation) is True
 
@@ -284,6 +286,7 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
     assert await stored(database, relation) == origin.collections[NAME].raw
     [standing] = await runs.standings(database, [run])
     assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
+    assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
     assert origin.asked.count("page") - pages <= 4  # it went on at 0299
 
 

@@ -57,7 +57,7 @@ async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, orig
     second = asyncio.Event()
 
     async def wait_for_the_cut(kind: str, bind: Mapping[str, Any]) -> bytes | None:
-        if kind == "page" and bind["after"] == "0299":
+        if kind == "page":  # whichever it is: where the cut falls depends on who came first
             while await database.fetchval("SELECT count(*) FROM crossfade.chunk") == 1:
                 await asyncio.sleep(0.01)
             second.set()

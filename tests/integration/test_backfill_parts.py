@@ -11,6 +11,7 @@ import pytest
 
 from backfill import runs
 from backfill.answers import OriginDisorder
+from backfill.digest import of_documents
 from backfill.planning import plan_backfill, plan_changed, plan_sample, plan_verification
 from backfill.probe import spread
 from backfill.source import Source
@@ -145,7 +146,9 @@ async def test_a_dump_copies_what_pages_would(database: Database, server: Develo
         await work(database, source, [run])
         [standing] = await runs.standings(database, [run])
         assert (standing.mode, standing.state, standing.documents) == ("dump", "done", 2_500)
-        assert len(await stored(database, relation)) == 2_500
+        copied = await stored(database, relation)
+        assert len(copied) == 2_500
+        assert standing.result["fingerprint"] == of_documents(copied.values())
         verify = await plan_verification(database, source, NAME, full=True)
         await work(database, source, [verify])
         [standing] = await runs.standings(database, [verify])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backfill.archive import digest
+from backfill import digest
 from proxy.cutover import audit
 from proxy.database import Database
 from tests.integration.archive_kit import ODD, Both, arangodb, run

@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backfill import digest
 from backfill.answers import Document, document
-from backfill.archive import digest, reader
+from backfill.archive import reader
 from backfill.archive.export import Export, Options
 from backfill.archive.manifest import Origin
 from backfill.archive.progress import Silent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill.archive import digest
+from backfill import digest
 from backfill.archive import manifest as manifests
 from backfill.archive.manifest import Entry, Manifest, Origin, Part
 from backfill.archive.storage import ArchiveError, folder_name, inside, locked

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from backfill import digest
 from backfill.answers import Document
-from backfill.archive import digest, reader
+from backfill.archive import reader
 from backfill.archive.manifest import Part
 from backfill.archive.reader import Damage
 from backfill.archive.storage import ArchiveError

@@ -8,8 +8,8 @@ somebody forged them on purpose; against that, sign the manifest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 _MODULUS: Final = 1 << 256
 _WORD: Final = 32
@@ -40,3 +40,8 @@ def of_words(words: Sequence[int]) -> str:
     for word in words:
         total = (total << _WORD) + word
     return text(total)
+
+
+def fingerprinted(result: Mapping[str, Any], raws: Iterable[bytes]) -> dict[str, Any]:
+    """A chunk's result with these documents added to its `fingerprint`, for the checkpoint of their page."""
+    return {**result, "fingerprint": add((result.get("fingerprint", EMPTY), of_documents(raws)))}
