@@ -5,6 +5,7 @@ from __future__ import annotations
 from proxy.aql import ast
 from proxy.aql.compile.finish import Finish
 from proxy.aql.compile.output import Sink
+from proxy.aql.compile.rows import Wanted
 from proxy.aql.compile.scope import Block, Item, OrderKey, RowsVar, Scope, ValueVar
 from proxy.aql.compile.statements import StatementCompiler
 from proxy.aql.compile.terms import Refused, Term
@@ -60,7 +61,7 @@ class CollectCompiler(StatementCompiler):
         else:
             names = node.ends if node.keep is None else node.keep
             value = ast.Object(tuple(ast.Item(name, None, ast.Variable(name)) for name in names))
-        rows = _Gathered(alias)
+        rows = _Gathered(alias, "g")
         sink = Sink()
         try:
             rows.finish = Finish((), self.output(value, sink))
@@ -110,40 +111,16 @@ class CollectCompiler(StatementCompiler):
         raise Refused(f"aggregate {name}")
 
 
-class _Gathered:
+class _Gathered(Wanted):
     """The columns of INTO that are wanted."""
-
-    def __init__(self, alias: str) -> None:
-        self.alias = alias
-        self.finish: Finish | None = None
-        self.output_column = self.value_column = ""
-        self.no_output: Refused | None = None
-        self.no_value: Refused | None = None
-        self.wanted: set[str] = set()
-
-    def value(self) -> str:
-        if self.no_value is not None:
-            raise self.no_value
-        self.wanted.add("v")
-        return f"{self.alias}.iv"
-
-    def output(self) -> tuple[str, object]:
-        if self.no_output is not None:
-            raise self.no_output
-        self.wanted.add("o")
-        return f"{self.alias}.io", self.finish
-
-    def count(self) -> str:
-        self.wanted.add("n")
-        return f"{self.alias}.ic"
 
     def columns(self) -> list[str]:
         """The SELECT list of what is wanted."""
         found = []
         if "v" in self.wanted:
-            found.append(f"coalesce(jsonb_agg({self.value_column}), '[]'::jsonb) AS iv")
+            found.append(f"coalesce(jsonb_agg({self.value_column}), '[]'::jsonb) AS gv")
         if "o" in self.wanted:
-            found.append(f"coalesce(json_agg({self.output_column}), '[]'::json) AS io")
+            found.append(f"coalesce(json_agg({self.output_column}), '[]'::json) AS go")
         if "n" in self.wanted:
-            found.append("count(*) AS ic")
+            found.append("count(*) AS gn")
         return found

@@ -7,11 +7,12 @@ from proxy.aql.compile.scope import Block
 from proxy.aql.compile.terms import Refused
 
 
-class Rows:
-    """What is wanted of a subquery's rows, and how to give it."""
+class Wanted:
+    """What a condition or an output wants of rows, and why it cannot have it. prefix: of the columns that give it."""
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, prefix: str = "") -> None:
         self.alias = alias
+        self.prefix = prefix
         self.finish: Finish | None = None
         self.output_column = self.value_column = ""
         self.no_output: Refused | None = None
@@ -23,21 +24,29 @@ class Rows:
         if self.no_value is not None:
             raise self.no_value
         self.wanted.add("v")
-        return f"{self.alias}.v"
+        return f"{self.alias}.{self.prefix}v"
 
     def output(self) -> tuple[str, object]:
         """The rows as json tuples, and how each is finished."""
         if self.no_output is not None:
             raise self.no_output
         self.wanted.add("o")
-        return f"{self.alias}.o", self.finish
+        return f"{self.alias}.{self.prefix}o", self.finish
 
     def count(self) -> str:
         """How many there are."""
+        self.wanted.add("n")
+        return f"{self.alias}.{self.prefix}n"
+
+
+class Rows(Wanted):
+    """Those of a subquery."""
+
+    def count(self) -> str:
+        """How many there are. Raises Refused where only their finishing tells."""
         if self.finish is not None and self.finish.distinct:
             raise Refused("RETURN DISTINCT in a condition")
-        self.wanted.add("n")
-        return f"{self.alias}.n"
+        return super().count()
 
     def text(self, block: Block) -> str:
         """The FROM item."""
