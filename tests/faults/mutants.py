@@ -1,8 +1,8 @@
 """Seeded faults in the product's code, each against the test that must catch it: `make mutants`.
 
-Each mutant is one replacement of text in a copy of the tree, in a temporary folder. The named test must pass on the
-tree as it is, and fail on the mutant. Exit code 1 where one survives. Those of the model are rules that are not kept
-(tests/model/test_mirror.py): each must break a property.
+Each mutant (tests/faults/mutations, a module a subject) is one replacement of text in a copy of the tree, in a
+temporary folder. The named test must pass on the tree as it is, and fail on the mutant. Exit code 1 where one survives.
+Those of the model are rules that are not kept (tests/model/test_mirror.py): each must break a property.
 """
 
 from __future__ import annotations
@@ -14,152 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.mutations import ROOT, Mutant, subjects
 from tests.model.explore import explore
 from tests.model.test_mirror import NEEDED
 
-ROOT = Path(__file__).parents[2]
 _FOLDERS = ("proxy", "backfill", "sql", "deploy", "tests", "bench")
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`old` stands `times` in the file and becomes `new`; `test` is what must fail then."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
-    times: int = 1
-
-
-_RULES = "tests/faults/test_rules.py"
-_MIRROR = "tests/integration/test_mirror.py"
-_DOCUMENTS = "sql/queries/documents.sql"
-
-MUTANTS = (
-    Mutant(
-        "revision guard removed",
-        _DOCUMENTS,
-        "WHERE excluded.rev > d.rev AND excluded.mark >= d.mark",
-        "WHERE excluded.mark >= d.mark",
-        f"{_RULES}::test_an_older_version_never_goes_over_a_newer",
-    ),
-    Mutant(
-        "settled before applied",
-        "proxy/mirror/pipeline.py",
-        "        elif self._queue.count >= self._settings.batch:",
-        "        else:\n            self.settled_nothing(intent)\n"
-        "        if self._queue.count >= self._settings.batch:",
-        "tests/faults/test_rules.py::test_an_intent_is_open_until_postgresql_has_the_write",
-    ),
-    Mutant(
-        "tombstone dropped",
-        _DOCUMENTS,
-        "SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)\nWHERE d.rev <=",
-        "SET rev = 0, raw = NULL, doc = NULL, mark = 0\nWHERE d.rev <=",
-        f"{_RULES}::test_a_tombstone_refuses_what_it_overtook",
-    ),
-    Mutant(
-        "tombstone purged, horizon not raised",
-        "proxy/mirror/purge.py",
-        '            await session.execute(statements["raise_horizon"].text, collection, era)\n',
-        "",
-        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
-    ),
-    Mutant(
-        "horizon untested",
-        _DOCUMENTS,
-        "WHERE i.stamp >= h.mark",
-        "WHERE i.stamp >= h.mark - 1000000",
-        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
-        times=3,
-    ),
-    Mutant(
-        "FOR SHARE missing",
-        _DOCUMENTS,
-        "WHERE collection = $1 FOR SHARE)",
-        "WHERE collection = $1)",
-        "tests/faults/test_rules.py::test_a_purge_waits_for_the_statements_that_began_before_it",
-        times=4,
-    ),
-    Mutant(
-        "stamp taken too late",
-        "proxy/mirror/pipeline.py",
-        "        intent.remaining = len(changes)\n",
-        "        intent.remaining = len(changes)\n        intent.stamp = self._era()\n",
-        "tests/faults/test_rules.py::test_the_stamp_is_the_era_from_before_the_write_was_sent",
-    ),
-    Mutant(
-        "intent after forward",
-        "proxy/writing/documents.py",
-        '    faults.reach("after-intend")\n',
-        '    faults.reach("after-intend")\n    mirror.settled_nothing(intent)\n',
-        "tests/faults/test_rules.py::test_the_journal_has_the_intent_before_the_origin_has_the_request",
-    ),
-    Mutant(
-        "repair that finds nothing writes nothing",
-        "proxy/mirror/repair.py",
-        "        if gone:\n",
-        "        if gone and before:\n",
-        f"{_MIRROR}::test_a_lost_delete_while_an_older_upsert_is_queued_leaves_no_ghost",
-    ),
-    Mutant(
-        "refused taken for settled",
-        "proxy/mirror/target.py",
-        "if not overtaken(row, stored.get(row.key)))",
-        "if False)",
-        f"{_MIRROR}::test_what_the_horizon_refuses_is_read_again",
-    ),
-    Mutant(
-        "lost answer read at once",
-        "proxy/mirror/pipeline.py",
-        "due = time.monotonic() + self._settings.late_request",
-        "due = time.monotonic() - 1.0",
-        f"{_MIRROR}::test_a_lost_answer_is_read_again_after_the_bound",
-    ),
-    Mutant(
-        "what a scan finds is not read again",
-        "proxy/mirror/repair.py",
-        "if not await self.until_done(collection, keys):",
-        "if True:",
-        "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
-    ),
-    Mutant(
-        "a stop of the machine goes unnoticed",
-        "proxy/mirror/journal.py",
-        "            marks += [(name, _MACHINE) for name in self._written.read()]\n",
-        "",
-        "tests/unit/mirror/test_journal.py::test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point",
-    ),
-    Mutant(
-        "epoch check skipped",
-        "sql/queries/store.sql",
-        "EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)",
-        "EXISTS (SELECT 1 FROM crossfade.control)",
-        "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
-        times=0,
-    ),
-    Mutant(
-        "lease ignored",
-        "sql/queries/store.sql",
-        "(diverged OR lease_until < clock_timestamp())",
-        "diverged",
-        "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
-        times=0,
-    ),
-    Mutant(
-        "alarm of a full disk not rung",
-        "proxy/mirror/pipeline.py",
-        "            self._journal.alarm.set(True)\n",
-        "",
-        "tests/faults/test_journal.py::test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent",
-    ),
-)
+_PART = 8  # mutants of one copy of the tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +85,37 @@ class Tree:
         return Verdict(mutant.name, mutant.test, not passed, time.perf_counter() - begun)
 
 
-def of_the_model() -> list[Verdict]:
-    """Rules of the model that are not kept, each against its property."""
-    verdicts = []
-    for name, (rules, bounds, said) in NEEDED.items():
-        found = explore(name, bounds, rules)
-        verdicts.append(Verdict(f"model: {name}", f"property {said}", found.wrong.startswith(said), found.seconds))
-    return verdicts
+def of_the_model(name: str) -> Verdict:
+    """A rule of the model that is not kept, against its property."""
+    rules, bounds, said = NEEDED[name]
+    found = explore(name, bounds, rules)
+    return Verdict(f"model: {name}", f"property {said}", found.wrong.startswith(said), found.seconds)
+
+
+def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
+    """Some mutants, one after the other, in a tree of their own."""
+    with tempfile.TemporaryDirectory(prefix="crossfade-mutants-") as name:
+        tree = Tree(Path(name))
+        tests = list(dict.fromkeys(mutant.test for mutant in mutants))
+        broken = set() if tree.run(tests) else {test for test in tests if not tree.run([test])}
+        why = "its test does not pass on the tree as it is"
+        return [
+            Verdict(mutant.name, mutant.test, caught=False, seconds=0.0, why=why)
+            if mutant.test in broken
+            else tree.mutated(mutant)
+            for mutant in mutants
+        ]
+
+
+def verdicts(chosen: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
+    """As they come, `jobs` at a time. Tests of one file go together: they start a PostgreSQL once a run."""
+    ordered = sorted(chosen, key=lambda mutant: mutant.test)
+    parts = [ordered[start : start + _PART] for start in range(0, len(ordered), _PART)]
+    yield from map(of_the_model, NEEDED)
+    with ThreadPoolExecutor(jobs) as threads:
+        running: list[Future[list[Verdict]]] = [threads.submit(of_the_code, part) for part in parts]
+        for done in as_completed(running):
+            yield from done.result()
 
 
 def line(verdict: Verdict) -> str:
@@ -236,23 +125,22 @@ def line(verdict: Verdict) -> str:
 
 
 def main() -> int:
+    known = subjects()
     parser = argparse.ArgumentParser(prog="python -m tests.faults.mutants")
     parser.add_argument("--only", action="append", help="mutants whose name holds this")
+    parser.add_argument("--subject", action="append", choices=known, help="of this module (again: these); default: all")
+    parser.add_argument("--jobs", type=int, default=2, help="at a time")
     options = parser.parse_args()
-    chosen = [m for m in MUTANTS if not options.only or any(part in m.name for part in options.only)]
-    verdicts = of_the_model()
-    for verdict in verdicts:
+    mutants = [mutant for name in options.subject or known for mutant in known[name]]
+    chosen = [m for m in mutants if not options.only or any(part in m.name for part in options.only)]
+    found = []
+    begun = time.monotonic()
+    for verdict in verdicts(chosen, options.jobs):
+        found.append(verdict)
         print(line(verdict), flush=True)
-    with tempfile.TemporaryDirectory(prefix="crossfade-mutants-") as name:
-        tree = Tree(Path(name))
-        if not tree.run(list(dict.fromkeys(mutant.test for mutant in chosen))):
-            print("the tests do not pass on the tree as it is: nothing can be said of mutants")
-            return 1
-        for mutant in chosen:
-            verdicts.append(tree.mutated(mutant))
-            print(line(verdicts[-1]), flush=True)
-    alive = [verdict for verdict in verdicts if not verdict.caught]
-    print(f"{len(verdicts)} mutants, {len(verdicts) - len(alive)} caught, {len(alive)} alive")
+    alive = [verdict for verdict in found if not verdict.caught]
+    seconds = time.monotonic() - begun
+    print(f"{len(found)} mutants in {seconds:.0f} s, {len(found) - len(alive)} caught, {len(alive)} alive")
     return 1 if alive else 0
 
 

@@ -11,7 +11,6 @@ from proxy.mirror.purge import purge
 from proxy.mirror.target import Row, Target
 from proxy.operations import Operation, Outcome
 from sql.loader import queries
-from tests.faults.mutants import MUTANTS, ROOT
 from tests.harness import running as running_stack
 from tests.integration.mirror_support import COLLECTION, Origin, drained, running, settings, stored
 
@@ -130,13 +129,3 @@ async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn:
         await stack.client.post("/_api/document/books", json={"_key": "a"})
         await stack.drained()
     assert open_then == [1]
-
-
-def test_every_mutant_still_fits_the_code() -> None:
-    """Who changes the text that a mutant replaces mends the mutant as well."""
-    for mutant in MUTANTS:
-        found = (ROOT / mutant.file).read_text("utf-8").count(mutant.old)
-        assert found, f"{mutant.name}: {mutant.file}"
-        assert not mutant.times or found == mutant.times, mutant.name
-        file, _, name = mutant.test.partition("::")
-        assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text("utf-8"), mutant.test

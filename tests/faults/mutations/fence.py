@@ -1,0 +1,22 @@
+"""Of the fence in the statement that reads from PostgreSQL (I7)."""
+
+from tests.faults.mutations import Mutant
+
+MUTANTS = (
+    Mutant(
+        "epoch check skipped",
+        "sql/queries/store.sql",
+        "EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)",
+        "EXISTS (SELECT 1 FROM crossfade.control)",
+        "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
+        times=0,
+    ),
+    Mutant(
+        "lease ignored",
+        "sql/queries/store.sql",
+        "(diverged OR lease_until < clock_timestamp())",
+        "diverged",
+        "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
+        times=0,
+    ),
+)

@@ -1,0 +1,35 @@
+"""Of the journal: what must be noted when (I3, I10)."""
+
+from tests.faults.mutations import Mutant
+
+MUTANTS = (
+    Mutant(
+        "settled before applied",
+        "proxy/mirror/pipeline.py",
+        "        elif self._queue.count >= self._settings.batch:",
+        "        else:\n            self.settled_nothing(intent)\n"
+        "        if self._queue.count >= self._settings.batch:",
+        "tests/faults/test_rules.py::test_an_intent_is_open_until_postgresql_has_the_write",
+    ),
+    Mutant(
+        "intent after forward",
+        "proxy/writing/documents.py",
+        '    faults.reach("after-intend")\n',
+        '    faults.reach("after-intend")\n    mirror.settled_nothing(intent)\n',
+        "tests/faults/test_rules.py::test_the_journal_has_the_intent_before_the_origin_has_the_request",
+    ),
+    Mutant(
+        "a stop of the machine goes unnoticed",
+        "proxy/mirror/journal.py",
+        "            marks += [(name, _MACHINE) for name in self._written.read()]\n",
+        "",
+        "tests/unit/mirror/test_journal.py::test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point",
+    ),
+    Mutant(
+        "alarm of a full disk not rung",
+        "proxy/mirror/pipeline.py",
+        "            self._journal.alarm.set(True)\n",
+        "",
+        "tests/faults/test_journal.py::test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent",
+    ),
+)

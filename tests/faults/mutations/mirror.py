@@ -1,0 +1,82 @@
+"""Of the statements of I4, of repair and of purging (mirror-protocol)."""
+
+from tests.faults.mutations import Mutant
+
+_RULES = "tests/faults/test_rules.py"
+_MIRROR = "tests/integration/test_mirror.py"
+_DOCUMENTS = "sql/queries/documents.sql"
+
+MUTANTS = (
+    Mutant(
+        "revision guard removed",
+        _DOCUMENTS,
+        "WHERE excluded.rev > d.rev AND excluded.mark >= d.mark",
+        "WHERE excluded.mark >= d.mark",
+        f"{_RULES}::test_an_older_version_never_goes_over_a_newer",
+    ),
+    Mutant(
+        "tombstone dropped",
+        _DOCUMENTS,
+        "SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)\nWHERE d.rev <=",
+        "SET rev = 0, raw = NULL, doc = NULL, mark = 0\nWHERE d.rev <=",
+        f"{_RULES}::test_a_tombstone_refuses_what_it_overtook",
+    ),
+    Mutant(
+        "tombstone purged, horizon not raised",
+        "proxy/mirror/purge.py",
+        '            await session.execute(statements["raise_horizon"].text, collection, era)\n',
+        "",
+        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
+    ),
+    Mutant(
+        "horizon untested",
+        _DOCUMENTS,
+        "WHERE i.stamp >= h.mark",
+        "WHERE i.stamp >= h.mark - 1000000",
+        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
+        times=3,
+    ),
+    Mutant(
+        "FOR SHARE missing",
+        _DOCUMENTS,
+        "WHERE collection = $1 FOR SHARE)",
+        "WHERE collection = $1)",
+        "tests/faults/test_rules.py::test_a_purge_waits_for_the_statements_that_began_before_it",
+        times=4,
+    ),
+    Mutant(
+        "stamp taken too late",
+        "proxy/mirror/pipeline.py",
+        "        intent.remaining = len(changes)\n",
+        "        intent.remaining = len(changes)\n        intent.stamp = self._era()\n",
+        "tests/faults/test_rules.py::test_the_stamp_is_the_era_from_before_the_write_was_sent",
+    ),
+    Mutant(
+        "repair that finds nothing writes nothing",
+        "proxy/mirror/repair.py",
+        "        if gone:\n",
+        "        if gone and before:\n",
+        f"{_MIRROR}::test_a_lost_delete_while_an_older_upsert_is_queued_leaves_no_ghost",
+    ),
+    Mutant(
+        "refused taken for settled",
+        "proxy/mirror/target.py",
+        "if not overtaken(row, stored.get(row.key)))",
+        "if False)",
+        f"{_MIRROR}::test_what_the_horizon_refuses_is_read_again",
+    ),
+    Mutant(
+        "lost answer read at once",
+        "proxy/mirror/pipeline.py",
+        "due = time.monotonic() + self._settings.late_request",
+        "due = time.monotonic() - 1.0",
+        f"{_MIRROR}::test_a_lost_answer_is_read_again_after_the_bound",
+    ),
+    Mutant(
+        "what a scan finds is not read again",
+        "proxy/mirror/repair.py",
+        "if not await self.until_done(collection, keys):",
+        "if True:",
+        "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
+    ),
+)
