@@ -1,6 +1,7 @@
 """Shadow reads: what a client was answered is compared with the other store, off the path; never a race (I8).
 
     runner      Shadow: queue, workers, the looks that settle a difference
+    verdicts    Verdict and Sink: what each read came to (shape, collections, class, seconds on both sides)
     classify    two answers to one operation -> Difference or None: statuses, documents, arrays, queries; pure
     compare     documents and rows: class and paths of a difference, in microseconds; pure
     explain     DeepDiff in a worker process, once a fingerprint

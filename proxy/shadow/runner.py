@@ -30,6 +30,7 @@ from proxy.shadow.explain import Explainer
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.samples import Evidence, shown_answers
 from proxy.shadow.shapes import Shape, shape_of_operation
+from proxy.shadow.verdicts import LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Sink, Verdict
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore
 
@@ -49,8 +50,10 @@ class _Batch(msgspec.Struct):
 _BATCH: Final = msgspec.json.Decoder(_Batch)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
+    """One read to compare. origin_seconds, target_seconds: of the first look, once they are known."""
+
     operation: Operation
     outcome: Outcome
     collections: tuple[str, ...]
@@ -58,6 +61,8 @@ class _Job:
     route: str
     reversed: bool
     shape: Shape
+    origin_seconds: float | None = None
+    target_seconds: float | None = None
 
     @property
     def size(self) -> int:
@@ -95,8 +100,13 @@ class Shadow:
         *,
         explainer: Explainer | None = None,
         chance: Callable[[], float] = random.random,
+        sinks: Sequence[Sink] = (),
     ) -> None:
-        """caught_up(collection, timeout): True once the mirror has applied all that it took up to now."""
+        """caught_up(collection, timeout): True once the mirror has applied all that it took up to now.
+
+        sinks: told the verdict of every read, one after the other, beside the ledger (`verdicts`).
+        """
+        self._sinks = tuple(sinks)
         self._store = store
         self._origin = origin
         self._caught_up = caught_up
@@ -134,11 +144,11 @@ class Shadow:
         shape, names = shape_of_operation(operation), tuple(sorted(collections))
         self._ledger.seen(names, shape)
         if self._sample < 1 and self._chance() >= self._sample:
-            self._ledger.skipped(names, shape, "sampled")
+            self._skip(names, shape, "sampled", reversed=reversed)
             return
         job = _Job(operation, outcome, names, origin_seconds, route, reversed, shape)
         if self._jobs.full() or self._bytes + job.size > _QUEUE_BYTES:
-            self._ledger.skipped(names, shape, "queue full")
+            self._skip(names, shape, "queue full", reversed=reversed)
             return
         self._bytes += job.size
         self._pending += 1
@@ -149,7 +159,18 @@ class Shadow:
         """Counts a read that could be compared and is not."""
         shape, names = shape_of_operation(operation), tuple(sorted(collections))
         self._ledger.seen(names, shape)
+        self._skip(names, shape, reason)
+
+    def _skip(self, names: tuple[str, ...], shape: Shape, reason: str, *, reversed: bool = False) -> None:  # noqa: A002
         self._ledger.skipped(names, shape, reason)
+        for sink in self._sinks:
+            sink(Verdict(shape, names, SKIPPED, reason, reversed=reversed))
+
+    def _tell(self, job: _Job, kind: str, reason: str = "") -> None:
+        for sink in self._sinks:
+            sink(
+                Verdict(job.shape, job.collections, kind, reason, job.origin_seconds, job.target_seconds, job.reversed)
+            )
 
     def figures(self, collection: str) -> dict[str, float]:
         """The gate's figures of one collection, as last written."""
@@ -236,25 +257,32 @@ class Shadow:
             going_on = await work
         except asyncio.CancelledError:
             self._ledger.skipped(job.collections, job.shape, "shutdown")
+            self._tell(job, SKIPPED, "shutdown")
             raise
         except Unsupported:
             self._ledger.unsupported(job.collections, job.shape, began=time.monotonic())
+            self._tell(job, UNSUPPORTED)
         except NotComparable as reason:
             self._ledger.skipped(job.collections, job.shape, str(reason))
+            self._tell(job, SKIPPED, str(reason))
         except DatabaseError:
             self._ledger.skipped(job.collections, job.shape, "target unavailable")
+            self._tell(job, SKIPPED, "target unavailable")
         except UpstreamError:
             self._ledger.skipped(job.collections, job.shape, "origin unavailable")
+            self._tell(job, SKIPPED, "origin unavailable")
         except (ArangoError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # an answer in no shape that ArangoDB gives; its content stays out of the log
             log.warning("an answer could not be compared", endpoint=job.operation.endpoint, error=type(error).__name__)
             self._ledger.skipped(job.collections, job.shape, "not understood")
+            self._tell(job, SKIPPED, "not understood")
         finally:
             if not going_on:
                 self._done(job)
 
     def _skipped(self, job: _Job, reason: str) -> None:
         self._ledger.skipped(job.collections, job.shape, reason)
+        self._tell(job, SKIPPED, reason)
         self._done(job)
 
     def _done(self, job: _Job) -> None:
@@ -283,14 +311,17 @@ class Shadow:
             look = _Look(began, answer, await self._ask_target(job) if query else job.outcome)
         for collection in job.collections:
             metrics.TARGET_SECONDS.labels(collection).observe(target)
+        job.origin_seconds, job.target_seconds = origin, target
         self._ledger.seconds(job.collections, job.shape, origin=origin, target=target)
         difference = compare_answers(operation, look.origin, look.target)
         if difference is None:
             self._ledger.matched(job.collections, job.shape, began=look.began)
+            self._tell(job, MATCH)
         elif difference.same_revision and operation.effect is Effect.READ:
             await self._confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
         elif self._unsure.full():
             self._ledger.unsettled(job.collections, job.shape, began=look.began)
+            self._tell(job, UNSETTLED)
         else:
             self._unsure.put_nowait((job, look))
             return True
@@ -330,6 +361,7 @@ class Shadow:
                     difference = compare_answers(job.operation, after, target)
                     if difference is None:
                         self._ledger.matched(job.collections, job.shape, began=began, lagged=True)
+                        self._tell(job, LAG)
                         return False
                     if previous is not None and stable(job.operation, previous, before):
                         await self._confirm(job, look, difference)
@@ -338,6 +370,7 @@ class Shadow:
             await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 2, _LONGEST_PAUSE)
         self._ledger.unsettled(job.collections, job.shape, began=first.began)
+        self._tell(job, UNSETTLED)
         return False
 
     async def _all_caught_up(self, collections: Iterable[str], deadline: float) -> bool:
@@ -355,6 +388,7 @@ class Shadow:
         finally:  # it is confirmed, explained or not
             evidence = Evidence(job.operation, difference, origin, target, job.route, job.reversed, explanation)
             self._ledger.mismatched(job.collections, job.shape, evidence, began=look.began)
+            self._tell(job, difference.kind.value)
 
     async def _ask_target(self, job: _Job) -> TargetAnswer:
         """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused."""
