@@ -33,6 +33,7 @@ from proxy.dispatch import Dispatcher
 from proxy.errors import ConfigurationError
 from proxy.flight import Flight, Scope
 from proxy.gaps import Gaps
+from proxy.flipping import Flipping
 from proxy.http import Limits, Listener, Upstream
 from proxy.mirror.pipeline import Mirror
 from proxy.services import Services
@@ -41,7 +42,9 @@ from proxy.shadow.runner import Shadow
 from proxy.stores.arango import ArangoStore
 from proxy.stores.postgres import PostgresStore
 
+from proxy.stores.base import Store
 log = structlog.get_logger(__name__)
+from proxy.wire.message import Handler
 
 _DRAIN_SECONDS = 10.0
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
@@ -145,7 +148,9 @@ class Application:
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
         limits = Limits(buffer_body=settings.buffer_body, body=settings.max_body)
-        listener = Listener(self.dispatcher.handle, host=settings.listen_host, port=settings.listen_port, limits=limits)
+        listener = Listener(
+            self._handler(reader, target), host=settings.listen_host, port=settings.listen_port, limits=limits
+        )
         await _listen(listener)
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
         self.port = listener.port
@@ -161,6 +166,19 @@ class Application:
             preserve_host=service,
             chunked=service,
         )
+
+    def _handler(self, origin: Store, target: Store) -> Handler:
+        """The dispatcher's; in a local stack that flips what is made, with that before it."""
+        if not self.settings.flip_new:
+            return self.dispatcher.handle
+        return Flipping(
+            self.dispatcher.handle,
+            settings=self.settings,
+            database=self.database,
+            mirror=self.mirror,
+            origin=origin,
+            target=target,
+        ).handle
 
     def _conditions(self) -> Conditions:
         """What the lease asks. No mode is fixed when a write begins, so none is acknowledged asynchronously later."""

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from proxy.errors import ConfigurationError
 
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 HttpUrl = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
 
 
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("services")
+    flip_new: bool = Field(
+        default=False, description="local stacks alone: new collections are flipped at once, past every gate"
+    )
     @classmethod
     def _paths_of_services(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
         for prefix in value:
@@ -95,6 +99,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
+    @field_validator("flip_new")
+    @classmethod
+    def _local_alone(cls, value: bool, info: ValidationInfo) -> bool:
+        origin = info.data.get("origin")
+        if value and origin is not None and origin.host not in _LOOPBACK:
+            raise ValueError("it waives every gate: only for a local stack, whose ArangoDB is on this machine")
+        return value
+
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,

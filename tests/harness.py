@@ -21,7 +21,7 @@ from proxy.app import Application
 from proxy.config import Settings, load
 from proxy.cutover import controller
 from proxy.cutover.moves import Target
-from proxy.cutover.stages import Standing
+from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.http import Limits, Listener
 from proxy.serve import StoreHandler
@@ -82,6 +82,10 @@ class Running:
         await controller.change(
             self.database, targets, settings=self.settings, actor="test", reason="test", force=True, timeout=10
         )
+
+    async def default(self, stage: Stage) -> None:
+        """The stage that new collections of every database begin with."""
+        await self.move(Standing(stage), "*/*")
 
     async def drained(self) -> None:
         await eventually(lambda: self.application.mirror.backlog == 0, "backlog is empty")

@@ -41,15 +41,20 @@ def dev(
         Path | None,
         typer.Option("--dir", help="folder for data, journal, logs; else a temporary one"),
     ] = None,
-    stage: Annotated[Stage, typer.Option(help="stage of new collections: off, mirror, shadow")] = Stage.OFF,
+    stage: Annotated[
+        Stage, typer.Option(help="stage of new collections: off, mirror, shadow, flipped (past the gates: it is empty)")
+    ] = Stage.OFF,
     only: Annotated[Part | None, typer.Option(help="start this server alone, without the proxy")] = None,
 ) -> None:
     """Run the local stack in the foreground: PostgreSQL, a development ArangoDB, the proxy.
 
     ARANGO_URL and POSTGRES_DSN put a real server in place of either. All stops on Ctrl-C, or when its parent goes.
+
+    With --stage flipped, collections that are made through the proxy are served from PostgreSQL at once. A stack that
+    starts empty has nothing that gates could look at, so they are waived, here and nowhere else.
     """
-    if stage.rank > Stage.SHADOW.rank:
-        raise typer.BadParameter("new collections begin with off, mirror or shadow", param_hint="--stage")
+    if stage.rank > Stage.FLIPPED.rank:
+        raise typer.BadParameter("new collections begin with off, mirror, shadow or flipped", param_hint="--stage")
     console = Console()
     stop = _stop_signals()
     options = Options(

@@ -32,8 +32,9 @@ Part = Literal["arangodb", "postgres"]
 class Options:
     """Ports (0: a free one), the folder (None: a temporary one that goes with the stack), and what to start.
 
-    stage: default stage of new collections. only: one of the servers, without the proxy. settings: `CROSSFADE_*`
-    environment for the proxy and the commands. postgres: settings of the embedded server.
+    stage: of new collections; `flipped` waives every gate, since a stack of its own starts empty. only: one of the
+    servers, without the proxy. settings: `CROSSFADE_*` environment for the proxy and the commands. postgres: settings
+    of the embedded server.
     """
 
     arango_port: int = 8529
@@ -98,7 +99,7 @@ class Stack:
                 self.migrate()
                 self.start_proxy()
                 if self.options.stage != "off":
-                    self.run("default-stage", "*", self.options.stage)
+                    self.run("default-stage", "*", "shadow" if self._flips else self.options.stage)
         except BaseException:
             self.stop()
             raise
@@ -177,6 +178,7 @@ class Stack:
             "CROSSFADE_LISTEN_PORT": str(self.port),
             "CROSSFADE_ADMIN_PORT": str(self.admin_port),
             "CROSSFADE_STATE_DIR": str(self.folder / "state"),
+            **({"CROSSFADE_FLIP_NEW": "true"} if self._flips else {}),
             **self.options.settings,
         }
 
@@ -205,6 +207,10 @@ class Stack:
             if child is not None and child.pid and not child.running:
                 return child
         return None
+
+    @property
+    def _flips(self) -> bool:
+        return self.options.stage == "flipped"
 
     @property
     def _litter(self) -> Path | None:

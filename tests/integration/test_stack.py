@@ -205,9 +205,9 @@ def test_dev_says_when_a_server_ends(dev: Callable[..., subprocess.Popen[str]]) 
 
 
 def test_dev_refuses_a_stage_that_collections_cannot_begin_with(dev: Callable[..., subprocess.Popen[str]]) -> None:
-    process = dev("--stage", "flipped")
+    process = dev("--stage", "promoted")
     out, _ = process.communicate(timeout=30)
-    assert "new collections begin with off, mirror or shadow" in re.sub(r"[│\s]+", " ", out)
+    assert "new collections begin with off, mirror, shadow or flipped" in re.sub(r"[│\s]+", " ", out)
     assert process.returncode == 2
 
 

@@ -1,0 +1,121 @@
+"""The local stack's stage `flipped`: a collection that is made through the proxy is flipped before its answer leaves.
+
+New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so there the gates have
+nothing to look at, and they are waived: this handler stands before the dispatcher where `flip_new` is set, and takes
+each collection through the real epochs. It is for development and tests alone. What it holds on to: a collection whose
+copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from proxy.config import Settings
+from proxy.cutover import controller, status
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from proxy.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
+from proxy.operations import Effect, Operation, Outcome
+from proxy.stores.base import Store
+from proxy.wire.decode import peek
+from proxy.wire.message import Handler, Request, Response
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE: Final = 2.0  # seconds that an answer may wait for its flip
+_POLL: Final = 0.005
+# what makes collections, or takes flipped ones back
+_CHANGES: Final = frozenset({Effect.CONTROL, Effect.OPAQUE})
+
+
+class _Count(msgspec.Struct):
+    count: int = -1
+
+
+_COUNT: Final = msgspec.json.Decoder(_Count)
+
+
+class Backlog(Protocol):
+    """What it asks of the mirror."""
+
+    @property
+    def backlog(self) -> int: ...
+
+
+class Flipping:
+    """A handler around the dispatcher's. origin, target: both sides' counts are compared before a flip."""
+
+    def __init__(
+        self,
+        handle: Handler,
+        *,
+        settings: Settings,
+        database: Database,
+        mirror: Backlog,
+        origin: Store,
+        target: Store,
+    ) -> None:
+        self._handle = handle
+        self._settings = settings
+        self._database = database
+        self._mirror = mirror
+        self._origin = origin
+        self._target = target
+        self._one = asyncio.Lock()
+
+    async def handle(self, request: Request) -> Response:
+        """The dispatcher's answer; behind a change of collections, once they are flipped or cannot be."""
+        response = await self._handle(request)
+        if response.status < 400 and peek(request.method, request.target).effect in _CHANGES:
+            async with self._one:
+                try:
+                    await self.flip()
+                except (RefusedError, DatabaseError, UpstreamError, ArangoError) as error:
+                    # reads go to ArangoDB, which has every write: nothing is wrong but the stage
+                    log.info("a new collection is not flipped", reason=str(error))
+        return response
+
+    async def flip(self) -> None:
+        """Flips every collection at stage shadow whose copy is whole. Raises RefusedError, and as the stores do."""
+        await self._until(lambda: self._mirror.backlog == 0)
+        standings = await status.standings(self._database)
+        names = [name for name, standing in standings.items() if standing.stage is Stage.SHADOW]
+        whole = [name for name in names if await self._whole(name)]
+        if whole:
+            await controller.change(
+                self._database,
+                [Target(name, Stage.FLIPPED, 100) for name in whole],
+                settings=self._settings,
+                actor="local stack",
+                reason="a local stack starts empty: gates are waived",
+                force=True,
+                timeout=_PATIENCE,
+            )
+
+    async def _whole(self, name: str) -> bool:
+        counts = [await self._count(store, name) for store in (self._origin, self._target)]
+        return counts[0] is not None and counts[0] == counts[1]
+
+    @staticmethod
+    async def _count(store: Store, name: str) -> int | None:
+        database, _, collection = name.partition("/")
+        path = ("_api", "collection", collection, "count")
+        operation = Operation("collection.count", Effect.PASSTHROUGH, "GET", database, collection, path=path)
+        outcome = Outcome(404)
+        with contextlib.suppress(ArangoError):
+            outcome = await store.execute(operation)
+        return _COUNT.decode(outcome.body).count if outcome.status == 200 else None
+
+    @staticmethod
+    async def _until(condition: Callable[[], bool]) -> None:
+        limit = time.monotonic() + _PATIENCE
+        while not condition() and time.monotonic() < limit:
+            await asyncio.sleep(_POLL)

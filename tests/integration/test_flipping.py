@@ -1,0 +1,71 @@
+"""A local stack at stage flipped: what is made through the proxy is served from PostgreSQL once it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.config import load
+from proxy.cutover.stages import Stage
+from proxy.errors import ConfigurationError
+from tests.harness import Running, running
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path, flip_new=True) as started:
+        await started.default(Stage.SHADOW)
+        yield started
+
+
+async def stage(stack: Running, name: str) -> str | None:
+    found: str | None = await stack.database.fetchval(
+        "SELECT stage FROM crossfade.collection WHERE collection = $1", f"_system/{name}"
+    )
+    return found
+
+
+async def test_a_new_collection_is_served_from_postgresql_before_its_answer_leaves(stack: Running) -> None:
+    await stack.client.post("/_api/collection", json={"name": "books"})
+    assert await stage(stack, "books") == "flipped"
+    made = (await stack.client.post("/_api/document/books", json={"_key": "a", "n": 1})).json()
+    # written around the proxy: what PostgreSQL serves shows that it is PostgreSQL
+    await stack.direct.patch("/_api/document/books/a", json={"n": 2})
+    assert (await stack.client.get("/_api/document/books/a")).json()["_rev"] == made["_rev"]
+
+
+async def test_behind_a_truncation_it_is_flipped_again(stack: Running) -> None:
+    """A truncation takes the flip back (mirror-protocol, answer 6); the stack's user asked for flipped."""
+    await stack.client.post("/_api/collection", json={"name": "books"})
+    await stack.client.post("/_api/document/books", json={"_key": "a"})
+    assert (await stack.client.put("/_api/collection/books/truncate")).status_code == 200
+    assert await stage(stack, "books") == "flipped"
+    assert (await stack.client.get("/_api/document/books/a")).status_code == 404
+
+
+async def test_a_collection_that_was_filled_around_the_proxy_stays_with_arangodb(stack: Running) -> None:
+    """Gates are waived, and still nobody reads a copy that is not whole."""
+    await stack.direct.post("/_api/collection", json={"name": "old"})
+    await stack.direct.post("/_api/document/old", json={"_key": "a"})
+    await stack.client.post("/_api/document/old", json={"_key": "b"})
+    await stack.drained()
+    await stack.client.post("/_api/collection", json={"name": "books"})
+    assert await stage(stack, "books") == "flipped"
+    assert await stage(stack, "old") == "shadow"
+    assert (await stack.client.get("/_api/document/old/a")).status_code == 200
+
+
+async def test_a_collection_that_is_gone_is_not_found(stack: Running) -> None:
+    await stack.client.post("/_api/collection", json={"name": "books"})
+    await stack.client.delete("/_api/collection/books")
+    await stack.client.post("/_api/collection", json={"name": "others"})
+    gone = await stack.client.get("/_api/document/books/a")
+    assert (gone.status_code, gone.json()["errorNum"]) == (404, 1203)
+
+
+def test_it_is_refused_where_arangodb_is_on_another_machine() -> None:
+    with pytest.raises(ConfigurationError, match="only for a local stack"):
+        load(origin="http://db.example.org:8529", flip_new=True)
+    assert load(origin="http://localhost:8529", flip_new=True).flip_new
