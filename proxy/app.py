@@ -28,6 +28,7 @@ from proxy.credentials import Credentials
 from proxy.cutover import controller
 from proxy.cutover.acknowledge import Conditions
 from proxy.cutover.lease import Lease
+from proxy.cutover.readings import Readings
 from proxy.database import Database
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConfigurationError
@@ -37,6 +38,7 @@ from proxy.flipping import Flipping
 from proxy.http import Limits, Listener, Upstream
 from proxy.mirror.pipeline import Mirror
 from proxy.services import Services
+from proxy.serving import Serving
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import ArangoStore
@@ -47,6 +49,7 @@ log = structlog.get_logger(__name__)
 from proxy.wire.message import Handler
 
 _DRAIN_SECONDS = 10.0
+_READ_WAIT = 0.5  # seconds that a read of a client waits for a connection to PostgreSQL
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
 
@@ -79,6 +82,7 @@ class Application:
         self.settings = settings
         self.instance = prepare_state(settings)
         self.flight = Flight()
+        self.readings = Readings()
 
     async def __aenter__(self) -> Application:
         self._stack = contextlib.AsyncExitStack()
@@ -95,11 +99,16 @@ class Application:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self.settings
         self.database = await stack.enter_async_context(_opened(settings, "proxy", size=4))
+        # nothing that the rest waits for may keep a heartbeat waiting: one connection beats, one listens, two may hang
+        lease_database = await stack.enter_async_context(_opened(settings, "lease", size=4, reset=False))
         mirror_database = await stack.enter_async_context(
             _opened(settings, "mirror", size=settings.apply_connections + 2)
         )
         read_database = await stack.enter_async_context(
-            _opened(settings, "reads", size=max(8, settings.shadow_concurrency), reset=False)
+            _opened(settings, "reads", size=settings.read_connections, reset=False, wait=_READ_WAIT)
+        )
+        shadow_database = await stack.enter_async_context(
+            _opened(settings, "shadow", size=max(8, settings.shadow_concurrency), reset=False)
         )
         self.origin = self._upstream(str(settings.origin), settings.origin_connections)
         stack.push_async_callback(self.origin.close)
@@ -110,7 +119,7 @@ class Application:
         admin = AdminServer(create(self.status, self.not_ready, self.trace), settings.admin_host, settings.admin_port)
         admin.bind()  # its address is registered with the lease
         stack.push_async_callback(admin.close)
-        self.lease = Lease(self.database, settings, self.instance, self._conditions(), admin_url=admin.url)
+        self.lease = Lease(lease_database, settings, self.instance, self._conditions(), admin_url=admin.url)
         self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
@@ -121,7 +130,9 @@ class Application:
 
         target = PostgresStore(read_database)
         stack.push_async_callback(target.close)
-        self.shadow = Shadow(settings, target, reader, self.mirror.caught_up, Ledger(self.database, settings))
+        compared = PostgresStore(shadow_database)
+        stack.push_async_callback(compared.close)
+        self.shadow = Shadow(settings, compared, reader, self.mirror.caught_up, Ledger(self.database, settings))
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
         gaps = Gaps(self.database)
@@ -137,7 +148,7 @@ class Application:
             mirror=self.mirror,
             shadow=self.shadow,
             lease=self.lease,
-            credentials=Credentials(self.origin),
+            serving=Serving(settings, target, self.lease, Credentials(self.origin), self.readings),
             gaps=gaps,
             services=Services(services),
             flight=self.flight,
@@ -251,8 +262,10 @@ class Application:
 
 
 @contextlib.asynccontextmanager
-async def _opened(settings: Settings, part: str, *, size: int, reset: bool = True) -> AsyncIterator[Database]:
-    database = await Database.open(settings.dsn, size=size, application=f"crossfade {part}", reset=reset)
+async def _opened(
+    settings: Settings, part: str, *, size: int, reset: bool = True, wait: float | None = None
+) -> AsyncIterator[Database]:
+    database = await Database.open(settings.dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait)
     try:
         yield database
     finally:

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _paths_of_services(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
+    read_connections: int = Field(
+        default=8, ge=1, description="connections to PostgreSQL for reads of clients; beyond, ArangoDB answers"
+    )
         for prefix in value:
             if not prefix.startswith("/") or prefix.startswith("/_"):
                 raise ValueError(f"{prefix!r} is no path of a service: it begins with / and not with /_")

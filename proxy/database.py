@@ -124,9 +124,10 @@ class Session:
 class Database:
     """A pool. `timeout`: seconds a statement may take (None: for ever)."""
 
-    def __init__(self, pool: Any, timeout: float | None) -> None:
+    def __init__(self, pool: Any, timeout: float | None, wait: float | None = None) -> None:
         self._pool = pool
         self._timeout = timeout
+        self._wait = wait
 
     @classmethod
     async def open(
@@ -140,10 +141,12 @@ class Database:
         application: str = "crossfade",
         settings: dict[str, str] | None = None,
         reset: bool = True,
+        wait: float | None = None,
     ) -> Database:
         """Opens lazily where minimum is 0: an unreachable server is then found at the first statement.
 
         reset: whether a connection forgets settings and advisory locks when it is given back, which is a round trip.
+        wait: seconds to wait for a connection where all are in use, DatabaseUnavailable then; None: for ever.
         """
         with _translated():
             pool = await asyncpg.create_pool(
@@ -154,7 +157,7 @@ class Database:
                 reset=None if reset else _as_it_is,
                 server_settings={"application_name": application, "jit": "off", **(settings or {})},
             )
-        return cls(pool, timeout)
+        return cls(pool, timeout, wait)
 
     async def close(self) -> None:
         """Waits a moment for statements under way, then cuts."""
@@ -167,7 +170,7 @@ class Database:
     async def session(self) -> AsyncIterator[Session]:
         try:
             with _translated():
-                connection = await self._pool.acquire()
+                connection = await self._pool.acquire(timeout=self._wait)
         except ValueError as error:  # the DSN is looked at when the first connection is made
             raise DatabaseUnavailable(f"the DSN cannot be read: {error}") from error
         try:

@@ -18,9 +18,8 @@ import structlog
 
 from proxy import metrics
 from proxy.config import Settings
-from proxy.credentials import Credentials
 from proxy.cutover.stages import Snapshot, Stage
-from proxy.errors import ArangoError, DatabaseError, UpstreamError
+from proxy.errors import ArangoError, UpstreamError
 from proxy.facts import Facts
 from proxy.flight import Flight
 from proxy.gaps import Gaps
@@ -29,18 +28,20 @@ from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
 from proxy.routing import Action, Route, bypass, route
 from proxy.services import Services
+from proxy.serving import Serving
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import Requester
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.answers import wanted_items, wanted_keys
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
-from proxy.wire.message import Request, Response
+from proxy.wire.message import Headers, Request, Response
 from proxy.writing import Kit, LeaseView, Writes, collect
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 5.0  # seconds that the target may take before the origin is asked
+# who answered, as `X-Crossfade-Served-By` says it
+_NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
 
 
 class _Revision(msgspec.Struct):
@@ -63,7 +64,7 @@ class Dispatcher:
         mirror: Mirror,
         shadow: Shadow,
         lease: LeaseView,
-        credentials: Credentials,
+        serving: Serving,
         gaps: Gaps,
         services: Services,
         flight: Flight,
@@ -75,7 +76,7 @@ class Dispatcher:
         self._mirror = mirror
         self._shadow = shadow
         self._lease = lease
-        self._credentials = credentials
+        self._serving = serving
         self._gaps = gaps
         self._services = services
         self.flight = flight
@@ -93,7 +94,7 @@ class Dispatcher:
             return await self._services.handle(request)
         started = time.perf_counter()
         operation = decode(request)
-        served_by = "origin"
+        served_by = "proxy"
         try:
             if operation.effect is Effect.QUERY and not isinstance(request.body, bytes):
                 request.body = await collect(request.body, self._settings.max_body)  # its text says what it does
@@ -101,26 +102,34 @@ class Dispatcher:
             snapshot = self._lease.snapshot
             way = self._routed(operation, snapshot)
             if way.action is Action.FORWARD:
-                response = await self._forward(request, operation, way)
+                response, served_by = await self._forward(request, operation, way)
             elif way.action is Action.READ:
                 response, served_by = await self._read(request, operation, way, snapshot.generation, started)
             else:
-                response = await self._writes.carry_out(request, operation, way)
+                response, served_by = await self._writes.carry_out(request, operation, way), "origin"
         except UpstreamError as error:
             metrics.UPSTREAM_ERRORS.labels("origin", type(error).__name__).inc()
             response = encode(error_outcome(ArangoError(503, f"ArangoDB does not answer: {error}", status=503)))
         except ArangoError as error:
             response = encode(error_outcome(error))
-        metrics.TRAFFIC.observe(operation.endpoint, response.status, served_by, time.perf_counter() - started)
+        by = "target" if served_by == "target" else "origin"
+        metrics.TRAFFIC.observe(operation.endpoint, response.status, by, time.perf_counter() - started)
+        if operation.headers.get("x-crossfade-explain", "0") != "0":
+            response.headers = [*response.headers, *self._explained(served_by)]
         return response
+
+    def _explained(self, served_by: str) -> Headers:
+        """For who asks by `X-Crossfade-Explain: 1`, and for nobody else (I6): who answered, and by which epoch."""
+        epoch = str(self._lease.snapshot.epoch).encode()
+        return [(b"X-Crossfade-Served-By", _NAMES[served_by]), (b"X-Crossfade-Epoch", epoch)]
 
     # ---- ways
 
-    async def _forward(self, request: Request, operation: Operation, way: Route) -> Response:
+    async def _forward(self, request: Request, operation: Operation, way: Route) -> tuple[Response, str]:
         if self._target.owns_cursor(operation):
-            return encode(await self._target.execute(operation))
+            return encode(await self._target.execute(operation)), "target"
         if self._writes.owns(operation):
-            return await self._writes.go_on(request, operation)
+            return await self._writes.go_on(request, operation), "origin"
         if way.gap:
             self._kit.gap(operation, way.gap)
         elif operation.effect is Effect.PASSTHROUGH:
@@ -128,9 +137,9 @@ class Dispatcher:
             self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
         if not way.writes:
             again = request.method in ("GET", "HEAD", "OPTIONS")  # a batch that is asked for twice is a batch lost
-            return await self._origin.request(request, idempotent=again)
+            return await self._origin.request(request, idempotent=again), "origin"
         with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
-            return await self._origin.request(request)
+            return await self._origin.request(request), "origin"
 
     async def _read(
         self, request: Request, operation: Operation, way: Route, generation: int, started: float
@@ -141,15 +150,17 @@ class Dispatcher:
                 self._gaps.add(operation.database, name.partition("/")[2], operation.endpoint, way.gap)
         if way.hold:
             way, generation = await self._held(operation)
-        if way.target and self._lease.may_read_target:
+        trouble = False
+        if way.target:
             # the generation that the way was found by: after a rollback since then, the fence says no
-            outcome = await self._from_target(request, operation, way, generation)
-            if outcome is None:
-                way, _ = await self._held(operation)  # a hold may have begun meanwhile
-            else:
+            authorization = request.header(b"authorization")
+            found = await self._serving.answer(operation, way.collections, generation, authorization)
+            if isinstance(found, Outcome):
                 if way.compare:
-                    self._submit(operation, outcome, way, time.perf_counter() - started, reverse=True)
-                return encode(outcome), "target"
+                    self._submit(operation, found, way, time.perf_counter() - started, reverse=True)
+                return encode(found), "target"
+            trouble = found.trouble
+            way, _ = await self._held(operation)  # a hold may have begun meanwhile
         collections = way.collections or collections
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
         if operation.effect is Effect.QUERY:
@@ -160,6 +171,8 @@ class Dispatcher:
         elapsed = time.perf_counter() - started
         if operation.effect is Effect.READ and self._kit.flipped(collections[0]):
             await self._bring_up(operation, response, collections[0], era)
+        elif trouble and any(self._kit.flipped(name) for name in collections):
+            await self._serving.reached_again()
         if not isinstance(response.body, bytes) or response.header(b"content-encoding") is not None:
             if way.compare:
                 reason = "too large" if not isinstance(response.body, bytes) else "compressed"
@@ -178,20 +191,6 @@ class Dispatcher:
             return route(operation, snapshot)
         matters = snapshot.database_has(operation.database, Stage.MIRROR)
         return route(operation, snapshot, self._facts.of(operation.body, matters=matters))
-
-    async def _from_target(self, request: Request, operation: Operation, way: Route, generation: int) -> Outcome | None:
-        """The target's answer; None where it may not or cannot answer, and the origin must."""
-        authorization = request.header(b"authorization")
-        for collection in way.collections:
-            if not await self._credentials.may_read(authorization, collection):
-                return None
-        try:
-            async with asyncio.timeout(max(_PATIENCE, 3 * self._settings.lease)):
-                return await self._target.fenced(operation, generation)
-        except (DatabaseError, ArangoError, TimeoutError) as error:
-            # an error of the target's own making is never an answer: the origin has every write
-            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
-            return None
 
     async def _held(self, operation: Operation) -> tuple[Route, int]:
         """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.

@@ -116,3 +116,6 @@ DIVERGED = _gauge("diverged", "1 while this instance is diverged")
 def render() -> tuple[bytes, str]:
     """The text that Prometheus scrapes, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+TARGET_INSTEAD = _counter(
+    "target_instead_total", "Reads of flipped collections that ArangoDB answered in place of PostgreSQL", "reason"
+)

@@ -72,6 +72,7 @@ class Lease:
         self._registered = False
         self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time when it was told
         self._current = False  # the last beat was answered
+        self._looked_at = 0.0  # local: when the last beat began that was answered
         self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
         self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
         self._noted = False  # the file `alone` is there
@@ -107,6 +108,11 @@ class Lease:
     def connected(self) -> bool:
         """The last look succeeded."""
         return self._current
+
+    @property
+    def looked_at(self) -> float:
+        """When the last look that succeeded began, on this instance's clock; 0 before the first."""
+        return self._looked_at
 
     @property
     def diverged(self) -> bool:
@@ -296,6 +302,7 @@ class Lease:
             self._registered, self._unsafe, self._read_until = False, True, 0.0
             return True
         self._current = True
+        self._looked_at = began
         self._diverged_in_row = diverged and self.diverged
         self._read_until = min(began + length, self._lease_end) if look.everyone else 0.0
         if look.snapshot is None:

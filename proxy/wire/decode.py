@@ -26,6 +26,7 @@ _WANTED: Final = {
         b"content-type",
         b"accept",
         b"authorization",
+        b"x-crossfade-explain",
     )
 }
 _JSON_HEADERS: Final = frozenset({"content-type", "accept"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 from proxy.database import Database
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Effect, Operation
-from proxy.stores.postgres import Limits, PostgresStore
+from proxy.stores.postgres import Limits, PostgresStore, queries
 from tests.integration.target import create, put, raw_of
 
 
@@ -45,6 +46,44 @@ async def test_a_traversal_follows_edges_in_batches(database: Database) -> None:
     below = await rows(store, "FOR v IN 1..2 OUTBOUND 'v/0' e RETURN v.n")
     assert sorted(below) == ["0-a", "0-a-x", "0-a-y", "0-b", "0-b-z"]
     assert sorted(await rows(store, "FOR v IN 1..2 ANY 'v/0-a-x' e RETURN v.n")) == ["0", "0-a", "0-a-y"]
+
+
+async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I7: the fence is tested with the first fetch; the others read the same snapshot, however long they take."""
+    await create(database, "db/v")
+    await create(database, "db/e", edge=True)
+    await put(database, "db/v", *(raw_of("db/v", name, b"{}") for name in "abc"))
+    edges = [("a", "b"), ("b", "c")]
+    await put(
+        database,
+        "db/e",
+        *(raw_of("db/e", to, b'{"_from":"v/%s","_to":"v/%s"}' % (a.encode(), to.encode())) for a, to in edges),
+    )
+    await database.execute("INSERT INTO crossfade.instance (instance, host, pid, version) VALUES ('one', 'h', 1, '0')")
+    lease = "UPDATE crossfade.instance SET lease_until = clock_timestamp() + interval '0.3 second'"
+    over = "SELECT lease_until < clock_timestamp() FROM crossfade.instance"
+    step, fetches = queries._advance, 0
+
+    async def slowly(running: queries.Running, documents: Any) -> Any:
+        nonlocal fetches
+        if documents is not None:
+            fetches += 1
+            while not await database.fetchval(over):
+                await asyncio.sleep(0.01)
+        return await step(running, documents)
+
+    monkeypatch.setattr(queries, "_advance", slowly)
+    store = PostgresStore(database)
+    await database.execute(lease)
+    answer = await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e RETURN x._key"), 1)
+    assert answer is not None
+    assert orjson.loads(answer.body)["result"] == ["b", "c"]
+    assert fetches > 1
+    assert (
+        await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e RETURN x._key"), 1) is None
+    )  # the first one tests it
 
 
 @pytest.mark.parametrize(

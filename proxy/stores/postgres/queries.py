@@ -1,8 +1,11 @@
 """AQL on the target: evaluates a query over documents that its fetches read from PostgreSQL.
 
-All fetches of one query see one snapshot (a read-only transaction, REPEATABLE READ), as in ArangoDB; each statement
-carries the fence as well. Work is cut up so that the event loop goes on: rows come in batches, and evaluation over many
-rows runs in a thread.
+All fetches of one query see one snapshot (a read-only transaction, REPEATABLE READ), as in ArangoDB. The first of them
+tests the fence, and it alone: the answer is that of the snapshot, and the fence held when the snapshot was taken, so
+whatever had been acknowledged by then is in it. To test it again would compare the leases of that old snapshot with a
+clock that goes on, and refuse every query that runs for longer than a lease, without telling anything new.
+
+Work is cut up so that the event loop goes on: rows come in batches, and evaluation over many rows runs in a thread.
 """
 
 from __future__ import annotations
@@ -180,7 +183,7 @@ class Queries:
             if generation is not None:
                 raise FenceBroken
             return step
-        budget = _Budget(self._limits)
+        budget, tested = _Budget(self._limits), generation
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
@@ -190,7 +193,8 @@ class Queries:
                     raise Unsupported("AQL modification on PostgreSQL")
                 if generation is not None and step.collection not in known:
                     raise FenceBroken  # a collection that only the run told: nobody asked whether it is flipped
-                documents = await self._fetch(session, database, step, generation, budget)
+                documents = await self._fetch(session, database, step, tested, budget)
+                tested = None  # the next ones read the snapshot of which the fence held
                 step = await _advance(running, documents)
         return step
 

@@ -114,7 +114,7 @@ class Streams:
                 row = await session.fetchrow(counted(subject, len(values)), *values, generation)
                 if row is None or not row["holds"]:
                     raise FenceBroken
-                number = row["number"]
+                number, generation = row["number"], None  # the rows are of the snapshot of which the fence held
             text = fenced(sql, len(parameters))
             rows = session.cursor(text, *parameters, generation, prefetch=_PREFETCH)
             first = await anext(rows, None)

@@ -1,0 +1,127 @@
+"""Reads that PostgreSQL serves: allowed, fenced, bounded in time, and counted where the origin must answer instead.
+
+Whatever stands in the way of an answer of the target's is no answer: the origin has every write. Where that was trouble
+with PostgreSQL, what the origin says is held back until a look at the control plane succeeds that began later, or the
+own lease has run out (mirror-protocol, "Flip", 7): a proxy that is cut off must not show what others cannot see yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from typing import Final, Protocol
+
+import structlog
+
+from proxy import metrics
+from proxy.config import Settings
+from proxy.credentials import Credentials
+from proxy.cutover.readings import Readings
+from proxy.errors import ArangoError, DatabaseError, Unsupported
+from proxy.operations import Operation, Outcome
+from proxy.stores.postgres import PostgresStore
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE: Final = 5.0  # seconds that the target may take before the origin is asked
+_POLL: Final = 0.01
+
+
+class Instead(enum.StrEnum):
+    """Why the origin answers a read that the target was to answer."""
+
+    LEASE = "lease"  # this instance may not read there now
+    FENCE = "fence"  # the statement's own test of generation and leases said no
+    PERMISSION = "permission"  # ArangoDB says whether these credentials may
+    UNSUPPORTED = "unsupported"  # the target cannot run it
+    REFUSED = "refused"  # an error of the target's own making, or one that the origin says better
+    SLOW = "slow"  # not within the time that the target has
+    UNAVAILABLE = "unavailable"  # no connection, or it broke
+
+    @property
+    def trouble(self) -> bool:
+        """Whether PostgreSQL may be out of reach of this instance."""
+        return self in (Instead.SLOW, Instead.UNAVAILABLE)
+
+
+class LeaseLook(Protocol):
+    """What a read needs of the lease."""
+
+    @property
+    def may_read_target(self) -> bool: ...
+    @property
+    def own_lease_over(self) -> bool: ...
+    @property
+    def looked_at(self) -> float: ...
+    def look_now(self) -> None: ...
+    def note_alone(self) -> None: ...
+
+
+class Serving:
+    """The target as the store that answers clients. `readings` is what the guard looks at."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        target: PostgresStore,
+        lease: LeaseLook,
+        credentials: Credentials,
+        readings: Readings,
+    ) -> None:
+        self._patience = max(_PATIENCE, 3 * settings.lease)
+        self._target = target
+        self._lease = lease
+        self._credentials = credentials
+        self._readings = readings
+
+    async def answer(
+        self, operation: Operation, collections: tuple[str, ...], generation: int, authorization: bytes | None
+    ) -> Outcome | Instead:
+        """The target's answer under the fence of that generation, or why the origin must answer."""
+        found = await self._answer(operation, collections, generation, authorization)
+        if isinstance(found, Instead):
+            metrics.TARGET_INSTEAD.labels(found.value).inc()
+        return found
+
+    async def _answer(
+        self, operation: Operation, collections: tuple[str, ...], generation: int, authorization: bytes | None
+    ) -> Outcome | Instead:
+        if not self._lease.may_read_target:
+            return Instead.LEASE
+        for collection in collections:
+            if not await self._credentials.may_read(authorization, collection):
+                return Instead.PERMISSION
+        reading = self._readings.begin(collections)
+        failed, counts = False, True
+        try:
+            async with asyncio.timeout(self._patience):
+                outcome = await self._target.fenced(operation, generation)
+            counts = outcome is not None
+            return outcome if outcome is not None else Instead.FENCE
+        except Unsupported:
+            counts = False
+            return Instead.UNSUPPORTED
+        except ArangoError as error:
+            # an error of the target's own making is never an answer
+            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
+            return Instead.REFUSED
+        except (DatabaseError, TimeoutError) as error:
+            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
+            failed = True
+            return Instead.SLOW if isinstance(error, TimeoutError) else Instead.UNAVAILABLE
+        finally:
+            self._readings.end(reading, failed=failed, counts=counts)
+
+    async def reached_again(self) -> None:
+        """Holds what the origin said after trouble with the target; ends after a lease at most.
+
+        The clock is the lease's own, `time.monotonic`.
+        """
+        since = time.monotonic()
+        self._lease.look_now()
+        while self._lease.looked_at < since:
+            if self._lease.own_lease_over:
+                self._lease.note_alone()  # no await since: mirror-protocol, "Flip", 7
+                return
+            await asyncio.sleep(_POLL)
