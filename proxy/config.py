@@ -61,31 +61,42 @@ class Settings(BaseSettings):
     )
 
     # shadow
-    sample_percent: float = Field(default=100.0, ge=0, le=100)
+    sample_percent: float = Field(
+        default=100.0, ge=0, le=100, description="share of reads that is compared; `crossfade sampling` refines it"
+    )
+    twice_percent: float = Field(
+        default=0.0, ge=0, le=100, description="share of compared reads for which ArangoDB is compared with itself"
+    )
     shadow_concurrency: int = Field(default=8, ge=1)
     shadow_queue: int = Field(default=1000, ge=1)
     settle_seconds: float = Field(
         default=10.0, gt=0, description="how long a difference is re-checked before it is unsettled"
     )
     redact: bool = Field(default=False, description="keep no values of documents in stored samples")
+    redact_paths: list[str] = Field(
+        default_factory=list, description="patterns of paths whose values no sample keeps, as `*.email` or `items[].name`"
+    )
+    sample_days: float = Field(
+        default=30.0, gt=0, description="days after which samples, and mismatches that are done with, are forgotten"
+    )
 
     # control plane
     heartbeat: float = Field(default=0.25, gt=0)
     lease: float = Field(default=1.0, gt=0, description="seconds; L of DESIGN section 9")
-    hold_limit: float = Field(default=10.0, gt=0, description="seconds that a query may wait in a flip")
-    gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")
-    gate_lag_seconds: float = Field(default=5.0, gt=0)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @field_validator("services")
-    flip_new: bool = Field(
-        default=False, description="local stacks alone: new collections are flipped at once, past every gate"
-    )
-    @classmethod
-    def _paths_of_services(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
     read_connections: int = Field(
         default=8, ge=1, description="connections to PostgreSQL for reads of clients; beyond, ArangoDB answers"
     )
+    hold_limit: float = Field(default=10.0, gt=0, description="seconds that a query may wait in a flip")
+    gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")
+    gate_lag_seconds: float = Field(default=5.0, gt=0)
+    flip_new: bool = Field(
+        default=False, description="local stacks alone: new collections are flipped at once, past every gate"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("services")
+    @classmethod
+    def _paths_of_services(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
         for prefix in value:
             if not prefix.startswith("/") or prefix.startswith("/_"):
                 raise ValueError(f"{prefix!r} is no path of a service: it begins with / and not with /_")
@@ -99,9 +110,6 @@ class Settings(BaseSettings):
             raise ValueError(f"a lease lasts two heartbeats at least (CROSSFADE_HEARTBEAT is {heartbeat:g})")
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
     @field_validator("flip_new")
     @classmethod
     def _local_alone(cls, value: bool, info: ValidationInfo) -> bool:
@@ -110,6 +118,9 @@ class Settings(BaseSettings):
             raise ValueError("it waives every gate: only for a local stack, whose ArangoDB is on this machine")
         return value
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
