@@ -33,8 +33,8 @@ from proxy.database import Database
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConfigurationError
 from proxy.flight import Flight, Scope
-from proxy.gaps import Gaps
 from proxy.flipping import Flipping
+from proxy.gaps import Gaps
 from proxy.http import Limits, Listener, Upstream
 from proxy.mirror.pipeline import Mirror
 from proxy.services import Services
@@ -42,11 +42,11 @@ from proxy.serving import Serving
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import ArangoStore
-from proxy.stores.postgres import PostgresStore
-
 from proxy.stores.base import Store
-log = structlog.get_logger(__name__)
+from proxy.stores.postgres import PostgresStore
 from proxy.wire.message import Handler
+
+log = structlog.get_logger(__name__)
 
 _DRAIN_SECONDS = 10.0
 _READ_WAIT = 0.5  # seconds that a read of a client waits for a connection to PostgreSQL
@@ -104,6 +104,7 @@ class Application:
         mirror_database = await stack.enter_async_context(
             _opened(settings, "mirror", size=settings.apply_connections + 2)
         )
+        # a read that finds no connection free goes to the origin; a comparison waits, and takes none from the reads
         read_database = await stack.enter_async_context(
             _opened(settings, "reads", size=settings.read_connections, reset=False, wait=_READ_WAIT)
         )
@@ -166,18 +167,6 @@ class Application:
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
         self.port = listener.port
 
-    def _upstream(self, url: str, connections: int, *, service: bool = False) -> Upstream:
-        """A pool. A service sees the Host that its client named, and takes chunked requests, as ArangoDB does not."""
-        return Upstream(
-            url,
-            connections=connections,
-            connect_timeout=self.settings.connect_timeout,
-            request_timeout=self.settings.request_timeout,
-            buffer_body=self.settings.buffer_body,
-            preserve_host=service,
-            chunked=service,
-        )
-
     def _handler(self, origin: Store, target: Store) -> Handler:
         """The dispatcher's; in a local stack that flips what is made, with that before it."""
         if not self.settings.flip_new:
@@ -190,6 +179,18 @@ class Application:
             origin=origin,
             target=target,
         ).handle
+
+    def _upstream(self, url: str, connections: int, *, service: bool = False) -> Upstream:
+        """A pool. A service sees the Host that its client named, and takes chunked requests, as ArangoDB does not."""
+        return Upstream(
+            url,
+            connections=connections,
+            connect_timeout=self.settings.connect_timeout,
+            request_timeout=self.settings.request_timeout,
+            buffer_body=self.settings.buffer_body,
+            preserve_host=service,
+            chunked=service,
+        )
 
     def _conditions(self) -> Conditions:
         """What the lease asks. No mode is fixed when a write begins, so none is acknowledged asynchronously later."""

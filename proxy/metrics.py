@@ -109,6 +109,9 @@ STAGE = _gauge(
 WEIGHT = _gauge("weight_percent", "Share of reads that PostgreSQL serves", "collection")
 EPOCH = _gauge("epoch", "The epoch that this instance behaves by")
 GENERATION = _gauge("generation", "The generation that this instance behaves by")
+TARGET_INSTEAD = _counter(
+    "target_instead_total", "Reads of flipped collections that ArangoDB answered in place of PostgreSQL", "reason"
+)
 LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from PostgreSQL")
 DIVERGED = _gauge("diverged", "1 while this instance is diverged")
 
@@ -116,6 +119,3 @@ DIVERGED = _gauge("diverged", "1 while this instance is diverged")
 def render() -> tuple[bytes, str]:
     """The text that Prometheus scrapes, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
-TARGET_INSTEAD = _counter(
-    "target_instead_total", "Reads of flipped collections that ArangoDB answered in place of PostgreSQL", "reason"
-)
