@@ -25,6 +25,9 @@ class Shape:
     text: str
 
 
+NOT_UNDERSTOOD: Final = Shape("cursor.create", "(a query that is not understood)")
+
+
 class _Query(msgspec.Struct):
     query: str = ""
 
@@ -37,10 +40,17 @@ def shape_of_operation(operation: Operation) -> Shape:
     if operation.endpoint != "cursor.create":
         return _endpoint_shape(operation.endpoint)
     try:
-        text = _QUERY.decode(operation.body).query
+        return shape_of_text(_QUERY.decode(operation.body).query)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return NOT_UNDERSTOOD
+
+
+def shape_of_text(text: str) -> Shape:
+    """The shape of a query's text."""
+    try:
         return _query_shape(text) if len(text) <= _CACHED else _query_shape.__wrapped__(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, ArangoError):
-        return Shape(operation.endpoint, "(a query that is not understood)")
+    except ArangoError:
+        return NOT_UNDERSTOOD
 
 
 @lru_cache(maxsize=256)
