@@ -92,6 +92,7 @@ class Dispatcher:
         """Answers one request of the traffic listener."""
         if not request.target.startswith(b"/_"):
             return await self._services.handle(request)
+        request.tunnel = None  # ArangoDB's upgrades are other protocols, whose requests would go unseen (I10)
         started = time.perf_counter()
         operation = decode(request)
         served_by = "proxy"

@@ -1,4 +1,4 @@
-"""HTTP/1.1 towards clients and servers, on httptools (llhttp, strict), under uvloop or plain asyncio. Layer 2.
+"""HTTP/1.1 and HTTP/2 towards clients, HTTP/1.1 towards servers, under uvloop or plain asyncio. Layer 2.
 
     limits.py      what a client may send, and for how long
     parser.py      the scanner, llhttp: the only module that imports httptools
@@ -7,11 +7,15 @@
     stream.py      bodies in pieces with back-pressure, flow control of the write side
     tunnel.py      raw bytes both ways after an upgrade
     faults.py      answers of the listener's own, in ArangoDB's error shape
-    connection.py  one client: protocol and task          listener.py  accepts, watches the clocks, drains
+    listener.py    accepts, watches the clocks, drains    hub.py       what the connections of a listener share
+    opening.py     a client until its first bytes say which protocol it speaks
+    connection.py  one client over HTTP/1.1: protocol and task
+    http2.py       one client over HTTP/2: protocol, task, and a task a stream; frames.py  the framing layer, h2: the
+                   only module that imports it; http2_head.py heads, pure; http2_exchange.py one stream and what it
+                   may hold of memory; http2_answer.py the sending side
     exchange.py    one connection to a server             upstream.py  the pool of them
 
-Both sides speak `proxy.wire.message`; a handler knows no socket, and tests call it without one. Another protocol
-(HTTP/2) is another `asyncio.Protocol` beside `connection.py` that calls the same handler.
+All speak `proxy.wire.message`; a handler knows no socket and no protocol, and tests call it without one.
 """
 
 from proxy.http.limits import Limits

@@ -9,36 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import cast
 
 from proxy.errors import FramingError
 from proxy.http.faults import failure
-from proxy.http.limits import HIGH_WATER, LOW_WATER, Limits
-from proxy.http.render import response_head
+from proxy.http.hub import Hub
+from proxy.http.limits import HIGH_WATER, LOW_WATER
+from proxy.http.render import response_head, tokens
 from proxy.http.reply import refusal, whole, write_pieces
 from proxy.http.requests import BODY, HEAD, IDLE, Incoming, RequestParser
 from proxy.http.stream import Flow
 from proxy.http.tunnel import ConnectionTunnel
-from proxy.wire.message import Handler, Response
+from proxy.wire.message import Response
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass(slots=True)
-class Hub:
-    """What the connections of one listener share. ticks: the coarse clock that their time limits are read from."""
-
-    handler: Handler
-    limits: Limits
-    tls: bool = False
-    ticks: int = 0
-    draining: bool = False
-    connections: set[Connection] = field(default_factory=set)
-
-
 class Connection(asyncio.Protocol):
     """The protocol and the task of one client."""
+
+    task: asyncio.Task[None]
+    transport: asyncio.Transport
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -250,7 +241,8 @@ class Connection(asyncio.Protocol):
         """One request through the handler; whether the connection goes on."""
         request = incoming.request
         stream = incoming.stream
-        if incoming.upgrade:
+        if incoming.upgrade and b"h2c" not in tokens(v for n, v in request.headers if n.lower() == b"upgrade"):
+            # HTTP/2 within a tunnel would be requests that nobody routes, journals and compares
             request.tunnel = ConnectionTunnel(self.transport, self._flow, self._wake)
         if incoming.expects and stream is not None:
             incoming.expects = False

@@ -1,12 +1,13 @@
-"""The listener: accepts clients, watches their clocks, drains them. HTTP/1.1, with or without TLS."""
+"""The listener: accepts clients, watches their clocks, drains them. HTTP/1.1 and HTTP/2, with or without TLS."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 
-from proxy.http.connection import Connection, Hub
+from proxy.http.hub import Hub
 from proxy.http.limits import Limits
+from proxy.http.opening import Opening
 from proxy.wire.message import Handler
 
 
@@ -41,7 +42,7 @@ class Listener:
         """Binds and accepts. Raises OSError where the address cannot be had."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self._hub),
+            lambda: Opening(self._hub),
             self.host,
             self.port,
             ssl=self._tls,
@@ -75,7 +76,7 @@ class Listener:
         hub.draining = True
         for connection in list(hub.connections):
             connection.drain()
-        tasks = {connection.task for connection in hub.connections if not connection.task.done()}
+        tasks = {task for connection in hub.connections if (task := connection.task) is not None and not task.done()}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:

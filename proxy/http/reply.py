@@ -17,11 +17,7 @@ def whole(request: Request, response: Response, body: bytes, keep: bool) -> byte
     status = response.status
     length: int | None = len(body)
     if request.method == "HEAD" or status in {204, 304}:
-        if status == 204:
-            length = None
-        elif not body or status == 304:
-            length = _declared(response)
-        body = b""
+        length, body = bare(response, body), b""
     connection = _connection(request, keep)
     try:
         head = response_head(status, response.reason, response.headers, length=length, connection=connection)
@@ -51,10 +47,10 @@ async def write_pieces(
     where the client speaks HTTP/1.0. Raises what the body raises, FramingError where it breaks its length, and
     ConnectionResetError where the client is gone.
     """
-    left = _declared(response)
-    bare = request.method == "HEAD" or response.status in {204, 304}
-    chunked = left is None and request.version == "1.1" and not bare
-    if left is None and not chunked and not bare:
+    left = declared(response)
+    empty = request.method == "HEAD" or response.status in {204, 304}
+    chunked = left is None and request.version == "1.1" and not empty
+    if left is None and not chunked and not empty:
         keep = False
     data = response_head(
         response.status,
@@ -64,7 +60,7 @@ async def write_pieces(
         chunked=chunked,
         connection=_connection(request, keep),
     )
-    if bare:
+    if empty:
         transport.write(data)
         return keep
     async for piece in body:
@@ -93,7 +89,14 @@ def _connection(request: Request, keep: bool) -> bytes:
     return b"" if request.version == "1.1" else b"keep-alive"
 
 
-def _declared(response: Response) -> int | None:
+def bare(response: Response, body: bytes) -> int | None:
+    """The Content-Length of an answer that is sent without its body, to HEAD, or as 204 or 304; None: it has none."""
+    if response.status == 204:
+        return None
+    return declared(response) if not body or response.status == 304 else len(body)
+
+
+def declared(response: Response) -> int | None:
     """The Content-Length that a handler gave, for a stream or for an answer without its body."""
     value = response.header(b"content-length")
     return int(value) if value is not None and value.isdigit() else None

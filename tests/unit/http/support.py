@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from proxy.http.connection import Connection, Hub
+from proxy.http.connection import Connection
+from proxy.http.hub import Hub
 from proxy.http.limits import Limits
 from proxy.http.requests import Incoming, RequestParser
 from proxy.wire.message import Handler

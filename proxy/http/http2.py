@@ -1,0 +1,334 @@
+"""One client that speaks HTTP/2: many requests at a time, each by a task of its own.
+
+The protocol's callbacks turn frames into exchanges; one task owns the tasks of all of them. As over HTTP/1.1, a client
+that goes away, or resets a stream, takes its answer with it and never the handler's work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import cast
+
+from proxy.errors import FramingError
+from proxy.http import frames
+from proxy.http.faults import failure
+from proxy.http.frames import CONNECTION_WINDOW, ErrorCodes, Event
+from proxy.http.http2_answer import Answers
+from proxy.http.http2_exchange import Exchange, Patience
+from proxy.http.http2_head import read_head
+from proxy.http.hub import Hub
+from proxy.http.stream import Flow
+from proxy.wire.message import Request
+
+
+class Http2Connection(asyncio.Protocol):
+    """The protocol and the task of one client."""
+
+    task: asyncio.Task[None]
+    transport: asyncio.Transport
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._flow = Flow()
+        self._session = frames.session(hub.limits)
+        self._patience = Patience()
+        self._exchanges: dict[int, Exchange] = {}
+        self._begun: deque[Exchange] = deque()
+        self._hungry: deque[Exchange] = deque()  # bodies that wait for a lease
+        self._leases = hub.limits.gather
+        self._waiter: asyncio.Future[None] | None = None
+        self._uncredited = 0
+        self._last = 0  # the last stream that is answered
+        self._closing = False  # no further stream is taken
+        self._dead = False  # nothing is read or written any more
+        self._unread = True  # reading is on
+        self._stamp = hub.ticks
+        self._full_since = 0
+
+    # callbacks of the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
+        self._answers = Answers(self._session, self.transport, self._flow, self._hub, self._patience)
+        self._answers.flush()
+        self._hub.connections.add(self)
+        self._loop = asyncio.get_running_loop()
+        self.task = self._loop.create_task(self._serve())
+        self.task.add_done_callback(self._forget)
+
+    def data_received(self, data: bytes) -> None:
+        if self._dead:
+            return
+        try:
+            events = self._session.receive_data(data)
+        except frames.BrokenError:  # the GOAWAY that says so is among what is to be sent
+            self._die("the client broke HTTP/2")
+            return
+        for event in events:
+            self._take(event)
+        if self._patience.exhausted:
+            self._session.close_connection(ErrorCodes.ENHANCE_YOUR_CALM, last_stream_id=self._last)
+            self._die("the client asks too much of the connection")
+            return
+        self._answers.flush()
+
+    def eof_received(self) -> bool:
+        self._closing = True
+        for exchange in list(self._exchanges.values()):
+            if not exchange.ended:
+                self._drop(exchange, "the client closed the connection in the middle of a message")
+        self._wake()
+        return not self._hub.tls and bool(self._exchanges)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._flow.close()
+        self._die("the client is gone")
+        if self.task.done():
+            self._hub.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """Reads no frame while the client takes none: answers to pings would pile up."""
+        self._full_since = self._hub.ticks
+        self._flow.pause()
+        if self._unread and not self.transport.is_closing():
+            self._unread = False
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._flow.resume()
+        if not self._unread and not self.transport.is_closing():
+            self._unread = True
+            self.transport.resume_reading()
+
+    # what the listener asks
+
+    def drain(self) -> None:
+        """No further stream: the client is told, and those under way are answered."""
+        self._farewell()
+        self._wake()
+
+    def look(self, ticks: int) -> None:
+        """Enforces the time limits, at each tick of the hub."""
+        limits = self._hub.limits
+        self._patience.earn(Patience.A_SECOND * limits.tick)
+        if self._flow.paused:
+            if (ticks - self._full_since) * limits.tick > limits.stall:
+                self.transport.abort()
+        elif not self._exchanges:
+            if (ticks - self._stamp) * limits.tick > limits.idle:
+                self.drain()
+        else:
+            for exchange in list(self._exchanges.values()):
+                if (ticks - exchange.stamp) * limits.tick > limits.stall:
+                    self._late(exchange)
+            self._answers.flush()
+
+    # frames to exchanges
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case frames.DataReceived():
+                self._body(event)
+            case frames.RequestReceived():
+                self._head(event)
+            case frames.StreamEnded():
+                exchange = self._exchanges.get(event.stream_id)
+                if exchange is not None and not exchange.gone:
+                    self._whole(exchange)
+            case frames.StreamReset():
+                self._patience.spend(Patience.RESET)
+                exchange = self._exchanges.get(event.stream_id)
+                if exchange is not None:
+                    self._drop(exchange, "the client has reset the stream")
+            case frames.WindowUpdated(stream_id=number) if number:
+                self._patience.spend()
+                exchange = self._exchanges.get(number)
+                if exchange is not None:
+                    self._taken(exchange)
+            case frames.WindowUpdated() | frames.RemoteSettingsChanged():
+                self._patience.spend()
+                for exchange in self._exchanges.values():
+                    self._taken(exchange)
+            case frames.TrailersReceived():
+                pass  # nobody asked for them
+            case frames.ConnectionTerminated():
+                self._closing = True
+                frames.go_on(self._session)
+                self._wake()
+            case _:
+                self._patience.spend()
+
+    def _head(self, event: frames.RequestReceived) -> None:
+        number, limits = event.stream_id, self._hub.limits
+        self._stamp = self._hub.ticks
+        self._patience.earn(2)
+        if self._closing or len(self._exchanges) >= limits.streams:
+            # those that were reset count as long as their handlers are at work
+            self._session.reset_stream(number, ErrorCodes.REFUSED_STREAM)
+            return
+        try:
+            head = read_head(event.headers, limits)
+        except FramingError as error:
+            self._answers.refuse(number, error, whole=event.stream_ended is not None)
+            return
+        request = Request(head.method, head.target, head.headers, b"", "2", self._peer)
+        exchange = Exchange(number, request, head.length, limits, begin=self._begin, grant=self._grant)
+        exchange.stamp = self._hub.ticks
+        self._last = number
+        self._exchanges[number] = exchange
+        if event.stream_ended is None:
+            if head.expects:
+                self._session.send_headers(number, [(b":status", b"100")])
+            if exchange.stream is not None:
+                exchange.start()
+
+    def _body(self, event: frames.DataReceived) -> None:
+        counted = event.flow_controlled_length
+        self._uncredited += counted
+        if self._uncredited >= CONNECTION_WINDOW // 4:
+            self._session.increment_flow_control_window(self._uncredited)
+            self._uncredited = 0
+        if event.data:
+            self._patience.earn()
+        elif event.stream_ended is None:
+            self._patience.spend()
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is None or exchange.gone:
+            return
+        exchange.stamp = self._hub.ticks
+        exchange.feed(event.data, counted)
+        if event.stream_ended is None:
+            self._grant(exchange)
+
+    def _whole(self, exchange: Exchange) -> None:
+        if exchange.complete:
+            exchange.end()
+        else:
+            self._answers.refuse(exchange.number, FramingError("the body breaks its Content-Length"), whole=False)
+            self._drop(exchange, "the body breaks its Content-Length")
+
+    def _taken(self, exchange: Exchange) -> None:
+        exchange.stamp = self._hub.ticks
+        exchange.wake()
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._begun.append(exchange)
+        self._wake()
+
+    def _grant(self, exchange: Exchange) -> None:
+        """Lets the client send more of a body where there is room for it."""
+        if self._dead:
+            return
+        if exchange.wants_lease and exchange not in self._hungry:
+            self._hungry.append(exchange)
+            self._lease()
+        credit = exchange.credit()
+        if credit:
+            self._session.increment_flow_control_window(credit, exchange.number)
+            self._answers.flush()
+
+    def _lease(self) -> None:
+        while self._leases and self._hungry:
+            exchange = self._hungry.popleft()
+            if exchange.wants_lease:
+                self._leases -= 1
+                exchange.leased = True
+                self._grant(exchange)
+
+    # ends of streams and of the connection
+
+    def _late(self, exchange: Exchange) -> None:
+        """Nothing has come, or was taken, for a long while."""
+        error = FramingError("the body of the request does not come", 408)
+        if exchange.gone:
+            return
+        if exchange.due and exchange.begun:
+            exchange.fail(error)
+        elif exchange.due:
+            self._answers.refuse(exchange.number, error, whole=False)
+            self._drop(exchange, str(error))
+        elif exchange.blocked:
+            self._answers.reset(exchange, ErrorCodes.CANCEL)
+            self._drop(exchange, "the client does not take its answer")
+
+    def _drop(self, exchange: Exchange, why: str) -> None:
+        """Nobody waits for this answer any more; a handler that has begun goes on to its end (I3)."""
+        exchange.leave(FramingError(why))
+        if not exchange.begun:
+            self._finish(exchange)
+
+    def _finish(self, exchange: Exchange) -> None:
+        if self._exchanges.pop(exchange.number, None) is None:
+            return
+        self._stamp = self._hub.ticks
+        if exchange.leased:
+            self._leases += 1
+            self._lease()
+        if self._closing:
+            self._wake()
+
+    def _farewell(self) -> None:
+        """GOAWAY, so that the client takes its further requests elsewhere."""
+        if not self._closing:
+            self._closing = True
+            self._answers.flush()
+            if not self.transport.is_closing():
+                self.transport.write(frames.farewell(self._last))
+
+    def _die(self, why: str) -> None:
+        self._answers.flush()
+        self._dead = self._closing = True
+        for exchange in list(self._exchanges.values()):
+            self._drop(exchange, why)
+        if not self.transport.is_closing():
+            self.transport.close()
+        self._wake()
+
+    # the tasks
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                while self._begun:
+                    group.create_task(self._answer(self._begun.popleft()))
+                if self._closing and not self._exchanges:
+                    break
+                self._waiter = self._loop.create_future()
+                await self._waiter
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        """One request through the handler, its answer to the client."""
+        request = exchange.request
+        try:
+            try:
+                response = await self._hub.handler(request)
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    raise
+                response = failure(error, request.method)
+            if response.status < 200:  # upgrades are not offered here
+                response = failure(RuntimeError("an answer below 200"), request.method)
+            await self._answers.send(exchange, response)
+        finally:
+            if exchange.stream is not None:
+                await exchange.stream.aclose()
+            if not exchange.ended:  # what still comes of the request is nobody's
+                self._answers.reset(exchange, ErrorCodes.NO_ERROR)
+            self._finish(exchange)
+            self._answers.flush()
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self.transport.abort()
+        if self._flow.lost:
+            self._hub.connections.discard(self)
