@@ -12,7 +12,9 @@ import contextlib
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
@@ -25,11 +27,13 @@ from proxy.wire.decode import decode_parts
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Request, Response
 
+TTL_INTERVAL: Final = 30.0  # seconds, as in ArangoDB
+
 
 class StoreHandler:
     """A `Handler`: decode, execute, encode. Whatever the store cannot do is an answer in ArangoDB's error shape.
 
-    Credentials are accepted as they come; who may speak to this server is decided by where it listens.
+    The store sees who asks, and decides; one that checks nobody is for whoever may speak to where it listens.
     """
 
     def __init__(self, store: Store) -> None:
@@ -39,7 +43,7 @@ class StoreHandler:
         body = request.body
         if not isinstance(body, bytes):
             body = b"".join([part async for part in body])
-        operation = decode_parts(request.method, request.target, request.headers, body)
+        operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
         try:
             outcome = await self._store.execute(operation)
         except ArangoError as error:
@@ -50,11 +54,27 @@ class StoreHandler:
 
 
 class DevelopmentServer:
-    """A development ArangoDB on loopback: `await start()`, `.url`, `await close()`. port 0 takes a free one."""
+    """A development ArangoDB on loopback: `await start()`, `.url`, `await close()`. port 0 takes a free one.
 
-    def __init__(self, store: MemoryStore | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    root_password: checks who asks, and what they may do; None lets everybody do everything. ttl_interval: seconds
+    between two looks for documents whose time is over; 0 never looks.
+    """
+
+    def __init__(
+        self,
+        store: MemoryStore | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        root_password: str | None = None,
+        ttl_interval: float = TTL_INTERVAL,
+    ) -> None:
         self.store = store or MemoryStore()
+        if root_password is not None:
+            self.store.server.accounts.enforce(root_password)
         self._listener = Listener(StoreHandler(self.store), host=host, port=port)
+        self._ttl_interval = ttl_interval
+        self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -62,10 +82,22 @@ class DevelopmentServer:
 
     async def start(self) -> None:
         await self._listener.start()
+        if self._ttl_interval > 0:
+            self._sweeper = asyncio.create_task(self._sweep(), name="ttl")
 
     async def close(self, grace: float = 2.0) -> None:
         """Lets requests under way end, for `grace` seconds."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+            self._sweeper = None
         await self._listener.close(grace)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._ttl_interval)
+            self.store.expire()
 
     async def __aenter__(self) -> DevelopmentServer:
         await self.start()
@@ -75,16 +107,38 @@ class DevelopmentServer:
         await self.close()
 
 
-async def run(host: str, port: int, directory: Path | None) -> None:
-    """Serves until SIGTERM, SIGINT, or the parent goes; with a directory, from and to a snapshot there."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `python -m proxy.serve` was told. snapshot: a folder to load from and to save to."""
+
+    host: str = "127.0.0.1"
+    port: int = 8529
+    snapshot: Path | None = None
+    root_password: str | None = None
+    ttl_interval: float = TTL_INTERVAL
+
+
+async def run(options: Options) -> None:
+    """Serves until SIGTERM, SIGINT, or the parent goes.
+
+    With a snapshot folder: loads it, and saves to it at the end and whenever SIGUSR1 comes.
+    """
     store = MemoryStore()
-    if directory is not None:
-        snapshots.load(store.server, directory)
+    directory = options.snapshot
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with DevelopmentServer(store, host=host, port=port) as server:
+    if directory is not None:
+        snapshots.load(store.server, directory)
+        loop.add_signal_handler(signal.SIGUSR1, snapshots.save, store.server, directory)
+    async with DevelopmentServer(
+        store,
+        host=options.host,
+        port=options.port,
+        root_password=options.root_password,
+        ttl_interval=options.ttl_interval,
+    ) as server:
         sys.stdout.write(f"development ArangoDB on {server.url}\n")
         sys.stdout.flush()
         watcher = asyncio.create_task(_parent_gone(stop))
@@ -108,16 +162,46 @@ async def _parent_gone(stop: asyncio.Event) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """`python -m proxy.serve --port N`."""
+    uvloop.run(run(options_of(arguments)))
+
+
+def options_of(arguments: list[str] | None) -> Options:
+    """The command line, read."""
     parser = argparse.ArgumentParser(
-        prog="python -m proxy.serve", description="A development ArangoDB server in memory."
+        prog="python -m proxy.serve",
+        description="A development ArangoDB server in memory: the HTTP API of a 3.12 single server, AQL included.",
+        epilog="What it refuses, with 501 and the name: JavaScript (transactions, Foxx, tasks, functions), views and "
+        "ArangoSearch, geo and fulltext queries, computed values. It ends with its parent process.",
     )
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; other machines are let in by nobody else")
     parser.add_argument("--port", type=int, default=8529, help="0 takes a free one; the URL is printed")
     parser.add_argument(
-        "--snapshot", type=Path, default=None, help="a directory to load from and to save to at the end"
+        "--snapshot",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="a folder to load from at the start and to save to at the end, and whenever SIGUSR1 comes",
+    )
+    parser.add_argument(
+        "--auth",
+        action="store_true",
+        help="check passwords and tokens, and what users may do (else everybody may do everything)",
+    )
+    parser.add_argument(
+        "--root-password", default=None, metavar="TEXT", help="of the user root, with --auth; empty unless given"
+    )
+    parser.add_argument(
+        "--ttl-interval",
+        type=float,
+        default=TTL_INTERVAL,
+        metavar="SECONDS",
+        help=f"between two looks for documents that TTL indexes say are over (default {TTL_INTERVAL:g}; 0: never)",
     )
     given = parser.parse_args(arguments)
-    uvloop.run(run(given.host, given.port, given.snapshot))
+    if given.root_password is not None and not given.auth:
+        parser.error("--root-password needs --auth")
+    password = (given.root_password or "") if given.auth else None
+    return Options(given.host, given.port, given.snapshot, password, given.ttl_interval)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Who asks: the `Authorization` header read, JSON web tokens made. Nothing is checked here; ArangoDB does that.
+"""Who asks: the `Authorization` header read; JSON web tokens made, and their signatures checked.
 
+The proxy only reads them: ArangoDB checks. The development server has passwords and a secret of its own.
 Protocol page, section 7: Basic, or `bearer` with an HS256 token (iss `arangodb`, `preferred_username`, exp).
 """
 
@@ -16,9 +17,17 @@ import msgspec
 LIFETIME: Final = 3600  # seconds that a token holds, ArangoDB's default
 
 
-class _Claims(msgspec.Struct):
+class Claims(msgspec.Struct):
+    """What a token says. exp: seconds since the epoch, 0 where it never ends. server_id: a server's own token."""
+
     preferred_username: str = ""
     server_id: str = ""
+    iss: str = ""
+    exp: float = 0
+
+
+class _Head(msgspec.Struct):
+    alg: str = ""
 
 
 def user_of(authorization: str | None) -> str | None:
@@ -35,11 +44,44 @@ def user_of(authorization: str | None) -> str | None:
             user, colon, _ = base64.b64decode(rest, validate=True).decode().partition(":")
             return user if colon else None
         if scheme.lower() == "bearer":
-            claims = msgspec.json.decode(_unpad(rest.split(".")[1]), type=_Claims)
+            claims = msgspec.json.decode(_unpad(rest.split(".")[1]), type=Claims)
             return claims.preferred_username or ("root" if claims.server_id else None)
     except (binascii.Error, ValueError, IndexError):  # msgspec's errors are ValueErrors
         return None
     return None
+
+
+def credentials_of(authorization: str) -> tuple[str, str] | None:
+    """(user, password) of a Basic header; None where it is none."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+    except ValueError:  # binascii.Error and UnicodeDecodeError are
+        return None
+    return (user, password) if colon else None
+
+
+def claims_of(authorization: str, secret: bytes) -> Claims | None:
+    """What a bearer token says that was signed with that secret; None where it was not, or is no token of ArangoDB's.
+
+    Whether it has expired is left to the caller.
+    """
+    scheme, _, token = authorization.partition(" ")
+    parts = token.strip().split(".")
+    if scheme.lower() != "bearer" or len(parts) != 3:
+        return None
+    try:
+        signature = hmac.new(secret, f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256).digest()
+        if msgspec.json.decode(_unpad(parts[0]), type=_Head).alg != "HS256":
+            return None
+        if not hmac.compare_digest(signature, _unpad(parts[2])):
+            return None
+        claims = msgspec.json.decode(_unpad(parts[1]), type=Claims)
+    except ValueError:
+        return None
+    return claims if claims.iss == "arangodb" else None
 
 
 def make_token(user: str, secret: bytes, now: float, lifetime: int = LIFETIME) -> str:

@@ -47,8 +47,10 @@ def decode(request: Request) -> Operation:
     return decode_parts(request.method, request.target, request.headers, request.body)
 
 
-def decode_parts(method: str, target: bytes, headers: Headers, body: object = b"") -> Operation:
-    """As `decode`, of the parts of a request."""
+def decode_parts(
+    method: str, target: bytes, headers: Headers, body: object = b"", *, identified: bool = False
+) -> Operation:
+    """As `decode`, of the parts of a request. identified: the Authorization header is kept whatever the endpoint."""
     found = _remembered.get((method, target))
     if found is None:
         found = _target(method, target)
@@ -69,7 +71,7 @@ def decode_parts(method: str, target: bytes, headers: Headers, body: object = b"
         key,
         path,
         params,
-        _headers(headers, endpoint),
+        _headers(headers, identified or endpoint in _IDENTIFIED),
         body if type(body) is bytes else b"",
     )
 
@@ -122,7 +124,7 @@ def _params(query: str) -> dict[str, str]:
     return params
 
 
-def _headers(headers: Headers, endpoint: str) -> dict[str, str]:
+def _headers(headers: Headers, identified: bool) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in headers:
         known = _WANTED.get(name) or _WANTED.get(name.lower())
@@ -130,7 +132,7 @@ def _headers(headers: Headers, endpoint: str) -> dict[str, str]:
             continue
         if known in _JSON_HEADERS and b"velocypack" not in value and b"multipart" not in value:
             continue
-        if known == "authorization" and endpoint not in _IDENTIFIED:
+        if known == "authorization" and not identified:
             continue
         kept[known] = value.decode("latin-1")
     return kept

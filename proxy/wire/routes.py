@@ -165,11 +165,12 @@ _ROWS: Final[Sequence[tuple[str, str, str, Effect]]] = (
     ("GET", "_api/user", "user.list", PASS),
     ("POST", "_api/user", "user.create", PASS),
     ("GET", "_api/user/{u}", "user.read", PASS),
+    ("POST", "_api/user/{u}", "user.prove", PASS),
     ("PUT", "_api/user/{u}", "user.replace", PASS),
     ("PATCH", "_api/user/{u}", "user.update", PASS),
     ("DELETE", "_api/user/{u}", "user.remove", PASS),
     ("ANY", "_api/user/{u}/*", "user.permission", PASS),
-    ("ANY", "_api/token/*", "user.token", PASS),
+    ("ANY", "_api/token/*", "token", PASS),
     ("ANY", "_api/job/*", "job", PASS),
     ("GET", "_api/wal/range", "wal.range", PASS),
     ("GET", "_api/wal/lastTick", "wal.last_tick", PASS),
@@ -209,6 +210,11 @@ UNKNOWN_SAFE: Final = Row("unknown", PASS, fixed=False)
 UNKNOWN: Final = Row("unknown", OPAQUE, fixed=False)
 # a path of a database that is no `_…` path is one of a Foxx service, whose GETs may write as well
 FOXX: Final = Row("foxx", OPAQUE, fixed=False)
+
+
+def endpoints() -> set[tuple[str, str]]:
+    """Every (endpoint, method) that the table knows; ANY stands for every method."""
+    return {(endpoint, method) for method, _, endpoint, _ in _ROWS}
 
 
 def unknown(method: str) -> Row:

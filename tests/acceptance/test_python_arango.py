@@ -24,7 +24,7 @@ from tests.acceptance.development import development_server
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with development_server() as url:
+    with development_server(root_password="") as url:
         client = ArangoClient(hosts=url)
         yield client
         client.close()

@@ -1,32 +1,40 @@
 """Cases as data: requests and the answers that ArangoDB gives, run against any `Handler`.
 
-A file in `cases/` is a JSON array of `{"name", "steps": [{"send", "body" | "text", "headers", "status", "answer",
-"has", "etag", "location", "headers_out", "empty"}]}`. `send` is "METHOD target". Strings in an answer: `<rev>`,
-`<id>` (digits), `<text>`, `<any>`; `<save NAME>` keeps the value, and `${NAME}` stands for it later on. `answer` is
-the whole body, `has` a part of an object.
+Each folder in `cases/` is one case: `steps.json` is `{"name", "steps", "root_password"?}` (with a password the server
+checks who asks), and a step `{"send", "body" | "text" | "hex", "headers", "user", "status", "answer", "has", "raw",
+"etag", "location", "headers_out", "empty"}`. `send` is "METHOD target"; `user` is "name:password". Strings in an
+answer: `<rev>`, `<id>` (digits), `<text>`, `<any>`; `<save NAME>` keeps the value, and `${NAME}` stands for it later
+on. `answer` is the whole body, `has` a part of an object, `headers_out` headers of the answer.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxy.wire.message import Handler, Request, Response
 
 CASES = Path(__file__).parent / "cases"
-_SENT = ("send", "headers", "body", "text")
+_SENT = ("send", "headers", "user", "body", "text", "hex")
 _REVISION = re.compile(r"_[A-Za-z0-9_\-]{10}")
 
 
-def load() -> list[tuple[str, list[dict[str, Any]]]]:
-    """Every case of every file: (name, steps)."""
-    found = []
-    for file in sorted(CASES.glob("*.json")):
-        for case in json.loads(file.read_text("utf-8")):
-            found.append((f"{file.stem}: {case['name']}", case["steps"]))
-    return found
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case. root_password: of a server that checks who asks; None of one that lets everybody in."""
+
+    name: str
+    steps: list[dict[str, Any]]
+    root_password: str | None = None
+
+
+def load() -> list[Case]:
+    """Every case, in the order of the folders' names."""
+    return [Case(**json.loads(file.read_text("utf-8"))) for file in sorted(CASES.glob("*/steps.json"))]
 
 
 async def run(handler: Handler, steps: list[dict[str, Any]]) -> None:
@@ -54,7 +62,9 @@ async def run(handler: Handler, steps: list[dict[str, Any]]) -> None:
 def _request(step: dict[str, Any]) -> Request:
     method, _, target = step["send"].partition(" ")
     headers = [(name.encode(), value.encode()) for name, value in step.get("headers", {}).items()]
-    body = step["text"].encode() if "text" in step else b""
+    if "user" in step:
+        headers.append((b"authorization", b"Basic " + base64.b64encode(step["user"].encode())))
+    body = step["text"].encode() if "text" in step else bytes.fromhex(step.get("hex", ""))
     if "body" in step:
         body = json.dumps(step["body"]).encode()
     return Request(method, target.encode(), headers, body)

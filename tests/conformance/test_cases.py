@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from proxy.serve import StoreHandler
@@ -13,6 +11,9 @@ from tests.conformance import runner
 _CASES = runner.load()
 
 
-@pytest.mark.parametrize("steps", [steps for _, steps in _CASES], ids=[name for name, _ in _CASES])
-async def test_case(steps: list[dict[str, Any]]) -> None:
-    await runner.run(StoreHandler(MemoryStore()), steps)
+@pytest.mark.parametrize("case", _CASES, ids=[case.name for case in _CASES])
+async def test_case(case: runner.Case) -> None:
+    store = MemoryStore(lock_wait=0.01)
+    if case.root_password is not None:
+        store.server.accounts.enforce(case.root_password)
+    await runner.run(StoreHandler(store), case.steps)

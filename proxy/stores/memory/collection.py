@@ -30,6 +30,14 @@ def revision_of(raw: bytes) -> str:
     return raw[start : raw.index(b'"', start)].decode()
 
 
+class Locks(dict[str, str]):
+    """Key -> the running stream transaction that wrote it. `key in locks`: nobody else may write it now."""
+
+    def held(self, key: object) -> bool:
+        """Whether waiting can help: somebody holds the key who will let go of it."""
+        return key in self
+
+
 class Collection:
     """Documents and properties. `put` and `remove` keep indexes, order and the journal of a fork.
 
@@ -63,7 +71,8 @@ class Collection:
         self.documents: dict[str, bytes] = {}
         self.indexes: list[Index] = [indexes.primary()] + ([indexes.edge()] if kind == EDGES else [])
         self.revision = _NEVER_WRITTEN
-        self.locks: dict[str, str] = {}  # key -> stream transaction that wrote it and is running
+        self.locks = Locks()
+        self.exclusive: str | None = None  # the running stream transaction that has the collection to itself
         self._seen = seen
         self._sorted: list[str] = []
         self._fresh: list[str] = []

@@ -9,7 +9,7 @@ from proxy.documents import valid_collection
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.revision import encode_rev
-from proxy.stores.memory import log, transactions
+from proxy.stores.memory import access, log, transactions
 from proxy.stores.memory.collection import DOCUMENTS, EDGES, Collection
 from proxy.stores.memory.documents import flag
 from proxy.stores.memory.server import Database, Handler, Server
@@ -44,7 +44,7 @@ def list_all(server: Server, operation: Operation) -> Outcome:
     result = [
         collection.summary(server.guid)
         for collection in server.database(operation).collections.values()
-        if not (hide and collection.system)
+        if not (hide and collection.system) and access.sees(server, operation, collection.name)
     ]
     return done(operation, {"result": result})
 

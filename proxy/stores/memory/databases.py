@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
-from proxy.stores.memory import indexes, log
+from proxy.stores.memory import access, indexes, log
+from proxy.stores.memory.accounts import Level, grant
 from proxy.stores.memory.collections import body_object, done
 from proxy.stores.memory.documents import flag
 from proxy.stores.memory.server import Handler, Server
-from proxy.wire.auth import user_of
 from proxy.wire.encode import json_outcome
 
+Document = dict[str, Any]
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,127}")
 
 
@@ -23,10 +24,11 @@ def list_all(server: Server, operation: Operation) -> Outcome:
 
 
 def list_accessible(server: Server, operation: Operation) -> Outcome:
-    """What the user may open; this server checks nobody."""
+    """What the user may open."""
     server.database(operation)
-    user_of(operation.headers.get("authorization"))
-    return done(operation, {"result": list(server.databases)})
+    who = access.identity(server, operation)
+    shown = [name for name in server.databases if server.accounts.database(who, name) is not Level.NONE]
+    return done(operation, {"result": shown})
 
 
 def current(server: Server, operation: Operation) -> Outcome:
@@ -45,14 +47,41 @@ def create(server: Server, operation: Operation) -> Outcome:
         raise ArangoError(1229, "database name invalid")
     if name in server.databases:
         raise ArangoError(1207, f"duplicate database name '{name}'")
+    users = _users_of(body)
     server.add_database(name)
-    for user in body.get("users") or []:
-        account = user.get("username") or user.get("user")
-        shown = {"user": account, "active": bool(user.get("active", True)), "extra": user.get("extra") or {}}
-        server.users.setdefault(account, shown)
-        server.permissions.setdefault(account, {})[name] = "rw"
+    _give(server, operation, name, users)
     server.log.change(log.DATABASE_CREATE, name, data={"name": name, "id": server.databases[name].id})
     return json_outcome(201, {"error": False, "code": 201, "result": True})
+
+
+def _users_of(body: Document) -> list[Document]:
+    """The users that a new database is given to. Raises ArangoError 10."""
+    given = body.get("users") or []
+    if not isinstance(given, list) or not all(
+        isinstance(user, dict) and isinstance(user.get("username", user.get("user")), str) for user in given
+    ):
+        raise ArangoError(10, "expecting an array of users with names")
+    return given
+
+
+def _give(server: Server, operation: Operation, name: str, users: list[Document]) -> None:
+    """The new database is the users': those that are unknown are made. Where none is named, it is its creator's."""
+    accounts = server.accounts
+    for user in users:
+        known = str(user.get("username", user.get("user")))
+        if known not in accounts.by_name:
+            password, extra = user.get("passwd"), user.get("extra")
+            accounts.create(
+                known,
+                password if isinstance(password, str) else "",
+                active=user.get("active") is not False,
+                extra=extra if isinstance(extra, dict) else None,
+            )
+        grant(accounts.by_name[known], name, "", Level.RW)
+    who = access.identity(server, operation)
+    if not users and not who.superuser:
+        grant(accounts.find(who.user), name, "", Level.RW)
+    accounts.changed()
 
 
 def drop(server: Server, operation: Operation) -> Outcome:

@@ -18,7 +18,7 @@ from proxy.stores.memory import writes
 from proxy.stores.memory.collection import Collection, revision_of
 from proxy.stores.memory.server import Handler, Server
 from proxy.stores.memory.transactions import readable, writable
-from proxy.stores.memory.writes import ConflictError, Mode, Rules, Written
+from proxy.stores.memory.writes import ConflictError, LockedError, Mode, Rules, Written
 from proxy.values import dump, parse
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
@@ -117,6 +117,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
         return writes.insert(collection, item, rules)
 
     if isinstance(body, list):
+        _wait_for(server, collection, body)
         return _many(collection, body, one, shape)
     return _single(operation, collection, one(body), shape)
 
@@ -155,6 +156,7 @@ def change(server: Server, operation: Operation) -> Outcome:
         if isinstance(body, dict):
             return _single(operation, collection, one(body), shape)
         raise ArangoError(1227)
+    _wait_for(server, collection, body)
     return _many(collection, body, one, shape)
 
 
@@ -176,8 +178,18 @@ def remove(server: Server, operation: Operation) -> Outcome:
 
     body = parse(operation.body)
     if isinstance(body, list):
+        _wait_for(server, collection, body)
         return _many(collection, body, one, shape)
     return _single(operation, collection, one(body), shape)
+
+
+def _wait_for(server: Server, collection: Collection, items: list[Any]) -> None:
+    """Raises LockedError, before anything is written, where an element is locked and the request may still wait."""
+    if server.patient and collection.locks:
+        for item in items:
+            key = key_of(item)
+            if collection.locks.held(key):
+                raise LockedError(key or "", "", message="timeout waiting to lock key")
 
 
 # ---- answers

@@ -112,7 +112,12 @@ def remove(server: Server, operation: Operation) -> Outcome:
     key = operation.key or ""
     written = writes.remove(collection, key, None, _rules(operation))
     if kind == "vertex":
-        _remove_edges(server, operation, f"{collection.name}/{key}")
+        done = [(collection, written)]
+        try:
+            _remove_edges(server, operation, f"{collection.name}/{key}", done)
+        except ArangoError:
+            writes.undone(done)
+            raise
     code = 200 if flag(operation.params, "waitForSync") or collection.wait_for_sync else 202
     body: Document = {"error": False, "code": code, "removed": True}
     if flag(operation.params, "returnOld") and written.old is not None:
@@ -120,7 +125,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
     return json_outcome(code, body)
 
 
-def _remove_edges(server: Server, operation: Operation, vertex: str) -> None:
+def _remove_edges(server: Server, operation: Operation, vertex: str, done: list[tuple[Collection, Written]]) -> None:
     collection = vertex.partition("/")[0]
     names = {
         name
@@ -132,7 +137,8 @@ def _remove_edges(server: Server, operation: Operation, vertex: str) -> None:
         edges = writable(server, operation, name)
         connected = [edge["_key"] for edge in edges.scan() if vertex in (edge["_from"], edge["_to"])]
         for key in connected:
-            writes.remove(edges, key)
+            removed = writes.remove(edges, key)
+            done.append((edges, removed))
 
 
 HANDLERS: Final[dict[str, Handler]] = {

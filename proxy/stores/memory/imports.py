@@ -15,7 +15,7 @@ from proxy.stores.memory.collections import empty
 from proxy.stores.memory.documents import flag
 from proxy.stores.memory.server import Handler, Server
 from proxy.stores.memory.transactions import writable
-from proxy.stores.memory.writes import Mode, Rules
+from proxy.stores.memory.writes import LockedError, Mode, Rules
 from proxy.values import dump, parse
 from proxy.wire.encode import json_outcome
 
@@ -54,6 +54,8 @@ def run(server: Server, operation: Operation) -> Outcome:
         raise ArangoError(10, "invalid value for 'onDuplicate'")
     collection = writable(server, operation, name)
     items = list(_items(operation))
+    if server.patient and any(isinstance(i.value, dict) and collection.locks.held(i.value.get("_key")) for i in items):
+        raise LockedError("", "", message="timeout waiting to lock key")
     if flag(params, "overwrite"):
         empty(server, server.database(operation), collection)
     complete = flag(params, "complete")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.revision import Clock
+from proxy.stores.memory.accounts import Accounts
 from proxy.stores.memory.collection import DOCUMENTS, Collection
 from proxy.stores.memory.log import Log
 
@@ -41,11 +43,16 @@ class Database:
         self.id = str(number)
         self.collections: dict[str, Collection] = {}
 
-    def find(self, name: str) -> Collection:
-        """Raises ArangoError 1203."""
+    def known(self, name: str) -> Collection | None:
+        """The collection of that name or number."""
         found = self.collections.get(name)
         if found is None and name.isdigit():
             found = next((c for c in self.collections.values() if c.id == name), None)
+        return found
+
+    def find(self, name: str) -> Collection:
+        """Raises ArangoError 1203."""
+        found = self.known(name)
         if found is None:
             raise ArangoError(1203, f"collection or view not found: {name}")
         return found
@@ -71,8 +78,10 @@ class Server:
         self.jobs: dict[str, Outcome] = {}
         self.batches: dict[str, Batch] = {}
         self.dumps: dict[str, Dump] = {}
-        self.users: dict[str, dict[str, Any]] = {"root": {"user": "root", "active": True, "extra": {}}}
-        self.permissions: dict[str, dict[str, str]] = {"root": {"_system": "rw", "*": "rw"}}
+        self.accounts = Accounts(self.secret)
+        # while a request is tried that may be tried again: what meets a lock then raises, and has written nothing
+        self.patient = False
+        self._waiting: set[asyncio.Event] = set()
         self.log = Log(self.tick)
         self.add_database("_system")
 
@@ -88,6 +97,23 @@ class Server:
     def raise_tick(self, number: int) -> None:
         """From now on only numbers above that one (after a snapshot was loaded)."""
         self._tick = max(self._tick, number)
+
+    def wake(self) -> None:
+        """Locks are gone: whoever waits looks again."""
+        for event in self._waiting:
+            event.set()
+
+    async def unlocked(self, seconds: float) -> None:
+        """Waits until some lock is gone, but no longer than that."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.discard(event)
 
     def add_database(self, name: str) -> Database:
         database = Database(name, 1 if name == "_system" else self.tick())

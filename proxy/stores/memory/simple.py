@@ -159,12 +159,17 @@ def remove_by_keys(server: Server, operation: Operation) -> Outcome:
     body = body_object(operation)
     collection = _collection(server, operation, body, write=True)
     removed = ignored = 0
-    for key in _keys(body):
-        if collection.get(key) is None:
-            ignored += 1
-        else:
-            writes.remove(collection, key)
-            removed += 1
+    done: list[tuple[Collection, writes.Written]] = []
+    try:
+        for key in _keys(body):
+            if collection.get(key) is None:
+                ignored += 1
+            else:
+                done.append((collection, writes.remove(collection, key)))
+                removed += 1
+    except ArangoError:
+        writes.undone(done)
+        raise
     return json_outcome(200, {"removed": removed, "ignored": ignored, "error": False, "code": 200})
 
 
@@ -183,15 +188,21 @@ def change_by_example(server: Server, operation: Operation) -> Outcome:
     if verb != "remove" and not isinstance(value, dict):
         raise ArangoError(400, "<newValue> must be an object")
     merging = Merging(bool(options.get("keepNull", True)), bool(options.get("mergeObjects", True)))
-    for document in found:
-        key = document["_key"]
-        if verb == "remove":
-            writes.remove(collection, key)
-        elif verb == "replace":
-            ends = {name: document[name] for name in ("_from", "_to") if name in document}
-            writes.replace(collection, key, {**ends, **(value or {})})
-        else:
-            writes.update(collection, key, value, writes.Rules(merging=merging))
+    done: list[tuple[Collection, writes.Written]] = []
+    try:
+        for document in found:
+            key = document["_key"]
+            if verb == "remove":
+                written = writes.remove(collection, key)
+            elif verb == "replace":
+                ends = {name: document[name] for name in ("_from", "_to") if name in document}
+                written = writes.replace(collection, key, {**ends, **(value or {})})
+            else:
+                written = writes.update(collection, key, value, writes.Rules(merging=merging))
+            done.append((collection, written))
+    except ArangoError:
+        writes.undone(done)
+        raise
     name = {"remove": "deleted", "replace": "replaced", "update": "updated"}[verb]
     return json_outcome(200, {name: len(found), "error": False, "code": 200})
 

@@ -10,11 +10,13 @@ from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.revision import Clock
 from proxy.stores.memory import (
+    access,
     admin,
     collections,
     cursors,
     databases,
     documents,
+    expiry,
     explain,
     graph_documents,
     graphs,
@@ -23,12 +25,14 @@ from proxy.stores.memory import (
     replication,
     simple,
     transactions,
+    users,
     wal,
 )
 from proxy.stores.memory.server import Handler, Server
-from proxy.stores.memory.writes import ConflictError
+from proxy.stores.memory.writes import ConflictError, LockedError
 from proxy.wire.encode import error_outcome
 
+_LOOK: Final = 1.0  # seconds: a transaction that nobody uses lets go of its locks without a word
 _HANDLERS: Final[dict[str, Handler]] = {
     **documents.HANDLERS,
     **cursors.HANDLERS,
@@ -44,28 +48,64 @@ _HANDLERS: Final[dict[str, Handler]] = {
     **wal.HANDLERS,
     **replication.HANDLERS,
     **admin.HANDLERS,
+    **users.HANDLERS,
 }
 
 
 class MemoryStore:
     """An ArangoDB server in memory, behind the Store protocol. One event loop; each operation is atomic.
 
-    clock: where revisions come from. now: seconds since the epoch.
+    clock: where revisions come from. now: seconds since the epoch. lock_wait: seconds that a request waits for what a
+    running transaction holds; None is what ArangoDB does (a second for a key, lockTimeout for a collection).
     """
 
-    def __init__(self, clock: Clock | None = None, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Clock | None = None, now: Callable[[], float] = time.time, *, lock_wait: float | None = None
+    ) -> None:
         self.server = Server(clock, now)
+        self._lock_wait = lock_wait
 
     @property
     def name(self) -> str:
         return "memory"
 
     async def execute(self, operation: Operation) -> Outcome:
-        """Never raises ArangoError: errors are outcomes."""
+        """Never raises ArangoError: errors are outcomes. Waits for locks."""
+        try:
+            return self._try(operation)
+        except LockedError as error:
+            seconds = error.seconds if self._lock_wait is None else self._lock_wait
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            await self.server.unlocked(min(left, _LOOK))
+            transactions.expire(self.server)
+            try:
+                return self._try(operation)
+            except LockedError:
+                continue
         return self.run(operation)
 
+    def _try(self, operation: Operation) -> Outcome:
+        """As `run`, but what a lock forbids raises LockedError and has done nothing."""
+        self.server.patient = True
+        try:
+            return self.run(operation)
+        finally:
+            self.server.patient = False
+
+    def expire(self) -> int:
+        """Removes the documents that TTL indexes say are over; returns how many."""
+        return expiry.sweep(self.server)
+
     def run(self, operation: Operation) -> Outcome:
-        """As `execute`, without a loop."""
+        """As `execute`, without a loop: nothing waits."""
+        if self.server.accounts.enforced:
+            try:
+                access.check(self.server, operation)
+            except access.Unauthorized as error:
+                return error_outcome(error, access.CHALLENGES)
+            except ArangoError as error:
+                return error_outcome(error)
         if operation.headers:
             wish = operation.headers.get("x-arango-async", "")
             if wish in ("true", "store"):
@@ -81,6 +121,8 @@ class MemoryStore:
                 raise Unsupported("VelocyPack bodies")
             return handler(self.server, operation)
         except ConflictError as error:
+            if self.server.patient and isinstance(error, LockedError):
+                raise
             if operation.key is not None and operation.endpoint.startswith("document."):
                 return documents.conflict_outcome(operation.collection or "", error)
             return error_outcome(error)

@@ -1,12 +1,14 @@
 """Stream transactions: snapshots of collections, changed apart, applied at commit.
 
 A transaction sees its collections as they were when it began (declared ones) or first used them, and its own writes;
-nobody else sees those before the commit. A key that it wrote is locked: another writer gets 1200 at once, where
-ArangoDB would let it wait a second first. Protocol page, section 5.
+nobody else sees those before the commit. A key that it wrote is locked: another writer waits a second for it (the store
+does) and gets 1200 then. A collection that it has to itself (`exclusive`) is written by nobody else meanwhile.
+Protocol page, section 5.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,14 +16,15 @@ import orjson
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
-from proxy.stores.memory import writes
-from proxy.stores.memory.collection import Collection, revision_of
+from proxy.stores.memory import access, writes
+from proxy.stores.memory.collection import Collection, Locks, revision_of
 from proxy.stores.memory.server import Database, Handler, Server
-from proxy.stores.memory.writes import ConflictError
+from proxy.stores.memory.writes import ConflictError, exclusive_error
 from proxy.values import parse
 from proxy.wire.encode import json_outcome
 
 _IDLE_SECONDS: Final = 60.0
+LOCK_SECONDS: Final = 900.0  # lockTimeout, unless a request says another
 _KEEP_FINISHED: Final = 1000
 
 
@@ -33,8 +36,11 @@ class Transaction:
     database: Database
     readers: frozenset[str]
     writers: frozenset[str]
+    exclusive: frozenset[str]
     implicit: bool
     used: float
+    user: str
+    woken: Callable[[], None]  # called when its locks are gone
     status: str = "running"
     forks: dict[str, Collection] = field(default_factory=dict)
     written: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -51,7 +57,7 @@ class Transaction:
         fork = self.forks.get(origin.name)
         if fork is None:
             fork = origin.fork(self._seen)
-            fork.locks = _Locks(self, origin, fork)
+            fork.locks, fork.exclusive = _Locks(self, origin, fork), None
             self.forks[origin.name] = fork
         return fork
 
@@ -66,10 +72,14 @@ class Transaction:
                 for key in keys:
                     if origin.locks.get(key) == self.id:
                         del origin.locks[key]
+        for collection in self.database.collections.values():
+            if collection.exclusive == self.id:
+                collection.exclusive = None
         self.forks.clear()
+        self.woken()
 
 
-class _Locks(dict[str, str]):
+class _Locks(Locks):
     """What `key in collection.locks` means for a fork: somebody else has written the key since it was made."""
 
     def __init__(self, transaction: Transaction, origin: Collection, fork: Collection) -> None:
@@ -89,6 +99,10 @@ class _Locks(dict[str, str]):
             return holder != self._transaction.id
         return self._origin.documents.get(key) != self._snapshot.get(key)
 
+    def held(self, key: object) -> bool:
+        holder = self._origin.locks.get(key) if isinstance(key, str) else None
+        return holder is not None and holder != self._transaction.id
+
 
 def of(server: Server, operation: Operation) -> Transaction | None:
     """The running transaction that a request belongs to. Raises ArangoError 1655, 1654."""
@@ -96,7 +110,7 @@ def of(server: Server, operation: Operation) -> Transaction | None:
     number = headers.get("x-arango-trx-id") if headers else None
     if number is None:
         return None
-    found = _find(server, number, server.database(operation))
+    found = _find(server, operation, number)
     if found.status != "running":
         raise ArangoError(1654 if found.status == "aborted" else 1655, f"transaction '{number}' not found")
     found.used = server.now()
@@ -107,20 +121,31 @@ def readable(server: Server, operation: Operation, name: str) -> Collection:
     """The collection to read from: the server's, or the view of the request's transaction."""
     transaction = of(server, operation)
     if transaction is not None:
-        return transaction.collection(name, write=False)
-    database = server.databases.get(operation.database)
-    if database is None:
-        raise ArangoError(1228)
-    found = database.collections.get(name)
-    return found if found is not None else database.find(name)
+        found: Collection | None = transaction.collection(name, write=False)
+    else:
+        database = server.databases.get(operation.database)
+        if database is None:
+            raise ArangoError(1228)
+        found = database.collections.get(name)
+        if found is None:
+            found = database.find(name)
+    assert found is not None
+    if server.accounts.enforced:
+        access.collection(server, operation, found.name, write=False)
+    return found
 
 
 def writable(server: Server, operation: Operation, name: str) -> Collection:
     """The collection to write to."""
     transaction = of(server, operation)
+    if server.accounts.enforced:
+        access.collection(server, operation, server.database(operation).find(name).name, write=True)
     if transaction is not None:
         return transaction.collection(name, write=True)
-    return server.database(operation).find(name)
+    found = server.database(operation).find(name)
+    if found.exclusive is not None:
+        raise exclusive_error(found.name, LOCK_SECONDS)
+    return found
 
 
 def expire(server: Server) -> None:
@@ -134,12 +159,19 @@ def expire(server: Server) -> None:
         del server.transactions[number]
 
 
-def _find(server: Server, number: str, database: Database) -> Transaction:
+def _find(server: Server, operation: Operation, number: str) -> Transaction:
+    database = server.database(operation)
     expire(server)
     found = server.transactions.get(number)
-    if found is None or found.database is not database:
+    if found is None or found.database is not database or not _belongs(server, operation, found):
         raise ArangoError(1655, f"transaction '{number}' not found")
     return found
+
+
+def _belongs(server: Server, operation: Operation, transaction: Transaction) -> bool:
+    """Whether it is the asking user's: of others' transactions nobody but a superuser hears."""
+    who = access.identity(server, operation)
+    return who.superuser or who.user == transaction.user
 
 
 def begin(server: Server, operation: Operation) -> Outcome:
@@ -152,20 +184,45 @@ def begin(server: Server, operation: Operation) -> Outcome:
         raise ArangoError(10, "missing/invalid collections definition for transaction")
     names = {kind: _names(collections.get(kind)) for kind in ("read", "write", "exclusive")}
     resolved = {kind: frozenset(database.find(name).name for name in given) for kind, given in names.items()}
+    for name in sorted(resolved["read"] | resolved["write"] | resolved["exclusive"]):
+        if server.accounts.enforced:
+            access.collection(server, operation, name, write=name not in resolved["read"])
+    _acquire(server, database, resolved, _lock_seconds(body))
     transaction = Transaction(
         str(server.tick()),
         database,
         resolved["read"],
         resolved["write"] | resolved["exclusive"],
+        resolved["exclusive"],
         bool(body.get("allowImplicit", True)),
         server.now(),
+        access.identity(server, operation).user,
+        server.wake,
     )
     for name in sorted(transaction.readers):
         transaction.collection(name, write=False)
     for name in sorted(transaction.writers):
         transaction.collection(name, write=True)
+    for name in transaction.exclusive:
+        database.find(name).exclusive = transaction.id
     server.transactions[transaction.id] = transaction
     return _answer(201, transaction)
+
+
+def _lock_seconds(body: dict[str, Any]) -> float:
+    seconds = body.get("lockTimeout", LOCK_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ArangoError(10, "expecting positive value for 'lockTimeout'")
+    return float(seconds) or LOCK_SECONDS
+
+
+def _acquire(server: Server, database: Database, wanted: dict[str, frozenset[str]], seconds: float) -> None:
+    """Whoever wants a collection for itself waits for all that write it, and the other way round."""
+    for other in server.transactions.values():
+        if other.status == "running" and other.database is database:
+            clash = (wanted["exclusive"] & other.writers) | (wanted["write"] & other.exclusive)
+            if clash:
+                raise exclusive_error(min(clash), seconds)
 
 
 def _names(value: Any) -> list[str]:
@@ -177,12 +234,12 @@ def _names(value: Any) -> list[str]:
 
 def status(server: Server, operation: Operation) -> Outcome:
     """GET /_api/transaction/{id}."""
-    return _answer(200, _find(server, operation.path[2], server.database(operation)))
+    return _answer(200, _find(server, operation, operation.path[2]))
 
 
 def commit(server: Server, operation: Operation) -> Outcome:
     """PUT /_api/transaction/{id}: what it wrote becomes visible at once. A second commit is no error."""
-    transaction = _find(server, operation.path[2], server.database(operation))
+    transaction = _find(server, operation, operation.path[2])
     if transaction.status == "aborted":
         raise ArangoError(1653, "transaction was already aborted", status=400)
     if transaction.status == "running":
@@ -203,7 +260,7 @@ def apply(server: Server, transaction: Transaction) -> None:
             if origin.locks.get(key) not in (None, transaction.id):
                 raw = origin.get(key)
                 raise ConflictError(key, revision_of(raw) if raw else "", precondition=False)
-        fork.locks = {}
+        fork.locks = Locks()
     undo: list[tuple[Collection, str, bytes | None]] = []
     server.log.begin(database.name, transaction.id)
     try:
@@ -231,11 +288,12 @@ def abort(server: Server, operation: Operation) -> Outcome:
     number = operation.path[2]
     if number == "write":
         for transaction in server.transactions.values():
-            if transaction.database is database and transaction.status == "running" and transaction.writers:
+            mine = transaction.database is database and _belongs(server, operation, transaction)
+            if mine and transaction.status == "running" and transaction.writers:
                 transaction.status = "aborted"
                 transaction.release()
         return json_outcome(200, {"error": False, "code": 200})
-    transaction = _find(server, number, database)
+    transaction = _find(server, operation, number)
     if transaction.status == "committed":
         raise ArangoError(1653, "transaction was already committed", status=400)
     transaction.status = "aborted"
@@ -250,7 +308,9 @@ def list_running(server: Server, operation: Operation) -> Outcome:
     running = [
         {"id": transaction.id, "state": transaction.status}
         for transaction in server.transactions.values()
-        if transaction.database is database and transaction.status == "running"
+        if transaction.database is database
+        and transaction.status == "running"
+        and _belongs(server, operation, transaction)
     ]
     return json_outcome(200, {"transactions": running})
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.documents import Merging, assemble, merge
-from proxy.errors import ArangoError
+from proxy.errors import STATUS, ArangoError
 from proxy.revision import decode_rev, encode_rev
 from proxy.stores.memory.collection import Collection, revision_of
 from proxy.stores.memory.schema import check_schema
@@ -21,6 +21,7 @@ from proxy.values import dump
 
 Document = dict[str, Any]
 _MERGE: Final = Merging()
+KEY_WAIT: Final = 1.0  # seconds that ArangoDB waits for a key (since 3.11)
 _NO_MATCH: Final = "conflict, _rev values do not match"
 
 
@@ -68,6 +69,25 @@ class ConflictError(ArangoError):
         super().__init__(1200, message, status=412 if precondition else 409)
         self.key = key
         self.rev = rev
+
+
+class LockedError(ConflictError):
+    """A running transaction has the key, or the whole collection. Nothing has been written: to try again may help.
+
+    seconds: how long ArangoDB waits for the lock before it gives up.
+    """
+
+    def __init__(self, key: str, rev: str, *, message: str, seconds: float = KEY_WAIT, number: int = 1200) -> None:
+        super().__init__(key, rev, precondition=False, message=message)
+        self.seconds = seconds
+        if number != self.number:
+            self.number, self.status = number, STATUS[number]
+
+
+def exclusive_error(name: str, seconds: float) -> LockedError:
+    """The collection belongs to one transaction alone."""
+    message = f"timeout waiting to acquire lock on collection '{name}'"
+    return LockedError("", "", message=message, seconds=seconds, number=18)
 
 
 PLAIN: Final = Rules()
@@ -135,7 +155,7 @@ def _existing(collection: Collection, key: str, body: Document, rules: Rules) ->
     if old is None:
         raise ArangoError(1202)
     if collection.locks and key in collection.locks:
-        raise _locked(key, old)
+        raise _locked(collection, key, old)
     expected = rules.expected
     precondition = expected is not None
     if expected is None and rules.body_revision:
@@ -148,13 +168,12 @@ def _existing(collection: Collection, key: str, body: Document, rules: Rules) ->
     return old
 
 
-def _locked(key: str, old: bytes | None) -> ConflictError:
-    return ConflictError(
-        key,
-        revision_of(old) if old else "",
-        precondition=False,
-        message=f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}",
-    )
+def _locked(collection: Collection, key: str, old: bytes | None) -> ConflictError:
+    rev = revision_of(old) if old else ""
+    message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
+    if collection.locks.held(key):
+        return LockedError(key, rev, message=message)
+    return ConflictError(key, rev, precondition=False, message=message)
 
 
 def _replace(collection: Collection, key: str, old: bytes, body: Document, rules: Rules) -> Written:
@@ -200,7 +219,7 @@ def _version(value: object) -> int | None:
 
 def _store(collection: Collection, key: str, old: bytes | None, body: Document, rules: Rules) -> Written:
     if collection.locks and key in collection.locks:
-        raise _locked(key, old)
+        raise _locked(collection, key, old)
     revision = collection.clock.tick()
     if rules.restore and isinstance(body.get("_rev"), str):
         rev = body["_rev"]
@@ -212,3 +231,10 @@ def _store(collection: Collection, key: str, old: bytes | None, body: Document, 
     raw = dump(document)
     collection.put(key, raw, document, revision)
     return Written(key, rev, None if old is None else revision_of(old), old, raw)
+
+
+def undone(undo: list[tuple[Collection, Written]]) -> None:
+    """Takes writes back, the last one first: what a request wrote that failed as a whole."""
+    for collection, written in reversed(undo):
+        if written.changed:
+            put_back(collection, written.key, written.old)
