@@ -39,6 +39,7 @@ from proxy.http import Limits, Listener, Upstream
 from proxy.mirror.pipeline import Mirror
 from proxy.services import Services
 from proxy.serving import Serving
+from proxy.shadow.coverage import Coverage
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import ArangoStore
@@ -133,7 +134,17 @@ class Application:
         stack.push_async_callback(target.close)
         compared = PostgresStore(shadow_database)
         stack.push_async_callback(compared.close)
-        self.shadow = Shadow(settings, compared, reader, self.mirror.caught_up, Ledger(self.database, settings))
+        self.coverage = Coverage(self.database)
+        await self.coverage.start()
+        stack.push_async_callback(self.coverage.close)
+        self.shadow = Shadow(
+            settings,
+            compared,
+            reader,
+            self.mirror.caught_up,
+            Ledger(self.database, settings),
+            sinks=(self.coverage,),
+        )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
         gaps = Gaps(self.database)
@@ -148,6 +159,7 @@ class Application:
             target=target,
             mirror=self.mirror,
             shadow=self.shadow,
+            coverage=self.coverage,
             lease=self.lease,
             serving=Serving(settings, target, self.lease, Credentials(self.origin), self.readings),
             gaps=gaps,

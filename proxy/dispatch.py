@@ -29,6 +29,7 @@ from proxy.revision import decode_rev
 from proxy.routing import Action, Route, bypass, route
 from proxy.services import Services
 from proxy.serving import Serving
+from proxy.shadow.coverage import NOT_YET, Coverage
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import Requester
 from proxy.stores.postgres import PostgresStore
@@ -63,6 +64,7 @@ class Dispatcher:
         target: PostgresStore,
         mirror: Mirror,
         shadow: Shadow,
+        coverage: Coverage,
         lease: LeaseView,
         serving: Serving,
         gaps: Gaps,
@@ -75,6 +77,7 @@ class Dispatcher:
         self._target = target
         self._mirror = mirror
         self._shadow = shadow
+        self._coverage = coverage
         self._lease = lease
         self._serving = serving
         self._gaps = gaps
@@ -101,7 +104,7 @@ class Dispatcher:
                 request.body = await collect(request.body, self._settings.max_body)  # its text says what it does
                 operation = decode(request)
             snapshot = self._lease.snapshot
-            way = self._routed(operation, snapshot)
+            way = self._routed(operation, snapshot, count=True)
             if way.action is Action.FORWARD:
                 response, served_by = await self._forward(request, operation, way)
             elif way.action is Action.READ:
@@ -186,12 +189,22 @@ class Dispatcher:
 
     # ---- parts
 
-    def _routed(self, operation: Operation, snapshot: Snapshot | None = None) -> Route:
+    def _routed(self, operation: Operation, snapshot: Snapshot | None = None, *, count: bool = False) -> Route:
+        """count: a read that does not come to the shadow is counted as seen all the same (I9)."""
         snapshot = snapshot or self._lease.snapshot
         if operation.effect is not Effect.QUERY:
-            return route(operation, snapshot)
+            way = route(operation, snapshot)
+            if count and operation.effect is Effect.READ and not way.compare and operation.qualified is not None:
+                self._coverage.read(operation.qualified, operation.endpoint, way.gap or NOT_YET)
+            return way
         matters = snapshot.database_has(operation.database, Stage.MIRROR)
-        return route(operation, snapshot, self._facts.of(operation.body, matters=matters))
+        facts = self._facts.of(operation.body, matters=matters)
+        way = route(operation, snapshot, facts)
+        if count and matters and not way.compare and facts is not None and not facts.modifies:
+            names = facts.reads if facts.understood else frozenset()
+            if names or not facts.understood:
+                self._coverage.query(operation.database, operation.body, names, way.gap or NOT_YET)
+        return way
 
     async def _held(self, operation: Operation) -> tuple[Route, int]:
         """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.

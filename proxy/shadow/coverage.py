@@ -32,6 +32,7 @@ from sql.loader import queries
 log = structlog.get_logger(__name__)
 
 OTHER: Final = Shape("other", "(shapes beyond the bound of memory)")  # as the ledger has it
+NOT_YET: Final = "stage before shadow"
 _SQL: Final = queries("coverage")
 _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint, reason)
 _MOST_TEXTS: Final = 1000
