@@ -16,7 +16,8 @@ RETURNING key;
 
 -- name: replace_equal
 -- As `upsert`, but an equal revision with other content is replaced too: for repair and full verification only
--- (mirror-protocol, answer 8).
+-- (mirror-protocol, answer 8). A tombstone of that revision gives way only where it is older than the look that found
+-- the document, which a backup then brought back; else it was removed behind that look, and stays removed.
 WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
@@ -24,8 +25,9 @@ FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS 
 WHERE i.stamp >= h.mark
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
-WHERE (excluded.rev > d.rev OR (excluded.rev = d.rev AND (d.raw::text IS DISTINCT FROM excluded.raw::text
-                                                          OR d.doc IS DISTINCT FROM excluded.doc)))
+WHERE (excluded.rev > d.rev
+       OR (excluded.rev = d.rev AND (d.doc IS NOT NULL OR excluded.mark > d.mark)
+           AND (d.raw::text IS DISTINCT FROM excluded.raw::text OR d.doc IS DISTINCT FROM excluded.doc)))
   AND excluded.mark >= d.mark
 RETURNING key;
 

@@ -57,6 +57,45 @@ async def test_a_tombstone_refuses_what_it_overtook(database: Database) -> None:
     assert await _alive(database, relation) is None
 
 
+async def test_a_document_that_is_removed_while_it_is_repaired_stays_removed(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """Repair reads a living document; its removal is taken, captured and applied; then repair writes what it read."""
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        while await database.fetchval("SELECT era FROM crossfade.era") < 2:  # the purge's first step raises one
+            await asyncio.sleep(0.01)
+        put = origin.put("a", 1)
+
+        async def removed() -> None:
+            removal = mirror.intend(COLLECTION, ("a",))
+            mirror.captured(removal, (origin.delete(put),))
+            await mirror.applied(removal)
+
+        origin.before_answer = removed
+        mirror.reread(mirror.intend(COLLECTION, ("a",)))
+        await drained(mirror)
+        assert origin.before_answer is None
+        assert await stored(database) == {}
+
+
+async def test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_tombstone(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """arangorestore keeps revisions: the tombstone is older than the look, and gives way to what the look saw."""
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        put = origin.put("a", 1)
+        assert put.raw is not None
+        removal = mirror.intend(COLLECTION, ("a",))
+        mirror.captured(removal, (origin.delete(put),))
+        await mirror.applied(removal)
+        origin.documents[COLLECTION]["a"] = put.raw
+        mirror.reread(mirror.intend(COLLECTION, ("a",)))
+        await drained(mirror)
+        assert await stored(database) == {"a": put.raw}
+
+
 async def test_behind_a_purge_older_statements_are_refused_and_read_again(database: Database) -> None:
     target = Target(database)
     relation = await target.relation(COLLECTION)

@@ -79,4 +79,18 @@ MUTANTS = (
         "if True:",
         "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
     ),
+    Mutant(
+        "repair brings back what was removed behind its look",
+        _DOCUMENTS,
+        "AND (d.doc IS NOT NULL OR excluded.mark > d.mark)",
+        "AND true",
+        f"{_RULES}::test_a_document_that_is_removed_while_it_is_repaired_stays_removed",
+    ),
+    Mutant(
+        "repair never brings a document back",
+        _DOCUMENTS,
+        "AND (d.doc IS NOT NULL OR excluded.mark > d.mark)",
+        "AND d.doc IS NOT NULL",
+        f"{_RULES}::test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_tombstone",
+    ),
 )
