@@ -107,6 +107,7 @@ class Rules:
     waits_for_late: bool = True  # repair begins when the request can no longer run
     refused_is_read_again: bool = True
     looks_before_reading: bool = True  # repair looks at the target first, at the origin then
+    equal_spares_tombstones: bool = True  # repair does not bring back what was removed behind its look
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,8 @@ class Model:
         if self._allowed(state, stamp):
             if cell.mark < 0:
                 return self._put(state, key, Cell(rev, True, stamp, 0)), True
-            greater = rev > cell.rev or (equal and rev == cell.rev and cell.alive) or not self.rules.revision_guard
+            spared = cell.alive or stamp > cell.mark or not self.rules.equal_spares_tombstones
+            greater = rev > cell.rev or (equal and rev == cell.rev and spared) or not self.rules.revision_guard
             if greater and (stamp >= cell.mark or not self.rules.horizon_tested):
                 return self._put(state, key, cell._replace(rev=rev, alive=True)), True
         return state, cell.mark >= 0 and cell.rev >= rev

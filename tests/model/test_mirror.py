@@ -43,6 +43,11 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
         Bounds(writes=2, crashes=0, lost=1),
         "LOST",
     ),
+    "repair brings back what was removed behind its look": (
+        Rules(equal_spares_tombstones=False),
+        Bounds(writes=2, crashes=0, lost=1),
+        "OLDER",
+    ),
 }
 
 
