@@ -81,6 +81,11 @@ MINUTES ?= 10
 soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, then both databases compared: MINUTES=10
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
+.PHONY: flips
+ROUNDS ?= 100
+flips: $(STAMP) ## flips and rollbacks under clients that judge each answer; lines cut, proxies frozen: ROUNDS=100
+	$(BIN)/python -m tests.faults.flips --rounds $(ROUNDS)
+
 .PHONY: bench-mirror
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror

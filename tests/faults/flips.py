@@ -1,0 +1,301 @@
+"""Flips and rollbacks at random moments under clients that judge by themselves: `make flips`. Exit 1 if one is wrong.
+
+Three proxies are processes of their own; each has a line to PostgreSQL of its own, which can be cut. Eight clients read
+and write through all three (tests/faults/judge.py). What each scenario must show: no answer that is older than what its
+client, or anybody, was told before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
+
+calm        flips to 100 %, or to a part, and rollbacks
+cut one     the line of one proxy fails while reads are flipped: cut off, or swallowed
+cut all     so do the lines of all three; the operator's own stays
+frozen      one proxy stands still (SIGSTOP) before, during or after a flip, and wakes again
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.config import Settings, load
+from proxy.cutover import controller, status
+from proxy.cutover.epoch import TimedOut
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from proxy.errors import RefusedError
+from tests.conftest import _create, _template
+from tests.faults.chaos import Chaos
+from tests.faults.judge import COLLECTION, Crowd
+from tests.faults.stand import Proxy, Stand, stand
+from tests.harness import eventually
+
+PROXIES, CLIENTS = 3, 8
+BOOKS = f"_system/{COLLECTION}"
+SCENARIOS = ("calm", "cut one", "cut all", "frozen")
+_LEASE = 1.0  # seconds; what is delivered
+_LINES = ("cut", "black-hole")
+_MOMENTS = ("during", "after", "before")  # of a flip: when a proxy is frozen
+
+
+@dataclass
+class Result:
+    """What one scenario came to. refused: flips that were given up cleanly; wrong: what the operator's side saw."""
+
+    scenario: str
+    flips: int = 0
+    rollbacks: int = 0
+    refused: int = 0
+    writes: int = 0
+    reads: int = 0
+    from_target: int = 0
+    pause: float = 0.0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        served = self.from_target > 0 or not self.flips
+        return served and self.reads > 0 and not (self.violations or self.failed or self.wrong)
+
+
+class Flips:
+    """One stand with three proxies; every scenario leaves it as it found it: all live, at stage shadow."""
+
+    def __init__(
+        self, stood: Stand, lines: list[Chaos], proxies: list[Proxy], database: Database, settings: Settings
+    ) -> None:
+        self._stand = stood
+        self._lines = lines
+        self._proxies = proxies
+        self._database = database
+        self._settings = settings
+        self._woke = [0.0] * len(proxies)
+        self._asleep: set[int] = set()
+
+    async def run(self, scenario: str, rounds: int, seed: int, clients: int = CLIENTS) -> Result:
+        """So many rounds of one scenario under the crowd. Raises AssertionError where the stand does not recover."""
+        dice, result, begun = random.Random(seed), Result(scenario), time.monotonic()
+        name = scenario.replace(" ", "-") + str(int(begun * 1000))
+        crowd = Crowd(name, [proxy.port for proxy in self._proxies], clients, seed, self._was_frozen)
+        async with crowd:
+            for turn in range(rounds):
+                await asyncio.sleep(dice.uniform(0.0, 0.2))
+                if scenario == "frozen":
+                    await self._freeze(dice, result, _MOMENTS[turn % len(_MOMENTS)])
+                else:
+                    await self._once(scenario, dice, result)
+                await self._recover(result)
+        tally = crowd.tally
+        result.writes, result.reads, result.from_target = tally.writes, tally.reads, tally.from_target
+        result.pause, result.seconds = tally.pause, time.monotonic() - begun
+        result.violations, result.failed = tally.violations, tally.failed
+        return result
+
+    # ---- rounds
+
+    async def _once(self, scenario: str, dice: random.Random, result: Result) -> None:
+        if not await self._flip(result, dice.choice((100, 100, 100, 50, 10))):
+            return
+        await asyncio.sleep(dice.uniform(0.0, 0.4))
+        if scenario == "calm":
+            return
+        lines = self._lines if scenario == "cut all" else [dice.choice(self._lines)]
+        mode = dice.choice(_LINES)
+        for line in lines:
+            line.misbehave(mode)
+        await asyncio.sleep(dice.uniform(0.2, 2.5 * _LEASE))
+        for line in lines:
+            line.heal()
+
+    async def _freeze(self, dice: random.Random, result: Result, when: str) -> None:
+        number = dice.randrange(PROXIES)
+        if when == "before":
+            self._stop(number)
+            try:
+                if await self._flip(result, 100, timeout=1.5 * _LEASE, straggler=self._name(number)):
+                    result.wrong.append("a flip was committed though a proxy stood still")
+                if await self._stage() is not Stage.SHADOW:
+                    result.wrong.append("the flip that was given up left another stage behind")
+            finally:
+                await asyncio.sleep(dice.uniform(0.0, _LEASE))
+                self._go_on(number)
+            return
+        if when == "during":
+            flip = asyncio.create_task(self._flip(result, 100, timeout=1.5 * _LEASE))
+            await asyncio.sleep(dice.uniform(0.0, 0.1))
+            self._stop(number)
+            await flip
+        elif await self._flip(result, 100):
+            await asyncio.sleep(dice.uniform(0.0, 0.3))
+            self._stop(number)
+        await asyncio.sleep(dice.uniform(0.2, 2.5 * _LEASE))
+        self._go_on(number)
+
+    # ---- the operator
+
+    async def _flip(self, result: Result, weight: int, *, timeout: float = 15.0, straggler: str = "") -> bool:
+        """Whether it was committed. straggler: the instance that must be named where it is not."""
+        try:
+            await controller.change(
+                self._database,
+                [Target(BOOKS, Stage.FLIPPED, weight)],
+                settings=self._settings,
+                actor="flips",
+                reason="test",
+                force=True,
+                timeout=timeout,
+            )
+        except RefusedError as error:
+            result.refused += 1
+            if straggler and straggler not in str(error):
+                result.wrong.append(f"the straggler {straggler} is not named: {error}")
+            if not isinstance(error, TimedOut) and not straggler and not self._asleep:
+                result.wrong.append(f"a flip was refused: {error}")
+            return False
+        result.flips += 1
+        return True
+
+    async def _recover(self, result: Result) -> None:
+        """Back at shadow, every proxy live and at the same generation."""
+        if await controller.rollback(self._database, [BOOKS], actor="flips", reason="test") is not None:
+            result.rollbacks += 1
+
+        async def well() -> bool:
+            found = await status.read(self._database)
+            live = [one for one in found.instances if one.stopped_at is None]
+            return len(live) == PROXIES and all(
+                one.state == "live" and one.generation == found.generation for one in live
+            )
+
+        await eventually(well, "all three are live again")
+        if await self._stage() is not Stage.SHADOW:
+            result.wrong.append("not back at shadow")
+
+    async def _stage(self) -> Stage:
+        return (await status.standings(self._database))[BOOKS].stage
+
+    # ---- proxies that stand still
+
+    def _name(self, number: int) -> str:
+        return (self._proxies[number].state / "instance").read_text("utf-8").strip()
+
+    def _stop(self, number: int) -> None:
+        process = self._proxies[number].process
+        assert process is not None
+        self._asleep.add(number)
+        process.send_signal(signal.SIGSTOP)
+
+    def _go_on(self, number: int) -> None:
+        process = self._proxies[number].process
+        assert process is not None
+        process.send_signal(signal.SIGCONT)
+        self._asleep.discard(number)
+        self._woke[number] = time.monotonic()
+
+    def _was_frozen(self, number: int, since: float) -> bool:
+        return number in self._asleep or self._woke[number] > since
+
+    async def thaw(self) -> None:
+        """Whatever happened: nobody is left standing still."""
+        for number in tuple(self._asleep):
+            self._go_on(number)
+
+
+@contextlib.asynccontextmanager
+async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterator[Flips]:
+    """Origin, lines and proxies on that PostgreSQL, the collection at stage shadow."""
+    async with contextlib.AsyncExitStack() as stack:
+        stood = await stack.enter_async_context(stand(server, dsn, folder))
+        lines = [await stack.enter_async_context(Chaos(server.port)) for _ in range(PROXIES)]
+        proxies = [
+            Proxy(
+                stood.origin.url,
+                dsn.replace(f":{server.port}/", f":{line.port}/"),
+                folder,
+                f"proxy{number}",
+                CROSSFADE_LEASE=str(_LEASE),
+                CROSSFADE_HEARTBEAT="0.1",
+                CROSSFADE_SAMPLE_PERCENT="10",
+            )
+            for number, line in enumerate(lines)
+        ]
+        database = await Database.open(dsn, size=4)
+        stack.push_async_callback(database.close)
+        try:
+            await asyncio.gather(*(proxy.start() for proxy in proxies))
+            await stood.mirrored()
+            settings = load(dsn=dsn)
+            await controller.change(
+                database, [Target(BOOKS, Stage.SHADOW)], settings=settings, actor="flips", timeout=20
+            )
+            made = Flips(stood, lines, proxies, database, settings)
+            try:
+                yield made
+            finally:
+                await made.thaw()
+        finally:
+            for proxy in proxies:
+                if proxy.running:
+                    await asyncio.to_thread(proxy.kill, signal.SIGTERM)
+
+
+def table(results: list[Result]) -> str:
+    """A line a scenario, and what was wrong."""
+    lines = [
+        f"{'scenario':10}{'flips':>7}{'back':>6}{'given up':>10}{'writes':>9}{'reads':>9}{'from PostgreSQL':>17}"
+        f"{'violations':>12}{'failed':>8}{'longest pause':>15}{'seconds':>9}"
+    ]
+    for one in results:
+        lines.append(
+            f"{one.scenario:10}{one.flips:7}{one.rollbacks:6}{one.refused:10}{one.writes:9}{one.reads:9}"
+            f"{one.from_target:17}{len(one.violations):12}{len(one.failed):8}{one.pause:13.2f} s{one.seconds:9.0f}"
+            f"{'' if one.good else '  WRONG'}"
+        )
+        lines += [f"    {text}" for text in (*one.violations[:5], *one.failed[:5], *one.wrong[:5])]
+    return "\n".join(lines)
+
+
+async def _main(scenarios: list[str], rounds: int, seed: int) -> list[Result]:
+    results = []
+    with (
+        tempfile.TemporaryDirectory(prefix="crossfade-flips-") as folder,
+        EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server,
+    ):
+        await _template(server.dsn)
+        dsn = await _create(server, "migrated")
+        async with flips(Path(folder), server, dsn) as made:
+            for scenario in scenarios:
+                # a fault lasts seconds; a flip and its rollback less than one
+                number = rounds if scenario == "calm" else max(1, rounds // 4)
+                results.append(await made.run(scenario, number, seed))
+                print(table(results[-1:]) if len(results) == 1 else table(results[-1:]).partition("\n")[2], flush=True)
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.flips")
+    parser.add_argument("--rounds", type=int, default=100, help="of `calm`; a quarter as many of the others")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="this one (again: these); default: all")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    results = asyncio.run(_main(options.scenario or list(SCENARIOS), options.rounds, options.seed))
+    wrong = sum(not one.good for one in results)
+    print(
+        f"{sum(one.flips for one in results)} flips, {sum(one.reads for one in results)} reads checked, {wrong} wrong"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Clients that judge by themselves what proxies answer: plain HTTP, no product code.
+
+Each key has one writer, whose operations are numbered: a document holds the number of the write that made it. What may
+be read of a key is then a matter of numbers. A read that begins after a write was acknowledged, or after a document
+read that showed a version, through whichever proxy, must show that version or a later one; a removal is a version, too.
+A query must show what was acknowledged, or read by key, before it began; what only a query showed binds nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+COLLECTION = "books"
+_DOCUMENT = f"/_api/document/{COLLECTION}"
+_QUERY = f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN d.n"
+_PATIENCE = 40.0  # seconds after which a request counts as failed
+
+
+class Wire:
+    """One kept connection to one proxy, and just enough of HTTP/1.1."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any, str]:
+        """(status, JSON value, who answered). Raises OSError, EOFError, TimeoutError where no whole answer comes."""
+        async with asyncio.timeout(_PATIENCE):
+            try:
+                if self._streams is None:
+                    self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+                return await self._exchange(*self._streams, method, path, body)
+            except BaseException:
+                self.close()
+                raise
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, body: object
+    ) -> tuple[int, Any, str]:
+        content = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nAuthorization: Basic cm9vdDo=\r\nX-Crossfade-Explain: 1\r\n"
+        writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        text = await reader.readexactly(int(headers.get("content-length", "0")))
+        return int(lines[0].split()[1]), json.loads(text or b"null"), headers.get("x-crossfade-served-by", "nobody")
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+
+@dataclass
+class Key:
+    """What is known of one key. floor: the version that every read from now on must show, or a later one."""
+
+    name: str
+    issued: int = 0
+    floor: int = 0
+    exists: bool = False
+    removals: list[int] = field(default_factory=lambda: [0])  # before the first write there was nothing
+
+    def shown(self, version: int | None, floor: int) -> str:
+        """Why a read that began when `floor` was known must not have shown this version; empty where it may."""
+        if version is None:
+            if any(removal >= floor for removal in self.removals):
+                return ""
+            return f"nothing, and version {floor} was known when it began"
+        if version < floor:
+            return f"version {version}, and {floor} was known when it began"
+        return f"version {version}, which nobody wrote" if version > self.issued else ""
+
+    def learn(self, version: int | None, floor: int) -> None:
+        """A document read showed this."""
+        if version is None:
+            version = min(removal for removal in self.removals if removal >= floor)
+        self.floor = max(self.floor, version)
+
+
+@dataclass
+class Tally:
+    """What clients saw. pause: seconds of the longest request through a proxy that was not frozen meanwhile."""
+
+    writes: int = 0
+    reads: int = 0
+    from_target: int = 0
+    pause: float = 0.0
+    violations: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+class Crowd:
+    """So many clients, each of them over all proxies, on keys that begin with `name` and are nobody else's.
+
+    frozen(proxy, since): whether it was, at some time since then.
+    """
+
+    def __init__(
+        self, name: str, ports: list[int], clients: int, seed: int, frozen: Callable[[int, float], bool]
+    ) -> None:
+        self._ports = ports
+        self._frozen = frozen
+        self._keys = [[Key(f"{name}-{client}-{n}") for n in range(3)] for client in range(clients)]
+        self._random = [random.Random(seed * 1000 + client) for client in range(clients)]
+        self.tally = Tally()
+        self._going = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Crowd:
+        self._going = True
+        self._tasks = [asyncio.create_task(self._client(number)) for number in range(len(self._keys))]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._going = False
+        await asyncio.gather(*self._tasks)
+
+    async def _client(self, number: int) -> None:
+        dice, own = self._random[number], self._keys[number]
+        everything = [key for keys in self._keys for key in keys]
+        wires = [Wire(port) for port in self._ports]
+        try:
+            while self._going:
+                key = dice.choice(own)
+                if dice.random() < 0.5:
+                    await self._write(dice, wires, key)
+                for read in (key, dice.choice(everything)):
+                    await self._read(dice, wires, read)
+                await asyncio.sleep(dice.uniform(0, 0.01))
+        finally:
+            for wire in wires:
+                wire.close()
+
+    async def _ask(
+        self, wires: list[Wire], proxy: int, method: str, path: str, body: object = None
+    ) -> tuple[int, Any, str] | None:
+        """The answer; None where there was none, or one of 5xx: a failed request."""
+        began = time.monotonic()
+        try:
+            status, value, by = await wires[proxy].ask(method, path, body)
+        except (OSError, EOFError, TimeoutError) as error:
+            self.tally.failed.append(f"{method} {path} at {proxy}: {type(error).__name__} {error}")
+            return None
+        if not self._frozen(proxy, began):
+            self.tally.pause = max(self.tally.pause, time.monotonic() - began)
+        if status >= 500:
+            self.tally.failed.append(f"{method} {path} at {proxy}: {status} {value}")
+            return None
+        return status, value, by
+
+    async def _write(self, dice: random.Random, wires: list[Wire], key: Key) -> None:
+        """The key's one writer writes, or removes; nobody else does, so every other answer is an error."""
+        key.issued += 1
+        version, proxy = key.issued, dice.randrange(len(wires))
+        path, body = f"{_DOCUMENT}/{key.name}", {"n": version}
+        if key.exists and dice.random() < 0.15:
+            key.removals.append(version)
+            answer = await self._ask(wires, proxy, "DELETE", path)
+            exists = False
+        elif key.exists and dice.random() < 0.7:
+            answer = await self._ask(wires, proxy, dice.choice(("PATCH", "PUT")), path, body)
+            exists = True
+        else:
+            options = "?overwriteMode=replace"  # after a failed request nobody knows what is there
+            answer = await self._ask(wires, proxy, "POST", _DOCUMENT + options, {"_key": key.name, **body})
+            exists = True
+        self.tally.writes += 1
+        if answer is None:
+            key.exists = False  # not known: the next one puts it right
+        elif answer[0] not in (200, 201, 202):
+            self.tally.failed.append(f"write {key.name} {version} at {proxy}: {answer[0]} {answer[1]}")
+            key.exists = False
+        else:
+            key.exists = exists
+            key.floor = max(key.floor, version)
+
+    async def _read(self, dice: random.Random, wires: list[Wire], key: Key) -> None:
+        floor, proxy, way = key.floor, dice.randrange(len(wires)), dice.random()
+        if way < 0.6:
+            kind, answer = "document", await self._ask(wires, proxy, "GET", f"{_DOCUMENT}/{key.name}")
+            found = answer and (answer[1].get("n") if answer[0] == 200 else None)
+        elif way < 0.75:
+            kind, answer = "documents", await self._ask(wires, proxy, "PUT", f"{_DOCUMENT}?onlyget=true", [key.name])
+            found = answer and answer[1][0].get("n")
+        else:
+            body = {"query": _QUERY, "bindVars": {"key": key.name}}
+            kind, answer = "query", await self._ask(wires, proxy, "POST", "/_api/cursor", body)
+            found = answer and next(iter(answer[1].get("result", ())), None)
+        if answer is None:
+            return
+        if answer[0] not in (200, 201, 404):
+            self.tally.failed.append(f"{kind} {key.name} at {proxy}: {answer[0]} {answer[1]}")
+            return
+        self.tally.reads += 1
+        self.tally.from_target += answer[2] == "postgresql"
+        wrong = key.shown(found, floor)
+        if wrong:
+            self.tally.violations.append(f"{kind} {key.name} at {proxy} from {answer[2]}: {wrong}")
+        elif kind != "query":
+            key.learn(found, floor)
