@@ -31,7 +31,13 @@ _WANTED: Final = {
 }
 _JSON_HEADERS: Final = frozenset({"content-type", "accept"})
 # by these endpoints alone: whom the request comes from
-_IDENTIFIED: Final = frozenset({"database.user", "database.create", "user.list", "auth.renew"})
+_IDENTIFIED: Final = frozenset(
+    {
+        *("database.user", "database.create", "user.list", "auth.renew"),
+        *("cursor.create", "cursor.next", "cursor.delete"),
+        *("simple.all", "simple.all-keys", "simple.by-example", "simple.range"),
+    }
+)
 
 _Target = tuple[Row, str, tuple[str, ...], str | None, str | None, dict[str, str]]
 _remembered: dict[tuple[str, bytes], _Target] = {}

@@ -33,6 +33,31 @@ WITH fence AS MATERIALIZED (
 SELECT f.holds, d.key, d.raw::text AS raw
 FROM fence f LEFT JOIN {relation} d ON f.holds AND d.key = ANY ($1::text[]) AND d.doc IS NOT NULL;
 
+-- name: read_in_graph
+-- The document with key $1, and the definition of graph $3 in {definitions}, under the fence of generation $2.
+WITH fence AS MATERIALIZED (
+    SELECT $2::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw, g.raw::text AS graph
+FROM fence f
+LEFT JOIN {relation} d ON f.holds AND d.key = $1 AND d.doc IS NOT NULL
+LEFT JOIN {definitions} g ON f.holds AND g.key = $3 AND g.doc IS NOT NULL;
+
+-- name: any
+-- A document, whichever, under the fence of generation $1.
+WITH fence AS MATERIALIZED (
+    SELECT $1::bigint IS NULL OR (
+        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
+        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+)
+SELECT f.holds, d.raw::text AS raw
+FROM fence f LEFT JOIN {relation} d ON f.holds AND d.doc IS NOT NULL
+ORDER BY random() LIMIT 1;
+
 -- name: scan
 -- All documents, at most $1, under the fence of generation $2. Three statements rather than one with optional filters:
 -- a generic plan of that would not use the indexes.

@@ -2,6 +2,8 @@
 
     store       PostgresStore: one Operation -> Outcome; `fenced`, `query`, `owns_cursor`
     answers     documents, 304, 412, 404, arrays with errors inline: pure
+    simple      /_api/simple and /_api/edges as queries and statements: pure
+    graphs      a vertex or an edge through its graph's definition: pure
     queries     AQL: drives the evaluator, answers its fetches by SQL under one snapshot
     statements  AQL that compiles: one statement under the fence; what is compared of it
     fence       what stops a query here

@@ -22,11 +22,12 @@ class _System(msgspec.Struct):
 
 
 _SYSTEM: Final = msgspec.json.Decoder(_System)
-_CONFLICT: Final = "conflict, _rev values do not match"
+CONFLICT: Final = "conflict, _rev values do not match"
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 
 
-def _system(raw: bytes) -> _System:
+def system_of(raw: bytes) -> _System:
+    """Key, handle and revision of a stored document."""
     try:
         return _SYSTEM.decode(raw)
     except msgspec.DecodeError:  # a lone surrogate, which data from before 3.11 may have
@@ -36,16 +37,16 @@ def _system(raw: bytes) -> _System:
 def document_outcome(operation: Operation, raw: bytes) -> Outcome:
     """200 with the document as it is stored, or 304, or 412 as If-None-Match and If-Match ask."""
     wanted, unwanted = operation.headers.get("if-match"), operation.headers.get("if-none-match")
-    system = _system(raw)
+    system = system_of(raw)
     etag = ((b"etag", b'"' + system.rev.encode() + b'"'),)
-    if unwanted is not None and _revision(unwanted) == decode_rev(system.rev):
+    if unwanted is not None and header_revision(unwanted) == decode_rev(system.rev):
         return Outcome(304, b"", etag, b"text/plain")
-    if wanted is not None and _revision(wanted) != decode_rev(system.rev):
+    if wanted is not None and header_revision(wanted) != decode_rev(system.rev):
         body = {
             "error": True,
             "code": 412,
             "errorNum": 1200,
-            "errorMessage": _CONFLICT,
+            "errorMessage": CONFLICT,
             "_id": system.id,
             "_key": system.key,
             "_rev": system.rev,
@@ -54,7 +55,7 @@ def document_outcome(operation: Operation, raw: bytes) -> Outcome:
     return Outcome(200, raw, etag)
 
 
-def _revision(header: str) -> int:
+def header_revision(header: str) -> int:
     """The one revision of an If-Match; whatever is no revision (`*`, lists, `W/…`) equals none that a document has."""
     text = header.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
@@ -94,7 +95,7 @@ def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str,
         elif raw is None:
             part, number = _element(1202), 1202
         elif check and _conflicts(item, raw):
-            part, number = _element(1200, _CONFLICT), 1200
+            part, number = _element(1200, CONFLICT), 1200
         else:
             parts.append(raw)
             continue
@@ -102,7 +103,7 @@ def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str,
         errors[number] = errors.get(number, 0) + 1
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if errors:
-        codes = orjson.dumps({str(number): count for number, count in sorted(errors.items())})
+        codes = orjson.dumps({str(number): count for number, count in errors.items()})
         headers = ((b"x-arango-error-codes", codes),)
     return Outcome(200, b"[" + b",".join(parts) + b"]", headers)
 
@@ -114,4 +115,4 @@ def _element(number: int, message: str | None = None) -> bytes:
 
 def _conflicts(item: Any, raw: bytes) -> bool:
     rev = item.get("_rev") if isinstance(item, dict) else None
-    return isinstance(rev, str) and decode_rev(rev) != decode_rev(_system(raw).rev)
+    return isinstance(rev, str) and decode_rev(rev) != decode_rev(system_of(raw).rev)

@@ -15,6 +15,7 @@ import orjson
 from proxy import values
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
+from proxy.wire.auth import user_of
 
 # Cursor ids are decimal text, as ArangoDB's are. Nineteen digits that begin so lie above every tick that a server gives
 # (its hybrid logical clock gets there in the year 2241) and inside 64 bits, so that a cursor tells whose it is.
@@ -104,6 +105,7 @@ class _Cursor:
     position: int = 0
     busy: bool = False
     batch: int = 1  # the number of the batch that was sent last
+    owner: str | None = None  # the user who opened it: to all others it is not there
     last: Outcome | None = None
 
 
@@ -123,19 +125,29 @@ class Cursors:
         identifier = _names(operation)[0] if operation.endpoint in ("cursor.next", "cursor.delete") else ""
         return len(identifier) == _DIGITS and identifier.startswith(_PREFIX) and identifier.isdigit()
 
-    def open(self, database: str, request: CursorRequest, rows: Sequence[bytes], extra: bytes) -> Outcome:
-        """The first batch; the rest waits. Raises ArangoError 32 where no room is left for it."""
+    def open(
+        self, database: str, request: CursorRequest, rows: Sequence[bytes], extra: bytes, owner: str | None = None
+    ) -> Outcome:
+        """The first batch; the rest waits for the same user. Raises ArangoError 32 where no room is left for it."""
         if len(rows) <= request.batch_size and not request.allow_retry:
             return Outcome(201, _body(rows, request, len(rows), extra, code=201))
         self._expire()
         size = sum(map(len, rows))
         if self._bytes + size > self._limit:
             raise ArangoError(32, "too many results wait in cursors")
-        cursor = _Cursor(database, request, rows, extra, size, self._clock() + request.ttl, len(rows), batch=0)
+        expires = self._clock() + request.ttl
+        cursor = _Cursor(database, request, rows, extra, size, expires, len(rows), batch=0, owner=owner)
         return self._advance(self._keep(cursor), cursor, code=201)
 
     async def open_stream(
-        self, database: str, request: CursorRequest, rows: Sequence[bytes], source: Source, extra: bytes, total: int = 0
+        self,
+        database: str,
+        request: CursorRequest,
+        rows: Sequence[bytes],
+        source: Source,
+        extra: bytes,
+        total: int = 0,
+        owner: str | None = None,
     ) -> Outcome:
         """The same where `rows` are the first of more, which are read as they are asked for.
 
@@ -147,7 +159,8 @@ class Cursors:
         if self._bytes + size > self._limit:
             await source.close()
             raise ArangoError(32, "too many results wait in cursors")
-        cursor = _Cursor(database, request, rows, extra, size, self._clock() + request.ttl, total, source, batch=0)
+        expires = self._clock() + request.ttl
+        cursor = _Cursor(database, request, rows, extra, size, expires, total, source, batch=0, owner=owner)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="cursors: time to live")
         return self._advance(self._keep(cursor), cursor, code=201)
@@ -249,6 +262,8 @@ class Cursors:
         self._expire()
         cursor = self._open.get(identifier)
         if cursor is None or cursor.database != operation.database or cursor.expires < self._clock():
+            raise ArangoError(1600)
+        if cursor.owner != user_of(operation.headers.get("authorization")):
             raise ArangoError(1600)
         return cursor
 

@@ -8,15 +8,16 @@ from typing import Final
 from proxy import values
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
-from proxy.database import Database
+from proxy.database import Database, Row
 from proxy.documents import valid_key
 from proxy.errors import ArangoError, DatabaseRefused, Unsupported
 from proxy.operations import Operation, Outcome
-from proxy.stores.postgres import answers
+from proxy.stores.postgres import answers, graphs, simple
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.cursors import Cursors, request_of
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.queries import Queries, parsed
+from proxy.wire.auth import user_of
 from proxy.wire.encode import error_outcome
 from sql.loader import queries
 
@@ -29,7 +30,8 @@ class PostgresStore:
     def __init__(self, database: Database, *, limits: Limits | None = None) -> None:
         self._database = database
         self._catalog = Catalog(database)
-        self._queries = Queries(database, self._catalog, limits or Limits())
+        self._limits = limits or Limits()
+        self._queries = Queries(database, self._catalog, self._limits)
         self._cursors = Cursors()
 
     @property
@@ -77,13 +79,15 @@ class PostgresStore:
         ]
 
     def analysis(self, operation: Operation) -> Analysis:
-        """What a `cursor.create` reads and leaves open. Raises ArangoError where it is no query."""
-        request = request_of(operation.body)
+        """What a `cursor.create` or a simple read reads and leaves open. Raises ArangoError where it is no query."""
+        request = request_of(_query_of(operation).body)
         return analyse(parsed(request.query), request.bind_vars)
 
     async def query(self, operation: Operation) -> Result:
-        """A `cursor.create` evaluated whole, with what its order and its limits leave open. Raises as `execute`."""
-        request = request_of(operation.body)
+        """A `cursor.create`, or a simple read, whole, with what its order and its limits leave open. Raises as
+        `execute`.
+        """
+        request = request_of(_query_of(operation).body)
         try:
             return await self._queries.compared(operation.database, request)
         except DatabaseRefused as error:
@@ -113,11 +117,23 @@ class PostgresStore:
                 return await self._count(operation)
             case "cursor.create":
                 return await self._query(operation, generation)
+            case "edges.read" | "edges.read_many":
+                return await self._edges(operation, generation)
+            case "gharial.vertex_read" | "gharial.edge_read":
+                return await self._in_graph(operation, generation)
+            case "simple.any":
+                return await self._any(operation, generation)
+            case "simple.lookup-by-keys":
+                return await self._lookup(operation, generation)
+            case "simple.first-example":
+                return await self._first_example(operation, generation)
+            case name if name in simple.BATCHES:
+                return await self._query(simple.as_query(operation), generation)
             case "cursor.next":
                 return await self._cursors.next(operation)
             case "cursor.delete":
                 return await self._cursors.delete(operation)
-        raise Unsupported(f"{operation.endpoint} on PostgreSQL")
+        raise Unsupported(f"{operation.endpoint} ({operation.method} /{'/'.join(operation.path)}) on PostgreSQL")
 
     async def _read(self, operation: Operation, generation: int | None) -> Outcome:
         relation, key = await self._relation(operation), operation.key or ""
@@ -140,6 +156,64 @@ class PostgresStore:
         found = {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
         return answers.many_outcome(operation, items, found)
 
+    async def _edges(self, operation: Operation, generation: int | None) -> Outcome:
+        relation, wanted = await self._relation(operation), simple.wanted_edges(operation)
+        if not relation.edge:
+            self._catalog.clear()  # whether it holds edges is learned late where its first write did not tell
+            relation = await self._relation(operation)
+            if not relation.edge:
+                raise ArangoError(1218, "invalid collection type")
+        text = queries("store")["scan_among"].on(relation.relation)
+        rows = await self._database.fetch(text, self._limits.rows + 1, generation, wanted)
+        found = _held(rows)
+        if len(found) > self._limits.rows:
+            raise Unsupported("result too large to be held")
+        return simple.edges_outcome(found)
+
+    async def _in_graph(self, operation: Operation, generation: int | None) -> Outcome:
+        relation, key = await self._relation(operation), operation.key or ""
+        key = key if valid_key(key) else ""
+        try:
+            definitions = await self._catalog.find(f"{operation.database}/{graphs.DEFINITIONS}")
+        except ArangoError:  # not mirrored: the document can be compared, whether the graph has it only ArangoDB knows
+            if generation is not None:
+                raise FenceBroken from None
+            rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), [key], None)
+            found = _held(rows)
+            return graphs.outcome(operation, found[0] if found else None)
+        text = queries("store")["read_in_graph"].on(relation.relation).replace("{definitions}", definitions.relation)
+        graph = graphs.names_of(operation)[0]
+        row = await self._database.fetchrow(text, key, generation, graph if valid_key(graph) else "")
+        if row is None or not row["holds"]:
+            raise FenceBroken
+        graphs.check_definition(operation, None if row["graph"] is None else row["graph"].encode())
+        return graphs.outcome(operation, None if row["raw"] is None else row["raw"].encode())
+
+    async def _any(self, operation: Operation, generation: int | None) -> Outcome:
+        relation = await self._named(operation)
+        found = _held(await self._database.fetch(queries("store")["any"].on(relation.relation), generation))
+        return simple.document_outcome(found[0] if found else None)
+
+    async def _lookup(self, operation: Operation, generation: int | None) -> Outcome:
+        relation, keys = await self._named(operation), simple.keys_of(simple.body_of(operation))
+        asked = [key for key in keys if valid_key(key)]
+        rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), asked, generation)
+        if not rows or not rows[0]["holds"]:
+            raise FenceBroken
+        found = {row["key"]: row["raw"].encode() for row in rows if row["raw"] is not None}
+        return simple.documents_outcome([found[key] for key in asked if key in found])
+
+    async def _first_example(self, operation: Operation, generation: int | None) -> Outcome:
+        request = request_of(simple.as_query(operation).body)
+        found = await self._queries.answer(operation.database, request, generation)
+        if found.stream is not None:
+            await found.stream.close()
+        return simple.first_outcome(found.rows[0] if found.rows else None)
+
+    async def _named(self, operation: Operation) -> Relation:
+        name = simple.collection_of(simple.body_of(operation))
+        return await self._catalog.find(f"{operation.database}/{name}")
+
     async def _count(self, operation: Operation) -> Outcome:
         relation = await self._relation(operation)
         count = await self._database.fetchval(queries("store")["count"].on(relation.relation))
@@ -158,13 +232,25 @@ class PostgresStore:
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
         request = request_of(operation.body)
         found = await self._queries.answer(operation.database, request, generation)
+        owner = user_of(operation.headers.get("authorization"))
         if found.stream is None:
-            return self._cursors.open(operation.database, request, found.rows, found.extra)
+            return self._cursors.open(operation.database, request, found.rows, found.extra, owner)
         total = found.stream.total or 0
         return await self._cursors.open_stream(
-            operation.database, request, found.rows, found.stream, found.extra, total
+            operation.database, request, found.rows, found.stream, found.extra, total, owner
         )
 
     async def _relation(self, operation: Operation) -> Relation:
         collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"
         return await self._catalog.find(collection)
+
+
+def _query_of(operation: Operation) -> Operation:
+    return simple.as_query(operation) if operation.endpoint.startswith("simple.") else operation
+
+
+def _held(rows: Sequence[Row]) -> list[bytes]:
+    """The documents of a fenced statement. Raises FenceBroken."""
+    if not rows or not rows[0]["holds"]:
+        raise FenceBroken
+    return [row["raw"].encode() for row in rows if row["raw"] is not None]

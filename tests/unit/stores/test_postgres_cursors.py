@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -170,3 +171,18 @@ def test_what_a_request_says() -> None:
 
     assert (plain.bind_vars, plain.batch_size, plain.ttl, plain.full_count) == ({}, 1000, 30.0, False)
     assert (full.bind_vars, full.batch_size, full.full_count) == ({"a": 1}, 5, True)
+
+
+async def test_a_cursor_is_there_for_the_user_who_opened_it_alone() -> None:
+    """Nobody reads through PostgreSQL what ArangoDB would have refused (DESIGN section 13)."""
+    cursors = Cursors()
+    ada, bob = "Basic YWRhOnNlY3JldA==", "Basic Ym9iOnNlY3JldA=="
+    request = request_of(orjson.dumps({"query": "RETURN 1", "batchSize": 1}))
+    first = parsed(cursors.open("db", request, [b"1", b"2"], b"{}", "ada"))
+    for other in ({}, {"authorization": bob}):
+        with pytest.raises(ArangoError) as raised:
+            await cursors.next(replace(following(first["id"]), headers=other))
+        assert number_of(raised) == 1600
+        with pytest.raises(ArangoError):
+            await cursors.delete(replace(deletion(first["id"]), headers=other))
+    assert parsed(await cursors.next(replace(following(first["id"]), headers={"authorization": ada})))["result"] == [2]

@@ -1,0 +1,68 @@
+"""A vertex or an edge through a named graph: the document in other wrapping, under the graph's definition. Pure.
+
+The definition is a document of `_graphs`: mirrored, it is read in the document's own statement, under the same fence.
+Rules: protocol page, section 6 ("gharial wraps").
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from proxy import values
+from proxy.errors import ArangoError
+from proxy.operations import Operation, Outcome
+from proxy.revision import decode_rev
+from proxy.stores.postgres.answers import CONFLICT, header_revision, system_of
+
+DEFINITIONS: Final = "_graphs"  # the collection of all definitions of a database
+
+
+class _Edges(msgspec.Struct):
+    collection: str
+    start: list[str] = msgspec.field(name="from", default_factory=list)
+    end: list[str] = msgspec.field(name="to", default_factory=list)
+
+
+class _Graph(msgspec.Struct):
+    definitions: list[_Edges] = msgspec.field(name="edgeDefinitions", default_factory=list)
+    orphans: list[str] = msgspec.field(name="orphanCollections", default_factory=list)
+
+
+_GRAPH: Final = msgspec.json.Decoder(_Graph)
+
+
+def names_of(operation: Operation) -> tuple[str, str]:
+    """(graph, `vertex` or `edge`) of /_api/gharial/{graph}/{kind}/{collection}/{key}."""
+    return operation.path[2], operation.path[3]
+
+
+def check_definition(operation: Operation, raw: bytes | None) -> None:
+    """Raises ArangoError 1924 (no such graph), 1926 or 1930 (the collection is not in it)."""
+    graph, kind = names_of(operation)
+    if raw is None:
+        raise ArangoError(1924, f"graph '{graph}' not found")
+    found = _GRAPH.decode(raw)
+    name = operation.collection or ""
+    if kind == "edge":
+        if all(name != one.collection for one in found.definitions):
+            raise ArangoError(1930, f"edge collection '{name}' not used in graph", status=404)
+    elif name not in found.orphans and all(name not in (*one.start, *one.end) for one in found.definitions):
+        raise ArangoError(1926, f"vertex collection '{name}' not found in graph", status=404)
+
+
+def outcome(operation: Operation, raw: bytes | None) -> Outcome:
+    """200 with the document in its wrapping. Raises ArangoError 1202, or 1200 (412) as If-Match or `rev` ask."""
+    if raw is None:
+        raise ArangoError(1202)
+    _, kind = names_of(operation)
+    rev = system_of(raw).rev
+    header = operation.headers.get("if-match")
+    wanted = header_revision(header) if header is not None else None
+    if wanted is None and "rev" in operation.params:
+        wanted = decode_rev(operation.params["rev"])
+    if wanted is not None and wanted != decode_rev(rev):
+        raise ArangoError(1200, CONFLICT, status=412)
+    body: list[bytes] = [b'{"error":false,"code":200,', values.dump(kind), b":", raw, b"}"]
+    return Outcome(200, b"".join(body), ((b"etag", rev.encode()),))

@@ -1,0 +1,229 @@
+"""`/_api/simple` and `/_api/edges` as what PostgreSQL can be asked: pure.
+
+ArangoDB runs simple queries as AQL, and so they are run here: their fence, their batches and what their order leaves
+open are those of queries. Those by geo or full text have no counterpart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from proxy import printed, values
+from proxy.documents import escape_text
+from proxy.errors import ArangoError, Unsupported
+from proxy.operations import Effect, Operation, Outcome
+from proxy.revision import decode_rev
+
+_CURSOR: Final = ("_api", "cursor")
+_PATHS: Final = {
+    "key": "d._key",
+    "id": "d._id",
+    "path": "CONCAT(@prefix, d._id)",
+}
+Query = tuple[str, dict[str, Any]]
+
+# those whose answer is a cursor's
+BATCHES: Final = frozenset(f"simple.{name}" for name in ("all", "all-keys", "by-example", "range"))
+
+# what an answer without vertices or rows of its own says of its run: nothing was counted
+_STATS: Final = (
+    *("writesExecuted", "writesIgnored", "documentLookups", "seeks", "scannedFull", "scannedIndex"),
+    *("searchParallelism", "cursorsCreated", "cursorsRearmed", "cacheHits", "cacheMisses", "filtered"),
+    *("httpRequests", "executionTime", "peakMemoryUsage", "intermediateCommits"),
+)
+
+
+def as_query(operation: Operation) -> Operation:
+    """The `cursor.create` that a simple read means.
+
+    Raises ArangoError 600 or 10 (no JSON object), 400 (a part is missing or of the wrong type), Unsupported (geo and
+    full text, which no index here answers).
+    """
+    name = operation.endpoint.removeprefix("simple.")
+    maker = _MAKERS.get(name)
+    if maker is None:
+        raise Unsupported(f"/_api/simple/{name} on PostgreSQL")
+    body = body_of(operation)
+    text, binds = maker(operation, body)
+    query: dict[str, Any] = {
+        "query": text,
+        "bindVars": {"@c": collection_of(body), **binds},
+        "count": True,
+        "batchSize": int(body.get("batchSize") or 1000),
+    }
+    if isinstance(body.get("ttl"), int | float):
+        query["ttl"] = body["ttl"]
+    return Operation(
+        "cursor.create",
+        Effect.QUERY,
+        "POST",
+        operation.database,
+        path=_CURSOR,
+        headers=operation.headers,
+        body=values.dump(query),
+    )
+
+
+def body_of(operation: Operation) -> dict[str, Any]:
+    """The request's body; nothing at all is an empty object. Raises ArangoError 600 (no JSON), 10 (no object)."""
+    if not operation.body.strip():
+        return {}
+    body = values.parse(operation.body)
+    if not isinstance(body, dict):
+        raise ArangoError(10, "expecting a JSON object as body")
+    return body
+
+
+def collection_of(body: dict[str, Any]) -> str:
+    """Raises ArangoError 400 where a simple read names none."""
+    name = body.get("collection")
+    if not isinstance(name, str):
+        raise ArangoError(400, "expecting string for <collection>")
+    return name
+
+
+def keys_of(body: dict[str, Any]) -> list[str]:
+    """The keys of a look-up, each once, without the collection that a handle names. Raises ArangoError 10."""
+    keys = body.get("keys")
+    if not isinstance(keys, list):
+        raise ArangoError(10, "expecting array for 'keys'")
+    return list(dict.fromkeys(str(key).rpartition("/")[2] for key in keys))
+
+
+def first_outcome(row: bytes | None) -> Outcome:
+    """The answer of first-example. Raises ArangoError 404 where nothing matches."""
+    if row is None:
+        raise ArangoError(404, "no match")
+    return document_outcome(row)
+
+
+def document_outcome(row: bytes | None) -> Outcome:
+    """The answer of `any`: a document, null where there is none."""
+    return Outcome(200, b'{"document":' + (row or b"null") + b',"error":false,"code":200}')
+
+
+def documents_outcome(rows: Sequence[bytes]) -> Outcome:
+    """The answer of lookup-by-keys."""
+    return Outcome(200, b'{"documents":[' + b",".join(rows) + b'],"error":false,"code":200}')
+
+
+# ---- as AQL
+
+
+def _all(_: Operation, body: dict[str, Any]) -> Query:
+    limit, binds = _limit(body)
+    return f"FOR d IN @@c{limit} RETURN d", binds
+
+
+def _all_keys(operation: Operation, body: dict[str, Any]) -> Query:
+    shown = _PATHS.get(str(body.get("type", "path")), _PATHS["path"])
+    prefix = {"prefix": f"/_db/{operation.database}/_api/document/"} if shown == _PATHS["path"] else {}
+    return f"FOR d IN @@c RETURN {shown}", prefix
+
+
+def _by_example(_: Operation, body: dict[str, Any]) -> Query:
+    filters, binds = _example(body)
+    limit, more = _limit(body)
+    return f"FOR d IN @@c{filters}{limit} RETURN d", binds | more
+
+
+def _first_example(_: Operation, body: dict[str, Any]) -> Query:
+    filters, binds = _example(body)
+    return f"FOR d IN @@c{filters} LIMIT 1 RETURN d", binds
+
+
+def _any(_: Operation, __: dict[str, Any]) -> Query:
+    return "FOR d IN @@c SORT RAND() LIMIT 1 RETURN d", {}
+
+
+def _lookup(_: Operation, body: dict[str, Any]) -> Query:
+    return "FOR d IN @@c FILTER d._key IN @keys RETURN d", {"keys": keys_of(body)}
+
+
+def _range(_: Operation, body: dict[str, Any]) -> Query:
+    attribute = body.get("attribute")
+    if not isinstance(attribute, str):
+        raise ArangoError(400, "expecting string for <attribute>")
+    path, binds = _path("a", attribute)
+    end = "<=" if body.get("closed") else "<"
+    limit, more = _limit(body)
+    binds |= {"left": body.get("left"), "right": body.get("right")} | more
+    return f"FOR d IN @@c FILTER {path} >= @left && {path} {end} @right{limit} RETURN d", binds
+
+
+def _limit(body: dict[str, Any]) -> Query:
+    skip, limit = body.get("skip"), body.get("limit")
+    skip = skip if _whole(skip) else 0
+    if not _whole(limit):
+        return (" LIMIT @skip, 9223372036854775807", {"skip": skip}) if skip else ("", {})
+    return " LIMIT @skip, @limit", {"skip": skip, "limit": limit}
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _example(body: dict[str, Any]) -> Query:
+    example = body.get("example")
+    if not isinstance(example, dict):
+        raise ArangoError(400, "<example> must be an object")
+    parts: list[str] = []
+    binds: dict[str, Any] = {}
+    for number, (name, value) in enumerate(example.items()):
+        path, names = _path(f"p{number}_", name)
+        parts.append(f"{path} == @v{number}")
+        binds |= names | {f"v{number}": value}
+    return (f" FILTER {' && '.join(parts)}" if parts else ""), binds
+
+
+def _path(prefix: str, dotted: str) -> Query:
+    """`a.b` as an access by bind parameters, so that no name is ever a part of the text."""
+    names = {f"{prefix}{number}": part for number, part in enumerate(dotted.split("."))}
+    return "d" + "".join(f".@{name}" for name in names), names
+
+
+_MAKERS: Final[dict[str, Callable[[Operation, dict[str, Any]], Query]]] = {
+    "all": _all,
+    "all-keys": _all_keys,
+    "any": _any,
+    "by-example": _by_example,
+    "first-example": _first_example,
+    "lookup-by-keys": _lookup,
+    "range": _range,
+}
+
+
+# ---- edges of vertices
+
+
+def wanted_edges(operation: Operation) -> list[str]:
+    """What a document contains, as JSON texts, that is an edge of the vertices asked for; one of them will do.
+
+    GET ?vertex=…&direction=any|in|out, or POST with an array of vertices. Raises ArangoError as ArangoDB answers.
+    """
+    direction = operation.params.get("direction", "any")
+    if direction not in ("any", "in", "out"):
+        raise ArangoError(400, "<direction> must be any, in, or out, not: " + direction)
+    if operation.method == "POST":
+        given = values.parse(operation.body)
+        if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+            raise ArangoError(10, "expected type Array<String> as body")
+        vertices = list(dict.fromkeys(given))
+    else:
+        vertex = operation.params.get("vertex")
+        if not vertex:
+            raise ArangoError(1205, "illegal document identifier")
+        vertices = [vertex]
+    sides = [side for side, other in (("_from", "in"), ("_to", "out")) if direction != other]
+    return [values.dump({side: escape_text(vertex)}).decode() for side in sides for vertex in vertices]
+
+
+def edges_outcome(rows: Sequence[bytes]) -> Outcome:
+    """The edges in the order of their revisions, and what ArangoDB says of its run."""
+    ordered = sorted(rows, key=lambda row: decode_rev(printed.load(row)["_rev"]))
+    stats = dict.fromkeys(_STATS, 0) | {"documentLookups": len(rows), "scannedIndex": len(rows), "searchParallelism": 1}
+    return Outcome(
+        200,
+        b'{"edges":[' + b",".join(ordered) + b'],"error":false,"code":200,"stats":' + values.dump(stats) + b"}",
+    )
