@@ -7,6 +7,7 @@ expressions are ICU's, found anywhere in the text (section 10).
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,7 @@ LOCALE = "en-US-u-kf-upper-ks-identic"
 _collator = icu.Collator.createInstance(icu.Locale.forLanguageTag(LOCALE))
 _root = icu.Locale.getRoot()
 _sort_key = _collator.getSortKey
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 @lru_cache(maxsize=8192)
@@ -27,8 +29,8 @@ def sort_key(text: str) -> bytes:
     try:
         return bytes(_sort_key(text)) + len(text.encode()).to_bytes(4, "big")
     except UnicodeEncodeError:
-        clean = text.encode("utf-8", "replace").decode()
-        return bytes(_sort_key(clean)) + len(text).to_bytes(4, "big")
+        clean = _LONE.sub("\ufffd", text)
+        return bytes(_sort_key(clean)) + len(clean.encode()).to_bytes(4, "big")
 
 
 def upper(text: str) -> str:

@@ -17,7 +17,7 @@ evaluated outside, as is all that is not compiled.
 """
 
 from proxy.aql.compile.finish import Finish, Run
-from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Table, Tables
+from proxy.aql.compile.plan import Compared, Compiled, Listing, NotCompiled, Table, Tables
 from proxy.aql.compile.whole import compile_query
 
-__all__ = ["Compared", "Compiled", "Finish", "NotCompiled", "Run", "Table", "Tables", "compile_query"]
+__all__ = ["Compared", "Compiled", "Finish", "Listing", "NotCompiled", "Run", "Table", "Tables", "compile_query"]

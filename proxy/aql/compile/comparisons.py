@@ -51,7 +51,7 @@ class ComparisonCompiler(ExpressionCompiler):
             if left.kind == "int":
                 return f"({left.sql} {op} {number})"
         if (isinstance(right, Constant) and is_scalar(right.value)) or left.scalar or getattr(right, "scalar", False):
-            return f"(crossfade.sort_key({self.json(left)}) {op} crossfade.sort_key({self.json(right)}))"
+            return f"({self.sort_key(left)} {op} {self.sort_key(right)})"
         return f"(crossfade.compare({self.json(left)}, {self.json(right)}) {op} 0)"
 
     def equality(self, left: Term, right: AnyTerm) -> str:
@@ -183,6 +183,7 @@ class ComparisonCompiler(ExpressionCompiler):
                     found.append(f"{var.key} = ({self.json(term)} #>> '{{}}')")
             elif isinstance(term, Constant):
                 if term.value is not None and is_scalar(term.value):
+                    self.noted(var, path)
                     if len(path) == 1 and path[0] in var.indexed:
                         var.served = True
                         self.block.where = [sql for sql in self.block.where if sql not in var.narrowing]
@@ -203,6 +204,12 @@ class ComparisonCompiler(ExpressionCompiler):
                     build = f"jsonb_build_object({self.parameters.name(name)}, {build})"
                 found.append(f"{var.doc} @> {build}")
         return found
+
+    def noted(self, var: DocumentVar, path: tuple[str, ...]) -> None:
+        """Notes an attribute that is compared by ==."""
+        scan, sql = self.scans.get(var.doc), self.json(self.document_path(var, path))
+        if scan is not None and "\x01" not in sql:
+            scan.equal[sql.replace(var.doc, "doc")] = None
 
     def indexable_in(self, node: ast.Binary) -> list[str]:
         """`value IN doc.path`, and `doc._key IN values`."""

@@ -9,7 +9,7 @@ from proxy.aql import ast
 from proxy.aql.access import bound_path
 from proxy.aql.analyse import source_name
 from proxy.aql.compile.plan import Table, Tables
-from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, RowsVar, Scope, ValueVar, Var
+from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, RowsVar, Scan, Scope, ValueVar, Var
 from proxy.aql.compile.terms import AnyTerm, Constant, Parameters, Refused, Term
 from proxy.aql.compiled import Stepwise
 from proxy.aql.context import Context
@@ -34,6 +34,7 @@ class ExpressionCompiler:
         self.block = Block()
         self.numbers = 0
         self.used: set[str] = set()
+        self.scans: dict[str, Scan] = {}  # by the SQL of their documents
         self.dynamic = False
         self.budget = _MOST_NODES
         self.context = Context(self.binds, Options())
@@ -309,16 +310,25 @@ class ExpressionCompiler:
         inner = self.term(base)
         if isinstance(inner, Constant) or inner.kind != "json":
             return Constant(None)
-        return Term(self.steps(inner.sql, names))
+        return self.steps(inner.sql, names)
 
-    def steps(self, sql: str, names: tuple[str | int, ...]) -> str:
+    def steps(self, sql: str, names: tuple[str | int, ...]) -> Term:
         """Accesses by name and place on jsonb."""
+        member = None
         for name in names:
             if isinstance(name, str):
-                sql = f"({sql} -> {self.parameters.name(name)})"
+                member = (sql, self.parameters.name(name))
+                sql = f"({member[0]} -> {member[1]})"
             else:
+                member = None
                 sql = f"crossfade.element({sql}, {self.parameters.add(name, 'integer')})"
-        return sql
+        return Term(sql, member=member)
+
+    def sort_key(self, term: AnyTerm) -> str:
+        """Its place among all values. Of an attribute in the form that an index on it serves."""
+        if isinstance(term, Term) and term.member is not None:
+            return f"crossfade.order_key({term.member[0]}, {term.member[1]})"
+        return f"crossfade.sort_key({self.json(term)})"
 
     def document_path(self, var: DocumentVar, names: tuple[str | int, ...]) -> AnyTerm:
         """An attribute of a document; _key, _id and _rev are not in its jsonb."""
@@ -332,8 +342,8 @@ class ExpressionCompiler:
             return Term(f"to_jsonb({sql})", "json", True) if var.nullable else Term(sql, "text", True)
         if not isinstance(first, str):
             name = self.parameters.add(str(first), "text")
-            return Term(self.steps(f"({var.doc} -> {name})", names[1:]))
-        return Term(self.steps(var.doc, names))
+            return self.steps(f"({var.doc} -> {name})", names[1:])
+        return self.steps(var.doc, names)
 
     # --- arrays and objects
 

@@ -44,6 +44,17 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A scan in the order of a SORT: what an index must have so that its rows come in order, the first of them first.
+
+    columns: SQL over the table's own columns: what is compared by ==, then the keys of the SORT.
+    """
+
+    collection: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A whole query as one SELECT.
 
@@ -55,6 +66,7 @@ class Compiled:
     exact: always true of what the compiler gives: the rows equal the evaluator's. A statement that fails at run time
     with an SQLSTATE of class 22 says that its data is outside what SQL does exactly: the evaluator then answers.
     pushed: what the statement does, in words; finished: what is worked out of its rows afterwards, in words.
+    listings: the scans whose order an index could give.
     """
 
     sql: str
@@ -68,6 +80,7 @@ class Compiled:
     exact: bool = True
     pushed: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
+    listings: tuple[Listing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,16 @@ class OrderKey:
     guarded: bool
 
 
+@dataclass(slots=True, eq=False)
+class Scan:
+    """One FOR over a collection: attributes that are compared by == with what is known, and keys of a SORT over it alone;
+    both as SQL over the table's own columns, for whoever looks for an index."""
+
+    collection: str
+    equal: dict[str, None] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One FROM item; its text is made at the end. left: no row of it is one row of NULLs."""

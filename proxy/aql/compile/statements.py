@@ -19,6 +19,7 @@ from proxy.aql.compile.scope import (
     Moving,
     OrderKey,
     RowsVar,
+    Scan,
     ValueVar,
 )
 from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term
@@ -124,6 +125,7 @@ class StatementCompiler(OutputCompiler):
         var = DocumentVar(variable, f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection)
         var.edges = alias if table.edge else None
         var.indexed = table.indexed
+        self.scans[var.doc] = Scan(collection)
         self.bind(variable, var)
 
     def bind(self, variable: str, var: DocumentVar | ElementVar | ValueVar | RowsVar) -> None:
@@ -185,6 +187,22 @@ class StatementCompiler(OutputCompiler):
             self.block.order.append(self.order_key(term, descending))
         if not self.block.order:
             self.block.sorted_by = ""
+        self.listed()
+
+    def listed(self) -> None:
+        """Notes what an index would need to give the order, where the rows are those of one collection."""
+        documents = [var for var in self.block.owned if isinstance(var, DocumentVar) and var.doc in self.scans]
+        keys = self.block.order
+        if len(self.block.items) != 1 or len(documents) != 1 or not keys:
+            return
+        doc = documents[0].doc
+        alias = doc.partition(".")[0] + "."
+        if any(alias not in key.sql or "\x01" in key.sql or "(SELECT" in key.sql for key in keys):
+            return
+        mixed = len({key.descending for key in keys}) > 1
+        self.scans[doc].order = tuple(
+            key.sql.replace(alias, "") + (" DESC" if mixed and key.descending else "") for key in keys
+        )
 
     def order_key(self, term: Term, descending: bool) -> OrderKey:
         """A term as a key of ORDER BY."""
@@ -192,7 +210,7 @@ class StatementCompiler(OutputCompiler):
             return OrderKey(term.sql, descending, False)
         if not self.catalog.icu and term.kind != "number":
             raise Refused("order of strings without ICU")
-        return OrderKey(f"crossfade.sort_key({self.json(term)})", descending, not term.scalar)
+        return OrderKey(self.sort_key(term), descending, not term.scalar)
 
     def descending(self, direction: str | ast.Expr) -> bool:
         """ASC or DESC, or what stands for them."""

@@ -28,11 +28,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A compiled expression. scalar: never an array or object. A constant has no text of its own, see `Parameters`."""
+    """A compiled expression. scalar: never an array or object. A constant has no text of its own, see `Parameters`.
+
+    member: where it is an attribute of a jsonb, that and the attribute's name, both as SQL.
+    """
 
     sql: str
     kind: str = "json"
     scalar: bool = False
+    member: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

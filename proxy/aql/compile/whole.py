@@ -10,7 +10,7 @@ from proxy.aql.analyse import analyse
 from proxy.aql.compile.collect import CollectCompiler
 from proxy.aql.compile.finish import Finish
 from proxy.aql.compile.output import Sink
-from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Tables
+from proxy.aql.compile.plan import Compared, Compiled, Listing, NotCompiled, Tables
 from proxy.aql.compile.scope import Block
 from proxy.aql.compile.terms import Refused
 from proxy.errors import ArangoError, Unsupported
@@ -64,6 +64,9 @@ class _Whole(CollectCompiler):
             compared=compared,
             pushed=_words(query),
             finished=("RETURN",) if not finish.plain else (),
+            listings=tuple(
+                Listing(scan.collection, (*scan.equal, *scan.order)) for scan in self.scans.values() if scan.order
+            ),
         )
 
     def compared(self, block: Block, named: list[str], outer: list[str]) -> Compared:
