@@ -2,7 +2,8 @@
 
 CROSSFADE_FAULT=`name[:nth]` kills this process by SIGKILL when it reaches the point for the nth time (first: 1).
 CROSSFADE_FAULT=`name[:nth]@PATH` tells whoever listens on that Unix socket that the point is reached, and stands still
-until it answers: with nothing, and no point is reached any more, or with the next `name[:nth]`.
+until it answers: with nothing, and no point is reached any more, or with the next `name[:nth]`. A SIGUSR2 makes it ask
+there, by the word `plan`, for the next one; so one process serves many tests, and begins with `@PATH` alone.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Final
 
-POINTS: Final = (
+DOCUMENTS: Final = (
     "after-intend",  # the intent is in the journal, nothing was forwarded
     "after-forward",  # the origin answered, nothing was captured
     "before-settle",  # captured, nothing was queued
@@ -22,6 +24,21 @@ POINTS: Final = (
     "mid-repair",  # the origin was read again, PostgreSQL does not have it
     "before-mark",  # an opaque write was answered, its mark is not in PostgreSQL
 )
+OTHERS: Final = (
+    "transaction-begun",  # a transaction began, nothing is written in it
+    "transaction-wrote",  # the origin answered a write in it, its versions are not kept
+    "before-commit",  # its commit is about to be forwarded
+    "after-commit",  # the origin answered the commit, nothing was handed on
+    "before-transaction",  # its versions are about to go to PostgreSQL
+    "mid-transaction",  # a part of them is there, not committed
+    "mid-import",  # the origin answered one array write of an import, others were not sent
+    "keys-read",  # a batch of a modification's rows was read, its keys are not noted
+    "horizon-raised",  # behind a change of a whole collection: none of its keys was compared
+    "mid-sweep",  # a page of its keys was
+    "mid-cascade",  # edges of a vertex that was removed were looked for, none was repaired
+    "job-begun",  # a job's client has its answer, nothing of the job is done
+)
+POINTS: Final = DOCUMENTS + OTHERS
 
 
 def _nothing(name: str) -> None:
@@ -33,7 +50,15 @@ def armed(wanted: str) -> Callable[[str], None]:
     if not wanted:
         return _nothing
     plan, _, path = wanted.partition("@")
-    point, left = _parsed(plan)
+    point, left = _parsed(plan) if plan or not path else ("", 0)
+
+    def again(*_: object) -> None:
+        nonlocal point, left
+        answer = _asked(path, "plan")
+        point, left = _parsed(answer) if answer else ("", 0)
+
+    if path and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR2, again)
 
     def count(name: str) -> None:
         nonlocal point, left

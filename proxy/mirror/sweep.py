@@ -17,6 +17,7 @@ import structlog
 
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, UpstreamError
+from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import purge
@@ -155,6 +156,7 @@ class Sweeper:
                 relation = await self._target.relation(collection)
                 await self._horizon(collection, relation, forget=False)
                 rows = await self._database.fetch(queries("mirror")["edges_of"].on(relation), handle)
+                faults.reach("mid-cascade")
                 await self._repair(collection, [row["key"] for row in rows])
 
     async def _registered(self, collections: Sequence[str]) -> list[str]:
@@ -188,12 +190,14 @@ class Sweeper:
         """
         relation = await self._target.relation(collection)
         era = await self._horizon(collection, relation, forget=forget)
+        faults.reach("horizon-raised")
         after = ""
         while True:
             rows = await self._database.fetch(queries("mirror")["alive"].on(relation), after, _PAGE)
             stored = {row["key"]: row["rev"] for row in rows}
             upper = rows[-1]["key"] if len(rows) == _PAGE else None
             await self._compare(collection, stored, after, upper, era)
+            faults.reach("mid-sweep")
             if upper is None:
                 break
             after = upper

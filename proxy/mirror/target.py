@@ -138,6 +138,7 @@ class Target:
                 await writer.upsert([row for row in rows if row.raw is not None], "upsert")
                 await writer.remove([row for row in rows if row.raw is None])
                 again |= {(collection, key) for key in await writer.refused(rows)}
+                faults.reach("mid-transaction")
         return frozenset(again)
 
     async def absent(self, collection: str, keys: Mapping[str, int], era: int) -> frozenset[str]:

@@ -57,6 +57,7 @@ class Together:
         while True:
             while self._waiting:
                 changes, intents = self._waiting[0]
+                faults.reach("before-transaction")
                 try:
                     refused = await self._apply(changes, intents)
                 except DatabaseRefused as error:

@@ -63,6 +63,7 @@ async def _by_arrays(
         if response.status >= 400:
             return Response(response.status, response.headers, body, response.reason)
         answers.append(body)
+        faults.reach("mid-import")
     return encode(Outcome(201, imports.summary(planned, answers)))
 
 

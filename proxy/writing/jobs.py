@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from proxy.errors import ArangoError
+from proxy.mirror import faults
 from proxy.operations import Operation, Outcome
 from proxy.wire.encode import encode, error_outcome, json_outcome
 from proxy.wire.message import Request, Response
@@ -85,6 +86,7 @@ class Jobs:
         return encode(Outcome(202, b"", ((b"x-arango-async-id", number.encode()),), b"text/plain"))
 
     async def _run(self, request: Request, job: _Job | None) -> None:
+        faults.reach("job-begun")
         try:
             response = await self._handle(request)
             response = Response(response.status, response.headers, await collect(response.body), response.reason)

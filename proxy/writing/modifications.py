@@ -140,6 +140,7 @@ class Modifications:
         """Takes the keys of the first batch, of all where the client gets no rows; gives the client's body."""
         shown = _PREFIX + f"{secrets.randbelow(10**15):015}"
         batch = modifications.read(planned, first, shown)
+        faults.reach("keys-read")
         self._learn(batch.keys, intents, known, buffer)
         if planned.returns:
             if batch.id is None:
@@ -156,6 +157,7 @@ class Modifications:
             if response.status >= 400:
                 raise ArangoError(error_number(last) or 500, "the rest of a query's keys could not be read", status=500)
             batch = modifications.read(planned, last, shown)
+            faults.reach("keys-read")
             self._learn(batch.keys, intents, known, buffer)
         self._end(intents)
         return modifications.without_rows(first, last)
@@ -221,6 +223,7 @@ class Modifications:
                 self._expire(shown)
             return Response(response.status, response.headers, body, response.reason)
         batch = modifications.read(cursor.planned, body, shown)
+        faults.reach("keys-read")
         known: list[Intent] = []
         self._learn(batch.keys, cursor.intents, known, cursor.buffer)
         cursor.timer.cancel()

@@ -70,6 +70,7 @@ class Transactions:
         if response.status == 201 and number and len(self._open) < _MOST:
             known = self._remember(operation.database, number, request)
             known.buffer.declared = transactions.declared(operation.body, operation.database)
+            faults.reach("transaction-begun")
         return Response(response.status, response.headers, body, response.reason)
 
     async def end(self, request: Request, operation: Operation, way: Route) -> Response:
@@ -91,6 +92,7 @@ class Transactions:
                 kit, request, operation, way.because("commit of a transaction without its writes")
             )
         known.busy += 1
+        faults.reach("before-commit")
         try:
             response = await self._forwarded(request)
         finally:  # a lost answer: its state is asked for
@@ -98,7 +100,7 @@ class Transactions:
             known.used = 0.0
             self._watch()
         if response.status == 200:
-            faults.reach("after-forward")
+            faults.reach("after-commit")
             intents = self._ended((operation.database, number), "committed" if commit else "aborted")
             if commit:
                 await kit.applied(intents)
@@ -144,6 +146,7 @@ class Transactions:
         intent = self._kit.mirror.intend(way.collections[0], planned.keys, revised=not planned.removes)
         faults.reach("after-intend")
         response = await self._sent(planned.rewritten(request), intent, buffer)
+        faults.reach("transaction-wrote")
         body = await collect(response.body)
         try:
             captured = settle(planned, response.status, response.headers, body)

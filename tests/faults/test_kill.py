@@ -55,12 +55,12 @@ async def opaque(port: int, wanted: bool) -> None:
 
 
 # a point -> the faults of successive lives of the process; the last one is reached under traffic or while it recovers
-LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in faults.POINTS}
+LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in faults.DOCUMENTS}
 LIVES["before-mark"] = ("before-mark",)
 LIVES["mid-repair"] = ("after-forward:20", "mid-repair")
 
 
-@pytest.mark.parametrize("point", faults.POINTS)
+@pytest.mark.parametrize("point", faults.DOCUMENTS)
 async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Database], dsn: str, point: str) -> None:
     origin, proxy, database = stack
     async with httpx.AsyncClient(base_url=origin.url) as direct:

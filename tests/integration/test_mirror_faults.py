@@ -21,7 +21,7 @@ from tests.integration.mirror_support import COLLECTION, Origin, drained, marks,
 
 
 @pytest.mark.parametrize(
-    "fault", [f"{point}:{nth}" for point, nth in zip(faults.POINTS, (65, 44, 87, 3, 4, 2, 2), strict=True)]
+    "fault", [f"{point}:{nth}" for point, nth in zip(faults.DOCUMENTS, (65, 44, 87, 3, 4, 2, 2), strict=True)]
 )
 async def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, database: Database, dsn: str, fault: str) -> None:
     folder, state = tmp_path / "origin", tmp_path / "state"

@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from proxy.mirror.faults import OTHERS
+
 # a step -> the code that takes it, and the fault point behind it where there is one (the one place that names both)
 STEPS: dict[str, tuple[str, str]] = {
     "intend": ("proxy.mirror.pipeline:Mirror.intend", "after-intend"),
@@ -45,7 +47,8 @@ STEPS: dict[str, tuple[str, str]] = {
     "gone": ("", ""),
     "orphan": ("", ""),
 }
-UNMODELLED_POINTS = {"before-mark"}  # marks are left out
+# marks are left out, and so are whole collections, imports, modifications and jobs: see above
+UNMODELLED_POINTS = {"before-mark", *OTHERS}
 
 SENT, EXECUTED, QUEUED, APPLIED, OPEN, LOOKED, READ, COPYING = range(8)  # of an operation
 PUT, DELETE, BATCH, TRANSACTION, POISON, COPY = range(6)  # kinds
