@@ -18,6 +18,7 @@ from proxy.http.http2_answer import Answers
 from proxy.http.http2_exchange import Exchange, Patience
 from proxy.http.http2_head import read_head
 from proxy.http.hub import Hub
+from proxy.http.limits import READ
 from proxy.http.stream import Flow
 from proxy.wire.message import Request
 
@@ -39,6 +40,8 @@ class Http2Connection(asyncio.Protocol):
         self._leases = hub.limits.gather
         self._waiter: asyncio.Future[None] | None = None
         self._uncredited = 0
+        self._unfinished = 0  # bytes of a frame, or of a head in several, whose end has not come
+        self._unfinished_since = 0
         self._last = 0  # the last stream that is answered
         self._closing = False  # no further stream is taken
         self._dead = False  # nothing is read or written any more
@@ -67,8 +70,12 @@ class Http2Connection(asyncio.Protocol):
         except frames.BrokenError:  # the GOAWAY that says so is among what is to be sent
             self._die("the client broke HTTP/2")
             return
-        for event in events:
-            self._take(event)
+        if events:
+            self._unfinished = 0
+            for event in events:
+                self._take(event)
+        else:
+            self._incomplete(len(data))
         if self._patience.exhausted:
             self._session.close_connection(ErrorCodes.ENHANCE_YOUR_CALM, last_stream_id=self._last)
             self._die("the client asks too much of the connection")
@@ -117,6 +124,8 @@ class Http2Connection(asyncio.Protocol):
         if self._flow.paused:
             if (ticks - self._full_since) * limits.tick > limits.stall:
                 self.transport.abort()
+        elif self._unfinished and (ticks - self._unfinished_since) * limits.tick > limits.head_time:
+            self._die("the end of a frame does not come")
         elif not self._exchanges:
             if (ticks - self._stamp) * limits.tick > limits.idle:
                 self.drain()
@@ -160,6 +169,14 @@ class Http2Connection(asyncio.Protocol):
                 self._wake()
             case _:
                 self._patience.spend()
+
+    def _incomplete(self, size: int) -> None:
+        """The framing layer holds what has no end yet: neither for ever nor without bound."""
+        if not self._unfinished:
+            self._unfinished_since = self._hub.ticks
+        self._unfinished += size
+        if self._unfinished > self._hub.limits.head + READ:
+            self._die("a frame is too large")
 
     def _head(self, event: frames.RequestReceived) -> None:
         number, limits = event.stream_id, self._hub.limits
@@ -207,7 +224,7 @@ class Http2Connection(asyncio.Protocol):
         if exchange.complete:
             exchange.end()
         else:
-            self._answers.refuse(exchange.number, FramingError("the body breaks its Content-Length"), whole=False)
+            self._answers.refuse(exchange.number, FramingError("the body breaks its Content-Length"), whole=True)
             self._drop(exchange, "the body breaks its Content-Length")
 
     def _taken(self, exchange: Exchange) -> None:

@@ -79,6 +79,9 @@ class Exchange:
         self._received += len(data)
         self._foreign += counted - len(data)
         if self._received > self._limits.body:
+            if self.stream is None:
+                self._stream()
+                self.start()
             self.fail(FramingError("the body of the request is too large", 413))
         elif self.stream is not None:
             if data:
