@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Annotated, Any
 
 import orjson
@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
-from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, Listing, NotCompiled, Table, Tables, compile_query
 from proxy.cli.common import DONE, DatabaseOption, JsonOption, console, execute, write_json
 from proxy.config import Settings
 from proxy.database import Database
@@ -21,8 +21,8 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.narrow import scan_of
 from sql.loader import queries
 
-_ALIAS = re.compile(r"\b\w+\.(?=doc\b|key\b|rev\b|raw\b)")
-_DIRECTION = re.compile(r" (ASC|DESC)( NULLS (FIRST|LAST))?$")
+_VALID = """SELECT indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass($1) AND c.relname = $2"""
 _STATEMENTS: tuple[tuple[type, str], ...] = (
     (ast.For, "FOR"), (ast.Filter, "FILTER"), (ast.Sort, "SORT"), (ast.Limit, "LIMIT"), (ast.Collect, "COLLECT"),
     (ast.Traversal, "traversal"), (ast.Paths, "path search"), (ast.Subquery, "subquery"),
@@ -60,6 +60,7 @@ class Explanation:
     kept: tuple[str, ...]
     plan: tuple[str, ...]
     indexes: tuple[Advice, ...]
+    created: tuple[str, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -72,23 +73,33 @@ def explain(
     *,
     bind: Annotated[str, typer.Option("--bind", metavar="JSON", help="bind variables, as in a request")] = "{}",
     measure: Annotated[bool, typer.Option("--analyze", help="run the statement too, for real times")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="make the indexes that it names, beside running writes")
+    ] = False,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
 ) -> None:
     """Show what becomes of an AQL query: shape, collections, determinism, SQL, PostgreSQL's plan, a missing index.
 
     What cannot be compiled to one statement is evaluated over the documents of narrowed scans: then the reason and the
-    first scan are shown. Nothing is changed; a modification is analysed and never run.
+    first scan are shown. Nothing is changed but by --create; a modification is analysed and never run. An index for
+    filter and order lets PostgreSQL read the first rows of a list and no others: make it after the backfill.
 
-    Example: crossfade explain 'FOR o IN orders FILTER o.user == @u SORT o.at RETURN o' --bind '{"u": "7"}'
+    Example: crossfade explain 'FOR o IN orders FILTER o.user == @u SORT o.at RETURN o' --bind '{"u": "7"}' --create
     """
 
     async def go(_settings: Settings, connected: Database) -> int:
-        found = await examine(connected, database, query, binds_of(bind), measure=measure)
+        binds = binds_of(bind)
+        found = await examine(connected, database, query, binds, measure=measure)
+        if create and found.indexes:
+            for advice in found.indexes:
+                await connected.execute(advice.statement)
+            made = tuple(advice.statement for advice in found.indexes)
+            found = replace(await examine(connected, database, query, binds, measure=measure), created=made)
         write_json(asdict(found)) if as_json else _show(found)
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=as_json, timeout=None if create or measure else 30.0)
 
 
 def binds_of(text: str) -> dict[str, Any]:
@@ -112,7 +123,8 @@ async def examine(
     tables: dict[str, Table] = {}
     for name in sorted(analysis.reads):
         found = await catalog.find(f"{database}/{name}")
-        tables[name] = Table(found.relation, found.edge)
+        indexed = await connected.fetchval(queries("store")["indexed"].text, found.relation)
+        tables[name] = Table(found.relation, found.edge, frozenset(indexed))
     icu = await connected.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')")
     made = _outcome(query, analysis, binds, Tables(tables, bool(icu)))
     if isinstance(made, Compiled):
@@ -128,7 +140,8 @@ async def examine(
         options = "(ANALYZE, BUFFERS)" if measure else "(COSTS)"
         plan = tuple(row[0] for row in await connected.fetch(f"EXPLAIN {options} {sql}", *parameters))
         tree = orjson.loads((await connected.fetch(f"EXPLAIN (FORMAT JSON) {sql}", *parameters))[0][0])[0]["Plan"]
-        indexes = tuple([advice async for advice in _missing(connected, database, tables, sql, tree)])
+        listings = made.listings if isinstance(made, Compiled) else ()
+        indexes = tuple([advice async for advice in _missing(connected, database, tables, listings, sql, tree)])
     return Explanation(
         analysis.shape,
         tuple(sorted(analysis.reads)),
@@ -195,35 +208,46 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 async def _missing(
-    connected: Database, database: str, tables: Mapping[str, Table], sql: str, plan: Mapping[str, Any]
+    connected: Database,
+    database: str,
+    tables: Mapping[str, Table],
+    listings: tuple[Listing, ...],
+    sql: str,
+    plan: Mapping[str, Any],
 ) -> Any:
-    """Indexes that would spare the plan a look at every document: what stands in for each of its sequential scans."""
+    """Indexes that would spare the plan a sort of all that passes the filters, or a look at every document."""
     relations = {table.relation.rpartition(".")[2].strip('"'): name for name, table in tables.items()}
     nodes = list(_nodes(plan))
-    scanned = [node for node in nodes if node["Node Type"] == "Seq Scan" and node.get("Relation Name") in relations]
-    for node in scanned:
+    told = set()
+    if any(node["Node Type"] in ("Sort", "Incremental Sort") for node in nodes):
+        for listing in listings:
+            relation = tables[listing.collection].relation
+            columns = ", ".join(listing.columns)
+            name = f"list_{sha256(f'{relation} {columns}'.encode()).hexdigest()[:24]}"
+            valid = await connected.fetchval(_VALID, relation, name)
+            if valid is False:
+                schema = relation.rpartition(".")[0]
+                yield Advice(f"DROP INDEX CONCURRENTLY {schema}.{name}", f"{listing.collection}: its making broke off")
+            if not valid:
+                told.add(listing.collection)
+                yield Advice(
+                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {relation} ({columns})",
+                    f"{listing.collection}: the first rows would be read in the order of SORT, and no others",
+                )
+    for node in nodes:
+        if node["Node Type"] != "Seq Scan" or node.get("Relation Name") not in relations:
+            continue
         name = relations[node["Relation Name"]]
         condition = str(node.get("Filter", ""))
-        if "@>" in condition or f"{node.get('Alias')}.doc @>" in sql:
-            if not await connected.fetchval(
-                "SELECT EXISTS (SELECT FROM pg_indexes WHERE indexdef LIKE '%jsonb_path_ops%' AND format('%I.%I', "
-                "schemaname, tablename) = $1)",
-                tables[name].relation,
-            ):
-                statement = await connected.fetchval("SELECT crossfade.index_statement($1)", f"{database}/{name}")
-                yield Advice(statement, f"{name}: the equality filters would be looked up")
+        if name in told or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in sql):
             continue
-        ordered = next((other for other in nodes if other["Node Type"] in ("Sort", "Incremental Sort")), None)
-        if ordered is not None and any(other["Node Type"] == "Limit" for other in nodes) and len(scanned) == 1:
-            keys = [_DIRECTION.sub(r" \1", _ALIAS.sub("", key)) for key in ordered["Sort Key"]]
-            if all("doc" in key or "key" in key for key in keys):
-                made = f"CREATE INDEX CONCURRENTLY ON {tables[name].relation} ({', '.join(map(_qualified, keys))})"
-                yield Advice(made, f"{name}: the first rows would be read in the order of SORT, and no others")
-
-
-def _qualified(key: str) -> str:
-    """A sort key of a plan as it stands in an index: functions of the schema are named with it."""
-    return re.sub(r"(?<![\w.])(sort_key|number|text|lower|upper|length|group_key)\(", r"crossfade.\1(", key)
+        if not await connected.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_indexes WHERE indexdef LIKE '%jsonb_path_ops%' AND format('%I.%I', "
+            "schemaname, tablename) = $1)",
+            tables[name].relation,
+        ):
+            statement = await connected.fetchval("SELECT crossfade.index_statement($1)", f"{database}/{name}")
+            yield Advice(statement, f"{name}: the equality filters would be looked up")
 
 
 # ---- for people
@@ -252,5 +276,7 @@ def _show(found: Explanation) -> None:
             line("plan" if not number else "", text)
     for advice in found.indexes:
         line("index", f"{advice.statement}; -- {advice.reason}")
+    for statement in found.created:
+        line("made", statement)
     if found.plan and not found.indexes:
         line("index", "none is missing")

@@ -43,14 +43,29 @@ async def test_a_query_that_compiles(docs: Database) -> None:
 
 async def test_the_index_that_it_names_is_then_used(docs: Database) -> None:
     (advice,) = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
-    await docs.execute(advice.statement.replace("CONCURRENTLY", ""))
+    assert "(doc -> 'user'), crossfade.order_key(doc, 'created')" in advice.statement
+    await docs.execute(advice.statement)
     await docs.execute("ANALYZE db.docs")
 
     found = await examine(docs, "db", LIST, {"u": "u7"}, measure=True)
 
     assert found.indexes == ()
-    assert any("Bitmap Index Scan" in line for line in found.plan)
+    assert any("Index Scan Backward using list_" in line for line in found.plan), found.plan
+    assert not any("Sort" in line for line in found.plan)
     assert any("actual time" in line for line in found.plan)
+
+
+async def test_equality_alone_is_looked_up_in_the_index_on_documents(docs: Database) -> None:
+    text = "FOR d IN docs FILTER d.user == @u RETURN d"
+    (advice,) = (await examine(docs, "db", text, {"u": "u7"})).indexes
+    assert "jsonb_path_ops" in advice.statement
+    await docs.execute(advice.statement)
+    await docs.execute("ANALYZE db.docs")
+
+    found = await examine(docs, "db", text, {"u": "u7"})
+
+    assert found.indexes == ()
+    assert any("Bitmap Index Scan" in line for line in found.plan)
 
 
 async def test_an_index_in_the_order_of_the_sort(docs: Database) -> None:
@@ -108,13 +123,15 @@ async def test_the_command(docs: Database, dsn: str, monkeypatch: pytest.MonkeyP
         return await asyncio.to_thread(CliRunner().invoke, app, ["explain", *arguments, "--database", "db"])
 
     shown = await run(LIST, "--bind", '{"u": "u7"}')
+    made = await run(LIST, "--bind", '{"u": "u7"}', "--create")
     machine = await run(LIST, "--bind", '{"u": "u7"}', "--json")
     evaluated = await run("FOR d IN docs INSERT d INTO other LET x = (FOR y IN docs RETURN y) RETURN x")
     broken = await run("RETURN", "--json")
 
     assert shown.exit_code == 0, shown.output
     assert "to one statement" in shown.output
-    assert "jsonb_path_ops" in shown.output
+    assert "CREATE INDEX CONCURRENTLY" in shown.output
+    assert "none is missing" in made.output, made.output
     assert json.loads(machine.stdout)["compiled"] is True
     assert "no: a modification" in evaluated.output
     assert "arrays inside rows" in evaluated.output

@@ -133,8 +133,8 @@ class OrderKey:
 
 @dataclass(slots=True, eq=False)
 class Scan:
-    """One FOR over a collection: attributes that are compared by == with what is known, and keys of a SORT over it alone;
-    both as SQL over the table's own columns, for whoever looks for an index."""
+    """One FOR over a collection: attributes compared by == with what is known, and keys of a SORT over it alone; both
+    as SQL over the table's own columns, for whoever looks for an index."""
 
     collection: str
     equal: dict[str, None] = field(default_factory=dict)
