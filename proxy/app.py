@@ -103,7 +103,7 @@ class Application:
         # nothing that the rest waits for may keep a heartbeat waiting: one connection beats, one listens, two may hang
         lease_database = await stack.enter_async_context(_opened(settings, "lease", size=4, reset=False))
         mirror_database = await stack.enter_async_context(
-            _opened(settings, "mirror", size=settings.apply_connections + 2)
+            _opened(settings, "mirror", size=settings.apply_connections + 2, reset=False)
         )
         # a read that finds no connection free goes to the origin; a comparison waits, and takes none from the reads
         read_database = await stack.enter_async_context(

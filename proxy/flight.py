@@ -6,8 +6,7 @@ collection of that database (mirror-protocol, "Flip", 2 to 4).
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 Scope = frozenset[str] | None  # None is everything
@@ -45,6 +44,23 @@ def _no() -> bool:
     return False
 
 
+class During:
+    """A `with` block in which a token is in a set. No generator: it stands on the path of every write."""
+
+    __slots__ = ("_kind", "_token")
+
+    def __init__(self, kind: set[Token], token: Token) -> None:
+        self._kind = kind
+        self._token = token
+
+    def __enter__(self) -> Token:
+        self._kind.add(self._token)
+        return self._token
+
+    def __exit__(self, *_: object) -> None:
+        self._kind.discard(self._token)
+
+
 @dataclass(slots=True)
 class Flight:
     """Operations under way, by kind. Few at a time, as many as connections: looking through them is cheap."""
@@ -53,17 +69,12 @@ class Flight:
     captured: set[Token] = field(default_factory=set)  # writes with an intent, not answered yet
     queries: set[Token] = field(default_factory=set)  # queries that the origin runs
 
-    @contextlib.contextmanager
+    @staticmethod
     def during(
-        self, kind: set[Token], collections: tuple[str, ...], generation: int, applied: Callable[[], bool] = _no
-    ) -> Iterator[Token]:
+        kind: set[Token], collections: tuple[str, ...], generation: int, applied: Callable[[], bool] = _no
+    ) -> During:
         """Counts an operation as long as the block runs; `kind` is one of this object's sets."""
-        token = Token(collections, generation, applied)
-        kind.add(token)
-        try:
-            yield token
-        finally:
-            kind.discard(token)
+        return During(kind, Token(collections, generation, applied))
 
     @staticmethod
     def count(kind: set[Token], scope: Scope) -> int:

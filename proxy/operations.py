@@ -10,6 +10,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 
 class Effect(enum.Enum):
     """What an endpoint does to the data, the one thing that routing must know of it."""
@@ -67,8 +69,7 @@ class Outcome:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One version of one document, as the mirror and the backfill apply it (I4).
 
     collection: `database/name`. rev: the decoded revision; for a removal, that of the *removed* version.

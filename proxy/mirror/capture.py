@@ -19,7 +19,7 @@ from proxy.documents import key_of
 from proxy.mirror.trim import cut_new, elements, members
 from proxy.operations import Change, Operation
 from proxy.revision import INVALID, decode_rev
-from proxy.wire.message import Headers, Request
+from proxy.wire.message import Headers, Request, header
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 _REMOVALS: Final = frozenset({"document.remove", "document.remove_many"})
@@ -66,8 +66,7 @@ class Opaque:
     collections: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """How one document write is forwarded and read back.
 
     collection: `database/name`. keys: those known before the answer; empty where ArangoDB makes them.
@@ -82,7 +81,7 @@ class Plan:
 
     def rewritten(self, request: Request) -> Request:
         """The request to send: other parameters, and no Accept-Encoding, since the answer must be readable."""
-        headers = [pair for pair in request.headers if pair[0].lower() != b"accept-encoding"]
+        headers = [pair for pair in request.headers if len(pair[0]) != 15 or pair[0].lower() != b"accept-encoding"]
         return Request(
             request.method, self.target(request.target), headers, request.body, request.version, request.peer
         )
@@ -102,8 +101,7 @@ class Plan:
         return name == b"silent" or (name == b"returnNew" and not self.removes)
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(msgspec.Struct, frozen=True, gc=False):
     """What an answer says.
 
     body, headers: for the client. changes: versions that were written or removed. written_keys: every key that the
@@ -324,8 +322,10 @@ def _error_number(body: bytes) -> int:
 
 def _decompressed(body: bytes, headers: Headers) -> tuple[bytes, Headers]:
     """A server may compress although nobody asked: undone, since the answer must be trimmed."""
+    if header(headers, b"content-encoding") is None:
+        return body, headers
     encodings = [value.lower() for name, value in headers if name.lower() == b"content-encoding"]
-    if not encodings or encodings == [b"identity"]:
+    if encodings == [b"identity"]:
         return body, headers
     if encodings not in ([b"gzip"], [b"deflate"]):
         raise ValueError(f"an answer in an encoding that was not asked for: {encodings}")

@@ -14,8 +14,9 @@ Headers = list[tuple[bytes, bytes]]  # names as they came (compare lower-cased),
 
 def header(headers: Headers, name: bytes) -> bytes | None:
     """The first value of that (lower-case) name."""
+    size = len(name)
     for key, value in headers:
-        if key.lower() == name:
+        if len(key) == size and key.lower() == name:  # the length tells nearly all of them apart, in half the time
             return value
     return None
 
