@@ -5,7 +5,7 @@ It asks what operators need to know before a change: whether ArangoDB answers, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from proxy.errors import ArangoError, UpstreamLost, UpstreamUnavailable
+from proxy.revision import decode_rev
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,35 @@ class OriginClient:
             for item in value.get("result", ())
         )
 
+    async def read_only(self) -> bool:
+        """Whether the server takes no writes (`/_admin/server/mode`). Raises UpstreamUnavailable, UpstreamLost."""
+        try:
+            return (await self._get("/_admin/server/mode")).get("mode") == "readonly"
+        except ArangoError:
+            return False  # not for this account to know, or for this server to tell
+
+    async def revisions(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, int]:
+        """The revisions of those of these keys that it has. Raises as `_get`."""
+        body = {
+            "query": "FOR d IN @@c FILTER d._key IN @keys RETURN [d._key, d._rev]",
+            "bindVars": {"@c": collection, "keys": list(keys)},
+            "batchSize": max(1, len(keys)),
+        }
+        value = await self._ask("POST", f"/_db/{quote(database, safe='')}/_api/cursor", body)
+        return {str(key): decode_rev(str(rev)) for key, rev in value.get("result", ())}
+
     async def _get(self, path: str) -> dict[str, Any]:
+        """As `_ask`."""
+        return await self._ask("GET", path)
+
+    async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """The object that it answers.
 
         Raises UpstreamUnavailable (no connection), UpstreamLost (no whole answer, or one that is not ArangoDB's),
         ArangoError (it refused: 401 and so on).
         """
         try:
-            response = await self._client.get(path)
+            response = await self._client.request(method, path, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             raise UpstreamUnavailable(str(error) or type(error).__name__) from error
         except httpx.HTTPError as error:

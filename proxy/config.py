@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     )
     redact: bool = Field(default=False, description="keep no values of documents in stored samples")
     redact_paths: list[str] = Field(
-        default_factory=list, description="patterns of paths whose values no sample keeps, as `*.email` or `items[].name`"
+        default_factory=list, description="patterns of paths whose values no sample keeps: `*.email`, `items[].name`"
     )
     sample_days: float = Field(
         default=30.0, gt=0, description="days after which samples, and mismatches that are done with, are forgotten"
@@ -88,7 +88,12 @@ class Settings(BaseSettings):
     )
     hold_limit: float = Field(default=10.0, gt=0, description="seconds that a query may wait in a flip")
     gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")
+    gate_shape_comparisons: int = Field(default=300, ge=1, description="comparisons that each shape of it needs")
     gate_lag_seconds: float = Field(default=5.0, gt=0)
+    gate_unsettled_share: float = Field(default=0.001, ge=0, le=1)
+    gate_slowdown: float = Field(default=1.5, ge=1, description="p99 of PostgreSQL against that of ArangoDB")
+    gate_fast_seconds: float = Field(default=0.005, ge=0, description="a p99 of PostgreSQL below is fast enough")
+    gate_watch_seconds: float = Field(default=30.0, gt=0, description="how far behind the watch for bypass may be")
     flip_new: bool = Field(
         default=False, description="local stacks alone: new collections are flipped at once, past every gate"
     )

@@ -75,8 +75,7 @@ def gates(
         else:
             known = await control.standings(connected)
             names = [name for name, standing in known.items() if standing.stage.at_least(Stage.MIRROR)]
-        limits = evidence.limits_of(settings)
-        found = {name: await evidence.gates(connected, name, limits) for name in names}
+        found = await evidence.judge(connected, settings, names)
         if as_json:
             write_json({name: [asdict(gate) for gate in of_it] for name, of_it in found.items()})
         elif found:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxy.cutover.audit import Entry
-from proxy.cutover.gates import Gate, Verdict
+from proxy.cutover.findings import Gate, Verdict
 from proxy.cutover.stages import Move, Stage, Standing
 from proxy.cutover.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
 from proxy.shadow.mismatches import MismatchRow

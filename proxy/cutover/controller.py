@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from proxy.config import Settings
 from proxy.cutover import evidence, transitions
 from proxy.cutover.epoch import POLL, Progress, Run, Step, ensure_in, silent
-from proxy.cutover.gates import Gate, blocking
+from proxy.cutover.findings import Gate
+from proxy.cutover.gates import blocking
 from proxy.cutover.moves import Target, phases_of, plan, to_target
 from proxy.cutover.stages import Move, Phase, Stage, Standing
 from proxy.database import Database
@@ -70,8 +71,7 @@ async def change(
     assert control is not None
     moves = plan(targets, collections, defaults)
     steps = phases_of(moves)
-    limits = evidence.limits_of(settings)
-    gates = {move.collection: await evidence.gates(database, move.collection, limits) for move in to_target(moves)}
+    gates = await evidence.judge(database, settings, [move.collection for move in to_target(moves)])
     result = Changed(
         moves,
         steps,

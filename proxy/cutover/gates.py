@@ -1,114 +1,25 @@
 """Gates: conditions for a flip, each pass, fail or inconclusive, from values that were read before. Pure.
 
 No data is inconclusive and never a pass (I9); a flip needs pass on all. What each looks at: DESIGN section 9, "Gates".
+Here are those on the copy and the instances; shape_gates has those on comparisons, outside_gates those on the origin
+and on who goes around the proxies.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final
 
-from proxy.cutover.stages import Standing
+from proxy.cutover import outside_gates, shape_gates
+from proxy.cutover.findings import Evidence, GapFact, Gate, Limits, Verdict
 
-
-class Verdict(enum.StrEnum):
-    PASSED = "pass"
-    FAILED = "fail"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One gate's answer. figures: what was found; threshold: what it takes; remedy: what to do, empty on pass.
-
-    protects_reads: it keeps I7, and no `--force` goes past it.
-    """
-
-    name: str
-    verdict: Verdict
-    figures: str
-    threshold: str
-    remedy: str = ""
-    protects_reads: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RunFact:
-    """A backfill or verification that is done. unverified_before: marks up to that id are covered by it."""
-
-    id: int
-    started_at: datetime
-    unverified_before: int
-    result: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class MarkFact:
-    """The newest mark that says that the collection (or its database) may have missed a write."""
-
-    id: int
-    reason: str
-    instance: str
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceFact:
-    """A registered instance; seconds in PostgreSQL's time."""
-
-    instance: str
-    lease_left: float
-    heartbeat_age: float
-    generation: int
-    diverged: bool
-    backlog: int
-    lag_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class GapFact:
-    """An endpoint that was neither captured nor compared, for this collection or its whole database."""
-
-    endpoint: str
-    effect: str
-    seen: int
-    last_seen: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that the gates of one collection look at. Counts of comparisons are since `since`."""
-
-    collection: str
-    standing: Standing
-    generation: int
-    instances: tuple[InstanceFact, ...]
-    backfill: RunFact | None
-    verification: RunFact | None
-    open_runs: tuple[str, ...]
-    mark: MarkFact | None
-    last_joined: datetime | None
-    since: datetime | None
-    compared: int
-    mismatched: int
-    unsettled: int
-    open_mismatches: int
-    dead_letters: int
-    unsupported: tuple[str, ...]
-    gaps: tuple[GapFact, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the gates measure by."""
-
-    comparisons: int = 3000
-    lag_seconds: float = 5.0
-    unsettled_share: float = 0.001
-
-
+# The gates that `--force` never goes past, and why: each of them keeps I7. Nowhere else is this decided.
+KEEP_I7: Final[Mapping[str, str]] = {
+    "registered": "a proxy that does not know a collection neither mirrors its writes nor holds its answers",
+    "caught up": "a backlog is writes that were acknowledged and that PostgreSQL does not show yet",
+    "instances current": "a proxy that does not behave by the epoch acknowledges writes before PostgreSQL has them",
+}
 # what differs between both sides, as a verification counts it
 _DIFFERENCES: Final = ("missing", "extra", "stale", "different")
 # passed through, and served by the origin after a flip as well: nothing can differ
@@ -117,21 +28,17 @@ _HARMLESS: Final = frozenset({"passthrough", "control"})
 
 def evaluate(evidence: Evidence, limits: Limits) -> tuple[Gate, ...]:
     """All gates of one collection, in the order in which an operator goes through them."""
-    return tuple(gate(evidence, limits) for gate in _GATES)
+    return tuple(_protected(gate(evidence, limits)) for gate in _GATES)
+
+
+def _protected(gate: Gate) -> Gate:
+    return replace(gate, protects_reads=gate.name in KEEP_I7)
 
 
 def missing_gates(collection: str) -> tuple[Gate, ...]:
     """The one gate of a collection that the control plane does not know."""
-    return (
-        Gate(
-            "registered",
-            Verdict.FAILED,
-            "not known",
-            "registered",
-            f"`crossfade mirror {collection}` begins to mirror it",
-            protects_reads=True,
-        ),
-    )
+    remedy = f"`crossfade mirror {collection}` begins to mirror it"
+    return (_protected(Gate("registered", Verdict.FAILED, "not known", "registered", remedy)),)
 
 
 def passed(gates: Sequence[Gate]) -> bool:
@@ -199,38 +106,12 @@ def _caught_up(evidence: Evidence, limits: Limits) -> Gate:
     # from outside can tell. Here it must be so small that this will not take long.
     name, threshold = "caught up", f"lag at most {limits.lag_seconds:g} s on every instance"
     if not evidence.instances:
-        return Gate(name, Verdict.INCONCLUSIVE, "no instance", threshold, "start a proxy", protects_reads=True)
+        return Gate(name, Verdict.INCONCLUSIVE, "no instance", threshold, "start a proxy")
     backlog = sum(i.backlog for i in evidence.instances)
     worst = max(evidence.instances, key=lambda i: i.lag_seconds)
     figures = f"backlog {backlog}, lag {worst.lag_seconds:.1f} s"
     if worst.lag_seconds > limits.lag_seconds:
         remedy = f"wait until {worst.instance} has drained; see `crossfade instances` and its PostgreSQL"
-        return Gate(name, Verdict.FAILED, figures, threshold, remedy, protects_reads=True)
-    return Gate(name, Verdict.PASSED, figures, threshold, protects_reads=True)
-
-
-def _matching(evidence: Evidence, limits: Limits) -> Gate:
-    name, n = "no mismatch", limits.comparisons
-    threshold = f"0 of at least {n} comparisons (true rate at most {3 / n:.2%} at 95 %)"
-    figures = f"{evidence.mismatched} of {evidence.compared}"
-    if evidence.mismatched or evidence.open_mismatches:
-        figures += f", {evidence.open_mismatches} kinds open"
-        remedy = f"`crossfade mismatches list {evidence.collection}`; then repair or ignore what it shows"
-        return Gate(name, Verdict.FAILED, figures, threshold, remedy)
-    if evidence.compared < n:
-        remedy = f"{n - evidence.compared} comparisons are missing: keep it at stage shadow under traffic"
-        return Gate(name, Verdict.INCONCLUSIVE, figures, threshold, remedy)
-    return Gate(name, Verdict.PASSED, f"{figures} (true rate at most {3 / evidence.compared:.2%})", threshold)
-
-
-def _settled(evidence: Evidence, limits: Limits) -> Gate:
-    name, threshold = "settled", f"at most {limits.unsettled_share:.1%} of comparisons unsettled"
-    if not evidence.compared:
-        remedy = "keep it at stage shadow under traffic"
-        return Gate(name, Verdict.INCONCLUSIVE, "no comparison", threshold, remedy)
-    figures = f"{evidence.unsettled} of {evidence.compared}"
-    if evidence.unsettled > limits.unsettled_share * evidence.compared:
-        remedy = "documents change faster than both sides can be read: raise CROSSFADE_SETTLE_SECONDS, or see the lag"
         return Gate(name, Verdict.FAILED, figures, threshold, remedy)
     return Gate(name, Verdict.PASSED, figures, threshold)
 
@@ -254,7 +135,7 @@ def _supported(evidence: Evidence, _: Limits) -> Gate:
     shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
     remedy = (
         "`crossfade status` names them: writes need a verification after the last one; reads that cannot be compared "
-        "go to ArangoDB after a flip as well, so waive them with --force --reason"
+        "go to ArangoDB after a flip as well: `crossfade shapes waive`, or --force --reason"
     )
     return Gate(name, Verdict.FAILED, shown, threshold, remedy)
 
@@ -270,7 +151,7 @@ def _current(evidence: Evidence, _: Limits) -> Gate:
     name, threshold = "instances current", "every registered instance fresh, on this generation, none diverged"
     if not evidence.instances:
         remedy = "start a proxy: without one nobody serves the flip"
-        return Gate(name, Verdict.FAILED, "no instance", threshold, remedy, protects_reads=True)
+        return Gate(name, Verdict.FAILED, "no instance", threshold, remedy)
     for instance in evidence.instances:
         if instance.diverged:
             figures = f"{instance.instance} is diverged"
@@ -283,18 +164,23 @@ def _current(evidence: Evidence, _: Limits) -> Gate:
             remedy = "wait a moment; it learns the new generation with its next heartbeat"
         else:
             continue
-        return Gate(name, Verdict.FAILED, figures, threshold, remedy, protects_reads=True)
-    return Gate(name, Verdict.PASSED, f"{len(evidence.instances)} fresh", threshold, protects_reads=True)
+        return Gate(name, Verdict.FAILED, figures, threshold, remedy)
+    return Gate(name, Verdict.PASSED, f"{len(evidence.instances)} fresh", threshold)
 
 
 _GATES: Final[tuple[Callable[[Evidence, Limits], Gate], ...]] = (
     _backfilled,
     _verified,
     _covered,
+    outside_gates.not_bypassed,
     _caught_up,
-    _matching,
-    _settled,
+    shape_gates.matching,
+    shape_gates.settled,
+    shape_gates.covered,
+    shape_gates.sampled,
+    shape_gates.fast,
     _held,
     _supported,
     _current,
+    outside_gates.can_go_back,
 )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,34 @@ HEARTBEAT = 0.05
 LEASE = 1.5  # generous: the machine that runs the tests may be busy
 
 
+class _Version(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b'{"server": "arango", "version": "3.12.0"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@functools.cache
+def answering() -> str:
+    """The URL of an origin that lives, and has nothing: what a flip asks before it says that it can be rolled back."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Version)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 def settings_for(folder: Path, **more: Any) -> Settings:
-    values: dict[str, Any] = {"state_dir": folder, "heartbeat": HEARTBEAT, "lease": LEASE, "gate_comparisons": 10}
+    values: dict[str, Any] = {
+        "state_dir": folder,
+        "heartbeat": HEARTBEAT,
+        "lease": LEASE,
+        "gate_comparisons": 10,
+        "origin": answering(),
+    }
     return Settings(**(values | more))
 
 
@@ -140,7 +169,12 @@ class Fleet:
 
 
 async def pass_gates(database: Database, collection: str, compared: int = 10) -> None:
-    """Writes what a backfill, a verification and the shadow would have left."""
+    """Writes what the watch, a backfill, a verification and the shadow would have left."""
+    await database.execute(
+        "INSERT INTO crossfade.watch (collection, mode, since, judged) "
+        "VALUES ($1, 'log', now() - interval '1 day', now() + interval '1 day') ON CONFLICT DO NOTHING",
+        collection,
+    )
     for kind in ("backfill", "verify"):
         await database.execute(
             "INSERT INTO crossfade.run (collection, kind, state, unverified_before, finished_at, result) "
@@ -151,6 +185,18 @@ async def pass_gates(database: Database, collection: str, compared: int = 10) ->
         )
     await database.execute(
         "UPDATE crossfade.comparison SET compared = $2, matched = $2 WHERE collection = $1", collection, compared
+    )
+    await database.execute(
+        "INSERT INTO crossfade.shape (collection, shape, text, seen, compared) "
+        "VALUES ($1, 'document.read', 'document.read', 1000, 1000) ON CONFLICT DO NOTHING",
+        collection,
+    )
+    await database.execute(
+        "INSERT INTO crossfade.coverage (collection, shape, since, compared, matched, origin_histogram, "
+        "target_histogram) SELECT collection, 'document.read', since, 1000, 1000, '{1000}', '{1000}' "
+        "FROM crossfade.comparison WHERE collection = $1 "
+        "ON CONFLICT (collection, shape) DO UPDATE SET since = excluded.since",
+        collection,
     )
 
 

@@ -8,25 +8,27 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover.gates import (
+from proxy.cutover.findings import (
+    BypassFact,
     Evidence,
     GapFact,
     InstanceFact,
     Limits,
     MarkFact,
+    OriginFact,
     RunFact,
+    ShapeFact,
     Verdict,
-    blocking,
-    differences,
-    evaluate,
-    missing_gates,
-    passed,
+    WatchFact,
 )
+from proxy.cutover.gates import KEEP_I7, blocking, differences, evaluate, missing_gates, passed
 from proxy.cutover.stages import Stage, Standing
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LIMITS = Limits(comparisons=3000, lag_seconds=5.0)
 LIVE = InstanceFact("one", lease_left=0.8, heartbeat_age=0.2, generation=7, diverged=False, backlog=3, lag_seconds=0.1)
+READ = ShapeFact("document.read", "document.read", 9000, 2700, 2700, 0, 0, 2700, origin_p99=0.010, target_p99=0.015)
+QUERY = ShapeFact("7f3a", "FOR d IN orders RETURN d", 900, 300, 300, 0, 0, 300, origin_p99=0.001, target_p99=0.005)
 GOOD = Evidence(
     collection="shop/orders",
     standing=Standing(Stage.SHADOW),
@@ -45,7 +47,20 @@ GOOD = Evidence(
     dead_letters=0,
     unsupported=(),
     gaps=(),
+    shapes=(READ, QUERY),
+    watch=WatchFact("log", since=NOON, behind=1.5),
+    origin=OriginFact("", looked=50),
 )
+EVERYTHING_WRONG: dict[str, Any] = {
+    "backfill": None,
+    "verification": None,
+    "compared": 0,
+    "dead_letters": 1,
+    "unsupported": ("RETURN PREGEL()",),
+    "shapes": (),
+    "watch": None,
+    "origin": None,
+}
 PASS, FAIL, OPEN = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 
 
@@ -58,6 +73,10 @@ def test_all_pass() -> None:
 
 def _gap(effect: str, minutes: int) -> GapFact:
     return GapFact("import", effect, 4, NOON + timedelta(hours=1, minutes=minutes))
+
+
+def _bypass(minutes: int, *, repaired: bool = True) -> BypassFact:
+    return BypassFact("a1", removed=True, found_at=NOON + timedelta(hours=1, minutes=minutes), repaired=repaired)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +103,58 @@ def _gap(effect: str, minutes: int) -> GapFact:
         ("no mismatch", {"compared": 6000}, PASS, "true rate at most 0.05%"),
         ("settled", {"unsettled": 4}, FAIL, "4 of 3000"),
         ("settled", {"compared": 0}, OPEN, "no comparison"),
+        ("every shape compared", {"shapes": ()}, OPEN, "no read was seen"),
+        (
+            "every shape compared",
+            {"shapes": (READ, replace(QUERY, compared=0, recent=0))},
+            OPEN,
+            "1 of 2 never: FOR d IN",
+        ),
+        (
+            "every shape compared",
+            {"shapes": (READ, replace(QUERY, compared=0, waived="old"))},
+            PASS,
+            "2 seen, 1 waived",
+        ),
+        ("every shape compared", {"shapes": (replace(READ, recent=0),)}, PASS, "1 seen"),
+        ("enough of each shape", {"shapes": ()}, OPEN, "no read was seen"),
+        ("enough of each shape", {"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "1 with too few: FOR d IN"),
+        ("enough of each shape", {"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "(299 of 300)"),
+        (
+            "enough of each shape",
+            {"shapes": (READ, replace(QUERY, recent=0, waived="rare"))},
+            PASS,
+            "2700 of the rarest",
+        ),
+        ("enough of each shape", {}, PASS, "300 of the rarest (true rate at most 1.00%)"),
+        ("fast enough", {"shapes": (READ, replace(QUERY, target_p99=0.0051))}, FAIL, "5.1 ms against 1.0 ms"),
+        ("fast enough", {"shapes": (replace(READ, target_p99=0.0151), QUERY)}, FAIL, "15.1 ms against 10.0 ms"),
+        ("fast enough", {"shapes": (READ, replace(QUERY, target_p99=9.0, waived="rare"))}, PASS, "at most 1.50 times"),
+        ("fast enough", {"shapes": (READ, replace(QUERY, timed=299))}, OPEN, "299 of 300"),
+        (
+            "fast enough",
+            {"shapes": (replace(READ, origin_p99=None, target_p99=None, timed=0),)},
+            OPEN,
+            "timed too seldom",
+        ),
+        ("fast enough", {"shapes": ()}, OPEN, "no read was seen"),
+        ("no bypass", {"watch": None}, OPEN, "nobody watches"),
+        ("no bypass", {"watch": WatchFact("log", NOON, 30.1)}, OPEN, "judged up to 30 s ago"),
+        ("no bypass", {"watch": WatchFact("log", NOON + timedelta(hours=2), 0)}, OPEN, "after the last verification"),
+        ("no bypass", {"verification": None}, OPEN, "nothing is verified"),
+        ("no bypass", {"bypassed": (_bypass(+1),), "bypasses": 1}, FAIL, "1 written around the proxies: a1 (removed)"),
+        ("no bypass", {"bypassed": (_bypass(-1),), "bypasses": 1}, PASS, "none, watched since"),
+        ("no bypass", {"bypassed": (_bypass(-1, repaired=False),), "bypasses": 7}, FAIL, "and 6 more"),
+        ("no bypass", {"watch": None, "bypassed": (_bypass(+1),), "bypasses": 1}, FAIL, "a1"),
+        ("rollback ready", {"origin": None}, OPEN, "not asked"),
+        ("rollback ready", {"origin": OriginFact("ArangoDB does not answer: refused")}, FAIL, "does not answer"),
+        (
+            "rollback ready",
+            {"origin": OriginFact("", 50, ("k1", "k2"))},
+            FAIL,
+            "2 of 50 looked up are not in ArangoDB: k1",
+        ),
+        ("rollback ready", {}, PASS, "has 50 of 50"),
         ("no dead letter", {"dead_letters": 1}, FAIL, "1"),
         ("no gap", {"unsupported": ("FOR d IN GRAPH",)}, FAIL, "unsupported: FOR d IN GRAPH"),
         ("no gap", {"gaps": (_gap("async job", 1),)}, FAIL, "import (async job, 4 times)"),
@@ -111,6 +182,17 @@ def test_force_goes_past_all_but_those_that_keep_clients_own_writes_visible() ->
     gates = evaluate(evidence, LIMITS)
     assert {gate.name for gate in blocking(gates, force=True)} == {"caught up", "instances current"}
     assert len(blocking(gates, force=False)) > 2
+
+
+@pytest.mark.parametrize("gate", [gate.name for gate in evaluate(GOOD, LIMITS)])
+def test_force_is_refused_by_the_gates_that_are_listed_and_by_no_other(gate: str) -> None:
+    """I7: one list decides, whatever the gate found."""
+    for changed in ({"instances": ()}, {"instances": (replace(LIVE, lag_seconds=60, generation=6),)}):
+        broken = replace(GOOD, **{**EVERYTHING_WRONG, **changed})
+        judged = {one.name: one for one in evaluate(broken, LIMITS)}[gate]
+        assert judged.verdict is not PASS
+        assert bool(blocking([judged], force=True)) is (gate in KEEP_I7)
+        assert blocking([judged], force=False)
 
 
 def test_a_collection_that_is_not_known_cannot_be_forced() -> None:
