@@ -150,7 +150,7 @@ class Upstream:
         except BaseException:
             # whatever broke, the client's stream included: half a request must not stay on a connection
             connection.abort()
-            if future.done() and not future.cancelled():
+            if not future.cancel() and not future.cancelled():
                 future.exception()
             raise
 
