@@ -6,6 +6,8 @@ evidence    reads the Evidence of a collection from PostgreSQL
 codec       snapshots and moves as JSON values
 transitions what is common to both sides: the compare-and-set transactions of the control row
 registry    the instance's statements: register, beat, deregister
+bounded     statements with a time limit
+readings    how reads on PostgreSQL went over the last seconds (pure)
 statefile   what an instance keeps in its state directory: last snapshot, the mark `alone`, the file `origin-only`
 lease       the instance's side of the protocol: heartbeat, snapshot, acknowledgements, rejoin
 controller  the operator's side: an epoch begins, is acknowledged phase by phase, commits or aborts; evict

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
@@ -20,12 +20,13 @@ from proxy.cutover import transitions
 from proxy.cutover.moves import Target, plan, to_target
 from proxy.cutover.stages import Move, Phase, Stage
 from proxy.database import Database, Row, Session
-from proxy.errors import DatabaseError, RefusedError
+from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError
 from sql.loader import queries
 
 _SQL = queries("cutover")
-_LOCK: Final = 0x0C0_55FADF  # pg_try_advisory_lock: one epoch is driven at a time
+Result = TypeVar("Result")
 POLL: Final = 0.03  # seconds between looks at the instances
+_PERSISTENCE: Final = 10.0  # seconds to go on trying to learn, or to close, what an outage of PostgreSQL left open
 # queries wait for hold_limit at most: whatever is decided is decided before the first of them gives up
 _HELD_SHARE: Final = 0.8
 
@@ -91,19 +92,19 @@ class Run:
     async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
         """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
         async with self.database.session() as driver:
-            if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", transitions.DRIVER):
                 raise RefusedError(await _under_way(self.database))
             try:
                 epoch = await self._begin(steps[0])
                 try:
                     await self._walk(steps)
-                    return epoch, await self._commit(detail)
+                    return epoch, await self._committed(epoch, detail)
                 except BaseException as error:
                     await self._abort(error)
                     raise
             finally:
                 with contextlib.suppress(DatabaseError):
-                    await driver.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+                    await driver.execute("SELECT pg_advisory_unlock($1)", transitions.DRIVER)
 
     async def _begin(self, first: Phase) -> int:
         async with self.database.transaction() as session:
@@ -160,6 +161,33 @@ class Run:
             control = await self._lock(session)
             self.generation = await transitions.advance(session, control, control.epoch, phase)
 
+    async def _committed(self, epoch: int, detail: Mapping[str, object]) -> int:
+        """The commit; where its answer is lost, PostgreSQL is asked what became of it.
+
+        Raises what the commit raised where it did not happen, or where nobody can tell.
+        """
+        try:
+            return await self._commit(detail)
+        except DatabaseError:
+            row = await self._persistently(self._outcome(epoch))
+            if row is None or row["outcome"] != "committed":
+                raise
+            return int(row["generation"])
+
+    def _outcome(self, epoch: int) -> Callable[[], Awaitable[Row | None]]:
+        return lambda: self.database.fetchrow(_SQL["epoch_outcome"].text, epoch)
+
+    async def _persistently(self, ask: Callable[[], Awaitable[Result]]) -> Result | None:
+        """The answer, through an outage of some seconds; None where PostgreSQL stays away."""
+        limit = time.monotonic() + _PERSISTENCE
+        while True:
+            try:
+                return await ask()
+            except DatabaseUnavailable:
+                if time.monotonic() > limit:
+                    return None
+                await asyncio.sleep(POLL)
+
     async def _commit(self, detail: Mapping[str, object]) -> int:
         async with self.database.transaction() as session:
             control = await self._lock(session)
@@ -194,12 +222,13 @@ class Run:
         """Leaves nothing open; a later change would find an epoch without a driver and close it itself."""
         why = str(error) or type(error).__name__
 
-        async def close() -> None:
+        async def close() -> bool:
             async with self.database.transaction() as session:
-                await transitions.give_up(session, self.generation, actor=self.actor, reason=why[:500])
+                return await transitions.give_up(session, self.generation, actor=self.actor, reason=why[:500])
 
-        with contextlib.suppress(DatabaseError, TimeoutError):
-            await asyncio.shield(asyncio.wait_for(close(), 5))
+        # what stays open all the same, the instances close once they see that nobody drives it
+        with contextlib.suppress(DatabaseError):
+            await asyncio.shield(self._persistently(close))
 
 
 def _why(row: Row, generation: int) -> str:

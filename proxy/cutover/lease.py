@@ -21,9 +21,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import structlog
 
@@ -31,6 +31,7 @@ from proxy import metrics
 from proxy.config import Settings
 from proxy.cutover import transitions
 from proxy.cutover.acknowledge import Conditions, ready
+from proxy.cutover.bounded import Bounded
 from proxy.cutover.registry import Beat, Registry
 from proxy.cutover.stages import Phase, Snapshot, Stage
 from proxy.cutover.statefile import StateFiles
@@ -41,8 +42,6 @@ log = structlog.get_logger(__name__)
 
 _UNKNOWN: Final = -1  # a generation that the control row never has
 _ACK_POLL: Final = 0.01  # seconds between looks at the conditions while an epoch waits for this instance
-Result = TypeVar("Result")
-_STUCK: Final = 2  # statements that time out may hang on a dead connection: so many at most
 
 
 class Lease:
@@ -79,10 +78,11 @@ class Lease:
         self._unsafe = False  # must drain and roll back before it holds a lease again
         self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
         self._origin_only = False
-        self._held_since: float | None = None
+        self._held_since: float | None = None  # queries wait in the open epoch
+        self._open_since: float | None = None  # an epoch is open
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._stuck: set[asyncio.Future[Any]] = set()
+        self._bounded = Bounded()
 
     # ---- what the rest of the proxy asks
 
@@ -190,11 +190,10 @@ class Lease:
         An instance that has a backlog, or answered alone, stays registered: others must go on counting it, until it
         comes back and drains, or is evicted.
         """
-        for task in (*self._tasks, *self._stuck):
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._stuck:
-            await asyncio.wait(self._stuck, timeout=self._settings.connect_timeout)
+        await self._bounded.close(self._settings.connect_timeout)
         self._tasks = []
         self._read_until = 0.0
         if not deregister or not self._registered or self._unsafe or self._conditions.backlog(None) > 0:
@@ -249,7 +248,7 @@ class Lease:
             return True
         if self._unsafe and not await self._rejoin():
             return await self._beat(extend=False)
-        await self._give_up_hold()
+        await self._give_up_epoch()
         if self._can_acknowledge():
             self._acknowledged = self.generation
         return await self._beat(extend=True)
@@ -312,10 +311,9 @@ class Lease:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        if snapshot.phase not in (Phase.HOLD, Phase.DRAIN):
-            self._held_since = None
-        elif self._held_since is None:
-            self._held_since = self._clock()
+        now, phase = self._clock(), snapshot.phase
+        self._open_since = None if phase is Phase.SETTLED else (self._open_since or now)
+        self._held_since = (self._held_since or now) if phase in (Phase.HOLD, Phase.DRAIN) else None
         self._files.keep(snapshot)
         metrics.EPOCH.set(snapshot.epoch)
         metrics.GENERATION.set(snapshot.generation)
@@ -356,19 +354,28 @@ class Lease:
             move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED)
         )
 
-    async def _give_up_hold(self) -> None:
-        """Aborts an epoch that has held queries for as long as they may wait: its controller is slow, or gone."""
-        if self._held_since is not None and self._clock() - self._held_since >= self._settings.hold_limit:
-            await self._bounded(self._abort_hold(), self._settings.connect_timeout)
+    async def _give_up_epoch(self) -> None:
+        """Aborts an epoch that has held queries for as long as they may wait, or that nobody drives any more.
 
-    async def _abort_hold(self) -> None:
-        async with self._database.transaction() as session:
-            await transitions.give_up(
-                session,
-                self.generation,
-                actor=f"instance {self._instance}",
-                reason=f"queries have waited for {self._settings.hold_limit:g} s",
+        Its controller is slow, or gone: killed, or cut off by an outage of PostgreSQL. Until it is closed, writes wait
+        for both stores (`begin` of a flip), which nobody may have to bear for ever.
+        """
+        if self._open_since is None:
+            return
+        now = self._clock()
+        if self._held_since is not None and now - self._held_since >= self._settings.hold_limit:
+            why = f"queries have waited for {self._settings.hold_limit:g} s"
+            await self._bounded(self._abort_epoch(why), self._settings.connect_timeout)
+        elif now - self._open_since >= 2 * self._settings.lease:
+            await self._bounded(
+                self._abort_epoch("its controller went away", undriven=True), self._settings.connect_timeout
             )
+
+    async def _abort_epoch(self, why: str, *, undriven: bool = False) -> None:
+        """undriven: only where nobody drives it."""
+        async with self._database.transaction() as session:
+            if not (undriven and await transitions.driven(session)):
+                await transitions.give_up(session, self.generation, actor=f"instance {self._instance}", reason=why)
 
     def _can_acknowledge(self) -> bool:
         return (
@@ -378,32 +385,6 @@ class Lease:
             and self._clock() < self._lease_end
             and ready(self._snapshot, self._conditions)
         )
-
-    async def _bounded(self, statement: Coroutine[Any, Any, Result], limit: float) -> Result:
-        """The statement's result within `limit` seconds; one that hangs on a dead connection is left to end by itself.
-
-        Raises DatabaseUnavailable. What it did is then unknown, which the absolute end of the lease allows for.
-        """
-        if len(self._stuck) >= _STUCK:
-            statement.close()
-            raise DatabaseUnavailable("earlier statements still hang")
-        task = asyncio.ensure_future(statement)
-        self._stuck.add(task)
-        task.add_done_callback(self._ended)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=limit)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if not done:
-            task.cancel()
-            raise DatabaseUnavailable(f"no answer within {limit:g} s")
-        return task.result()
-
-    def _ended(self, task: asyncio.Future[Any]) -> None:
-        self._stuck.discard(task)
-        if not task.cancelled():
-            task.exception()  # it has been told to whoever still waited
 
     async def _listen(self) -> None:
         """A notification shortens the wait; without it the next beat finds the same."""

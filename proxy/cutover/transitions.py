@@ -23,6 +23,8 @@ from sql.loader import queries
 _SQL = queries("cutover")
 # once any read may come from PostgreSQL, or while that is being prepared, an instance may not simply come back
 _TO_TARGET: Final = Stage.FLIPPED
+# an advisory lock that whoever drives an epoch holds on a connection of its own: it goes with the driver
+DRIVER: Final = 0x0C0_55FADF
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,11 @@ async def give_up(session: Session, expected: int, *, actor: str, reason: str) -
     await abort(session, control, actor=actor, reason=reason)
     await advance(session, control, control.epoch, Phase.SETTLED)
     return True
+
+
+async def driven(session: Session) -> bool:
+    """Whether somebody drives the open epoch: a controller whose connection to PostgreSQL stands."""
+    return not await session.fetchval("SELECT pg_try_advisory_xact_lock($1)", DRIVER)
 
 
 async def begin(

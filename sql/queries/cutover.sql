@@ -91,6 +91,10 @@ VALUES ($1, $2, $3, $4::text::jsonb, now(), 'committed');
 -- $1 epoch, $2 outcome.
 UPDATE crossfade.epoch SET closed_at = now(), outcome = $2 WHERE epoch = $1 AND outcome = 'open';
 
+-- name: epoch_outcome
+-- What became of epoch $1, and the generation now; the outcome of one that was never opened is NULL.
+SELECT c.generation, (SELECT outcome FROM crossfade.epoch WHERE epoch = $1) AS outcome FROM crossfade.control c;
+
 -- name: notify
 -- $1 the new generation: instances look at once.
 SELECT pg_notify('crossfade', $1::text);

@@ -236,6 +236,6 @@ async def test_statements_that_hang_do_not_pile_up(fleet: Fleet) -> None:
     one.line.up.clear()
     await until(lambda: one.lease.own_lease_over and not one.lease.connected)
     await asyncio.sleep(0)
-    assert len(one.lease._stuck) <= 2
+    assert len(one.lease._bounded.stuck) <= 2
     one.line.up.set()
     await until(lambda: one.lease.may_read_target)

@@ -1,0 +1,156 @@
+"""PostgreSQL goes down in the middle of a change and comes back: what was committed stands, the rest is closed (I7)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.cutover import audit
+from proxy.cutover.controller import change
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Phase, Stage
+from proxy.database import Database, Session
+from proxy.errors import DatabaseError, DatabaseUnavailable
+from tests.conftest import _create, _template
+from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
+
+JOBS = "shop/jobs"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL of the test's own, which it may stop."""
+    with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"}) as started:
+        await _template(started.dsn)
+        yield started
+
+
+async def _value(database: Database, sql: str) -> object:
+    async def ask() -> object:
+        return await database.fetchval(sql)
+
+    return await asyncio.wait_for(ask(), 10)
+
+
+async def _phase(instance: Instance, phase: Phase) -> None:
+    await until(lambda: instance.lease.snapshot.phase is phase)
+
+
+async def _holds_a_lease(instance: Instance) -> None:
+    await until(lambda: instance.lease.may_read_target)
+
+
+async def test_a_restart_in_every_phase_leaves_nothing_open_and_nothing_half(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    database = await Database.open(await _create(server, "migrated"), size=8)
+    fleet = Fleet(database, tmp_path)
+    try:
+        one, two = await fleet.start("one", lease=0.5), await fleet.start("two", lease=0.5)
+        await fleet.to(Stage.MIRROR, JOBS)
+        await fleet.to(Stage.SHADOW, JOBS)
+        await pass_gates(database, JOBS)
+        busy = (("asynchronous", Phase.BEGIN), ("queries", Phase.HOLD), ("unapplied", Phase.DRAIN))
+        for name, phase in busy:
+            setattr(one.application, name, 1)
+            flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
+            await _phase(one, phase)
+            await asyncio.to_thread(server.stop, "immediate")
+            setattr(one.application, name, 0)
+            await until(lambda: not one.lease.may_read_target and one.lease.own_lease_over)
+            await asyncio.to_thread(server.start)
+            with pytest.raises(DatabaseError):
+                await flip
+            for instance in (one, two):  # they close what nobody drives, and hold their leases again
+                await _phase(instance, Phase.SETTLED)
+                await _holds_a_lease(instance)
+            assert await _value(database, "SELECT stage FROM crossfade.collection") == "shadow"
+            assert await _value(database, "SELECT count(*) FROM crossfade.epoch WHERE outcome = 'open'") == 0
+        await fleet.to(Stage.FLIPPED, JOBS)
+        assert (await audit.verify(database)).broken is None
+
+        # an instance that answered alone rolls back by a compare-and-set, once, whenever PostgreSQL is there again
+        await asyncio.to_thread(server.stop, "immediate")
+        await until(lambda: one.lease.own_lease_over)
+        one.application.alone = True
+        one.lease.note_alone()
+        await asyncio.to_thread(server.start)
+        await until(lambda: one.application.rejoined and two.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+        await until(lambda: one.lease.may_read_target and two.lease.may_read_target)
+        actions = [entry.action for entry in await audit.entries(database)]
+        assert actions.count("rollback") == 1
+    finally:
+        await fleet.close()
+        await database.close()
+
+
+class Forgetful(Database):
+    """PostgreSQL as it is, but the answer to a commit that moved the generation to `lost` never comes."""
+
+    lost = 0
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        async with super().transaction() as session:
+            yield session
+            after = await session.fetchval("SELECT generation FROM crossfade.control")
+        if after == self.lost:
+            self.lost = 0
+            raise DatabaseUnavailable("the connection was lost")
+
+
+async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tmp_path: Path) -> None:
+    """The operator is told what became of it: a flip that happened is no failure."""
+    fleet = Fleet(database, tmp_path)
+    forgetful = Forgetful(database._pool, database._timeout)
+    try:
+        await fleet.start("one")
+        targets = [Target(JOBS, Stage.MIRROR)]
+        forgetful.lost = 3  # 1 at first, 2 begin, 3 commit
+        done = await change(forgetful, targets, settings=settings_for(tmp_path), actor="test")
+        assert (done.generation, forgetful.lost) == (3, 0)
+        forgetful.lost = 4  # begin: nobody knows that it is open, and it is closed all the same
+        with pytest.raises(DatabaseUnavailable):
+            await change(forgetful, [Target(JOBS, Stage.SHADOW)], settings=settings_for(tmp_path), actor="test")
+        instance = fleet.instances[0]
+        await until(lambda: instance.lease.snapshot.generation >= 5)
+        await until(lambda: instance.lease.snapshot.phase is Phase.SETTLED)
+        assert instance.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
+    finally:
+        await fleet.close()
+
+
+async def test_an_epoch_that_nobody_drives_is_closed_by_the_instances(database: Database, tmp_path: Path) -> None:
+    """Its controller was killed in `begin`, where writes wait for both stores: that must not last."""
+    fleet = Fleet(database, tmp_path)
+    try:
+        one = await fleet.start("one", Application(), lease=0.3)
+        await database.execute("SELECT crossfade.ensure_collection('shop', 'jobs')")
+        moves = (
+            '[{"collection": "shop/jobs", "before": {"stage": "shadow", "weight": 0}, '
+            '"after": {"stage": "flipped", "weight": 100}}]'
+        )
+        await database.execute(
+            "INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
+        )
+        async with database.session() as driver:
+            await driver.execute("SELECT pg_advisory_lock(x'0C055FADF'::bigint)")
+            await database.execute(
+                "UPDATE crossfade.control SET generation = generation + 1, epoch = 1, phase = 'begin'"
+            )
+            one.lease.look_now()
+            await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
+            looked = one.lease.looked_at
+            await until(lambda: one.lease.looked_at > looked + 1.0)  # driven: left alone
+            assert one.lease.snapshot.phase is Phase.BEGIN
+            await driver.execute("SELECT pg_advisory_unlock(x'0C055FADF'::bigint)")
+        await until(lambda: one.lease.snapshot.phase is Phase.SETTLED)
+        row = (await audit.entries(database, limit=1))[0]
+        assert (row.actor, row.action, row.reason) == ("instance one", "abort", "its controller went away")
+    finally:
+        await fleet.close()
