@@ -32,11 +32,14 @@ _GRACE = 5.0  # seconds beyond its time to live until a cursor that nobody asks 
 
 @dataclass(slots=True)
 class _Cursor:
+    """whole: every batch that the origin gave was read; the keys of one that was lost are told by nobody."""
+
     origin_id: str
     planned: Modification
     intents: Mapping[str, Intent]
     timer: asyncio.TimerHandle
     buffer: Buffer | None
+    whole: bool = True
 
 
 class Modifications:
@@ -211,7 +214,12 @@ class Modifications:
             raise ArangoError(1600)
         target = request.target.replace(shown.encode(), cursor.origin_id.encode(), 1)
         asked = Request(request.method, target, plain(request, b"").headers, await collect(request.body))
-        response = await kit.origin.request(asked)
+        whole, cursor.whole = cursor.whole, False  # until this answer was read
+        try:
+            response = await kit.origin.request(asked)
+        except UpstreamUnavailable:
+            cursor.whole = whole
+            raise
         body = await collect(response.body)
         if operation.endpoint == "cursor.delete":
             if response.status < 400:
@@ -219,18 +227,22 @@ class Modifications:
                 body = body.replace(cursor.origin_id.encode(), shown.encode(), 1)
             return Response(response.status, response.headers, body, response.reason)
         if response.status >= 400:
+            cursor.whole = whole and response.status < 500
             if response.status == 404:
                 self._expire(shown)
             return Response(response.status, response.headers, body, response.reason)
         batch = modifications.read(cursor.planned, body, shown)
+        cursor.whole = whole
         faults.reach("keys-read")
         known: list[Intent] = []
         self._learn(batch.keys, cursor.intents, known, cursor.buffer)
         cursor.timer.cancel()
-        if batch.id is None:
+        if batch.id is None and cursor.whole:
             self._end(cursor.intents)
+        elif batch.id is None:
+            self._give_up(cursor.intents, cursor.buffer, lost=True)
         if batch.id is None and not cursor.planned.retries:
-            del self._cursors[shown]
+            self._cursors.pop(shown, None)
         else:
             loop = asyncio.get_running_loop()
             cursor.timer = loop.call_later(cursor.planned.ttl + _GRACE, self._expire, shown)

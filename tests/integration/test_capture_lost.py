@@ -79,6 +79,18 @@ async def test_a_lost_answer_of_a_removing_query_is_said(stack: Running, monkeyp
     assert await stack.database.fetchval("SELECT collection FROM crossfade.unverified") == BOOKS
 
 
+async def test_a_lost_batch_of_a_cursor_loses_no_write(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client asks again and gets the batch behind it; what the lost one named is found by its revisions."""
+    query = {"query": "FOR d IN books UPDATE d WITH {m: 1} IN books RETURN NEW._key", "batchSize": 3}
+    begun = (await stack.client.post("/_api/cursor", json=query)).json()
+    lose(stack, monkeypatch)
+    assert (await stack.client.post(f"/_api/cursor/{begun['id']}")).status_code == 503
+    last = (await stack.client.post(f"/_api/cursor/{begun['id']}")).json()
+    assert (len(begun["result"]), len(last["result"]), last["hasMore"]) == (3, 3, False)
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
 @pytest.mark.parametrize("step", ["write", "commit"])
 async def test_a_lost_answer_in_a_transaction_is_settled_at_its_end(
     stack: Running, monkeypatch: pytest.MonkeyPatch, step: str
