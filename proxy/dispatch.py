@@ -26,10 +26,11 @@ from proxy.gaps import Gaps
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
-from proxy.routing import Action, Route, bypass, route
+from proxy.routing import IN_GRAPH, OVER_ALL, Action, Route, bypass, read_of, route
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import NOT_YET, Coverage
+from proxy.shadow.plain import plain, plain_outcome
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import Requester
 from proxy.stores.postgres import PostgresStore
@@ -37,6 +38,7 @@ from proxy.stores.postgres.answers import wanted_items, wanted_keys
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Headers, Request, Response
+from proxy.wire.velocypack import in_json
 from proxy.writing import Kit, LeaseView, Writes, collect
 
 log = structlog.get_logger(__name__)
@@ -103,6 +105,11 @@ class Dispatcher:
             if operation.effect is Effect.QUERY and not isinstance(request.body, bytes):
                 request.body = await collect(request.body, self._settings.max_body)  # its text says what it does
                 operation = decode(request)
+            if operation.headers and _packed(operation):
+                request.body = await collect(request.body, self._settings.max_body)
+                # in JSON it is captured and compared; what JSON cannot say goes on as it came
+                request = in_json(request) or request
+                operation = decode(request)
             snapshot = self._lease.snapshot
             way = self._routed(operation, snapshot, count=True)
             if way.action is Action.FORWARD:
@@ -167,20 +174,22 @@ class Dispatcher:
             way, _ = await self._held(operation)  # a hold may have begun meanwhile
         collections = way.collections or collections
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
-        if operation.effect is Effect.QUERY:
+        if operation.effect is Effect.QUERY or operation.endpoint in OVER_ALL:
             with self.flight.during(self.flight.queries, collections, self._lease.generation):
                 response = await self._origin.request(request, idempotent=True)
         else:
             response = await self._origin.request(request, idempotent=True)
         elapsed = time.perf_counter() - started
-        if operation.effect is Effect.READ and self._kit.flipped(collections[0]):
+        by_key = operation.effect is Effect.READ or operation.endpoint in IN_GRAPH
+        if by_key and self._kit.flipped(collections[0]):
             await self._bring_up(operation, response, collections[0], era)
         elif trouble and any(self._kit.flipped(name) for name in collections):
             await self._serving.reached_again()
         if not isinstance(response.body, bytes) or response.header(b"content-encoding") is not None:
-            if way.compare:
+            compared = plain(operation) if way.compare else None
+            if compared is not None:
                 reason = "too large" if not isinstance(response.body, bytes) else "compressed"
-                self._shadow.skip(operation, frozenset(collections), reason)
+                self._shadow.skip(compared, frozenset(collections), reason)
             return response, "origin"
         if way.compare:
             outcome = Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
@@ -194,8 +203,8 @@ class Dispatcher:
         snapshot = snapshot or self._lease.snapshot
         if operation.effect is not Effect.QUERY:
             way = route(operation, snapshot)
-            if count and operation.effect is Effect.READ and not way.compare and operation.qualified is not None:
-                self._coverage.read(operation.qualified, operation.endpoint, way.gap or NOT_YET)
+            if count and not way.compare:
+                self._seen(operation, way)
             return way
         matters = snapshot.database_has(operation.database, Stage.MIRROR)
         facts = self._facts.of(operation.body, matters=matters)
@@ -205,6 +214,19 @@ class Dispatcher:
             if names or not facts.understood:
                 self._coverage.query(operation.database, operation.body, names, way.gap or NOT_YET)
         return way
+
+    def _seen(self, operation: Operation, way: Route) -> None:
+        """Counts a read of documents that does not come to the shadow, by what it would be compared as."""
+        other = operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH
+        collection = read_of(operation) if other or operation.effect is Effect.READ else None
+        compared = plain(operation) if other and collection is not None else operation
+        if collection is None or compared is None:
+            return
+        if compared.effect is Effect.QUERY:
+            names = frozenset({collection.partition("/")[2]})
+            self._coverage.query(operation.database, compared.body, names, way.gap or NOT_YET)
+        else:
+            self._coverage.read(collection, compared.endpoint, way.gap or NOT_YET)
 
     async def _held(self, operation: Operation) -> tuple[Route, int]:
         """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.
@@ -239,7 +261,16 @@ class Dispatcher:
             await self._kit.brought_up(collection, (), keys)
 
     def _submit(self, operation: Operation, outcome: Outcome, way: Route, seconds: float, *, reverse: bool) -> None:
-        self._shadow.submit(operation, outcome, frozenset(way.collections), seconds, "unknown", reversed=reverse)
+        compared, answer = plain(operation), None
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # no answer of ArangoDB's
+            answer = plain_outcome(operation, outcome)
+        if compared is not None and answer is not None:
+            self._shadow.submit(compared, answer, frozenset(way.collections), seconds, "unknown", reversed=reverse)
+
+
+def _packed(operation: Operation) -> bool:
+    """Whether the body is VelocyPack that somebody here has to read."""
+    return "velocypack" in operation.headers.get("content-type", "") and operation.effect is not Effect.PASSTHROUGH
 
 
 def _keys_asked(body: bytes) -> list[str]:

@@ -188,6 +188,7 @@ _ROWS: Final[Sequence[tuple[str, str, str, Effect]]] = (
     ("ANY", "_api/analyzer/*", "analyzer", PASS),
     ("GET", "_api/cluster/endpoints", "cluster.endpoints", PASS),
     ("GET", "_api/endpoint", "cluster.endpoints", PASS),
+    ("GET", "_api/key-generators", "key_generators", PASS),
     ("GET", "_admin/status", "admin.status", PASS),
     ("GET", "_admin/time", "admin.time", PASS),
     ("GET", "_admin/server/role", "admin.role", PASS),
@@ -198,12 +199,13 @@ _ROWS: Final[Sequence[tuple[str, str, str, Effect]]] = (
     ("GET", "_admin/metrics/*", "admin.metrics", PASS),
     ("ANY", "_admin/log/*", "admin.log", PASS),
     ("PUT", "_admin/compact", "admin.compact", PASS),
-    ("POST", "_admin/echo", "admin.echo", PASS),
+    *((method, "_admin/echo", "admin.echo", PASS) for method in ("GET", "POST", "PUT")),
     ("GET", "_api/foxx/*", "foxx", PASS),
     *((method, "_api/foxx/*", "foxx", OPAQUE) for method in ("POST", "PUT", "PATCH", "DELETE")),
 )
 
 ROOT: Final = Node()
+METHODS: Final = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"  # what ArangoDB tells whoever asks by OPTIONS
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # what the table does not know: it may write unless its method says that it does not
 UNKNOWN_SAFE: Final = Row("unknown", PASS, fixed=False)
@@ -215,6 +217,17 @@ FOXX: Final = Row("foxx", OPAQUE, fixed=False)
 def endpoints() -> set[tuple[str, str]]:
     """Every (endpoint, method) that the table knows; ANY stands for every method."""
     return {(endpoint, method) for method, _, endpoint, _ in _ROWS}
+
+
+def knows_path(segments: Sequence[str]) -> bool:
+    """Whether some method is answered there."""
+    node = ROOT
+    for segment in segments:
+        following = node.children.get(segment) or node.variable
+        if following is None:
+            return False
+        node = following
+    return bool(node.methods or node.rest)
 
 
 def unknown(method: str) -> Row:

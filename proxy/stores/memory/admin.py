@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
-from proxy.stores.memory.collections import done
+from proxy.stores.memory import access
+from proxy.stores.memory.collections import body_object, done
 from proxy.stores.memory.documents import flag
+from proxy.stores.memory.keys import KINDS
 from proxy.stores.memory.server import VERSION, Handler, Server
 from proxy.wire.encode import json_outcome
 
@@ -87,9 +89,74 @@ def metrics(server: Server, _operation: Operation) -> Outcome:
     return Outcome(200, text.encode(), (), b"text/plain; version=0.0.4")
 
 
+def engine_statistics(server: Server, _operation: Operation) -> Outcome:
+    keys = sum(len(collection.documents) for _, collection in server.collections())
+    return json_outcome(200, {"rocksdb.estimate-num-keys": keys, "columnFamilies": {}})
+
+
+def statistics(server: Server, operation: Operation) -> Outcome:
+    """What this server knows of the many figures: its uptime."""
+    shown = {"time": server.now(), "enabled": False, "server": {"uptime": server.now() - server.started}}
+    return json_outcome(200, {**shown, "error": False, "code": 200})
+
+
+def log(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/log`: nothing is logged; levels are kept and shown."""
+    server.database(operation)
+    below, method = operation.path[2:], operation.method
+    if below == ("level",) and method in ("GET", "PUT"):
+        levels = server.settings.setdefault("log", {"general": "INFO", "queries": "INFO", "requests": "FATAL"})
+        if method == "PUT":
+            levels.update({name: str(level).upper() for name, level in body_object(operation).items()})
+        return json_outcome(200, levels)
+    if method == "GET" and below == ("entries",):
+        return json_outcome(200, {"total": 0, "messages": []})
+    if method == "GET" and not below:
+        return json_outcome(200, {"totalAmount": 0, "lid": [], "topic": [], "level": [], "timestamp": [], "text": []})
+    if method == "DELETE" and not below:
+        return done(operation, {})
+    raise ArangoError(405)
+
+
+def compact(server: Server, operation: Operation) -> Outcome:
+    """Nothing is to be compacted."""
+    server.database(operation)
+    return json_outcome(200, {})
+
+
+def echo(server: Server, operation: Operation) -> Outcome:
+    """What the server has understood of a request."""
+    database = server.database(operation)
+    path = "/" + "/".join(operation.path)
+    shown = {
+        "authorized": True,
+        "user": access.identity(server, operation).user,
+        "database": database.name,
+        "url": path,
+        "protocol": "http",
+        "requestType": operation.method,
+        "requestBody": operation.body.decode("utf-8", "replace"),
+        "parameters": dict(operation.params),
+        "suffix": [],
+        "path": path,
+    }
+    return json_outcome(200, {**shown, "error": False, "code": 200})
+
+
+def key_generators(server: Server, operation: Operation) -> Outcome:
+    server.database(operation)
+    return json_outcome(200, {"keyGenerators": list(KINDS)})
+
+
 HANDLERS: Final[dict[str, Handler]] = {
     "version": version,
     "engine": engine,
+    "engine.stats": engine_statistics,
+    "key_generators": key_generators,
+    "admin.statistics": statistics,
+    "admin.log": log,
+    "admin.compact": compact,
+    "admin.echo": echo,
     "admin.status": status,
     "admin.time": clock,
     "admin.role": role,

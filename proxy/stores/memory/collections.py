@@ -6,7 +6,7 @@ import zlib
 from typing import Any, Final
 
 from proxy.documents import valid_collection
-from proxy.errors import ArangoError
+from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.revision import encode_rev
 from proxy.stores.memory import access, log, transactions
@@ -66,14 +66,33 @@ def make(server: Server, database: Database, body: Document) -> Collection:
         kind = EDGES if kind == "edge" else DOCUMENTS
     if kind not in (DOCUMENTS, EDGES):
         raise ArangoError(1218, "invalid collection type")
-    schema = body.get("schema")
-    if schema is not None and schema != {} and not (isinstance(schema, dict) and isinstance(schema.get("rule"), dict)):
-        raise ArangoError(1621, "Validation schema object has no rule", status=400)
-    created = server.add_collection(database, name, kind, {**body, "schema": schema or None})
+    schema = _schema(body)
+    _no_computed_values(body)
+    created = server.add_collection(database, name, kind, {**body, "schema": schema})
     server.log.change(
         log.COLLECTION_CREATE, database.name, f"{server.guid}/{created.id}", created.properties(server.guid)
     )
     return created
+
+
+def _schema(body: Document) -> Document | None:
+    """The schema of a definition; null and {} are none. Raises ArangoError 1621."""
+    schema = body.get("schema")
+    if schema is None or schema == {}:
+        return None
+    if not isinstance(schema, dict) or not isinstance(schema.get("rule"), dict):
+        raise ArangoError(1621, "Validation schema object has no rule")
+    if schema.get("level", "strict") not in ("none", "new", "moderate", "strict"):
+        raise ArangoError(1621, "Validation level is not valid")
+    if schema.get("type", "json") != "json":
+        raise ArangoError(1621, "Validation type is not valid")
+    return schema
+
+
+def _no_computed_values(body: Document) -> None:
+    """Raises Unsupported: a collection that quietly left them out would change what its documents are."""
+    if body.get("computedValues"):
+        raise Unsupported("computed values")
 
 
 def read(server: Server, operation: Operation) -> Outcome:
@@ -87,14 +106,14 @@ def properties(server: Server, operation: Operation) -> Outcome:
 def set_properties(server: Server, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     body = body_object(operation)
+    schema = _schema(body)
+    _no_computed_values(body)
     if "waitForSync" in body:
         collection.wait_for_sync = bool(body["waitForSync"])
     if "cacheEnabled" in body:
         collection.cache = bool(body["cacheEnabled"])
     if "schema" in body:
-        collection.schema = body["schema"] or None
-    if "computedValues" in body:
-        collection.computed = body["computedValues"]
+        collection.schema = schema
     database = server.database(operation).name
     shown = collection.properties(server.guid)
     server.log.change(log.COLLECTION_CHANGE, database, f"{server.guid}/{collection.id}", shown)

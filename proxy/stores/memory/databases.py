@@ -146,6 +146,13 @@ def read_index(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {**found.definition(collection.name), "code": 200, "error": False})
 
 
+def selectivity(server: Server, operation: Operation) -> Outcome:
+    """The estimates of all indexes of a collection, which here are always 1."""
+    collection = server.database(operation).find(_collection_parameter(operation))
+    shown = {f"{collection.name}/{index.id}": 1 for index in collection.indexes}
+    return done(operation, {"indexes": shown})
+
+
 def drop_index(server: Server, operation: Operation) -> Outcome:
     database = server.database(operation)
     collection = database.find(operation.collection or "")
@@ -175,4 +182,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     "index.create": create_index,
     "index.read": read_index,
     "index.drop": drop_index,
+    "index.selectivity": selectivity,
 }

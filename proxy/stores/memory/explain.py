@@ -119,41 +119,7 @@ def _kind(statement: ast.Statement) -> str:
     return _NODES[type(statement)]
 
 
-def nothing_runs(_server: Server, _operation: Operation) -> Outcome:
-    """current and slow queries: each query has ended before another request is looked at."""
-    return json_outcome(200, [])
-
-
-def properties(_server: Server, operation: Operation) -> Outcome:
-    """What is tracked of queries; nothing is kept, so that nothing can be set."""
-    return done(
-        operation,
-        {
-            "enabled": True,
-            "trackSlowQueries": True,
-            "trackBindVars": True,
-            "maxSlowQueries": 64,
-            "slowQueryThreshold": 10,
-            "slowStreamingQueryThreshold": 10,
-            "maxQueryStringLength": 4096,
-        },
-    )
-
-
-def clear(_server: Server, operation: Operation) -> Outcome:
-    return done(operation, {})
-
-
-def kill(_server: Server, _operation: Operation) -> Outcome:
-    raise ArangoError(1591, "cannot find query", status=404)
-
-
 HANDLERS: Final[dict[str, Handler]] = {
     "query.parse": parse_query,
     "explain": explain,
-    "query.current": nothing_runs,
-    "query.slow": nothing_runs,
-    "query.clear_slow": clear,
-    "query.properties": properties,
-    "query.kill": kill,
 }

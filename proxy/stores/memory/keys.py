@@ -9,6 +9,7 @@ from typing import Any, Final
 from proxy.documents import valid_key
 from proxy.errors import ArangoError
 
+KINDS: Final = ("autoincrement", "padded", "traditional", "uuid")
 _LARGEST: Final = (1 << 64) - 1
 
 
@@ -20,7 +21,7 @@ class KeyGenerator:
 
     def __init__(self, options: dict[str, Any], tick: Callable[[], int]) -> None:
         self.kind = str(options.get("type", "traditional"))
-        if self.kind not in ("traditional", "autoincrement", "padded", "uuid"):
+        if self.kind not in KINDS:
             raise ArangoError(1232, "invalid key generator type")
         self.user_keys = bool(options.get("allowUserKeys", True))
         self.offset = int(options.get("offset", 0))

@@ -79,6 +79,7 @@ class Server:
         self.batches: dict[str, Batch] = {}
         self.dumps: dict[str, Dump] = {}
         self.accounts = Accounts(self.secret)
+        self.settings: dict[str, dict[str, Any]] = {}  # what clients may set and read again, by what it is about
         # while a request is tried that may be tried again: what meets a lock then raises, and has written nothing
         self.patient = False
         self._waiting: set[asyncio.Event] = set()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 
+from proxy.aql.values import compare
 from proxy.documents import Merging, same
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
@@ -20,6 +22,7 @@ from proxy.values import parse
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]
+_ORDERED: Final = frozenset({"persistent", "skiplist", "hash"})
 
 
 def stats(scanned: int = 0, lookups: int = 0) -> Document:
@@ -140,6 +143,26 @@ def by_example(server: Server, operation: Operation) -> Outcome:
     return _cursor(server, operation, body, list(matching(collection, body.get("example"))))
 
 
+def by_range(server: Server, operation: Operation) -> Outcome:
+    """Documents whose attribute lies in [left, right), or in [left, right] where it is closed, in its order."""
+    body = body_object(operation)
+    collection = _collection(server, operation, body)
+    attribute = body.get("attribute")
+    if not isinstance(attribute, str):
+        raise ArangoError(400, "expecting string for <attribute>")
+    if not any(index.fields[0] == attribute and index.kind in _ORDERED for index in collection.indexes):
+        raise ArangoError(1209, "no suitable index known")
+    left, right = body.get("left"), body.get("right")
+    most = 0 if body.get("closed", False) else -1
+    found = [
+        document
+        for document in collection.scan()
+        if compare(left, _at(document, attribute)) <= 0 and compare(_at(document, attribute), right) <= most
+    ]
+    found.sort(key=functools.cmp_to_key(lambda a, b: compare(_at(a, attribute), _at(b, attribute))))
+    return _cursor(server, operation, body, found)
+
+
 def first_example(server: Server, operation: Operation) -> Outcome:
     body = body_object(operation)
     found = next(matching(_collection(server, operation, body), body.get("example")), None)
@@ -221,6 +244,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "simple.all-keys": all_keys,
     "simple.any": any_document,
     "simple.by-example": by_example,
+    "simple.range": by_range,
     "simple.first-example": first_example,
     "simple.lookup-by-keys": lookup_by_keys,
     "simple.remove-by-keys": remove_by_keys,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from proxy.errors import ArangoError, Unsupported
@@ -24,19 +25,25 @@ from proxy.stores.memory import (
     jobs,
     replication,
     simple,
+    tracking,
     transactions,
+    unbuilt,
     users,
     wal,
 )
 from proxy.stores.memory.server import Handler, Server
 from proxy.stores.memory.writes import ConflictError, LockedError
 from proxy.wire.encode import error_outcome
+from proxy.wire.routes import METHODS, knows_path
+from proxy.wire.velocypack import to_json
 
 _LOOK: Final = 1.0  # seconds: a transaction that nobody uses lets go of its locks without a word
 _HANDLERS: Final[dict[str, Handler]] = {
     **documents.HANDLERS,
     **cursors.HANDLERS,
     **explain.HANDLERS,
+    **tracking.HANDLERS,
+    **unbuilt.HANDLERS,
     **collections.HANDLERS,
     **databases.HANDLERS,
     **transactions.HANDLERS,
@@ -118,7 +125,7 @@ class MemoryStore:
             if handler is None:
                 return self._unhandled(operation)
             if operation.headers and "velocypack" in operation.headers.get("content-type", ""):
-                raise Unsupported("VelocyPack bodies")
+                operation = replace(operation, body=to_json(operation.body) if operation.body else b"")
             return handler(self.server, operation)
         except ConflictError as error:
             if self.server.patient and isinstance(error, LockedError):
@@ -133,7 +140,11 @@ class MemoryStore:
         self.server.database(operation)
         if operation.endpoint == "unknown":
             known = "/".join(operation.path[:2])
+            if operation.method == "OPTIONS":
+                return Outcome(200, b"", ((b"allow", METHODS),), b"text/plain")
             if known.startswith("_api/document"):
                 raise ArangoError(400, "bad parameter", status=400)
+            if knows_path(operation.path):
+                raise ArangoError(405)
             raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")
         raise Unsupported(operation.endpoint)
