@@ -4,6 +4,7 @@
     stages      mirror, shadow, flip, rollback, default-stage: every change
     show        status, gates, audit
     instances   instances, instances evict
+    shapes      shapes, waive, unwaive; limits: what gates measure by
     tracing     trace: what is known of one document
     mismatches  list, show, ignore, repair
     repairing   reads documents of the origin again and puts them right in PostgreSQL
@@ -28,7 +29,7 @@ from typing import TextIO
 import structlog
 import typer
 
-from proxy.cli import doctor, explaining, instances, mismatches, show, stages, system, tracing
+from proxy.cli import doctor, explaining, instances, mismatches, shapes, show, stages, system, tracing
 from proxy.errors import CrossfadeError
 
 _GROUP = "crossfade.commands"
@@ -40,7 +41,7 @@ reads back at any time, in one step."""
 
 def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
-    for part in (system, doctor, stages, show, tracing, explaining, mismatches, instances):
+    for part in (system, doctor, stages, show, shapes, tracing, explaining, mismatches, instances):
         part.register(app)
 
 

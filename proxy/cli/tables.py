@@ -19,7 +19,8 @@ _COLOUR = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE:
 _STATE = {"live": "green", "silent": "red", "diverged": "red", "stopped": "dim"}
 
 
-def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table; `right`: columns that stand at their right edge."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -40,22 +41,22 @@ def moves(console: Console, changes: Sequence[Move]) -> None:
 
 def gates(console: Console, found: Mapping[str, Sequence[Gate]]) -> None:
     for collection, of_it in found.items():
-        table = _table(escape(collection), "gate", "verdict", "found", "needed", "to do")
+        shown = table(escape(collection), "gate", "verdict", "found", "needed", "to do")
         for gate in of_it:
             colour = _COLOUR[gate.verdict]
-            table.add_row(
+            shown.add_row(
                 gate.name,
                 f"[{colour}]{gate.verdict}[/{colour}]",
                 escape(gate.figures),
                 escape(gate.threshold),
                 escape(gate.remedy),
             )
-        console.print(table)
+        console.print(shown)
 
 
 def status(console: Console, found: Status) -> None:
     _epoch(console, found)
-    table = _table(
+    shown = table(
         "collections",
         "collection",
         "stage",
@@ -68,7 +69,7 @@ def status(console: Console, found: Status) -> None:
     )
     for one in found.collections:
         rate = one.mismatch_rate
-        table.add_row(
+        shown.add_row(
             escape(one.collection),
             standing_text(one.standing),
             _run(one.backfill),
@@ -78,7 +79,7 @@ def status(console: Console, found: Status) -> None:
             _blocks(one),
         )
     if found.collections:
-        console.print(table)
+        console.print(shown)
     else:
         console.print("no collection is known yet: `crossfade mirror DATABASE/COLLECTION` begins")
     instances(console, found.instances)
@@ -119,7 +120,7 @@ def instances(console: Console, found: Sequence[InstanceStatus]) -> None:
     if not found:
         console.print("no instance is registered: `crossfade proxy run` starts one")
         return
-    table = _table(
+    shown = table(
         "instances",
         "instance",
         "state",
@@ -133,7 +134,7 @@ def instances(console: Console, found: Sequence[InstanceStatus]) -> None:
     )
     for one in found:
         colour = _STATE[one.state]
-        table.add_row(
+        shown.add_row(
             escape(one.instance),
             f"[{colour}]{one.state}[/{colour}]",
             f"{one.heartbeat_age:.1f} s ago",
@@ -143,37 +144,37 @@ def instances(console: Console, found: Sequence[InstanceStatus]) -> None:
             escape(f"{one.host}, process {one.pid}"),
             _time(one.joined_at),
         )
-    console.print(table)
+    console.print(shown)
 
 
 def gaps(console: Console, found: Sequence[Gap]) -> None:
     if not found:
         return
-    table = _table("not captured or not compared", "where", "endpoint", "why", "times", "last", right=("times",))
+    shown = table("not captured or not compared", "where", "endpoint", "why", "times", "last", right=("times",))
     for one in found:
         where = one.collection or f"{one.database}/?"
-        table.add_row(escape(where), escape(one.endpoint), escape(one.effect), f"{one.seen:,}", _time(one.last_seen))
-    console.print(table)
+        shown.add_row(escape(where), escape(one.endpoint), escape(one.effect), f"{one.seen:,}", _time(one.last_seen))
+    console.print(shown)
 
 
 def audit(console: Console, found: Sequence[Entry]) -> None:
-    table = _table("", "id", "when", "who", "what", "why", "moves", right=("id",))
+    shown = table("", "id", "when", "who", "what", "why", "moves", right=("id",))
     for one in found:
         changed = ", ".join(
             f"{move['collection']} {move['before']['stage']} -> {move['after']['stage']}"
             for move in one.detail.get("moves", ())
         )
-        table.add_row(
+        shown.add_row(
             str(one.id), _time(one.at), escape(one.actor), one.action, escape(one.reason or "-"), escape(changed or "-")
         )
-    console.print(table)
+    console.print(shown)
 
 
 def mismatches(console: Console, found: Sequence[MismatchRow]) -> None:
-    table = _table("", "id", "collection", "class", "paths", "state", "seen", "last", "keys", right=("id", "seen"))
+    shown = table("", "id", "collection", "class", "paths", "state", "seen", "last", "keys", right=("id", "seen"))
     for one in found:
         keys = ", ".join(one.keys[:3]) + (f" and {len(one.keys) - 3} more" if len(one.keys) > 3 else "")
-        table.add_row(
+        shown.add_row(
             str(one.id),
             escape(one.collection),
             one.kind,
@@ -183,7 +184,7 @@ def mismatches(console: Console, found: Sequence[MismatchRow]) -> None:
             _time(one.last_seen),
             escape(keys),
         )
-    console.print(table)
+    console.print(shown)
 
 
 def _time(moment: datetime) -> str:

@@ -1,8 +1,10 @@
 """Stages and how collections move through them: epochs, leases, gates, audit (DESIGN section 9).
 
 stages      values: stage, phase, standing, snapshot; which moves there are (layer 0)
-gates       values: Evidence -> gates, three-valued, pure (layer 1)
-evidence    reads the Evidence of a collection from PostgreSQL
+findings    values: Evidence, Limits, Gate (layer 1)
+gates       Evidence -> gates, three-valued, pure; which of them no --force goes past. shape_gates, outside_gates: more
+evidence    reads the Evidence of a collection from PostgreSQL, and looks at ArangoDB; thresholds: what it is measured by
+shapes      coverage by shape for people: what to do about each, waivers
 codec       snapshots and moves as JSON values
 transitions what is common to both sides: the compare-and-set transactions of the control row
 registry    the instance's statements: register, beat, deregister
