@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     request_timeout: float = Field(default=120.0, gt=0, description="seconds for an answer of the origin to begin")
     max_body: int = Field(default=1 << 30, ge=1, description="bytes; ArangoDB's own limit is 1 GiB")
     buffer_body: int = Field(default=4 << 20, ge=1, description="bytes; a body above streams and is not compared")
+    capture_body: int = Field(
+        default=64 << 20, ge=1, description="bytes; a write or query above goes on unseen and marks what it may touch"
+    )
+    capture_memory: int = Field(
+        default=256 << 20, ge=1, description="bytes of such bodies at a time; further ones wait"
+    )
 
     # mirror
     queue_documents: int = Field(default=20_000, ge=1, description="documents in memory; beyond: the journal alone")

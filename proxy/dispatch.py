@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import structlog
 
 from proxy import metrics
+from proxy.bodies import TOO_LARGE, Bodies, looked_into
 from proxy.config import Settings
 from proxy.cutover.stages import Snapshot, Stage
 from proxy.errors import ArangoError, UpstreamError
@@ -39,7 +41,7 @@ from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Headers, Request, Response
 from proxy.wire.velocypack import in_json
-from proxy.writing import Kit, LeaseView, Writes, collect
+from proxy.writing import Kit, LeaseView, Writes
 
 log = structlog.get_logger(__name__)
 
@@ -88,13 +90,14 @@ class Dispatcher:
         self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback)
         self._writes = Writes(self._kit, self.handle)
         self._facts = Facts()
+        self._bodies = Bodies(settings.capture_body, settings.capture_memory, settings.request_timeout)
 
     async def close(self) -> None:
         """Ends what is kept from request to request."""
         await self._writes.close()
 
-    async def handle(self, request: Request) -> Response:
-        """Answers one request of the traffic listener."""
+    async def handle(self, request: Request, *, opened: bool = False) -> Response:
+        """Answers one request of the traffic listener. opened: its body has been put together, or is too large."""
         if not request.target.startswith(b"/_"):
             return await self._services.handle(request)
         request.tunnel = None  # ArangoDB's upgrades are other protocols, whose requests would go unseen (I10)
@@ -102,16 +105,16 @@ class Dispatcher:
         operation = decode(request)
         served_by = "proxy"
         try:
-            if operation.effect is Effect.QUERY and not isinstance(request.body, bytes):
-                request.body = await collect(request.body, self._settings.max_body)  # its text says what it does
-                operation = decode(request)
-            if operation.headers and _packed(operation):
-                request.body = await collect(request.body, self._settings.max_body)
+            closed = not opened and (not isinstance(request.body, bytes) or "content-encoding" in operation.headers)
+            if closed and looked_into(operation, self._lease.snapshot):
+                return await self._bodies.opened(request, lambda readable: self.handle(readable, opened=True))
+            if operation.headers and isinstance(request.body, bytes) and _packed(operation):
                 # in JSON it is captured and compared; what JSON cannot say goes on as it came
                 request = in_json(request) or request
                 operation = decode(request)
             snapshot = self._lease.snapshot
-            way = self._routed(operation, snapshot, count=True)
+            whole = isinstance(request.body, bytes)
+            way = self._routed(operation, snapshot, count=True) if whole else _unseen(operation, snapshot)
             if way.action is Action.FORWARD:
                 response, served_by = await self._forward(request, operation, way)
             elif way.action is Action.READ:
@@ -271,6 +274,16 @@ class Dispatcher:
 def _packed(operation: Operation) -> bool:
     """Whether the body is VelocyPack that somebody here has to read."""
     return "velocypack" in operation.headers.get("content-type", "") and operation.effect is not Effect.PASSTHROUGH
+
+
+def _unseen(operation: Operation, snapshot: Snapshot) -> Route:
+    """The way of a request whose body streams: it passes through, or it is too large to be looked into (I10)."""
+    way = route(operation, snapshot)
+    if way.action in (Action.FORWARD, Action.OPAQUE):
+        return way
+    if way.action is Action.READ:
+        return replace(way, target=False, compare=False, gap=TOO_LARGE)
+    return replace(way, action=Action.OPAQUE, gap=f"{operation.endpoint}: {TOO_LARGE}")
 
 
 def _keys_asked(body: bytes) -> list[str]:

@@ -49,7 +49,7 @@ class Writes:
         if way.action is Action.OPAQUE:
             return await opaque.forward(self._kit, request, operation, way)
         if not isinstance(request.body, bytes):
-            request.body = await collect(request.body, self._kit.settings.max_body)
+            request.body = await collect(request.body, self._kit.settings.capture_body)
             operation = decode(request)
         if operation.endpoint == "transaction.begin":
             return await self._transactions.begin(request, operation)
