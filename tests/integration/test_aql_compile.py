@@ -145,6 +145,10 @@ SHAPES = (
     "FOR x IN (FOR d IN f COLLECT i = d.i WITH COUNT INTO n RETURN {i, n}) FILTER x.n > 1 RETURN x",
     "FOR e IN edges FILTER e._from == 'f/1' FOR d IN f FILTER d._id == e._to RETURN d._key",
     "FOR d IN f FOR e IN edges FILTER e._to == d._id RETURN [d._key, e._from]",
+    "LET o = @role FOR d IN f FILTER d.i == o.abc + 2 RETURN d._key",
+    "LET a = [3, {b: 0}] FOR d IN f FILTER d.i == a[0] OR d.i == a[1].b RETURN d._key",
+    "FOR d IN f FILTER d._id == @id LET e = DOCUMENT('f', @id) FILTER e.i == d.i RETURN e._key",
+    "FOR d IN f SORT d.i, d._key LIMIT @from, @most RETURN d._key",
 )
 
 
@@ -159,7 +163,7 @@ async def test_shapes_of_queries(both: Both) -> None:
     await both.fill("f", rows)
     edges = [{"_from": "f/1", "_to": "f/2"}, {"_from": "f/1", "_to": "f/3"}, {"_from": "f/2", "_to": "c/1"}]
     await both.fill("edges", edges, edge=True)
-    given = {"p": "i", "q": "i", "role": {"abc": 1}, "yes": True, "way": "desc"}
+    given = {"p": "i", "q": "i", "role": {"abc": 1}, "yes": True, "way": "desc", "id": "f/2", "from": 1, "most": 2}
     wrong = []
     for text in SHAPES:
         try:
@@ -299,6 +303,12 @@ STAYS = (
     ("FOR d IN c COLLECT AGGREGATE u = UNIQUE(d.x) RETURN u", "UNIQUE"),
     ("FOR d IN c RETURN NS::F(d)", "user function"),
 )
+
+
+async def test_what_depends_on_the_request_is_not_worked_out_ahead(both: Both) -> None:
+    made = both.compiled("FOR d IN c FILTER d.x == CURRENT_DATABASE() RETURN d")
+    assert isinstance(made, NotCompiled)
+    assert "CURRENT_DATABASE" in made.reason
 
 
 async def test_what_stays_with_the_evaluator_says_why(both: Both) -> None:

@@ -1,7 +1,8 @@
 """AQL -> SQL over the document tables: a whole query as one statement, exact or not at all.
 
     plan           Compiled, NotCompiled, Tables, Table: the values that go in and out
-    whole          compile_query: the top level, and the form of it that is compared
+    cached         compile_query: a query that was compiled before is not compiled again
+    whole          the top level, and the form of it that is compared
     statements     FOR, FILTER, LET, SORT, LIMIT, DOCUMENT(): FROM items and conditions of a block
     rows           rows of a subquery as a FROM item
     collect        COLLECT: groups, aggregates, INTO
@@ -16,8 +17,8 @@ The rules of values are SQL functions: migration `aql`. What they refuse while a
 evaluated outside, as is all that is not compiled.
 """
 
+from proxy.aql.compile.cached import compile_query
 from proxy.aql.compile.finish import Finish, Run
 from proxy.aql.compile.plan import Compared, Compiled, Listing, NotCompiled, Table, Tables
-from proxy.aql.compile.whole import compile_query
 
 __all__ = ["Compared", "Compiled", "Finish", "Listing", "NotCompiled", "Run", "Table", "Tables", "compile_query"]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from proxy.aql import ast
 from proxy.aql.compile.expressions import ExpressionCompiler
 from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
-from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term, is_scalar, json_parameter
+from proxy.aql.compile.terms import SCALAR_KINDS, AnyTerm, Bound, Constant, Refused, Term, json_parameter, plain_text
 from proxy.aql.narrow import conjuncts
 from proxy.aql.operators import COMPARISONS
 
@@ -42,38 +42,37 @@ class ComparisonCompiler(ExpressionCompiler):
         if op in ("==", "!="):
             sql = self.equality(left, right)
             return sql if op == "==" else f"(NOT {sql})"
-        if not self.catalog.icu and not (
-            isinstance(right, Constant) and not isinstance(right.value, str | list | dict)
-        ):
+        if not self.catalog.icu and not (isinstance(right, Constant) and right.kind in SCALAR_KINDS - {"text", "odd"}):
             raise Refused("order of strings without ICU")
-        if left.kind in ("int", "number") and isinstance(right, Constant) and type(right.value) in (int, float):
-            number = self.parameters.add(float(right.value), "double precision")
+        if left.kind in ("int", "number") and isinstance(right, Constant) and right.kind in ("count", "float"):
+            number = self.parameters.constant(right, "double precision", float, "double")
             if left.kind == "int":
                 return f"({left.sql} {op} {number})"
-        if (isinstance(right, Constant) and is_scalar(right.value)) or left.scalar or getattr(right, "scalar", False):
+        if (
+            (isinstance(right, Constant) and right.kind in SCALAR_KINDS)
+            or left.scalar
+            or getattr(right, "scalar", False)
+        ):
             return f"({self.sort_key(left)} {op} {self.sort_key(right)})"
         return f"(crossfade.compare({self.json(left)}, {self.json(right)}) {op} 0)"
 
     def equality(self, left: Term, right: AnyTerm) -> str:
         """== as a boolean that is never NULL."""
         if isinstance(right, Constant):
-            value = right.value
-            if value is None:
+            if right.kind == "null":
                 if left.kind == "json":
                     return f"(coalesce({left.sql}, 'null') = 'null')"
                 return f"({left.sql} IS NULL)" if left.kind == "number" else "false"
-            if not is_scalar(value):
+            if right.kind not in SCALAR_KINDS:
                 return f"crossfade.same({self.json(left)}, {self.json(right)})"
             if left.kind == "bool":
-                if not isinstance(value, bool):
+                if right.kind != "bool":
                     return "false"
-                return left.sql if value else f"(NOT {left.sql})"
+                return left.sql if right.value else f"(NOT {left.sql})"
             if left.kind == "text":
-                if not isinstance(value, str):
-                    return "false"
-                if not _plain_text(value):
+                if right.kind == "odd":
                     raise Refused("text that jsonb does not hold")
-                return f"({left.sql} = {self.parameters.add(value, 'text')})"
+                return f"({left.sql} = {self.text(right)})" if right.kind == "text" else "false"
             return f"coalesce({self.json(left)} = {self.json(right)}, false)"
         if left.kind == "text" and right.kind == "text":
             return f"({left.sql} = {right.sql})"
@@ -91,16 +90,15 @@ class ComparisonCompiler(ExpressionCompiler):
         array = self.term(node.right)
         left = self.term(node.left)
         if isinstance(array, Constant):
-            if not isinstance(array.value, list):
+            if array.kind not in ("texts", "scalars", "array"):
                 return "false"
-            if all(is_scalar(item) for item in array.value):
+            if array.kind != "array" or all(not isinstance(item, list | dict) for item in array.value):
                 if isinstance(left, Term) and left.kind == "text":
-                    texts = [item for item in array.value if isinstance(item, str) and _plain_text(item)]
-                    sql = f"({left.sql} = ANY ({self.parameters.add(texts, 'text[]')}))"
+                    items = self.parameters.constant(array, "text[]", _texts, "texts")
+                    sql = f"({left.sql} = ANY ({items}))"
                 else:
-                    texts = [json_parameter(item) for item in array.value]
-                    value = self.json(left)
-                    sql = f"(coalesce({value}, 'null') = ANY ({self.parameters.add(texts, 'jsonb[]')}))"
+                    items = self.parameters.constant(array, "jsonb[]", _each_json, "each")
+                    sql = f"(coalesce({self.json(left)}, 'null') = ANY ({items}))"
                 return sql if wanted else f"(NOT {sql})"
         value, whole = self.json(left), self.json(array)
         if wanted:
@@ -109,30 +107,18 @@ class ComparisonCompiler(ExpressionCompiler):
 
     def like(self, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
         """LIKE of a pattern that is known: % and _, a backslash before what is meant as itself."""
-        if not isinstance(pattern, Constant) or not isinstance(pattern.value, str):
+        if not isinstance(pattern, Constant) or pattern.kind not in ("text", "odd"):
             raise Refused("LIKE of a pattern that is no constant")
-        value = pattern.value
-        if not _plain_text(value):
+        if pattern.kind == "odd":
             raise Refused("text that jsonb does not hold")
-        translated, escape = "", False
-        for char in value:
-            if escape:
-                translated += ("\\" if char in "%_\\" else "\\\\") + char
-                escape = False
-            elif char == "\\":
-                escape = True
-            else:
-                translated += char
-        if escape:
-            translated += "\\\\"
         sql = self.text(text)
         if not ignore_case:
-            return f'({sql} COLLATE "C" LIKE {self.parameters.add(translated, "text")})'
-        if not value.isascii():
+            return f'({sql} COLLATE "C" LIKE {self.parameters.constant(pattern, "text", _like, "like")})'
+        if not pattern.value.isascii():
             raise Refused("LIKE without case, beyond ASCII")
         # what is beyond ASCII and folds to a letter of ASCII: K of Kelvin, long s
         folded = f"translate(lower({sql} COLLATE \"C\"), U&'\\212A\\017F\\0130\\0131', 'ksii')"
-        return f'({folded} COLLATE "C" LIKE {self.parameters.add(translated.lower(), "text")})'
+        return f'({folded} COLLATE "C" LIKE {self.parameters.add(_like(pattern.value).lower(), "text")})'
 
     def quantified(self, node: ast.Quantified) -> AnyTerm:
         raise Refused(f"{node.quantifier} before an operator")
@@ -182,19 +168,19 @@ class ComparisonCompiler(ExpressionCompiler):
                 if path == ("_key",) and isinstance(term, Term) and term.kind != "text":
                     found.append(f"{var.key} = ({self.json(term)} #>> '{{}}')")
             elif isinstance(term, Constant):
-                if term.value is not None and is_scalar(term.value):
+                if term.kind != "null" and term.kind in SCALAR_KINDS:
                     self.noted(var, path)
                     if len(path) == 1 and path[0] in var.indexed:
                         var.served = True
                         self.block.where = [sql for sql in self.block.where if sql not in var.narrowing]
                         found = [sql for sql in found if sql not in var.narrowing]
                     if not var.served:
-                        var.narrowing.append(f"{var.doc} @> {self.parameters.json(nested(path, term.value))}")
+                        var.narrowing.append(f"{var.doc} @> {self.containing(path, term)}")
                         found.append(var.narrowing[-1])
                     ends = var.edges and path in (("_from",), ("_to",))
-                    if ends and isinstance(term.value, str) and _plain_text(term.value):
+                    if ends and term.kind == "text":
                         side = "from_id" if path == ("_from",) else "to_id"
-                        found.append(f"{var.edges}.{side} = {self.parameters.add(term.value, 'text')}")
+                        found.append(f"{var.edges}.{side} = {self.text(term)}")
             elif var.edges and path in (("_from",), ("_to",)):
                 side = "from_id" if path == ("_from",) else "to_id"
                 found.append(f"{var.edges}.{side} = {self.text_or_null(term)}")
@@ -204,6 +190,15 @@ class ComparisonCompiler(ExpressionCompiler):
                     build = f"jsonb_build_object({self.parameters.name(name)}, {build})"
                 found.append(f"{var.doc} @> {build}")
         return found
+
+    def containing(self, path: tuple[str, ...], term: Constant, *, array: bool = False) -> str:
+        """{a: {b: value}}, or with [value], as jsonb."""
+        return self.parameters.constant(
+            term,
+            "jsonb",
+            lambda value: json_parameter(nested(path, [value] if array else value)),
+            ("containing", path, array),
+        )
 
     def noted(self, var: DocumentVar, path: tuple[str, ...]) -> None:
         """Notes an attribute that is compared by ==."""
@@ -216,14 +211,14 @@ class ComparisonCompiler(ExpressionCompiler):
         place = self.place(node.right)
         if place is not None and place[1][0] not in ("_key", "_id", "_rev"):
             term = self.term(node.left)
-            if isinstance(term, Constant) and term.value is not None and is_scalar(term.value):
-                return [f"{place[0].doc} @> {self.parameters.json(nested(place[1], [term.value]))}"]
+            if isinstance(term, Constant) and term.kind != "null" and term.kind in SCALAR_KINDS:
+                return [f"{place[0].doc} @> {self.containing(place[1], term, array=True)}"]
         place = self.place(node.left)
         if place is not None and place[1] == ("_id",):
             term = self.term(node.right)
             prefix = self.prefix_of(place[0])
             if isinstance(term, Constant) and isinstance(term.value, list) and prefix is not None:
-                ids = [item for item in term.value if isinstance(item, str) and _plain_text(item)]
+                ids = [item for item in term.value if isinstance(item, str) and plain_text(item)]
                 keys = [item[len(prefix) :] for item in ids if item.startswith(prefix)]
                 return [f"{place[0].key} = ANY ({self.parameters.add(keys, 'text[]')})"]
         return []
@@ -235,12 +230,12 @@ class ComparisonCompiler(ExpressionCompiler):
     def key_of(self, var: DocumentVar, term: AnyTerm) -> str:
         """The key that an _id of this document's collection has; NULL of anything else."""
         prefix = self.prefix_of(var)
-        if isinstance(term, Constant):
+        if isinstance(term, Constant) and not (isinstance(term, Bound) and term.kind == "text"):
             value = term.value
-            if prefix is not None and isinstance(value, str) and value.startswith(prefix) and _plain_text(value):
+            if prefix is not None and isinstance(value, str) and value.startswith(prefix) and plain_text(value):
                 return self.parameters.add(value[len(prefix) :], "text")
             return "NULL::text"
-        text = self.text_or_null(term)
+        text = self.text(term) if isinstance(term, Constant) else self.text_or_null(term)
         size = f"char_length({var.prefix})"
         return f"CASE WHEN left({text}, {size}) = {var.prefix} THEN substr({text}, {size} + 1) END"
 
@@ -275,5 +270,24 @@ def nested(path: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-def _plain_text(value: str) -> bool:
-    return not any(char in "\x00\ufdd0" or "\ud800" <= char <= "\udfff" for char in value)
+def _texts(values: list[Any]) -> list[str]:
+    """Those that a text can be equal to."""
+    return [item for item in values if isinstance(item, str) and plain_text(item)]
+
+
+def _each_json(values: list[Any]) -> list[str]:
+    return [json_parameter(item) for item in values]
+
+
+def _like(pattern: str) -> str:
+    """A pattern of AQL as one of SQL: a backslash before what is none of % _ \\ stands for itself."""
+    translated, escape = "", False
+    for char in pattern:
+        if escape:
+            translated += ("\\" if char in "%_\\" else "\\\\") + char
+            escape = False
+        elif char == "\\":
+            escape = True
+        else:
+            translated += char
+    return translated + ("\\\\" if escape else "")

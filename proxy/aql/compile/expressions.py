@@ -10,7 +10,7 @@ from proxy.aql.access import bound_path
 from proxy.aql.analyse import source_name
 from proxy.aql.compile.plan import Table, Tables
 from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, RowsVar, Scan, Scope, ValueVar, Var
-from proxy.aql.compile.terms import AnyTerm, Constant, Parameters, Refused, Term
+from proxy.aql.compile.terms import AnyTerm, Binds, Bound, Constant, Parameters, Refused, Term
 from proxy.aql.compiled import Stepwise
 from proxy.aql.context import Context
 from proxy.aql.program import ProgramCompiler
@@ -19,7 +19,9 @@ from proxy.aql.signatures import FETCHING, RANDOM
 from proxy.aql.values import truthy
 from proxy.errors import ArangoError, Unsupported
 
-_NOT_AHEAD: Final = (RANDOM - {"DATE_NOW"}) | FETCHING | {"ASSERT", "WARN", "FAIL", "SLEEP", "CALL", "APPLY"}
+_NOT_AHEAD: Final = (RANDOM - {"DATE_NOW"}) | FETCHING | {
+    "ASSERT", "WARN", "FAIL", "SLEEP", "CALL", "APPLY", "CURRENT_DATABASE",
+}  # fmt: skip
 _MOST_NODES: Final = 4000  # of expressions put in the place of variables
 
 
@@ -27,7 +29,8 @@ class ExpressionCompiler:
     """Compiles expressions; statements and subqueries are those of the classes derived from it."""
 
     def __init__(self, binds: Mapping[str, Any], catalog: Tables) -> None:
-        self.binds = dict(binds)
+        self.binds = Binds(binds)
+        self.fleeting = False  # whether the statement is one of this moment
         self.catalog = catalog
         self.parameters = Parameters()
         self.scope = Scope()
@@ -67,12 +70,14 @@ class ExpressionCompiler:
     def json(self, term: AnyTerm) -> str:
         """As jsonb; null may be SQL NULL."""
         if isinstance(term, Constant):
-            return "NULL::jsonb" if term.value is None else self.parameters.json(term.value)
+            return "NULL::jsonb" if term.kind == "null" else self.parameters.json(term)
         return term.sql if term.kind == "json" else f"to_jsonb({term.sql})"
 
     def text(self, term: AnyTerm) -> str:
         """As text functions take it."""
         if isinstance(term, Constant):
+            if term.kind == "text":
+                return self.parameters.constant(term, "text", str)
             value = self.folded(ast.Call("TO_STRING", (ast.Literal(term.value),))).value
             if "\x00" in value or "\ufdd0" in value or any("\ud800" <= char <= "\udfff" for char in value):
                 raise Refused("text that jsonb does not hold")
@@ -104,6 +109,9 @@ class ExpressionCompiler:
 
     def folded(self, node: ast.Expr) -> Constant:
         """The value of an expression without variables."""
+        self.fleeting = self.fleeting or any(
+            isinstance(below, ast.Call) and below.name == "DATE_NOW" for below in ast.walk(node)
+        )
         compiler = ProgramCompiler(self.context)
         warned = len(self.context.warnings)
         compiled = compiler.expression(node)
@@ -132,6 +140,8 @@ class ExpressionCompiler:
             raise Refused("an expression that grows too large")
         if isinstance(node, ast.Literal):
             return Constant(node.value)
+        if isinstance(node, ast.Parameter) and not node.source and node.name in self.binds:
+            return Bound(node.name, self.binds)
         if self.constant(node):
             try:
                 return self.folded(node)
@@ -308,9 +318,12 @@ class ExpressionCompiler:
             if isinstance(value, int) and not isinstance(value, bool) and -(1 << 31) <= value < 1 << 31:
                 return self.path(base.base, (value, *names))
         inner = self.term(base)
-        if isinstance(inner, Constant) or inner.kind != "json":
-            return Constant(None)
-        return self.steps(inner.sql, names)
+        if isinstance(inner, Constant):
+            node: ast.Expr = ast.Literal(inner.value)
+            for name in names:
+                node = ast.Attribute(node, name) if isinstance(name, str) else ast.Index(node, ast.Literal(name))
+            return self.folded(node)
+        return self.steps(inner.sql, names) if inner.kind == "json" else Constant(None)
 
     def steps(self, sql: str, names: tuple[str | int, ...]) -> Term:
         """Accesses by name and place on jsonb."""

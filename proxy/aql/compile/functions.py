@@ -94,7 +94,7 @@ class FunctionCompiler(ComparisonCompiler):
         for item in node.arguments[1:]:
             term = self.term(item)
             if isinstance(term, Constant):
-                parts.append("NULL::text" if term.value is None else self.text(term))
+                parts.append("NULL::text" if term.kind == "null" else self.text(term))
             elif term.kind == "json":
                 parts.append(f"CASE WHEN {term.sql} <> 'null' THEN {self.text(term)} END")
             else:
@@ -128,7 +128,7 @@ class FunctionCompiler(ComparisonCompiler):
     def starts_with(self, node: ast.Call) -> Term:
         """STARTS_WITH(text, prefix)"""
         prefix = self.term(node.arguments[1])
-        if len(node.arguments) != 2 or not isinstance(prefix, Constant) or not isinstance(prefix.value, str):
+        if len(node.arguments) != 2 or not isinstance(prefix, Constant) or prefix.kind not in ("text", "odd"):
             raise Refused("STARTS_WITH of no constant")
         text = self.term(node.arguments[0])
         if isinstance(text, Term) and text.kind == "text":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from proxy.aql import ast
+from proxy.aql.compile.terms import Deferred
 
 
 @dataclass(slots=True, eq=False)
@@ -163,7 +164,7 @@ class Block:
     sorted_by: str = ""
     group: int = 0
     limit: str = ""
-    bounds: tuple[int, int | None] | None = None
+    bounds: tuple[int | Deferred, int | Deferred | None] | None = None
     owned: list[Movable] = field(default_factory=list)
     scanned: bool = False
     lookups: dict[str, DocumentVar] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from proxy.aql.compile.scope import (
     Scan,
     ValueVar,
 )
-from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term
+from proxy.aql.compile.terms import AnyTerm, Bound, Constant, Deferred, Refused, Term
 from proxy.documents import valid_key
 
 
@@ -238,11 +238,16 @@ class StatementCompiler(OutputCompiler):
             self.block.limit = " OFFSET 0"
         self.block.bounds = (offset or 0, count)
 
-    def bound(self, node: ast.Expr) -> int | None:
-        """A number of LIMIT."""
+    def bound(self, node: ast.Expr) -> int | Deferred | None:
+        """A number of LIMIT; a bind variable's is that of each run."""
         if not self.constant(node):
             raise Refused("a LIMIT that is no constant")
-        value = self.folded(node).value
+        term = self.term(node)
+        if isinstance(term, Bound) and term.kind == "count":
+            name = term.name
+            return Deferred(lambda binds: binds[name], ("limit", name))
+        assert isinstance(term, Constant)
+        value = term.value
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 62:
@@ -322,6 +327,8 @@ class StatementCompiler(OutputCompiler):
                     raise Refused("DOCUMENT of a collection that is computed")
                 collection = term.value
         wanted = self.term(arguments[-1])
+        if isinstance(wanted, Bound) and wanted.kind == "text" and collection is not None:
+            return self.looked_up(collection, Term(self.text(wanted), "text", True))
         if isinstance(wanted, Constant):
             if not isinstance(wanted.value, str):
                 raise Refused("DOCUMENT of several")

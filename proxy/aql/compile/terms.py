@@ -12,6 +12,7 @@ A value of AQL is one of these in SQL:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,11 +40,35 @@ class Term:
     member: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Constant:
-    """A value that is known before the statement runs."""
+    """A value that is known before the statement runs. kind: see `kind_of`."""
 
-    value: Value
+    __slots__ = ("_value", "kind")
+
+    def __init__(self, value: Value, kind: str | None = None) -> None:
+        self._value = value
+        self.kind = kind_of(value) if kind is None else kind
+
+    @property
+    def value(self) -> Value:
+        """The value itself."""
+        return self._value
+
+
+class Bound(Constant):
+    """The value of a bind variable. Its kind is part of what a statement is kept by, its value is not: whoever looks at
+    that, by `value`, makes the statement one of this very value (see `cached`)."""
+
+    __slots__ = ("_binds", "name")
+
+    def __init__(self, name: str, binds: Binds) -> None:
+        super().__init__(None, binds.kind(name))
+        self.name = name
+        self._binds = binds
+
+    @property
+    def value(self) -> Value:
+        return self._binds[self.name]
 
 
 AnyTerm = Term | Constant
@@ -65,6 +90,77 @@ def json_parameter(value: Value) -> str:
     return values.dump(escaped(value)).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A parameter's value that is worked out of the bind variables of each run. identity: equal ones are given once."""
+
+    make: Callable[[Mapping[str, Any]], object]
+    identity: Hashable
+
+
+def settled(value: object, binds: Mapping[str, Any]) -> Any:
+    """A value, or what a deferred one is with these bind variables."""
+    return value.make(binds) if isinstance(value, Deferred) else value
+
+
+class Binds(Mapping[str, Any]):
+    """Bind variables that note whose values were looked at."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+        self.seen: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._given[name]
+        self.seen.add(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._given
+
+    def kind(self, name: str) -> str:
+        """The kind of a variable's value, which is not looked at."""
+        return kind_of(self._given[name])
+
+
+def kind_of(value: Value) -> str:
+    """What a statement may depend on of a value that it is kept for.
+
+    null, bool, float; count: an integer from 0 to 2^53, int: any other; text; odd: text that jsonb does not hold as it
+    is; texts, scalars: arrays of such alone (and no odd one); array; object.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "text" if plain_text(value) else "odd"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "count" if 0 <= value < 1 << 53 else "int"
+    if isinstance(value, float):
+        return "float"
+    if isinstance(value, list):
+        found = set(map(kind_of, value))
+        return "texts" if found == {"text"} else "scalars" if found <= _SCALARS else "array"
+    return "object"
+
+
+_SCALARS: Final = frozenset({"null", "bool", "count", "int", "float", "text"})
+SCALAR_KINDS: Final = _SCALARS | {"odd"}
+_ODD: Final = re.compile("[\x00\ufdd0\ud800-\udfff]")
+
+
+def plain_text(value: str) -> bool:
+    """Whether a text stands in jsonb as it is."""
+    return _ODD.search(value) is None
+
+
 _PLACE: Final = re.compile("\x01(\\d+)\x01")
 
 
@@ -77,11 +173,11 @@ class Parameters:
 
     def __init__(self) -> None:
         self.values: list[object] = []
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[Hashable, str] = {}
 
     def add(self, value: object, kind: str) -> str:
         """The parameter as a term: `$n::kind` in the end."""
-        identity = (kind, repr(value))
+        identity: Hashable = (kind, value.identity if isinstance(value, Deferred) else repr(value))
         found = self._known.get(identity)
         if found is None:
             self.values.append(value)
@@ -98,9 +194,16 @@ class Parameters:
         text = _PLACE.sub(place, sql)
         return text, tuple(self.values[int(number) - 1] for number in order)
 
-    def json(self, value: Value) -> str:
-        """A value as jsonb."""
-        return self.add(json_parameter(value), "jsonb")
+    def constant(self, term: Constant, kind: str, make: Callable[[Any], object], what: Hashable = "") -> str:
+        """What `make` gives of a constant; of a bind variable, of each run's. what: tells one `make` from another."""
+        if isinstance(term, Bound):
+            name = term.name
+            return self.add(Deferred(lambda binds: make(binds[name]), (name, what)), kind)
+        return self.add(make(term.value), kind)
+
+    def json(self, term: Constant) -> str:
+        """A constant as jsonb."""
+        return self.constant(term, "jsonb", json_parameter)
 
     def name(self, name: str) -> str:
         """An attribute's name, as the right side of `->`: quoted where it is a plain identifier, else a parameter.
@@ -110,8 +213,3 @@ class Parameters:
         if _PLAIN_NAME.fullmatch(name) is not None:
             return f"'{name}'"
         return self.add(escape_text(name), "text")
-
-
-def is_scalar(value: Any) -> bool:
-    """Whether it is no array and no object."""
-    return not isinstance(value, list | dict)

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable
+from dataclasses import dataclass
 
 from proxy.aql import ast
-from proxy.aql.analyse import analyse
 from proxy.aql.compile.collect import CollectCompiler
 from proxy.aql.compile.finish import Finish
 from proxy.aql.compile.output import Sink
-from proxy.aql.compile.plan import Compared, Compiled, Listing, NotCompiled, Tables
+from proxy.aql.compile.plan import Compared, Compiled, Listing
 from proxy.aql.compile.scope import Block
-from proxy.aql.compile.terms import Refused
-from proxy.errors import ArangoError, Unsupported
+from proxy.aql.compile.terms import Deferred, settled
 
 
-def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: Tables) -> Compiled | NotCompiled:
-    """The query as one statement, or why not. Raises ArangoError as `analyse` does."""
-    analysis = analyse(query, bind_vars)
-    if analysis.modifies:
-        return NotCompiled("modification")
-    if analysis.unsupported:
-        return NotCompiled(analysis.unsupported[0])
-    try:
-        return _Whole(bind_vars or {}, catalog).query(query)
-    except Refused as reason:
-        return NotCompiled(str(reason))
-    except (ArangoError, Unsupported) as error:
-        return NotCompiled(f"{error}")
-    except RecursionError:
-        return NotCompiled("too much nesting")
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled query whose parameters, and whose LIMIT, may have to be settled for each run (`terms.Deferred`).
+
+    compared: as that of `compiled` will be; offset, count: its; most: that of `compiled`.
+    """
+
+    compiled: Compiled
+    compared: Compared | None
+    most: int | Deferred | None
+    offset: int | Deferred
+    count: int | Deferred | None
 
 
-class _Whole(CollectCompiler):
-    def query(self, query: ast.Query) -> Compiled:
+class Whole(CollectCompiler):
+    """Compiles one query."""
+
+    def query(self, query: ast.Query) -> Template:
+        """Its statement. Raises Refused, ArangoError, Unsupported."""
         final = self.statements(query)
         sink = Sink()
         expression = self.output(final.value, sink)
@@ -47,34 +45,36 @@ class _Whole(CollectCompiler):
         outer += [f"(q.k{number}).r AS r{number}" for number in guarded]
         sql = f"SELECT {', '.join(outer)} FROM ({block.select(named or ['1 AS one'])}) q"
         text, parameters = self.parameters.numbered(sql)
-        compared = None
+        compared: Compared | None = None
+        bounds: tuple[int | Deferred, int | Deferred | None] = (0, None)
         order = "" if final.distinct else _order(query.statements)
         if order == "sort" and not block.order:
             order = ""  # by constants alone
         if order == "sort" and block.sorted_by == "sort" and _comparable(query.statements):
-            compared = self.compared(block, named, outer)
-        return Compiled(
+            compared, bounds = self.compared(block, named, outer)
+        compiled = Compiled(
             sql=text,
             parameters=parameters,
             collections=frozenset(self.used),
             finish=finish,
-            most=_most(block),
             dynamic=self.dynamic,
             order=order,
-            compared=compared,
             pushed=_words(query),
             finished=("RETURN",) if not finish.plain else (),
             listings=tuple(
                 Listing(scan.collection, (*scan.equal, *scan.order)) for scan in self.scans.values() if scan.order
             ),
         )
+        return Template(compiled, compared, _most(block), *bounds)
 
-    def compared(self, block: Block, named: list[str], outer: list[str]) -> Compared:
+    def compared(
+        self, block: Block, named: list[str], outer: list[str]
+    ) -> tuple[Compared, tuple[int | Deferred, int | Deferred | None]]:
         """The same with the whole of the runs of equal sort keys that LIMIT cuts: n is a row's number, run its run."""
         cut, place = (block, "q") if block.limited is None else block.limited
         offset, count = cut.bounds or (0, None)
-        first = self.parameters.add(offset + 1, "bigint")
-        last = self.parameters.add((1 << 62) if count is None else offset + count, "bigint")
+        first = self.parameters.add(_sum(offset, 1), "bigint")
+        last = self.parameters.add((1 << 62) if count is None else _sum(offset, count), "bigint")
         cut.ties = (first, last)
         columns = named or ["1 AS one"]
         if cut is not block:
@@ -82,10 +82,22 @@ class _Whole(CollectCompiler):
         sql = f"SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM ({block.select(columns)}) q ORDER BY q.n"
         cut.ties = None
         text, parameters = self.parameters.numbered(sql)
-        return Compared(text, parameters, offset, count)
+        return Compared(text, parameters, 0, None), (offset, count)
 
 
-def _most(block: Block) -> int | None:
+def _sum(one: int | Deferred, other: int | Deferred) -> int | Deferred:
+    if isinstance(one, int) and isinstance(other, int):
+        return one + other
+    return Deferred(
+        lambda binds: settled(one, binds) + settled(other, binds), ("sum", _identity(one), _identity(other))
+    )
+
+
+def _identity(value: int | Deferred) -> Hashable:
+    return value.identity if isinstance(value, Deferred) else value
+
+
+def _most(block: Block) -> int | Deferred | None:
     """How many rows it gives at most."""
     if not block.items:
         return 1

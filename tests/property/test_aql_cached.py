@@ -1,0 +1,97 @@
+"""A query that was compiled before gives the very statement that it would be compiled to anew, whatever the values of
+its bind variables were then and are now."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from proxy.aql import parse
+from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
+from proxy.aql.compile.cached import kept_of
+from tests.property.aql_queries import ODD, PLAIN, Maker
+
+TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"}))})
+TEXTS = ["a", "", "é", "%a", "_b%", "x\\", "1", "c/1", "a\0b", "'; --"]
+BOUND = [
+    ("FOR d IN c FILTER d.user == @a SORT d.at DESC LIMIT @n, @m RETURN d", "anm"),
+    ("FOR d IN c FILTER d._key == @a OR d._id == @b LIMIT @m RETURN [d, @c]", "abmc"),
+    ("FOR d IN c FILTER d.x IN @l AND d._key IN @l AND d._id IN @l RETURN d.x", "l"),
+    ("FOR d IN c LET o = @o FILTER d.x == o.k AND d.y > o[0] RETURN d", "o"),
+    ("FOR d IN c FILTER d.x LIKE @a AND CONTAINS(d.y, @b) AND STARTS_WITH(d.z, @a) RETURN d.@p", "abp"),
+    ("FOR d IN c FILTER d.@p == @a SORT d.@p RETURN @b", "pab"),
+    ("FOR d IN c FILTER LENGTH(d.t) > @n AND @a != null AND d.n < @n + 1 RETURN DOCUMENT('f', @a)", "na"),
+    ("RETURN DOCUMENT(@a)", "a"),
+    ("FOR d IN @@c FILTER d.a == @a RETURN d", "ca"),
+    ("FOR d IN c FILTER d.x < DATE_NOW() - @n RETURN d", "n"),
+    ("FOR d IN f FILTER @a IN d.t AND d.s == @b COLLECT g = d.u INTO x = @a RETURN {g, x}", "ab"),
+]
+
+
+def value(rng: random.Random, name: str) -> Any:
+    if name in "nm":
+        return rng.choice([0, 1, 5, 20, -1, 2.5, None, "x", 1 << 60])
+    if name == "l":
+        return rng.choice([["a"], ["a", "c/1"], [], [1, "a", None], [[1]], None, "a", ["a\0b"]])
+    if name == "o":
+        return rng.choice([{"k": 1}, {"k": "a"}, {}, [1, 2], None, "text"])
+    if name == "p":
+        return rng.choice(["a", "b", ["a", "b"], "a b", 1])
+    return rng.choice(PLAIN + ODD + TEXTS)
+
+
+def same(kept: Compiled | NotCompiled, anew: Compiled | NotCompiled, about: object) -> None:
+    if isinstance(anew, Compiled) and isinstance(kept, Compiled):
+        assert (kept.sql, repr(kept.parameters)) == (anew.sql, repr(anew.parameters)), about
+    assert repr(kept) == repr(anew), about
+
+
+def test_of_queries_made_at_random() -> None:
+    rng = random.Random(7)
+    maker = Maker(rng)
+    for _ in range(700):
+        text = maker.query()
+        query, binds = parse(text), maker.binds
+        compile_query(query, {name: value(rng, "a") for name in binds}, TABLES)
+        same(compile_query(query, binds, TABLES), compile_query(parse(text), binds, TABLES), (text, binds))
+
+
+def test_of_bind_variables_in_every_place() -> None:
+    rng = random.Random(11)
+    for text, names in BOUND:
+        query = parse(text)
+        for _ in range(60):
+            binds = {name: value(rng, name) for name in names}
+            if "c" in binds and "@@c" in text:
+                binds["@c"] = rng.choice(["c", "f"])
+                del binds["c"]
+            kept = compile_query(query, binds, TABLES)
+            if "DATE_NOW" in text:
+                continue
+            same(kept, compile_query(parse(text), binds, TABLES), (text, binds))
+
+
+def test_what_does_not_depend_on_values_is_compiled_once() -> None:
+    query = parse("FOR d IN c FILTER d.user == @u AND d.state IN @s SORT d.at DESC LIMIT @o, @n RETURN d")
+    for number in range(20):
+        binds = {"u": f"u{number}", "s": ["a", f"b{number}"], "o": number * 10, "n": 10 + number}
+        found = compile_query(query, binds, TABLES)
+        assert isinstance(found, Compiled)
+        assert found.most == 10 + number
+        assert found.parameters[-2:] == (10 + number, number * 10)
+        assert found.compared is not None
+        assert (found.compared.offset, found.compared.count) == (number * 10, 10 + number)
+    (kept,) = kept_of(query)
+    assert kept.names == ()
+
+
+def test_what_is_kept_of_one_query_is_bounded_and_nothing_of_a_moment_is() -> None:
+    query = parse("FOR d IN c FILTER d.x == LOWER(@x) RETURN d")
+    for number in range(100):
+        found = compile_query(query, {"x": f"X{number}"}, TABLES)
+        assert isinstance(found, Compiled)
+        assert f'"x{number}"' in found.parameters
+    assert len(kept_of(query)) <= 8
+    moment = parse("FOR d IN c FILTER d.x < DATE_NOW() RETURN d")
+    compile_query(moment, {}, TABLES)
+    assert kept_of(moment) == []
