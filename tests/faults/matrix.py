@@ -1,7 +1,7 @@
 """Each named point × each fault: `python -m tests.faults.matrix`, or `make faults`. Exit code 1 where one lost a write.
 
-At the point the proxy stands still, the fault begins, and it goes on under traffic. When the fault is over and the
-backlog is empty, both databases are read directly and compared document by document.
+At the point the proxy stands still, the fault begins, and it goes on under traffic of that kind and of documents. When
+the fault is over and the backlog is empty, both databases are read directly and compared document by document.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
-
-import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.mirror.faults import POINTS
 from tests.conftest import _create, _template
+from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
-from tests.faults.stand import Proxy, Stand, Tally, hammer, stand
+from tests.faults.points import Points
+from tests.faults.stand import Proxy, Stand, stand
+from tests.faults.traffic import Tally
 from tests.harness import eventually
 
+REFUSE = "disk full, refuse"
 FAULTS: tuple[str, ...] = (
     "kill",
     *(f"origin {mode}" for mode in MODES),
@@ -33,140 +38,198 @@ FAULTS: tuple[str, ...] = (
     "origin stopped",
     "target stopped",
     "disk full",
+    REFUSE,
 )
-# which faults may cost clients an answer: those of ArangoDB itself; a kill breaks connections and nothing else
-_ORIGIN = tuple(fault for fault in FAULTS if fault.startswith("origin"))
+# which faults may cost clients an answer: those of ArangoDB itself, and where the operator said that it is to be so; a
+# kill breaks connections and nothing else
+_MAY_COST = (*(fault for fault in FAULTS if fault.startswith("origin")), REFUSE)
 _LASTS = 0.4  # seconds
-_NTH = {"after-intend": 9, "after-forward": 9, "before-settle": 9, "mid-batch": 2, "after-apply": 2}
-_CLIENTS = 3
+_CLIENTS = 2  # of the point's kind, and as many of documents
+_PAUSE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point under traffic of one kind, reached for the nth time."""
+
+    kind: str
+    point: str
+    nth: int = 2
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.point}"
+
+
+PLACES: tuple[Place, ...] = (
+    Place("documents", "after-intend", 9),
+    Place("documents", "after-forward", 9),
+    Place("documents", "before-settle", 9),
+    Place("documents", "mid-batch"),
+    Place("documents", "after-apply"),
+    Place("documents", "mid-repair", 1),
+    Place("opaque", "before-mark", 1),
+    Place("options", "after-forward", 5),
+    Place("transactions", "transaction-begun"),
+    Place("transactions", "transaction-wrote", 5),
+    Place("transactions", "before-commit"),
+    Place("transactions", "after-commit"),
+    Place("transactions", "before-transaction"),
+    Place("transactions", "mid-transaction", 1),
+    Place("imports", "after-intend", 3),
+    Place("imports", "after-forward", 3),
+    Place("imports", "mid-import", 1),
+    Place("modifications", "after-intend", 3),
+    Place("modifications", "after-forward", 3),
+    Place("modifications", "keys-read"),
+    Place("graphs", "after-intend", 3),
+    Place("graphs", "after-forward", 9),
+    Place("graphs", "mid-cascade", 1),
+    Place("collections", "after-intend", 4),
+    Place("collections", "after-forward", 4),
+    Place("collections", "horizon-raised", 1),
+    Place("collections", "mid-sweep", 1),
+    Place("jobs", "job-begun", 3),
+    Place("jobs", "after-forward", 3),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one fault at one point cost. lost: missing or older in PostgreSQL; ghosts: there, and not in ArangoDB."""
+    """What one fault at one point cost. lost: missing or older in PostgreSQL; ghosts: there, and not in ArangoDB.
 
-    point: str
+    said: documents that differed in collections that became unverified, until a verification repaired them.
+    """
+
+    place: Place
     fault: str
-    runs: int
-    writes: int
-    lost: int
-    ghosts: int
-    errors: int
-    broken: int
-    marks: int
-    notes: tuple[str, ...]
+    runs: int = 0
+    writes: int = 0
+    lost: int = 0
+    ghosts: int = 0
+    errors: int = 0
+    broken: int = 0
+    marks: int = 0
+    said: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
         """Nothing lost, no ghost; errors only where ArangoDB was away, broken connections only by a kill."""
-        quiet = self.errors == 0 or self.fault in _ORIGIN
-        whole = self.broken == 0 or self.fault == "kill" or self.fault in _ORIGIN
+        quiet = self.errors == 0 or self.fault in _MAY_COST
+        whole = self.broken == 0 or self.fault == "kill" or self.fault in _MAY_COST
         return not self.lost and not self.ghosts and not self.notes and quiet and whole
 
 
-class Points:
-    """Hears when the proxy has reached a point; it stands still until `go`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "points"
-        self._reached: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Points:
-        self._server = await asyncio.start_unix_server(self._hear, str(self.path))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-
-    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        self._reached.put_nowait(writer)
-
-    async def reached(self, seconds: float = 30.0) -> asyncio.StreamWriter:
-        """Raises TimeoutError where the point is not reached."""
-        return await asyncio.wait_for(self._reached.get(), seconds)
-
-    @staticmethod
-    async def go(standing: asyncio.StreamWriter, following: str = "") -> None:
-        """The proxy goes on; `following`: the next `name:nth`."""
-        with contextlib.suppress(OSError):
-            standing.write(following.encode() + b"\n")
-            await standing.drain()
-        standing.close()
+@dataclass
+class _Found:
+    lost: int = 0
+    ghosts: int = 0
+    said: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 class Matrix:
-    """One stand, one proxy after another; every cell begins with a proxy that stands at its point."""
+    """One stand, one proxy after another; every cell begins on the state that the last one left."""
 
     def __init__(self, stood: Stand, points: Points) -> None:
         self._stand = stood
         self._points = points
-        self._proxy: Proxy = stood.proxy(CROSSFADE_REQUEST_TIMEOUT="1.5")
+        self._proxies = {
+            setting: stood.proxy(
+                setting,
+                CROSSFADE_REQUEST_TIMEOUT="1.5",
+                CROSSFADE_JOURNAL_FULL=setting,
+            )
+            for setting in ("forward", "refuse")
+        }
 
     async def close(self) -> None:
-        if self._proxy.running:
-            await asyncio.to_thread(self._proxy.kill, signal.SIGTERM)  # it needs this loop to reach its databases
+        for proxy in self._proxies.values():
+            await _ended(proxy)
 
-    async def cell(self, point: str, fault: str, runs: int) -> Cell:
-        """Runs it so many times, each on the state that the last left."""
-        tally, lost, ghosts, notes = Tally(), 0, 0, []
+    async def cell(self, place: Place, fault: str, runs: int = 1) -> Cell:
+        """Runs it so many times."""
+        tally, found = Tally(), _Found()
         before = len(await self._stand.marks())
         for _ in range(runs):
-            await self._once(point, fault, tally)
-            found = await self._stand.differences()
-            lost += sum(1 for line in found if not line.endswith(": extra"))
-            ghosts += sum(1 for line in found if line.endswith(": extra"))
-            notes += [*tally.others, *found]
+            marked = len(await self._stand.marks())
+            await self._once(place, fault, tally)
+            await self._compare(found, (await self._stand.marks())[marked:])
         marks = len(await self._stand.marks()) - before
-        return Cell(point, fault, runs, tally.writes, lost, ghosts, tally.errors, tally.broken, marks, tuple(notes))
+        return Cell(
+            place,
+            fault,
+            runs,
+            tally.writes,
+            found.lost,
+            found.ghosts,
+            tally.errors,
+            tally.broken,
+            marks,
+            found.said,
+            (*tally.others, *found.notes),
+        )
 
-    async def _once(self, point: str, fault: str, tally: Tally) -> None:
-        plan = f"{point}:{_NTH.get(point, 1)}"
-        if self._proxy.running:
-            await asyncio.to_thread(self._proxy.kill, signal.SIGTERM)  # it needs this loop to reach its databases
-        await self._proxy.start(f"{plan}@{self._points.path}")
-        await self._stand.mirrored()
+    async def _once(self, place: Place, fault: str, tally: Tally) -> None:
+        proxy = await self._standing(fault)
         going = True
-        clients = [
-            asyncio.create_task(hammer(self._proxy.url, number, tally, lambda _: going)) for number in range(_CLIENTS)
-        ]
-        try:
-            before = tally.errors
-            await self._approach(point)
-            standing = await self._points.reached()
-            tally.errors = before  # what the way to the point cost is not the fault's
-            heal = await self._begin(fault)
-            await Points.go(standing)
-            await asyncio.sleep(_LASTS)
-            await heal()
-            await asyncio.sleep(0.1)
-        finally:
-            going = False
-            await asyncio.gather(*clients)
-        await self._proxy.drained()
+        mine = [(number, traffic.KINDS.get(place.kind, traffic.opaque)) for number in range(_CLIENTS)]
+        async with asyncio.TaskGroup() as group:
+
+            def begin(number: int, kind: traffic.Kind) -> None:
+                group.create_task(traffic.client(proxy.url, number, tally, lambda _: going, kind, pause=_PAUSE))
+
+            try:
+                assert proxy.process is not None
+                arm = proxy.process.pid
+                await self._points.armed(f"{place.point}:{place.nth}", lambda: os.kill(arm, signal.SIGUSR2))
+                for number, kind in mine:
+                    begin(number, kind)
+                before = tally.errors
+                await self._approach(place.point)
+                reached = await self._points.reached()
+                tally.errors = before  # what the way to the point cost is not the fault's
+                for number in range(_CLIENTS, 2 * _CLIENTS):
+                    begin(number, traffic.documents)
+                heal = await self._begin(fault, proxy)
+                await Points.go(reached)
+                await asyncio.sleep(_LASTS)
+                await heal()
+                await asyncio.sleep(0.1)
+            finally:
+                going = False
+        await proxy.drained()
+
+    async def _standing(self, fault: str) -> Proxy:
+        """The proxy with the setting that the fault asks for; the other one has ended."""
+        wanted = "refuse" if fault == REFUSE else "forward"
+        for setting, proxy in self._proxies.items():
+            if setting != wanted:
+                await _ended(proxy)
+        proxy = self._proxies[wanted]
+        if not proxy.running:
+            await proxy.start(f"@{self._points.path}")
+            await self._stand.mirrored(everything=True)
+        return proxy
 
     async def _approach(self, point: str) -> None:
-        """What it takes to come to points that ordinary writes do not reach."""
-        if point == "mid-repair":  # lost answers: their keys are read again
+        """What it takes to come to a point that mere traffic does not reach: lost answers are read again."""
+        if point == "mid-repair":
             chaos = self._stand.to_origin
             before = chaos.hit
             chaos.misbehave("cut")
             await eventually(lambda: chaos.hit > before + 1, "answers are lost")
             chaos.heal()
-        if point == "before-mark":
-            async with httpx.AsyncClient(base_url=self._proxy.url, auth=("root", "")) as client:
-                await client.put("/_api/nobody-knows-this")
 
-    async def _begin(self, fault: str) -> Callable[[], Awaitable[None]]:
+    async def _begin(self, fault: str, proxy: Proxy) -> Callable[[], Awaitable[object]]:
         """Begins the fault; gives what ends it."""
-        stood, proxy = self._stand, self._proxy
+        stood = self._stand
         where, _, what = fault.partition(" ")
         if fault == "kill":
             await asyncio.to_thread(proxy.kill)
-            return proxy.start
-        if fault == "disk full":
+            return lambda: proxy.start(f"@{self._points.path}")
+        if where == "disk":
             proxy.disk(full=True)
             return _later(lambda: proxy.disk(full=False))
         if fault == "origin stopped":
@@ -174,15 +237,33 @@ class Matrix:
             return stood.origin.start
         if fault == "target stopped":
             await asyncio.to_thread(stood.server.stop, "immediate")
-            return _later(stood.server.start)
+            return lambda: asyncio.to_thread(stood.server.start)
         chaos = stood.to_origin if where == "origin" else stood.to_target
         chaos.misbehave(what)
         return _later(chaos.heal)
 
+    async def _compare(self, found: _Found, marks: Sequence[str]) -> None:
+        """Counts what differs; where it was said, a verification must find and repair it."""
+        marked = {line.partition(": ")[0] for line in marks}
+        differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+        said = [one for one in differences if {f"_system/{one.collection}", "_system/*"} & marked]
+        if said:
+            found.said += len(said)
+            await self._stand.verified(sorted({one.collection for one in said}))
+            differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+        found.lost += sum(1 for one in differences if one.what != "extra")
+        found.ghosts += sum(1 for one in differences if one.what == "extra")
+        found.notes += map(str, differences)
 
-def _later(call: Callable[[], object]) -> Callable[[], Awaitable[None]]:
+
+async def _ended(proxy: Proxy) -> None:
+    if proxy.running:
+        await asyncio.to_thread(proxy.kill, signal.SIGTERM)  # it needs this loop to reach its databases
+
+
+def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     async def run() -> None:
-        await asyncio.to_thread(call) if call.__name__ == "start" else call()
+        call()
 
     return run
 
@@ -201,49 +282,76 @@ async def matrix(folder: Path) -> AsyncIterator[Matrix]:
                 await made.close()
 
 
+HEAD = (
+    f"{'point':32}{'fault':20}{'runs':>5}{'writes':>8}{'lost':>6}{'ghosts':>8}{'errors':>8}{'broken':>8}{'marks':>7}"
+    f"{'said':>6}"
+)
+
+
+def line(cell: Cell) -> str:
+    """A cell as text."""
+    figures = (
+        f"{cell.runs:5}{cell.writes:8}{cell.lost:6}{cell.ghosts:8}{cell.errors:8}{cell.broken:8}{cell.marks:7}"
+        f"{cell.said:6}"
+    )
+    wrong = "" if cell.good else "  WRONG " + "; ".join(cell.notes[:3])
+    return f"{cell.place.name:32}{cell.fault:20}{figures}{wrong}"
+
+
 def table(cells: Sequence[Cell]) -> str:
-    """A line a cell."""
-    lines = [
-        f"{'point':15}{'fault':20}{'runs':>5}{'writes':>8}{'lost':>6}{'ghosts':>8}{'errors':>8}{'broken':>8}{'marks':>7}"
-    ]
-    for cell in cells:
-        lines.append(
-            f"{cell.point:15}{cell.fault:20}{cell.runs:5}{cell.writes:8}{cell.lost:6}{cell.ghosts:8}{cell.errors:8}"
-            f"{cell.broken:8}{cell.marks:7}{'' if cell.good else '  WRONG ' + '; '.join(cell.notes[:2])}"
-        )
-    each = ((c.runs, c.writes, c.lost, c.ghosts, c.errors, c.broken) for c in cells)
-    total = [sum(values) for values in zip(*each, strict=True)]
-    lines.append(f"{'all':35}{total[0]:5}{total[1]:8}{total[2]:6}{total[3]:8}{total[4]:8}{total[5]:8}")
-    return "\n".join(lines)
+    """A line a cell, and the sums."""
+    each = ((c.runs, c.writes, c.lost, c.ghosts, c.errors, c.broken, c.marks, c.said) for c in cells)
+    runs, writes, lost, ghosts, errors, broken, marks, said = (sum(values) for values in zip(*each, strict=True))
+    total = f"{'all':52}{runs:5}{writes:8}{lost:6}{ghosts:8}{errors:8}{broken:8}{marks:7}{said:6}"
+    return "\n".join([HEAD, *map(line, cells), total])
 
 
-async def run(points: Sequence[str], faults: Sequence[str], runs: int) -> list[Cell]:
-    """All cells, printed as they come."""
-    cells = []
+async def _column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
     with tempfile.TemporaryDirectory(prefix="crossfade-faults-") as folder:
         async with matrix(Path(folder)) as made:
-            for point in points:
-                for fault in faults:
-                    cells.append(await made.cell(point, fault, runs))
-                    print(table(cells[-1:]).splitlines()[1], flush=True)
-    return cells
+            cells = []
+            for place in places:
+                cells.append(await made.cell(place, fault, runs))
+                print(line(cells[-1]), flush=True)
+            return cells
+
+
+def column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
+    """One fault at these places, on a stand of its own."""
+    return asyncio.run(_column(fault, places, runs))
+
+
+def cells(places: Sequence[Place], faults: Sequence[str], runs: int, jobs: int) -> Iterator[Cell]:
+    """All of them, `jobs` faults at a time, each in a process of its own."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(column, fault, places, runs) for fault in faults]):
+            yield from done.result()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.matrix")
     parser.add_argument("--runs", type=int, default=1, help="of each cell")
+    parser.add_argument("--jobs", type=int, default=4, help="faults at a time; most of the time they wait")
     parser.add_argument("--point", action="append", choices=POINTS, help="this one (again: these); default: all")
+    parser.add_argument("--kind", action="append", choices=(*traffic.KINDS, "opaque"), help="of writes; default: all")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="this one (again: these); default: all")
     options = parser.parse_args()
     begun = time.monotonic()
-    cells = asyncio.run(run(options.point or POINTS, options.fault or FAULTS, options.runs))
-    print("\n" + table(cells))
-    wrong = sum(1 for cell in cells if not cell.good)
-    print(f"\n{len(cells)} cells in {time.monotonic() - begun:.0f} s, {wrong} wrong")
+    places = [p for p in PLACES if p.point in (options.point or POINTS) and p.kind in (options.kind or [p.kind])]
+    faults = options.fault or FAULTS
+    print(HEAD, flush=True)
+    found = list(cells(places, faults, options.runs, options.jobs))
+    found.sort(key=lambda cell: (places.index(cell.place), FAULTS.index(cell.fault)))
+    print("\n" + table(found))
+    wrong = [cell for cell in found if not cell.good]
+    for cell in wrong:
+        print(line(cell))
+    print(f"\n{len(found)} cells in {time.monotonic() - begun:.0f} s, {len(wrong)} wrong")
     print(
-        "errors: answers of 5xx, only where ArangoDB was away. broken: connections, only by a kill of the proxy or of"
+        "errors: answers of 5xx, only where ArangoDB was away, or where the operator has writes refused on a full disk."
     )
-    print("ArangoDB's. marks: collections that became unverified, said and not hidden.")
+    print("broken: connections, only by a kill of the proxy, or ArangoDB's. marks: collections that became unverified;")
+    print("said: documents that differed in such a collection until a verification repaired them.")
     return 1 if wrong else 0
 
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +21,10 @@ import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
 from tests.conftest import _create, _template
+from tests.faults import traffic
 from tests.faults.chaos import MODES
-from tests.faults.stand import DOCUMENT, Stand, Tally, hammer, stand
+from tests.faults.stand import Stand, stand
+from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
 
@@ -94,7 +97,7 @@ class Soak:
             url = self._proxies[turn % PROXIES].url
             until = min(ends, time.monotonic() + 1.0)
             # two writers share their keys, so that writes of one key race through several proxies
-            await hammer(url, number // 2, self.result.tally, lambda _, until=until: time.monotonic() < until)  # type: ignore[misc]
+            await traffic.client(url, number // 2, self.result.tally, _until(until), traffic.documents)
             turn += 1
 
     async def _faults(self, ends: float) -> None:
@@ -159,6 +162,10 @@ class Soak:
         self.result.marks = await self._stand.marks()
         async with httpx.AsyncClient(base_url=self._stand.origin.url) as direct:
             self.result.documents = (await direct.get("/_api/collection/books/count")).json()["count"]
+
+
+def _until(ends: float) -> Callable[[int], bool]:
+    return lambda _: time.monotonic() < ends
 
 
 async def soak(folder: Path, seconds: float, seed: int) -> Result:

@@ -1,4 +1,4 @@
-"""The stand of the fault tests: an origin, a PostgreSQL, chaos in front of both, proxies as processes, clients."""
+"""The stand of the fault tests: an origin, a PostgreSQL, chaos in front of both, proxies as processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -23,11 +23,11 @@ from proxy.cutover.stages import Stage
 from proxy.database import Database
 from proxy.ports import free_port
 from proxy.stores.memory import MemoryStore
+from tests.faults import traffic
 from tests.faults.chaos import Chaos
 from tests.harness import Origin, differences, eventually
 
 BOOKS = "_system/books"
-DOCUMENT = "/_api/document/books"
 _TINY = 16  # bytes that a file may have while the disk is "full"
 
 
@@ -123,48 +123,6 @@ class Proxy:
 
 
 @dataclass
-class Tally:
-    """What clients saw. errors: answers of 5xx; broken: connections that ended without an answer."""
-
-    writes: int = 0
-    errors: int = 0
-    broken: int = 0
-    others: list[str] = field(default_factory=list)
-
-
-async def hammer(url: str, number: int, tally: Tally, going: Callable[[int], bool], *, keyless: bool = True) -> None:
-    """One client's mixed writes on few keys, as long as `going(round)` says. It never gives up."""
-    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=10) as client:
-        n = 0
-        while going(n):
-            key = f"c{number}k{n % 5}"
-            body = {"_key": key, "n": n, "by": number}
-            requests: list[tuple[str, str, object]] = [("POST", DOCUMENT + "?overwrite=true", body)]
-            if n % 4 == 3:
-                requests.append(("DELETE", f"{DOCUMENT}/{key}", None))
-            if n % 4 == 1:
-                requests.append(("PATCH", f"{DOCUMENT}/{key}", {"seen": n}))
-            if keyless and n % 3 == 0:
-                requests.append(("POST", DOCUMENT, [{"n": n}, {"n": n + 1}]))
-            if n % 5 == 4:
-                requests.append(("POST", DOCUMENT, {"_key": key}))  # often a conflict
-            for method, path, content in requests:
-                try:
-                    answer = await client.request(method, path, json=content)
-                except httpx.TransportError:
-                    tally.broken += 1
-                    await asyncio.sleep(0.02)
-                    continue
-                tally.writes += 1
-                if answer.status_code >= 500:
-                    tally.errors += 1
-                    await asyncio.sleep(0.02)
-                elif answer.status_code not in (200, 201, 202, 404, 409):
-                    tally.others.append(f"{method} {path}: {answer.status_code} {answer.text[:100]}")
-            n += 1
-
-
-@dataclass
 class Stand:
     """Everything of one test. `dsn` and `origin.url` are direct; the proxy goes through the two of chaos."""
 
@@ -179,15 +137,21 @@ class Stand:
         through = self.dsn.replace(f":{self.server.port}/", f":{self.to_target.port}/")
         return Proxy(f"http://127.0.0.1:{self.to_origin.port}", through, self.folder, name, **settings)
 
-    async def mirrored(self) -> None:
-        """The collection is there and mirrored; a proxy must run."""
-        async with httpx.AsyncClient(base_url=self.origin.url) as direct:
-            await direct.post("/_api/collection", json={"name": "books"})
+    async def mirrored(self, *, everything: bool = False) -> None:
+        """`books` is there and mirrored; or everything is that is there and that will be. A proxy must run."""
+        targets = [Target(BOOKS, Stage.MIRROR)]
+        if everything:
+            await traffic.prepare(self.origin.url)
+            targets = [Target(f"_system/{name}", Stage.MIRROR, edge=name == "knows") for name in traffic.COLLECTIONS]
+            targets.append(Target("_system/*", Stage.MIRROR))
+        else:
+            async with httpx.AsyncClient(base_url=self.origin.url) as direct:
+                await direct.post("/_api/collection", json={"name": "books"})
         database = await Database.open(self.dsn, size=4)
         try:
             await controller.change(
                 database,
-                [Target(BOOKS, Stage.MIRROR)],
+                targets,
                 settings=load(dsn=self.dsn),
                 actor="test",
                 reason="test",
@@ -198,6 +162,18 @@ class Stand:
 
     async def differences(self) -> list[str]:
         return await differences(self.origin.url, self.dsn, BOOKS)
+
+    async def verified(self, collections: Sequence[str]) -> None:
+        """A verification repairs them, as an operator's command does."""
+        names = [f"_system/{name}" for name in collections]
+        done = await asyncio.create_subprocess_exec(
+            *(str(Path(sys.executable).with_name("crossfade")), "verify", "--repair", *names),
+            env={**os.environ, "CROSSFADE_ORIGIN": self.origin.url, "CROSSFADE_DSN": self.dsn},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await done.communicate()
+        assert done.returncode in (0, 1), said.decode(errors="replace")[-1000:]
 
     async def marks(self) -> list[str]:
         database = await Database.open(self.dsn, size=1)

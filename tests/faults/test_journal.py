@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from tests.faults.stand import DOCUMENT, Proxy, Stand, stand
+from tests.faults.stand import Proxy, Stand, stand
+from tests.faults.traffic import DOCUMENT
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from proxy.cutover.stages import Stage
 from proxy.database import Database
 from proxy.mirror import faults
 from proxy.stores.memory import MemoryStore
-from tests.faults.stand import BOOKS, Proxy, Tally, hammer
+from tests.faults import traffic
+from tests.faults.stand import BOOKS, Proxy
 from tests.harness import Origin, differences, eventually
 
 
@@ -39,10 +40,9 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[tuple[Origin, Proxy, 
 
 async def writes(port: int, client_number: int, rounds: int) -> None:
     """Mixed writes on few keys until the connection breaks."""
-    tally = Tally()
-    await hammer(
-        f"http://127.0.0.1:{port}", client_number, tally, lambda n: n < rounds and not tally.broken, keyless=True
-    )
+    tally = traffic.Tally()
+    url = f"http://127.0.0.1:{port}"
+    await traffic.client(url, client_number, tally, lambda n: n < rounds and not tally.broken, traffic.documents)
     assert tally.others == []
 
 

@@ -8,35 +8,46 @@ from pathlib import Path
 
 import pytest
 
+from proxy.mirror.faults import POINTS
 from tests.faults.chaos import Chaos
-from tests.faults.matrix import Cell, matrix, table
+from tests.faults.matrix import PLACES, REFUSE, Cell, Place, matrix, table
 
 SHORT = (
-    ("after-forward", "origin cut"),
-    ("before-settle", "disk full"),
-    ("mid-batch", "target stopped"),
-    ("after-apply", "target half-close"),
+    (Place("documents", "after-forward", 9), "origin cut"),
+    (Place("documents", "before-settle", 9), "disk full"),
+    (Place("documents", "mid-batch"), "target stopped"),
+    (Place("transactions", "after-commit"), "target half-close"),
+    (Place("transactions", "mid-transaction", 1), "kill"),
+    (Place("graphs", "mid-cascade", 1), "kill"),
+    (Place("modifications", "keys-read"), "origin cut"),
 )
 
 
 async def test_a_share_of_the_matrix_loses_nothing(tmp_path: Path) -> None:
     """I2, I3: zero lost, zero ghosts, client errors only where ArangoDB itself was away."""
     async with matrix(tmp_path) as made:
-        cells = [await made.cell(point, fault, 1) for point, fault in SHORT]
+        cells = [await made.cell(place, fault) for place, fault in SHORT]
     assert [cell for cell in cells if not cell.good] == [], table(cells)
     assert all(cell.writes for cell in cells)
     full = cells[1]
     assert full.marks, "a write that could not be noted is said"
 
 
+def test_every_point_of_the_code_has_its_places() -> None:
+    assert {place.point for place in PLACES} == set(POINTS)
+    assert len({place.name for place in PLACES}) == len(PLACES)
+
+
 def test_a_cell_is_wrong_where_a_client_paid_for_postgresql() -> None:
     def cell(fault: str, lost: int = 0, errors: int = 0, broken: int = 0) -> Cell:
-        return Cell("after-forward", fault, 1, 10, lost, 0, errors, broken, 0, ())
+        return Cell(SHORT[0][0], fault, 1, 10, lost=lost, errors=errors, broken=broken)
 
     assert cell("origin stopped", errors=3).good
     assert cell("kill", broken=3).good
     assert not cell("target stopped", errors=1).good
     assert not cell("disk full", broken=1).good
+    assert not cell("disk full", errors=1).good
+    assert cell(REFUSE, errors=1).good, "that is what the operator asked for"
     assert not cell("origin cut", lost=1).good
     assert "WRONG" in table([cell("target cut", errors=1)])
 

@@ -1,0 +1,60 @@
+"""Both databases read directly, by HTTP and by asyncpg, and compared document by document, never by product code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import asyncpg
+import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One document. what: `missing` (or older, or other content) in PostgreSQL, or `extra`, a ghost."""
+
+    collection: str
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.key}: {self.what}"
+
+
+async def everything(origin: str, dsn: str, database: str = "_system") -> list[Difference]:
+    """Every collection of the database that either side has, but for ArangoDB's own."""
+    of_origin = await _origin(origin, database)
+    of_target = await _target(dsn, database)
+    found = []
+    for name in sorted(of_origin.keys() | of_target.keys()):
+        there, here = of_origin.get(name, {}), of_target.get(name, {})
+        found += [Difference(name, key, "missing") for key in sorted(there.keys() - here.keys())]
+        found += [Difference(name, key, "extra") for key in sorted(here.keys() - there.keys())]
+        found += [
+            Difference(name, key, "different") for key in sorted(there.keys() & here.keys()) if there[key] != here[key]
+        ]
+    return found
+
+
+async def _origin(url: str, database: str) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    async with httpx.AsyncClient(base_url=f"{url}/_db/{database}", auth=("root", "")) as client:
+        names = (await client.get("/_api/collection?excludeSystem=true")).json()["result"]
+        for name in (one["name"] for one in names):
+            body = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000}
+            answer = await client.post("/_api/cursor", json=body)
+            found[name] = {document["_key"]: document for document in answer.json()["result"]}
+    return found
+
+
+async def _target(dsn: str, database: str) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch("SELECT name, relation FROM crossfade.collection WHERE database = $1", database)
+        for row in rows:
+            documents = await connection.fetch(f"SELECT key, raw::text FROM {row['relation']} WHERE doc IS NOT NULL")
+            found[row["name"]] = {document["key"]: json.loads(document["raw"]) for document in documents}
+    finally:
+        await connection.close()
+    return found

@@ -1,0 +1,279 @@
+"""What clients do in the fault tests: writes of every kind, a round at a time, each counted. They never give up.
+
+A client of a number writes keys and collections of its own, but for `documents`, which several may write at once. What
+a round leaves behind, a transaction or a cursor, it ends, as often as it takes: else the proxy waits for its time-out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+DOCUMENT: Final = "/_api/document/books"
+_SOCIAL: Final = {"collection": "knows", "from": ["people"], "to": ["people"]}
+COLLECTIONS: Final = ("books", "papers", "people", "knows")  # of all clients
+_EXPECTED: Final = frozenset({200, 201, 202, 204, 404, 409, 412})
+_PAUSE: Final = 0.02
+_rounds = itertools.count(1)
+
+
+@dataclass
+class Tally:
+    """What clients saw. errors: answers of 5xx; broken: connections that ended without an answer."""
+
+    writes: int = 0
+    errors: int = 0
+    broken: int = 0
+    others: list[str] = field(default_factory=list)
+
+
+class Client:
+    """One client of a proxy. `number` is in its keys."""
+
+    def __init__(self, http: httpx.AsyncClient, number: int, tally: Tally) -> None:
+        self._http = http
+        self.number = number
+        self._tally = tally
+
+    async def send(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response | None:
+        """The answer, or None where the connection broke. `body` as JSON, or text as it is."""
+        content = body if isinstance(body, str) or body is None else json.dumps(body)
+        try:
+            answer = await self._http.request(method, path, content=content, headers=headers)
+        except httpx.TransportError:
+            self._tally.broken += 1
+            await asyncio.sleep(_PAUSE)
+            return None
+        self._tally.writes += 1
+        if answer.status_code >= 500:
+            self._tally.errors += 1
+            await asyncio.sleep(_PAUSE)
+        elif answer.status_code not in _EXPECTED:
+            self._tally.others.append(f"{method} {path}: {answer.status_code} {answer.text[:100]}")
+        return answer
+
+    async def surely(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Again and again, until the origin answers."""
+        while True:
+            answer = await self.send(method, path, body, headers)
+            if answer is not None and answer.status_code < 500:
+                return answer
+
+
+Kind = Callable[[Client, int], Awaitable[None]]
+
+
+async def documents(client: Client, n: int) -> None:
+    """Single and array writes on few keys; some keys are ArangoDB's."""
+    key = f"c{client.number}k{n % 5}"
+    await client.send("POST", DOCUMENT + "?overwrite=true", {"_key": key, "n": n, "by": client.number})
+    if n % 4 == 3:
+        await client.send("DELETE", f"{DOCUMENT}/{key}")
+    if n % 4 == 1:
+        await client.send("PATCH", f"{DOCUMENT}/{key}", {"seen": n})
+    if n % 3 == 0:
+        await client.send("POST", DOCUMENT, [{"n": n}, {"n": n + 1}])
+    if n % 5 == 4:
+        await client.send("POST", DOCUMENT, {"_key": key})  # often a conflict
+
+
+async def options(client: Client, n: int) -> None:
+    """Every option of document writes, single and in arrays."""
+    one, other = f"o{client.number}k{n % 3}", f"o{client.number}k{(n + 1) % 3}"
+    mode = ("ignore", "replace", "update", "conflict")[n % 4]
+    await client.send(
+        "POST", f"{DOCUMENT}?overwriteMode={mode}&returnOld=true", {"_key": one, "v": n, "deep": {"n": n}}
+    )
+    await client.send("PUT", f"{DOCUMENT}?returnNew=true", [{"_key": one, "v": n}, {"_key": other, "v": n}])
+    await client.send("PATCH", f"{DOCUMENT}/{one}?keepNull=false&mergeObjects=false", {"deep": {"m": n}, "v": None})
+    await client.send("PATCH", f"{DOCUMENT}/{one}", {})
+    await client.send("PATCH", f"{DOCUMENT}/{one}?versionAttribute=v", {"v": n - 5})
+    await client.send("POST", f"{DOCUMENT}?silent=true", [{"_key": other}, {"n": n}, {"_key": "no/key"}])
+    if n % 2:
+        await client.send("DELETE", f"{DOCUMENT}?silent=true", [one, {"_key": other}, "nobody"])
+    await client.send("DELETE", f"{DOCUMENT}/{other}", headers={"if-match": '"_nothing"'})
+
+
+async def transactions(client: Client, n: int) -> None:
+    """Writes of two collections, ended by a commit; every fourth is aborted."""
+    begun = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": ["books", "papers"]}})
+    if begun is None or begun.status_code != 201:
+        return
+    number = begun.json()["result"]["id"]
+    trx = {"x-arango-trx-id": number}
+    key = f"t{next(_rounds)}"
+    steps: list[tuple[str, str, object]] = [
+        ("POST", DOCUMENT, [{"_key": key, "n": n}, {"_key": f"{key}b"}, {"n": n}]),
+        ("POST", "/_api/document/papers", {"_key": key}),
+        ("PATCH", f"{DOCUMENT}/{key}", {"seen": n}),
+        ("DELETE", f"{DOCUMENT}/{key}b", None),
+        ("POST", "/_api/cursor", {"query": "INSERT {_key: @k} INTO papers", "bindVars": {"k": f"{key}q"}}),
+    ]
+    for method, path, body in steps:
+        answer = await client.send(method, path, body, trx)
+        if answer is None or answer.status_code >= 400:
+            break
+    else:
+        if n % 4 != 3:
+            answer = await client.send("PUT", f"/_api/transaction/{number}")
+            if answer is not None and answer.status_code == 200:
+                return
+    await client.surely("DELETE", f"/_api/transaction/{number}")
+
+
+async def imports(client: Client, n: int) -> None:
+    """By keys, without keys in several array writes, with details, and one that replaces its whole collection."""
+    base, lines = (
+        "/_api/import?collection=books",
+        [json.dumps({"_key": f"i{client.number}k{k}", "n": n}) for k in (1, 2)],
+    )
+    await client.send("POST", base + "&type=documents&onDuplicate=update", "\n".join(lines))
+    await client.send("POST", base + "&type=array", [{"n": n}, {"_key": f"i{client.number}k3"}, 7])
+    await client.send(
+        "POST", base + "&type=documents&details=true&onDuplicate=ignore", '{"n": 1}\n{"n": 2}\nno\n' + lines[0]
+    )
+    if n % 4 == 0:
+        many = "\n".join(['["n", "by"]', *(f"[{k}, {client.number}]" for k in range(1001))])
+        await client.send(
+            "POST", f"/_api/import?collection=imported{client.number}&complete={str(n % 8 == 0).lower()}", many
+        )
+    if n % 4 == 2:
+        await client.send(
+            "POST",
+            f"/_api/import?collection=imported{client.number}&type=array&overwrite=true",
+            [{"_key": "a"}, {"n": n}],
+        )
+
+
+async def modifications(client: Client, n: int) -> None:
+    """AQL that inserts, updates, removes; with rows for the client in several batches."""
+    mine = f"q{client.number}k"
+    upsert = (
+        "FOR i IN 0..5 LET k = CONCAT(@p, i) UPSERT {_key: k} INSERT {_key: k, n: @n} UPDATE {n: @n} INTO books "
+        "RETURN NEW._key"
+    )
+    first = await client.send(
+        "POST", "/_api/cursor", {"query": upsert, "bindVars": {"p": mine, "n": n}, "batchSize": 2}
+    )
+    more = first.json() if first is not None and first.status_code == 201 else {}
+    while more.get("hasMore"):
+        answer = await client.surely("POST", f"/_api/cursor/{more['id']}")
+        more = answer.json()
+    update = "FOR d IN books FILTER d.by == @by UPDATE d WITH {touched: @n} INTO books"
+    await client.send("POST", "/_api/cursor", {"query": update, "bindVars": {"by": client.number, "n": n}})
+    await client.send("POST", "/_api/cursor", {"query": "INSERT {n: @n} INTO papers", "bindVars": {"n": n}})
+    if n % 3 == 2:
+        remove = "FOR d IN books FILTER STARTS_WITH(d._key, @p) AND d.n == @n REMOVE d IN books"
+        await client.send("POST", "/_api/cursor", {"query": remove, "bindVars": {"p": mine, "n": n}})
+
+
+async def graphs(client: Client, n: int) -> None:
+    """Vertices, edges between them, and removals that take edges along."""
+    graph, keys = "/_api/gharial/social", [f"g{client.number}k{(n + k) % 4}" for k in range(3)]
+    for key in keys:
+        await client.send("POST", f"{graph}/vertex/people", {"_key": key, "n": n})
+    for start, end in itertools.pairwise(keys):
+        edge = await client.send("POST", f"{graph}/edge/knows", {"_from": f"people/{start}", "_to": f"people/{end}"})
+        if edge is not None and edge.status_code == 202 and n % 2:
+            await client.send("PATCH", f"{graph}/edge/knows/{edge.json()['edge']['_key']}", {"n": n})
+    await client.send("PUT", f"{graph}/vertex/people/{keys[0]}", {"n": -n})
+    await client.send("DELETE", f"{graph}/vertex/people/{keys[1]}")
+
+
+async def collections(client: Client, n: int) -> None:
+    """A collection of its own that is made, filled, truncated, renamed, dropped."""
+    name = f"own{client.number}"
+    await client.send("POST", "/_api/collection", {"name": name, "type": 2 + n % 2})
+    await client.send(
+        "POST", f"/_api/document/{name}?overwrite=true", [_edge({"_key": f"k{k}", "n": n}) for k in range(4)]
+    )
+    if n % 2:
+        await client.send("PUT", f"/_api/collection/{name}/truncate")
+    await client.send("POST", f"/_api/document/{name}", [_edge({"n": n}), _edge({"_key": "after"})])
+    if n % 3 == 1:
+        await client.send("PUT", f"/_api/collection/{name}/rename", {"name": name + "r"})
+        await client.send("POST", f"/_api/document/{name}r", _edge({"_key": f"r{n}"}))
+    if n % 3 == 2:
+        await client.send("DELETE", f"/_api/collection/{name}")
+        await client.send("DELETE", f"/_api/collection/{name}r")
+
+
+def _edge(body: dict[str, object]) -> dict[str, object]:
+    return {"_from": "books/a", "_to": "books/b", **body}
+
+
+async def jobs(client: Client, n: int) -> None:
+    """Answered before they are carried out; some results are fetched."""
+    key = f"j{client.number}k{n % 4}"
+    stored = await client.send("POST", DOCUMENT + "?overwrite=true", {"_key": key, "n": n}, {"x-arango-async": "store"})
+    await client.send("PATCH", f"{DOCUMENT}/{key}", {"seen": n}, {"x-arango-async": "true"})
+    if n % 3 == 2:
+        await client.send("DELETE", f"{DOCUMENT}/{key}", headers={"x-arango-async": "true"})
+    if stored is not None and stored.status_code == 202:
+        for _ in range(10):
+            answer = await client.send("PUT", f"/_api/job/{stored.headers['x-arango-async-id']}")
+            if answer is None or answer.status_code != 204:
+                break
+            await asyncio.sleep(_PAUSE)
+
+
+async def simple(client: Client, n: int) -> None:
+    """By keys, and by example."""
+    mine = f"s{client.number}"
+    await client.send(
+        "POST", DOCUMENT + "?overwrite=true", [{"_key": f"{mine}k{k}", "mine": mine, "k": k} for k in range(5)]
+    )
+    body = {"collection": "books", "example": {"mine": mine, "k": 1}}
+    await client.send("PUT", "/_api/simple/update-by-example", {**body, "newValue": {"n": n}})
+    await client.send("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": [f"{mine}k2", "nobody"]})
+    if n % 2:
+        await client.send("PUT", "/_api/simple/remove-by-example", {**body, "options": {"limit": 1}})
+
+
+async def opaque(client: Client, n: int) -> None:
+    """A write that nobody knows anything about."""
+    await client.send("PUT", "/_api/nobody-knows-this", {"n": n})
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "documents": documents,
+    "options": options,
+    "transactions": transactions,
+    "imports": imports,
+    "modifications": modifications,
+    "graphs": graphs,
+    "collections": collections,
+    "jobs": jobs,
+    "simple": simple,
+}
+
+
+async def prepare(origin: str) -> None:
+    """The collections of all clients, made in the origin before anything is mirrored."""
+    async with httpx.AsyncClient(base_url=origin, auth=("root", "")) as direct:
+        await direct.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [_SOCIAL]})
+        for name in ("books", "papers", *(f"imported{number}" for number in range(20))):
+            await direct.post("/_api/collection", json={"name": name})
+
+
+async def client(
+    url: str, number: int, tally: Tally, going: Callable[[int], bool], *kinds: Kind, pause: float = 0.0
+) -> None:
+    """Rounds of these kinds in turn, as long as `going(round)` says, `pause` seconds between them."""
+    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=10) as http:
+        made = Client(http, number, tally)
+        n = 0
+        while going(n):
+            await kinds[n % len(kinds)](made, n // len(kinds))
+            n += 1
+            await asyncio.sleep(pause)
