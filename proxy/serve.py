@@ -12,45 +12,63 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from proxy.errors import ArangoError, UpstreamError
-from proxy.http.listener import Listener
+from proxy.http import Limits, Listener
 from proxy.stores.base import Store
 from proxy.stores.memory import MemoryStore
 from proxy.stores.memory import snapshot as snapshots
 from proxy.wire.decode import decode_parts
 from proxy.wire.encode import encode, error_outcome
+from proxy.wire.encoding import decoded
 from proxy.wire.message import Request, Response
 
 TTL_INTERVAL: Final = 30.0  # seconds, as in ArangoDB
+BODY: Final = 256 << 20  # bytes: everything is held in memory here; ArangoDB's own limit is four times as high
 
 
 class StoreHandler:
     """A `Handler`: decode, execute, encode. Whatever the store cannot do is an answer in ArangoDB's error shape.
 
-    The store sees who asks, and decides; one that checks nobody is for whoever may speak to where it listens.
+    The store sees who asks, and decides; one that checks nobody is for whoever may speak to where it listens. limit:
+    bytes of a body, without its encoding.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, limit: int = BODY) -> None:
         self._store = store
+        self._limit = limit
 
     async def __call__(self, request: Request) -> Response:
         body = request.body
-        if not isinstance(body, bytes):
-            body = b"".join([part async for part in body])
-        operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
         try:
+            if not isinstance(body, bytes):
+                body = await self._together(body)
+            operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
+            if body and operation.headers and "content-encoding" in operation.headers:
+                body = decoded(body, operation.headers["content-encoding"], self._limit)
+                operation = replace(operation, body=body)
             outcome = await self._store.execute(operation)
         except ArangoError as error:
             outcome = error_outcome(error)
         except UpstreamError as error:
             outcome = error_outcome(ArangoError(503, str(error)))
         return encode(outcome)
+
+    async def _together(self, stream: AsyncIterator[bytes]) -> bytes:
+        parts: list[bytes] = []
+        left = self._limit
+        async for part in stream:
+            left -= len(part)
+            if left < 0:
+                raise ArangoError(413)
+            parts.append(part)
+        return b"".join(parts)
 
 
 class DevelopmentServer:
@@ -72,7 +90,7 @@ class DevelopmentServer:
         self.store = store or MemoryStore()
         if root_password is not None:
             self.store.server.accounts.enforce(root_password)
-        self._listener = Listener(StoreHandler(self.store), host=host, port=port)
+        self._listener = Listener(StoreHandler(self.store), host=host, port=port, limits=Limits(body=BODY))
         self._ttl_interval = ttl_interval
         self._sweeper: asyncio.Task[None] | None = None
 

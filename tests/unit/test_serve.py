@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import signal
 import subprocess
 import sys
@@ -47,6 +48,23 @@ async def test_a_streamed_body_is_put_together() -> None:
 
         response = await handler(Request("POST", b"/_api/collection", [], parts()))
         assert response.status == 200
+
+
+async def test_a_body_has_a_limit_streamed_or_encoded() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"x" * 60
+        yield b"x" * 60
+
+    handler = StoreHandler(DevelopmentServer().store, limit=100)
+    encoded = [(b"content-encoding", b"gzip")]
+    for request in (
+        Request("POST", b"/_api/document/c", [], parts()),
+        Request("POST", b"/_api/document/c", encoded, gzip.compress(b" " * 1000)),
+    ):
+        refused = await handler(request)
+        assert refused.status == 413
+        assert isinstance(refused.body, bytes)
+        assert b'"errorNum":413' in refused.body
 
 
 async def test_over_a_socket() -> None:

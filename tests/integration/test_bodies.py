@@ -1,0 +1,86 @@
+"""Large and encoded bodies through the whole proxy: mirrored where they can be looked into, counted where not (I10)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.serve import DevelopmentServer
+from tests.harness import Running, eventually, running
+
+MIRROR = Standing(Stage.MIRROR)
+BOOKS = "_system/books"
+PATH = "/_api/document/books"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    """Everything above 1,000 bytes streams, and above 5,000 is not looked into."""
+    async with running(dsn, tmp_path, buffer_body=1000, capture_body=5000, capture_memory=5000) as found:
+        assert (await found.client.post("/_api/collection", json={"name": "books"})).status_code == 200
+        await found.move(MIRROR, BOOKS)
+        yield found
+
+
+async def unverified(stack: Running) -> bool:
+    marked: str | None = await stack.database.fetchval("SELECT max(collection) FROM crossfade.unverified")
+    return marked in (BOOKS, "_system/*")
+
+
+async def test_what_drivers_compress_is_mirrored_like_anything_else(stack: Running) -> None:
+    packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
+    for number, (encoding, pack) in enumerate(packers.items()):
+        headers = {"content-encoding": encoding}
+        document = pack(json.dumps({"_key": f"k{number}", "text": "x" * 3000}).encode())
+        assert (await stack.client.post(PATH, content=document, headers=headers)).status_code == 202
+        query = {"query": "UPDATE @k WITH {n: 1} IN books", "bindVars": {"k": f"k{number}"}}
+        packed = pack(json.dumps(query).encode())
+        assert (await stack.client.post("/_api/cursor", content=packed, headers=headers)).status_code == 201
+    broken = await stack.client.post(PATH, content=b"no gzip", headers={"content-encoding": "gzip"})
+    assert (broken.status_code, broken.json()["errorNum"], broken.json()["errorMessage"]) == (400, 10, "decoding error")
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_a_write_that_streams_is_put_together_and_mirrored(stack: Running) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"_key":"long","text":"'
+        yield b"x" * 4000
+        yield b'"}'
+
+    assert (await stack.client.post(PATH, content=pieces())).status_code == 202
+    text = json.dumps({"_key": "declared", "text": "y" * 4000})
+    assert (await stack.client.post(PATH, content=text)).status_code == 202
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+    assert not await unverified(stack)
+
+
+@pytest.mark.parametrize("query", [False, True])
+async def test_a_write_that_is_too_large_to_look_into_marks_what_it_may_touch(stack: Running, query: bool) -> None:
+    if query:
+        body = {"query": "INSERT @d IN books", "bindVars": {"d": {"_key": "huge", "text": "x" * 6000}}}
+        answer = await stack.client.post("/_api/cursor", json=body)
+        assert answer.status_code == 201
+    else:
+        answer = await stack.client.post(PATH, json={"_key": "huge", "text": "x" * 6000})
+        assert answer.status_code == 202
+    assert len((await stack.direct.get(f"{PATH}/huge")).json()["text"]) == 6000
+    await eventually(lambda: unverified(stack), "the collection is unverified")
+
+
+async def test_the_development_server_decodes_them_itself() -> None:
+    async with DevelopmentServer() as server, httpx.AsyncClient(base_url=server.url) as client:
+        created = await client.post(
+            "/_api/collection", content=gzip.compress(b'{"name":"c"}'), headers={"content-encoding": "gzip"}
+        )
+        assert created.status_code == 200
+        lz4 = await client.post("/_api/document/c", content=b"\x01", headers={"content-encoding": "x-arango-lz4"})
+        assert (lz4.status_code, lz4.json()["errorNum"]) == (501, 9)
