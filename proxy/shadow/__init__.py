@@ -1,17 +1,28 @@
 """Shadow reads: what a client was answered is compared with the other store, off the path; never a race (I8).
 
-    runner      Shadow: queue, workers, the looks that settle a difference
-    verdicts    Verdict and Sink: what each read came to (shape, collections, class, seconds on both sides)
+    runner      Shadow: queues, workers, first looks
+    settle      looks again until a difference is lag, a mismatch, or unsettled
+    history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure
+    fleet       whether the other proxies have applied what they took
+    batches     cursors read in several batches: one comparison of the whole
+    sides       asks the target and the origin
+    jobs        a read to compare, one look: the values that workers hand on
     classify    two answers to one operation -> Difference or None: statuses, documents, arrays, queries; pure
     compare     documents and rows: class and paths of a difference, in microseconds; pure
+    noise       rules on paths where a difference does not matter; pure (paths: how they are written)
+    itself      ArangoDB against itself: what differs without PostgreSQL's doing
+    rules       shares of reads, noise, ArangoDB's own differences: read from PostgreSQL once a second
+    verdicts    Verdict and Sink: what each read came to (shape, collections, class, seconds on both sides)
+    account     each read's one end: counted by the ledger, told to the sinks
+    counts      deltas in memory; ledger writes them in batches, and survives PostgreSQL's being away
+    samples     what is kept of a mismatch as an example, redacted on request; pure
     explain     DeepDiff in a worker process, once a fingerprint
     shapes      an operation without its literals: what coverage is counted by
-    samples     what is kept of a mismatch as an example, redacted on request; pure
-    ledger      counts and mismatches in memory, written in batches; survives PostgreSQL's being away
+    coverage    the account of shapes, with histograms of latency (latency)
     mismatches  what the command line reads and marks
 
-Verdicts: match, lag (resolved on recheck: a match, counted beside), missing, extra, stale, value, type, order, error,
-unsettled, unsupported. What is not compared is skipped with a reason: sampled, queue full, not deterministic, reads
-what only its run tells, partial, target unavailable, origin unavailable, origin answered 401 (and the like), too large,
-not understood, shutdown.
+Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (noise), missing, extra, stale, value, type,
+order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
+deterministic, reads what only its run tells, partial, target unavailable, origin unavailable, origin answered 401 (and
+the like), too large, compressed, not understood, shutdown.
 """

@@ -11,8 +11,6 @@ from proxy import printed
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.shadow.compare import (
-    MAX_KEYS,
-    MAX_PATHS,
     Difference,
     Kind,
     NotComparable,
@@ -20,6 +18,7 @@ from proxy.shadow.compare import (
     compare_documents,
     compare_rows,
     compare_values,
+    gathered,
     key_of,
     revision_difference,
 )
@@ -118,9 +117,12 @@ def _absent(error: tuple[int, int] | None, bodiless: bool) -> bool:
 
 
 def _document(operation: Operation, origin: Outcome, target: Outcome) -> Difference | None:
-    if origin.status == target.status == 200 and operation.endpoint == "document.read":
-        return compare_documents(origin.body, target.body)
     ours, theirs = _etag(origin), _etag(target)
+    if origin.status == target.status == 200 and operation.endpoint == "document.read":
+        found = compare_documents(origin.body, target.body)
+        if found is None and ours != theirs:  # of equal documents: the headers alone
+            return Difference(Kind.VALUE, ("ETag",), (operation.key,) if operation.key is not None else ())
+        return found
     if ours == theirs and origin.status == target.status:
         return None
     keys = (operation.key,) if operation.key is not None else ()
@@ -141,14 +143,7 @@ def _many(origin: Outcome, target: Outcome) -> Difference | None:
     if len(ours) != len(theirs):
         return Difference(Kind.ERROR, ("[]",))
     found = [different for pair in zip(ours, theirs, strict=True) if (different := _element(*pair)) is not None]
-    if not found:
-        return None
-    order = list(Kind)
-    kind = min((one.kind for one in found), key=order.index)
-    paths = sorted({path for one in found if one.kind is kind for path in one.paths})[:MAX_PATHS]
-    keys = sorted({key for one in found for key in one.keys})[:MAX_KEYS]
-    certain = any(one.same_revision for one in found) and kind in (Kind.VALUE, Kind.TYPE, Kind.ORDER)
-    return Difference(kind, tuple(paths), tuple(keys), same_revision=certain)
+    return gathered(found)
 
 
 def _element(ours: Any, theirs: Any) -> Difference | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -21,6 +21,7 @@ from proxy.values import INT_MAX, INT_MIN, same
 
 MAX_PATHS: Final = 20
 MAX_KEYS: Final = 100
+MAX_PARTS: Final = 20  # differences of one answer that are told apart
 _MISSING: Final = object()
 
 
@@ -43,13 +44,43 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(Kind)}
 class Difference:
     """How two answers differ. paths: where, array indexes as `[]`, sorted, at most MAX_PATHS; keys: of which documents.
 
-    same_revision: the documents have one `_rev` and other content, which no lag can explain (I8).
+    same_revision: the documents have one `_rev` and other content, which no lag can explain (I8). also: where answers
+    hold several documents, what else differs, a value for each class and paths; this is the gravest.
     """
 
     kind: Kind
     paths: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     same_revision: bool = False
+    also: tuple[Difference, ...] = ()
+
+    def each(self) -> tuple[Difference, ...]:
+        """This and what else differs, one by one."""
+        return (replace(self, also=()), *self.also) if self.also else (self,)
+
+    @property
+    def certain(self) -> bool:
+        """No lag can explain any of it."""
+        return self.same_revision and all(one.same_revision for one in self.also)
+
+    def certainly(self) -> Difference | None:
+        """The part of it that no lag can explain."""
+        return gathered(one for one in self.each() if one.same_revision)
+
+
+def gathered(found: Iterable[Difference]) -> Difference | None:
+    """One value for the differences of several documents: those of one class and paths together; None of none."""
+    groups: dict[tuple[Kind, tuple[str, ...], bool], dict[str, None]] = {}
+    for one in found:
+        groups.setdefault((one.kind, one.paths, one.same_revision), {}).update(dict.fromkeys(one.keys))
+    parts = [
+        Difference(kind, paths, tuple(sorted(keys))[:MAX_KEYS], same_revision=certain)
+        for (kind, paths, certain), keys in groups.items()
+    ]
+    if not parts:
+        return None
+    parts.sort(key=lambda one: (_RANK[one.kind], one.paths))
+    return replace(parts[0], also=tuple(parts[1:MAX_PARTS]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,25 +269,18 @@ def _rows_difference(origin: Sequence[Any], target: Sequence[Any]) -> Difference
     by_left, by_right = _identified(left), _identified(right)
     if by_left is None or by_right is None:
         return _unidentified(left, right)
-    kinds: set[Kind] = set()
-    paths: set[str] = set()
-    keys: dict[str, None] = {}
-    same_revision = False
+    found = []
     for identity in by_left.keys() | by_right.keys():
+        keys = (identity.rpartition("/")[2],)
         if identity not in by_right or identity not in by_left:
-            kinds.add(Kind.MISSING if identity not in by_right else Kind.EXTRA)
-            keys[identity.rpartition("/")[2]] = None
+            found.append(Difference(Kind.MISSING if identity not in by_right else Kind.EXTRA, (), keys))
             continue
-        found = compare_values(by_left[identity], by_right[identity])
-        if found is not None:
-            kinds.add(found.kind)
-            paths.update(f"[].{path}" for path in found.paths)
-            keys[identity.rpartition("/")[2]] = None
-            same_revision = same_revision or found.same_revision
-    kind = min(kinds, key=_RANK.__getitem__)
-    shown = sorted(paths)[:MAX_PATHS] if kind in (Kind.VALUE, Kind.TYPE, Kind.ORDER) else []
-    certain = same_revision and kind in (Kind.VALUE, Kind.TYPE, Kind.ORDER)
-    return Difference(kind, tuple(shown), tuple(sorted(keys))[:MAX_KEYS], same_revision=certain)
+        one = compare_values(by_left[identity], by_right[identity])
+        if one is not None:
+            found.append(replace(one, paths=tuple(f"[].{path}" for path in one.paths), keys=keys))
+    different = gathered(found)
+    assert different is not None  # rows that have no equal differ from all
+    return different
 
 
 def _unidentified(left: Sequence[Any], right: Sequence[Any]) -> Difference:

@@ -40,6 +40,7 @@ class ShapeRow:
     seen: int
     compared: int
     matched: int
+    ignored: int
     mismatched: int
     unsettled: int
     unsupported: int

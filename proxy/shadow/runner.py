@@ -1,9 +1,8 @@
-"""Runs comparisons off the path: a bounded queue, a few workers, and verdicts that are never a race (I2, I8).
+"""Runs comparisons off the path: bounded queues, a few workers, and verdicts that are never a race (I2, I8).
 
-A first look compares what the client got with the other store. Where they differ, the settlers wait until the mirror
-has caught up and look again, at origin, target and origin: only where the origin's answer stood still around the
-target's, in two looks in a row with the mirror caught up in between, is the difference a mismatch. Resolved on the way
-it was lag; not told apart within `settle_seconds` it is unsettled.
+A first look compares what the client got with the other store; reads of single documents that come close together are
+looked at by one statement. Where they differ, the settlers look again (`settle`). Every read that is handed over ends
+in exactly one verdict, or is skipped with a reason: both are counted (I10), and told to the sinks.
 """
 
 from __future__ import annotations
@@ -12,83 +11,49 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
-from proxy import metrics
-from proxy.aql.requests import Result
 from proxy.config import Settings
-from proxy.errors import ArangoError, DatabaseError, DatabaseRefused, DatabaseUnavailable, Unsupported, UpstreamError
+from proxy.errors import ArangoError, DatabaseError, Unsupported, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow.classify import QueryAnswer, TargetAnswer, compare_answers, stable
-from proxy.shadow.compare import Difference, NotComparable, Rows
+from proxy.shadow.account import Account
+from proxy.shadow.batches import Following, goes_on
+from proxy.shadow.compare import Difference, NotComparable
 from proxy.shadow.explain import Explainer
+from proxy.shadow.fleet import Fleet
+from proxy.shadow.itself import UNDECIDED, read_twice
+from proxy.shadow.jobs import QUEUE_BYTES, Job, Look
 from proxy.shadow.ledger import Ledger
+from proxy.shadow.noise import covered
+from proxy.shadow.rules import Rules
 from proxy.shadow.samples import Evidence, shown_answers
-from proxy.shadow.shapes import Shape, shape_of_operation
-from proxy.shadow.verdicts import LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Sink, Verdict
+from proxy.shadow.settle import Settler, judge
+from proxy.shadow.shapes import shape_of_operation
+from proxy.shadow.sides import Sides, document_answer
+from proxy.shadow.verdicts import Sink
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
-_QUEUE_BYTES: Final = 24 << 20  # bodies that may wait
-_TOGETHER: Final = 16  # documents that one statement reads when jobs queue up
-_FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
-_LONGEST_PAUSE: Final = 1.0
-
-
-class _Batch(msgspec.Struct):
-    id: str | None = None
-    more: bool = msgspec.field(name="hasMore", default=False)
-
-
-_BATCH: Final = msgspec.json.Decoder(_Batch)
-
-
-@dataclass(slots=True)
-class _Job:
-    """One read to compare. origin_seconds, target_seconds: of the first look, once they are known."""
-
-    operation: Operation
-    outcome: Outcome
-    collections: tuple[str, ...]
-    seconds: float
-    route: str
-    reversed: bool
-    shape: Shape
-    origin_seconds: float | None = None
-    target_seconds: float | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.outcome.body) + len(self.operation.body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Both answers, and the moment at which looking began."""
-
-    began: float
-    origin: Outcome
-    target: TargetAnswer
-
-
-@dataclass(frozen=True, slots=True)
-class _First:
-    """The target's answer to a first look, read together with others."""
-
-    began: float
-    seconds: float
-    target: Outcome
+SAMPLED_OUT: Final = "sampled out"
+OVERLOADED: Final = "overloaded"
+_SHUTDOWN: Final = "shutdown"
+_TOGETHER: Final = 32  # documents that one statement reads
+_GATHER: Final = 0.003  # seconds that a read waits for others of its collection
+_SETTLERS: Final = 8  # for each worker: they wait most of the time
+_EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
+_NO_TWICE: Final = 64  # readings of the origin against itself that may wait
+# an answer in no shape that ArangoDB gives
+_ODD: Final = (ArangoError, ValueError, LookupError, TypeError, AttributeError, RecursionError, msgspec.DecodeError)
 
 
 class Shadow:
-    """The shadow of one proxy. `submit` is all that the request path touches."""
+    """The shadow of one proxy. `submit`, `skip`, `follows` and `went_on` are all that the request path touches."""
 
     def __init__(
         self,
@@ -98,26 +63,33 @@ class Shadow:
         caught_up: Callable[[str, float], Awaitable[bool]],
         ledger: Ledger,
         *,
+        rules: Rules | None = None,
+        fleet: Fleet | None = None,
         explainer: Explainer | None = None,
         chance: Callable[[], float] = random.random,
         sinks: Sequence[Sink] = (),
     ) -> None:
         """caught_up(collection, timeout): True once the mirror has applied all that it took up to now.
 
-        sinks: told the verdict of every read, one after the other, beside the ledger (`verdicts`).
+        rules: shares and noise, by default those of the settings. fleet: the other proxies, by default none. sinks:
+        told the verdict of every read, one after the other, beside the ledger (`verdicts`).
         """
-        self._sinks = tuple(sinks)
-        self._store = store
-        self._origin = origin
-        self._caught_up = caught_up
+        self._sides = Sides(store, origin)
         self._ledger = ledger
-        self._explainer = explainer or Explainer(values=not settings.redact)
+        self._account = Account(ledger, sinks)
+        self._rules = rules or Rules(settings)
+        self._fleet = fleet or Fleet()
+        self._settler = Settler(self._sides, self._rules, caught_up, self._fleet, settings.settle_seconds)
+        quotes = not settings.redact and not settings.redact_paths
+        self._explainer = explainer or Explainer(values=quotes)
         self._chance = chance
-        self._sample = settings.sample_percent / 100
-        self._settle_seconds = settings.settle_seconds
         self._concurrency = settings.shadow_concurrency
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(settings.shadow_queue)
-        self._unsure: asyncio.Queue[tuple[_Job, _Look]] = asyncio.Queue(settings.shadow_queue)
+        self._most = settings.shadow_queue
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(settings.shadow_queue)
+        self._groups: asyncio.Queue[list[Job]] = asyncio.Queue(settings.shadow_concurrency)
+        self._unsure: asyncio.Queue[tuple[Job, Look]] = asyncio.Queue(settings.shadow_queue)
+        self._twice: asyncio.Queue[Job] = asyncio.Queue(_NO_TWICE)
+        self._following = Following(self._enqueue)
         self._bytes = 0
         self._pending = 0
         self._idle = asyncio.Event()
@@ -134,54 +106,75 @@ class Shadow:
         origin_seconds: float,
         route: str,
         *,
+        trace: str = "",
         reversed: bool = False,  # noqa: A002
     ) -> None:
         """Hands over what a client was answered. Never blocks; what finds no place is counted as skipped.
 
         collections: `database/name` of all that it reads. origin_seconds: how long the store that answered took.
-        reversed: PostgreSQL answered, and ArangoDB is the one that is asked.
+        route: the API route that asked, or `unknown`; trace: the request's `traceparent`. reversed: PostgreSQL
+        answered, and ArangoDB is the one that is asked.
         """
         shape, names = shape_of_operation(operation), tuple(sorted(collections))
         self._ledger.seen(names, shape)
-        if self._sample < 1 and self._chance() >= self._sample:
-            self._skip(names, shape, "sampled", reversed=reversed)
+        shares = self._rules.shares(names, shape.name)
+        if shares.sampled < 1 and self._chance() >= shares.sampled:
+            self._account.not_taken(names, shape, SAMPLED_OUT, reverse=reversed)
             return
-        job = _Job(operation, outcome, names, origin_seconds, route, reversed, shape)
-        if self._jobs.full() or self._bytes + job.size > _QUEUE_BYTES:
-            self._skip(names, shape, "queue full", reversed=reversed)
+        twice = shares.twice > 0 and self._chance() < shares.twice
+        job = Job(operation, outcome, names, origin_seconds, route, reversed, shape, trace, twice)
+        if self._pending >= self._most or self._bytes + job.size > QUEUE_BYTES:
+            self._account.not_taken(names, shape, OVERLOADED, reverse=reversed)
             return
-        self._bytes += job.size
-        self._pending += 1
-        self._idle.clear()
-        self._jobs.put_nowait(job)
+        cursor = goes_on(operation, outcome) if not reversed else None
+        if cursor is not None:
+            self._following.begin(cursor, job)
+        else:
+            self._enqueue(job)
+
+    def follows(self, operation: Operation) -> bool:
+        """Whether a request goes on with a cursor whose batches are gathered for one comparison: then `went_on`."""
+        return self._following.follows(operation)
+
+    def went_on(self, operation: Operation, outcome: Outcome | None) -> None:
+        """The answer to such a request; None where it was too large to keep."""
+        self._following.went_on(operation, outcome)
 
     def skip(self, operation: Operation, collections: frozenset[str], reason: str) -> None:
         """Counts a read that could be compared and is not."""
         shape, names = shape_of_operation(operation), tuple(sorted(collections))
         self._ledger.seen(names, shape)
-        self._skip(names, shape, reason)
-
-    def _skip(self, names: tuple[str, ...], shape: Shape, reason: str, *, reversed: bool = False) -> None:  # noqa: A002
-        self._ledger.skipped(names, shape, reason)
-        for sink in self._sinks:
-            sink(Verdict(shape, names, SKIPPED, reason, reversed=reversed))
-
-    def _tell(self, job: _Job, kind: str, reason: str = "") -> None:
-        for sink in self._sinks:
-            sink(
-                Verdict(job.shape, job.collections, kind, reason, job.origin_seconds, job.target_seconds, job.reversed)
-            )
+        self._account.not_taken(names, shape, reason)
 
     def figures(self, collection: str) -> dict[str, float]:
         """The gate's figures of one collection, as last written."""
         return self._ledger.figures(collection)
 
+    def skips(self, collection: str) -> dict[str, int]:
+        """Reads that were not compared since this process began, by reason."""
+        return self._ledger.skips(collection)
+
+    def _enqueue(self, job: Job) -> None:
+        job.counted = job.size
+        self._bytes += job.counted
+        self._pending += 1
+        self._idle.clear()
+        try:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:  # cursors that end together
+            self._skipped(job, OVERLOADED)
+
     # ---- life
 
     async def start(self) -> None:
+        await self._rules.start()
         await self._ledger.start()
+        self._tasks.append(asyncio.create_task(self._gather(), name="shadow gatherer"))
+        self._tasks.append(asyncio.create_task(self._expire(), name="shadow cursors"))
+        self._tasks.append(asyncio.create_task(self._twice_for_ever(), name="shadow twice"))
         for number in range(self._concurrency):
             self._tasks.append(asyncio.create_task(self._compare_for_ever(), name=f"shadow {number}"))
+        for number in range(self._concurrency * _SETTLERS):
             self._tasks.append(asyncio.create_task(self._settle_for_ever(), name=f"shadow settler {number}"))
 
     async def close(self) -> None:
@@ -190,11 +183,17 @@ class Shadow:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        self._following.expire(everything=True)
         while not self._jobs.empty():
-            self._skipped(self._jobs.get_nowait(), "shutdown")
+            self._skipped(self._jobs.get_nowait(), _SHUTDOWN)
+        while not self._groups.empty():
+            for job in self._groups.get_nowait():
+                self._skipped(job, _SHUTDOWN)
         while not self._unsure.empty():
-            self._skipped(self._unsure.get_nowait()[0], "shutdown")
+            self._skipped(self._unsure.get_nowait()[0], _SHUTDOWN)
+        await self._fleet.close()
         await self._explainer.close()
+        await self._rules.close()
         await self._ledger.close()
 
     async def idle(self) -> None:
@@ -204,222 +203,217 @@ class Shadow:
 
     # ---- workers
 
+    async def _gather(self) -> None:
+        """Puts reads of single documents of one collection together; everything else goes on by itself."""
+        while True:
+            first = await self._jobs.get()
+            await asyncio.sleep(_GATHER)
+            jobs = [first]
+            while not self._jobs.empty():
+                jobs.append(self._jobs.get_nowait())
+            groups: dict[str, list[Job]] = {}
+            alone: list[list[Job]] = []
+            for job in jobs:
+                operation = job.operation
+                if operation.endpoint == "document.read" and not job.reversed and not operation.headers:
+                    name = operation.qualified or ""
+                    group = groups.setdefault(name, [])
+                    group.append(job)
+                    if len(group) == _TOGETHER:
+                        alone.append(groups.pop(name))
+                else:
+                    alone.append([job])
+            ready = [*alone, *groups.values()]
+            try:
+                while ready:
+                    await self._groups.put(ready[-1])
+                    ready.pop()
+            except asyncio.CancelledError:
+                for group in ready:
+                    for job in group:
+                        self._skipped(job, _SHUTDOWN)
+                raise
+
     async def _compare_for_ever(self) -> None:
         while True:
-            jobs = [await self._jobs.get()]
-            while len(jobs) < _TOGETHER and not self._jobs.empty():
-                jobs.append(self._jobs.get_nowait())
-            began = time.monotonic()
+            jobs = await self._groups.get()
             try:
-                answers = await self._read_together(jobs)
+                if len(jobs) > 1:
+                    await self._compare_together(jobs)
+                while jobs:
+                    job = jobs.pop()
+                    await self._carry_out(job, self._compare(job))
             except asyncio.CancelledError:
-                for job in jobs:
-                    self._skipped(job, "shutdown")
+                for job in jobs:  # the one that was under way has counted itself
+                    self._skipped(job, _SHUTDOWN)
                 raise
-            elapsed = time.monotonic() - began
-            while jobs:
-                job = jobs.pop(0)
-                answer = answers.get(id(job))
-                first = None if answer is None else _First(began, elapsed, answer)
-                try:
-                    await self._carry_out(job, self._compare(job, first))
-                except asyncio.CancelledError:
-                    for left in jobs:
-                        self._skipped(left, "shutdown")
-                    raise
 
-    async def _read_together(self, jobs: Sequence[_Job]) -> dict[int, Outcome]:
-        """Answers of the target by the job's id, where several jobs are reads of one collection: one statement.
-
-        What is left out, for whatever reason, is asked one by one.
-        """
-        groups: dict[str | None, list[_Job]] = {}
-        for job in jobs:
-            if job.operation.endpoint == "document.read" and not job.reversed:
-                groups.setdefault(job.operation.qualified, []).append(job)
-        answers: dict[int, Outcome] = {}
-        for group in groups.values():
-            if len(group) > 1:
-                with contextlib.suppress(ArangoError, DatabaseError):
-                    outcomes = await self._store.read_each([job.operation for job in group])
-                    answers.update(zip(map(id, group), outcomes, strict=True))
-        return answers
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRE)
+            self._following.expire()
 
     async def _settle_for_ever(self) -> None:
         while True:
             job, look = await self._unsure.get()
             await self._carry_out(job, self._settle(job, look))
 
-    async def _carry_out(self, job: _Job, work: Awaitable[bool]) -> None:
+    async def _twice_for_ever(self) -> None:
+        """ArangoDB against itself, one reading at a time: it is load for the origin, and no verdict waits for it."""
+        while True:
+            job = await self._twice.get()
+            try:
+                found = await read_twice(self._sides, job.operation, job.collections)
+            except (UpstreamError, NotComparable, *_ODD) as error:
+                log.debug("ArangoDB could not be compared with itself", error=type(error).__name__)
+                found = (UNDECIDED,)
+            self._ledger.twice(job.collections, job.shape, found)
+
+    async def _carry_out(self, job: Job, work: Awaitable[bool]) -> None:
         """work: True where the job goes on in another queue."""
         going_on = False
         try:
             going_on = await work
         except asyncio.CancelledError:
-            self._ledger.skipped(job.collections, job.shape, "shutdown")
-            self._tell(job, SKIPPED, "shutdown")
+            self._account.skipped(job, _SHUTDOWN)
             raise
         except Unsupported:
-            self._ledger.unsupported(job.collections, job.shape, began=time.monotonic())
-            self._tell(job, UNSUPPORTED)
+            self._account.unsupported(job)
         except NotComparable as reason:
-            self._ledger.skipped(job.collections, job.shape, str(reason))
-            self._tell(job, SKIPPED, str(reason))
+            self._account.skipped(job, str(reason))
         except DatabaseError:
-            self._ledger.skipped(job.collections, job.shape, "target unavailable")
-            self._tell(job, SKIPPED, "target unavailable")
+            self._account.skipped(job, "target unavailable")
         except UpstreamError:
-            self._ledger.skipped(job.collections, job.shape, "origin unavailable")
-            self._tell(job, SKIPPED, "origin unavailable")
-        except (ArangoError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            # an answer in no shape that ArangoDB gives; its content stays out of the log
+            self._account.skipped(job, "origin unavailable")
+        except _ODD as error:
+            # its content stays out of the log
             log.warning("an answer could not be compared", endpoint=job.operation.endpoint, error=type(error).__name__)
-            self._ledger.skipped(job.collections, job.shape, "not understood")
-            self._tell(job, SKIPPED, "not understood")
+            self._account.skipped(job, "not understood")
         finally:
             if not going_on:
                 self._done(job)
 
-    def _skipped(self, job: _Job, reason: str) -> None:
-        self._ledger.skipped(job.collections, job.shape, reason)
-        self._tell(job, SKIPPED, reason)
+    def _skipped(self, job: Job, reason: str) -> None:
+        self._account.skipped(job, reason)
         self._done(job)
 
-    def _done(self, job: _Job) -> None:
-        self._bytes -= job.size
+    def _done(self, job: Job) -> None:
+        if job.twice:
+            job.twice = False
+            with contextlib.suppress(asyncio.QueueFull):
+                self._twice.put_nowait(job)
+        self._bytes -= job.counted
         self._pending -= 1
         if self._pending == 0:
             self._idle.set()
 
     # ---- looks
 
-    async def _compare(self, job: _Job, first: _First | None = None) -> bool:
-        """The first look, its target's answer perhaps known. True where the job went on to the settlers."""
+    async def _compare_together(self, jobs: list[Job]) -> None:
+        """Reads of single documents of one collection, by one statement; what this cannot tell stays in `jobs`."""
+        began = time.monotonic()
+        try:
+            name = jobs[0].operation.qualified or ""
+            found = await self._sides.documents(name, [job.operation.key or "" for job in jobs])
+        except (ArangoError, DatabaseError):
+            return
+        elapsed = time.monotonic() - began
+        same: list[Job] = []
+        others: list[Job] = []
+        for job in jobs:
+            # the very same bytes: nothing need be parsed
+            equal = job.outcome.status == 200 and found.get(job.operation.key or "") == job.outcome.body
+            (same if equal else others).append(job)
+        jobs.clear()
+        if same:
+            self._account.matched_together(same, began=began, seconds=elapsed)
+            for job in same:
+                self._done(job)
+        for job in others:
+            self._account.looked(job, origin=job.seconds, target=elapsed)
+            look = Look(began, job.outcome, document_answer(job.operation, found.get(job.operation.key or "")))
+            await self._carry_out(job, self._first(job, look))
+
+    async def _compare(self, job: Job) -> bool:
+        """The first look at a read by itself. True where the job went on to the settlers."""
         operation, began = job.operation, time.monotonic()
-        if operation.effect is Effect.QUERY:
-            self._comparable(operation)
-        if first is not None:
-            look = _Look(first.began, job.outcome, first.target)
-            origin, target = job.seconds, first.seconds
-        elif not job.reversed:
-            look = _Look(began, job.outcome, await self._ask_target(job))
-            origin, target = job.seconds, time.monotonic() - began
+        query = operation.effect is Effect.QUERY
+        if query:
+            self._sides.comparable(operation)
+        if not job.reversed:
+            look = Look(began, job.outcome, await self._sides.target(operation))
+            self._account.looked(job, origin=job.seconds, target=time.monotonic() - began)
         else:
-            answer = await self._ask_origin(operation)
-            origin, target = time.monotonic() - began, job.seconds
-            query = operation.effect is Effect.QUERY  # what its order leaves open, only an evaluation tells
-            look = _Look(began, answer, await self._ask_target(job) if query else job.outcome)
-        for collection in job.collections:
-            metrics.TARGET_SECONDS.labels(collection).observe(target)
-        job.origin_seconds, job.target_seconds = origin, target
-        self._ledger.seconds(job.collections, job.shape, origin=origin, target=target)
-        difference = compare_answers(operation, look.origin, look.target)
-        if difference is None:
-            self._ledger.matched(job.collections, job.shape, began=look.began)
-            self._tell(job, MATCH)
-        elif difference.same_revision and operation.effect is Effect.READ:
+            answer = await self._sides.origin(operation)
+            self._account.looked(job, origin=time.monotonic() - began, target=job.seconds)
+            # of a query, what its order leaves open only an evaluation tells
+            look = Look(began, answer, await self._sides.target(operation) if query else job.outcome)
+        return await self._first(job, look)
+
+    async def _first(self, job: Job, look: Look) -> bool:
+        """The verdict of a first look. True where the job went on to the settlers."""
+        judged = judge(job.operation, look.origin, look.target, self._rules.noise(job.collections))
+        difference = judged.difference
+        if difference is None and judged.rules:
+            self._account.ignored(job, "noise", began=look.began, rules=judged.rules)
+        elif difference is None:
+            self._account.matched(job, began=look.began)
+        elif difference.certain and job.operation.effect is Effect.READ:
             await self._confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
         elif self._unsure.full():
-            self._ledger.unsettled(job.collections, job.shape, began=look.began)
-            self._tell(job, UNSETTLED)
+            self._account.unsettled(job, began=look.began)
         else:
             self._unsure.put_nowait((job, look))
             return True
         return False
 
-    def _comparable(self, operation: Operation) -> None:
-        """Raises NotComparable for a query whose answer the data of the collections it names do not decide."""
-        try:
-            analysis = self._store.analysis(operation)
-        except ArangoError:
-            return  # both sides refuse it, or one does: that compares
-        if analysis.choices:
-            raise NotComparable("not deterministic")
-        if analysis.dynamic:
-            raise NotComparable("reads what only its run tells")
-
-    async def _settle(self, job: _Job, first: _Look) -> bool:
-        """Looks again until the difference is gone (lag), stands (mismatch), or time is up (unsettled)."""
-        deadline = time.monotonic() + self._settle_seconds
-        pause = _FIRST_PAUSE
-        previous: Outcome | None = None
-        while time.monotonic() < deadline:
-            if not await self._all_caught_up(job.collections, deadline):
-                break
-            began = time.monotonic()
-            try:
-                before = await self._ask_origin(job.operation)
-                target = await self._ask_target(job)
-                after = await self._ask_origin(job.operation)
-            except (UpstreamError, DatabaseUnavailable):
-                previous = None
+    async def _settle(self, job: Job, first: Look) -> bool:
+        """The verdict of what differed at first."""
+        settled = await self._settler.settle(job, first)
+        if settled is not None and settled.difference is None:
+            if settled.rules:
+                self._account.ignored(job, "noise", began=settled.look.began, rules=settled.rules)
             else:
-                look = _Look(began, after, target)
-                if not stable(job.operation, before, after):
-                    previous = None
-                else:
-                    difference = compare_answers(job.operation, after, target)
-                    if difference is None:
-                        self._ledger.matched(job.collections, job.shape, began=began, lagged=True)
-                        self._tell(job, LAG)
-                        return False
-                    if previous is not None and stable(job.operation, previous, before):
-                        await self._confirm(job, look, difference)
-                        return False
-                    previous = after
-            await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        self._ledger.unsettled(job.collections, job.shape, began=first.began)
-        self._tell(job, UNSETTLED)
+                self._account.matched(job, began=settled.look.began, lagged=True)
+            return False
+        look, difference = first, None
+        if settled is not None:
+            look, difference = settled.look, settled.difference
+        elif job.operation.effect is Effect.READ:  # among races there may be what is none
+            found = judge(job.operation, first.origin, first.target, self._rules.noise(job.collections)).difference
+            difference = found.certainly() if found is not None else None
+        if difference is not None:
+            await self._confirm(job, look, difference)
+        else:
+            self._account.unsettled(job, began=first.began)
         return False
 
-    async def _all_caught_up(self, collections: Iterable[str], deadline: float) -> bool:
-        for collection in collections:
-            if not await self._caught_up(collection, max(0.0, deadline - time.monotonic())):
-                return False
-        return True
+    async def _confirm(self, job: Job, look: Look, difference: Difference) -> None:
+        """A mismatch, unless ArangoDB differs from itself in just this; of several parts those that are none of it."""
+        own = self._rules.own(job.collections, job.shape.name)
+        parts = [part for part in difference.each() if not own or not covered(part, own)]
+        taken = [part for part in difference.each() if own and covered(part, own)]
+        for part in taken:
+            pairs = [(part.kind.value, path) for path in part.paths or ("",)]
+            self._ledger.subtracted(job.collections, job.shape, pairs)
+        if not parts:
+            self._account.ignored(job, "ArangoDB differs from itself", began=look.began)
+            return
+        for number, part in enumerate(parts):
+            await self._keep(job, look, part, further=number > 0)
 
-    async def _confirm(self, job: _Job, look: _Look, difference: Difference) -> None:
+    async def _keep(self, job: Job, look: Look, difference: Difference, *, further: bool) -> None:
+        """further: another part of a read that is counted already."""
         origin, target = shown_answers(look.origin, look.target, difference)
         explanation = None
         try:
             if self._ledger.is_new(job.collections, difference):
                 explanation = await self._explainer.explain(origin, target)
         finally:  # it is confirmed, explained or not
-            evidence = Evidence(job.operation, difference, origin, target, job.route, job.reversed, explanation)
-            self._ledger.mismatched(job.collections, job.shape, evidence, began=look.began)
-            self._tell(job, difference.kind.value)
-
-    async def _ask_target(self, job: _Job) -> TargetAnswer:
-        """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused."""
-        operation = job.operation
-        try:
-            if operation.effect is not Effect.QUERY:
-                return await self._store.execute(operation)
-            result = await self._store.query(operation)
-        except Unsupported:
-            raise
-        except ArangoError as error:
-            return error
-        except DatabaseRefused as error:
-            return ArangoError(4, str(error), status=500)
-        return QueryAnswer(_rows(result, self._store.analysis(operation).unordered), result.full_count)
-
-    async def _ask_origin(self, operation: Operation) -> Outcome:
-        """The origin's answer now. A cursor that it leaves open is closed: only the first batch is compared."""
-        outcome = await self._origin.execute(operation)
-        if operation.endpoint == "cursor.create" and outcome.status == 201:
-            batch = _BATCH.decode(outcome.body)
-            if batch.more and batch.id is not None:
-                path = ("_api", "cursor", batch.id)
-                closing = Operation(
-                    "cursor.delete", Effect.PASSTHROUGH, "DELETE", operation.database, key=batch.id, path=path
-                )
-                with contextlib.suppress(UpstreamError, ArangoError):
-                    await self._origin.execute(closing)
-        return outcome
-
-
-def _rows(result: Result, unordered: bool) -> Rows:
-    first, last = result.cut if result.cut is not None else (None, None)
-    return Rows(result.rows, result.groups, first, last, unordered)
+            evidence = Evidence(
+                job.operation, difference, origin, target, job.route, job.reversed, explanation, job.trace
+            )
+            if further:
+                self._ledger.found(job.collections, job.shape, evidence, began=look.began)
+            else:
+                self._account.mismatched(job, evidence, began=look.began)

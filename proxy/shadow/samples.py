@@ -18,16 +18,31 @@ from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.shadow.classify import TargetAnswer
 from proxy.shadow.compare import Difference, key_of
+from proxy.shadow.paths import matches, tokens
 
 MAX_TEXT: Final = 8 << 10  # characters of one answer
 _ROWS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """What samples must not keep. everything: no value at all; paths: patterns of paths within documents (`paths`),
+    which hold wherever a document or a row of a query ends with them. False where all may be kept.
+    """
+
+    everything: bool = False
+    paths: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.paths)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A confirmed mismatch: what was asked, what both sides answered (bodies, or what stands for them), the difference.
 
-    explanation: DeepDiff's sentences, None where there are none. reversed: PostgreSQL had answered the client.
+    explanation: DeepDiff's sentences, None where there are none. reversed: PostgreSQL had answered the client. trace:
+    the request's `traceparent`, or empty.
     """
 
     operation: Operation
@@ -37,6 +52,7 @@ class Evidence:
     route: str
     reversed: bool = False
     explanation: str | None = None
+    trace: str = ""
 
 
 def shown_answers(origin: Outcome, target: TargetAnswer, difference: Difference) -> tuple[bytes, bytes]:
@@ -65,41 +81,50 @@ class _Revision(msgspec.Struct):
 _REVISION: Final = msgspec.json.Decoder(_Revision)
 
 
-def sample(evidence: Evidence, *, text: str, redact: bool) -> dict[str, Any]:
+def sample(evidence: Evidence, *, text: str, redaction: Redaction) -> dict[str, Any]:
     """A sample as JSON values. text: the shape's text, which stands for a query when values are redacted."""
     return {
-        "request": request_of(evidence.operation, text, redact=redact),
-        "origin": shown(evidence.origin, redact=redact),
-        "target": shown(evidence.target, redact=redact),
+        "request": request_of(evidence.operation, text, redaction),
+        "origin": shown(evidence.origin, redaction),
+        "target": shown(evidence.target, redaction),
         "origin_rev": _rev(evidence.origin),
         "target_rev": _rev(evidence.target),
         "explanation": evidence.explanation,
         "route": evidence.route,
+        "traceparent": evidence.trace or None,
         "reversed": evidence.reversed,
+        "redacted": bool(redaction),
     }
 
 
-def request_of(operation: Operation, text: str, *, redact: bool) -> dict[str, Any]:
-    """Method and target, and for a query its text and bind variables."""
+def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[str, Any]:
+    """Method and target, the conditions, and for a query its text and bind variables (which any path may hold)."""
     target = "/_db/" + "/".join(quote(part, safe="") for part in (operation.database, *operation.path))
     if operation.params:
         target += "?" + urlencode(operation.params)
     request: dict[str, Any] = {"method": operation.method, "target": target}
+    conditions = {name: operation.headers[name] for name in ("if-match", "if-none-match") if name in operation.headers}
+    if conditions:
+        request["headers"] = conditions
     if operation.endpoint == "cursor.create":
         body = printed.load(operation.body)
-        request["query"] = text if redact else body.get("query")
+        request["query"] = text if redaction else body.get("query")
         binds = body.get("bindVars") or {}
-        request["bindVars"] = redacted(binds) if redact else binds
+        request["bindVars"] = redacted(binds) if redaction else binds
+        options = {name: body[name] for name in ("batchSize", "count", "options") if name in body}
+        if options:
+            request["options"] = options
     elif operation.body:
         request["body"] = operation.body.decode("utf-8", "replace")[:MAX_TEXT]
     return request
 
 
-def shown(raw: bytes, *, redact: bool) -> str:
-    """An answer as text, cut; or with types for values."""
-    if redact:
+def shown(raw: bytes, redaction: Redaction) -> str:
+    """An answer as text, cut; with types for the values that are not to be kept."""
+    if redaction:
         try:
-            raw = values.dump(redacted(printed.load(raw)))
+            value = printed.load(raw)
+            raw = values.dump(redacted(value) if redaction.everything else without(value, redaction.paths))
         except ValueError:
             return f"{len(raw)} bytes"
     text = raw.decode("utf-8", "replace")
@@ -118,6 +143,20 @@ def redacted(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return "null" if value is None else "bool"
     return "number" if isinstance(value, int | float) else "string"
+
+
+def without(value: Any, patterns: Sequence[str]) -> Any:
+    """The same with type names for the values whose path ends with one of the patterns."""
+    wanted = [tokens(pattern) for pattern in patterns]
+
+    def walk(child: Any, path: tuple[str, ...]) -> Any:
+        if any(matches(path, pattern) for pattern in wanted):
+            return redacted(child)
+        if isinstance(child, dict):
+            return {name: walk(one, (*path, name)) for name, one in child.items()}
+        return [walk(one, (*path, "[]")) for one in child] if isinstance(child, list) else child
+
+    return walk(value, ())
 
 
 def _rev(raw: bytes) -> str | None:

@@ -10,30 +10,31 @@ SELECT pg_xact_status($1::text::xid8);
 
 -- name: add_shapes
 -- $1 collections, $2 shapes, $3 texts, then arrays of deltas in the order of the columns.
-INSERT INTO crossfade.shape AS s (collection, shape, text, seen, compared, matched, mismatched, unsettled, unsupported,
-                                  skipped, origin_seconds, target_seconds)
+INSERT INTO crossfade.shape AS s (collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled,
+                                  unsupported, skipped, origin_seconds, target_seconds)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::float8[], $12::float8[])
+                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::float8[], $13::float8[])
 ORDER BY 1, 2
 ON CONFLICT (collection, shape) DO UPDATE
 SET seen = s.seen + excluded.seen, compared = s.compared + excluded.compared, matched = s.matched + excluded.matched,
+    ignored = s.ignored + excluded.ignored,
     mismatched = s.mismatched + excluded.mismatched, unsettled = s.unsettled + excluded.unsettled,
     unsupported = s.unsupported + excluded.unsupported, skipped = s.skipped + excluded.skipped,
     origin_seconds = s.origin_seconds + excluded.origin_seconds,
     target_seconds = s.target_seconds + excluded.target_seconds, last_seen = now();
 
 -- name: add_comparisons
--- $1 collections, $2 ages of the oldest observation in each, then deltas: compared, matched, unsettled, unsupported,
--- lagged. Observations from before the last reset (`since`) are left out: fewer comparisons, never more.
-INSERT INTO crossfade.comparison AS c (collection, since, compared, matched, unsettled, unsupported, lagged)
-SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared, u.matched, u.unsettled, u.unsupported,
-       u.lagged
-FROM unnest($1::text[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-     AS u (collection, age, compared, matched, unsettled, unsupported, lagged)
+-- $1 collections, $2 ages of the oldest observation in each, then deltas: compared, matched, ignored, unsettled,
+-- unsupported, lagged. Observations from before the last reset (`since`) are left out: fewer comparisons, never more.
+INSERT INTO crossfade.comparison AS c (collection, since, compared, matched, ignored, unsettled, unsupported, lagged)
+SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared, u.matched, u.ignored, u.unsettled,
+       u.unsupported, u.lagged
+FROM unnest($1::text[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+     AS u (collection, age, compared, matched, ignored, unsettled, unsupported, lagged)
 ORDER BY 1
 ON CONFLICT (collection) DO UPDATE
 SET compared = c.compared + excluded.compared, matched = c.matched + excluded.matched,
-    unsettled = c.unsettled + excluded.unsettled, unsupported = c.unsupported + excluded.unsupported,
+    ignored = c.ignored + excluded.ignored, unsettled = c.unsettled + excluded.unsettled, unsupported = c.unsupported + excluded.unsupported,
     lagged = c.lagged + excluded.lagged
 WHERE excluded.since >= c.since;
 
@@ -67,7 +68,7 @@ WHERE c.collection = n.collection;
 
 -- name: figures
 -- The figures of collections ($1) since their last reset.
-SELECT collection, compared, matched, mismatched, unsettled, unsupported, lagged
+SELECT collection, compared, matched, ignored, mismatched, unsettled, unsupported, lagged
 FROM crossfade.comparison WHERE collection = ANY ($1::text[]);
 
 -- name: list_mismatches
@@ -94,11 +95,122 @@ RETURNING collection;
 -- The figures of the gate begin anew. $1 collections.
 INSERT INTO crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u
 ON CONFLICT (collection) DO UPDATE
-SET since = excluded.since, compared = 0, matched = 0, mismatched = 0, unsettled = 0, unsupported = 0, lagged = 0;
+SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, unsettled = 0, unsupported = 0,
+    lagged = 0;
 
 -- name: shapes
 -- Coverage and latency by shape. $1 collection or NULL.
-SELECT collection, shape, text, seen, compared, matched, mismatched, unsettled, unsupported, skipped, origin_seconds,
-       target_seconds, first_seen, last_seen, waived
+SELECT collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled, unsupported, skipped,
+       origin_seconds, target_seconds, first_seen, last_seen, waived
 FROM crossfade.shape WHERE $1::text IS NULL OR collection = $1
 ORDER BY collection, seen DESC, shape;
+
+-- name: add_skipped
+-- $1 collections, $2 shapes, $3 reasons, $4 numbers.
+INSERT INTO crossfade.skipped AS s (collection, shape, reason, number)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
+ON CONFLICT (collection, shape, reason) DO UPDATE SET number = s.number + excluded.number, last_seen = now();
+
+-- name: skipped
+-- Reads that were not compared, by reason. $1 collection or NULL; the most frequent first.
+SELECT collection, shape, reason, number, last_seen FROM crossfade.skipped
+WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, number DESC, shape, reason;
+
+-- name: add_noise
+-- $1 collections, $2 paths, $3 rules, $4 numbers of comparisons that they made equal. A rule may be gone by now.
+UPDATE crossfade.noise AS n SET seen = n.seen + u.number
+FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (collection, path, rule, number)
+      ORDER BY 1, 2, 3) AS u
+WHERE n.collection = u.collection AND n.path = u.path AND n.rule = u.rule;
+
+-- name: add_twice
+-- $1 collections, $2 shapes, $3 classes, $4 paths, $5 numbers.
+INSERT INTO crossfade.twice AS t (collection, shape, class, path, number)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) ORDER BY 1, 2, 3, 4
+ON CONFLICT (collection, shape, class, path) DO UPDATE SET number = t.number + excluded.number, last_seen = now();
+
+-- name: add_subtracted
+-- $1 collections, $2 shapes, $3 classes, $4 paths, $5 numbers of mismatches that were taken for ArangoDB's own.
+UPDATE crossfade.twice AS t SET subtracted = t.subtracted + u.number
+FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+          AS u (collection, shape, class, path, number) ORDER BY 1, 2, 3, 4) AS u
+WHERE t.collection = u.collection AND t.shape = u.shape AND t.class = u.class AND t.path = u.path;
+
+-- name: rules
+-- Everything by which a proxy samples and judges, in one row: JSON texts.
+SELECT (SELECT coalesce(json_agg(json_build_array(collection, shape, percent, twice)), '[]')::text
+        FROM crossfade.sampling) AS sampling,
+       (SELECT coalesce(json_agg(json_build_array(collection, path, rule, argument) ORDER BY id), '[]')::text
+        FROM crossfade.noise) AS noise,
+       (SELECT coalesce(json_agg(json_build_array(collection, shape, class, path)), '[]')::text
+        FROM crossfade.twice WHERE class NOT IN ('', 'undecided')) AS own;
+
+-- name: list_noise
+-- $1 collection or NULL.
+SELECT id, collection, path, rule, argument, reason, actor, added_at, seen FROM crossfade.noise
+WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, id;
+
+-- name: list_twice
+-- What ArangoDB differs in from itself, with how often it was compared with itself. $1 collection or NULL.
+SELECT t.collection, t.shape, s.text, t.class, t.path, t.number, t.subtracted, t.first_seen, t.last_seen
+FROM crossfade.twice t LEFT JOIN crossfade.shape s USING (collection, shape)
+WHERE $1::text IS NULL OR t.collection = $1 ORDER BY t.collection, t.shape, t.class, t.path;
+
+-- name: add_rule
+-- $1 collection, $2 path, $3 rule, $4 argument, $5 reason, $6 actor.
+INSERT INTO crossfade.noise (collection, path, rule, argument, reason, actor) VALUES ($1, $2, $3, $4::float8, $5, $6)
+ON CONFLICT (collection, path, rule) DO UPDATE
+SET argument = excluded.argument, reason = excluded.reason, actor = excluded.actor, added_at = now()
+RETURNING id;
+
+-- name: remove_rule
+-- $1 id.
+DELETE FROM crossfade.noise WHERE id = $1 RETURNING collection, path, rule, argument;
+
+-- name: remove_twice
+-- What was learnt of a collection against itself. $1 collection.
+WITH gone AS (DELETE FROM crossfade.twice WHERE collection = $1 RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: set_sampling
+-- $1 collection, $2 shape or '', $3 percent or NULL, $4 percent that is read twice or NULL.
+INSERT INTO crossfade.sampling (collection, shape, percent, twice) VALUES ($1, $2, $3::float8, $4::float8)
+ON CONFLICT (collection, shape) DO UPDATE
+SET percent = coalesce(excluded.percent, crossfade.sampling.percent),
+    twice = coalesce(excluded.twice, crossfade.sampling.twice), changed_at = now();
+
+-- name: clear_sampling
+-- Back to what is set elsewhere. $1 collection, $2 shape or ''.
+WITH gone AS (DELETE FROM crossfade.sampling WHERE collection = $1 AND shape = $2 RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: list_sampling
+-- $1 collection or NULL.
+SELECT g.collection, g.shape, s.text, g.percent, g.twice, g.changed_at
+FROM crossfade.sampling g LEFT JOIN crossfade.shape s USING (collection, shape)
+WHERE $1::text IS NULL OR g.collection = $1 ORDER BY g.collection, g.shape;
+
+-- name: find_shapes
+-- Shapes of $1 whose name begins with $2.
+SELECT shape FROM crossfade.shape WHERE collection = $1 AND starts_with(shape, $2) ORDER BY shape;
+
+-- name: forget_mismatches
+-- Those that are done with, after $1 seconds.
+WITH gone AS (DELETE FROM crossfade.mismatch
+              WHERE state <> 'open' AND last_seen < now() - $1::float8 * interval '1 second' RETURNING 1)
+SELECT count(*) FROM gone;
+
+-- name: forget_samples
+-- An open mismatch stays, and still blocks; the documents' values in its samples go after $1 seconds.
+WITH gone AS (UPDATE crossfade.mismatch SET samples = '[]'
+              WHERE samples <> '[]' AND last_seen < now() - $1::float8 * interval '1 second' RETURNING 1)
+SELECT count(*) FROM gone;
+
+-- name: find_mismatch
+-- By fingerprint, or the beginning of one. $1; two rows say that it is not the beginning of one alone.
+SELECT id FROM crossfade.mismatch WHERE starts_with(fingerprint, $1) ORDER BY id LIMIT 2;
+
+-- name: beats
+-- The last heartbeats of the instances other than $1: seconds of PostgreSQL's clock, and the age of the oldest open
+-- intent. At least one row, of the clock alone. Instances that have stopped left nothing open.
+SELECT extract(epoch FROM clock_timestamp())::float8 AS now, i.instance,
+       extract(epoch FROM i.heartbeat_at)::float8 AS at, i.lag_seconds AS lag
+FROM (SELECT) AS one LEFT JOIN crossfade.instance i ON i.stopped_at IS NULL AND i.instance <> $1;

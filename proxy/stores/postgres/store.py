@@ -65,18 +65,12 @@ class PostgresStore:
         except FenceBroken:
             return None
 
-    async def read_each(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """Several `document.read` of one collection by one statement, with no fence. Raises as `execute`."""
-        relation = await self._relation(operations[0])
-        keys = list({key for operation in operations if valid_key(key := operation.key)})
-        rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), keys, None)
-        found = {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
-        return [
-            answers.document_outcome(operation, found[operation.key])
-            if operation.key in found
-            else error_outcome(ArangoError(1202))
-            for operation in operations
-        ]
+    async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Documents of `database/name` by key, as they are printed; no fence. Raises ArangoError, DatabaseError."""
+        relation = await self._catalog.find(collection)
+        wanted = list({key for key in keys if valid_key(key)})
+        rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), wanted, None)
+        return {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
 
     def analysis(self, operation: Operation) -> Analysis:
         """What a `cursor.create` or a simple read reads and leaves open. Raises ArangoError where it is no query."""
@@ -186,8 +180,12 @@ class PostgresStore:
         row = await self._database.fetchrow(text, key, generation, graph if valid_key(graph) else "")
         if row is None or not row["holds"]:
             raise FenceBroken
-        graphs.check_definition(operation, None if row["graph"] is None else row["graph"].encode())
-        return graphs.outcome(operation, None if row["raw"] is None else row["raw"].encode())
+        definition, raw = (None if row[name] is None else row[name].encode() for name in ("graph", "raw"))
+        try:  # an error that the documents themselves make is an answer
+            graphs.check_definition(operation, definition)
+            return graphs.outcome(operation, raw)
+        except ArangoError as error:
+            return error_outcome(error)
 
     async def _any(self, operation: Operation, generation: int | None) -> Outcome:
         relation = await self._named(operation)
@@ -208,7 +206,7 @@ class PostgresStore:
         found = await self._queries.answer(operation.database, request, generation)
         if found.stream is not None:
             await found.stream.close()
-        return simple.first_outcome(found.rows[0] if found.rows else None)
+        return simple.first_outcome(found.rows)
 
     async def _named(self, operation: Operation) -> Relation:
         name = simple.collection_of(simple.body_of(operation))

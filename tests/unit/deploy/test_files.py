@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from proxy.config import Settings
-from proxy.metrics import REGISTRY, Traffic
+from proxy.metrics import REGISTRY, Comparisons, Traffic
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/crossfade.json").read_text())
@@ -34,7 +34,7 @@ def known_metrics() -> set[str]:
 
 def known_labels() -> dict[str, set[str]]:
     collectors = {id(c): c for c in REGISTRY._names_to_collectors.values()}.values()
-    labels = {name: set(names) for name, names in Traffic.LABELS.items()}
+    labels = {name: set(names) for name, names in (Traffic.LABELS | Comparisons.LABELS).items()}
     for collector in collectors:
         if isinstance(collector, MetricWrapperBase):
             labels[collector._name] = set(collector._labelnames)

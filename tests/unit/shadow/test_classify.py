@@ -85,8 +85,8 @@ def test_arrays_compare_place_by_place() -> None:
     assert compare_answers(MANY, answer([one, absent]), answer([dict(reversed(one.items())), absent])) is None
     assert compare_answers(MANY, answer([one, two]), answer([one, absent])) == Difference(Kind.MISSING, (), ("b",))
     assert compare_answers(MANY, answer([absent, two]), answer([one, two])) == Difference(Kind.EXTRA, (), ("a",))
-    assert compare_answers(MANY, answer([one, two]), answer([one | {"x": 2}, two | {"x": "1"}])) == Difference(
-        Kind.VALUE, ("x",), ("a", "b"), same_revision=True
+    assert compare_answers(MANY, answer([one, two]), answer([one | {"x": 2}, two | {"x": [2]}])) == Difference(
+        Kind.VALUE, ("x",), ("a",), same_revision=True, also=(Difference(Kind.VALUE, ("x[]",), ("b",), True),)
     )
     conflict = {"error": True, "errorNum": 1200}
     assert compare_answers(MANY, answer([one]), answer([conflict])) == Difference(

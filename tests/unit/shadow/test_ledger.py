@@ -7,9 +7,11 @@ import pytest
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.operations import Effect, Operation
+from proxy.shadow import counts
 from proxy.shadow import ledger as module
 from proxy.shadow.compare import Difference, Kind
-from proxy.shadow.ledger import OTHER, Ledger, fingerprint
+from proxy.shadow.counts import OTHER, fingerprint
+from proxy.shadow.ledger import Ledger
 from proxy.shadow.samples import Evidence
 from proxy.shadow.shapes import Shape
 
@@ -27,7 +29,7 @@ def evidence(*paths: str, keys: tuple[str, ...] = (), body: bytes = b"{}") -> Ev
 
 
 def test_shapes_beyond_the_bound_are_counted_together(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_SHAPES", 3)
+    monkeypatch.setattr(counts, "MAX_SHAPES", 3)
     for number in range(10):
         ledger.seen(["db/c"], Shape(str(number), "text"))
 
@@ -37,7 +39,7 @@ def test_shapes_beyond_the_bound_are_counted_together(ledger: Ledger, monkeypatc
 
 
 def test_fingerprints_beyond_the_bound_are_counted_by_class(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_FINGERPRINTS", 3)
+    monkeypatch.setattr(counts, "MAX_FINGERPRINTS", 3)
     for number in range(10):
         ledger.mismatched(["db/c"], SHAPE, evidence(f"path{number}"), began=0)
 
@@ -47,7 +49,7 @@ def test_fingerprints_beyond_the_bound_are_counted_by_class(ledger: Ledger, monk
 
 
 def test_moments_keys_and_samples_are_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_SLICES", 4)
+    monkeypatch.setattr(counts, "MAX_SLICES", 4)
     for number in range(300):
         ledger.mismatched(["db/c"], SHAPE, evidence("x", keys=(f"k{number}",)), began=number)
 
@@ -57,7 +59,7 @@ def test_moments_keys_and_samples_are_bounded(ledger: Ledger, monkeypatch: pytes
 
 
 def test_samples_are_bounded_in_bytes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_SAMPLE_BYTES", 3000)
+    monkeypatch.setattr(counts, "MAX_SAMPLE_BYTES", 3000)
     for number in range(20):
         ledger.mismatched(["db/c"], SHAPE, evidence(f"p{number}", body=b"x" * 1000), began=0)
 

@@ -8,14 +8,17 @@ import orjson
 
 from proxy.operations import Effect, Operation
 from proxy.shadow.compare import Difference, Kind
-from proxy.shadow.samples import MAX_TEXT, Evidence, sample
+from proxy.shadow.samples import MAX_TEXT, Evidence, Redaction, sample
 
 READ = Operation("document.read", Effect.READ, "GET", "d b", "c", "k", ("_api", "document", "c", "k/1"), {"a": "ü"})
 DIFFERENCE = Difference(Kind.VALUE, ("x",), ("k",))
 
 
-def kept(operation: Operation, origin: bytes, target: bytes, *, redact: bool = False) -> dict[str, Any]:
-    return sample(Evidence(operation, DIFFERENCE, origin, target, "r"), text="FOR ?", redact=redact)
+def kept(
+    operation: Operation, origin: bytes, target: bytes, *, redact: bool = False, paths: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    evidence = Evidence(operation, DIFFERENCE, origin, target, "r", trace="00-1-2-01")
+    return sample(evidence, text="FOR ?", redaction=Redaction(redact, paths))
 
 
 def test_answers_are_kept_as_they_were_printed() -> None:

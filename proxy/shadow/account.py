@@ -1,0 +1,79 @@
+"""What each read came to: counted by the ledger, told to the sinks. One place, so that every read ends exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from proxy import metrics
+from proxy.shadow.jobs import Job
+from proxy.shadow.ledger import Ledger
+from proxy.shadow.noise import Rule
+from proxy.shadow.samples import Evidence
+from proxy.shadow.shapes import Shape
+from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Sink, Verdict
+
+
+class Account:
+    """Counts verdicts. began: the moment (monotonic) of the look that a verdict rests on."""
+
+    def __init__(self, ledger: Ledger, sinks: Sequence[Sink] = ()) -> None:
+        self.ledger = ledger
+        self._sinks = tuple(sinks)
+
+    def not_taken(self, collections: tuple[str, ...], shape: Shape, reason: str, *, reverse: bool = False) -> None:
+        """A read that became no job, and why."""
+        self.ledger.skipped(collections, shape, reason)
+        for sink in self._sinks:
+            sink(Verdict(shape, collections, SKIPPED, reason, reversed=reverse))
+
+    def skipped(self, job: Job, reason: str) -> None:
+        self.ledger.skipped(job.collections, job.shape, reason)
+        self._tell(job, SKIPPED, reason)
+
+    def unsupported(self, job: Job) -> None:
+        self.ledger.unsupported(job.collections, job.shape, began=time.monotonic())
+        self._tell(job, UNSUPPORTED)
+
+    def looked(self, job: Job, *, origin: float, target: float) -> None:
+        """The first look: how long both sides took, in seconds."""
+        job.origin_seconds, job.target_seconds = origin, target
+        for collection in job.collections:
+            metrics.TARGET_SECONDS.labels(collection).observe(target)
+        self.ledger.seconds(job.collections, job.shape, origin=origin, target=target)
+
+    def matched(self, job: Job, *, began: float, lagged: bool = False) -> None:
+        self.ledger.matched(job.collections, job.shape, began=began, lagged=lagged)
+        self._tell(job, LAG if lagged else MATCH)
+
+    def matched_together(self, jobs: Sequence[Job], *, began: float, seconds: float) -> None:
+        """Reads of one shape of one collection that one statement of so many seconds found equal."""
+        first = jobs[0]
+        for collection in first.collections:
+            metrics.TARGET_SECONDS.labels(collection).observe(seconds)
+        origin = sum(job.seconds for job in jobs)
+        self.ledger.seconds(first.collections, first.shape, origin=origin, target=seconds * len(jobs))
+        self.ledger.matched(first.collections, first.shape, began=began, number=len(jobs))
+        if self._sinks:
+            for job in jobs:
+                job.origin_seconds, job.target_seconds = job.seconds, seconds
+                self._tell(job, MATCH)
+
+    def ignored(self, job: Job, reason: str, *, began: float, rules: Sequence[Rule] = ()) -> None:
+        """reason: by rules of noise, or because ArangoDB differs from itself in this."""
+        self.ledger.ignored(job.collections, job.shape, began=began, rules=rules)
+        self._tell(job, IGNORED, reason)
+
+    def unsettled(self, job: Job, *, began: float) -> None:
+        self.ledger.unsettled(job.collections, job.shape, began=began)
+        self._tell(job, UNSETTLED)
+
+    def mismatched(self, job: Job, evidence: Evidence, *, began: float) -> None:
+        self.ledger.mismatched(job.collections, job.shape, evidence, began=began)
+        self._tell(job, evidence.difference.kind.value)
+
+    def _tell(self, job: Job, kind: str, reason: str = "") -> None:
+        for sink in self._sinks:
+            sink(
+                Verdict(job.shape, job.collections, kind, reason, job.origin_seconds, job.target_seconds, job.reversed)
+            )

@@ -1,0 +1,175 @@
+"""Looks again at what differed, until it is told apart from a race: lag, a mismatch, or unsettled (I8).
+
+One look reads origin, target, origin. A look in which the target shows what the origin has answered since the read says
+lag (`history`). Where the origin's answer did not stand still around the target's, a look tells nothing else. A
+difference counts when consecutive looks show the same answers on
+both sides, with every mirror caught up in between (this proxy's and those of the others): then what the origin showed
+first has reached the target, and still it differs.
+
+Two looks are enough where answers carry revisions, which never come back. Values alone may: a counter that goes there
+and back between the looks shows the same answers, and the target something in between. Then two looks count only where
+the collections' revisions, which every write changes, stood still as well, and else LOOKS_OF_VALUES are needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.errors import ArangoError, DatabaseUnavailable, UpstreamError
+from proxy.operations import Effect, Operation, Outcome
+from proxy.shadow.classify import TargetAnswer, compare_answers, stable
+from proxy.shadow.compare import Difference
+from proxy.shadow.fleet import Fleet
+from proxy.shadow.history import History
+from proxy.shadow.jobs import Job, Look
+from proxy.shadow.noise import Rule, quieted
+from proxy.shadow.rules import Rules
+from proxy.shadow.sides import Sides
+
+LOOKS: Final = 2
+LOOKS_OF_VALUES: Final = 4
+_QUICK: Final = 4  # looks before the other proxies are waited for: most differences are lag, and over by then
+_FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
+_LONGEST_PAUSE: Final = 0.25
+_VERSIONED: Final = frozenset({"document.read", "document.head", "document.read_many"})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What two answers come to. difference: None where they agree, perhaps by `rules`, which took part then."""
+
+    difference: Difference | None
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The end of looking. look: the last one; difference: None where it was lag, or (by `rules`) noise."""
+
+    look: Look
+    difference: Difference | None
+    rules: tuple[Rule, ...] = ()
+
+
+def judge(operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...]) -> Judged:
+    """Compares as they are; where that differs and there are rules of noise, once more without the noise.
+
+    Raises NotComparable.
+    """
+    difference = compare_answers(operation, origin, target)
+    if difference is None or not rules:
+        return Judged(difference)
+    quiet = compare_answers(operation, *quieted(operation, origin, target, rules))
+    return Judged(quiet, rules)
+
+
+@dataclass(slots=True)
+class _Streak:
+    """Consecutive looks that showed the same on both sides."""
+
+    look: Look
+    difference: Difference
+    revisions: tuple[str, ...]
+    length: int = 1
+
+
+class Settler:
+    """Settles the differences of one proxy."""
+
+    def __init__(
+        self,
+        sides: Sides,
+        rules: Rules,
+        caught_up: Callable[[str, float], Awaitable[bool]],
+        fleet: Fleet,
+        seconds: float,
+    ) -> None:
+        """caught_up(collection, timeout): True once this proxy's mirror has applied all that it took up to now.
+
+        seconds: how long to look.
+        """
+        self._sides = sides
+        self._rules = rules
+        self._caught_up = caught_up
+        self._fleet = fleet
+        self._seconds = seconds
+
+    async def settle(self, job: Job, first: Look) -> Settled | None:
+        """None where it stays unsettled. first: the look that differed. Raises Unsupported,
+        NotComparable, and what an odd answer makes parsers raise.
+        """
+        deadline = time.monotonic() + self._seconds
+        pause, attempt = _FIRST_PAUSE, 0
+        rules = self._rules.noise(job.collections)
+        history = History(job.operation, first.origin, first.target, rules)
+        streak: _Streak | None = None
+        while time.monotonic() < deadline:
+            if not await self._mirrored(job.collections, deadline):
+                return None
+            attempt += 1
+            if attempt > _QUICK and not await self._fleet.caught_up(max(0.0, deadline - time.monotonic())):
+                return None
+            try:
+                found = await self._look(job, streak, history, rules)
+            except (UpstreamError, DatabaseUnavailable):
+                found = None
+            if isinstance(found, Settled):
+                return found
+            # what a quick look found is where a streak may begin: the others have been waited for before the next one
+            streak = found if attempt >= _QUICK else None
+            await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return None
+
+    async def _look(
+        self, job: Job, streak: _Streak | None, history: History, rules: tuple[Rule, ...]
+    ) -> _Streak | Settled | None:
+        """One look: the end, or the streak that goes on or begins with it; None where it told nothing."""
+        operation, began = job.operation, time.monotonic()
+        before = await self._sides.origin(operation)
+        target = await self._sides.target(operation)
+        after = await self._sides.origin(operation)
+        look = Look(began, after, target)
+        history.add(before)
+        history.add(after)
+        judged = judge(operation, after, target, rules)
+        if judged.difference is None:
+            return Settled(look, None, judged.rules)
+        if operation.effect is Effect.READ and judged.difference.certain:
+            return Settled(look, judged.difference)
+        if history.explains(target):
+            return Settled(look, None)
+        if not stable(operation, before, after):
+            return None
+        revisions: tuple[str, ...] = ()
+        if operation.endpoint not in _VERSIONED:
+            revisions = tuple([await self._sides.revision(collection) for collection in job.collections])
+        if (
+            streak is None
+            or streak.difference != judged.difference
+            or not stable(operation, streak.look.origin, before)
+            or not _same(streak.look.target, target)
+        ):
+            return _Streak(look, judged.difference, revisions)
+        streak.length += 1
+        stood = "" not in revisions and streak.revisions == revisions
+        if streak.length >= (LOOKS if stood or operation.endpoint in _VERSIONED else LOOKS_OF_VALUES):
+            return Settled(look, judged.difference)
+        return streak
+
+    async def _mirrored(self, collections: Iterable[str], deadline: float) -> bool:
+        for collection in collections:
+            if not await self._caught_up(collection, max(0.0, deadline - time.monotonic())):
+                return False
+        return True
+
+
+def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
+    """Whether the target answered the same twice."""
+    if isinstance(first, ArangoError) and isinstance(second, ArangoError):
+        return (first.status, first.number) == (second.status, second.number)
+    return first == second

@@ -1,0 +1,114 @@
+"""Asks the two sides what they answer now: the target by the store, the origin with the proxy's own account."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from proxy.aql.requests import Result
+from proxy.errors import ArangoError, DatabaseRefused, Unsupported, UpstreamError
+from proxy.operations import Effect, Operation, Outcome
+from proxy.shadow.batches import Batch, batch_of, merged
+from proxy.shadow.classify import QueryAnswer, TargetAnswer
+from proxy.shadow.compare import NotComparable, Rows
+from proxy.stores.base import Store
+from proxy.stores.postgres import PostgresStore, answers
+from proxy.wire.encode import error_outcome
+
+_MOST_BYTES: Final = 8 << 20  # of one cursor's batches; beyond, what was read is compared as a beginning
+
+
+class _Revision(msgspec.Struct):
+    revision: str = ""
+
+
+_REVISION: Final = msgspec.json.Decoder(_Revision)
+
+
+class Sides:
+    """Both sides of one proxy's comparisons."""
+
+    def __init__(self, target: PostgresStore, origin: Store) -> None:
+        self.store = target
+        self._origin = origin
+
+    def comparable(self, operation: Operation) -> None:
+        """Raises NotComparable for a query whose answer the data of the collections it names do not decide."""
+        try:
+            analysis = self.store.analysis(operation)
+        except ArangoError:
+            return  # both sides refuse it, or one does: that compares
+        if analysis.choices:
+            raise NotComparable("not deterministic")
+        if analysis.dynamic:
+            raise NotComparable("reads what only its run tells")
+
+    async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """The target's documents of these keys as they are printed. Raises ArangoError, DatabaseError."""
+        return await self.store.documents(collection, keys)
+
+    async def target(self, operation: Operation) -> TargetAnswer:
+        """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused.
+
+        Raises Unsupported, DatabaseUnavailable.
+        """
+        try:
+            if operation.effect is not Effect.QUERY:
+                return await self.store.execute(operation)
+            result = await self.store.query(operation)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            return error
+        except DatabaseRefused as error:
+            return ArangoError(4, str(error), status=500)
+        return QueryAnswer(_rows(result, self.store.analysis(operation).unordered), result.full_count)
+
+    async def origin(self, operation: Operation) -> Outcome:
+        """The origin's answer now; of a cursor all batches as one, up to a bound. Raises UpstreamError."""
+        first = await self._origin.execute(operation)
+        if operation.endpoint != "cursor.create" or first.status != 201:
+            return first
+        batches, size = [first], len(first.body)
+        last = batch_of(first)
+        while last is not None and last.more and last.id is not None:
+            if size > _MOST_BYTES:
+                await self._close(operation.database, last.id)
+                break
+            following = await self._origin.execute(_cursor(operation.database, last, "POST", "cursor.next"))
+            if following.status != 200:
+                break
+            batches.append(following)
+            size += len(following.body)
+            last = batch_of(following)
+        return merged(batches)
+
+    async def revision(self, collection: str) -> str:
+        """What changes with every write of a collection; empty where the origin does not tell. Raises UpstreamError."""
+        database, _, name = collection.partition("/")
+        path = ("_api", "collection", name, "revision")
+        asked = Operation("collection.revision", Effect.PASSTHROUGH, "GET", database, name, path=path)
+        outcome = await self._origin.execute(asked)
+        return _REVISION.decode(outcome.body).revision if outcome.status == 200 else ""
+
+    async def _close(self, database: str, cursor: str) -> None:
+        with contextlib.suppress(UpstreamError, ArangoError):
+            await self._origin.execute(_cursor(database, Batch(cursor), "DELETE", "cursor.delete"))
+
+
+def document_answer(operation: Operation, raw: bytes | None) -> Outcome:
+    """The target's answer to an unconditional `document.read`, of a document as it is printed; None: there is none."""
+    return error_outcome(ArangoError(1202)) if raw is None else answers.document_outcome(operation, raw)
+
+
+def _cursor(database: str, batch: Batch, method: str, endpoint: str) -> Operation:
+    assert batch.id is not None
+    return Operation(endpoint, Effect.PASSTHROUGH, method, database, key=batch.id, path=("_api", "cursor", batch.id))
+
+
+def _rows(result: Result, unordered: bool) -> Rows:
+    first, last = result.cut if result.cut is not None else (None, None)
+    return Rows(result.rows, result.groups, first, last, unordered)
