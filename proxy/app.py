@@ -40,7 +40,9 @@ from proxy.mirror.pipeline import Mirror
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import Coverage
+from proxy.shadow.fleet import Fleet
 from proxy.shadow.ledger import Ledger
+from proxy.shadow.rules import Rules
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import ArangoStore
 from proxy.stores.base import Store
@@ -143,6 +145,8 @@ class Application:
             reader,
             self.mirror.caught_up,
             Ledger(self.database, settings),
+            rules=Rules(settings, self.database),
+            fleet=Fleet(self.database, self.instance),
             sinks=(self.coverage,),
         )
         await self.shadow.start()
