@@ -6,15 +6,18 @@ import gzip
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from proxy.errors import ArangoError, UpstreamUnavailable
 from proxy.operations import Operation, Outcome
-from proxy.serve import DevelopmentServer, StoreHandler
+from proxy.serve import DevelopmentServer, Options, StoreHandler, options_of
 from proxy.wire.message import Request
+from tests.harness import eventually
 
 
 class Refusing:
@@ -89,3 +92,40 @@ def test_as_a_process_that_keeps_a_snapshot_and_ends_on_sigterm(tmp_path: Path) 
             assert httpx.post(f"{url}/_api/collection", json={"name": "c"}).status_code == status
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
+
+
+async def test_documents_expire_by_themselves() -> None:
+    async with DevelopmentServer(ttl_interval=0.01) as server, httpx.AsyncClient(base_url=server.url) as client:
+        await client.post("/_api/collection", json={"name": "c"})
+        index = {"type": "ttl", "fields": ["until"], "expireAfter": 0}
+        assert (await client.post("/_api/index?collection=c", json=index)).status_code == 201
+        await client.post("/_api/document/c", json=[{"_key": "over", "until": 1}, {"_key": "stays"}])
+
+        async def over() -> bool:
+            return (await client.get("/_api/document/c/over")).status_code == 404
+
+        await eventually(over, "the document is gone")
+        assert (await client.get("/_api/document/c/stays")).status_code == 200
+
+
+def test_a_process_that_checks_who_asks_and_saves_when_it_is_told_to(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "proxy.serve", "--port", "0", "--auth", "--root-password", "secret"]
+    with subprocess.Popen([*command, "--snapshot", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        assert httpx.get(f"{url}/_api/version").status_code == 401
+        assert httpx.get(f"{url}/_api/version", auth=("root", "secret")).status_code == 200
+        process.send_signal(signal.SIGUSR1)
+        limit = time.monotonic() + 20
+        while not (tmp_path / "current").is_file():
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_the_command_line() -> None:
+    assert options_of([]) == Options()
+    assert options_of(["--auth", "--ttl-interval", "0"]) == Options(root_password="", ttl_interval=0.0)
+    with pytest.raises(SystemExit):
+        options_of(["--root-password", "x"])

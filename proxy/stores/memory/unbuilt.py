@@ -56,7 +56,13 @@ def analyzers(server: Server, operation: Operation) -> Outcome:
         {"name": "identity", "type": "identity", "properties": {}, "features": ["frequency", "norm"]}
     ]
     for language in _LANGUAGES:
-        settings: dict[str, Any] = {"locale": language, "case": "lower", "stopwords": [], "accent": False, "stemming": True}
+        settings: dict[str, Any] = {
+            "locale": language,
+            "case": "lower",
+            "stopwords": [],
+            "accent": False,
+            "stemming": True,
+        }
         shown.append({"name": f"text_{language}", "type": "text", "properties": settings, "features": _FEATURES})
     if operation.method != "GET":
         raise Unsupported("analyzers")

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
 from proxy.stores.memory import MemoryStore
+from proxy.wire.decode import decode_parts
 from tests.unit.stores.memory.kit import Client
 
 
@@ -66,3 +73,98 @@ def test_ended_ones_are_forgotten_in_time() -> None:
         client.send("DELETE", f"/_api/transaction/{client.begin(read='c')}")
     client.begin(read="c")
     assert len(client.store.server.transactions) <= 1002
+
+
+async def _send(client: Client, method: str, target: str, body: Any = None, trx: str | None = None) -> tuple[int, Any]:
+    """As `send`, but through `execute`: locks are waited for."""
+    headers = [(b"x-arango-trx-id", trx.encode())] if trx else []
+    raw = b"" if body is None else json.dumps(body).encode()
+    outcome = await client.store.execute(decode_parts(method, target.encode(), headers, raw))
+    return outcome.status, json.loads(outcome.body) if outcome.body else None
+
+
+def _waiting(seconds: float | None = None) -> Client:
+    client = Client(MemoryStore(lock_wait=seconds))
+    client.send("POST", "/_api/collection", {"name": "c"})
+    client.send("POST", "/_api/document/c", [{"_key": "a", "n": 0}, {"_key": "b", "n": 0}])
+    return client
+
+
+WRITES: list[tuple[str, str, Any, int]] = [
+    ("PATCH", "/_api/document/c/a", {"x": 1}, 202),
+    ("PATCH", "/_api/document/c", [{"_key": "b", "x": 1}, {"_key": "a", "x": 1}], 202),
+    ("POST", "/_api/document/c?overwriteMode=replace", [{"_key": "new"}, {"_key": "a", "x": 1}], 202),
+    ("DELETE", "/_api/document/c", ["b", "a"], 202),
+    ("POST", "/_api/import?collection=c&type=list&onDuplicate=update", [{"_key": "n"}, {"_key": "a", "x": 1}], 201),
+    ("POST", "/_api/cursor", {"query": "FOR d IN c UPDATE d WITH {x: 1} IN c"}, 201),
+    ("PUT", "/_api/simple/update-by-example", {"collection": "c", "example": {"n": 0}, "newValue": {"x": 1}}, 200),
+    ("PUT", "/_api/simple/remove-by-keys", {"collection": "c", "keys": ["b", "a"]}, 200),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "body", "expected"), WRITES)
+async def test_a_write_waits_for_a_key_and_is_carried_out_once(
+    method: str, target: str, body: Any, expected: int
+) -> None:
+    """Nothing of it is there before the key is free, and no error is in the answer then."""
+    client = _waiting()
+    number = client.begin(write="c")
+    client.send("PATCH", "/_api/document/c/a", {"mine": True}, trx=number)
+    waiting = asyncio.create_task(_send(client, method, target, body))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    assert client.send("GET", "/_api/document/c/b")[1].keys() == {"_key", "_id", "_rev", "n"}
+    assert client.send("PUT", f"/_api/transaction/{number}")[0] == 200
+    status, answer = await waiting
+    assert (status, "errorNum" in json.dumps(answer)) == (expected, False)
+
+
+@pytest.mark.parametrize(("method", "target", "body", "_expected"), WRITES)
+async def test_who_waits_in_vain_is_told(method: str, target: str, body: Any, _expected: int) -> None:
+    client = _waiting(0.01)
+    number = client.begin(write="c")
+    client.send("PATCH", "/_api/document/c/a", {"mine": True}, trx=number)
+    status, answer = await _send(client, method, target, body)
+    if isinstance(answer, list):
+        assert sorted(item.get("errorNum", 0) for item in answer) == [0, 1200]
+    elif "import" in target:
+        assert (answer["created"], answer["errors"]) == (1, 1)
+    else:
+        assert (status, answer["errorNum"]) == (409, 1200)
+        assert client.send("GET", "/_api/document/c/b")[1].keys() == {"_key", "_id", "_rev", "n"}  # nothing of it
+
+
+async def test_a_collection_that_one_has_to_itself_is_written_by_nobody_else() -> None:
+    client = _waiting(0.01)
+    number = client.begin(exclusive="c")
+    assert client.send("PATCH", "/_api/document/c/a", {"x": 1}, trx=number)[0] == 202
+    status, answer = await _send(client, "POST", "/_api/document/c", {"_key": "z"})
+    assert (status, answer["errorNum"]) == (500, 18)
+    for kind in ("write", "exclusive"):
+        body = {"collections": {kind: ["c"]}, "lockTimeout": 1}
+        status, answer = await _send(client, "POST", "/_api/transaction/begin", body)
+        assert (status, answer["errorNum"]) == (500, 18)
+    assert client.begin(read="c")
+    assert client.send("GET", "/_api/document/c/a")[0] == 200
+    assert client.send("PUT", f"/_api/transaction/{number}")[0] == 200
+    assert client.send("POST", "/_api/document/c", {"_key": "z"})[0] == 202
+
+
+async def test_who_wants_a_collection_alone_waits_for_its_writers() -> None:
+    client = _waiting()
+    number = client.begin(write="c")
+    body = {"collections": {"exclusive": "c"}}
+    waiting = asyncio.create_task(_send(client, "POST", "/_api/transaction/begin", body))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    client.send("DELETE", f"/_api/transaction/{number}")
+    assert (await waiting)[0] == 201
+
+
+def test_a_lock_time_out_is_a_positive_number() -> None:
+    client, _ = _client()
+    for wrong in (-1, "1", True):
+        body = {"collections": {"write": "c"}, "lockTimeout": wrong}
+        assert client.send("POST", "/_api/transaction/begin", body)[1]["errorNum"] == 10
