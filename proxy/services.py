@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from proxy import metrics
@@ -19,6 +20,9 @@ from proxy.wire.message import Request, Response
 # segments that look like ids are folded, so that routes stay few: numbers, UUIDs, long hex or base64 texts
 _ID = re.compile(rb"^(?:\d+|[0-9a-fA-F-]{32,36}|[A-Za-z0-9_-]{20,})$")
 _MOST_ROUTES = 500
+_MOST_TRACES = 20_000
+_TRACE = re.compile(rb"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+UNKNOWN = "unknown"  # the route of a database request that no API request is known to have caused
 _NOTHING_THERE = frozenset({400, 401, 403, 404, 405})
 
 
@@ -38,6 +42,7 @@ class Services:
             key=lambda item: -len(item[0]),
         )
         self._routes: set[str] = set()
+        self._traces: OrderedDict[bytes, str] = OrderedDict()  # trace id -> route, the latest last
 
     def upstream_of(self, target: bytes) -> Upstream | None:
         """The service of a path: the longest prefix that ends at a segment's end."""
@@ -54,9 +59,11 @@ class Services:
         if upstream is None:
             response = _plain(404, b"no service is configured for this path: set CROSSFADE_SERVICES")
         else:
-            if request.header(b"traceparent") is None:
-                trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-                request.headers.append((b"traceparent", trace.encode()))
+            trace = request.header(b"traceparent")
+            if trace is None:
+                trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00".encode()
+                request.headers.append((b"traceparent", trace))
+            self._note(trace, route_of(request.method, request.target))
             try:
                 response = await upstream.request(request)
             except UpstreamError as error:
@@ -66,6 +73,22 @@ class Services:
         metrics.SERVICE_REQUESTS.labels(route, str(response.status)).inc()
         metrics.SERVICE_SECONDS.labels(route).observe(time.perf_counter() - started)
         return response
+
+    def route_of_trace(self, trace: bytes | None) -> str:
+        """The API route of the request that a database request belongs to, by its `traceparent`: where a service hands
+        that on to its driver, a mismatch names the route that met it. `unknown` for all others.
+        """
+        found = _TRACE.match(trace) if trace is not None and self._traces else None
+        return self._traces.get(found[1], UNKNOWN) if found is not None else UNKNOWN
+
+    def _note(self, trace: bytes, route: str) -> None:
+        found = _TRACE.match(trace)
+        if found is None:
+            return
+        self._traces[found[1]] = route
+        self._traces.move_to_end(found[1])
+        if len(self._traces) > _MOST_TRACES:
+            self._traces.popitem(last=False)
 
     def _label(self, route: str, status: int) -> str:
         """The route, or `other`: beyond the limit, and as long as nothing was ever found there (probes, mistypings)."""
