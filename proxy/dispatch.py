@@ -45,6 +45,7 @@ from proxy.writing import Kit, LeaseView, Writes
 
 log = structlog.get_logger(__name__)
 
+_OF_CURSORS = frozenset({"cursor.next", "cursor.delete"})
 # who answered, as `X-Crossfade-Served-By` says it
 _NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
 
@@ -151,7 +152,10 @@ class Dispatcher:
             self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
         if not way.writes:
             again = request.method in ("GET", "HEAD", "OPTIONS")  # a batch that is asked for twice is a batch lost
-            return await self._origin.request(request, idempotent=again), "origin"
+            response = await self._origin.request(request, idempotent=again)
+            if operation.endpoint in _OF_CURSORS and self._shadow.follows(operation):
+                self._shadow.went_on(operation, _whole(response))
+            return response, "origin"
         with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
             return await self._origin.request(request), "origin"
 
@@ -171,7 +175,7 @@ class Dispatcher:
             found = await self._serving.answer(operation, way.collections, generation, authorization)
             if isinstance(found, Outcome):
                 if way.compare:
-                    self._submit(operation, found, way, time.perf_counter() - started, reverse=True)
+                    self._submit(request, operation, found, way, time.perf_counter() - started, reverse=True)
                 return encode(found), "target"
             trouble = found.trouble
             way, _ = await self._held(operation)  # a hold may have begun meanwhile
@@ -196,7 +200,7 @@ class Dispatcher:
             return response, "origin"
         if way.compare:
             outcome = Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
-            self._submit(operation, outcome, way, elapsed, reverse=False)
+            self._submit(request, operation, outcome, way, elapsed, reverse=False)
         return response, "origin"
 
     # ---- parts
@@ -263,12 +267,24 @@ class Dispatcher:
         if keys:
             await self._kit.brought_up(collection, (), keys)
 
-    def _submit(self, operation: Operation, outcome: Outcome, way: Route, seconds: float, *, reverse: bool) -> None:
+    def _submit(
+        self, request: Request, operation: Operation, outcome: Outcome, way: Route, seconds: float, *, reverse: bool
+    ) -> None:
         compared, answer = plain(operation), None
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # no answer of ArangoDB's
             answer = plain_outcome(operation, outcome)
         if compared is not None and answer is not None:
-            self._shadow.submit(compared, answer, frozenset(way.collections), seconds, "unknown", reversed=reverse)
+            trace = request.header(b"traceparent")
+            route, text = self._services.route_of_trace(trace), (trace or b"").decode("latin-1")
+            names = frozenset(way.collections)
+            self._shadow.submit(compared, answer, names, seconds, route, trace=text, reversed=reverse)
+
+
+def _whole(response: Response) -> Outcome | None:
+    """The answer to what goes on with a cursor; None where it is none that can be read here."""
+    if not isinstance(response.body, bytes) or response.header(b"content-encoding") is not None:
+        return None
+    return Outcome(response.status, response.body)
 
 
 def _packed(operation: Operation) -> bool:
