@@ -29,6 +29,7 @@ from proxy.cutover import controller
 from proxy.cutover.acknowledge import Conditions
 from proxy.cutover.lease import Lease
 from proxy.cutover.readings import Readings
+from proxy.cutover.watch import Watch
 from proxy.database import Database
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConfigurationError
@@ -37,6 +38,7 @@ from proxy.flipping import Flipping
 from proxy.gaps import Gaps
 from proxy.http import Limits, Listener, Upstream
 from proxy.mirror.pipeline import Mirror
+from proxy.probe import probe
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import Coverage
@@ -102,8 +104,9 @@ class Application:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self.settings
         self.database = await stack.enter_async_context(_opened(settings, "proxy", size=4))
-        # nothing that the rest waits for may keep a heartbeat waiting: one connection beats, one listens, two may hang
-        lease_database = await stack.enter_async_context(_opened(settings, "lease", size=4, reset=False))
+        # nothing that the rest waits for may keep a heartbeat waiting: one connection beats, one listens, one
+        # is the guards', two may hang
+        lease_database = await stack.enter_async_context(_opened(settings, "lease", size=5, reset=False))
         mirror_database = await stack.enter_async_context(
             _opened(settings, "mirror", size=settings.apply_connections + 2, reset=False)
         )
@@ -120,7 +123,9 @@ class Application:
         stack.push_async_callback(own.close)
         reader = ArangoStore(own, settings.origin_user, settings.origin_password)
 
-        admin = AdminServer(create(self.status, self.not_ready, self.trace), settings.admin_host, settings.admin_port)
+        admin = AdminServer(
+            create(self.status, self.not_ready, self.trace, self.check), settings.admin_host, settings.admin_port
+        )
         admin.bind()  # its address is registered with the lease
         stack.push_async_callback(admin.close)
         self.lease = Lease(lease_database, settings, self.instance, self._conditions(), admin_url=admin.url)
@@ -130,6 +135,11 @@ class Application:
         self._clean = self.mirror.backlog == 0
         await self.lease.start()
         stack.push_async_callback(self.lease.close)
+        await self.mirror.told.start()
+        stack.push_async_callback(self.mirror.told.close)
+        self.guards = Watch(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
+        await self.guards.start()
+        stack.push_async_callback(self.guards.close)
         stack.push_async_callback(self._drain)
 
         target = PostgresStore(read_database)
@@ -256,6 +266,19 @@ class Application:
         """What `/trace` answers: what this instance knows of one document."""
         return {"instance": self.instance, **self.mirror.trace(collection, key)}
 
+    async def check(self) -> dict[str, object]:
+        """What `/check` answers: asked before a change that needs every instance."""
+        snapshot = self.lease.snapshot
+        return {
+            "instance": self.instance,
+            "epoch": snapshot.epoch,
+            "generation": snapshot.generation,
+            "diverged": self.lease.diverged,
+            "backlog": self.mirror.backlog,
+            "lag_seconds": self.mirror.lag_seconds,
+            **await probe(self.database, self.origin),
+        }
+
     def status(self) -> dict[str, object]:
         """What `/status` and the live page show."""
         snapshot = self.lease.snapshot
@@ -271,6 +294,7 @@ class Application:
             "backlog": self.mirror.backlog,
             "queued": self.mirror.queued,
             "lag_seconds": self.mirror.lag_seconds,
+            "guards": self.guards.figures(),
             "collections": {
                 name: {"stage": standing.stage.value, "weight": standing.weight, **self.shadow.figures(name)}
                 for name, standing in sorted(snapshot.collections.items())

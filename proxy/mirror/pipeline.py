@@ -37,6 +37,7 @@ from proxy.mirror.repair import CannotRead, Repairer
 from proxy.mirror.sweep import Origin, Sweeper
 from proxy.mirror.target import Row, Target, overtaken
 from proxy.mirror.together import Together
+from proxy.mirror.told import Told, oldest_open
 from proxy.mirror.trace import known
 from proxy.operations import Change
 
@@ -62,9 +63,11 @@ class Mirror:
         self._queue = Queue(settings.queue_documents, settings.queue_bytes)
         self._target = Target(database)
         self._marks = Marks(database, instance, self._posted)
+        self.told = Told(database, instance, lambda: oldest_open(self._journal, self._orphans, started=self._started))
         self._repairer = Repairer(self._target, origin, self._journal, self._marks, self._repaired)
+        self._repairer.looked = self.told.looked
         self._sweeper = Sweeper(database, self._target, origin, self._repairer, self._marks, self._repaired)
-        self.together = Together(self._target, self.settled_nothing, self.reread)
+        self.together = Together(self._target, self.settled_nothing, self.reread, self.told.wrote)
         self._purger = Purger(database, self._target, settings.tombstone_seconds)
         self._applier = Applier(
             self._queue,
@@ -191,6 +194,7 @@ class Mirror:
             self.settled_nothing(intent)
             return
         self.learn(intent, [change.key for change in changes])
+        self.told.wrote(changes)
         intent.remaining = len(changes)
         if not self._queue.put(intent, changes):
             self.reread(intent)
@@ -355,6 +359,7 @@ class Mirror:
 
     def _repaired(self, note: Note) -> None:
         now = time.time()
+        self.told.repaired(note)
         for key in note.keys:
             self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
         self._end(note.seq, note.collection, ())

@@ -63,6 +63,7 @@ class Repairer:
         self._settled = settled
         self.sweep: Callable[[Note], object] = self._marked  # what takes notes with the flag SWEEP
         self.dropped: Callable[[str], bool] = lambda _: False  # whether a sweep sees to it that the collection is gone
+        self.looked: Callable[[str, Sequence[str]], object] = lambda *_: None  # keys of a search that are done
         self._scans = Scans(origin)
         self.something = asyncio.Event()
 
@@ -170,6 +171,7 @@ class Repairer:
             try:
                 keys, since = await self._scans.keys(collection, new, oldest)
                 if not await self.until_done(collection, keys):
+                    self.looked(collection, keys)
                     done += new
                     if earlier:
                         self._scans.done(collection, since)

@@ -27,12 +27,21 @@ _LIMIT: Final = 32 << 20  # bytes of documents that wait
 
 
 class Together:
-    """Owns what waits. `settled`: PostgreSQL has all of an intent; `reread`: its keys must be read again."""
+    """Owns what waits. `settled`: PostgreSQL has all of an intent; `reread`: its keys must be read again.
+
+    `told`: called with what was written, before anything of it is settled.
+    """
 
     def __init__(
-        self, target: Target, settled: Callable[[Intent], None], reread: Callable[[Intent], None], limit: int = _LIMIT
+        self,
+        target: Target,
+        settled: Callable[[Intent], None],
+        reread: Callable[[Intent], None],
+        told: Callable[[Sequence[Change]], None] = lambda _: None,
+        limit: int = _LIMIT,
     ) -> None:
         self._target = target
+        self._told = told
         self._settled = settled
         self._reread = reread
         self._limit = limit
@@ -42,6 +51,7 @@ class Together:
 
     def add(self, changes: Sequence[Change], intents: Sequence[Intent]) -> None:
         """All that one transaction wrote, and the intents of its writes, which have no other changes."""
+        self._told(changes)
         size = _size(changes)
         if self._size + size > self._limit:
             for intent in intents:

@@ -54,7 +54,8 @@ CREATE TABLE crossfade.told (
     incarnation text NOT NULL,
     began timestamptz NOT NULL DEFAULT clock_timestamp(),
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    reached timestamptz NOT NULL DEFAULT '-infinity',
+    sequence bigint NOT NULL DEFAULT 0, -- of the newest report: one that lands late changes nothing
+    reached timestamptz, -- NULL before the second report
     untold timestamptz, -- some of what it took until then does not stand in crossfade.taken: there was too much
     closed boolean NOT NULL DEFAULT false, -- it ended with everything told
     PRIMARY KEY (instance, incarnation)
