@@ -83,8 +83,21 @@ _TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
 
 # reads that stores/postgres can answer, and that the shadow compares
 COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
-# reads of documents that nothing compares yet
-UNCOMPARED = frozenset({"simple", "edges", "gharial"})
+# reads of many documents of a collection, in other words than a query's: they go the ways of queries
+OVER_ALL = frozenset(
+    {
+        *("edges.read", "edges.read_many"),
+        *(f"simple.{name}" for name in ("all", "all-keys", "any", "by-example", "first-example")),
+        *("simple.lookup-by-keys", "simple.range"),
+    }
+)
+# one document through a named graph, whose definition is a document of another collection
+IN_GRAPH = frozenset({"gharial.vertex_read", "gharial.edge_read"})
+GRAPHS = "_graphs"
+# reads of documents that nothing compares
+UNCOMPARED = frozenset(
+    {f"simple.{name}" for name in ("first", "last", "near", "within", "within-rectangle", "fulltext")}
+)
 # changes of whole collections, which the mirror carries out after the origin's answer
 COLLECTIONS = frozenset(
     {"collection.create", "collection.truncate", "collection.drop", "collection.rename", "database.drop"}
@@ -140,9 +153,47 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _captured(operation, snapshot, touched(operation))
     if operation.endpoint == "index.create" and b'"ttl"' in operation.body:
         return _opaque(operation, snapshot, touched(operation), "documents expire")
-    if effect is Effect.PASSTHROUGH and operation.endpoint.partition(".")[0] in UNCOMPARED:
+    if operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH:
+        return _other_read(operation, snapshot)
+    if operation.endpoint in UNCOMPARED:
         return Route(Action.FORWARD, gap="not compared")
     return FORWARD
+
+
+def read_of(operation: Operation) -> str | None:
+    """The collection (`database/name`) that a read of documents, but for a query, reads; None where none is named."""
+    if operation.endpoint in OVER_ALL and operation.endpoint.startswith("simple."):
+        name = _of_body(operation.body)
+        return f"{operation.database}/{name}" if name else None
+    return operation.qualified
+
+
+def _other_read(operation: Operation, snapshot: Snapshot) -> Route:
+    """Reads of documents by other endpoints than those of documents and queries: the ways of the one or the other."""
+    collection = read_of(operation)
+    if collection is None:
+        return FORWARD
+    behaviour = snapshot.behaviour(collection)
+    hold = behaviour.hold_queries and operation.endpoint in OVER_ALL
+    if not behaviour.compare:
+        if hold or behaviour.synchronous:
+            return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, hold=hold)
+        return FORWARD
+    reason = bypass(operation)
+    if reason:
+        return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, hold=hold, gap=reason)
+    weight = behaviour.weight
+    if operation.endpoint in IN_GRAPH:
+        weight = min(weight, snapshot.behaviour(f"{operation.database}/{GRAPHS}").weight)
+    which = operation.key or operation.params.get("vertex")
+    return Route(
+        Action.READ,
+        (collection,),
+        target=share(which.encode() if which else operation.body, weight),
+        compare=True,
+        synchronous=behaviour.synchronous,
+        hold=hold,
+    )
 
 
 def _read(operation: Operation, snapshot: Snapshot) -> Route:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.documents import valid_key
 from proxy.mirror.capture import flag
 from proxy.operations import Operation
 
@@ -35,6 +36,7 @@ class _Definition(msgspec.Struct):
 
 
 class _Graph(_Definition):
+    name: str = ""
     definitions: list[_Definition] = msgspec.field(name="edgeDefinitions", default_factory=list)
     orphans: list[str] = msgspec.field(name="orphanCollections", default_factory=list)
 
@@ -79,14 +81,24 @@ def key_of(body: bytes) -> str | None:
 
 def makes(operation: Operation) -> tuple[str, ...]:
     """Collections (`db/name`) that a change of a graph makes where they are not there."""
-    try:
-        body = _GRAPH.decode(operation.body)
-    except msgspec.DecodeError:
-        return ()
+    body = _graph_of(operation.body)
     names = list(body.orphans)
     for definition in (*body.definitions, body):
         names += [definition.collection, *_several(definition.start), *_several(definition.end)]
     return tuple(f"{operation.database}/{name}" for name in dict.fromkeys(names) if name)
+
+
+def definition(operation: Operation) -> tuple[str, str] | None:
+    """(collection, key) of the document that defines the graph; None where the request does not say which graph."""
+    key = operation.path[2] if len(operation.path) > 2 else _graph_of(operation.body).name
+    return (f"{operation.database}/_graphs", key) if valid_key(key) else None
+
+
+def _graph_of(body: bytes) -> _Graph:
+    try:
+        return _GRAPH.decode(body)
+    except msgspec.DecodeError:
+        return _Graph()
 
 
 def _several(given: str | list[str]) -> list[str]:

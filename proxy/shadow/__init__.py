@@ -7,6 +7,7 @@
     batches     cursors read in several batches: one comparison of the whole
     sides       asks the target and the origin
     jobs        a read to compare, one look: the values that workers hand on
+    plain       simple reads, edges, documents of graphs: as the queries and documents that they are; pure
     classify    two answers to one operation -> Difference or None: statuses, documents, arrays, queries; pure
     compare     documents and rows: class and paths of a difference, in microseconds; pure
     noise       rules on paths where a difference does not matter; pure (paths: how they are written)

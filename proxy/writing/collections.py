@@ -6,7 +6,10 @@ collections (`mirror.sweep`). The intent is open until that is done, through a c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from proxy.mirror import faults
+from proxy.mirror.intent import Intent
 from proxy.operations import Operation
 from proxy.routing import Route
 from proxy.wire.message import Request, Response
@@ -21,16 +24,24 @@ async def change(kit: Kit, request: Request, operation: Operation, way: Route) -
     return await swept(kit, request, way.collections, kind)
 
 
-async def swept(kit: Kit, request: Request, collections: tuple[str, ...], kind: str) -> Response:
-    """Forwards a request behind which these collections are compared as a whole."""
-    intent = kit.mirror.intend(collections[0], collections, sweep=kind)
+async def swept(
+    kit: Kit, request: Request, collections: tuple[str, ...], kind: str, also: Sequence[Intent] = ()
+) -> Response:
+    """Forwards a request behind which these collections (perhaps none) are compared as a whole.
+
+    also: intents of what it writes beside, to be read again.
+    """
+    intents = list(also)
+    if collections:
+        intents.append(kit.mirror.intend(collections[0], collections, sweep=kind))
     faults.reach("after-intend")
-    response = await kit.forward(request, intent)
+    response = await kit.forward(request, *intents)
     faults.reach("after-forward")
-    if response.status >= 500:
-        kit.mirror.lost(intent)
-    elif response.status >= 400:
-        kit.mirror.settled_nothing(intent)
-    else:
-        kit.mirror.reread(intent)
+    for intent in intents:
+        if response.status >= 500:
+            kit.mirror.lost(intent)
+        elif response.status >= 400:
+            kit.mirror.settled_nothing(intent)
+        else:
+            kit.mirror.reread(intent)
     return Response(response.status, response.headers, await collect(response.body), response.reason)

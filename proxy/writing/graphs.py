@@ -15,11 +15,7 @@ from proxy.writing.kit import Kit, collect
 async def capture(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
     """Carries out one write of `gharial`. Raises UpstreamError."""
     if operation.endpoint not in graphs.DOCUMENTS:
-        if not graphs.drops(operation):  # the definition alone changes, no document of a collection
-            made = mirrored(kit.lease.snapshot, graphs.makes(operation))
-            return await (swept(kit, request, made, "create") if made else kit.origin.request(request))
-        await kit.taken_back(way.collections, operation.endpoint)
-        return await swept(kit, request, way.collections, "graph")
+        return await _define(kit, request, operation, way)
     planned = graphs.plan(operation)
     if planned is None:
         return await opaque.forward(kit, request, operation, way.because(f"{operation.endpoint}: no collection"))
@@ -50,3 +46,18 @@ async def capture(kit: Kit, request: Request, operation: Operation, way: Route) 
                 mirror.reread(intent)
         await kit.applied(intents)
     return Response(response.status, response.headers, body, response.reason)
+
+
+async def _define(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
+    """A change of the graph itself: its definition is a document, which is mirrored where its collection is."""
+    definition = graphs.definition(operation)
+    defined: list[Intent] = []
+    if definition is not None and mirrored(kit.lease.snapshot, definition[:1]):
+        defined.append(kit.mirror.intend(definition[0], definition[1:]))
+    if graphs.drops(operation):
+        await kit.taken_back(way.collections, operation.endpoint)
+        response = await swept(kit, request, way.collections, "graph", defined)
+    else:
+        response = await swept(kit, request, mirrored(kit.lease.snapshot, graphs.makes(operation)), "create", defined)
+    await kit.applied(defined)
+    return response

@@ -228,3 +228,49 @@ def test_stages_are_not_skipped() -> None:
     assert "goes to mirror first" in str(allowed(OFF, SHADOW))
     assert "1 to 100" in str(allowed(SHADOW, Standing(Stage.FLIPPED, 0)))
     assert "not built" in str(allowed(FLIPPED, Standing(Stage.PROMOTED, 100)))
+
+
+EDGES = Operation("edges.read", Effect.PASSTHROUGH, "GET", "shop", "knows", params={"vertex": "v/1"})
+SIMPLE = Operation("simple.all", Effect.PASSTHROUGH, "PUT", "shop", body=b'{"collection":"knows"}')
+VERTEX = Operation("gharial.vertex_read", Effect.PASSTHROUGH, "GET", "shop", "knows", "a")
+
+
+@pytest.mark.parametrize("operation", [EDGES, SIMPLE, VERTEX])
+def test_reads_by_other_endpoints_go_the_ways_of_documents_and_queries(operation: Operation) -> None:
+    def at(standing: Standing, graphs: Standing = OFF) -> Snapshot:
+        return Snapshot(collections={"shop/knows": standing, "shop/_graphs": graphs})
+
+    assert route(operation, at(MIRROR)) == FORWARD
+    shadowed = route(operation, at(SHADOW))
+    assert (shadowed.action, shadowed.collections, shadowed.target, shadowed.compare) == (
+        Action.READ,
+        ("shop/knows",),
+        False,
+        True,
+    )
+    flipped = route(operation, at(FLIPPED))
+    assert flipped.synchronous
+    # whether a graph has the document, PostgreSQL knows where definitions are flipped as well
+    assert flipped.target == (operation is not VERTEX)
+    assert route(operation, at(FLIPPED, FLIPPED)).target
+
+
+@pytest.mark.parametrize("operation", [EDGES, SIMPLE, VERTEX])
+def test_reads_over_a_collection_wait_for_a_flip_that_is_held(operation: Operation) -> None:
+    """mirror-protocol, "Flip", 3: as queries do; one document is brought up to date instead."""
+    moves = {"shop/knows": Move("shop/knows", SHADOW, FLIPPED)}
+    held = route(operation, Snapshot(collections={"shop/knows": SHADOW}, phase=Phase.HOLD, moves=moves))
+    assert held.hold == (operation is not VERTEX)
+    assert held.synchronous
+
+
+def test_reads_by_other_endpoints_that_cannot_be_compared_say_why() -> None:
+    inside = Operation(
+        "edges.read", Effect.PASSTHROUGH, "GET", "shop", "knows", headers={"x-arango-trx-id": "1"}, params={}
+    )
+    found = route(inside, Snapshot(collections={"shop/knows": FLIPPED}))
+    assert (found.target, found.compare, found.gap) == (False, False, "in a transaction")
+    by_id = Operation("simple.all", Effect.PASSTHROUGH, "PUT", "shop", body=b'{"collection":"12345"}')
+    assert route(by_id, Snapshot(collections={"shop/knows": FLIPPED})) == FORWARD
+    near = Operation("simple.near", Effect.PASSTHROUGH, "PUT", "shop", body=b'{"collection":"knows"}')
+    assert route(near, Snapshot()).gap == "not compared"

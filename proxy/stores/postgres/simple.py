@@ -6,6 +6,7 @@ open are those of queries. Those by geo or full text have no counterpart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -14,7 +15,9 @@ from proxy.documents import escape_text
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Effect, Operation, Outcome
 from proxy.revision import decode_rev
+from proxy.wire.encode import error_outcome
 
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _CURSOR: Final = ("_api", "cursor")
 _PATHS: Final = {
     "key": "d._key",
@@ -91,11 +94,9 @@ def keys_of(body: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(str(key).rpartition("/")[2] for key in keys))
 
 
-def first_outcome(row: bytes | None) -> Outcome:
-    """The answer of first-example. Raises ArangoError 404 where nothing matches."""
-    if row is None:
-        raise ArangoError(404, "no match")
-    return document_outcome(row)
+def first_outcome(rows: Sequence[bytes]) -> Outcome:
+    """The answer of first-example: 404 where nothing matches."""
+    return document_outcome(rows[0]) if rows else error_outcome(ArangoError(404, "no match"))
 
 
 def document_outcome(row: bytes | None) -> Outcome:
@@ -130,7 +131,8 @@ def _by_example(_: Operation, body: dict[str, Any]) -> Query:
 
 def _first_example(_: Operation, body: dict[str, Any]) -> Query:
     filters, binds = _example(body)
-    return f"FOR d IN @@c{filters} LIMIT 1 RETURN d", binds
+    # of documents that come first alike, each is as good: so the comparison takes it, and no order is made by it
+    return f"FOR d IN @@c{filters} SORT 1 LIMIT 1 RETURN d", binds
 
 
 def _any(_: Operation, __: dict[str, Any]) -> Query:
@@ -178,9 +180,17 @@ def _example(body: dict[str, Any]) -> Query:
 
 
 def _path(prefix: str, dotted: str) -> Query:
-    """`a.b` as an access by bind parameters, so that no name is ever a part of the text."""
-    names = {f"{prefix}{number}": part for number, part in enumerate(dotted.split("."))}
-    return "d" + "".join(f".@{name}" for name in names), names
+    """`a.b` as an access: names in backticks, so that queries of other attributes have other shapes; by bind parameters
+    where they could be anything else than a name there.
+    """
+    text, binds = "d", {}
+    for number, part in enumerate(dotted.split(".")):
+        if _NAME.fullmatch(part):
+            text += f".`{part}`"
+        else:
+            text += f".@{prefix}{number}"
+            binds[f"{prefix}{number}"] = part
+    return text, binds
 
 
 _MAKERS: Final[dict[str, Callable[[Operation, dict[str, Any]], Query]]] = {

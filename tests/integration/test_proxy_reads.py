@@ -1,0 +1,166 @@
+"""Edges, simple reads and documents through graphs, by the proxy: compared in the shadow, served from PostgreSQL when
+flipped, from ArangoDB where PostgreSQL cannot know (I6, I7, I9, I10)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.cutover.stages import Stage
+from tests.harness import Running, eventually, running
+
+_GRAPH = {"name": "g", "edgeDefinitions": [{"collection": "knows", "from": ["people"], "to": ["people"]}]}
+_READS: list[tuple[str, str, Any]] = [
+    ("GET", "/_api/gharial/g/vertex/people/a", None),
+    ("GET", "/_api/gharial/g/edge/knows/ab", None),
+    ("GET", "/_api/gharial/g/vertex/people/none", None),
+    ("GET", "/_api/edges/knows?vertex=people/a", None),
+    ("GET", "/_api/edges/knows?vertex=people/a&direction=out", None),
+    ("POST", "/_api/edges/knows?direction=in", ["people/a", "people/b"]),
+    ("PUT", "/_api/simple/all", {"collection": "people"}),
+    ("PUT", "/_api/simple/all-keys", {"collection": "people"}),
+    ("PUT", "/_api/simple/by-example", {"collection": "people", "example": {"n": 2}}),
+    ("PUT", "/_api/simple/first-example", {"collection": "people", "example": {"n": 1}}),
+    ("PUT", "/_api/simple/first-example", {"collection": "people", "example": {"n": 9}}),
+    ("PUT", "/_api/simple/lookup-by-keys", {"collection": "people", "keys": ["b", "none"]}),
+    ("PUT", "/_api/simple/any", {"collection": "people"}),
+]
+_IDS = [f"{method} {target} {body or ''}" for method, target, body in _READS]
+EXPLAIN = {"x-crossfade-explain": "1"}
+
+
+async def filled(client: httpx.AsyncClient) -> None:
+    """The graph g of the people a and b, who know each other."""
+    await client.post("/_api/collection", json={"name": "people"})
+    await client.post("/_api/collection", json={"name": "knows", "type": 3})
+    assert (await client.post("/_api/gharial", json=_GRAPH)).status_code in (201, 202)
+    await client.post("/_api/document/people", json=[{"_key": "a", "n": 1}, {"_key": "b", "n": 2}])
+    ends = {"_from": "people/a", "_to": "people/b"}
+    await client.post("/_api/document/knows", json=[{"_key": "ab", **ends}, {"_key": "aa", **ends, "_to": "people/a"}])
+
+
+@pytest.fixture
+async def shadowed(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.default(Stage.SHADOW)
+        await filled(started.client)
+        await started.drained()
+        yield started
+
+
+@pytest.fixture
+async def flipped(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path, flip_new=True) as started:
+        await started.default(Stage.SHADOW)
+        await filled(started.client)
+        yield started
+
+
+async def verdicts(stack: Running) -> dict[str, int]:
+    """What the comparisons came to, over all collections."""
+    await stack.application.shadow.idle()
+    row = await stack.database.fetchrow(
+        "SELECT sum(compared) AS compared, sum(matched) AS matched, sum(mismatched) AS mismatched, "
+        "sum(unsupported) AS unsupported FROM crossfade.comparison"
+    )
+    assert row is not None
+    return {name: int(value or 0) for name, value in row.items()}
+
+
+async def test_each_is_compared_in_the_shadow(shadowed: Running) -> None:
+    for method, target, body in _READS:
+        answer = await shadowed.client.request(method, target, json=body)
+        assert answer.status_code in (200, 201, 404), (target, answer.text)
+    found = await verdicts(shadowed)
+    assert found["mismatched"] == found["unsupported"] == 0
+    assert found["compared"] == found["matched"] == len(_READS) - 1  # any document is no answer to compare
+    gaps = await shadowed.database.fetch("SELECT endpoint FROM crossfade.gap WHERE effect = 'not compared'")
+    assert not gaps
+
+
+async def test_a_difference_is_a_mismatch_of_the_documents_concerned(shadowed: Running) -> None:
+    """A planted fault shows by every way of reading it."""
+    await shadowed.database.execute(
+        "UPDATE _system.knows SET raw = replace(raw::text, 'people/b', 'people/c')::json, "
+        "doc = replace(doc::text, 'people/b', 'people/c')::jsonb WHERE key = 'ab'"
+    )
+    for target in ("/_api/edges/knows?vertex=people/a&direction=out", "/_api/gharial/g/edge/knows/ab"):
+        await shadowed.client.get(target)
+
+    async def found() -> bool:
+        rows = await shadowed.database.fetch("SELECT keys, paths FROM crossfade.mismatch")
+        return {(tuple(row["keys"]), tuple(row["paths"])) for row in rows} == {
+            (("ab",), ("_to",)),
+            (("ab",), ("[]._to",)),
+        }
+
+    await eventually(found, "both are told")
+
+
+@pytest.mark.parametrize(("method", "target", "body"), _READS, ids=_IDS)
+async def test_each_is_served_from_postgresql_when_flipped(
+    flipped: Running, method: str, target: str, body: Any
+) -> None:
+    """With the same answer as ArangoDB's, but for statistics and order."""
+    ours = await flipped.direct.request(method, target, json=body)
+    theirs = await flipped.client.request(method, target, json=body, headers=EXPLAIN)
+    assert theirs.headers["x-crossfade-served-by"] == "postgresql"
+    assert theirs.status_code == ours.status_code
+    assert theirs.headers.get("etag") == ours.headers.get("etag")
+    left, right = ours.json(), theirs.json()
+    assert list(left) == list(right)
+    for name in ("edges", "result", "document"):
+        if name in left and not target.endswith("first-example"):
+            values = [answer.pop(name) for answer in (left, right)]
+            assert name == "document" or sorted(map(str, values[0])) == sorted(map(str, values[1]))
+    for answer in (left, right):
+        answer.pop("stats", None)
+        answer.pop("extra", None)
+    assert left == right
+    found = await verdicts(flipped)
+    assert found["mismatched"] == 0
+
+
+async def test_a_graph_that_is_gone_is_gone_for_its_documents(flipped: Running) -> None:
+    """The definition is mirrored as a document: what it says is read under the same fence."""
+    target = "/_api/gharial/g/vertex/people/a"
+    assert (await flipped.client.get(target)).status_code == 200
+    assert (await flipped.client.delete("/_api/gharial/g")).status_code in (200, 201, 202)
+    answer = await flipped.client.get(target, headers=EXPLAIN)
+    assert (answer.status_code, answer.json()["errorNum"]) == (404, 1924)
+
+
+async def test_a_vertex_collection_that_joins_a_graph_is_there_at_once(flipped: Running) -> None:
+    await flipped.client.post("/_api/collection", json={"name": "more"})
+    await flipped.client.post("/_api/document/more", json={"_key": "x"})
+    before = await flipped.client.get("/_api/gharial/g/vertex/more/x")
+    assert (before.status_code, before.json()["errorNum"]) == (404, 1926)
+    await flipped.client.post("/_api/gharial/g/vertex", json={"collection": "more"})
+    after = await flipped.client.get("/_api/gharial/g/vertex/more/x", headers=EXPLAIN)
+    assert after.status_code == 200
+    assert after.headers["x-crossfade-served-by"] == "postgresql"
+
+
+async def test_what_postgresql_has_no_counterpart_for_goes_to_arangodb_and_is_counted(flipped: Running) -> None:
+    body = {"collection": "people", "attribute": "n", "query": "x"}
+    answer = await flipped.client.put("/_api/simple/fulltext", json=body)
+    assert answer.status_code >= 400  # the development server has none either
+
+    async def counted() -> bool:
+        rows = await flipped.database.fetch("SELECT endpoint FROM crossfade.gap WHERE effect = 'not compared'")
+        return [row["endpoint"] for row in rows] == ["simple.fulltext"]
+
+    await eventually(counted, "the gap is in PostgreSQL")
+
+
+async def test_a_cursor_of_a_simple_read_goes_on_where_it_began(flipped: Running) -> None:
+    first = await flipped.client.put("/_api/simple/all", json={"collection": "people", "batchSize": 1}, headers=EXPLAIN)
+    assert first.headers["x-crossfade-served-by"] == "postgresql"
+    second = await flipped.client.put(f"/_api/cursor/{first.json()['id']}", headers=EXPLAIN)
+    assert second.headers["x-crossfade-served-by"] == "postgresql"
+    keys = {document["_key"] for answer in (first, second) for document in answer.json()["result"]}
+    assert keys == {"a", "b"}
