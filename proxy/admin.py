@@ -3,6 +3,7 @@
 /metrics   for Prometheus            /healthz  the process lives
 /readyz    it may get traffic        /status   what it does, as JSON        /  the same, for eyes
 /trace     what it knows of one document, as JSON
+/check     the same of itself, and whether it reaches both databases at this moment: asked before a change of stages
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib import resources
 
 import uvicorn
@@ -25,10 +26,11 @@ def create(
     status: Callable[[], Mapping[str, object]],
     ready: Callable[[], str | None],
     trace: Callable[[str, str], Mapping[str, object]] | None = None,
+    check: Callable[[], Awaitable[Mapping[str, object]]] | None = None,
 ) -> FastAPI:
     """The application. `ready` gives None, or a sentence that says why not.
 
-    trace: (collection, key) -> what this instance knows of one document.
+    trace: (collection, key) -> what this instance knows of one document. check: what `/check` answers.
     """
     app = FastAPI(title="Crossfade admin", version=__version__, docs_url=None, redoc_url=None)
 
@@ -60,6 +62,11 @@ def create(
     async def traced(collection: str, key: str) -> dict[str, object]:
         """What this instance knows of one document (`database/name`, key): intents, queue, what it applied lately."""
         return dict(trace(collection, key)) if trace is not None else {}
+
+    @app.get("/check")
+    async def checked() -> dict[str, object]:
+        """What it behaves by, its backlog, and what it found when it asked PostgreSQL and ArangoDB just now."""
+        return dict(await check()) if check is not None else {}
 
     @app.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:

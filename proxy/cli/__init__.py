@@ -1,7 +1,8 @@
 """The command `crossfade`.
 
     common      options, names of collections, errors -> exit codes, output for people and for machines
-    stages      mirror, shadow, flip, rollback, default-stage: every change
+    stages      mirror, shadow, default-stage; flipping: flip, rollback; changing: what every change shares
+    guarding    guard: what the guards of flipped collections see, and taking them off
     show        status, gates, audit
     instances   instances, instances evict
     shapes      shapes, waive, unwaive; limits: what gates measure by
@@ -14,8 +15,8 @@
     tables      rich tables for people
 
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
-reached or is not migrated; 3 instances did not acknowledge in time. Further packages add commands by the entry-point
-group `crossfade.commands`: a function `register(app: typer.Typer) -> None` each.
+reached or is not migrated; 3 instances did not acknowledge in time; 130 Ctrl-C. Further packages add commands by the
+entry-point group `crossfade.commands`: a function `register(app: typer.Typer) -> None` each.
 """
 
 from __future__ import annotations
@@ -29,7 +30,19 @@ from typing import TextIO
 import structlog
 import typer
 
-from proxy.cli import doctor, explaining, instances, mismatches, shapes, show, stages, system, tracing
+from proxy.cli import (
+    doctor,
+    explaining,
+    flipping,
+    guarding,
+    instances,
+    mismatches,
+    shapes,
+    show,
+    stages,
+    system,
+    tracing,
+)
 from proxy.errors import CrossfadeError
 
 _GROUP = "crossfade.commands"
@@ -41,7 +54,7 @@ reads back at any time, in one step."""
 
 def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
-    for part in (system, doctor, stages, show, shapes, tracing, explaining, mismatches, instances):
+    for part in (system, doctor, stages, flipping, guarding, show, shapes, tracing, explaining, mismatches, instances):
         part.register(app)
 
 

@@ -32,6 +32,7 @@ DONE: Final = 0
 REFUSED: Final = 1
 UNUSABLE: Final = 2
 TIMED_OUT: Final = 3
+INTERRUPTED: Final = 130  # as shells say it of Ctrl-C
 
 CollectionsArgument = Annotated[
     list[str],
@@ -61,6 +62,9 @@ def execute(action: Action, *, as_json: bool = False, migrated: bool = True, tim
         code = asyncio.run(_connected(action, load(), migrated, timeout))
     except CrossfadeError as error:
         raise fail(error, as_json=as_json) from error
+    except KeyboardInterrupt:
+        note("interrupted; a change that was under way is aborted: `crossfade status` shows what stands")
+        raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(code)
 
 

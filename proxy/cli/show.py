@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli import tables
+from proxy.cli import guarding, tables
 from proxy.cli.common import (
     DONE,
     REFUSED,
@@ -20,7 +20,7 @@ from proxy.cli.common import (
     write_json,
 )
 from proxy.config import Settings
-from proxy.cutover import audit, evidence
+from proxy.cutover import audit, evidence, guard
 from proxy.cutover import status as control
 from proxy.cutover.gates import passed
 from proxy.cutover.stages import Stage
@@ -42,6 +42,7 @@ def status(*, as_json: JsonOption = False) -> None:
 
     async def go(_: Settings, connected: Database) -> int:
         found = await control.read(connected)
+        guards = await guard.read(connected)
         if as_json:
             live = [one for one in found.instances if one.stopped_at is None]
             write_json(
@@ -50,10 +51,12 @@ def status(*, as_json: JsonOption = False) -> None:
                     "backlog": sum(one.backlog for one in live),
                     "lag_seconds": max((one.lag_seconds for one in live), default=0.0),
                     "instances": [{**asdict(one), "state": one.state} for one in found.instances],
+                    "guards": [guarding.plain(one) for one in guards],
                 }
             )
         else:
             tables.status(console(), found)
+            guarding.show(console(), guards)
         return DONE
 
     execute(go, as_json=as_json)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.config import Settings
-from proxy.cutover import evidence, transitions
+from proxy.cutover import audit, evidence, transitions
 from proxy.cutover.epoch import POLL, Progress, Run, Step, ensure_in, silent
 from proxy.cutover.findings import Gate
 from proxy.cutover.gates import blocking
+from proxy.cutover.guard import Budget, arm, plain
 from proxy.cutover.moves import Target, phases_of, plan, to_target
+from proxy.cutover.reach import Reached, reach
 from proxy.cutover.stages import Move, Phase, Stage, Standing
 from proxy.database import Database
 from proxy.errors import RefusedError
@@ -30,6 +32,7 @@ class Changed:
     """What a change did, or with `dry_run` would do. gates: of each collection that goes to PostgreSQL.
 
     behind: instances that did not behave by the new generation yet when it returned; they are safe all the same.
+    reached: with `dry_run`, what each instance said of itself. seconds: that the change took, from its first step on.
     """
 
     moves: tuple[Move, ...]
@@ -40,6 +43,13 @@ class Changed:
     gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
     instances: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def unready(self) -> tuple[Reached, ...]:
+        """Instances that a change which needs every one of them would fail on."""
+        return tuple(one for one in self.reached if one.trouble) if self.phases else ()
 
 
 async def change(
@@ -54,13 +64,15 @@ async def change(
     wait: bool = True,
     timeout: float = 30.0,
     progress: Progress = silent,
+    guard: Budget | None = None,
 ) -> Changed:
     """Takes the collections to their stages, all of them or none.
 
     wait: return only once every instance behaves by the new generation (a few seconds at most). timeout: seconds for
-    each phase. force: go past the gates that do not keep I7; it needs a reason. Raises RefusedError for a move that
-    the stages, a gate or a change under way forbid; TimedOut, with the names, where instances did not acknowledge;
-    DatabaseError.
+    each phase. guard: armed with the change, for the collections that are flipped then; without one, guards that are
+    armed already stay so. force: go past the gates that do not keep I7; it needs a reason. dry_run: judge the gates and
+    ask every instance, and do nothing. Raises RefusedError for a move that the stages, a gate or a change under way
+    forbid; TimedOut, with the names, where instances did not acknowledge; DatabaseError.
     """
     if force and not reason:
         raise RefusedError("--force needs --reason: it is written into the audit")
@@ -82,10 +94,11 @@ async def change(
         tuple(row["instance"] for row in registered),
     )
     if dry_run:
-        return result
+        return replace(result, reached=await reach(registered, control["generation"]))
+    began = time.monotonic()
     _refuse_gates(gates, force=force)
     if not moves:
-        await _ensure(database, targets)
+        await _ensure(database, targets, guard, control["epoch"], actor=actor, reason=reason)
         return result
     run = Run(
         database,
@@ -96,6 +109,7 @@ async def change(
         reason=reason,
         timeout=timeout,
         progress=progress,
+        guard=guard,
     )
     detail: dict[str, object] = {"gates": _gate_values(gates), "forced": force} if gates else {}
     if steps:
@@ -104,7 +118,7 @@ async def change(
         epoch, generation = await run.at_once()
     progress(Step(Phase.SETTLED, generation))
     behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
-    return Changed(moves, steps, epoch, generation, dry_run, gates, result.instances, behind)
+    return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
 
 
 async def rollback(
@@ -191,9 +205,23 @@ def _gate_values(gates: Mapping[str, tuple[Gate, ...]]) -> dict[str, dict[str, s
     }
 
 
-async def _ensure(database: Database, targets: Sequence[Target]) -> None:
+async def _ensure(
+    database: Database, targets: Sequence[Target], guard: Budget | None, epoch: int, *, actor: str, reason: str | None
+) -> None:
+    """Nothing moves: tables are made where there are none, and a guard is armed where it is asked for."""
     async with database.transaction() as session:
+        await transitions.lock(session)
         await ensure_in(session, targets)
+        flipped = [target.collection for target in targets if target.stage is Stage.FLIPPED]
+        if guard is not None and flipped:
+            await arm(session, flipped, epoch, guard, actor=actor)
+            await audit.record(
+                session,
+                actor=actor,
+                action="guard",
+                reason=reason,
+                detail={"collections": flipped, "guard": plain(guard)},
+            )
 
 
 async def _learned(database: Database, generation: int, seconds: float) -> tuple[str, ...]:

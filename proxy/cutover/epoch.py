@@ -17,6 +17,7 @@ import orjson
 
 from proxy.config import Settings
 from proxy.cutover import transitions
+from proxy.cutover.guard import Budget, arm, plain
 from proxy.cutover.moves import Target, plan, to_target
 from proxy.cutover.stages import Move, Phase, Stage
 from proxy.database import Database, Row, Session
@@ -71,6 +72,7 @@ class Run:
     reason: str | None
     timeout: float
     progress: Progress
+    guard: Budget | None = None  # of the collections that are flipped when it is done
     generation: int = 0  # of the last step taken: every next one compares it
 
     async def at_once(self) -> tuple[int, int]:
@@ -80,14 +82,17 @@ class Run:
             await self._confirm(session)
             await ensure_in(session, self.targets)
             back = any(move.before.stage.at_least(Stage.FLIPPED) for move in self.moves)
-            return await transitions.immediate(
+            epoch, generation = await transitions.immediate(
                 session,
                 control,
                 self.moves,
                 actor=self.actor,
                 action="rollback" if back else "change",
                 reason=self.reason,
+                detail={"guard": plain(self.guard)} if self.guard is not None else None,
             )
+            await self._arm(session, epoch)
+            return epoch, generation
 
     async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
         """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
@@ -193,7 +198,17 @@ class Run:
             control = await self._lock(session)
             if await session.fetchval(_SQL["held_too_long"].text, _HELD_SHARE * self.settings.hold_limit):
                 raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
-            return await transitions.commit(session, control, actor=self.actor, reason=self.reason, detail=detail)
+            if self.guard is not None:
+                detail = {**detail, "guard": plain(self.guard)}
+            generation = await transitions.commit(session, control, actor=self.actor, reason=self.reason, detail=detail)
+            await self._arm(session, control.epoch)
+            return generation
+
+    async def _arm(self, session: Session, epoch: int) -> None:
+        """The guard stands from the moment that reads may go to PostgreSQL: it is of the same transaction."""
+        flipped = [target.collection for target in self.targets if target.stage is Stage.FLIPPED]
+        if self.guard is not None and flipped:
+            await arm(session, flipped, epoch, self.guard, actor=self.actor)
 
     async def _lock(self, session: Session) -> transitions.Control:
         """The control row, still ours and acknowledged by everybody, and so until the transaction ends."""

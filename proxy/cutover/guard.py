@@ -111,6 +111,8 @@ async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) ->
             if standings[name].stage is Stage.FLIPPED
         ]
         await session.execute(_SQL["tripped"].text, names, actor, why)
+        if not moves:
+            return None
         detail = {"guard": {"collection": guarded.collection, "armed_by": guarded.armed_by, **plain(guarded.budget)}}
         _, generation = await transitions.immediate(
             session,

@@ -21,6 +21,7 @@ from proxy.errors import RefusedError
 from sql.loader import queries
 
 _SQL = queries("cutover")
+_GUARD = queries("guard")
 # once any read may come from PostgreSQL, or while that is being prepared, an instance may not simply come back
 _TO_TARGET: Final = Stage.FLIPPED
 # an advisory lock that whoever drives an epoch holds on a connection of its own: it goes with the driver
@@ -96,6 +97,8 @@ async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None
                 await session.execute(_SQL["adopt_default"].text, database, move.after.stage.value, epoch)
             continue
         await session.execute(_SQL["set_standing"].text, move.collection, move.after.stage.value, move.after.weight)
+        if not move.after.stage.at_least(Stage.FLIPPED):
+            await session.execute(_GUARD["over"].text, move.collection)
         if Stage.OFF in (move.before.stage, move.after.stage) and move.before.stage is not move.after.stage:
             await session.execute(_SQL["cancel_runs"].text, move.collection)
         # on the way to PostgreSQL, at 10 percent and then at 100, what was compared goes on counting

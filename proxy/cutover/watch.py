@@ -1,4 +1,4 @@
-"""The guards as one instance keeps them: looks twice a second, and takes back what must go back, for as long as it takes.
+"""The guards as one instance keeps them: looks twice a second, and takes back what must go back, however long it takes.
 
 Nobody is elected: each instance judges its own reads, any of them may act, and the second one finds nothing to do. An
 instance that cannot reach PostgreSQL remembers its judgement until it can; meanwhile its lease has run out, and nobody

@@ -35,3 +35,7 @@ WHERE g.collection = $1 AND g.ended_at IS NULL ORDER BY o.collection FOR UPDATE 
 -- name: tripped
 -- $1 collections, $2 who, $3 why.
 UPDATE crossfade.guard SET ended_at = now(), ended_by = $2, why = $3 WHERE collection = ANY ($1::text[]);
+
+-- name: over
+-- Collection $1 is not flipped any more, by whatever means: its guard has nothing to do.
+UPDATE crossfade.guard SET ended_at = now() WHERE collection = $1 AND ended_at IS NULL;

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from proxy.admin import AdminServer, create
 from proxy.config import Settings
 from proxy.cutover.acknowledge import Conditions, Scope
 from proxy.cutover.controller import change
@@ -119,6 +120,21 @@ class Instance:
     application: Application
     line: Line
     settings: Settings
+    # what it answers to `/check` beside what its lease says, where it has an admin listener
+    says: dict[str, object] = field(default_factory=lambda: {"postgresql": "", "arangodb": ""})
+    admin: AdminServer | None = None
+
+    async def check(self) -> dict[str, object]:
+        snapshot = self.lease.snapshot
+        return {
+            "instance": self.lease.instance,
+            "epoch": snapshot.epoch,
+            "generation": snapshot.generation,
+            "diverged": self.lease.diverged,
+            "backlog": self.application.backlog,
+            "lag_seconds": self.application.lag,
+            **self.says,
+        }
 
 
 class Fleet:
@@ -130,24 +146,43 @@ class Fleet:
         self.instances: list[Instance] = []
 
     async def start(
-        self, name: str, application: Application | None = None, *, host: str = "here", **more: Any
+        self,
+        name: str,
+        application: Application | None = None,
+        *,
+        host: str = "here",
+        admin: bool = False,
+        **more: Any,
     ) -> Instance:
         application = application or Application()
         settings = settings_for(self.folder / name, **more)
         line = Line(self.database)
-        lease = Lease(line, settings, name, application.conditions(), host=host)
-        instance = Instance(lease, application, line, settings)
+        # the listener and the lease need each other: the one is asked only when the other is there
+        server = AdminServer(create(dict, lambda: None, None, lambda: instance.check()), "127.0.0.1", 0)
+        if admin:
+            server.bind()
+        url = server.url if admin else None
+        lease = Lease(line, settings, name, application.conditions(), host=host, admin_url=url)
+        instance = Instance(lease, application, line, settings, admin=server if admin else None)
         self.instances.append(instance)
         await lease.start()
+        if admin:
+            await server.start()
         return instance
 
     async def crash(self, instance: Instance) -> None:
-        await instance.lease.close(deregister=False)
+        await self._end(instance)
         self.instances.remove(instance)
 
     async def close(self) -> None:
         for instance in self.instances:
-            await instance.lease.close(deregister=False)
+            await self._end(instance)
+
+    @staticmethod
+    async def _end(instance: Instance) -> None:
+        await instance.lease.close(deregister=False)
+        if instance.admin is not None:
+            await instance.admin.close()
 
     async def to(self, stage: Stage, *collections: str, weight: int = 100, **more: Any) -> Any:
         targets = [Target(c, stage, weight if stage is Stage.FLIPPED else 0) for c in collections]

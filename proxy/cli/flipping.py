@@ -1,0 +1,184 @@
+"""flip and rollback: reads to PostgreSQL, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from proxy.cli.changing import change
+from proxy.cli.common import (
+    ActorOption,
+    CollectionsArgument,
+    DatabaseOption,
+    DryRunOption,
+    JsonOption,
+    ReasonOption,
+    TimeoutOption,
+    actor_or_me,
+    execute,
+    expand,
+    note,
+    qualified,
+)
+from proxy.config import Settings
+from proxy.cutover import controller, evidence, status
+from proxy.cutover.gates import blocking
+from proxy.cutover.guard import Budget
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.errors import RefusedError
+
+_DEFAULT: Final = Budget()
+_LOOK: Final = 2.0  # seconds between two looks at the gates
+
+_BEHAVE = typer.Option("--wait/--no-wait", help="return once every instance behaves by it")
+_GATES = "wait until every gate passes, and say which are still open; Ctrl-C ends it, and nothing was changed"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(flip)
+    app.command()(rollback)
+
+
+def flip(
+    collections: CollectionsArgument,
+    *,
+    percent: Annotated[int, typer.Option("--percent", min=1, max=100, help="share of reads for PostgreSQL")] = 100,
+    force: Annotated[
+        bool, typer.Option("--force", help="go past gates that do not keep clients' own writes visible; needs --reason")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help=_GATES)] = False,
+    wait_limit: Annotated[float, typer.Option("--wait-limit", min=1, help="seconds that --wait waits at most")] = 3600,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="the proxies roll back by themselves where a budget is overrun")
+    ] = False,
+    guard_errors: Annotated[
+        float, typer.Option("--guard-errors", min=0, max=100, help="percent of reads that PostgreSQL may fail")
+    ] = _DEFAULT.errors_percent,
+    guard_latency: Annotated[
+        float, typer.Option("--guard-latency", min=0, help="milliseconds that 99 % of reads keep to; 0: any")
+    ] = 250,
+    guard_mismatches: Annotated[
+        int, typer.Option("--guard-mismatches", min=0, help="confirmed mismatches that are let pass")
+    ] = _DEFAULT.mismatches,
+    database: DatabaseOption = "_system",
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    reason: ReasonOption = None,
+    actor: ActorOption = None,
+    timeout: TimeoutOption = 30.0,
+) -> None:
+    """Serve reads of collections from PostgreSQL: all of them, or none. Refuses unless every gate passes.
+
+    Example: crossfade flip shop/orders shop/customers --percent 10 --guard; then without --percent; crossfade rollback
+    undoes it. --dry-run also asks every proxy whether it is ready, and fails on one that is not.
+    """
+    budget = Budget(guard_errors, guard_latency / 1000 or None, guard_mismatches) if guard else None
+
+    async def go(settings: Settings, connected: Database) -> int:
+        names = await expand(
+            connected,
+            collections,
+            database,
+            lambda s: s.stage in (Stage.SHADOW, Stage.FLIPPED),
+            "at stage shadow or flipped",
+        )
+        if wait and not dry_run:
+            await _until_gates_pass(connected, settings, names, percent, limit=wait_limit, force=force)
+        return await change(
+            connected,
+            [Target(name, Stage.FLIPPED, percent) for name in names],
+            settings=settings,
+            dry_run=dry_run,
+            as_json=as_json,
+            reason=reason,
+            actor=actor,
+            timeout=timeout,
+            force=force,
+            guard=budget,
+        )
+
+    execute(go, as_json=as_json)
+
+
+async def _until_gates_pass(
+    connected: Database, settings: Settings, names: Sequence[str], percent: int, *, limit: float, force: bool
+) -> None:
+    """Looks again and again, and says on standard error which gates are open, each time that these change.
+
+    Returns when none is, or when the limit is reached: then the change itself refuses, and names each.
+    """
+    until = time.monotonic() + limit
+    said: list[str] | None = None
+    while True:
+        known = await status.standings(connected)
+        ahead = [name for name in names if _raises(known.get(name, Standing()), percent)]
+        judged = await evidence.judge(connected, settings, ahead)
+        found = [(name, gate) for name, gates in judged.items() for gate in blocking(gates, force=force)]
+        still = [f"{name}: {gate.name}" for name, gate in found]
+        if still != said:
+            for name, gate in found:
+                note(f"waiting: {name}: {gate.name} is {gate.verdict} ({gate.figures}): {gate.remedy}")
+            said = still
+        if not found or time.monotonic() > until:
+            return
+        await asyncio.sleep(min(_LOOK, max(0.0, until - time.monotonic())))
+
+
+def _raises(standing: Standing, percent: int) -> bool:
+    """Whether the flip lets more reads go to PostgreSQL: only then there are gates."""
+    return standing.stage is not Stage.FLIPPED or standing.weight < percent
+
+
+def rollback(
+    collections: CollectionsArgument,
+    *,
+    to: Annotated[Stage, typer.Option("--to", help="shadow, mirror or off")] = Stage.SHADOW,
+    database: DatabaseOption = "_system",
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    reason: ReasonOption = None,
+    actor: ActorOption = None,
+    wait: Annotated[bool, _BEHAVE] = True,
+) -> None:
+    """Take collections back, at once: no gates, no waiting for instances. An epoch that is open is aborted.
+
+    Example: crossfade rollback shop/orders; with --to off the mirror stops too, and the copy grows stale.
+    """
+
+    async def go(settings: Settings, connected: Database) -> int:
+        if to.at_least(Stage.FLIPPED):
+            raise RefusedError("rollback goes to shadow, mirror or off: `crossfade flip` goes the other way")
+        found = await status.read(connected)
+        known = {one.collection: one.standing for one in found.collections}
+        names = await expand(connected, collections, database, lambda s: s.stage.rank > to.rank, f"beyond {to}")
+        targets = [Target(name, to) for name in names if known.get(name, Standing()).stage.rank > to.rank]
+        patterns = [name for name in qualified(collections, database) if name.endswith("/*")]
+        lower = [name for name in patterns if found.defaults.get(name[:-2], Stage.OFF).rank > to.rank]
+        targets += [Target(name, to) for name in lower]
+        who = actor_or_me(actor)
+        if not targets:
+            opened = found.open_epoch
+            concerned = opened is not None and any(move.collection in names for move in opened.moves)
+            if concerned and not dry_run:
+                await controller.rollback(connected, names, actor=who, reason=reason)
+            if not concerned:
+                note(f"nothing to take back: {', '.join(names)} is at {to} or before")
+        return await change(
+            connected,
+            targets,
+            settings=settings,
+            dry_run=dry_run,
+            as_json=as_json,
+            reason=reason,
+            actor=who,
+            wait=wait,
+        )
+
+    execute(go, as_json=as_json)
