@@ -44,7 +44,7 @@ def printed(key: str, rev: str = REV) -> bytes:
 class Origin:
     """Has every document."""
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
     async def edge_collections(self, database: str) -> list[str]:

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 _KEYS: Final = 100  # read from the origin at once: 20 MB of documents of 200 KB
 _INTENTS: Final = 400  # taken from the journal at once; equal keys are read once
+_LOOKED_UP: Final = 1000  # keys whose revisions are looked up at once
 _ROUNDS: Final = 5  # looks at a key that goes on changing, before others get their turn
 _KEYLESS: Final = "a write whose key is not known had an unknown outcome"
 # the proxy's own account is refused, or the origin is in trouble: later it may read. All else speaks of what was asked.
@@ -169,13 +170,15 @@ class Repairer:
             earlier = new[0].seq < self._journal.own
             oldest = self._journal.oldest() if earlier else None
             try:
-                keys, since = await self._scans.keys(collection, new, oldest)
-                if not await self.until_done(collection, keys):
-                    self.looked(collection, keys)
+                found, since = await self._scans.found(collection, new, oldest)
+                lacking = await self._lacking(collection, found)
+                if not await self.until_done(collection, lacking):
+                    self.looked(collection, [key for key, _ in found])
                     done += new
                     if earlier:
                         self._scans.done(collection, since)
-                    log.info("documents written since a crash were read again", collection=collection, number=len(keys))
+                    number = len(lacking)
+                    log.info("documents found by their revisions were read again", collection=collection, number=number)
             except (ArangoError, CannotRead, TooMany) as error:
                 if isinstance(error, ArangoError) and _later(error):
                     raise
@@ -191,6 +194,15 @@ class Repairer:
         for note in done:
             self._settled(note)
         return done
+
+    async def _lacking(self, collection: str, found: Sequence[tuple[str, int]]) -> Sequence[str]:
+        """Keys of those versions that the target neither has nor has overtaken."""
+        lacking: list[str] = []
+        for start in range(0, len(found), _LOOKED_UP):
+            part = found[start : start + _LOOKED_UP]
+            stored = await self._target.revisions(collection, [key for key, _ in part])
+            lacking += [key for key, rev in part if key not in stored or stored[key].rev < rev]
+        return lacking
 
     def _swept(self, collection: str, error: BaseException) -> bool:
         """Whether there is no such collection because it was dropped through this proxy: its sweep removes all keys."""

@@ -55,12 +55,6 @@ class _Collections(msgspec.Struct):
     result: list[_Collection]
 
 
-class _Keys(msgspec.Struct):
-    result: list[str]
-    more: bool = msgspec.field(name="hasMore", default=False)
-
-
-_KEYS = msgspec.json.Decoder(_Keys)
 _REVISIONS = msgspec.json.Decoder(_Revisions)
 _COLLECTION = msgspec.json.Decoder(_Collection)
 _COLLECTIONS = msgspec.json.Decoder(_Collections)
@@ -183,14 +177,14 @@ class ArangoStore:
                 found[key] = bytes(raw)
         return found
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
-        """Keys of documents whose revision was given not more than so many seconds ago, at most `limit`.
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
+        """(key, revision) of documents whose revision was given not more than so many seconds ago, at most `limit`.
 
         The times are the origin's own. Raises ArangoError, UpstreamUnavailable, UpstreamLost.
         """
         query = (
             "FOR d IN @@collection FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(DATE_NOW() - @age) "
-            "LIMIT @limit RETURN d._key"
+            "LIMIT @limit RETURN [d._key, d._rev]"
         )
         binds = {"@collection": collection, "age": int(seconds * 1000), "limit": limit}
         body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
@@ -200,10 +194,10 @@ class ArangoStore:
         if outcome.status != 201:
             error = _ERROR.decode(outcome.body)
             raise ArangoError(error.number, error.message, status=outcome.status)
-        answer = _KEYS.decode(outcome.body)
+        answer = _REVISIONS.decode(outcome.body)
         if answer.more:
             raise UpstreamLost("the origin gave a part of the keys that were asked for")
-        return answer.result
+        return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     @staticmethod
     async def _outcome(response: Response) -> Outcome:

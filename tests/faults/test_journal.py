@@ -127,4 +127,4 @@ async def test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kil
         await proxy.drained()
         assert await stood.differences() == []
         assert await stood.marks() == []
-        assert "documents written since a crash were read again" in proxy.said()
+        assert "documents found by their revisions were read again" in proxy.said()

@@ -44,7 +44,7 @@ class Origin:
         del self.documents[change.collection][change.key]
         return Change(change.collection, change.key, change.rev, None)
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
     async def edge_collections(self, database: str) -> list[str]:

@@ -43,7 +43,7 @@ class FinalOrigin:
         else:
             self.documents[row.key] = row.raw
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[str]:
+    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:

@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant(
         "what a scan finds is not read again",
         "proxy/mirror/repair.py",
-        "if not await self.until_done(collection, keys):",
+        "if not await self.until_done(collection, lacking):",
         "if True:",
         "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
     ),
