@@ -25,6 +25,9 @@ _WIDE: Final = float(1 << 64)  # whole doubles from 2^53 up to here are printed 
 _CONTROL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u00([01])([a-f])")
 # A number with a fraction or an exponent, or one of 19 digits and more; some strings match too, which costs a walk.
 _MAYBE_DOUBLE: Final = re.compile(rb"[\[:,\s]-?\d+[.eE]|\d{19}|^-?\d+[.eE]")
+# An integer that 64 bits may not hold; some strings and fractions match too.
+_LONG: Final = re.compile(rb"\d{20}")
+_CUT: Final = ((1 << 64) - 1) // 10
 INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 64) - 1
 
@@ -46,6 +49,8 @@ def parse_printed(body: bytes) -> tuple[Json, bytes]:
         _refuse_duplicates(body)
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
         raise ArangoError(600, "VPackError error: Array or Object nesting too deep")
+    if _LONG.search(body):
+        value = json.loads(body, parse_int=_integer)
     if _MAYBE_DOUBLE.search(body):
         return value, dump(value)
     return value, _upper_controls(printed)
@@ -117,6 +122,27 @@ def same(left: Json, right: Json) -> bool:
     if isinstance(left, list):
         return all(map(same, left, right))
     return isinstance(left, bool) == isinstance(right, bool)
+
+
+def _integer(text: str) -> int | float:
+    """An integer as VelocyPack's parser reads it: beyond 64 bits a double, made digit by digit, each step rounded.
+
+    That is not always the double that is nearest (which `strtod` would give).
+    """
+    digits = text.removeprefix("-")
+    negative = text[0] == "-"
+    if len(digits) <= 20:
+        value = -int(digits) if negative else int(digits)
+        if INT_MIN <= value <= INT_MAX:
+            return value
+    whole, place = 0, 0
+    while place < len(digits) and (whole < _CUT or (whole == _CUT and digits[place] <= "5")):
+        whole = whole * 10 + int(digits[place])
+        place += 1
+    double = float(whole)
+    for digit in digits[place:]:
+        double = double * 10.0 + int(digit)
+    return -double if negative else double
 
 
 def _printable(value: Json) -> Json:

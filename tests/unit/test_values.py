@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import ArangoError
-from proxy.values import dump, number_text, parse, parse_printed, too_deep
+from proxy.values import dump, number_text, parse, parse_printed, same, too_deep
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,28 @@ def test_integers_of_computation_beyond_64_bits_print_as_doubles() -> None:
 
 def test_lone_surrogates_of_old_data_do_not_break_printing() -> None:
     assert dump({"a": "\ud800"}) == b'{"a":"?"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"18446744073709551615", 18446744073709551615),
+        (b"-9223372036854775808", -9223372036854775808),
+        (b"-9223372036854775809", -9.223372036854776e18),
+        (b"-18446744073709551615", -1.8446744073709552e19),
+        (b"18446744073709551616", 1.8446744073709552e19),
+        (b"123456789012345678901234567890", 1.2345678901234566e29),
+        (b"-123456789012345678901234567890", -1.2345678901234566e29),
+        (b"123456789012345678901234567890.0", 123456789012345678901234567890.0),
+    ],
+)
+def test_an_integer_beyond_64_bits_is_a_double_made_digit_by_digit(text: bytes, value: float) -> None:
+    """Which is another double than the nearest, now and then (protocol page, section 2, "JSON values")."""
+    found = parse(b'{"a":[' + text + b'],"t":"' + text + b'"}')
+    assert same(found, {"a": [value], "t": text.decode()})
+
+
+def test_an_integer_beyond_doubles_is_refused() -> None:
+    for digits in (400, 5000):
+        with pytest.raises(ArangoError, match="Number out of range"):
+            parse(b"1" * digits)
