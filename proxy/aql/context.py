@@ -30,7 +30,7 @@ class Context:
         self.options = options
         self.warnings: list[QueryWarning] = []
         self.stats = Stats()
-        self.random = random.Random()  # noqa: S311 - RAND() is no secret
+        self._random: random.Random | None = None
         self.quiet = False  # while a filter is evaluated ahead of its turn
         self.full_count: int | None = None
         self._now: int | None = None
@@ -45,6 +45,13 @@ class Context:
         if self._now is None:
             self._now = time.time_ns() // 1_000_000
         return self._now
+
+    @property
+    def random(self) -> random.Random:
+        """Chance, seeded when it is first asked for: that costs more than the rest of a run's beginning."""
+        if self._random is None:
+            self._random = random.Random()  # noqa: S311 - RAND() is no secret
+        return self._random
 
     def warn(self, code: int, message: str) -> None:
         """Adds a warning. Raises it as an error where the query runs with failOnWarning."""

@@ -9,13 +9,13 @@ kept by whoever keeps their trees.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from proxy import values
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
-from proxy.aql.compile.plan import Compiled, NotCompiled, Tables
+from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Tables
 from proxy.aql.compile.terms import Refused, kind_of, settled
 from proxy.aql.compile.whole import Template, Whole
 from proxy.errors import ArangoError, Unsupported
@@ -90,19 +90,23 @@ def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompil
     """The outcome with the values of one run."""
     if isinstance(outcome, NotCompiled):
         return outcome
-    compared = outcome.compared
-    return replace(
-        outcome.compiled,
-        parameters=_values(outcome.compiled.parameters, binds),
+    made, form = outcome.compiled, outcome.compared
+    compared = None
+    if form is not None:
+        parameters = _values(form.parameters, binds)
+        compared = Compared(form.sql, parameters, settled(outcome.offset, binds), settled(outcome.count, binds))
+    return Compiled(  # by name, which `replace` would take three times as long for
+        sql=made.sql,
+        parameters=_values(made.parameters, binds),
+        collections=made.collections,
+        finish=made.finish,
+        dynamic=made.dynamic,
+        order=made.order,
+        compared=compared,
         most=settled(outcome.most, binds),
-        compared=None
-        if compared is None
-        else replace(
-            compared,
-            parameters=_values(compared.parameters, binds),
-            offset=settled(outcome.offset, binds),
-            count=settled(outcome.count, binds),
-        ),
+        pushed=made.pushed,
+        finished=made.finished,
+        listings=made.listings,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy import printed, values
 from proxy.aql import ast
-from proxy.aql.compiled import Stepwise
+from proxy.aql.compiled import Plain, Stepwise
 from proxy.aql.context import Context
 from proxy.aql.program import ProgramCompiler
 from proxy.aql.requests import Options
@@ -69,18 +69,29 @@ class Run:
     def __init__(self, finish: Finish, context: Context) -> None:
         self.context = context
         self._finish = finish
-        compiler = ProgramCompiler(context)
+        self._slots: list[int] = []
+        self._inner: list[Run | None] = []
+        self._size = 0
+        self._project: Plain | None = None
+        self._seen: set[Any] = set()
+        if not finish.plain:
+            self._made()
+
+    def _made(self) -> Plain:
+        """The expression over the columns; of one that is a stored document it is made when it is asked for."""
+        finish = self._finish
+        compiler = ProgramCompiler(self.context)
         self._slots = [compiler.slot(column.name) for column in finish.columns]
-        self._inner = [None if column.rows is None else Run(column.rows, context) for column in finish.columns]
+        self._inner = [None if column.rows is None else Run(column.rows, self.context) for column in finish.columns]
         compiler.known = {column.name for column in finish.columns}
         compiled = compiler.expression(finish.expression)
         assert not isinstance(compiled, Stepwise)
-        self._project = compiled
-        self._size = compiler.size
-        self._seen: set[Any] = set()
+        self._project, self._size = compiled, compiler.size
+        return compiled
 
     def value(self, row: Sequence[Any]) -> Value:
         """A row of the result."""
+        project = self._project or self._made()
         frame: list[Any] = [None] * self._size
         for slot, column, inner, cell in zip(self._slots, self._finish.columns, self._inner, row[1:], strict=False):
             if cell is None or column.kind == "value":
@@ -89,14 +100,15 @@ class Run:
                 frame[slot] = double(cell)
             else:
                 frame[slot] = _decoded(printed.load(cell.encode()), column.kind, inner)
-        return self._project(frame)
+        return project(frame)
 
     def part(self, row: Sequence[Any]) -> Value:
         """A row inside another, whose columns were read with that."""
+        project = self._project or self._made()
         frame: list[Any] = [None] * self._size
         for slot, column, inner, cell in zip(self._slots, self._finish.columns, self._inner, row, strict=True):
             frame[slot] = _decoded(cell, column.kind, inner)
-        return self._project(frame)
+        return project(frame)
 
     def values(self, rows: Sequence[Sequence[Any]]) -> list[Value]:
         """Rows of the result. Raises DatabaseRefused (22P05) where their order is not exact."""

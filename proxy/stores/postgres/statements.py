@@ -105,7 +105,10 @@ class Statements:
         found: Rows = []
         if most is not None and most <= AT_ONCE:
             for row in await self._database.fetch(text, *parameters, generation):
-                _take(row, found)
+                if not row[0]:
+                    raise FenceBroken
+                if row[1]:  # else no row was found
+                    found.append(row[1:])
             return found
         budget = self._limits.bytes
         async with (
