@@ -125,6 +125,7 @@ class Cell:
 class _Found:
     lost: int = 0
     ghosts: int = 0
+    marks: int = 0
     said: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -151,12 +152,9 @@ class Matrix:
     async def cell(self, place: Place, fault: str, runs: int = 1) -> Cell:
         """Runs it so many times."""
         tally, found = Tally(), _Found()
-        before = len(await self._stand.marks())
         for _ in range(runs):
-            marked = len(await self._stand.marks())
             await self._once(place, fault, tally)
-            await self._compare(found, (await self._stand.marks())[marked:])
-        marks = len(await self._stand.marks()) - before
+            await self._compare(found)
         return Cell(
             place,
             fault,
@@ -166,7 +164,7 @@ class Matrix:
             found.ghosts,
             tally.errors,
             tally.broken,
-            marks,
+            found.marks,
             found.said,
             (*tally.others, *found.notes),
         )
@@ -242,8 +240,10 @@ class Matrix:
         chaos.misbehave(what)
         return _later(chaos.heal)
 
-    async def _compare(self, found: _Found, marks: Sequence[str]) -> None:
+    async def _compare(self, found: _Found) -> None:
         """Counts what differs; where it was said, a verification must find and repair it."""
+        marks = await self._stand.marks()
+        found.marks += len(marks)
         marked = {line.partition(": ")[0] for line in marks}
         differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
         said = [one for one in differences if {f"_system/{one.collection}", "_system/*"} & marked]
@@ -251,6 +251,8 @@ class Matrix:
             found.said += len(said)
             await self._stand.verified(sorted({one.collection for one in said}))
             differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+        if marks:
+            await self._stand.unmarked()
         found.lost += sum(1 for one in differences if one.what != "extra")
         found.ghosts += sum(1 for one in differences if one.what == "extra")
         found.notes += map(str, differences)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
@@ -174,6 +175,14 @@ class Stand:
         )
         _, said = await done.communicate()
         assert done.returncode in (0, 1), said.decode(errors="replace")[-1000:]
+
+    async def unmarked(self) -> None:
+        """What was said is seen to: from here on the same is said anew."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute("DELETE FROM crossfade.unverified")
+        finally:
+            await connection.close()
 
     async def marks(self) -> list[str]:
         database = await Database.open(self.dsn, size=1)

@@ -17,8 +17,9 @@ import httpx
 
 DOCUMENT: Final = "/_api/document/books"
 _SOCIAL: Final = {"collection": "knows", "from": ["people"], "to": ["people"]}
-COLLECTIONS: Final = ("books", "papers", "people", "knows")  # of all clients
-_EXPECTED: Final = frozenset({200, 201, 202, 204, 404, 409, 412})
+CLIENTS: Final = 8  # at most: each has a collection of its own that it imports into
+COLLECTIONS: Final = ("books", "papers", "people", "knows", *(f"imported{number}" for number in range(CLIENTS)))
+_EXPECTED: Final = frozenset({200, 201, 202, 204, 404, 409, 412})  # and 1653: a transaction had ended already
 _PAUSE: Final = 0.02
 _rounds = itertools.count(1)
 
@@ -56,7 +57,7 @@ class Client:
         if answer.status_code >= 500:
             self._tally.errors += 1
             await asyncio.sleep(_PAUSE)
-        elif answer.status_code not in _EXPECTED:
+        elif answer.status_code not in _EXPECTED and b'"errorNum":1653' not in answer.content:
             self._tally.others.append(f"{method} {path}: {answer.status_code} {answer.text[:100]}")
         return answer
 
@@ -262,7 +263,7 @@ async def prepare(origin: str) -> None:
     """The collections of all clients, made in the origin before anything is mirrored."""
     async with httpx.AsyncClient(base_url=origin, auth=("root", "")) as direct:
         await direct.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [_SOCIAL]})
-        for name in ("books", "papers", *(f"imported{number}" for number in range(20))):
+        for name in COLLECTIONS:
             await direct.post("/_api/collection", json={"name": name})
 
 
