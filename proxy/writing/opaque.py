@@ -7,7 +7,7 @@ from proxy.routing import Route
 from proxy.wire.message import Request, Response
 from proxy.writing.kit import Kit, error_number
 
-# errors of a query that was never run: nothing was written (parse, bind, authorisation, unknown collection)
+# errors of a query, simple or not, that was never run (parse, bind, authorisation, unknown collection)
 NEVER_RAN = frozenset({11, 400, 401, 403, 404, 405, 501, 600, 1203, 1228, 1501, 1502, 1540, 1541, 1551, 1552, 1553})
 
 
@@ -19,7 +19,8 @@ async def forward(kit: Kit, request: Request, operation: Operation, way: Route) 
     kit.gap(operation, reason)
     intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
     response = await kit.forward(request, intent, whole=False)  # lost: marked once the request can no longer run
-    refused = operation.effect is Effect.QUERY and response.status >= 400 and error_number(response.body) in NEVER_RAN
+    read_first = operation.effect is Effect.QUERY or operation.endpoint.startswith("simple.")
+    refused = read_first and response.status >= 400 and error_number(response.body) in NEVER_RAN
     if operation.endpoint == "import":  # refused as a whole: its format, its parameters, or with `complete`
         refused = 400 <= response.status < 500
     if refused or response.status in (401, 403, 405):

@@ -143,3 +143,24 @@ async def test_17_a_cursor_stays_with_the_store_that_opened_it(stack: Running) -
     assert before["result"] == after["result"] == ["a", "b"]
     for cursor in (before, after):
         assert (await send(stack, "POST", f"/_api/cursor/{cursor['id']}"))["result"] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "text"),
+    [
+        ("POST", DOCUMENT, rb'{"_key":"a","t":"\ud800"}'),
+        ("POST", DOCUMENT, rb'[{"_key":"\udc00"},{"_key":"b"}]'),
+        ("POST", DOCUMENT, b'{"_key":"a","t":"\xed\xa0\x80"}'),
+        ("POST", "/_api/cursor", rb'{"query":"FOR d IN books REMOVE @x IN books","bindVars":{"x":"\ud800"}}'),
+        ("POST", "/_api/import?collection=books&type=list", rb'[{"_key":"\ud800"}]'),
+        ("PUT", "/_api/simple/remove-by-keys", rb'{"collection":"books","keys":["\ud800"]}'),
+    ],
+)
+async def test_lone_surrogates_are_refused_by_arangodb_itself_and_leave_no_mark(
+    stack: Running, method: str, target: str, text: bytes
+) -> None:
+    """Protocol page, section 2, "JSON values": 400 since 3.11."""
+    refused = await stack.client.request(method, target, content=text)
+    assert (refused.status_code, refused.json()["errorNum"]) == (400, 600)
+    assert refused.json()["errorMessage"] == "VPackError error: Invalid UTF-8 sequence"
+    await same(stack)
