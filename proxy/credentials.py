@@ -2,65 +2,113 @@
 
 A read that PostgreSQL serves is allowed exactly where ArangoDB would have allowed it: the client's own Authorization
 header is shown to ArangoDB with a request for the collection, which needs read permission on database and collection.
-Credentials are kept hashed with a key of this process; they never reach logs.
+A yes holds for a minute; never longer than the token itself, and not beyond a change of users or rights that goes
+through this proxy. A no is never kept. Credentials are kept hashed with a key of this process; they never reach logs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
 from proxy.errors import UpstreamError
 from proxy.stores.arango import Requester
+from proxy.wire.auth import expiry_of
 from proxy.wire.message import Request
 
-_LIMIT = 10_000
-_PATIENCE = 2.0  # seconds: an ArangoDB that hangs counts as one that is away
+_LIMIT: Final = 10_000
+_PATIENCE: Final = 2.0  # seconds: an ArangoDB that hangs counts as one that is away
+
+
+@dataclass(frozen=True, slots=True)
+class _Yes:
+    """asked: when, by the monotonic clock. until: seconds since the epoch after which the token itself is over."""
+
+    asked: float
+    until: float
 
 
 class Credentials:
-    """A bounded cache of (credentials, database, collection) -> allowed until."""
+    """A bounded cache of (credentials, what is asked for) -> yes."""
 
-    def __init__(self, origin: Requester, *, seconds: float = 60.0, grace: float = 3600.0) -> None:
+    def __init__(
+        self,
+        origin: Requester,
+        *,
+        seconds: float = 60.0,
+        grace: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         """seconds: how long an answer holds; grace: how long it holds on while the origin does not answer."""
         self._origin = origin
         self._seconds = seconds
         self._grace = grace
+        self._clock = clock
+        self._now = now
         self._salt = secrets.token_bytes(16)
-        self._allowed: OrderedDict[bytes, float] = OrderedDict()
+        self._allowed: OrderedDict[bytes, _Yes] = OrderedDict()
+        self._version = 0
 
     async def may_read(self, authorization: bytes | None, collection: str) -> bool:
         """True where ArangoDB lets these credentials read `database/name`.
 
         False says nothing but that the origin must answer this request itself, with its own error.
         """
-        key = hashlib.blake2b(
-            b"\0".join((authorization or b"", collection.encode())), key=self._salt, digest_size=16
-        ).digest()
-        now = time.monotonic()
-        asked = self._allowed.get(key)
-        if asked is not None and now - asked < self._seconds:
-            return True
         database, _, name = collection.partition("/")
-        target = f"/_db/{quote(database, safe='')}/_api/collection/{quote(name, safe='')}/count"
-        headers = [(b"authorization", authorization)] if authorization is not None else []
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                response = await self._origin.request(Request("GET", target.encode(), headers), idempotent=True)
-                if not isinstance(response.body, bytes):
-                    async for _ in response.body:
-                        pass
-        except (UpstreamError, TimeoutError):
-            return asked is not None and now - asked < self._grace
-        if response.status != 200:
+        path = f"/_db/{quote(database, safe='')}/_api/collection/{quote(name, safe='')}/count"
+        return await self._may(authorization, path)
+
+    async def may_enter(self, authorization: bytes | None, database: str) -> bool:
+        """True where ArangoDB knows these credentials and lets them into the database. Else as `may_read`."""
+        return await self._may(authorization, f"/_db/{quote(database, safe='')}/_api/database/current")
+
+    def forget(self) -> None:
+        """Users or rights have changed, or may have: everybody is asked about again, also who is being asked about."""
+        self._allowed.clear()
+        self._version += 1
+
+    async def _may(self, authorization: bytes | None, path: str) -> bool:
+        given = b"\0".join((authorization or b"", path.encode()))
+        key = hashlib.blake2b(given, key=self._salt, digest_size=16).digest()
+        began = self._clock()
+        known = self._allowed.get(key)
+        if known is not None and self._now() >= known.until:
+            known = None
+        if known is not None and began - known.asked < self._seconds:
+            return True
+        version = self._version
+        status = await self._ask(authorization, path)
+        if version != self._version:  # changed meanwhile: what was said may be what was before
+            return False
+        if status is None:
+            return known is not None and began - known.asked < self._grace
+        if status != 200:
             self._allowed.pop(key, None)
             return False
-        self._allowed[key] = now
+        self._allowed[key] = _Yes(began, expiry_of(authorization) or math.inf)
         self._allowed.move_to_end(key)
         while len(self._allowed) > _LIMIT:
             self._allowed.popitem(last=False)
         return True
+
+    async def _ask(self, authorization: bytes | None, path: str) -> int | None:
+        """ArangoDB's status; None where it does not answer."""
+        headers = [(b"authorization", authorization)] if authorization is not None else []
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                response = await self._origin.request(Request("GET", path.encode(), headers), idempotent=True)
+                if not isinstance(response.body, bytes):
+                    async for _ in response.body:
+                        pass
+        except (UpstreamError, TimeoutError):
+            return None
+        return response.status

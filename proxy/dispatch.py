@@ -28,7 +28,7 @@ from proxy.gaps import Gaps
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
-from proxy.routing import IN_GRAPH, OVER_ALL, Action, Route, bypass, read_of, route
+from proxy.routing import IN_GRAPH, OVER_ALL, RIGHTS, Action, Route, bypass, read_of, route
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import NOT_YET, Coverage
@@ -142,7 +142,9 @@ class Dispatcher:
 
     async def _forward(self, request: Request, operation: Operation, way: Route) -> tuple[Response, str]:
         if self._target.owns_cursor(operation):
-            return encode(await self._target.execute(operation)), "target"
+            if await self._serving.may_go_on(request.header(b"authorization"), operation.database):
+                return encode(await self._target.execute(operation)), "target"
+            return await self._origin.request(request), "origin"  # it says why not, in its own words
         if self._writes.owns(operation):
             return await self._writes.go_on(request, operation), "origin"
         if way.gap:
@@ -152,7 +154,11 @@ class Dispatcher:
             self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
         if not way.writes:
             again = request.method in ("GET", "HEAD", "OPTIONS")  # a batch that is asked for twice is a batch lost
-            response = await self._origin.request(request, idempotent=again)
+            try:
+                response = await self._origin.request(request, idempotent=again)
+            finally:
+                if operation.endpoint in RIGHTS and not again:  # whatever became of the answer
+                    self._serving.rights_changed()
             if operation.endpoint in _OF_CURSORS and self._shadow.follows(operation):
                 self._shadow.went_on(operation, _whole(response))
             return response, "origin"

@@ -94,6 +94,8 @@ OVER_ALL = frozenset(
 # one document through a named graph, whose definition is a document of another collection
 IN_GRAPH = frozenset({"gharial.vertex_read", "gharial.edge_read"})
 GRAPHS = "_graphs"
+# what may change who may read what
+RIGHTS = frozenset({"user.create", "user.replace", "user.update", "user.remove", "user.permission", "token"})
 # reads of documents that nothing compares
 UNCOMPARED = frozenset(
     {f"simple.{name}" for name in ("first", "last", "near", "within", "within-rectangle", "fulltext")}

@@ -113,6 +113,14 @@ class Serving:
         finally:
             self._readings.end(reading, failed=failed, counts=counts)
 
+    async def may_go_on(self, authorization: bytes | None, database: str) -> bool:
+        """Whether a cursor of this database may be read on: ArangoDB says who may enter, the store whose it is."""
+        return await self._credentials.may_enter(authorization, database)
+
+    def rights_changed(self) -> None:
+        """Users, or what they may do, have changed through this proxy, or may have."""
+        self._credentials.forget()
+
     async def reached_again(self) -> None:
         """Holds what the origin said after trouble with the target; ends after a lease at most.
 

@@ -51,6 +51,20 @@ def user_of(authorization: str | None) -> str | None:
     return None
 
 
+def expiry_of(authorization: bytes | None) -> float | None:
+    """When a bearer token ends, in seconds since the epoch; None where it is none, or one that never ends.
+
+    Nothing is checked: who uses it has had the token checked by ArangoDB.
+    """
+    scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    try:
+        return msgspec.json.decode(_unpad(token.strip().split(".")[1]), type=Claims).exp or None
+    except (ValueError, IndexError):
+        return None
+
+
 def credentials_of(authorization: str) -> tuple[str, str] | None:
     """(user, password) of a Basic header; None where it is none."""
     scheme, _, rest = authorization.partition(" ")

@@ -1,0 +1,126 @@
+"""Nobody reads through PostgreSQL what ArangoDB would have refused (DESIGN section 13), on a server that checks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.cutover.stages import Stage
+from proxy.wire.auth import make_token
+from tests.harness import Running, running
+
+_GRAPH = {"name": "g", "edgeDefinitions": [{"collection": "knows", "from": ["people"], "to": ["people"]}]}
+_QUERY = {"query": "FOR d IN people SORT d._key RETURN d", "batchSize": 1}
+_READS: list[tuple[str, str, Any]] = [
+    ("GET", "/_api/document/people/a", None),
+    ("HEAD", "/_api/document/people/a", None),
+    ("PUT", "/_api/document/people?onlyget=true", ["a"]),
+    ("POST", "/_api/cursor", {"query": "FOR d IN people RETURN d"}),
+    ("GET", "/_api/gharial/g/vertex/people/a", None),
+    ("GET", "/_api/edges/knows?vertex=people/a", None),
+    ("PUT", "/_api/simple/all", {"collection": "people"}),
+    ("PUT", "/_api/simple/lookup-by-keys", {"collection": "people", "keys": ["a"]}),
+]
+_IDS = [f"{method} {target}" for method, target, _ in _READS]
+EXPLAIN = {"x-crossfade-explain": "1"}
+# user -> (right on the database, right on its collections): None is none of its own
+_USERS: dict[str, tuple[str, str | None]] = {
+    "writer": ("rw", None),
+    "reader": ("ro", None),
+    "blind": ("rw", "none"),
+    "stranger": ("none", None),
+}
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path, flip_new=True) as started:
+        await started.default(Stage.SHADOW)
+        client = started.client
+        await client.post("/_api/collection", json={"name": "people"})
+        await client.post("/_api/collection", json={"name": "knows", "type": 3})
+        await client.post("/_api/gharial", json=_GRAPH)
+        await client.post("/_api/document/people", json=[{"_key": "a"}, {"_key": "b"}])
+        await client.post("/_api/document/knows", json={"_key": "aa", "_from": "people/a", "_to": "people/a"})
+        started.origin.store.server.accounts.enforce("")
+        for user, (database, collections) in _USERS.items():
+            made = await client.post("/_api/user", json={"user": user, "passwd": "secret"})
+            assert made.status_code == 201
+            await client.put(f"/_api/user/{user}/database/_system", json={"grant": database})
+            for name in ("people", "knows") if collections else ():
+                await client.put(f"/_api/user/{user}/database/_system/{name}", json={"grant": collections})
+        yield started
+
+
+async def ask(
+    stack: Running, user: str | None, method: str, target: str, body: Any = None, password: str = "secret"
+) -> httpx.Response:
+    auth = httpx.BasicAuth(user, password) if user is not None else (lambda request: request)
+    return await stack.client.request(method, target, json=body, auth=auth, headers=EXPLAIN)
+
+
+@pytest.mark.parametrize(("method", "target", "body"), _READS, ids=_IDS)
+async def test_who_may_read_is_served_by_postgresql_and_who_may_not_by_nobody(
+    stack: Running, method: str, target: str, body: Any
+) -> None:
+    for user in ("writer", "reader"):
+        answer = await ask(stack, user, method, target, body)
+        assert answer.status_code in (200, 201), (user, answer.text)
+        assert answer.headers["x-crossfade-served-by"] == "postgresql"
+    for user, status in (("blind", 403), ("stranger", 401), ("nobody", 401), (None, 401)):
+        answer = await ask(stack, user, method, target, body)
+        assert answer.headers["x-crossfade-served-by"] == "arangodb"
+        assert answer.status_code == status, (user, answer.text)
+    wrong = await ask(stack, "reader", method, target, body, password="guessed")
+    assert wrong.status_code == 401
+
+
+async def test_a_right_that_is_taken_through_the_proxy_is_gone_at_once(stack: Running) -> None:
+    assert (await ask(stack, "reader", "GET", "/_api/document/people/a")).status_code == 200
+    taken = await stack.client.put("/_api/user/reader/database/_system/people", json={"grant": "none"})
+    assert taken.status_code == 200
+    assert (await ask(stack, "reader", "GET", "/_api/document/people/a")).status_code == 403
+    assert (await ask(stack, "writer", "GET", "/_api/document/people/a")).status_code == 200
+    assert (await stack.client.delete("/_api/user/writer")).status_code == 202
+    assert (await ask(stack, "writer", "GET", "/_api/document/people/a")).status_code == 401
+
+
+async def test_tokens(stack: Running) -> None:
+    """A token opens what its user may read, until it ends; one that nobody signed opens nothing."""
+    opened = await stack.client.post("/_open/auth", json={"username": "reader", "password": "secret"})
+    token = opened.json()["jwt"]
+
+    async def read(given: str) -> httpx.Response:
+        headers = EXPLAIN | {"authorization": f"bearer {given}"}
+        return await stack.client.get("/_api/document/people/a", headers=headers, auth=lambda request: request)
+
+    answer = await read(token)
+    assert (answer.status_code, answer.headers["x-crossfade-served-by"]) == (200, "postgresql")
+    head, claims, signature = token.split(".")
+    assert (await read(f"{head}.{claims}.{signature[::-1]}")).status_code == 401
+    assert (await read(make_token("reader", b"not the server's", time.time()))).status_code == 401
+
+
+async def test_a_cursor_belongs_to_the_user_who_opened_it(stack: Running) -> None:
+    first = await ask(stack, "reader", "POST", "/_api/cursor", _QUERY)
+    assert first.headers["x-crossfade-served-by"] == "postgresql"
+    target = f"/_api/cursor/{first.json()['id']}"
+    for user, status in (("writer", 404), ("stranger", 401), (None, 401)):
+        for method in ("POST", "DELETE"):
+            answer = await ask(stack, user, method, target)
+            assert answer.status_code == status, (user, method, answer.text)
+    second = await ask(stack, "reader", "POST", target)
+    assert (second.status_code, second.json()["result"][0]["_key"]) == (200, "b")
+
+
+async def test_who_may_read_and_not_write_is_refused_by_arangodb(stack: Running) -> None:
+    """And what is refused reaches PostgreSQL in no form."""
+    answer = await ask(stack, "reader", "POST", "/_api/document/people", {"_key": "c"})
+    assert (answer.status_code, answer.json()["errorNum"]) == (403, 1004)
+    await stack.drained()
+    assert await stack.database.fetchval("SELECT count(*) FROM _system.people") == 2
