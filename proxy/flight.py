@@ -33,11 +33,19 @@ class Token:
     """One operation under way: what it touches, and the generation that the instance behaved by when it began.
 
     applied: whether PostgreSQL has what it wrote (a write whose intent is settled), so that nothing waits for it.
+    left: for an operation with intents in several collections, those of its intents that are open, by collection.
     """
 
     collections: tuple[str, ...]
     generation: int
     applied: Callable[[], bool]
+    left: Callable[[], Iterable[str]] | None = None
+
+    def open_in(self, scope: Scope) -> int:
+        """How many of its intents in the scope are open; one at most where it does not tell them apart."""
+        if self.left is not None:
+            return sum(touches(scope, (name,)) for name in self.left())
+        return int(touches(scope, self.collections) and not self.applied())
 
 
 def _no() -> bool:
@@ -63,18 +71,26 @@ class During:
 
 @dataclass(slots=True)
 class Flight:
-    """Operations under way, by kind. Few at a time, as many as connections: looking through them is cheap."""
+    """Operations under way, by kind. Few at a time, as many as connections: looking through them is cheap.
+
+    running: stream transactions that have written; `generation` is that by which the origin last said that it runs.
+    """
 
     uncaptured: set[Token] = field(default_factory=set)  # writes that were forwarded without an intent
     captured: set[Token] = field(default_factory=set)  # writes with an intent, not answered yet
     queries: set[Token] = field(default_factory=set)  # queries that the origin runs
+    running: set[Token] = field(default_factory=set)
 
     @staticmethod
     def during(
-        kind: set[Token], collections: tuple[str, ...], generation: int, applied: Callable[[], bool] = _no
+        kind: set[Token],
+        collections: tuple[str, ...],
+        generation: int,
+        applied: Callable[[], bool] = _no,
+        left: Callable[[], Iterable[str]] | None = None,
     ) -> During:
         """Counts an operation as long as the block runs; `kind` is one of this object's sets."""
-        return During(kind, Token(collections, generation, applied))
+        return During(kind, Token(collections, generation, applied, left))
 
     @staticmethod
     def count(kind: set[Token], scope: Scope) -> int:
@@ -82,12 +98,18 @@ class Flight:
         return sum(touches(scope, token.collections) for token in kind)
 
     def waiting(self, scope: Scope) -> int:
-        """Captured writes of the scope that are not answered and not applied: open intents that are no backlog."""
-        return sum(touches(scope, token.collections) and not token.applied() for token in self.captured)
+        """Open intents of the scope that are no backlog: of writes that are not answered, and of transactions that run.
+
+        What a transaction wrote is visible to nobody before its commit, and that is a write which is answered.
+        """
+        return sum(token.open_in(scope) for token in (*self.captured, *self.running))
 
     def older(self, scope: Scope, generation: int) -> int:
-        """Captured writes of the scope that began before `generation` and are not applied yet."""
+        """Captured writes of the scope that began before `generation` and are not applied yet.
+
+        Transactions as well that were not seen to run since then: another proxy may have forwarded their commit before
+        it behaved by this generation. (From `begin` of a flip on, none forwards a commit of what it did not see.)
+        """
         return sum(
-            token.generation < generation and touches(scope, token.collections) and not token.applied()
-            for token in self.captured
+            token.generation < generation and token.open_in(scope) > 0 for token in (*self.captured, *self.running)
         )

@@ -29,7 +29,10 @@ async def capture(kit: Kit, request: Request, operation: Operation, way: Route) 
         intents.append(mirror.intend(every, (every,), sweep=f"cascade:{planned.cascade}"))
     faults.reach("after-intend")
     with flight.during(
-        flight.captured, way.collections, kit.lease.generation, lambda: not any(map(mirror.is_open, intents))
+        flight.captured,
+        way.collections,
+        kit.lease.generation,
+        left=lambda: [intent.collection for intent in intents if mirror.is_open(intent)],
     ):
         response = await kit.forward(request, *intents)
         faults.reach("after-forward")

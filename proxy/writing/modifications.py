@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable
 from proxy.mirror import faults, modifications
 from proxy.mirror.intent import Intent
-from proxy.mirror.modifications import Modification
+from proxy.mirror.modifications import Modification, Untold
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route
@@ -71,6 +71,8 @@ class Modifications:
         planned = modifications.plan(operation.body, operation.database)
         if isinstance(planned, str):
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
+        if isinstance(planned, Untold):
+            return await self._untold(request, planned, way, buffer)
         intents = {name: kit.mirror.intend(name, (), revised=name in planned.revised) for name in way.collections}
         faults.reach("after-intend")
         known: list[Intent] = []
@@ -79,7 +81,7 @@ class Modifications:
             flight.captured,
             way.collections,
             kit.lease.generation,
-            lambda: not any(map(mirror.is_open, (*intents.values(), *known))),
+            left=lambda: [one.collection for one in (*intents.values(), *known) if mirror.is_open(one)],
         ):
             response = await self._sent(plain(request, planned.body), intents, buffer)
             faults.reach("after-forward")
@@ -95,6 +97,32 @@ class Modifications:
             if buffer is None:
                 await kit.applied(known if response.status < 400 else tuple(intents.values()))
         return Response(response.status, response.headers, first, response.reason)
+
+    async def _untold(self, request: Request, planned: Untold, way: Route, buffer: Buffer | None) -> Response:
+        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared."""
+        kit, mirror = self._kit, self._kit.mirror
+        swept = tuple(name for name in way.collections if name in planned.removed)
+        await kit.taken_back(swept, f"AQL modification: {planned.why}")
+        intents = {name: mirror.intend(name, (), revised=True) for name in way.collections if name not in swept}
+        if swept:
+            intents[swept[0]] = mirror.intend(swept[0], swept, sweep="removal by a query")
+        faults.reach("after-intend")
+        with kit.flight.during(
+            kit.flight.captured,
+            way.collections,
+            kit.lease.generation,
+            lambda: not any(map(mirror.is_open, intents.values())),
+        ):
+            response = await self._sent(request, intents, buffer)
+            faults.reach("after-forward")
+            body = await collect(response.body)
+            if response.status >= 400 and error_number(body) in opaque.NEVER_RAN:
+                self._end(intents)
+            else:
+                self._give_up(intents, buffer, lost=response.status >= 500)
+            if buffer is None:
+                await kit.applied(tuple(intents.values()))
+        return Response(response.status, response.headers, body, response.reason)
 
     async def _sent(self, request: Request, intents: Mapping[str, Intent], buffer: Buffer | None) -> Response:
         if buffer is None:

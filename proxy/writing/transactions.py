@@ -2,6 +2,11 @@
 
 The intents stay open until the transaction was seen to have ended: by the answer to its commit or abort, or, where
 that was lost or went through another proxy, by asking for its state, with the credentials of the client that began it.
+
+A flip does not wait for transactions to end. While one runs, its intents are no backlog: nobody sees what it wrote. But
+its commit may have gone through a proxy that does not know its writes; from `begin` on, none forwards one like that.
+So in `drain`, when all behave by that, each transaction's state is asked for once: one that still runs can be committed
+here only, and then both stores have it before the answer (flight.Flight.older).
 """
 
 from __future__ import annotations
@@ -14,7 +19,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from proxy.cutover.stages import Phase
 from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable
+from proxy.flight import Token
 from proxy.mirror import faults, transactions
 from proxy.mirror.capture import Opaque, settle
 from proxy.mirror.capture import plan as plan_write
@@ -30,7 +37,7 @@ from proxy.writing.modifications import Modifications
 log = structlog.get_logger(__name__)
 
 _MOST = 10_000  # transactions that are known at a time; more are opaque
-_LOOK = 1.0  # seconds between looks at those that nobody uses
+_LOOK = 0.1  # seconds between looks at those that nobody uses
 _IDLE = 5.0  # seconds without a request after which the origin is asked whether it still runs
 
 
@@ -41,6 +48,11 @@ class _Open:
     headers: Headers  # to ask with
     used: float
     busy: int = 0  # requests under way
+    token: Token | None = None  # that it runs; None once its end was asked for
+
+    def left(self) -> list[str]:
+        """Its intents, by collection: all of them are open while it runs."""
+        return [intent.collection for intent in self.buffer.intents]
 
 
 class Transactions:
@@ -87,26 +99,45 @@ class Transactions:
                 raise ArangoError(
                     1655, f"transaction '{number}' not found: its writes did not come through this proxy", status=404
                 )
-            self._open.pop((operation.database, number), None)
+            self._let_go((operation.database, number))
             return await opaque.forward(
                 kit, request, operation, way.because("commit of a transaction without its writes")
             )
         known.busy += 1
         faults.reach("before-commit")
-        try:
-            response = await self._forwarded(request)
-        finally:  # a lost answer: its state is asked for
-            known.busy -= 1
-            known.used = 0.0
-            self._watch()
-        if response.status == 200:
-            faults.reach("after-commit")
-            intents = self._ended((operation.database, number), "committed" if commit else "aborted")
-            if commit:
-                await kit.applied(intents)
-        else:
-            await self._ask((operation.database, number), known)
+        self._stopped(known)  # from here on it is a write under way, and its intents are as those of any other
+        flight, intents = kit.flight, known.buffer.intents
+        with flight.during(
+            flight.captured,
+            way.collections,
+            kit.lease.generation,
+            left=lambda: [intent.collection for intent in intents if kit.mirror.is_open(intent)],
+        ):
+            try:
+                response = await self._forwarded(request)
+            finally:  # a lost answer: its state is asked for
+                known.busy -= 1
+                known.used = 0.0
+                self._watch()
+            if response.status == 200:
+                faults.reach("after-commit")
+                ended = self._ended((operation.database, number), "committed" if commit else "aborted")
+                if commit:
+                    await kit.applied(ended)
+            else:
+                await self._ask((operation.database, number), known)
         return response
+
+    def _stopped(self, known: _Open) -> None:
+        if known.token is not None:
+            self._kit.flight.running.discard(known.token)
+            known.token = None
+
+    def _let_go(self, name: tuple[str, str]) -> _Open | None:
+        known = self._open.pop(name, None)
+        if known is not None:
+            self._stopped(known)
+        return known
 
     async def _forwarded(self, request: Request) -> Response:
         response = await self._kit.origin.request(request)
@@ -117,6 +148,9 @@ class Transactions:
         if known is None:
             headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
             known = self._open[database, number] = _Open(Buffer(), database, headers, time.monotonic())
+            # the generation is that of a look, and there was none yet
+            known.token = Token((f"{database}/*",), 0, lambda: False, known.left)
+            self._kit.flight.running.add(known.token)
             self._watch()
         return known
 
@@ -185,7 +219,7 @@ class Transactions:
 
     def _ended(self, name: tuple[str, str], status: str) -> Sequence[Intent]:
         """Lets go of what was kept: applied, dropped, or read again where nobody can say. Gives the intents."""
-        known = self._open.pop(name, None)
+        known = self._let_go(name)
         if known is None:
             return ()
         mirror, buffer = self._kit.mirror, known.buffer
@@ -205,6 +239,7 @@ class Transactions:
     async def _ask(self, name: tuple[str, str], known: _Open) -> None:
         """Asks the origin whether it still runs. Raises UpstreamError."""
         database, number = name
+        generation = self._kit.lease.generation  # of the moment before the look
         target = f"/_db/{database}/_api/transaction/{number}".encode()
         response = await self._kit.origin.request(Request("GET", target, known.headers), idempotent=True)
         _, status = transactions.state(await collect(response.body))
@@ -214,17 +249,22 @@ class Transactions:
             self._ended(name, status)
         else:
             known.used = time.monotonic()
+            if known.token is not None:
+                known.token.generation = generation
 
     def _watch(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look(), name="transactions")
 
     async def _look(self) -> None:
-        """Asks for the states of those that nobody uses, as long as there are any."""
+        """Asks for the states of those that nobody uses, and in a flip of all, as long as there are any."""
         while self._open:
             limit = time.monotonic() - _IDLE
+            lease = self._kit.lease
+            flipping = lease.snapshot.phase is Phase.DRAIN
             for name, known in list(self._open.items()):
-                if known.used < limit and not known.busy and name in self._open:
+                due = flipping and known.token is not None and known.token.generation < lease.generation
+                if (known.used < limit or due) and not known.busy and name in self._open:
                     with contextlib.suppress(UpstreamError):
                         await self._ask(name, known)
             await asyncio.sleep(_LOOK)

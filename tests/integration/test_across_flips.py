@@ -1,0 +1,138 @@
+"""Cursors and transactions stay with the store that opened them, across flips and rollbacks; who answered, if asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from tests.harness import Running, running
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+ASKED = {"X-Crossfade-Explain": "1"}
+NUMBER = 30
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        for stage in (Stage.MIRROR, Stage.SHADOW):
+            await started.move(Standing(stage), BOOKS)
+        await started.client.post(DOCUMENT, json=[{"_key": f"k{n}", "n": n} for n in range(NUMBER)])
+        await started.drained()
+        yield started
+
+
+def by(answer: httpx.Response) -> str:
+    """Who answered, as the proxy says where it is asked."""
+    return str(answer.headers.get("x-crossfade-served-by", ""))
+
+
+async def begin(stack: Running, query: str = "FOR b IN books SORT b.n RETURN b.n") -> tuple[str, list[int], str]:
+    """A query whose result comes in several batches: (cursor, first batch, who answered)."""
+    body = {"query": query, "batchSize": 10}
+    answer = await stack.client.post("/_api/cursor", json=body, headers=ASKED)
+    value = answer.json()
+    assert value["hasMore"], value
+    return value["id"], value["result"], by(answer)
+
+
+async def go_on(stack: Running, cursor: str) -> tuple[list[int], list[str]]:
+    """The rest of it, and who gave each batch."""
+    found: list[int] = []
+    givers = []
+    while True:
+        answer = await stack.client.post(f"/_api/cursor/{cursor}", headers=ASKED)
+        value: dict[str, Any] = answer.json()
+        assert answer.status_code == 200, value
+        found += value["result"]
+        givers.append(by(answer))
+        if not value["hasMore"]:
+            return found, givers
+
+
+async def flip(stack: Running) -> None:
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "postgresql"
+
+
+async def roll_back(stack: Running) -> None:
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "arangodb"
+
+
+async def test_a_cursor_of_arangodb_goes_on_there_after_a_flip(stack: Running) -> None:
+    cursor, first, opened_by = await begin(stack)
+    assert opened_by == "arangodb"
+    await flip(stack)
+    await stack.client.patch(DOCUMENT + "/k29", json={"n": 2900})  # the cursor's snapshot is older
+    rest, givers = await go_on(stack, cursor)
+    assert first + rest == list(range(NUMBER))
+    assert set(givers) == {"arangodb"}
+    again, _, opened_by = await begin(stack)  # a new one is of the other store
+    assert opened_by == "postgresql"
+    assert (await stack.client.delete(f"/_api/cursor/{again}")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "query", ["FOR b IN books SORT b.n RETURN b.n", "FOR b IN books SORT b.n LIMIT 100 RETURN b.n"]
+)
+async def test_a_cursor_of_postgresql_goes_on_there_after_a_rollback_until_it_is_exhausted(
+    stack: Running, query: str
+) -> None:
+    await flip(stack)
+    cursor, first, opened_by = await begin(stack, query)
+    assert opened_by == "postgresql"
+    await roll_back(stack)
+    await stack.client.delete(DOCUMENT + "/k29")
+    rest, givers = await go_on(stack, cursor)
+    assert first + rest == list(range(NUMBER))
+    assert set(givers) == {"postgresql"}
+    gone = await stack.client.post(f"/_api/cursor/{cursor}")
+    assert (gone.status_code, gone.json()["errorNum"]) == (404, 1600)
+
+
+@pytest.mark.parametrize("first", ["shadow", "flipped"])
+async def test_a_transaction_stays_at_the_origin_across_a_change(stack: Running, first: str) -> None:
+    """What it reads is its own, at ArangoDB; what it commits is in both, whichever stage it ends in (I7)."""
+    if first == "flipped":
+        await flip(stack)
+    began = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    inside = {"x-arango-trx-id": began.json()["result"]["id"], **ASKED}
+    await stack.client.patch(DOCUMENT + "/k1", json={"n": 1000}, headers=inside)
+    await (roll_back(stack) if first == "flipped" else flip(stack))
+    read = await stack.client.get(DOCUMENT + "/k1", headers=inside)
+    assert (read.json()["n"], by(read)) == (1000, "arangodb")
+    outside = await stack.client.get(DOCUMENT + "/k1", headers=ASKED)
+    assert outside.json()["n"] == 1
+    assert (await stack.client.patch(DOCUMENT + "/k2", json={"n": 2000}, headers=inside)).status_code in (201, 202)
+    committed = await stack.client.put(f"/_api/transaction/{inside['x-arango-trx-id']}")
+    assert committed.status_code == 200
+    for key, n in (("k1", 1000), ("k2", 2000)):
+        assert (await stack.client.get(f"{DOCUMENT}/{key}")).json()["n"] == n
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_nobody_is_told_who_answered_but_who_asks(stack: Running) -> None:
+    """I6: byte for byte, headers included."""
+    await flip(stack)
+    for path in (DOCUMENT + "/k0", DOCUMENT + "/none", "/_api/version"):
+        plain = await stack.client.get(path)
+        silent = await stack.client.get(path, headers={"X-Crossfade-Explain": "0"})
+        asked = await stack.client.get(path, headers=ASKED)
+        for answer in (plain, silent):
+            assert not [name for name in answer.headers if "crossfade" in name.lower()]
+        assert asked.headers["x-crossfade-epoch"] == str(stack.application.lease.snapshot.epoch)
+        assert asked.content == plain.content
+    assert by(await stack.client.get("/_api/version", headers=ASKED)) == "arangodb"
+    written = await stack.client.patch(DOCUMENT + "/k0", json={"n": 5}, headers=ASKED)
+    assert by(written) == "arangodb"
+    await stack.origin.stop()
+    assert by(await stack.client.get("/_api/version", headers=ASKED)) == "crossfade"
