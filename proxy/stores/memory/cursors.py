@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
-from proxy.stores.memory import queries
+from proxy.stores.memory import access, queries
 from proxy.stores.memory.collections import body_object
 from proxy.stores.memory.server import Handler, Server
 from proxy.values import dump
@@ -32,6 +32,7 @@ class Cursor:
     extra: Document | None
     counted: bool
     retry: bool
+    user: str
     position: int = 0
     batch: int = 0
     last: bytes = b""
@@ -108,6 +109,7 @@ def answer(
         found.extra,
         counted,
         retry,
+        access.identity(server, operation).user,
     )
     text = cursor.take()
     parts = [text, b',"hasMore":true' if cursor.more else b',"hasMore":false']
@@ -163,6 +165,9 @@ def _find(server: Server, operation: Operation) -> Cursor:
     found = server.cursors.get(operation.path[2])
     if found is None or found.database != operation.database:
         raise ArangoError(1600)
+    who = access.identity(server, operation)
+    if not who.superuser and who.user != found.user:
+        raise ArangoError(1600)  # of others' cursors nobody hears
     return found
 
 

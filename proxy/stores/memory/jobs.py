@@ -1,64 +1,96 @@
 """`x-arango-async` and `/_api/job`: requests that are answered at once and whose results are fetched later.
 
-This server runs them before it answers 202, so that a job is never pending (protocol page, section 8).
+This server runs them before it answers 202, so that a job is never pending. A job is its user's: nobody else hears of
+it (protocol page, section 8).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
+from proxy.stores.memory import access
 from proxy.stores.memory.server import Handler, Server
 from proxy.wire.encode import json_outcome
 
 _MOST: Final = 1000
 _EMPTY: Final = b"text/plain"
+_ID: Final = b"x-arango-async-id"
 
 
-def accepted(server: Server, outcome: Outcome, *, store: bool) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request that has run. stamp: when, in seconds since the epoch."""
+
+    user: str
+    stamp: float
+    outcome: Outcome
+
+
+def accepted(server: Server, operation: Operation, outcome: Outcome, *, store: bool) -> Outcome:
     """The answer to an asynchronous request; its result is kept where it asked for that."""
     if not store:
         return Outcome(202, b"", (), _EMPTY)
     number = str(server.tick())
-    server.jobs[number] = outcome
+    server.jobs[number] = Job(access.identity(server, operation).user, server.now(), outcome)
     while len(server.jobs) > _MOST:
         del server.jobs[next(iter(server.jobs))]
-    return Outcome(202, b"", ((b"x-arango-async-id", number.encode()),), _EMPTY)
+    return Outcome(202, b"", ((_ID, number.encode()),), _EMPTY)
 
 
 def job(server: Server, operation: Operation) -> Outcome:
     """All of `/_api/job`."""
     server.database(operation)
     below = operation.path[2:]
+    mine = _mine(server, operation)
     if operation.method == "PUT" and len(below) == 1:
-        stored = server.jobs.pop(_known(server, below[0]))
-        headers = (*stored.headers, (b"x-arango-async-id", below[0].encode()))
-        return Outcome(stored.status, stored.body, headers, stored.content_type)
+        stored = server.jobs.pop(_known(mine, below[0])).outcome
+        return Outcome(stored.status, stored.body, (*stored.headers, (_ID, below[0].encode())), stored.content_type)
     if operation.method == "PUT" and below[1:] == ("cancel",):
-        _known(server, below[0])
+        _known(mine, below[0])
         return json_outcome(200, {"result": True})
-    if operation.method == "GET" and below[:1] in (("done",), ("pending",)):
-        count = int(operation.params.get("count", "100") or 100)
-        numbers = list(server.jobs)[:count] if below[0] == "done" else []
-        return json_outcome(200, numbers)
+    if operation.method == "GET" and below in (("done",), ("pending",)):
+        count = max(int(_number(operation.params.get("count"), 100)), 0)
+        return json_outcome(200, mine[:count] if below[0] == "done" else [])
     if operation.method == "GET" and len(below) == 1:
-        _known(server, below[0])
-        return Outcome(200, b"", ((b"x-arango-async-id", below[0].encode()),), _EMPTY)
+        return Outcome(200, b"", ((_ID, _known(mine, below[0]).encode()),), _EMPTY)
     if operation.method == "DELETE" and len(below) == 1:
-        if below[0] in ("all", "expired"):
-            if below[0] == "all" or float(operation.params.get("stamp", "0") or 0) >= server.now():
-                server.jobs.clear()
-        else:
-            del server.jobs[_known(server, below[0])]
+        for number in _doomed(server, operation, mine):
+            del server.jobs[number]
         return json_outcome(200, {"result": True})
     raise ArangoError(10, "bad parameter")
 
 
-def _known(server: Server, number: str) -> str:
-    if number not in server.jobs:
+def _mine(server: Server, operation: Operation) -> list[str]:
+    """The numbers of the jobs that the asking user may know of, the oldest first."""
+    who = access.identity(server, operation)
+    return [number for number, job in server.jobs.items() if who.superuser or job.user == who.user]
+
+
+def _doomed(server: Server, operation: Operation, mine: list[str]) -> list[str]:
+    """What `all`, `expired` (those before the stamp) or a number names."""
+    which = operation.path[2]
+    if which == "all":
+        return mine
+    if which == "expired":
+        stamp = _number(operation.params.get("stamp"), 0)
+        return [number for number in mine if server.jobs[number].stamp < stamp]
+    return [_known(mine, which)]
+
+
+def _known(mine: list[str], number: str) -> str:
+    if number not in mine:
         raise ArangoError(404, "not found")
     return number
+
+
+def _number(text: str | None, default: float) -> float:
+    try:
+        return float(text) if text else default
+    except ValueError as error:
+        raise ArangoError(10, "bad parameter") from error
 
 
 HANDLERS: Final[dict[str, Handler]] = {"job": job}

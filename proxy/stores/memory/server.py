@@ -17,6 +17,7 @@ from proxy.stores.memory.log import Log
 
 if TYPE_CHECKING:
     from proxy.stores.memory.cursors import Cursor
+    from proxy.stores.memory.jobs import Job
     from proxy.stores.memory.replication import Batch, Dump
     from proxy.stores.memory.transactions import Transaction
 
@@ -75,7 +76,7 @@ class Server:
         self.databases: dict[str, Database] = {}
         self.cursors: dict[str, Cursor] = {}
         self.transactions: dict[str, Transaction] = {}
-        self.jobs: dict[str, Outcome] = {}
+        self.jobs: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
         self.dumps: dict[str, Dump] = {}
         self.accounts = Accounts(self.secret)

@@ -116,7 +116,7 @@ class MemoryStore:
         if operation.headers:
             wish = operation.headers.get("x-arango-async", "")
             if wish in ("true", "store"):
-                return jobs.accepted(self.server, self._answer(operation), store=wish == "store")
+                return jobs.accepted(self.server, operation, self._answer(operation), store=wish == "store")
         return self._answer(operation)
 
     def _answer(self, operation: Operation) -> Outcome:

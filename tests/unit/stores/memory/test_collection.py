@@ -5,11 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.operations import Outcome
 from proxy.revision import Clock, encode_rev
 from proxy.stores.memory import MemoryStore
 from proxy.stores.memory.collection import DOCUMENTS, Collection, revision_of
+from proxy.stores.memory.jobs import accepted
 from proxy.stores.memory.log import Log
 from proxy.stores.memory.writes import insert, remove
+from proxy.wire.decode import decode_parts
 from tests.unit.stores.memory.kit import Client
 
 
@@ -88,11 +91,9 @@ def test_the_log_keeps_so_much_and_tells_what_it_lost() -> None:
 
 def test_jobs_are_kept_up_to_a_number() -> None:
     client = Client(MemoryStore())
-    from proxy.operations import Outcome
-    from proxy.stores.memory.jobs import accepted
-
+    operation = decode_parts("GET", b"/_api/version", [])
     for _ in range(1001):
-        accepted(client.store.server, Outcome(200), store=True)
+        accepted(client.store.server, operation, Outcome(200), store=True)
     assert len(client.store.server.jobs) == 1000
 
 

@@ -1,0 +1,22 @@
+"""The three servers that the same cases and examples are tried on, each started once a module."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from tests.acceptance.stands import Kind, Stand, stand
+from tests.conftest import fresh
+
+
+@pytest.fixture(scope="module", params=list(Kind))
+def server(
+    request: pytest.FixtureRequest, postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """One of the three."""
+    dsn = asyncio.run(fresh(postgres_server))
+    with stand(request.param, dsn, tmp_path_factory.mktemp("stand")) as started:
+        yield started
