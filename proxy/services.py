@@ -100,5 +100,5 @@ class Services:
 
 
 def _plain(status: int, message: bytes) -> Response:
-    body = b'{"error":true,"code":%d,"errorMessage":"%s"}' % (status, message)
+    body = b'{"error":true,"code":%d,"errorNum":%d,"errorMessage":"%s"}' % (status, status, message)
     return Response(status, [(b"content-type", b"application/json")], body)

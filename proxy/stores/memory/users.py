@@ -126,7 +126,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
 
 def below(server: Server, operation: Operation) -> Outcome:
     """`/_api/user/{user}/database[/{db}[/{collection}]]`, and `…/config[/{name}]`, which the web interface keeps."""
-    kind = operation.path[3]
+    kind = operation.path[3] if len(operation.path) > 3 else ""
     if kind == "config":
         return _config(server, operation)
     if kind != "database" or len(operation.path) > 6:
@@ -261,7 +261,9 @@ def _token(server: Server, shown: Document) -> Document:
 
 
 def _accessible(server: Server, operation: Operation) -> Account:
-    """The user of the path: for itself and for administrators. Raises ArangoError 11, 1703."""
+    """The user of the path: for itself and for administrators. Raises ArangoError 10, 11, 1703."""
+    if len(operation.path) < 3:
+        raise ArangoError(10, "bad parameter")
     name = operation.path[2]
     if access.identity(server, operation).user != name:
         access.require_admin(server, operation)
