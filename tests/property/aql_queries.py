@@ -108,6 +108,19 @@ class Maker:
     def filters(self) -> str:
         return " ".join(f"FILTER {self.condition()}" for _ in range(self.rng.randint(0, 2)))
 
+    def direction(self) -> str:
+        return self.rng.choice(["OUTBOUND", "INBOUND", "ANY"])
+
+    def steps(self) -> str:
+        """Depth and direction of a traversal."""
+        return f"{self.rng.choice(['', '', '1', '1..1', '2', '1..2', '0..1', '0..3'])} {self.direction()}"
+
+    def start(self) -> str:
+        return self.rng.choice(["'c/1'", "'c/2'", "DOCUMENT('c/3')", "'f/1'", "'c/nobody'", "{_id: 'c/4'}"])
+
+    def filter_hop(self) -> str:
+        return self.rng.choice(["", "FILTER v.i > 0", "FILTER e.w == 1", "FILTER v != null AND v.s == d.s"])
+
     def sort(self) -> str:
         rng = self.rng
         keys = rng.sample(
@@ -169,8 +182,18 @@ class Maker:
                 f"FOR x IN ({head} SORT d._key LIMIT 5 RETURN {{k: d._key, v: d.i}}) FILTER x.v > -2 RETURN x.k",
                 f"{head} SORT d.s, d._key LIMIT 6 FILTER d.i > -2 LET y = d.i * 2 RETURN {{k: d._key, y}}",
                 f"LET n = LENGTH(c) {head} FILTER d.i < n RETURN [d._key, n]",
+                f"{head} FOR v, e IN {self.steps()} d g {self.filter_hop()} RETURN [d._key, v._id, e.w, v]",
+                f"{head} LET x = (FOR v IN {self.steps()} d._id g, {self.direction()} h RETURN v.s) RETURN [d._key, x]",
+                f"FOR v, e IN {self.steps()} {self.start()} g FOR u IN {self.steps()} v h RETURN [v._key, u.i, e._to]",
+                f"{head} FILTER LENGTH(FOR v IN {self.steps()} d.r g RETURN 1) > 1 RETURN d._key",
             ]
         )  # fmt: skip
         used = set(re.findall(r"@(v\d+)", text))
         self.binds = {name: value for name, value in self.binds.items() if name in used}
         return text
+
+
+def edges(rng: random.Random, number: int, vertices: int) -> list[dict[str, Any]]:
+    """Edges between c and f, to themselves and into the void too."""
+    ends = [f"{rng.choice('ccf')}/{rng.randint(1, vertices)}" for _ in range(max(2, vertices // 2))]
+    return [{"_from": rng.choice(ends), "_to": rng.choice(ends), "w": rng.randint(0, 2)} for _ in range(number)]

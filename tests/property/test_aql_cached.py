@@ -11,7 +11,8 @@ from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_quer
 from proxy.aql.compile.cached import kept_of
 from tests.property.aql_queries import ODD, PLAIN, Maker
 
-TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"}))})
+TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"})), "g": Table("db.g", True),
+                 "h": Table("db.h", True)})  # fmt: skip
 TEXTS = ["a", "", "é", "%a", "_b%", "x\\", "1", "c/1", "a\0b", "'; --"]
 BOUND = [
     ("FOR d IN c FILTER d.user == @a SORT d.at DESC LIMIT @n, @m RETURN d", "anm"),

@@ -17,7 +17,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fence import Limits
 from proxy.stores.postgres.statements import Statements, inexact
 from tests.integration.compiling import Both
-from tests.property.aql_queries import Maker, documents
+from tests.property.aql_queries import Maker, documents, edges
 
 CASES = int(os.environ.get("AQL_CASES", "2000"))
 ROUNDS = 4  # in each of which the documents are others
@@ -34,6 +34,8 @@ async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: D
         if case % 60 == 0:
             await both.fill("c", documents(rng, 14))
             await both.fill("f", documents(rng, 8))
+            await both.fill("g", edges(rng, 10, 9), edge=True)
+            await both.fill("h", edges(rng, 5, 9), edge=True)
         text = maker.query()
         query, binds = parse(text), maker.binds
         plan = both.compiled(text, binds)

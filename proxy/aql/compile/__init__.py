@@ -5,6 +5,7 @@
     whole          the top level, and the form of it that is compared
     statements     FOR, FILTER, LET, SORT, LIMIT, DOCUMENT(): FROM items and conditions of a block
     rows           rows of a subquery as a FROM item
+    hops           traversals as joins
     collect        COLLECT: groups, aggregates, INTO
     output         RETURN: which columns the statement gives, and the expression over them
     functions      functions in conditions and sort keys

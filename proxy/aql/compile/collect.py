@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from proxy.aql import ast
 from proxy.aql.compile.finish import Finish
+from proxy.aql.compile.hops import HopCompiler
 from proxy.aql.compile.output import Sink
 from proxy.aql.compile.rows import Wanted
 from proxy.aql.compile.scope import Block, Item, OrderKey, RowsVar, Scope, ValueVar
-from proxy.aql.compile.statements import StatementCompiler
 from proxy.aql.compile.terms import Refused, Term
 
 
-class CollectCompiler(StatementCompiler):
+class CollectCompiler(HopCompiler):
     """Compiles COLLECT: the present block, grouped, is the one FROM item of a new one."""
 
     def collect(self, node: ast.Collect) -> None:

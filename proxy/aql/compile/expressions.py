@@ -38,6 +38,7 @@ class ExpressionCompiler:
         self.numbers = 0
         self.used: set[str] = set()
         self.scans: dict[str, Scan] = {}  # by the SQL of their documents
+        self.mentioned: frozenset[str] = frozenset()  # variables that some expression of the query names
         self.dynamic = False
         self.budget = _MOST_NODES
         self.context = Context(self.binds, Options())

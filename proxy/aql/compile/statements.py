@@ -96,9 +96,7 @@ class StatementCompiler(OutputCompiler):
             raise Refused("destructuring")
         if self.block.limit:
             self.wrap()
-        if self.block.sorted_by != "place":  # what was sorted before a loop no longer decides the order
-            self.block.scanned = self.block.scanned or bool(self.block.order)
-            self.block.order, self.block.sorted_by = [], ""
+        self.unsorted()
         collection = self.collection_name(node.source)
         if collection is not None:
             self.scan(node.variable, collection)
@@ -113,6 +111,12 @@ class StatementCompiler(OutputCompiler):
             self.derive(inner, self.fresh("s"))
         else:
             self.elements(node.variable, self.hoisted(node.source))
+
+    def unsorted(self) -> None:
+        """A loop begins: what was sorted before it no longer decides the order."""
+        if self.block.sorted_by != "place":
+            self.block.scanned = self.block.scanned or bool(self.block.order)
+            self.block.order, self.block.sorted_by = [], ""
 
     def scan(self, variable: str, collection: str) -> None:
         """FOR over a collection."""

@@ -33,6 +33,7 @@ class Whole(CollectCompiler):
 
     def query(self, query: ast.Query) -> Template:
         """Its statement. Raises Refused, ArangoError, Unsupported."""
+        self.mentioned = frozenset(node.name for node in ast.walk(query) if isinstance(node, ast.Variable))
         final = self.statements(query)
         sink = Sink()
         expression = self.output(final.value, sink)
@@ -139,7 +140,7 @@ def _comparable(statements: tuple[ast.Statement, ...]) -> bool:
 def _words(query: ast.Query) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for node in ast.walk(query):
-        if isinstance(node, (ast.For, ast.Filter, ast.Sort, ast.Limit, ast.Collect)):
+        if isinstance(node, (ast.For, ast.Filter, ast.Sort, ast.Limit, ast.Collect, ast.Traversal)):
             found[type(node).__name__.upper()] = None
         elif isinstance(node, ast.Subquery):
             found["subquery"] = None
