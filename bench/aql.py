@@ -1,24 +1,33 @@
 """AQL: how long a query takes to be understood, and a list query in SQL beside the same written by hand.
 
-    python -m bench.aql [--corpus FILE] [--documents 50000] [--sizes 100000,10000000] [--rounds 300] [--json]
+    python -m bench.aql [--corpus FILE] [--documents 1000000] [--sizes 100000] [--rounds 300] [--scan 500000] [--json]
 
-Understanding: parse and analyse of the median query of a corpus, and the same text once more. The list query (a user's
-documents, newest first, twenty of them): the compiled statement beside SQL written by hand over the same table and
-indexes, and through the whole proxy with PostgreSQL answering, beside that SQL by the driver alone. Rounds alternate;
-medians are compared. `--sizes` adds tables of these sizes, with as many documents a user, to show that the time does
-not grow with the table.
+Understanding: parse and analyse of the median query of a corpus, and the same text once more; compiling it, and again.
+
+The list query (a user's documents, newest first, twenty of them; as many documents a user whatever the size), with the
+index that `crossfade explain` names: PostgreSQL's own execution time of the compiled statement (EXPLAIN ANALYZE) beside
+that of two written by hand, rounds alternating, medians compared:
+
+    by hand    the same semantics on the same index: type-exact equality, AQL's order of all types, ICU's of strings
+    as text    what somebody writes who knows that both attributes are always strings, on an index of its own
+
+then the times by the driver, and through the listener and the store that serves clients from PostgreSQL. `--sizes` adds
+tables of these sizes, to show that the time does not grow with the table. `--scan N` reads a result of N documents
+through the same door, batch after batch, and shows by how much the serving process grows.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import random
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +36,14 @@ import orjson
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.aql import analyse, ast, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
+from proxy.cli.explaining import examine
 from proxy.cutover import migrate
 from proxy.database import Database
 from proxy.errors import ArangoError
-from proxy.http import Limits, Listener, Upstream
-from proxy.serve import StoreHandler
-from proxy.stores.postgres import PostgresStore
+from proxy.http import Upstream
 from proxy.stores.postgres.queries import parsed
 from proxy.wire.message import Request
+from sql.loader import queries
 
 _CORPUS = Path("../shared/conformance/aql-corpus.jsonl")
 _OWN = [
@@ -44,38 +53,61 @@ _OWN = [
 ]
 _LIST = "FOR d IN {} FILTER d.user_id == @user SORT d.created_at DESC LIMIT 20 RETURN d"
 _A_USER = 100  # documents
-# what somebody would write who knows the table, its index, and that all these values are texts
-_BY_HAND = """SELECT raw::text FROM {relation} WHERE doc @> $1::jsonb
-ORDER BY doc ->> 'created_at' COLLATE crossfade.aql DESC LIMIT 20"""
+_BY_HAND = """SELECT raw::text FROM {relation} WHERE doc -> 'user_id' = $1::jsonb
+ORDER BY crossfade.order_key(doc, 'created_at') DESC LIMIT 20"""
+_AS_TEXT = """SELECT raw::text FROM {relation} WHERE doc ->> 'user_id' = $1
+ORDER BY (doc ->> 'created_at') COLLATE crossfade.aql DESC LIMIT 20"""
+_TEXT_INDEX = "CREATE INDEX ON {relation} ((doc ->> 'user_id'), ((doc ->> 'created_at') COLLATE crossfade.aql))"
 
 
 def understanding(corpus: Path) -> dict[str, float]:
-    """Microseconds of the median text: first time, and again."""
+    """Microseconds of the median text: first time, and again; and of compiling those that compile."""
     texts = _OWN
     if corpus.is_file():
         texts = [json.loads(line)["query"] for line in corpus.read_text("utf-8").splitlines()]
-    first, again = [], []
+    first, again, compiled, kept = [], [], [], []
     for text in texts:
         query = parsed(text)
         names = {node.name: "c" for node in ast.walk(query) if isinstance(node, ast.Parameter)}
+        names |= {f"@{node.name}": "c" for node in ast.walk(query) if isinstance(node, ast.Parameter) and node.source}
+        names = {name: value for name, value in names.items() if f"@{name}" in text}
         try:
             began = time.perf_counter()
-            analyse(parse(text), names)
+            analysis = analyse(parse(text), names)
             first.append(time.perf_counter() - began)
         except ArangoError:  # a function that nobody has
             continue
-        analyse(query, names)
-        rounds = []
-        for _ in range(10):
-            began = time.perf_counter()
-            analyse(parsed(text), names)
-            rounds.append(time.perf_counter() - began)
-        again.append(statistics.median(rounds))
+        again.append(_repeated(partial(_understood, text, names)))
+        tables = Tables({name: Table(f"bench.{number}") for number, name in enumerate(sorted(analysis.reads))})
+        began = time.perf_counter()
+        made = compile_query(query, names, tables)
+        took = time.perf_counter() - began
+        if isinstance(made, Compiled):
+            compiled.append(took)
+            kept.append(_repeated(partial(compile_query, query, names, tables)))
     return {
         "texts": len(first),
         "parse_analyse_us": statistics.median(first) * 1e6,
         "seen_before_us": statistics.median(again) * 1e6,
+        "compiled": len(compiled),
+        "compile_us": statistics.median(compiled) * 1e6,
+        "compiled_before_us": statistics.median(kept) * 1e6,
     }
+
+
+def _understood(text: str, names: dict[str, str]) -> None:
+    analyse(parsed(text), names)
+
+
+def _repeated(action: Callable[[], Any]) -> float:
+    """Seconds of the median of ten runs, after one that does not count."""
+    action()
+    rounds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        action()
+        rounds.append(time.perf_counter() - began)
+    return statistics.median(rounds)
 
 
 async def fill(database: Database, name: str, number: int) -> Table:
@@ -92,10 +124,13 @@ async def fill(database: Database, name: str, number: int) -> Table:
         FROM (SELECT n, to_char(timestamp '2020-01-01' + n * interval '7 minutes', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at,
         repeat(md5(n::text), 6) AS pad FROM generate_series(1, {number}) n) made"""
     )
-    statement = await database.fetchval("SELECT crossfade.index_statement($1)", f"bench/{name}")
-    await database.execute(statement)
+    explained = await examine(database, "bench", _LIST.format(name), {"user": "u0"})
+    for advice in explained.indexes:
+        await database.execute(advice.statement)
+    await database.execute(_TEXT_INDEX.format(relation=relation))
     await database.execute(f"VACUUM ANALYZE {relation}")
-    return Table(relation)
+    indexed = await database.fetchval(queries("store")["indexed"].text, relation)
+    return Table(relation, indexed=frozenset(indexed))
 
 
 async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) -> list[float]:
@@ -109,6 +144,70 @@ async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) ->
     return [statistics.median(mine[20:]) * 1e6 for mine in times]
 
 
+async def executed(database: Database, rounds: int, *statements: tuple[str, Callable[[int], Any]]) -> list[float]:
+    """PostgreSQL's execution time of each statement, microseconds: the median of rounds in changing order."""
+    times: list[list[float]] = [[] for _ in statements]
+    for number in range(rounds + 40):
+        order = list(range(len(statements)))
+        random.shuffle(order)
+        for place in order:
+            sql, parameters = statements[place]
+            rows = await database.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}", *parameters(number))
+            times[place].append(orjson.loads(rows[0][0])[0]["Execution Time"])
+    return [statistics.median(mine[40:]) * 1e3 for mine in times]
+
+
+@contextlib.asynccontextmanager
+async def served(dsn: str) -> AsyncIterator[tuple[Upstream, int]]:
+    """A client of a process that serves from PostgreSQL, and the process's id."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.serving", dsn, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    client = Upstream(f"http://127.0.0.1:{int(await process.stdout.readline())}", connections=1)
+    try:
+        yield client, process.pid
+    finally:
+        await client.close()
+        process.stdin.close()
+        await process.wait()
+
+
+async def scan(dsn: str, name: str, number: int) -> dict[str, Any]:
+    """Reads that many documents through the door, in batches, and sees by how much the serving process grows."""
+    text = f"FOR d IN {name} LIMIT {number} RETURN d"
+    async with served(dsn) as (client, pid):
+
+        async def ask(method: str, path: str, body: bytes) -> dict[str, Any]:
+            answer = await client.request(Request(method, f"/_db/bench/_api/cursor{path}".encode(), [], body))
+            assert isinstance(answer.body, bytes)
+            found: dict[str, Any] = orjson.loads(answer.body)
+            assert not found["error"], found
+            return found
+
+        await ask("POST", "", orjson.dumps({"query": f"FOR d IN {name} LIMIT 1000 RETURN d"}))
+        before = largest = resident(pid)
+        began = time.perf_counter()
+        page = await ask("POST", "", orjson.dumps({"query": text, "batchSize": 1000}))
+        rows, size = 0, 0
+        while True:
+            rows += len(page["result"])
+            size += sum(len(row["title"]) for row in page["result"])
+            largest = max(largest, resident(pid))
+            if not page["hasMore"]:
+                break
+            page = await ask("POST", f"/{page['id']}", b"")
+        took = time.perf_counter() - began
+    return {"rows": rows, "seconds": took, "before_mib": before, "grown_mib": largest - before}
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds."""
+    fields = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    return int(next(line for line in fields if line.startswith("VmRSS")).split()[1]) / 1024
+
+
 async def list_query(database: Database, dsn: str, name: str, number: int, rounds: int) -> dict[str, Any]:
     """The list query on a table of that size."""
     began = time.perf_counter()
@@ -116,41 +215,39 @@ async def list_query(database: Database, dsn: str, name: str, number: int, round
     loaded = time.perf_counter() - began
     users = max(1, number // _A_USER)
     text = _LIST.format(name)
-    tables = Tables({name: table})
-    sample = compile_query(parse(text), {"user": "u0"}, tables)
+    query, tables = parse(text), Tables({name: table})
+    sample = compile_query(query, {"user": "u0"}, tables)
     if not isinstance(sample, Compiled):
         raise SystemExit(f"the list query does not compile: {sample.reason}")
-    query = parse(text)
-    by_hand = _BY_HAND.format(relation=table.relation)
+    by_hand, as_text = _BY_HAND.format(relation=table.relation), _AS_TEXT.format(relation=table.relation)
 
-    began = time.perf_counter()
-    statements: dict[int, tuple[object, ...]] = {}
-    for user in range(min(users, rounds + 20)):
-        made = compile_query(query, {"user": f"u{user}"}, tables)
+    def user(n: int) -> str:
+        return f"u{n * 7 % min(users, 50)}"
+
+    def parameters(n: int) -> tuple[object, ...]:
+        made = compile_query(query, {"user": user(n)}, tables)
         assert isinstance(made, Compiled)
-        assert made.sql == sample.sql
-        statements[user] = made.parameters
-    compile_us = (time.perf_counter() - began) / len(statements) * 1e6
+        return made.parameters
+
+    def quoted(n: int) -> tuple[object, ...]:
+        return (orjson.dumps(user(n)).decode(),)
+
+    compiled_us, hand_us, text_us = await executed(
+        database, rounds, (sample.sql, parameters), (by_hand, quoted), (as_text, lambda n: (user(n),))
+    )
 
     async def compiled(n: int) -> Any:
-        return await database.fetch(sample.sql, *statements[n % len(statements)])
+        return await database.fetch(sample.sql, *parameters(n))
 
     async def hand(n: int) -> Any:
-        return await database.fetch(by_hand, orjson.dumps({"user_id": f"u{n % len(statements)}"}).decode())
+        return await database.fetch(by_hand, *quoted(n))
 
     one, other = await compiled(3), await hand(3)
     same = [row[1] for row in one] == [row[0] for row in other]
-    statement_us, hand_us = await alternately(rounds, compiled, hand)
-
-    pool = await Database.open(dsn, size=4)
-    store = PostgresStore(pool)
-    listener = Listener(StoreHandler(store), host="127.0.0.1", port=0, limits=Limits())
-    await listener.start()
-    client = Upstream(f"http://127.0.0.1:{listener.port}", connections=1)
-    try:
+    async with served(dsn) as (client, _):
 
         async def through(n: int) -> bytes:
-            body = orjson.dumps({"query": text, "bindVars": {"user": f"u{n % users}"}})
+            body = orjson.dumps({"query": text, "bindVars": {"user": user(n)}})
             answer = await client.request(Request("POST", b"/_db/bench/_api/cursor", [], body))
             assert answer.status == 201
             assert isinstance(answer.body, bytes)
@@ -158,20 +255,18 @@ async def list_query(database: Database, dsn: str, name: str, number: int, round
 
         rows = orjson.loads(await through(3))["result"]
         same = same and [orjson.loads(row[0]) for row in other] == rows
-        through_us, beside_us = await alternately(rounds, through, hand)
-    finally:
-        await client.close()
-        await listener.close(1.0)
-        await store.close()
-        await pool.close()
+        driver_us, through_us, beside_us = await alternately(rounds, compiled, through, hand)
     return {
         "documents": number,
         "loaded_s": loaded,
         "same_rows": same,
-        "compiled_us": statement_us,
+        "compiled_us": compiled_us,
         "by_hand_us": hand_us,
-        "compile_us": compile_us,
-        "compiled_ratio": statement_us / hand_us,
+        "as_text_us": text_us,
+        "compiled_ratio": compiled_us / hand_us,
+        "as_text_ratio": compiled_us / text_us,
+        "driver_us": driver_us,
+        "driver_by_hand_us": beside_us,
         "through_us": through_us,
         "through_ratio": through_us / beside_us,
     }
@@ -181,7 +276,6 @@ async def measured(given: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"understanding": understanding(given.corpus), "lists": []}
     sizes = [given.documents, *(int(size) for size in given.sizes.split(",") if size)]
     with (
-        tempfile.TemporaryDirectory(),
         EmbeddedPostgres(options={"fsync": "off", "shared_buffers": given.buffers, "max_wal_size": "4GB"}) as server,
     ):
         database = await Database.open(server.dsn, size=1, timeout=None)
@@ -189,6 +283,9 @@ async def measured(given: argparse.Namespace) -> dict[str, Any]:
             await migrate.apply(database)
             for number in sizes:
                 report["lists"].append(await list_query(database, server.dsn, f"docs{number}", number, given.rounds))
+            most = max(sizes)
+            if given.scan:
+                report["scan"] = await scan(server.dsn, f"docs{most}", min(most, given.scan))
         finally:
             await database.close()
     return report
@@ -200,14 +297,29 @@ def show(report: dict[str, Any]) -> None:
         f"parse + analyse, median of {found['texts']} texts: {found['parse_analyse_us']:.0f} µs;"
         f" seen before: {found['seen_before_us']:.2f} µs"
     )
+    print(
+        f"compile, median of {found['compiled']}: {found['compile_us']:.0f} µs;"
+        f" compiled before: {found['compiled_before_us']:.1f} µs"
+    )
     for one in report["lists"]:
         print(
-            f"{one['documents']} documents: compiled {one['compiled_us']:.0f} µs, by hand {one['by_hand_us']:.0f} µs: "
-            f"{one['compiled_ratio']:.2f}x (to compile it: {one['compile_us']:.0f} µs); through the proxy "
-            f"{one['through_us']:.0f} µs: {one['through_ratio']:.2f}x; same rows: {one['same_rows']}"
+            f"{one['documents']} documents (loaded in {one['loaded_s']:.0f} s): executed {one['compiled_us']:.0f} µs, "
+            f"by hand {one['by_hand_us']:.0f} µs: {one['compiled_ratio']:.2f}x, "
+            f"as text {one['as_text_us']:.0f} µs: {one['as_text_ratio']:.2f}x; same rows: {one['same_rows']}"
         )
-    if len(report["lists"]) > 1:
-        first, last = report["lists"][0], report["lists"][-1]
+        print(
+            f"    by the driver {one['driver_us']:.0f} µs, by hand {one['driver_by_hand_us']:.0f} µs; "
+            f"served {one['through_us']:.0f} µs: {one['through_ratio']:.2f}x"
+        )
+    if "scan" in report:
+        one = report["scan"]
+        print(
+            f"{one['rows']} documents read in batches of 1000 in {one['seconds']:.1f} s: the process of "
+            f"{one['before_mib']:.0f} MiB grew by {one['grown_mib']:.1f} MiB"
+        )
+    sizes = sorted(report["lists"], key=lambda one: int(one["documents"]))
+    if len(sizes) > 1:
+        first, last = sizes[0], sizes[-1]
         grown = last["compiled_us"] / first["compiled_us"]
         print(f"{last['documents']} documents beside {first['documents']}: {grown:.2f}x")
 
@@ -215,8 +327,9 @@ def show(report: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=_CORPUS)
-    parser.add_argument("--documents", type=int, default=50_000)
-    parser.add_argument("--sizes", default="", help="further sizes, by commas")
+    parser.add_argument("--documents", type=int, default=1_000_000)
+    parser.add_argument("--sizes", default="100000", help="further sizes, by commas")
+    parser.add_argument("--scan", type=int, default=500_000, help="documents of the result that is read whole; 0: none")
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--buffers", default="256MB", help="PostgreSQL's shared_buffers")
     parser.add_argument("--json", action="store_true")

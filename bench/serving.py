@@ -1,0 +1,33 @@
+"""`python -m bench.serving DSN`: what serves clients from PostgreSQL, behind the proxy's listener, as its own process.
+
+Prints its port; ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from proxy.database import Database
+from proxy.http import Limits, Listener
+from proxy.serve import StoreHandler
+from proxy.stores.postgres import PostgresStore
+
+
+async def main(dsn: str) -> None:
+    """Serves until standard input is closed."""
+    database = await Database.open(dsn, size=4, reset=False)
+    store = PostgresStore(database)
+    listener = Listener(StoreHandler(store), host="127.0.0.1", port=0, limits=Limits())
+    await listener.start()
+    print(listener.port, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await listener.close(1.0)
+    await store.close()
+    await database.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1]))
