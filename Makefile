@@ -86,6 +86,14 @@ ROUNDS ?= 100
 flips: $(STAMP) ## flips and rollbacks under clients that judge each answer; lines cut, proxies frozen: ROUNDS=100
 	$(BIN)/python -m tests.faults.flips --rounds $(ROUNDS)
 
+.PHONY: false-alarms
+false-alarms: $(STAMP) ## the shadow under heavy writes through three proxies: no false alarm; then planted faults, none missed: MINUTES=10
+	$(BIN)/python -m tests.faults.false_alarms --minutes $(MINUTES)
+
+.PHONY: bench-shadow
+bench-shadow: $(STAMP) ## what comparing reads costs: latency, throughput, CPU, a storm of mismatches
+	$(BIN)/python -m bench.shadow
+
 .PHONY: bench-mirror
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror

@@ -22,8 +22,8 @@
     coverage    the account of shapes, with histograms of latency (latency)
     mismatches  what the command line reads and marks
 
-Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (noise), missing, extra, stale, value, type,
-order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
+Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (noise), missing, extra, stale, value,
+type, order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
 deterministic, reads what only its run tells, partial, target unavailable, origin unavailable, origin answered 401 (and
 the like), too large, compressed, not understood, shutdown.
 """

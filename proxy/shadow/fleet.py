@@ -40,7 +40,7 @@ class _Waiter:
 
 
 def caught_up(waiter_since: float, first: dict[str, float], beats: Mapping[str, Beat]) -> bool:
-    """Whether by these beats nobody has an open intent from before. first: by name the earliest beat after it, noted."""
+    """Whether nobody has an open intent from before the moment. first: the earliest beat of each after it, noted."""
     behind = False
     for name, beat in beats.items():
         if beat.at <= waiter_since:

@@ -6,14 +6,16 @@ difference counts when consecutive looks show the same answers on
 both sides, with every mirror caught up in between (this proxy's and those of the others): then what the origin showed
 first has reached the target, and still it differs.
 
-Two looks are enough where answers carry revisions, which never come back. Values alone may: a counter that goes there
-and back between the looks shows the same answers, and the target something in between. Then two looks count only where
-the collections' revisions, which every write changes, stood still as well, and else LOOKS_OF_VALUES are needed.
+Two looks are enough where answers carry revisions, which never come back: reads of documents, and queries that loop
+over one collection and return its documents. Values alone may: a counter that goes there and back between the looks
+shows the same answers, and the target something in between. Then two looks count only where the collections' revisions,
+which every write changes, stood still as well, and else LOOKS_OF_VALUES are needed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from typing import Final
 
 from proxy.errors import ArangoError, DatabaseUnavailable, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow.classify import TargetAnswer, compare_answers, stable
+from proxy.shadow.classify import QueryAnswer, TargetAnswer, compare_answers, stable
 from proxy.shadow.compare import Difference
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.history import History
@@ -35,6 +37,7 @@ LOOKS_OF_VALUES: Final = 4
 _QUICK: Final = 4  # looks before the other proxies are waited for: most differences are lag, and over by then
 _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 0.25
+_LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGNORECASE)
 _VERSIONED: Final = frozenset({"document.read", "document.head", "document.read_many"})
 
 
@@ -146,7 +149,8 @@ class Settler:
         if not stable(operation, before, after):
             return None
         revisions: tuple[str, ...] = ()
-        if operation.endpoint not in _VERSIONED:
+        versioned = carries_revisions(job, target)
+        if not versioned:
             revisions = tuple([await self._sides.revision(collection) for collection in job.collections])
         if (
             streak is None
@@ -157,7 +161,7 @@ class Settler:
             return _Streak(look, judged.difference, revisions)
         streak.length += 1
         stood = "" not in revisions and streak.revisions == revisions
-        if streak.length >= (LOOKS if stood or operation.endpoint in _VERSIONED else LOOKS_OF_VALUES):
+        if streak.length >= (LOOKS if stood or versioned else LOOKS_OF_VALUES):
             return Settled(look, judged.difference)
         return streak
 
@@ -166,6 +170,16 @@ class Settler:
             if not await self._caught_up(collection, max(0.0, deadline - time.monotonic())):
                 return False
         return True
+
+
+def carries_revisions(job: Job, target: TargetAnswer) -> bool:
+    """Whether what decides the answer shows its revision in it."""
+    operation = job.operation
+    if operation.endpoint in _VERSIONED:
+        return True
+    if not isinstance(target, QueryAnswer) or len(job.collections) != 1 or len(_LOOPS.findall(operation.body)) != 1:
+        return False
+    return all(isinstance(row, dict) and "_id" in row and "_rev" in row for row in target.rows.rows)
 
 
 def _same(first: TargetAnswer, second: TargetAnswer) -> bool:

@@ -1,0 +1,345 @@
+"""No false alarm, no blind spot: `make false-alarms MINUTES=10`. Exit 1 where the shadow was wrong, or knew too little.
+
+Three proxies as processes, few hot keys written through all of them, reads of every kind, the target's answers late
+every now and then. Both databases are equal but for races, so every mismatch is a false alarm. Then, under the same
+traffic and configuration, divergences are planted in PostgreSQL: the next read that touches one must find it, by its
+class and path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.config import load
+from proxy.cutover import controller
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from tests.conftest import _create, _template
+from tests.faults.judge import COLLECTION, Wire
+from tests.faults.planted_reads import Plant, diverge, plants, sow, touch
+from tests.faults.stand import BOOKS, Proxy, Stand, stand
+from tests.harness import eventually
+
+PROXIES, WRITERS, READERS = 3, 3, 6
+HOT, WARM, COLD = 8, 200, 500
+COMPARISONS, UNSETTLED = 100_000, 0.001
+_DOCUMENT = f"/_api/document/{COLLECTION}"
+_SETTLE = 10.0
+_FLUSHED = 1.5  # seconds in which every proxy has written its counts
+
+
+@dataclass
+class Result:
+    """What a run came to. figures: of the ledger, before anything was planted."""
+
+    seconds: float = 0.0
+    writes: int = 0
+    reads: int = 0
+    delays: int = 0
+    failed: list[str] = field(default_factory=list)
+    figures: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
+    planted: int = 0
+    missed: list[str] = field(default_factory=list)
+    cpu_seconds: float = 0.0  # of all proxies, before anything was planted
+    waited: float = 0.0  # seconds from the first read of a plant until the last was found
+
+    @property
+    def settled(self) -> int:
+        return self.figures.get("compared", 0) - self.figures.get("unsettled", 0)
+
+    @property
+    def right(self) -> bool:
+        """No false alarm, no blind spot, nothing failed, and hardly anything unsettled."""
+        few = self.figures.get("unsettled", 0) <= UNSETTLED * self.figures.get("compared", 0)
+        return not (self.alarms or self.missed or self.failed) and few and self.settled > 0
+
+    def text(self) -> str:
+        figures = ", ".join(f"{name} {number:,}" for name, number in self.figures.items() if number)
+        skipped = ", ".join(f"{name} {number:,}" for name, number in self.skipped.items())
+        share = self.figures.get("unsettled", 0) / max(1, self.figures.get("compared", 0))
+        cpu = 1000 * self.cpu_seconds / max(1, self.reads + self.writes)
+        lines = [
+            f"{self.seconds:.0f} s, {PROXIES} proxies: {self.writes:,} writes, {self.reads:,} reads, target late "
+            f"{self.delays} times; {cpu:.2f} ms of proxy CPU each",
+            f"comparisons: {figures}; unsettled {share:.4%} (≤ {UNSETTLED:.1%})",
+            f"skipped: {skipped or 'nothing'}",
+            f"confirmed mismatches: {len(self.alarms)} (false alarms)",
+            *self.alarms[:10],
+            f"planted {self.planted}, not found by the next read: {len(self.missed)}; all within {self.waited:.1f} s",
+            *self.missed[:20],
+            *self.failed[:5],
+        ]
+        return "\n".join(lines)
+
+
+class Run:
+    """One run on a stand."""
+
+    def __init__(self, stood: Stand, seed: int) -> None:
+        self._stand = stood
+        self._random = random.Random(seed)
+        self.result = Result()
+        self._proxies: list[Proxy] = [
+            stood.proxy(f"state{n}", CROSSFADE_SETTLE_SECONDS=str(_SETTLE)) for n in range(PROXIES)
+        ]
+        self._going = True
+
+    async def run(self, seconds: float, planted: int) -> Result:
+        """Raises AssertionError where a proxy does not start, or the ledger does not come to rest."""
+        begun = time.monotonic()
+        database = await Database.open(self._stand.dsn, size=4)
+        try:
+            await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
+            await self._prepare(database)
+            async with self._traffic():
+                ends = time.monotonic() + seconds
+                while time.monotonic() < ends and not self.result.failed:
+                    await asyncio.sleep(0.1)
+            self.result.seconds = time.monotonic() - begun
+            self.result.cpu_seconds = sum(_cpu(proxy) for proxy in self._proxies)
+            await self._rest(database)
+            await self._count(database)
+            if planted and not self.result.alarms:
+                await self._plant(database, plants(planted))
+        finally:
+            self._stand.to_target.heal()
+            for proxy in self._proxies:
+                if proxy.running:
+                    await asyncio.to_thread(proxy.kill)
+            await database.close()
+        return self.result
+
+    async def _prepare(self, database: Database) -> None:
+        """Mirrored first, so that every document comes through a proxy, then in the shadow."""
+        await self._stand.mirrored()
+        wire = Wire(self._proxies[0].port)
+        names = [f"hot{n}" for n in range(HOT)] + [f"warm{n}" for n in range(WARM)] + [f"cold{n}" for n in range(COLD)]
+        documents = [{"_key": name, "n": 0, "group": n % 20, "open": True} for n, name in enumerate(names)]
+        status, answer, _ = await wire.ask("POST", _DOCUMENT, documents)
+        assert status in (201, 202), answer
+        wire.close()
+        await self._proxies[0].drained()
+        await controller.change(
+            database,
+            [Target(BOOKS, Stage.SHADOW)],
+            settings=load(dsn=self._stand.dsn),
+            actor="test",
+            reason="test",
+            force=True,
+            timeout=20,
+        )
+
+    # ---- traffic
+
+    @contextlib.asynccontextmanager
+    async def _traffic(self) -> AsyncIterator[None]:
+        self._going = True
+        tasks = [asyncio.create_task(self._writer(n)) for n in range(WRITERS)]
+        tasks += [asyncio.create_task(self._reader(n)) for n in range(READERS)]
+        tasks.append(asyncio.create_task(self._late()))
+        try:
+            yield
+        finally:
+            self._going = False
+            self._stand.to_target.heal()
+            await asyncio.gather(*tasks)
+
+    def _written(self) -> str:
+        """Mostly hot ones."""
+        if self._random.random() < 0.7:
+            return f"hot{self._random.randrange(HOT)}"
+        return f"warm{self._random.randrange(WARM)}"
+
+    def _read(self) -> str:
+        if self._random.random() < 0.3:
+            return f"cold{self._random.randrange(COLD)}"
+        return self._written()
+
+    async def _writer(self, number: int) -> None:
+        wire, n, random_ = Wire(self._proxies[number % PROXIES].port), 0, self._random
+        while self._going:
+            n += 1
+            key = self._written()
+            document = {"_key": key, "n": n, "by": number, "group": n % 20, "open": n % 2 == 0, "list": [n, n + 1]}
+            method, path, body = random_.choice(
+                (
+                    ("POST", f"{_DOCUMENT}?overwriteMode=replace", document),
+                    ("POST", f"{_DOCUMENT}?overwriteMode=replace", document),
+                    ("PATCH", f"{_DOCUMENT}/{key}", {"n": n, "seen": {"by": number}}),
+                    ("PUT", f"{_DOCUMENT}/{key}", {"n": n, "open": True}),
+                    ("DELETE", f"{_DOCUMENT}/{key}", None),
+                )
+            )
+            await self._ask(wire, method, path, body, {200, 201, 202, 404, 409, 412})
+            self.result.writes += 1
+            await asyncio.sleep(0.004)
+        wire.close()
+
+    async def _reader(self, number: int) -> None:
+        wire, turn = Wire(self._proxies[number % PROXIES].port), 0
+        while self._going:
+            turn += 1
+            kind = turn % 20
+            if kind == 0:
+                await self._query(wire)
+            elif kind == 1:
+                keys = [self._read() for _ in range(4)]
+                await self._ask(wire, "PUT", f"{_DOCUMENT}?onlyget=true", keys, {200})
+            else:
+                await self._ask(wire, "GET", f"{_DOCUMENT}/{self._read()}", None, {200, 404})
+            self.result.reads += 1
+        wire.close()
+
+    async def _query(self, wire: Wire) -> None:
+        group, key = self._random.randrange(20), self._read()
+        text, binds, batch = self._random.choice(
+            (
+                (f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN d", {"key": key}, 1000),
+                (f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN {{k: d._key, n: d.n}}", {"key": key}, 1000),
+                (f"FOR d IN {COLLECTION} FILTER d.group == @g RETURN d", {"g": group}, 1000),
+                (
+                    f"FOR d IN {COLLECTION} FILTER d.group == @g SORT d.n DESC, d._key LIMIT 5 RETURN d",
+                    {"g": group},
+                    1000,
+                ),
+                (f"FOR d IN {COLLECTION} FILTER d.group == @g SORT d._key RETURN d", {"g": group}, 5),
+                (f"FOR d IN {COLLECTION} FILTER d.group == @g AND d._key LIKE 'cold%' RETURN d.n", {"g": group}, 1000),
+            )
+        )
+        answer = await self._ask(
+            wire, "POST", "/_api/cursor", {"query": text, "bindVars": binds, "batchSize": batch}, {201}
+        )
+        while isinstance(answer, dict) and answer.get("hasMore"):
+            answer = await self._ask(wire, "POST", f"/_api/cursor/{answer['id']}", None, {200})
+
+    async def _ask(self, wire: Wire, method: str, path: str, body: object, good: set[int]) -> object:
+        try:
+            status, answer, _ = await wire.ask(method, path, body)
+        except (OSError, EOFError, TimeoutError) as error:
+            self.result.failed.append(f"{method} {path}: {type(error).__name__}")
+            return None
+        if status not in good:
+            self.result.failed.append(f"{method} {path}: {status} {str(answer)[:200]}")
+        return answer
+
+    async def _late(self) -> None:
+        """Now and then everything between proxies and PostgreSQL takes longer."""
+        while self._going:
+            await asyncio.sleep(self._random.uniform(0.3, 3.0))
+            if self._going:
+                self._stand.to_target.misbehave("delay")
+                self.result.delays += 1
+                await asyncio.sleep(self._random.uniform(0.1, 1.0))
+                self._stand.to_target.heal()
+
+    # ---- what the ledger says
+
+    async def _rest(self, database: Database) -> None:
+        """Every read that was seen has come to its end."""
+
+        last: tuple[object, float] = (None, 0.0)
+
+        async def at_rest() -> bool:
+            nonlocal last
+            row = await database.fetchrow(
+                "SELECT sum(seen) AS seen, sum(compared + unsupported + skipped) AS ended FROM crossfade.shape"
+            )
+            assert row is not None
+            if row["seen"] != row["ended"] or row["seen"] != last[0]:
+                last = (row["seen"], time.monotonic())
+            return row["seen"] is not None and time.monotonic() > last[1] + _FLUSHED
+
+        await eventually(at_rest, "every read has its verdict")
+
+    async def _count(self, database: Database) -> None:
+        row = await database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", BOOKS)
+        names = ("compared", "matched", "lagged", "ignored", "mismatched", "unsettled", "unsupported")
+        self.result.figures = {name: row[name] for name in names} if row is not None else {}
+        rows = await database.fetch("SELECT reason, sum(number) AS n FROM crossfade.skipped GROUP BY 1 ORDER BY 2 DESC")
+        self.result.skipped = {found["reason"]: int(found["n"]) for found in rows}
+        found = await database.fetch("SELECT class, paths, keys, seen, samples::text AS s FROM crossfade.mismatch")
+        self.result.alarms = [
+            f"{one['class']} {one['paths']} of {one['keys'][:3]} × {one['seen']}: {one['s'][:3000]}" for one in found
+        ]
+
+    # ---- blind spots
+
+    async def _plant(self, database: Database, sown: list[Plant]) -> None:
+        self.result.planted = len(sown)
+        direct = Wire(self._stand.origin.port)
+        wires = [Wire(proxy.port) for proxy in self._proxies]
+        relation = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", BOOKS)
+        for plant in sown:
+            await sow(wires[plant.number % PROXIES], direct, plant)
+        for proxy in self._proxies:
+            await proxy.drained()
+        async with self._traffic():
+            for plant in sown:
+                await diverge(database, relation, direct, plant)
+            begun = time.monotonic()
+            for plant in sown:
+                await touch(wires[plant.number % PROXIES], plant)
+            limit = begun + 3 * _SETTLE
+            left = sown
+            while left and time.monotonic() < limit:
+                await asyncio.sleep(0.25)
+                rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
+                known = {(row["class"], tuple(row["paths"]), key) for row in rows for key in (*row["keys"], "")}
+                left = [
+                    plant
+                    for plant in left
+                    if (plant.kind, plant.paths, "" if plant.kind == "error" else plant.key) not in known
+                ]
+            self.result.waited = time.monotonic() - begun
+        self.result.missed = [f"{plant.kind} {plant.paths} by {plant.read}: {plant.key}" for plant in left]
+        extra = [row for row in rows if not all(key.startswith("plant") for key in row["keys"])]
+        self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, never planted" for row in extra]
+        for wire in (direct, *wires):
+            wire.close()
+
+
+def _cpu(proxy: Proxy) -> float:
+    """Seconds of CPU that a process has used."""
+    assert proxy.process is not None
+    fields = Path(f"/proc/{proxy.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def false_alarms(folder: Path, seconds: float, planted: int, seed: int) -> Result:
+    """A stand of its own, and a run on it."""
+    with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
+        await _template(server.dsn)
+        dsn = await _create(server, "migrated")
+        async with stand(server, dsn, folder) as stood:
+            return await Run(stood, seed).run(seconds, planted)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.false_alarms")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--planted", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="crossfade-alarms-") as folder:
+        result = asyncio.run(false_alarms(Path(folder), options.minutes * 60, options.planted, options.seed))
+    print(result.text())
+    wanted = COMPARISONS * options.minutes / 10
+    print(f"settled {result.settled:,} (≥ {wanted:,.0f}: {'reached' if result.settled >= wanted else 'missed'})")
+    return 0 if result.right and result.settled >= wanted else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Divergences of every class, written straight into PostgreSQL, and the one read that must find each.
+
+A plant is a document of its own, equal on both sides, then changed in PostgreSQL alone: row missing, row too much, an
+older version, another value, another type, another order of an array, or a value that makes a query fail there. The
+kinds of read take turns: by key, many keys, queries by key and by attribute, and a cursor's third batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.database import Database
+from proxy.documents import to_jsonb
+from tests.faults.judge import COLLECTION, Wire
+
+CLASSES = ("missing", "extra", "stale", "value", "type", "order", "error")
+READS = ("key", "many", "query", "attribute", "batch")
+_DOCUMENT = f"/_api/document/{COLLECTION}"
+_BATCH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One divergence. path: where the mismatch must be said to lie, in a document; empty for a whole one."""
+
+    number: int
+    kind: str
+    read: str
+    path: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"plant{self.number}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """As the ledger must have them."""
+        if self.kind == "error":
+            return ("origin answer, target 400/1562",)
+        if not self.path:
+            return ()
+        return (self.path if self.read in ("key", "many") else f"[].{self.path}",)
+
+
+def plants(number: int) -> list[Plant]:
+    """So many, of all classes and reads in turn."""
+    made = []
+    for n in range(number):
+        kind = CLASSES[n % len(CLASSES)]
+        read = "query" if kind == "error" else READS[(n // len(CLASSES)) % len(READS)]
+        path = {"value": f"v{n % 5}.deep", "type": f"t{n % 5}", "order": f"o{n % 5}[]"}.get(kind, "")
+        made.append(Plant(n, kind, read, path))
+    return made
+
+
+def _content(plant: Plant, version: int) -> dict[str, Any]:
+    n = plant.number % 5
+    return {
+        "_key": plant.key,
+        "plant": plant.number,
+        "version": version,
+        f"v{n}": {"deep": 1, "other": [1, 2]},
+        f"t{n}": 1,
+        f"o{n}": ["a", "b", "c"],
+        "divisor": 2,
+    }
+
+
+_CHANGES: dict[str, Callable[[Plant, dict[str, Any]], None]] = {
+    "value": lambda plant, document: document[f"v{plant.number % 5}"].update(deep=2),
+    "type": lambda plant, document: document.update({f"t{plant.number % 5}": "1"}),
+    "order": lambda plant, document: document.update({f"o{plant.number % 5}": ["c", "b", "a"]}),
+    "error": lambda _, document: document.update(divisor=0),
+}
+
+
+async def sow(wire: Wire, origin: Wire, plant: Plant) -> None:
+    """Makes the document through a proxy; neighbours make up the batches of a cursor."""
+    documents = [_content(plant, 1)]
+    if plant.read == "batch":
+        documents += [
+            {"_key": f"{plant.key}n{place}", "plant": plant.number, "version": 0} for place in range(2 * _BATCH)
+        ]
+    status, answer, _ = await wire.ask("POST", f"{_DOCUMENT}?overwriteMode=replace", documents)
+    assert status in (201, 202), answer
+    if plant.kind == "extra":  # it is removed from ArangoDB alone, behind every proxy
+        return
+    if plant.kind == "stale":
+        status, answer, _ = await wire.ask("PATCH", f"{_DOCUMENT}/{plant.key}", {"version": 2})
+        assert status in (201, 202), answer
+
+
+async def diverge(database: Database, relation: str, origin: Wire, plant: Plant) -> None:
+    """Makes PostgreSQL differ. Everything must have been mirrored before."""
+    if plant.kind == "extra":
+        status, answer, _ = await origin.ask("DELETE", f"{_DOCUMENT}/{plant.key}")
+        assert status in (200, 202), answer
+    elif plant.kind == "missing":
+        assert await database.execute(f"DELETE FROM {relation} WHERE key = $1", plant.key) == "DELETE 1"
+    else:
+        raw = await database.fetchval(f"SELECT raw::text FROM {relation} WHERE key = $1", plant.key)
+        document = json.loads(raw)
+        if plant.kind == "stale":
+            document |= {"version": 1, "_rev": _older(document["_rev"])}
+        else:
+            _CHANGES[plant.kind](plant, document)
+        text = json.dumps(document, separators=(",", ":"))
+        changed = await database.execute(
+            f"UPDATE {relation} SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
+            plant.key,
+            text,
+            to_jsonb(text.encode()),
+        )
+        assert changed == "UPDATE 1"
+
+
+def _older(rev: str) -> str:
+    """A revision before that one."""
+    from proxy.revision import decode_rev, encode_rev
+
+    return encode_rev(decode_rev(rev) - 1)
+
+
+async def touch(wire: Wire, plant: Plant) -> None:
+    """The one read."""
+    if plant.read == "key" and plant.kind != "error":
+        await wire.ask("GET", f"{_DOCUMENT}/{plant.key}")
+        return
+    if plant.read == "many" and plant.kind != "error":
+        await wire.ask("PUT", f"{_DOCUMENT}?onlyget=true", [plant.key, f"{plant.key}-none"])
+        return
+    body: dict[str, Any] = {"bindVars": {"n": plant.number}}
+    if plant.kind == "error":
+        body["query"] = f"FOR d IN {COLLECTION} FILTER d.plant == @n RETURN 6 / d.divisor"
+        body["options"] = {"failOnWarning": True}
+    elif plant.read == "query":
+        body["query"] = f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN d"
+        body["bindVars"] = {"key": plant.key}
+    elif plant.read == "attribute":
+        body["query"] = f"FOR d IN {COLLECTION} FILTER d.plant == @n RETURN d"
+    else:
+        body["query"] = f"FOR d IN {COLLECTION} FILTER d.plant == @n SORT d.version, d._key RETURN d"
+        body["batchSize"] = _BATCH
+    status, answer, _ = await wire.ask("POST", "/_api/cursor", body)
+    while status in (200, 201) and answer["hasMore"]:
+        status, answer, _ = await wire.ask("POST", f"/_api/cursor/{answer['id']}")
