@@ -12,6 +12,7 @@ from proxy.revision import encode_rev
 from proxy.stores.memory import access, log, transactions
 from proxy.stores.memory.collection import DOCUMENTS, EDGES, Collection
 from proxy.stores.memory.documents import flag
+from proxy.stores.memory.schema import schema_of
 from proxy.stores.memory.server import Database, Handler, Server
 from proxy.values import parse
 from proxy.wire.encode import json_outcome
@@ -66,27 +67,13 @@ def make(server: Server, database: Database, body: Document) -> Collection:
         kind = EDGES if kind == "edge" else DOCUMENTS
     if kind not in (DOCUMENTS, EDGES):
         raise ArangoError(1218, "invalid collection type")
-    schema = _schema(body)
+    schema = schema_of(body)
     _no_computed_values(body)
     created = server.add_collection(database, name, kind, {**body, "schema": schema})
     server.log.change(
         log.COLLECTION_CREATE, database.name, f"{server.guid}/{created.id}", created.properties(server.guid)
     )
     return created
-
-
-def _schema(body: Document) -> Document | None:
-    """The schema of a definition; null and {} are none. Raises ArangoError 1621."""
-    schema = body.get("schema")
-    if schema is None or schema == {}:
-        return None
-    if not isinstance(schema, dict) or not isinstance(schema.get("rule"), dict):
-        raise ArangoError(1621, "Validation schema object has no rule")
-    if schema.get("level", "strict") not in ("none", "new", "moderate", "strict"):
-        raise ArangoError(1621, "Validation level is not valid")
-    if schema.get("type", "json") != "json":
-        raise ArangoError(1621, "Validation type is not valid")
-    return schema
 
 
 def _no_computed_values(body: Document) -> None:
@@ -106,7 +93,7 @@ def properties(server: Server, operation: Operation) -> Outcome:
 def set_properties(server: Server, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     body = body_object(operation)
-    schema = _schema(body)
+    schema = schema_of(body)
     _no_computed_values(body)
     if "waitForSync" in body:
         collection.wait_for_sync = bool(body["waitForSync"])

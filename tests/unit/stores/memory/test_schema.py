@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import ArangoError
-from proxy.stores.memory.schema import check_schema, valid
+from proxy.errors import ArangoError, Unsupported
+from proxy.stores.memory.schema import check_schema, schema_of, valid
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,16 @@ from proxy.stores.memory.schema import check_schema, valid
         ({"properties": {"a": {}}, "additionalProperties": False}, {"a": 1}, {"b": 1}),
         ({"patternProperties": {"^n": {"type": "number"}}, "additionalProperties": False}, {"n1": 1}, {"n1": "x"}),
         ({"minProperties": 1, "maxProperties": 1}, {"a": 1}, {"a": 1, "b": 2}),
+        ({"minimum": 1, "exclusiveMinimum": True}, 2, 1),
+        ({"maximum": 1, "exclusiveMaximum": True}, 0, 1),
+        ({"maximum": 1, "exclusiveMaximum": False}, 1, 2),
+        ({"multipleOf": 0.1}, 0.3, 0.35),
+        ({"items": [{"type": "string"}], "additionalItems": {"type": "number"}}, ["a", 1], ["a", "b"]),
+        ({"dependencies": {"a": ["b"]}}, {"a": 1, "b": 1}, {"a": 1}),
+        ({"dependencies": {"a": {"required": ["b"]}}}, {"c": 1}, {"a": 1}),
+        ({"$ref": "#/definitions/n", "definitions": {"n": {"type": "number"}}}, 1, "a"),
+        ({"properties": {"next": {"$ref": "#"}}, "required": ["n"]}, {"n": 1, "next": {"n": 2}}, {"n": 1, "next": {}}),
+        ({"allOf": [{"$ref": "#"}, {"$ref": "#/x~1y/0"}], "x/y": [{"type": "string"}]}, "a", 1),
         (True, 1, ...),
     ],
 )
@@ -57,3 +67,52 @@ def test_levels() -> None:
     for level, old in (("new", None), ("moderate", None), ("moderate", {"n": 1}), ("strict", {})):
         with pytest.raises(ArangoError, match="schema violation"):
             check_schema({"rule": RULE, "level": level}, {"_key": "k"}, old)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        5,
+        {"level": "strict"},
+        {"rule": 5},
+        {"rule": {}, "level": "all"},
+        {"rule": {}, "type": "xml"},
+        {"rule": {}, "message": 5},
+        {"rule": {"type": "text"}},
+        {"rule": {"type": [[]]}},
+        {"rule": {"required": [{}]}},
+        {"rule": {"dependencies": {"a": [[]]}}},
+        {"rule": {"pattern": "("}},
+        {"rule": {"pattern": 5}},
+        {"rule": {"patternProperties": {"(": {}}}},
+        {"rule": {"patternProperties": []}},
+        {"rule": {"properties": {"a": 5}}},
+        {"rule": {"properties": []}},
+        {"rule": {"minimum": "1"}},
+        {"rule": {"maxLength": True}},
+        {"rule": {"multipleOf": 0}},
+        {"rule": {"exclusiveMinimum": "1"}},
+        {"rule": {"enum": 5}},
+        {"rule": {"required": "a"}},
+        {"rule": {"allOf": {}}},
+        {"rule": {"items": [5]}},
+        {"rule": {"dependencies": []}},
+        {"rule": {"$ref": 5}},
+        {"rule": {"$ref": "#/none"}},
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_when_it_is_set(schema: Any) -> None:
+    with pytest.raises(ArangoError) as refused:
+        schema_of({"schema": schema})
+    assert (refused.value.number, refused.value.status) == (1621, 400)
+
+
+def test_a_rule_elsewhere_is_not_fetched() -> None:
+    with pytest.raises(Unsupported, match="remote"):
+        schema_of({"schema": {"rule": {"$ref": "http://example.com/schema"}}})
+
+
+def test_no_schema() -> None:
+    assert schema_of({}) is schema_of({"schema": None}) is schema_of({"schema": {}}) is None
+    whole = {"rule": {"type": "object"}, "message": "no", "level": "new"}
+    assert schema_of({"schema": whole}) == whole
