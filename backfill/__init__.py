@@ -1,7 +1,7 @@
 """Backfill, verification and repair: copies the history while services write, and proves that the copy is right.
 
-    layer 5   cli         `crossfade backfill`; cli_verify, cli_throttle; cli_parts: what they share; processes: several
-                          for one command; progress draws the bars
+    layer 5   cli         `crossfade backfill`; cli_verify, cli_watch, cli_throttle; cli_parts: what they share;
+                          processes: several for one command; progress draws the bars
     layer 3   worker      claims chunks, finishes runs, builds indexes last
               planning    makes runs: key ranges of even size, samples, what failed or changed
               split       cuts a chunk under way, where ranges turned out uneven
@@ -13,6 +13,8 @@
               target      documents into a table, those that PostgreSQL refuses set aside
               runs        the rows of crossfade.run and crossfade.chunk
               presence    says to PostgreSQL that this process lives: a killed worker's chunks are free at once
+              watch       names who writes around the proxies; suspects: whose revision is nobody's (pure, with the
+                          argument); tail: the origin's log, or scans
               pacing      waits as the throttle says, keeping the chunk
               source      the origin, by python-arango, in threads; shards of a cluster merged by bytes
     layer 1   plan, probe key ranges, sizes of pages; answers of the origin; throttle; report: tallies, rates

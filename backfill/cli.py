@@ -1,4 +1,4 @@
-"""`crossfade backfill`. Further commands of the package: `cli_verify`, `cli_throttle`, and those of the archive.
+"""`crossfade backfill`. Further commands: `cli_verify`, `cli_watch`, `cli_throttle`, and those of the archive.
 
 Exit codes: 0 done (and, for verify, equal); 1 refused, failed, stopped, or differences remain; 2 a wrong setting, or
 PostgreSQL cannot be reached or is not migrated.
@@ -6,13 +6,14 @@ PostgreSQL cannot be reached or is not migrated.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from backfill import cli_throttle, cli_verify, runs
+from backfill import cli_throttle, cli_verify, cli_watch, runs
 from backfill.cli_parts import (
     LagOption,
     Parts,
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
     group.command("worker")(worker)
     app.add_typer(group, name="backfill")
     cli_verify.register(app)
+    cli_watch.register(app)
     cli_throttle.register(app)
 
 
@@ -140,7 +142,10 @@ def status(
 
 def worker(
     watch: Annotated[
-        bool, typer.Option("--watch", help="keep waiting for work; verify what becomes unverified")
+        bool,
+        typer.Option(
+            "--watch", help="keep waiting for work; verify what becomes unverified; name who writes around the proxies"
+        ),
     ] = False,
     workers: WorkersOption = 2,
     max_rate: RateOption = None,
@@ -157,8 +162,10 @@ def worker(
         if child:
             async with die_with_parent(parts.stop):
                 await one.work(only)
+        elif watch:
+            await cli_watch.beside(parts, asyncio.create_task(one.work(only or None, watch=True), name="workers"))
         else:
-            await one.work(only or None, watch=watch)
+            await one.work(only or None)
         return DONE
 
     execute(go, workers)

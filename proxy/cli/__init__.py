@@ -8,6 +8,7 @@
     shapes      shapes, waive, unwaive; limits: what gates measure by
     tracing     trace: what is known of one document
     mismatches  list, show, ignore, repair
+    repair      documents by name, or those that were written around the proxies
     repairing   reads documents of the origin again and puts them right in PostgreSQL
     system      migrate, proxy run
     doctor      what must be in place, checked one by one
@@ -37,6 +38,7 @@ from proxy.cli import (
     guarding,
     instances,
     mismatches,
+    repair,
     shapes,
     show,
     stages,
@@ -54,7 +56,9 @@ reads back at any time, in one step."""
 
 def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
-    for part in (system, doctor, stages, flipping, guarding, show, shapes, tracing, explaining, mismatches, instances):
+    for part in (system, doctor, stages, flipping, guarding, show, shapes, tracing):
+        part.register(app)
+    for part in (explaining, mismatches, repair, instances):
         part.register(app)
 
 

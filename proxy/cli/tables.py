@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxy.cutover.audit import Entry
+from proxy.cutover.bypass import Bypassed
 from proxy.cutover.findings import Gate, Verdict
 from proxy.cutover.stages import Move, Stage, Standing
 from proxy.cutover.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
@@ -84,6 +85,7 @@ def status(console: Console, found: Status) -> None:
         console.print("no collection is known yet: `crossfade mirror DATABASE/COLLECTION` begins")
     instances(console, found.instances)
     gaps(console, found.gaps)
+    bypassed(console, found.bypassed)
 
 
 def _epoch(console: Console, found: Status) -> None:
@@ -154,6 +156,24 @@ def gaps(console: Console, found: Sequence[Gap]) -> None:
     for one in found:
         where = one.collection or f"{one.database}/?"
         shown.add_row(escape(where), escape(one.endpoint), escape(one.effect), f"{one.seen:,}", _time(one.last_seen))
+    console.print(shown)
+
+
+def bypassed(console: Console, found: Sequence[Bypassed]) -> None:
+    if not found:
+        return
+    shown = table(
+        "written around the proxies",
+        "collection",
+        "documents",
+        "to repair",
+        "last",
+        "keys",
+        right=("documents", "to repair"),
+    )
+    for one in found:
+        keys = ", ".join(one.keys) + (f" and {one.number - len(one.keys)} more" if one.number > len(one.keys) else "")
+        shown.add_row(escape(one.collection), f"{one.number:,}", f"{one.open:,}", _time(one.last_found), escape(keys))
     console.print(shown)
 
 

@@ -3,8 +3,9 @@
 stages      values: stage, phase, standing, snapshot; which moves there are (layer 0)
 findings    values: Evidence, Limits, Gate (layer 1)
 gates       Evidence -> gates, three-valued, pure; which of them no --force goes past. shape_gates, outside_gates: more
-evidence    reads the Evidence of a collection from PostgreSQL, and looks at ArangoDB; thresholds: what it is measured by
+evidence    reads the Evidence of a collection from PostgreSQL, looks at ArangoDB; thresholds: what it is measured by
 shapes      coverage by shape for people: what to do about each, waivers
+bypass      documents that were written around the proxies, for people
 codec       snapshots and moves as JSON values
 transitions what is common to both sides: the compare-and-set transactions of the control row
 registry    the instance's statements: register, beat, deregister

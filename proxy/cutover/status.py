@@ -7,6 +7,8 @@ from datetime import datetime
 
 import orjson
 
+from proxy.cutover import bypass
+from proxy.cutover.bypass import Bypassed
 from proxy.cutover.codec import decode_moves
 from proxy.cutover.gates import differences
 from proxy.cutover.stages import Move, Phase, Stage, Standing
@@ -114,6 +116,7 @@ class Status:
     collections: tuple[CollectionStatus, ...]
     instances: tuple[InstanceStatus, ...]
     gaps: tuple[Gap, ...]
+    bypassed: tuple[Bypassed, ...] = ()
 
 
 async def read(database: Database) -> Status:
@@ -124,6 +127,7 @@ async def read(database: Database) -> Status:
         collections = await session.fetch(_SQL["status"].text)
         gaps = await session.fetch(_SQL["gaps"].text)
         instances = await session.fetch(_SQL["instances"].text)
+        bypassed = await bypass.counts(session)
     assert control is not None
     return Status(
         control["generation"],
@@ -133,6 +137,7 @@ async def read(database: Database) -> Status:
         tuple(_collection(row) for row in collections),
         tuple(InstanceStatus(**dict(row)) for row in instances),
         tuple(Gap(**dict(row)) for row in gaps),
+        bypassed,
     )
 
 

@@ -50,3 +50,97 @@ WITH old AS (
         AND NOT EXISTS (SELECT 1 FROM crossfade.instance i WHERE i.instance = o.instance AND i.stopped_at IS NULL)
 )
 DELETE FROM crossfade.taken WHERE at < clock_timestamp() - make_interval(secs => $1::float8);
+
+-- name: hold_watch
+-- One watch at a time, as long as its connection lasts.
+SELECT pg_try_advisory_lock(hashtext('crossfade.watch'), 0);
+
+-- name: watched
+-- The time, the collections whose writes are captured, and where their watch stands. tick: where the log is read on from.
+SELECT extract(epoch FROM clock_timestamp())::float8 AS now, c.collection, c.relation,
+    extract(epoch FROM w.since)::float8 AS since, w.tick, extract(epoch FROM w.tick_at)::float8 AS tick_at, w.mode
+FROM (VALUES (1)) AS one LEFT JOIN crossfade.collection c ON c.stage IN ('mirror', 'shadow', 'flipped')
+LEFT JOIN crossfade.watch w ON w.collection = c.collection
+ORDER BY c.collection;
+
+-- name: reached
+-- Up to when every registered process has told what it took; NULL where one has not told yet, and which hold it up.
+SELECT CASE WHEN count(i.instance) = 0 THEN extract(epoch FROM clock_timestamp())::float8
+            WHEN bool_or(t.reached IS NULL) THEN NULL ELSE extract(epoch FROM min(t.reached))::float8 END AS reached,
+    coalesce(array_agg(i.instance ORDER BY t.reached NULLS FIRST) FILTER (
+        WHERE t.reached IS NULL OR t.reached < clock_timestamp() - interval '10 seconds'), '{}') AS behind
+FROM crossfade.instance i
+LEFT JOIN LATERAL (
+    SELECT reached FROM crossfade.told t WHERE t.instance = i.instance ORDER BY began DESC LIMIT 1) t ON true
+WHERE i.stopped_at IS NULL;
+
+-- name: new_taken
+-- What was told since $1 (seconds since the epoch), but for rows $2.
+SELECT id, collection, revisions, keys, whole, extract(epoch FROM at)::float8 AS at FROM crossfade.taken
+WHERE at >= to_timestamp($1::float8) AND id <> ALL ($2::bigint[]) ORDER BY id;
+
+-- name: missed
+-- Times of which processes may have taken writes that they never told: killed, or too many to tell.
+SELECT extract(epoch FROM coalesce(t.reached, t.began))::float8 AS since,
+       extract(epoch FROM coalesce(n.began, i.stopped_at, clock_timestamp()))::float8 AS until
+FROM crossfade.told t
+LEFT JOIN crossfade.instance i ON i.instance = t.instance
+LEFT JOIN LATERAL (
+    SELECT min(began) AS began FROM crossfade.told n WHERE n.instance = t.instance AND n.began > t.began) n ON true
+WHERE NOT t.closed AND (n.began IS NOT NULL OR i.instance IS NULL OR i.stopped_at IS NOT NULL)
+UNION ALL
+SELECT extract(epoch FROM began)::float8, extract(epoch FROM untold)::float8 FROM crossfade.told WHERE untold IS NOT NULL;
+
+-- name: unverified_until
+-- Of collections ($1): until when marks explain writes: when the first verification that covers the newest mark began.
+SELECT c.collection, extract(epoch FROM max(coalesce(
+    (SELECT min(r.started_at) FROM crossfade.run r
+     WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done' AND r.unverified_before >= u.id),
+    'infinity'::timestamptz)))::float8 AS until
+FROM crossfade.collection c
+JOIN crossfade.unverified u ON u.collection IN (c.collection, c.database || '/*', '*/*')
+WHERE c.collection = ANY ($1::text[])
+GROUP BY c.collection;
+
+-- name: found
+-- Documents that were written around the proxies: $1 collections, $2 keys, $3 revisions, $4 removed. At most 10,000 of a
+-- collection are named.
+INSERT INTO crossfade.bypass AS b (collection, key, rev, removed)
+SELECT DISTINCT ON (i.collection, i.key) i.collection, i.key, i.rev, i.removed
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) AS i (collection, key, rev, removed)
+WHERE (SELECT count(*) FROM crossfade.bypass k WHERE k.collection = i.collection) < 10000
+ORDER BY i.collection, i.key, i.rev DESC
+ON CONFLICT (collection, key) DO UPDATE
+SET rev = excluded.rev, removed = excluded.removed, found_at = clock_timestamp(), repaired_at = NULL;
+
+-- name: keep_watch
+-- Where the watch stands: $1 mode, $2 collections, $3 since when each (seconds since the epoch), $4 up to when all is
+-- judged, $5 how many wait in each, $6 note, $7 tick, $8 when it was read. Those that are watched no more go.
+WITH gone AS (DELETE FROM crossfade.watch WHERE collection <> ALL ($2::text[]))
+INSERT INTO crossfade.watch AS w (collection, mode, since, judged, pending, note, tick, tick_at)
+SELECT i.collection, $1, to_timestamp(i.since), to_timestamp(greatest(i.since, $4::float8)), i.pending, $6, $7::bigint,
+       to_timestamp($8::float8)
+FROM unnest($2::text[], $3::float8[], $5::bigint[]) AS i (collection, since, pending)
+WHERE EXISTS (SELECT 1 FROM crossfade.collection c WHERE c.collection = i.collection)
+ON CONFLICT (collection) DO UPDATE
+SET mode = excluded.mode, since = excluded.since, judged = excluded.judged, pending = excluded.pending,
+    note = excluded.note, tick = excluded.tick, tick_at = excluded.tick_at, looked_at = clock_timestamp();
+
+-- name: to_repair
+-- Documents of a collection ($1) that were written around the proxies and not repaired since.
+SELECT key FROM crossfade.bypass WHERE collection = $1 AND repaired_at IS NULL ORDER BY key;
+
+-- name: repaired
+-- $1 collection, $2 keys, found before $3 (seconds since the epoch): what was found later is another write.
+UPDATE crossfade.bypass SET repaired_at = clock_timestamp()
+WHERE collection = $1 AND key = ANY ($2::text[]) AND repaired_at IS NULL AND found_at <= to_timestamp($3::float8)
+RETURNING key;
+
+-- name: clock
+SELECT extract(epoch FROM clock_timestamp())::float8;
+
+-- name: counts
+-- Documents that were written around the proxies, by collection, and the newest few keys.
+SELECT collection, count(*) AS number, count(*) FILTER (WHERE repaired_at IS NULL) AS open,
+    max(found_at) AS last_found, (array_agg(key ORDER BY found_at DESC, key))[1:5] AS keys
+FROM crossfade.bypass GROUP BY collection ORDER BY collection;

@@ -1,0 +1,85 @@
+"""repair: named documents, or those that were written around the proxies, are what ArangoDB has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from proxy.cli.common import (
+    DONE,
+    REFUSED,
+    ActorOption,
+    DatabaseOption,
+    DryRunOption,
+    JsonOption,
+    ReasonOption,
+    actor_or_me,
+    console,
+    execute,
+    note,
+    qualified,
+    write_json,
+)
+from proxy.cli.repairing import repair_documents
+from proxy.config import Settings
+from proxy.cutover import audit, bypass, status
+from proxy.database import Database
+from proxy.errors import RefusedError
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(repair)
+
+
+def repair(
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="database/name, or name with --database")],
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY]...", help="keys; none: all that was written around the proxies"),
+    ] = None,
+    *,
+    database: DatabaseOption = "_system",
+    dry_run: DryRunOption = False,
+    reason: ReasonOption = None,
+    actor: ActorOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read documents from ArangoDB again and put PostgreSQL right, never over a newer version.
+
+    Without keys: the documents that `crossfade status` names as written around the proxies.
+
+    Example: crossfade repair shop/orders; crossfade repair shop/orders 4711 4712
+    """
+
+    async def go(settings: Settings, connected: Database) -> int:
+        name = qualified([collection], database)[0]
+        if name not in await status.standings(connected):
+            raise RefusedError(f"{name} is not mirrored: see `crossfade status`")
+        wanted = list(dict.fromkeys(keys)) if keys else await bypass.open_keys(connected, name)
+        left: frozenset[str] = frozenset()
+        if wanted and not dry_run:
+            began = await bypass.now(connected)
+            left = await repair_documents(settings, connected, name, wanted)
+            done = [key for key in wanted if key not in left]
+            await bypass.mark_repaired(connected, name, done, began)
+            async with connected.transaction() as session:
+                await audit.record(
+                    session,
+                    actor=actor_or_me(actor),
+                    action="repair documents",
+                    reason=reason,
+                    detail={"collection": name, "documents": len(done)},
+                )
+        if as_json:
+            write_json({"collection": name, "repaired": wanted, "left": sorted(left), "dry_run": dry_run})
+        elif not wanted:
+            console().print(f"{name}: nothing to repair")
+        else:
+            console().print(f"{name}: {len(wanted)} documents {'would be read again' if dry_run else 'read again'}")
+        if left:
+            note(f"{len(left)} documents go on changing, try again: {', '.join(sorted(left)[:5])}")
+        return REFUSED if left else DONE
+
+    execute(go, as_json=as_json)
