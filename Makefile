@@ -94,6 +94,10 @@ false-alarms: $(STAMP) ## the shadow under heavy writes through three proxies: n
 bench-shadow: $(STAMP) ## what comparing reads costs: latency, throughput, CPU, a storm of mismatches
 	$(BIN)/python -m bench.shadow
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## requests, bytes and frames as nobody should send them, against both servers: MINUTES=10
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 .PHONY: bench-mirror
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror

@@ -82,13 +82,8 @@ class Http2Connection(asyncio.Protocol):
             return
         self._answers.flush()
 
-    def eof_received(self) -> bool:
-        self._closing = True
-        for exchange in list(self._exchanges.values()):
-            if not exchange.ended:
-                self._drop(exchange, "the client closed the connection in the middle of a message")
-        self._wake()
-        return not self._hub.tls and bool(self._exchanges)
+    def eof_received(self) -> None:
+        """A client that can open no window any more takes no answers: the transport closes."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._flow.close()

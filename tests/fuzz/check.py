@@ -1,0 +1,74 @@
+"""What must hold whatever a client sends, one function a property; the tests run them briefly, `make fuzz` for long."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+
+from tests.fuzz.bytes import Whole, framed, splits
+from tests.fuzz.stand import MARKS, Stand, answers, mark, talk
+
+
+def whole_requests(stand: Stand, port: int, requests: list[Whole], chunk: int) -> None:
+    """Requests that are framed rightly and mean anything: each gets one answer, an error in ArangoDB's shape.
+
+    They are pipelined between two requests whose answers are known.
+    """
+    bare = any(request[0] == "HEAD" for request in requests)
+    data = mark(1) + b"".join(framed(request, chunk=chunk) for request in requests) + mark(2)
+    found = answers(talk(port, data), bare=bare)
+    assert _marked(found[0].body) == "<<1>>"
+    assert len(found) == len(requests) + 2, f"{len(found)} answers to {len(requests) + 2} requests"
+    assert _marked(found[-1].body) == "<<2>>"
+    stand.check()
+
+
+def hostile_bytes(stand: Stand, port: int, data: bytes, cuts: list[int], number: int) -> None:
+    """Bytes of any kind behind a good request: that one is answered, then comes an error or a clean close.
+
+    Meanwhile a neighbour asks on another connection and gets its own answer.
+    """
+    with _neighbour(port, (number + 1) % MARKS):
+        said = talk(port, mark(number), *splits(data, cuts))
+    found = answers(said, bare=b"HEAD" in data)
+    assert _marked(found[0].body) == f"<<{number}>>"
+    others = {f"<<{other}>>" for other in range(MARKS)} - {f"<<{number}>>"}
+    assert b"marks" in data or not any(other.encode() in said for other in others), "an answer of a neighbour's"
+    stand.check()
+
+
+def http2_frames(stand: Stand, port: int, data: bytes, cuts: list[int]) -> None:
+    """Frames of any kind: whatever becomes of their connection, it ends, and a neighbour gets its own answer."""
+    with _neighbour(port, 5):
+        said = talk(port, *splits(data, cuts))
+    assert b"internal error" not in said
+    assert b"<<5>>" not in said
+    stand.check()
+
+
+@contextlib.contextmanager
+def _neighbour(port: int, number: int) -> Iterator[None]:
+    """Asks at the same time, on a connection of its own."""
+    got: list[str] = []
+    failed: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            got.extend(_marked(answer.body) for answer in answers(talk(port, mark(number))))
+        except (AssertionError, OSError, ValueError, LookupError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    assert (got, failed) == ([f"<<{number}>>"], [])
+
+
+def _marked(body: bytes) -> str:
+    found: str = json.loads(body)["mark"]
+    return found
