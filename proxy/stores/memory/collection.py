@@ -15,6 +15,7 @@ import orjson
 from proxy.errors import ArangoError
 from proxy.revision import Clock, decode_rev
 from proxy.stores.memory import indexes
+from proxy.stores.memory.asked import whole
 from proxy.stores.memory.indexes import Index
 from proxy.stores.memory.keys import KeyGenerator
 
@@ -35,7 +36,7 @@ class Locks(dict[str, str]):
 
     def held(self, key: object) -> bool:
         """Whether waiting can help: somebody holds the key who will let go of it."""
-        return key in self
+        return isinstance(key, str) and key in self
 
 
 class Collection:
@@ -65,7 +66,7 @@ class Collection:
         self.computed = properties.get("computedValues")
         self.cache = bool(properties.get("cacheEnabled", False))
         self.system = name.startswith("_")
-        self.write_concern = int(properties.get("writeConcern") or properties.get("minReplicationFactor") or 1)
+        self.write_concern = whole(properties, "writeConcern", whole(properties, "minReplicationFactor", 1))
         key_options = properties.get("keyOptions")
         self.generator = KeyGenerator(key_options if isinstance(key_options, dict) else {}, tick)
         self.documents: dict[str, bytes] = {}

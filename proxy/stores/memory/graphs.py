@@ -69,6 +69,14 @@ def _definition(body: Any) -> Document:
     return {"collection": body["collection"], **ends}
 
 
+def _list(body: Document, name: str) -> list[Any]:
+    """An array of a body; nothing is an empty one. Raises ArangoError 10."""
+    given = body.get(name)
+    if given is not None and not isinstance(given, list):
+        raise ArangoError(10, f"expecting an array for '{name}'")
+    return given or []
+
+
 def _ensure(server: Server, database: Database, graph: Document) -> None:
     """Makes the collections that a graph needs. Raises ArangoError 1939 where an edge collection holds documents."""
     for name in edge_names(graph):
@@ -113,11 +121,13 @@ def create(server: Server, operation: Operation) -> Outcome:
         raise ArangoError(1922, "a graph name is required to create a graph.", status=400)
     if graphs_of(database).get(name) is not None:
         raise ArangoError(1925, "graph already exists")
-    definitions = [_definition(item) for item in body.get("edgeDefinitions") or []]
+    definitions = [_definition(item) for item in _list(body, "edgeDefinitions")]
     names = [definition["collection"] for definition in definitions]
     if len(set(names)) != len(names):
         raise ArangoError(1920, "multi use of edge collection in edge def", status=400)
-    orphans = body.get("orphanCollections") or []
+    orphans = _list(body, "orphanCollections")
+    if not all(isinstance(orphan, str) and orphan for orphan in orphans):
+        raise ArangoError(1208, "illegal name: collection name invalid")
     graph = {"_key": name, "edgeDefinitions": definitions, "orphanCollections": list(orphans)}
     _check_shared(database, graph)
     _ensure(server, database, graph)

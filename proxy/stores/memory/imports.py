@@ -10,6 +10,7 @@ from proxy.documents import valid_handle
 from proxy.errors import MESSAGES, ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import writes
+from proxy.stores.memory.asked import number
 from proxy.stores.memory.collection import Collection
 from proxy.stores.memory.collections import empty
 from proxy.stores.memory.documents import flag
@@ -181,7 +182,7 @@ def _take(
                 summary.created += 1
             return
     summary.errors += 1
-    first = int(operation.params.get("line", "0") or 0)
+    first = number(operation.params, "line", 0)
     summary.details.append(f"at position {item.position + first}: {problem}")
     raise error
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.errors import ArangoError
+from proxy.stores.memory.asked import whole
 
 Document = dict[str, Any]
 _ALIASES: Final = {
@@ -109,7 +110,7 @@ def edge() -> Index:
 def define(body: Document, number: int, name: str) -> Index:
     """An index from the definition that a client sends. Raises ArangoError 10 where it makes no sense."""
     asked = body.get("type")
-    if asked not in _KINDS and asked not in _ALIASES:
+    if not isinstance(asked, str) or (asked not in _KINDS and asked not in _ALIASES):
         raise ArangoError(10, "invalid index type")
     kind = str(asked)
     fields = body.get("fields")
@@ -151,7 +152,7 @@ def define(body: Document, number: int, name: str) -> Index:
             True,
         )
     elif family == "fulltext":
-        shown, sparse = {"minLength": int(body.get("minLength", 2))}, True
+        shown, sparse = {"minLength": whole(body, "minLength", 2)}, True
     elif family in ("zkd", "mdi", "mdi-prefixed"):
         shown = {"estimates": bool(body.get("estimates", True)), "fieldValueTypes": "double", "selectivityEstimate": 1}
         shown |= {name: body[name] for name in ("prefixFields", "storedValues") if name in body}

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from proxy.documents import valid_key
 from proxy.errors import ArangoError
+from proxy.stores.memory.asked import whole
 
 KINDS: Final = ("autoincrement", "padded", "traditional", "uuid")
 _LARGEST: Final = (1 << 64) - 1
@@ -24,12 +25,18 @@ class KeyGenerator:
         if self.kind not in KINDS:
             raise ArangoError(1232, "invalid key generator type")
         self.user_keys = bool(options.get("allowUserKeys", True))
-        self.offset = int(options.get("offset", 0))
-        self.increment = int(options.get("increment", 1))
-        self.last = int(options.get("lastValue", 0))
-        if self.increment < 1 or self.offset < 0:
-            raise ArangoError(1232, "increment value must be greater than zero")
+        self.offset = whole(options, "offset", 0)
+        self.increment = self._increment(options)
+        self.last = whole(options, "lastValue", 0)
+        if self.offset < 0:
+            raise ArangoError(1232, "offset value must not be negative")
         self._tick = tick
+
+    @staticmethod
+    def _increment(options: dict[str, Any]) -> int:
+        if options.get("increment", 1) == 0 or (value := whole(options, "increment", 1)) < 1:
+            raise ArangoError(1232, "increment value must be greater than zero")
+        return value
 
     def options(self) -> dict[str, Any]:
         """`keyOptions` as the properties of the collection show them."""

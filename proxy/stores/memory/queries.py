@@ -19,6 +19,7 @@ from proxy.documents import Merging
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation
 from proxy.stores.memory import transactions, writes
+from proxy.stores.memory.asked import whole
 from proxy.stores.memory.collection import Collection
 from proxy.stores.memory.primary import Scan, scan_of
 from proxy.stores.memory.server import Server
@@ -63,7 +64,7 @@ def _options(operation: Operation, options: Document) -> Options:
     return Options(
         full_count=bool(options.get("fullCount", False)),
         fail_on_warning=bool(options.get("failOnWarning", False)),
-        max_warnings=int(options.get("maxWarningCount", 10)),
+        max_warnings=whole(options, "maxWarningCount", 10),
         memory_limit=int(memory) if isinstance(memory, int | float) else _NO_LIMIT,
         max_runtime=float(runtime) if isinstance(runtime, int | float) else 0.0,
         database=operation.database,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
+from proxy.stores.memory import asked
 from proxy.stores.memory.collections import body_object
 from proxy.stores.memory.documents import flag
 from proxy.stores.memory.server import Handler, Server
@@ -129,7 +130,7 @@ def _dump(server: Server, operation: Operation) -> Outcome:
     found = _batch(server, operation, operation.params.get("batchId", ""))
     name = server.database(operation).find(operation.params.get("collection", "")).name
     documents = found.documents.get(name, [])  # what has not been sent yet, the next one last
-    limit = int(operation.params.get("chunkSize") or _CHUNK)
+    limit = asked.number(operation.params, "chunkSize", _CHUNK)
     lines: list[bytes] = []
     size = 0
     while documents and size < limit:
@@ -165,9 +166,9 @@ def _start(server: Server, operation: Operation) -> Outcome:
     if not isinstance(shards, list) or not all(isinstance(shard, str) for shard in shards):
         raise ArangoError(10, "expecting an array of shards")
     collections = [database.find(shard) for shard in shards]
-    most = body.get("docsPerBatch", 10_000)
+    most = asked.whole(body, "docsPerBatch", 10_000)
     parts = [(collection.name, list(collection.documents.values())) for collection in collections]
-    made = Dump(str(server.tick()), database.name, _pieces(parts, int(most)))
+    made = Dump(str(server.tick()), database.name, _pieces(parts, max(most, 1)))
     server.dumps[made.id] = made
     _forget(server.dumps)
     return Outcome(201, text_of({"error": False, "code": 201}), ((b"x-arango-dump-id", made.id.encode()),))
@@ -180,10 +181,10 @@ def _pieces(parts: list[tuple[str, list[bytes]]], most: int) -> Iterator[tuple[s
 
 
 def _next(server: Server, operation: Operation, found: Dump) -> Outcome:
-    number = int(operation.params.get("batchId", "0") or 0)
-    if number > found.sent:
-        found.last, found.sent = next(found.parts, None), number
-    elif number != found.sent:
+    wanted = asked.number(operation.params, "batchId", 0)
+    if wanted > found.sent:
+        found.last, found.sent = next(found.parts, None), wanted
+    elif wanted != found.sent:
         raise ArangoError(404, "batch not found")
     if found.last is None:
         return Outcome(204, b"", (), _DUMPED)

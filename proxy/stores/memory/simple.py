@@ -14,6 +14,7 @@ from proxy.documents import Merging, same
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import cursors, queries, writes
+from proxy.stores.memory.asked import whole
 from proxy.stores.memory.collection import Collection
 from proxy.stores.memory.collections import body_object
 from proxy.stores.memory.server import Handler, Server
@@ -105,13 +106,13 @@ def _collection(server: Server, operation: Operation, body: Document, *, write: 
 
 
 def _cursor(server: Server, operation: Operation, body: Document, rows: list[Any]) -> Outcome:
-    skip, limit = int(body.get("skip") or 0), body.get("limit")
+    skip, limit = whole(body, "skip", 0), body.get("limit")
     rows = rows[skip:]
     if isinstance(limit, int) and not isinstance(limit, bool):
         rows = rows[:limit]
     answer = queries.Answer(rows, {"warnings": [], "stats": stats(scanned=len(rows))})
     return cursors.answer(
-        server, operation, answer, size=int(body.get("batchSize") or 1000), ttl=body.get("ttl"), counted=True
+        server, operation, answer, size=max(whole(body, "batchSize", 1000), 1), ttl=body.get("ttl"), counted=True
     )
 
 
