@@ -9,7 +9,14 @@ from proxy.aql import ast
 
 def unlimited(query: ast.Query) -> ast.Query | None:
     """The query without its last top-level LIMIT, whose number of rows is fullCount; None where that is not so: it has
-    no LIMIT, or statements behind it drop or multiply rows."""
+    no LIMIT, or statements behind it drop or multiply rows. Kept with the query's tree."""
+    if "unlimited" not in query.memo:
+        query.memo["unlimited"] = _made(query)
+    found = query.memo["unlimited"]
+    return found if isinstance(found, ast.Query) else None
+
+
+def _made(query: ast.Query) -> ast.Query | None:
     for index in range(len(query.statements) - 1, -1, -1):
         statement = query.statements[index]
         if isinstance(statement, ast.Limit):

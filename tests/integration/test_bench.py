@@ -21,8 +21,8 @@ def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
 
 
 def test_aql_is_measured_beside_sql_written_by_hand() -> None:
-    command = [sys.executable, "-m", "bench.aql", "--documents", "3000", "--sizes", "", "--rounds", "3", "--scan", "3000"]
-    command += ["--json", "--corpus", "none"]
+    command = [sys.executable, "-m", "bench.aql", "--documents", "3000", "--sizes", "", "--rounds", "3", "--json"]
+    command += ["--scan", "3000", "--corpus", "none"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -77,12 +77,12 @@ async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_wh
     monkeypatch.setattr(queries, "_advance", slowly)
     store = PostgresStore(database)
     await database.execute(lease)
-    answer = await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e RETURN x._key"), 1)
+    answer = await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e OPTIONS {bfs: true} RETURN x._key"), 1)
     assert answer is not None
     assert orjson.loads(answer.body)["result"] == ["b", "c"]
     assert fetches > 1
     assert (
-        await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e RETURN x._key"), 1) is None
+        await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e OPTIONS {bfs: true} RETURN x._key"), 1) is None
     )  # the first one tests it
 
 

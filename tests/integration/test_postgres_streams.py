@@ -255,3 +255,23 @@ async def test_full_count_is_asked_of_postgresql(
     assert (body["result"], body["extra"]["stats"]["fullCount"]) == (rows, full)
     assert (compared.rows, compared.full_count) == (rows, full)
     assert await connections(database) == 0
+
+
+async def test_count_and_full_count_of_a_large_result(database: Database, large: PostgresStore) -> None:
+    options = {"fullCount": True}
+    body = parsed(await large.execute(query("FOR d IN docs LIMIT 9000 RETURN d", count=True, options=options)))
+    assert (body["count"], body["extra"]["stats"]["fullCount"], body["hasMore"]) == (9000, 10_000, True)
+    rows = len(body["result"])
+    while body["hasMore"]:
+        body = parsed(await large.execute(following(body["id"])))
+        rows += len(body["result"])
+    assert rows == 9000
+    assert await connections(database) == 0
+
+
+async def test_a_large_result_without_duplicates_is_not_counted_ahead(database: Database, large: PostgresStore) -> None:
+    """Duplicates are left out as rows are read: only then is their number known."""
+    with pytest.raises(Unsupported):
+        await large.execute(query("FOR d IN docs RETURN DISTINCT d", count=True))
+    assert await connections(database) == 0
+    assert parsed(await large.execute(query("FOR d IN docs RETURN DISTINCT d.n % 7", count=True)))["count"] == 7

@@ -115,17 +115,17 @@ class Queries:
             plan.parameters,
             generation,
             run.encoded,
-            total=request.count or whole is not None,
+            total=request.count,
             whole=None if whole is None else (whole.sql, whole.parameters),
         )
         try:
             rows = await stream.take(sys.maxsize, _HELD)
-            if whole is not None and not stream.ended and request.count:
-                raise Unsupported("count and fullCount of a large result")
+            if plan.finish.distinct and request.count and not stream.ended:
+                raise Unsupported("count of a large result without duplicates")
         except BaseException:
             await stream.close()
             raise
-        return rows, None if stream.ended else stream, None if whole is None else stream.total
+        return rows, None if stream.ended else stream, stream.full
 
     async def compared(self, database: str, request: CursorRequest) -> Result:
         """The result for comparison, with what its order and its limits leave open; no fence. Raises as `run`."""

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
-from proxy.database import Database, Row
+from proxy.database import Database, Row, Session
 from proxy.errors import Unsupported
 from proxy.stores.postgres.fence import FenceBroken
 from sql.loader import queries
@@ -40,7 +40,8 @@ def _wrapped(name: str, sql: str, parameters: int) -> str:
 
 
 class Stream:
-    """The rows of one statement, printed. `total`: how many there are, where that was asked for."""
+    """The rows of one statement, printed. `total`: how many there are, `full`: how many without its LIMIT; where that
+    was asked for."""
 
     def __init__(self, stack: contextlib.AsyncExitStack, rows: AsyncGenerator[Row, None], encode: Encode) -> None:
         self._stack = stack
@@ -48,6 +49,7 @@ class Stream:
         self._encode = encode
         self._next: Row | None = None  # read to see whether the fence holds
         self.total: int | None = None
+        self.full: int | None = None
         self.ended = False
 
     async def take(self, number: int, most: int = _PIECE) -> list[bytes]:
@@ -96,8 +98,8 @@ class Streams:
         total: bool = False,
         whole: tuple[str, Sequence[object]] | None = None,
     ) -> Stream:
-        """A statement's rows. total: count them first, in the same snapshot; or, with `whole`, the rows of that
-        statement with its parameters.
+        """A statement's rows. total: count them first, in the same snapshot; whole: a statement with its parameters
+        whose rows are counted, too.
 
         Raises FenceBroken, Unsupported where too many are open, DatabaseError.
         """
@@ -108,13 +110,13 @@ class Streams:
             stack.callback(self._closed)
             session = await stack.enter_async_context(self._database.session())
             await stack.enter_async_context(session.transaction(isolation="repeatable_read", readonly=True))
-            number: int | None = None
+            number = full = None
             if total:
-                subject, values = whole or (sql, parameters)
-                row = await session.fetchrow(counted(subject, len(values)), *values, generation)
-                if row is None or not row["holds"]:
-                    raise FenceBroken
-                number, generation = row["number"], None  # the rows are of the snapshot of which the fence held
+                number = await _number(session, sql, parameters, generation)
+                generation = None  # what follows is of the snapshot of which the fence held
+            if whole is not None:
+                full = await _number(session, *whole, generation)
+                generation = None
             text = fenced(sql, len(parameters))
             rows = session.cursor(text, *parameters, generation, prefetch=_PREFETCH)
             first = await anext(rows, None)
@@ -123,9 +125,17 @@ class Streams:
                 raise FenceBroken
             stream = Stream(stack.pop_all(), rows, encode)
             stream._next = first
-            stream.total = number
+            stream.total, stream.full = number, full
             return stream
         raise AssertionError  # the stack lets every exception through
 
     def _closed(self) -> None:
         self._open -= 1
+
+
+async def _number(session: Session, sql: str, parameters: Sequence[object], generation: int | None) -> int:
+    """How many rows a statement gives, under the fence."""
+    row = await session.fetchrow(counted(sql, len(parameters)), *parameters, generation)
+    if row is None or not row["holds"]:
+        raise FenceBroken
+    return int(row["number"])
