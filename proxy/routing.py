@@ -100,6 +100,10 @@ RIGHTS = frozenset({"user.create", "user.replace", "user.update", "user.remove",
 UNCOMPARED = frozenset(
     {f"simple.{name}" for name in ("first", "last", "near", "within", "within-rectangle", "fulltext")}
 )
+# writes by keys or by example, whose collection stands in the body
+SIMPLE_WRITES = frozenset(f"simple.{name}-by-example" for name in ("remove", "replace", "update")) | {
+    "simple.remove-by-keys"
+}
 # changes of whole collections, which the mirror carries out after the origin's answer
 COLLECTIONS = frozenset(
     {"collection.create", "collection.truncate", "collection.drop", "collection.rename", "database.drop"}
@@ -143,7 +147,7 @@ def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = N
         return _query(operation, snapshot, query)
     if effect is Effect.OPAQUE and operation.endpoint.startswith("gharial."):
         return _captured(operation, snapshot, _of_graph(operation))
-    if operation.endpoint == "simple.remove-by-keys":
+    if operation.endpoint in SIMPLE_WRITES:
         return _captured(operation, snapshot, touched(operation))
     if operation.endpoint in TRANSACTIONS:
         return _captured(operation, snapshot, (f"{operation.database}/*",))

@@ -34,6 +34,11 @@ class Keyed:
     once: bool
 
 
+def removed_from(query: ast.Query) -> frozenset[str]:
+    """The collections that the query removes from, at any depth; by name, or `@` and the bind variable's name."""
+    return frozenset(collection_name(node.collection) for node in ast.walk(query) if isinstance(node, ast.Remove))
+
+
 def keyed(query: ast.Query) -> Keyed | str:
     """The modification with its keys, or why that cannot be."""
     statements = query.statements

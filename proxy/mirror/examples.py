@@ -1,7 +1,8 @@
 """`/_api/simple` writes: the collection, and the keys where there are any, stand in the body. Pure.
 
-By keys they are captured. By example they are not: which documents an example picks, and in which order under a limit,
-is told by no answer, and by AQL only where every rule of the old comparison is the same.
+Which documents an example picks, and in which order under a limit, is told by no answer, and by AQL only where every
+rule of the old comparison is the same. So what an update or a replacement by example wrote is found by its revisions,
+and behind a removal by example the whole collection is compared.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+
+REVISED: Final = frozenset({"simple.update-by-example", "simple.replace-by-example"})
+REMOVED: Final = "simple.remove-by-example"
 
 
 class _Body(msgspec.Struct):

@@ -1,8 +1,9 @@
 """`/_api/import`: how its writes become known, though it answers counts, and neither keys nor revisions. Pure.
 
 Where every document names its key, the request goes as it is and the keys are read again. Where ArangoDB makes keys,
-it becomes array writes with the same semantics, whose answers give them, and the same summary. Formats and counts:
-protocol page, section 3.
+it becomes array writes with the same semantics, whose answers give them, and the same summary. All or nothing
+(`complete`), and what was wrong with each (`details`), array writes do not have: then it goes as it is as well, and
+what it wrote is found by its revisions. Formats and counts: protocol page, section 3.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class ByKeys:
     """Forwarded as it is; whatever it writes has one of these keys."""
 
     keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByRevisions:
+    """Forwarded as it is; whatever it writes has a new revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ _ANSWERS: Final = msgspec.json.Decoder(list[_Answer])
 _NAMES: Final = msgspec.json.Decoder(list[str])
 
 
-def plan(operation: Operation) -> ByKeys | Whole | ByArrays | Opaque:
+def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaque:
     """How an import of `operation.collection` is captured, or why it is not."""
     assert operation.collection is not None
     params, name = operation.params, operation.collection
@@ -90,9 +96,8 @@ def plan(operation: Operation) -> ByKeys | Whole | ByArrays | Opaque:
     known = tuple(dict.fromkeys(key for key in keys if key is not None))
     if None not in keys:
         return ByKeys(known)
-    for option in ("complete", "details"):
-        if flag(params.get(option)):
-            return Opaque(f"import with {option}, of documents without keys", (f"{operation.database}/{name}",))
+    if flag(params.get("complete")) or flag(params.get("details")):
+        return ByRevisions()
     options = f"overwriteMode={mode}&keepNull=true&mergeObjects=true"
     if mode == "ignore":
         options += "&returnNew=true"  # else nothing tells what was ignored

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.aql.capture import keyed
+from proxy.aql.capture import keyed, removed_from
 from proxy.aql.parser import parse
 from proxy.errors import ArangoError
 from proxy.mirror.trim import cut, elements, members
@@ -59,6 +59,17 @@ class Modification:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """A modification that cannot be made to tell its keys, and is forwarded as it is. why: in words.
+
+    removed: collections (`database/name`) that it removes from; what it writes to others has new revisions.
+    """
+
+    why: str
+    removed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """One answer. body: for the client. keys: by collection. id: of the cursor that has more, None where none has."""
 
@@ -67,17 +78,19 @@ class Batch:
     id: str | None
 
 
-def plan(body: bytes, database: str) -> Modification | str:
+def plan(body: bytes, database: str) -> Modification | Untold | str:
     """The plan for the body of POST /_api/cursor, or why it is not captured."""
     try:
         asked = _BODY.decode(body)
-        known = keyed(parse(asked.query))
+        query = parse(asked.query)
+        known = keyed(query)
     except (msgspec.DecodeError, ArangoError):
         return "query not understood"
-    if isinstance(known, str):
-        return known
-    if asked.stream or asked.options.stream:
+    if asked.stream or asked.options.stream:  # it writes as its batches are read
         return "streaming"
+    if isinstance(known, str):
+        found = removed_from(query)
+        return Untold(known, frozenset(f"{database}/{_name(name, asked.bind_vars)}" for name in found))
     names = tuple(f"{database}/{_name(name, asked.bind_vars)}" for name in known.collections)
     removed = {name for name, removes in zip(names, known.removes, strict=True) if removes}
     return Modification(

@@ -29,6 +29,7 @@ from sql.loader import queries
 log = structlog.get_logger(__name__)
 
 CASCADE: Final = "cascade:"  # the kind of a note: behind it the handle of a vertex that was removed
+_APART: Final = frozenset({"create", "rename", "drop", "graph"})  # kinds of which each is seen to by itself
 _PAGE: Final = 1000  # keys of the target, and of the origin, at once
 _GONE: Final = frozenset({1203, 1228})  # there is no such collection, no such database
 _ORDER: Final = "the origin does not give keys in the order of their bytes"
@@ -110,9 +111,11 @@ class Sweeper:
         backoff = Backoff()
         while True:
             while self._notes:
+                notes = self._alike()
                 try:
-                    await self._carry_out(self._notes[0])
-                    self._notes.popleft()
+                    await self._carry_out(notes)
+                    for note in notes:
+                        self._notes.remove(note)
                     backoff.reset()
                 except (DatabaseError, UpstreamError, ArangoError) as error:
                     log.debug("a sweep waits", error=str(error))
@@ -120,7 +123,16 @@ class Sweeper:
             self._something.clear()
             await self._something.wait()
 
-    async def _carry_out(self, note: Note) -> None:
+    def _alike(self) -> list[Note]:
+        """The first note, and those behind it that one comparison sees to as well: their requests have ended too."""
+        first = self._notes[0]
+        kind = first.keys[0]
+        if kind in _APART or kind.startswith(CASCADE):
+            return [first]
+        return [note for note in self._notes if note.keys[1:] == first.keys[1:] and note.keys[0] == kind]
+
+    async def _carry_out(self, notes: Sequence[Note]) -> None:
+        note = notes[0]
         kind, collections = note.keys[0], note.keys[1:]
         try:
             if kind == "create":
@@ -132,9 +144,11 @@ class Sweeper:
                 for collection in await self._registered(collections):
                     await self.sweep(collection, forget=kind == "rename")
         except (OutOfOrder, CannotRead) as error:
-            self._marks.add(collections, f"{kind}: {error}", note.seq, note.collection)
+            for one in notes:
+                self._marks.add(collections, f"{kind}: {error}", one.seq, one.collection)
         else:
-            self._settled(note)
+            for one in notes:
+                self._settled(one)
             if kind == "graph":
                 self._gone.discard(collections[0])
 

@@ -9,6 +9,7 @@
     transactions  stream transactions: kept until their end, then applied as one
     jobs          requests that are answered before they are carried out
     graphs        vertices and edges of named graphs, with their cascades
+    untold        answers that do not tell what was written: by the request's keys, or by revisions
     opaque        what is not captured: forwarded, what it may touch becomes unverified (I10)
 
 What is decided about requests and answers stands in pure functions of `proxy.mirror`, a module of the same name each.

@@ -10,7 +10,7 @@ from proxy.operations import Operation
 from proxy.routing import COLLECTIONS, TRANSACTIONS, Action, Route
 from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
-from proxy.writing import collections, documents, graphs, imports, opaque
+from proxy.writing import collections, documents, graphs, imports, opaque, untold
 from proxy.writing.jobs import Jobs
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
@@ -63,14 +63,26 @@ class Writes:
             return await self._modifications.capture(request, operation, way)
         if operation.endpoint.startswith("gharial."):
             return await graphs.capture(self._kit, request, operation, way)
-        if operation.endpoint == "simple.remove-by-keys":
-            keys = examples.keys_of(operation.body)
-            if keys is None or way.collections[0].endswith("/*"):
-                return await opaque.forward(self._kit, request, operation, way.because(operation.endpoint))
-            return await imports.by_keys(self._kit, request, way.collections[0], keys)
+        if operation.endpoint.startswith("simple."):
+            return await self._simple(request, operation, way)
         if operation.endpoint == "import":
             return await imports.capture(self._kit, request, operation, way)
         planned = plan(operation)
         if isinstance(planned, Opaque):
             return await opaque.forward(self._kit, request, operation, way)
         return await documents.capture(self._kit, request, planned, way)
+
+    async def _simple(self, request: Request, operation: Operation, way: Route) -> Response:
+        """By keys or by example."""
+        kit, collection = self._kit, way.collections[0]
+        if collection.endswith("/*"):
+            return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
+        if operation.endpoint in examples.REVISED:
+            return await untold.by_revisions(kit, request, collection)
+        if operation.endpoint == examples.REMOVED:
+            await kit.taken_back(way.collections, operation.endpoint)
+            return await collections.swept(kit, request, way.collections, "removal by example")
+        keys = examples.keys_of(operation.body)
+        if keys is None:
+            return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
+        return await untold.by_keys(kit, request, collection, keys)

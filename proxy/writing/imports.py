@@ -1,4 +1,4 @@
-"""`/_api/import`: forwarded, and its keys read again; or carried out as array writes (`mirror.imports` decides)."""
+"""`/_api/import`: forwarded and read again, or carried out as array writes (`mirror.imports` decides)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy.routing import Route
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode
 from proxy.wire.message import Request, Response
-from proxy.writing import collections, documents, opaque
+from proxy.writing import collections, documents, opaque, untold
 from proxy.writing.kit import Kit, collect
 
 
@@ -23,30 +23,10 @@ async def capture(kit: Kit, request: Request, operation: Operation, way: Route) 
         await kit.taken_back(way.collections, "import with overwrite")
         return await collections.swept(kit, request, way.collections, "overwrite")
     if isinstance(planned, imports.ByKeys):
-        return await by_keys(kit, request, way.collections[0], planned.keys)
+        return await untold.by_keys(kit, request, way.collections[0], planned.keys)
+    if isinstance(planned, imports.ByRevisions):
+        return await untold.by_revisions(kit, request, way.collections[0], range(400, 500))
     return await _by_arrays(kit, request, operation, way, planned)
-
-
-async def by_keys(kit: Kit, request: Request, collection: str, keys: tuple[str, ...]) -> Response:
-    """Forwards a request that writes no documents but those of these keys, and has them read again."""
-    intents = kit.intend_keys(collection, keys)
-    faults.reach("after-intend")
-    captured = kit.flight.captured
-    with kit.flight.during(
-        captured, (collection,), kit.lease.generation, lambda: not any(map(kit.mirror.is_open, intents))
-    ):
-        response = await kit.forward(request, *intents)
-        faults.reach("after-forward")
-        body = await collect(response.body)
-        for intent in intents:
-            if response.status >= 500:
-                kit.mirror.lost(intent)
-            elif response.status in (401, 403, 404, 405):
-                kit.mirror.settled_nothing(intent)
-            else:
-                kit.mirror.reread(intent)
-        await kit.applied(intents)
-    return Response(response.status, response.headers, body, response.reason)
 
 
 async def _by_arrays(

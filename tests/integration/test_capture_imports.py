@@ -45,6 +45,10 @@ ROWS = '["_key","n"]\n["a",1]\n["c",null]\n[1]\n'
         ("type=documents&overwrite=true", LINES),
         ("type=documents&overwrite=true&details=true", KEYED),
         ("type=array", "no json"),
+        ("type=documents&details=true", LINES),
+        ("type=documents&details=true&onDuplicate=update", LINES),
+        ("type=documents&complete=true", LINES),
+        ("type=array&complete=true", json.dumps([{"n": 1}, {"n": 2}])),
     ],
 )
 async def test_an_import_is_captured_and_answers_as_arangodb(stack: Running, params: str, body: str) -> None:

@@ -94,16 +94,59 @@ async def test_a_cursor_that_is_given_up_leaves_nothing_unknown(stack: Running) 
     await same(stack)
 
 
-async def test_what_cannot_be_rewritten_is_opaque_by_name(stack: Running) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FOR d IN books SORT d.n UPDATE d WITH {m: 1} IN books LIMIT 1 RETURN NEW.n",
+        "FOR d IN books FILTER d.n < 9 REPLACE d WITH {n: d.n} IN books FILTER NEW.n > 3 RETURN NEW._key",
+        "LET made = (FOR i IN 1..5 INSERT {n: i} INTO log RETURN NEW.n) RETURN SUM(made)",
+        "FOR d IN books FILTER d.n < 9 REMOVE d IN books COLLECT AGGREGATE s = SUM(OLD.n) RETURN s",
+        "LET gone = (FOR d IN books FILTER d.n > 40 REMOVE d IN books RETURN OLD) "
+        "FOR d IN gone INSERT {of: d._key} INTO log RETURN DISTINCT d.n % 2",
+    ],
+)
+async def test_what_cannot_be_made_to_tell_its_keys_is_found_afterwards(stack: Running, query: str) -> None:
+    """I3: by the revisions that it gave; where it removes, by a comparison of the whole collection (I6)."""
+    await stack.client.patch("/_api/document/books/k001", json={"x": 1})
+    assert (await stack.client.post(CURSOR, json={"query": query})).status_code == 201
+    await same(stack)
+
+
+async def test_an_untold_write_in_a_transaction_waits_for_its_end(stack: Running) -> None:
+    """I1."""
+    declared = {"collections": {"write": ["books", "log"]}}
+    begun = (await stack.client.post("/_api/transaction/begin", json=declared)).json()["result"]["id"]
+    query = "FOR d IN books FILTER d.n < 9 REMOVE d IN books COLLECT WITH COUNT INTO n INSERT {n} INTO log RETURN n"
+    await stack.client.post(CURSOR, json={"query": query}, headers={"x-arango-trx-id": begun})
+    assert stack.application.mirror.backlog > 0
+    await stack.client.put(f"/_api/transaction/{begun}")
+    await same(stack)
+
+
+async def test_a_flipped_collection_has_what_was_found_before_the_answer(stack: Running) -> None:
+    """I7."""
+    await stack.drained()
+    for stage in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+        await stack.move(stage, BOOKS)
+    query = "FOR d IN books FILTER d.n < 2 UPDATE d WITH {m: 1} IN books LIMIT 5 RETURN 1"
+    await stack.client.post(CURSOR, json={"query": query})
+    assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc ? 'm'") == 2
+    await same(stack)
+    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS) == (
+        "flipped"
+    )
+
+
+async def test_what_writes_as_it_is_read_is_opaque_by_name(stack: Running) -> None:
     """I10."""
-    query = "FOR d IN books SORT d.n UPDATE d WITH {m: 1} IN books LIMIT 1 RETURN NEW.n"
-    assert (await stack.client.post(CURSOR, json={"query": query})).json()["result"] == [0]
+    query = "FOR d IN books UPDATE d WITH {m: 1} IN books"
+    await stack.client.post(CURSOR, json={"query": query, "options": {"stream": True}})
 
     async def marked() -> bool:
         found: str | None = await stack.database.fetchval(
             "SELECT reason FROM crossfade.unverified WHERE collection = $1", BOOKS
         )
-        return found == "AQL modification: LIMIT behind a modification"
+        return found == "AQL modification: streaming"
 
     await eventually(marked, "the mark is in PostgreSQL")
 
@@ -121,6 +164,33 @@ async def test_a_removal_by_keys_is_captured(stack: Running) -> None:
     answer = await stack.client.put("/_api/simple/remove-by-keys", json=removal)
     assert answer.json()["removed"] >= 1
     await same(stack)
+
+
+@pytest.mark.parametrize("verb", ["update", "replace", "remove"])
+async def test_a_write_by_example_is_captured(stack: Running, verb: str) -> None:
+    """I3: its answer is a number."""
+    example: dict[str, Any] = {"collection": "books", "example": {"n": 7}}
+    if verb == "remove":
+        example["options"] = {"limit": 1}
+    else:
+        example["newValue"] = {"of": {"deep": verb}}
+    answer = await stack.client.put(f"/_api/simple/{verb}-by-example", json=example)
+    assert answer.status_code == 200
+    await same(stack)
+    found = await stack.database.fetchval("SELECT doc #>> '{of,deep}' FROM _system.books WHERE key = 'k007'")
+    assert found == (None if verb == "remove" else verb)
+
+
+async def test_a_removal_by_example_takes_a_flipped_collection_back(stack: Running) -> None:
+    """As a truncation does: nothing tells which documents the answer is about."""
+    await stack.drained()
+    for stage in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+        await stack.move(stage, BOOKS)
+    await stack.client.put("/_api/simple/remove-by-example", json={"collection": "books", "example": {"n": 7}})
+    await same(stack)
+    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS) == (
+        "shadow"
+    )
 
 
 async def test_a_modification_of_two_collections_mirrors_both(stack: Running) -> None:

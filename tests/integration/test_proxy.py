@@ -165,10 +165,8 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
 @pytest.mark.parametrize(
     ("method", "path", "body", "marked"),
     [
-        ("POST", "/_api/import?collection=books&type=documents&details=true", '{"n":1}\n', BOOKS),
-        ("POST", "/_api/cursor", {"query": "FOR i IN 1..1 INSERT {_key: 'q'} INTO books RETURN DISTINCT 1"}, BOOKS),
+        ("POST", "/_api/cursor", {"query": "INSERT {_key: 'q'} INTO books", "options": {"stream": True}}, BOOKS),
         ("POST", "/_api/nobody-knows", {}, "_system/*"),
-        ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}, BOOKS),
         ("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "x"}, "_system/*"),
     ],
 )

@@ -72,10 +72,11 @@ async def test_5_9_what_answers_hide_is_mirrored(stack: Running) -> None:
 
 
 async def test_5_what_cannot_be_captured_marks_the_collection(stack: Running) -> None:
-    """I10: by-example writes and documents that expire."""
+    """I10: documents that expire. A write by example is found by its revisions."""
     await send(stack, "POST", DOCUMENT, {"_key": "a", "n": 1})
     example = {"collection": "books", "example": {"n": 1}, "newValue": {"m": 1}}
     await send(stack, "PUT", "/_api/simple/update-by-example", example)
+    await same(stack, BOOKS)
     await send(stack, "POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["until"], "expireAfter": 0})
 
     async def marked() -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.mirror.capture import Opaque
-from proxy.mirror.imports import ByArrays, ByKeys, Items, Whole, key_of, plan, read, summary
+from proxy.mirror.imports import ByArrays, ByKeys, ByRevisions, Items, Whole, key_of, plan, read, summary
 from proxy.operations import Effect, Operation
 
 
@@ -59,11 +59,8 @@ def test_an_import_that_truncates_needs_the_whole_collection() -> None:
 
 
 @pytest.mark.parametrize("option", ["complete", "details"])
-def test_what_array_writes_cannot_say_exactly_is_opaque_by_name(option: str) -> None:
-    planned = plan(operation(b'{"n":1}', type="documents", **{option: "true"}))
-    assert isinstance(planned, Opaque)
-    assert option in planned.reason
-    assert planned.collections == ("shop/books",)
+def test_what_array_writes_cannot_say_exactly_is_found_by_revisions(option: str) -> None:
+    assert plan(operation(b'{"n":1}', type="documents", **{option: "true"})) == ByRevisions()
 
 
 def test_documents_without_keys_become_array_writes() -> None:

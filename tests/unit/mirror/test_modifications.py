@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.mirror.modifications import Modification, plan, read, without_rows
+from proxy.mirror.modifications import Modification, Untold, plan, read, without_rows
 
 
 def planned(query: str, **more: Any) -> Modification:
@@ -39,11 +39,16 @@ def test_removals_cannot_be_found_by_a_scan_for_revisions() -> None:
         (b'{"query":"INSERT"}', "query not understood"),
         (b'{"query":"INSERT {} INTO a","stream":true}', "streaming"),
         (b'{"query":"INSERT {} INTO a","options":{"stream":true}}', "streaming"),
-        (b'{"query":"LET x = (INSERT {} INTO a) RETURN x"}', "modification in a subquery"),
     ],
 )
 def test_what_is_not_captured_has_a_reason(body: bytes, reason: str) -> None:
     assert plan(body, "shop") == reason
+
+
+def test_what_cannot_tell_its_keys_says_where_it_removes() -> None:
+    body = {"query": "LET x = (FOR d IN @@a REMOVE d IN @@a INSERT {} INTO b) RETURN x", "bindVars": {"@a": "c"}}
+    found = plan(json.dumps(body).encode(), "shop")
+    assert found == Untold("modification in a subquery", frozenset({"shop/c"}))
 
 
 def test_rows_lose_their_keys_and_cursors_get_an_id_of_the_proxys_own() -> None:
