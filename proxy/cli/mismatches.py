@@ -1,4 +1,4 @@
-"""mismatches: what the shadow found, in full, and what became of it."""
+"""mismatches: what the shadow found, in full, and what became of it (export and reproduce: `exporting`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from proxy.cli import tables
+from proxy.cli import exporting, tables
 from proxy.cli.common import (
     DONE,
     REFUSED,
@@ -45,6 +45,8 @@ def register(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(ignore)
     group.command()(repair)
+    group.command()(exporting.export)
+    group.command()(exporting.reproduce)
     app.add_typer(group, name="mismatches")
 
 

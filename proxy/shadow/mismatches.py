@@ -65,6 +65,12 @@ async def show_mismatch(database: Database, identifier: int) -> MismatchRow | No
     return None if row is None else _row(row, tuple(orjson.loads(row["samples"])))
 
 
+async def find_mismatch(database: Database, fingerprint: str) -> int | None:
+    """The id of the one whose fingerprint begins so; None where none does, or several do. Raises DatabaseError."""
+    rows = await database.fetch(queries("shadow")["find_mismatch"].text, fingerprint)
+    return rows[0]["id"] if len(rows) == 1 else None
+
+
 async def mark_repaired(
     database: Database, *, ids: Sequence[int] | None = None, collection: str | None = None
 ) -> list[str]:

@@ -214,3 +214,28 @@ SELECT id FROM crossfade.mismatch WHERE starts_with(fingerprint, $1) ORDER BY id
 SELECT extract(epoch FROM clock_timestamp())::float8 AS now, i.instance,
        extract(epoch FROM i.heartbeat_at)::float8 AS at, i.lag_seconds AS lag
 FROM (SELECT) AS one LEFT JOIN crossfade.instance i ON i.stopped_at IS NULL AND i.instance <> $1;
+
+-- name: some_keys
+-- The first $1 keys of a table.
+SELECT key FROM {relation} WHERE doc IS NOT NULL ORDER BY key LIMIT $1;
+
+-- name: rows
+-- Rows of keys $1 as they are: what is served and what is queried.
+SELECT key, raw::text AS raw, doc::text AS doc FROM {relation} WHERE key = ANY ($1::text[]) AND doc IS NOT NULL;
+
+-- name: make_reproduction
+-- The table of a reproduced mismatch. $1 database, $2 collection, $3 whether it holds edges.
+SELECT relation FROM crossfade.ensure_collection($1, $2, $3);
+
+-- name: put_reproduction
+-- One row as it was. $1 key, $2 revision, $3 what is served, $4 what is queried.
+INSERT INTO {relation} (key, rev, raw, doc) VALUES ($1, $2, $3::text::json, $4::text::jsonb);
+
+-- name: forget_reproduction
+-- The collections of a reproduced mismatch are known no more. $1 database.
+WITH gone AS (DELETE FROM crossfade.comparison WHERE starts_with(collection, $1 || '/'))
+DELETE FROM crossfade.collection WHERE database = $1;
+
+-- name: drop_reproduction
+-- The statement that drops the schema of a reproduced mismatch. $1 database.
+SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', crossfade.schema_of($1));
