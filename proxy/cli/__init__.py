@@ -7,7 +7,8 @@
     instances   instances, instances evict
     shapes      shapes, waive, unwaive; limits: what gates measure by
     tracing     trace: what is known of one document
-    mismatches  list, show, ignore, repair
+    mismatches  list, show, ignore, repair (exporting: export, reproduce)
+    noise       noise: what does not matter; sampling: how many reads are compared
     repair      documents by name, or those that were written around the proxies
     repairing   reads documents of the origin again and puts them right in PostgreSQL
     system      migrate, proxy run
@@ -38,6 +39,7 @@ from proxy.cli import (
     guarding,
     instances,
     mismatches,
+    noise,
     repair,
     shapes,
     show,
@@ -58,7 +60,7 @@ def register(app: typer.Typer) -> None:
     """Adds this package's commands to the application."""
     for part in (system, doctor, stages, flipping, guarding, show, shapes, tracing):
         part.register(app)
-    for part in (explaining, mismatches, repair, instances):
+    for part in (explaining, mismatches, noise, repair, instances):
         part.register(app)
 
 
