@@ -23,6 +23,8 @@ async def forward(kit: Kit, request: Request, operation: Operation, way: Route) 
     refused = read_first and response.status >= 400 and error_number(response.body) in NEVER_RAN
     if operation.endpoint == "import":  # refused as a whole: its format, its parameters, or with `complete`
         refused = 400 <= response.status < 500
+    if operation.endpoint == "unknown" and response.status == 404 and isinstance(response.body, bytes):
+        refused = b"unknown path '" in response.body  # ArangoDB's router: it came to nobody
     if refused or response.status in (401, 403, 405):
         kit.mirror.settled_nothing(intent)
     else:

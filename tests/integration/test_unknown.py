@@ -1,0 +1,57 @@
+"""Unknown territory (I10): forwarded and counted by endpoint while ArangoDB is there, refused by name on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.serve import StoreHandler
+from proxy.stores.postgres import PostgresStore
+from proxy.wire.message import Request
+from tests.conformance.test_table import LISTED
+from tests.harness import eventually, running
+
+
+async def test_what_nobody_knows_is_forwarded_and_counted(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        await stack.move(Standing(Stage.MIRROR), "_system/books")
+        for method, target in (("GET", "/_api/nothing"), ("POST", "/_api/nothing/at/all"), ("GET", "/_admin/license")):
+            ours = await stack.client.request(method, target)
+            theirs = await stack.direct.request(method, target)
+            assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
+        await stack.client.get("/_api/engine")
+
+        async def counted() -> bool:
+            rows = await stack.database.fetch("SELECT endpoint, effect, seen FROM crossfade.gap")
+            found = {row["endpoint"]: row["seen"] for row in rows if row["effect"] == "passthrough"}
+            effects = {row["effect"] for row in rows if row["endpoint"] == "unknown"}
+            return found.get("unknown") == 2 and found.get("engine") == 1 and "unknown: not captured" in effects
+
+        await eventually(counted, "each is counted by its endpoint")
+        # a path that nobody answers has written nothing: a client that errs blocks no flip
+        assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+
+
+async def test_postgresql_refuses_what_it_cannot_answer_by_its_name(database: Database) -> None:
+    """501 in ArangoDB's error shape with a sentence, or the answer, or ArangoDB's own error: never a fault."""
+    store = PostgresStore(database)
+    handler = StoreHandler(store)
+    refused = 0
+    try:
+        for item in [*LISTED, "GET /_api/nothing", "POST /_api/nothing", "POST /_api/transaction", "GET /app"]:
+            method, _, target = item.partition(" ")
+            answer = await handler(Request(method, target.encode()))
+            assert isinstance(answer.body, bytes)
+            body = json.loads(answer.body)
+            assert (body["error"], body["code"]) == (True, answer.status), item
+            assert answer.status < 500 or (answer.status == 501 and body["errorNum"] == 9), item
+            if answer.status == 501:
+                refused += 1
+                assert body["errorMessage"].startswith("unsupported by Crossfade: "), item
+                assert target.partition("?")[0] in body["errorMessage"], item
+    finally:
+        await store.close()
+    assert refused > 50
