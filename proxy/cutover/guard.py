@@ -58,7 +58,7 @@ class Guarded:
 def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
     """Why the collection must go back; empty where it need not. Pure."""
     if mismatched > budget.mismatches:
-        return f"{mismatched} confirmed mismatches since the guard was armed, {budget.mismatches} are allowed"
+        return f"confirmed mismatches since the guard was armed: {mismatched}, allowed: {budget.mismatches}"
     reads, errors, slow = figures.reads, figures.errors, figures.slow
     if errors >= _FEW and 100 * errors > budget.errors_percent * reads:
         return (

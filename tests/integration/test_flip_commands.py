@@ -1,0 +1,146 @@
+"""flip and rollback as commands: dry runs that ask everybody, --wait, --guard, several collections or none, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover import guard
+from proxy.cutover.stages import Phase, Stage
+from proxy.database import Database
+from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
+from tests.integration.test_cli import ORDERS, Origin, Shell, _quiet_instances, origin, shell
+
+__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+
+KNOWS = "shop/knows"
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+async def in_the_shadow(fleet: Fleet, *collections: str, ready: bool = True) -> None:
+    await fleet.to(Stage.MIRROR, *collections)
+    await fleet.to(Stage.SHADOW, *collections)
+    if ready:
+        for collection in collections:
+            await pass_gates(fleet.database, collection)
+
+
+async def stages(database: Database) -> dict[str, str]:
+    rows = await database.fetch("SELECT collection, stage FROM crossfade.collection")
+    return {row["collection"]: row["stage"] for row in rows}
+
+
+async def test_a_dry_run_asks_every_instance_itself(shell: Shell, fleet: Fleet, database: Database) -> None:
+    one, two = await fleet.start("one", admin=True), await fleet.start("two", admin=True)
+    await in_the_shadow(fleet, ORDERS)
+    well = await shell("flip", "orders", "--dry-run")
+    assert well.code == 0, well.err
+    assert len(re.findall(r"^(one|two): reached at http://127.0.0.1:\d+, generation \d+, both", well.out, re.M)) == 2
+    two.says["postgresql"] = "connection refused"
+    cut = await shell("flip", "orders", "--dry-run")
+    assert (cut.code, "it would fail on two: PostgreSQL does not answer it: connection refused" in cut.err) == (1, True)
+    two.says = {**one.says, "instance": "another"}
+    assert "is another: set its CROSSFADE_ADMIN_HOST" in (await shell("flip", "orders", "--dry-run")).err
+    assert two.admin is not None
+    await two.admin.close()
+    gone = await shell("flip", "orders", "--dry-run", "--json")
+    assert (gone.code, gone.json["would_be_refused"]) == (1, True)
+    reached = {each["instance"]: each["trouble"] for each in gone.json["reached"]}
+    assert not reached["one"]
+    assert "does not answer from here" in reached["two"]
+    assert (await stages(database))[ORDERS] == "shadow"
+    await fleet.start("mute")  # registered by a version that knew no admin address
+    assert "mute: it registered no admin address" in (await shell("flip", "orders", "--dry-run")).out
+
+
+async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    await in_the_shadow(fleet, ORDERS)
+    await in_the_shadow(fleet, KNOWS, ready=False)
+    refused = await shell("flip", "orders", "knows")
+    assert (refused.code, "shop/knows: backfilled is fail" in refused.err) == (1, True)
+    assert set((await stages(database)).values()) == {"shadow"}
+    await pass_gates(database, KNOWS)
+    assert (await shell("flip", "orders", "knows")).code == 0
+    assert set((await stages(database)).values()) == {"flipped"}
+    assert await database.fetchval("SELECT count(*) FROM crossfade.epoch WHERE outcome = 'committed'") == 5
+    back = await shell("rollback", "orders", "knows", "--json")
+    assert (back.code, len(back.json["moves"]), back.json["behind"]) == (0, 2, [])
+    assert back.json["seconds"] > 0
+
+
+async def test_flip_waits_for_its_gates_and_says_which_are_open(
+    shell: Shell, fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.cli.flipping._LOOK", 0.05)
+    await fleet.start("one")
+    await in_the_shadow(fleet, ORDERS, ready=False)
+    late = await shell("flip", "orders", "--wait", "--wait-limit", "1")
+    assert (late.code, "gates refuse the flip" in late.err) == (1, True)
+    assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # said once, not at every look
+    waiting = asyncio.create_task(shell("flip", "orders", "--wait"))
+    await pass_gates(database, ORDERS)
+    done = await waiting
+    assert done.code == 0, done.err
+    assert (await stages(database))[ORDERS] == "flipped"
+
+
+async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: Database) -> None:
+    """In the middle of an epoch, for which somebody waits: it is aborted, and nothing changed."""
+    one = await fleet.start("one", Application(backlog=1))
+    await in_the_shadow(fleet, ORDERS)
+    flip = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("crossfade"), "flip", "orders", "--wait"),
+        env={**os.environ, **shell.environment},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
+    flip.send_signal(signal.SIGINT)
+    _, said = await flip.communicate()
+    assert (flip.returncode, b"interrupted; a change that was under way is aborted" in said) == (130, True), said
+    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"
+    assert (await stages(database))[ORDERS] == "shadow"
+
+
+async def test_a_guard_is_armed_with_the_flip_shown_and_taken_off(
+    shell: Shell, fleet: Fleet, database: Database, origin: Origin
+) -> None:
+    await fleet.start("one", admin=True)
+    await in_the_shadow(fleet, ORDERS)
+    assert "no collection has a guard" in (await shell("guard")).out
+    budget = ("--guard", "--guard-errors", "2", "--guard-latency", "0", "--guard-mismatches", "3")
+    flipped = await shell("flip", "orders", *budget)
+    assert (flipped.code, "guarded: reads go back to ArangoDB by themselves" in flipped.out) == (0, True)
+    for shown in (await shell("guard"), await shell("status")):
+        assert shown.code == 0
+        assert "shop/orders is guarded (flipped 100 %): 2 % errors, 3 mismatches are let pass" in shown.out
+    detail = (await shell("audit", "--json")).json[0]["detail"]
+    assert detail["guard"] == {"errors_percent": 2.0, "seconds": None, "mismatches": 3}
+    assert (await shell("guard", "--off")).code == 1
+    off = await shell("guard", "orders", "--off", "--reason", "a load test")
+    assert (off.code, "no guard any more: shop/orders" in off.out) == (0, True)
+    assert "nothing to take off" in (await shell("guard", "orders", "--off")).err
+    assert (await shell("status", "--json")).json["guards"][0]["armed"] is False
+    assert (await shell("flip", "orders", "--guard")).code == 0  # nothing moves; it is armed again
+    found = (await guard.read(database))[0]
+    assert await guard.trip(database, found, "it was slow", actor="guard of instance one") is not None
+    told = await shell("guard")
+    assert (told.code, "rolled back by the guard of instance one: it was slow" in told.out) == (1, True)
+    assert "it was slow" in (await shell("status")).out
+    assert await guard.trip(database, found, "again", actor="guard of instance two") is None
+    assert (await shell("guard", "--json")).json[0]["why"] == "it was slow"
+    assert (await shell("rollback", "orders")).code == 0

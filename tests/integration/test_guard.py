@@ -1,0 +1,160 @@
+"""Guards on a real stack: reads go back by themselves, with nobody at a terminal, and everybody is told why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover import audit, controller, guard
+from proxy.cutover.guard import Budget
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.errors import DatabaseUnavailable
+from proxy.operations import Operation, Outcome
+from proxy.stores.postgres import PostgresStore
+from tests.harness import Running, eventually, running
+
+BOOKS, AUTHORS = "_system/books", "_system/authors"
+DOCUMENT = "/_api/document/books"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        for name in ("books", "authors"):
+            await started.client.post("/_api/collection", json={"name": name})
+        for stage in (Stage.MIRROR, Stage.SHADOW):
+            await started.move(Standing(stage), BOOKS, AUTHORS)
+        await started.client.post(DOCUMENT, json={"_key": "a", "n": 0})
+        await started.drained()
+        yield started
+
+
+async def flip(stack: Running, budget: Budget | None, *collections: str, weight: int = 100) -> None:
+    await controller.change(
+        stack.database,
+        [Target(name, Stage.FLIPPED, weight) for name in collections],
+        settings=stack.settings,
+        actor="anna",
+        reason="test",
+        force=True,
+        timeout=10,
+        guard=budget,
+    )
+
+
+async def stages(stack: Running) -> list[str]:
+    rows = await stack.database.fetch("SELECT stage FROM crossfade.collection ORDER BY collection DESC")
+    return [row["stage"] for row in rows]
+
+
+async def rolled_back(stack: Running, why: str) -> None:
+    """Reads until the guard has acted on both collections; everybody is told why."""
+
+    async def done() -> bool:
+        await stack.client.get(DOCUMENT + "/a")
+        return await stages(stack) == ["shadow", "shadow"]
+
+    await eventually(done, "the guard rolls back")
+    entry = (await audit.entries(stack.database, limit=1))[0]
+    assert entry.action == "rollback"
+    assert entry.actor == f"guard of instance {stack.application.instance}"
+    assert why in str(entry.reason)
+    assert entry.detail["guard"]["armed_by"] == "anna"
+    found = {one.collection: one for one in await guard.read(stack.database)}
+    assert not found[BOOKS].armed
+    assert why in str(found[BOOKS].why)
+    assert why in str(found[AUTHORS].why)  # flipped together, back together
+
+
+async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
+    """Reads are compared the other way round: PostgreSQL answers, ArangoDB is asked."""
+    await flip(stack, Budget(), BOOKS, AUTHORS)
+    await stack.database.execute("""UPDATE _system.books SET raw = replace(raw::text, '"n":0', '"n":9')::json""")
+    answer = await stack.client.get(DOCUMENT + "/a", headers={"X-Crossfade-Explain": "1"})
+    assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (9, "postgresql")
+    await rolled_back(stack, "confirmed mismatches since the guard was armed: ")
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 0
+    shown = await stack.database.fetchval("SELECT samples::text FROM crossfade.mismatch")
+    assert '"reversed": true' in shown
+
+
+async def test_errors_of_postgresql_take_reads_back(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    await flip(stack, Budget(errors_percent=5), BOOKS, AUTHORS)
+    assert set(await stages(stack)) == {"flipped"}
+
+    async def fails(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
+        raise DatabaseUnavailable("too many clients already")
+
+    monkeypatch.setattr(PostgresStore, "fenced", fails)
+    await rolled_back(stack, "reads failed on PostgreSQL within 6 s")
+
+
+async def test_reads_that_drag_on_take_reads_back_before_they_have_ended(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flip(stack, Budget(seconds=0.2), BOOKS, AUTHORS)
+    await eventually(lambda: bool(stack.application.guards.figures()), "the guard is seen")
+    release = asyncio.Event()
+
+    async def hangs(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
+        await release.wait()
+        return None
+
+    monkeypatch.setattr(PostgresStore, "fenced", hangs)
+    reads = [asyncio.create_task(stack.client.get(DOCUMENT + "/a")) for _ in range(4)]
+
+    async def done() -> bool:
+        return await stages(stack) == ["shadow", "shadow"]
+
+    await eventually(done, "the guard rolls back")
+    release.set()
+    assert {answer.status_code for answer in await asyncio.gather(*reads)} == {200}
+    assert "took longer than 200 ms" in str((await audit.entries(stack.database, limit=1))[0].reason)
+
+
+async def test_an_outage_is_remembered_until_it_can_be_acted_on(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flip(stack, Budget(), BOOKS, AUTHORS)
+    await eventually(lambda: bool(stack.application.guards.figures()), "the guard is seen")
+    asked, away = guard.read, True
+
+    async def unreachable(database: Database) -> tuple[guard.Guarded, ...]:
+        if away:
+            raise DatabaseUnavailable("away")
+        return await asked(database)
+
+    async def fails(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(guard, "read", unreachable)
+    with monkeypatch.context() as broken:
+        broken.setattr(PostgresStore, "fenced", fails)
+        for _ in range(5):
+            await stack.client.get(DOCUMENT + "/a")
+        await eventually(lambda: bool(stack.application.guards._verdicts), "it has judged")
+    assert set(await stages(stack)) == {"flipped"}
+    away = False
+    await rolled_back(stack, "reads failed on PostgreSQL")
+
+
+async def test_a_guard_stays_when_the_weight_grows_and_goes_with_the_flip(stack: Running) -> None:
+    await flip(stack, Budget(mismatches=5), BOOKS, weight=10)
+    await flip(stack, None, BOOKS)
+    one = (await guard.read(stack.database))[0]
+    assert (one.armed, one.budget.mismatches, one.standing.weight) == (True, 5, 100)
+    await flip(stack, Budget(mismatches=7), BOOKS)  # nothing moves, and the budget changes
+    one = (await guard.read(stack.database))[0]
+    assert (one.budget.mismatches, one.armed_by) == (7, "anna")
+    assert (await audit.entries(stack.database, limit=1))[0].action == "guard"
+    await flip(stack, Budget(mismatches=8), BOOKS, weight=50)
+    assert (await guard.read(stack.database))[0].budget.mismatches == 8
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    one = (await guard.read(stack.database))[0]
+    assert (one.armed, one.why) == (False, None)
+    assert (await audit.verify(stack.database)).broken is None
