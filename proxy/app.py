@@ -296,7 +296,12 @@ class Application:
             "lag_seconds": self.mirror.lag_seconds,
             "guards": self.guards.figures(),
             "collections": {
-                name: {"stage": standing.stage.value, "weight": standing.weight, **self.shadow.figures(name)}
+                name: {
+                    "stage": standing.stage.value,
+                    "weight": standing.weight,
+                    **self.shadow.figures(name),
+                    "skipped": self.shadow.skips(name),
+                }
                 for name, standing in sorted(snapshot.collections.items())
             },
         }
