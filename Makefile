@@ -56,6 +56,12 @@ CORPUS ?= ../shared/conformance/aql-corpus.jsonl
 corpus: $(STAMP) ## how much of AQL is spoken: parsed, evaluated, compiled, on the queries of the file CORPUS
 	$(BIN)/python -m bench.corpus $(CORPUS)
 
+.PHONY: aql-long
+CASES ?= 20000
+aql-long: $(STAMP) ## evaluator and compiled SQL agree on random queries; mutants of CORPUS crash nothing: CASES=20000
+	AQL_CASES=$(CASES) AQL_SEED=$$(date +%j) $(BIN)/pytest -q tests/property/test_aql_compile.py
+	$(BIN)/python -m bench.corpus.fuzz $(CORPUS) --number $(CASES) --seed $$(date +%j)
+
 faults: $(STAMP) ## each named point × each fault on real processes: what was lost (ten minutes)
 	$(BIN)/python -m tests.faults.matrix
 

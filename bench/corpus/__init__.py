@@ -15,4 +15,5 @@ into a stored document.
     postgres   a world in PostgreSQL, compiled statements run on it
     measure    one query, one verdict
     __main__   the command
+    fuzz       mutants of the queries: a result or an error, never a crash or a hang
 """

@@ -18,7 +18,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.cutover import migrate
 from proxy.database import Database
 
-_DEFAULT = Path("../shared/conformance/aql-corpus.jsonl")
+DEFAULT = Path("../shared/conformance/aql-corpus.jsonl")
 _REPORT = Path("build/corpus-failures.jsonl")
 
 
@@ -105,7 +105,7 @@ async def main(path: Path, report: Path, *, compiling: bool) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("corpus", nargs="?", type=Path, default=_DEFAULT, help=f"default: {_DEFAULT}")
+    parser.add_argument("corpus", nargs="?", type=Path, default=DEFAULT, help=f"default: {DEFAULT}")
     parser.add_argument("--report", type=Path, default=_REPORT, help="the file that names what failed")
     parser.add_argument("--no-compile", action="store_true", help="parse and evaluate alone: no PostgreSQL")
     given = parser.parse_args()

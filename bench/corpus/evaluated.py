@@ -57,6 +57,8 @@ class _Store:
         rows = self._rows.setdefault(write.collection, {})
         key, document = write.key, write.document or {}
         if write.kind == "insert":
+            if key is not None and not isinstance(key, str):
+                raise ArangoError(1221)
             if key is None:
                 self._made += 1
                 key = f"made{self._made}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.corpus.__main__ import example_summary, examples, lines, summary, verdicts
+from bench.corpus.fuzz import wrong
 from bench.corpus.postgres import Target
 from proxy.database import Database
 
@@ -66,3 +67,11 @@ def test_the_command_names_the_file_of_failures_and_says_where_no_corpus_is(tmp_
     assert {json.loads(line)["id"] for line in report.read_text().splitlines()} >= {"search", "unknown", "broken"}
     assert missing.returncode == 1
     assert "no corpus at" in missing.stderr
+
+
+def test_mutants_of_the_queries_end_in_a_result_or_an_error() -> None:
+    """The short form of `make aql-long`."""
+    counts: dict[str, int] = {}
+    assert list(wrong([record["query"] for record in lines(CORPUS)], 400, 5, counts)) == []
+    assert counts["evaluated"] > 20
+    assert counts["refused"] > 100
