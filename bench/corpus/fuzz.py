@@ -27,8 +27,8 @@ _LONG = 8.0  # seconds that one mutant may take on a busy machine; its evaluatio
 _PIECES = [
     "(", ")", "[", "]", "{", "}", ",", "..", ".", "?", ":", "*", "**", "@", "@@", "'", '"', "`", "\\", "/*", "//", "==",
     "NOT ", " IN ", " LIKE ", "FOR ", " RETURN ", "FILTER ", "COLLECT ", " INTO ", "LIMIT ", "1e999", "0x", "-", "null",
-    "RANGE(1, 1e9)", "REPEAT('x', 1e9)", "9999999999999999999", "\u00e9", "\ud83d\ude00", "\x00", "\ufdd0", "OLD", "NEW",
-    "CURRENT", "true", " ANY ", " GRAPH ", "OUTBOUND ", " 1..99 ",
+    "RANGE(1, 1e9)", "REPEAT('x', 1e9)", "9999999999999999999", "\u00e9", "\ud83d\ude00", "\x00", "\ufdd0", "OLD",
+    "NEW", "CURRENT", "true", " ANY ", " GRAPH ", "OUTBOUND ", " 1..99 ",
 ]  # fmt: skip
 
 
