@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -33,8 +35,8 @@ class Tally:
 class Client(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes, tally: Tally, every: float = 0.0, first: float = 0.0) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], tally: Tally, every: float = 0.0, first: float = 0.0) -> None:
+        self._requests = requests
         self._every = every
         self._due = asyncio.get_running_loop().time() + first
         self._tally = tally
@@ -61,7 +63,7 @@ class Client(asyncio.Protocol):
             self._transport.close()
             return
         self._since = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         got = self._got
@@ -94,19 +96,21 @@ class Client(asyncio.Protocol):
         self.done.set_result(None)
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float, rate: float = 0.0) -> dict[str, float]:
-    """Runs the load, at most `rate` requests a second (0: as fast as it goes).
+async def load(
+    port: int, requests: Sequence[bytes], connections: int, seconds: float, rate: float = 0.0
+) -> dict[str, float]:
+    """Runs the load, at most `rate` requests a second (0: as fast as it goes); connections take turns at `requests`.
 
     `requests` in `seconds`, `p50` and `p99` in ms; `total` in `elapsed` seconds, warm-up included.
     """
-    loop, tally = asyncio.get_running_loop(), Tally()
+    loop, tally, turns = asyncio.get_running_loop(), Tally(), itertools.cycle(requests)
     first = time.perf_counter()
     clients = []
     every = connections / rate if rate else 0.0
     for number in range(connections):
         turn = every * number / connections - every
         _, client = await loop.create_connection(
-            lambda turn=turn: Client(request, tally, every, turn),  # type: ignore[misc]
+            lambda turn=turn: Client(turns, tally, every, turn),  # type: ignore[misc]
             "127.0.0.1",
             port,
         )
@@ -151,11 +155,13 @@ def main() -> None:
     parser.add_argument("--method", default="GET")
     parser.add_argument("--path", default="/_db/_system/_api/document/bench/canned")
     parser.add_argument("--size", type=int, default=2048, help="bytes of the body of a POST")
+    parser.add_argument("--keys", type=int, default=0, help="`{key}` in the path runs from 1 to this")
     options = parser.parse_args()
     body = document(options.size) if options.method == "POST" else b""
-    message = request(options.method, options.path, options.port, body)
+    paths = [options.path.replace("{key}", str(key + 1)) for key in range(options.keys)] or [options.path]
+    messages = [request(options.method, path, options.port, body) for path in paths]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(load(options.port, message, options.connections, options.seconds, options.rate))))
+        print(json.dumps(runner.run(load(options.port, messages, options.connections, options.seconds, options.rate))))
 
 
 if __name__ == "__main__":
