@@ -1,7 +1,8 @@
 """Three proxies, eight writers, a backfill, random kills and outages: `make soak MINUTES=10`. Exit 1 where it lost.
 
-The same seed makes the same plan of faults; what the machine makes of it differs. At the end both databases are read
-directly and compared document by document.
+Writers go from proxy to proxy and write in every way that there is (tests/faults/traffic.py). A worker waits for what
+becomes unverified, and verifies it by itself. The same seed makes the same plan of faults; what the machine makes of it
+differs. At the end both databases are read directly and compared document by document.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
 from tests.conftest import _create, _template
-from tests.faults import traffic
+from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
 from tests.faults.stand import Stand, stand
 from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
+_PAUSE = 0.005
+_PATIENCE = 120.0  # seconds for the worker to verify what became unverified
 
 
 @dataclass
@@ -35,10 +38,12 @@ class Result:
 
     seconds: float = 0.0
     tally: Tally = field(default_factory=Tally)
+    rounds: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     backfilled: str = ""
     differences: list[str] = field(default_factory=list)
-    marks: list[str] = field(default_factory=list)
+    marks: int = 0
+    commanded: int = 0
     documents: int = 0
 
     @property
@@ -47,12 +52,14 @@ class Result:
 
     def text(self) -> str:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        rounds = ", ".join(f"{name} {count}" for name, count in sorted(self.rounds.items()))
         lines = [
             f"{self.seconds:.0f} s, {PROXIES} proxies, {WRITERS} writers: {self.tally.writes} writes answered, "
             f"{self.tally.errors} answers of 5xx, {self.tally.broken} broken connections",
+            f"rounds of writes: {rounds}",
             f"faults: {faults or 'none'}",
             f"backfill: {self.backfilled}",
-            f"collections that became unverified: {len(self.marks)} marks",
+            f"collections became unverified {self.marks} times; left to a command, not to the worker: {self.commanded}",
             f"at the end {self.documents} documents, {len(self.differences)} differences",
             *self.differences[:20],
             *self.tally.others[:5],
@@ -67,22 +74,31 @@ class Soak:
         self._stand = stood
         self._random = random.Random(seed)
         self.result = Result()
-        self._proxies = [stood.proxy(f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3") for n in range(PROXIES)]
+        self._proxies = [
+            stood.proxy(
+                f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3", CROSSFADE_JOURNAL_FULL="refuse" if n == 0 else "forward"
+            )
+            for n in range(PROXIES)
+        ]
 
     async def run(self, seconds: float) -> Result:
         """Raises AssertionError where a proxy does not come back."""
         begun = time.monotonic()
         async with httpx.AsyncClient(base_url=self._stand.origin.url) as direct:
-            await direct.post("/_api/collection", json={"name": "books"})
+            await traffic.prepare(self._stand.origin.url)
             history = [{"_key": f"h{n}", "n": n} for n in range(HISTORY)]
             await direct.post(DOCUMENT, json=history)
         try:
             await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
-            await self._stand.mirrored()
+            await self._stand.mirrored(everything=True)
             ends = time.monotonic() + seconds
+            worker = await self._command("backfill", "worker", "--watch")
             writers = [self._writer(number, ends) for number in range(WRITERS)]
             await asyncio.gather(self._faults(ends), self._backfill(), *writers)
+            worker = worker if worker.returncode is None else await self._command("backfill", "worker", "--watch")
             await self._settle()
+            worker.terminate()
+            await worker.wait()
         finally:
             for proxy in self._proxies:
                 if proxy.running:
@@ -91,13 +107,20 @@ class Soak:
         return self.result
 
     async def _writer(self, number: int, ends: float) -> None:
-        """Goes from proxy to proxy: the same keys are written through all of them."""
+        """Goes from proxy to proxy, and from kind to kind; every other time, documents whose keys two writers share.
+
+        So writes of one key race through several proxies.
+        """
+        kinds = [*traffic.KINDS, "opaque"]
         turn = number
         while time.monotonic() < ends:
             url = self._proxies[turn % PROXIES].url
-            until = min(ends, time.monotonic() + 1.0)
-            # two writers share their keys, so that writes of one key race through several proxies
-            await traffic.client(url, number // 2, self.result.tally, _until(until), traffic.documents)
+            name = "documents" if turn % 2 else kinds[self._random.randrange(10 * len(traffic.KINDS) + 1) // 10]
+            self.result.rounds[name] = self.result.rounds.get(name, 0) + 1
+            until = min(ends, time.monotonic() + (0.0 if name == "opaque" else 1.0))
+            kind = traffic.KINDS.get(name, traffic.opaque)
+            mine = number // 2 if name == "documents" else number
+            await traffic.client(url, mine, self.result.tally, _until(until), kind, pause=_PAUSE)
             turn += 1
 
     async def _faults(self, ends: float) -> None:
@@ -136,15 +159,9 @@ class Soak:
 
     async def _backfill(self) -> None:
         """The verb itself; where a database is away at the wrong moment it is run again, as an operator would."""
-        environment = self._proxies[0].environment
-        program = str(Path(sys.executable).with_name("crossfade"))
+        names = [f"_system/{name}" for name in traffic.COLLECTIONS]
         for attempt in range(1, 30):
-            process = await asyncio.create_subprocess_exec(
-                *(program, "backfill", "_system/books"),
-                env=environment,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
+            process = await self._command("backfill", *names)
             _out, said = await process.communicate()
             if process.returncode == 0:
                 self.result.backfilled = f"done at attempt {attempt}"
@@ -158,10 +175,34 @@ class Soak:
         self._stand.to_target.heal()
         for proxy in self._proxies:
             await proxy.drained()
-        self.result.differences = await self._stand.differences()
-        self.result.marks = await self._stand.marks()
+        self.result.marks = len(await self._stand.marks())
+        await self._verified()
+        found = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+        self.result.differences = [str(one) for one in found]
         async with httpx.AsyncClient(base_url=self._stand.origin.url) as direct:
             self.result.documents = (await direct.get("/_api/collection/books/count")).json()["count"]
+
+    async def _verified(self) -> None:
+        """The worker verifies what was backfilled and became unverified; the rest is for a command."""
+        mine = [f"_system/{name}" for name in traffic.COLLECTIONS]
+
+        until = time.monotonic() + _PATIENCE
+        while set(left := await self._stand.unverified()) & set(mine) and time.monotonic() < until:
+            await asyncio.sleep(0.2)
+        self.result.commanded = len(left)
+        if left:
+            await self._stand.verified([name.partition("/")[2] for name in left])
+
+    async def _command(self, *words: str) -> asyncio.subprocess.Process:
+        """One of `crossfade`, against the databases themselves."""
+        stood = self._stand
+        direct = {"CROSSFADE_ORIGIN": stood.origin.url, "CROSSFADE_DSN": stood.dsn}
+        return await asyncio.create_subprocess_exec(
+            *(str(Path(sys.executable).with_name("crossfade")), *words),
+            env={**self._proxies[0].environment, **direct},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
 
 
 def _until(ends: float) -> Callable[[int], bool]:

@@ -29,6 +29,15 @@ from tests.faults.chaos import Chaos
 from tests.harness import Origin, differences, eventually
 
 BOOKS = "_system/books"
+_UNVERIFIED = """
+SELECT c.collection FROM crossfade.collection c
+WHERE EXISTS (
+    SELECT FROM crossfade.unverified u
+    WHERE u.collection IN (c.collection, c.database || '/*')
+      AND u.id > coalesce((SELECT max(r.unverified_before) FROM crossfade.run r
+                           WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
+ORDER BY c.collection
+"""
 _TINY = 16  # bytes that a file may have while the disk is "full"
 
 
@@ -175,6 +184,15 @@ class Stand:
         )
         _, said = await done.communicate()
         assert done.returncode in (0, 1), said.decode(errors="replace")[-1000:]
+
+    async def unverified(self) -> list[str]:
+        """Collections with a mark that no finished verification covers."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            rows = await connection.fetch(_UNVERIFIED)
+        finally:
+            await connection.close()
+        return [row["collection"] for row in rows]
 
     async def unmarked(self) -> None:
         """What was said is seen to: from here on the same is said anew."""

@@ -1,0 +1,239 @@
+"""Three proxies under faults, a backfill, and a watch: nothing that came through them may be named (I10).
+
+`make around WRITES=10000`. Then writers go around, and the watch names each of their documents; how long that took is
+told. Exit 1 where somebody was accused, or got away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from backfill.planning import plan_backfill
+from backfill.source import Source
+from backfill.suspects import Sighting
+from backfill.watch import Watch
+from backfill.worker import Options, Workers
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.database import Database
+from proxy.http.upstream import Upstream
+from tests.conftest import _create, _template
+from tests.faults import traffic
+from tests.faults.stand import BOOKS, Stand, stand
+from tests.faults.traffic import DOCUMENT, Tally
+from tests.harness import eventually
+
+PROXIES, WRITERS, AROUND = 3, 6, 20
+_FAULTS = ("kill", "kill", "target stopped", "target delay", "origin cut")
+
+
+@dataclass
+class Result:
+    """What came of it. accused: documents that were named though they came through a proxy; marks: unverified."""
+
+    writes: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    accused: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    marks: list[str] = field(default_factory=list)
+    watched: bool = False
+
+    @property
+    def good(self) -> bool:
+        return not self.accused and not self.missed and self.watched
+
+    def text(self) -> str:
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items())) or "none"
+        return "\n".join(
+            [
+                f"{self.writes} writes through {PROXIES} proxies beside a backfill; faults: {faults}",
+                f"collections became unverified {len(self.marks)} times: {', '.join(sorted(set(self.marks))) or '-'}",
+                f"watched without a gap: {self.watched}; accused: {self.accused or 'nobody'}",
+                f"{AROUND} documents written or removed around them, named within {self.slowest:.1f} s; "
+                f"missed: {self.missed or 'none'}",
+            ]
+        )
+
+
+class Around:
+    """One run on a stand."""
+
+    def __init__(self, stood: Stand, seed: int, writes: int, faults: int) -> None:
+        self._stand = stood
+        self._random = random.Random(seed)
+        self._wanted = writes
+        self._faults = faults
+        self._tally = Tally()
+        self.result = Result()
+        self._named: dict[str, float] = {}
+        self._proxies = [stood.proxy(f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3") for n in range(PROXIES)]
+
+    async def run(self) -> Result:
+        stood = self._stand
+        await traffic.prepare(stood.origin.url)
+        async with httpx.AsyncClient(base_url=stood.origin.url) as direct:
+            await direct.post(DOCUMENT, json=[{"_key": f"h{n}"} for n in range(300)])
+            try:
+                await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
+                await stood.mirrored(everything=True)
+                async with self._watching() as database:
+                    since = await self._watched(database)
+                    writers = [self._writer(number) for number in range(WRITERS)]
+                    await asyncio.gather(self._breaking(), self._backfill(), *writers)
+                    await self._judged(database)
+                    self.result.accused = sorted(self._named)
+                    self.result.watched = since == await self._watched(database)
+                    self.result.marks = await stood.marks()
+                    await self._go_around(direct)
+                self.result.writes = self._tally.writes
+            finally:
+                for proxy in self._proxies:
+                    if proxy.running:
+                        await asyncio.to_thread(proxy.kill, signal.SIGTERM)
+        return self.result
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[Database]:
+        database = await Database.open(self._stand.dsn, size=4)
+        upstream = Upstream(self._stand.origin.url, connections=2)
+        stop = asyncio.Event()
+
+        def named(one: Sighting) -> None:
+            self._named.setdefault(f"{one.collection}/{one.key}", time.monotonic())
+
+        task = asyncio.create_task(Watch(database, upstream, "root", "", stop, found=named, pause=0.2).run())
+        try:
+            yield database
+        finally:
+            stop.set()
+            await task
+            await upstream.close()
+            await database.close()
+
+    async def _watched(self, database: Database) -> object:
+        """Since when the busiest collection is watched."""
+
+        async def there() -> bool:
+            return bool(await database.fetchval("SELECT count(*) FROM crossfade.watch WHERE collection = $1", BOOKS))
+
+        await eventually(there, "the watch runs")
+        return await database.fetchval("SELECT since FROM crossfade.watch WHERE collection = $1", BOOKS)
+
+    async def _judged(self, database: Database) -> None:
+        self._stand.to_target.heal()
+        self._stand.to_origin.heal()
+        for proxy in self._proxies:
+            await proxy.drained()
+        now = await database.fetchval("SELECT clock_timestamp()")
+
+        async def so_far() -> bool:
+            return bool(await database.fetchval("SELECT bool_and(judged > $1) FROM crossfade.watch", now))
+
+        await eventually(so_far, "everything is judged")
+
+    async def _writer(self, number: int) -> None:
+        kinds = list(traffic.KINDS)
+        turn = number
+        while self._tally.writes < self._wanted:
+            name = "documents" if turn % 2 else self._random.choice(kinds)
+            mine = number // 2 if name == "documents" else number
+            ends = time.monotonic() + 1.0
+            url = self._proxies[turn % PROXIES].url
+            going = lambda _, ends=ends: time.monotonic() < ends and self._tally.writes < self._wanted  # noqa: E731
+            await traffic.client(url, mine, self._tally, going, traffic.KINDS[name], pause=0.002)
+            turn += 1
+
+    async def _breaking(self) -> None:
+        """So many faults, one after the other, spread over the writes."""
+        for number in range(self._faults):
+            wanted = self._wanted * (number + 1) // (self._faults + 1)
+            while self._tally.writes < wanted:
+                await asyncio.sleep(0.02)
+            name = _FAULTS[number % len(_FAULTS)]
+            self.result.faults[name] = self.result.faults.get(name, 0) + 1
+            await self._break(name, self._random.uniform(0.2, 1.2))
+
+    async def _break(self, name: str, lasts: float) -> None:
+        stood, proxy = self._stand, self._random.choice(self._proxies)
+        where, _, what = name.partition(" ")
+        if name == "kill":
+            await asyncio.to_thread(proxy.kill)
+            await asyncio.sleep(lasts / 2)
+            await proxy.supervised()
+        elif name == "target stopped":
+            await asyncio.to_thread(stood.server.stop, "immediate")
+            await asyncio.sleep(lasts)
+            await asyncio.to_thread(stood.server.start)
+        else:
+            chaos = stood.to_origin if where == "origin" else stood.to_target
+            chaos.misbehave(what)
+            await asyncio.sleep(lasts)
+            chaos.heal()
+
+    async def _backfill(self) -> None:
+        """Copies beside the writes what anybody wrote; where PostgreSQL goes away, once more."""
+        database = await Database.open(self._stand.dsn, size=8)
+        source = Source(self._stand.origin.url, "root", "")
+        try:
+            for name in ("_system/books", "_system/papers", "_system/people"):
+                run = await plan_backfill(database, source, name)
+                await Workers(database, database, source, Options(poll=0.05), asyncio.Event()).work([run])
+        finally:
+            await source.close()
+            await database.close()
+
+    async def _go_around(self, direct: httpx.AsyncClient) -> None:
+        """Some write, some update, some remove; keys that nobody else writes now."""
+        begun: dict[str, float] = {}
+        for number in range(AROUND):
+            key, kind = f"a{number}", number % 3
+            path = f"{DOCUMENT}/h{number}" if kind else DOCUMENT
+            if kind == 0:
+                await direct.post(path, json={"_key": key})
+            elif kind == 1:
+                await direct.patch(path, json={"around": number})
+            else:
+                await direct.delete(path)
+            begun[f"{BOOKS}/{key if kind == 0 else f'h{number}'}"] = time.monotonic()
+        limit = time.monotonic() + 20.0
+        while begun.keys() - self._named.keys() and time.monotonic() < limit:
+            await asyncio.sleep(0.05)
+        self.result.missed = sorted(begun.keys() - self._named.keys())
+        self.result.slowest = max((self._named[key] - at for key, at in begun.items() if key in self._named), default=0)
+
+
+async def around(folder: Path, writes: int, faults: int, seed: int) -> Result:
+    """A stand of its own, and a run on it."""
+    with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
+        await _template(server.dsn)
+        dsn = await _create(server, "migrated")
+        async with stand(server, dsn, folder) as stood:
+            return await Around(stood, seed, writes, faults).run()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.around")
+    parser.add_argument("--writes", type=int, default=10_000)
+    parser.add_argument("--faults", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="crossfade-around-") as folder:
+        result = asyncio.run(around(Path(folder), options.writes, options.faults, options.seed))
+    print(result.text())
+    return 0 if result.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
