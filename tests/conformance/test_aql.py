@@ -44,7 +44,8 @@ def test_every_recorded_answer_is_given() -> None:
     wrong = []
     for record in records("aql.jsonl"):
         query, wanted = record["query"], record["result"]
-        # an example with backslashes was recorded as its page is written, one level of escapes above what was run
+        # an example with backslashes was recorded as its page is written; the page's tool runs it within a template
+        # literal of ArangoDB's shell, which takes one level of them away before the server sees the text
         texts = [query, query.replace("\\\\", "\\")] if "\\\\" in query else [query]
         unordered = bool(UNORDERED.search(record["name"]))
         if not any(close(wanted, Store().rows(text), unordered=unordered) for text in texts):
