@@ -127,6 +127,8 @@ class Dispatcher:
             response = encode(error_outcome(ArangoError(503, f"ArangoDB does not answer: {error}", status=503)))
         except ArangoError as error:
             response = encode(error_outcome(error))
+        except RecursionError:  # of a body that was looked into before it went on: ArangoDB takes none so deep
+            response = encode(error_outcome(ArangoError(600, "VPackError error: Array or Object nesting too deep")))
         by = "target" if served_by == "target" else "origin"
         metrics.TRAFFIC.observe(operation.endpoint, response.status, by, time.perf_counter() - started)
         if operation.headers.get("x-crossfade-explain", "0") != "0":

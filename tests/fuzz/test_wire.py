@@ -5,31 +5,20 @@ Never a traceback, a hang, or a neighbour's answer. This is the short form; `mak
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.demo.postgres import EmbeddedPostgres
-from tests.conftest import _create
 from tests.fuzz import check
 from tests.fuzz.bytes import Whole, frames, hostile
 from tests.fuzz.requests import requests
-from tests.fuzz.stand import Stand, answers, mark, standing, talk
+from tests.fuzz.stand import Stand, answers, mark, talk
 from tests.unit.http.test_requests import SMUGGLING
 
 SERVERS = ["development", "proxy"]
 few = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture(scope="module")
-def stand(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with standing(asyncio.run(_create(postgres_server, "migrated")), tmp_path_factory.mktemp("fuzz")) as found:
-        yield found
 
 
 @pytest.mark.parametrize("server", SERVERS)

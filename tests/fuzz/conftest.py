@@ -1,0 +1,18 @@
+"""One stand for all of these tests of a process: a development server, and a proxy in front of another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from tests.conftest import _create
+from tests.fuzz.stand import Stand, standing
+
+
+@pytest.fixture(scope="package")
+def stand(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    with standing(asyncio.run(_create(postgres_server, "migrated")), tmp_path_factory.mktemp("fuzz")) as found:
+        yield found

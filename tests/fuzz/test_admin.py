@@ -1,0 +1,27 @@
+"""The admin API of a running proxy, as its own description says and as it does not: no answer that nobody foresaw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+
+from tests.fuzz.stand import Stand
+
+
+def test_every_answer_is_one_that_is_described(stand: Stand) -> None:
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{stand.admin}/openapi.json")
+    paths = []
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        paths.append(operation.path)
+
+        @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def ask(case: Any) -> None:
+            case.call_and_validate(timeout=20)
+            stand.check()
+
+        ask()
+    assert {"/metrics", "/status", "/trace", "/healthz", "/readyz"} <= set(paths)
