@@ -120,7 +120,7 @@ def _document(operation: Operation, origin: Outcome, target: Outcome) -> Differe
     ours, theirs = _etag(origin), _etag(target)
     if origin.status == target.status == 200 and operation.endpoint == "document.read":
         found = compare_documents(origin.body, target.body)
-        if found is None and ours != theirs:  # of equal documents: the headers alone
+        if found is None and ours != theirs and ours and theirs:  # of equal documents: the headers alone
             return Difference(Kind.VALUE, ("ETag",), (operation.key,) if operation.key is not None else ())
         return found
     if ours == theirs and origin.status == target.status:

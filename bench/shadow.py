@@ -1,0 +1,270 @@
+"""What comparing reads costs: `python -m bench.shadow`, or `make bench-shadow`.
+
+The same proxy twice before one origin, reads of 2 KB documents by key: its collection in stage `off`, and in stage
+`shadow` with a share of its reads compared.
+
+throughput  as many reads as go, without comparison, at 5 % and at 100 %
+latency     at half of what goes at 100 %: what comparing every read adds to p50 and p99
+CPU         of one comparison, beyond the query to PostgreSQL, whose own price is measured by itself
+storm       every document differs: what that adds to p99
+
+A figure is void where fewer than 99 % of the sampled reads came to a verdict; then a lower rate is tried. Ratios and
+targets are printed; compare only within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from bench import variants
+from bench.mirror import _database, say
+from bench.process import OTHER_CORE, Process, pin, wait_for_port
+from bench.variants import COLLECTION, Variant
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.database import Database
+from proxy.ports import free_port
+from proxy.stores.postgres import PostgresStore
+
+NAME = f"_system/{COLLECTION}"
+DOCUMENTS, SIZE = 500, 2048
+PATH = f"/_db/_system/_api/document/{COLLECTION}/{{key}}"
+FULL_SHARE, FEW_SHARE = 0.3, 0.85
+ADDED_P50, ADDED_P99, STORM_P99 = 0.3, 2.0, 2.0
+ADDED_CPU, VERDICTS = 80.0, 0.99
+_TOGETHER = 12  # documents of one statement when its price is taken: what the shadow puts together at such rates
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One load on one variant. Latencies in ms; cpu: µs a read; verdicts: the share of sampled reads that got one."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+    failed: float
+    verdicts: float = 1.0
+
+
+class Stack:
+    """The proxy in the shadow: how many of its reads are compared, and what became of them."""
+
+    def __init__(self, variant: Variant, environment: Mapping[str, str]) -> None:
+        self.variant = variant
+        self._environment = environment
+
+    def crossfade(self, *arguments: str) -> None:
+        variants._run([str(Path(sys.executable).with_name("crossfade")), *arguments], self._environment)
+
+    def sample(self, percent: float) -> None:
+        """Compares that share from now on; every proxy looks once a second."""
+        self.crossfade("sampling", NAME, "--percent", str(percent))
+        time.sleep(1.3)
+
+    def counts(self) -> dict[str, int]:
+        """Reads by what became of them, from the metrics: `verdict`, or the reason why one was skipped."""
+        found: dict[str, int] = {"verdict": 0}
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.variant.admin}/metrics", timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith("crossfade_compared_total{"):
+                    found["verdict"] += int(float(line.rsplit(" ", 1)[1]))
+                elif line.startswith("crossfade_shadow_skipped_total{"):
+                    found[line.split('reason="')[1].split('"')[0]] = int(float(line.rsplit(" ", 1)[1]))
+        return found
+
+    def rested(self) -> dict[str, int]:
+        """The counts once they stand still: what waited has been compared."""
+        known = self.counts()
+        while True:
+            time.sleep(0.3)
+            now = self.counts()
+            if now == known:
+                return now
+            known = now
+
+
+def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0) -> Load:
+    """What `bench.load` says, and the CPU of the proxy meanwhile."""
+    before = variant.process.cpu()
+    command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds), "--path", PATH]
+    command += ["--keys", str(DOCUMENTS), "--connections", str(connections), "--rate", str(rate)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
+    said = json.loads(done.stdout)
+    cpu = 1e6 * (variant.process.cpu() - before) / max(1.0, said["total"])
+    failed = said["refused"] + said["broken"]
+    return Load(said["requests"] / said["seconds"], said["p50"], said["p99"], cpu, failed)
+
+
+def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0) -> Load:
+    """The same on the proxy in the shadow, with the CPU until all is compared, and the share that came to a verdict."""
+    before, cpu = stack.rested(), stack.variant.process.cpu()
+    said = load(stack.variant, seconds, connections, rate)
+    after = stack.rested()
+    grown = {name: number - before.get(name, 0) for name, number in after.items()}
+    total = sum(grown.values())
+    sampled = total - grown.get("sampled out", 0)
+    spent = 1e6 * (stack.variant.process.cpu() - cpu) / max(1, total)
+    return Load(said.rate, said.p50, said.p99, spent, said.failed, grown["verdict"] / sampled if sampled else 0.0)
+
+
+def most(stack: Stack, seconds: float, connections: int, without: float) -> Load:
+    """The greatest rate at which nearly every sampled read gets a verdict: as it goes, else at shares of `without`."""
+    found = compared(stack, seconds, connections)
+    share = 0.9
+    while found.verdicts < VERDICTS and share > 0.1:
+        found = compared(stack, seconds, connections, without * share)
+        share -= 0.1
+    return found
+
+
+async def query_price(dsn: str, seconds: float) -> float:
+    """CPU µs a document of the statement by which the shadow reads documents, and nothing else."""
+    database = await Database.open(dsn, size=1, reset=False)
+    store = PostgresStore(database)
+    keys = [[str(1 + (first + n) % DOCUMENTS) for n in range(_TOGETHER)] for first in range(0, DOCUMENTS, _TOGETHER)]
+    try:
+        await store.documents(NAME, keys[0])
+        number, begun, until = 0, time.process_time(), time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            found = await store.documents(NAME, keys[number % len(keys)])
+            assert len(found) == _TOGETHER
+            number += 1
+        return 1e6 * (time.process_time() - begun) / (number * _TOGETHER)
+    finally:
+        await store.close()
+        await database.close()
+
+
+def fill(variant: Variant) -> None:
+    """The documents, through the proxy: so both sides have them."""
+    command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", "0.2", "--connections", "4"]
+    command += ["--method", "POST", "--path", PATH.rpartition("/")[0], "--size", str(SIZE)]
+    written = 0
+    while written < DOCUMENTS:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+        written += json.loads(done.stdout)["total"]
+    variant.drain()
+
+
+async def plant(dsn: str) -> None:
+    """Every document differs, at one revision."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        relation = await connection.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", NAME)
+        text = "replace(raw::text, 'resume.pdf', 'other.pdf')"
+        await connection.execute(f"UPDATE {relation} SET raw = {text}::json, doc = crossfade.queryable({text}::json)")
+    finally:
+        await connection.close()
+
+
+def shadowed(origin: int, dsn: str, folder: Path) -> Stack:
+    """The proxy whose collection is in stage `shadow`, with its documents."""
+    variant = variants.crossfade(origin, dsn, folder)
+    environment = {"CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN": f"http://127.0.0.1:{origin}"}
+    fill(variant)
+    stack = Stack(variant, environment)
+    stack.crossfade("shadow", NAME)
+    return stack
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Starts everything, measures, prints, stops everything; whether every target is reached."""
+    good: list[bool] = []
+    seconds, connections = options.seconds, options.connections
+    with contextlib.ExitStack() as exits:
+        server = exits.enter_context(EmbeddedPostgres())
+        pin(OTHER_CORE)
+        folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="crossfade-bench-")))
+        port = free_port()
+        stub = Process([sys.executable, "-m", "bench.stub", str(port)], core=OTHER_CORE)
+        exits.callback(stub.stop)
+        wait_for_port(port, stub)
+        stack = shadowed(port, server.dsn, folder)
+        exits.callback(stack.variant.process.stop)
+        asyncio.run(_database(server.dsn, "plain"))
+        other = server.dsn.rsplit("/", 1)[0] + "/plain"
+        plain = variants.crossfade(port, other, folder, name="plain", mirrored=False)
+        exits.callback(plain.process.stop)
+
+        def told(name: str, one: Load) -> None:
+            void = "" if one.verdicts >= VERDICTS else f"; VOID: {one.verdicts:.1%} came to a verdict"
+            print(
+                f"{name:34}{one.rate:9,.0f}/s  p50 {one.p50:6.2f}  p99 {one.p99:6.2f} ms  CPU {one.cpu:6.1f} µs{void}"
+            )
+            good.append(one.verdicts >= VERDICTS and not one.failed)
+
+        shares: dict[str, list[float]] = {"few": [], "full": []}
+        full = Load(0, 0, 0, 0, 0)
+        for _ in range(options.rounds):
+            stack.sample(5)
+            without = load(plain, seconds, connections)
+            few = compared(stack, seconds, connections)
+            stack.sample(100)
+            again = load(plain, seconds, connections)
+            full = most(stack, seconds, connections, again.rate)
+            shares["few"].append(few.rate / without.rate)
+            shares["full"].append(full.rate / again.rate)
+            for name, one in (("without comparison", without), ("5 % compared", few), ("all compared", full)):
+                told(name, one)
+        name = "throughput at {}, of that without comparison"
+        good.append(say(name.format("100 %"), statistics.median(shares["full"]), FULL_SHARE, at_most=False))
+        good.append(say(name.format("5 %"), statistics.median(shares["few"]), FEW_SHARE, at_most=False))
+
+        half = full.rate / 2
+        pairs = [
+            (load(plain, options.steady, connections, half), compared(stack, options.steady, connections, half))
+            for _ in range(options.rounds)
+        ]
+        for calm, busy in pairs:
+            told("half of that, without", calm)
+            told("half of that, all compared", busy)
+        p50 = statistics.median(busy.p50 - calm.p50 for calm, busy in pairs)
+        p99 = statistics.median(busy.p99 - calm.p99 for calm, busy in pairs)
+        good.append(say(f"latency added at {half:,.0f} reads/s, p50, ms", p50, ADDED_P50))
+        good.append(say(f"latency added at {half:,.0f} reads/s, p99, ms", p99, ADDED_P99))
+        price = asyncio.run(query_price(server.dsn, options.seconds))
+        added = statistics.median(busy.cpu - calm.cpu for calm, busy in pairs)
+        print(f"a compared read costs {added:.1f} µs of proxy CPU more; the query {price:.1f} of them")
+        good.append(say("CPU of a comparison beyond the query, µs", added - price, ADDED_CPU))
+
+        asyncio.run(plant(server.dsn))
+        storms = [
+            (load(plain, options.steady, connections, half), compared(stack, options.steady, connections, half))
+            for _ in range(options.rounds)
+        ]
+        for calm, storm in storms:
+            told("half of that, without", calm)
+            told("a storm: every read differs", storm)
+        p99 = statistics.median(storm.p99 - calm.p99 for calm, storm in storms)
+        good.append(say("latency that a storm of mismatches adds, p99, ms", p99, STORM_P99))
+    return all(good)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.shadow")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one sample")
+    parser.add_argument("--rounds", type=int, default=3, help="samples of each kind")
+    parser.add_argument("--steady", type=float, default=4.0, help="seconds at half the rate")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--check", action="store_true", help="exit code 1 where a target is missed, or a figure void")
+    options = parser.parse_args()
+    reached = run(options)
+    return 1 if options.check and not reached else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
