@@ -260,3 +260,12 @@ MESSAGES: Final[dict[int, str]] = {
     1947: "referenced vertex collection is not part of the graph",
     21004: "server is too busy: the queue time is above the limit of the request",
 }
+
+
+def named(error: BaseException) -> str:
+    """The error's class, with PostgreSQL's SQLSTATE or ArangoDB's number: for logs, since texts may hold documents."""
+    if isinstance(error, DatabaseRefused):
+        return f"{type(error).__name__} {error.sqlstate}"
+    if isinstance(error, ArangoError):
+        return f"{type(error).__name__} {error.number}"
+    return type(error).__name__

@@ -9,7 +9,7 @@ import structlog
 
 from proxy import metrics
 from proxy.database import Database
-from proxy.errors import DatabaseError
+from proxy.errors import DatabaseError, named
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -72,4 +72,4 @@ class Gaps:
             try:
                 await self.flush()
             except DatabaseError as error:
-                log.debug("gaps are kept until PostgreSQL is back", error=str(error))
+                log.debug("gaps are kept until PostgreSQL is back", error=named(error))

@@ -18,6 +18,6 @@ sweep      whole collections compared with the origin: behind truncations, drops
 scan       writes whose keys never became known, found in the origin by the time of their revisions
 recent     what was applied a moment ago; trace: what one instance knows of one document
 told       what this process took, in reports to PostgreSQL: what nobody took went around the proxies
-marks      collections that become unverified, on their way to PostgreSQL
+marks      collections that become unverified, on their way to PostgreSQL; timeline: a failover makes all of them so
 faults     points at which a test may kill the process; backoff: waiting longer from failure to failure
 """

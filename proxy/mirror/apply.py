@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from proxy import metrics
-from proxy.errors import DatabaseError
+from proxy.errors import DatabaseError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.intent import Intent
@@ -156,7 +156,7 @@ class Applier:
             self._queue.back(collection, entries)
             if self.reachable:
                 self.reachable = False
-                log.warning("PostgreSQL takes no writes, the backlog grows", error=str(error), collection=collection)
+                log.warning("PostgreSQL takes no writes, the backlog grows", error=named(error), collection=collection)
             await backoff.wait()  # the collection stays busy meanwhile: nobody else tries
             self._queue.done(collection)
             return

@@ -14,7 +14,7 @@ import structlog
 
 from proxy import metrics
 from proxy.database import Database
-from proxy.errors import DatabaseError
+from proxy.errors import DatabaseError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.target import storable_text
@@ -84,7 +84,7 @@ class Marks:
                 await self.post()
                 backoff.reset()
             except DatabaseError as error:
-                log.debug("marks wait for PostgreSQL", error=str(error))
+                log.debug("marks wait for PostgreSQL", error=named(error))
                 await backoff.wait()
             if self._waiting:
                 self._something.set()

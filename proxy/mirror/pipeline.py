@@ -36,6 +36,7 @@ from proxy.mirror.records import OPAQUE, REVISED, Note
 from proxy.mirror.repair import CannotRead, Repairer
 from proxy.mirror.sweep import Origin, Sweeper
 from proxy.mirror.target import Row, Target, overtaken
+from proxy.mirror.timeline import Timeline
 from proxy.mirror.together import Together
 from proxy.mirror.told import Told, oldest_open
 from proxy.mirror.trace import known
@@ -68,6 +69,7 @@ class Mirror:
         self._repairer.looked = self.told.looked
         self._sweeper = Sweeper(database, self._target, origin, self._repairer, self._marks, self._repaired)
         self.together = Together(self._target, self.settled_nothing, self.reread, self.told.wrote)
+        self._timeline = Timeline(database, instance)
         self._purger = Purger(database, self._target, settings.tombstone_seconds)
         self._applier = Applier(
             self._queue,
@@ -101,7 +103,8 @@ class Mirror:
             log.warning("the machine stopped: collections written since the last sync point become unverified")
         if recovery.unnoted:
             log.error("an earlier process ended while it could not write its journal: every database is unverified")
-        works = [part.run for part in (self._repairer, self._sweeper, self.together, self._marks, self._purger)]
+        parts = (self._repairer, self._sweeper, self.together, self._marks, self._purger, self._timeline)
+        works = [part.run for part in parts]
         works += [self._applier.run] * self._settings.apply_connections
         works += [self._watch, self._sync, self._letters]
         self._tasks = [asyncio.create_task(kept(work), name=f"mirror {work.__qualname__}") for work in works]

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from proxy.database import Database
-from proxy.errors import DatabaseError
+from proxy.errors import DatabaseError, named
 from proxy.mirror.target import Target
 from sql.loader import queries
 
@@ -69,5 +69,5 @@ class Purger:
                 if removed:
                     log.info("old tombstones were removed", number=removed)
             except DatabaseError as error:
-                log.debug("the purge waits for the next time", error=str(error))
+                log.debug("the purge waits for the next time", error=named(error))
             await asyncio.sleep(self._keep / 4)

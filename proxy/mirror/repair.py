@@ -14,7 +14,7 @@ import structlog
 
 from proxy import metrics
 from proxy.documents import valid_key
-from proxy.errors import ArangoError, DatabaseError, JournalError, UpstreamError
+from proxy.errors import ArangoError, DatabaseError, JournalError, UpstreamError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.capture import revision_of
@@ -122,7 +122,7 @@ class Repairer:
                     await self.something.wait()
                 backoff.reset()
             except (DatabaseError, UpstreamError, ArangoError, JournalError) as error:
-                log.debug("repair waits", error=str(error))
+                log.debug("repair waits", error=named(error))
                 await backoff.wait()
 
     async def drain(self) -> bool:

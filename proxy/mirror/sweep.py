@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseError, UpstreamError
+from proxy.errors import ArangoError, DatabaseError, UpstreamError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.marks import Marks
@@ -118,7 +118,7 @@ class Sweeper:
                         self._notes.remove(note)
                     backoff.reset()
                 except (DatabaseError, UpstreamError, ArangoError) as error:
-                    log.debug("a sweep waits", error=str(error))
+                    log.debug("a sweep waits", error=named(error))
                     await backoff.wait()
             self._something.clear()
             await self._something.wait()

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from proxy.errors import DatabaseError, DatabaseRefused
+from proxy.errors import DatabaseError, DatabaseRefused, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.intent import Intent
@@ -74,7 +74,7 @@ class Together:
                     log.info("a transaction is applied in parts", error=error.sqlstate)
                     refused = list(intents)
                 except DatabaseError as error:
-                    log.debug("a transaction waits for PostgreSQL", error=str(error))
+                    log.debug("a transaction waits for PostgreSQL", error=named(error))
                     await backoff.wait()
                     continue
                 backoff.reset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from proxy.errors import named
 from proxy.mirror import faults
 from proxy.mirror.capture import Plan, settle
 from proxy.routing import Route
@@ -27,7 +28,7 @@ async def capture(kit: Kit, request: Request, planned: Plan, way: Route) -> Resp
         try:
             captured = settle(planned, response.status, response.headers, body)
         except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
-            log.warning("an answer of the origin was not understood", error=str(error), collection=collection)
+            log.warning("an answer of the origin was not understood", error=named(error), collection=collection)
             mirror.lost(intent)
             return Response(response.status, response.headers, body, response.reason)
         mirror.answered(intent, captured)

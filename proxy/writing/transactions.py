@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import structlog
 
 from proxy.cutover.stages import Phase
-from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable
+from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable, named
 from proxy.flight import Token
 from proxy.mirror import faults, transactions
 from proxy.mirror.capture import Opaque, settle
@@ -185,7 +185,7 @@ class Transactions:
         try:
             captured = settle(planned, response.status, response.headers, body)
         except ValueError as error:
-            log.warning("an answer of the origin was not understood", error=str(error), collection=way.collections[0])
+            log.warning("an answer of the origin was not understood", error=named(error), collection=way.collections[0])
             buffer.keep([intent])
             return Response(response.status, response.headers, body, response.reason)
         if captured.complete and not captured.changes:

@@ -87,3 +87,24 @@ UPDATE crossfade.collection SET edge = true WHERE collection = $1;
 -- Keys of the edges that end in a document. $1 its handle.
 SELECT key FROM {relation}
 WHERE doc @> jsonb_build_object('_from', $1::text) OR doc @> jsonb_build_object('_to', $1::text);
+
+-- name: timeline
+-- The timeline that PostgreSQL writes now, and the one that was noted.
+SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer AS present,
+    (SELECT timeline FROM crossfade.timeline) AS noted;
+
+-- name: note_timeline
+-- $1 timeline.
+INSERT INTO crossfade.timeline (timeline) VALUES ($1) ON CONFLICT (one) DO NOTHING;
+
+-- name: move_timeline
+-- For one instance alone: $1 the new timeline, $2 the one that was noted.
+UPDATE crossfade.timeline SET timeline = $1, noted_at = now() WHERE timeline = $2 RETURNING timeline;
+
+-- name: leap
+-- The era beyond any that was given out and lost; every horizon to it. Locked in one order, as transactions do.
+WITH raised AS (UPDATE crossfade.era SET era = era + 1000000 RETURNING era),
+     locked AS (SELECT collection FROM crossfade.horizon ORDER BY collection COLLATE "C" FOR UPDATE)
+UPDATE crossfade.horizon h SET mark = raised.era FROM raised, locked
+WHERE h.collection = locked.collection AND h.mark < raised.era
+RETURNING h.collection;
