@@ -87,6 +87,11 @@ MINUTES ?= 10
 soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, then both databases compared: MINUTES=10
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
+.PHONY: around
+WRITES ?= 10000
+around: $(STAMP) ## writes through three proxies under faults, none of which the watch may name; then some around them: WRITES=10000
+	$(BIN)/python -m tests.faults.around --writes $(WRITES)
+
 .PHONY: flips
 ROUNDS ?= 100
 flips: $(STAMP) ## flips and rollbacks under clients that judge each answer; lines cut, proxies frozen: ROUNDS=100

@@ -29,6 +29,7 @@ from proxy.errors import DatabaseError, JournalError
 from proxy.mirror.intent import Intent
 from proxy.mirror.journal import Journal
 from proxy.mirror.records import SWEEP, Note
+from proxy.mirror.sweep import CASCADE
 from proxy.operations import Change
 from sql.loader import queries
 
@@ -97,7 +98,9 @@ class Told:
     def repaired(self, note: Note) -> None:
         """An intent is about to be settled behind a repair, or a sweep of whole collections."""
         if note.flags & SWEEP:
-            self.whole(note.keys[1:])
+            database = note.collection.partition("/")[0]
+            # edges that went with a vertex are of any collection of the database
+            self.whole([f"{database}/*"] if note.keys[0].startswith(CASCADE) else note.keys[1:])
         else:
             self.looked(note.collection, note.keys)
 

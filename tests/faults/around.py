@@ -35,7 +35,7 @@ from tests.faults.traffic import DOCUMENT, Tally
 from tests.harness import eventually
 
 PROXIES, WRITERS, AROUND = 3, 6, 20
-_FAULTS = ("kill", "kill", "target stopped", "target delay", "origin cut")
+_FAULTS = ("kill", "target stopped", "kill", "target delay", "origin cut")
 
 
 @dataclass

@@ -1,0 +1,289 @@
+"""The watch with real servers: a write around the proxy is named within seconds, one through it never (I10)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from backfill import planning
+from backfill.source import Source
+from backfill.suspects import Sighting
+from backfill.watch import Watch
+from backfill.worker import Options, Workers
+from proxy.cutover import bypass, evidence
+from proxy.cutover.findings import Gate
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.http.upstream import Upstream
+from proxy.wire.message import Request, Response
+from tests.harness import Running, eventually, running
+
+BOOKS = "_system/books"
+PATH = "/_api/document/books"
+
+
+class NoLog:
+    """A coordinator, as far as the watch asks one: it has no log (501)."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def request(self, request: Request, *, idempotent: bool = False) -> Response:
+        if b"/_api/wal/" in request.target:
+            return Response(501, [(b"content-type", b"application/json")], b'{"error": true, "errorNum": 1470}')
+        return await self._upstream.request(request, idempotent=idempotent)
+
+
+class Watcher:
+    """A watch that runs, and what it named."""
+
+    def __init__(self, stack: Running, *, scans: bool = False) -> None:
+        self.stack = stack
+        self.found: list[tuple[str, bool]] = []
+        self.stop = asyncio.Event()
+        self._upstream = Upstream(stack.origin.url, connections=2)
+        requester = NoLog(self._upstream) if scans else self._upstream
+        self._watch = Watch(stack.database, requester, "root", "", self.stop, found=self._named, pause=0.05)
+        self._task = asyncio.create_task(self._watch.run())
+
+    def _named(self, one: Sighting) -> None:
+        self.found.append((one.key, one.removed))
+
+    async def close(self) -> None:
+        self.stop.set()
+        await self._task
+        await self._upstream.close()
+
+    async def row(self) -> Any:
+        return await self.stack.database.fetchrow(
+            "SELECT mode, since, judged, pending, note, clock_timestamp() AS now FROM crossfade.watch "
+            "WHERE collection = $1",
+            BOOKS,
+        )
+
+    async def watching(self) -> None:
+        async def there() -> bool:
+            return await self.row() is not None
+
+        await eventually(there, "the collection is watched")
+
+    async def judged(self) -> None:
+        """Whatever was written up to now is judged."""
+        now = await self.stack.database.fetchval("SELECT clock_timestamp()")
+
+        async def so_far() -> bool:
+            row = await self.row()
+            return row is not None and row["judged"] > now
+
+        await eventually(so_far, "everything up to now is judged")
+
+    async def named(self, *keys: str) -> None:
+        await eventually(lambda: {key for key, _ in self.found} >= set(keys), f"{keys} named")
+
+
+@contextlib.asynccontextmanager
+async def watched(stack: Running, **options: Any) -> AsyncIterator[Watcher]:
+    watcher = Watcher(stack, **options)
+    try:
+        await watcher.watching()
+        yield watcher
+    finally:
+        await watcher.close()
+
+
+@contextlib.asynccontextmanager
+async def mirrored(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Running]:
+    async with running(dsn, folder, **settings) as stack:
+        await stack.direct.post("/_api/collection", json={"name": "books"})
+        await stack.direct.post(PATH, json=[{"_key": f"old{n}"} for n in range(20)])
+        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        yield stack
+
+
+async def _every_kind_of_write(client: httpx.AsyncClient) -> None:
+    """Each of them through the proxy: by key, keyless, in arrays, by query, import, transaction, truncation."""
+    await client.post(PATH, json=[{"_key": f"k{n}"} for n in range(10)])
+    await client.post(PATH, json={"n": 1})
+    await client.patch(f"{PATH}/k1", json={"a": 1})
+    await client.put(f"{PATH}/k2", json={"b": 1})
+    await client.delete(f"{PATH}/k3")
+    await client.post(PATH + "?overwriteMode=update", json={"_key": "old1", "c": 1})
+    await client.post("/_api/cursor", json={"query": "FOR b IN books FILTER b.c == 1 UPDATE b WITH {d: 1} IN books"})
+    await client.post("/_api/cursor", json={"query": "FOR n IN 1..3 INSERT {_key: CONCAT('q', n)} INTO books"})
+    await client.post("/_api/cursor", json={"query": "REMOVE 'k4' IN books RETURN OLD"})
+    await client.post("/_api/import?collection=books&type=list", json=[{"_key": "i1"}, {"_key": "i2"}])
+    begun = await client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    headers = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    await client.post(PATH, json={"_key": "t1"}, headers=headers)
+    await client.patch(f"{PATH}/t1", json={"twice": True}, headers=headers)
+    await client.delete(f"{PATH}/k5", headers=headers)
+    await client.put(f"/_api/transaction/{headers['x-arango-trx-id']}")
+    await client.put("/_api/simple/remove-by-keys", json={"collection": "books", "keys": ["k6"]})
+
+
+async def test_a_write_around_the_proxy_is_named_and_those_through_it_are_not(dsn: str, tmp_path: Path) -> None:
+    async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
+        await _every_kind_of_write(stack.client)
+        await stack.direct.post(PATH, json={"_key": "around"})
+        await stack.direct.patch(f"{PATH}/k1", json={"around": True})
+        await stack.direct.delete(f"{PATH}/old2")
+        await watcher.named("around", "k1", "old2")
+        await _every_kind_of_write(stack.client)
+        await stack.client.put("/_api/collection/books/truncate")
+        await stack.drained()
+        await watcher.judged()
+        assert sorted(watcher.found) == [("around", False), ("k1", False), ("old2", True)]
+        (counted,) = await bypass.counts(stack.database)
+        assert (counted.collection, counted.number, counted.open) == (BOOKS, 3, 3)
+
+
+async def _verified(stack: Running, *, repair: bool = True) -> None:
+    source = Source(stack.origin.url, "root", "")
+    try:
+        run = await planning.plan_verification(stack.database, source, BOOKS, repair=repair)
+        await Workers(stack.database, stack.database, source, Options(poll=0.02), asyncio.Event()).work([run])
+    finally:
+        await source.close()
+
+
+async def _gate(stack: Running) -> Gate:
+    gates = (await evidence.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]
+    return next(gate for gate in gates if gate.name == "no bypass")
+
+
+async def test_what_backfill_and_verification_copied_is_judged_by_who_wrote_it(dsn: str, tmp_path: Path) -> None:
+    """A row in PostgreSQL proves nothing: neither that a write came through a proxy, nor that it went around."""
+    async with mirrored(dsn, tmp_path) as stack:
+        source = Source(stack.origin.url, "root", "")
+        async with watched(stack) as watcher:
+            run = await planning.plan_backfill(stack.database, source, BOOKS)
+            workers = Workers(stack.database, stack.database, source, Options(poll=0.02), asyncio.Event())
+            copying = asyncio.create_task(workers.work([run]))
+            for n in range(100):
+                await stack.client.post(PATH + "?overwriteMode=replace", json={"_key": f"old{n % 20}", "n": n})
+            await copying
+            await stack.direct.post(PATH, json={"_key": "around"})
+            await _verified(stack)  # copies it before anybody judged it
+            assert await stack.differences(BOOKS) == []
+            await watcher.named("around")
+            await watcher.judged()
+            assert watcher.found == [("around", False)]
+        await source.close()
+
+
+async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) -> None:
+    async with mirrored(dsn, tmp_path) as stack:
+        assert (await _gate(stack)).figures == "nobody watches"
+        async with watched(stack) as watcher:
+            await _verified(stack)
+            await watcher.judged()
+            gate = await _gate(stack)
+            assert (gate.verdict, gate.figures.startswith("none, watched since")) == ("pass", True)
+            await stack.direct.post(PATH, json={"_key": "around"})
+            await watcher.named("around")
+            gate = await _gate(stack)
+            assert (gate.verdict, gate.figures) == ("fail", "1 written around the proxies: around")
+            began = await bypass.now(stack.database)
+            await bypass.mark_repaired(stack.database, BOOKS, ["around"], began)
+            assert (await _gate(stack)).verdict == "fail"  # repaired, and its writer may write on: verify once more
+            await _verified(stack)
+            await watcher.judged()
+            assert (await _gate(stack)).verdict == "pass"
+
+
+async def test_writes_that_nobody_can_capture_are_unverified_and_no_bypass(dsn: str, tmp_path: Path) -> None:
+    """An opaque write comes through the proxy: its mark explains its revision until a verification covers it."""
+    async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
+        body = {"collection": "books", "example": {"_key": "old1"}, "newValue": {"x": 1}}
+        answer = await stack.client.put("/_api/simple/update-by-example", json=body)
+        assert answer.status_code == 200, answer.text
+        await stack.drained()
+        await watcher.judged()
+        assert watcher.found == []
+        await _verified(stack)
+        await stack.direct.patch(f"{PATH}/old1", json={"x": 2})
+        await watcher.named("old1")
+
+
+async def test_a_silent_process_holds_judgement_up_and_accuses_nobody(dsn: str, tmp_path: Path) -> None:
+    async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
+        told = stack.application.mirror.told
+        assert told._task is not None
+        told._task.cancel()  # it takes writes, and tells nothing
+        await asyncio.gather(told._task, return_exceptions=True)
+        await stack.client.post(PATH, json={"_key": "through"})
+        await stack.direct.post(PATH, json={"_key": "around"})
+
+        async def waits() -> bool:
+            row = await watcher.row()
+            return bool(row["pending"] == 2)
+
+        await eventually(waits, "both wait")
+        assert watcher.found == []
+        await told.start()
+        await watcher.named("around")
+        await watcher.judged()
+        assert watcher.found == [("around", False)]
+
+
+async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:
+    async with mirrored(dsn, tmp_path) as stack:
+        async with watched(stack) as watcher:
+            await watcher.judged()
+            since = (await watcher.row())["since"]
+        await stack.client.post(PATH, json={"_key": "through"})
+        await stack.direct.post(PATH, json={"_key": "meanwhile"})
+        async with watched(stack) as watcher:
+            await watcher.named("meanwhile")
+            await watcher.judged()
+            assert watcher.found == [("meanwhile", False)]
+            assert (await watcher.row())["since"] == since
+        await stack.database.execute("UPDATE crossfade.watch SET tick_at = tick_at - interval '1 hour'")
+        async with watched(stack) as watcher:
+            await watcher.judged()
+            assert (await watcher.row())["since"] > since  # too long ago: nobody can say what happened in between
+
+
+async def test_a_log_that_is_gone_begins_the_watch_anew(dsn: str, tmp_path: Path) -> None:
+    async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
+        await watcher.judged()
+        since = (await watcher.row())["since"]
+        stack.origin.store.server.log.lost = 1 << 62
+
+        async def anew() -> bool:
+            return bool((await watcher.row())["since"] > since)
+
+        await eventually(anew, "it begins anew")
+        stack.origin.store.server.log.lost = 0
+
+
+@pytest.mark.parametrize("through", [True, False])
+async def test_without_a_log_new_revisions_are_found_by_scans(dsn: str, tmp_path: Path, through: bool) -> None:
+    async with mirrored(dsn, tmp_path) as stack, watched(stack, scans=True) as watcher:
+        assert (await watcher.row())["mode"] == "scan"
+        await watcher.judged()
+        await (stack.client if through else stack.direct).post(PATH, json={"_key": "new"})
+        if not through:
+            await watcher.named("new")
+        await watcher.judged()
+        await watcher.judged()
+        assert watcher.found == ([] if through else [("new", False)])
+
+
+async def test_a_second_watch_waits_and_takes_over(dsn: str, tmp_path: Path, database: Database) -> None:
+    async with mirrored(dsn, tmp_path) as stack:
+        async with watched(stack) as first:
+            second = Watcher(stack)
+            await stack.direct.post(PATH, json={"_key": "one"})
+            await first.named("one")
+            assert second.found == []
+        await stack.direct.post(PATH, json={"_key": "two"})
+        await second.named("two")
+        assert second.found == [("two", False)]
+        await second.close()
