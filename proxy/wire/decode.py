@@ -29,6 +29,9 @@ _WANTED: Final = {
         b"x-crossfade-explain",
     )
 }
+# the same by the spellings that came, None for those that do not matter: clients use few
+_spelled: dict[bytes, str | None] = {}
+_SPELLINGS: Final = 512
 _JSON_HEADERS: Final = frozenset({"content-type", "accept"})
 # by these endpoints alone: whom the request comes from
 _IDENTIFIED: Final = frozenset(
@@ -133,7 +136,10 @@ def _params(query: str) -> dict[str, str]:
 def _headers(headers: Headers, identified: bool) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in headers:
-        known = _WANTED.get(name) or _WANTED.get(name.lower())
+        try:
+            known = _spelled[name]
+        except KeyError:
+            known = _spelling(name)
         if known is None:
             continue
         if known in _JSON_HEADERS and b"velocypack" not in value and b"multipart" not in value:
@@ -142,3 +148,11 @@ def _headers(headers: Headers, identified: bool) -> dict[str, str]:
             continue
         kept[known] = value.decode("latin-1")
     return kept
+
+
+def _spelling(name: bytes) -> str | None:
+    """The lower-case form of a header that matters, by any spelling."""
+    if len(_spelled) >= _SPELLINGS:
+        _spelled.clear()
+    known = _spelled[name] = _WANTED.get(name.lower())
+    return known
