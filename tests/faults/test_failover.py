@@ -1,0 +1,68 @@
+"""PostgreSQL comes back on a new timeline, as behind a failover: nothing that was known of it is relied upon (I10)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.cutover.stages import Stage, Standing
+from proxy.errors import DatabaseError
+from proxy.mirror.target import Row, Target
+from tests.conftest import _create, _template
+from tests.harness import eventually, running
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+
+
+def promoted(server: EmbeddedPostgres) -> None:
+    """Recovers from its own log and leaves that for a new timeline, as a replica does that becomes the primary."""
+    signal = server.data / "recovery.signal"
+    signal.touch()
+    owner = os.stat(server.data)
+    os.chown(signal, owner.st_uid, owner.st_gid)
+    server.options |= {"restore_command": "false", "hot_standby": "off"}
+    server.start()
+
+
+async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified(tmp_path: Path) -> None:
+    with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
+        await _template(server.dsn)
+        dsn = await _create(server, "migrated")
+        async with running(dsn, tmp_path) as stack:
+            await stack.client.post("/_api/collection", json={"name": "books"})
+            await stack.move(Standing(Stage.MIRROR), BOOKS)
+            await stack.client.post(DOCUMENT, json={"_key": "a"})
+            await stack.drained()
+            noted = "SELECT timeline FROM crossfade.timeline"
+
+            async def looked() -> bool:
+                return await stack.database.fetchval(noted) == 1
+
+            await eventually(looked, "the timeline is noted")
+            assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+            before = await Target(stack.database).raise_era()
+            server.stop("immediate")
+            promoted(server)
+
+            async def acted() -> bool:
+                with contextlib.suppress(DatabaseError):  # a connection of the server that is gone
+                    return await stack.database.fetchval(noted) == 2
+                return False
+
+            await eventually(acted, "the new timeline is seen")
+            marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+            assert [tuple(row) for row in marks] == [
+                ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")
+            ]
+            assert await stack.database.fetchval("SELECT min(mark) FROM crossfade.horizon") >= before + 1_000_000
+            old = Row("a", 1 << 62, b'{"_key":"a"}', before)
+            assert (await Target(stack.database).write(BOOKS, [old])).reread == {"a"}, (
+                "what was stamped before is refused"
+            )
+            await stack.client.patch(DOCUMENT + "/a", json={"n": 1})
+            await stack.client.post(DOCUMENT, json={"_key": "b"})
+            await stack.drained()
+            assert await stack.differences(BOOKS) == []
