@@ -10,7 +10,8 @@
     output         RETURN: which columns the statement gives, and the expression over them
     functions      functions in conditions and sort keys
     comparisons    ==, <, IN, LIKE, arithmetic, and the conditions that indexes serve
-    expressions    constants, variables, accesses, AND, OR, ?:
+    expressions    variables, accesses, AND, OR, ?:
+    forms          tables, names, forms of a term, constants
     scope, terms   blocks, variables, SQL terms, parameters
     finish         rows of the statement -> rows of the result
 
