@@ -109,6 +109,10 @@ bench-shadow: $(STAMP) ## what comparing reads costs: latency, throughput, CPU, 
 fuzz: $(STAMP) ## requests, bytes and frames as nobody should send them, against both servers: MINUTES=10
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
+.PHONY: bench-wire
+bench-wire: $(STAMP) ## what understanding a request costs, and key reads of the development server
+	$(BIN)/python -m bench.wire
+
 .PHONY: bench-mirror
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror

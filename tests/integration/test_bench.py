@@ -31,3 +31,12 @@ def test_aql_is_measured_beside_sql_written_by_hand() -> None:
     assert one["same_rows"]
     assert min(one["compiled_ratio"], one["as_text_ratio"], one["through_ratio"]) > 0
     assert report["scan"]["rows"] == 3000
+
+
+def test_what_understanding_a_request_costs_is_measured_beside_scanning_it() -> None:
+    command = [sys.executable, "-m", "bench.wire", "--seconds", "0.2", "--calls", "100", "--connections", "4", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert len(figures) == 7
+    assert all(figure["value"] > 0 and figure["beside"] > 0 for figure in figures)
