@@ -210,14 +210,17 @@ LEFT JOIN crossfade.comparison k ON k.collection = c.collection
 WHERE c.collection = $1;
 
 -- name: status
--- One row a collection, with everything about it.
+-- One row a collection, with everything about it. An instance that is silent has a journal that nobody drains: until
+-- it comes back, or is evicted, what it served counts as unverified.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
     coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
     (SELECT count(*) FROM crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
     (SELECT count(*) FROM crossfade.unverified u WHERE u.collection IN (c.collection, c.database || '/*', '*/*')
         AND u.id > coalesce((SELECT max(r.unverified_before) FROM crossfade.run r
-            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0)) AS unverified,
+            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
+        + (SELECT count(*) FROM crossfade.instance i
+           WHERE c.stage <> 'off' AND i.stopped_at IS NULL AND i.lease_until < clock_timestamp()) AS unverified,
     b.id AS backfill, b.state AS backfill_state, b.finished_at AS backfill_at,
     (SELECT coalesce(sum(ch.documents), 0)::bigint FROM crossfade.chunk ch WHERE ch.run = b.id) AS backfill_documents,
     v.id AS verify, v.state AS verify_state, v.finished_at AS verify_at, v.result::text AS verify_result

@@ -12,8 +12,11 @@ import httpx
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
+from proxy.database import Database
+from sql.loader import queries
 from tests.faults.stand import Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
+from tests.harness import eventually
 
 
 @pytest.fixture
@@ -128,3 +131,36 @@ async def test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kil
         assert await stood.differences() == []
         assert await stood.marks() == []
         assert "documents found by their revisions were read again" in proxy.said()
+
+
+async def test_while_an_instance_is_dead_what_it_served_shows_as_unverified(stood: Stand) -> None:
+    """Its journal may hold what PostgreSQL lacks; it is picked up when it returns, with nothing to verify."""
+    proxy = stood.proxy(CROSSFADE_LEASE="1")
+    await proxy.start()
+    await stood.mirrored()
+    database = await Database.open(stood.dsn, size=1)
+
+    async def shown() -> int:
+        rows = await database.fetch(queries("cutover")["status"].text)
+        return sum(row["unverified"] for row in rows)
+
+    async def dead() -> bool:
+        return await shown() == 1
+
+    async def returned() -> bool:
+        return await shown() == 0
+
+    try:
+        async with client_of(proxy) as client:
+            stood.to_target.misbehave("black-hole")
+            assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
+            await asyncio.to_thread(proxy.kill)
+            stood.to_target.heal()
+            await eventually(dead, "the instance is silent")
+            await proxy.start()
+            await proxy.drained()
+            await eventually(returned, "its journal is drained, and it is heard of")
+            assert await stood.differences() == []
+            assert await stood.marks() == []
+    finally:
+        await database.close()
