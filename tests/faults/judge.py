@@ -64,6 +64,7 @@ class Key:
     name: str
     issued: int = 0
     floor: int = 0
+    told: str = "nobody"  # by what the floor became known
     exists: bool = False
     removals: list[int] = field(default_factory=lambda: [0])  # before the first write there was nothing
 
@@ -72,16 +73,18 @@ class Key:
         if version is None:
             if any(removal >= floor for removal in self.removals):
                 return ""
-            return f"nothing, and version {floor} was known when it began"
+            return f"nothing, and version {floor} was known when it began, from {self.told}"
         if version < floor:
-            return f"version {version}, and {floor} was known when it began"
+            kind = "removal" if floor in self.removals else "version"
+            return f"version {version}, and {kind} {floor} was known when it began, from {self.told}"
         return f"version {version}, which nobody wrote" if version > self.issued else ""
 
-    def learn(self, version: int | None, floor: int) -> None:
-        """A document read showed this."""
+    def learn(self, version: int | None, floor: int, told: str) -> None:
+        """A write was acknowledged, or a document read showed this."""
         if version is None:
             version = min(removal for removal in self.removals if removal >= floor)
-        self.floor = max(self.floor, version)
+        if version > self.floor:
+            self.floor, self.told = version, f"{told} at {time.monotonic():.3f}"
 
 
 @dataclass
@@ -179,10 +182,11 @@ class Crowd:
             key.exists = False
         else:
             key.exists = exists
-            key.floor = max(key.floor, version)
+            key.learn(version, 0, f"the write at {proxy}")
 
     async def _read(self, dice: random.Random, wires: list[Wire], key: Key) -> None:
         floor, proxy, way = key.floor, dice.randrange(len(wires)), dice.random()
+        began = time.monotonic()
         if way < 0.6:
             kind, answer = "document", await self._ask(wires, proxy, "GET", f"{_DOCUMENT}/{key.name}")
             found = answer and (answer[1].get("n") if answer[0] == 200 else None)
@@ -202,6 +206,7 @@ class Crowd:
         self.tally.from_target += answer[2] == "postgresql"
         wrong = key.shown(found, floor)
         if wrong:
-            self.tally.violations.append(f"{kind} {key.name} at {proxy} from {answer[2]}: {wrong}")
+            moment = f"from {began:.3f} to {time.monotonic():.3f}"
+            self.tally.violations.append(f"{kind} {key.name} at {proxy} by {answer[2]} {moment}: {wrong}")
         elif kind != "query":
-            key.learn(found, floor)
+            key.learn(found, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {began:.3f}")

@@ -36,7 +36,7 @@ def test_what_the_judge_lets_pass() -> None:
     assert "4 was known" in key.shown(None, 4)
     assert "4 was known" in key.shown(3, 4)
     assert "nobody wrote" in key.shown(6, 4)
-    key.learn(None, 1)
+    key.learn(None, 1, "a read")
     assert key.floor == 3
-    key.learn(2, 0)
+    key.learn(2, 0, "a write")
     assert key.floor == 3

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from proxy.cutover import audit
+from proxy.cutover import audit, transitions
 from proxy.cutover.controller import change, evict, rollback
 from proxy.cutover.epoch import Step, TimedOut
 from proxy.cutover.moves import Target
 from proxy.cutover.stages import Phase, Stage
-from proxy.database import Database
+from proxy.database import Database, Session
 from proxy.errors import RefusedError
 from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
 
@@ -183,6 +183,77 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
     with pytest.raises(RefusedError, match="aborted by somebody else"):
         await flip
     assert await _stage(database, JOBS) == ("shadow", 0)
+
+
+async def _in_the_last_moment(
+    fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]
+) -> None:
+    """A flip; between its last look at the instances and the lock of its commit, something happens."""
+    await fleet.to(Stage.MIRROR, JOBS)
+    await fleet.to(Stage.SHADOW, JOBS)
+    await pass_gates(database, JOBS)
+    lock = transitions.lock
+    last: list[Step] = []
+
+    async def locked(session: Session) -> transitions.Control:
+        if last:
+            last.clear()
+            await happens()
+        return await lock(session)
+
+    def acknowledged(step: Step) -> None:
+        if step.phase is Phase.DRAIN and not step.waiting:
+            last.append(step)
+
+    monkeypatch.setattr(transitions, "lock", locked)
+    await fleet.to(Stage.FLIPPED, JOBS, progress=acknowledged)
+
+
+async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
+    fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I7: who does not keep to it now is no less a danger for having said before that it would."""
+    await fleet.start("one")
+    frozen = await fleet.start("frozen", lease=0.3)
+
+    async def freeze() -> None:
+        frozen.line.up.clear()
+        silent = "SELECT lease_until < clock_timestamp() FROM crossfade.instance WHERE instance = 'frozen'"
+        while not await database.fetchval(silent):
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(RefusedError, match="fell out in the last moment: frozen is silent"):
+        await _in_the_last_moment(fleet, database, monkeypatch, freeze)
+    assert await _stage(database, JOBS) == ("shadow", 0)
+    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"
+    frozen.line.up.set()
+
+
+async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
+    fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compare-and-set: the generation that was acknowledged is not the one that stands any more."""
+    await fleet.start("one")
+
+    async def take_back() -> None:
+        async with database.transaction() as session:
+            await transitions.take_back(session, actor="somebody", reason="second thoughts")
+
+    with pytest.raises(RefusedError, match="aborted by somebody else"):
+        await _in_the_last_moment(fleet, database, monkeypatch, take_back)
+    assert await _stage(database, JOBS) == ("shadow", 0)
+    outcomes = await database.fetch("SELECT outcome FROM crossfade.epoch ORDER BY epoch DESC LIMIT 2")
+    assert [row["outcome"] for row in outcomes] == ["committed", "aborted"]  # the rollback, and the flip
+
+
+async def test_who_rejoins_compares_the_generation_it_decided_by(fleet: Fleet, database: Database) -> None:
+    """A flip that was begun since must be looked at first: whoever rejoins may be part of it."""
+    one = await fleet.start("one")
+    await fleet.flipped(JOBS)
+    with pytest.raises(RefusedError, match="look again"):
+        async with database.transaction() as session:
+            await transitions.take_back(session, actor="one", reason="it came back", expected=one.lease.generation - 1)
+    assert await _stage(database, JOBS) == ("flipped", 100)
 
 
 async def test_two_controllers_at_once(fleet: Fleet, database: Database) -> None:
