@@ -122,6 +122,8 @@ lock: $(STAMP) ## pins requirements/*.txt with hashes
 		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --extra demo pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 clean: ## removes what make made
 	rm -rf $(VENV) $(VENV)-3.* build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

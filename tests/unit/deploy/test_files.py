@@ -173,6 +173,18 @@ def dockerfile() -> list[tuple[str, str]]:
     return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines if line.strip()]
 
 
+def test_the_image_fetches_nothing_that_is_not_pinned_by_hash() -> None:
+    for name, arguments in dockerfile():
+        if name == "RUN" and "pip " in arguments:
+            assert "--require-hashes" in arguments or {"--no-deps", "--no-index"} <= set(arguments.split()), arguments
+    for file in ("run", "build", "dev"):
+        text = (ROOT / f"requirements/{file}.txt").read_text()
+        assert "--index-url" not in text
+        assert "://" not in text
+        for requirement in re.split(r"\n(?=\S)", text):
+            assert "--hash=sha256:" in requirement, requirement
+
+
 def test_the_dockerfile_is_one_and_copies_what_there_is() -> None:
     instructions = dockerfile()
     assert instructions[0][0] == "FROM"
@@ -181,7 +193,7 @@ def test_the_dockerfile_is_one_and_copies_what_there_is() -> None:
     }  # fmt: skip
     let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for name, arguments in instructions:
-        if name == "COPY":
+        if name == "COPY" and not arguments.startswith("--from="):
             for source in arguments.split()[:-1]:
                 assert (ROOT / source).exists(), source
                 assert any(fnmatch.fnmatch(source, pattern) for pattern in let_through), source
