@@ -59,12 +59,13 @@ class Facts:
             found = analyse(parse(text), cursor.bind_vars)
         except ArangoError:  # not kept: other bind values may put it right
             return by_words(text.encode("utf-8", "surrogatepass"))
+        numbered = any(name[:1].isdigit() for name in found.reads | found.writes)  # by id: which one, ArangoDB knows
         facts = QueryFacts(
             found.reads,
-            found.writes,
+            frozenset() if numbered else found.writes,
             found.modifies,
             found.deterministic,
-            understood=not (found.dynamic or found.graphs),
+            understood=not (found.dynamic or found.graphs or numbered),
         )
         if len(cached) <= _SHORT:
             self._known[cached] = facts

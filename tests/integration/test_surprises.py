@@ -165,3 +165,17 @@ async def test_lone_surrogates_are_refused_by_arangodb_itself_and_leave_no_mark(
     assert (refused.status_code, refused.json()["errorNum"]) == (400, 600)
     assert refused.json()["errorMessage"] == "VPackError error: Invalid UTF-8 sequence"
     await same(stack)
+
+
+@pytest.mark.parametrize("by", ["FOR d IN books INSERT {_key: CONCAT(d._key, 'x')} INTO `%s`", "INSERT {} INTO @@c"])
+async def test_a_query_that_names_a_collection_by_its_number_is_no_silent_gap(stack: Running, by: str) -> None:
+    """I10: protocol page, section 6, "Collections may be addressed by numeric id"."""
+    await send(stack, "POST", DOCUMENT, {"_key": "a"})
+    number = (await stack.direct.get("/_api/collection/books")).json()["id"]
+    binds = {"@c": number} if "@@c" in by else {}
+    await send(stack, "POST", "/_api/cursor", {"query": by.replace("%s", number), "bindVars": binds})
+
+    async def marked() -> bool:
+        return bool(await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified"))
+
+    await eventually(marked, "what it may have written is unverified")

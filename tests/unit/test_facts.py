@@ -72,3 +72,14 @@ def test_nothing_is_parsed_where_nothing_is_mirrored() -> None:
     facts = Facts().of(body("FOR b IN books RETURN b"), matters=False)
     assert facts is not None
     assert facts.reads == frozenset()
+
+
+@pytest.mark.parametrize("text", ["FOR b IN `100019` RETURN b", "FOR b IN books INSERT b INTO `100019`"])
+def test_a_collection_by_its_number_is_not_understood(text: str) -> None:
+    """I10: which collection has the number only ArangoDB knows, so that the query may touch any."""
+    facts = Facts().of(body(text))
+    assert facts is not None
+    assert (facts.understood, facts.writes) == (False, frozenset())
+    bound = Facts().of(body("INSERT {} INTO @@c", **{"@c": "100019"}))
+    assert bound is not None
+    assert (bound.modifies, bound.understood, bound.writes) == (True, False, frozenset())
