@@ -34,7 +34,9 @@ WITH mine AS (
     UPDATE crossfade.instance SET
         heartbeat_at = clock_timestamp(), generation = $3, acknowledged = $4, diverged = $5, backlog = $6,
         lag_seconds = $7,
-        lease_until = coalesce(least($8::timestamptz, clock_timestamp() + make_interval(secs => $9)), lease_until)
+        -- `least` passes over NULL: without the CASE a mere look would extend the lease, and nobody here would know of it
+        lease_until = CASE WHEN $8::timestamptz IS NULL THEN lease_until
+            ELSE least($8::timestamptz, clock_timestamp() + make_interval(secs => $9)) END
     WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL
     RETURNING instance
 )

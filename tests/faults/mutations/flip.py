@@ -1,0 +1,227 @@
+"""Of the flip's protocol, of the lease, of rejoin and of guards (mirror-protocol, "Flip"; I7)."""
+
+from tests.faults.mutations import Mutant
+
+_LEASE = "tests/integration/test_cutover_lease.py"
+_CONTROLLER = "tests/integration/test_cutover_controller.py"
+_RESTART = "tests/integration/test_cutover_restart.py"
+_BOTH = "tests/unit/writing/test_until_both.py"
+_SERVING = "tests/unit/test_serving.py"
+_GUARD = "tests/unit/cutover/test_guard.py"
+_CONDITIONS = f"{_CONTROLLER}::test_the_flip_waits_for_each_condition"
+_ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease"
+
+MUTANTS = (
+    Mutant(
+        "drain skipped",
+        "proxy/cutover/stages.py",
+        "Stage.FLIPPED: (Phase.BEGIN, Phase.HOLD, Phase.DRAIN),",
+        "Stage.FLIPPED: (Phase.BEGIN, Phase.HOLD),",
+        _CONDITIONS,
+    ),
+    Mutant(
+        "hold skipped",
+        "proxy/cutover/stages.py",
+        "Stage.FLIPPED: (Phase.BEGIN, Phase.HOLD, Phase.DRAIN),",
+        "Stage.FLIPPED: (Phase.BEGIN, Phase.DRAIN),",
+        _CONDITIONS,
+    ),
+    Mutant(
+        "queries do not wait in hold",
+        "proxy/cutover/stages.py",
+        "hold_queries=to_flip and self.phase in (Phase.HOLD, Phase.DRAIN),",
+        "hold_queries=False,",
+        _CONDITIONS,
+    ),
+    Mutant(
+        "begin acknowledged with a backlog",
+        "proxy/cutover/acknowledge.py",
+        "conditions.asynchronous_pending(flipping) == 0 and conditions.backlog(flipping) == 0",
+        "conditions.asynchronous_pending(flipping) == 0",
+        f"{_CONTROLLER}::test_rollback_aborts_an_epoch_that_waits",
+    ),
+    Mutant(
+        "drain acknowledged with what is unapplied",
+        "proxy/cutover/acknowledge.py",
+        "return conditions.unapplied(flipping) == 0",
+        "return True",
+        _CONDITIONS,
+    ),
+    Mutant(
+        "commit with a straggler",
+        "proxy/cutover/epoch.py",
+        "        if late:\n",
+        "        if False:\n",
+        f"{_CONTROLLER}::test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit",
+    ),
+    Mutant(
+        "nobody is waited for",
+        "proxy/cutover/epoch.py",
+        "            if not waiting:\n",
+        "            if True:\n",
+        f"{_CONTROLLER}::test_a_straggler_aborts_the_epoch_and_is_named",
+    ),
+    Mutant(
+        "compare-and-set of the epoch skipped",
+        "proxy/cutover/epoch.py",
+        "        if control.generation != self.generation:\n",
+        "        if False:\n",
+        f"{_CONTROLLER}::test_a_rollback_in_the_last_moment_wins_over_the_commit",
+    ),
+    Mutant(
+        "compare-and-set of the rejoin skipped",
+        "proxy/cutover/transitions.py",
+        "    if expected is not None and control.generation != expected:\n",
+        "    if False:\n",
+        f"{_CONTROLLER}::test_who_rejoins_compares_the_generation_it_decided_by",
+    ),
+    Mutant(
+        "rejoin rolls nothing back",
+        "proxy/cutover/lease.py",
+        "        flipped = self._flipped()\n        if flipped:\n",
+        "        flipped = self._flipped()\n        if False:\n",
+        _ALONE,
+    ),
+    Mutant(
+        "rejoin does not drain first",
+        "proxy/cutover/lease.py",
+        "            if self._conditions.backlog(flipped) == 0:\n",
+        "            if True:\n",
+        _ALONE,
+    ),
+    Mutant(
+        "alone forgotten in a crash",
+        "proxy/cutover/lease.py",
+        "        self._noted = self._files.alone\n",
+        "        self._noted = False\n",
+        f"{_LEASE}::test_alone_is_remembered_across_a_crash",
+    ),
+    Mutant(
+        "unclean journal forgotten",
+        "proxy/cutover/lease.py",
+        "        self._unsafe = self._noted or not self._conditions.journal_clean()\n",
+        "        self._unsafe = self._noted\n",
+        f"{_LEASE}::test_a_crash_rolls_back_only_with_an_unclean_journal",
+    ),
+    Mutant(
+        "end of the own lease ignored by reads",
+        "proxy/cutover/lease.py",
+        "return self._clock() < self._read_until and not self.diverged",
+        "return not self.diverged",
+        f"{_LEASE}::test_a_silent_instance_stops_the_reads_of_all",
+    ),
+    Mutant(
+        "own lease over at once",
+        "proxy/cutover/lease.py",
+        "return self._diverged_in_row or self._clock() >= self._lease_end",
+        "return True",
+        _ALONE,
+    ),
+    Mutant(
+        "a late heartbeat extends the lease",
+        "sql/queries/cutover.sql",
+        "ELSE least($8::timestamptz, clock_timestamp() + make_interval(secs => $9)) END",
+        "ELSE clock_timestamp() + make_interval(secs => $9) END",
+        f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+    ),
+    Mutant(
+        "a mere look extends the lease",
+        "sql/queries/cutover.sql",
+        "CASE WHEN $8::timestamptz IS NULL THEN lease_until",
+        "CASE WHEN false THEN lease_until",
+        f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+    ),
+    Mutant(
+        "an evicted process goes on",
+        "sql/queries/cutover.sql",
+        "    WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL\n    RETURNING instance\n)",
+        "    WHERE instance = $1\n    RETURNING instance\n)",
+        f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+    ),
+    Mutant(
+        "answers are not held until the own lease is over",
+        "proxy/writing/kit.py",
+        "                if self.lease.own_lease_over:\n",
+        "                if True:\n",
+        f"{_BOTH}::test_it_waits_until_postgresql_has_it",
+    ),
+    Mutant(
+        "answering alone is not noted",
+        "proxy/writing/kit.py",
+        "                    self.lease.note_alone()\n",
+        "",
+        f"{_BOTH}::test_it_answers_alone_only_when_the_own_lease_has_run_out_and_notes_it",
+    ),
+    Mutant(
+        "queries are not held after trouble",
+        "proxy/serving.py",
+        "        while self._lease.looked_at < since:\n",
+        "        while False:\n",
+        f"{_SERVING}::test_after_trouble_an_answer_is_held_until_a_look_that_began_later_succeeds",
+    ),
+    Mutant(
+        "answers of the origin do not bring PostgreSQL up to date",
+        "proxy/dispatch.py",
+        "        if by_key and self._kit.flipped(collections[0]):\n",
+        "        if False:\n",
+        "tests/integration/test_proxy_flipped.py::test_a_fault_that_passes_costs_nobody_the_flip",
+    ),
+    Mutant(
+        "fence tested again on an old snapshot",
+        "proxy/stores/postgres/queries.py",
+        "                tested = None  # the next ones read the snapshot of which the fence held\n",
+        "",
+        "tests/integration/test_postgres_queries.py::"
+        "test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held",
+    ),
+    Mutant(
+        "fence never tested by evaluated queries",
+        "proxy/stores/postgres/queries.py",
+        "        budget, tested = _Budget(self._limits), generation\n",
+        "        budget, tested = _Budget(self._limits), None\n",
+        "tests/integration/test_postgres_queries.py::"
+        "test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held",
+    ),
+    Mutant(
+        "intents of other collections hide a backlog",
+        "proxy/flight.py",
+        "            return sum(touches(scope, (name,)) for name in self.left())\n",
+        "            return int(touches(scope, self.collections))\n",
+        "tests/unit/test_flight.py::test_intents_of_other_collections_hide_no_backlog",
+    ),
+    Mutant(
+        "a transaction is not seen to run before the commit of a flip",
+        "proxy/flight.py",
+        "for token in (*self.captured, *self.running)\n        )\n",
+        "for token in self.captured\n        )\n",
+        "tests/unit/test_flight.py::test_a_transaction_that_runs_is_no_backlog_but_must_be_seen_to_run",
+    ),
+    Mutant(
+        "an epoch that nobody drives stays open",
+        "proxy/cutover/lease.py",
+        "        elif now - self._open_since >= 2 * self._settings.lease:\n",
+        "        elif False:\n",
+        f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
+    ),
+    Mutant(
+        "an epoch that is driven is closed",
+        "proxy/cutover/transitions.py",
+        'return not await session.fetchval("SELECT pg_try_advisory_xact_lock($1)", DRIVER)',
+        "return False",
+        f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
+    ),
+    Mutant(
+        "guard blind to mismatches",
+        "proxy/cutover/guard.py",
+        "    if mismatched > budget.mismatches:\n",
+        "    if mismatched > budget.mismatches + 1:\n",
+        f"{_GUARD}::test_what_is_over_a_budget",
+    ),
+    Mutant(
+        "guard blind to reads that hang",
+        "proxy/cutover/readings.py",
+        "        late = [age for age in ages if age > self._slow_from.get(collection, age)]\n",
+        "        late: list[float] = []\n",
+        f"{_GUARD}::test_a_read_that_hangs_is_slow_before_it_ends",
+    ),
+)
