@@ -42,13 +42,14 @@ class Result:
     faults: dict[str, int] = field(default_factory=dict)
     backfilled: str = ""
     differences: list[str] = field(default_factory=list)
+    accused: list[str] = field(default_factory=list)  # named by the watch, though they came through a proxy
     marks: int = 0
     commanded: int = 0
     documents: int = 0
 
     @property
     def good(self) -> bool:
-        return not self.differences and not self.tally.others and self.tally.writes > 0
+        return not self.differences and not self.tally.others and not self.accused and self.tally.writes > 0
 
     def text(self) -> str:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
@@ -60,7 +61,7 @@ class Result:
             f"faults: {faults or 'none'}",
             f"backfill: {self.backfilled}",
             f"collections became unverified {self.marks} times; left to a command, not to the worker: {self.commanded}",
-            f"at the end {self.documents} documents, {len(self.differences)} differences",
+            f"at the end {self.documents} documents, {len(self.differences)} differences, accused {self.accused[:5]}",
             *self.differences[:20],
             *self.tally.others[:5],
         ]
@@ -176,6 +177,7 @@ class Soak:
         for proxy in self._proxies:
             await proxy.drained()
         self.result.marks = len(await self._stand.marks())
+        self.result.accused = await self._stand.accused()
         await self._verified()
         found = await comparing.everything(self._stand.origin.url, self._stand.dsn)
         self.result.differences = [str(one) for one in found]

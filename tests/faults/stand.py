@@ -202,6 +202,15 @@ class Stand:
         finally:
             await connection.close()
 
+    async def accused(self) -> list[str]:
+        """Documents that the watch named as written around the proxies."""
+        database = await Database.open(self.dsn, size=1)
+        try:
+            rows = await database.fetch("SELECT collection || '/' || key AS name FROM crossfade.bypass ORDER BY 1")
+        finally:
+            await database.close()
+        return [row["name"] for row in rows]
+
     async def marks(self) -> list[str]:
         database = await Database.open(self.dsn, size=1)
         try:
