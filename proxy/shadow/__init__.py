@@ -2,6 +2,7 @@
 
     runner      Shadow: queues, workers, first looks
     settle      looks again until a difference is lag, a mismatch, or unsettled
+    confirm     a confirmed difference: subtracted, counted, kept, explained later
     history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure
     fleet       whether the other proxies have applied what they took
     batches     cursors read in several batches: one comparison of the whole

@@ -92,7 +92,7 @@ class Deltas:
 
     skipped: (collection, shape, reason); noise: (collection, path, rule) of the rules that made answers equal; twice:
     (collection, shape, class, path) of ArangoDB against itself, class '' where it agreed; subtracted: the same, of
-    mismatches that were taken for it.
+    mismatches that were taken for it. explanations: (collection, fingerprint, id of the sample) -> text.
     """
 
     shapes: dict[tuple[str, str], ShapeDelta] = field(default_factory=dict)
@@ -102,6 +102,7 @@ class Deltas:
     noise: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     twice: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     subtracted: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    explanations: dict[tuple[str, str, str], str] = field(default_factory=dict)
     sample_bytes: int = 0
 
     def __bool__(self) -> bool:
@@ -113,6 +114,7 @@ class Deltas:
             or self.noise
             or self.twice
             or self.subtracted
+            or self.explanations
         )
 
     def shape(self, collection: str, shape: Shape) -> ShapeDelta:
@@ -188,4 +190,5 @@ class Deltas:
         self.noise.update(newer.noise)
         self.twice.update(newer.twice)
         self.subtracted.update(newer.subtracted)
+        self.explanations.update(newer.explanations)
         self.sample_bytes = sum(len(text) for one in self.mismatches.values() for text in one.samples)

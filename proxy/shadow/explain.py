@@ -8,6 +8,7 @@ and counted: class and paths are known without it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -28,6 +29,7 @@ _MAX_INPUT: Final = 256 << 10  # bytes of both answers
 _MAX_TEXT: Final = 4000  # characters of an explanation
 _MAX_WAITING: Final = 4  # differences that wait for the worker; a verdict does not wait behind more
 _START_SECONDS: Final = 30.0
+_NICE: Final = 19
 
 
 def _prepare(memory: int) -> None:
@@ -61,6 +63,13 @@ def describe(origin: bytes, target: bytes, values: bool) -> str | None:
         return "; ".join(f"{kind}: {', '.join(sorted(map(str, at)))}" for kind, at in found.items())[:_MAX_TEXT]
     except (MemoryError, RecursionError, ValueError):
         return None
+
+
+def _behind_everybody(pool: ProcessPoolExecutor) -> None:
+    """The worker gets what CPU is left: its very start would keep clients waiting where a core is all that there is."""
+    for pid in pool._processes or {}:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
 
 
 def _ready() -> None:
@@ -99,7 +108,9 @@ class Explainer:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(self._memory,))
-                await asyncio.wait_for(loop.run_in_executor(self._pool, _ready), _START_SECONDS)
+                ready = loop.run_in_executor(self._pool, _ready)
+                _behind_everybody(self._pool)
+                await asyncio.wait_for(ready, _START_SECONDS)
             asked = loop.run_in_executor(self._pool, describe, origin, target, self._values)
             return await asyncio.wait_for(asked, self._seconds)
         except (TimeoutError, BrokenProcessPool) as error:

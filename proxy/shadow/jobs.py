@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.operations import Operation, Outcome
 from proxy.shadow.classify import TargetAnswer
 from proxy.shadow.shapes import Shape
 
-QUEUE_BYTES = 24 << 20  # bodies that may wait in one process
+TOGETHER: Final = 32  # documents that one statement reads
+QUEUE_BYTES: Final = 24 << 20  # bodies that may wait in one process
 
 
 @dataclass(slots=True)
@@ -47,3 +50,20 @@ class Look:
     began: float
     origin: Outcome
     target: TargetAnswer
+
+
+def grouped(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Unconditional reads of single documents of one collection together, at most TOGETHER; all others alone."""
+    groups: dict[str, list[Job]] = {}
+    ready: list[list[Job]] = []
+    for job in jobs:
+        operation = job.operation
+        if operation.endpoint != "document.read" or job.reversed or operation.headers:
+            ready.append([job])
+            continue
+        name = operation.qualified or ""
+        group = groups.setdefault(name, [])
+        group.append(job)
+        if len(group) == TOGETHER:
+            ready.append(groups.pop(name))
+    return [*ready, *groups.values()]

@@ -138,6 +138,12 @@ class Ledger:
         for collection in collections:
             self._mismatch(collection, shape, evidence, began)
 
+    def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
+        """Sentences about a mismatch that has been counted: they are added to its sample."""
+        for collection in collections:
+            key = (collection, fingerprint(collection, evidence.difference), evidence.id)
+            self._deltas.explanations[key] = _storable(text)
+
     def twice(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
         """ArangoDB was compared with itself: (class, path) of each difference; none where it agreed."""
         for collection in collections:
@@ -236,6 +242,8 @@ class Ledger:
             if counter:
                 await session.execute(sql[name].text, *_columns((*key, number) for key, number in counter.items()))
         counted = await self._write_mismatches(session, deltas, now)
+        for key, text in sorted(deltas.explanations.items()):
+            await session.execute(sql["explain_mismatch"].text, *key, text)
         # every row that is touched below is locked here, in order: two proxies cannot deadlock
         locked = deltas.comparisons | {
             collection: ComparisonDelta(now) for collection, _, _ in counted if collection not in deltas.comparisons

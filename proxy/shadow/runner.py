@@ -22,15 +22,14 @@ from proxy.errors import ArangoError, DatabaseError, Unsupported, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.account import Account
 from proxy.shadow.batches import Following, goes_on
-from proxy.shadow.compare import Difference, NotComparable
+from proxy.shadow.compare import NotComparable
+from proxy.shadow.confirm import Confirmer
 from proxy.shadow.explain import Explainer
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.itself import UNDECIDED, read_twice
-from proxy.shadow.jobs import QUEUE_BYTES, Job, Look
+from proxy.shadow.jobs import QUEUE_BYTES, Job, Look, grouped
 from proxy.shadow.ledger import Ledger
-from proxy.shadow.noise import covered
 from proxy.shadow.rules import Rules
-from proxy.shadow.samples import Evidence, shown_answers
 from proxy.shadow.settle import Settler, judge
 from proxy.shadow.shapes import shape_of_operation
 from proxy.shadow.sides import Sides, document_answer
@@ -43,7 +42,6 @@ log = structlog.get_logger(__name__)
 SAMPLED_OUT: Final = "sampled out"
 OVERLOADED: Final = "overloaded"
 _SHUTDOWN: Final = "shutdown"
-_TOGETHER: Final = 32  # documents that one statement reads
 _GATHER: Final = 0.003  # seconds that a read waits for others of its collection
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
@@ -82,6 +80,7 @@ class Shadow:
         self._settler = Settler(self._sides, self._rules, caught_up, self._fleet, settings.settle_seconds)
         quotes = not settings.redact and not settings.redact_paths
         self._explainer = explainer or Explainer(values=quotes)
+        self._confirmer = Confirmer(self._account, self._rules, self._explainer, self._begun, self._ended)
         self._chance = chance
         self._concurrency = settings.shadow_concurrency
         self._most = settings.shadow_queue
@@ -157,8 +156,7 @@ class Shadow:
     def _enqueue(self, job: Job) -> None:
         job.counted = job.size
         self._bytes += job.counted
-        self._pending += 1
-        self._idle.clear()
+        self._begun()
         try:
             self._jobs.put_nowait(job)
         except asyncio.QueueFull:  # cursors that end together
@@ -172,6 +170,7 @@ class Shadow:
         self._tasks.append(asyncio.create_task(self._gather(), name="shadow gatherer"))
         self._tasks.append(asyncio.create_task(self._expire(), name="shadow cursors"))
         self._tasks.append(asyncio.create_task(self._twice_for_ever(), name="shadow twice"))
+        self._tasks.append(asyncio.create_task(self._confirmer.run(), name="shadow explainer"))
         for number in range(self._concurrency):
             self._tasks.append(asyncio.create_task(self._compare_for_ever(), name=f"shadow {number}"))
         for number in range(self._concurrency * _SETTLERS):
@@ -211,19 +210,7 @@ class Shadow:
             jobs = [first]
             while not self._jobs.empty():
                 jobs.append(self._jobs.get_nowait())
-            groups: dict[str, list[Job]] = {}
-            alone: list[list[Job]] = []
-            for job in jobs:
-                operation = job.operation
-                if operation.endpoint == "document.read" and not job.reversed and not operation.headers:
-                    name = operation.qualified or ""
-                    group = groups.setdefault(name, [])
-                    group.append(job)
-                    if len(group) == _TOGETHER:
-                        alone.append(groups.pop(name))
-                else:
-                    alone.append([job])
-            ready = [*alone, *groups.values()]
+            ready = grouped(jobs)
             try:
                 while ready:
                     await self._groups.put(ready[-1])
@@ -303,6 +290,13 @@ class Shadow:
             with contextlib.suppress(asyncio.QueueFull):
                 self._twice.put_nowait(job)
         self._bytes -= job.counted
+        self._ended()
+
+    def _begun(self) -> None:
+        self._pending += 1
+        self._idle.clear()
+
+    def _ended(self) -> None:
         self._pending -= 1
         if self._pending == 0:
             self._idle.set()
@@ -359,7 +353,7 @@ class Shadow:
         elif difference is None:
             self._account.matched(job, began=look.began)
         elif difference.certain and job.operation.effect is Effect.READ:
-            await self._confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
+            self._confirmer.confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
         elif self._unsure.full():
             self._account.unsettled(job, began=look.began)
         else:
@@ -383,37 +377,7 @@ class Shadow:
             found = judge(job.operation, first.origin, first.target, self._rules.noise(job.collections)).difference
             difference = found.certainly() if found is not None else None
         if difference is not None:
-            await self._confirm(job, look, difference)
+            self._confirmer.confirm(job, look, difference)
         else:
             self._account.unsettled(job, began=first.began)
         return False
-
-    async def _confirm(self, job: Job, look: Look, difference: Difference) -> None:
-        """A mismatch, unless ArangoDB differs from itself in just this; of several parts those that are none of it."""
-        own = self._rules.own(job.collections, job.shape.name)
-        parts = [part for part in difference.each() if not own or not covered(part, own)]
-        taken = [part for part in difference.each() if own and covered(part, own)]
-        for part in taken:
-            pairs = [(part.kind.value, path) for path in part.paths or ("",)]
-            self._ledger.subtracted(job.collections, job.shape, pairs)
-        if not parts:
-            self._account.ignored(job, "ArangoDB differs from itself", began=look.began)
-            return
-        for number, part in enumerate(parts):
-            await self._keep(job, look, part, further=number > 0)
-
-    async def _keep(self, job: Job, look: Look, difference: Difference, *, further: bool) -> None:
-        """further: another part of a read that is counted already."""
-        origin, target = shown_answers(look.origin, look.target, difference)
-        explanation = None
-        try:
-            if self._ledger.is_new(job.collections, difference):
-                explanation = await self._explainer.explain(origin, target)
-        finally:  # it is confirmed, explained or not
-            evidence = Evidence(
-                job.operation, difference, origin, target, job.route, job.reversed, explanation, job.trace
-            )
-            if further:
-                self._ledger.found(job.collections, job.shape, evidence, began=look.began)
-            else:
-                self._account.mismatched(job, evidence, began=look.began)

@@ -6,8 +6,9 @@ Redacted, values are replaced by the names of their types; keys of documents sta
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -41,8 +42,8 @@ class Redaction:
 class Evidence:
     """A confirmed mismatch: what was asked, what both sides answered (bodies, or what stands for them), the difference.
 
-    explanation: DeepDiff's sentences, None where there are none. reversed: PostgreSQL had answered the client. trace:
-    the request's `traceparent`, or empty.
+    explanation: DeepDiff's sentences, None where there are none, or none yet. reversed: PostgreSQL had answered the
+    client. trace: the request's `traceparent`, or empty. id: by which an explanation finds its sample.
     """
 
     operation: Operation
@@ -53,6 +54,7 @@ class Evidence:
     reversed: bool = False
     explanation: str | None = None
     trace: str = ""
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
 
 
 def shown_answers(origin: Outcome, target: TargetAnswer, difference: Difference) -> tuple[bytes, bytes]:
@@ -94,6 +96,7 @@ def sample(evidence: Evidence, *, text: str, redaction: Redaction) -> dict[str, 
         "traceparent": evidence.trace or None,
         "reversed": evidence.reversed,
         "redacted": bool(redaction),
+        "id": evidence.id,
     }
 
 

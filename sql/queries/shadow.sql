@@ -239,3 +239,10 @@ DELETE FROM crossfade.collection WHERE database = $1;
 -- name: drop_reproduction
 -- The statement that drops the schema of a reproduced mismatch. $1 database.
 SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', crossfade.schema_of($1));
+
+-- name: explain_mismatch
+-- An explanation for one sample. $1 collection, $2 fingerprint, $3 the sample's id, $4 the text.
+UPDATE crossfade.mismatch SET samples = (
+    SELECT jsonb_agg(CASE WHEN e ->> 'id' = $3 THEN e || jsonb_build_object('explanation', $4::text) ELSE e END ORDER BY place)
+    FROM jsonb_array_elements(samples) WITH ORDINALITY AS u (e, place))
+WHERE collection = $1 AND fingerprint = $2 AND samples <> '[]';

@@ -112,6 +112,7 @@ class Run:
             self.result.cpu_seconds = sum(_cpu(proxy) for proxy in self._proxies)
             await self._rest(database)
             await self._count(database)
+            print(self.result.text() + "\n", file=sys.stderr, flush=True)
             if planted and not self.result.alarms:
                 await self._plant(database, plants(planted))
         finally:
@@ -290,10 +291,9 @@ class Run:
             for plant in sown:
                 await diverge(database, relation, direct, plant)
             begun = time.monotonic()
-            for plant in sown:
-                await touch(wires[plant.number % PROXIES], plant)
-            limit = begun + 3 * _SETTLE
-            left = sown
+            await asyncio.gather(*(self._touch(wire, sown[n::PROXIES]) for n, wire in enumerate(wires)))
+            limit = time.monotonic() + 3 * _SETTLE
+            left, rows = sown, []
             while left and time.monotonic() < limit:
                 await asyncio.sleep(0.25)
                 rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
@@ -309,6 +309,10 @@ class Run:
         self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, never planted" for row in extra]
         for wire in (direct, *wires):
             wire.close()
+
+    async def _touch(self, wire: Wire, sown: list[Plant]) -> None:
+        for plant in sown:
+            await touch(wire, plant)
 
 
 def _cpu(proxy: Proxy) -> float:
