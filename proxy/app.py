@@ -167,6 +167,9 @@ class Application:
         services = {prefix: self._upstream(str(url), 256, service=True) for prefix, url in settings.services.items()}
         for upstream in services.values():
             stack.push_async_callback(upstream.close)
+        serving = Serving(settings, target, self.lease, Credentials(self.origin), self.readings)
+        await serving.start()
+        stack.push_async_callback(serving.close)
         self.dispatcher = Dispatcher(
             settings,
             origin=self.origin,
@@ -175,7 +178,7 @@ class Application:
             shadow=self.shadow,
             coverage=self.coverage,
             lease=self.lease,
-            serving=Serving(settings, target, self.lease, Credentials(self.origin), self.readings),
+            serving=serving,
             gaps=gaps,
             services=Services(services),
             flight=self.flight,

@@ -120,3 +120,18 @@ async def test_or_until_the_own_lease_has_run_out_and_then_it_is_noted() -> None
     lease.own_lease_over = True
     await held
     assert lease.alone == 1
+
+
+async def test_a_read_that_hangs_is_let_go_when_the_own_lease_has_run_out() -> None:
+    """An outage costs one pause of about a lease, not all the time that a read may take."""
+    lease = Lease()
+    store = serving(lease, Target("never"))
+    await store.start()
+    try:
+        reads = [asyncio.create_task(store.answer(READ, BOOKS, 7, None)) for _ in range(3)]
+        done, _ = await asyncio.wait(reads, timeout=0.15)
+        assert not done
+        lease.own_lease_over = True
+        assert set(await asyncio.gather(*reads)) == {Instead.SLOW}
+    finally:
+        await store.close()
