@@ -76,6 +76,7 @@ class RequestParser:
         self._incoming: Incoming | None = None
         self._body_behind: int | None = None  # length of a body that llhttp skips behind an upgrade; -1: chunked
         self._muted = False
+        self._failure: Exception | None = None
         self.held: bytearray | None = None  # what came behind an upgrade request, until that is decided
         self.finished = False  # no request can follow: what still comes is nobody's
 
@@ -114,6 +115,8 @@ class RequestParser:
         held, self.held = self.held, None
         if held:
             self.feed(bytes(held))
+        if self._failure is not None:
+            self.fail(self._failure)
 
     def surrender(self) -> bytes:
         """The upgrade is made: the bytes that came behind the request."""
@@ -123,6 +126,9 @@ class RequestParser:
 
     def fail(self, error: Exception) -> None:
         """The client is gone or broke the framing: a body that streams ends with the error."""
+        if self.held is not None:
+            self._failure = error  # what came before it may still be requests
+            return
         incoming = self._incoming
         self.finished = True
         if incoming is not None and incoming.stream is not None:

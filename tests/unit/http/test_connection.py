@@ -535,6 +535,16 @@ async def test_an_upgrade_that_is_declined_is_an_ordinary_request() -> None:
     await talk.end()
 
 
+async def test_requests_behind_a_declined_upgrade_are_answered_though_the_client_sends_no_more() -> None:
+    talk = Talk(echo)
+    talk.connection.data_received(UPGRADE + GET % 2)
+    assert talk.connection.eof_received()
+    out = await talk.settle()
+    assert out.count(b"HTTP/1.1 200 OK") == 2
+    assert talk.transport.closing
+    await talk.end()
+
+
 async def test_a_tunnel_that_fails_is_logged_and_closed() -> None:
     async def broken(tunnel: Tunnel) -> None:
         raise ValueError("secret")

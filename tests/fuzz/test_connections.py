@@ -1,0 +1,103 @@
+"""What good clients may expect of a connection, to the development server and to the proxy (protocol page, 8)."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz.stand import PATIENCE, Stand, answers, mark, talk
+
+MARK = b"/_db/own/_api/document/marks/m1"
+
+
+@pytest.fixture(params=["development", "proxy"])
+def port(stand: Stand, request: pytest.FixtureRequest) -> Iterator[int]:
+    yield stand.ports[request.param]
+    stand.check()
+
+
+def get(version: bytes = b"1.1", *lines: bytes, method: bytes = b"GET", target: bytes = MARK) -> bytes:
+    head = b"".join(line + b"\r\n" for line in (b"Host: a", *lines))
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version, head)
+
+
+def said(connection: socket.socket) -> bytes:
+    """One whole answer with Content-Length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def test_keep_alive_is_the_rule_in_http_1_1(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+        for _ in range(5):
+            connection.sendall(get())
+            head = said(connection).partition(b"\r\n\r\n")[0].lower()
+            assert head.startswith(b"http/1.1 200 ")
+            assert b"connection: close" not in head
+
+
+def test_pipelined_requests_are_answered_in_their_order(port: int) -> None:
+    found = answers(talk(port, b"".join(mark(number) for number in (3, 1, 4, 1, 5, 2, 6))))
+    assert [json.loads(answer.body)["mark"] for answer in found] == [
+        f"<<{number}>>" for number in (3, 1, 4, 1, 5, 2, 6)
+    ]
+
+
+def test_head_tells_the_length_and_sends_no_body(port: int) -> None:
+    whole = talk(port, get())
+    alone = talk(port, get(method=b"HEAD") + get())
+    head, _, behind = alone.partition(b"\r\n\r\n")
+    assert b"content-length: %d" % len(whole.partition(b"\r\n\r\n")[2]) in head.lower()
+    assert behind.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_waits_for_100_continue_is_told_to_go_on(port: int) -> None:
+    document = b'{"_key":"continued"}'
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+        length = b"Content-Length: %d" % len(document)
+        connection.sendall(get(b"1.1", b"Expect: 100-continue", length, method=b"POST", target=b"/_api/document/c"))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(document)
+        assert said(connection).startswith((b"HTTP/1.1 201 ", b"HTTP/1.1 202 ", b"HTTP/1.1 409 "))
+
+
+def test_http_1_0_closes_unless_it_is_asked_to_keep_alive(port: int) -> None:
+    closing = talk(port, get(b"1.0") + get(b"1.0"))
+    assert closing.count(b"HTTP/1.1 200 ") == 1
+    keeping = talk(port, get(b"1.0", b"Connection: keep-alive") + get(b"1.0"))
+    assert keeping.count(b"HTTP/1.1 200 ") == 2
+    assert b"connection: keep-alive" in keeping.lower()
+
+
+def test_connection_close_is_the_last_request(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+        connection.sendall(get(b"1.1", b"Connection: close") + get())
+        data = b""
+        while part := connection.recv(65536):  # it closes though the client does not
+            data += part
+    assert data.count(b"HTTP/1.1 200 ") == 1
+    assert b"connection: close" in data.lower()
+
+
+def test_a_chunked_body_is_taken(port: int) -> None:
+    chunks = b'5\r\n{"_ke\r\n8\r\ny":"k9"}\r\n0\r\n\r\n'
+    chunked = get(b"1.1", b"Transfer-Encoding: chunked", method=b"POST", target=b"/_api/document/c") + chunks
+    (answer,) = answers(talk(port, chunked))
+    assert answer.status in (201, 202, 409)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"vst/1.1", b"websocket"])
+def test_an_upgrade_is_not_made_on_paths_of_the_database(port: int, protocol: bytes) -> None:
+    """What runs within a tunnel would be written without a journal (I10); the request itself is answered."""
+    upgrade = get(b"1.1", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: AAAA")
+    found = answers(talk(port, upgrade + mark(2)))
+    assert [json.loads(answer.body)["mark"] for answer in found] == ["<<1>>", "<<2>>"]
