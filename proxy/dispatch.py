@@ -13,6 +13,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -41,7 +42,7 @@ from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Headers, Request, Response
 from proxy.wire.velocypack import in_json
-from proxy.writing import Kit, LeaseView, Writes
+from proxy.writing import Kit, LeaseView, Writes, collect
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,12 @@ class _Revision(msgspec.Struct):
     rev: str = msgspec.field(name="_rev")
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
 _REVISION = msgspec.json.Decoder(_Revision)
+_NAMED = msgspec.json.Decoder(_Named)
 
 
 class Dispatcher:
@@ -113,6 +119,8 @@ class Dispatcher:
                 # in JSON it is captured and compared; what JSON cannot say goes on as it came
                 request = in_json(request) or request
                 operation = decode(request)
+            if operation.collection is not None and operation.collection[:1].isdigit() and _matters(operation):
+                operation = await self._by_name(request, operation)
             snapshot = self._lease.snapshot
             whole = isinstance(request.body, bytes)
             way = self._routed(operation, snapshot, count=True) if whole else _unseen(operation, snapshot)
@@ -243,6 +251,23 @@ class Dispatcher:
         else:
             self._coverage.read(collection, compared.endpoint, way.gap or NOT_YET)
 
+    async def _by_name(self, request: Request, operation: Operation) -> Operation:
+        """The operation on a collection that is named by its number: of that name, where ArangoDB tells it.
+
+        Asked each time, with the client's credentials: a name may change. Raises UpstreamError.
+        """
+        number = operation.collection or ""
+        headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
+        target = f"/_db/{quote(operation.database, safe='')}/_api/collection/{quote(number, safe='')}"
+        response = await self._origin.request(Request("GET", target.encode(), headers), idempotent=True)
+        body = await collect(response.body)
+        if response.status != 200:
+            return operation
+        name = _NAMED.decode(body).name
+        place = 4 if operation.endpoint.startswith("gharial.") else 2
+        path = tuple(name if at == place and part == number else part for at, part in enumerate(operation.path))
+        return replace(operation, collection=name, path=path)
+
     async def _held(self, operation: Operation) -> tuple[Route, int]:
         """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.
 
@@ -298,6 +323,12 @@ def _whole(response: Response) -> Outcome | None:
 def _packed(operation: Operation) -> bool:
     """Whether the body is VelocyPack that somebody here has to read."""
     return "velocypack" in operation.headers.get("content-type", "") and operation.effect is not Effect.PASSTHROUGH
+
+
+def _matters(operation: Operation) -> bool:
+    """Whether the collection's name says what to do with a request."""
+    endpoint = operation.endpoint
+    return operation.effect is not Effect.PASSTHROUGH or endpoint in OVER_ALL or endpoint in IN_GRAPH
 
 
 def _unseen(operation: Operation, snapshot: Snapshot) -> Route:

@@ -91,6 +91,8 @@ OVER_ALL = frozenset(
         *("simple.lookup-by-keys", "simple.range"),
     }
 )
+# answered by ArangoDB at every stage: an error where an index is missing, which PostgreSQL does not know of
+_OF_INDEXES = frozenset({"simple.range"})
 # one document through a named graph, whose definition is a document of another collection
 IN_GRAPH = frozenset({"gharial.vertex_read", "gharial.edge_read"})
 GRAPHS = "_graphs"
@@ -188,7 +190,7 @@ def _other_read(operation: Operation, snapshot: Snapshot) -> Route:
     reason = bypass(operation)
     if reason:
         return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, hold=hold, gap=reason)
-    weight = behaviour.weight
+    weight = behaviour.weight if operation.endpoint not in _OF_INDEXES else 0
     if operation.endpoint in IN_GRAPH:
         weight = min(weight, snapshot.behaviour(f"{operation.database}/{GRAPHS}").weight)
     which = operation.key or operation.params.get("vertex")

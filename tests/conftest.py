@@ -43,10 +43,15 @@ async def _create(server: EmbeddedPostgres, template: str) -> str:
     return server.dsn.rsplit("/", 1)[0] + "/" + name
 
 
+async def fresh(server: EmbeddedPostgres) -> str:
+    """The DSN of a new database with every migration applied."""
+    return await _create(server, "migrated")
+
+
 @pytest.fixture
 async def dsn(postgres_server: EmbeddedPostgres) -> str:
-    """The DSN of a new database with every migration applied."""
-    return await _create(postgres_server, "migrated")
+    """As `fresh`."""
+    return await fresh(postgres_server)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from proxy import printed
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.shadow.compare import (
+    MAX_KEYS,
     Difference,
     Kind,
     NotComparable,
@@ -41,6 +42,9 @@ class _Error(msgspec.Struct):
 
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _NOT_FOUND: Final = (404, 1202)
+# no document, no collection, no database: a collection that was dropped stays in PostgreSQL without documents
+_NOTHING: Final = frozenset({1202, 1203, 1228})
+_NO_COLLECTION: Final = frozenset({(404, 1203), (404, 1228)})
 
 
 def compare_answers(operation: Operation, origin: Outcome, target: TargetAnswer) -> Difference | None:
@@ -100,6 +104,13 @@ def _errors(
     target: TargetAnswer,
 ) -> Difference | None:
     bodiless = operation.endpoint == "document.head"
+    if ours is not None and theirs is not None and {ours[1], theirs[1]} <= _NOTHING:
+        return None
+    unknown = ours is None and theirs in _NO_COLLECTION and operation.endpoint == "cursor.create"
+    if unknown and not printed.load(origin.body).get("result"):  # nothing was ever written to it
+        raise NotComparable("collection is not in PostgreSQL")
+    if ours in _NO_COLLECTION and theirs is None:
+        return _left_over(operation, target)
     if ours == theirs or (bodiless and ours is not None and theirs is not None and ours[0] == theirs[0]):
         return None
     keys = (operation.key,) if operation.key is not None else ()
@@ -110,6 +121,21 @@ def _errors(
         return Difference(Kind.EXTRA, (), keys)
     shown = [f"{error[0]}/{error[1]}" if error is not None else "answer" for error in (ours, theirs)]
     return Difference(Kind.ERROR, (f"origin {shown[0]}, target {shown[1]}",), keys)
+
+
+def _left_over(operation: Operation, target: TargetAnswer) -> Difference | None:
+    """The origin has no such collection (any more): what the target has of it is extra."""
+    if not isinstance(target, Outcome) or not operation.endpoint.startswith("document."):
+        raise NotComparable("collection is gone")
+    elements = [printed.load(target.body)] if operation.endpoint == "document.read" else []
+    if operation.endpoint == "document.read_many":
+        elements = [
+            one for one in printed.load(target.body) if not (isinstance(one, dict) and one.get("error") is True)
+        ]
+    keys = tuple(key for one in elements if (key := key_of(one)) is not None)[:MAX_KEYS]
+    if operation.endpoint == "document.head" and operation.key is not None:
+        keys = (operation.key,)
+    return Difference(Kind.EXTRA, (), keys) if keys else None
 
 
 def _absent(error: tuple[int, int] | None, bodiless: bool) -> bool:

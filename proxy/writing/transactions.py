@@ -16,6 +16,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import structlog
 
@@ -96,6 +97,8 @@ class Transactions:
             if not commit:
                 return await self._forwarded(request)
             if any(map(kit.flipped, way.collections)):
+                if not await self._runs(request, operation.database, number):
+                    return await self._forwarded(request)  # it has ended: nothing is committed any more
                 raise ArangoError(
                     1655, f"transaction '{number}' not found: its writes did not come through this proxy", status=404
                 )
@@ -235,6 +238,14 @@ class Transactions:
         for intent in buffer.again:
             mirror.reread(intent)
         return buffer.intents
+
+    async def _runs(self, request: Request, database: str, number: str) -> bool:
+        """Whether a transaction still runs, asked with the client's credentials. Raises UpstreamError."""
+        target = f"/_db/{quote(database, safe='')}/_api/transaction/{quote(number, safe='')}".encode()
+        headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
+        response = await self._kit.origin.request(Request("GET", target, headers), idempotent=True)
+        _, status = transactions.state(await collect(response.body))
+        return response.status != 404 and status not in transactions.ENDED
 
     async def _ask(self, name: tuple[str, str], known: _Open) -> None:
         """Asks the origin whether it still runs. Raises UpstreamError."""

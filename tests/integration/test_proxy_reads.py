@@ -164,3 +164,18 @@ async def test_a_cursor_of_a_simple_read_goes_on_where_it_began(flipped: Running
     assert second.headers["x-crossfade-served-by"] == "postgresql"
     keys = {document["_key"] for answer in (first, second) for document in answer.json()["result"]}
     assert keys == {"a", "b"}
+
+
+async def test_a_collection_by_its_number_is_the_collection(flipped: Running) -> None:
+    """Old clients name collections so (protocol page, section 6): their reads and writes are those of its name."""
+    number = (await flipped.client.get("/_api/collection/people")).json()["id"]
+    written = await flipped.client.post(f"/_api/document/{number}", json={"_key": number, "n": 3})
+    assert written.status_code == 202
+    answer = await flipped.client.get(f"/_api/document/{number}/{number}", headers=EXPLAIN)
+    assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (3, "postgresql")
+    await flipped.drained()
+    assert await flipped.differences("_system/people") == []
+    known = await flipped.database.fetch("SELECT name FROM crossfade.collection ORDER BY name")
+    assert [row["name"] for row in known] == ["_graphs", "knows", "people"]
+    none = await flipped.client.get("/_api/document/999999/a")
+    assert (none.status_code, none.json()["errorNum"]) == (404, 1203)

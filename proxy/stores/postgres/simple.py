@@ -151,7 +151,7 @@ def _range(_: Operation, body: dict[str, Any]) -> Query:
     end = "<=" if body.get("closed") else "<"
     limit, more = _limit(body)
     binds |= {"left": body.get("left"), "right": body.get("right")} | more
-    return f"FOR d IN @@c FILTER {path} >= @left && {path} {end} @right{limit} RETURN d", binds
+    return f"FOR d IN @@c FILTER {path} >= @left && {path} {end} @right SORT {path}{limit} RETURN d", binds
 
 
 def _limit(body: dict[str, Any]) -> Query:

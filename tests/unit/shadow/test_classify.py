@@ -127,3 +127,21 @@ def test_the_number_of_an_error() -> None:
     assert error_of(error(404, 1202)) == (404, 1202)
     assert error_of(Outcome(404, b"<html>")) == (404, 0)
     assert error_of(document(status=412)) is None
+
+
+def test_a_collection_that_is_gone_holds_nothing() -> None:
+    """Dropped, it stays in PostgreSQL without documents; never written, PostgreSQL does not know it."""
+    for gone in (error(404, 1203), error(404, 1228)):
+        assert compare_answers(READ, gone, error(404, 1202)) is None
+        assert compare_answers(READ, gone, ArangoError(1203)) is None
+        assert compare_answers(READ, gone, document()) == Difference(Kind.EXTRA, (), ("k",))
+        assert compare_answers(HEAD, gone, document()) == Difference(Kind.EXTRA, (), ("k",))
+        nothing = answer([{"error": True, "errorNum": 1202}])
+        assert compare_answers(MANY, gone, nothing) is None
+        assert compare_answers(MANY, gone, answer([{"_key": "k"}])) == Difference(Kind.EXTRA, (), ("k",))
+        with pytest.raises(NotComparable, match="is gone"):
+            compare_answers(QUERY, gone, QueryAnswer(Rows([], None)))
+    assert compare_answers(READ, error(404, 1202), ArangoError(1203)) is None
+    with pytest.raises(NotComparable, match="not in PostgreSQL"):
+        compare_answers(QUERY, batch(), ArangoError(1203))
+    assert compare_answers(QUERY, batch(1), ArangoError(1203)) is not None

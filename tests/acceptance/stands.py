@@ -1,0 +1,119 @@
+"""What clients are tried on: the development server, the proxy in front of it in the shadow, the proxy flipped.
+
+Each runs in a thread of its own, for clients that block. In front of the proxies stands nothing but a URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from proxy.cutover.stages import Stage
+from tests.acceptance.development import development_server
+from tests.harness import Running, running
+
+WAIT = 60.0  # seconds for whatever is done on the other thread
+
+
+class Kind(enum.StrEnum):
+    """Which of the three."""
+
+    DEVELOPMENT = "development"
+    SHADOW = "shadow"
+    FLIPPED = "flipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A server to speak to. running: the stack behind a proxy, used on its own loop alone."""
+
+    kind: Kind
+    url: str
+    running: Running | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Runs something of the stack on its loop."""
+        assert self.loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT)
+
+    def findings(self) -> dict[str, int]:
+        """What the shadow's comparisons came to, after all of them; empty for the development server."""
+        return {} if self.running is None else self.on_loop(_findings(self.running))
+
+    def served(self) -> int:
+        """Reads that PostgreSQL has served in this process."""
+        if self.running is None:
+            return 0
+        text = httpx.get(f"http://127.0.0.1:{self.running.application.admin_port}/metrics").text
+        lines = [line for line in text.splitlines() if line.startswith("crossfade_requests_total{")]
+        return int(sum(float(line.split()[-1]) for line in lines if 'served_by="target"' in line))
+
+    def clean(self) -> None:
+        """Takes away what a test has made: graphs, databases, collections, users."""
+        with httpx.Client(base_url=self.url, auth=("root", ""), timeout=WAIT) as client:
+            for one in client.get("/_api/transaction").json()["transactions"]:
+                client.delete(f"/_api/transaction/{one['id']}")
+            for graph in client.get("/_api/gharial").json()["graphs"]:
+                client.delete(f"/_api/gharial/{graph['_key']}")
+            for database in client.get("/_api/database").json()["result"]:
+                if database != "_system":
+                    client.delete(f"/_api/database/{database}")
+            found = client.get("/_api/collection").json()["result"]
+            for name in (one["name"] for one in found if not one["name"].startswith("_")):
+                client.delete(f"/_api/collection/{name}")
+            for user in client.get("/_api/user").json()["result"]:
+                if user["user"] != "root":
+                    client.delete(f"/_api/user/{user['user']}")
+
+
+@contextmanager
+def stand(kind: Kind, dsn: str, folder: Path) -> Iterator[Stand]:
+    """Starts one. dsn: a migrated database, for the proxies."""
+    if kind is Kind.DEVELOPMENT:
+        with development_server() as url:
+            yield Stand(kind, url)
+        return
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name=kind)
+    thread.start()
+    stack = AsyncExitStack()
+    try:
+        started = asyncio.run_coroutine_threadsafe(_start(stack, kind, dsn, folder), loop).result(WAIT)
+        yield Stand(kind, str(started.client.base_url).rstrip("/"), started, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(WAIT)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WAIT)
+        loop.close()
+
+
+async def _start(stack: AsyncExitStack, kind: Kind, dsn: str, folder: Path) -> Running:
+    started = await stack.enter_async_context(running(dsn, folder, flip_new=kind is Kind.FLIPPED))
+    await started.default(Stage.SHADOW)
+    return started
+
+
+async def _findings(stack: Running) -> dict[str, int]:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stack.application.shadow.idle(), 20)
+    row = await stack.database.fetchrow(
+        "SELECT sum(compared) AS compared, (SELECT count(*) FROM crossfade.mismatch) AS mismatched, "
+        "sum(unsettled) AS unsettled FROM crossfade.comparison"
+    )
+    kinds = await stack.database.fetch(
+        "SELECT collection, class, paths, samples::text AS samples FROM crossfade.mismatch"
+    )
+    for kind in kinds:  # seen in the output of a test that fails
+        print(kind["collection"], kind["class"], kind["paths"], kind["samples"][:2000])
+    assert row is not None
+    return {name: int(value or 0) for name, value in row.items()}
