@@ -6,6 +6,7 @@ Every state of the bounds is visited. A violation comes with its shortest trace.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from array import array
@@ -13,7 +14,20 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from tests.model.mirror import BATCH, DELETE, POISON, PUT, TRANSACTION, Bounds, Broken, Model, Rules, canonical
+from tests.model import journal
+from tests.model.mirror import (
+    BATCH,
+    DELETE,
+    POISON,
+    PUT,
+    TRANSACTION,
+    TRUNCATE,
+    Bounds,
+    Broken,
+    Model,
+    Rules,
+    canonical,
+)
 
 PROPERTIES = (
     "no lost write",
@@ -30,6 +44,8 @@ LARGE: dict[str, Bounds] = {
     "two keys, batches": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, BATCH)),
     "two keys, transactions": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, TRANSACTION)),
     "dead letters": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, POISON)),
+    "truncations": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, TRUNCATE)),
+    "two keys, truncations": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, TRUNCATE)),
 }
 SMALL: dict[str, Bounds] = {
     "two writes, crash, lost answer, purge": Bounds(writes=2, crashes=1, lost=1, purges=1),
@@ -37,7 +53,11 @@ SMALL: dict[str, Bounds] = {
     "batches": Bounds(writes=2, crashes=1, lost=0, keys=2, kinds=(DELETE, BATCH)),
     "transactions": Bounds(writes=2, crashes=1, lost=0, keys=2, kinds=(PUT, TRANSACTION)),
     "dead letters": Bounds(writes=2, crashes=1, lost=0, kinds=(PUT, DELETE, POISON)),
+    "truncations": Bounds(writes=2, crashes=1, lost=1, kinds=(PUT, TRUNCATE)),
 }
+
+# operations of the journal's histories that are cut at every byte, and of those that get a wrong byte
+FILES, FILES_SMALL = (5, 3), (2, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,7 @@ class Found:
 def explore(name: str, bounds: Bounds, rules: Rules | None = None, limit: int = 20_000_000) -> Found:
     """All states of the bounds, or up to the first that is wrong. Raises ValueError beyond the limit."""
     begun = time.perf_counter()
+    gc.disable()  # states are tuples of tuples: nothing to collect, and much to look through
     model = Model(bounds, rules)
     first = canonical(model.initial())
     number = {first: 0}
@@ -146,7 +167,8 @@ def main() -> int:
     print(HEAD, flush=True)
     runs = SMALL if options.small else LARGE
     total, wrong = 0, False
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, max_tasks_per_child=1) as pool:  # a process gives its memory back
+        files = pool.submit(journal.explore, *(FILES_SMALL if options.small else FILES))
         for found in [pool.submit(explore, name, bounds) for name, bounds in runs.items()]:
             result = found.result()
             print(line(result), flush=True)
@@ -154,6 +176,8 @@ def main() -> int:
                 print("   ", step)
             total += result.states
             wrong = wrong or bool(result.wrong)
+        print(journal.line(files.result()), flush=True)
+        wrong = wrong or bool(files.result().wrong)
     print(f"{total:,} states explored, every one of these bounds")
     for name in PROPERTIES:
         print(f"{'BROKEN: see above' if wrong else 'held'}: {name}")

@@ -7,8 +7,9 @@ import importlib
 import pytest
 
 from proxy.mirror import faults
-from tests.model.explore import SMALL, explore, line
-from tests.model.mirror import STEPS, UNMODELLED_POINTS, Bounds, Rules
+from tests.model import journal
+from tests.model.explore import FILES_SMALL, SMALL, explore, line
+from tests.model.mirror import PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
 
 # a rule that is not kept -> the bounds that show it, and what the model then says
 NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
@@ -43,6 +44,16 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
         Bounds(writes=2, crashes=0, lost=1),
         "LOST",
     ),
+    "a sweep does not raise the horizon": (
+        Rules(sweep_raises_horizon=False),
+        Bounds(writes=2, crashes=0, lost=0, kinds=(PUT, TRUNCATE)),
+        "GHOST",
+    ),
+    "an aborted transaction is applied": (
+        Rules(abort_applies_nothing=False),
+        Bounds(writes=1, crashes=0, lost=0, keys=2, kinds=(TRANSACTION,)),
+        "GHOST",
+    ),
     "repair brings back what was removed behind its look": (
         Rules(equal_spares_tombstones=False),
         Bounds(writes=2, crashes=0, lost=1),
@@ -57,6 +68,13 @@ def test_the_rules_hold_in_every_state_of_small_bounds(name: str) -> None:
     found = explore(name, SMALL[name])
     assert not found.wrong, "\n".join((line(found), *found.trace))
     assert found.resting
+
+
+def test_the_journals_files_hold_what_they_say_wherever_they_are_cut() -> None:
+    """I3: on the code itself, all short histories and all their prefixes."""
+    found = journal.explore(*FILES_SMALL)
+    assert not found.wrong, found.wrong
+    assert (found.histories, found.crashes > 300, found.flips > 30) == (11, True, True)
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -76,5 +94,5 @@ def test_the_steps_are_those_of_the_code() -> None:
             for part in name.split(".") if name else ():
                 thing = getattr(thing, part)
             assert thing is not None, step
-    points = [point for _, point in STEPS.values() if point]
+    points = [point for _, some in STEPS.values() for point in some]
     assert sorted(points) == sorted(set(faults.POINTS) - UNMODELLED_POINTS)

@@ -1,0 +1,171 @@
+"""The journal's file format, explored on the code itself: every short history, cut at every byte.
+
+A process that is killed leaves a prefix of what it wrote. For every history of a few operations and every such prefix
+the files are opened again, and what is open then must be exactly: the intents whose note is whole, but for those whose
+settlement is whole as well, each with the keys that were known last. A wrong byte must never go unsaid: either the
+same is open, or the damage is reported (and every database becomes unverified). But for the last record, where it
+cannot be told from a cut.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.mirror.journal import Journal
+from proxy.mirror.segment import SUFFIX
+
+# operations: an intent with a key, one without, the key of the last one known, the oldest or the newest settled
+INTEND, KEYLESS, LEARN, FIRST, LAST = "intend", "keyless", "learn", "first", "last"
+OPERATIONS = (INTEND, KEYLESS, LEARN, FIRST, LAST)
+_BOOT = "one boot"
+Open = dict[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What an exploration came to. wrong: empty, or the first case that is."""
+
+    histories: int
+    crashes: int
+    flips: int
+    seconds: float
+    wrong: str
+
+
+def histories(length: int) -> Iterator[tuple[str, ...]]:
+    """All of at most so many operations that have something to act on, and that begin with an intent."""
+    for many in range(1, length + 1):
+        for history in itertools.product(OPERATIONS, repeat=many):
+            if _possible(history):
+                yield history
+
+
+def _possible(history: Sequence[str]) -> bool:
+    is_open, unknown = 0, False
+    for step in history:
+        if step in (INTEND, KEYLESS):
+            is_open, unknown = is_open + 1, step == KEYLESS
+        elif step == LEARN:
+            if not unknown:
+                return False
+            unknown = False
+        elif is_open == 0:
+            return False
+        else:
+            is_open, unknown = is_open - 1, False
+    return True
+
+
+def _journal(folder: Path) -> Journal:
+    return Journal(folder, segment_intents=2, boot=lambda: _BOOT)  # so small that histories fill several
+
+
+@dataclass(slots=True)
+class _Run:
+    """One history, carried out. states: what is open behind each size of each file, by the file's name."""
+
+    folder: Path
+    journal: Journal
+    open: Open
+
+    def step(self, step: str, number: int) -> None:
+        if step in (INTEND, KEYLESS):
+            keys = (f"k{number}",) if step == INTEND else ()
+            self.open[self.journal.intend("db/c", keys, 1)] = keys
+        elif step == LEARN:
+            seq = max(self.open)
+            self.journal.amend(seq, "db/c", (f"made{number}",), 1)
+            self.open[seq] = (f"made{number}",)
+        else:
+            seq = min(self.open) if step == FIRST else max(self.open)
+            self.journal.settle(seq)
+            del self.open[seq]
+
+    def files(self) -> dict[str, bytes]:
+        for segment in self.journal._segments:
+            segment.flush()
+        return {file.name: file.read_bytes() for file in sorted(self.folder.glob(f"*{SUFFIX}"))}
+
+
+def recovered(folder: Path, files: dict[str, bytes]) -> tuple[Open, bool]:
+    """What a new process finds open in such files, and whether it says that they are damaged."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "boot").write_text(_BOOT + "\n")
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    journal = _journal(folder)
+    recovery = journal.open()
+    found = {note.seq: note.keys for note in journal.sample(1000) if not note.opaque}
+    journal.close()
+    return found, bool(recovery.damaged)
+
+
+def _check(folder: Path, history: tuple[str, ...], *, flips: bool) -> tuple[int, int, str]:
+    """(crashes, flips, what is wrong) of one history: its last operation is cut at every byte."""
+    live = folder / "live"
+    shutil.rmtree(live, ignore_errors=True)
+    run = _Run(live, _journal(live), {})
+    run.journal.open()
+    for number, step in enumerate(history[:-1]):
+        run.step(step, number)
+    before, files = dict(run.open), run.files()
+    run.step(history[-1], len(history))
+    after, grown = dict(run.open), run.files()
+    shutil.rmtree(live)  # killed: it is never closed
+    crashes = 0
+    for name, data in grown.items():
+        old = files.get(name, b"")
+        for size in range(len(old), len(data) + 1):
+            others = {other: text for other, text in files.items() if other != name}
+            crashes += 1
+            found, damaged = recovered(folder / "again", {**others, name: data[:size]})
+            if (
+                damaged
+                or found not in (before, after)
+                or (size == len(data) and grown.keys() == files.keys() and found != after)
+            ):
+                return crashes, 0, f"{history} cut at byte {size} of {name}: {found}, not {before} or {after}"
+    flipped = 0
+    if flips:
+        for name, data in grown.items():
+            for at in range(len(data)):
+                flipped += 1
+                broken = data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+                found, damaged = recovered(folder / "again", {**grown, name: broken})
+                torn = found == before and at >= len(files.get(name, b""))
+                if found != after and not damaged and not torn:
+                    return crashes, flipped, f"{history} with byte {at} of {name} flipped: {found}, not {after}, unsaid"
+    return crashes, flipped, ""
+
+
+def explore(length: int, flips: int) -> Explored:
+    """Histories of at most `length` operations, cut everywhere; those of at most `flips`, with each byte wrong."""
+    begun = time.perf_counter()
+    total = crashes = flipped = 0
+    with tempfile.TemporaryDirectory(prefix="crossfade-journal-", dir=_memory()) as name:
+        for history in histories(length):
+            total += 1
+            some, bits, wrong = _check(Path(name), history, flips=len(history) <= flips)
+            crashes, flipped = crashes + some, flipped + bits
+            if wrong:
+                return Explored(total, crashes, flipped, time.perf_counter() - begun, wrong)
+    return Explored(total, crashes, flipped, time.perf_counter() - begun, "")
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def line(found: Explored) -> str:
+    """An exploration as text."""
+    return (
+        f"the journal's files: {found.histories:,} histories, cut at {found.crashes:,} bytes, "
+        f"{found.flips:,} bytes wrong, {found.seconds:.1f} s: {found.wrong or 'holds'}"
+    )
