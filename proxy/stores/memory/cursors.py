@@ -33,6 +33,7 @@ class Cursor:
     counted: bool
     retry: bool
     user: str
+    streaming: bool = False
     position: int = 0
     batch: int = 0
     last: bytes = b""
@@ -47,6 +48,10 @@ class Cursor:
         self.position += len(part)
         self.batch += 1
         return b'{"result":' + dump(part)
+
+    def closing(self) -> bytes:
+        """`extra`; of a stream only with its last batch, since it is not known before."""
+        return b"" if self.streaming and self.more else b',"extra":' + dump(self.extra)
 
 
 def create(server: Server, operation: Operation) -> Outcome:
@@ -74,7 +79,16 @@ def create(server: Server, operation: Operation) -> Outcome:
     outcome = queries.run(
         server, operation, query, bind or {}, {**limited(body, options), "fullCount": _full(options, streaming)}
     )
-    return answer(server, operation, outcome, size=int(size), ttl=body.get("ttl"), counted=counted, options=options)
+    return answer(
+        server,
+        operation,
+        outcome,
+        size=int(size),
+        ttl=body.get("ttl"),
+        counted=counted,
+        options=options,
+        streaming=streaming,
+    )
 
 
 def limited(body: Document, options: Document) -> Document:
@@ -95,6 +109,7 @@ def answer(
     ttl: object = None,
     counted: bool = False,
     options: Document | None = None,
+    streaming: bool = False,
 ) -> Outcome:
     """The first batch of a result; a cursor is kept where there are more, or where the last may be asked for again."""
     seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else _TTL
@@ -110,6 +125,7 @@ def answer(
         counted,
         retry,
         access.identity(server, operation).user,
+        streaming,
     )
     text = cursor.take()
     parts = [text, b',"hasMore":true' if cursor.more else b',"hasMore":false']
@@ -120,7 +136,7 @@ def answer(
         parts.append(b',"nextBatchId":"2"')
     if counted:
         parts.append(f',"count":{len(found.rows)}'.encode())
-    parts.append(b',"cached":false,"extra":' + dump(found.extra) + b',"error":false,"code":')
+    parts.append(b',"cached":false' + cursor.closing() + b',"error":false,"code":')
     cursor.last = b"".join(parts)
     return Outcome(201, cursor.last + b"201}")
 
@@ -143,7 +159,7 @@ def proceed(server: Server, operation: Operation) -> Outcome:
         parts.append(f',"id":"{cursor.id}"'.encode())
     if cursor.counted:
         parts.append(f',"count":{len(cursor.rows)}'.encode())
-    parts.append(b',"extra":' + dump(cursor.extra) + b',"cached":false')
+    parts.append(cursor.closing() + b',"cached":false')
     if cursor.more:
         parts.append(f',"nextBatchId":"{cursor.batch + 1}"'.encode())
     parts.append(b',"error":false,"code":')

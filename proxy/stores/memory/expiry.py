@@ -18,7 +18,7 @@ def sweep(server: Server) -> int:
     now, removed = server.now(), 0
     for _, collection in server.collections():
         for index in collection.indexes:
-            if index.kind == "ttl":
+            if index.kind == "ttl" and collection.exclusive is None:
                 removed += _sweep(collection, index.fields[0], float(index.shown["expireAfter"]), now)
     return removed
 

@@ -1,6 +1,6 @@
 """Indexes of a collection: definitions as clients see them, and the one thing that they change: uniqueness.
 
-Queries do not use them; a secondary index that is not unique is a definition alone. (`ttl` expires nothing here.)
+Queries do not use them; one that is not unique is a definition alone. (`expiry` reads those of type `ttl`.)
 """
 
 from __future__ import annotations
@@ -64,13 +64,17 @@ class Index:
             other.sparse,
         ) and self.kind != "primary"
 
-    def values(self, document: Document) -> Iterator[bytes]:
-        """The entries of a document: one, or one an element for a field `a[*]`; none for a sparse index with a null."""
+    def values(self, document: Document, *, twice: bool = False) -> Iterator[bytes]:
+        """The entries of a document: one, or one an element for a field `a[*]`; none for a sparse index with a null.
+
+        twice: equal elements of an array come as often as they stand there.
+        """
         rows: list[list[Any]] = [[]]
         for path in self.fields:
             found = _resolve(document, path)
-            distinct = {orjson.dumps(value, option=orjson.OPT_SORT_KEYS): value for value in found}.values()
-            rows = [[*row, value] for row in rows for value in distinct]
+            if not twice:
+                found = list({orjson.dumps(value, option=orjson.OPT_SORT_KEYS): value for value in found}.values())
+            rows = [[*row, value] for row in rows for value in found]
         for row in rows:
             if self.sparse and any(value is None for value in row):
                 continue
@@ -78,14 +82,17 @@ class Index:
 
     def check(self, key: str, document: Document) -> None:
         """Raises ArangoError 1210 where another document has the same values."""
-        for value in self.values(document):
+        seen: set[bytes] = set()
+        for value in self.values(document, twice=self.shown.get("deduplicate") is False):
             holder = self.entries.get(value, key)
-            if holder != key:
+            # with deduplicate=false an array whose elements repeat conflicts with itself
+            if holder != key or value in seen:
                 raise ArangoError(
                     1210,
                     f"unique constraint violated - in index {self.name} of type {self.kind} over "
                     f"'{', '.join(self.fields)}'; conflicting key: {holder}",
                 )
+            seen.add(value)
 
     def add(self, key: str, document: Document) -> None:
         for value in self.values(document):

@@ -116,6 +116,7 @@ class MemoryStore:
         if operation.headers:
             wish = operation.headers.get("x-arango-async", "")
             if wish in ("true", "store"):
+                self.server.patient = False  # the client has its answer at once: nothing waits for a lock
                 return jobs.accepted(self.server, operation, self._answer(operation), store=wish == "store")
         return self._answer(operation)
 
