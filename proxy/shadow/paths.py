@@ -28,7 +28,7 @@ def tokens(path: str) -> tuple[str, ...]:
             found.append(orjson.loads(f'"{quoted}"'))
         else:
             found.append(plain if plain is not None else "[]")
-    if not found or at != len(path):
+    if not found or at != len(path) or path.startswith("."):
         raise ValueError(f"{path!r} is no path: write names joined by '.', [] for the elements of an array")
     return tuple(found)
 
