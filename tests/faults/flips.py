@@ -43,7 +43,7 @@ BOOKS = f"_system/{COLLECTION}"
 SCENARIOS = ("calm", "cut one", "cut all", "frozen")
 _LEASE = 1.0  # seconds; what is delivered
 _LINES = ("cut", "black-hole")
-_MOMENTS = ("during", "after", "before")  # of a flip: when a proxy is frozen
+_MOMENTS = ("before", "during", "after")  # of a flip: when a proxy is frozen
 
 
 @dataclass
@@ -83,18 +83,18 @@ class Flips:
         self._woke = [0.0] * len(proxies)
         self._asleep: set[int] = set()
 
-    async def run(self, scenario: str, rounds: int, seed: int, clients: int = CLIENTS) -> Result:
+    async def run(self, scenario: str, rounds: int, seed: int, clients: int = CLIENTS, pace: float = 0.01) -> Result:
         """So many rounds of one scenario under the crowd. Raises AssertionError where the stand does not recover."""
         dice, result, begun = random.Random(seed), Result(scenario), time.monotonic()
         name = scenario.replace(" ", "-") + str(int(begun * 1000))
-        crowd = Crowd(name, [proxy.port for proxy in self._proxies], clients, seed, self._was_frozen)
+        crowd = Crowd(name, [proxy.port for proxy in self._proxies], clients, seed, self._was_frozen, pace)
         async with crowd:
             for turn in range(rounds):
                 await asyncio.sleep(dice.uniform(0.0, 0.2))
                 if scenario == "frozen":
                     await self._freeze(dice, result, _MOMENTS[turn % len(_MOMENTS)])
                 else:
-                    await self._once(scenario, dice, result)
+                    await self._once(scenario, dice, result, long=turn % 5 == 4)
                 await self._recover(result)
         tally = crowd.tally
         result.writes, result.reads, result.from_target = tally.writes, tally.reads, tally.from_target
@@ -104,7 +104,7 @@ class Flips:
 
     # ---- rounds
 
-    async def _once(self, scenario: str, dice: random.Random, result: Result) -> None:
+    async def _once(self, scenario: str, dice: random.Random, result: Result, *, long: bool) -> None:
         if not await self._flip(result, dice.choice((100, 100, 100, 50, 10))):
             return
         await asyncio.sleep(dice.uniform(0.0, 0.4))
@@ -114,7 +114,8 @@ class Flips:
         mode = dice.choice(_LINES)
         for line in lines:
             line.misbehave(mode)
-        await asyncio.sleep(dice.uniform(0.2, 2.5 * _LEASE))
+        # a long one is over only when everybody has long answered alone
+        await asyncio.sleep(6 * _LEASE if long else dice.uniform(0.2, 2.5 * _LEASE))
         for line in lines:
             line.heal()
 

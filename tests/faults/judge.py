@@ -102,14 +102,21 @@ class Tally:
 class Crowd:
     """So many clients, each of them over all proxies, on keys that begin with `name` and are nobody else's.
 
-    frozen(proxy, since): whether it was, at some time since then.
+    frozen(proxy, since): whether it was, at some time since then. pace: seconds that a client thinks at most.
     """
 
     def __init__(
-        self, name: str, ports: list[int], clients: int, seed: int, frozen: Callable[[int, float], bool]
+        self,
+        name: str,
+        ports: list[int],
+        clients: int,
+        seed: int,
+        frozen: Callable[[int, float], bool],
+        pace: float = 0.01,
     ) -> None:
         self._ports = ports
         self._frozen = frozen
+        self._pace = pace
         self._keys = [[Key(f"{name}-{client}-{n}") for n in range(3)] for client in range(clients)]
         self._random = [random.Random(seed * 1000 + client) for client in range(clients)]
         self.tally = Tally()
@@ -136,7 +143,7 @@ class Crowd:
                     await self._write(dice, wires, key)
                 for read in (key, dice.choice(everything)):
                     await self._read(dice, wires, read)
-                await asyncio.sleep(dice.uniform(0, 0.01))
+                await asyncio.sleep(dice.uniform(0, self._pace))
         finally:
             for wire in wires:
                 wire.close()

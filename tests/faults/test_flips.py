@@ -21,11 +21,11 @@ async def made(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> A
 async def test_clients_see_no_flip_no_outage_and_no_frozen_proxy(made: Flips) -> None:
     """I7: nothing older than what anybody was told; no request fails; a straggler is named, and nothing committed."""
     results = [
-        await made.run(scenario, rounds, seed=5, clients=3)
-        for scenario, rounds in (("calm", 3), ("cut one", 1), ("cut all", 1), ("frozen", 3))
+        await made.run(scenario, rounds, seed=5, clients=3, pace=0.05)
+        for scenario, rounds in (("calm", 2), ("cut one", 1), ("cut all", 1), ("frozen", 2))
     ]
     assert all(result.good for result in results), table(results)
-    assert sum(result.flips for result in results) >= 5
+    assert sum(result.flips for result in results) >= 4
     assert results[3].refused >= 1  # with a proxy that stood still
 
 
