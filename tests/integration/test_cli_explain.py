@@ -81,6 +81,31 @@ async def test_an_index_in_the_order_of_the_sort(docs: Database) -> None:
     assert found.kept == ("RETURN",)
 
 
+async def test_an_index_for_two_ways_at_once(docs: Database) -> None:
+    text = "FOR d IN docs FILTER d.user == 'u7' SORT d.created DESC, d.size LIMIT 3 RETURN d"
+    (advice,) = (await examine(docs, "db", text, {})).indexes
+    assert "crossfade.order_key(doc, 'created') DESC, crossfade.order_key(doc, 'size'))" in advice.statement
+    await docs.execute(advice.statement)
+    await docs.execute("ANALYZE db.docs")
+
+    found = await examine(docs, "db", text, {})
+
+    assert not any("Sort" in line for line in found.plan), found.plan
+
+
+async def test_an_index_whose_making_broke_off_is_made_anew(docs: Database) -> None:
+    (advice,) = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
+    await docs.execute(advice.statement)
+    await docs.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE 'db.list_%'")
+
+    drop, again = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
+
+    assert (drop.statement.startswith("DROP INDEX CONCURRENTLY db.list_"), again) == (True, advice)
+    await docs.execute(drop.statement)
+    await docs.execute(again.statement)
+    assert (await examine(docs, "db", LIST, {"u": "u7"})).indexes == ()
+
+
 async def test_a_query_that_is_evaluated(docs: Database) -> None:
     text = "FOR d IN docs FILTER d.user == 'u1' AND RAND() > 0.5 LIMIT 3 RETURN d"
     found = await examine(docs, "db", text, {})

@@ -102,8 +102,24 @@ class Maker:
                 f"LENGTH(FOR e IN f FILTER e.s == d.s AND e.i > {self.value()} RETURN 1) > 1",
                 "d == DOCUMENT(d._id)",
                 "DOCUMENT(d.r).i == d.i",
+                f"{self.value()} IN d.t[*]{rng.choice(['', '.k', '[0]'])}",
+                f"LENGTH(d.t[* FILTER CURRENT {self.comparison()} {self.value()}]) {self.comparison()} 1",
+                f"d.t[* FILTER CURRENT != null LIMIT {rng.choice(['1', '1, 1'])} RETURN CURRENT] == [{self.value()}]",
+                f"d.t[? {self.quantifier()} FILTER CURRENT {self.comparison()} {self.value()}]",
+                f"d.t[? {rng.choice(['1', '2', '0'])} FILTER CURRENT == {self.value()}]",
+                f"{rng.choice(['d.t', 'd.a', '[d.i, d.s]'])} {self.quantifier()} {self.comparison()} {self.operand()}",
+                f"d.t {self.quantifier()} {rng.choice(['IN', 'NOT IN'])} {rng.choice(['d.t', '[1, d.a]', 'd.n'])}",
+                f"LENGTH({rng.choice(['INTERSECTION', 'MINUS'])}(d.t || [], [{self.value()}, {self.value()}, 1])) > 0",
+                "LENGTH(UNIQUE(d.t || [])) == LENGTH(d.t)",
+                f"{rng.choice(['FLOOR', 'CEIL', 'SQRT'])}(d.i / 2) {self.comparison()} {self.value()}",
             ]
         )
+
+    def comparison(self) -> str:
+        return self.rng.choice(["==", "!=", "<", "<=", ">", ">="])
+
+    def quantifier(self) -> str:
+        return self.rng.choice(["ANY", "ALL", "NONE", "AT LEAST (2)"])
 
     def filters(self) -> str:
         return " ".join(f"FILTER {self.condition()}" for _ in range(self.rng.randint(0, 2)))

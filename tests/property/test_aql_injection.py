@@ -38,6 +38,10 @@ TEMPLATES = [
     "FOR d IN docs LET x = (FOR e IN docs FILTER e.a == d[{s}] AND e.b == {s} RETURN e) RETURN {{d, x}}",
     "FOR d IN docs FILTER d.a >= {s} AND d.a < {s} AND HAS(d, {s}) RETURN LENGTH(d.{n})",
     "RETURN DOCUMENT('docs', {s})",
+    "FOR v, e IN 1..2 ANY {s} edges FILTER v.{n} == {s} RETURN [v, e.{n}]",
+    "FOR d IN docs FILTER {s} IN d.t[* FILTER CURRENT.{n} != {s}].{n} OR d.{n} ANY == {s} RETURN d",
+    "FOR d IN docs FILTER d.t[? ANY FILTER CURRENT.{n} == {s}] SORT d.{n}.{n} DESC, d[{s}] RETURN d",
+    "FOR d IN docs FILTER LENGTH(MINUS(d.{n}, [{s}])) > 0 AND STARTS_WITH(d.a, {s}) RETURN d",
 ]
 BOUND = [
     "FOR d IN docs FILTER d.a == @x SORT d.b LIMIT 5 RETURN d",
@@ -45,8 +49,10 @@ BOUND = [
     "FOR d IN docs FILTER d.a IN [@x] OR d.b LIKE @x OR d._key == @x RETURN {[@x]: d}",
     "FOR d IN docs FILTER CONTAINS(d.a, @x) AND d.b > @x COLLECT g = d[@x] RETURN g",
     "FOR d IN docs FOR e IN docs FILTER d.a == e[@x] AND e._id == @x RETURN [d, e]",
+    "FOR v, e IN OUTBOUND @x edges FILTER v.a == @x RETURN e[@x]",
+    "FOR d IN docs FILTER d.t ANY == @x AND @x IN d.t[*].@x SORT d.@x LIMIT 3 RETURN DOCUMENT('docs', @x)",
 ]
-TABLES = Tables({"docs": Table("db.docs")})
+TABLES = Tables({"docs": Table("db.docs"), "edges": Table("db.edges", True)})
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 _PARAMETER = re.compile(r"\$\d+::\w+(?:\[\])?")
@@ -100,6 +106,16 @@ def test_a_bind_value_is_never_a_part_of_the_statement(text: str, value: str) ->
     assert bare(hostile.sql) == bare(harmless.sql)
 
 
+@given(st.sampled_from(BOUND), texts, texts)
+@settings(max_examples=200, deadline=None)
+def test_a_statement_that_is_kept_takes_whatever_comes_later_as_parameters(text: str, first: str, later: str) -> None:
+    """The same tree, so that the second one may be found among those that are kept."""
+    query = parse(text)
+    made = [compile_query(query, {"x": value}, TABLES) for value in (first, later)]
+    anew = compile_query(parse(text), {"x": later}, TABLES)
+    assert repr(made[1]) == repr(anew)
+
+
 class Inexact(Exception):
     """The statement refused its data, as it may: SQLSTATE class 22."""
 
@@ -115,6 +131,7 @@ async def fetched(database: Database, statement: Compiled) -> None:
 
 async def test_postgresql_takes_every_statement_and_no_table_is_lost(database: Database) -> None:
     await database.fetchrow("SELECT crossfade.ensure_collection('db', 'docs', false)")
+    await database.fetchrow("SELECT crossfade.ensure_collection('db', 'edges', true)")
     await database.execute("INSERT INTO db.docs (key, rev, raw, doc) VALUES ('k', 1, '{}', '{\"a\": \"x\"}')")
     ran = 0
     for text in HOSTILE:

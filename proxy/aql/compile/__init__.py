@@ -8,6 +8,7 @@
     hops           traversals as joins
     collect        COLLECT: groups, aggregates, INTO
     output         RETURN: which columns the statement gives, and the expression over them
+    arrays         expansions, tests, ANY and ALL, sets
     functions      functions in conditions and sort keys
     comparisons    ==, <, IN, LIKE, arithmetic, and the conditions that indexes serve
     expressions    variables, accesses, AND, OR, ?:

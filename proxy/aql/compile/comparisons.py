@@ -120,9 +120,6 @@ class ComparisonCompiler(ExpressionCompiler):
         folded = f"translate(lower({sql} COLLATE \"C\"), U&'\\212A\\017F\\0130\\0131', 'ksii')"
         return f'({folded} COLLATE "C" LIKE {self.parameters.add(_like(pattern.value).lower(), "text")})'
 
-    def quantified(self, node: ast.Quantified) -> AnyTerm:
-        raise Refused(f"{node.quantifier} before an operator")
-
     # --- arithmetic
 
     def arithmetic(self, op: str, left: AnyTerm, right: AnyTerm) -> Term:

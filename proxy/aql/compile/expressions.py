@@ -53,6 +53,8 @@ class ExpressionCompiler(FormCompiler):
             return self.subquery(node)
         if isinstance(node, ast.Expansion):
             return self.expansion(node)
+        if isinstance(node, ast.ArrayTest):
+            return self.array_test(node)
         if isinstance(node, ast.Quantified):
             return self.quantified(node)
         raise Refused(type(node).__name__.lower())
@@ -284,7 +286,11 @@ class ExpressionCompiler(FormCompiler):
 
     def expansion(self, node: ast.Expansion) -> AnyTerm:
         """base[*]…"""
-        raise Refused("[*] in a condition")
+        raise NotImplementedError
+
+    def array_test(self, node: ast.ArrayTest) -> AnyTerm:
+        """base[?]…"""
+        raise NotImplementedError
 
 
 def pure(node: ast.Node) -> bool:

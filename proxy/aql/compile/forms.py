@@ -38,6 +38,7 @@ class FormCompiler:
         self.scans: dict[str, Scan] = {}  # by the SQL of their documents
         self.mentioned: frozenset[str] = frozenset()  # variables that some expression of the query names
         self.dynamic = False
+        self.currents = 0  # arrays whose elements are gone through just now
         self.budget = _MOST_NODES
         self.context = Context(self.binds, Options(max_warnings=_MOST_NODES))
 
@@ -128,7 +129,7 @@ class FormCompiler:
 
     def constant(self, node: ast.Node) -> bool:
         """Whether an expression can be worked out ahead."""
-        bound = {"CURRENT"}
+        bound: set[str] = set() if self.currents else {"CURRENT"}
         for below in ast.walk(node):
             if isinstance(below, (ast.Subquery, ast.Collection)) or (isinstance(below, ast.Parameter) and below.source):
                 return False

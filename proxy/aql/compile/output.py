@@ -13,9 +13,9 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
+from proxy.aql.compile.arrays import ArrayCompiler
 from proxy.aql.compile.expressions import pure
 from proxy.aql.compile.finish import Column, Finish
-from proxy.aql.compile.functions import FunctionCompiler
 from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, ElementVar, RowsVar, Scope, ValueVar
 from proxy.aql.compile.terms import AnyTerm, Refused, Term
 from proxy.aql.signatures import FETCHING
@@ -41,7 +41,7 @@ class Sink:
         return ast.Variable(name)
 
 
-class OutputCompiler(FunctionCompiler):
+class OutputCompiler(ArrayCompiler):
     """Compiles what RETURN and INTO give."""
 
     def output(self, node: Any, sink: Sink, hidden: frozenset[str] = _NOTHING) -> Any:
