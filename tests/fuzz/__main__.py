@@ -27,7 +27,7 @@ from tests.fuzz.requests import requests
 from tests.fuzz.stand import Stand, standing
 
 _EXAMPLES = 300  # of one property against one server, before the next has its turn
-_TURNS = 12  # before both servers are started anew: their state grows with what they are told
+_TURNS = 3  # before both servers are started anew: their state grows with what they are told
 _cuts = st.lists(st.integers(0, 1 << 16), max_size=3)
 
 
@@ -56,8 +56,8 @@ def properties(stand: Stand, port: int, number: int) -> dict[str, Callable[[], N
     return {"whole requests": whole, "hostile bytes": broken, "HTTP/2": http2}
 
 
-def run(minutes: float, start: int) -> None:
-    """Runs until the time is over. Raises AssertionError with what must not be."""
+def run(minutes: float, start: int, *, flipped: bool = False) -> None:
+    """Runs until the time is over; flipped: begins with collections that are. Raises AssertionError."""
     until = time.monotonic() + 60 * minutes
     numbers = itertools.count(start)
     done: dict[str, int] = {}
@@ -66,15 +66,17 @@ def run(minutes: float, start: int) -> None:
         while time.monotonic() < until:
             with tempfile.TemporaryDirectory() as folder:
                 dsn = asyncio.run(_create(server, "migrated"))
-                with standing(dsn, Path(folder)) as stand:
+                with standing(dsn, Path(folder), flipped=flipped) as stand:
                     for _ in range(_TURNS):
-                        for name, port in stand.ports.items():
+                        for server_name, port in stand.ports.items():
+                            name = f"{server_name}, flipped" if flipped and server_name == "proxy" else server_name
                             number = next(numbers)
                             for what, property_ in properties(stand, port, number).items():
                                 if time.monotonic() < until:
                                     property_()
                                     done[f"{name}: {what}"] = done.get(f"{name}: {what}", 0) + _EXAMPLES
                                     print(f"{time.strftime('%H:%M:%S')} seed {number} {name}: {what}", flush=True)
+            flipped = not flipped
     for name, count in sorted(done.items()):
         print(f"{name}: {count} examples, nothing found")
 
@@ -83,6 +85,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--flipped", action="store_true", help="begin with reads from PostgreSQL, not with the shadow")
     options = parser.parse_args()
     sys.stdout.write(f"seed {options.seed}\n")
-    run(options.minutes, options.seed)
+    run(options.minutes, options.seed, flipped=options.flipped)

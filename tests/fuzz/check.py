@@ -70,5 +70,6 @@ def _neighbour(port: int, number: int) -> Iterator[None]:
 
 
 def _marked(body: bytes) -> str:
-    found: str = json.loads(body)["mark"]
-    return found
+    found = json.loads(body)
+    assert "mark" in found, f"no document of ours: {body!r}"
+    return str(found["mark"])

@@ -76,8 +76,11 @@ class Stand:
 
 
 @contextlib.contextmanager
-def standing(dsn: str | None = None, folder: Path | None = None) -> Iterator[Stand]:
-    """Starts everything; stops it, and then nothing may be complained of, and the mirror must have nothing left."""
+def standing(dsn: str | None = None, folder: Path | None = None, *, flipped: bool = False) -> Iterator[Stand]:
+    """Starts everything; stops it, and then nothing may be complained of, and the mirror must have nothing left.
+
+    flipped: the proxy's collections are read from PostgreSQL, not only compared.
+    """
     stand = Stand()
     ready, failed = threading.Event(), list[BaseException]()
     stop: list[asyncio.Event] = []
@@ -89,7 +92,7 @@ def standing(dsn: str | None = None, folder: Path | None = None) -> Iterator[Sta
         async with contextlib.AsyncExitStack() as stack:
             await _development(stand, stack)
             if dsn is not None and folder is not None:
-                await _proxied(stand, stack, dsn, folder)
+                await _proxied(stand, stack, dsn, folder, flipped=flipped)
             ready.set()
             await stop[0].wait()
 
@@ -155,7 +158,7 @@ async def _set_up(client: httpx.AsyncClient) -> None:
         assert answer.status_code < 300, answer.text
 
 
-async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, folder: Path) -> None:
+async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, folder: Path, *, flipped: bool) -> None:
     """The proxy has an origin of its own, in the same process: the harness starts it."""
     found = await stack.enter_async_context(
         running(dsn, folder, buffer_body=1 << 20, max_body=2 << 20, capture_body=1 << 20, settle_seconds=1)
@@ -164,8 +167,8 @@ async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, fol
     assert origin is not None
     origin._hub.handler = _watched(stand, origin._hub.handler)
     await _set_up(found.direct)
-    await found.move(Standing(Stage.MIRROR), "_system/c", "_system/e", "own/marks")
-    await found.move(Standing(Stage.SHADOW), "_system/c", "_system/e", "own/marks")
+    for stage in (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED) if flipped else (Stage.MIRROR, Stage.SHADOW):
+        await found.move(Standing(stage, 100 if stage is Stage.FLIPPED else 0), "_system/c", "_system/e", "own/marks")
     stand.ports["proxy"] = found.application.port
     stand.admin = found.application.admin_port
 

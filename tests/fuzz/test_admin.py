@@ -18,7 +18,7 @@ def test_every_answer_is_one_that_is_described(stand: Stand) -> None:
         operation = operation.ok()
         paths.append(operation.path)
 
-        @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def ask(case: Any) -> None:
             case.call_and_validate(timeout=20)

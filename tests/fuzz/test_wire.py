@@ -17,7 +17,7 @@ from tests.unit.http.test_requests import SMUGGLING
 
 SERVERS = ["development", "proxy"]
 few = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=35, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
