@@ -234,10 +234,8 @@ async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterat
         database = await Database.open(dsn, size=4)
         stack.push_async_callback(database.close)
         try:
-            for proxy in proxies:
-                await proxy.start(wait=False)
             for proxy in proxies:  # one after the other: a machine that is busy takes its time for three
-                await eventually(proxy._ready, "the proxy is ready")
+                await proxy.start()
             await stood.mirrored()
             settings = load(dsn=dsn)
             await controller.change(
