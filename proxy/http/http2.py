@@ -37,7 +37,7 @@ class Http2Connection(asyncio.Protocol):
         self._exchanges: dict[int, Exchange] = {}
         self._begun: deque[Exchange] = deque()
         self._hungry: deque[Exchange] = deque()  # bodies that wait for a lease
-        self._leases = hub.limits.gather
+        self._room = max(hub.limits.held, hub.limits.buffer_body)  # bytes for further leases
         self._waiter: asyncio.Future[None] | None = None
         self._uncredited = 0
         self._unfinished = 0  # bytes of a frame, or of a head in several, whose end has not come
@@ -243,10 +243,10 @@ class Http2Connection(asyncio.Protocol):
             self._answers.flush()
 
     def _lease(self) -> None:
-        while self._leases and self._hungry:
+        while self._hungry and (not self._hungry[0].wants_lease or self._hungry[0].need <= self._room):
             exchange = self._hungry.popleft()
             if exchange.wants_lease:
-                self._leases -= 1
+                self._room -= exchange.need
                 exchange.leased = True
                 self._grant(exchange)
 
@@ -255,7 +255,7 @@ class Http2Connection(asyncio.Protocol):
     def _late(self, exchange: Exchange) -> None:
         """Nothing has come, or was taken, for a long while."""
         error = FramingError("the body of the request does not come", 408)
-        if exchange.gone:
+        if exchange.gone or exchange.wants_lease:  # its client may not send any more
             return
         if exchange.due and exchange.begun:
             exchange.fail(error)
@@ -277,7 +277,7 @@ class Http2Connection(asyncio.Protocol):
             return
         self._stamp = self._hub.ticks
         if exchange.leased:
-            self._leases += 1
+            self._room += exchange.need
             self._lease()
         if self._closing:
             self._wake()

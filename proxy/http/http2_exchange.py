@@ -2,8 +2,8 @@
 
 A body is put together up to `buffer_body`, as over HTTP/1.1, and streams beyond. The client may send WINDOW bytes of
 each body unasked; what is granted beyond is bounded: by what its reader has taken where the body streams, and where
-it is put together by a lease, of which a connection has few (`Limits.gather`). So the oldest body always comes to its
-end, and no client makes the server hold more than streams * WINDOW + gather * buffer_body bytes.
+it is put together by a lease of so many bytes as it declares, out of `Limits.held` for the whole connection. So the
+oldest body always comes to its end, and no client makes the server hold more than streams * WINDOW + held bytes.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ class Exchange:
         return (
             not self.ended and not self.gone and (not self.begun or (self.stream is not None and self.stream.starving))
         )
+
+    @property
+    def need(self) -> int:
+        """Bytes of the lease that lets the whole body come."""
+        most = self._limits.buffer_body
+        return most if self._length is None else min(self._length, most)
 
     @property
     def complete(self) -> bool:

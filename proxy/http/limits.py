@@ -16,7 +16,7 @@ class Limits:
     head: request line and headers together, else 431. url: else 414. body: else 413. headers: their number, else 431.
     buffer_body: a body up to this is handed over whole, a larger one as a stream.
     connections: clients at a time; one more is answered 503 and closed. pipeline: requests read ahead on a connection.
-    streams: requests at a time on an HTTP/2 connection; gather: how many of their bodies are put together at a time.
+    streams: requests at a time on an HTTP/2 connection; held: bytes of their bodies that are put together at a time.
     idle: between requests. head_time: from the first byte of a head to its last. stall: without a byte of a body that
     is due, or without a byte taken of an answer. linger: for the client to read a last answer before the socket goes.
     """
@@ -29,7 +29,7 @@ class Limits:
     connections: int = 4096
     pipeline: int = 16
     streams: int = 128
-    gather: int = 4
+    held: int = 16 << 20
     idle: float = 300.0
     head_time: float = 30.0
     stall: float = 60.0

@@ -178,7 +178,7 @@ async def test_a_body_that_nobody_reads_is_not_taken_beyond_its_window() -> None
 
 async def test_few_bodies_are_put_together_at_a_time_and_all_come_to_their_end() -> None:
     size = 3 * WINDOW
-    talk = Talk2(echo, Limits(gather=1))
+    talk = Talk2(echo, Limits(held=4 << 20))
     rests = {talk.begin(fields("PUT", "/"), end=False): b"x" * size for _ in range(4)}
     waiting: list[int] = []
     for _ in range(100):
@@ -194,8 +194,36 @@ async def test_few_bodies_are_put_together_at_a_time_and_all_come_to_their_end()
     await talk.end()
 
 
+async def test_bodies_that_declare_little_share_the_room() -> None:
+    """And one that waits for room is not blamed for it."""
+    size = 2 * WINDOW
+    go = asyncio.Event()
+
+    async def handler(request: Request) -> Response:
+        await go.wait()
+        return await echo(request)
+
+    talk = Talk2(handler, Limits(held=5 * WINDOW, buffer_body=5 * WINDOW, stall=10, linger=4))
+    await talk.say()
+    head = fields("PUT", "/", ("content-length", str(size)))
+    rests = {talk.begin(head, end=False): b"x" * size for _ in range(3)}
+    for _ in range(6):
+        rests = {number: talk.upload(number, rest) for number, rest in rests.items()}
+        await talk.say()
+    assert [bool(rest) for rest in rests.values()] == [False, False, True]
+    (connection,) = talk.hub.connections
+    connection.look(11)
+    await talk.say()
+    go.set()
+    for _ in range(6):
+        rests = {number: talk.upload(number, rest) if rest else b"" for number, rest in rests.items()}
+        await talk.say()
+    assert [answer.status for answer in talk.answers.values()] == [200] * 3
+    await talk.end()
+
+
 async def test_a_reset_or_lost_body_gives_its_lease_back() -> None:
-    talk = Talk2(echo, Limits(gather=1))
+    talk = Talk2(echo, Limits(held=4 << 20))
     for _ in range(3):
         await talk.say()
         number = talk.begin(fields("PUT", "/"), end=False)
