@@ -31,19 +31,17 @@ from tests.harness import eventually, running
 PATIENCE = 20.0  # seconds that a server may take to end a connection whose client has said everything
 LIMITS = Limits(body=2 << 20, buffer_body=1 << 20, head=8 << 10, headers=200)
 MARKS = 8
-_SETUP = (
+_COLLECTIONS = (
     ("POST", "/_api/database", {"name": "own"}),
     ("POST", "/_db/own/_api/collection", {"name": "marks"}),
-    (
-        "POST",
-        "/_db/own/_api/document/marks",
-        [{"_key": f"m{number}", "mark": f"<<{number}>>"} for number in range(MARKS)],
-    ),
     ("POST", "/_api/collection", {"name": "c"}),
     ("POST", "/_api/collection", {"name": "e", "type": 3}),
+    ("POST", "/_api/gharial", {"name": "g", "edgeDefinitions": [{"collection": "e", "from": ["c"], "to": ["c"]}]}),
+)
+_DOCUMENTS = (
+    ("POST", "/_db/own/_api/document/marks", [{"_key": f"m{each}", "mark": f"<<{each}>>"} for each in range(MARKS)]),
     ("POST", "/_api/document/c", [{"_key": "k1", "x": 1}, {"_key": "k2", "tags": ["a"]}]),
     ("POST", "/_api/document/e", {"_key": "e1", "_from": "c/k1", "_to": "c/k2"}),
-    ("POST", "/_api/gharial", {"name": "g", "edgeDefinitions": [{"collection": "e", "from": ["c"], "to": ["c"]}]}),
 )
 
 
@@ -141,7 +139,7 @@ async def _development(stand: Stand, stack: contextlib.AsyncExitStack) -> None:
     stack.push_async_callback(listener.close, 5)
     stand.ports["development"] = listener.port
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client:
-        await _set_up(client)
+        await _set_up(client, *_COLLECTIONS, *_DOCUMENTS)
 
 
 def _watched(stand: Stand, handle: Handler) -> Handler:
@@ -152,8 +150,8 @@ def _watched(stand: Stand, handle: Handler) -> Handler:
     return seen
 
 
-async def _set_up(client: httpx.AsyncClient) -> None:
-    for method, path, body in _SETUP:
+async def _set_up(client: httpx.AsyncClient, *requests: tuple[str, str, object]) -> None:
+    for method, path, body in requests:
         answer = await client.request(method, path, json=body)
         assert answer.status_code < 300, answer.text
 
@@ -166,8 +164,11 @@ async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, fol
     origin = found.origin.listener
     assert origin is not None
     origin._hub.handler = _watched(stand, origin._hub.handler)
-    await _set_up(found.direct)
-    for stage in (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED) if flipped else (Stage.MIRROR, Stage.SHADOW):
+    await _set_up(found.direct, *_COLLECTIONS)
+    await found.move(Standing(Stage.MIRROR), "_system/c", "_system/e", "own/marks")
+    await _set_up(found.client, *_DOCUMENTS)
+    await found.drained()
+    for stage in (Stage.SHADOW, Stage.FLIPPED) if flipped else (Stage.SHADOW,):
         await found.move(Standing(stage, 100 if stage is Stage.FLIPPED else 0), "_system/c", "_system/e", "own/marks")
     stand.ports["proxy"] = found.application.port
     stand.admin = found.application.admin_port
