@@ -9,20 +9,18 @@ the first. What keeps changing, or what the mirror does not reach in time, is un
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from backfill.answers import OriginDisorder
 from backfill.runs import SQL, Table
 from backfill.source import Source
 from proxy.database import Database
 from proxy.documents import to_jsonb
-from proxy.errors import ArangoError
-from proxy.values import parse, same
+from proxy.printed import load
+from proxy.values import same
 from sql.loader import queries
 
 FAST_KEYS = 500  # looked at together: revisions only
@@ -183,21 +181,16 @@ def classify(origin: int | None, target: int | None) -> str | None:
 
 def equal(origin: bytes, target: bytes) -> bool:
     """Whether two printed documents are one value: order of attributes and forms of numbers do not count."""
-    return origin == target or same(_value(origin), _value(target))
+    return origin == target or same(load(origin), load(target))
 
 
 def intact(raw: str, doc: str) -> bool:
-    """Whether `doc`, which queries look at, is what `raw`, which clients are served, gives."""
+    """Whether `doc`, which queries look at, is what `raw`, which clients are served, gives.
+
+    Both were printed by servers, and PostgreSQL prints 1e300 with all its digits: `printed` reads them.
+    """
     escaped = to_jsonb(raw.encode())
-    expected = _value((escaped if escaped is not None else raw).encode())
+    expected = load((escaped if escaped is not None else raw).encode())
     if escaped is None:
         expected = {name: value for name, value in expected.items() if name not in _SYSTEM}
-    return same(expected, _value(doc.encode()))
-
-
-def _value(text: bytes) -> Any:
-    try:
-        return parse(text)
-    except ArangoError:
-        # what ArangoDB would refuse today, old data may hold: lone surrogates
-        return json.loads(text.decode("utf-8", "surrogatepass"))
+    return same(expected, load(doc.encode()))
