@@ -40,6 +40,7 @@ class Stand:
     url: str
     running: Running | None = None
     loop: asyncio.AbstractEventLoop | None = None
+    before: int = 0  # what `served` begins from: metrics are the process's
 
     def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Runs something of the stack on its loop."""
@@ -51,12 +52,8 @@ class Stand:
         return {} if self.running is None else self.on_loop(_findings(self.running))
 
     def served(self) -> int:
-        """Reads that PostgreSQL has served in this process."""
-        if self.running is None:
-            return 0
-        text = httpx.get(f"http://127.0.0.1:{self.running.application.admin_port}/metrics").text
-        lines = [line for line in text.splitlines() if line.startswith("crossfade_requests_total{")]
-        return int(sum(float(line.split()[-1]) for line in lines if 'served_by="target"' in line))
+        """Reads that PostgreSQL has served here."""
+        return 0 if self.running is None else _served(self.running) - self.before
 
     def clean(self) -> None:
         """Takes away what a test has made: graphs, databases, collections, users."""
@@ -77,10 +74,10 @@ class Stand:
 
 
 @contextmanager
-def stand(kind: Kind, dsn: str, folder: Path) -> Iterator[Stand]:
-    """Starts one. dsn: a migrated database, for the proxies."""
+def stand(kind: Kind, dsn: str, folder: Path, *, root_password: str | None = None) -> Iterator[Stand]:
+    """Starts one. dsn: a migrated database, for the proxies. root_password: where who asks is checked."""
     if kind is Kind.DEVELOPMENT:
-        with development_server() as url:
+        with development_server(root_password) as url:
             yield Stand(kind, url)
         return
     loop = asyncio.new_event_loop()
@@ -88,8 +85,9 @@ def stand(kind: Kind, dsn: str, folder: Path) -> Iterator[Stand]:
     thread.start()
     stack = AsyncExitStack()
     try:
-        started = asyncio.run_coroutine_threadsafe(_start(stack, kind, dsn, folder), loop).result(WAIT)
-        yield Stand(kind, str(started.client.base_url).rstrip("/"), started, loop)
+        starting = _start(stack, kind, dsn, folder, root_password)
+        started = asyncio.run_coroutine_threadsafe(starting, loop).result(WAIT)
+        yield Stand(kind, str(started.client.base_url).rstrip("/"), started, loop, _served(started))
     finally:
         asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(WAIT)
         loop.call_soon_threadsafe(loop.stop)
@@ -97,10 +95,18 @@ def stand(kind: Kind, dsn: str, folder: Path) -> Iterator[Stand]:
         loop.close()
 
 
-async def _start(stack: AsyncExitStack, kind: Kind, dsn: str, folder: Path) -> Running:
+async def _start(stack: AsyncExitStack, kind: Kind, dsn: str, folder: Path, root_password: str | None) -> Running:
     started = await stack.enter_async_context(running(dsn, folder, flip_new=kind is Kind.FLIPPED))
+    if root_password is not None:
+        started.origin.store.server.accounts.enforce(root_password)
     await started.default(Stage.SHADOW)
     return started
+
+
+def _served(stack: Running) -> int:
+    text = httpx.get(f"http://127.0.0.1:{stack.application.admin_port}/metrics").text
+    lines = [line for line in text.splitlines() if line.startswith("crossfade_requests_total{")]
+    return int(sum(float(line.split()[-1]) for line in lines if 'served_by="target"' in line))
 
 
 async def _findings(stack: Running) -> dict[str, int]:
@@ -113,6 +119,10 @@ async def _findings(stack: Running) -> dict[str, int]:
     kinds = await stack.database.fetch(
         "SELECT collection, class, paths, samples::text AS samples FROM crossfade.mismatch"
     )
+    shapes = await stack.database.fetch("SELECT collection, text, unsettled, unsupported FROM crossfade.shape")
+    for shape in shapes:
+        if shape["unsettled"] or shape["unsupported"]:
+            print(shape["collection"], shape["text"], shape["unsettled"], shape["unsupported"])
     for kind in kinds:  # seen in the output of a test that fails
         print(kind["collection"], kind["class"], kind["paths"], kind["samples"][:2000])
     assert row is not None

@@ -1,0 +1,24 @@
+"""The three servers that every driver is tried on, started once a module; all of them check who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from tests.acceptance.stands import Kind, Stand, stand
+from tests.conftest import fresh
+
+
+@pytest.fixture(scope="module", params=list(Kind))
+def server(
+    request: pytest.FixtureRequest, postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """One of the three; at the end nothing that the shadow compared may have differed."""
+    dsn = asyncio.run(fresh(postgres_server))
+    with stand(request.param, dsn, tmp_path_factory.mktemp("stand"), root_password="") as started:
+        yield started
+        assert started.findings().get("mismatched", 0) == 0
+        assert (started.served() > 0) == (started.kind is Kind.FLIPPED)
