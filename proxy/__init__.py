@@ -9,7 +9,7 @@ Imports run strictly downward by layer; `tests/architecture` and `make lint` hol
               shadow/     runner, compare, ledger: off the path, a verdict is never a race
               cutover/    controller, lease, audit (and stages, layer 0; gates, layer 1)
     layer 2   routing     (Operation, Snapshot) -> Route, pure
-              http/       listener and upstream pool, on httptools
+              http/       listener and upstream pool, on httptools and h2
               stores/     base, arango, postgres, memory: one operation, many stores
     layer 1   wire/       routes, decode, encode, auth: HTTP <-> Operation
               aql/        lexer, parser, analysis, evaluator, compiler to SQL
