@@ -8,7 +8,7 @@ finds it, and only what PostgreSQL does not have of that is read again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from proxy.errors import UpstreamLost
@@ -46,8 +46,9 @@ class Scans:
     own: intents below are of an earlier process; all its requests have ended before the first scan.
     """
 
-    def __init__(self, origin: OriginScanner) -> None:
+    def __init__(self, origin: OriginScanner, clock: Callable[[], float] = time.monotonic) -> None:
         self._origin = origin
+        self._clock = clock
         self._covered: dict[str, float] = {}
         self._margin = MARGIN
 
@@ -68,10 +69,10 @@ class Scans:
         if oldest is not None:
             since = min(since, oldest)
         database, _, name = collection.partition("/")
-        begun = time.monotonic()
+        begun = self._clock()
         age = max(0.0, time.time() - since) + self._margin
         found = await self._origin.written_since(database, name, age, _LIMIT + 1)
-        took = time.monotonic() - begun
+        took = self._clock() - begun
         if took > self._margin / 2:
             self._margin = 4 * took
             raise UpstreamLost("a scan took longer than its margin allows")
