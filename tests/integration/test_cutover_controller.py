@@ -15,7 +15,7 @@ from proxy.cutover.moves import Target
 from proxy.cutover.stages import Phase, Stage
 from proxy.database import Database, Session
 from proxy.errors import RefusedError
-from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
+from tests.integration.cutover_kit import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS, RESUMES = "shop/jobs", "shop/resumes"
 
@@ -35,6 +35,12 @@ async def _stage(database: Database, collection: str) -> tuple[str, int]:
 
 async def _phase(instance: Instance, phase: Phase) -> None:
     await until(lambda: instance.lease.snapshot.phase is phase)
+
+
+async def _looks_again(instance: Instance) -> None:
+    """Several heartbeats pass, each of which may acknowledge."""
+    looked = instance.lease.looked_at
+    await until(lambda: instance.lease.looked_at > looked + 3 * HEARTBEAT)
 
 
 async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: Database) -> None:
@@ -130,11 +136,19 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
     await fleet.to(Stage.SHADOW, JOBS)
     await pass_gates(database, JOBS)
     application = one.application
-    application.asynchronous = application.queries = application.unapplied = 1
+    application.asynchronous = application.backlog = application.queries = application.unapplied = 1
     flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
-    for phase, condition in ((Phase.BEGIN, "asynchronous"), (Phase.HOLD, "queries"), (Phase.DRAIN, "unapplied")):
+    conditions = (
+        (Phase.BEGIN, "asynchronous"),
+        (Phase.BEGIN, "backlog"),
+        (Phase.HOLD, "queries"),
+        (Phase.DRAIN, "unapplied"),
+    )
+    for phase, condition in conditions:
         await _phase(one, phase)
+        await _looks_again(one)
         behaviour = one.lease.snapshot.behaviour(JOBS)
+        assert one.lease.snapshot.phase is phase  # it had time enough to acknowledge, and did not
         assert behaviour.synchronous  # from begin on: every answer has the target brought up to date (I7)
         assert behaviour.hold_queries == (phase is not Phase.BEGIN)
         assert not flip.done()

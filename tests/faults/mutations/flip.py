@@ -38,7 +38,7 @@ MUTANTS = (
         "proxy/cutover/acknowledge.py",
         "conditions.asynchronous_pending(flipping) == 0 and conditions.backlog(flipping) == 0",
         "conditions.asynchronous_pending(flipping) == 0",
-        f"{_CONTROLLER}::test_rollback_aborts_an_epoch_that_waits",
+        _CONDITIONS,
     ),
     Mutant(
         "drain acknowledged with what is unapplied",
