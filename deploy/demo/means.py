@@ -52,6 +52,8 @@ class Means:
     def __init__(self, play: Play, console: Console) -> None:
         settings = {
             "CROSSFADE_GATE_COMPARISONS": str(play.comparisons),
+            "CROSSFADE_GATE_SHAPE_COMPARISONS": str(max(1, play.comparisons // 25)),
+            "CROSSFADE_GATE_FAST_SECONDS": "0.5",  # servers, clients and all commands share this machine
             "CROSSFADE_LATE_REQUEST": str(play.late_request),
             "CROSSFADE_LOG_LEVEL": "warning",
         }

@@ -94,6 +94,8 @@ class Scenario(Means):
     def _mirror(self) -> None:
         self.traffic.phase("mirror")
         self._verbs.run("mirror", *NAMES)
+        self.stack.start_watch()
+        self._good("`crossfade watch` runs from here on: a write around the proxy would be named, and no flip be had")
         self._verbs.watch("backfill", *NAMES)
         self._verbs.watch("verify", "--full", *NAMES)
 

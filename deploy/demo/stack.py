@@ -67,6 +67,7 @@ class Stack:
         self.postgres: EmbeddedPostgres | None = None
         self.arangodb: Child | None = None
         self.proxy: Child | None = None
+        self.watch: Child | None = None
         self.dsn = options.dsn or os.environ.get("POSTGRES_DSN", "")
         self.arango_url = (options.arango_url or os.environ.get("ARANGO_URL", "")).rstrip("/")
         self.port = options.port or free_port()
@@ -107,6 +108,8 @@ class Stack:
 
     def stop(self) -> None:
         """Stops everything in reverse order; a temporary folder is removed."""
+        if self.watch is not None:
+            self.watch.stop()
         self.stop_proxy()
         if self.arangodb is not None:
             self.arangodb.stop()
@@ -170,6 +173,10 @@ class Stack:
         if self.proxy is not None:
             self.proxy.kill()
 
+    def start_watch(self) -> None:
+        """Starts the watch for writers that go around the proxy: without one no collection flips."""
+        self.watch = self._child("watch", crossfade("watch")).start()
+
     def environment(self) -> dict[str, str]:
         """`CROSSFADE_*` of this stack: what the proxy runs with, and what `crossfade` commands need to find it."""
         return {
@@ -203,7 +210,7 @@ class Stack:
     def ended(self) -> Child | None:
         """A process that should be running and is not, if any."""
         server = self.postgres.running_server if self.postgres is not None else None
-        for child in (server, self.arangodb, self.proxy):
+        for child in (server, self.arangodb, self.proxy, self.watch):
             if child is not None and child.pid and not child.running:
                 return child
         return None
