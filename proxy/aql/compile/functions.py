@@ -135,7 +135,7 @@ class FunctionCompiler(ComparisonCompiler):
             return Term(f"starts_with({text.sql}, {self.text(prefix)})", "bool", True)
         sql = self.json(text)
         # of what is no string it is null and a warning
-        checked = f"CASE WHEN jsonb_typeof({sql}) = 'string' THEN {sql} ELSE crossfade.loop('0'::jsonb) END"
+        checked = f"crossfade.unless(jsonb_typeof({sql}) IS DISTINCT FROM 'string', {sql})"
         return Term(f"starts_with(crossfade.text({checked}), {self.text(prefix)})", "bool", True)
 
     def substring(self, node: ast.Call) -> Term:
