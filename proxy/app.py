@@ -207,6 +207,7 @@ class Application:
             mirror=self.mirror,
             origin=origin,
             target=target,
+            lease=self.lease,
         ).handle
 
     def _upstream(self, url: str, connections: int, *, service: bool = False) -> Upstream:

@@ -20,13 +20,15 @@ import structlog
 from proxy.config import Settings
 from proxy.cutover import controller, status
 from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
+from proxy.cutover.stages import Snapshot, Stage
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
+from proxy.mirror.graphs import DOCUMENTS
 from proxy.operations import Effect, Operation, Outcome
 from proxy.stores.base import Store
 from proxy.wire.decode import peek
 from proxy.wire.message import Handler, Request, Response
+from proxy.wire.routes import Row
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +52,19 @@ class Backlog(Protocol):
     def backlog(self) -> int: ...
 
 
+class Known(Protocol):
+    """What it asks of the lease."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+
+def _makes(row: Row) -> bool:
+    """Whether such a request may make a collection, or give one another name."""
+    definition = row.endpoint.startswith("gharial.") and row.endpoint not in DOCUMENTS
+    return row.effect is Effect.CONTROL or definition
+
+
 class Flipping:
     """A handler around the dispatcher's. origin, target: both sides' counts are compared before a flip."""
 
@@ -62,6 +77,7 @@ class Flipping:
         mirror: Backlog,
         origin: Store,
         target: Store,
+        lease: Known,
     ) -> None:
         self._handle = handle
         self._settings = settings
@@ -69,12 +85,15 @@ class Flipping:
         self._mirror = mirror
         self._origin = origin
         self._target = target
+        self._lease = lease
+        self._left: frozenset[str] = frozenset()
         self._one = asyncio.Lock()
 
     async def handle(self, request: Request) -> Response:
         """The dispatcher's answer; behind a change of collections, once they are flipped or cannot be."""
         response = await self._handle(request)
-        if response.status < 400 and peek(request.method, request.target).effect in _CHANGES:
+        row = peek(request.method, request.target)
+        if response.status < 400 and row.effect in _CHANGES and (_makes(row) or self._waiting() != self._left):
             async with self._one:
                 try:
                     await self.flip()
@@ -89,6 +108,7 @@ class Flipping:
         standings = await status.standings(self._database)
         names = [name for name, standing in standings.items() if standing.stage is Stage.SHADOW]
         whole = [name for name in names if await self._whole(name)]
+        self._left = frozenset(names) - frozenset(whole)  # dropped, or not whole: until they are made again
         if whole:
             await controller.change(
                 self._database,
@@ -99,6 +119,11 @@ class Flipping:
                 force=True,
                 timeout=_PATIENCE,
             )
+
+    def _waiting(self) -> frozenset[str]:
+        """What this instance knows to be at stage shadow."""
+        known = self._lease.snapshot.collections
+        return frozenset(name for name, standing in known.items() if standing.stage is Stage.SHADOW)
 
     async def _whole(self, name: str) -> bool:
         counts = [await self._count(store, name) for store in (self._origin, self._target)]
