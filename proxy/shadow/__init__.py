@@ -2,7 +2,7 @@
 
     runner      Shadow: queues, workers, first looks
     settle      looks again until a difference is lag, a mismatch, or unsettled
-    confirm     a confirmed difference: subtracted, counted, kept, explained later
+    confirm     a confirmed difference: counted, kept, explained later
     history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure
     fleet       whether the other proxies have applied what they took
     batches     cursors read in several batches: one comparison of the whole
@@ -11,6 +11,7 @@
     plain       simple reads, edges, documents of graphs: as the queries and documents that they are; pure
     classify    two answers to one operation -> Difference or None: statuses, documents, arrays, queries; pure
     compare     documents and rows: class and paths of a difference, in microseconds; pure
+    judge       two answers with noise and ArangoDB's own differences taken into account; pure
     noise       rules on paths where a difference does not matter; pure (paths: how they are written)
     itself      ArangoDB against itself: what differs without PostgreSQL's doing
     rules       shares of reads, noise, ArangoDB's own differences: read from PostgreSQL once a second

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from proxy import metrics
 from proxy.shadow.jobs import Job
+from proxy.shadow.judge import Judged
 from proxy.shadow.ledger import Ledger
-from proxy.shadow.noise import Rule
 from proxy.shadow.samples import Evidence
 from proxy.shadow.shapes import Shape
 from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Sink, Verdict
@@ -59,10 +59,19 @@ class Account:
                 job.origin_seconds, job.target_seconds = job.seconds, seconds
                 self._tell(job, MATCH)
 
-    def ignored(self, job: Job, reason: str, *, began: float, rules: Sequence[Rule] = ()) -> None:
-        """reason: by rules of noise, or because ArangoDB differs from itself in this."""
-        self.ledger.ignored(job.collections, job.shape, began=began, rules=rules)
-        self._tell(job, IGNORED, reason)
+    def agreed(self, job: Job, judged: Judged, *, began: float, lagged: bool = False) -> None:
+        """Both sides say the same: a match, or ignored where noise or ArangoDB's own differences took part in it."""
+        self.subtracted(job, judged)
+        if judged.own or judged.rules:
+            self.ledger.ignored(job.collections, job.shape, began=began, rules=judged.rules)
+            self._tell(job, IGNORED, "ArangoDB differs from itself" if judged.own else "noise")
+        else:
+            self.matched(job, began=began, lagged=lagged)
+
+    def subtracted(self, job: Job, judged: Judged) -> None:
+        """What was taken away of a difference is counted where it is known (never silently)."""
+        if judged.own:
+            self.ledger.subtracted(job.collections, job.shape, judged.own)
 
     def unsettled(self, job: Job, *, began: float) -> None:
         self.ledger.unsettled(job.collections, job.shape, began=began)

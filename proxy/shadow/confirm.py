@@ -1,4 +1,4 @@
-"""What happens to a confirmed difference: subtracted where ArangoDB differs from itself, else counted, kept, explained.
+"""What happens to a confirmed difference: it is counted, kept as an example, explained.
 
 It counts at once. An explanation takes a worker process and its time: no verdict waits for one.
 """
@@ -13,8 +13,6 @@ from proxy.shadow.account import Account
 from proxy.shadow.compare import Difference
 from proxy.shadow.explain import Explainer
 from proxy.shadow.jobs import Job, Look
-from proxy.shadow.noise import covered
-from proxy.shadow.rules import Rules
 from proxy.shadow.samples import Evidence, shown_answers
 
 _WAITING: Final = 16  # mismatches that may wait for their explanation
@@ -26,7 +24,6 @@ class Confirmer:
     def __init__(
         self,
         account: Account,
-        rules: Rules,
         explainer: Explainer,
         begun: Callable[[], None],
         ended: Callable[[], None],
@@ -34,23 +31,14 @@ class Confirmer:
         """begun, ended: called around what goes on after `confirm` has returned."""
         self._account = account
         self._ledger = account.ledger
-        self._rules = rules
         self._explainer = explainer
         self._begun = begun
         self._ended = ended
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
 
     def confirm(self, job: Job, look: Look, difference: Difference) -> None:
-        """A mismatch, unless ArangoDB differs from itself in just this; of several parts those that are none of it."""
-        own = self._rules.own(job.collections, job.shape.name)
-        parts = [part for part in difference.each() if not own or not covered(part, own)]
-        for part in difference.each():
-            if own and covered(part, own):
-                pairs = [(part.kind.value, path) for path in part.paths or ("",)]
-                self._ledger.subtracted(job.collections, job.shape, pairs)
-        if not parts:
-            self._account.ignored(job, "ArangoDB differs from itself", began=look.began)
-        for number, part in enumerate(parts):
+        """A mismatch: each of its parts has a fingerprint of its own."""
+        for number, part in enumerate(difference.each()):
             self._keep(job, look, part, further=number > 0)
 
     def _keep(self, job: Job, look: Look, difference: Difference, *, further: bool) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from proxy import printed, values
 from proxy.operations import Operation, Outcome
 from proxy.shadow.classify import QueryAnswer, TargetAnswer, error_of
-from proxy.shadow.compare import Difference, Rows, canonical
+from proxy.shadow.compare import Difference, Rows, canonical, gathered
 from proxy.shadow.paths import ANY, tokens
 
 RULES: Final = {"ignore": False, "round": True, "seconds": True, "set": False}  # name -> whether it takes a number
@@ -61,9 +61,19 @@ def quieted(
     return _with(origin, one(printed.load(origin.body))), _with(target, one(printed.load(target.body)))
 
 
-def covered(difference: Difference, own: frozenset[tuple[str, str]]) -> bool:
-    """Whether all of a difference is among those (class, path) in which ArangoDB differs from itself."""
-    return all((difference.kind.value, path) in own for path in difference.paths or ("",))
+def subtracted(
+    difference: Difference, own: frozenset[tuple[str, str]]
+) -> tuple[Difference | None, tuple[tuple[str, str], ...]]:
+    """A difference without those (class, path) in which ArangoDB differs from itself, and what was taken away."""
+    left: list[Difference] = []
+    taken: list[tuple[str, str]] = []
+    for part in difference.each():
+        kind = part.kind.value
+        paths = tuple(path for path in part.paths if (kind, path) not in own)
+        taken += [(kind, path) for path in part.paths or ("",) if (kind, path) in own]
+        if paths or (not part.paths and (kind, "") not in own):
+            left.append(replace(part, paths=paths))
+    return (gathered(left), tuple(dict.fromkeys(taken))) if taken else (difference, ())
 
 
 def _with(outcome: Outcome, value: Any) -> Outcome:

@@ -28,9 +28,10 @@ from proxy.shadow.explain import Explainer
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.itself import UNDECIDED, read_twice
 from proxy.shadow.jobs import QUEUE_BYTES, Job, Look, grouped
+from proxy.shadow.judge import Judged, judge
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.rules import Rules
-from proxy.shadow.settle import Settler, judge
+from proxy.shadow.settle import Settler
 from proxy.shadow.shapes import shape_of_operation
 from proxy.shadow.sides import Sides, document_answer
 from proxy.shadow.verdicts import Sink
@@ -80,7 +81,7 @@ class Shadow:
         self._settler = Settler(self._sides, self._rules, caught_up, self._fleet, settings.settle_seconds)
         quotes = not settings.redact and not settings.redact_paths
         self._explainer = explainer or Explainer(values=quotes)
-        self._confirmer = Confirmer(self._account, self._rules, self._explainer, self._begun, self._ended)
+        self._confirmer = Confirmer(self._account, self._explainer, self._begun, self._ended)
         self._chance = chance
         self._concurrency = settings.shadow_concurrency
         self._most = settings.shadow_queue
@@ -346,13 +347,12 @@ class Shadow:
 
     async def _first(self, job: Job, look: Look) -> bool:
         """The verdict of a first look. True where the job went on to the settlers."""
-        judged = judge(job.operation, look.origin, look.target, self._rules.noise(job.collections))
+        judged = self._judge(job, look)
         difference = judged.difference
-        if difference is None and judged.rules:
-            self._account.ignored(job, "noise", began=look.began, rules=judged.rules)
-        elif difference is None:
-            self._account.matched(job, began=look.began)
+        if difference is None:
+            self._account.agreed(job, judged, began=look.began)
         elif difference.certain and job.operation.effect is Effect.READ:
+            self._account.subtracted(job, judged)
             self._confirmer.confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
         elif self._unsure.full():
             self._account.unsettled(job, began=look.began)
@@ -364,20 +364,21 @@ class Shadow:
     async def _settle(self, job: Job, first: Look) -> bool:
         """The verdict of what differed at first."""
         settled = await self._settler.settle(job, first)
-        if settled is not None and settled.difference is None:
-            if settled.rules:
-                self._account.ignored(job, "noise", began=settled.look.began, rules=settled.rules)
-            else:
-                self._account.matched(job, began=settled.look.began, lagged=True)
+        if settled is not None and settled.judged.difference is None:
+            self._account.agreed(job, settled.judged, began=settled.look.began, lagged=True)
             return False
-        look, difference = first, None
-        if settled is not None:
-            look, difference = settled.look, settled.difference
-        elif job.operation.effect is Effect.READ:  # among races there may be what is none
-            found = judge(job.operation, first.origin, first.target, self._rules.noise(job.collections)).difference
-            difference = found.certainly() if found is not None else None
+        look, judged = (first, self._judge(job, first)) if settled is None else (settled.look, settled.judged)
+        difference = judged.difference
+        if settled is None and difference is not None:  # among races there may be what is none
+            difference = difference.certainly() if job.operation.effect is Effect.READ else None
         if difference is not None:
+            self._account.subtracted(job, judged)
             self._confirmer.confirm(job, look, difference)
         else:
             self._account.unsettled(job, began=first.began)
         return False
+
+    def _judge(self, job: Job, look: Look) -> Judged:
+        """Raises NotComparable."""
+        rules, own = self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)
+        return judge(job.operation, look.origin, look.target, rules, own)

@@ -23,18 +23,20 @@ from typing import Final
 
 from proxy.errors import ArangoError, DatabaseUnavailable, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow.classify import QueryAnswer, TargetAnswer, compare_answers, stable
+from proxy.shadow.classify import QueryAnswer, TargetAnswer, stable
 from proxy.shadow.compare import Difference
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.history import History
+from proxy.shadow.itself import differs_from_itself
 from proxy.shadow.jobs import Job, Look
-from proxy.shadow.noise import Rule, quieted
+from proxy.shadow.judge import Judged, Own, judge
+from proxy.shadow.noise import Rule, subtracted
 from proxy.shadow.rules import Rules
 from proxy.shadow.sides import Sides
 
 LOOKS: Final = 2
 LOOKS_OF_VALUES: Final = 4
-_QUICK: Final = 4  # looks before the other proxies are waited for: most differences are lag, and over by then
+_QUICK: Final = 3  # looks before any mirror is waited for: most differences are lag, and over by then
 _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 0.25
 _LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGNORECASE)
@@ -42,32 +44,19 @@ _VERSIONED: Final = frozenset({"document.read", "document.head", "document.read_
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What two answers come to. difference: None where they agree, perhaps by `rules`, which took part then."""
+class Settled:
+    """The end of looking. look: the last one; judged.difference: None where it was lag, or noise."""
 
-    difference: Difference | None
-    rules: tuple[Rule, ...] = ()
+    look: Look
+    judged: Judged
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """The end of looking. look: the last one; difference: None where it was lag, or (by `rules`) noise."""
+class _Noise:
+    """What is not to count in the answers to one read."""
 
-    look: Look
-    difference: Difference | None
-    rules: tuple[Rule, ...] = ()
-
-
-def judge(operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...]) -> Judged:
-    """Compares as they are; where that differs and there are rules of noise, once more without the noise.
-
-    Raises NotComparable.
-    """
-    difference = compare_answers(operation, origin, target)
-    if difference is None or not rules:
-        return Judged(difference)
-    quiet = compare_answers(operation, *quieted(operation, origin, target, rules))
-    return Judged(quiet, rules)
+    rules: tuple[Rule, ...]
+    own: Own
 
 
 @dataclass(slots=True)
@@ -107,17 +96,15 @@ class Settler:
         """
         deadline = time.monotonic() + self._seconds
         pause, attempt = _FIRST_PAUSE, 0
-        rules = self._rules.noise(job.collections)
-        history = History(job.operation, first.origin, first.target, rules)
+        noise = _Noise(self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name))
+        history = History(job.operation, first.origin, first.target, noise.rules)
         streak: _Streak | None = None
         while time.monotonic() < deadline:
-            if not await self._mirrored(job.collections, deadline):
-                return None
             attempt += 1
-            if attempt > _QUICK and not await self._fleet.caught_up(max(0.0, deadline - time.monotonic())):
+            if attempt > _QUICK and not await self._mirrored(job.collections, deadline):
                 return None
             try:
-                found = await self._look(job, streak, history, rules)
+                found = await self._look(job, streak, history, noise)
             except (UpstreamError, DatabaseUnavailable):
                 found = None
             if isinstance(found, Settled):
@@ -129,7 +116,7 @@ class Settler:
         return None
 
     async def _look(
-        self, job: Job, streak: _Streak | None, history: History, rules: tuple[Rule, ...]
+        self, job: Job, streak: _Streak | None, history: History, noise: _Noise
     ) -> _Streak | Settled | None:
         """One look: the end, or the streak that goes on or begins with it; None where it told nothing."""
         operation, began = job.operation, time.monotonic()
@@ -139,14 +126,12 @@ class Settler:
         look = Look(began, after, target)
         history.add(before)
         history.add(after)
-        judged = judge(operation, after, target, rules)
-        if judged.difference is None:
-            return Settled(look, None, judged.rules)
-        if operation.effect is Effect.READ and judged.difference.certain:
-            return Settled(look, judged.difference)
+        judged = judge(operation, after, target, noise.rules, noise.own)
+        if judged.difference is None or (operation.effect is Effect.READ and judged.difference.certain):
+            return Settled(look, judged)
         if history.explains(target):
-            return Settled(look, None)
-        if not stable(operation, before, after):
+            return Settled(look, Judged(None))
+        if not _steady(operation, before, after, noise.own):
             return None
         revisions: tuple[str, ...] = ()
         versioned = carries_revisions(job, target)
@@ -155,21 +140,31 @@ class Settler:
         if (
             streak is None
             or streak.difference != judged.difference
-            or not stable(operation, streak.look.origin, before)
+            or not _steady(operation, streak.look.origin, before, noise.own)
             or not _same(streak.look.target, target)
         ):
             return _Streak(look, judged.difference, revisions)
         streak.length += 1
         stood = "" not in revisions and streak.revisions == revisions
         if streak.length >= (LOOKS if stood or versioned else LOOKS_OF_VALUES):
-            return Settled(look, judged.difference)
+            return Settled(look, judged)
         return streak
 
     async def _mirrored(self, collections: Iterable[str], deadline: float) -> bool:
-        for collection in collections:
-            if not await self._caught_up(collection, max(0.0, deadline - time.monotonic())):
-                return False
+        """Whether every mirror, this proxy's and the others', has applied what it took before now."""
+        left = max(0.0, deadline - time.monotonic())
+        waits = [self._caught_up(collection, left) for collection in collections]
+        return all(await asyncio.gather(self._fleet.caught_up(left), *waits))
+
+
+def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> bool:
+    """Whether the origin gave one answer twice, but for what it differs in from itself."""
+    if stable(operation, before, after):
         return True
+    if not own:
+        return False
+    difference = differs_from_itself(operation, before, after)
+    return difference is None or subtracted(difference, own)[0] is None
 
 
 def carries_revisions(job: Job, target: TargetAnswer) -> bool:

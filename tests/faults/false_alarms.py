@@ -35,7 +35,7 @@ PROXIES, WRITERS, READERS = 3, 3, 6
 HOT, WARM, COLD = 8, 200, 500
 COMPARISONS, UNSETTLED = 100_000, 0.001
 _DOCUMENT = f"/_api/document/{COLLECTION}"
-_SETTLE = 10.0
+_SETTLE = 20.0
 _FLUSHED = 1.5  # seconds in which every proxy has written its counts
 
 

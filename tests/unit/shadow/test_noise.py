@@ -10,7 +10,7 @@ import pytest
 from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.classify import QueryAnswer, compare_answers
 from proxy.shadow.compare import Difference, Kind, Rows
-from proxy.shadow.noise import Rule, covered, quieted
+from proxy.shadow.noise import Rule, quieted, subtracted
 from proxy.shadow.paths import matches, tokens
 
 READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
@@ -132,10 +132,13 @@ def test_errors_are_left_as_they_are() -> None:
 
 def test_a_difference_is_arangodbs_own_where_all_of_it_is() -> None:
     own = frozenset({("value", "x"), ("order", ""), ("value", "y")})
-    assert covered(Difference(Kind.VALUE, ("x", "y")), own)
-    assert covered(Difference(Kind.ORDER), own)
-    assert not covered(Difference(Kind.VALUE, ("x", "z")), own)
-    assert not covered(Difference(Kind.TYPE, ("x",)), own)
+    assert subtracted(Difference(Kind.VALUE, ("x", "y")), own) == (None, (("value", "x"), ("value", "y")))
+    assert subtracted(Difference(Kind.ORDER), own) == (None, (("order", ""),))
+    assert subtracted(Difference(Kind.VALUE, ("x", "z")), own)[0] == Difference(Kind.VALUE, ("z",))
+    for other in (Difference(Kind.TYPE, ("x",)), Difference(Kind.VALUE), Difference(Kind.MISSING)):
+        assert subtracted(other, own) == (other, ())
+    parts = Difference(Kind.MISSING, (), ("k",), also=(Difference(Kind.VALUE, ("x",)),))
+    assert subtracted(parts, own)[0] == Difference(Kind.MISSING, (), ("k",))
 
 
 def test_a_rule_tells_itself() -> None:

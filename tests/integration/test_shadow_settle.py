@@ -1,0 +1,448 @@
+"""What settles a difference, what counts as noise, what is sampled: a real PostgreSQL, ArangoDB in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.database import Database
+from proxy.errors import RefusedError
+from proxy.operations import Operation
+from proxy.shadow import bundle as bundles
+from proxy.shadow import rulebook
+from proxy.shadow.fleet import Fleet
+from proxy.shadow.ledger import Ledger
+from proxy.shadow.mismatches import find_mismatch, list_mismatches, show_mismatch
+from proxy.shadow.reproduce import reproduce
+from proxy.shadow.rules import Rules
+from proxy.shadow.runner import Shadow
+from proxy.shadow.verdicts import Verdict
+from tests.integration.target import put, remove
+from tests.integration.test_shadow import C, Origin, Stack, _stack
+
+
+@pytest.fixture
+async def stack(database: Database) -> AsyncIterator[Stack]:
+    """As in test_shadow, with rules from PostgreSQL, and the verdicts noted."""
+    made = await _stack(database)
+    made.shadow = ruled(made)
+    await made.shadow.start()
+    yield made
+    await made.shadow.close()
+
+
+def ruled(stack: Stack, fleet: Fleet | None = None) -> Shadow:
+    verdicts: list[Verdict] = []
+    stack.verdicts = verdicts  # type: ignore[attr-defined]
+    return Shadow(
+        stack.settings,
+        stack.store,
+        stack.origin,
+        stack.caught_up,
+        stack.ledger,
+        rules=Rules(stack.settings, stack.database),
+        fleet=fleet,
+        sinks=(verdicts.append,),
+    )
+
+
+async def beat(database: Database, instance: str, lag: float = 0.0) -> None:
+    await database.execute(
+        "INSERT INTO crossfade.instance (instance, host, pid, version) VALUES ($1, 'h', 1, '1') "
+        "ON CONFLICT (instance) DO UPDATE SET heartbeat_at = clock_timestamp(), lag_seconds = $2",
+        instance,
+        lag,
+    )
+
+
+# ---- the other proxies
+
+
+async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: Database) -> None:
+    """I8: this proxy's mirror has nothing to do; the write came through another one, whose intent is open."""
+    stack = await _stack(database)
+    stack.shadow = ruled(stack, Fleet(database, "me"))
+    await stack.shadow.start()
+    await beat(database, "me")
+    await beat(database, "other")
+    await stack.both("a", x=1)
+    late = stack.insert("a", x=2)
+
+    reading = asyncio.create_task(stack.read())
+    for n in range(20):  # the other one has an intent open from before
+        await beat(database, "other", lag=10.0 + n)
+        await asyncio.sleep(0.05)
+    assert not reading.done()
+    await put(database, C, late)
+    while not reading.done():
+        await beat(database, "other")
+        await asyncio.sleep(0.02)
+
+    assert await stack.counted() == {"compared": 1, "matched": 1, "lagged": 1}
+    assert await list_mismatches(database) == []
+    await stack.shadow.close()
+
+
+async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
+    """Nobody knows what it holds: unsettled, never a mismatch."""
+    stack = await _stack(database, settle_seconds=1.0)
+    stack.shadow = ruled(stack, Fleet(database, "me"))
+    await stack.shadow.start()
+    await beat(database, "silent")
+    await stack.both("a", x=1)
+    stack.insert("a", x=2)
+
+    await stack.read()
+
+    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+    await stack.shadow.close()
+
+
+async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database: Database) -> None:
+    """One revision, two contents: of an answer of many documents the certain part counts, the rest is unsettled."""
+    stack = await _stack(database, settle_seconds=0.5)
+    stack.shadow = ruled(stack, Fleet(database, "me"))
+    await stack.shadow.start()
+    await beat(database, "silent")
+    await stack.both("a", x=1)
+    await stack.both("b", x=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    stack.insert("b", x=2)
+
+    await stack.compare("PUT", "/_api/document/docs?onlyget", ["a", "b"])
+
+    assert await stack.found() == [("value", ("x",), ("a",))]
+    await stack.shadow.close()
+
+
+# ---- races of values
+
+
+async def test_a_counter_that_goes_there_and_back_is_no_mismatch(database: Database) -> None:
+    """I8: the origin shows 1 at every look, and the target, which is behind, the 2 that was there in between."""
+    stack = await _stack(database, settle_seconds=1.5)
+    stack.shadow = ruled(stack)
+    await stack.shadow.start()
+    await stack.both("a", n=1)
+    stack.insert("a", n=1)
+    await put(database, C, stack.insert("a", n=2))  # the target is there
+    stack.insert("a", n=1)  # and the origin back
+    looks = 0
+
+    def there_and_back(operation: Operation) -> None:
+        nonlocal looks
+        if operation.endpoint == "collection.revision":
+            looks += 1
+            if looks == 3:  # at last the mirror is done
+                stack.catching_up.append(stack.insert("a", n=1))
+            stack.insert("a", n=2)
+            stack.insert("a", n=1)
+
+    stack.origin.before = there_and_back
+
+    await stack.query("FOR d IN docs RETURN d.n")
+
+    assert await stack.found() == []
+    assert (await stack.counted())["matched"] == 1
+    await stack.shadow.close()
+
+
+async def test_values_that_stay_different_are_a_mismatch(stack: Stack) -> None:
+    await stack.both("a", n=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"n":1', b'"n":5'))
+
+    await stack.query("RETURN SUM(FOR d IN docs RETURN d.n)")
+
+    assert await stack.found() == [("value", ("[]",), ())]
+
+
+async def test_hot_documents_that_the_target_follows_are_lag(database: Database) -> None:
+    """The target is never where the origin is, and always where it was a moment ago."""
+    stack = await _stack(database, settle_seconds=5.0)
+    stack.shadow = ruled(stack)
+    await stack.shadow.start()
+    await stack.both("a", n=0)
+    versions = [stack.insert("a", n=1)]
+
+    async def one_behind(_collection: str, _timeout: float) -> bool:
+        versions.append(stack.insert("a", n=len(versions) + 1))
+        await put(database, C, versions[-2])
+        return True
+
+    stack.shadow._settler._caught_up = one_behind
+
+    await stack.read()
+
+    assert await stack.counted() == {"compared": 1, "matched": 1, "lagged": 1}
+    await stack.shadow.close()
+
+
+# ---- noise
+
+
+async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None:
+    await stack.both("a", price=1.0, at=1)
+    await stack.plant(
+        "a", lambda raw: raw.replace(b'"price":1.0', b'"price":1.0000001').replace(b'"price":1,', b'"price":1.0000001,')
+    )
+    rule = rulebook.checked(C, "price", "round", 3)
+    identifier = await rulebook.add(stack.database, rule, reason="floats", actor="me")
+    await stack.shadow._rules.refresh()
+
+    await stack.read()
+    await stack.compare("PUT", "/_api/document/docs?onlyget", ["a"])
+    await stack.query("FOR d IN docs RETURN d")
+
+    assert await list_mismatches(stack.database) == []
+    row = await stack.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", C)
+    assert row is not None
+    assert (row["compared"], row["matched"], row["ignored"], row["mismatched"]) == (3, 0, 3, 0)
+    (known,) = await rulebook.noise(stack.database, C)
+    assert (known.rule, known.argument, known.seen) == ("round", 3.0, 3)
+
+    await stack.plant("a", lambda raw: raw.replace(b'"at":1', b'"at":2'))
+    await stack.read()
+    assert await stack.found() == [("value", ("at",), ("a",))]
+    assert str(await rulebook.remove(stack.database, identifier, reason="done", actor="me")) == "round price 3"
+    audited = await stack.database.fetch("SELECT action FROM crossfade.audit ORDER BY id")
+    assert [entry["action"] for entry in audited] == ["add noise", "remove noise"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "argument", "why"),
+    [
+        ("x", "forget", None, "is no rule"),
+        ("x", "round", None, "needs a number"),
+        ("x", "seconds", 0.0, "needs a number"),
+        ("x", "set", 1.0, "takes no number"),
+        ("x[1]", "ignore", None, "is no path"),
+        ("_rev", "ignore", None, "name a document"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(path: str, rule: str, argument: float | None, why: str) -> None:
+    with pytest.raises(RefusedError, match=why):
+        rulebook.checked(C, path, rule, argument)
+
+
+# ---- ArangoDB against itself
+
+
+async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(database: Database) -> None:
+    stack = await _stack(database, twice_percent=100)
+    stack.shadow = ruled(stack)
+    await stack.shadow.start()
+    await stack.both("a", score=1, x=1)
+    _shaky(stack.origin)
+
+    async def ask() -> None:
+        operation, _ = stack.ask("POST", "/_api/cursor", {"query": "FOR d IN docs RETURN d"})
+        stack.shadow.submit(operation, await stack.origin.execute(operation), frozenset({C}), 0.001, "r")
+        await stack.shadow.idle()
+
+    for _ in range(3):
+        await ask()
+        while not stack.shadow._twice.empty():
+            await asyncio.sleep(0.01)
+        await stack.shadow.idle()
+        await stack.ledger.flush()
+        await stack.shadow._rules.refresh()
+
+    own = {(row.kind, row.path): row for row in await rulebook.own(database, C)}
+    assert ("value", "[].score") in own
+    assert own["value", "[].score"].subtracted >= 1
+    verdicts: list[Verdict] = stack.verdicts  # type: ignore[attr-defined]
+    assert verdicts[-1].kind == "ignored"
+    assert verdicts[-1].reason == "ArangoDB differs from itself"
+
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await ask()
+    assert await stack.found() == [("value", ("[].x",), ("a",))]
+    assert await rulebook.forget(database, C, reason=None, actor="me") > 0
+    await stack.shadow.close()
+
+
+def _shaky(origin: Origin) -> None:
+    """Every answer to a query has another score, though nothing is written."""
+    plain, calls = origin.execute, iter(range(10, 10_000))
+
+    async def execute(operation: Operation) -> Any:
+        outcome = await plain(operation)
+        if operation.endpoint != "cursor.create":
+            return outcome
+        return type(outcome)(
+            outcome.status, outcome.body.replace(b'"score":1', b'"score":%d' % (next(calls) % 2 + 5)), outcome.headers
+        )
+
+    origin.execute = execute  # type: ignore[method-assign]
+
+
+async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
+    """What is learnt here hides mismatches: a race must not be."""
+    stack = await _stack(database, twice_percent=100)
+    stack.shadow = ruled(stack)
+    await stack.shadow.start()
+    raw = await stack.both("a", n=0)
+    numbers = iter(range(1, 1000))
+    stack.origin.before = lambda operation: (
+        None if operation.endpoint == "collection.revision" else stack.insert("a", n=next(numbers)) and None
+    )
+
+    operation, outcome = stack.ask("GET", "/_api/document/docs/a")
+    assert outcome.body == raw
+    stack.shadow.submit(operation, outcome, frozenset({C}), 0.001, "r")
+    await stack.shadow.idle()
+    while not (found := await rulebook.own(database, C)):
+        await asyncio.sleep(0.02)
+        await stack.ledger.flush()
+
+    assert [(row.kind, row.path) for row in found] == [("undecided", "")]
+    await stack.shadow.close()
+
+
+# ---- sampling
+
+
+async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.read()
+    await rulebook.share(stack.database, [C], "", percent=0, twice=None, actor="me", reason=None)
+    await rulebook.share(stack.database, [C], "document.read", percent=100, twice=5, actor="me", reason=None)
+    await stack.shadow._rules.refresh()
+
+    await stack.read()
+    await stack.compare("HEAD", "/_api/document/docs/a")
+    await stack.query("FOR d IN docs RETURN d")
+
+    assert await stack.counted() == {"compared": 2, "matched": 2}
+    assert stack.shadow.skips(C) == {"sampled out": 2}
+    shares = stack.shadow._rules.shares((C,), "document.read")
+    assert (shares.sampled, shares.twice) == (1.0, 0.05)
+    assert stack.shadow._rules.shares((C, "db/other"), "q").sampled == 0.0  # the smallest
+    rows = await rulebook.sampling(stack.database, C)
+    assert [(row.shape, row.percent, row.twice) for row in rows] == [("", 0.0, None), ("document.read", 100.0, 5.0)]
+    with pytest.raises(RefusedError, match="no shape begins so"):
+        await rulebook.share(stack.database, [C], "nonsense", percent=1, twice=None, actor="me", reason=None)
+    await rulebook.share(stack.database, [C], "", percent=None, twice=None, actor="me", reason=None)
+    assert len(await rulebook.sampling(stack.database)) == 1
+    skipped = await stack.database.fetch("SELECT reason, sum(number) AS n FROM crossfade.skipped GROUP BY reason")
+    assert [(row["reason"], row["n"]) for row in skipped] == [("sampled out", 2)]
+
+
+async def test_rules_hold_on_while_postgresql_is_away(database: Database) -> None:
+    stack = await _stack(database)
+    rules = Rules(stack.settings, database)
+    await rulebook.share(database, [C], "", percent=1, twice=None, actor="me", reason=None)
+    await rules.start()
+    assert rules.shares((C,), "x").sampled == 0.01
+    await rules.close()
+
+
+# ---- retention, export
+
+
+async def test_old_samples_are_forgotten_and_open_mismatches_stay(stack: Stack) -> None:
+    for key in "ab":
+        await stack.both(key, x=1, y=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.plant("b", lambda raw: raw.replace(b'"y":1', b'"y":2'))
+    await stack.read("a")
+    await stack.read("b")
+    await stack.database.execute("UPDATE crossfade.mismatch SET last_seen = now() - interval '31 days'")
+    await stack.database.execute("UPDATE crossfade.mismatch SET state = 'repaired' WHERE 'a' = ANY (keys)")
+
+    assert await stack.ledger.purge() == 2
+    (left,) = await list_mismatches(stack.database, state=None)
+    shown = await show_mismatch(stack.database, left.id)
+    assert shown is not None
+    assert (shown.keys, shown.state, shown.samples) == (("b",), "open", ())
+    with pytest.raises(RefusedError, match="no sample any more"):
+        await bundles.build(stack.database, stack.origin, shown, whole=False)  # type: ignore[arg-type]
+
+
+async def test_paths_are_redacted_in_samples(database: Database) -> None:
+    stack = await _stack(database, redact_paths=["email", "people[].name"])
+    await stack.shadow.start()
+    await stack.both("a", email="ada@example.org", people=[{"name": "Ada", "age": 36}], x=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2').replace(b"ada@", b"eve@"))
+    await stack.read()
+    await stack.query("FOR d IN docs RETURN {m: d.email, people: d.people, x: d.x}")
+
+    stored = str(await database.fetch("SELECT samples::text FROM crossfade.mismatch"))
+    assert "Ada" not in stored
+    assert "36" in stored
+    await stack.shadow.close()
+
+
+class Reader:
+    """What a bundle asks of ArangoDB, from the store in memory."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
+    async def execute(self, operation: Operation) -> Any:
+        return await self._origin.memory.execute(operation)
+
+    async def read(self, database: str, collection: str, keys: Any) -> dict[str, bytes | None]:
+        found = self._origin.memory
+        answers = {key: await found.execute(_document(database, collection, key)) for key in keys}
+        return {key: answer.body if answer.status == 200 else None for key, answer in answers.items()}
+
+    async def revisions(self, database: str, collection: str, after: str, upper: Any, limit: int) -> list[Any]:
+        body = {"query": f"FOR d IN {collection} SORT d._key RETURN [d._key, 1]"}
+        outcome = await self._origin.memory.execute(_query(database, body))
+        return [tuple(row) for row in orjson.loads(outcome.body)["result"]]
+
+
+def _document(database: str, collection: str, key: str) -> Operation:
+    from proxy.wire.decode import decode_parts
+
+    return decode_parts("GET", f"/_db/{database}/_api/document/{collection}/{key}".encode(), [])
+
+
+def _query(database: str, body: dict[str, Any]) -> Operation:
+    from proxy.wire.decode import decode_parts
+
+    return decode_parts("POST", f"/_db/{database}/_api/cursor".encode(), [], orjson.dumps(body))
+
+
+async def test_a_mismatch_is_exported_and_reproduced(stack: Stack) -> None:
+    for key in "abc":
+        await stack.both(key, n=1, text="Zoë \u0000")
+    await stack.plant("a", lambda raw: raw.replace(b'"n":1', b'"n":2'))
+    await remove(stack.database, C, ["b"])
+    await stack.read("a")
+    await stack.query("FOR d IN docs FILTER d.n == @n SORT d._key RETURN d._key", {"n": 1}, batchSize=1)
+    rows = {row.paths: row for row in await list_mismatches(stack.database, C)}
+
+    for row in rows.values():
+        found = await show_mismatch(stack.database, row.id)
+        assert found is not None
+        assert await find_mismatch(stack.database, row.fingerprint[:12]) == row.id
+        made = await bundles.build(stack.database, Reader(stack.origin), found, whole=False)  # type: ignore[arg-type]
+        bundle = bundles.read(orjson.dumps(made))
+        again = await reproduce(stack.database, bundle)
+        assert again is not None
+        assert (again.kind.value, again.paths) == (row.kind, row.paths)
+    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.collection") == 1  # nothing is left behind
+    assert await find_mismatch(stack.database, "none") is None
+
+
+def test_what_is_no_bundle_is_refused() -> None:
+    for text, why in ((b"no", "no bundle"), (b"{}", "of this version")):
+        with pytest.raises(RefusedError, match=why):
+            bundles.read(text)
+    redacted = orjson.dumps({"format": bundles.FORMAT, "reproducible": False})
+    with pytest.raises(RefusedError, match="redacted"):
+        bundles.read(redacted)
+
+
+async def test_a_ledger_that_cannot_redact_does_not_start(database: Database) -> None:
+    from proxy.config import Settings
+    from proxy.errors import ConfigurationError
+
+    with pytest.raises(ConfigurationError, match="CROSSFADE_REDACT_PATHS"):
+        Ledger(database, Settings(redact_paths=["a[1]"]))
