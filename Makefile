@@ -113,6 +113,10 @@ fuzz: $(STAMP) ## requests, bytes and frames as nobody should send them, against
 bench-wire: $(STAMP) ## what understanding a request costs, and key reads of the development server
 	$(BIN)/python -m bench.wire
 
+.PHONY: soak-api
+soak-api: $(STAMP) ## sixteen clients with random operations beside a model, in the shadow and flipped: MINUTES=2 each
+	$(BIN)/python -m tests.acceptance.soak --minutes $(or $(filter-out 10,$(MINUTES)),2)
+
 .PHONY: bench-mirror
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror

@@ -1,0 +1,25 @@
+"""The soak against a model, in short: `make soak-api` is the long form. No answer differs, nor do both databases (I7)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.acceptance.soak import compare, prepare, soak
+from tests.acceptance.stands import Kind, Stand
+
+
+@pytest.mark.timeout(180)
+def test_clients_see_what_a_model_says(server: Stand) -> None:
+    """Each client a fixed number of operations, so that a slow machine does the same work."""
+
+    async def play() -> list[str]:
+        await prepare(server.url)
+        report, workers = await soak(server.url, steps=25, clients=4, seed=7, stage=server.kind)
+        if server.running is not None:
+            await compare(report, workers, server.running.origin.url, server.running.dsn)
+        return report.wrong
+
+    assert asyncio.run(play()) == []
+    assert (server.served() > 0) == (server.kind is Kind.FLIPPED)
