@@ -1,0 +1,151 @@
+"""Of the shadow's classifier and of what settles a difference: no false alarm, no blind spot (I8)."""
+
+from tests.faults.mutations import Mutant
+
+_CLASSIFY = "tests/unit/shadow/test_classify.py"
+_COMPARE = "tests/unit/shadow/test_compare.py"
+_SHADOW = "tests/integration/test_shadow.py"
+_SETTLE = "tests/integration/test_shadow_settle.py"
+
+MUTANTS = (
+    Mutant(
+        "true is taken for 1",
+        "proxy/shadow/compare.py",
+        "    if origin != target:\n        return False\n",
+        "    return bool(origin == target)\n",
+        f"{_COMPARE}::test_values_differ_exactly_where_they_are_not_the_same",
+    ),
+    Mutant(
+        "order of array elements forgotten",
+        "proxy/shadow/compare.py",
+        "                yield Kind.ORDER, inside\n",
+        "                yield from ()\n",
+        f"{_COMPARE}::test_class_and_paths",
+    ),
+    Mutant(
+        "order of rows forgotten",
+        "proxy/shadow/compare.py",
+        "    groups = [len(target.rows)] if target.groups is None else target.groups\n",
+        "    groups = [len(target.rows)]\n",
+        f"{_COMPARE}::test_runs_of_equal_sort_key_are_multisets_in_order",
+    ),
+    Mutant(
+        "rows compared as a set",
+        "proxy/shadow/compare.py",
+        "    return left <= right\n",
+        "    return left.keys() <= right.keys()\n",
+        f"{_COMPARE}::test_unsorted_rows_are_a_multiset",
+    ),
+    Mutant(
+        "the run that LIMIT cuts is not compared at all",
+        "proxy/shadow/compare.py",
+        "        if number == len(groups) - 1 and target.last_run is not None:\n            wanted = target.last_run\n",
+        "        if number == len(groups) - 1 and target.last_run is not None:\n            return\n",
+        f"{_COMPARE}::test_rows_that_limit_cuts_compare_by_membership",
+    ),
+    Mutant(
+        "rows too many go unnoticed",
+        "proxy/shadow/compare.py",
+        "    sized = len(origin) <= len(target.rows) if partial else len(origin) == len(target.rows)\n",
+        "    sized = len(origin) <= len(target.rows)\n",
+        f"{_COMPARE}::test_rows_that_are_documents_are_told_apart_by_identity",
+    ),
+    Mutant(
+        "an older revision is called a value",
+        "proxy/shadow/compare.py",
+        "theirs < ours:",
+        "theirs > ours:",
+        f"{_COMPARE}::test_an_older_revision_is_stale_whatever_else_differs",
+    ),
+    Mutant(
+        "errors are not compared",
+        "proxy/shadow/classify.py",
+        "        return _errors(operation, ours, theirs, origin, target)\n",
+        "        return None\n",
+        f"{_SHADOW}::test_missing_and_extra",
+    ),
+    Mutant(
+        "missing is called extra",
+        "proxy/shadow/classify.py",
+        "        return Difference(Kind.MISSING, (), keys)\n    if single",
+        "        return Difference(Kind.EXTRA, (), keys)\n    if single",
+        f"{_SHADOW}::test_missing_and_extra",
+    ),
+    Mutant(
+        "fullCount is not looked at",
+        "proxy/shadow/classify.py",
+        "full != target.full_count:",
+        "full is None:",
+        f"{_CLASSIFY}::test_queries_compare_rows_and_counts",
+    ),
+    Mutant(
+        "only the first batch of a cursor is compared",
+        "proxy/shadow/batches.py",
+        "    bodies = [_BODY.decode(batch.body) for batch in batches]\n",
+        "    bodies = [_BODY.decode(batch.body) for batch in batches[:1]]\n",
+        f"{_SHADOW}::test_every_batch_of_a_cursor_is_compared",
+    ),
+    Mutant(
+        "a difference counts at the first look",
+        "proxy/shadow/runner.py",
+        "        elif difference.certain and job.operation.effect is Effect.READ:\n",
+        "        elif job.operation.effect is Effect.READ:\n",
+        f"{_SHADOW}::test_lag_is_no_mismatch",
+    ),
+    Mutant(
+        "a moving origin is believed",
+        "proxy/shadow/settle.py",
+        "        if not _steady(operation, before, after, noise.own):\n            return None\n",
+        "",
+        f"{_SHADOW}::test_a_document_that_goes_on_changing_is_unsettled",
+    ),
+    Mutant(
+        "the mirror is not waited for",
+        "proxy/shadow/settle.py",
+        "            if attempt > _QUICK and not await self._mirrored(job.collections, deadline):\n",
+        "            if attempt > _QUICK and self._fleet is None:\n",
+        f"{_SHADOW}::test_a_mirror_that_does_not_catch_up_leaves_it_unsettled",
+    ),
+    Mutant(
+        "the other proxies are not waited for",
+        "proxy/shadow/settle.py",
+        "asyncio.gather(self._fleet.caught_up(left), *waits)",
+        "asyncio.gather(*waits)",
+        f"{_SETTLE}::test_a_silent_proxy_settles_nothing",
+    ),
+    Mutant(
+        "one beat of the others is enough",
+        "proxy/shadow/fleet.py",
+        "        if beat.at <= known or known - beat.lag <= waiter_since:\n",
+        "        if known - beat.lag <= waiter_since:\n",
+        "tests/unit/shadow/test_fleet.py::test_the_second_beat_after_the_moment_counts",
+    ),
+    Mutant(
+        "two looks are enough for values",
+        "proxy/shadow/settle.py",
+        "LOOKS_OF_VALUES: Final = 4\n",
+        "LOOKS_OF_VALUES: Final = 2\n",
+        f"{_SETTLE}::test_a_counter_that_goes_there_and_back_is_no_mismatch",
+    ),
+    Mutant(
+        "an older state is taken for lag",
+        "proxy/shadow/history.py",
+        "        self.add(origin)\n",
+        "        self.add(origin)\n        if isinstance(target, Outcome):\n            self.add(target)\n",
+        "tests/unit/shadow/test_history.py::test_a_document_has_lagged_where_it_shows_what_was_read_or_came_later",
+    ),
+    Mutant(
+        "a race is learnt as ArangoDB's own difference",
+        "proxy/shadow/itself.py",
+        '    if before != after or "" in before:\n        return (UNDECIDED,)\n',
+        "",
+        f"{_SETTLE}::test_a_write_in_between_teaches_nothing",
+    ),
+    Mutant(
+        "noise covers what lies beside it",
+        "proxy/shadow/noise.py",
+        "if step in (name, ANY) and name not in",
+        "if name not in",
+        "tests/unit/shadow/test_noise.py::test_what_is_ignored_does_not_differ_and_everything_else_does",
+    ),
+)
