@@ -200,10 +200,11 @@ async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) ->
 async def test_writes_that_nobody_can_capture_are_unverified_and_no_bypass(dsn: str, tmp_path: Path) -> None:
     """An opaque write comes through the proxy: its mark explains its revision until a verification covers it."""
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
-        body = {"collection": "books", "example": {"_key": "old1"}, "newValue": {"x": 1}}
-        answer = await stack.client.put("/_api/simple/update-by-example", json=body)
-        assert answer.status_code == 200, answer.text
+        restored = {"_key": "old1", "_rev": "_meNUz2K--O", "x": 1}
+        answer = await stack.client.post(f"{PATH}?isRestore=true&overwriteMode=replace", json=restored)
+        assert answer.status_code in (201, 202), answer.text
         await stack.drained()
+        assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 1
         await watcher.judged()
         assert watcher.found == []
         await _verified(stack)
