@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import fcntl
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -288,8 +289,9 @@ class Journal:
         marks: list[tuple[str, str]] = []
         last = 0
         damaged: list[Damage] = []
-        for path in sorted(self._folder.glob(f"{'[0-9a-f]' * 16}{SUFFIX}")):
-            loaded = load(path)
+        paths = sorted(self._folder.glob(f"{'[0-9a-f]' * 16}{SUFFIX}"))
+        for path, following in itertools.zip_longest(paths, (int(path.stem, 16) for path in paths[1:])):
+            loaded = load(path, following)
             if isinstance(loaded, Damage):
                 damaged.append(loaded)
                 last = max(last, loaded.last)

@@ -165,10 +165,11 @@ class Loaded:
     collections: dict[str, int] = field(default_factory=dict)
 
 
-def load(path: Path) -> Loaded | Damage | None:
+def load(path: Path, following: int | None = None) -> Loaded | Damage | None:
     """Reads a file of an earlier process; everything open is SPILLED. None where there was nothing in it (removed).
 
-    A torn tail is cut. Of a file with any other damage, what is whole in it is given back.
+    following: the first number of the file behind it, if there is one. A torn tail is cut; but intents that lack then
+    up to that number were whole once, so that is damage. Of a damaged file, what is whole in it is given back.
     Raises JournalError where it cannot be read at all.
     """
     try:
@@ -186,6 +187,8 @@ def load(path: Path) -> Loaded | Damage | None:
         loaded = Loaded(Segment(path, base, size=end))
         names: list[str] = []
         if not all(_replay(loaded.segment, names, found) for found in whole):
+            return _damage(path, base, whole)
+        if data[end:].strip(b"\0") and following is not None and base + len(loaded.segment.state) < following:
             return _damage(path, base, whole)
         if end < len(data):
             os.truncate(path, end)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.mirror.faults import POINTS
+from tests import harness
 from tests.conftest import _create, _template
 from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
@@ -46,6 +47,7 @@ _MAY_COST = (*(fault for fault in FAULTS if fault.startswith("origin")), REFUSE)
 _LASTS = 0.4  # seconds
 _CLIENTS = 2  # of the point's kind, and as many of documents
 _PAUSE = 0.01
+PATIENCE = 150.0  # seconds for a proxy to start, or to drain: the machine may be busy with other things
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Matrix:
         self._proxies = {
             setting: stood.proxy(
                 setting,
-                CROSSFADE_REQUEST_TIMEOUT="1.5",
+                CROSSFADE_REQUEST_TIMEOUT="10",
                 CROSSFADE_JOURNAL_FULL=setting,
                 CROSSFADE_HEARTBEAT="0.2",
             )
@@ -190,7 +192,7 @@ class Matrix:
                     begin(number, kind)
                 before = tally.errors
                 await self._approach(place.point)
-                reached = await self._points.reached()
+                reached = await self._points.reached(harness.WAIT_SECONDS)
                 tally.errors = before  # what the way to the point cost is not the fault's
                 for number in range(_CLIENTS, 2 * _CLIENTS):
                     begin(number, traffic.documents)
@@ -324,6 +326,7 @@ async def _column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
 
 def column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
     """One fault at these places, on a stand of its own."""
+    harness.WAIT_SECONDS = PATIENCE
     return asyncio.run(_column(fault, places, runs))
 
 

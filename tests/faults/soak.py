@@ -21,9 +21,11 @@ from pathlib import Path
 import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
+from tests import harness
 from tests.conftest import _create, _template
 from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
+from tests.faults.matrix import PATIENCE
 from tests.faults.stand import Stand, stand
 from tests.faults.traffic import DOCUMENT, Tally
 
@@ -225,6 +227,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    harness.WAIT_SECONDS = PATIENCE
     with tempfile.TemporaryDirectory(prefix="crossfade-soak-") as folder:
         result = asyncio.run(soak(Path(folder), options.minutes * 60, options.seed))
     print(result.text())

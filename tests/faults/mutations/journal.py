@@ -4,6 +4,13 @@ from tests.faults.mutations import Mutant
 
 MUTANTS = (
     Mutant(
+        "a hole between two files is taken for a torn tail",
+        "proxy/mirror/segment.py",
+        " and following is not None and base + len(loaded.segment.state) < following:",
+        " and False:",
+        "tests/unit/mirror/test_journal.py::test_intents_that_lack_before_the_next_file_are_damage",
+    ),
+    Mutant(
         "settled before applied",
         "proxy/mirror/pipeline.py",
         "        elif self._queue.count >= self._settings.batch:",

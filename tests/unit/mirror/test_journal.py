@@ -193,6 +193,21 @@ def test_a_torn_tail_is_cut(opened: Open, tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
+def test_intents_that_lack_before_the_next_file_are_damage(opened: Open, tmp_path: Path) -> None:
+    """A kill tears what is written last, and the file behind was begun when this one was whole (I3, I10)."""
+    journal, _ = opened(segment_intents=2)
+    for key in "abc":
+        journal.intend(C, (key,), 1)
+    first = segments(tmp_path)[0]
+    first.write_bytes(first.read_bytes()[:-3])
+    journal, recovery = opened()
+    assert recovery.damaged
+    found = take_all(journal)
+    assert (C, ("a",)) in found
+    assert (C, ("c",)) in found
+    assert any(collection == "*" for collection, _ in found), "what became of the second one nobody knows"
+
+
 def test_an_empty_file_is_nothing(opened: Open, tmp_path: Path) -> None:
     (tmp_path / f"{1:016x}{SUFFIX}").write_bytes(b"XFJ")
     _, recovery = opened()
