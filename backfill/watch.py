@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 _SQL: Final = queries("bypass")
 _DOCUMENTS: Final = queries("documents")
-_RESUME: Final = 300.0  # seconds after which a restart begins anew: what was told before is forgotten soon
+_RESUME: Final = 200.0  # seconds after which a restart begins anew: what was told before is forgotten soon
+_STALE: Final = 240.0  # seconds between two reads after which what was told in between may be forgotten (suspects)
 _BACK: Final = 120.0  # seconds of told rows that are looked through: reports land in another order than they began
 _READS: Final = 64  # reads of the log in a row, before what they gave is judged
 _PAUSE: Final = {"log": 0.5, "scan": 10.0}  # seconds between two looks
@@ -177,8 +178,8 @@ class Watch:
         began = clock.earliest(time.monotonic())
         page = await reader.read(list(self._relations))
         seen = clock.latest(time.monotonic())
-        if page.lost:
-            self._begin_anew(seen, "part of ArangoDB's log was gone before it was read")
+        if page.lost or began - self._last > _STALE:
+            self._begin_anew(seen, "part of ArangoDB's log was gone, or what was told of it, before it was read")
         else:
             fresh = _sightings(page.versions, self._last, seen)
             self._suspects.saw(one for one in fresh if one.collection in self._since)
