@@ -101,3 +101,44 @@ def test_an_upgrade_is_not_made_on_paths_of_the_database(port: int, protocol: by
     upgrade = get(b"1.1", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: AAAA")
     found = answers(talk(port, upgrade + mark(2)))
     assert [json.loads(answer.body)["mark"] for answer in found] == ["<<1>>", "<<2>>"]
+
+
+GIANTS = {
+    "a URL": (get(target=b"/_api/" + b"u" * 17_000), 414),
+    "a head": (get(b"1.1", b"X: " + b"x" * 2_000_000), 431),
+    "a thousand headers more": (get(b"1.1", *[b"X: y"] * 3000), 431),
+    "a body, declared": (get(b"1.1", b"Content-Length: 3000000000", method=b"POST", target=b"/_api/document/c"), 413),
+    "a body, in chunks": (
+        get(b"1.1", b"Transfer-Encoding: chunked", method=b"POST", target=b"/_api/document/c")
+        + (b"20000\r\n" + b" " * 0x20000 + b"\r\n") * 24,
+        413,
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "status"), GIANTS.values(), ids=GIANTS)
+def test_giants_are_refused_by_the_limit_that_they_break(port: int, raw: bytes, status: int) -> None:
+    """And the request before them is answered all the same."""
+    first, second = answers(talk(port, mark(1) + raw))
+    assert json.loads(first.body)["mark"] == "<<1>>"
+    assert (second.status, json.loads(second.body)["errorNum"]) == (status, status)
+
+
+ODD_BODIES = {
+    "deep nesting": b'{"a":' * 300 + b"1" + b"}" * 300,
+    "nesting beyond every stack": b"[" * 50_000,
+    "bad UTF-8": b'{"a":"\xff"}',
+    "a lone surrogate": b'{"a":"\\ud800"}',
+    "an attribute that comes twice": b'{"a":1,"a":2}',
+    "a number beyond all": b'{"a":1e999}',
+    "no JSON": b"{nonsense",
+}
+
+
+@pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES)
+def test_bodies_that_are_no_json_are_error_600(port: int, body: bytes) -> None:
+    length = b"Content-Length: %d" % len(body)
+    raw = get(b"1.1", length, method=b"POST", target=b"/_api/document/c") + body
+    odd, after = answers(talk(port, raw + mark(4)))
+    assert (odd.status, json.loads(odd.body)["errorNum"]) == (400, 600)
+    assert json.loads(after.body)["mark"] == "<<4>>"
