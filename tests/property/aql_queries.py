@@ -12,6 +12,10 @@ ODD: list[Any] = [
     *[0.1, -0.0, 2**53 + 1, 1e-7, 100000000],
     *[[], [1], [1, None], [[1], "a"], ["a", "b"], {}, {"k": None}, {"k": 1}, {"k": {"l": "a"}}, {"b": 0, "a": 1}],
 ]  # fmt: skip
+DATES: list[Any] = [
+    *["2024-02-29T23:59:59.999Z", "2024-03-01", "1999-12-31T12:00:00+02:00", "0001-01-01T00:00:00.1"],
+    *["2024-12-30T00:00:00-05:30", "9999-12-31T23:59:59.123456Z", 0, -1.5, 1709251199999],
+]
 PATHS = ("d.a", "d.b", "d.n.k", "d.n", "d.t", "d.t[0]", "d.t[-1]", "d.n.k.l", "d['b']", "d.missing", "d._key", "d._id")
 SCALARS = ("d.a", "d.b", "d.s", "d.i", "d._key")
 
@@ -31,6 +35,7 @@ def documents(rng: random.Random, number: int) -> list[dict[str, Any]]:
             ("t", lambda: [rng.choice(values) for _ in range(rng.randint(0, 3))] if rng.random() < 0.9 else None),
             ("n", lambda: {"k": rng.choice(values)} if rng.random() < 0.8 else rng.choice(values)),
             ("r", lambda: f"{rng.choice('cf')}/{rng.randint(1, number)}"),
+            ("w", lambda: rng.choice(DATES)),
         ):
             if rng.random() < 0.85:
                 row[name] = make()
@@ -111,9 +116,19 @@ class Maker:
                 f"d.t {self.quantifier()} {rng.choice(['IN', 'NOT IN'])} {rng.choice(['d.t', '[1, d.a]', 'd.n'])}",
                 f"LENGTH({rng.choice(['INTERSECTION', 'MINUS'])}(d.t || [], [{self.value()}, {self.value()}, 1])) > 0",
                 "LENGTH(UNIQUE(d.t || [])) == LENGTH(d.t)",
+                f"UNION_DISTINCT(d.t || [], [1, d.i]) {self.comparison()} UNION(d.t || [], [d.i])",
+                f"DATE_TIMESTAMP({self.when()}) {self.comparison()} 1709251199999",
+                f"DATE_ISO8601({self.when()}) {self.comparison()} '2024-03-01T00:00:00.000Z'",
+                f"DATE_TRUNC({self.when()}, '{rng.choice(['year', 'month', 'd', 'h', 'minutes', 's'])}') > '2000'",
+                f"DATE_{rng.choice(['YEAR', 'MONTH', 'DAY', 'HOUR', 'SECOND', 'DAYOFWEEK', 'DAYOFYEAR', 'ISOWEEK'])}"
+                f"({self.when()}) {self.comparison()} {rng.choice(['2024', '12', '1', '0'])}",
                 f"{rng.choice(['FLOOR', 'CEIL', 'SQRT'])}(d.i / 2) {self.comparison()} {self.value()}",
             ]
         )
+
+    def when(self) -> str:
+        """A date."""
+        return f"NOT_NULL(d.w, {self.rng.choice(['0', repr(self.rng.choice(DATES))])})"
 
     def comparison(self) -> str:
         return self.rng.choice(["==", "!=", "<", "<=", ">", ">="])
@@ -140,7 +155,8 @@ class Maker:
     def sort(self) -> str:
         rng = self.rng
         keys = rng.sample(
-            ["d.s", "d.i", "d._key", "LENGTH(d.t)", "d.missing", "LOWER(d.s)", "d.i < 1"], rng.randint(1, 2)
+            ["d.s", "d.i", "d._key", "DATE_TIMESTAMP(d.w || 0)", "LENGTH(d.t)", "d.missing", "LOWER(d.s)", "d.i < 1"],
+            rng.randint(1, 2),
         )
         if rng.random() < 0.3:
             keys.insert(0, rng.choice(["d.a", "d.b", "d.n.k"]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 
 import pytest
 
 from proxy.aql import analyse, parse
 from proxy.aql.compile import Compiled
 from proxy.aql.requests import Options
+from proxy.aql.values import hash_key
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseRefused
 from proxy.shadow.compare import Rows, compare_rows
@@ -61,6 +63,9 @@ async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: D
         cut = found.cut or (None, None)
         rows = Rows(found.rows, found.groups, cut[0], cut[1], facts.unordered or not facts.deterministic)
         difference = compare_rows(wanted.rows, rows)
+        if difference is not None and "DISTINCT" in text:  # which of {} and {k: null} stands for both is left open
+            assert Counter(map(hash_key, wanted.rows)) == Counter(map(hash_key, found.rows)), (text, binds)
+            continue
         assert difference is None, (text, binds, wanted.rows, found.rows, difference, plan.sql)
         assert len(wanted.rows) == len(found.rows), (text, binds)
         if wanted.groups is not None and plan.order:

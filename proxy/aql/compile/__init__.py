@@ -9,6 +9,7 @@
     collect        COLLECT: groups, aggregates, INTO
     output         RETURN: which columns the statement gives, and the expression over them
     arrays         expansions, tests, ANY and ALL, sets
+    dates          dates in conditions
     functions      functions in conditions and sort keys
     comparisons    ==, <, IN, LIKE, arithmetic, and the conditions that indexes serve
     expressions    variables, accesses, AND, OR, ?:

@@ -117,11 +117,10 @@ class ArrayCompiler(FunctionCompiler):
             # of what is no array they are null and warn: refused as it runs
             first, *others = [f"crossfade.loop({self.array_of(item)})" for item in node.arguments]
             where = f" WHERE {'NOT ' if name == 'MINUS' else ''}crossfade.member(u.v, {others[0]})" if others else ""
-            return Term(
-                "(SELECT coalesce(jsonb_agg(u.v ORDER BY u.i), '[]'::jsonb) FROM (SELECT DISTINCT ON "
-                f"(crossfade.canonical(x.v)) x.v, x.i FROM jsonb_array_elements({first}) WITH ORDINALITY AS x (v, i) "
-                f"ORDER BY crossfade.canonical(x.v), x.i) u{where})"
-            )
+            return _distinct(first, where)
+        if name in ("UNION", "UNION_DISTINCT"):
+            joined = " || ".join(f"crossfade.loop({self.array_of(item)})" for item in node.arguments)
+            return Term(f"({joined})") if name == "UNION" else _distinct(f"({joined})", "")
         if name in ("FLOOR", "CEIL"):
             # what is added makes 0 of -0
             return Term(f"({name.lower()}({self.number(self.term(node.arguments[0]))}) + 0)", "number", True)
@@ -133,3 +132,12 @@ class ArrayCompiler(FunctionCompiler):
 
 def _array(sql: str) -> str:
     return f"CASE jsonb_typeof({sql}) WHEN 'array' THEN {sql} ELSE '[]'::jsonb END"
+
+
+def _distinct(array: str, where: str) -> Term:
+    """The elements of an array, each once, at the place of the first; where: what those have to be, of u.v."""
+    return Term(
+        "(SELECT coalesce(jsonb_agg(u.v ORDER BY u.i), '[]'::jsonb) FROM (SELECT DISTINCT ON "
+        f"(crossfade.canonical(x.v)) x.v, x.i FROM jsonb_array_elements({array}) WITH ORDINALITY AS x (v, i) "
+        f"ORDER BY crossfade.canonical(x.v), x.i) u{where})"
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
-from proxy.aql.compile.arrays import ArrayCompiler
+from proxy.aql.compile.dates import DateCompiler
 from proxy.aql.compile.expressions import pure
 from proxy.aql.compile.finish import Column, Finish
 from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, ElementVar, RowsVar, Scope, ValueVar
@@ -41,7 +41,7 @@ class Sink:
         return ast.Variable(name)
 
 
-class OutputCompiler(ArrayCompiler):
+class OutputCompiler(DateCompiler):
     """Compiles what RETURN and INTO give."""
 
     def output(self, node: Any, sink: Sink, hidden: frozenset[str] = _NOTHING) -> Any:
