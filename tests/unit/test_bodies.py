@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.bodies import Bodies, Room
+from proxy.bodies import Bodies, Room, looked_into
+from proxy.cutover.stages import Snapshot, Stage, Standing
 from proxy.errors import ArangoError
+from proxy.wire.decode import decode
 from proxy.wire.message import Request, Response
 
 
@@ -28,6 +30,24 @@ async def whole(request: Request) -> Response:
 
 def put(body: bytes | AsyncIterator[bytes], *headers: tuple[bytes, bytes]) -> Request:
     return Request("PUT", b"/_api/document/c", list(headers), body)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "looked"),
+    [
+        ("POST", b"/_api/document/c", True),
+        ("POST", b"/_api/document/other", False),
+        ("PUT", b"/_api/document/c?onlyget=1", True),
+        ("POST", b"/_api/cursor", True),
+        ("POST", b"/_db/elsewhere/_api/cursor", False),
+        ("POST", b"/_api/import?collection=c", True),
+        ("PUT", b"/_api/simple/by-example", True),
+        ("PUT", b"/_api/user/root", False),
+    ],
+)
+def test_what_passes_through_is_not_looked_into(method: str, target: bytes, looked: bool) -> None:
+    snapshot = Snapshot(collections={"_system/c": Standing(Stage.MIRROR)})
+    assert looked_into(decode(Request(method, target)), snapshot) is looked
 
 
 async def test_a_stream_is_put_together_up_to_the_limit_and_goes_on_whole_beyond_it() -> None:
