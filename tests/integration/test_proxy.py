@@ -166,7 +166,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
     ("method", "path", "body", "marked"),
     [
         ("POST", "/_api/cursor", {"query": "INSERT {_key: 'q'} INTO books", "options": {"stream": True}}, BOOKS),
-        ("POST", "/_api/nobody-knows", {}, "_system/*"),
+        ("POST", "/_api/foxx", {}, "_system/*"),
         ("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "x"}, "_system/*"),
     ],
 )
