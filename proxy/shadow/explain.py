@@ -29,7 +29,7 @@ _MAX_INPUT: Final = 256 << 10  # bytes of both answers
 _MAX_TEXT: Final = 4000  # characters of an explanation
 _MAX_WAITING: Final = 4  # differences that wait for the worker; a verdict does not wait behind more
 _START_SECONDS: Final = 30.0
-_NICE: Final = 19
+_NICE: Final = 10  # a tenth of what a process beside it gets: a start takes seconds at worst
 
 
 def _prepare(memory: int) -> None:

@@ -36,6 +36,7 @@ HOT, WARM, COLD = 8, 200, 500
 COMPARISONS, UNSETTLED = 100_000, 0.001
 _DOCUMENT = f"/_api/document/{COLLECTION}"
 _SETTLE = 20.0
+_TOGETHER = 25  # plants that are touched at a time
 _FLUSHED = 1.5  # seconds in which every proxy has written its counts
 
 
@@ -291,24 +292,32 @@ class Run:
             for plant in sown:
                 await diverge(database, relation, direct, plant)
             begun = time.monotonic()
-            await asyncio.gather(*(self._touch(wire, sown[n::PROXIES]) for n, wire in enumerate(wires)))
-            limit = time.monotonic() + 3 * _SETTLE
-            left, rows = sown, []
-            while left and time.monotonic() < limit:
-                await asyncio.sleep(0.25)
-                rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
-                known = {(row["class"], tuple(row["paths"]), key) for row in rows for key in (*row["keys"], "")}
-                left = [
-                    plant
-                    for plant in left
-                    if (plant.kind, plant.paths, "" if plant.kind == "error" else plant.key) not in known
-                ]
+            left: list[Plant] = []
+            for first in range(0, len(sown), _TOGETHER):
+                together = sown[first : first + _TOGETHER]
+                await asyncio.gather(*(self._touch(wire, together[n::PROXIES]) for n, wire in enumerate(wires)))
+                left += await self._unfound(database, together)
             self.result.waited = time.monotonic() - begun
         self.result.missed = [f"{plant.kind} {plant.paths} by {plant.read}: {plant.key}" for plant in left]
+        rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
         extra = [row for row in rows if not all(key.startswith("plant") for key in row["keys"])]
         self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, never planted" for row in extra]
         for wire in (direct, *wires):
             wire.close()
+
+    async def _unfound(self, database: Database, touched: list[Plant]) -> list[Plant]:
+        """Those that are not found by the time that their settling may take."""
+        left, limit = touched, time.monotonic() + 2 * _SETTLE
+        while left and time.monotonic() < limit:
+            await asyncio.sleep(0.25)
+            rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
+            known = {(row["class"], tuple(row["paths"]), key) for row in rows for key in (*row["keys"], "")}
+            left = [
+                plant
+                for plant in left
+                if (plant.kind, plant.paths, "" if plant.kind == "error" else plant.key) not in known
+            ]
+        return left
 
     async def _touch(self, wire: Wire, sown: list[Plant]) -> None:
         for plant in sown:

@@ -287,9 +287,12 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
     await stack.shadow.start()
     raw = await stack.both("a", n=0)
     numbers = iter(range(1, 1000))
-    stack.origin.before = lambda operation: (
-        None if operation.endpoint == "collection.revision" else stack.insert("a", n=next(numbers)) and None
-    )
+
+    def write(operation: Operation) -> None:
+        if operation.endpoint != "collection.revision":
+            stack.insert("a", n=next(numbers))
+
+    stack.origin.before = write
 
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     assert outcome.body == raw
