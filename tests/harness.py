@@ -97,7 +97,7 @@ class Running:
 async def differences(origin: str, dsn: str, collection: str) -> list[str]:
     """What differs between both databases, read directly from each: keys with 'missing', 'extra' or 'different'."""
     database, _, name = collection.partition("/")
-    async with httpx.AsyncClient(base_url=f"{origin}/_db/{database}") as client:
+    async with httpx.AsyncClient(base_url=f"{origin}/_db/{database}", auth=("root", "")) as client:
         body = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000}
         answer = await client.post("/_api/cursor", json=body)
         documents = {d["_key"]: d for d in answer.json().get("result", [])}

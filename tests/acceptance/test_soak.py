@@ -1,4 +1,4 @@
-"""The soak against a model, in short: `make soak-api` is the long form. No answer differs, nor do both databases (I7)."""
+"""The soak against a model, in short (`make soak-api` is long): no answer differs, nor do both databases (I7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_clients_see_what_a_model_says(server: Stand) -> None:
 
     async def play() -> list[str]:
         await prepare(server.url)
-        report, workers = await soak(server.url, steps=25, clients=4, seed=7, stage=server.kind)
+        report, workers = await soak(server.url, steps=15, clients=4, seed=7, stage=server.kind)
         if server.running is not None:
             await compare(report, workers, server.running.origin.url, server.running.dsn)
         return report.wrong
