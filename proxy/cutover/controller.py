@@ -15,7 +15,7 @@ from proxy.config import Settings
 from proxy.cutover import audit, evidence, transitions
 from proxy.cutover.epoch import POLL, Progress, Run, Step, ensure_in, silent
 from proxy.cutover.findings import Gate
-from proxy.cutover.gates import blocking
+from proxy.cutover.gates import refusal
 from proxy.cutover.guard import Budget, arm, plain
 from proxy.cutover.moves import Target, phases_of, plan, to_target
 from proxy.cutover.reach import Reached, reach
@@ -189,13 +189,9 @@ async def evict(
 
 
 def _refuse_gates(gates: Mapping[str, tuple[Gate, ...]], *, force: bool) -> None:
-    lines = [
-        f"{collection}: {gate.name} is {gate.verdict} ({gate.figures}): {gate.remedy}"
-        for collection, found in gates.items()
-        for gate in blocking(found, force=force)
-    ]
-    if lines:
-        raise RefusedError("gates refuse the flip\n  " + "\n  ".join(lines))
+    why = refusal(gates, force=force)
+    if why:
+        raise RefusedError(why)
 
 
 def _gate_values(gates: Mapping[str, tuple[Gate, ...]]) -> dict[str, dict[str, str]]:

@@ -50,6 +50,28 @@ def blocking(gates: Sequence[Gate], *, force: bool) -> tuple[Gate, ...]:
     return tuple(g for g in gates if g.verdict is not Verdict.PASSED and (g.protects_reads or not force))
 
 
+def refusal(gates: Mapping[str, Sequence[Gate]], *, force: bool) -> str:
+    """Why a flip is refused: every gate of each collection that is held back, those that forbid it first.
+
+    Empty where none forbids it.
+    """
+    lines = []
+    for collection, found in gates.items():
+        stopped = blocking(found, force=force)
+        if stopped:
+            lines += [f"{collection}: {_said(gate, stopped, force=force)}" for gate in stopped]
+            lines += [f"{collection}: {_said(gate, stopped, force=force)}" for gate in found if gate not in stopped]
+    return "\n  ".join(["gates refuse the flip", *lines]) if lines else ""
+
+
+def _said(gate: Gate, stopped: Sequence[Gate], *, force: bool) -> str:
+    text = f"{gate.name} is {gate.verdict} ({gate.figures})"
+    if gate in stopped:
+        why = f"; no --force goes past it: {KEEP_I7[gate.name]}" if force else ""
+        return f"{text}: {gate.remedy}{why}"
+    return text if gate.verdict is Verdict.PASSED else f"{text}: --force goes past it"
+
+
 def differences(result: Mapping[str, Any]) -> int | None:
     """How much differed in a verification; None where its result does not say."""
     if isinstance(result.get("differences"), int):

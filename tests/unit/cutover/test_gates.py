@@ -21,7 +21,7 @@ from proxy.cutover.findings import (
     Verdict,
     WatchFact,
 )
-from proxy.cutover.gates import KEEP_I7, blocking, differences, evaluate, missing_gates, passed
+from proxy.cutover.gates import KEEP_I7, blocking, differences, evaluate, missing_gates, passed, refusal
 from proxy.cutover.stages import Stage, Standing
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -193,6 +193,21 @@ def test_force_is_refused_by_the_gates_that_are_listed_and_by_no_other(gate: str
         assert judged.verdict is not PASS
         assert bool(blocking([judged], force=True)) is (gate in KEEP_I7)
         assert blocking([judged], force=False)
+
+
+def test_a_refusal_names_every_gate_those_that_forbid_it_first() -> None:
+    broken = replace(GOOD, backfill=None, instances=(replace(LIVE, diverged=True),))
+    found = {"shop/orders": evaluate(broken, LIMITS), "shop/good": evaluate(GOOD, LIMITS)}
+    title, *lines = refusal(found, force=False).split("\n  ")
+    assert title == "gates refuse the flip"
+    assert len(lines) == len(evaluate(GOOD, LIMITS))  # of what is held back alone
+    assert lines[0] == "shop/orders: backfilled is fail (no backfill is done): `crossfade backfill shop/orders`"
+    assert lines[1].startswith("shop/orders: instances current is fail (one is diverged): ")
+    assert "shop/orders: no dead letter is pass (0)" in lines[2:]
+    forced = refusal(found, force=True)
+    assert "no --force goes past it: a proxy that does not behave by the epoch" in forced
+    assert "backfilled is fail (no backfill is done): --force goes past it" in forced
+    assert refusal({"shop/good": found["shop/good"]}, force=False) == ""
 
 
 def test_a_collection_that_is_not_known_cannot_be_forced() -> None:
