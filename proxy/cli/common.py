@@ -6,7 +6,7 @@ import asyncio
 import fnmatch
 import getpass
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -53,13 +53,25 @@ TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="second
 Action = Callable[[Settings, Database], Awaitable[int]]
 
 
-def execute(action: Action, *, as_json: bool = False, migrated: bool = True, timeout: float | None = 30.0) -> None:
+def execute(
+    action: Action,
+    *,
+    as_json: bool = False,
+    migrated: bool = True,
+    timeout: float | None = 30.0,
+    away: Callable[[Settings], Coroutine[Any, Any, None]] | None = None,
+) -> None:
     """Runs a command against PostgreSQL and leaves with its exit code, or with that of the error it ended with.
 
-    timeout: seconds for a statement. migrated: refuse a database whose schema is not the one of this version.
+    timeout: seconds for a statement. migrated: refuse a database whose schema is not the one of this version. away:
+    what to say, before the error, where PostgreSQL does not answer.
     """
     try:
         code = asyncio.run(_connected(action, load(), migrated, timeout))
+    except DatabaseUnavailable as error:
+        if away is not None and not as_json:
+            asyncio.run(away(load()))
+        raise fail(error, as_json=as_json) from error
     except CrossfadeError as error:
         raise fail(error, as_json=as_json) from error
     except KeyboardInterrupt:

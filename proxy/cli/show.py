@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli import guarding, tables
+from proxy.cli import alone, guarding, tables
 from proxy.cli.common import (
     DONE,
     REFUSED,
@@ -37,6 +37,8 @@ def register(app: typer.Typer) -> None:
 def status(*, as_json: JsonOption = False) -> None:
     """Show stages, epoch, instances, backlog, lag, what is unverified, gaps, mismatches, runs.
 
+    While PostgreSQL is away (exit code 2): the backlog of the proxy on this machine.
+
     Example: crossfade status --json | jq '.collections[] | {collection, stage: .standing.stage}'
     """
 
@@ -59,7 +61,7 @@ def status(*, as_json: JsonOption = False) -> None:
             guarding.show(console(), guards)
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=as_json, away=alone.tell)
 
 
 def gates(

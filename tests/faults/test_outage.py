@@ -8,7 +8,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
+import proxy.cli
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.cutover.stages import Stage, Standing
 from sql.loader import migrations
@@ -54,6 +56,27 @@ async def test_an_outage_costs_clients_nothing_and_loses_nothing(stack: Running,
     server.start()
     await stack.drained()
     assert await stack.differences(BOOKS) == []
+
+
+async def test_status_tells_the_backlog_while_postgresql_is_away(stack: Running, server: EmbeddedPostgres) -> None:
+    """I10: the control plane cannot be asked, so the proxy of this machine is."""
+    server.stop("immediate")
+    for n in range(3):
+        await stack.client.post(DOCUMENT, json={"n": n})
+    environment = {"CROSSFADE_DSN": server.dsn, "CROSSFADE_ADMIN_PORT": str(stack.application.admin_port)}
+    app, _ = proxy.cli.build()
+    told = await asyncio.to_thread(CliRunner().invoke, app, ["status"], env=environment)
+    assert told.exit_code == 2
+    assert f"{stack.application.instance}: backlog 3, 3 of it in memory" in told.stdout
+    assert "PostgreSQL does not answer" in told.stderr
+    nobody = await asyncio.to_thread(
+        CliRunner().invoke, app, ["status"], env={**environment, "CROSSFADE_ADMIN_PORT": "1"}
+    )
+    assert "does not answer either" in nobody.stdout
+    silent = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--json"], env=environment)
+    assert "backlog 3" not in silent.stdout
+    server.start()
+    await stack.drained()
 
 
 async def test_flipped_reads_and_writes_go_on_from_the_origin_after_one_pause(
