@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.services import Services
+import pytest
+
+from proxy.services import Routes, Services
 
 
 def test_only_paths_where_something_was_found_become_labels() -> None:
@@ -19,3 +21,40 @@ def test_labels_have_a_limit() -> None:
     services = Services({})
     labels = {services._label(f"GET /{number}", 200) for number in range(2000)}
     assert len(labels) == 501
+
+
+@pytest.mark.parametrize(
+    ("target", "route"),
+    [
+        (b"/resumes/17/versions?full=1", "GET /resumes/{id}/versions"),
+        (b"/v2/users/3f2504e0-4f89-11d3-9a0c-0305e82c3301", "GET /v2/users/{id}"),
+        (b"/users/a1b2", "GET /users/{id}"),
+        (b"/users/ann@example.org/mail", "GET /users/{id}/mail"),
+        (b"/users/J%C3%BCrgen", "GET /users/{id}"),
+        (b"/orders/ORD-2024-7", "GET /orders/{id}"),
+        (b"/files/" + b"x" * 40, "GET /files/{id}"),
+        (b"/files/\xff\xfe", "GET /files/{id}"),
+        (b"/", "GET /"),
+    ],
+)
+def test_what_is_no_word_of_an_api_is_an_id(target: bytes, route: str) -> None:
+    assert Routes().of("GET", target, found=True) == route
+
+
+def test_words_that_are_too_many_are_names_of_things() -> None:
+    """Values of documents never become labels (DESIGN section 13); how many words may, is bounded at every place."""
+    routes = Routes()
+    names = [f"user-{chr(97 + number % 26)}{chr(97 + number // 26)}".encode() for number in range(200)]
+    seen = {routes.of("GET", b"/people/" + name + b"/cv", found=True) for name in names}
+    assert "GET /people/{id}/cv" in seen
+    assert len(seen) <= 17
+    assert routes.of("GET", b"/people/user-aa/cv") == "GET /people/{id}/cv"
+    assert routes.of("GET", b"/people", found=True) == "GET /people"
+
+
+def test_probes_teach_nothing() -> None:
+    routes = Routes()
+    for number in range(1000):
+        routes.of("GET", f"/wp-{chr(97 + number % 26) * (1 + number // 26 % 20)}".encode())
+    assert routes.of("GET", b"/resumes", found=True) == "GET /resumes"
+    assert routes.of("GET", b"/resumes/list", found=True) == "GET /resumes/list"
