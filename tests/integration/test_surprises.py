@@ -52,11 +52,13 @@ async def test_1_2_3_4_6_7_8_10_one_document_and_many(stack: Running) -> None:
 
 
 async def test_5_9_what_answers_hide_is_mirrored(stack: Running) -> None:
-    """I3: silent writes, imports, queries, by keys, cascades of a graph, truncation, jobs."""
+    """I3: silent writes, imports, queries, by keys and by example, cascades of a graph, truncation, jobs."""
     await send(stack, "POST", f"{DOCUMENT}?silent=true", [{"_key": key} for key in "abc"])
     await send(stack, "POST", "/_api/import?collection=books&type=list", [{"_key": "d"}, {"n": 1}])
     await send(stack, "POST", "/_api/cursor", {"query": "FOR d IN books UPDATE d WITH {x: d._key} IN books"})
     await send(stack, "PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": ["c", "none"]})
+    example = {"collection": "books", "example": {"n": 1}, "newValue": {"m": 1}}
+    await send(stack, "PUT", "/_api/simple/update-by-example", example)
     await send(stack, "POST", "/_api/document/links", {"_key": "e", "_from": "books/a", "_to": "books/b"})
     await send(stack, "DELETE", "/_api/gharial/g/vertex/books/a")
     await same(stack, BOOKS, LINKS)
