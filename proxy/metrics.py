@@ -151,6 +151,19 @@ LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from Postgr
 DIVERGED = _gauge("diverged", "1 while this instance is diverged")
 
 
+_MOST_COLLECTIONS = 2000
+_collections: set[str] = set()
+
+
+def collection_label(collection: str) -> str:
+    """The label of a collection that a client named; `other` beyond the bound: nobody makes series without end."""
+    if collection not in _collections:
+        if len(_collections) >= _MOST_COLLECTIONS:
+            return "other"
+        _collections.add(collection)
+    return collection
+
+
 def render() -> tuple[bytes, str]:
     """The text that Prometheus scrapes, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

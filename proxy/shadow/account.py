@@ -39,7 +39,7 @@ class Account:
         """The first look: how long both sides took, in seconds."""
         job.origin_seconds, job.target_seconds = origin, target
         for collection in job.collections:
-            metrics.TARGET_SECONDS.labels(collection).observe(target)
+            metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(target)
         self.ledger.seconds(job.collections, job.shape, origin=origin, target=target)
 
     def matched(self, job: Job, *, began: float, lagged: bool = False) -> None:
@@ -50,7 +50,7 @@ class Account:
         """Reads of one shape of one collection that one statement of so many seconds found equal."""
         first = jobs[0]
         for collection in first.collections:
-            metrics.TARGET_SECONDS.labels(collection).observe(seconds)
+            metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(seconds)
         origin = sum(job.seconds for job in jobs)
         self.ledger.seconds(first.collections, first.shape, origin=origin, target=seconds * len(jobs))
         self.ledger.matched(first.collections, first.shape, began=began, number=len(jobs))

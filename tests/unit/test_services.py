@@ -1,9 +1,10 @@
-"""Service paths: what becomes a label, and what does not."""
+"""Service paths and labels of metrics: what becomes a label, and what does not."""
 
 from __future__ import annotations
 
 import pytest
 
+from proxy import metrics
 from proxy.services import Routes, Services
 
 
@@ -58,3 +59,11 @@ def test_probes_teach_nothing() -> None:
         routes.of("GET", f"/wp-{chr(97 + number % 26) * (1 + number // 26 % 20)}".encode())
     assert routes.of("GET", b"/resumes", found=True) == "GET /resumes"
     assert routes.of("GET", b"/resumes/list", found=True) == "GET /resumes/list"
+
+
+def test_collections_that_clients_name_make_no_series_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_collections", set())
+    labels = {metrics.collection_label(f"_system/{number}") for number in range(3000)}
+    assert len(labels) == 2001
+    assert metrics.collection_label("_system/7") == "_system/7"
+    assert metrics.collection_label("_system/2999") == "other"
