@@ -191,7 +191,7 @@ def options_of(arguments: list[str] | None) -> Options:
         epilog="What it refuses, with 501 and the name: JavaScript (transactions, Foxx, tasks, functions), views and "
         "ArangoSearch, geo and fulltext queries, computed values. It ends with its parent process.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen; other machines are let in by nobody else")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; loopback unless told otherwise")
     parser.add_argument("--port", type=int, default=8529, help="0 takes a free one; the URL is printed")
     parser.add_argument(
         "--snapshot",
