@@ -13,7 +13,6 @@ from proxy.errors import ArangoError, Unsupported
 from proxy.wire.message import Headers
 
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-_BAD: Final = "decoding error"
 
 
 def encoded(encoding: str | None) -> bool:
@@ -32,6 +31,7 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
     window = _WINDOWS.get(name)
     if window is None or not body:
         return body
+    broken = f"a decoding error occurred while handling Content-Encoding: {name}"
     parts: list[bytes] = []
     left = limit
     while body:  # gzip may come in several members
@@ -39,12 +39,12 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
         try:
             part = machine.decompress(body, left + 1)
         except zlib.error as error:
-            raise ArangoError(10, _BAD, status=400) from error
+            raise ArangoError(10, broken, status=400) from error
         left -= len(part)
         if left < 0:
             raise ArangoError(413)
         if not machine.eof or (machine.unused_data and name != "gzip"):
-            raise ArangoError(10, _BAD, status=400)
+            raise ArangoError(10, broken, status=400)
         parts.append(part)
         body = machine.unused_data
     return parts[0] if len(parts) == 1 else b"".join(parts)

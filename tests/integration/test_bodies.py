@@ -44,7 +44,8 @@ async def test_what_drivers_compress_is_mirrored_like_anything_else(stack: Runni
         packed = pack(json.dumps(query).encode())
         assert (await stack.client.post("/_api/cursor", content=packed, headers=headers)).status_code == 201
     broken = await stack.client.post(PATH, content=b"no gzip", headers={"content-encoding": "gzip"})
-    assert (broken.status_code, broken.json()["errorNum"], broken.json()["errorMessage"]) == (400, 10, "decoding error")
+    assert (broken.status_code, broken.json()["errorNum"]) == (400, 10)
+    assert broken.json()["errorMessage"] == "a decoding error occurred while handling Content-Encoding: gzip"
     await stack.drained()
     assert await stack.differences(BOOKS) == []
 
