@@ -279,7 +279,7 @@ def _show(out: Console, found: Sequence[tuple[ShapeRow, Advice]], limits: Limits
         by_collection.setdefault(row.collection, []).append((row, advice))
     counts = ("seen", "compared", "mismatched", "ignored", "skipped")
     for collection, rows in by_collection.items():
-        shown = table(escape(collection), "shape", *counts, "ArangoDB", "PostgreSQL", "stands", "what", right=counts)
+        shown = table(escape(collection), "shape", *counts, "ArangoDB", "PostgreSQL", "stands", right=counts)
         for row, advice in rows:
             colour = _COLOUR[advice.state]
             shown.add_row(
@@ -288,10 +288,11 @@ def _show(out: Console, found: Sequence[tuple[ShapeRow, Advice]], limits: Limits
                 _latency(row.origin_p50, row.origin_p99),
                 _latency(row.target_p50, row.target_p99),
                 f"[{colour}]{advice.state}[/{colour}]",
-                escape(row.text),
             )
         out.print(shown)
         for row, advice in rows:
+            if row.text != row.shape:
+                out.print(f"  {escape(row.shape)} [dim]is[/dim] {escape(row.text)}")
             if advice.state is State.DONE:
                 continue
             todo = f": {advice.do}" if advice.do else ""
