@@ -31,6 +31,9 @@ _FAILURES = (
 )
 # the schema itself or something in it, and no table of documents whose database or collection is called so
 _OUR_SCHEMA = re.compile(r'(?<![\w.])crossfade(?:\.|")')
+# seconds to clean a connection, or to have PostgreSQL cancel a statement that nobody waits for any more: on a line that
+# is dead neither is ever answered, and whoever was cancelled must not hang there; the connection is cut then
+_LETTING_GO = 1.0
 _UNMIGRATED_HINT = "PostgreSQL has no schema `crossfade` of this version: run `crossfade migrate`"
 
 
@@ -177,7 +180,7 @@ class Database:
             yield Session(connection, self._timeout)
         finally:
             with contextlib.suppress(*_FAILURES):
-                await self._pool.release(connection)
+                await self._pool.release(connection, timeout=_LETTING_GO)
 
     async def fetch(self, sql: str, *values: object) -> list[Row]:
         async with self.session() as session:

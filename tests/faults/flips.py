@@ -161,14 +161,15 @@ class Flips:
             result.refused += 1
             if straggler and straggler not in str(error):
                 result.wrong.append(f"the straggler {straggler} is not named: {error}")
-            if not isinstance(error, TimedOut) and not straggler and not self._asleep:
+            # gates refuse on a busy machine, whose heartbeats come late: cleanly, and that is all that is asked
+            if not isinstance(error, TimedOut) and not straggler and not self._asleep and "gates" not in str(error):
                 result.wrong.append(f"a flip was refused: {error}")
             return False
         result.flips += 1
         return True
 
     async def _recover(self, result: Result) -> None:
-        """Back at shadow, every proxy live and at the same generation."""
+        """Back at shadow, every proxy live, at the same generation, and caught up."""
         if await controller.rollback(self._database, [BOOKS], actor="flips", reason="test") is not None:
             result.rollbacks += 1
 
@@ -176,7 +177,7 @@ class Flips:
             found = await status.read(self._database)
             live = [one for one in found.instances if one.stopped_at is None]
             return len(live) == PROXIES and all(
-                one.state == "live" and one.generation == found.generation for one in live
+                one.state == "live" and one.generation == found.generation and one.lag_seconds < 1 for one in live
             )
 
         await eventually(well, "all three are live again")

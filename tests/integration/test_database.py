@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from deploy.demo.postgres import EmbeddedPostgres
 from proxy.database import Database
 from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
 from proxy.gaps import Gaps
 from proxy.ports import free_port
+from tests.faults.chaos import Chaos
 
 
 async def test_an_unreachable_server_is_unavailable() -> None:
@@ -111,3 +113,21 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     row = await database.fetchrow("SELECT * FROM crossfade.gap")
     assert row is not None
     assert (row["collection"], row["endpoint"], row["effect"]) == ("shop/books", "import", "not captured")
+
+
+async def test_who_is_cancelled_on_a_dead_line_is_let_go(postgres_server: EmbeddedPostgres, dsn: str) -> None:
+    """Neither the statement nor the request to cancel it is ever answered; nobody hangs until the line is back."""
+    async with Chaos(postgres_server.port) as line:
+        through = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")
+        database = await Database.open(through, size=1, reset=False)
+        assert await database.fetchval("SELECT 1") == 1
+        line.misbehave("black-hole")
+        asking = asyncio.create_task(database.fetchval("SELECT 2"))
+        while not line.hit:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        done, _ = await asyncio.wait({asking}, timeout=20)
+        assert done
+        line.heal()
+        assert await database.fetchval("SELECT 3") == 3
+        await database.close()

@@ -211,6 +211,13 @@ MUTANTS = (
         f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
     ),
     Mutant(
+        "a cancelled statement hangs on a dead line",
+        "proxy/database.py",
+        "release(connection, timeout=_LETTING_GO)",
+        "release(connection)",
+        "tests/integration/test_database.py::test_who_is_cancelled_on_a_dead_line_is_let_go",
+    ),
+    Mutant(
         "guard blind to mismatches",
         "proxy/cutover/guard.py",
         "    if mismatched > budget.mismatches:\n",
