@@ -6,6 +6,7 @@
     history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure
     fleet       whether the other proxies have applied what they took
     batches     cursors read in several batches: one comparison of the whole
+    unsorted    LIMIT without SORT: the query whose rows are all that would do; pure
     sides       asks the target and the origin
     jobs        a read to compare, one look: the values that workers hand on
     plain       simple reads, edges, documents of graphs: as the queries and documents that they are; pure

@@ -89,7 +89,8 @@ class Rows:
 
     groups: sizes of the runs of equal sort key; None: all rows are one multiset. first_run, last_run: all values of the
     run that LIMIT cuts at the beginning and at the end; None where it cuts none. Their rows compare by membership.
-    unordered: arrays inside the rows come in no determined order.
+    unordered: arrays inside the rows come in no determined order. chosen: the query leaves open which of last_run it
+    gives; rows are as many of them as it must.
     """
 
     rows: Sequence[Any]
@@ -97,11 +98,12 @@ class Rows:
     first_run: Sequence[Any] | None = None
     last_run: Sequence[Any] | None = None
     unordered: bool = False
+    chosen: bool = False
 
     def with_unordered(self) -> Rows:
         """The same rows, each array in one order whatever its own."""
         runs = [None if run is None else _unordered(run) for run in (self.first_run, self.last_run)]
-        return Rows(_unordered(self.rows), self.groups, runs[0], runs[1])
+        return Rows(_unordered(self.rows), self.groups, runs[0], runs[1], chosen=self.chosen)
 
 
 class NotComparable(Exception):
@@ -233,8 +235,22 @@ def _compare_rows(origin: Sequence[Any], target: Rows, partial: bool) -> Differe
     sized = len(origin) <= len(target.rows) if partial else len(origin) == len(target.rows)
     if sized and all(_run_agrees(*run) for run in _runs(origin, target)):
         return None
+    if target.chosen:
+        return _choice_difference(origin, target)
     whole = target.rows if not partial else target.rows[: len(origin)]
     return _rows_difference(origin, whole)
+
+
+def _choice_difference(origin: Sequence[Any], target: Rows) -> Difference:
+    """Of rows that any choice among the candidates would do for: those that are none of them, or their number."""
+    candidates = target.last_run or ()
+    left = _unmatched(origin, candidates)
+    if not left:
+        return Difference(Kind.MISSING if len(origin) > len(target.rows) else Kind.EXTRA, ("count",))
+    by_left, known = _identified(left), _identified(candidates)
+    if by_left is None or known is None:
+        return Difference(Kind.MISSING, (), _keys(left))
+    return _rows_difference(left, [known[identity] for identity in by_left if identity in known])
 
 
 def _runs(origin: Sequence[Any], target: Rows) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:

@@ -14,6 +14,7 @@ from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.batches import Batch, batch_of, merged
 from proxy.shadow.classify import QueryAnswer, TargetAnswer
 from proxy.shadow.compare import NotComparable, Rows
+from proxy.shadow.unsorted import REASON, choice
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore, answers
 from proxy.wire.encode import error_outcome
@@ -41,7 +42,7 @@ class Sides:
             analysis = self.store.analysis(operation)
         except ArangoError:
             return  # both sides refuse it, or one does: that compares
-        if analysis.choices:
+        if analysis.choices and (analysis.choices != (REASON,) or choice(operation) is None):
             raise NotComparable("not deterministic")
         if analysis.dynamic:
             raise NotComparable("reads what only its run tells")
@@ -53,19 +54,22 @@ class Sides:
     async def target(self, operation: Operation) -> TargetAnswer:
         """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused.
 
-        Raises Unsupported, DatabaseUnavailable.
+        Raises Unsupported, DatabaseUnavailable, and NotComparable where too many rows would do.
         """
         try:
             if operation.effect is not Effect.QUERY:
                 return await self.store.execute(operation)
-            result = await self.store.query(operation)
+            analysis = self.store.analysis(operation)
+            chosen = choice(operation) if analysis.choices == (REASON,) else None
+            result = await self.store.query(operation if chosen is None else chosen.operation)
         except Unsupported:
             raise
         except ArangoError as error:
             return error
         except DatabaseRefused as error:
             return ArangoError(4, str(error), status=500)
-        return QueryAnswer(_rows(result, self.store.analysis(operation).unordered), result.full_count)
+        rows = _rows(result, analysis.unordered)
+        return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
     async def origin(self, operation: Operation) -> Outcome:
         """The origin's answer now; of a cursor all batches as one, up to a bound. Raises UpstreamError."""

@@ -1,0 +1,74 @@
+"""LIMIT without SORT: any rows of the right number would do, so that the origin's are looked for among all there are.
+
+The query is asked of the target with a bound in place of its LIMIT; what it then gives are the candidates. Only where
+the LIMIT stands at the outermost level with nothing but LET and RETURN behind it, so that rows are chosen and nothing
+is made of the choice; everything else stays not deterministic. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from proxy import printed, values
+from proxy.aql.lexer import Token, tokenize
+from proxy.operations import Operation
+from proxy.shadow.compare import NotComparable, Rows
+
+MOST: Final = 1000  # candidates
+REASON: Final = "LIMIT without SORT"  # as the analysis of AQL names this choice
+_AFTER: Final = frozenset({"LET", "RETURN"})
+_STATEMENTS: Final = frozenset(
+    ("FOR", "FILTER", "SORT", "COLLECT", "LIMIT", "INSERT", "UPDATE", "REPLACE", "REMOVE", "UPSERT", "DISTINCT")
+)
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """operation: the query with its LIMIT widened. offset, count: of the LIMIT that it had."""
+
+    operation: Operation
+    offset: int
+    count: int
+
+    def rows(self, found: Rows) -> Rows:
+        """What the query must give: so many of the candidates. Raises NotComparable where these are too many."""
+        if len(found.rows) > MOST:
+            raise NotComparable("not deterministic")
+        number = min(self.count, max(0, len(found.rows) - self.offset))
+        return Rows(found.rows[:number], (number,), None, found.rows, found.unordered, chosen=True)
+
+
+def choice(operation: Operation) -> Choice | None:
+    """None where the query is no such one. Raises ArangoError where its text is none, ValueError for its body."""
+    body = printed.load(operation.body)
+    text, binds = body.get("query", ""), body.get("bindVars") or {}
+    tokens = tokenize(text)
+    places = [place for place, token in enumerate(tokens) if token.kind == "LIMIT"]
+    if len(places) != 1 or _depth(tokens[: places[0]]):
+        return None
+    (place,) = places
+    behind = place + 1
+    numbers: list[Any] = [_number(tokens[behind], binds)]
+    if tokens[behind + 1].kind == ",":
+        behind += 2
+        numbers.append(_number(tokens[behind], binds))
+    following = tokens[behind + 1 :]
+    plain = following[0].kind in _AFTER and not any(token.kind in _STATEMENTS for token in following)
+    if not plain or not all(type(number) is int and number >= 0 for number in numbers):
+        return None
+    offset, count = (0, numbers[0]) if len(numbers) == 1 else numbers
+    widened = f"{text[: tokens[place].offset]}LIMIT {MOST + 1} {text[following[0].offset :]}"
+    named = {token.value.lstrip("@") for token in (*tokens[:place], *following) if token.kind in ("bind", "source")}
+    kept = {name: value for name, value in binds.items() if name.lstrip("@") in named}
+    return Choice(replace(operation, body=values.dump(body | {"query": widened, "bindVars": kept})), offset, count)
+
+
+def _depth(tokens: Sequence[Token]) -> int:
+    return sum((token.kind in _OPENING) - (token.kind in _CLOSING) for token in tokens)
+
+
+def _number(token: Token, binds: dict[str, Any]) -> Any:
+    return binds.get(token.value) if token.kind == "bind" else token.value if token.kind == "num" else None
