@@ -38,6 +38,7 @@ class FormCompiler:
         self.scans: dict[str, Scan] = {}  # by the SQL of their documents
         self.mentioned: frozenset[str] = frozenset()  # variables that some expression of the query names
         self.dynamic = False
+        self.by_key = False  # whether the SORT at hand is one by the primary index
         self.currents = 0  # arrays whose elements are gone through just now
         self.budget = _MOST_NODES
         self.context = Context(self.binds, Options(max_warnings=_MOST_NODES))

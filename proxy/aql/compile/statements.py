@@ -23,6 +23,7 @@ from proxy.aql.compile.scope import (
     ValueVar,
 )
 from proxy.aql.compile.terms import AnyTerm, Bound, Constant, Deferred, Refused, Term
+from proxy.aql.primary import by_primary_index
 from proxy.documents import valid_key
 
 
@@ -30,7 +31,8 @@ class StatementCompiler(OutputCompiler):
     """Compiles the statements of a level into the present block."""
 
     def statements(self, query: ast.Query) -> ast.Return:
-        for statement in query.statements[:-1]:
+        for index, statement in enumerate(query.statements[:-1]):
+            self.by_key = by_primary_index(query.statements, index)
             self.statement(statement)
         final = query.statements[-1]
         if not isinstance(final, ast.Return):
@@ -188,7 +190,10 @@ class StatementCompiler(OutputCompiler):
             term = self.term(self.hoisted(key.value))
             if isinstance(term, Constant):
                 continue
-            self.block.order.append(self.order_key(term, descending))
+            if self.by_key:  # in the order of bytes, which is that of the column
+                self.block.order.append(OrderKey(term.sql, descending, False))
+            else:
+                self.block.order.append(self.order_key(term, descending))
         if not self.block.order:
             self.block.sorted_by = ""
         self.listed()
