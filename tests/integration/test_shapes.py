@@ -51,7 +51,7 @@ async def _gates(stack: Running) -> dict[str, Gate]:
     return {gate.name: gate for gate in (await evidence.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]}
 
 
-async def _shell(stack: Running, *arguments: str) -> tuple[int, str]:
+async def shell(stack: Running, *arguments: str) -> tuple[int, str]:
     """`crossfade …`: its exit code and what it printed; its log and notes behind."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     environment = {"CROSSFADE_DSN": stack.dsn, "CROSSFADE_ORIGIN": stack.origin.url, "COLUMNS": "250"}
@@ -107,13 +107,13 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert read.target_p99 is not None
         assert (chance.compared, dict(chance.reasons)) == (0, {"not deterministic": 1})
 
-        code, out = await _shell(stack, "shapes", BOOKS)
+        code, out = await shell(stack, "shapes", BOOKS)
         assert (code, "never compared" in out, "answered by ArangoDB after a flip as well" in out) == (0, True, True)
         assert (await _gates(stack))["every shape compared"].verdict == "inconclusive"
-        code, out = await _shell(stack, "shapes", "waive", chance.shape)
+        code, out = await shell(stack, "shapes", "waive", chance.shape)
         assert (code, "needs --reason" in out) == (1, True)
-        assert (await _shell(stack, "shapes", "waive", "no-such-shape", "--reason", "x"))[0] == 1
-        assert (await _shell(stack, "shapes", "waive", chance.shape, "--reason", "a lottery", "--actor", "ann"))[0] == 0
+        assert (await shell(stack, "shapes", "waive", "no-such-shape", "--reason", "x"))[0] == 1
+        assert (await shell(stack, "shapes", "waive", chance.shape, "--reason", "a lottery", "--actor", "ann"))[0] == 0
         gates = await _gates(stack)
         assert (gates["every shape compared"].verdict, gates["every shape compared"].figures) == (
             "pass",
@@ -121,32 +121,32 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         )
         assert gates["enough of each shape"].verdict == "inconclusive"
 
-        assert (await _shell(stack, "limits", "set", "shape_comparisons", "0", "--reason", "x"))[0] == 1
-        assert (await _shell(stack, "limits", "set", "shape_comparison", "9", "--reason", "x"))[0] == 1
-        assert (await _shell(stack, "limits", "set", "shape_comparisons", "9"))[0] == 1
-        assert (await _shell(stack, "limits", "set", "shape_comparisons", "1", "--reason", "a quiet service"))[0] == 0
+        assert (await shell(stack, "limits", "set", "shape_comparisons", "0", "--reason", "x"))[0] == 1
+        assert (await shell(stack, "limits", "set", "shape_comparison", "9", "--reason", "x"))[0] == 1
+        assert (await shell(stack, "limits", "set", "shape_comparisons", "9"))[0] == 1
+        assert (await shell(stack, "limits", "set", "shape_comparisons", "1", "--reason", "a quiet service"))[0] == 0
         assert (await _gates(stack))["enough of each shape"].verdict == "pass"
-        assert "a quiet service" in (await _shell(stack, "limits"))[1]
-        listed = json.loads((await _shell(stack, "limits", "--json"))[1])
+        assert "a quiet service" in (await shell(stack, "limits"))[1]
+        listed = json.loads((await shell(stack, "limits", "--json"))[1])
         assert {one["name"] for one in listed} == set(thresholds.TOLD)
-        assert (await _shell(stack, "limits", "reset", "shape_comparisons"))[0] == 0
-        assert (await _shell(stack, "limits", "reset", "shape_comparisons"))[0] == 1
+        assert (await shell(stack, "limits", "reset", "shape_comparisons"))[0] == 0
+        assert (await shell(stack, "limits", "reset", "shape_comparisons"))[0] == 1
         assert (await _gates(stack))["enough of each shape"].verdict == "inconclusive"
 
-        code, out = await _shell(stack, "shapes", "--json")
+        code, out = await shell(stack, "shapes", "--json")
         by_text = {row["text"]: row for row in json.loads(out)}
         assert by_text[chance.text]["waived_by"] == "ann"
         assert by_text["document.read"]["state"] == "too few"
-        assert (await _shell(stack, "shapes", "unwaive", chance.shape, "--collection", "books"))[0] == 0
-        assert (await _shell(stack, "shapes", "unwaive", chance.shape))[0] == 1
+        assert (await shell(stack, "shapes", "unwaive", chance.shape, "--collection", "books"))[0] == 0
+        assert (await shell(stack, "shapes", "unwaive", chance.shape))[0] == 1
         assert (await _gates(stack))["every shape compared"].verdict == "inconclusive"
         actions = [
             row["action"] for row in await stack.database.fetch("SELECT action FROM crossfade.audit ORDER BY id")
         ]
         assert actions[-4:] == ["waive shape", "set limit", "reset limit", "unwaive shape"]
-        assert (await _shell(stack, "audit", "--verify"))[0] == 0
+        assert (await shell(stack, "audit", "--verify"))[0] == 0
 
-        assert (await _shell(stack, "shapes", "reset", "books", "--reason", "an index"))[0] == 0
+        assert (await shell(stack, "shapes", "reset", "books", "--reason", "an index"))[0] == 0
         row = (await _account(stack))["document.read"]
         assert (row.compared, row.fact.recent, row.fact.timed, row.target_p99) == (6, 0, 0, None)
         await stack.client.get("/_api/document/books/k1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from proxy.database import Database
 from proxy.http.upstream import Upstream
 from proxy.wire.message import Request, Response
 from tests.harness import Running, eventually, running
+from tests.integration.test_shapes import shell
 
 BOOKS = "_system/books"
 PATH = "/_api/document/books"
@@ -189,8 +191,17 @@ async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) ->
             await watcher.named("around")
             gate = await _gate(stack)
             assert (gate.verdict, gate.figures) == ("fail", "1 written around the proxies: around")
-            began = await bypass.now(stack.database)
-            await bypass.mark_repaired(stack.database, BOOKS, ["around"], began)
+            status = (await shell(stack, "status"))[1]
+            assert "written around the proxies" in status
+            assert "around" in status
+            code, told = await shell(stack, "repair", BOOKS, "--dry-run")
+            assert (code, "1 documents would be read again" in told) == (0, True)
+            code, told = await shell(stack, "repair", "books", "--json", "--reason", "a nightly job")
+            assert (code, json.loads(told)["repaired"]) == (0, ["around"])
+            assert "nothing to repair" in (await shell(stack, "repair", "books"))[1]
+            assert (await shell(stack, "repair", "nobody"))[0] == 1
+            assert (await shell(stack, "repair", "books", "old1", "around"))[0] == 0
+            assert not [found for found in await stack.differences(BOOKS) if found.startswith(("around:", "old1:"))]
             assert (await _gate(stack)).verdict == "fail"  # repaired, and its writer may write on: verify once more
             await _verified(stack)
             await watcher.judged()
