@@ -1,0 +1,86 @@
+"""Of the watch for writers around the proxies: nobody is accused wrongly, nobody gets away (I10)."""
+
+from tests.faults.mutations import Mutant
+
+_FILE = "backfill/suspects.py"
+_TEST = "tests/unit/backfill/test_suspects.py"
+
+MUTANTS = (
+    Mutant(
+        "judged before everybody has told",
+        _FILE,
+        "            if one.seen >= reached:\n                continue\n",
+        "",
+        f"{_TEST}::test_nothing_is_judged_before_every_process_has_told",
+    ),
+    Mutant(
+        "a removal is told by a write",
+        _FILE,
+        "return -self.rev if self.removed else self.rev",
+        "return self.rev",
+        f"{_TEST}::test_a_removal_is_told_by_the_version_that_it_removed",
+    ),
+    Mutant(
+        "a re-read of long ago explains",
+        _FILE,
+        "if at is not None and at >= one.after:",
+        "if at is not None:",
+        f"{_TEST}::test_what_proxies_told",
+    ),
+    Mutant(
+        "a truncation of long ago explains",
+        _FILE,
+        "self._wholes.get(name, -1.0) >= one.after",
+        "self._wholes.get(name, -1.0) >= 0",
+        f"{_TEST}::test_what_proxies_told",
+    ),
+    Mutant(
+        "a sweep of a database explains nothing",
+        _FILE,
+        "for name in (one.collection, everything))",
+        "for name in (one.collection,))",
+        f"{_TEST}::test_what_proxies_told",
+    ),
+    Mutant(
+        "a mark explains for ever",
+        _FILE,
+        "unverified.get(one.collection, -1.0) >= one.after",
+        "one.collection in unverified",
+        f"{_TEST}::test_a_mark_explains_writes_until_a_verification_that_covers_it_began",
+    ),
+    Mutant(
+        "a row is proof",
+        _FILE,
+        "known = missed and _has(",
+        "known = _has(",
+        f"{_TEST}::test_a_row_proves_nothing_where_no_process_was_killed",
+    ),
+    Mutant(
+        "a kill explains everything",
+        _FILE,
+        "known = missed and _has(stored.get((one.collection, one.key)), one)",
+        "known = missed",
+        f"{_TEST}::test_of_a_process_that_was_killed_a_row_is_taken_as_proof",
+    ),
+    Mutant(
+        "a kill explains what came later",
+        _FILE,
+        "gap.since <= one.seen and gap.until >= one.after",
+        "gap.since <= one.seen",
+        f"{_TEST}::test_of_a_process_that_was_killed_a_row_is_taken_as_proof",
+    ),
+    Mutant(
+        "what is judged comes again",
+        _FILE,
+        "        self._pending.pop(name, None)\n        self._judged.add(name)\n",
+        "        self._pending.pop(name, None)\n",
+        f"{_TEST}::test_what_was_told_first_or_judged_once_does_not_come_again",
+    ),
+    Mutant(
+        "what is forgotten is not said",
+        _FILE,
+        "                self.overflowed = True\n",
+        "",
+        f"{_TEST}::test_memory_is_bounded_and_what_was_forgotten_is_said",
+    ),
+)
