@@ -164,8 +164,8 @@ MUTANTS = (
     Mutant(
         "reads before the shadow are not seen",
         "proxy/dispatch.py",
-        "                self._coverage.read(operation.qualified, operation.endpoint, way.gap or NOT_YET)\n",
-        "                pass\n",
+        "            self._coverage.read(collection, compared.endpoint, way.gap or NOT_YET)\n",
+        "            pass\n",
         "tests/integration/test_shapes.py::test_reads_are_seen_before_anything_is_compared",
     ),
     Mutant(
