@@ -232,7 +232,7 @@ async def test_lag_is_no_mismatch(stack: Stack) -> None:
 
 
 async def test_a_document_that_goes_on_changing_is_unsettled(database: Database) -> None:
-    stack = await _stack(database, settle_seconds=0.3)
+    stack = await _stack(database, settle_seconds=1.0)
     await stack.shadow.start()
     await stack.both("a", x=0)
     changes = iter(range(1, 10_000))

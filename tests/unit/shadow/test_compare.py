@@ -118,6 +118,12 @@ def test_values_differ_exactly_where_they_are_not_the_same(left: object, right: 
     assert (canonical(left) == canonical(right)) == same(left, right)
 
 
+def test_true_is_not_1_and_1_is_1_0() -> None:
+    assert compare_values({"x": True}, {"x": 1}) == Difference(Kind.TYPE, ("x",))
+    assert compare_values({"x": [False]}, {"x": [0]}) == Difference(Kind.TYPE, ("x[]",))
+    assert compare_values({"x": 1}, {"x": 1.0}) is None
+
+
 def test_canonical_bytes_of_what_no_utf8_holds() -> None:
     assert canonical("\ud800") == canonical("\ud800") != canonical("\ud801")
 
