@@ -111,8 +111,11 @@ class Session:
         try:
             yield
         except BaseException:
-            with contextlib.suppress(*_FAILURES):
-                await transaction.rollback()
+            try:
+                async with asyncio.timeout(_LETTING_GO):
+                    await transaction.rollback()
+            except _FAILURES:
+                self._connection.terminate()  # PostgreSQL rolls back; nobody gets a connection with a transaction in it
             raise
         with _translated():
             await transaction.commit()

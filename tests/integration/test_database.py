@@ -115,14 +115,25 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     assert (row["collection"], row["endpoint"], row["effect"]) == ("shop/books", "import", "not captured")
 
 
-async def test_who_is_cancelled_on_a_dead_line_is_let_go(postgres_server: EmbeddedPostgres, dsn: str) -> None:
+@pytest.mark.parametrize("within", [False, True])
+async def test_who_is_cancelled_on_a_dead_line_is_let_go(
+    postgres_server: EmbeddedPostgres, dsn: str, within: bool
+) -> None:
     """Neither the statement nor the request to cancel it is ever answered; nobody hangs until the line is back."""
     async with Chaos(postgres_server.port) as line:
         through = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")
         database = await Database.open(through, size=1, reset=False)
         assert await database.fetchval("SELECT 1") == 1
+
+        async def ask() -> None:
+            if not within:
+                await database.fetchval("SELECT 2")
+                return
+            async with database.transaction() as session:
+                await session.fetchval("SELECT 2")
+
         line.misbehave("black-hole")
-        asking = asyncio.create_task(database.fetchval("SELECT 2"))
+        asking = asyncio.create_task(ask())
         while not line.hit:
             await asyncio.sleep(0.01)
         asking.cancel()

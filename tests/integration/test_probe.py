@@ -1,0 +1,26 @@
+"""Whether both databases answer an instance, asked at this moment: what a dry run relies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from proxy.client import ask_instance
+from proxy.database import Database
+from proxy.ports import free_port
+from proxy.probe import probe
+from tests.harness import running
+
+
+async def test_an_instance_says_what_it_finds(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path) as stack:
+        application = stack.application
+        said = await ask_instance(f"http://127.0.0.1:{application.admin_port}", "/check", {}, timeout=20)
+        assert said["instance"] == application.instance
+        assert (said["postgresql"], said["arangodb"], said["backlog"], said["diverged"]) == ("", "", 0, False)
+        assert said["generation"] == application.lease.generation
+        await stack.origin.stop()
+        nowhere = await Database.open(f"postgresql://nobody@127.0.0.1:{free_port()}/x")
+        found = await probe(nowhere, application.origin)
+        await nowhere.close()
+        assert found["postgresql"]
+        assert found["arangodb"]
