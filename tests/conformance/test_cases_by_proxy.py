@@ -38,7 +38,7 @@ class Sender:
 async def tried(server: Stand, steps: list[dict[str, Any]]) -> str:
     """What went wrong; empty if nothing did."""
     headers = {"accept-encoding": "identity"}
-    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30, verify=False) as client:
         try:
             await runner.run(Sender(client), steps)
         except AssertionError as failed:

@@ -85,77 +85,77 @@ async def both(database: Database) -> Both:
     return made
 
 
-@pytest.mark.parametrize(
-    ("send", "body"),
-    [
-        ("GET /_api/document/people/a", None),
-        ("GET /_api/document/people/d:1", None),
-        ("GET /_api/document/people/none", None),
-        ("GET /_api/document/nowhere/a", None),
-        ("GET /_db/_system/_api/document/people/b", None),
-        ("GET /_arango/v0/_api/document/people/b", None),
-        ("HEAD /_api/document/people/c", None),
-        ("PUT /_api/document/people?onlyget", ["a", "people/b", {"_key": "c"}, {"_id": "people/d:1"}, "none", 7, {}]),
-        ("PUT /_api/document/people?onlyget=false&ignoreRevs=false", [{"_key": "a", "_rev": "_aaaaaaaaaa"}, "b"]),
-        ("PUT /_api/document/people?onlyget=true", []),
-        ("PUT /_api/document/people?onlyget=true", {"no": "array"}),
-        ("PUT /_api/document/people?onlyget=true", b"[1,"),
-        ("PUT /_api/document/nowhere?onlyget=true", ["a"]),
-        ("GET /_api/gharial/g/vertex/people/a", None),
-        ("GET /_api/gharial/g/edge/knows/ab", None),
-        ("GET /_api/gharial/g/vertex/people/none", None),
-        ("GET /_api/gharial/g/vertex/knows/ab", None),
-        ("GET /_api/gharial/g/edge/people/a", None),
-        ("GET /_api/gharial/h/vertex/people/a", None),
-        ("GET /_api/gharial/g/vertex/people/a?rev=_aaaaaaaaaa", None),
-        ("GET /_api/edges/people?vertex=people/a", None),
-        ("GET /_api/edges/knows?vertex=people/a&direction=sideways", None),
-        ("GET /_api/edges/knows", None),
-        ("POST /_api/edges/knows", {"no": "array"}),
-        ("PUT /_api/simple/lookup-by-keys", {"collection": "people", "keys": ["b", "people/a", "none"]}),
-        ("PUT /_api/simple/lookup-by-keys", {"collection": "people", "keys": "a"}),
-        ("PUT /_api/simple/first-example", {"collection": "people", "example": {"name": "Ada"}}),
-        ("PUT /_api/simple/first-example", {"collection": "people", "example": {"home.town": "London"}}),
-        ("PUT /_api/simple/first-example", {"collection": "people", "example": {"name": "Eve"}}),
-        ("PUT /_api/simple/first-example", {"collection": "people", "example": 1}),
-        ("PUT /_api/simple/by-example", {"collection": 1, "example": {}}),
-        ("PUT /_api/simple/all", []),
-        ("PUT /_api/simple/any", {"collection": "nowhere"}),
-    ],
-)
-async def test_the_same_answer_to_the_byte(both: Both, send: str, body: Any) -> None:
-    ours, theirs = await both.answers(send, body)
-    assert theirs.status == ours.status
-    assert theirs.body == ours.body
-    assert sorted(theirs.headers) == sorted(ours.headers)
+_ANSWERS: list[tuple[str, Any]] = [
+    ("GET /_api/document/people/a", None),
+    ("GET /_api/document/people/d:1", None),
+    ("GET /_api/document/people/none", None),
+    ("GET /_api/document/nowhere/a", None),
+    ("GET /_db/_system/_api/document/people/b", None),
+    ("GET /_arango/v0/_api/document/people/b", None),
+    ("HEAD /_api/document/people/c", None),
+    ("PUT /_api/document/people?onlyget", ["a", "people/b", {"_key": "c"}, {"_id": "people/d:1"}, "none", 7, {}]),
+    ("PUT /_api/document/people?onlyget=false&ignoreRevs=false", [{"_key": "a", "_rev": "_aaaaaaaaaa"}, "b"]),
+    ("PUT /_api/document/people?onlyget=true", []),
+    ("PUT /_api/document/people?onlyget=true", {"no": "array"}),
+    ("PUT /_api/document/people?onlyget=true", b"[1,"),
+    ("PUT /_api/document/nowhere?onlyget=true", ["a"]),
+    ("GET /_api/gharial/g/vertex/people/a", None),
+    ("GET /_api/gharial/g/edge/knows/ab", None),
+    ("GET /_api/gharial/g/vertex/people/none", None),
+    ("GET /_api/gharial/g/vertex/knows/ab", None),
+    ("GET /_api/gharial/g/edge/people/a", None),
+    ("GET /_api/gharial/h/vertex/people/a", None),
+    ("GET /_api/gharial/g/vertex/people/a?rev=_aaaaaaaaaa", None),
+    ("GET /_api/edges/people?vertex=people/a", None),
+    ("GET /_api/edges/knows?vertex=people/a&direction=sideways", None),
+    ("GET /_api/edges/knows", None),
+    ("POST /_api/edges/knows", {"no": "array"}),
+    ("PUT /_api/simple/lookup-by-keys", {"collection": "people", "keys": ["b", "people/a", "none"]}),
+    ("PUT /_api/simple/lookup-by-keys", {"collection": "people", "keys": "a"}),
+    ("PUT /_api/simple/first-example", {"collection": "people", "example": {"name": "Ada"}}),
+    ("PUT /_api/simple/first-example", {"collection": "people", "example": {"home.town": "London"}}),
+    ("PUT /_api/simple/first-example", {"collection": "people", "example": {"name": "Eve"}}),
+    ("PUT /_api/simple/first-example", {"collection": "people", "example": 1}),
+    ("PUT /_api/simple/by-example", {"collection": 1, "example": {}}),
+    ("PUT /_api/simple/all", []),
+    ("PUT /_api/simple/any", {"collection": "nowhere"}),
+]
 
 
-@pytest.mark.parametrize(
-    ("send", "body", "rows"),
-    [
-        ("GET /_api/edges/knows?vertex=people/a", None, "edges"),
-        ("GET /_api/edges/knows?vertex=people%2Fa&direction=in", None, "edges"),
-        ("GET /_api/edges/knows?vertex=people/a&direction=out", None, "edges"),
-        ("GET /_api/edges/knows?vertex=people/none", None, "edges"),
-        ("POST /_api/edges/knows?direction=in", ["people/a", "people/c"], "edges"),
-        ("PUT /_api/simple/all", {"collection": "people"}, "result"),
-        ("PUT /_api/simple/all-keys", {"collection": "people"}, "result"),
-        ("PUT /_api/simple/all-keys", {"collection": "people", "type": "id"}, "result"),
-        ("PUT /_api/simple/all-keys", {"collection": "people", "type": "key"}, "result"),
-        ("PUT /_api/simple/by-example", {"collection": "people", "example": {"age": 36}}, "result"),
-        ("PUT /_api/simple/by-example", {"collection": "people", "example": {"name": "nül\x00"}}, "result"),
-        ("PUT /_api/simple/by-example", {"collection": "people", "example": {"home.town": "London"}}, "result"),
-        ("PUT /_api/simple/by-example", {"collection": "people", "example": {}}, "result"),
-    ],
-)
-async def test_the_same_rows_where_no_order_is_given(both: Both, send: str, body: Any, rows: str) -> None:
-    ours, theirs = [json.loads(body_of(response)) for response in await both.answers(send, body)]
-    assert list(theirs) == list(ours)
-    assert sorted(map(json.dumps, theirs.pop(rows))) == sorted(map(json.dumps, ours.pop(rows)))
-    for answer in (ours, theirs):
-        stats = answer.pop("stats", None) or answer["extra"].pop("stats")
-        assert stats["writesExecuted"] == 0
-    assert theirs == ours
+async def test_the_same_answer_to_the_byte(both: Both) -> None:
+    for send, body in _ANSWERS:
+        ours, theirs = await both.answers(send, body)
+        assert theirs.status == ours.status, send
+        assert theirs.body == ours.body, send
+        assert sorted(theirs.headers) == sorted(ours.headers), send
+
+
+_ROWS_OF: list[tuple[str, Any, str]] = [
+    ("GET /_api/edges/knows?vertex=people/a", None, "edges"),
+    ("GET /_api/edges/knows?vertex=people%2Fa&direction=in", None, "edges"),
+    ("GET /_api/edges/knows?vertex=people/a&direction=out", None, "edges"),
+    ("GET /_api/edges/knows?vertex=people/none", None, "edges"),
+    ("POST /_api/edges/knows?direction=in", ["people/a", "people/c"], "edges"),
+    ("PUT /_api/simple/all", {"collection": "people"}, "result"),
+    ("PUT /_api/simple/all-keys", {"collection": "people"}, "result"),
+    ("PUT /_api/simple/all-keys", {"collection": "people", "type": "id"}, "result"),
+    ("PUT /_api/simple/all-keys", {"collection": "people", "type": "key"}, "result"),
+    ("PUT /_api/simple/by-example", {"collection": "people", "example": {"age": 36}}, "result"),
+    ("PUT /_api/simple/by-example", {"collection": "people", "example": {"name": "nül\x00"}}, "result"),
+    ("PUT /_api/simple/by-example", {"collection": "people", "example": {"home.town": "London"}}, "result"),
+    ("PUT /_api/simple/by-example", {"collection": "people", "example": {}}, "result"),
+]
+
+
+async def test_the_same_rows_where_no_order_is_given(both: Both) -> None:
+    for send, body, rows in _ROWS_OF:
+        ours, theirs = [json.loads(body_of(response)) for response in await both.answers(send, body)]
+        assert list(theirs) == list(ours), send
+        assert sorted(map(json.dumps, theirs.pop(rows))) == sorted(map(json.dumps, ours.pop(rows))), send
+        for answer in (ours, theirs):
+            stats = answer.pop("stats", None) or answer["extra"].pop("stats")
+            assert stats["writesExecuted"] == 0
+        assert theirs == ours, send
 
 
 async def test_conditions(both: Both) -> None:
