@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,18 @@ async def test_a_lost_answer_is_read_again_after_the_bound(tmp_path: Path, datab
         assert mirror.pending(COLLECTION, ["c"])  # the journal alone knows its keys: in doubt, yes
         assert not await mirror.caught_up(COLLECTION, 0.05)
         assert origin.reads == 0  # the request may still run
+        await drained(mirror)
+        assert await stored(database) == origin.documents[COLLECTION]
+
+
+async def test_a_request_that_runs_late_at_the_origin_is_mirrored(tmp_path: Path, database: Database, dsn: str) -> None:
+    """Its answer was lost, and it runs only then: a look that came before it must not be the last (I3)."""
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin, late_request=3.0) as mirror:
+        mirror.lost(mirror.intend(COLLECTION, ("a",)))
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: mirror.backlog == 0, 0.5)
+        origin.put("a", 1)
         await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
 

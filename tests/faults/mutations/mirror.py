@@ -70,7 +70,7 @@ MUTANTS = (
         "proxy/mirror/pipeline.py",
         "due = time.monotonic() + self._settings.late_request",
         "due = time.monotonic() - 1.0",
-        f"{_MIRROR}::test_a_lost_answer_is_read_again_after_the_bound",
+        f"{_MIRROR}::test_a_request_that_runs_late_at_the_origin_is_mirrored",
     ),
     Mutant(
         "what a scan finds is not read again",
