@@ -130,8 +130,10 @@ async def _trouble(client: OriginClient) -> str:
 
 async def _looked_up(database: Database, client: OriginClient, collection: str, limits: Limits) -> OriginFact:
     """Whether ArangoDB has what PostgreSQL wrote last. What seems to be missing is looked at again: it may be lag."""
-    relation = await database.fetchval(_BYPASS["relation"].text, collection)
-    rows = await database.fetch(_BYPASS["newest"].on(relation), relation, _LOOKED_UP)
+    table = await database.fetchrow(_BYPASS["relation"].text, collection)
+    assert table is not None
+    relation = table["relation"]
+    rows = await database.fetch(_BYPASS["newest"].on(relation), table["place"], _LOOKED_UP)
     wanted: Mapping[str, int] = {row["key"]: row["rev"] for row in rows}
     left = wanted
     until = asyncio.get_running_loop().time() + limits.lag_seconds

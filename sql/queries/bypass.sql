@@ -1,17 +1,15 @@
 -- Writers that go around the proxies: what proxies took, what the origin shows, what nobody took (I10).
 
 -- name: relation
--- $1 collection.
-SELECT relation FROM crossfade.collection WHERE collection = $1;
+-- $1 collection: its table, and where the last 64 pages of that begin.
+SELECT relation, format('(%s,0)', greatest(0, pg_relation_size(to_regclass(relation))
+                                              / current_setting('block_size')::bigint - 64)) AS place
+FROM crossfade.collection WHERE collection = $1;
 
 -- name: newest
--- Documents among those that PostgreSQL wrote last, the newest $2: of the last pages of the table ($1 its relation),
--- where new row versions mostly go. Walks no more than these pages.
-SELECT key, rev FROM {relation}
-WHERE doc IS NOT NULL
-  AND ctid >= format('(%s,0)', greatest(0, pg_relation_size($1::text::regclass)
-                                           / current_setting('block_size')::bigint - 64))::tid
-ORDER BY rev DESC LIMIT $2;
+-- Documents among those that PostgreSQL wrote last, the newest $2: of the last pages of the table, from $1 on, where new
+-- row versions mostly go. Walks no more than these pages (the place is a parameter for that).
+SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND ctid >= $1::text::tid ORDER BY rev DESC LIMIT $2;
 
 -- name: watch_of
 -- The watch over one collection ($1); `behind` in seconds.
