@@ -43,7 +43,9 @@ log = structlog.get_logger(__name__)
 SAMPLED_OUT: Final = "sampled out"
 OVERLOADED: Final = "overloaded"
 _SHUTDOWN: Final = "shutdown"
-_GATHER: Final = 0.003  # seconds that a read waits for others of its collection
+_GATHER: Final = (
+    0.01  # seconds that a read waits for others of its collection: one statement is dear, a row of it is not
+)
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
 _NO_TWICE: Final = 64  # readings of the origin against itself that may wait
