@@ -115,7 +115,9 @@ class Session:
                 async with asyncio.timeout(_LETTING_GO):
                     await transaction.rollback()
             except _FAILURES:
-                self._connection.terminate()  # PostgreSQL rolls back; nobody gets a connection with a transaction in it
+                # PostgreSQL rolls back; nobody gets a connection with a transaction in it (one that is gone has none)
+                with contextlib.suppress(*_FAILURES):
+                    self._connection.terminate()
             raise
         with _translated():
             await transaction.commit()

@@ -142,3 +142,22 @@ async def test_who_is_cancelled_on_a_dead_line_is_let_go(
         line.heal()
         assert await database.fetchval("SELECT 3") == 3
         await database.close()
+
+
+async def test_a_transaction_whose_connection_is_gone_fails_as_one_that_is_unavailable(
+    postgres_server: EmbeddedPostgres, dsn: str
+) -> None:
+    """Its rollback fails as well, and so does cutting what is cut: the error is that of the statement."""
+    async with Chaos(postgres_server.port) as line:
+        database = await Database.open(dsn.replace(f":{postgres_server.port}/", f":{line.port}/"), size=1, reset=False)
+
+        async def ask() -> None:
+            async with database.transaction() as session:
+                line.misbehave("cut")
+                await session.fetchval("SELECT 1")
+
+        with pytest.raises(DatabaseUnavailable):
+            await ask()
+        line.heal()
+        assert await database.fetchval("SELECT 2") == 2
+        await database.close()
