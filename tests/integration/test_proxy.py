@@ -213,10 +213,9 @@ async def test_an_opaque_write_takes_a_flipped_collection_back_first(stack: Runn
     await stack.move(MIRROR, BOOKS)
     await stack.move(SHADOW, BOOKS)
     await stack.move(FLIPPED, BOOKS)
-    done = await stack.client.post(
-        "/_api/cursor", json={"query": "FOR i IN 1..1 INSERT {_key: 'q'} INTO books RETURN DISTINCT 1"}
-    )
-    assert done.status_code == 201
+    packed = {"accept": "application/x-velocypack"}  # an answer that the proxy cannot read is not captured
+    done = await stack.client.post("/_api/document/books", json={"_key": "q"}, headers=packed)
+    assert done.status_code == 202
     assert (await stack.client.get(DOCUMENT + "/q")).status_code == 200
     assert await stack.database.fetchval("SELECT stage FROM crossfade.collection") == "shadow"
 
