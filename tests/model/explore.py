@@ -46,6 +46,7 @@ LARGE: dict[str, Bounds] = {
     "dead letters": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, POISON)),
     "truncations": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, TRUNCATE)),
     "two keys, truncations": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, TRUNCATE)),
+    "one key, every kind": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, POISON, TRUNCATE)),
 }
 SMALL: dict[str, Bounds] = {
     "two writes, crash, lost answer, purge": Bounds(writes=2, crashes=1, lost=1, purges=1),
