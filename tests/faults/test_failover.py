@@ -39,7 +39,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
             noted = "SELECT timeline FROM crossfade.timeline"
 
             async def looked() -> bool:
-                return await stack.database.fetchval(noted) == 1
+                return bool(await stack.database.fetchval(noted) == 1)
 
             await eventually(looked, "the timeline is noted")
             assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
@@ -49,7 +49,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
 
             async def acted() -> bool:
                 with contextlib.suppress(DatabaseError):  # a connection of the server that is gone
-                    return await stack.database.fetchval(noted) == 2
+                    return bool(await stack.database.fetchval(noted) == 2)
                 return False
 
             await eventually(acted, "the new timeline is seen")
