@@ -157,8 +157,12 @@ class Fleet:
         application = application or Application()
         settings = settings_for(self.folder / name, **more)
         line = Line(self.database)
-        # the listener and the lease need each other: the one is asked only when the other is there
-        server = AdminServer(create(dict, lambda: None, None, lambda: instance.check()), "127.0.0.1", 0)
+
+        async def check() -> dict[str, object]:
+            """The listener and the lease need each other: the one is asked only when the other is there."""
+            return await instance.check()
+
+        server = AdminServer(create(dict, lambda: None, None, check), "127.0.0.1", 0)
         if admin:
             server.bind()
         url = server.url if admin else None
