@@ -24,6 +24,7 @@ PLAIN = b'{"a":1}' * 1000
         ("br", PLAIN),  # means nothing to ArangoDB
         ("gzip, gzip", PLAIN),
     ],
+    ids=["gzip", "blanks and case", "two members", "deflate", "identity", "unknown", "a list"],
 )
 def test_what_arangodb_decodes(encoding: str, body: bytes) -> None:
     assert decoded(body, encoding, len(PLAIN)) == PLAIN
@@ -41,6 +42,7 @@ def test_what_arangodb_decodes(encoding: str, body: bytes) -> None:
         ("deflate", zlib.compress(PLAIN) + b"x"),
         ("deflate", zlib.compress(PLAIN)[2:]),
     ],
+    ids=["nonsense", "cut", "length", "behind", "zlib as gzip", "behind deflate", "no head"],
 )
 def test_what_is_broken_is_a_bad_parameter(encoding: str, body: bytes) -> None:
     with pytest.raises(ArangoError) as caught:
