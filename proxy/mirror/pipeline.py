@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 _TICK: Final = 0.1  # seconds between looks at what is due, and of the gauges
 _SYNC: Final = 60.0  # seconds between sync points of the journal
 _LETTERS: Final = 15.0  # seconds between looks at dead letters
+_UNKNOWN: Final = 86_400.0  # seconds
 _NOT_JOURNALED: Final = "the journal could not be written"
 
 
@@ -253,11 +254,13 @@ class Mirror:
 
     @property
     def lag_seconds(self) -> float:
-        """Age of the oldest open intent."""
+        """Age of the oldest open intent; a day where the journal does not tell it: that is no time to catch up in."""
         try:
             oldest = self._journal.oldest()
         except JournalError:
-            return 0.0
+            return _UNKNOWN
+        if self._orphans:
+            oldest = min(next(iter(self._orphans.values())).taken, time.time() if oldest is None else oldest)
         return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
     def pending(self, collection: str, keys: Iterable[str]) -> bool:

@@ -175,7 +175,8 @@ def carries_revisions(job: Job, target: TargetAnswer) -> bool:
         return True
     if not isinstance(target, QueryAnswer) or len(job.collections) != 1 or len(_LOOPS.findall(operation.body)) != 1:
         return False
-    return all(isinstance(row, dict) and "_id" in row and "_rev" in row for row in target.rows.rows)
+    rows = target.rows.rows  # none at all say nothing of what the origin's show
+    return bool(rows) and all(isinstance(row, dict) and "_id" in row and "_rev" in row for row in rows)
 
 
 def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
