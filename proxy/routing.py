@@ -225,7 +225,7 @@ def _read(operation: Operation, snapshot: Snapshot) -> Route:
 
 def _write(operation: Operation, snapshot: Snapshot) -> Route:
     collection = operation.qualified
-    if collection is None:
+    if collection is None or (operation.collection or "")[:1].isdigit():  # a number whose name ArangoDB did not tell
         return _opaque(operation, snapshot, (f"{operation.database}/*",), "no collection")
     behaviour = snapshot.behaviour(collection)
     if not behaviour.capture:
@@ -308,7 +308,7 @@ def _of_body(body: bytes) -> str:
     """The attribute `collection` of a JSON object; empty where there is none, or an id."""
     try:
         name = _COLLECTION.decode(body).collection
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return "" if name[:1].isdigit() else name
 
@@ -317,7 +317,7 @@ def _name(body: bytes) -> str:
     """The attribute `name` of a JSON object; empty where there is none."""
     try:
         return _NAME.decode(body).name
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
 

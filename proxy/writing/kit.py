@@ -86,6 +86,14 @@ class Kit:
             return any(snapshot.behaviour(name).synchronous for name in names if name.startswith(prefix))
         return snapshot.behaviour(collection).synchronous
 
+    async def given_way(self, request: Request, database: str, collections: Sequence[str], reason: str) -> None:
+        """As `taken_back`, for a request of that database that ArangoDB has not seen: nothing for who is unknown there.
+
+        Raises UpstreamError.
+        """
+        if any(map(self.flipped, collections)) and await self.admitted(request, database):
+            await self.taken_back(collections, reason)
+
     async def taken_back(self, collections: Sequence[str], reason: str) -> None:
         """Those of the collections that are flipped are rolled back: PostgreSQL will not have what comes."""
         flipped = [name for name in collections if self.flipped(name)]

@@ -14,13 +14,14 @@ NEVER_RAN = frozenset({11, 400, 401, 403, 404, 405, 501, 600, 1203, 1228, 1501, 
 async def forward(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
     """Rolls back what is flipped, forwards, and marks `way.collections` once the origin has answered."""
     reason = way.gap or operation.endpoint
-    if any(kit.flipped(name) for name in way.collections) and await kit.admitted(request, operation.database):
-        await kit.taken_back(way.collections, reason)
+    await kit.given_way(request, operation.database, way.collections, reason)
     kit.gap(operation, reason)
     intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
     response = await kit.forward(request, intent, whole=False)  # lost: marked once the request can no longer run
     read_first = operation.effect is Effect.QUERY or operation.endpoint.startswith("simple.")
     refused = read_first and response.status >= 400 and error_number(response.body) in NEVER_RAN
+    if operation.effect is Effect.WRITE and response.status == 404:  # no such collection, or no such document
+        refused = True
     if operation.endpoint == "import":  # refused as a whole: its format, its parameters, or with `complete`
         refused = 400 <= response.status < 500
     if operation.endpoint == "unknown" and response.status == 404 and isinstance(response.body, bytes):

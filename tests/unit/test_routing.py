@@ -81,6 +81,13 @@ def test_what_cannot_be_captured_is_opaque_by_name(headers: dict[str, str], reas
     assert route(write(headers=headers), snapshot(books=OFF)).action is Action.FORWARD
 
 
+def test_a_write_to_a_number_that_nobody_could_name_may_be_to_any_collection() -> None:
+    """I10: the number's collection may be a mirrored one."""
+    taken = route(write("12345"), snapshot(books=MIRROR))
+    assert (taken.action, taken.collections) == (Action.OPAQUE, ("shop/*",))
+    assert route(write("12345"), snapshot(books=OFF)).action is Action.FORWARD
+
+
 def test_reads_in_a_transaction_or_dirty_go_to_the_origin_and_are_counted() -> None:
     for name, value in (("x-arango-trx-id", "7"), ("x-arango-allow-dirty-read", "true")):
         taken = route(read(**{name: value}), snapshot(books=FLIPPED))
