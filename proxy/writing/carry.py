@@ -80,7 +80,7 @@ class Writes:
         if operation.endpoint in examples.REVISED:
             return await untold.by_revisions(kit, request, collection)
         if operation.endpoint == examples.REMOVED:
-            await kit.taken_back(way.collections, operation.endpoint)
+            await kit.given_way(request, operation.database, way.collections, operation.endpoint)
             return await collections.swept(kit, request, way.collections, "removal by example")
         keys = examples.keys_of(operation.body)
         if keys is None:

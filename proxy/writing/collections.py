@@ -20,7 +20,7 @@ async def change(kit: Kit, request: Request, operation: Operation, way: Route) -
     """Forwards the change; where the origin carried it out, the collections are swept."""
     kind = operation.endpoint.partition(".")[2]
     if kind != "create":
-        await kit.taken_back(way.collections, operation.endpoint)
+        await kit.given_way(request, operation.database, way.collections, operation.endpoint)
     return await swept(kit, request, way.collections, kind)
 
 

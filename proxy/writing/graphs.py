@@ -58,7 +58,7 @@ async def _define(kit: Kit, request: Request, operation: Operation, way: Route) 
     if definition is not None and mirrored(kit.lease.snapshot, definition[:1]):
         defined.append(kit.mirror.intend(definition[0], definition[1:]))
     if graphs.drops(operation):
-        await kit.taken_back(way.collections, operation.endpoint)
+        await kit.given_way(request, operation.database, way.collections, operation.endpoint)
         response = await swept(kit, request, way.collections, "graph", defined)
     else:
         response = await swept(kit, request, mirrored(kit.lease.snapshot, graphs.makes(operation)), "create", defined)

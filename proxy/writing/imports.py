@@ -20,7 +20,7 @@ async def capture(kit: Kit, request: Request, operation: Operation, way: Route) 
     if isinstance(planned, Opaque):
         return await opaque.forward(kit, request, operation, way.because(f"import: {planned.reason}"))
     if isinstance(planned, imports.Whole):
-        await kit.taken_back(way.collections, "import with overwrite")
+        await kit.given_way(request, operation.database, way.collections, "import with overwrite")
         return await collections.swept(kit, request, way.collections, "overwrite")
     if isinstance(planned, imports.ByKeys):
         return await untold.by_keys(kit, request, way.collections[0], planned.keys)

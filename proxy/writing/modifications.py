@@ -72,7 +72,7 @@ class Modifications:
         if isinstance(planned, str):
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
         if isinstance(planned, Untold):
-            return await self._untold(request, planned, way, buffer)
+            return await self._untold(request, operation, planned, way, buffer)
         intents = {name: kit.mirror.intend(name, (), revised=name in planned.revised) for name in way.collections}
         faults.reach("after-intend")
         known: list[Intent] = []
@@ -98,20 +98,26 @@ class Modifications:
                 await kit.applied(known if response.status < 400 else tuple(intents.values()))
         return Response(response.status, response.headers, first, response.reason)
 
-    async def _untold(self, request: Request, planned: Untold, way: Route, buffer: Buffer | None) -> Response:
-        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared."""
+    async def _untold(
+        self, request: Request, operation: Operation, planned: Untold, way: Route, buffer: Buffer | None
+    ) -> Response:
+        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared.
+
+        Either may end in a mark instead, so flips are taken back first (I7), as in `untold`.
+        """
         kit, mirror = self._kit, self._kit.mirror
         swept = tuple(name for name in way.collections if name in planned.removed)
-        await kit.taken_back(swept, f"AQL modification: {planned.why}")
+        await kit.given_way(request, operation.database, way.collections, f"AQL modification: {planned.why}")
         intents = {name: mirror.intend(name, (), revised=True) for name in way.collections if name not in swept}
         if swept:
             intents[swept[0]] = mirror.intend(swept[0], swept, sweep="removal by a query")
+        open_in = {**intents, **dict.fromkeys(swept, intents[swept[0]])} if swept else intents  # one for all swept
         faults.reach("after-intend")
         with kit.flight.during(
             kit.flight.captured,
             way.collections,
             kit.lease.generation,
-            lambda: not any(map(mirror.is_open, intents.values())),
+            left=lambda: [name for name, one in open_in.items() if mirror.is_open(one)],
         ):
             response = await self._sent(request, intents, buffer)
             faults.reach("after-forward")

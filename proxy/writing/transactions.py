@@ -170,7 +170,7 @@ class Transactions:
             if operation.endpoint == "cursor.create":
                 return await self._modifications.capture(request, operation, way, known.buffer)
             if operation.endpoint == "collection.truncate":
-                return await self._truncate(request, way, known.buffer)
+                return await self._truncate(request, operation, way, known.buffer)
             return await self._document(request, operation, way, known.buffer)
         finally:
             known.busy -= 1
@@ -198,8 +198,8 @@ class Transactions:
             buffer.wrote(intent, captured)
         return Response(response.status, captured.headers, captured.body, response.reason)
 
-    async def _truncate(self, request: Request, way: Route, buffer: Buffer) -> Response:
-        await self._kit.taken_back(way.collections, "truncate in a transaction")
+    async def _truncate(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
+        await self._kit.given_way(request, operation.database, way.collections, "truncate in a transaction")
         intent = self._kit.mirror.intend(way.collections[0], way.collections, sweep="truncate")
         response = await self._sent(request, intent, buffer)
         if 400 <= response.status < 500:

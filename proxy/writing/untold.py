@@ -1,7 +1,8 @@
 """Writes whose answers do not tell what they wrote: forwarded as they are, and what they wrote is read again.
 
 Where the request names the keys, by those; else by the revisions of the collection that are not older than the request
-(`mirror.scan`), which finds all but removals.
+(`mirror.scan`), which finds all but removals. A search may find too much to be read again, and then marks instead: no
+answer about a flipped collection can wait for it, so the flip is taken back first (I7).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ async def by_revisions(kit: Kit, request: Request, collection: str, refused: Col
 
     Raises UpstreamError.
     """
+    await kit.given_way(request, collection.partition("/")[0], (collection,), "a write that does not tell its keys")
     return await _again(kit, request, collection, [kit.mirror.intend(collection, (), revised=True)], refused)
 
 
