@@ -194,7 +194,7 @@ class Suspects:
         gaps: Sequence[Gap],
         stored: Mapping[tuple[str, str], Stored],
     ) -> list[Sighting]:
-        """Those of `due` that went around every proxy; the others are dropped.
+        """Those of `due` that went around every proxy. All wait on until they are `done`.
 
         unverified: until when marks of a collection explain writes: when the verification that covers the newest mark
         began, infinity while none does. stored: what PostgreSQL has of the keys.
@@ -204,10 +204,14 @@ class Suspects:
             marked = unverified.get(one.collection, -1.0) >= one.after
             missed = any(gap.since <= one.seen and gap.until >= one.after for gap in gaps)
             known = missed and _has(stored.get((one.collection, one.key)), one)
-            self._drop((one.collection, one.key, one.mark))
             if not marked and not known:
                 guilty.append(one)
         return guilty
+
+    def done(self, judged: Iterable[Sighting]) -> None:
+        """These were judged, and what went around is written down: they are dropped, and do not come again."""
+        for one in judged:
+            self._drop((one.collection, one.key, one.mark))
 
     def _drop(self, name: tuple[str, str, int]) -> None:
         self._pending.pop(name, None)

@@ -242,19 +242,22 @@ class Scan:
 
     async def read(self, collections: Sequence[str]) -> Page:
         versions: list[Version] = []
+        looked: dict[str, float] = {}
         lost = False
         for collection in collections:
             try:
-                found = await self._look(collection)
+                looked[collection], found = await self._look(collection)
             except ArangoError as error:
                 if error.number not in _GONE:
                     raise
                 continue
             lost |= len(found) >= _MOST
             versions += found
+        self._since |= looked  # once all have answered: what a read that failed has seen, nobody was given
         return Page(versions, lost)
 
-    async def _look(self, collection: str) -> list[Version]:
+    async def _look(self, collection: str) -> tuple[float, list[Version]]:
+        """The origin's clock before the look, in milliseconds, and what came since the last look."""
         database, _, name = collection.partition("/")
         since = max(0, int(self._since.get(collection, 0)) - _MARGIN)
         bind: Mapping[str, object] = {"@c": name, "since": since, "most": _MOST if since else 0}
@@ -264,8 +267,7 @@ class Scan:
             answer = _SCANNED.decode(content).result[0]
         except (msgspec.DecodeError, IndexError) as error:
             raise UpstreamLost(f"the origin's answer to a scan is not understood: {error}") from error
-        self._since[collection] = answer.now
-        return [Version(collection, key, decode_rev(rev), removed=False) for key, rev in answer.found]
+        return answer.now, [Version(collection, key, decode_rev(rev), removed=False) for key, rev in answer.found]
 
 
 def _number(text: bytes | None) -> int:

@@ -239,15 +239,15 @@ class Watch:
             stored |= {(collection, row["key"]): Stored(row["rev"], row["alive"]) for row in rows}
         unverified: Mapping[str, float] = {row["collection"]: row["until"] for row in marks}
         guilty = self._suspects.judge(due, unverified=unverified, gaps=gaps, stored=stored)
-        if not guilty:
-            return
-        await session.execute(
-            _SQL["found"].text,
-            [one.collection for one in guilty],
-            [one.key for one in guilty],
-            [one.rev for one in guilty],
-            [one.removed for one in guilty],
-        )
+        if guilty:
+            await session.execute(
+                _SQL["found"].text,
+                [one.collection for one in guilty],
+                [one.key for one in guilty],
+                [one.rev for one in guilty],
+                [one.removed for one in guilty],
+            )
+        self._suspects.done(due)  # not before it is written down: PostgreSQL may be away
         for one in guilty:
             log.warning("a document was written around the proxies", collection=one.collection, key=one.key)
             self._found(one)

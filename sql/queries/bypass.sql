@@ -17,9 +17,10 @@ SELECT mode, since, greatest(0, extract(epoch FROM clock_timestamp() - judged)):
 FROM crossfade.watch WHERE collection = $1;
 
 -- name: bypassed
--- Documents of a collection ($1) that were written around the proxies, the newest first, and how many there are.
+-- Documents of a collection ($1) that were written around the proxies, and how many there are: those that are not
+-- repaired first, then the newest first.
 SELECT key, removed, found_at, repaired_at IS NOT NULL AS repaired, count(*) OVER () AS number
-FROM crossfade.bypass WHERE collection = $1 ORDER BY found_at DESC, key LIMIT 100;
+FROM crossfade.bypass WHERE collection = $1 ORDER BY repaired_at IS NOT NULL, found_at DESC, key LIMIT 100;
 
 -- name: tell
 -- One report of a process: $1 instance, $2 incarnation, $3 sequence, $4 seconds since the oldest open intent (0: none is
@@ -101,12 +102,13 @@ WHERE c.collection = ANY ($1::text[])
 GROUP BY c.collection;
 
 -- name: found
--- Documents that were written around the proxies: $1 collections, $2 keys, $3 revisions, $4 removed. At most 10,000 of a
--- collection are named.
+-- Documents that were written around the proxies: $1 collections, $2 keys, $3 revisions, $4 removed. No more of a
+-- collection are named once 10,000 are not repaired; one that is known is open again in any case.
 INSERT INTO crossfade.bypass AS b (collection, key, rev, removed)
 SELECT DISTINCT ON (i.collection, i.key) i.collection, i.key, i.rev, i.removed
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) AS i (collection, key, rev, removed)
-WHERE (SELECT count(*) FROM crossfade.bypass k WHERE k.collection = i.collection) < 10000
+WHERE EXISTS (SELECT FROM crossfade.bypass k WHERE k.collection = i.collection AND k.key = i.key)
+    OR (SELECT count(*) FROM crossfade.bypass k WHERE k.collection = i.collection AND k.repaired_at IS NULL) < 10000
 ORDER BY i.collection, i.key, i.rev DESC
 ON CONFLICT (collection, key) DO UPDATE
 SET rev = excluded.rev, removed = excluded.removed, found_at = clock_timestamp(), repaired_at = NULL;

@@ -23,6 +23,7 @@ from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.http.upstream import Upstream
 from proxy.wire.message import Request, Response
+from sql.loader import queries
 from tests.harness import Running, eventually, running
 from tests.integration.test_shapes import shell
 
@@ -258,6 +259,44 @@ async def test_a_silent_process_holds_judgement_up_and_accuses_nobody(dsn: str, 
         await watcher.named("around")
         await watcher.judged()
         assert watcher.found == [("around", False)]
+
+
+async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, tmp_path: Path) -> None:
+    async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
+        await stack.database.execute(
+            "CREATE SEQUENCE refused; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM nextval('refused'); RAISE 'not now'; END$$; "
+            "CREATE TRIGGER refuse BEFORE INSERT ON crossfade.bypass FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+        await stack.direct.post(PATH, json={"_key": "around"})
+
+        async def refused() -> bool:
+            return bool(await stack.database.fetchval("SELECT is_called FROM refused"))
+
+        await eventually(refused, "PostgreSQL refused it")
+        assert watcher.found == []
+        await stack.database.execute("DROP TRIGGER refuse ON crossfade.bypass")
+        await watcher.named("around")
+        assert await bypass.open_keys(stack.database, BOOKS) == ["around"]
+
+
+async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(database: Database) -> None:
+    sql = queries("bypass")
+    await database.execute(
+        "INSERT INTO crossfade.bypass (collection, key, rev, removed, repaired_at) "
+        "SELECT $1, 'k' || n, n, false, now() FROM generate_series(1, 10000) n",
+        BOOKS,
+    )
+    found = ([BOOKS] * 2, ["k7", "new"], [20_000, 20_001], [False, False])
+    await database.execute(sql["found"].text, *found)
+    assert await bypass.open_keys(database, BOOKS) == ["k7", "new"]
+    await database.execute("UPDATE crossfade.bypass SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')")
+    shown = await database.fetch(sql["bypassed"].text, BOOKS)
+    assert [(row["key"], row["repaired"]) for row in shown[:2]] == [("k7", False), ("new", False)]
+    await database.execute("UPDATE crossfade.bypass SET repaired_at = NULL WHERE key <> 'k7'")
+    await database.execute(sql["found"].text, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
+    assert (await bypass.counts(database))[0].number == 10_001  # one more is not named, one that is known is open again
+    assert "k7" in await bypass.open_keys(database, BOOKS)
 
 
 async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:

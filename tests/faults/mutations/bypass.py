@@ -77,6 +77,13 @@ MUTANTS = (
         f"{_TEST}::test_what_was_told_first_or_judged_once_does_not_come_again",
     ),
     Mutant(
+        "a bypass that could not be written down is forgotten",
+        _FILE,
+        "        return guilty\n",
+        "        self.done(due)\n        return guilty\n",
+        f"{_TEST}::test_what_could_not_be_written_down_is_judged_again",
+    ),
+    Mutant(
         "what is forgotten is not said",
         _FILE,
         "                self.overflowed = True\n",

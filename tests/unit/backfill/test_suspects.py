@@ -116,11 +116,22 @@ def test_what_was_told_first_or_judged_once_does_not_come_again() -> None:
     suspects.saw([_seen(8)])
     judged = suspects.judge(suspects.due(20.0), unverified={}, gaps=(), stored={})
     assert [one.rev for one in judged] == [8]
+    suspects.done(judged)
     suspects.saw([_seen(8)])
     assert len(suspects) == 0
     suspects.dismiss([_seen(9)])
     suspects.saw([_seen(9)])
     assert len(suspects) == 0
+
+
+def test_what_could_not_be_written_down_is_judged_again() -> None:
+    suspects = Suspects()
+    suspects.saw([_seen()])
+    for _ in range(2):
+        due = suspects.due(20.0)
+        assert suspects.judge(due, unverified={}, gaps=(), stored={}) == [_seen()]
+    suspects.done(due)
+    assert suspects.due(20.0) == []
 
 
 def test_memory_is_bounded_and_what_was_forgotten_is_said() -> None:

@@ -23,11 +23,13 @@ class Origin:
         self.lines: list[dict[str, Any]] = []
         self.headers: dict[str, str] = {"lastincluded": "7", "frompresent": "true", "checkmore": "false"}
         self.asked: list[str] = []
+        self.bodies: list[Any] = []
         self.answers: dict[str, tuple[int, Any]] = {}
 
     async def request(self, request: Request, *, idempotent: bool = False) -> Response:
         target = request.target.decode()
         self.asked.append(target)
+        self.bodies.append(request.body)
         for part, (status, value) in self.answers.items():
             if part in target:
                 content = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -129,3 +131,21 @@ async def test_scans() -> None:
     origin.answers["_api/cursor"] = (201, {"result": []})
     with pytest.raises(UpstreamLost):
         await scan.read(["shop/orders"])
+
+
+async def test_a_scan_that_fails_halfway_is_made_again_from_where_it_began() -> None:
+    """What the first collection showed was given to nobody: it must come once more (I10)."""
+    origin = Origin()
+    scan = Scan(origin, "root", "")
+    both = ["shop/orders", "other/orders"]
+    answer: dict[str, Any] = {"now": 1_000_000.0, "found": []}
+    origin.answers["_api/cursor"] = (201, {"result": [answer]})
+    await scan.read(both)
+    origin.answers = {"/_db/other/": (503, {"errorNum": 503}), **origin.answers}
+    answer["now"] = 2_000_000.0
+    with pytest.raises(ArangoError):
+        await scan.read(both)
+    del origin.answers["/_db/other/"]
+    origin.bodies.clear()
+    await scan.read(both)
+    assert [json.loads(body)["bindVars"]["since"] for body in origin.bodies] == [990_000, 990_000]
