@@ -95,6 +95,11 @@ class ShapeFact:
     waived: str | None = None
     skips: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def settled(self) -> int:
+        """Comparisons since the last reset that say something: equal or different (I9)."""
+        return self.recent - self.unsettled
+
 
 @dataclass(frozen=True, slots=True)
 class WatchFact:

@@ -19,15 +19,16 @@ def matching(evidence: Evidence, limits: Limits) -> Gate:
     """No mismatch in enough comparisons of the collection."""
     name, n = "no mismatch", limits.comparisons
     threshold = f"0 of at least {n} comparisons (true rate at most {_bound(n)} at 95 %)"
-    figures = f"{evidence.mismatched} of {evidence.compared}"
+    settled = evidence.compared - evidence.unsettled  # the others were seen neither equal nor different
+    figures = f"{evidence.mismatched} of {settled}"
     if evidence.mismatched or evidence.open_mismatches:
         figures += f", {evidence.open_mismatches} kinds open"
         remedy = f"`crossfade mismatches list {evidence.collection}`; then repair or ignore what it shows"
         return Gate(name, Verdict.FAILED, figures, threshold, remedy)
-    if evidence.compared < n:
-        remedy = f"{n - evidence.compared} comparisons are missing: keep it at stage shadow under traffic"
+    if settled < n:
+        remedy = f"{n - settled} comparisons are missing: keep it at stage shadow under traffic"
         return Gate(name, Verdict.INCONCLUSIVE, figures, threshold, remedy)
-    return Gate(name, Verdict.PASSED, f"{figures} (true rate at most {_bound(evidence.compared)})", threshold)
+    return Gate(name, Verdict.PASSED, f"{figures} (true rate at most {_bound(settled)})", threshold)
 
 
 def settled(evidence: Evidence, limits: Limits) -> Gate:
@@ -68,15 +69,15 @@ def sampled(evidence: Evidence, limits: Limits) -> Gate:
     shapes = _judged(evidence)
     if not evidence.shapes:
         return Gate(name, Verdict.INCONCLUSIVE, "no read was seen", threshold, "let clients read it through a proxy")
-    few = [shape for shape in shapes if shape.recent < n]
+    few = [shape for shape in shapes if shape.settled < n]
     if few:
         remedy = (
             "keep it at stage shadow under traffic, or raise the share of reads that is compared; a rare shape can be "
             f"waived: `crossfade shapes waive {few[0].shape} --reason …`"
         )
-        figures = _named(few, "with too few", lambda shape: f"{shape.recent} of {n}")
+        figures = _named(few, "with too few", lambda shape: f"{shape.settled} of {n}")
         return Gate(name, Verdict.INCONCLUSIVE, figures, threshold, remedy)
-    least = min((shape.recent for shape in shapes), default=None)
+    least = min((shape.settled for shape in shapes), default=None)
     figures = "all waived" if least is None else f"{least} of the rarest (true rate at most {_bound(least)})"
     return Gate(name, Verdict.PASSED, figures, threshold)
 

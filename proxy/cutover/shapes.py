@@ -103,9 +103,9 @@ def advise(row: ShapeRow, limits: Limits) -> Advice:
         return Advice(State.UNSUPPORTED, f"PostgreSQL could not run it {fact.unsupported} times", do)
     if not row.compared:
         return Advice(State.NEVER, *_skipped(row))
-    if fact.recent < limits.shape_comparisons:
+    if fact.settled < limits.shape_comparisons:
         why, do = _skipped(row) if row.skipped > row.compared else ("", "let clients go on, or waive it if it is rare")
-        return Advice(State.FEW, f"{fact.recent} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
+        return Advice(State.FEW, f"{fact.settled} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
     origin, target = fact.origin_p99, fact.target_p99
     if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.fast_seconds):
         do = "`crossfade explain` tells how PostgreSQL runs it; an index may help, then `crossfade shapes reset`"

@@ -12,8 +12,8 @@ MUTANTS = (
     Mutant(
         "no data passes",
         _SHAPES,
-        "    if evidence.compared < n:\n",
-        "    if 0 < evidence.compared < n:\n",
+        "    if settled < n:\n",
+        "    if 0 < settled < n:\n",
         _EACH,
     ),
     Mutant(
@@ -31,6 +31,20 @@ MUTANTS = (
         _SHAPES,
         "evidence.unsettled > limits.unsettled_share * evidence.compared",
         "evidence.unsettled > 10 * limits.unsettled_share * evidence.compared",
+        _EACH,
+    ),
+    Mutant(
+        "what did not settle is evidence",
+        _SHAPES,
+        "settled = evidence.compared - evidence.unsettled",
+        "settled = evidence.compared",
+        _EACH,
+    ),
+    Mutant(
+        "what did not settle is evidence of a shape",
+        "proxy/cutover/findings.py",
+        "return self.recent - self.unsettled",
+        "return self.recent",
         _EACH,
     ),
     Mutant(
@@ -58,7 +72,7 @@ MUTANTS = (
     Mutant(
         "comparisons from before the last reset count",
         _SHAPES,
-        "few = [shape for shape in shapes if shape.recent < n]",
+        "few = [shape for shape in shapes if shape.settled < n]",
         "few = [shape for shape in shapes if shape.compared < n]",
         _EACH,
     ),
