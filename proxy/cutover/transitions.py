@@ -88,8 +88,11 @@ async def abort(session: Session, control: Control, *, actor: str, reason: str) 
 
 
 async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None:
-    """Writes the moves into the control tables."""
-    for move in moves:
+    """Writes the moves into the control tables: of databases first, then of collections in the order of their names.
+
+    The shadow locks the rows of comparisons in that order too, so that neither waits for the other in a circle.
+    """
+    for move in sorted(moves, key=lambda move: "" if move.collection.endswith("/*") else move.collection):
         if move.collection.endswith("/*"):
             database = move.collection.removesuffix("/*")
             await session.execute(_SQL["set_default"].text, database, move.after.stage.value)

@@ -31,7 +31,7 @@ SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared
        u.unsupported, u.lagged
 FROM unnest($1::text[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
      AS u (collection, age, compared, matched, ignored, unsettled, unsupported, lagged)
-ORDER BY 1
+ORDER BY u.collection COLLATE "C" -- as whoever changes stages locks them
 ON CONFLICT (collection) DO UPDATE
 SET compared = c.compared + excluded.compared, matched = c.matched + excluded.matched,
     ignored = c.ignored + excluded.ignored, unsettled = c.unsettled + excluded.unsettled, unsupported = c.unsupported + excluded.unsupported,
@@ -93,7 +93,7 @@ RETURNING collection;
 
 -- name: reset_comparisons
 -- The figures of the gate begin anew. $1 collections.
-INSERT INTO crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u
+INSERT INTO crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u COLLATE "C"
 ON CONFLICT (collection) DO UPDATE
 SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, unsettled = 0, unsupported = 0,
     lagged = 0;

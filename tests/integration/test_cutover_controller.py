@@ -12,9 +12,11 @@ from proxy.cutover import audit, transitions
 from proxy.cutover.controller import change, evict, rollback
 from proxy.cutover.epoch import Step, TimedOut
 from proxy.cutover.moves import Target
-from proxy.cutover.stages import Phase, Stage
+from proxy.cutover.stages import Move, Phase, Stage, Standing
 from proxy.database import Database, Session
 from proxy.errors import RefusedError
+from sql.loader import queries
+from tests.harness import eventually
 from tests.integration.cutover_kit import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS, RESUMES = "shop/jobs", "shop/resumes"
@@ -366,3 +368,27 @@ async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
         await waiting
     assert await _stage(database, JOBS) == ("off", 0)
     one.line.up.set()
+
+
+async def test_changing_stages_does_not_deadlock_with_the_shadow(database: Database) -> None:
+    """Both lock the rows of comparisons in the order of their names, whatever the operator's order is."""
+    for name in ("jobs", "resumes"):
+        await database.execute("SELECT crossfade.ensure_collection('shop', $1)", name)
+        await database.execute(queries("cutover")["reset_comparison"].text, f"shop/{name}")
+    moves = [Move(name, Standing(Stage.MIRROR), Standing(Stage.SHADOW)) for name in (RESUMES, JOBS)]
+    lock = "SELECT FROM crossfade.comparison WHERE collection = $1 FOR UPDATE"
+
+    async def change_stages() -> None:
+        async with database.transaction() as session:
+            await transitions.carry_out(session, moves, 1)
+
+    async def waits() -> bool:
+        return bool(await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async with database.transaction() as shadow:
+        await shadow.execute(lock, JOBS)
+        changing = asyncio.create_task(change_stages())
+        await eventually(waits, "the change waits for the shadow")
+        await shadow.execute(lock, RESUMES)
+    await changing
+    assert await _stage(database, RESUMES) == await _stage(database, JOBS) == ("shadow", 0)
