@@ -85,7 +85,8 @@ class ArrayCompiler(FunctionCompiler):
 
     def counted(self, base: str, alias: str, test: str, judged: str) -> Term:
         """Whether as many elements pass a test as are wanted."""
-        told = judged.format(matched=f"count(*) FILTER (WHERE {test})")
+        # of the element: an aggregate all of whose variables are a query's further out belongs to that
+        told = judged.format(matched=f"count({alias}.v) FILTER (WHERE {test})")
         rows = f"jsonb_array_elements({_array(base)}) AS {alias} (v)"
         return Term(
             f"(CASE WHEN jsonb_typeof({base}) = 'array' THEN (SELECT {told} FROM {rows}) ELSE false END)", "bool", True
