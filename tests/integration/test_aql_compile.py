@@ -94,6 +94,7 @@ RULES = {
     "LENGTH of a collection": "RETURN LENGTH(c)",
     "IN after a quantifier wants an array": "FOR d IN e FILTER d.x ANY IN 'a' OR d.x NONE IN d.x RETURN d._key",
     "quantifiers of no elements": "FOR d IN e FILTER d.x ALL == 7 RETURN d._key",
+    "a test of elements that looks at none": "FOR d IN e FILTER d.x[? ANY FILTER d._key > '3'] RETURN d._key",
     "nothing is in an empty text": "FOR d IN c FILTER CONTAINS(d.x, '') RETURN d",
 }  # fmt: skip
 
@@ -366,3 +367,22 @@ async def test_keys_come_in_the_order_of_the_primary_index_where_that_gives_it(b
         answer = await both.answered(text)
         assert not isinstance(answer, str), answer
         assert answer[1] == both.evaluated(text).rows, text
+
+
+async def test_a_limit_bounds_and_orders_nothing_behind_a_later_loop_or_sort(database: Database, both: Both) -> None:
+    """Else a join's rows are fetched at once, and a right result is compared in the order of the SORT before."""
+    await both.fill("c", [{"n": n, "m": n % 3} for n in range(6)])
+    statements = Statements(database, Catalog(database), Limits())
+    for text, most in (
+        ("FOR d IN c SORT d.n LIMIT 2 LET m = d.m FILTER m >= 0 RETURN d.n", 2),
+        ("FOR d IN c SORT d.n LIMIT 2 FOR e IN c FILTER e.m == d.m RETURN [d.n, e.n]", None),
+        ("FOR d IN c SORT d.n LIMIT 2 FOR i IN 1..d.n + 3 RETURN [d.n, i]", None),
+        ("FOR d IN c SORT d.n LIMIT 2 FOR e IN c SORT e.n DESC, d.n LIMIT 3 RETURN [d.n, e.n]", 3),
+        ("FOR d IN c SORT d.n DESC LIMIT 4 SORT d.n RETURN d.n", None),
+        ("FOR d IN c SORT d.n DESC LIMIT 4 SORT d.m, d.n LIMIT 1, 2 LET k = d._key RETURN k", 2),
+    ):
+        plan = both.compiled(text)
+        assert isinstance(plan, Compiled), text
+        assert plan.most == most, text
+        compared, wanted = (await statements.result(plan, {}, Options())).rows, await agree(both, text)
+        assert (compared if plan.order else sorted(compared, key=repr)) == wanted, text

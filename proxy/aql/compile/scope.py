@@ -168,7 +168,7 @@ class Block:
     owned: list[Movable] = field(default_factory=list)
     scanned: bool = False
     lookups: dict[str, DocumentVar] = field(default_factory=dict)
-    limited: tuple[Block, str] | None = None  # the block that a LIMIT cut, and its alias here
+    limited: tuple[Block, str] | None = None  # the block that a LIMIT cut, and its alias here; until a FOR or SORT
     ties: tuple[str, str] | None = None
 
     def body(self) -> str:

@@ -115,7 +115,8 @@ class StatementCompiler(OutputCompiler):
             self.elements(node.variable, self.hoisted(node.source))
 
     def unsorted(self) -> None:
-        """A loop begins: what was sorted before it no longer decides the order."""
+        """A loop begins: what was sorted or cut before it no longer decides the order, nor how many rows there are."""
+        self.block.limited = None
         if self.block.sorted_by != "place":
             self.block.scanned = self.block.scanned or bool(self.block.order)
             self.block.order, self.block.sorted_by = [], ""
@@ -183,8 +184,7 @@ class StatementCompiler(OutputCompiler):
         """SORT: the last one decides."""
         if self.block.limit:
             self.wrap()
-        self.block.order = []
-        self.block.sorted_by = "sort"
+        self.block.order, self.block.sorted_by, self.block.limited = [], "sort", None
         for key in node.keys:
             descending = self.descending(key.direction)
             term = self.term(self.hoisted(key.value))
