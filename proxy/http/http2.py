@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import cast
+from collections.abc import Sequence
+from typing import Final, cast
 
 from proxy.errors import FramingError
 from proxy.http import frames
@@ -21,6 +22,8 @@ from proxy.http.hub import Hub
 from proxy.http.limits import READ
 from proxy.http.stream import Flow
 from proxy.wire.message import Request
+
+_RESET: Final = "the client has reset the stream"
 
 
 class Http2Connection(asyncio.Protocol):
@@ -38,6 +41,7 @@ class Http2Connection(asyncio.Protocol):
         self._begun: deque[Exchange] = deque()
         self._hungry: deque[Exchange] = deque()  # bodies that wait for a lease
         self._room = max(hub.limits.held, hub.limits.buffer_body)  # bytes for further leases
+        self._reset: frozenset[int] = frozenset()  # streams that this read ends
         self._waiter: asyncio.Future[None] | None = None
         self._uncredited = 0
         self._unfinished = 0  # bytes of a frame, or of a head in several, whose end has not come
@@ -72,6 +76,7 @@ class Http2Connection(asyncio.Protocol):
             return
         if events:
             self._unfinished = 0
+            self._foresee(events)
             for event in events:
                 self._take(event)
         else:
@@ -146,7 +151,7 @@ class Http2Connection(asyncio.Protocol):
                 self._patience.spend(Patience.RESET)
                 exchange = self._exchanges.get(event.stream_id)
                 if exchange is not None:
-                    self._drop(exchange, "the client has reset the stream")
+                    self._drop(exchange, _RESET)
             case frames.WindowUpdated(stream_id=number) if number:
                 self._patience.spend()
                 exchange = self._exchanges.get(number)
@@ -160,10 +165,19 @@ class Http2Connection(asyncio.Protocol):
                 pass  # nobody asked for them
             case frames.ConnectionTerminated():
                 self._closing = True
-                frames.go_on(self._session)
                 self._wake()
             case _:
                 self._patience.spend()
+
+    def _foresee(self, events: Sequence[Event]) -> None:
+        """What the last frames of a read have ended, the framing layer knows already: the first must not use it."""
+        self._reset = frozenset(event.stream_id for event in events if isinstance(event, frames.StreamReset))
+        for number in self._reset:
+            exchange = self._exchanges.get(number)
+            if exchange is not None:
+                exchange.leave(FramingError(_RESET))
+        if any(isinstance(event, frames.ConnectionTerminated) for event in events):
+            frames.go_on(self._session)
 
     def _incomplete(self, size: int) -> None:
         """The framing layer holds what has no end yet: neither for ever nor without bound."""
@@ -177,6 +191,8 @@ class Http2Connection(asyncio.Protocol):
         number, limits = event.stream_id, self._hub.limits
         self._stamp = self._hub.ticks
         self._patience.earn(2)
+        if number in self._reset:  # taken back before anybody began with it
+            return
         if self._closing or len(self._exchanges) >= limits.streams:
             # those that were reset count as long as their handlers are at work
             self._session.reset_stream(number, ErrorCodes.REFUSED_STREAM)

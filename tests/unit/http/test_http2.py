@@ -118,7 +118,9 @@ async def test_more_streams_than_are_granted_are_refused_and_those_reset_count_u
     await talk.say()
     assert talk.client.remote_settings.max_concurrent_streams == 3
     for _ in range(3):
-        talk.client.reset_stream(talk.begin(fields()), ErrorCodes.CANCEL)
+        taken_back = talk.begin(fields())
+        await talk.say()
+        talk.client.reset_stream(taken_back, ErrorCodes.CANCEL)
     await talk.say()
     refused = talk.begin(fields())
     await talk.say()
@@ -128,6 +130,28 @@ async def test_more_streams_than_are_granted_are_refused_and_those_reset_count_u
     await talk.say()
     assert ended == 3
     assert (await talk.ask(fields())).body == b"done"
+    await talk.end()
+
+
+async def test_streams_that_a_later_frame_of_the_same_read_resets_leave_the_others_alone() -> None:
+    """The framing layer has read to the end before the first event is handled."""
+    talk = Talk2(echo)
+    await talk.say()
+    other = talk.begin(fields())
+    uploading = talk.begin(fields("POST"), end=False)
+    await talk.say()
+    talk.client.send_data(uploading, b"x" * 100, end_stream=True)
+    streams = [uploading]
+    for head in (fields(), fields("POST", "/x", ("expect", "100-continue")), fields("TRACE", "no path")):
+        streams.append(talk.begin(head, end=False))
+    talk.client.send_data(streams[1], b"x" * 16000)
+    for number in streams:
+        talk.client.reset_stream(number)
+    last = talk.begin(fields("GET", "/last"))
+    await talk.say()
+    assert [talk.answers[number].status for number in (other, last)] == [200, 200]
+    assert not talk.transport.closing
+    assert not any(talk.answers[number].status for number in streams)
     await talk.end()
 
 
@@ -503,10 +527,12 @@ async def test_a_client_that_sends_no_more_streams_gets_its_answers() -> None:
     number = talk.begin(fields())
     await talk.say()
     goaway = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + b"\x00" * 8
-    talk.feed(goaway)
+    refused = talk.begin(fields("GET", "no path"), end=False)  # answered at once, by the read that says goodbye
+    talk.feed(talk.client.data_to_send() + goaway)
     go.set()
     await talk.say()
     assert talk.answers[number].body == b"late"
+    assert talk.answers[refused].status == 400
     assert talk.transport.closing
     await talk.end()
 
