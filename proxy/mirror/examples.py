@@ -27,5 +27,5 @@ def keys_of(body: bytes) -> tuple[str, ...] | None:
     """The keys, or handles, that a removal by keys names, as keys; None where it cannot be told."""
     try:
         return tuple(dict.fromkeys(key.rpartition("/")[2] for key in _BODY.decode(body).keys))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -63,7 +63,7 @@ def plan(operation: Operation) -> Plan | None:
     if operation.endpoint.endswith("_insert"):
         try:
             return Plan(collection, _KEYED.decode(operation.body).key, None)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return Plan(collection, None, None)
     removes = operation.endpoint.endswith("_remove")
     return Plan(collection, operation.key, f"{operation.collection}/{operation.key}" if removes else None)
@@ -97,7 +97,7 @@ def definition(operation: Operation) -> tuple[str, str] | None:
 def _graph_of(body: bytes) -> _Graph:
     try:
         return _GRAPH.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _Graph()
 
 

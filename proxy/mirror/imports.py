@@ -132,7 +132,7 @@ def key_of(document: bytes) -> str | None:
         return _KEYED.decode(document).key
     except msgspec.ValidationError:
         return None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return next((_text(document[m.value : m.end]) for m in members(document) if m.name == "_key"), None)
 
 
@@ -223,6 +223,6 @@ def _prefixed(document: bytes, params: Mapping[str, str]) -> bytes:
 def _text(raw: bytes) -> str | None:
     try:
         value = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return value if isinstance(value, str) else None

@@ -84,7 +84,7 @@ def plan(body: bytes, database: str) -> Modification | Untold | str:
         asked = _BODY.decode(body)
         query = parse(asked.query)
         known = keyed(query)
-    except (msgspec.DecodeError, ArangoError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ArangoError):
         return "query not understood"
     if asked.stream or asked.options.stream:  # it writes as its batches are read
         return "streaming"

@@ -87,7 +87,7 @@ def declared(body: bytes, database: str) -> tuple[str, ...]:
     """Collections that the body of a begin declares for writing."""
     try:
         names = _BEGIN.decode(body).collections
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ()
     found: list[str] = []
     for given in (names.write, names.exclusive):

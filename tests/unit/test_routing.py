@@ -177,6 +177,12 @@ def test_changes_of_whole_collections_and_imports_are_captured(
     assert route(late, snapshot(books=MIRROR)).action is Action.OPAQUE
 
 
+def test_a_body_that_is_no_utf_8_may_be_about_any_collection() -> None:
+    bad = b'{"name":"\xff","collection":"\xff"}'
+    for endpoint in ("collection.create", "simple.update-by-example"):
+        assert touched(Operation(endpoint, Effect.OPAQUE, "POST", "shop", path=("_api", "x"), body=bad)) == ("shop/*",)
+
+
 def test_writes_in_a_transaction_are_captured_as_far_as_arangodb_runs_them_there() -> None:
     headers = {"x-arango-trx-id": "7"}
     assert route(write(headers=headers), snapshot(books=MIRROR)).action is Action.CAPTURE

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from proxy.mirror import examples, imports, modifications
 from proxy.mirror.graphs import Plan, drops, key_of, makes, plan
+from proxy.mirror.transactions import declared
 from proxy.operations import Effect, Operation
 
 
@@ -19,6 +21,18 @@ def test_keys_come_from_the_path_the_body_or_the_answer() -> None:
     assert key_of(b'{"edge":{"_key":"8"}}') == "8"
     assert key_of(b'{"removed":true}') is None
     assert key_of(b"") is None
+
+
+def test_a_body_that_is_no_utf_8_says_nothing_and_goes_on_to_arangodb() -> None:
+    bad = b'{"_key":"\xff","name":"\xff","query":"\xff","keys":["\xff"],"collections":{"write":["\xff"]}}'
+    planned = plan(operation("vertex_insert", bad))
+    assert planned is not None
+    assert planned.key is None
+    assert makes(operation("create", bad)) == ()
+    assert declared(bad, "shop") == ()
+    assert imports.key_of(bad) is None
+    assert examples.keys_of(bad) is None
+    assert modifications.plan(bad, "shop") == "query not understood"
 
 
 def test_a_removal_takes_edges_along() -> None:
