@@ -65,7 +65,7 @@ def create(server: Server, operation: Operation) -> Outcome:
     size = body.get("batchSize", _BATCH)
     if isinstance(size, bool) or not isinstance(size, int | float):
         size = _BATCH
-    if size <= 0:
+    if size < 1:
         raise ArangoError(17, "expecting non-zero value for 'batchSize'", status=400)
     given = body.get("options")
     options: Document = given if isinstance(given, dict) else {}

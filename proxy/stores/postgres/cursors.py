@@ -43,7 +43,7 @@ class CursorRequest:
 
 
 def request_of(body: bytes) -> CursorRequest:
-    """Raises ArangoError 600 (no JSON), 1502 (no query), 10 (a part of the wrong type), 17 (batchSize ≤ 0)."""
+    """Raises ArangoError 600 (no JSON), 1502 (no query), 10 (a part of the wrong type), 17 (batchSize < 1)."""
     if not body.strip():
         raise ArangoError(1502)
     parsed = values.parse(body)
@@ -56,7 +56,7 @@ def request_of(body: bytes) -> CursorRequest:
         raise ArangoError(10, "expecting object for 'bindVars'")
     options: dict[str, Any] = given if isinstance(given, dict) else {}
     size = _number(parsed.get("batchSize"), _DEFAULT_BATCH)
-    if size <= 0:
+    if size < 1:  # a whole number of rows: half a row would never come to the end
         raise ArangoError(17, "expecting non-zero value for 'batchSize'", status=400)
     ttl = _number(parsed.get("ttl"), _DEFAULT_TTL)
     streaming = bool(parsed.get("stream") or options.get("stream"))
@@ -186,14 +186,16 @@ class Cursors:
                 raise
             finally:
                 cursor.busy = False
+            if identifier not in self._open:  # deleted meanwhile: this batch is the last
+                await cursor.source.close()
         return self._advance(identifier, cursor, code=200)
 
     async def delete(self, operation: Operation) -> Outcome:
-        """202, or ArangoError 1600."""
+        """202, or ArangoError 1600. One that is being read from is gone at once, and ends with that batch."""
         identifier, _ = _names(operation)
         cursor = self._find(operation, identifier)
         self._close(identifier)
-        if cursor.source is not None:
+        if cursor.source is not None and not cursor.busy:  # its rows cannot be closed while they are read
             await cursor.source.close()
         return Outcome(202, orjson.dumps({"id": identifier, "error": False, "code": 202}))
 
@@ -229,7 +231,7 @@ class Cursors:
         while streams := [(name, cursor) for name, cursor in self._open.items() if cursor.source is not None]:
             now = self._clock()
             for identifier, cursor in streams:
-                if cursor.expires < now and not cursor.busy:
+                if cursor.expires < now and not cursor.busy and identifier in self._open:
                     self._close(identifier)
                     assert cursor.source is not None
                     await cursor.source.close()
@@ -268,7 +270,9 @@ class Cursors:
         return cursor
 
     def _close(self, identifier: str) -> None:
-        self._bytes -= self._open.pop(identifier).size
+        cursor = self._open.pop(identifier, None)
+        if cursor is not None:
+            self._bytes -= cursor.size
 
     def _expire(self) -> None:
         now = self._clock()

@@ -53,7 +53,7 @@ def as_query(operation: Operation) -> Operation:
         "query": text,
         "bindVars": {"@c": collection_of(body), **binds},
         "count": True,
-        "batchSize": int(body.get("batchSize") or 1000),
+        "batchSize": body.get("batchSize") or 1000,  # one that is no number is the default to a cursor
     }
     if isinstance(body.get("ttl"), int | float):
         query["ttl"] = body["ttl"]

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.operations import Operation, Outcome
 from proxy.shadow.plain import plain, plain_outcome
+from proxy.stores.postgres.cursors import request_of
 from proxy.wire.decode import decode_parts
 
 _FROM = "FOR e IN @@c FILTER e._from == @vertex RETURN e"
@@ -45,6 +46,13 @@ def text_of(operation: Operation | None) -> str:
 )
 def test_a_read_over_a_collection_is_a_query(operation: Operation, text: str) -> None:
     assert text_of(plain(operation)) == text
+
+
+@pytest.mark.parametrize("size", ["abc", [1], 0, None, True])
+def test_a_batch_of_no_size_is_one_of_the_usual_size(size: Any) -> None:
+    meant = plain(sent("PUT /_api/simple/all", {"collection": "c", "batchSize": size}))
+    assert meant is not None
+    assert request_of(meant.body).batch_size == 1000
 
 
 def test_a_document_of_a_graph_is_a_document() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -132,6 +133,41 @@ async def test_what_waits_is_bounded_and_never_dropped() -> None:
     opened(cursors, 2, batchSize=1)
 
 
+class Rows:
+    """Rows that come when `go` is set, and cannot be closed while they are waited for."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.ended = self.closed = self.waits = False
+
+    async def take(self, number: int) -> list[bytes]:
+        self.waits = True
+        await self.go.wait()
+        self.waits = False
+        return [b"1"] * number
+
+    async def close(self) -> None:
+        assert not self.waits
+        self.closed = True
+
+
+async def test_a_cursor_that_is_deleted_while_it_is_read_ends_with_that_batch() -> None:
+    cursors, rows = Cursors(), Rows()
+    request = request_of(b'{"query":"RETURN 1","batchSize":1}')
+    identifier = parsed(await cursors.open_stream("db", request, [b"1", b"1"], rows, b"{}"))["id"]
+    reading = asyncio.create_task(cursors.next(following(identifier)))
+    while not rows.waits:
+        await asyncio.sleep(0)
+    assert (await cursors.delete(deletion(identifier))).status == 202
+    rows.go.set()
+    assert parsed(await reading)["result"] == [1]
+    assert rows.closed
+    with pytest.raises(ArangoError) as gone:
+        await cursors.next(following(identifier))
+    assert number_of(gone) == 1600
+    await cursors.close()
+
+
 def test_a_cursor_tells_whose_it_is() -> None:
     cursors = Cursors()
     identifier = opened(cursors, 2, batchSize=1)["id"]
@@ -156,6 +192,7 @@ def test_a_cursor_tells_whose_it_is() -> None:
         (b'{"query":" "}', 1502),
         (b'{"query":"RETURN 1","bindVars":[]}', 10),
         (b'{"query":"RETURN 1","batchSize":0}', 17),
+        (b'{"query":"RETURN 1","batchSize":0.5}', 17),
         (b'{"query":"RETURN 1","stream":true,"count":true}', 10),
     ],
 )
