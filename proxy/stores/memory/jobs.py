@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
-from proxy.stores.memory import access
+from proxy.stores.memory import access, asked
 from proxy.stores.memory.server import Handler, Server
 from proxy.wire.encode import json_outcome
 
@@ -52,7 +52,7 @@ def job(server: Server, operation: Operation) -> Outcome:
         _known(mine, below[0])
         return json_outcome(200, {"result": True})
     if operation.method == "GET" and below in (("done",), ("pending",)):
-        count = max(int(_number(operation.params.get("count"), 100)), 0)
+        count = max(asked.number(operation.params, "count", 100), 0)
         return json_outcome(200, mine[:count] if below[0] == "done" else [])
     if operation.method == "GET" and len(below) == 1:
         return Outcome(200, b"", ((_ID, _known(mine, below[0]).encode()),), _EMPTY)

@@ -6,6 +6,7 @@ Levels: none, new (inserts), moderate (what was valid must stay so), strict. Sys
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -172,7 +173,7 @@ def _multiple(value: float, of: float | None) -> bool:
     if isinstance(value, int) and isinstance(of, int):
         return value % of == 0
     times = value / of
-    return abs(times - round(times)) < 1e-9
+    return math.isinf(times) or abs(times - round(times)) < 1e-9
 
 
 def _strings(rule: Document, value: Any) -> bool:

@@ -97,6 +97,12 @@ def test_jobs_are_kept_up_to_a_number() -> None:
     assert len(client.store.server.jobs) == 1000
 
 
+def test_a_number_of_jobs_or_rows_that_is_none_is_refused() -> None:
+    client = Client(MemoryStore())
+    assert client.send("GET", "/_api/job/done?count=nan")[0] == 400
+    assert client.send("POST", "/_api/cursor", {"query": "RETURN 1", "batchSize": 0.5})[1]["errorNum"] == 17
+
+
 def test_snapshots_that_nobody_ended_go_when_there_are_many() -> None:
     client = Client(MemoryStore())
     for _ in range(20):

@@ -40,6 +40,7 @@ from proxy.stores.memory.schema import check_schema, schema_of, valid
         ({"maximum": 1, "exclusiveMaximum": True}, 0, 1),
         ({"maximum": 1, "exclusiveMaximum": False}, 1, 2),
         ({"multipleOf": 0.1}, 0.3, 0.35),
+        ({"multipleOf": 1e-300}, 1e300, ...),
         ({"items": [{"type": "string"}], "additionalItems": {"type": "number"}}, ["a", 1], ["a", "b"]),
         ({"dependencies": {"a": ["b"]}}, {"a": 1, "b": 1}, {"a": 1}),
         ({"dependencies": {"a": {"required": ["b"]}}}, {"c": 1}, {"a": 1}),
