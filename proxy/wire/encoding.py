@@ -12,6 +12,7 @@ from typing import Final
 from proxy.errors import ArangoError, Unsupported
 from proxy.wire.message import Headers
 
+_MEMBERS: Final = 64  # each costs a copy of all that follows it
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -23,7 +24,8 @@ def encoded(encoding: str | None) -> bool:
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
     """The body without its encoding; one that is none of ArangoDB's leaves it alone.
 
-    Raises ArangoError: 10 where it is broken, 413 where it would be longer than `limit` bytes; Unsupported.
+    Raises ArangoError: 10 where it is broken, or in more than 64 members, 413 where it would be longer than `limit`
+    bytes; Unsupported.
     """
     name = encoding.strip().lower()
     if name == "x-arango-lz4":
@@ -35,6 +37,8 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
     parts: list[bytes] = []
     left = limit
     while body:  # gzip may come in several members
+        if len(parts) == _MEMBERS:
+            raise ArangoError(10, broken, status=400)
         machine = zlib.decompressobj(window)
         try:
             part = machine.decompress(body, left + 1)

@@ -39,10 +39,11 @@ def test_what_arangodb_decodes(encoding: str, body: bytes) -> None:
         ("gzip", gzip.compress(PLAIN)[:-5] + b"\x00\x00\x00\x00\x01"),
         ("gzip", gzip.compress(PLAIN) + b"x"),
         ("gzip", zlib.compress(PLAIN)),
+        ("gzip", gzip.compress(b"") * 65),
         ("deflate", zlib.compress(PLAIN) + b"x"),
         ("deflate", zlib.compress(PLAIN)[2:]),
     ],
-    ids=["nonsense", "cut", "length", "behind", "zlib as gzip", "behind deflate", "no head"],
+    ids=["nonsense", "cut", "length", "behind", "zlib as gzip", "65 members", "behind deflate", "no head"],
 )
 def test_what_is_broken_is_a_bad_parameter(encoding: str, body: bytes) -> None:
     with pytest.raises(ArangoError) as caught:
