@@ -22,7 +22,7 @@ from proxy import metrics
 from proxy.bodies import TOO_LARGE, Bodies, looked_into
 from proxy.config import Settings
 from proxy.cutover.stages import Snapshot, Stage
-from proxy.errors import ArangoError, UpstreamError
+from proxy.errors import ArangoError, DatabaseError, UpstreamError, named
 from proxy.facts import Facts
 from proxy.flight import Flight
 from proxy.gaps import Gaps
@@ -46,6 +46,7 @@ from proxy.writing import Kit, LeaseView, Writes, collect
 
 log = structlog.get_logger(__name__)
 
+_AT_ONCE = 64 << 10  # bytes of VelocyPack that are read between two other requests; more by a thread
 _OF_CURSORS = frozenset({"cursor.next", "cursor.delete"})
 # who answered, as `X-Crossfade-Served-By` says it
 _NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
@@ -117,7 +118,11 @@ class Dispatcher:
                 return await self._bodies.opened(request, lambda readable: self.handle(readable, opened=True))
             if operation.headers and isinstance(request.body, bytes) and _packed(operation):
                 # in JSON it is captured and compared; what JSON cannot say goes on as it came
-                request = in_json(request) or request
+                if len(request.body) > _AT_ONCE:
+                    readable = await asyncio.to_thread(in_json, request)
+                else:
+                    readable = in_json(request)
+                request = readable or request
                 operation = decode(request)
             if operation.collection is not None and operation.collection[:1].isdigit() and _matters(operation):
                 operation = await self._by_name(request, operation)
@@ -153,7 +158,7 @@ class Dispatcher:
     async def _forward(self, request: Request, operation: Operation, way: Route) -> tuple[Response, str]:
         if self._target.owns_cursor(operation):
             if await self._serving.may_go_on(request.header(b"authorization"), operation.database):
-                return encode(await self._target.execute(operation)), "target"
+                return encode(await self._of_target(operation)), "target"
             return await self._origin.request(request), "origin"  # it says why not, in its own words
         if self._writes.owns(operation):
             return await self._writes.go_on(request, operation), "origin"
@@ -220,6 +225,14 @@ class Dispatcher:
         return response, "origin"
 
     # ---- parts
+
+    async def _of_target(self, operation: Operation) -> Outcome:
+        """What the target answers about a cursor of its own. Raises ArangoError: 503 where PostgreSQL fails."""
+        try:
+            return await self._target.execute(operation)
+        except DatabaseError as error:
+            log.warning("a cursor breaks off", error=named(error), endpoint=operation.endpoint)
+            raise ArangoError(503, "PostgreSQL does not answer", status=503) from error
 
     def _routed(self, operation: Operation, snapshot: Snapshot | None = None, *, count: bool = False) -> Route:
         """count: a read that does not come to the shadow is counted as seen all the same (I9)."""
