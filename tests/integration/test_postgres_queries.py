@@ -33,6 +33,16 @@ async def test_a_collection_is_counted_where_it_is_too_large_to_be_read(database
     assert await rows(store, "RETURN LENGTH(docs)") == [50]
 
 
+async def test_an_aggregate_over_the_outer_query_alone_is_evaluated(database: Database) -> None:
+    """In SQL it would belong to the outer query: PostgreSQL refuses the statement, and nothing else is wrong."""
+    await create(database, "db/docs")
+    await put(database, "db/docs", *(raw_of("db/docs", f"k{n}", b'{"x":%d}' % n) for n in range(3)))
+    store = PostgresStore(database)
+    text = "FOR d IN docs SORT d.x LET s = (FOR o IN docs COLLECT AGGREGATE t = SUM(d.x) RETURN t) RETURN s"
+    assert await rows(store, text) == [[0], [3], [6]]
+    await store.close()
+
+
 async def test_a_traversal_follows_edges_in_batches(database: Database) -> None:
     await create(database, "db/v")
     await create(database, "db/e", edge=True)

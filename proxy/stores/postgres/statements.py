@@ -25,12 +25,13 @@ from sql.loader import queries
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
 _INDEXES_FOR: Final = 60.0  # seconds
 _INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
+_GROUPED: Final = "42803"  # an aggregate over columns of an outer query alone is that query's, in SQL's eyes
 Rows = list[Sequence[Any]]
 
 
 def inexact(error: DatabaseRefused) -> bool:
-    """Whether a statement refused its data: the query is to be evaluated."""
-    return error.sqlstate[:2] == _INEXACT
+    """Whether a statement refused its data, or says something else in SQL: the query is to be evaluated."""
+    return error.sqlstate[:2] == _INEXACT or error.sqlstate == _GROUPED
 
 
 class Statements:
