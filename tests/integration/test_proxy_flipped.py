@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from proxy.cutover.stages import Stage, Standing
+from proxy.errors import DatabaseUnavailable
 from proxy.mirror.pipeline import Mirror
+from proxy.operations import Operation, Outcome
+from proxy.stores.postgres.cursors import Cursors
 from proxy.wire.message import Request, Response
 from tests.harness import Running, eventually, running
 
@@ -106,6 +109,21 @@ async def test_who_arangodb_refuses_does_not_undo_a_flip(stack: Running, monkeyp
     assert await stage(stack) == "flipped"
     await stack.client.post("/_api/whatever", json={})
     assert await stage(stack) == "shadow"
+
+
+async def test_a_cursor_that_breaks_off_is_an_error_in_arangodbs_shape(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flip(stack, 100)
+    await stack.client.post(DOCUMENT, json={"_key": "b"})
+    opened = await stack.client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b._key", "batchSize": 1})
+
+    async def broken(self: Cursors, operation: Operation) -> Outcome:
+        raise DatabaseUnavailable("the connection broke")
+
+    monkeypatch.setattr(Cursors, "next", broken)
+    answer = await stack.client.post(f"/_api/cursor/{opened.json()['id']}")
+    assert (answer.status_code, answer.json()["errorNum"]) == (503, 503)
 
 
 async def test_a_query_nobody_understands_is_counted_for_the_database(stack: Running) -> None:

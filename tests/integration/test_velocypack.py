@@ -52,6 +52,13 @@ async def test_writes_and_queries_are_captured_as_json_is(stack: Running) -> Non
     assert await unverified(stack) == 0
 
 
+async def test_a_large_body_is_captured_as_well(stack: Running) -> None:
+    await send(stack, "POST", DOCUMENT, {"_key": "large", "text": "x" * 70000})
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+    assert await unverified(stack) == 0
+
+
 async def test_what_json_cannot_say_is_forwarded_and_marks_the_collection(stack: Running) -> None:
     """I10: a date is no number to ArangoDB; the request goes on as it came, and its collection becomes unverified."""
     body = b"\x14\x12" + encode("_key") + encode("d") + encode("t") + b"\x1c" + struct.pack("<q", 1)
