@@ -249,7 +249,8 @@ async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[st
         one = sorted(await target.documents(database, name))[len(documents) // 2]
         faults = {
             "a changed value": (
-                f"UPDATE {place} SET raw = jsonb_set(raw::jsonb, '{{user_id}}', '\"x\"')::json WHERE key = $1",
+                # as text: a document may hold what jsonb cannot
+                f'UPDATE {place} SET raw = (left(raw::text, -1) || \',"user_id":"x"}}\')::json WHERE key = $1',
                 Comparison("", different=[one]),
             ),
             "a changed copy for queries": (
