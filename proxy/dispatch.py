@@ -196,7 +196,7 @@ class Dispatcher:
             found = await self._serving.answer(operation, way.collections, generation, authorization)
             if isinstance(found, Outcome):
                 if way.compare:
-                    self._submit(request, operation, found, way, time.perf_counter() - started, reverse=True)
+                    self._submit(request, operation, found, way, time.perf_counter() - started)
                 return encode(found), "target"
             trouble = found.trouble
             way, _ = await self._held(operation)  # a hold may have begun meanwhile
@@ -217,11 +217,10 @@ class Dispatcher:
             compared = plain(operation) if way.compare else None
             if compared is not None:
                 reason = "too large" if not isinstance(response.body, bytes) else "compressed"
-                self._shadow.skip(compared, frozenset(collections), reason)
+                self._shadow.skip(compared, collections, reason)
             return response, "origin"
         if way.compare:
-            outcome = Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
-            self._submit(request, operation, outcome, way, elapsed, reverse=False)
+            self._submit(request, operation, response, way, elapsed)
         return response, "origin"
 
     # ---- parts
@@ -314,16 +313,29 @@ class Dispatcher:
             await self._kit.brought_up(collection, (), keys)
 
     def _submit(
-        self, request: Request, operation: Operation, outcome: Outcome, way: Route, seconds: float, *, reverse: bool
+        self, request: Request, operation: Operation, answer: Outcome | Response, way: Route, seconds: float
     ) -> None:
-        compared, answer = plain(operation), None
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # no answer of ArangoDB's
-            answer = plain_outcome(operation, outcome)
-        if compared is not None and answer is not None:
-            trace = request.header(b"traceparent")
-            route, text = self._services.route_of_trace(trace), (trace or b"").decode("latin-1")
-            names = frozenset(way.collections)
-            self._shadow.submit(compared, answer, names, seconds, route, trace=text, reversed=reverse)
+        """Hands a read to the shadow. answer: the target's Outcome, or what the origin responded with a whole body."""
+        compared, outcome = plain(operation), answer if isinstance(answer, Outcome) else None
+        if compared is not operation:  # in other words: so is its answer
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # no answer of ArangoDB's
+                outcome = plain_outcome(operation, _outcome(answer))
+            if compared is None or outcome is None:
+                return
+        taken = self._shadow.sampled(compared, way.collections, reversed=isinstance(answer, Outcome))
+        if taken is None:
+            return
+        trace = request.header(b"traceparent")
+        route, text = self._services.route_of_trace(trace), (trace or b"").decode("latin-1")
+        self._shadow.submit(taken, compared, outcome or _outcome(answer), seconds, route, trace=text)
+
+
+def _outcome(response: Outcome | Response) -> Outcome:
+    """What the shadow keeps of a response whose body is whole."""
+    if isinstance(response, Outcome):
+        return response
+    assert isinstance(response.body, bytes)
+    return Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
 
 
 def _whole(response: Response) -> Outcome | None:

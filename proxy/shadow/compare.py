@@ -136,6 +136,8 @@ def _equal(origin: Any, target: Any) -> bool:
     """`same`, at a third of its price for what is the same but for the order of attributes."""
     if origin != target:
         return False
+    if type(origin) is str:
+        return True
     try:
         # Python's == takes true for 1, and nothing else for what it is not
         if orjson.dumps(origin, option=orjson.OPT_SORT_KEYS) == orjson.dumps(target, option=orjson.OPT_SORT_KEYS):
@@ -160,7 +162,7 @@ def differences(origin: Any, target: Any, path: str = "") -> Iterator[tuple[Kind
             other = target.get(name, _MISSING)
             if other is _MISSING:
                 yield Kind.VALUE, _member(path, name)
-            elif value != other or not same(value, other):
+            elif not _equal(value, other):
                 yield from differences(value, other, _member(path, name))
         for name in target:
             if name not in origin:
@@ -169,11 +171,13 @@ def differences(origin: Any, target: Any, path: str = "") -> Iterator[tuple[Kind
         inside = f"{path}[]"
         if len(origin) != len(target):
             yield Kind.VALUE, inside
-        elif Counter(map(canonical, origin)) == Counter(map(canonical, target)):
-            if not same(origin, target):
-                yield Kind.ORDER, inside
+            return
+        # pairs that are the same are the same in both multisets
+        unequal = [pair for pair in zip(origin, target, strict=True) if not _equal(*pair)]
+        if unequal and Counter(canonical(one) for one, _ in unequal) == Counter(canonical(one) for _, one in unequal):
+            yield Kind.ORDER, inside
         else:
-            for left, right in zip(origin, target, strict=True):
+            for left, right in unequal:
                 yield from differences(left, right, inside)
     elif not same(origin, target):
         yield Kind.VALUE if _type(origin) == _type(target) else Kind.TYPE, path

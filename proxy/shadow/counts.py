@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from proxy.shadow.compare import MAX_KEYS, Difference
@@ -82,7 +83,12 @@ class MismatchDelta:
 
 def fingerprint(collection: str, difference: Difference) -> str:
     """What makes two mismatches one: collection, class, paths."""
-    text = "\0".join((collection, difference.kind.value, *difference.paths))
+    return _fingerprint(collection, difference.kind.value, difference.paths)
+
+
+@lru_cache(maxsize=2048)  # a storm of mismatches is one of few fingerprints
+def _fingerprint(collection: str, kind: str, paths: tuple[str, ...]) -> str:
+    text = "\0".join((collection, kind, *paths))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
@@ -135,13 +141,15 @@ class Deltas:
             delta.oldest = began
         return delta
 
-    def skip(self, collection: str, shape: Shape, reason: str) -> None:
-        """One read that was not compared."""
-        self.shape(collection, shape).skipped += 1
+    def skip(self, collection: str, shape: Shape, reason: str) -> ShapeDelta:
+        """One read that was not compared; its shape's delta."""
+        delta = self.shape(collection, shape)
+        delta.skipped += 1
         key = (collection, shape.name, reason)
         if key not in self.skipped and len(self.skipped) >= MAX_REASONS:
             key = (collection, OTHER.name, reason)
         self.skipped[key] += 1
+        return delta
 
     def mismatch(self, collection: str, difference: Difference, began: float) -> MismatchDelta:
         """One confirmed mismatch at that moment; samples and keys are the caller's to add."""

@@ -32,6 +32,7 @@ from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
+SAMPLED_OUT: Final = "sampled out"
 _MAX_KNOWN: Final = 10_000
 _PURGE_EVERY: Final = 600.0  # seconds
 
@@ -67,6 +68,13 @@ class Ledger:
         """A read came that can be compared."""
         for collection in collections:
             self._deltas.shape(collection, shape).seen += 1
+
+    def sampled_out(self, collections: Iterable[str], shape: Shape) -> None:
+        """A read came that can be compared, and is not of the share that is."""
+        for collection in collections:
+            metrics.SHADOW.skipped(collection, SAMPLED_OUT)
+            self._skipped[collection, SAMPLED_OUT] += 1
+            self._deltas.skip(collection, shape, SAMPLED_OUT).seen += 1
 
     def skipped(self, collections: Iterable[str], shape: Shape, reason: str) -> None:
         """It was not compared, and why."""

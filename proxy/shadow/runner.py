@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -32,7 +32,7 @@ from proxy.shadow.judge import Judged, judge
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.rules import Rules
 from proxy.shadow.settle import Settler
-from proxy.shadow.shapes import shape_of_operation
+from proxy.shadow.shapes import Shape, shape_of_operation
 from proxy.shadow.sides import Sides, document_answer
 from proxy.shadow.verdicts import Sink
 from proxy.stores.base import Store
@@ -40,11 +40,10 @@ from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
-SAMPLED_OUT: Final = "sampled out"
 OVERLOADED: Final = "overloaded"
 _SHUTDOWN: Final = "shutdown"
 _GATHER: Final = (
-    0.01  # seconds that a read waits for others of its collection: one statement is dear, a row of it is not
+    0.02  # seconds that a read waits for others of its collection: one statement is dear, a row of it is not
 )
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
@@ -53,8 +52,19 @@ _NO_TWICE: Final = 64  # readings of the origin against itself that may wait
 _ODD: Final = (ArangoError, ValueError, LookupError, TypeError, AttributeError, RecursionError, msgspec.DecodeError)
 
 
+class Taken(NamedTuple):
+    """A read that is to be compared. collections: `database/name` of all that it reads, sorted. reversed: PostgreSQL
+    answered, and ArangoDB is the one that is asked. twice: ArangoDB is compared with itself as well.
+    """
+
+    collections: tuple[str, ...]
+    shape: Shape
+    twice: bool
+    reversed: bool
+
+
 class Shadow:
-    """The shadow of one proxy. `submit`, `skip`, `follows` and `went_on` are all that the request path touches."""
+    """The shadow of one proxy. The request path touches `sampled`, `submit`, `skip`, `follows` and `went_on` alone."""
 
     def __init__(
         self,
@@ -100,35 +110,44 @@ class Shadow:
 
     # ---- the request path
 
-    def submit(
+    def sampled(
         self,
         operation: Operation,
+        collections: tuple[str, ...],
+        *,
+        reversed: bool = False,  # noqa: A002
+    ) -> Taken | None:
+        """Whether a read is compared: None where it is not, which is counted. Asked before anything is put together."""
+        shape = shape_of_operation(operation)
+        names = collections if len(collections) == 1 else tuple(sorted({*collections}))
+        shares = self._rules.shares(names, shape.name)
+        if shares.sampled < 1 and self._chance() >= shares.sampled:
+            self._ledger.sampled_out(names, shape)
+            return None
+        self._ledger.seen(names, shape)
+        return Taken(names, shape, shares.twice > 0 and self._chance() < shares.twice, reversed)
+
+    def submit(
+        self,
+        taken: Taken,
+        operation: Operation,
         outcome: Outcome,
-        collections: frozenset[str],
         origin_seconds: float,
         route: str,
         *,
         trace: str = "",
-        reversed: bool = False,  # noqa: A002
     ) -> None:
         """Hands over what a client was answered. Never blocks; what finds no place is counted as skipped.
 
-        collections: `database/name` of all that it reads. origin_seconds: how long the store that answered took.
-        route: the API route that asked, or `unknown`; trace: the request's `traceparent`. reversed: PostgreSQL
-        answered, and ArangoDB is the one that is asked.
+        taken: what `sampled` said of it. origin_seconds: how long the store that answered took. route: the API route
+        that asked, or `unknown`; trace: the request's `traceparent`.
         """
-        shape, names = shape_of_operation(operation), tuple(sorted(collections))
-        self._ledger.seen(names, shape)
-        shares = self._rules.shares(names, shape.name)
-        if shares.sampled < 1 and self._chance() >= shares.sampled:
-            self._account.not_taken(names, shape, SAMPLED_OUT, reverse=reversed)
-            return
-        twice = shares.twice > 0 and self._chance() < shares.twice
-        job = Job(operation, outcome, names, origin_seconds, route, reversed, shape, trace, twice)
+        names, shape, twice, backwards = taken
+        job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, twice)
         if self._pending >= self._most or self._bytes + job.size > QUEUE_BYTES:
-            self._account.not_taken(names, shape, OVERLOADED, reverse=reversed)
+            self._account.not_taken(names, shape, OVERLOADED, reverse=backwards)
             return
-        cursor = goes_on(operation, outcome) if not reversed else None
+        cursor = goes_on(operation, outcome) if not backwards else None
         if cursor is not None:
             self._following.begin(cursor, job)
         else:
@@ -142,9 +161,9 @@ class Shadow:
         """The answer to such a request; None where it was too large to keep."""
         self._following.went_on(operation, outcome)
 
-    def skip(self, operation: Operation, collections: frozenset[str], reason: str) -> None:
+    def skip(self, operation: Operation, collections: Iterable[str], reason: str) -> None:
         """Counts a read that could be compared and is not."""
-        shape, names = shape_of_operation(operation), tuple(sorted(collections))
+        shape, names = shape_of_operation(operation), tuple(sorted({*collections}))
         self._ledger.seen(names, shape)
         self._account.not_taken(names, shape, reason)
 
@@ -321,15 +340,17 @@ class Shadow:
             # the very same bytes: nothing need be parsed
             equal = job.outcome.status == 200 and found.get(job.operation.key or "") == job.outcome.body
             (same if equal else others).append(job)
-        jobs.clear()
+        jobs[:] = others
         if same:
             self._account.matched_together(same, began=began, seconds=elapsed)
             for job in same:
                 self._done(job)
-        for job in others:
+        while jobs:
+            job = jobs.pop()
             self._account.looked(job, origin=job.seconds, target=elapsed)
             look = Look(began, job.outcome, document_answer(job.operation, found.get(job.operation.key or "")))
             await self._carry_out(job, self._first(job, look))
+            await asyncio.sleep(0)  # where all of them differ, clients go between them
 
     async def _compare(self, job: Job) -> bool:
         """The first look at a read by itself. True where the job went on to the settlers."""

@@ -1,6 +1,6 @@
 """What one read came to, as a value, for whoever keeps account of shapes: `Shadow(..., sinks=(sink,))` calls each sink.
 
-A sink is a plain function of one Verdict. It is called on the event loop, once for every read that reached the shadow
+A sink is a plain function of one Verdict. It is called on the event loop, once for every read of the sampled share
 (compared or skipped), when its verdict is final: it must not block, raise or await, and ought to take microseconds.
 """
 

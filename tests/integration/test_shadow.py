@@ -27,7 +27,6 @@ from proxy.wire.decode import decode_parts
 from tests.integration.target import create, put, remove
 
 C = "db/docs"
-ALL = frozenset({C})
 
 
 class Origin:
@@ -44,6 +43,20 @@ class Origin:
         self.asked += 1
         self.before(operation)
         return await self.memory.execute(operation)
+
+
+def hand_over(
+    shadow: Shadow,
+    operation: Operation,
+    outcome: Outcome,
+    collections: tuple[str, ...] = (C,),
+    *,
+    reverse: bool = False,
+) -> None:
+    """As the request path does it."""
+    taken = shadow.sampled(operation, collections, reversed=reverse)
+    if taken is not None:
+        shadow.submit(taken, operation, outcome, 0.001, "/api/x")
 
 
 @dataclass
@@ -101,7 +114,7 @@ class Stack:
         operation, outcome = self.ask(*request, **headers)
         if reverse:
             outcome = await self.store.execute(operation)
-        self.shadow.submit(operation, outcome, ALL, 0.001, "/api/x", reversed=reverse)
+        hand_over(self.shadow, operation, outcome, reverse=reverse)
         if operation.endpoint == "cursor.create" and outcome.status == 201 and not reverse:
             self.go_on(orjson.loads(outcome.body), leave=leave)
         await self.shadow.idle()
@@ -188,7 +201,7 @@ async def test_reads_that_queue_up_are_compared_together(stack: Stack) -> None:
 
     for method, target, headers in requests:
         operation, outcome = stack.ask(method, target, **headers)
-        stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+        hand_over(stack.shadow, operation, outcome)
     await stack.shadow.idle()
 
     assert await stack.found() == [("missing", (), ("c",)), ("value", ("x",), ("b",))]
@@ -202,7 +215,7 @@ async def test_closing_counts_what_was_read_together(database: Database) -> None
         await session.execute("LOCK TABLE db.docs IN ACCESS EXCLUSIVE MODE")
         for key in "abc":
             operation, outcome = stack.ask("GET", f"/_api/document/docs/{key}")
-            stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+            hand_over(stack.shadow, operation, outcome)
         while not await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
         await stack.shadow.close()
@@ -574,9 +587,9 @@ async def test_what_finds_no_place_is_counted(database: Database) -> None:
     huge = Outcome(200, b"x" * (25 << 20))
 
     for _ in range(3):
-        stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
-    stack.shadow.submit(operation, huge, ALL, 0.001, "unknown")
-    stack.shadow.skip(operation, ALL, "too large")
+        hand_over(stack.shadow, operation, outcome)
+    hand_over(stack.shadow, operation, huge)
+    stack.shadow.skip(operation, (C,), "too large")
     await stack.shadow.close()
 
     (row,) = await shapes(database)
@@ -602,7 +615,7 @@ async def test_answers_that_make_no_sense_are_skipped(stack: Stack) -> None:
     await stack.both("a")
 
     for status, body in ((200, b"<html>"), (503, b"{}"), (403, b'{"errorNum":11}')):
-        stack.shadow.submit(operation, Outcome(status, body), ALL, 0.001, "unknown")
+        hand_over(stack.shadow, operation, Outcome(status, body))
     await stack.shadow.idle()
 
     assert await stack.counted() == {}
@@ -623,7 +636,7 @@ async def test_closing_counts_what_was_under_way(database: Database) -> None:
 
     stack.shadow._settler._caught_up = for_ever
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
-    stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+    hand_over(stack.shadow, operation, outcome)
     await begun.wait()
     await stack.shadow.close()
 
@@ -666,7 +679,7 @@ async def test_counts_survive_lost_answers(stack: Stack) -> None:
     for _ in range(5):
         for key in "ab":
             operation, outcome = stack.ask("GET", f"/_api/document/docs/{key}")
-            stack.shadow.submit(operation, outcome, ALL, 0.001, "unknown")
+            hand_over(stack.shadow, operation, outcome)
         with pytest.raises(DatabaseUnavailable):
             await stack.shadow.idle()
     await stack.shadow.close()

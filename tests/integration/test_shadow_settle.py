@@ -22,7 +22,7 @@ from proxy.shadow.rules import Rules
 from proxy.shadow.runner import Shadow
 from proxy.shadow.verdicts import Verdict
 from tests.integration.target import put, remove
-from tests.integration.test_shadow import C, Origin, Stack, _stack
+from tests.integration.test_shadow import C, Origin, Stack, _stack, hand_over
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
 
     async def ask() -> None:
         operation, _ = stack.ask("POST", "/_api/cursor", {"query": "FOR d IN docs RETURN d"})
-        stack.shadow.submit(operation, await stack.origin.execute(operation), frozenset({C}), 0.001, "r")
+        hand_over(stack.shadow, operation, await stack.origin.execute(operation), (C,))
         await stack.shadow.idle()
 
     for _ in range(3):
@@ -296,7 +296,7 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
 
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     assert outcome.body == raw
-    stack.shadow.submit(operation, outcome, frozenset({C}), 0.001, "r")
+    hand_over(stack.shadow, operation, outcome, (C,))
     await stack.shadow.idle()
     while not (found := await rulebook.own(database, C)):
         await asyncio.sleep(0.02)
