@@ -1,15 +1,22 @@
-"""A closed-loop load generator on raw sockets, in a process of its own; prints one line of JSON.
+"""A load generator on raw sockets, in a process of its own; prints one line of JSON.
 
 `python -m bench.load PORT --connections 32 --seconds 4 --method GET --path /…`: every connection sends its next request
-when the answer to the last is whole. The first tenth of the time warms up and is not counted.
+when the answer to the last is whole, or with `--rate` when its turn comes, at a moment of its own. The first tenth of
+the time warms up and is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
+import heapq
 import itertools
 import json
+import math
+import os
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +25,44 @@ from typing import cast
 import uvloop
 
 from bench.stub import document
+
+_CLOCK_MONOTONIC, _NONBLOCK, _ABSOLUTE = 1, 0o4000, 1  # of timerfd_create(2)
+
+
+class Turns:
+    """Calls at moments of their own. The loop's timers are whole milliseconds: those of one would come in a burst."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._timer = self._libc.timerfd_create(_CLOCK_MONOTONIC, _NONBLOCK)
+        self._due: list[tuple[float, int, Client]] = []
+        self._numbers = itertools.count()
+        asyncio.get_running_loop().add_reader(self._timer, self._fire)
+
+    def at(self, moment: float, client: Client) -> None:
+        """That client sends then (time.monotonic), or at once where that is past."""
+        heapq.heappush(self._due, (moment, next(self._numbers), client))
+        if self._due[0][2] is client:
+            self._arm()
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._timer)
+        os.close(self._timer)
+
+    def _arm(self) -> None:
+        moment = max(self._due[0][0], 1e-6)  # zero would disarm
+        seconds = int(moment)
+        setting = struct.pack("4l", 0, 0, seconds, int((moment - seconds) * 1e9))
+        if self._libc.timerfd_settime(self._timer, _ABSOLUTE, setting, None):
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+    def _fire(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._timer, 8)
+        while self._due and self._due[0][0] <= time.monotonic():
+            heapq.heappop(self._due)[2].send()
+        if self._due:
+            self._arm()
 
 
 @dataclass
@@ -35,10 +80,19 @@ class Tally:
 class Client(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, requests: Iterator[bytes], tally: Tally, every: float = 0.0, first: float = 0.0) -> None:
+    def __init__(
+        self,
+        requests: Iterator[bytes],
+        tally: Tally,
+        turns: Turns,
+        every: float = 0.0,
+        first: float = 0.0,
+    ) -> None:
+        """every: seconds between two requests, 0 for as fast as it goes; first: seconds until the first."""
         self._requests = requests
+        self._turns = turns
         self._every = every
-        self._due = asyncio.get_running_loop().time() + first
+        self._due = time.monotonic() + first - every
         self._tally = tally
         self._got = bytearray()
         self._whole = 0
@@ -50,15 +104,18 @@ class Client(asyncio.Protocol):
         self._next()
 
     def _next(self) -> None:
-        """Sends at once, or when its turn comes; a late one does not make up for what it missed."""
+        """Sends at once, or when its turn comes; a late one leaves turns out, so that no stall makes clients march."""
         if not self._every:
-            self._send()
+            self.send()
             return
-        loop = asyncio.get_running_loop()
-        self._due = max(self._due + self._every, loop.time())
-        loop.call_at(self._due, self._send)
+        self._due += self._every
+        late = time.monotonic() - self._due
+        if late > 0:
+            self._due += self._every * math.ceil(late / self._every)
+        self._turns.at(self._due, self)
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """The next request, or the connection's end."""
         if self._tally.stopping:
             self._transport.close()
             return
@@ -103,14 +160,14 @@ async def load(
 
     `requests` in `seconds`, `p50` and `p99` in ms; `total` in `elapsed` seconds, warm-up included.
     """
-    loop, tally, turns = asyncio.get_running_loop(), Tally(), itertools.cycle(requests)
+    loop, tally, following, turns = asyncio.get_running_loop(), Tally(), itertools.cycle(requests), Turns()
     first = time.perf_counter()
     clients = []
     every = connections / rate if rate else 0.0
     for number in range(connections):
-        turn = every * number / connections - every
+        turn = every * number / connections
         _, client = await loop.create_connection(
-            lambda turn=turn: Client(turns, tally, every, turn),  # type: ignore[misc]
+            lambda turn=turn: Client(following, tally, turns, every, turn),  # type: ignore[misc]
             "127.0.0.1",
             port,
         )
@@ -120,6 +177,7 @@ async def load(
     await asyncio.sleep(seconds)
     tally.counting, tally.stopping, took = False, True, time.perf_counter() - begun
     await asyncio.wait([client.done for client in clients], timeout=30)
+    turns.close()
     elapsed = time.perf_counter() - first
     ordered = sorted(tally.latencies) or [0.0]
     return {

@@ -8,8 +8,10 @@ latency     at half of what goes at 100 %: what comparing every read adds to p50
 CPU         of one comparison, beyond the query to PostgreSQL, whose own price is measured by itself
 storm       every document differs: what that adds to p99
 
-A figure is void where fewer than 99 % of the sampled reads came to a verdict; then a lower rate is tried. Ratios and
-targets are printed; compare only within one run.
+Where there are two cores, the proxy has one; clients, origin and PostgreSQL share the other, where latencies are taken
+with clients and origin before PostgreSQL, which stands for another machine. A figure is void where fewer than 99 % of
+the sampled reads came to a verdict; then a lower rate is tried. Ratios and targets are printed; compare only within one
+run.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import asyncpg
 
 from bench import variants
 from bench.mirror import _database, say
-from bench.process import OTHER_CORE, Process, pin, wait_for_port
+from bench.process import OTHER_CORE, Process, ahead, pin, wait_for_port
 from bench.variants import COLLECTION, Variant
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.database import Database
@@ -186,8 +188,8 @@ def run(options: argparse.Namespace) -> bool:
     good: list[bool] = []
     seconds, connections = options.seconds, options.connections
     with contextlib.ExitStack() as exits:
+        pin(OTHER_CORE)  # and all that is started here, but for the proxies
         server = exits.enter_context(EmbeddedPostgres())
-        pin(OTHER_CORE)
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="crossfade-bench-")))
         port = free_port()
         stub = Process([sys.executable, "-m", "bench.stub", str(port)], core=OTHER_CORE)
@@ -225,6 +227,8 @@ def run(options: argparse.Namespace) -> bool:
         good.append(say(name.format("5 %"), statistics.median(shares["few"]), FEW_SHARE, at_most=False))
 
         half = full.rate / 2
+        ahead(stub.pid)
+        ahead()
         pairs = [
             (load(plain, options.steady, connections, half), compared(stack, options.steady, connections, half))
             for _ in range(options.rounds)

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     # mirror
     queue_documents: int = Field(default=20_000, ge=1, description="documents in memory; beyond: the journal alone")
     queue_bytes: int = Field(default=48 << 20, ge=1)
-    batch: int = Field(default=50, ge=1, le=1000)
+    batch: int = Field(default=100, ge=1, le=1000)
     apply_connections: int = Field(default=2, ge=1)
     late_request: float = Field(
         default=10.0, ge=0, description="seconds after which a request whose answer was lost can no longer run"

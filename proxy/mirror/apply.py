@@ -1,7 +1,7 @@
 """The way of captured changes into PostgreSQL: a bounded queue, and appliers that take batches from it.
 
-Never two batches of one collection at once, so that they do not wait for each other's rows. PostgreSQL away: a batch
-goes back and is tried again, for ever. What does not fit in the queue is not lost: its intent stays in the journal.
+Never a key in two batches at once, so that they do not wait for each other's rows. PostgreSQL away: a batch goes back
+and is tried again, for ever. What does not fit in the queue is not lost: its intent stays in the journal.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -28,7 +28,16 @@ log = structlog.get_logger(__name__)
 
 Entry = tuple[Change, Intent]
 _OVERHEAD: Final = 400  # bytes of memory beside the document itself
-_LINGER: Final = 0.005  # seconds that a small batch waits for company where nobody waits for it
+_LINGER: Final = 0.01  # seconds that a small batch waits for company where nobody waits for it
+_AT_ONCE: Final = 50  # writes that are finished between two other things
+
+
+class Batch(NamedTuple):
+    """Changes of one collection; nobody else takes one of its keys until it is `done`."""
+
+    collection: str
+    entries: list[Entry]
+    keys: set[str]
 
 
 class Queue:
@@ -38,7 +47,9 @@ class Queue:
         self._documents = documents
         self._limit = size
         self._waiting: dict[str, deque[Entry]] = {}
-        self._busy: set[str] = set()
+        self._taken: dict[str, set[str]] = {}  # keys of the batches under way
+        self._held: set[str] = set()
+        self.waiting = 0  # documents in no batch
         self.count = 0
         self.size = 0
         self.ready = asyncio.Event()
@@ -53,27 +64,34 @@ class Queue:
             if waiting is None:
                 waiting = self._waiting[change.collection] = deque()
             waiting.append((change, intent))
+        self.waiting += len(changes)
         self.count += len(changes)
         self.size += size
         self.ready.set()
         return True
 
-    def take(self, keys: int) -> tuple[str, list[Entry]] | None:
-        """The next batch, of so many keys, of a collection that nobody works on; it is busy until `done`."""
+    def take(self, keys: int) -> Batch | None:
+        """The next batch, of so many keys that nobody works on; None where all that waits must wait for a batch."""
         for collection, waiting in self._waiting.items():
-            if collection in self._busy:
+            taken = self._taken.get(collection)
+            if collection in self._held:
                 continue
+            if taken and (len(waiting) < keys or waiting[0][0].key in taken):
+                continue  # a second batch beside the first where there is enough for one
             entries: list[Entry] = []
             seen: set[str] = set()
             while waiting and (len(seen) < keys or waiting[0][0].key in seen) and len(entries) < 8 * keys:
+                if taken and waiting[0][0].key in taken:
+                    break
                 entry = waiting.popleft()
                 seen.add(entry[0].key)
                 entries.append(entry)
             del self._waiting[collection]
             if waiting:
                 self._waiting[collection] = waiting  # behind the others
-            self._busy.add(collection)
-            return collection, entries
+            self._taken.setdefault(collection, set()).update(seen)
+            self.waiting -= len(entries)
+            return Batch(collection, entries, seen)
         self.ready.clear()
         return None
 
@@ -81,18 +99,24 @@ class Queue:
         """What waits for a collection, but for the batch under way."""
         return tuple(self._waiting.get(collection, ()))
 
-    def back(self, collection: str, entries: Sequence[Entry]) -> None:
-        """A batch that was not applied stands in front again."""
-        self._waiting.setdefault(collection, deque()).extendleft(reversed(entries))
+    def back(self, batch: Batch) -> None:
+        """A batch that was not applied stands in front again; nobody takes of its collection before it is `done`."""
+        self._waiting.setdefault(batch.collection, deque()).extendleft(reversed(batch.entries))
+        self.waiting += len(batch.entries)
+        self._held.add(batch.collection)
 
-    def applied(self, entries: Sequence[Entry]) -> None:
+    def applied(self, batch: Batch) -> None:
         """A batch leaves memory."""
-        self.count -= len(entries)
-        self.size -= sum(_size(change) for change, _ in entries)
+        self.count -= len(batch.entries)
+        self.size -= sum(_size(change) for change, _ in batch.entries)
 
-    def done(self, collection: str) -> None:
-        """Nobody works on the collection any more."""
-        self._busy.discard(collection)
+    def done(self, batch: Batch) -> None:
+        """Nobody works on it any more."""
+        taken = self._taken[batch.collection]
+        taken -= batch.keys
+        if not taken:
+            del self._taken[batch.collection]
+        self._held.discard(batch.collection)
         if self._waiting:
             self.ready.set()
 
@@ -137,7 +161,7 @@ class Applier:
         backoff = Backoff()
         while True:
             await self._queue.ready.wait()
-            if self._queue.count < self._batch and not self._urgent():
+            if self._queue.waiting < self._batch and not self._urgent():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LINGER):
                         await self._hurry.wait()
@@ -145,24 +169,25 @@ class Applier:
             taken = self._queue.take(self._batch)
             if taken is None:
                 continue
-            await self._apply(*taken, backoff)
+            await self._apply(taken, backoff)
 
-    async def _apply(self, collection: str, entries: list[Entry], backoff: Backoff) -> None:
-        rows = newest(Row(change.key, change.rev, change.raw, intent.stamp) for change, intent in entries)
+    async def _apply(self, batch: Batch, backoff: Backoff) -> None:
+        rows = newest(Row(change.key, change.rev, change.raw, intent.stamp) for change, intent in batch.entries)
         began = time.perf_counter()
         try:
-            written = await self._target.write(collection, rows)
+            written = await self._target.write(batch.collection, rows)
         except DatabaseError as error:
-            self._queue.back(collection, entries)
+            self._queue.back(batch)
             if self.reachable:
                 self.reachable = False
-                log.warning("PostgreSQL takes no writes, the backlog grows", error=named(error), collection=collection)
-            await backoff.wait()  # the collection stays busy meanwhile: nobody else tries
-            self._queue.done(collection)
+                name = batch.collection
+                log.warning("PostgreSQL takes no writes, the backlog grows", error=named(error), collection=name)
+            await backoff.wait()
+            self._queue.done(batch)
             return
         except BaseException:
-            self._queue.back(collection, entries)
-            self._queue.done(collection)
+            self._queue.back(batch)
+            self._queue.done(batch)
             raise
         faults.reach("after-apply")
         metrics.APPLY_SECONDS.observe(time.perf_counter() - began)
@@ -170,15 +195,24 @@ class Applier:
             self.reachable = True
             log.info("PostgreSQL takes writes again")
         backoff.reset()
-        self._queue.applied(entries)
+        self._queue.applied(batch)
+        try:
+            await self._settle(batch, written.reread)
+        finally:
+            self._queue.done(batch)
+
+    async def _settle(self, batch: Batch, reread: frozenset[str]) -> None:
+        """PostgreSQL has them. Ended in the middle, the rest stays open: the next process reads it again."""
         now = time.time()
-        for change, intent in entries:
-            if change.key in written.reread:
+        for number, (change, intent) in enumerate(batch.entries, 1):
+            if change.key in reread:
                 self._refused(intent)
-                continue
-            removed = change.raw is None
-            self._recent.add(
-                Applied(collection, change.key, change.rev, removed, intent.taken, now, "captured", intent.trace)
-            )
-            self._finished(intent)
-        self._queue.done(collection)
+            else:
+                removed, trace = change.raw is None, intent.trace
+                taken = intent.taken
+                self._recent.add(
+                    Applied(batch.collection, change.key, change.rev, removed, taken, now, "captured", trace)
+                )
+                self._finished(intent)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)

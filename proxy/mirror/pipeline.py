@@ -202,7 +202,7 @@ class Mirror:
         intent.remaining = len(changes)
         if not self._queue.put(intent, changes):
             self.reread(intent)
-        elif self._queue.count >= self._settings.batch:
+        elif self._queue.waiting >= self._settings.batch:
             self._applier.hurry()
 
     def settled_nothing(self, intent: Intent) -> None:

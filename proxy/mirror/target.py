@@ -5,6 +5,7 @@ Every method raises DatabaseError where nothing can be said of any row; callers 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 # SQLSTATE classes that speak of a value in a row; every other refusal concerns all rows (rights, schema, read-only)
 _OF_A_ROW: Final = frozenset({"22", "23", "44", "54", "P0"})
+_AT_ONCE: Final = 50  # documents that are encoded between two other things
 
 
 class Row(NamedTuple):
@@ -184,8 +186,10 @@ class _Writer:
     async def upsert(self, rows: Sequence[Row], statement: str) -> None:
         """Applies documents; one that cannot be held goes to the dead letters and never stops the others."""
         encoded = []
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             assert row.raw is not None
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 encoded.append(_Encoded(row, row.raw.decode(), to_jsonb(row.raw)))
             except ValueError as error:
