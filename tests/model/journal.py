@@ -126,11 +126,8 @@ def _check(folder: Path, history: tuple[str, ...], *, flips: bool) -> tuple[int,
             others = {other: text for other, text in files.items() if other != name}
             crashes += 1
             found, damaged = recovered(folder / "again", {**others, name: data[:size]})
-            if (
-                damaged
-                or found not in (before, after)
-                or (size == len(data) and grown.keys() == files.keys() and found != after)
-            ):
+            whole = old != data and size == len(data) and grown.keys() == files.keys()  # nothing was cut
+            if damaged or found not in (before, after) or (whole and found != after):
                 return crashes, 0, f"{history} cut at byte {size} of {name}: {found}, not {before} or {after}"
     flipped = 0
     if flips:
