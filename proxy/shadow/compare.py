@@ -139,7 +139,9 @@ def _equal(origin: Any, target: Any) -> bool:
     if type(origin) is str:
         return True
     try:
-        # Python's == takes true for 1, and nothing else for what it is not
+        # Python's == takes true for 1, and nothing else for what it is not; most have one order of attributes
+        if orjson.dumps(origin) == orjson.dumps(target):
+            return True
         if orjson.dumps(origin, option=orjson.OPT_SORT_KEYS) == orjson.dumps(target, option=orjson.OPT_SORT_KEYS):
             return True
     except TypeError:  # a lone surrogate

@@ -45,6 +45,7 @@ _SHUTDOWN: Final = "shutdown"
 _GATHER: Final = (
     0.02  # seconds that a read waits for others of its collection: one statement is dear, a row of it is not
 )
+_AT_ONCE: Final = 3  # differences that are classified before clients have their turn: where all differ, they are many
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
 _NO_TWICE: Final = 64  # readings of the origin against itself that may wait
@@ -102,6 +103,7 @@ class Shadow:
         self._unsure: asyncio.Queue[tuple[Job, Look]] = asyncio.Queue(settings.shadow_queue)
         self._twice: asyncio.Queue[Job] = asyncio.Queue(_NO_TWICE)
         self._following = Following(self._enqueue)
+        self._classifying = asyncio.Lock()  # one worker at a time, so that turns stay short
         self._bytes = 0
         self._pending = 0
         self._idle = asyncio.Event()
@@ -345,12 +347,16 @@ class Shadow:
             self._account.matched_together(same, began=began, seconds=elapsed)
             for job in same:
                 self._done(job)
-        while jobs:
-            job = jobs.pop()
-            self._account.looked(job, origin=job.seconds, target=elapsed)
-            look = Look(began, job.outcome, document_answer(job.operation, found.get(job.operation.key or "")))
-            await self._carry_out(job, self._first(job, look))
-            await asyncio.sleep(0)  # where all of them differ, clients go between them
+        if not jobs:
+            return
+        async with self._classifying:
+            while jobs:
+                job = jobs.pop()
+                self._account.looked(job, origin=job.seconds, target=elapsed)
+                look = Look(began, job.outcome, document_answer(job.operation, found.get(job.operation.key or "")))
+                await self._carry_out(job, self._first(job, look))
+                if len(jobs) % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def _compare(self, job: Job) -> bool:
         """The first look at a read by itself. True where the job went on to the settlers."""
