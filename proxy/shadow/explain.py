@@ -3,21 +3,24 @@
 DeepDiff takes milliseconds to seconds (measurements: 7 ms for 2 KB), so it runs in one worker process with a limit of
 time and of memory, started when the first fingerprint is new. What it cannot explain within them is left unexplained
 and counted: class and paths are known without it.
+
+The worker is this module run by itself: it imports nothing of the proxy, so that its start is short where a core is all
+that there is. It reads questions and prints answers until its standard input ends, which it does with the proxy,
+however that ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
+import math
 import os
 import resource
 import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
-from typing import Final
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from typing import BinaryIO, Final
 
 import structlog
 
@@ -30,21 +33,9 @@ _MAX_TEXT: Final = 4000  # characters of an explanation
 _MAX_WAITING: Final = 4  # differences that wait for the worker; a verdict does not wait behind more
 _START_SECONDS: Final = 30.0
 _NICE: Final = 10  # a tenth of what a process beside it gets: a start takes seconds at worst
-
-
-def _prepare(memory: int) -> None:
-    """In the worker, once: what it may use. It ends with its parent, however that ends, and leaves Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-
-def _end_with_parent() -> None:
-    # a worker waits for work on a pipe whose other end it holds as well: it would never see that its parent was killed
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(0)
+_QUESTION: Final = struct.Struct("!?II")  # whether values may be quoted; bytes of both texts, which follow
+_ANSWER: Final = struct.Struct("!i")  # bytes of the text that follows; negative: there is none
+_NOTHING: Final = -1
 
 
 def describe(origin: bytes, target: bytes, values: bool) -> str | None:
@@ -65,15 +56,28 @@ def describe(origin: bytes, target: bytes, values: bool) -> str | None:
         return None
 
 
-def _behind_everybody(pool: ProcessPoolExecutor) -> None:
-    """The worker gets what CPU is left: its very start would keep clients waiting where a core is all that there is."""
-    for pid in pool._processes or {}:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+def work(questions: BinaryIO, answers: BinaryIO, seconds: int) -> None:
+    """The worker: says that it is ready by an empty answer, then answers until there are no more questions.
+
+    After so many seconds with one of them it ends: its parent, which would have ended it, must be gone.
+    """
+    answers.write(_ANSWER.pack(_NOTHING))
+    answers.flush()
+    while len(head := questions.read(_QUESTION.size)) == _QUESTION.size:
+        values, ours, theirs = _QUESTION.unpack(head)
+        signal.alarm(seconds)
+        text = describe(questions.read(ours), questions.read(theirs), values)
+        signal.alarm(0)
+        told = b"" if text is None else text.encode("utf-8", "replace")
+        answers.write(_ANSWER.pack(_NOTHING if text is None else len(told)) + told)
+        answers.flush()
 
 
-def _ready() -> None:
-    """The first task: a worker takes its time to start, and that is nobody's explanation."""
+async def _answer(worker: Process) -> str | None:
+    """Raises IncompleteReadError where the worker ended."""
+    assert worker.stdout is not None
+    (size,) = _ANSWER.unpack(await worker.stdout.readexactly(_ANSWER.size))
+    return None if size < 0 else (await worker.stdout.readexactly(size)).decode()
 
 
 class Explainer:
@@ -83,10 +87,15 @@ class Explainer:
         self._seconds = seconds
         self._memory = memory
         self._values = values
-        self._pool: ProcessPoolExecutor | None = None
+        self._worker: Process | None = None
         self._turn = asyncio.Lock()
         self._waiting = 0
         self.omitted = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's, while there is one."""
+        return None if self._worker is None else self._worker.pid
 
     async def explain(self, origin: bytes, target: bytes) -> str | None:
         """Sentences that say what differs between two JSON texts; None where that takes too long, or too much."""
@@ -103,34 +112,47 @@ class Explainer:
         return explanation
 
     async def _ask(self, origin: bytes, target: bytes) -> str | None:
-        loop = asyncio.get_running_loop()
         try:
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(self._memory,))
-                ready = loop.run_in_executor(self._pool, _ready)
-                _behind_everybody(self._pool)
-                await asyncio.wait_for(ready, _START_SECONDS)
-            asked = loop.run_in_executor(self._pool, describe, origin, target, self._values)
-            return await asyncio.wait_for(asked, self._seconds)
-        except (TimeoutError, BrokenProcessPool) as error:
+            worker = self._worker or await self._start()
+            assert worker.stdin is not None
+            async with asyncio.timeout(self._seconds):
+                worker.stdin.write(_QUESTION.pack(self._values, len(origin), len(target)) + origin + target)
+                await worker.stdin.drain()
+                return await _answer(worker)
+        except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             log.warning("a difference is left unexplained", error=type(error).__name__)
-            self._discard()
+            await self._discard()
             return None
+        except asyncio.CancelledError:  # its answer would be taken for the next one's
+            await self._discard()
+            raise
 
-    def _discard(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
+    async def _start(self) -> Process:
+        """A worker that is ready. Raises TimeoutError, OSError, IncompleteReadError where there will be none."""
+        limits = [str(self._memory), str(math.ceil(self._seconds) + 1)]
+        command = [sys.executable, "-m", "proxy.shadow.explain", *limits]
+        worker = self._worker = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+        with contextlib.suppress(OSError):  # its very start would keep clients waiting
+            os.setpriority(os.PRIO_PROCESS, worker.pid, _NICE)
+        async with asyncio.timeout(_START_SECONDS):
+            await _answer(worker)
+        return worker
+
+    async def _discard(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            with contextlib.suppress(ProcessLookupError):
+                worker.kill()
+            await worker.wait()
 
     async def close(self) -> None:
         """Ends the worker; what it was explaining is left."""
-        pool = self._pool
-        if pool is None:
-            return
-        if self._turn.locked():
-            self._discard()
-        self._pool = None
-        await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        await self._discard()
+
+
+if __name__ == "__main__":
+    # Ctrl-C is the proxy's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    most, limit = int(sys.argv[1]), int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    work(sys.stdin.buffer, sys.stdout.buffer, limit)
