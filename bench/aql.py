@@ -11,9 +11,10 @@ that of two written by hand, rounds alternating, medians compared:
     by hand    the same semantics on the same index: type-exact equality, AQL's order of all types, ICU's of strings
     as text    what somebody writes who knows that both attributes are always strings, on an index of its own
 
-then the times by the driver, and through the listener and the store that serves clients from PostgreSQL. `--sizes` adds
-tables of these sizes, to show that the time does not grow with the table. `--scan N` reads a result of N documents
-through the same door, batch after batch, and shows by how much the serving process grows.
+then the times by the driver, through the listener and the store that serves clients from PostgreSQL, and through the
+whole proxy with the collection flipped: routing, permissions, the fence in the statement. `--sizes` adds tables of such
+sizes, to show that the time does not grow with the table. `--scan N` reads a result of N documents through the listener
+and the store, batch after batch, and shows by how much the serving process grows.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any
 import orjson
 
 from deploy.demo.postgres import EmbeddedPostgres
+from deploy.demo.stack import Options, Stack
 from proxy.aql import analyse, ast, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
 from proxy.cli.explaining import examine
@@ -208,8 +210,36 @@ def resident(pid: int) -> float:
     return int(next(line for line in fields if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-async def list_query(database: Database, dsn: str, name: str, number: int, rounds: int) -> dict[str, Any]:
-    """The list query on a table of that size."""
+async def ask(
+    client: Upstream, method: str, path: str, body: object = None, *, allowed: int = 201
+) -> tuple[bytes, str]:
+    """A request's body, and who answered. Raises RuntimeError for a status that is greater than what is allowed."""
+    given = b"" if body is None else orjson.dumps(body)
+    answer = await client.request(Request(method, path.encode(), [(b"x-crossfade-explain", b"1")], given))
+    assert isinstance(answer.body, bytes)
+    if answer.status > allowed:
+        raise RuntimeError(f"{method} {path}: {answer.status} {answer.body.decode()}")
+    return answer.body, (answer.header(b"x-crossfade-served-by") or b"").decode()
+
+
+async def flip(client: Upstream, name: str) -> None:
+    """A new collection, which this stack serves from PostgreSQL from its first moment on.
+
+    Seen by a document that there is none of: of a query, the table's indexes would be remembered for a while.
+    """
+    await ask(client, "POST", "/_db/bench/_api/collection", {"name": name})
+    until = time.monotonic() + 30
+    while (await ask(client, "GET", f"/_db/bench/_api/document/{name}/none", allowed=404))[1] != "postgresql":
+        if time.monotonic() > until:
+            raise RuntimeError(f"{name} is not served from PostgreSQL")
+        await asyncio.sleep(0.05)
+
+
+async def list_query(
+    database: Database, dsn: str, proxy: Upstream, name: str, number: int, rounds: int
+) -> dict[str, Any]:
+    """The list query on a table of that size. proxy: the whole one, with the collection flipped."""
+    await flip(proxy, name)
     began = time.perf_counter()
     table = await fill(database, name, number)
     loaded = time.perf_counter() - began
@@ -253,9 +283,15 @@ async def list_query(database: Database, dsn: str, name: str, number: int, round
             assert isinstance(answer.body, bytes)
             return answer.body
 
-        rows = orjson.loads(await through(3))["result"]
-        same = same and [orjson.loads(row[0]) for row in other] == rows
-        driver_us, through_us, beside_us = await alternately(rounds, compiled, through, hand)
+        async def whole(n: int) -> tuple[bytes, str]:
+            body = {"query": text, "bindVars": {"user": user(n)}}
+            return await ask(proxy, "POST", "/_db/bench/_api/cursor", body)
+
+        expected = [orjson.loads(row[0]) for row in other]
+        flipped, by = await whole(3)
+        assert by == "postgresql"
+        same = same and orjson.loads(await through(3))["result"] == expected == orjson.loads(flipped)["result"]
+        driver_us, through_us, whole_us, beside_us = await alternately(rounds, compiled, through, whole, hand)
     return {
         "documents": number,
         "loaded_s": loaded,
@@ -269,6 +305,8 @@ async def list_query(database: Database, dsn: str, name: str, number: int, round
         "driver_by_hand_us": beside_us,
         "through_us": through_us,
         "through_ratio": through_us / beside_us,
+        "flipped_us": whole_us,
+        "flipped_ratio": whole_us / beside_us,
     }
 
 
@@ -281,8 +319,18 @@ async def measured(given: argparse.Namespace) -> dict[str, Any]:
         database = await Database.open(server.dsn, size=1, timeout=None)
         try:
             await migrate.apply(database)
-            for number in sizes:
-                report["lists"].append(await list_query(database, server.dsn, f"docs{number}", number, given.rounds))
+            settings = {"CROSSFADE_SAMPLE_PERCENT": "0", "CROSSFADE_LOG_LEVEL": "warning"}
+            stack = Stack(Options.free(stage="flipped", dsn=server.dsn, settings=settings))
+            await asyncio.to_thread(stack.start)
+            proxy = Upstream(stack.url, connections=1)
+            try:
+                await ask(proxy, "POST", "/_api/database", {"name": "bench"})
+                for number in sizes:
+                    name = f"docs{number}"
+                    report["lists"].append(await list_query(database, server.dsn, proxy, name, number, given.rounds))
+            finally:
+                await proxy.close()
+                await asyncio.to_thread(stack.stop)
             most = max(sizes)
             if given.scan:
                 report["scan"] = await scan(server.dsn, f"docs{most}", min(most, given.scan))
@@ -309,7 +357,8 @@ def show(report: dict[str, Any]) -> None:
         )
         print(
             f"    by the driver {one['driver_us']:.0f} µs, by hand {one['driver_by_hand_us']:.0f} µs; "
-            f"served {one['through_us']:.0f} µs: {one['through_ratio']:.2f}x"
+            f"served {one['through_us']:.0f} µs: {one['through_ratio']:.2f}x; "
+            f"by the whole proxy, flipped, {one['flipped_us']:.0f} µs: {one['flipped_ratio']:.2f}x"
         )
     if "scan" in report:
         one = report["scan"]

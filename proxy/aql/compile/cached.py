@@ -93,8 +93,7 @@ def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompil
     made, form = outcome.compiled, outcome.compared
     compared = None
     if form is not None:
-        parameters = _values(form.parameters, binds)
-        compared = Compared(form.sql, parameters, settled(outcome.offset, binds), settled(outcome.count, binds))
+        compared = Compared(form.sql, form.given, settled(outcome.offset, binds), settled(outcome.count, binds), binds)
     return Compiled(  # by name, which `replace` would take three times as long for
         sql=made.sql,
         parameters=_values(made.parameters, binds),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.aql.compile.finish import Finish
+from proxy.aql.compile.terms import settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,15 @@ class Compared:
     """
 
     sql: str
-    parameters: tuple[object, ...]
+    given: tuple[object, ...]  # parameters, some of them worked out of `binds`
     offset: int
     count: int | None
+    binds: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> tuple[object, ...]:
+        """Of this run; most runs are not compared, and need them not."""
+        return tuple(settled(value, self.binds) for value in self.given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from proxy import values
 from proxy.aql.values import Value
 from proxy.documents import escape_text
 
+_PLAIN_TEXT: Final = re.compile(r"[A-Za-z0-9 _.:/+@-]*")  # that JSON prints as it is
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -87,6 +88,8 @@ def escaped(value: Value) -> Value:
 
 def json_parameter(value: Value) -> str:
     """A value as the text of a jsonb parameter."""
+    if value.__class__ is str and _PLAIN_TEXT.fullmatch(value):
+        return f'"{value}"'
     return values.dump(escaped(value)).decode()
 
 
