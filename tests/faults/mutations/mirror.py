@@ -15,6 +15,13 @@ MUTANTS = (
         f"{_RULES}::test_an_older_version_never_goes_over_a_newer",
     ),
     Mutant(
+        "a key in two batches at once",
+        "proxy/mirror/apply.py",
+        "                if taken and waiting[0][0].key in taken:\n                    break\n",
+        "",
+        "tests/unit/mirror/test_queue.py::test_a_later_version_of_a_key_waits_for_the_batch_that_has_the_earlier_one",
+    ),
+    Mutant(
         "tombstone dropped",
         _DOCUMENTS,
         "SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)\nWHERE d.rev <=",

@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "order of array elements forgotten",
         "proxy/shadow/compare.py",
-        "                yield Kind.ORDER, inside\n",
-        "                yield from ()\n",
+        "            yield Kind.ORDER, inside\n",
+        "            yield from ()\n",
         f"{_COMPARE}::test_class_and_paths",
     ),
     Mutant(
