@@ -1,14 +1,9 @@
-"""Waiting longer from failure to failure, with a bound; tasks that go on."""
+"""Waiting longer from failure to failure, with a bound."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
-
-import structlog
-
-log = structlog.get_logger(__name__)
 
 _FIRST: Final = 0.05
 _LONGEST: Final = 1.0
@@ -30,13 +25,3 @@ class Backoff:
     def reset(self) -> None:
         """It worked."""
         self._next = self._first
-
-
-async def kept(work: Callable[[], Awaitable[None]]) -> None:
-    """A task that goes on: what nobody foresaw is logged, and the work begins again."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("a part of the mirror failed and begins again")
-            await asyncio.sleep(_LONGEST)

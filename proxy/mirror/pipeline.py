@@ -24,7 +24,6 @@ from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, JournalError
 from proxy.mirror import faults
 from proxy.mirror.apply import Applier, Queue
-from proxy.mirror.backoff import kept
 from proxy.mirror.book import Book
 from proxy.mirror.capture import Captured
 from proxy.mirror.intent import Intent
@@ -41,6 +40,7 @@ from proxy.mirror.together import Together
 from proxy.mirror.told import Told, oldest_open
 from proxy.mirror.trace import known
 from proxy.operations import Change
+from proxy.tasks import kept
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +108,7 @@ class Mirror:
         works = [part.run for part in parts]
         works += [self._applier.run] * self._settings.apply_connections
         works += [self._watch, self._sync, self._letters]
-        self._tasks = [asyncio.create_task(kept(work), name=f"mirror {work.__qualname__}") for work in works]
+        self._tasks = [asyncio.create_task(kept(work, "mirror"), name=f"mirror {work.__qualname__}") for work in works]
 
     async def close(self, drain_seconds: float = 0.0) -> None:
         """Drains for at most so long, stops, and leaves the rest to the next process."""

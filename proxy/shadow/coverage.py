@@ -27,6 +27,7 @@ from proxy.errors import DatabaseError
 from proxy.shadow import latency
 from proxy.shadow.shapes import NOT_UNDERSTOOD, Shape, shape_of_text
 from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Verdict
+from proxy.tasks import kept
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -199,7 +200,7 @@ class Coverage:
     # ---- life
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="coverage")
+        self._task = asyncio.create_task(kept(self._run, "coverage"), name="coverage")
 
     async def close(self) -> None:
         """Writes once more; what PostgreSQL does not take then is lost, and said."""

@@ -28,6 +28,7 @@ from proxy.shadow.noise import Rule
 from proxy.shadow.paths import tokens
 from proxy.shadow.samples import Evidence, Redaction, sample
 from proxy.shadow.shapes import Shape
+from proxy.tasks import kept
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -297,7 +298,7 @@ class Ledger:
     # ---- life
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="shadow ledger")
+        self._task = asyncio.create_task(kept(self._run, "shadow ledger"), name="shadow ledger")
 
     async def close(self) -> None:
         """The last flush; what PostgreSQL does not take then is lost, and said."""

@@ -19,6 +19,7 @@ from proxy.config import Settings
 from proxy.database import Database
 from proxy.errors import DatabaseError
 from proxy.shadow.noise import Rule
+from proxy.tasks import kept
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class Rules:
         if self._database is not None:
             with contextlib.suppress(DatabaseError):
                 await self.refresh()
-            self._task = asyncio.create_task(self._run(), name="shadow rules")
+            self._task = asyncio.create_task(kept(self._run, "shadow rules"), name="shadow rules")
 
     async def close(self) -> None:
         if self._task is not None:

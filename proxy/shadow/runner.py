@@ -37,11 +37,13 @@ from proxy.shadow.sides import Sides, document_answer
 from proxy.shadow.verdicts import Sink
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore
+from proxy.tasks import kept
 
 log = structlog.get_logger(__name__)
 
 OVERLOADED: Final = "overloaded"
 _SHUTDOWN: Final = "shutdown"
+_FAILED: Final = "failed"  # through a fault of this program: see the log
 _GATHER: Final = (
     0.02  # seconds that a read waits for others of its collection: one statement is dear, a row of it is not
 )
@@ -191,14 +193,10 @@ class Shadow:
     async def start(self) -> None:
         await self._rules.start()
         await self._ledger.start()
-        self._tasks.append(asyncio.create_task(self._gather(), name="shadow gatherer"))
-        self._tasks.append(asyncio.create_task(self._expire(), name="shadow cursors"))
-        self._tasks.append(asyncio.create_task(self._twice_for_ever(), name="shadow twice"))
-        self._tasks.append(asyncio.create_task(self._confirmer.run(), name="shadow explainer"))
-        for number in range(self._concurrency):
-            self._tasks.append(asyncio.create_task(self._compare_for_ever(), name=f"shadow {number}"))
-        for number in range(self._concurrency * _SETTLERS):
-            self._tasks.append(asyncio.create_task(self._settle_for_ever(), name=f"shadow settler {number}"))
+        works = [self._gather, self._expire, self._twice_for_ever, self._confirmer.run]
+        works += [self._compare_for_ever] * self._concurrency
+        works += [self._settle_for_ever] * (self._concurrency * _SETTLERS)
+        self._tasks = [asyncio.create_task(kept(work, "shadow"), name=f"shadow {work.__qualname__}") for work in works]
 
     async def close(self) -> None:
         """Stops comparing; what waits is counted as skipped; counts are written once more."""
@@ -258,6 +256,10 @@ class Shadow:
                 for job in jobs:  # the one that was under way has counted itself
                     self._skipped(job, _SHUTDOWN)
                 raise
+            except Exception:
+                for job in jobs:
+                    self._skipped(job, _FAILED)
+                raise
 
     async def _expire(self) -> None:
         while True:
@@ -300,6 +302,9 @@ class Shadow:
             # its content stays out of the log
             log.warning("an answer could not be compared", endpoint=job.operation.endpoint, error=type(error).__name__)
             self._account.skipped(job, "not understood")
+        except Exception as error:
+            log.exception("a comparison failed", endpoint=job.operation.endpoint, error=type(error).__name__)
+            self._account.skipped(job, _FAILED)
         finally:
             if not going_on:
                 self._done(job)

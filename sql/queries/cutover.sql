@@ -141,7 +141,7 @@ WHERE collection = $1 AND state <> 'cancelled';
 -- The mismatch rate of $1 begins anew.
 INSERT INTO crossfade.comparison (collection) VALUES ($1)
 ON CONFLICT (collection) DO UPDATE SET since = now(), compared = 0, matched = 0, mismatched = 0, unsettled = 0,
-    unsupported = 0, lagged = 0;
+    unsupported = 0, lagged = 0, ignored = 0;
 
 -- name: instances
 -- Registered instances, then those that stopped within a day. Ages in seconds, in PostgreSQL's time.

@@ -76,6 +76,9 @@ async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
     cut.lease.note_alone()
     cut.line.up.set()
     await until(lambda: cut.lease.connected)
+    for _ in range(3):  # heartbeats
+        seen = cut.lease.looked_at
+        await until(lambda seen=seen: cut.lease.looked_at > seen)  # type: ignore[misc]
     assert cut.lease.own_lease_over
     assert not one.lease.may_read_target
     assert await _stage(database) == "flipped"  # it drains first

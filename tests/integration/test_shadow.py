@@ -596,6 +596,35 @@ async def test_what_finds_no_place_is_counted(database: Database) -> None:
     assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
 
 
+class Failing(PostgresStore):
+    """Fails as nobody foresaw: at the `times` first reads."""
+
+    times = 0
+
+    async def execute(self, operation: Operation) -> Outcome:
+        if self.times:
+            self.times -= 1
+            raise ZeroDivisionError
+        return await super().execute(operation)
+
+
+async def test_what_nobody_foresaw_costs_one_comparison(database: Database) -> None:
+    """I10: it is counted, and the worker goes on."""
+    stack = await _stack(database, shadow_concurrency=1)
+    store = Failing(database)
+    store.times = 1
+    stack.shadow = Shadow(stack.settings, store, stack.origin, stack.caught_up, stack.ledger)
+    await stack.shadow.start()
+
+    await stack.read()
+    await stack.read()
+
+    assert stack.shadow.skips(C) == {"failed": 1}
+    assert await stack.counted() == {"compared": 1, "matched": 1}
+    await stack.shadow.close()
+    await store.close()
+
+
 async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
     stack = await _stack(database)
     nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
