@@ -33,6 +33,7 @@ class Context:
         self._random: random.Random | None = None
         self.quiet = False  # while a filter is evaluated ahead of its turn
         self.full_count: int | None = None
+        self.torn = False  # equal sort keys were seen where their order shows
         self._now: int | None = None
         self._fetched: dict[Any, list[Document]] = {}
         self._cached = 0

@@ -19,7 +19,7 @@ from proxy.aql import ast
 from proxy.aql.analyse import analyse
 from proxy.aql.compiled import Frame
 from proxy.aql.context import Context
-from proxy.aql.pipeline import Flow, Row, Stage, limit_stage
+from proxy.aql.pipeline import Flow, Row, Stage
 from proxy.aql.primary import by_primary_index
 from proxy.aql.program import ProgramCompiler
 from proxy.aql.requests import Fetch, Options, Request, Result, Write
@@ -66,6 +66,7 @@ def run(
         warnings=tuple(context.warnings),
         stats=context.stats,
         full_count=context.full_count,
+        torn=context.torn,
     )
 
 
@@ -115,6 +116,7 @@ class _Program(ProgramCompiler):
             if isinstance(statement, ast.Return):
                 break
             if isinstance(statement, ast.Sort) and index == self.order:
+                self.tie = None
                 stages.append(self.sort_stage(statement, self.mark, by_bytes=by_primary_index(statements, index)))
             elif isinstance(statement, ast.Limit):
                 counted = self.count if index == last_limit and context.options.full_count else None
@@ -123,7 +125,7 @@ class _Program(ProgramCompiler):
                     self.window = _Window([], [], [])
                     stages.append(cutting_stage(offset, count, counted, self.mark, self.window))
                 else:
-                    stages.append(limit_stage(offset, count, counted))
+                    stages.append(self.limit(offset, count, counted))
             else:
                 stages.append(self.ordered_stage(statements, index, bound))
                 if self.window is not None:

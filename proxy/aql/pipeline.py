@@ -16,6 +16,7 @@ from proxy.aql.access import access
 from proxy.aql.analyse import scans, source_name
 from proxy.aql.closures import ExpressionCompiler
 from proxy.aql.compiled import Compiled, Constant, Frame, Plain, Stepwise, evaluate
+from proxy.aql.context import Context
 from proxy.aql.narrow import conditions, narrowed
 from proxy.aql.primary import by_primary_index
 from proxy.aql.requests import Document, Request
@@ -29,22 +30,30 @@ _PAUSE = 1024  # frames between two looks at the clock
 
 
 class PipelineCompiler(ExpressionCompiler):
-    """Compiles FOR, FILTER, LET, SORT and LIMIT; what else there is stands in the classes derived from it."""
+    """Compiles FOR, FILTER, LET, SORT and LIMIT; what else there is stands in the classes derived from it.
+
+    tie: the slot with the run of equal sort keys that a frame belongs to, for a LIMIT to come; None where nobody looks.
+    """
+
+    tie: int | None = None
 
     def stages(self, statements: tuple[ast.Statement, ...], known: set[str]) -> list[Stage]:
         """The stages of all statements but a final RETURN. known: variables bound outside."""
         bound = set(known)
         built: list[Stage] = []
+        outer, self.tie = self.tie, None
         for index, statement in enumerate(statements):
             if isinstance(statement, ast.Return):
                 break
             built.append(self.stage(statement, statements[index + 1 :], bound))
+        self.tie = outer
         return built
 
     def ordered_stage(self, statements: tuple[ast.Statement, ...], index: int, bound: set[str]) -> Stage:
         """The stage of a statement that may be a SORT by the primary index."""
         statement = statements[index]
         if isinstance(statement, ast.Sort) and by_primary_index(statements, index):
+            self.tie = None
             return self.sort_stage(statement, by_bytes=True)
         return self.stage(statement, statements[index + 1 :], bound)
 
@@ -59,10 +68,22 @@ class PipelineCompiler(ExpressionCompiler):
             bound.update(_names(statement.target))
             return let_stage(value, self.binder(statement.target))
         if isinstance(statement, ast.Sort):
-            return self.sort_stage(statement)
+            if not self.context.options.ties:
+                return self.sort_stage(statement)
+            limited = any(isinstance(later, ast.Limit) for later in following)
+            self.tie = self.temporary() if limited else None
+            return self.sort_stage(statement, self.tie, ties=not limited)
         if isinstance(statement, ast.Limit):
-            return limit_stage(*self.limit_bounds(statement), None)
+            return self.limit(*self.limit_bounds(statement), None)
+        if isinstance(statement, ast.Collect):
+            self.tie = None
         return self.other_stage(statement, bound)
+
+    def limit(self, offset: int, count: int | None, counted: Callable[[int], None] | None) -> Stage:
+        """A LIMIT, which looks for equal keys where it stands behind a SORT of which somebody wants to know."""
+        if self.tie is None:
+            return limit_stage(offset, count, counted)
+        return tied_stage(offset, count, counted, self.tie, self.context)
 
     def other_stage(self, statement: ast.Statement, bound: set[str]) -> Stage:
         """COLLECT, WINDOW, modifications, traversals."""
@@ -164,9 +185,11 @@ class PipelineCompiler(ExpressionCompiler):
                 found.append((value, _ascending(self, key.direction)))
         return found
 
-    def sort_stage(self, node: ast.Sort, mark: int | None = None, *, by_bytes: bool = False) -> Stage:
+    def sort_stage(
+        self, node: ast.Sort, mark: int | None = None, *, by_bytes: bool = False, ties: bool = False
+    ) -> Stage:
         """Orders all frames. mark: a slot that gets the number of the run of equal keys that a frame belongs to.
-        by_bytes: the only sort key is a `_key`, and keys come in byte order."""
+        by_bytes: the only sort key is a `_key`, and keys come in byte order. ties: equal keys are noted."""
         keys = self.directions(node)
         order: Callable[[Value], Any] = str if by_bytes else order_key  # keys are ASCII
         context = self.context
@@ -190,9 +213,12 @@ class PipelineCompiler(ExpressionCompiler):
                 decorated.sort(key=lambda entry: entry[0][position], reverse=not keys[position][1])
             number, last = -1, None
             for values, frame in decorated:
-                if mark is not None:
+                if mark is not None or ties:
                     if values != last:
                         number, last = number + 1, values
+                    elif ties:
+                        context.torn = True
+                if mark is not None:
                     frame[mark] = number
                 yield frame
 
@@ -320,6 +346,33 @@ def limit_stage(offset: int, count: int | None, counted: Callable[[int], None] |
                 yield frame
                 if counted is None and count is not None and seen == offset + count:
                     return
+        if counted is not None:
+            counted(seen)
+
+    return run
+
+
+def tied_stage(
+    offset: int, count: int | None, counted: Callable[[int], None] | None, mark: int, context: Context
+) -> Stage:
+    """A LIMIT that notes equal keys: of two frames that it lets through, or of one that it does and one that not."""
+
+    def run(flow: Flow) -> Flow:
+        seen, last, end = 0, None, None if count is None else offset + count
+        for frame in flow:
+            if frame.__class__ is not list:
+                yield frame
+                continue
+            seen += 1
+            through = seen > offset and (end is None or seen <= end)
+            touches = through or (seen == (end or 0) + 1 and end is not None and end > offset)
+            if touches and seen > 1 and frame[mark] == last:
+                context.torn = True
+            last = frame[mark]
+            if through:
+                yield frame
+            elif end is not None and seen > end and counted is None:
+                return
         if counted is not None:
             counted(seen)
 

@@ -130,6 +130,7 @@ class Options:
     max_runtime: float = 0.0
     database: str = "_system"
     user: str | None = None
+    ties: bool = False  # whether to look for equal sort keys that leave the result open: `Result.torn`
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class Result:
     a multiset. None: the whole result is one multiset.
     cut: where a LIMIT cut the first or the last run, the rows that the whole run would give, for comparison by
     membership; (None, None) is never given, it is None then.
+    torn: where `Options.ties` asked: a SORT that is not the last word on the order of rows (in a subquery, before a
+    COLLECT or another SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
     """
 
     rows: list[Value]
@@ -148,3 +151,4 @@ class Result:
     warnings: tuple[QueryWarning, ...]
     stats: Stats = field(default_factory=Stats)
     full_count: int | None = None
+    torn: bool = False

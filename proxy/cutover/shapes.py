@@ -82,6 +82,8 @@ _ABOUT: Final[Mapping[str, str]] = {
     "in a transaction": _COMPARED_LATER,
     "dirty read": _COMPARED_LATER,
     "partial": "a first batch of rows in no order cannot be compared: sort them, raise the batch size, or waive it",
+    "equal sort keys inside": "both answers may be right: let the query sort by _key as well, or waive it",
+    "failed": "a fault of this program: see the proxies' log",
     "too large": "answers above CROSSFADE_BUFFER_BODY are not kept: raise it, or waive it",
     "compressed": "answers that are compressed are not compared: let a client ask without Accept-Encoding, or waive it",
     "target unavailable": "PostgreSQL did not answer: `crossfade doctor`",

@@ -27,6 +27,6 @@
 
 Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (noise), missing, extra, stale, value,
 type, order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
-deterministic, reads what only its run tells, partial, target unavailable, origin unavailable, origin answered 401 (and
-the like), too large, compressed, not understood, shutdown, failed.
+deterministic, reads what only its run tells, partial, equal sort keys inside, target unavailable, origin unavailable,
+origin answered 401 (and the like), too large, compressed, not understood, shutdown, failed.
 """

@@ -405,6 +405,8 @@ class Shadow:
         difference = judged.difference
         if settled is None and difference is not None:  # among races there may be what is none
             difference = difference.certainly() if job.operation.effect is Effect.READ else None
+        if difference is not None and await self._sides.torn(job.operation):
+            raise NotComparable("equal sort keys inside")
         if difference is not None:
             self._account.subtracted(job, judged)
             self._confirmer.confirm(job, look, difference)

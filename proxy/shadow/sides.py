@@ -71,6 +71,13 @@ class Sides:
         rows = _rows(result, analysis.unordered)
         return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
+    async def torn(self, operation: Operation) -> bool:
+        """Whether equal sort keys inside a query leave its result open: both may be right. Raises DatabaseError."""
+        try:
+            return operation.effect is Effect.QUERY and await self.store.torn(operation)
+        except ArangoError:
+            return False  # one side refuses it: that is a difference of another kind
+
     async def origin(self, operation: Operation) -> Outcome:
         """The origin's answer now; of a cursor all batches as one, up to a bound. Raises UpstreamError."""
         first = await self._origin.execute(operation)

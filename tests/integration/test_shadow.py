@@ -596,6 +596,36 @@ async def test_what_finds_no_place_is_counted(database: Database) -> None:
     assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
 
 
+INSIDE = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMIT 1 RETURN d._key) RETURN k"
+
+
+async def test_equal_sort_keys_inside_a_query_are_no_mismatch(database: Database) -> None:
+    """I8: which of them the LIMIT lets through, each side decides for itself."""
+    stack = await _stack(database)
+    await stack.shadow.start()
+    raws = [stack.insert(f"t{number}", of="ties", n=7) for number in range(3)]
+    for raw in reversed(raws):  # so that a scan meets them in another order
+        await put(database, C, raw)
+    operation, origin = stack.ask("POST", "/_api/cursor", {"query": INSIDE})
+    assert (await stack.store.query(operation)).rows != orjson.loads(origin.body)["result"]
+
+    await stack.query(INSIDE)
+    assert stack.shadow.skips(C) == {"equal sort keys inside": 1}
+    assert await stack.found() == []
+
+    # the same query, where no keys are equal: a difference is one
+    await stack.both("t3", of="ties", n=8)
+    await stack.query(INSIDE)
+    assert await stack.counted() == {"compared": 1, "matched": 1}
+    await stack.plant("t3", lambda raw: raw.replace(b'"n":8', b'"n":6'))
+    await stack.query(INSIDE)
+    assert len(await stack.found()) == 0  # in PostgreSQL the others are equal now
+    await stack.plant("t0", lambda raw: raw.replace(b'"n":7', b'"n":9'))
+    await stack.query(INSIDE)
+    assert len(await stack.found()) == 1
+    await stack.shadow.close()
+
+
 class Failing(PostgresStore):
     """Fails as nobody foresaw: at the `times` first reads."""
 

@@ -148,14 +148,26 @@ class Queries:
                         raise
         return await self.run(database, request, None)
 
-    async def run(self, database: str, request: CursorRequest, generation: int | None) -> Result:
-        """The result, evaluated. generation: the fence's, None for none.
+    async def torn(self, database: str, request: CursorRequest) -> bool:
+        """Whether equal sort keys leave the result open (`Result.torn`), also where that cannot be told here.
+
+        Raises ArangoError, DatabaseError.
+        """
+        if "SORT" not in request.query.upper():
+            return False
+        try:
+            return (await self.run(database, request, None, ties=True)).torn
+        except Unsupported:
+            return True
+
+    async def run(self, database: str, request: CursorRequest, generation: int | None, *, ties: bool = False) -> Result:
+        """The result, evaluated. generation: the fence's, None for none. ties: see `Options.ties`.
 
         Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
         FenceBroken (also where no statement tested the fence, since nothing was fetched, and where the query reads
         what its text does not tell), DatabaseError.
         """
-        options = _options(database, request)
+        options = replace(_options(database, request), ties=ties)
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:

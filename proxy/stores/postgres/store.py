@@ -88,6 +88,10 @@ class PostgresStore:
             self._look_again(error)
             return await self._queries.compared(operation.database, request)
 
+    async def torn(self, operation: Operation) -> bool:
+        """Whether equal keys of a SORT that is not the last leave a query's result open. Raises as `query`."""
+        return await self._queries.torn(operation.database, request_of(_query_of(operation).body))
+
     async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
         try:
             return await self._answer(operation, generation)
