@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -34,6 +36,8 @@ _OUR_SCHEMA = re.compile(r'(?<![\w.])crossfade(?:\.|")')
 # seconds to clean a connection, or to have PostgreSQL cancel a statement that nobody waits for any more: on a line that
 # is dead neither is ever answered, and whoever was cancelled must not hang there; the connection is cut then
 _LETTING_GO = 1.0
+_IDLE = 240.0  # seconds after which a connection is not taken for alive any more
+_USES = 1000  # of a connection before the pool sees it again, which knows when it has served its time
 _UNMIGRATED_HINT = "PostgreSQL has no schema `crossfade` of this version: run `crossfade migrate`"
 
 
@@ -129,13 +133,35 @@ class Session:
                 yield row
 
 
+@dataclass(slots=True, eq=False)
+class _Lent:
+    """A connection of the pool's. uses: since the pool gave it; since: when it was last given back (monotonic)."""
+
+    connection: Any
+    uses: int = 0
+    since: float = 0.0
+
+
+def _usable(connection: Any) -> bool:
+    try:
+        return not connection.is_closed() and not connection.is_in_transaction()
+    except asyncpg.InterfaceError:  # it broke, and the pool took it back at once
+        return False
+
+
 class Database:
     """A pool. `timeout`: seconds a statement may take (None: for ever)."""
 
-    def __init__(self, pool: Any, timeout: float | None, wait: float | None = None) -> None:
+    def __init__(self, pool: Any, timeout: float | None, wait: float | None = None, *, keeps: bool = False) -> None:
+        """keeps: connections that were used well go from hand to hand past the pool, whose ceremony costs as much as a
+        small statement. They go back to it where somebody waits for one, or where anything went wrong.
+        """
         self._pool = pool
         self._timeout = timeout
         self._wait = wait
+        self._keeps = keeps
+        self._free: list[_Lent] = []  # the last used last
+        self._asking = 0
 
     @classmethod
     async def open(
@@ -165,10 +191,13 @@ class Database:
                 reset=None if reset else _as_it_is,
                 server_settings={"application_name": application, "jit": "off", **(settings or {})},
             )
-        return cls(pool, timeout, wait)
+        return cls(pool, timeout, wait, keeps=not reset)
 
     async def close(self) -> None:
         """Waits a moment for statements under way, then cuts."""
+        self._keeps = False
+        while self._free:
+            await self._let_go(self._free.pop().connection)
         try:
             await asyncio.wait_for(self._pool.close(), 5)
         except _FAILURES:
@@ -176,16 +205,40 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
+        lent = await self._lend()
+        well = False
+        try:
+            yield Session(lent.connection, self._timeout)
+            well = True
+        finally:
+            connection, lent.uses, lent.since = lent.connection, lent.uses + 1, time.monotonic()
+            reusable = well and self._keeps and not self._asking and lent.uses < _USES
+            if reusable and _usable(connection):
+                self._free.append(lent)
+            else:
+                await self._let_go(connection)
+
+    async def _lend(self) -> _Lent:
+        """A connection: one that was used a moment ago, else the pool's."""
+        while self._free:
+            lent = self._free.pop()
+            if _usable(lent.connection):
+                if time.monotonic() - lent.since < _IDLE:
+                    return lent
+                lent.connection.terminate()
+            await self._let_go(lent.connection)
+        self._asking += 1
         try:
             with _translated():
-                connection = await self._pool.acquire(timeout=self._wait)
+                return _Lent(await self._pool.acquire(timeout=self._wait))
         except ValueError as error:  # the DSN is looked at when the first connection is made
             raise DatabaseUnavailable(f"the DSN cannot be read: {error}") from error
-        try:
-            yield Session(connection, self._timeout)
         finally:
-            with contextlib.suppress(*_FAILURES):
-                await self._pool.release(connection, timeout=_LETTING_GO)
+            self._asking -= 1
+
+    async def _let_go(self, connection: Any) -> None:
+        with contextlib.suppress(*_FAILURES):
+            await self._pool.release(connection, timeout=_LETTING_GO)
 
     async def fetch(self, sql: str, *values: object) -> list[Row]:
         async with self.session() as session:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.database import Database
+from proxy.database import Database, _usable
 from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
 from proxy.gaps import Gaps
 from proxy.ports import free_port
@@ -161,3 +161,69 @@ async def test_a_transaction_whose_connection_is_gone_fails_as_one_that_is_unava
         line.heal()
         assert await database.fetchval("SELECT 2") == 2
         await database.close()
+
+
+async def _pid(database: Database) -> int:
+    return int(await database.fetchval("SELECT pg_backend_pid()"))
+
+
+async def test_a_connection_that_was_used_well_goes_from_hand_to_hand(dsn: str) -> None:
+    database = await Database.open(dsn, size=2, reset=False)
+    first = await _pid(database)
+    assert [await _pid(database) for _ in range(3)] == [first] * 3
+    async with database.session() as one, database.session() as other:
+        pids = {await session.fetchval("SELECT pg_backend_pid()") for session in (one, other)}
+    assert first in pids
+    assert len(pids) == 2
+    assert {await _pid(database) for _ in range(3)} < pids
+    await database.close()
+
+
+async def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(dsn: str) -> None:
+    """Also where it went from hand to hand before: the pool knows of none that is free."""
+    database = await Database.open(dsn, size=1, reset=False)
+    first = await _pid(database)
+    asked = [asyncio.create_task(database.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.01)")) for _ in range(20)]
+    assert await asyncio.gather(*asked) == [first] * 20
+    async with database.session() as session:
+        waiting = asyncio.create_task(_pid(database))
+        await session.fetchval("SELECT pg_sleep(0.05)")
+        assert not waiting.done()
+    assert await waiting == first
+    await database.close()
+
+
+async def test_one_that_was_cut_is_not_handed_out(dsn: str, database: Database) -> None:
+    hands = await Database.open(dsn, size=1, reset=False)
+    first = await _pid(hands)
+    await database.fetchval("SELECT pg_terminate_backend($1, 5000)", first)
+    connection = hands._free[0].connection
+    async with asyncio.timeout(10):
+        while _usable(connection):
+            await asyncio.sleep(0.005)
+    assert await _pid(hands) != first
+    await hands.close()
+
+
+async def test_one_that_lay_idle_is_not_taken_for_alive(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that nobody used for minutes may be dead, and would answer nobody."""
+    database = await Database.open(dsn, size=1, reset=False)
+    first = await _pid(database)
+    monkeypatch.setattr("proxy.database._IDLE", 0.0)
+    assert await _pid(database) != first
+    await database.close()
+
+
+async def test_one_on_which_something_went_wrong_goes_back_to_the_pool(dsn: str) -> None:
+    database = await Database.open(dsn, size=1, reset=False)
+    with pytest.raises(DatabaseRefused):
+        await database.execute("SELECT 1/0")
+    assert database._free == []
+    assert await database.fetchval("SELECT 1") == 1
+    hanging = asyncio.create_task(database.fetchval("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0.05)
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hanging
+    assert await database.fetchval("SELECT 2") == 2
+    await database.close()
