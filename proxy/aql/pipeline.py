@@ -32,22 +32,14 @@ _PAUSE = 1024  # frames between two looks at the clock
 class PipelineCompiler(ExpressionCompiler):
     """Compiles FOR, FILTER, LET, SORT and LIMIT; what else there is stands in the classes derived from it.
 
-    tie: the slot with the run of equal sort keys that a frame belongs to, for a LIMIT to come; None where nobody looks.
+    tie: the slot with the run of equal sort keys that a frame belongs to, and its place, for a LIMIT to come; None
+    where nobody looks. visible: whether the order of what that LIMIT lets through shows, or only which it lets through.
+    nested: whether these are the statements of a subquery, whose rows become an array.
     """
 
     tie: int | None = None
-
-    def stages(self, statements: tuple[ast.Statement, ...], known: set[str]) -> list[Stage]:
-        """The stages of all statements but a final RETURN. known: variables bound outside."""
-        bound = set(known)
-        built: list[Stage] = []
-        outer, self.tie = self.tie, None
-        for index, statement in enumerate(statements):
-            if isinstance(statement, ast.Return):
-                break
-            built.append(self.stage(statement, statements[index + 1 :], bound))
-        self.tie = outer
-        return built
+    visible = False
+    nested = False
 
     def ordered_stage(self, statements: tuple[ast.Statement, ...], index: int, bound: set[str]) -> Stage:
         """The stage of a statement that may be a SORT by the primary index."""
@@ -68,22 +60,35 @@ class PipelineCompiler(ExpressionCompiler):
             bound.update(_names(statement.target))
             return let_stage(value, self.binder(statement.target))
         if isinstance(statement, ast.Sort):
-            if not self.context.options.ties:
-                return self.sort_stage(statement)
-            limited = any(isinstance(later, ast.Limit) for later in following)
-            self.tie = self.temporary() if limited else None
-            return self.sort_stage(statement, self.tie, ties=not limited)
+            return self.inner_sort(statement, following)
         if isinstance(statement, ast.Limit):
             return self.limit(*self.limit_bounds(statement), None)
         if isinstance(statement, ast.Collect):
             self.tie = None
         return self.other_stage(statement, bound)
 
+    def inner_sort(self, node: ast.Sort, following: tuple[ast.Statement, ...]) -> Stage:
+        """A SORT that is not the last word on the order of the result.
+
+        Equal keys show in what a LIMIT lets through; and in an array, which only a subquery or COLLECT INTO makes.
+        """
+        self.tie = None
+        if not self.context.options.ties:
+            return self.sort_stage(node)
+        for later in following:
+            if isinstance(later, ast.Limit):
+                self.tie = self.temporary()
+                self.visible = self.nested or any(isinstance(one, ast.Collect) and one.into for one in following)
+                return self.sort_stage(node, self.tie, positions=True)
+            if isinstance(later, ast.Collect):
+                return self.sort_stage(node, ties=later.into is not None)
+        return self.sort_stage(node, ties=self.nested)
+
     def limit(self, offset: int, count: int | None, counted: Callable[[int], None] | None) -> Stage:
         """A LIMIT, which looks for equal keys where it stands behind a SORT of which somebody wants to know."""
         if self.tie is None:
             return limit_stage(offset, count, counted)
-        return tied_stage(offset, count, counted, self.tie, self.context)
+        return tied_stage(offset, count, counted, self.tie, self.context, visible=self.visible)
 
     def other_stage(self, statement: ast.Statement, bound: set[str]) -> Stage:
         """COLLECT, WINDOW, modifications, traversals."""
@@ -186,10 +191,17 @@ class PipelineCompiler(ExpressionCompiler):
         return found
 
     def sort_stage(
-        self, node: ast.Sort, mark: int | None = None, *, by_bytes: bool = False, ties: bool = False
+        self,
+        node: ast.Sort,
+        mark: int | None = None,
+        *,
+        by_bytes: bool = False,
+        ties: bool = False,
+        positions: bool = False,
     ) -> Stage:
         """Orders all frames. mark: a slot that gets the number of the run of equal keys that a frame belongs to.
-        by_bytes: the only sort key is a `_key`, and keys come in byte order. ties: equal keys are noted."""
+        by_bytes: the only sort key is a `_key`, and keys come in byte order. ties: equal keys are noted. positions: the
+        slot gets the frame's place as well, which those that FOR makes of it have in common."""
         keys = self.directions(node)
         order: Callable[[Value], Any] = str if by_bytes else order_key  # keys are ASCII
         context = self.context
@@ -212,14 +224,14 @@ class PipelineCompiler(ExpressionCompiler):
             for position in range(len(keys) - 1, -1, -1) if len(orders) > 1 else ():
                 decorated.sort(key=lambda entry: entry[0][position], reverse=not keys[position][1])
             number, last = -1, None
-            for values, frame in decorated:
+            for place, (values, frame) in enumerate(decorated):
                 if mark is not None or ties:
                     if values != last:
                         number, last = number + 1, values
                     elif ties:
                         context.torn = True
                 if mark is not None:
-                    frame[mark] = number
+                    frame[mark] = (number, place) if positions else number
                 yield frame
 
         return run
@@ -353,9 +365,18 @@ def limit_stage(offset: int, count: int | None, counted: Callable[[int], None] |
 
 
 def tied_stage(
-    offset: int, count: int | None, counted: Callable[[int], None] | None, mark: int, context: Context
+    offset: int,
+    count: int | None,
+    counted: Callable[[int], None] | None,
+    mark: int,
+    context: Context,
+    *,
+    visible: bool,
 ) -> Stage:
-    """A LIMIT that notes equal keys: of two frames that it lets through, or of one that it does and one that not."""
+    """A LIMIT that notes equal keys of a frame that it lets through and of one that not.
+
+    visible: and of any two that it lets through.
+    """
 
     def run(flow: Flow) -> Flow:
         seen, last, end = 0, None, None if count is None else offset + count
@@ -365,10 +386,12 @@ def tied_stage(
                 continue
             seen += 1
             through = seen > offset and (end is None or seen <= end)
-            touches = through or (seen == (end or 0) + 1 and end is not None and end > offset)
-            if touches and seen > 1 and frame[mark] == last:
+            borders = seen == offset + 1 or (end is not None and seen == end + 1)
+            touches = (end is None or end > offset) and (borders or (visible and through))
+            run_of_keys, place = frame[mark]
+            if touches and last is not None and run_of_keys == last[0] and place != last[1]:
                 context.torn = True
-            last = frame[mark]
+            last = (run_of_keys, place)
             if through:
                 yield frame
             elif end is not None and seen > end and counted is None:

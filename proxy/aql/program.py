@@ -53,6 +53,7 @@ class ProgramCompiler(TraverseCompiler):
         """The function of one level: frame -> Rows and requests."""
         outer, self.base = self.base, [[]]
         base = self.base
+        around, self.tie, self.nested = (self.tie, self.nested), None, True
         bound = set(known)
         stages: list[Stage] = []
         final = query.statements[-1]
@@ -61,6 +62,7 @@ class ProgramCompiler(TraverseCompiler):
                 stages.append(self.ordered_stage(query.statements, index, bound))
         rows = self.rows(final, bound)
         self.base = outer
+        self.tie, self.nested = around
 
         def run(frame: Frame) -> Flow:
             base[0] = frame

@@ -112,6 +112,8 @@ class Explainer:
         return explanation
 
     async def _ask(self, origin: bytes, target: bytes) -> str | None:
+        if self._worker is not None and self._worker.returncode is not None:  # somebody ended it meanwhile
+            await self._discard()
         try:
             worker = self._worker or await self._start()
             assert worker.stdin is not None
@@ -119,7 +121,8 @@ class Explainer:
                 worker.stdin.write(_QUESTION.pack(self._values, len(origin), len(target)) + origin + target)
                 await worker.stdin.drain()
                 return await _answer(worker)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
+        except (TimeoutError, OSError, RuntimeError, asyncio.IncompleteReadError) as error:
+            # RuntimeError: what uvloop says of a pipe whose reader is gone
             log.warning("a difference is left unexplained", error=type(error).__name__)
             await self._discard()
             return None

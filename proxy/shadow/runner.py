@@ -12,6 +12,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,7 +23,8 @@ from proxy.errors import ArangoError, DatabaseError, Unsupported, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.account import Account
 from proxy.shadow.batches import Following, goes_on
-from proxy.shadow.compare import NotComparable
+from proxy.shadow.classify import QueryAnswer
+from proxy.shadow.compare import Kind, NotComparable
 from proxy.shadow.confirm import Confirmer
 from proxy.shadow.explain import Explainer
 from proxy.shadow.fleet import Fleet
@@ -105,6 +107,7 @@ class Shadow:
         self._unsure: asyncio.Queue[tuple[Job, Look]] = asyncio.Queue(settings.shadow_queue)
         self._twice: asyncio.Queue[Job] = asyncio.Queue(_NO_TWICE)
         self._following = Following(self._enqueue)
+        self._looking_for_ties = asyncio.Lock()  # an evaluation is dear
         self._classifying = asyncio.Lock()  # one worker at a time, so that turns stay short
         self._bytes = 0
         self._pending = 0
@@ -227,20 +230,19 @@ class Shadow:
     async def _gather(self) -> None:
         """Puts reads of single documents of one collection together; everything else goes on by itself."""
         while True:
-            first = await self._jobs.get()
-            await asyncio.sleep(_GATHER)
-            jobs = [first]
-            while not self._jobs.empty():
-                jobs.append(self._jobs.get_nowait())
-            ready = grouped(jobs)
+            ready = [[await self._jobs.get()]]
             try:
+                await asyncio.sleep(_GATHER)
+                while not self._jobs.empty():
+                    ready[0].append(self._jobs.get_nowait())
+                ready = grouped(ready[0])
                 while ready:
                     await self._groups.put(ready[-1])
                     ready.pop()
-            except asyncio.CancelledError:
-                for group in ready:
-                    for job in group:
-                        self._skipped(job, _SHUTDOWN)
+            except BaseException as error:
+                reason = _SHUTDOWN if isinstance(error, asyncio.CancelledError) else _FAILED
+                for job in chain.from_iterable(ready):
+                    self._skipped(job, reason)
                 raise
 
     async def _compare_for_ever(self) -> None:
@@ -349,19 +351,25 @@ class Shadow:
             (same if equal else others).append(job)
         jobs[:] = others
         if same:
-            self._account.matched_together(same, began=began, seconds=elapsed)
-            for job in same:
-                self._done(job)
+            try:
+                self._account.matched_together(same, began=began, seconds=elapsed)
+            finally:
+                for job in same:
+                    self._done(job)
         if not jobs:
             return
         async with self._classifying:
             while jobs:
                 job = jobs.pop()
-                self._account.looked(job, origin=job.seconds, target=elapsed)
-                look = Look(began, job.outcome, document_answer(job.operation, found.get(job.operation.key or "")))
-                await self._carry_out(job, self._first(job, look))
+                raw = found.get(job.operation.key or "")
+                await self._carry_out(job, self._compare_document(job, raw, began, elapsed))
                 if len(jobs) % _AT_ONCE == 0:
                     await asyncio.sleep(0)
+
+    async def _compare_document(self, job: Job, raw: bytes | None, began: float, seconds: float) -> bool:
+        """The first look at one of them, which the target printed so. True where the job went on to the settlers."""
+        self._account.looked(job, origin=job.seconds, target=seconds)
+        return await self._first(job, Look(began, job.outcome, document_answer(job.operation, raw)))
 
     async def _compare(self, job: Job) -> bool:
         """The first look at a read by itself. True where the job went on to the settlers."""
@@ -405,8 +413,10 @@ class Shadow:
         difference = judged.difference
         if settled is None and difference is not None:  # among races there may be what is none
             difference = difference.certainly() if job.operation.effect is Effect.READ else None
-        if difference is not None and await self._sides.torn(job.operation):
-            raise NotComparable("equal sort keys inside")
+        if difference is not None and difference.kind is not Kind.ERROR and isinstance(look.target, QueryAnswer):
+            async with self._looking_for_ties:
+                if await self._sides.torn(job.operation):
+                    raise NotComparable("equal sort keys inside")
         if difference is not None:
             self._account.subtracted(job, judged)
             self._confirmer.confirm(job, look, difference)

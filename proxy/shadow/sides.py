@@ -72,10 +72,12 @@ class Sides:
         return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
     async def torn(self, operation: Operation) -> bool:
-        """Whether equal sort keys inside a query leave its result open: both may be right. Raises DatabaseError."""
+        """Whether equal sort keys inside a query leave its result open. Raises Unsupported, DatabaseUnavailable."""
         try:
             return operation.effect is Effect.QUERY and await self.store.torn(operation)
-        except ArangoError:
+        except Unsupported:  # it is not known
+            raise
+        except (ArangoError, DatabaseRefused):
             return False  # one side refuses it: that is a difference of another kind
 
     async def origin(self, operation: Operation) -> Outcome:

@@ -24,6 +24,7 @@ from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.ast import Parameter, Query, walk
 from proxy.aql.compile import Compiled, Run
 from proxy.aql.evaluate import run as evaluate
+from proxy.aql.evaluate import sorts_inside
 from proxy.aql.parser import parse
 from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write
 from proxy.aql.unlimited import unlimited
@@ -149,16 +150,10 @@ class Queries:
         return await self.run(database, request, None)
 
     async def torn(self, database: str, request: CursorRequest) -> bool:
-        """Whether equal sort keys leave the result open (`Result.torn`), also where that cannot be told here.
-
-        Raises ArangoError, DatabaseError.
-        """
-        if "SORT" not in request.query.upper():
+        """Whether equal sort keys leave the result open (`Result.torn`). Raises as `run`."""
+        if not sorts_inside(parsed(request.query)):
             return False
-        try:
-            return (await self.run(database, request, None, ties=True)).torn
-        except Unsupported:
-            return True
+        return (await self.run(database, request, None, ties=True)).torn
 
     async def run(self, database: str, request: CursorRequest, generation: int | None, *, ties: bool = False) -> Result:
         """The result, evaluated. generation: the fence's, None for none. ties: see `Options.ties`.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.aql import Fetch, parse, run
+from proxy.aql.evaluate import sorts_inside
 from proxy.errors import ArangoError, Unsupported
 from tests.unit.aql.store import Store, value_of
 
@@ -281,3 +282,18 @@ def test_equal_sort_keys_inside_a_query_are_noted_where_somebody_asks(store: Sto
     found, unasked = store.query(text, ties=True), store.query(text)
     assert found.torn is torn
     assert (found.rows, unasked.torn) == (unasked.rows, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("FOR p IN people SORT p.age LIMIT 2 RETURN p", False),
+        ("FOR p IN people FILTER p.sorted > 3 RETURN p.sort", False),
+        ("FOR p IN people SORT p._key LIMIT 2 FOR o IN orders RETURN o", False),
+        ("FOR p IN people SORT p.age LIMIT 2 FOR o IN orders RETURN o", True),
+        ("FOR p IN people LET o = (FOR o IN orders SORT o.sum RETURN o) RETURN o", True),
+    ],
+)
+def test_only_a_sort_inside_is_worth_a_look_for_equal_keys(text: str, inside: bool) -> None:
+    """Else every difference of a sorted query would cost an evaluation."""
+    assert sorts_inside(parse(text)) is inside
