@@ -288,7 +288,7 @@ def test_equal_sort_keys_inside_a_query_are_noted_where_somebody_asks(store: Sto
     ("text", "inside"),
     [
         ("FOR p IN people SORT p.age LIMIT 2 RETURN p", False),
-        ("FOR p IN people FILTER p.sorted > 3 RETURN p.sort", False),
+        ("FOR p IN people FILTER p.sorted > 3 RETURN p.sorting", False),
         ("FOR p IN people SORT p._key LIMIT 2 FOR o IN orders RETURN o", False),
         ("FOR p IN people SORT p.age LIMIT 2 FOR o IN orders RETURN o", True),
         ("FOR p IN people LET o = (FOR o IN orders SORT o.sum RETURN o) RETURN o", True),
