@@ -35,10 +35,11 @@ class Account:
         self.ledger.unsupported(job.collections, job.shape, began=time.monotonic())
         self._tell(job, UNSUPPORTED)
 
-    def looked(self, job: Job, *, origin: float, target: float) -> None:
-        """The first look: how long both sides took, in seconds."""
+    def looked(self, job: Job, *, origin: float, target: float, statement: bool = True) -> None:
+        """The first look: how long both sides took, in seconds. statement: whether the target's time is that of a
+        statement that was not counted yet."""
         job.origin_seconds, job.target_seconds = origin, target
-        for collection in job.collections:
+        for collection in job.collections if statement else ():
             metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(target)
         self.ledger.seconds(job.collections, job.shape, origin=origin, target=target)
 

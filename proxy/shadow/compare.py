@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ from proxy.values import INT_MAX, INT_MIN, same
 
 MAX_PATHS: Final = 20
 MAX_KEYS: Final = 100
+_REMEMBERED, _REMEMBERED_BYTES = 512, 16 << 10  # pairs of documents, and the bytes of one pair
 MAX_PARTS: Final = 20  # differences of one answer that are told apart
 _MISSING: Final = object()
 
@@ -117,6 +119,13 @@ def compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None
     """One document as both sides print it; None where they are equal. Raises ValueError where one is no JSON."""
     if origin_raw == target_raw:
         return None
+    if len(origin_raw) + len(target_raw) > _REMEMBERED_BYTES:
+        return _compare_documents.__wrapped__(origin_raw, target_raw)
+    return _compare_documents(origin_raw, target_raw)
+
+
+@lru_cache(maxsize=_REMEMBERED)  # what differs is read again: by clients, and to settle it
+def _compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None:
     return compare_values(printed.load(origin_raw), printed.load(target_raw))
 
 

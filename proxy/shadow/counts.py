@@ -141,14 +141,14 @@ class Deltas:
             delta.oldest = began
         return delta
 
-    def skip(self, collection: str, shape: Shape, reason: str) -> ShapeDelta:
-        """One read that was not compared; its shape's delta."""
+    def skip(self, collection: str, shape: Shape, reason: str, number: int = 1) -> ShapeDelta:
+        """Reads that were not compared; their shape's delta."""
         delta = self.shape(collection, shape)
-        delta.skipped += 1
+        delta.skipped += number
         key = (collection, shape.name, reason)
         if key not in self.skipped and len(self.skipped) >= MAX_REASONS:
             key = (collection, OTHER.name, reason)
-        self.skipped[key] += 1
+        self.skipped[key] += number
         return delta
 
     def mismatch(self, collection: str, difference: Difference, began: float) -> MismatchDelta:

@@ -58,6 +58,7 @@ class Ledger:
         self._writing: tuple[str, Deltas] | None = None  # a transaction whose end is unknown, and what it wrote
         self._known: set[str] = set()  # fingerprints met by this process: explained once
         self._figures: dict[str, dict[str, float]] = {}
+        self._passed: dict[tuple[str, str], list[Any]] = {}  # [number, shape] of what is not of the sampled share
         self._skipped: Counter[tuple[str, str]] = Counter()  # collection, reason: since this process began
         self._flushing = asyncio.Lock()
         self._purged = 0.0
@@ -74,8 +75,17 @@ class Ledger:
         """A read came that can be compared, and is not of the share that is."""
         for collection in collections:
             metrics.SHADOW.skipped(collection, SAMPLED_OUT)
-            self._skipped[collection, SAMPLED_OUT] += 1
-            self._deltas.skip(collection, shape, SAMPLED_OUT).seen += 1
+            passed = self._passed.get((collection, shape.name))
+            if passed is None:
+                passed = self._passed[collection, shape.name] = [0, shape]
+            passed[0] += 1
+
+    def _fold(self) -> None:
+        """Counts what was passed over: nearly every read where the share is small, so that each costs one addition."""
+        for (collection, _), (number, shape) in self._passed.items():
+            self._skipped[collection, SAMPLED_OUT] += number
+            self._deltas.skip(collection, shape, SAMPLED_OUT, number).seen += number
+        self._passed.clear()
 
     def skipped(self, collections: Iterable[str], shape: Shape, reason: str) -> None:
         """It was not compared, and why."""
@@ -173,6 +183,7 @@ class Ledger:
 
     def skips(self, collection: str) -> dict[str, int]:
         """How many reads this process has not compared since it began, by reason."""
+        self._fold()
         return {reason: number for (name, reason), number in sorted(self._skipped.items()) if name == collection}
 
     def _mismatch(self, collection: str, shape: Shape, evidence: Evidence, began: float) -> None:
@@ -193,6 +204,7 @@ class Ledger:
         async with self._flushing:
             if self._writing is not None:
                 await self._settle()
+            self._fold()
             if not self._deltas:
                 return
             deltas, self._deltas = self._deltas, Deltas()

@@ -359,16 +359,18 @@ class Shadow:
         if not jobs:
             return
         async with self._classifying:
+            first = not same
             while jobs:
                 job = jobs.pop()
                 raw = found.get(job.operation.key or "")
-                await self._carry_out(job, self._compare_document(job, raw, began, elapsed))
+                self._account.looked(job, origin=job.seconds, target=elapsed, statement=first)
+                first = False
+                await self._carry_out(job, self._compare_document(job, raw, began))
                 if len(jobs) % _AT_ONCE == 0:
                     await asyncio.sleep(0)
 
-    async def _compare_document(self, job: Job, raw: bytes | None, began: float, seconds: float) -> bool:
+    async def _compare_document(self, job: Job, raw: bytes | None, began: float) -> bool:
         """The first look at one of them, which the target printed so. True where the job went on to the settlers."""
-        self._account.looked(job, origin=job.seconds, target=seconds)
         return await self._first(job, Look(began, job.outcome, document_answer(job.operation, raw)))
 
     async def _compare(self, job: Job) -> bool:
