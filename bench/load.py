@@ -20,6 +20,7 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -165,12 +166,8 @@ async def load(
     clients = []
     every = connections / rate if rate else 0.0
     for number in range(connections):
-        turn = every * number / connections
-        _, client = await loop.create_connection(
-            lambda turn=turn: Client(following, tally, turns, every, turn),  # type: ignore[misc]
-            "127.0.0.1",
-            port,
-        )
+        made = partial(Client, following, tally, turns, every, every * number / connections)
+        _, client = await loop.create_connection(made, "127.0.0.1", port)
         clients.append(client)
     await asyncio.sleep(seconds / 10)
     tally.counting, begun = True, time.perf_counter()

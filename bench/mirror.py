@@ -86,10 +86,6 @@ def _status(variant: Variant) -> dict[str, float]:
         return found
 
 
-def _pairs(calm: Steady, busy: Steady) -> tuple[tuple[str, float, float], ...]:
-    return ("p50", calm.p50, busy.p50), ("p99", calm.p99, busy.p99)
-
-
 def say(name: str, value: float, limit: float, *, at_most: bool = True) -> bool:
     """Prints a figure with its target; whether it is reached."""
     reached = value <= limit if at_most else value >= limit

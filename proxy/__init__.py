@@ -13,7 +13,7 @@ Imports run strictly downward by layer; `tests/architecture` and `make lint` hol
               stores/     base, arango, postgres, memory: one operation, many stores
     layer 1   wire/       routes, decode, encode, auth: HTTP <-> Operation
               aql/        lexer, parser, analysis, evaluator, compiler to SQL
-              config, metrics, database (asyncpg), ports
+              config, metrics, database (asyncpg), ports, tasks
     layer 0   operations, revision, documents, errors, cutover.stages
 
 A read: listener -> wire.decode -> routing -> dispatch -> primary store -> client, then off the path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import socket
@@ -364,5 +365,7 @@ def _settle_memory() -> None:
 
 
 def run(settings: Settings) -> None:
-    """The blocking form of `serve`, on uvloop."""
+    """The blocking form of `serve`, on uvloop, with logs from the level of the settings on."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     uvloop.run(serve(settings))

@@ -316,9 +316,8 @@ class Dispatcher:
         self, request: Request, operation: Operation, answer: Outcome | Response, way: Route, seconds: float
     ) -> None:
         """Hands a read to the shadow. answer: the target's Outcome, or what the origin responded with a whole body."""
-        compared, outcome = plain(operation), answer if isinstance(answer, Outcome) else None
+        compared, outcome = plain(operation), None
         if compared is not operation:  # in other words: so is its answer
-            outcome = None
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # no answer of ArangoDB's
                 outcome = plain_outcome(operation, _outcome(answer))
             if compared is None or outcome is None:

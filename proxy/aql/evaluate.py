@@ -190,13 +190,10 @@ class _Program(ProgramCompiler):
 
 def sorts_inside(query: ast.Query) -> bool:
     """Whether there is a SORT that is not the last word on the order of the result, and whose keys may be equal."""
-    top = query.statements
-    last = _order(top)
-    for index, statement in enumerate(top):
-        if isinstance(statement, ast.Sort) and index != last and not by_primary_index(top, index):
-            return True
-    at_top = {id(statement) for statement in top}
-    return any(isinstance(node, ast.Sort) and id(node) not in at_top for node in ast.walk(query))
+    top, last = query.statements, _order(query.statements)
+    sorts = [index for index, statement in enumerate(top) if isinstance(statement, ast.Sort)]
+    harmless = {id(top[index]) for index in sorts if index == last or by_primary_index(top, index)}
+    return any(isinstance(node, ast.Sort) and id(node) not in harmless for node in ast.walk(query))
 
 
 def _order(statements: tuple[ast.Statement, ...]) -> int | None:

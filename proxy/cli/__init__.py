@@ -106,9 +106,18 @@ class Patient(io.StringIO):
             self._stream.flush()
 
 
+def log_to(stream: TextIO) -> None:
+    """Logs go there. A traceback shows lines and no variables: these hold documents and credentials."""
+    printing = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(Patient(stream)),
+        processors=[*structlog.get_config()["processors"][:-1], printing],
+    )
+
+
 def main() -> None:
     """The console script. Standard output is what a command answers; what parts of it log goes to standard error."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(Patient(sys.stderr)))
+    log_to(sys.stderr)
     app, broken = build()
     for sentence in broken:
         typer.echo(sentence, err=True)

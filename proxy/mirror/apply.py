@@ -208,10 +208,9 @@ class Applier:
             if change.key in reread:
                 self._refused(intent)
             else:
-                removed, trace = change.raw is None, intent.trace
-                taken = intent.taken
+                key, rev, removed = change.key, change.rev, change.raw is None
                 self._recent.add(
-                    Applied(batch.collection, change.key, change.rev, removed, taken, now, "captured", trace)
+                    Applied(batch.collection, key, rev, removed, intent.taken, now, "captured", intent.trace)
                 )
                 self._finished(intent)
             if number % _AT_ONCE == 0:

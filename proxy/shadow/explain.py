@@ -4,8 +4,8 @@ DeepDiff takes milliseconds to seconds (measurements: 7 ms for 2 KB), so it runs
 time and of memory, started when the first fingerprint is new. What it cannot explain within them is left unexplained
 and counted: class and paths are known without it.
 
-The worker is this module run by itself: it imports nothing of the proxy, so that its start is short where a core is all
-that there is. It reads questions and prints answers until its standard input ends, which it does with the proxy,
+The worker is this module run by itself: it imports next to nothing of the proxy, so that its start is short where a
+core is all that there is. It reads questions and prints answers until its standard input ends, which it does with the proxy,
 however that ends.
 """
 

@@ -240,9 +240,7 @@ class Shadow:
                     await self._groups.put(ready[-1])
                     ready.pop()
             except BaseException as error:
-                reason = _SHUTDOWN if isinstance(error, asyncio.CancelledError) else _FAILED
-                for job in chain.from_iterable(ready):
-                    self._skipped(job, reason)
+                self._given_up(chain.from_iterable(ready), error)
                 raise
 
     async def _compare_for_ever(self) -> None:
@@ -254,13 +252,8 @@ class Shadow:
                 while jobs:
                     job = jobs.pop()
                     await self._carry_out(job, self._compare(job))
-            except asyncio.CancelledError:
-                for job in jobs:  # the one that was under way has counted itself
-                    self._skipped(job, _SHUTDOWN)
-                raise
-            except Exception:
-                for job in jobs:
-                    self._skipped(job, _FAILED)
+            except BaseException as error:
+                self._given_up(jobs, error)  # the one that was under way has counted itself
                 raise
 
     async def _expire(self) -> None:
@@ -310,6 +303,11 @@ class Shadow:
         finally:
             if not going_on:
                 self._done(job)
+
+    def _given_up(self, jobs: Iterable[Job], error: BaseException) -> None:
+        """What a worker that ends had in its hands."""
+        for job in jobs:
+            self._skipped(job, _SHUTDOWN if isinstance(error, asyncio.CancelledError) else _FAILED)
 
     def _skipped(self, job: Job, reason: str) -> None:
         self._account.skipped(job, reason)

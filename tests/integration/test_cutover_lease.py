@@ -15,7 +15,7 @@ from proxy.cutover.registry import Beat, Registry
 from proxy.cutover.stages import Phase, Stage
 from proxy.database import Database
 from proxy.errors import DatabaseUnavailable, RefusedError
-from tests.integration.cutover_kit import Application, Fleet, pass_gates, settings_for, until
+from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS = "shop/jobs"
 
@@ -63,6 +63,12 @@ async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: 
     assert await _stage(database) == "flipped"
 
 
+async def _heartbeat(member: Instance) -> None:
+    """Until it has looked at the control plane once more."""
+    seen = member.lease.looked_at
+    await until(lambda: member.lease.looked_at > seen)
+
+
 async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
     fleet: Fleet, database: Database
 ) -> None:
@@ -76,9 +82,8 @@ async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
     cut.lease.note_alone()
     cut.line.up.set()
     await until(lambda: cut.lease.connected)
-    for _ in range(3):  # heartbeats
-        seen = cut.lease.looked_at
-        await until(lambda seen=seen: cut.lease.looked_at > seen)  # type: ignore[misc]
+    for _ in range(3):
+        await _heartbeat(cut)
     assert cut.lease.own_lease_over
     assert not one.lease.may_read_target
     assert await _stage(database) == "flipped"  # it drains first
