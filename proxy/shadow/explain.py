@@ -5,8 +5,8 @@ time and of memory, started when the first fingerprint is new. What it cannot ex
 and counted: class and paths are known without it.
 
 The worker is this module run by itself: it imports next to nothing of the proxy, so that its start is short where a
-core is all that there is. It reads questions and prints answers until its standard input ends, which it does with the proxy,
-however that ends.
+core is all that there is. It reads questions and prints answers until its standard input ends, which it does with the
+proxy, however that ends.
 """
 
 from __future__ import annotations

@@ -6,163 +6,25 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 import pytest
 
-from proxy.config import Settings
 from proxy.database import Database, Session
-from proxy.documents import to_jsonb
 from proxy.errors import DatabaseUnavailable, UpstreamUnavailable
 from proxy.operations import Operation, Outcome
 from proxy.ports import free_port
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
 from proxy.shadow.runner import Shadow
-from proxy.stores.memory import MemoryStore
 from proxy.stores.postgres import Limits, PostgresStore
-from proxy.wire.decode import decode_parts
-from tests.integration.target import create, put, remove
-
-C = "db/docs"
-
-
-class Origin:
-    """ArangoDB in memory; `before` is called ahead of each operation."""
-
-    name = "origin"
-
-    def __init__(self) -> None:
-        self.memory = MemoryStore()
-        self.before: Callable[[Operation], None] = lambda _operation: None
-        self.asked = 0
-
-    async def execute(self, operation: Operation) -> Outcome:
-        self.asked += 1
-        self.before(operation)
-        return await self.memory.execute(operation)
-
-
-def hand_over(
-    shadow: Shadow,
-    operation: Operation,
-    outcome: Outcome,
-    collections: tuple[str, ...] = (C,),
-    *,
-    reverse: bool = False,
-) -> None:
-    """As the request path does it."""
-    taken = shadow.sampled(operation, collections, reversed=reverse)
-    if taken is not None:
-        shadow.submit(taken, operation, outcome, 0.001, "/api/x")
-
-
-@dataclass
-class Stack:
-    """Both sides, and the shadow between them."""
-
-    database: Database
-    settings: Settings
-    origin: Origin = field(default_factory=Origin)
-    mirrored: bool = True  # what `caught_up` says
-    catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
-    waited: int = 0
-
-    def __post_init__(self) -> None:
-        self.store = PostgresStore(self.database)
-        self.ledger = Ledger(self.database, self.settings, interval=3600)
-        self.shadow = Shadow(self.settings, self.store, self.origin, self.caught_up, self.ledger)
-
-    async def caught_up(self, collection: str, timeout: float) -> bool:
-        assert collection == C
-        assert timeout >= 0
-        self.waited += 1
-        while self.catching_up:
-            await put(self.database, C, self.catching_up.pop())
-        return self.mirrored
-
-    def ask(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[Operation, Outcome]:
-        names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        payload = b"" if body is None else orjson.dumps(body)
-        operation = decode_parts(method, f"/_db/db{target}".encode(), names, payload)
-        return operation, self.origin.memory.run(operation)
-
-    def insert(self, key: str, **content: object) -> bytes:
-        """A document in the origin; its text."""
-        assert self.ask("POST", "/_api/document/docs?overwrite=true", {"_key": key, **content})[1].status == 202
-        return self.ask("GET", f"/_api/document/docs/{key}")[1].body
-
-    async def both(self, key: str, **content: object) -> bytes:
-        raw = self.insert(key, **content)
-        await put(self.database, C, raw)
-        return raw
-
-    async def plant(self, key: str, change: Callable[[bytes], bytes]) -> None:
-        """Changes a document in PostgreSQL behind everybody's back."""
-        raw = change(self.ask("GET", f"/_api/document/docs/{key}")[1].body)
-        await self.database.execute(
-            "UPDATE db.docs SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
-            key,
-            raw.decode(),
-            to_jsonb(raw),
-        )
-
-    async def compare(self, *request: Any, reverse: bool = False, leave: bool = False, **headers: str) -> None:
-        """leave: the client lets go of a cursor after its first batch."""
-        operation, outcome = self.ask(*request, **headers)
-        if reverse:
-            outcome = await self.store.execute(operation)
-        hand_over(self.shadow, operation, outcome, reverse=reverse)
-        if operation.endpoint == "cursor.create" and outcome.status == 201 and not reverse:
-            self.go_on(orjson.loads(outcome.body), leave=leave)
-        await self.shadow.idle()
-
-    def go_on(self, batch: dict[str, Any], *, leave: bool) -> None:
-        while batch["hasMore"]:
-            operation, outcome = self.ask("DELETE" if leave else "POST", f"/_api/cursor/{batch['id']}")
-            assert self.shadow.follows(operation)
-            self.shadow.went_on(operation, outcome)
-            assert outcome.status == (202 if leave else 200)
-            if leave:
-                return
-            batch = orjson.loads(outcome.body)
-
-    async def read(self, key: str = "a", **options: Any) -> None:
-        await self.compare("GET", f"/_api/document/docs/{key}", **options)
-
-    async def query(
-        self, text: str, bind_vars: dict[str, Any] | None = None, *, leave: bool = False, **options: Any
-    ) -> None:
-        body = {"query": text, "bindVars": bind_vars or {}, **options}
-        await self.compare("POST", "/_api/cursor", body, leave=leave)
-
-    async def counted(self) -> dict[str, int]:
-        row = await self.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", C)
-        assert row is not None
-        names = ("compared", "matched", "mismatched", "unsettled", "unsupported", "lagged")
-        return {name: row[name] for name in names if row[name]}
-
-    async def found(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """(class, paths, keys) of every mismatch."""
-        return sorted((row.kind, row.paths, row.keys) for row in await list_mismatches(self.database, C))
-
-    async def skipped(self) -> int:
-        return sum(row.skipped for row in await shapes(self.database, C))
-
-
-async def _stack(database: Database, **settings: Any) -> Stack:
-    stack = Stack(database, Settings(**{"settle_seconds": 5.0, **settings}))
-    assert stack.origin.memory.run(decode_parts("POST", b"/_api/database", [], b'{"name":"db"}')).status == 201
-    assert stack.ask("POST", "/_api/collection", {"name": "docs"})[1].status == 200
-    await create(database, C)
-    return stack
+from tests.integration.shadow_kit import C, Stack, hand_over, stack_on
+from tests.integration.target import put, remove
 
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
-    made = await _stack(database)
+    made = await stack_on(database)
     await made.shadow.start()
     yield made
     await made.shadow.close()
@@ -209,7 +71,7 @@ async def test_reads_that_queue_up_are_compared_together(stack: Stack) -> None:
 
 
 async def test_closing_counts_what_was_read_together(database: Database) -> None:
-    stack = await _stack(database)
+    stack = await stack_on(database)
     await stack.shadow.start()
     async with database.transaction() as session:
         await session.execute("LOCK TABLE db.docs IN ACCESS EXCLUSIVE MODE")
@@ -245,7 +107,7 @@ async def test_lag_is_no_mismatch(stack: Stack) -> None:
 
 
 async def test_a_document_that_goes_on_changing_is_unsettled(database: Database) -> None:
-    stack = await _stack(database, settle_seconds=1.0)
+    stack = await stack_on(database, settle_seconds=1.0)
     await stack.shadow.start()
     await stack.both("a", x=0)
     changes = iter(range(1, 10_000))
@@ -273,7 +135,7 @@ async def test_a_mirror_that_does_not_catch_up_leaves_it_unsettled(stack: Stack)
 
 
 async def test_an_origin_that_is_away_settles_nothing(database: Database) -> None:
-    stack = await _stack(database, settle_seconds=0.2)
+    stack = await stack_on(database, settle_seconds=0.2)
     await stack.shadow.start()
     stack.insert("a")
 
@@ -519,7 +381,7 @@ async def test_a_mismatch_is_kept_with_samples_and_an_explanation(stack: Stack) 
 
 
 async def test_redacted_samples_hold_no_values(database: Database) -> None:
-    stack = await _stack(database, redact=True)
+    stack = await stack_on(database, redact=True)
     await stack.shadow.start()
     await stack.both("a", name="secret", x=[1, True, None], y={"z": "secret"})
     await stack.plant("a", lambda raw: raw.replace(b'"secret"}', b'"hidden"}'))
@@ -566,7 +428,7 @@ async def test_repaired_and_ignored(stack: Stack) -> None:
 
 
 async def test_what_is_not_sampled_is_counted(database: Database) -> None:
-    stack = await _stack(database, sample_percent=25)
+    stack = await stack_on(database, sample_percent=25)
     chances = iter([0.1, 0.3, 0.9, 0.2])
     stack.shadow = Shadow(
         stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger, chance=lambda: next(chances)
@@ -582,7 +444,7 @@ async def test_what_is_not_sampled_is_counted(database: Database) -> None:
 
 async def test_what_finds_no_place_is_counted(database: Database) -> None:
     """I2: the queue is bounded, and nothing waits for it."""
-    stack = await _stack(database, shadow_queue=2)
+    stack = await stack_on(database, shadow_queue=2)
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     huge = Outcome(200, b"x" * (25 << 20))
 
@@ -601,7 +463,7 @@ INSIDE = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMIT 1 RE
 
 async def test_equal_sort_keys_inside_a_query_are_no_mismatch(database: Database) -> None:
     """I8: which of them the LIMIT lets through, each side decides for itself."""
-    stack = await _stack(database)
+    stack = await stack_on(database)
     await stack.shadow.start()
     raws = [stack.insert(f"t{number}", of="ties", n=7) for number in range(3)]
     for raw in reversed(raws):  # so that a scan meets them in another order
@@ -640,7 +502,7 @@ class Failing(PostgresStore):
 
 async def test_what_nobody_foresaw_costs_one_comparison(database: Database) -> None:
     """I10: it is counted, and the worker goes on."""
-    stack = await _stack(database, shadow_concurrency=1)
+    stack = await stack_on(database, shadow_concurrency=1)
     store = Failing(database)
     store.times = 1
     stack.shadow = Shadow(stack.settings, store, stack.origin, stack.caught_up, stack.ledger)
@@ -656,7 +518,7 @@ async def test_what_nobody_foresaw_costs_one_comparison(database: Database) -> N
 
 
 async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
-    stack = await _stack(database)
+    stack = await stack_on(database)
     nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
     stack.shadow = Shadow(stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger)
     await stack.shadow.start()
@@ -682,7 +544,7 @@ async def test_answers_that_make_no_sense_are_skipped(stack: Stack) -> None:
 
 
 async def test_closing_counts_what_was_under_way(database: Database) -> None:
-    stack = await _stack(database)
+    stack = await stack_on(database)
     await stack.shadow.start()
     await stack.both("a", x=1)
     stack.insert("a", x=2)

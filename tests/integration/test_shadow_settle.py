@@ -21,14 +21,14 @@ from proxy.shadow.reproduce import reproduce
 from proxy.shadow.rules import Rules
 from proxy.shadow.runner import Shadow
 from proxy.shadow.verdicts import Verdict
+from tests.integration.shadow_kit import C, Origin, Stack, hand_over, stack_on
 from tests.integration.target import put, remove
-from tests.integration.test_shadow import C, Origin, Stack, _stack, hand_over
 
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
     """As in test_shadow, with rules from PostgreSQL, and the verdicts noted."""
-    made = await _stack(database)
+    made = await stack_on(database)
     made.shadow = ruled(made)
     await made.shadow.start()
     yield made
@@ -64,7 +64,7 @@ async def beat(database: Database, instance: str, lag: float = 0.0) -> None:
 
 async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: Database) -> None:
     """I8: this proxy's mirror has nothing to do; the write came through another one, whose intent is open."""
-    stack = await _stack(database)
+    stack = await stack_on(database)
     stack.shadow = ruled(stack, Fleet(database, "me"))
     await stack.shadow.start()
     await beat(database, "me")
@@ -89,7 +89,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
 
 async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
     """Nobody knows what it holds: unsettled, never a mismatch."""
-    stack = await _stack(database, settle_seconds=1.0)
+    stack = await stack_on(database, settle_seconds=1.0)
     stack.shadow = ruled(stack, Fleet(database, "me"))
     await stack.shadow.start()
     await beat(database, "silent")
@@ -104,7 +104,7 @@ async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
 
 async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database: Database) -> None:
     """One revision, two contents: of an answer of many documents the certain part counts, the rest is unsettled."""
-    stack = await _stack(database, settle_seconds=0.5)
+    stack = await stack_on(database, settle_seconds=0.5)
     stack.shadow = ruled(stack, Fleet(database, "me"))
     await stack.shadow.start()
     await beat(database, "silent")
@@ -124,7 +124,7 @@ async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database
 
 async def test_a_counter_that_goes_there_and_back_is_no_mismatch(database: Database) -> None:
     """I8: the origin shows 1 at every look, and the target, which is behind, the 2 that was there in between."""
-    stack = await _stack(database)
+    stack = await stack_on(database)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     await stack.both("a", n=1)
@@ -162,7 +162,7 @@ async def test_values_that_stay_different_are_a_mismatch(stack: Stack) -> None:
 
 async def test_hot_documents_that_the_target_follows_are_lag(database: Database) -> None:
     """The target is never where the origin is, and always where it was a moment ago."""
-    stack = await _stack(database, settle_seconds=5.0)
+    stack = await stack_on(database, settle_seconds=5.0)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     await stack.both("a", n=0)
@@ -232,7 +232,7 @@ def test_a_rule_that_is_none_is_refused(path: str, rule: str, argument: float | 
 
 
 async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(database: Database) -> None:
-    stack = await _stack(database, twice_percent=100)
+    stack = await stack_on(database, twice_percent=100)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     await stack.both("a", score=1, x=1)
@@ -282,7 +282,7 @@ def _shaky(origin: Origin) -> None:
 
 async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
     """What is learnt here hides mismatches: a race must not be."""
-    stack = await _stack(database, twice_percent=100)
+    stack = await stack_on(database, twice_percent=100)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     raw = await stack.both("a", n=0)
@@ -336,7 +336,7 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
 
 
 async def test_rules_hold_on_while_postgresql_is_away(database: Database) -> None:
-    stack = await _stack(database)
+    stack = await stack_on(database)
     rules = Rules(stack.settings, database)
     await rulebook.share(database, [C], "", percent=1, twice=None, actor="me", reason=None)
     await rules.start()
@@ -367,7 +367,7 @@ async def test_old_samples_are_forgotten_and_open_mismatches_stay(stack: Stack) 
 
 
 async def test_paths_are_redacted_in_samples(database: Database) -> None:
-    stack = await _stack(database, redact_paths=["email", "people[].name"])
+    stack = await stack_on(database, redact_paths=["email", "people[].name"])
     await stack.shadow.start()
     await stack.both("a", email="ada@example.org", people=[{"name": "Ada", "age": 36}], x=1)
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2').replace(b"ada@", b"eve@"))

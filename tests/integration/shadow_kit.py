@@ -1,0 +1,154 @@
+"""The shadow between a real PostgreSQL and ArangoDB in memory, for tests of what it finds and how it settles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from proxy.config import Settings
+from proxy.database import Database
+from proxy.documents import to_jsonb
+from proxy.operations import Operation, Outcome
+from proxy.shadow.ledger import Ledger
+from proxy.shadow.mismatches import list_mismatches, shapes
+from proxy.shadow.runner import Shadow
+from proxy.stores.memory import MemoryStore
+from proxy.stores.postgres import PostgresStore
+from proxy.wire.decode import decode_parts
+from tests.integration.target import create, put
+
+C = "db/docs"
+
+
+class Origin:
+    """ArangoDB in memory; `before` is called ahead of each operation."""
+
+    name = "origin"
+
+    def __init__(self) -> None:
+        self.memory = MemoryStore()
+        self.before: Callable[[Operation], None] = lambda _operation: None
+        self.asked = 0
+
+    async def execute(self, operation: Operation) -> Outcome:
+        self.asked += 1
+        self.before(operation)
+        return await self.memory.execute(operation)
+
+
+def hand_over(
+    shadow: Shadow,
+    operation: Operation,
+    outcome: Outcome,
+    collections: tuple[str, ...] = (C,),
+    *,
+    reverse: bool = False,
+) -> None:
+    """As the request path does it."""
+    taken = shadow.sampled(operation, collections, reversed=reverse)
+    if taken is not None:
+        shadow.submit(taken, operation, outcome, 0.001, "/api/x")
+
+
+@dataclass
+class Stack:
+    """Both sides, and the shadow between them."""
+
+    database: Database
+    settings: Settings
+    origin: Origin = field(default_factory=Origin)
+    mirrored: bool = True  # what `caught_up` says
+    catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
+    waited: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = PostgresStore(self.database)
+        self.ledger = Ledger(self.database, self.settings, interval=3600)
+        self.shadow = Shadow(self.settings, self.store, self.origin, self.caught_up, self.ledger)
+
+    async def caught_up(self, collection: str, timeout: float) -> bool:
+        assert collection == C
+        assert timeout >= 0
+        self.waited += 1
+        while self.catching_up:
+            await put(self.database, C, self.catching_up.pop())
+        return self.mirrored
+
+    def ask(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[Operation, Outcome]:
+        names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        payload = b"" if body is None else orjson.dumps(body)
+        operation = decode_parts(method, f"/_db/db{target}".encode(), names, payload)
+        return operation, self.origin.memory.run(operation)
+
+    def insert(self, key: str, **content: object) -> bytes:
+        """A document in the origin; its text."""
+        assert self.ask("POST", "/_api/document/docs?overwrite=true", {"_key": key, **content})[1].status == 202
+        return self.ask("GET", f"/_api/document/docs/{key}")[1].body
+
+    async def both(self, key: str, **content: object) -> bytes:
+        raw = self.insert(key, **content)
+        await put(self.database, C, raw)
+        return raw
+
+    async def plant(self, key: str, change: Callable[[bytes], bytes]) -> None:
+        """Changes a document in PostgreSQL behind everybody's back."""
+        raw = change(self.ask("GET", f"/_api/document/docs/{key}")[1].body)
+        await self.database.execute(
+            "UPDATE db.docs SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
+            key,
+            raw.decode(),
+            to_jsonb(raw),
+        )
+
+    async def compare(self, *request: Any, reverse: bool = False, leave: bool = False, **headers: str) -> None:
+        """leave: the client lets go of a cursor after its first batch."""
+        operation, outcome = self.ask(*request, **headers)
+        if reverse:
+            outcome = await self.store.execute(operation)
+        hand_over(self.shadow, operation, outcome, reverse=reverse)
+        if operation.endpoint == "cursor.create" and outcome.status == 201 and not reverse:
+            self.go_on(orjson.loads(outcome.body), leave=leave)
+        await self.shadow.idle()
+
+    def go_on(self, batch: dict[str, Any], *, leave: bool) -> None:
+        while batch["hasMore"]:
+            operation, outcome = self.ask("DELETE" if leave else "POST", f"/_api/cursor/{batch['id']}")
+            assert self.shadow.follows(operation)
+            self.shadow.went_on(operation, outcome)
+            assert outcome.status == (202 if leave else 200)
+            if leave:
+                return
+            batch = orjson.loads(outcome.body)
+
+    async def read(self, key: str = "a", **options: Any) -> None:
+        await self.compare("GET", f"/_api/document/docs/{key}", **options)
+
+    async def query(
+        self, text: str, bind_vars: dict[str, Any] | None = None, *, leave: bool = False, **options: Any
+    ) -> None:
+        body = {"query": text, "bindVars": bind_vars or {}, **options}
+        await self.compare("POST", "/_api/cursor", body, leave=leave)
+
+    async def counted(self) -> dict[str, int]:
+        row = await self.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", C)
+        assert row is not None
+        names = ("compared", "matched", "mismatched", "unsettled", "unsupported", "lagged")
+        return {name: row[name] for name in names if row[name]}
+
+    async def found(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """(class, paths, keys) of every mismatch."""
+        return sorted((row.kind, row.paths, row.keys) for row in await list_mismatches(self.database, C))
+
+    async def skipped(self) -> int:
+        return sum(row.skipped for row in await shapes(self.database, C))
+
+
+async def stack_on(database: Database, **settings: Any) -> Stack:
+    stack = Stack(database, Settings(**{"settle_seconds": 5.0, **settings}))
+    assert stack.origin.memory.run(decode_parts("POST", b"/_api/database", [], b'{"name":"db"}')).status == 201
+    assert stack.ask("POST", "/_api/collection", {"name": "docs"})[1].status == 200
+    await create(database, C)
+    return stack
