@@ -6,7 +6,10 @@ The same proxy twice before one origin, reads of 2 KB documents by key: its coll
 throughput  as many reads as go, without comparison, at 5 % and at 100 %
 latency     at half of what goes at 100 %: what comparing every read adds to p50 and p99
 CPU         of one comparison, beyond the query to PostgreSQL, whose own price is measured by itself
-storm       every document differs: what that adds to p99
+storm       every document differs: what that adds to p99, at the same rate
+
+Machines change their speed while they are measured. So what is compared is measured side by side, in short samples, and
+the median of the rounds counts; the rate of a round is half of what went just before.
 
 Where there are two cores, the proxy has one; clients, origin and PostgreSQL share the other, where latencies are taken
 with clients and origin before PostgreSQL, which stands for another machine. A figure is void where fewer than 99 % of
@@ -26,7 +29,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +50,7 @@ PATH = f"/_db/_system/_api/document/{COLLECTION}/{{key}}"
 FULL_SHARE, FEW_SHARE = 0.3, 0.85
 ADDED_P50, ADDED_P99, STORM_P99 = 0.3, 2.0, 2.0
 ADDED_CPU, VERDICTS = 80.0, 0.99
-_TOGETHER = 12  # documents of one statement when its price is taken: what the shadow puts together at such rates
+_TOGETHER = 32  # documents of one statement when its price is taken: what the shadow puts together at such rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +165,13 @@ def fill(variant: Variant) -> None:
     variant.drain()
 
 
-async def plant(dsn: str) -> None:
-    """Every document differs, at one revision."""
+async def plant(dsn: str, *, differ: bool) -> None:
+    """Every document differs at one revision, or is again what it was."""
     connection = await asyncpg.connect(dsn)
+    words = ("resume.pdf", "other.pdf") if differ else ("other.pdf", "resume.pdf")
     try:
         relation = await connection.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", NAME)
-        text = "replace(raw::text, 'resume.pdf', 'other.pdf')"
+        text = "replace(raw::text, '{}', '{}')".format(*words)
         await connection.execute(f"UPDATE {relation} SET raw = {text}::json, doc = crossfade.queryable({text}::json)")
     finally:
         await connection.close()
@@ -183,10 +187,67 @@ def shadowed(origin: int, dsn: str, folder: Path) -> Stack:
     return stack
 
 
+class Report:
+    """Prints figures, and knows whether every one is good."""
+
+    def __init__(self) -> None:
+        self.good: list[bool] = []
+
+    def sample(self, name: str, one: Load) -> Load:
+        """One line. A sample without the verdicts that it takes is void."""
+        void = "" if one.verdicts >= VERDICTS else f"; VOID: {one.verdicts:.1%} came to a verdict"
+        print(f"{name:34}{one.rate:9,.0f}/s  p50 {one.p50:6.2f}  p99 {one.p99:6.2f} ms  CPU {one.cpu:6.1f} µs{void}")
+        self.good.append(one.verdicts >= VERDICTS and not one.failed)
+        return one
+
+    def figure(self, name: str, values: Sequence[float], limit: float, *, at_most: bool = True) -> None:
+        """The median of the rounds beside its limit."""
+        self.good.append(say(name, statistics.median(values), limit, at_most=at_most))
+
+
+def throughput(stack: Stack, plain: Variant, options: argparse.Namespace, report: Report) -> None:
+    """As many reads as go, compared and not, side by side."""
+    seconds, connections = options.seconds, options.connections
+    for percent, limit in ((5, FEW_SHARE), (100, FULL_SHARE)):
+        stack.sample(percent)
+        shares = []
+        for _ in range(options.rounds):
+            before = report.sample("without comparison", load(plain, seconds, connections))
+            found = report.sample(f"{percent} % compared", most(stack, seconds, connections, before.rate))
+            after = load(plain, seconds, connections)
+            shares.append(2 * found.rate / (before.rate + after.rate))
+        name = f"throughput at {percent} %, of that without comparison"
+        report.figure(name, shares, limit, at_most=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One rate: without comparison, with it, and with every read differing."""
+
+    calm: Load
+    busy: Load
+    storm: Load
+
+
+def steady(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, report: Report) -> list[Round]:
+    """Rounds at half of the rate that goes, all reads compared."""
+    seconds, connections = options.steady, options.connections
+    rounds = []
+    for _ in range(options.rounds):
+        without = load(plain, options.seconds, connections)
+        half = most(stack, options.seconds, connections, without.rate).rate / 2
+        calm = report.sample("half of that, without", load(plain, seconds, connections, half))
+        busy = report.sample("half of that, all compared", compared(stack, seconds, connections, half))
+        asyncio.run(plant(dsn, differ=True))
+        storm = report.sample("a storm: every read differs", compared(stack, seconds, connections, half))
+        asyncio.run(plant(dsn, differ=False))
+        rounds.append(Round(calm, busy, storm))
+    return rounds
+
+
 def run(options: argparse.Namespace) -> bool:
     """Starts everything, measures, prints, stops everything; whether every target is reached."""
-    good: list[bool] = []
-    seconds, connections = options.seconds, options.connections
+    report = Report()
     with contextlib.ExitStack() as exits:
         pin(OTHER_CORE)  # and all that is started here, but for the proxies
         server = exits.enter_context(EmbeddedPostgres())
@@ -202,67 +263,30 @@ def run(options: argparse.Namespace) -> bool:
         plain = variants.crossfade(port, other, folder, name="plain", mirrored=False)
         exits.callback(plain.process.stop)
 
-        def told(name: str, one: Load) -> None:
-            void = "" if one.verdicts >= VERDICTS else f"; VOID: {one.verdicts:.1%} came to a verdict"
-            print(
-                f"{name:34}{one.rate:9,.0f}/s  p50 {one.p50:6.2f}  p99 {one.p99:6.2f} ms  CPU {one.cpu:6.1f} µs{void}"
-            )
-            good.append(one.verdicts >= VERDICTS and not one.failed)
-
-        shares: dict[str, list[float]] = {"few": [], "full": []}
-        full = Load(0, 0, 0, 0, 0)
-        for _ in range(options.rounds):
-            stack.sample(5)
-            without = load(plain, seconds, connections)
-            few = compared(stack, seconds, connections)
-            stack.sample(100)
-            again = load(plain, seconds, connections)
-            full = most(stack, seconds, connections, again.rate)
-            shares["few"].append(few.rate / without.rate)
-            shares["full"].append(full.rate / again.rate)
-            for name, one in (("without comparison", without), ("5 % compared", few), ("all compared", full)):
-                told(name, one)
-        name = "throughput at {}, of that without comparison"
-        good.append(say(name.format("100 %"), statistics.median(shares["full"]), FULL_SHARE, at_most=False))
-        good.append(say(name.format("5 %"), statistics.median(shares["few"]), FEW_SHARE, at_most=False))
-
-        half = full.rate / 2
+        throughput(stack, plain, options, report)
         ahead(stub.pid)
         ahead()
-        pairs = [
-            (load(plain, options.steady, connections, half), compared(stack, options.steady, connections, half))
-            for _ in range(options.rounds)
-        ]
-        for calm, busy in pairs:
-            told("half of that, without", calm)
-            told("half of that, all compared", busy)
-        p50 = statistics.median(busy.p50 - calm.p50 for calm, busy in pairs)
-        p99 = statistics.median(busy.p99 - calm.p99 for calm, busy in pairs)
-        good.append(say(f"latency added at {half:,.0f} reads/s, p50, ms", p50, ADDED_P50))
-        good.append(say(f"latency added at {half:,.0f} reads/s, p99, ms", p99, ADDED_P99))
+        rounds = steady(stack, plain, server.dsn, options, report)
+        report.figure(
+            "latency added, p50, ms", [one.busy.p50 - one.calm.p50 for one in rounds], ADDED_P50
+        )
+        report.figure(
+            "latency added, p99, ms", [one.busy.p99 - one.calm.p99 for one in rounds], ADDED_P99
+        )
+        storms = [one.storm.p99 - one.calm.p99 for one in rounds]
+        report.figure("latency added by a storm of mismatches, p99, ms", storms, STORM_P99)
         price = asyncio.run(query_price(server.dsn, options.seconds))
-        added = statistics.median(busy.cpu - calm.cpu for calm, busy in pairs)
+        added = statistics.median(one.busy.cpu - one.calm.cpu for one in rounds)
         print(f"a compared read costs {added:.1f} µs of proxy CPU more; the query {price:.1f} of them")
-        good.append(say("CPU of a comparison beyond the query, µs", added - price, ADDED_CPU))
-
-        asyncio.run(plant(server.dsn))
-        storms = [
-            (load(plain, options.steady, connections, half), compared(stack, options.steady, connections, half))
-            for _ in range(options.rounds)
-        ]
-        for calm, storm in storms:
-            told("half of that, without", calm)
-            told("a storm: every read differs", storm)
-        p99 = statistics.median(storm.p99 - calm.p99 for calm, storm in storms)
-        good.append(say("latency that a storm of mismatches adds, p99, ms", p99, STORM_P99))
-    return all(good)
+        report.figure("CPU of a comparison beyond the query, µs", [added - price], ADDED_CPU)
+    return all(report.good)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.shadow")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of one sample")
-    parser.add_argument("--rounds", type=int, default=3, help="samples of each kind")
-    parser.add_argument("--steady", type=float, default=4.0, help="seconds at half the rate")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of one sample")
+    parser.add_argument("--rounds", type=int, default=7, help="samples of each kind")
+    parser.add_argument("--steady", type=float, default=2.0, help="seconds at half the rate")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--check", action="store_true", help="exit code 1 where a target is missed, or a figure void")
     options = parser.parse_args()

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         default=0.0, ge=0, le=100, description="share of compared reads for which ArangoDB is compared with itself"
     )
     shadow_concurrency: int = Field(default=8, ge=1)
-    shadow_queue: int = Field(default=1000, ge=1)
+    shadow_queue: int = Field(default=4000, ge=1)
     settle_seconds: float = Field(
         default=10.0, gt=0, description="how long a difference is re-checked before it is unsettled"
     )

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from urllib.parse import quote
 
 import msgspec
@@ -278,7 +277,7 @@ class Dispatcher:
         name = _NAMED.decode(body).name
         place = 4 if operation.endpoint.startswith("gharial.") else 2
         path = tuple(name if at == place and part == number else part for at, part in enumerate(operation.path))
-        return replace(operation, collection=name, path=path)
+        return msgspec.structs.replace(operation, collection=name, path=path)
 
     async def _held(self, operation: Operation) -> tuple[Route, int]:
         """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.
@@ -335,7 +334,7 @@ def _outcome(response: Outcome | Response) -> Outcome:
     if isinstance(response, Outcome):
         return response
     assert isinstance(response.body, bytes)
-    return Outcome(response.status, response.body, tuple((n.lower(), v) for n, v in response.headers))
+    return Outcome(response.status, response.body, tuple(response.headers))
 
 
 def _whole(response: Response) -> Outcome | None:
@@ -362,8 +361,8 @@ def _unseen(operation: Operation, snapshot: Snapshot) -> Route:
     if way.action in (Action.FORWARD, Action.OPAQUE):
         return way
     if way.action is Action.READ:
-        return replace(way, target=False, compare=False, gap=TOO_LARGE)
-    return replace(way, action=Action.OPAQUE, gap=f"{operation.endpoint}: {TOO_LARGE}")
+        return msgspec.structs.replace(way, target=False, compare=False, gap=TOO_LARGE)
+    return msgspec.structs.replace(way, action=Action.OPAQUE, gap=f"{operation.endpoint}: {TOO_LARGE}")
 
 
 def _keys_asked(body: bytes) -> list[str]:

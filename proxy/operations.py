@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -24,8 +23,7 @@ class Effect(enum.Enum):
     PASSTHROUGH = "passthrough"  # changes no document and is not compared: forwarded and counted
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """One request of the ArangoDB HTTP API.
 
     endpoint: the name of its row in `wire.routes`, for example `document.read`.
@@ -42,8 +40,8 @@ class Operation:
     collection: str | None = None
     key: str | None = None
     path: tuple[str, ...] = ()
-    params: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
 
     @property
@@ -52,8 +50,7 @@ class Operation:
         return None if self.collection is None else f"{self.database}/{self.collection}"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a store answers: an HTTP status, headers beside the usual ones, and a body as bytes."""
 
     status: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -26,8 +26,7 @@ class Action(enum.Enum):
     OPAQUE = "opaque"  # forward, then mark what it may have touched unverified
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, gc=False):
     """What to do with one request.
 
     collections: `database/name` of what it reads (READ) or may have written (CAPTURE, OPAQUE; `db/*` is all of them).
@@ -47,7 +46,7 @@ class Route:
 
     def because(self, reason: str) -> Route:
         """The same with a reason why it is not captured."""
-        return replace(self, gap=reason)
+        return msgspec.structs.replace(self, gap=reason)
 
 
 @dataclass(frozen=True, slots=True)

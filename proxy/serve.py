@@ -13,10 +13,11 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import uvloop
 
 from proxy.errors import ArangoError, UpstreamError
@@ -52,7 +53,7 @@ class StoreHandler:
             operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
             if body and operation.headers and "content-encoding" in operation.headers:
                 body = decoded(body, operation.headers["content-encoding"], self._limit)
-                operation = replace(operation, body=body)
+                operation = msgspec.structs.replace(operation, body=body)
             outcome = await self._store.execute(operation)
         except ArangoError as error:
             outcome = error_outcome(error)

@@ -1,4 +1,7 @@
-"""What each read came to: counted by the ledger, told to the sinks. One place, so that every read ends exactly once."""
+"""What each read came to: counted by the ledger, told to the sinks. One place, so that every read ends exactly once.
+
+Reads that one statement compared, and that came to the same, are counted and told at once.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from proxy import metrics
+from proxy.shadow.compare import Difference
 from proxy.shadow.jobs import Job
 from proxy.shadow.judge import Judged
 from proxy.shadow.ledger import Ledger
@@ -35,12 +39,14 @@ class Account:
         self.ledger.unsupported(job.collections, job.shape, began=time.monotonic())
         self._tell(job, UNSUPPORTED)
 
-    def looked(self, job: Job, *, origin: float, target: float, statement: bool = True) -> None:
-        """The first look: how long both sides took, in seconds. statement: whether the target's time is that of a
-        statement that was not counted yet."""
-        job.origin_seconds, job.target_seconds = origin, target
-        for collection in job.collections if statement else ():
-            metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(target)
+    def asked(self, collections: Sequence[str], seconds: float) -> None:
+        """One statement, or one query, that the target has answered for the first look at reads of these."""
+        for collection in collections:
+            metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(seconds)
+
+    def looked(self, job: Job, *, origin: float, target: float) -> None:
+        """The first look: how long both sides took, in seconds."""
+        job.looked = (origin, target)
         self.ledger.seconds(job.collections, job.shape, origin=origin, target=target)
 
     def matched(self, job: Job, *, began: float, lagged: bool = False) -> None:
@@ -50,15 +56,9 @@ class Account:
     def matched_together(self, jobs: Sequence[Job], *, began: float, seconds: float) -> None:
         """Reads of one shape of one collection that one statement of so many seconds found equal."""
         first = jobs[0]
-        for collection in first.collections:
-            metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(seconds)
-        origin = sum(job.seconds for job in jobs)
-        self.ledger.seconds(first.collections, first.shape, origin=origin, target=seconds * len(jobs))
+        self._looked_together(jobs, seconds)
         self.ledger.matched(first.collections, first.shape, began=began, number=len(jobs))
-        if self._sinks:
-            for job in jobs:
-                job.origin_seconds, job.target_seconds = job.seconds, seconds
-                self._tell(job, MATCH)
+        self._tell_together(jobs, MATCH, seconds)
 
     def agreed(self, job: Job, judged: Judged, *, began: float, lagged: bool = False) -> None:
         """Both sides say the same: a match, or ignored where noise or ArangoDB's own differences took part in it."""
@@ -78,12 +78,36 @@ class Account:
         self.ledger.unsettled(job.collections, job.shape, began=began)
         self._tell(job, UNSETTLED)
 
-    def mismatched(self, job: Job, evidence: Evidence, *, began: float) -> None:
-        self.ledger.mismatched(job.collections, job.shape, evidence, began=began)
-        self._tell(job, evidence.difference.kind.value)
+    def mismatched(self, job: Job, difference: Difference, examples: Sequence[Evidence], *, began: float) -> None:
+        self.ledger.mismatched(job.collections, job.shape, difference, examples, began=began)
+        self._tell(job, difference.kind.value)
+
+    def mismatched_together(
+        self,
+        jobs: Sequence[Job],
+        difference: Difference,
+        examples: Sequence[Evidence],
+        *,
+        began: float,
+        seconds: float,
+    ) -> None:
+        """Reads of one shape of one collection that one statement of so many seconds found to differ alike."""
+        first = jobs[0]
+        self._looked_together(jobs, seconds)
+        self.ledger.mismatched(first.collections, first.shape, difference, examples, began=began, number=len(jobs))
+        self._tell_together(jobs, difference.kind.value, seconds)
+
+    def _looked_together(self, jobs: Sequence[Job], seconds: float) -> None:
+        first = jobs[0]
+        origin = sum(job.seconds for job in jobs)
+        self.ledger.seconds(first.collections, first.shape, origin=origin, target=seconds * len(jobs))
+
+    def _tell_together(self, jobs: Sequence[Job], kind: str, seconds: float) -> None:
+        first, origin = jobs[0], tuple([job.seconds for job in jobs])
+        for sink in self._sinks:
+            sink(Verdict(first.shape, first.collections, kind, "", origin, seconds, number=len(jobs)))
 
     def _tell(self, job: Job, kind: str, reason: str = "") -> None:
+        origin, target = ((job.looked[0],), job.looked[1]) if job.looked is not None else ((), 0.0)
         for sink in self._sinks:
-            sink(
-                Verdict(job.shape, job.collections, kind, reason, job.origin_seconds, job.target_seconds, job.reversed)
-            )
+            sink(Verdict(job.shape, job.collections, kind, reason, origin, target, job.reversed))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -67,7 +67,7 @@ def merged(batches: Sequence[Outcome]) -> Outcome:
     bodies = [_BODY.decode(batch.body) for batch in batches]
     rows = [inside for body in bodies if (inside := bytes(body.result).strip()[1:-1].strip())]
     whole = _Body(msgspec.Raw(b"[" + b",".join(rows) + b"]"), bodies[-1].more, bodies[0].count, bodies[0].extra)
-    return replace(batches[0], body=msgspec.json.encode(whole))
+    return msgspec.structs.replace(batches[0], body=msgspec.json.encode(whole))
 
 
 def _key(operation: Operation) -> tuple[str, str]:

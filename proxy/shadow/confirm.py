@@ -6,11 +6,12 @@ It counts at once. An explanation takes a worker process and its time: no verdic
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from proxy.shadow.account import Account
-from proxy.shadow.compare import Difference
+from proxy.shadow.compare import MAX_KEYS, Difference
 from proxy.shadow.explain import Explainer
 from proxy.shadow.jobs import Job, Look
 from proxy.shadow.samples import Evidence, shown_answers
@@ -39,20 +40,39 @@ class Confirmer:
     def confirm(self, job: Job, look: Look, difference: Difference) -> None:
         """A mismatch: each of its parts has a fingerprint of its own."""
         for number, part in enumerate(difference.each()):
-            self._keep(job, look, part, further=number > 0)
+            new, wanted = self._wanted(job, part)
+            examples = [_evidence(job, look, part)] if wanted else []
+            if number:  # another part of a read that is counted already
+                self._ledger.found(job.collections, job.shape, part, examples, began=look.began)
+            else:
+                self._account.mismatched(job, part, examples, began=look.began)
+            if new:
+                self._explain(job, examples[0])
 
-    def _keep(self, job: Job, look: Look, difference: Difference, *, further: bool) -> None:
-        """further: another part of a read that is counted already."""
-        origin, target = shown_answers(look.origin, look.target, difference)
-        evidence = Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
+    def confirm_together(
+        self, jobs: Sequence[Job], difference: Difference, look: Callable[[Job], Look], *, began: float, seconds: float
+    ) -> None:
+        """Reads of single documents of one collection that one statement of so many seconds found to differ alike.
+
+        difference: of any of them, in one part. look: both answers of one of them, asked for examples alone.
+        """
+        new, wanted = self._wanted(jobs[0], difference)
+        examples = [_evidence(job, look(job), difference) for job in jobs[:wanted]]
+        keys = tuple(dict.fromkeys(job.operation.key for job in jobs if job.operation.key is not None))[:MAX_KEYS]
+        whole = replace(difference, keys=keys)
+        self._account.mismatched_together(jobs, whole, examples, began=began, seconds=seconds)
+        if new:
+            self._explain(jobs[0], examples[0])
+
+    def _wanted(self, job: Job, difference: Difference) -> tuple[bool, int]:
+        """Whether it is new, and how many examples of it are wanted: at least one of what is new."""
         new = self._ledger.is_new(job.collections, difference)
-        if further:
-            self._ledger.found(job.collections, job.shape, evidence, began=look.began)
-        else:
-            self._account.mismatched(job, evidence, began=look.began)
-        if new and self._unexplained.full():
+        return new, max(int(new), self._ledger.wanted(job.collections, difference))
+
+    def _explain(self, job: Job, evidence: Evidence) -> None:
+        if self._unexplained.full():
             self._explainer.omitted += 1
-        elif new:
+        else:
             self._unexplained.put_nowait((job.collections, evidence))
             self._begun()
 
@@ -66,3 +86,8 @@ class Confirmer:
                     self._ledger.explained(collections, evidence, text)
             finally:
                 self._ended()
+
+
+def _evidence(job: Job, look: Look, difference: Difference) -> Evidence:
+    origin, target = shown_answers(look.origin, look.target, difference)
+    return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -151,8 +150,8 @@ class Deltas:
         self.skipped[key] += number
         return delta
 
-    def mismatch(self, collection: str, difference: Difference, began: float) -> MismatchDelta:
-        """One confirmed mismatch at that moment; samples and keys are the caller's to add."""
+    def mismatch(self, collection: str, difference: Difference, began: float, number: int = 1) -> MismatchDelta:
+        """Confirmed mismatches at that moment; samples and keys are the caller's to add."""
         key = (collection, fingerprint(collection, difference))
         delta = self.mismatches.get(key)
         if delta is None:
@@ -163,19 +162,24 @@ class Deltas:
         moment = int(began / SLICE)
         if moment not in delta.moments and len(delta.moments) >= MAX_SLICES:
             moment = max(delta.moments)
-        delta.moments[moment] = delta.moments.get(moment, 0) + 1
+        delta.moments[moment] = delta.moments.get(moment, 0) + number
         return delta
 
     def wants_sample(self, delta: MismatchDelta) -> bool:
         """Whether one more sample of it is within the bounds."""
         return len(delta.samples) < MAX_SAMPLES and self.sample_bytes < MAX_SAMPLE_BYTES
 
-    def add_sample(self, delta: MismatchDelta, make: Callable[[], bytes]) -> None:
-        """Keeps one more sample where there is room."""
-        if self.wants_sample(delta):
-            text = make()
-            delta.samples.append(text)
-            self.sample_bytes += len(text)
+    def room(self, collection: str, difference: Difference) -> int:
+        """How many samples of a mismatch may still be kept."""
+        if self.sample_bytes >= MAX_SAMPLE_BYTES:
+            return 0
+        delta = self.mismatches.get((collection, fingerprint(collection, difference)))
+        return MAX_SAMPLES - len(delta.samples) if delta is not None else MAX_SAMPLES
+
+    def add_sample(self, delta: MismatchDelta, text: bytes) -> None:
+        """Keeps one more sample, which `wants_sample` has said yes to."""
+        delta.samples.append(text)
+        self.sample_bytes += len(text)
 
     def absorb(self, newer: Deltas) -> None:
         """Adds deltas that came after these."""

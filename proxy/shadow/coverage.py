@@ -107,25 +107,26 @@ class Coverage:
             self._characters += len(text)
 
     def __call__(self, verdict: Verdict) -> None:
-        """What one read came to."""
+        """What one read came to, or several."""
         kind = verdict.kind
         if kind == SKIPPED:
             return
         for collection in verdict.collections:
             window = self._window(collection, verdict.shape)
             if kind == UNSUPPORTED:
-                window.unsupported += 1
+                window.unsupported += verdict.number
                 continue
-            window.compared += 1
+            window.compared += verdict.number
             if kind in (MATCH, LAG, IGNORED):
-                window.matched += 1
+                window.matched += verdict.number
             elif kind == UNSETTLED:
-                window.unsettled += 1
+                window.unsettled += verdict.number
             else:
-                window.mismatched += 1
-            if verdict.origin_seconds is not None and verdict.target_seconds is not None:
-                latency.count(window.origin, verdict.origin_seconds)
-                latency.count(window.target, verdict.target_seconds)
+                window.mismatched += verdict.number
+            for seconds in verdict.origin_seconds:
+                latency.count(window.origin, seconds)
+            if verdict.origin_seconds:
+                latency.count(window.target, verdict.target_seconds, len(verdict.origin_seconds))
 
     def _window(self, collection: str, shape: Shape) -> _Window:
         key = (collection, shape.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +9,6 @@ from proxy.operations import Operation, Outcome
 from proxy.shadow.classify import TargetAnswer
 from proxy.shadow.shapes import Shape
 
-TOGETHER: Final = 32  # documents that one statement reads
 QUEUE_BYTES: Final = 24 << 20  # bodies that may wait in one process
 
 
@@ -20,8 +18,8 @@ class Job:
 
     outcome: what the client was answered; of a cursor that was read to its end, all its batches as one. seconds: how
     long that took. route: the API route that asked, or `unknown`. trace: its `traceparent`, or empty. reversed:
-    PostgreSQL had answered. origin_seconds, target_seconds: of the first look, once they are known. twice: ArangoDB
-    is compared with itself as well.
+    PostgreSQL had answered. twice: ArangoDB is compared with itself as well. looked: the seconds that both sides took
+    for the first look, once they are known.
     """
 
     operation: Operation
@@ -33,8 +31,7 @@ class Job:
     shape: Shape
     trace: str = ""
     twice: bool = False
-    origin_seconds: float | None = None
-    target_seconds: float | None = None
+    looked: tuple[float, float] | None = None
     counted: int = 0  # bytes, while it waits
 
     @property
@@ -50,20 +47,3 @@ class Look:
     began: float
     origin: Outcome
     target: TargetAnswer
-
-
-def grouped(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Unconditional reads of single documents of one collection together, at most TOGETHER; all others alone."""
-    groups: dict[str, list[Job]] = {}
-    ready: list[list[Job]] = []
-    for job in jobs:
-        operation = job.operation
-        if operation.endpoint != "document.read" or job.reversed or operation.headers:
-            ready.append([job])
-            continue
-        name = operation.qualified or ""
-        group = groups.setdefault(name, [])
-        group.append(job)
-        if len(group) == TOGETHER:
-            ready.append(groups.pop(name))
-    return [*ready, *groups.values()]

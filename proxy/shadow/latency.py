@@ -21,12 +21,12 @@ def place_of(seconds: float) -> int:
     return bisect_left(BOUNDS, seconds)
 
 
-def count(histogram: list[int], seconds: float) -> None:
-    """Adds one sample."""
+def count(histogram: list[int], seconds: float, number: int = 1) -> None:
+    """Adds one sample, or several of that length."""
     place = place_of(seconds)
     if place >= len(histogram):
         histogram.extend([0] * (place + 1 - len(histogram)))
-    histogram[place] += 1
+    histogram[place] += number
 
 
 def quantile(histogram: Sequence[int], share: float) -> float | None:

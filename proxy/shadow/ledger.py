@@ -143,19 +143,40 @@ class Ledger:
             delta.origin_seconds += origin
             delta.target_seconds += target
 
-    def mismatched(self, collections: Iterable[str], shape: Shape, evidence: Evidence, *, began: float) -> None:
-        """A confirmed mismatch. began: the moment of the look that confirmed it."""
-        for collection in collections:
-            metrics.SHADOW.compared(collection, evidence.difference.kind.value)
-            delta = self._deltas.shape(collection, shape)
-            delta.compared += 1
-            delta.mismatched += 1
-            self._mismatch(collection, shape, evidence, began)
+    def mismatched(
+        self,
+        collections: Iterable[str],
+        shape: Shape,
+        difference: Difference,
+        examples: Sequence[Evidence],
+        *,
+        began: float,
+        number: int = 1,
+    ) -> None:
+        """Confirmed mismatches of one class and paths: of a read, or of so many.
 
-    def found(self, collections: Iterable[str], shape: Shape, evidence: Evidence, *, began: float) -> None:
+        difference: with the keys of all of them. examples: at least as many as `wanted` says, and there are. began: the
+        moment of the look that confirmed it.
+        """
+        for collection in collections:
+            metrics.SHADOW.compared(collection, difference.kind.value, number)
+            delta = self._deltas.shape(collection, shape)
+            delta.compared += number
+            delta.mismatched += number
+            self._mismatch(collection, shape, difference, examples, began, number)
+
+    def found(
+        self,
+        collections: Iterable[str],
+        shape: Shape,
+        difference: Difference,
+        examples: Sequence[Evidence],
+        *,
+        began: float,
+    ) -> None:
         """A further difference of a read that is counted as a mismatch: its fingerprint alone."""
         for collection in collections:
-            self._mismatch(collection, shape, evidence, began)
+            self._mismatch(collection, shape, difference, examples, began, 1)
 
     def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
         """Sentences about a mismatch that has been counted: they are added to its sample."""
@@ -177,6 +198,10 @@ class Ledger:
         """Whether a fingerprint of it has not been met yet by this process: then an explanation is worth its price."""
         return any(fingerprint(collection, difference) not in self._known for collection in collections)
 
+    def wanted(self, collections: Iterable[str], difference: Difference) -> int:
+        """How many examples of it there is room for at most."""
+        return max((self._deltas.room(collection, difference) for collection in collections), default=0)
+
     def figures(self, collection: str) -> dict[str, float]:
         """The gate's figures of a collection as they were last written; empty before the first flush."""
         return dict(self._figures.get(collection, {}))
@@ -186,16 +211,27 @@ class Ledger:
         self._fold()
         return {reason: number for (name, reason), number in sorted(self._skipped.items()) if name == collection}
 
-    def _mismatch(self, collection: str, shape: Shape, evidence: Evidence, began: float) -> None:
+    def _mismatch(
+        self,
+        collection: str,
+        shape: Shape,
+        difference: Difference,
+        examples: Sequence[Evidence],
+        began: float,
+        number: int,
+    ) -> None:
         if len(self._known) < _MAX_KNOWN:
-            self._known.add(fingerprint(collection, evidence.difference))
-        delta = self._deltas.mismatch(collection, evidence.difference, began)
-        if len(delta.keys) < MAX_KEYS:
-            for key in evidence.difference.keys[: MAX_KEYS - len(delta.keys)]:
-                delta.keys[_storable(key)] = None
-        self._deltas.add_sample(
-            delta, lambda: orjson.dumps(_storable(sample(evidence, text=shape.text, redaction=self._redaction)))
-        )
+            self._known.add(fingerprint(collection, difference))
+        delta = self._deltas.mismatch(collection, difference, began, number)
+        for key in difference.keys:
+            if len(delta.keys) >= MAX_KEYS:
+                break
+            delta.keys[_storable(key)] = None
+        for example in examples:
+            if not self._deltas.wants_sample(delta):
+                break
+            text = orjson.dumps(_storable(sample(example, text=shape.text, redaction=self._redaction)))
+            self._deltas.add_sample(delta, text)
 
     # ---- PostgreSQL
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from proxy import printed, values
 from proxy.operations import Operation, Outcome
 from proxy.shadow.classify import QueryAnswer, TargetAnswer, error_of
@@ -77,7 +79,7 @@ def subtracted(
 
 
 def _with(outcome: Outcome, value: Any) -> Outcome:
-    return replace(outcome, body=values.dump(value))
+    return msgspec.structs.replace(outcome, body=values.dump(value))
 
 
 def _rows(rows: Rows, rules: Sequence[Rule]) -> Rows:

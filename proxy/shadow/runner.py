@@ -12,7 +12,6 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,16 +25,19 @@ from proxy.shadow.batches import Following, goes_on
 from proxy.shadow.classify import QueryAnswer
 from proxy.shadow.compare import Kind, NotComparable
 from proxy.shadow.confirm import Confirmer
+from proxy.shadow.courtesy import Courtesy
 from proxy.shadow.explain import Explainer
 from proxy.shadow.fleet import Fleet
+from proxy.shadow.gather import Gathering
 from proxy.shadow.itself import UNDECIDED, read_twice
-from proxy.shadow.jobs import QUEUE_BYTES, Job, Look, grouped
+from proxy.shadow.jobs import QUEUE_BYTES, Job, Look
 from proxy.shadow.judge import Judged, judge
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.rules import Rules
 from proxy.shadow.settle import Settler
 from proxy.shadow.shapes import Shape, shape_of_operation
-from proxy.shadow.sides import Sides, document_answer
+from proxy.shadow.sides import Sides
+from proxy.shadow.together import Together
 from proxy.shadow.verdicts import Sink
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore
@@ -46,10 +48,6 @@ log = structlog.get_logger(__name__)
 OVERLOADED: Final = "overloaded"
 _SHUTDOWN: Final = "shutdown"
 _FAILED: Final = "failed"  # through a fault of this program: see the log
-_GATHER: Final = (
-    0.02  # seconds that a read waits for others of its collection: one statement is dear, a row of it is not
-)
-_AT_ONCE: Final = 3  # differences that are classified before clients have their turn: where all differ, they are many
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
 _NO_TWICE: Final = 64  # readings of the origin against itself that may wait
@@ -102,13 +100,15 @@ class Shadow:
         self._chance = chance
         self._concurrency = settings.shadow_concurrency
         self._most = settings.shadow_queue
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue(settings.shadow_queue)
-        self._groups: asyncio.Queue[list[Job]] = asyncio.Queue(settings.shadow_concurrency)
+        self._gathering = Gathering()
+        self._arrived = asyncio.Event()
+        self._groups: asyncio.Queue[list[Job]] = asyncio.Queue()
         self._unsure: asyncio.Queue[tuple[Job, Look]] = asyncio.Queue(settings.shadow_queue)
         self._twice: asyncio.Queue[Job] = asyncio.Queue(_NO_TWICE)
         self._following = Following(self._enqueue)
         self._looking_for_ties = asyncio.Lock()  # an evaluation is dear
-        self._classifying = asyncio.Lock()  # one worker at a time, so that turns stay short
+        self._courtesy = Courtesy(lambda: self._pending / self._most)
+        self._together = Together(self._sides, self._rules, self._account, self._confirmer, self._courtesy, self._done)
         self._bytes = 0
         self._pending = 0
         self._idle = asyncio.Event()
@@ -186,10 +186,11 @@ class Shadow:
         job.counted = job.size
         self._bytes += job.counted
         self._begun()
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:  # cursors that end together
+        if self._pending > self._most:  # cursors that end together
             self._skipped(job, OVERLOADED)
+            return
+        self._gathering.add(job, time.monotonic())
+        self._arrived.set()
 
     # ---- life
 
@@ -208,8 +209,8 @@ class Shadow:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self._following.expire(everything=True)
-        while not self._jobs.empty():
-            self._skipped(self._jobs.get_nowait(), _SHUTDOWN)
+        for job in self._gathering.left():
+            self._skipped(job, _SHUTDOWN)
         while not self._groups.empty():
             for job in self._groups.get_nowait():
                 self._skipped(job, _SHUTDOWN)
@@ -228,20 +229,14 @@ class Shadow:
     # ---- workers
 
     async def _gather(self) -> None:
-        """Puts reads of single documents of one collection together; everything else goes on by itself."""
+        """Gives workers what has waited for others of its kind."""
         while True:
-            ready = [[await self._jobs.get()]]
-            try:
-                await asyncio.sleep(_GATHER)
-                while not self._jobs.empty():
-                    ready[0].append(self._jobs.get_nowait())
-                ready = grouped(ready[0])
-                while ready:
-                    await self._groups.put(ready[-1])
-                    ready.pop()
-            except BaseException as error:
-                self._given_up(chain.from_iterable(ready), error)
-                raise
+            await self._arrived.wait()
+            while (due := self._gathering.due()) is not None:
+                await asyncio.sleep(due - time.monotonic())
+                for group in self._gathering.take(time.monotonic()):
+                    self._groups.put_nowait(group)
+            self._arrived.clear()
 
     async def _compare_for_ever(self) -> None:
         while True:
@@ -333,43 +328,15 @@ class Shadow:
     # ---- looks
 
     async def _compare_together(self, jobs: list[Job]) -> None:
-        """Reads of single documents of one collection, by one statement; what this cannot tell stays in `jobs`."""
-        began = time.monotonic()
-        try:
-            name = jobs[0].operation.qualified or ""
-            found = await self._sides.documents(name, [job.operation.key or "" for job in jobs])
-        except (ArangoError, DatabaseError):
-            return
-        elapsed = time.monotonic() - began
-        same: list[Job] = []
-        others: list[Job] = []
-        for job in jobs:
-            # the very same bytes: nothing need be parsed
-            equal = job.outcome.status == 200 and found.get(job.operation.key or "") == job.outcome.body
-            (same if equal else others).append(job)
-        jobs[:] = others
-        if same:
-            try:
-                self._account.matched_together(same, began=began, seconds=elapsed)
-            finally:
-                for job in same:
-                    self._done(job)
-        if not jobs:
-            return
-        async with self._classifying:
-            first = not same
-            while jobs:
-                job = jobs.pop()
-                raw = found.get(job.operation.key or "")
-                self._account.looked(job, origin=job.seconds, target=elapsed, statement=first)
-                first = False
-                await self._carry_out(job, self._compare_document(job, raw, began))
-                if len(jobs) % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
-
-    async def _compare_document(self, job: Job, raw: bytes | None, began: float) -> bool:
-        """The first look at one of them, which the target printed so. True where the job went on to the settlers."""
-        return await self._first(job, Look(began, job.outcome, document_answer(job.operation, raw)))
+        """Reads of single documents of one collection, by one statement; where that fails, they stay in `jobs`."""
+        said, end = await self._together.compare(jobs), 0.0
+        while said is not None and jobs:
+            if time.perf_counter() >= end:
+                await self._courtesy.after_clients()
+                end = time.perf_counter() + self._courtesy.piece()
+            job = jobs.pop()
+            self._account.looked(job, origin=job.seconds, target=said.seconds)
+            await self._carry_out(job, self._first(job, said.look(job)))
 
     async def _compare(self, job: Job) -> bool:
         """The first look at a read by itself. True where the job went on to the settlers."""
@@ -379,9 +346,12 @@ class Shadow:
             self._sides.comparable(operation)
         if not job.reversed:
             look = Look(began, job.outcome, await self._sides.target(operation))
-            self._account.looked(job, origin=job.seconds, target=time.monotonic() - began)
+            elapsed = time.monotonic() - began
+            self._account.asked(job.collections, elapsed)
+            self._account.looked(job, origin=job.seconds, target=elapsed)
         else:
             answer = await self._sides.origin(operation)
+            self._account.asked(job.collections, job.seconds)
             self._account.looked(job, origin=time.monotonic() - began, target=job.seconds)
             # of a query, what its order leaves open only an evaluation tells
             look = Look(began, answer, await self._sides.target(operation) if query else job.outcome)

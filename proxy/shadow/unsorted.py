@@ -8,8 +8,10 @@ is made of the choice; everything else stays not deterministic. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from proxy import printed, values
 from proxy.aql.lexer import Token, tokenize
@@ -63,7 +65,8 @@ def choice(operation: Operation) -> Choice | None:
     widened = f"{text[: tokens[place].offset]}LIMIT {MOST + 1} {text[following[0].offset :]}"
     named = {token.value.lstrip("@") for token in (*tokens[:place], *following) if token.kind in ("bind", "source")}
     kept = {name: value for name, value in binds.items() if name.lstrip("@") in named}
-    return Choice(replace(operation, body=values.dump(body | {"query": widened, "bindVars": kept})), offset, count)
+    asked = values.dump(body | {"query": widened, "bindVars": kept})
+    return Choice(msgspec.structs.replace(operation, body=asked), offset, count)
 
 
 def _depth(tokens: Sequence[Token]) -> int:

@@ -177,11 +177,11 @@ async def test_comparisons_from_before_a_reset_do_not_count(database: Database) 
     now = time.monotonic()
     coverage = Coverage(database, clock=lambda: now)
     shape = Shape("document.read", "document.read")
-    coverage(Verdict(shape, ("shop/orders",), MATCH, "", 0.001, 0.002))
+    coverage(Verdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
     now += 60  # it waited, as when PostgreSQL was away, and the collection is younger
     await coverage.flush()
     assert await database.fetchval("SELECT count(*) FROM crossfade.coverage") == 0
-    coverage(Verdict(shape, ("shop/orders",), MATCH, "", 0.001, 0.002))
+    coverage(Verdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
     await coverage.flush()
     assert await database.fetchval("SELECT compared FROM crossfade.coverage") == 1
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from proxy.cutover.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
@@ -173,7 +172,7 @@ def test_changes_of_whole_collections_and_imports_are_captured(
     taken = route(operation, snapshot(books=MIRROR))
     assert (taken.action, taken.collections) == (Action.CAPTURE, collections)
     assert route(operation, snapshot(books=OFF)) == Route(Action.FORWARD, writes=touched(operation))
-    late = dataclasses.replace(operation, headers={"x-arango-async": "store"})
+    late = msgspec.structs.replace(operation, headers={"x-arango-async": "store"})
     assert route(late, snapshot(books=MIRROR)).action is Action.OPAQUE
 
 
@@ -188,7 +187,7 @@ def test_writes_in_a_transaction_are_captured_as_far_as_arangodb_runs_them_there
     assert route(write(headers=headers), snapshot(books=MIRROR)).action is Action.CAPTURE
     truncate = Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books", headers=headers)
     assert route(truncate, snapshot(books=MIRROR)).action is Action.CAPTURE
-    drop = dataclasses.replace(truncate, endpoint="collection.drop")
+    drop = msgspec.structs.replace(truncate, endpoint="collection.drop")
     assert route(drop, snapshot(books=MIRROR)).gap == "collection.drop: in a transaction"
     begin = Operation("transaction.begin", Effect.OPAQUE, "POST", "shop")
     assert route(begin, snapshot(books=MIRROR)).collections == ("shop/*",)
@@ -198,7 +197,7 @@ def test_writes_in_a_transaction_are_captured_as_far_as_arangodb_runs_them_there
 def test_an_index_by_which_documents_expire_is_opaque() -> None:
     ttl = Operation("index.create", Effect.CONTROL, "POST", "shop", "books", body=b'{"type":"ttl"}')
     assert route(ttl, snapshot(books=MIRROR)).collections == ("shop/books",)
-    assert route(dataclasses.replace(ttl, body=b'{"type":"hash"}'), snapshot(books=MIRROR)).action is Action.FORWARD
+    assert route(msgspec.structs.replace(ttl, body=b'{"type":"hash"}'), snapshot(books=MIRROR)).action is Action.FORWARD
 
 
 def test_new_collections_inherit_the_default_stage_of_their_database() -> None:

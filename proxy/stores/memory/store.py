@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
@@ -126,7 +127,7 @@ class MemoryStore:
             if handler is None:
                 return self._unhandled(operation)
             if operation.headers and "velocypack" in operation.headers.get("content-type", ""):
-                operation = replace(operation, body=to_json(operation.body) if operation.body else b"")
+                operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
             return handler(self.server, operation)
         except ConflictError as error:
             if self.server.patient and isinstance(error, LockedError):

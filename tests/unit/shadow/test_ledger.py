@@ -19,6 +19,10 @@ READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")
 
 
+def met(ledger: Ledger, example: Evidence, *, began: float) -> None:
+    ledger.mismatched(["db/c"], SHAPE, example.difference, [example], began=began)
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger(Database(None, None), Settings())
@@ -41,7 +45,7 @@ def test_shapes_beyond_the_bound_are_counted_together(ledger: Ledger, monkeypatc
 def test_fingerprints_beyond_the_bound_are_counted_by_class(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "MAX_FINGERPRINTS", 3)
     for number in range(10):
-        ledger.mismatched(["db/c"], SHAPE, evidence(f"path{number}"), began=0)
+        met(ledger, evidence(f"path{number}"), began=0)
 
     found = list(ledger._deltas.mismatches.values())
     assert [delta.difference.paths for delta in found] == [("path0",), ("path1",), ("path2",), ("…",)]
@@ -51,7 +55,7 @@ def test_fingerprints_beyond_the_bound_are_counted_by_class(ledger: Ledger, monk
 def test_moments_keys_and_samples_are_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "MAX_SLICES", 4)
     for number in range(300):
-        ledger.mismatched(["db/c"], SHAPE, evidence("x", keys=(f"k{number}",)), began=number)
+        met(ledger, evidence("x", keys=(f"k{number}",)), began=number)
 
     (delta,) = ledger._deltas.mismatches.values()
     assert (len(delta.moments), sum(delta.moments.values())) == (4, 300)
@@ -61,7 +65,7 @@ def test_moments_keys_and_samples_are_bounded(ledger: Ledger, monkeypatch: pytes
 def test_samples_are_bounded_in_bytes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "MAX_SAMPLE_BYTES", 3000)
     for number in range(20):
-        ledger.mismatched(["db/c"], SHAPE, evidence(f"p{number}", body=b"x" * 1000), began=0)
+        met(ledger, evidence(f"p{number}", body=b"x" * 1000), began=0)
 
     kept = [text for delta in ledger._deltas.mismatches.values() for text in delta.samples]
     assert len(kept) == 2
@@ -70,11 +74,11 @@ def test_samples_are_bounded_in_bytes(ledger: Ledger, monkeypatch: pytest.Monkey
 def test_a_fingerprint_is_new_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     difference = evidence("x").difference
     assert ledger.is_new(["db/c"], difference)
-    ledger.mismatched(["db/c"], SHAPE, evidence("x"), began=0)
+    met(ledger, evidence("x"), began=0)
     assert not ledger.is_new(["db/c"], difference)
     assert ledger.is_new(["db/c", "db/d"], difference)
     monkeypatch.setattr(module, "_MAX_KNOWN", 1)
-    ledger.mismatched(["db/c"], SHAPE, evidence("y"), began=0)
+    met(ledger, evidence("y"), began=0)
     assert ledger.is_new(["db/c"], evidence("y").difference)
 
 
@@ -91,12 +95,12 @@ def test_what_is_put_back_adds_up(ledger: Ledger) -> None:
         ledger.matched(["db/c"], SHAPE, began=began, lagged=True)
         ledger.unsettled(["db/c"], SHAPE, began=began)
         ledger.unsupported(["db/c"], SHAPE, began=began)
-        ledger.mismatched(["db/c"], SHAPE, evidence("x", keys=(f"k{began}",)), began=began)
+        met(ledger, evidence("x", keys=(f"k{began}",)), began=began)
 
     one(5.0)
     older, ledger._deltas = ledger._deltas, type(ledger._deltas)()
     one(7.0)
-    ledger.mismatched(["db/c"], SHAPE, evidence("y"), began=7.0)
+    met(ledger, evidence("y"), began=7.0)
     ledger._restore(older)
 
     (shape,) = ledger._deltas.shapes.values()

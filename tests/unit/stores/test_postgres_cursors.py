@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -218,8 +218,10 @@ async def test_a_cursor_is_there_for_the_user_who_opened_it_alone() -> None:
     first = parsed(cursors.open("db", request, [b"1", b"2"], b"{}", "ada"))
     for other in ({}, {"authorization": bob}):
         with pytest.raises(ArangoError) as raised:
-            await cursors.next(replace(following(first["id"]), headers=other))
+            await cursors.next(msgspec.structs.replace(following(first["id"]), headers=other))
         assert number_of(raised) == 1600
         with pytest.raises(ArangoError):
-            await cursors.delete(replace(deletion(first["id"]), headers=other))
-    assert parsed(await cursors.next(replace(following(first["id"]), headers={"authorization": ada})))["result"] == [2]
+            await cursors.delete(msgspec.structs.replace(deletion(first["id"]), headers=other))
+    assert parsed(await cursors.next(msgspec.structs.replace(following(first["id"]), headers={"authorization": ada})))[
+        "result"
+    ] == [2]

@@ -1,0 +1,115 @@
+"""Reads of single documents of one collection, by one statement: what a glance tells of many at once (`glance`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from proxy.errors import ArangoError, DatabaseError
+from proxy.shadow.account import Account
+from proxy.shadow.compare import Difference, Kind
+from proxy.shadow.confirm import Confirmer
+from proxy.shadow.courtesy import Courtesy
+from proxy.shadow.glance import certainly, parted
+from proxy.shadow.jobs import Job, Look
+from proxy.shadow.rules import Rules
+from proxy.shadow.sides import Sides, document_answer
+
+_Alike = dict[tuple[Kind, tuple[str, ...]], tuple[Difference, list[Job]]]
+
+
+class Statement(NamedTuple):
+    """What one statement said: documents by key as they are printed, the moment it began (monotonic), its seconds."""
+
+    found: Mapping[str, bytes]
+    began: float
+    seconds: float
+
+    def look(self, job: Job) -> Look:
+        """Both answers to one of the reads."""
+        raw = self.found.get(job.operation.key or "")
+        return Look(self.began, job.outcome, document_answer(job.operation, raw))
+
+
+class Together:
+    """Compares groups of reads; `done(job)` is called for each that has its verdict."""
+
+    def __init__(
+        self,
+        sides: Sides,
+        rules: Rules,
+        account: Account,
+        confirmer: Confirmer,
+        courtesy: Courtesy,
+        done: Callable[[Job], None],
+    ) -> None:
+        self._sides = sides
+        self._rules = rules
+        self._account = account
+        self._confirmer = confirmer
+        self._courtesy = courtesy
+        self._done = done
+
+    async def compare(self, jobs: list[Job]) -> Statement | None:
+        """What a glance cannot tell stays in `jobs`; what the target said of it is the answer, if it said anything."""
+        await self._courtesy.after_clients()
+        began = time.monotonic()
+        try:
+            name = jobs[0].operation.qualified or ""
+            found = await self._sides.documents(name, [job.operation.key or "" for job in jobs])
+        except (ArangoError, DatabaseError):
+            return None
+        statement = Statement(found, began, time.monotonic() - began)
+        same, jobs[:] = parted(jobs, found)
+        self._account.asked((same or jobs)[0].collections, statement.seconds)
+        if same:
+            try:
+                self._account.matched_together(same, began=began, seconds=statement.seconds)
+            finally:
+                self._end(same)
+        if jobs and not self._noisy(jobs[0]):
+            await self._confirm(jobs, statement)
+        return statement
+
+    async def _confirm(self, jobs: list[Job], statement: Statement) -> None:
+        """Counts those that certainly differ, piece by piece; all others stay in `jobs`."""
+        kept = 0
+        while kept < len(jobs):
+            await self._courtesy.after_clients()
+            alike, kept = self._piece(jobs, kept, statement)
+            try:
+                for difference, those in alike.values():
+                    self._confirmer.confirm_together(
+                        those, difference, statement.look, began=statement.began, seconds=statement.seconds
+                    )
+            finally:
+                self._end([job for _, those in alike.values() for job in those])
+
+    def _piece(self, jobs: list[Job], kept: int, statement: Statement) -> tuple[_Alike, int]:
+        """Takes those that certainly differ out of `jobs` behind the first `kept`, as many as a piece of work holds.
+
+        Returns them, with the difference of the first, by class and paths; and how many of `jobs` are to stay.
+        """
+        alike: _Alike = {}
+        others: list[Job] = []
+        looked, end = 0, time.perf_counter() + self._courtesy.piece()
+        for job in jobs[kept:]:
+            looked += 1
+            difference = certainly(job, statement.found.get(job.operation.key or ""))
+            if difference is None:
+                others.append(job)
+            else:
+                alike.setdefault((difference.kind, difference.paths), (difference, []))[1].append(job)
+            if time.perf_counter() > end:
+                break
+        jobs[kept : kept + looked] = others
+        return alike, kept + len(others)
+
+    def _noisy(self, job: Job) -> bool:
+        """Whether differences may be noise: then each is looked at by itself."""
+        return bool(self._rules.noise(job.collections) or self._rules.own(job.collections, job.shape.name))
+
+    def _end(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._done(job)
