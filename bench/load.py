@@ -20,7 +20,7 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import cast
 
 import uvloop
@@ -66,6 +66,13 @@ class Turns:
             self._arm()
 
 
+@lru_cache(maxsize=1024)  # answers to one kind of request have one head, or few
+def _length(head: bytes) -> int:
+    """Content-Length of an answer's head."""
+    lower = head.lower()
+    return int(lower[lower.index(b"content-length:") + 15 :].split(b"\r\n", 1)[0])
+
+
 @dataclass
 class Tally:
     """What was counted: latencies in seconds, answers that were no 2xx, connections that broke."""
@@ -95,7 +102,7 @@ class Client(asyncio.Protocol):
         self._every = every
         self._due = time.monotonic() + first - every
         self._tally = tally
-        self._got = bytearray()
+        self._got = b""
         self._whole = 0
         self._since = 0.0
         self.done = asyncio.get_running_loop().create_future()
@@ -124,25 +131,23 @@ class Client(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
-        got = self._got
-        got += data
+        got = self._got + data if self._got else data
         if not self._whole:
             end = got.find(b"\r\n\r\n")
             if end < 0:
+                self._got = got
                 return
-            head = bytes(got[:end]).lower()
-            at = head.index(b"content-length:")
-            self._whole = end + 4 + int(head[at + 15 :].split(b"\r\n", 1)[0])
-            if head[9:10] != b"2":
+            self._whole = end + 4 + _length(got[:end])
+            if got[9:10] != b"2":
                 self._tally.refused += 1
         if len(got) < self._whole:
+            self._got = got
             return
         tally = self._tally
         tally.total += 1
         if tally.counting:
             tally.latencies.append(time.perf_counter() - self._since)
-        got.clear()
-        self._whole = 0
+        self._got, self._whole = b"", 0
         if tally.stopping:
             self._transport.close()
         else:

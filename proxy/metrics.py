@@ -96,10 +96,10 @@ class Comparisons(Collector):
         key = (collection, verdict)
         self._compared[key] = self._compared.get(key, 0) + number
 
-    def skipped(self, collection: str, reason: str) -> None:
-        """A read that was not compared."""
+    def skipped(self, collection: str, reason: str, number: int = 1) -> None:
+        """Reads that were not compared."""
         key = (collection, reason)
-        self._skipped[key] = self._skipped.get(key, 0) + 1
+        self._skipped[key] = self._skipped.get(key, 0) + number
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus gets."""

@@ -74,7 +74,6 @@ class Ledger:
     def sampled_out(self, collections: Iterable[str], shape: Shape) -> None:
         """A read came that can be compared, and is not of the share that is."""
         for collection in collections:
-            metrics.SHADOW.skipped(collection, SAMPLED_OUT)
             passed = self._passed.get((collection, shape.name))
             if passed is None:
                 passed = self._passed[collection, shape.name] = [0, shape]
@@ -83,6 +82,7 @@ class Ledger:
     def _fold(self) -> None:
         """Counts what was passed over: nearly every read where the share is small, so that each costs one addition."""
         for (collection, _), (number, shape) in self._passed.items():
+            metrics.SHADOW.skipped(collection, SAMPLED_OUT, number)
             self._skipped[collection, SAMPLED_OUT] += number
             self._deltas.skip(collection, shape, SAMPLED_OUT, number).seen += number
         self._passed.clear()
