@@ -1,6 +1,9 @@
 """Shadow reads: what a client was answered is compared with the other store, off the path; never a race (I8).
 
     runner      Shadow: queues, workers, first looks
+    gather      which reads are looked at together, and when; pure
+    together    many reads of single documents by one statement (glance: what that tells at once; pure)
+    courtesy    clients go first: work waits while the event loop is behind with them
     settle      looks again until a difference is lag, a mismatch, or unsettled
     confirm     a confirmed difference: counted, kept, explained later
     history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure

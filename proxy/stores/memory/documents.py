@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from proxy.documents import Merging, key_of
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
@@ -67,7 +69,7 @@ def read(server: Server, operation: Operation) -> Outcome:
         if matching is not None and not _equal(matching, rev):
             raise ConflictError(operation.key or "", rev, precondition=True)
         if _equal(header_revision(headers.get("if-none-match")), rev):
-            return replace(_NOTHING, headers=_etag(rev))
+            return msgspec.structs.replace(_NOTHING, headers=_etag(rev))
     return Outcome(200, raw, _etag(rev))
 
 
