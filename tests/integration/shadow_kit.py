@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,7 @@ class Stack:
     mirrored: bool = True  # what `caught_up` says
     catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
     waited: int = 0
+    _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.store = PostgresStore(self.database)
@@ -73,8 +75,9 @@ class Stack:
         assert collection == C
         assert timeout >= 0
         self.waited += 1
-        while self.catching_up:
-            await put(self.database, C, self.catching_up.pop())
+        async with self._applying:  # who waits second waits as well
+            while self.catching_up:
+                await put(self.database, C, self.catching_up.pop())
         return self.mirrored
 
     def ask(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[Operation, Outcome]:

@@ -6,6 +6,7 @@ _CLASSIFY = "tests/unit/shadow/test_classify.py"
 _COMPARE = "tests/unit/shadow/test_compare.py"
 _SHADOW = "tests/integration/test_shadow.py"
 _SETTLE = "tests/integration/test_shadow_settle.py"
+_TOGETHER = "tests/integration/test_shadow_together.py"
 
 MUTANTS = (
     Mutant(
@@ -147,5 +148,40 @@ MUTANTS = (
         "if step in (name, ANY) and name not in",
         "if name not in",
         "tests/unit/shadow/test_noise.py::test_what_is_ignored_does_not_differ_and_everything_else_does",
+    ),
+    Mutant(
+        "a glance is certain of every revision",
+        "proxy/shadow/glance.py",
+        "    return difference if difference is not None and difference.certain else None\n",
+        "    return difference\n",
+        f"{_TOGETHER}::test_each_ends_in_its_own_verdict",
+    ),
+    Mutant(
+        "among many reads each counts as equal",
+        "proxy/shadow/glance.py",
+        'outcome.status == 200 and found.get(job.operation.key or "") == outcome.body\n',
+        "outcome.status == 200\n",
+        f"{_TOGETHER}::test_a_storm_is_counted_to_the_last_read_with_a_few_examples",
+    ),
+    Mutant(
+        "of reads that differ alike one is counted",
+        "proxy/shadow/account.py",
+        "began=began, number=len(jobs))\n        self._tell_together(jobs, difference.kind.value",
+        "began=began)\n        self._tell_together(jobs, difference.kind.value",
+        f"{_TOGETHER}::test_a_storm_is_counted_to_the_last_read_with_a_few_examples",
+    ),
+    Mutant(
+        "a glance passes over noise",
+        "proxy/shadow/together.py",
+        "        return bool(self._rules.noise(job.collections) or self._rules.own(job.collections, job.shape.name))\n",
+        "        return False\n",
+        f"{_TOGETHER}::test_noise_is_no_mismatch_among_many",
+    ),
+    Mutant(
+        "what waits when the shadow ends is not counted",
+        "proxy/shadow/runner.py",
+        "        for job in self._gathering.left():\n            self._skipped(job, _SHUTDOWN)\n",
+        "",
+        f"{_TOGETHER}::test_a_shadow_that_ends_counts_what_it_had_in_its_hands",
     ),
 )

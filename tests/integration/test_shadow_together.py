@@ -1,0 +1,144 @@
+"""Many reads of single documents, compared by one statement: each ends in the verdict that it would get by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.database import Database
+from proxy.errors import DatabaseUnavailable
+from proxy.shadow import rulebook
+from proxy.shadow.counts import MAX_SAMPLES
+from proxy.shadow.mismatches import list_mismatches, shapes, show_mismatch
+from proxy.shadow.rules import Rules
+from proxy.shadow.runner import Shadow
+from proxy.shadow.verdicts import Verdict
+from tests.integration.shadow_kit import C, Stack, hand_over, stack_on
+
+MANY = 40  # more than one statement reads
+
+
+@pytest.fixture
+async def stack(database: Database) -> AsyncIterator[Stack]:
+    made = await stack_on(database)
+    made.verdicts = []  # type: ignore[attr-defined]
+    made.shadow = Shadow(
+        made.settings,
+        made.store,
+        made.origin,
+        made.caught_up,
+        made.ledger,
+        rules=Rules(made.settings, made.database),
+        sinks=(made.verdicts.append,),  # type: ignore[attr-defined]
+    )
+    await made.shadow.start()
+    yield made
+    await made.shadow.close()
+
+
+def changed(raw: bytes) -> bytes:
+    return raw.replace(b'"x":1', b'"x":2')
+
+
+async def read_all(stack: Stack, *keys: str) -> Counter[str]:
+    """All at once; how many verdicts there were of each kind."""
+    verdicts: list[Verdict] = stack.verdicts  # type: ignore[attr-defined]
+    verdicts.clear()
+    for key in keys:
+        hand_over(stack.shadow, *stack.ask("GET", f"/_api/document/docs/{key}"))
+    await stack.shadow.idle()
+    assert all(len(one.origin_seconds) in (0, one.number) for one in verdicts)
+    counted: Counter[str] = Counter()
+    for one in verdicts:
+        counted[one.kind] += one.number
+    return counted
+
+
+async def test_each_ends_in_its_own_verdict(stack: Stack) -> None:
+    """I8: what only lags is no mismatch, though the statement finds it among many that are."""
+    for key in ("same", "value", "type", "lags", "gone"):
+        await stack.both(key, x=1)
+    await stack.plant("value", changed)
+    await stack.plant("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
+    stack.catching_up.append(stack.insert("lags", x=7))
+    stack.insert("missing", x=1)
+    stack.ask("DELETE", "/_api/document/docs/gone")
+
+    found = await read_all(stack, "same", "value", "type", "lags", "missing", "gone", "never", "value")
+
+    assert found == {"match": 2, "value": 2, "type": 1, "lag": 1, "missing": 1, "extra": 1}
+    assert await stack.found() == [
+        ("extra", (), ("gone",)),
+        ("missing", (), ("missing",)),
+        ("type", ("x",), ("type",)),
+        ("value", ("x",), ("value",)),
+    ]
+    assert await stack.counted() == {"compared": 8, "matched": 3, "mismatched": 5, "lagged": 1}
+    (row,) = await shapes(stack.database)
+    assert (row.seen, row.compared, row.matched, row.mismatched) == (8, 8, 3, 5)
+
+
+async def test_a_storm_is_counted_to_the_last_read_with_a_few_examples(stack: Stack) -> None:
+    names = [f"k{number:02}" for number in range(MANY)]
+    for name in names:
+        await stack.both(name, x=1)
+        await stack.plant(name, changed)
+
+    assert await read_all(stack, *names) == {"value": MANY}
+
+    (row,) = await list_mismatches(stack.database, C)
+    assert (row.seen, row.keys) == (MANY, tuple(names))
+    shown = await show_mismatch(stack.database, row.id)
+    assert shown is not None
+    assert len(shown.samples) == MAX_SAMPLES
+    assert len({sample["request"]["target"] for sample in shown.samples}) == MAX_SAMPLES
+    assert sum(1 for sample in shown.samples if sample["explanation"]) == 1
+    assert await stack.counted() == {"compared": MANY, "mismatched": MANY}
+
+
+async def test_noise_is_no_mismatch_among_many(stack: Stack) -> None:
+    for key in ("noisy", "wrong"):
+        await stack.both(key, x=1, at=1)
+    await stack.plant("noisy", lambda raw: raw.replace(b'"at":1', b'"at":2'))
+    await stack.plant("wrong", changed)
+    await rulebook.add(stack.database, rulebook.checked(C, "at", "ignore", None), reason="clock", actor="me")
+    await stack.shadow._rules.refresh()
+
+    assert await read_all(stack, "noisy", "wrong", "noisy") == {"ignored": 2, "value": 1}
+    assert await stack.found() == [("value", ("x",), ("wrong",))]
+
+
+async def test_where_the_statement_fails_each_is_asked_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("a", "b"):
+        await stack.both(key, x=1)
+
+    async def away(collection: str, keys: object) -> dict[str, bytes]:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(stack.store, "documents", away)
+    assert await read_all(stack, "a", "b") == {"match": 2}
+
+
+async def test_a_shadow_that_ends_counts_what_it_had_in_its_hands(database: Database) -> None:
+    """I10: whatever was handed over is in the counts, at whatever place it was."""
+    stack = await stack_on(database)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(collection: str, keys: object) -> dict[str, bytes]:
+        asked.set()
+        await go_on.wait()
+        return {}
+
+    stack.store.documents = slow  # type: ignore[method-assign]
+    await stack.shadow.start()
+    for _ in range(3):
+        hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/a"))
+    await asked.wait()
+    hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/b"))
+    await stack.shadow.close()
+
+    (row,) = await shapes(database)
+    assert (row.seen, row.compared, row.skipped) == (4, 0, 4)

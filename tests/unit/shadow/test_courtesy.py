@@ -1,0 +1,76 @@
+"""The shadow's work waits while turns of the loop are long: up to its patience, which ends as the queue fills."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from proxy.shadow.courtesy import LONG_PIECE, PATIENCE, PIECE, SHORT, Courtesy
+
+
+class Clock:
+    """Each turn of the loop takes so long; the last for ever."""
+
+    def __init__(self, turns: Iterable[float]) -> None:
+        self._turns = iter(turns)
+        self._now = 0.0
+        self.asked = -1  # the first tells when waiting began
+
+    def __call__(self) -> float:
+        self.asked += 1
+        if self.asked:
+            self._now += next(self._turns)
+        return self._now
+
+
+LONG, QUICK = SHORT * 10, SHORT / 2
+
+
+async def turns(lengths: list[float], filled: float = 0.0) -> int:
+    clock = Clock(lengths)
+    await Courtesy(lambda: filled, clock).after_clients()
+    return clock.asked
+
+
+async def test_one_short_turn_is_enough() -> None:
+    assert await turns([QUICK]) == 1
+
+
+async def test_long_turns_are_waited_for() -> None:
+    assert await turns([LONG, LONG, LONG, QUICK]) == 4
+
+
+@pytest.mark.parametrize(("filled", "share"), [(0.0, 1.0), (0.125, 0.5), (0.25, 0.0), (0.9, 0.0)])
+async def test_patience_ends_as_the_queue_fills(filled: float, share: float) -> None:
+    """I2: nobody waits for what would then have to be skipped."""
+    waited = await turns([LONG] * 100, filled) * LONG
+    assert PATIENCE * share <= waited <= PATIENCE * share + 2 * LONG
+
+
+async def test_pieces_are_longer_where_reads_would_be_skipped() -> None:
+    assert [Courtesy(lambda: filled).piece() for filled in (0.0, 0.24, 0.25, 1.0)] == [  # noqa: B023
+        PIECE,
+        PIECE,
+        LONG_PIECE,
+        LONG_PIECE,
+    ]
+
+
+async def test_one_piece_of_work_follows_the_other() -> None:
+    """Who asks second is answered behind a later turn than who asked first."""
+    order: list[tuple[str, int]] = []
+    turn = 0
+    courtesy = Courtesy(lambda: 0.0, lambda: 0.0)
+
+    async def work(name: str) -> None:
+        await courtesy.after_clients()
+        order.append((name, turn))
+
+    working = asyncio.gather(work("first"), work("second"), work("third"))
+    while not working.done():
+        await asyncio.sleep(0)
+        turn += 1
+    assert [name for name, _ in order] == ["first", "second", "third"]
+    assert len({at for _, at in order}) == 3
