@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from typing import Any
 
@@ -427,6 +427,28 @@ async def test_help_teaches_by_example(shell: Shell) -> None:
         assert "Example" in (await shell(name, "--help")).out
     for name in ("list", "show", "ignore", "repair"):
         assert "Example" in (await shell("mismatches", name, "--help")).out
+
+
+@pytest.mark.parametrize("module", proxy.cli.COMMANDS)
+def test_a_command_is_loaded_without_the_others(module: str) -> None:
+    """What `COMMANDS` says of a module is what it registers; `build` gives that and nothing else."""
+    for command in proxy.cli.COMMANDS[module]:
+        app, broken = proxy.cli.build(command)
+        assert broken == ()
+        assert {(name or "").replace("_", "-") for name in proxy.cli._names(app)} == set(proxy.cli.COMMANDS[module])
+
+
+def test_a_command_that_nobody_knows_is_met_by_all_of_them() -> None:
+    app, _ = proxy.cli.build("nonsense")
+    assert {"status", "backfill", "demo"} <= proxy.cli._names(app)
+    found = CliRunner().invoke(app, ["nonsense"])
+    assert found.exit_code == 2
+    assert "Did you mean 'noise'?" in found.output
+
+
+def test_the_version_is_told() -> None:
+    app, _ = proxy.cli.build()
+    assert CliRunner().invoke(app, ["--version"]).output == f"crossfade {version('crossfade')}\n"
 
 
 def test_a_broken_package_does_not_break_the_others(
