@@ -17,6 +17,20 @@ from proxy.database import Database
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long comes first in each worker's part: at the end there is only what another can take over."""
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    parts = [long[number::workers] for number in range(workers)]
+    size = -(-len(items) // workers)
+    ordered: list[pytest.Item] = []
+    for part in parts:
+        ordered += part
+        ordered += [others.pop(0) for _ in range(min(len(others), size - len(part)))]
+    items[:] = [*ordered, *others]
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test process, on a free port, without fsync: it dies with the process."""

@@ -46,6 +46,7 @@ from proxy.tasks import kept
 log = structlog.get_logger(__name__)
 
 OVERLOADED: Final = "overloaded"
+_TICK: Final = 0.001  # seconds: the timers of loops know no finer one, and a sleep of less is a turn
 _SHUTDOWN: Final = "shutdown"
 _FAILED: Final = "failed"  # through a fault of this program: see the log
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
@@ -233,7 +234,8 @@ class Shadow:
         while True:
             await self._arrived.wait()
             while (due := self._gathering.due()) is not None:
-                await asyncio.sleep(due - time.monotonic())
+                left = due - time.monotonic()
+                await asyncio.sleep(max(left, _TICK) if left > 0 else 0)
                 for group in self._gathering.take(time.monotonic()):
                     self._groups.put_nowait(group)
             self._arrived.clear()

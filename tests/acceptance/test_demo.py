@@ -25,6 +25,7 @@ def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSTGRES_DSN", raising=False)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(420)
 def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
     console = Console(file=io.StringIO(), width=140)

@@ -46,6 +46,7 @@ async def tried(server: Stand, steps: list[dict[str, Any]]) -> str:
     return ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", [Kind.SHADOW, Kind.FLIPPED], indirect=True, scope="module")
 def test_every_case(server: Stand) -> None:
     wrong = {}

@@ -33,6 +33,7 @@ def replayed(command: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("FAIL") and not _IMPOSSIBLE.search(line)]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not _HTTP.is_file(), reason=f"recorded examples are not at {_HTTP}")
 @pytest.mark.skipif(shutil.which("node") is None or shutil.which("curl") is None, reason="the tool needs node and curl")
 def test_recorded_http_examples(server: Stand) -> None:

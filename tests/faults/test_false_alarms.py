@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.false_alarms import false_alarms
 
 
+@pytest.mark.long
 async def test_races_are_no_mismatches_and_every_divergence_is_found(tmp_path: Path) -> None:
     """I8: three proxies, hot keys, a target that is late; then a divergence of each class, each found by one read."""
     result = await false_alarms(tmp_path, 3.0, planted=14, seed=2)

@@ -18,6 +18,7 @@ async def made(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> A
         yield started
 
 
+@pytest.mark.long
 async def test_clients_see_no_flip_no_outage_and_no_frozen_proxy(made: Flips) -> None:
     """I7: nothing older than what anybody was told; no request fails; a straggler is named, and nothing committed."""
     results = [

@@ -23,6 +23,7 @@ SHORT = (
 )
 
 
+@pytest.mark.long
 async def test_a_share_of_the_matrix_loses_nothing(tmp_path: Path) -> None:
     """I2, I3: zero lost, zero ghosts, client errors only where ArangoDB itself was away."""
     async with matrix(tmp_path) as made:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 
 def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
     command = [sys.executable, "-m", "bench.proxy", "--variant", "bare", "--seconds", "0.1", "--rounds", "1", "--json"]
@@ -20,6 +22,7 @@ def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
         assert all(row["failed"] == 0 for row in rows.values())
 
 
+@pytest.mark.long
 def test_aql_is_measured_beside_sql_written_by_hand() -> None:
     command = [sys.executable, "-m", "bench.aql", "--documents", "3000", "--sizes", "", "--rounds", "3", "--json"]
     command += ["--scan", "3000", "--corpus", "none"]

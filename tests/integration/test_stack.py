@@ -48,6 +48,7 @@ async def ask(dsn: str, sql: str) -> object:
         await connection.close()
 
 
+@pytest.mark.long
 async def test_the_whole_stack_and_a_client_that_knows_nothing_of_it() -> None:
     with Stack(Options.free(stage="mirror", postgres=QUICK)) as stack:
         client = ArangoClient(hosts=stack.url)

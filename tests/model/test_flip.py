@@ -203,6 +203,7 @@ async def _operator(database: Database, folder: Path, dice: random.Random, stop:
             await rollback(database, [COLLECTION], actor="operator")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1])
 async def test_what_a_client_was_told_it_is_told_again(seed: int, database: Database, tmp_path: Path) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
