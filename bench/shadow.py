@@ -95,7 +95,7 @@ class Stack:
         """The counts once they stand still: what waited has been compared."""
         known = self.counts()
         while True:
-            time.sleep(0.3)
+            time.sleep(0.6)  # longer than counts may wait
             now = self.counts()
             if now == known:
                 return now

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from proxy import metrics
 from proxy.shadow.compare import Difference
@@ -16,6 +17,8 @@ from proxy.shadow.ledger import Ledger
 from proxy.shadow.samples import Evidence
 from proxy.shadow.shapes import Shape
 from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Sink, Verdict
+
+FAILED: Final = "failed"  # why a read has no verdict: a fault of this program, see the log
 
 
 class Account:

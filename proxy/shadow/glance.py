@@ -7,9 +7,14 @@ mismatches, which are of few kinds, is counted by kinds. Whatever is neither tak
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from proxy.errors import ArangoError
 from proxy.shadow.compare import Difference, compare_documents
 from proxy.shadow.jobs import Job
+from proxy.shadow.sides import document_answer
+
+_ODD: Final = (ArangoError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 def parted(jobs: Sequence[Job], found: Mapping[str, bytes]) -> tuple[list[Job], list[Job]]:
@@ -29,6 +34,8 @@ def certainly(job: Job, raw: bytes | None) -> Difference | None:
         return None
     try:
         difference = compare_documents(job.outcome.body, raw)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None  # an answer in no shape that ArangoDB gives: counted where it is looked at by itself
+        if difference is not None:
+            document_answer(job.operation, raw)
+    except _ODD:
+        return None  # in no shape that ArangoDB gives: counted where it is looked at by itself
     return difference if difference is not None and difference.certain else None

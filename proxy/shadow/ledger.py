@@ -238,9 +238,9 @@ class Ledger:
     async def flush(self) -> None:
         """Writes what has gathered. Raises DatabaseError, and then nothing is lost: the next flush goes on."""
         async with self._flushing:
+            self._fold()
             if self._writing is not None:
                 await self._settle()
-            self._fold()
             if not self._deltas:
                 return
             deltas, self._deltas = self._deltas, Deltas()

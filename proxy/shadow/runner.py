@@ -20,7 +20,7 @@ import structlog
 from proxy.config import Settings
 from proxy.errors import ArangoError, DatabaseError, Unsupported, UpstreamError
 from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow.account import Account
+from proxy.shadow.account import FAILED, Account
 from proxy.shadow.batches import Following, goes_on
 from proxy.shadow.classify import QueryAnswer
 from proxy.shadow.compare import Kind, NotComparable
@@ -37,7 +37,7 @@ from proxy.shadow.rules import Rules
 from proxy.shadow.settle import Settler
 from proxy.shadow.shapes import Shape, shape_of_operation
 from proxy.shadow.sides import Sides
-from proxy.shadow.together import Together
+from proxy.shadow.together import Statement, Together
 from proxy.shadow.verdicts import Sink
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore
@@ -48,7 +48,6 @@ log = structlog.get_logger(__name__)
 OVERLOADED: Final = "overloaded"
 _TICK: Final = 0.001  # seconds: the timers of loops know no finer one, and a sleep of less is a turn
 _SHUTDOWN: Final = "shutdown"
-_FAILED: Final = "failed"  # through a fault of this program: see the log
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
 _NO_TWICE: Final = 64  # readings of the origin against itself that may wait
@@ -108,7 +107,7 @@ class Shadow:
         self._twice: asyncio.Queue[Job] = asyncio.Queue(_NO_TWICE)
         self._following = Following(self._enqueue)
         self._looking_for_ties = asyncio.Lock()  # an evaluation is dear
-        self._courtesy = Courtesy(lambda: self._pending / self._most)
+        self._courtesy = Courtesy(lambda: max(self._pending / self._most, self._bytes / QUEUE_BYTES))
         self._together = Together(self._sides, self._rules, self._account, self._confirmer, self._courtesy, self._done)
         self._bytes = 0
         self._pending = 0
@@ -296,7 +295,7 @@ class Shadow:
             self._account.skipped(job, "not understood")
         except Exception as error:
             log.exception("a comparison failed", endpoint=job.operation.endpoint, error=type(error).__name__)
-            self._account.skipped(job, _FAILED)
+            self._account.skipped(job, FAILED)
         finally:
             if not going_on:
                 self._done(job)
@@ -304,7 +303,7 @@ class Shadow:
     def _given_up(self, jobs: Iterable[Job], error: BaseException) -> None:
         """What a worker that ends had in its hands."""
         for job in jobs:
-            self._skipped(job, _SHUTDOWN if isinstance(error, asyncio.CancelledError) else _FAILED)
+            self._skipped(job, _SHUTDOWN if isinstance(error, asyncio.CancelledError) else FAILED)
 
     def _skipped(self, job: Job, reason: str) -> None:
         self._account.skipped(job, reason)
@@ -338,7 +337,11 @@ class Shadow:
                 end = time.perf_counter() + self._courtesy.piece()
             job = jobs.pop()
             self._account.looked(job, origin=job.seconds, target=said.seconds)
-            await self._carry_out(job, self._first(job, said.look(job)))
+            await self._carry_out(job, self._looked(job, said))
+
+    async def _looked(self, job: Job, said: Statement) -> bool:
+        """The first look at a read that the target has answered among others."""
+        return await self._first(job, said.look(job))
 
     async def _compare(self, job: Job) -> bool:
         """The first look at a read by itself. True where the job went on to the settlers."""

@@ -102,9 +102,11 @@ def sample(evidence: Evidence, *, text: str, redaction: Redaction) -> dict[str, 
 
 def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[str, Any]:
     """Method and target, the conditions, and for a query its text and bind variables (which any path may hold)."""
-    target = "/_db/" + "/".join(quote(part, safe="") for part in (operation.database, *operation.path))
+    # a byte that is no UTF-8 is carried by a surrogate
+    parts = (quote(part, safe="", errors="surrogateescape") for part in (operation.database, *operation.path))
+    target = "/_db/" + "/".join(parts)
     if operation.params:
-        target += "?" + urlencode(operation.params)
+        target += "?" + urlencode(operation.params, errors="surrogateescape")
     request: dict[str, Any] = {"method": operation.method, "target": target}
     conditions = {name: operation.headers[name] for name in ("if-match", "if-none-match") if name in operation.headers}
     if conditions:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import structlog
+
 from proxy.errors import ArangoError, DatabaseError
-from proxy.shadow.account import Account
+from proxy.shadow.account import FAILED, Account
 from proxy.shadow.compare import Difference, Kind
 from proxy.shadow.confirm import Confirmer
 from proxy.shadow.courtesy import Courtesy
@@ -15,6 +17,8 @@ from proxy.shadow.glance import certainly, parted
 from proxy.shadow.jobs import Job, Look
 from proxy.shadow.rules import Rules
 from proxy.shadow.sides import Sides, document_answer
+
+log = structlog.get_logger(__name__)
 
 _Alike = dict[tuple[Kind, tuple[str, ...]], tuple[Difference, list[Job]]]
 
@@ -78,13 +82,21 @@ class Together:
         while kept < len(jobs):
             await self._courtesy.after_clients()
             alike, kept = self._piece(jobs, kept, statement)
-            try:
-                for difference, those in alike.values():
-                    self._confirmer.confirm_together(
-                        those, difference, statement.look, began=statement.began, seconds=statement.seconds
-                    )
-            finally:
-                self._end([job for _, those in alike.values() for job in those])
+            for difference, those in alike.values():
+                self._certain(those, difference, statement)
+
+    def _certain(self, jobs: Sequence[Job], difference: Difference, statement: Statement) -> None:
+        """A fault of this program in one kind of difference takes no other along."""
+        try:
+            self._confirmer.confirm_together(
+                jobs, difference, statement.look, began=statement.began, seconds=statement.seconds
+            )
+        except Exception as error:
+            log.exception("differences could not be counted", error=type(error).__name__)
+            for job in jobs:
+                self._account.skipped(job, FAILED)
+        finally:
+            self._end(jobs)
 
     def _piece(self, jobs: list[Job], kept: int, statement: Statement) -> tuple[_Alike, int]:
         """Takes those that certainly differ out of `jobs` behind the first `kept`, as many as a piece of work holds.

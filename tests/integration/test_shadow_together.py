@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from proxy.database import Database
 from proxy.errors import DatabaseUnavailable
 from proxy.shadow import rulebook
+from proxy.shadow.compare import Difference, Kind
 from proxy.shadow.counts import MAX_SAMPLES
+from proxy.shadow.jobs import Job
 from proxy.shadow.mismatches import list_mismatches, shapes, show_mismatch
 from proxy.shadow.rules import Rules
 from proxy.shadow.runner import Shadow
@@ -109,6 +112,41 @@ async def test_noise_is_no_mismatch_among_many(stack: Stack) -> None:
 
     assert await read_all(stack, "noisy", "wrong", "noisy") == {"ignored": 2, "value": 1}
     assert await stack.found() == [("value", ("x",), ("wrong",))]
+
+
+async def test_what_is_no_document_takes_no_other_along(stack: Stack) -> None:
+    """I10: somebody wrote into PostgreSQL what ArangoDB never prints; it is skipped by name, all others are judged."""
+    for key in ("same", "value", "numbered", "nameless", "list"):
+        await stack.both(key, x=1)
+    await stack.plant("value", changed)
+    await stack.plant("numbered", lambda raw: changed(raw).replace(b'"_rev":"', b'"_rev":5,"rev":"'))
+    await stack.plant("nameless", lambda raw: raw.replace(b'"_id":"docs/nameless"', b'"_id":5'))
+    await stack.plant("list", lambda _: b"[]")
+
+    found = await read_all(stack, "same", "value", "numbered", "nameless", "list", "value")
+
+    assert found == {"match": 1, "value": 2, "skipped": 3}
+    assert stack.shadow.skips(C) == {"not understood": 3}
+    assert await stack.found() == [("value", ("x",), ("value",))]
+
+
+async def test_a_fault_of_the_program_in_one_kind_takes_no_other_along(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("value", "type"):
+        await stack.both(key, x=1)
+    await stack.plant("value", changed)
+    await stack.plant("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
+    confirm = stack.shadow._confirmer.confirm_together
+
+    def broken(jobs: Sequence[Job], difference: Difference, *rest: Any, **more: Any) -> None:
+        if difference.kind is Kind.TYPE:
+            raise RuntimeError("nobody foresaw it")
+        confirm(jobs, difference, *rest, **more)
+
+    monkeypatch.setattr(stack.shadow._confirmer, "confirm_together", broken)
+    assert await read_all(stack, "value", "type", "value") == {"value": 2, "skipped": 1}
+    assert stack.shadow.skips(C) == {"failed": 1}
 
 
 async def test_where_the_statement_fails_each_is_asked_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

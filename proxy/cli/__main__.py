@@ -1,0 +1,6 @@
+"""`python -m proxy.cli`: the command, where its script is not installed."""
+
+from proxy.cli import main
+
+if __name__ == "__main__":
+    main()
