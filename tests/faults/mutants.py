@@ -120,7 +120,7 @@ def verdicts(chosen: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
 def line(verdict: Verdict) -> str:
     """One mutant as text."""
     said = "caught" if verdict.caught else f"SURVIVED {verdict.why}"
-    return f"{verdict.name:52}{said:10}{verdict.seconds:6.1f} s  {verdict.test.rpartition('::')[2]}"
+    return f"{verdict.name:58} {said:10}{verdict.seconds:6.1f} s  {verdict.test.rpartition('::')[2]}"
 
 
 def main() -> int:
