@@ -1,8 +1,8 @@
 """Clients go first: what the shadow does on the event loop waits while the loop is behind with them.
 
 The loop tells by the length of its turns: one that is long had many to serve. After a pause of the machine the clients
-that waited are then served as fast as without a shadow. Reads that wait for their comparison take memory, so that
-patience ends as their queue fills.
+that waited are then served as fast as without a shadow. Patience ends with the age of the work, since what is compared
+late has changed meanwhile and must be looked at again; and as the queue of reads fills, which take memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 SHORT: Final = 0.0003  # seconds of a turn in which next to nobody waited
-PATIENCE: Final = 0.1  # seconds, while hardly anything waits
+PATIENCE: Final = 0.1  # seconds behind the moment at which the work was due
 PIECE: Final = 0.0001
 LONG_PIECE: Final = 0.001
 _HURRY: Final = 0.25  # share of the queue that is taken
@@ -22,7 +22,7 @@ _HURRY: Final = 0.25  # share of the queue that is taken
 class Courtesy:
     """Asks before each piece of work of one shadow; one asks at a time, so that pieces follow one another."""
 
-    def __init__(self, filled: Callable[[], float], clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, filled: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
         """filled: the share of the queue that is taken."""
         self._filled = filled
         self._clock = clock
@@ -32,13 +32,13 @@ class Courtesy:
         """Seconds of work before clients have their turn: more of it where reads would have to be skipped."""
         return PIECE if self._filled() < _HURRY else LONG_PIECE
 
-    async def after_clients(self) -> None:
-        """Returns behind a short turn of the loop; at the latest when patience ends."""
+    async def after_clients(self, due: float) -> None:
+        """Returns behind a short turn of the loop; at the latest when patience ends. due: monotonic."""
         async with self._turn:
-            asked = began = self._clock()
+            began = self._clock()
             while True:
                 await asyncio.sleep(0)
                 now = self._clock()
-                if now - began < SHORT or now - asked >= PATIENCE * (1 - self._filled() / _HURRY):
+                if now - began < SHORT or now >= due + PATIENCE or self._filled() >= _HURRY:
                     return
                 began = now

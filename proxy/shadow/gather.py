@@ -22,7 +22,7 @@ class Gathering:
     """Reads that wait. Moments are monotonic, and grow from call to call."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[tuple[float, Job]]] = {}  # by collection, the oldest first; none is empty
+        self._waiting: dict[str, deque[Job]] = {}  # by collection, the oldest first; none is empty
 
     def add(self, job: Job, now: float) -> None:
         """Takes one more read."""
@@ -32,11 +32,12 @@ class Gathering:
         waiting = self._waiting.get(name)
         if waiting is None:
             waiting = self._waiting[name] = deque()
-        waiting.append((now + WAIT, job))
+        job.due = now + WAIT
+        waiting.append(job)
 
     def due(self) -> float | None:
         """The moment at which the next group is to be taken; None where nothing waits."""
-        return min((waiting[0][0] for waiting in self._waiting.values()), default=None)
+        return min((waiting[0].due for waiting in self._waiting.values()), default=None)
 
     def take(self, now: float) -> list[list[Job]]:
         """What is due: of each collection one group of at most TOGETHER, the younger ones with the oldest; all others
@@ -44,11 +45,11 @@ class Gathering:
         """
         ready: list[list[Job]] = []
         for name, waiting in list(self._waiting.items()):
-            if waiting[0][0] > now:
+            if waiting[0].due > now:
                 continue
             number = min(TOGETHER, len(waiting))
             if name is not _ALONE:
-                ready.append([waiting.popleft()[1] for _ in range(number)])
+                ready.append([waiting.popleft() for _ in range(number)])
             else:
                 ready += [[job] for job in _due(waiting, now, number)]
             if not waiting:
@@ -57,12 +58,12 @@ class Gathering:
 
     def left(self) -> list[Job]:
         """Everything that waits, which no longer does."""
-        jobs = [job for waiting in self._waiting.values() for _, job in waiting]
+        jobs = [job for waiting in self._waiting.values() for job in waiting]
         self._waiting.clear()
         return jobs
 
 
-def _due(waiting: deque[tuple[float, Job]], now: float, most: int) -> Iterator[Job]:
-    while waiting and most and waiting[0][0] <= now:
+def _due(waiting: deque[Job], now: float, most: int) -> Iterator[Job]:
+    while waiting and most and waiting[0].due <= now:
         most -= 1
-        yield waiting.popleft()[1]
+        yield waiting.popleft()

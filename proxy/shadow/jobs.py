@@ -33,6 +33,7 @@ class Job:
     twice: bool = False
     looked: tuple[float, float] | None = None
     counted: int = 0  # bytes, while it waits
+    due: float = 0.0  # the moment (monotonic) at which it has waited for others
 
     @property
     def size(self) -> int:

@@ -333,7 +333,7 @@ class Shadow:
         said, end = await self._together.compare(jobs), 0.0
         while said is not None and jobs:
             if time.perf_counter() >= end:
-                await self._courtesy.after_clients()
+                await self._courtesy.after_clients(jobs[0].due)
                 end = time.perf_counter() + self._courtesy.piece()
             job = jobs.pop()
             self._account.looked(job, origin=job.seconds, target=said.seconds)

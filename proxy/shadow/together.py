@@ -57,7 +57,8 @@ class Together:
 
     async def compare(self, jobs: list[Job]) -> Statement | None:
         """What a glance cannot tell stays in `jobs`; what the target said of it is the answer, if it said anything."""
-        await self._courtesy.after_clients()
+        due = jobs[0].due
+        await self._courtesy.after_clients(due)
         began = time.monotonic()
         try:
             name = jobs[0].operation.qualified or ""
@@ -73,14 +74,14 @@ class Together:
             finally:
                 self._end(same)
         if jobs and not self._noisy(jobs[0]):
-            await self._confirm(jobs, statement)
+            await self._confirm(jobs, statement, due)
         return statement
 
-    async def _confirm(self, jobs: list[Job], statement: Statement) -> None:
+    async def _confirm(self, jobs: list[Job], statement: Statement, due: float) -> None:
         """Counts those that certainly differ, piece by piece; all others stay in `jobs`."""
         kept = 0
         while kept < len(jobs):
-            await self._courtesy.after_clients()
+            await self._courtesy.after_clients(due)
             alike, kept = self._piece(jobs, kept, statement)
             for difference, those in alike.values():
                 self._certain(those, difference, statement)

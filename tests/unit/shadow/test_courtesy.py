@@ -1,4 +1,4 @@
-"""The shadow's work waits while turns of the loop are long: up to its patience, which ends as the queue fills."""
+"""The shadow's work waits while turns of the loop are long: up to its patience."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Clock:
 LONG, QUICK = SHORT * 10, SHORT / 2
 
 
-async def turns(lengths: list[float], filled: float = 0.0) -> int:
+async def turns(lengths: list[float], filled: float = 0.0, due: float = 0.0) -> int:
     clock = Clock(lengths)
-    await Courtesy(lambda: filled, clock).after_clients()
+    await Courtesy(lambda: filled, clock).after_clients(due)
     return clock.asked
 
 
@@ -42,11 +42,18 @@ async def test_long_turns_are_waited_for() -> None:
     assert await turns([LONG, LONG, LONG, QUICK]) == 4
 
 
-@pytest.mark.parametrize(("filled", "share"), [(0.0, 1.0), (0.125, 0.5), (0.25, 0.0), (0.9, 0.0)])
-async def test_patience_ends_as_the_queue_fills(filled: float, share: float) -> None:
-    """I2: nobody waits for what would then have to be skipped."""
-    waited = await turns([LONG] * 100, filled) * LONG
-    assert PATIENCE * share <= waited <= PATIENCE * share + 2 * LONG
+@pytest.mark.parametrize("late", [0.0, PATIENCE / 2, PATIENCE, 10 * PATIENCE])
+async def test_patience_ends_with_the_age_of_the_work(late: float) -> None:
+    """I8: what is compared late has changed meanwhile. Whatever waits before it, nothing waits longer than that."""
+    waited = await turns([LONG] * 100, due=-late) * LONG
+    left = max(0.0, PATIENCE - late)
+    assert left <= waited <= left + 2 * LONG
+
+
+@pytest.mark.parametrize("filled", [0.25, 0.9])
+async def test_nobody_waits_where_reads_would_be_skipped(filled: float) -> None:
+    """I2: the queue is bounded."""
+    assert await turns([LONG] * 100, filled) == 1
 
 
 async def test_pieces_are_longer_where_reads_would_be_skipped() -> None:
@@ -65,7 +72,7 @@ async def test_one_piece_of_work_follows_the_other() -> None:
     courtesy = Courtesy(lambda: 0.0, lambda: 0.0)
 
     async def work(name: str) -> None:
-        await courtesy.after_clients()
+        await courtesy.after_clients(0.0)
         order.append((name, turn))
 
     working = asyncio.gather(work("first"), work("second"), work("third"))
