@@ -103,15 +103,14 @@ def build(wanted: str = "") -> tuple[typer.Typer, tuple[str, ...]]:
         why = _add(app, entry)
         if why:
             broken.append(f"crossfade: the commands of {entry.name!r} ({entry.value}) are missing: {why}")
-    if wanted and wanted not in _names(app):
+    if wanted and wanted not in names(app):
         return build()
     return app, tuple(broken)
 
 
-def _names(app: typer.Typer) -> set[str | None]:
-    """The commands and groups that it has."""
-    plain = {one.name or (one.callback.__name__ if one.callback else None) for one in app.registered_commands}
-    return plain | {one.name for one in app.registered_groups}
+def names(app: typer.Typer) -> set[str]:
+    """The commands and groups that it has, as they are typed."""
+    return {*typer.main.get_group(app).commands}
 
 
 def _add(app: typer.Typer, entry: EntryPoint) -> str:

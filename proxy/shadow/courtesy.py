@@ -14,7 +14,7 @@ from typing import Final
 
 SHORT: Final = 0.0003  # seconds of a turn in which next to nobody waited
 PATIENCE: Final = 0.1  # seconds behind the moment at which the work was due
-PIECE: Final = 0.0001
+PIECE: Final = 0.0001  # seconds of work, as a rule
 LONG_PIECE: Final = 0.001
 _HURRY: Final = 0.25  # share of the queue that is taken
 
@@ -28,17 +28,16 @@ class Courtesy:
         self._clock = clock
         self._turn = asyncio.Lock()
 
-    def piece(self) -> float:
-        """Seconds of work before clients have their turn: more of it where reads would have to be skipped."""
-        return PIECE if self._filled() < _HURRY else LONG_PIECE
+    async def after_clients(self, due: float) -> float:
+        """Returns behind a short turn of the loop; at the latest when patience ends. Moments are monotonic.
 
-    async def after_clients(self, due: float) -> None:
-        """Returns behind a short turn of the loop; at the latest when patience ends. due: monotonic."""
+        The answer is the moment at which clients are to have their turn: later where reads would have to be skipped.
+        """
         async with self._turn:
             began = self._clock()
             while True:
                 await asyncio.sleep(0)
-                now = self._clock()
-                if now - began < SHORT or now >= due + PATIENCE or self._filled() >= _HURRY:
-                    return
+                now, hurried = self._clock(), self._filled() >= _HURRY
+                if hurried or now - began < SHORT or now >= due + PATIENCE:
+                    return now + (LONG_PIECE if hurried else PIECE)
                 began = now

@@ -8,7 +8,6 @@ groups begin one after the other, as the reads came, and no two of them keep cli
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import Final
 
 from proxy.shadow.jobs import Job
@@ -47,11 +46,11 @@ class Gathering:
         for name, waiting in list(self._waiting.items()):
             if waiting[0].due > now:
                 continue
-            number = min(TOGETHER, len(waiting))
-            if name is not _ALONE:
-                ready.append([waiting.popleft() for _ in range(number)])
+            if name == _ALONE:
+                while waiting and waiting[0].due <= now:
+                    ready.append([waiting.popleft()])
             else:
-                ready += [[job] for job in _due(waiting, now, number)]
+                ready.append([waiting.popleft() for _ in range(min(TOGETHER, len(waiting)))])
             if not waiting:
                 del self._waiting[name]
         return ready
@@ -61,9 +60,3 @@ class Gathering:
         jobs = [job for waiting in self._waiting.values() for job in waiting]
         self._waiting.clear()
         return jobs
-
-
-def _due(waiting: deque[Job], now: float, most: int) -> Iterator[Job]:
-    while waiting and most and waiting[0].due <= now:
-        most -= 1
-        yield waiting.popleft()

@@ -145,7 +145,7 @@ class Ledger:
 
     def mismatched(
         self,
-        collections: Iterable[str],
+        collections: Sequence[str],
         shape: Shape,
         difference: Difference,
         examples: Sequence[Evidence],
@@ -153,30 +153,42 @@ class Ledger:
         began: float,
         number: int = 1,
     ) -> None:
-        """Confirmed mismatches of one class and paths: of a read, or of so many.
-
-        difference: with the keys of all of them. examples: at least as many as `wanted` says, and there are. began: the
-        moment of the look that confirmed it.
-        """
+        """Confirmed mismatches of one class and paths: of a read, or of so many. As `found`, and the reads count."""
         for collection in collections:
             metrics.SHADOW.compared(collection, difference.kind.value, number)
             delta = self._deltas.shape(collection, shape)
             delta.compared += number
             delta.mismatched += number
-            self._mismatch(collection, shape, difference, examples, began, number)
+        self.found(collections, shape, difference, examples, began=began, number=number)
 
     def found(
         self,
-        collections: Iterable[str],
+        collections: Sequence[str],
         shape: Shape,
         difference: Difference,
         examples: Sequence[Evidence],
         *,
         began: float,
+        number: int = 1,
     ) -> None:
-        """A further difference of a read that is counted as a mismatch: its fingerprint alone."""
+        """Counts the fingerprint alone: a further difference of reads that are counted as mismatches.
+
+        difference: with the keys of all of them. examples: at least as many as `wanted` says, and there are. began: the
+        moment of the look that confirmed it.
+        """
         for collection in collections:
-            self._mismatch(collection, shape, difference, examples, began, 1)
+            if len(self._known) < _MAX_KNOWN:
+                self._known.add(fingerprint(collection, difference))
+            delta = self._deltas.mismatch(collection, difference, began, number)
+            for key in difference.keys:
+                if len(delta.keys) >= MAX_KEYS:
+                    break
+                delta.keys[_storable(key)] = None
+            for example in examples:
+                if not self._deltas.wants_sample(delta):
+                    break
+                text = orjson.dumps(_storable(sample(example, text=shape.text, redaction=self._redaction)))
+                self._deltas.add_sample(delta, text)
 
     def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
         """Sentences about a mismatch that has been counted: they are added to its sample."""
@@ -210,28 +222,6 @@ class Ledger:
         """How many reads this process has not compared since it began, by reason."""
         self._fold()
         return {reason: number for (name, reason), number in sorted(self._skipped.items()) if name == collection}
-
-    def _mismatch(
-        self,
-        collection: str,
-        shape: Shape,
-        difference: Difference,
-        examples: Sequence[Evidence],
-        began: float,
-        number: int,
-    ) -> None:
-        if len(self._known) < _MAX_KNOWN:
-            self._known.add(fingerprint(collection, difference))
-        delta = self._deltas.mismatch(collection, difference, began, number)
-        for key in difference.keys:
-            if len(delta.keys) >= MAX_KEYS:
-                break
-            delta.keys[_storable(key)] = None
-        for example in examples:
-            if not self._deltas.wants_sample(delta):
-                break
-            text = orjson.dumps(_storable(sample(example, text=shape.text, redaction=self._redaction)))
-            self._deltas.add_sample(delta, text)
 
     # ---- PostgreSQL
 

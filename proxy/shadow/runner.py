@@ -332,9 +332,8 @@ class Shadow:
         """Reads of single documents of one collection, by one statement; where that fails, they stay in `jobs`."""
         said, end = await self._together.compare(jobs), 0.0
         while said is not None and jobs:
-            if time.perf_counter() >= end:
-                await self._courtesy.after_clients(jobs[0].due)
-                end = time.perf_counter() + self._courtesy.piece()
+            if time.monotonic() >= end:
+                end = await self._courtesy.after_clients(jobs[0].due)
             job = jobs.pop()
             self._account.looked(job, origin=job.seconds, target=said.seconds)
             await self._carry_out(job, self._looked(job, said))

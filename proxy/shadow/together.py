@@ -81,8 +81,8 @@ class Together:
         """Counts those that certainly differ, piece by piece; all others stay in `jobs`."""
         kept = 0
         while kept < len(jobs):
-            await self._courtesy.after_clients(due)
-            alike, kept = self._piece(jobs, kept, statement)
+            end = await self._courtesy.after_clients(due)
+            alike, kept = _piece(jobs, kept, statement, end)
             for difference, those in alike.values():
                 self._certain(those, difference, statement)
 
@@ -99,26 +99,6 @@ class Together:
         finally:
             self._end(jobs)
 
-    def _piece(self, jobs: list[Job], kept: int, statement: Statement) -> tuple[_Alike, int]:
-        """Takes those that certainly differ out of `jobs` behind the first `kept`, as many as a piece of work holds.
-
-        Returns them, with the difference of the first, by class and paths; and how many of `jobs` are to stay.
-        """
-        alike: _Alike = {}
-        others: list[Job] = []
-        looked, end = 0, time.perf_counter() + self._courtesy.piece()
-        for job in jobs[kept:]:
-            looked += 1
-            difference = certainly(job, statement.found.get(job.operation.key or ""))
-            if difference is None:
-                others.append(job)
-            else:
-                alike.setdefault((difference.kind, difference.paths), (difference, []))[1].append(job)
-            if time.perf_counter() > end:
-                break
-        jobs[kept : kept + looked] = others
-        return alike, kept + len(others)
-
     def _noisy(self, job: Job) -> bool:
         """Whether differences may be noise: then each is looked at by itself."""
         return bool(self._rules.noise(job.collections) or self._rules.own(job.collections, job.shape.name))
@@ -126,3 +106,24 @@ class Together:
     def _end(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._done(job)
+
+
+def _piece(jobs: list[Job], kept: int, statement: Statement, end: float) -> tuple[_Alike, int]:
+    """Takes those that certainly differ out of `jobs` behind the first `kept`, one at least, up to the moment `end`.
+
+    Returns them, with the difference of the first, by class and paths; and how many of `jobs` are to stay.
+    """
+    alike: _Alike = {}
+    others: list[Job] = []
+    looked = 0
+    for job in jobs[kept:]:
+        looked += 1
+        difference = certainly(job, statement.found.get(job.operation.key or ""))
+        if difference is None:
+            others.append(job)
+        else:
+            alike.setdefault((difference.kind, difference.paths), (difference, []))[1].append(job)
+        if time.monotonic() >= end:
+            break
+    jobs[kept : kept + looked] = others
+    return alike, kept + len(others)

@@ -13,9 +13,12 @@ from proxy.config import Settings
 from proxy.database import Database
 from proxy.documents import to_jsonb
 from proxy.operations import Operation, Outcome
+from proxy.shadow.fleet import Fleet
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.mismatches import list_mismatches, shapes
+from proxy.shadow.rules import Rules
 from proxy.shadow.runner import Shadow
+from proxy.shadow.verdicts import Verdict
 from proxy.stores.memory import MemoryStore
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode_parts
@@ -64,6 +67,7 @@ class Stack:
     mirrored: bool = True  # what `caught_up` says
     catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
     waited: int = 0
+    verdicts: list[Verdict] = field(default_factory=list)  # of a `ruled` shadow
     _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -155,3 +159,17 @@ async def stack_on(database: Database, **settings: Any) -> Stack:
     assert stack.ask("POST", "/_api/collection", {"name": "docs"})[1].status == 200
     await create(database, C)
     return stack
+
+
+def ruled(stack: Stack, fleet: Fleet | None = None) -> Shadow:
+    """A shadow with rules from PostgreSQL, whose verdicts the stack notes."""
+    return Shadow(
+        stack.settings,
+        stack.store,
+        stack.origin,
+        stack.caught_up,
+        stack.ledger,
+        rules=Rules(stack.settings, stack.database),
+        fleet=fleet,
+        sinks=(stack.verdicts.append,),
+    )

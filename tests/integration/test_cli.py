@@ -419,10 +419,7 @@ async def test_postgresql_that_is_not_there_or_not_migrated(shell: Shell, empty_
 async def test_help_teaches_by_example(shell: Shell) -> None:
     app, _ = proxy.cli.build()
     own = {"migrate", "doctor", "mirror", "shadow", "flip", "rollback", "default-stage", "status", "gates", "audit"}
-    names = {
-        command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands
-    }
-    assert own <= {name.replace("_", "-") for name in names}
+    assert own <= proxy.cli.names(app)
     for name in sorted(own):
         assert "Example" in (await shell(name, "--help")).out
     for name in ("list", "show", "ignore", "repair"):
@@ -435,12 +432,12 @@ def test_a_command_is_loaded_without_the_others(module: str) -> None:
     for command in proxy.cli.COMMANDS[module]:
         app, broken = proxy.cli.build(command)
         assert broken == ()
-        assert {(name or "").replace("_", "-") for name in proxy.cli._names(app)} == set(proxy.cli.COMMANDS[module])
+        assert proxy.cli.names(app) == set(proxy.cli.COMMANDS[module])
 
 
 def test_a_command_that_nobody_knows_is_met_by_all_of_them() -> None:
     app, _ = proxy.cli.build("nonsense")
-    assert {"status", "backfill", "demo"} <= proxy.cli._names(app)
+    assert {"status", "backfill", "demo"} <= proxy.cli.names(app)
     found = CliRunner().invoke(app, ["nonsense"])
     assert found.exit_code == 2
     assert "Did you mean 'noise'?" in found.output

@@ -19,9 +19,7 @@ from proxy.shadow.ledger import Ledger
 from proxy.shadow.mismatches import find_mismatch, list_mismatches, show_mismatch
 from proxy.shadow.reproduce import reproduce
 from proxy.shadow.rules import Rules
-from proxy.shadow.runner import Shadow
-from proxy.shadow.verdicts import Verdict
-from tests.integration.shadow_kit import C, Origin, Stack, hand_over, stack_on
+from tests.integration.shadow_kit import C, Origin, Stack, hand_over, ruled, stack_on
 from tests.integration.target import put, remove
 
 
@@ -33,21 +31,6 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
     await made.shadow.start()
     yield made
     await made.shadow.close()
-
-
-def ruled(stack: Stack, fleet: Fleet | None = None) -> Shadow:
-    verdicts: list[Verdict] = []
-    stack.verdicts = verdicts  # type: ignore[attr-defined]
-    return Shadow(
-        stack.settings,
-        stack.store,
-        stack.origin,
-        stack.caught_up,
-        stack.ledger,
-        rules=Rules(stack.settings, stack.database),
-        fleet=fleet,
-        sinks=(verdicts.append,),
-    )
 
 
 async def beat(database: Database, instance: str, lag: float = 0.0) -> None:
@@ -254,9 +237,8 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
     own = {(row.kind, row.path): row for row in await rulebook.own(database, C)}
     assert ("value", "[].score") in own
     assert own["value", "[].score"].subtracted >= 1
-    verdicts: list[Verdict] = stack.verdicts  # type: ignore[attr-defined]
-    assert verdicts[-1].kind == "ignored"
-    assert verdicts[-1].reason == "ArangoDB differs from itself"
+    assert stack.verdicts[-1].kind == "ignored"
+    assert stack.verdicts[-1].reason == "ArangoDB differs from itself"
 
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await ask()

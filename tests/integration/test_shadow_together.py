@@ -16,10 +16,7 @@ from proxy.shadow.compare import Difference, Kind
 from proxy.shadow.counts import MAX_SAMPLES
 from proxy.shadow.jobs import Job
 from proxy.shadow.mismatches import list_mismatches, shapes, show_mismatch
-from proxy.shadow.rules import Rules
-from proxy.shadow.runner import Shadow
-from proxy.shadow.verdicts import Verdict
-from tests.integration.shadow_kit import C, Stack, hand_over, stack_on
+from tests.integration.shadow_kit import C, Stack, hand_over, ruled, stack_on
 
 MANY = 40  # more than one statement reads
 
@@ -27,16 +24,7 @@ MANY = 40  # more than one statement reads
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
     made = await stack_on(database)
-    made.verdicts = []  # type: ignore[attr-defined]
-    made.shadow = Shadow(
-        made.settings,
-        made.store,
-        made.origin,
-        made.caught_up,
-        made.ledger,
-        rules=Rules(made.settings, made.database),
-        sinks=(made.verdicts.append,),  # type: ignore[attr-defined]
-    )
+    made.shadow = ruled(made)
     await made.shadow.start()
     yield made
     await made.shadow.close()
@@ -48,14 +36,13 @@ def changed(raw: bytes) -> bytes:
 
 async def read_all(stack: Stack, *keys: str) -> Counter[str]:
     """All at once; how many verdicts there were of each kind."""
-    verdicts: list[Verdict] = stack.verdicts  # type: ignore[attr-defined]
-    verdicts.clear()
+    stack.verdicts.clear()
     for key in keys:
         hand_over(stack.shadow, *stack.ask("GET", f"/_api/document/docs/{key}"))
     await stack.shadow.idle()
-    assert all(len(one.origin_seconds) in (0, one.number) for one in verdicts)
+    assert all(len(one.origin_seconds) in (0, one.number) for one in stack.verdicts)
     counted: Counter[str] = Counter()
-    for one in verdicts:
+    for one in stack.verdicts:
         counted[one.kind] += one.number
     return counted
 

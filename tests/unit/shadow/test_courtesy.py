@@ -56,13 +56,9 @@ async def test_nobody_waits_where_reads_would_be_skipped(filled: float) -> None:
     assert await turns([LONG] * 100, filled) == 1
 
 
-async def test_pieces_are_longer_where_reads_would_be_skipped() -> None:
-    assert [Courtesy(lambda: filled).piece() for filled in (0.0, 0.24, 0.25, 1.0)] == [  # noqa: B023
-        PIECE,
-        PIECE,
-        LONG_PIECE,
-        LONG_PIECE,
-    ]
+@pytest.mark.parametrize(("filled", "piece"), [(0.0, PIECE), (0.24, PIECE), (0.25, LONG_PIECE), (1.0, LONG_PIECE)])
+async def test_pieces_are_longer_where_reads_would_be_skipped(filled: float, piece: float) -> None:
+    assert await Courtesy(lambda: filled, lambda: 7.0).after_clients(7.0) == 7.0 + piece
 
 
 async def test_one_piece_of_work_follows_the_other() -> None:
