@@ -12,7 +12,7 @@ help: ## this list
 setup: $(STAMP) ## a virtual environment with everything pinned, and the command `crossfade`
 $(STAMP): requirements/dev.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
@@ -47,7 +47,7 @@ versions: ## the unit tests on every Python of PYTHONS that is present
 		"$$python" -c "" 2>/dev/null || { echo "$$python: not present"; continue; }; \
 		folder=$(VENV)-$$("$$python" -c "import sys; print('%d.%d' % sys.version_info[:2])"); \
 		test -x $$folder/bin/python || "$$python" -m venv $$folder; \
-		$$folder/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt && \
+		$$folder/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt && \
 		$$folder/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . && \
 		echo "$$python: $$($$folder/bin/python --version)" && \
 		$$folder/bin/python -m pytest -q -n $(JOBS) tests/unit || exit 1; \
