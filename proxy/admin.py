@@ -4,18 +4,27 @@
 /readyz    it may get traffic        /status   what it does, as JSON        /  the same, for eyes
 /trace     what it knows of one document, as JSON
 /check     the same of itself, and whether it reaches both databases at this moment: asked before a change of stages
+
+Requests whose Host is a name that is not this listener's, or whose Origin is another site, are refused with 403
+(`refused`): a page on the web must not read a proxy on the loopback interface.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import ipaddress
+import re
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from importlib import resources
+from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from proxy import __version__, metrics
@@ -27,12 +36,25 @@ def create(
     ready: Callable[[], str | None],
     trace: Callable[[str, str], Mapping[str, object]] | None = None,
     check: Callable[[], Awaitable[Mapping[str, object]]] | None = None,
+    hosts: Collection[str] = (),
 ) -> FastAPI:
     """The application. `ready` gives None, or a sentence that says why not.
 
-    trace: (collection, key) -> what this instance knows of one document. check: what `/check` answers.
+    trace: (collection, key) -> what this instance knows of one document. check: what `/check` answers. hosts: names
+    that clients may use beside IP addresses, `localhost` and the machine's own name.
     """
     app = FastAPI(title="Crossfade admin", version=__version__, docs_url=None, redoc_url=None)
+    page_text = resources.files("proxy").joinpath("admin.html").read_text("utf-8")
+    policy = content_security_policy(page_text)
+
+    @app.middleware("http")
+    async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Refuse foreign names, and tell browsers what the page may do."""
+        refusal = refused(request.headers.get("host", ""), request.headers.get("origin"), own_names(hosts))
+        response = await call_next(request) if refusal is None else JSONResponse({"error": refusal}, status_code=403)
+        response.headers.update(_SAFE_HEADERS)
+        response.headers["content-security-policy"] = policy
+        return response
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
@@ -71,11 +93,73 @@ def create(
     @app.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:
         """A page that shows /status and goes on showing it."""
-        return HTMLResponse(resources.files("proxy").joinpath("admin.html").read_text("utf-8"))
+        return HTMLResponse(page_text)
 
     return app
 
 
+_SAFE_HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+def own_names(configured: Collection[str]) -> frozenset[str]:
+    """Names, in lower case, that this listener answers by: those of the machine, and what was configured."""
+    host = socket.gethostname()
+    return frozenset(name.lower() for name in ("localhost", host, host.partition(".")[0], *configured) if name)
+
+
+def refused(host: str, origin: str | None, names: Collection[str]) -> str | None:
+    """Return why a request with this Host and Origin is refused, or None.
+
+    A page on the web can make its own name resolve to 127.0.0.1 (DNS rebinding): its requests then carry that name in
+    `Host`. An IP address cannot be rebound, so any is let through; so are names under `.svc` and `.cluster.local`,
+    which only a cluster's own DNS resolves. A request from another site's page carries that site in `Origin`.
+    """
+    name = _name_of(host)
+    if name is None or not (_is_address(name) or name in names or name.endswith((".svc", ".cluster.local"))):
+        return (
+            "the admin listener does not answer by this name: use its IP address, or set CROSSFADE_ADMIN_NAMES to a "
+            "JSON array of the names that it is reached by"
+        )
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        return "the admin listener answers no page of another origin"
+    return None
+
+
+def _name_of(host: str) -> str | None:
+    """The name in a Host header, in lower case, without port and brackets; None where it cannot be read."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return found["address"] or found["name"] if found else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def content_security_policy(page: str) -> str:
+    """A policy that lets run just the inline scripts and styles of `page` (by their hashes), and fetch from here."""
+
+    def hashes(tag: str) -> str:
+        blocks = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+        digests = (base64.b64encode(hashlib.sha256(block.encode()).digest()).decode() for block in blocks)
+        return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+    return (
+        f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.%]+)\]|(?P<name>[a-z0-9._-]+))(?::\d+)?")
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104
 
 

@@ -13,16 +13,14 @@ import gc
 import logging
 import os
 import signal
-import socket
 import time
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import structlog
 import uvloop
 
-from proxy import __version__
+from proxy import __version__, state_directory
 from proxy.admin import AdminServer, create
 from proxy.config import Settings
 from proxy.credentials import Credentials
@@ -59,34 +57,12 @@ _READ_WAIT = 0.5  # seconds that a read of a client waits for a connection to Po
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
 
-def prepare_state(settings: Settings) -> str:
-    """Makes the state directory and gives this instance's lasting id. Raises ConfigurationError.
-
-    The id stays with the directory, as the journal does: a restart is the same instance, and picks its journal up.
-    """
-    folder = settings.state_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "instance"
-        if file.exists():
-            return file.read_text("utf-8").strip()
-        name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-        temporary = file.with_suffix(".new")
-        temporary.write_text(name + "\n", "utf-8")
-        temporary.replace(file)
-        return name
-    except OSError as error:
-        raise ConfigurationError(
-            f"the state directory {folder} cannot be written ({error.strerror}): set CROSSFADE_STATE_DIR"
-        ) from error
-
-
 class Application:
     """One proxy. Use `async with`; `port` and `admin_port` are those that were bound."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.instance = prepare_state(settings)
+        self.instance = state_directory.prepare(settings.state_dir)
         self.flight = Flight()
         self.readings = Readings()
 
@@ -125,7 +101,15 @@ class Application:
         reader = ArangoStore(own, settings.origin_user, settings.origin_password)
 
         admin = AdminServer(
-            create(self.status, self.not_ready, self.trace, self.check), settings.admin_host, settings.admin_port
+            create(
+                self.status,
+                self.not_ready,
+                self.trace,
+                self.check,
+                hosts=(settings.admin_host, *settings.admin_names),
+            ),
+            settings.admin_host,
+            settings.admin_port,
         )
         admin.bind()  # its address is registered with the lease
         stack.push_async_callback(admin.close)

@@ -1,9 +1,20 @@
-"""Settings: environment variables `CROSSFADE_*`, a TOML file, defaults. A wrong one stops the start with a sentence."""
+"""Settings: environment variables `CROSSFADE_*`, a TOML file, defaults. A wrong one stops the start with a sentence.
+
+Three rules. A misspelt variable is refused, never ignored. What may hold a password (`_SECRET`, and every name that is
+not a setting) is never shown, neither in a message nor in `repr`. Variables that Kubernetes makes for a service called
+`crossfade` are not settings.
+"""
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, Field, UrlConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -19,24 +30,47 @@ from proxy.errors import ConfigurationError
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 HttpUrl = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
 
+_PREFIX: Final = "CROSSFADE_"
+# settings whose value may hold a password: a URL may carry one
+_SECRET: Final = frozenset({"origin", "origin_password", "dsn", "services"})
+# variables of this program that are not settings: the file of settings, a fault point of tests, the parent of a worker
+# process, the database that the command line means
+_OTHERS: Final = frozenset({"CONFIG", "FAULT", "PARENT", "DATABASE"})
+# what Kubernetes sets in each pod for a service whose name begins with `crossfade`
+_KUBERNETES: Final = re.compile(
+    r"(\w*_)?SERVICE_(HOST|PORT(_\w+)?)|(\w*_)?PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
+# one host of a DSN, which may be empty: a name, an IPv6 address in brackets, a percent-encoded folder; perhaps a port
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.%~-]*)(:\d{0,5})?")
+_KUBERNETES_URL: Final = re.compile(r"(tcp|udp|sctp)://")
+
 
 class Settings(BaseSettings):
     """What an operator can set. `CROSSFADE_CONFIG` names a TOML file with the same names; the environment wins."""
 
-    model_config = SettingsConfigDict(env_prefix="CROSSFADE_", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="CROSSFADE_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
+    )
 
-    origin: HttpUrl = Field(default=HttpUrl("http://127.0.0.1:8529"), description="URL of ArangoDB")
+    origin: HttpUrl = Field(default=HttpUrl("http://127.0.0.1:8529"), description="URL of ArangoDB", repr=False)
     origin_user: str = Field(default="root", description="account that the proxy itself reads ArangoDB with")
-    origin_password: str = ""
+    origin_password: str = Field(default="", repr=False)
     dsn: str = Field(
-        default="postgresql://127.0.0.1:5432/crossfade", description="PostgreSQL: target and control plane"
+        default="postgresql://127.0.0.1:5432/crossfade",
+        description="PostgreSQL: target and control plane",
+        repr=False,
     )
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(default=8530, ge=0, le=65535)
     admin_host: str = "127.0.0.1"
+    admin_names: list[str] = Field(
+        default_factory=list, description="names that the admin listener is reached by, beside IP addresses and its own"
+    )
     admin_port: int = Field(default=8531, ge=0, le=65535)
     services: dict[str, HttpUrl] = Field(
-        default_factory=dict, description="path prefix -> URL of a document service, the longest prefix wins"
+        default_factory=dict,
+        description="path prefix -> URL of a document service, the longest prefix wins",
+        repr=False,
     )
     state_dir: Path = Field(default=Path("var/crossfade"), description="journal, instance id, the file origin-only")
 
@@ -113,6 +147,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"{prefix!r} is no path of a service: it begins with / and not with /_")
         return value
 
+    @field_validator("dsn")
+    @classmethod
+    def _readable_dsn(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise ValueError("it begins with postgresql:// or postgres://")
+        hosts = parts.netloc.rpartition("@")[2]
+        if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+            raise ValueError("its host or port cannot be read: write / @ : and # of a password as %2F %40 %3A and %23")
+        return value
+
     @field_validator("lease")
     @classmethod
     def _longer_than_heartbeats(cls, value: float, info: ValidationInfo) -> float:
@@ -138,8 +183,6 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        import os
-
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         file = os.environ.get("CROSSFADE_CONFIG")
         if file:
@@ -147,14 +190,46 @@ class Settings(BaseSettings):
         return sources
 
 
+def misspelt(environment: Mapping[str, str], known: Iterable[str]) -> list[str]:
+    """Names of variables that begin with `CROSSFADE_` and are no setting. known: names of settings, in lower case."""
+    fields = frozenset(known)
+    found = []
+    for variable, value in environment.items():
+        upper = variable.upper()
+        if not upper.startswith(_PREFIX):
+            continue
+        name = upper.removeprefix(_PREFIX)
+        if name in _OTHERS or name.partition("__")[0].lower() in fields:
+            continue
+        if _KUBERNETES.fullmatch(name) or (name.endswith("PORT") and _KUBERNETES_URL.match(value)):
+            continue
+        found.append(variable)
+    return sorted(found)
+
+
+def _refuse_misspelt() -> None:
+    fields = Settings.model_fields.keys()
+    lines = []
+    for variable in misspelt(os.environ, fields):
+        near = difflib.get_close_matches(variable.upper().removeprefix(_PREFIX), [name.upper() for name in fields], n=1)
+        meant = f": do you mean {_PREFIX}{near[0]}?" if near else ": README lists the settings"
+        lines.append(f"{variable} is not a setting{meant}")
+    if lines:
+        raise ConfigurationError("; ".join(lines))
+
+
+def _shown(name: str, value: object) -> str:
+    """`, got …` for a message; nothing where the value may hold a password."""
+    known = name.partition("__")[0] in Settings.model_fields
+    return f", got {value!r}" if known and name.partition("__")[0] not in _SECRET else ""
+
+
 def load(**overrides: object) -> Settings:
     """Settings from the environment and the file. Raises ConfigurationError that names each wrong one and why."""
-    import os
-    import tomllib
-
     file = os.environ.get("CROSSFADE_CONFIG")
     if file and not Path(file).is_file():
         raise ConfigurationError(f"CROSSFADE_CONFIG names {file}, and there is no such file")
+    _refuse_misspelt()
     # the names that services and other tools use already; Crossfade's own win
     fallback = {"dsn": os.environ.get("POSTGRES_DSN"), "origin": os.environ.get("ARANGO_URL")}
     for name, value in fallback.items():
@@ -165,14 +240,22 @@ def load(**overrides: object) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not TOML: {error}") from error
     except SettingsError as error:  # a variable that should hold JSON, and does not
-        name = "SERVICES" if '"services"' in str(error) else "*"
-        raise ConfigurationError(
-            f"set CROSSFADE_{name} to a JSON object, as in "
-            """{"/resumes": "http://127.0.0.1:8000"}: """ + str(error.__cause__ or error)
-        ) from error
+        raise ConfigurationError(f"{_expected_json(error)}: {error.__cause__ or error}") from error
     except ValidationError as error:
         lines = []
         for item in error.errors():
             name = "__".join(str(part) for part in item["loc"])
-            lines.append(f"set CROSSFADE_{name.upper()} (or {name} in the file): {item['msg']}, got {item['input']!r}")
+            shown = _shown(name, item["input"])
+            lines.append(f"set CROSSFADE_{name.upper()} (or {name} in the file): {item['msg']}{shown}")
         raise ConfigurationError("; ".join(lines)) from error
+
+
+def _expected_json(error: SettingsError) -> str:
+    """Which variable should hold JSON, and in which form. pydantic-settings names the field in its message alone."""
+    examples = {
+        "services": """object, as in {"/resumes": "http://127.0.0.1:8000"}""",
+        "admin_names": """array, as in ["crossfade.example"]""",
+        "redact_paths": """array, as in ["*.email"]""",
+    }
+    name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "*")
+    return f"set CROSSFADE_{name.upper()} to a JSON {examples.get(name, 'value')}"
