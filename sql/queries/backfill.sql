@@ -225,7 +225,7 @@ SELECT crossfade.index_statement($1);
 -- Indexes of ours where building was cut short: $1 collection, $2 relation. They must be dropped first.
 SELECT i.indexrelid::regclass::text AS name
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = $2::text::regclass AND c.relname IN ('doc_' || md5($1), 'text_' || md5($1)) AND NOT i.indisvalid;
+WHERE i.indrelid = $2::text::regclass AND c.relname IN (crossfade.index_name('doc', $1), crossfade.index_name('text', $1)) AND NOT i.indisvalid;
 
 -- name: analyze
 ANALYZE {relation};
@@ -317,7 +317,7 @@ SET max_rate = $1, max_lag = $2, max_replica_lag = $3, max_slowdown = $4, flag_f
 -- name: full_text_statement
 -- The index for full-text search over every string of a document: $1 collection.
 SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (crossfade.full_text(doc))',
-              'text_' || md5($1), relation) FROM crossfade.collection WHERE collection = $1;
+              crossfade.index_name('text', $1), relation) FROM crossfade.collection WHERE collection = $1;
 
 -- name: ranges_to_look_at
 -- Ranges of a verification ($2 run): whether it failed there (differences were left, or it was not finished), and whether

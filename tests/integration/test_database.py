@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
 
@@ -94,6 +95,88 @@ async def test_names_that_postgresql_uses_or_cannot_hold_get_one_of_their_own(da
     assert row is not None
     await database.execute(f"SELECT * FROM {row['relation']}")
     assert not str(row["relation"]).startswith(("public.", "pg_", "crossfade."))
+
+
+LONG = "salaries_" + "x" * 200
+
+
+async def test_no_client_can_choose_the_name_of_anothers_table(database: Database) -> None:
+    """A name that PostgreSQL cannot hold becomes one with a '/', which ArangoDB takes in no name."""
+    long = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", LONG)
+    assert long is not None
+    _, _, chosen = str(long["relation"]).partition(".")
+    assert "/" in chosen
+    for copied in (LONG[:11] + "_" + hashlib.md5(LONG.encode()).hexdigest(), chosen.strip('"').replace("/", "_")):
+        other = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", copied)
+        assert other is not None
+        assert other["relation"] != long["relation"]
+    one = await database.fetchrow("SELECT * FROM crossfade.ensure_collection($1, 'c')", "d" * 70)
+    two = await database.fetchrow(
+        "SELECT * FROM crossfade.ensure_collection($1, 'c')", "d" * 11 + "_" + hashlib.md5(b"d" * 70).hexdigest()
+    )
+    assert one is not None
+    assert two is not None
+    assert one["relation"] != two["relation"]
+
+
+@pytest.mark.parametrize("name", ["𝄞" * 16, "é" * 32, "名" * 21 + "x", "𝄞" * 64])
+async def test_a_name_of_wide_characters_is_never_cut_by_postgresql(database: Database, name: str) -> None:
+    """PostgreSQL cuts an identifier at 63 bytes without an error: two names with one beginning would share a table."""
+    rows = [
+        await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", name + end)
+        for end in ("", "1", "2")
+    ]
+    relations = {str(row["relation"]) for row in rows if row}
+    oids = {await database.fetchval("SELECT $1::regclass::oid::bigint", relation) for relation in relations}
+    assert len(relations) == len(oids) == 3
+    assert all(len(relation.partition(".")[2].strip('"').encode()) <= 63 for relation in relations)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE shop.orders (id bigint PRIMARY KEY, total numeric)",
+        "CREATE VIEW shop.orders AS SELECT 1 AS key",
+        "CREATE TABLE shop.bills (id bigint); CREATE INDEX orders ON shop.bills (id)",
+        "CREATE SEQUENCE shop.orders",
+        "CREATE TYPE shop.orders AS ENUM ('paid')",
+        "CREATE DOMAIN shop.orders AS text",
+        # the same form as our own tables, and not ours
+        "CREATE TABLE shop.orders (key text PRIMARY KEY, rev bigint, raw json, doc jsonb, mark bigint)",
+    ],
+)
+async def test_what_an_application_has_under_that_name_is_never_taken_over(database: Database, statement: str) -> None:
+    await database.execute(f"CREATE SCHEMA shop; {statement}")
+    row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', 'orders')")
+    assert row is not None
+    assert row["relation"] != "shop.orders"
+    await database.execute(f"INSERT INTO {row['relation']} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
+    again = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', 'orders')")
+    assert again == row
+
+
+@pytest.mark.parametrize("first", ["orders", "orders_pkey", "_orders"])
+async def test_names_that_postgresql_makes_by_itself_meet_no_collection(database: Database, first: str) -> None:
+    """A primary key's index and an array type have names as well: `orders_pkey` is a collection's name, too."""
+    names = {first, "orders", "orders_pkey", "_orders", "doc_" + hashlib.md5(b"shop/orders").hexdigest()}
+    for name in (first, *sorted(names - {first})):
+        row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", name)
+        assert row is not None
+        await database.execute(f"INSERT INTO {row['relation']} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
+    statement = str(await database.fetchval("SELECT crossfade.index_statement('shop/orders')"))
+    await database.execute(statement.replace("CONCURRENTLY ", ""))
+    table = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = 'shop/orders'")
+    assert await database.fetchval("SELECT count(*) FROM pg_index WHERE indrelid = $1::text::regclass", table) == 2
+
+
+async def test_two_collections_never_register_one_table(database: Database) -> None:
+    await database.execute("SELECT crossfade.ensure_collection('shop', 'orders')")
+    with pytest.raises(DatabaseRefused) as refused:
+        await database.execute(
+            "INSERT INTO crossfade.collection (collection, database, name, relation) "
+            "VALUES ('shop/o', 'shop', 'o', 'shop.orders')"
+        )
+    assert refused.value.sqlstate == "23505"
 
 
 async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Database) -> None:

@@ -99,3 +99,60 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(empty: Database) 
         await migrate.apply(empty, known=(*migrations(), broken))
     assert await empty.fetchval("SELECT to_regclass('crossfade.half')") is None
     await migrate.require_migrated(empty)
+
+
+_UNTIL_SHARED = 11  # the last migration under which two collections could share one table
+
+
+async def _sharing(empty: Database, *, stage: str) -> tuple[str, str]:
+    """A database of an earlier version in which two collections share one table: (long, chosen)."""
+    await migrate.apply(empty, known=migrations()[:_UNTIL_SHARED])
+    long = "salaries_" + "x" * 200
+    chosen = str(await empty.fetchval("SELECT crossfade.identifier($1)", long))
+    await empty.execute("INSERT INTO crossfade.default_stage VALUES ('shop', $1)", stage)
+    for name in (long, chosen):
+        relation = await empty.fetchval("SELECT (crossfade.ensure_collection('shop', $1)).relation", name)
+    await empty.execute(f"INSERT INTO {relation} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
+    return long, chosen
+
+
+async def test_two_collections_that_share_a_table_and_are_in_use_stop_the_migration(empty: Database) -> None:
+    long, chosen = await _sharing(empty, stage="mirror")
+    with pytest.raises(DatabaseRefused, match="these collections share the table") as refused:
+        await migrate.apply(empty)
+    assert f"shop/{chosen}" in str(refused.value)
+    assert f"shop/{long}" in str(refused.value)
+    assert "crossfade rollback --to off" in str(refused.value)
+    assert await empty.fetchval("SELECT max(number) FROM crossfade.migration") == _UNTIL_SHARED
+
+
+async def test_two_that_share_a_table_and_are_off_get_a_table_each(empty: Database) -> None:
+    """Nothing of the shared table is read through either any more; both are unverified until they are copied."""
+    long, chosen = await _sharing(empty, stage="off")
+    await migrate.apply(empty)
+    rows = await empty.fetch("SELECT collection, relation FROM crossfade.collection ORDER BY collection")
+    relations = {row["collection"]: row["relation"] for row in rows}
+    assert set(relations) == {f"shop/{long}", f"shop/{chosen}"}
+    assert len(set(relations.values())) == 2
+    for relation in relations.values():
+        assert await empty.fetchval(f"SELECT count(*) FROM {relation}") == 0
+    marked = await empty.fetch("SELECT collection FROM crossfade.unverified ORDER BY collection")
+    assert [row["collection"] for row in marked] == sorted(relations)
+
+
+async def test_collections_that_share_nothing_keep_their_tables(empty: Database) -> None:
+    await migrate.apply(empty, known=migrations()[:_UNTIL_SHARED])
+    before = [
+        await empty.fetchval("SELECT (crossfade.ensure_collection('shop', $1)).relation", name)
+        for name in ("orders", "y" * 100)
+    ]
+    index = str(await empty.fetchval("SELECT crossfade.index_statement('shop/orders')"))
+    await empty.execute(index.replace("CONCURRENTLY ", ""))
+    await migrate.apply(empty)
+    after = [
+        await empty.fetchval("SELECT (crossfade.ensure_collection('shop', $1)).relation", name)
+        for name in ("orders", "y" * 100)
+    ]
+    assert after == before
+    # the index that stands is not built a second time under another name
+    assert await empty.fetchval("SELECT crossfade.index_statement('shop/orders')") == index
