@@ -31,7 +31,9 @@ from backfill.planning import plan_backfill
 from backfill.processes import die_with_parent
 from backfill.throttle import told
 from backfill.worker import Workers
-from proxy.cli.common import DONE, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections, expand
+from proxy.cli.common import DONE, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections
+from proxy.cli.naming import expand
+from proxy.errors import RefusedError
 
 DumpOption = Annotated[
     bool,
@@ -156,6 +158,7 @@ def worker(
     """Work on whatever runs are open, beside any number of other workers."""
 
     async def go(parts: Parts) -> int:
+        await _require_runs(parts, only or ())
         how = options(workers, max_rate, max_lag)
         typer.echo(f"{workers} workers, " + ("waiting for work" if watch else "until no run is open"))
         one = Workers(parts.database, parts.maintenance, parts.source, how, parts.stop)
@@ -169,6 +172,13 @@ def worker(
         return DONE
 
     execute(go, workers)
+
+
+async def _require_runs(parts: Parts, wanted: Sequence[int]) -> None:
+    there = {standing.run for standing in await runs.standings(parts.database, wanted)} if wanted else set()
+    missing = [str(run) for run in wanted if run not in there]
+    if missing:
+        raise RefusedError(f"there is no run {', '.join(missing)}: see `crossfade backfill status`")
 
 
 async def _plan_all(

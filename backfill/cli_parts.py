@@ -19,7 +19,8 @@ from backfill.report import Standing, line, samples
 from backfill.source import Source
 from backfill.throttle import Limits
 from backfill.worker import Options, Workers
-from proxy.cli.common import DONE, REFUSED, expand, fail, note, write_json
+from proxy.cli.common import DONE, REFUSED, fail, note, write_json
+from proxy.cli.naming import expand
 from proxy.config import Settings, load
 from proxy.cutover import migrate
 from proxy.cutover.stages import Stage

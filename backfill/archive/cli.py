@@ -43,9 +43,9 @@ from proxy.cli.common import (
     actor_or_me,
     fail,
     note,
-    qualified,
     write_json,
 )
+from proxy.cli.naming import near, qualified
 from proxy.config import Settings, load
 from proxy.cutover import audit, migrate
 from proxy.database import Database
@@ -252,12 +252,12 @@ def verify_(
 async def _names(store: Store, collections: Sequence[str], database: str) -> list[str]:
     found: dict[str, None] = {}
     for name in qualified(collections, database):
-        if "*" not in name:
-            found[name] = None
-            continue
-        matching = await store.collections(name)
+        # system collections are not listed: ArangoDB says itself whether it has one
+        matching = [name] if "/_" in name and "*" not in name else await store.collections(name)
         if not matching:
-            raise RefusedError(f"there is no collection {name}")
+            offered = near(name, await store.collections(name.partition("/")[0] + "/*"))
+            meant = f": did you mean {' or '.join(offered)}?" if offered else ""
+            raise RefusedError(f"there is no collection {name}{meant}")
         found |= dict.fromkeys(matching)
     return list(found)
 

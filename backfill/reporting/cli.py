@@ -18,7 +18,8 @@ from backfill.reporting import html, markdown
 from backfill.reporting.facts import Facts
 from backfill.reporting.gather import Means, gather
 from backfill.source import Source
-from proxy.cli.common import DONE, DatabaseOption, JsonOption, SomeCollections, expand, fail, note, write_json
+from proxy.cli.common import DONE, DatabaseOption, JsonOption, SomeCollections, fail, note, write_json
+from proxy.cli.naming import expand
 from proxy.config import load
 from proxy.cutover import migrate
 from proxy.database import Database

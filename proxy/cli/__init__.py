@@ -1,7 +1,8 @@
 """The command `crossfade`.
 
     common      options, names of collections, errors -> exit codes, output for people and for machines
-    stages      mirror, shadow, default-stage; flipping: flip, rollback; changing: what every change shares
+    naming      names of collections, and what is said of those that are not known
+    stages      mirror, shadow, default-stage; flipping: flip; going_back: rollback; changing: what changes share
     guarding    guard: what the guards of flipped collections see, and taking them off
     show        status, gates, audit
     instances   instances, instances evict
@@ -42,7 +43,8 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "system": ("migrate", "proxy"),
     "doctor": ("doctor",),
     "stages": ("mirror", "shadow", "default-stage"),
-    "flipping": ("flip", "rollback"),
+    "flipping": ("flip",),
+    "going_back": ("rollback",),
     "guarding": ("guard",),
     "show": ("status", "gates", "audit"),
     "shapes": ("shapes", "limits"),

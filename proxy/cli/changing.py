@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -35,8 +35,12 @@ async def change(
     force: bool = False,
     wait: bool = True,
     guard: Budget | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> int:
-    """Carries the change out (`controller.change`), shows it, and gives the exit code. Raises as that does."""
+    """Carries the change out (`controller.change`), shows it, and gives the exit code. Raises as that does.
+
+    more: what the JSON has besides.
+    """
     changed = await controller.change(
         connected,
         targets,
@@ -52,7 +56,8 @@ async def change(
     )
     blocked = any(blocking(gates, force=force) for gates in changed.gates.values()) or bool(changed.unready)
     if as_json:
-        write_json({**_plain(changed), "would_be_refused": blocked} if dry_run else _plain(changed))
+        plain = {**_plain(changed), **(more or {})}
+        write_json({**plain, "would_be_refused": blocked} if dry_run else plain)
     else:
         _show(changed)
         if guard is not None and not dry_run:

@@ -1,12 +1,11 @@
-"""What the commands share: options, names of collections, errors as exit codes, output."""
+"""What the commands share: options, errors as exit codes, output. Names of collections: `names`."""
 
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import getpass
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -14,9 +13,8 @@ import typer
 from rich.console import Console
 
 from proxy.config import Settings, load
-from proxy.cutover import migrate, status
+from proxy.cutover import migrate
 from proxy.cutover.epoch import TimedOut
-from proxy.cutover.stages import Standing
 from proxy.database import Database
 from proxy.errors import (
     ArangoError,
@@ -24,7 +22,6 @@ from proxy.errors import (
     CrossfadeError,
     DatabaseUnavailable,
     DatabaseUnmigrated,
-    RefusedError,
     UpstreamError,
 )
 
@@ -59,19 +56,21 @@ def execute(
     as_json: bool = False,
     migrated: bool = True,
     timeout: float | None = 30.0,
-    away: Callable[[Settings], Coroutine[Any, Any, None]] | None = None,
+    away: Callable[[Settings], Coroutine[Any, Any, tuple[str, ...]]] | None = None,
 ) -> None:
     """Runs a command against PostgreSQL and leaves with its exit code, or with that of the error it ended with.
 
     timeout: seconds for a statement. migrated: refuse a database whose schema is not the one of this version. away:
-    what to say, before the error, where PostgreSQL does not answer.
+    what to say, before the error (with `--json`: as its `meanwhile`), where PostgreSQL does not answer.
     """
     try:
         code = asyncio.run(_connected(action, load(), migrated, timeout))
     except DatabaseUnavailable as error:
-        if away is not None and not as_json:
-            asyncio.run(away(load()))
-        raise fail(error, as_json=as_json) from error
+        meanwhile = asyncio.run(away(load())) if away is not None else ()
+        if not as_json:
+            for line in meanwhile:
+                typer.echo(line)
+        raise fail(error, as_json=as_json, meanwhile=meanwhile) from error
     except CrossfadeError as error:
         raise fail(error, as_json=as_json) from error
     except KeyboardInterrupt:
@@ -80,12 +79,13 @@ def execute(
     raise typer.Exit(code)
 
 
-def fail(error: CrossfadeError, *, as_json: bool = False) -> typer.Exit:
+def fail(error: CrossfadeError, *, as_json: bool = False, meanwhile: Sequence[str] = ()) -> typer.Exit:
     """Says what went wrong on standard error (and as JSON on standard output), and gives the exit to raise."""
     code = exit_code(error)
     typer.echo(f"crossfade: {_advice(error)}", err=True)
     if as_json:
-        write_json({"error": {"kind": type(error).__name__, "message": str(error), "code": code}})
+        told = {"kind": type(error).__name__, "message": str(error), "code": code}
+        write_json({"error": {**told, "meanwhile": list(meanwhile)} if meanwhile else told})
     return typer.Exit(code)
 
 
@@ -120,39 +120,7 @@ async def _connected(action: Action, settings: Settings, migrated: bool, timeout
         await database.close()
 
 
-# ---- names
-
-
-def qualified(names: Iterable[str], database: str) -> list[str]:
-    """`database/name` of each, in order, once. Raises RefusedError where one is neither name nor database/name."""
-    found: dict[str, None] = {}
-    for name in names:
-        full = name if "/" in name else f"{database}/{name}"
-        left, _, right = full.partition("/")
-        if not left or not right or "/" in right:
-            raise RefusedError(f"{name!r} is no collection: write database/name, or database/* for all of a database")
-        found[full] = None
-    return list(found)
-
-
-async def expand(
-    database: Database, names: Sequence[str], default: str, keep: Callable[[Standing], bool], what: str
-) -> list[str]:
-    """The collections that names and patterns stand for; of a pattern those that `keep` says.
-
-    Raises RefusedError where a pattern stands for none; `what` names those that were looked for.
-    """
-    known = await status.standings(database)
-    found: dict[str, None] = {}
-    for name in qualified(names, default):
-        if "*" not in name:
-            found[name] = None
-            continue
-        matching = [k for k, standing in known.items() if fnmatch.fnmatchcase(k, name) and keep(standing)]
-        if not matching:
-            raise RefusedError(f"no collection of {name} is {what}: see `crossfade status`")
-        found |= dict.fromkeys(matching)
-    return list(found)
+# ---- people
 
 
 def actor_or_me(actor: str | None) -> str:

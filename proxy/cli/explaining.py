@@ -14,6 +14,7 @@ from rich.markup import escape
 from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, Listing, NotCompiled, Table, Tables, compile_query
 from proxy.cli.common import DONE, DatabaseOption, JsonOption, console, execute, write_json
+from proxy.cli.naming import about, known
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.errors import ArangoError, RefusedError
@@ -21,6 +22,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.narrow import scan_of
 from sql.loader import queries
 
+_SYSTEM = "_system"  # a query that reads nothing needs no database
 _VALID = """SELECT indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass($1) AND c.relname = $2"""
 _STATEMENTS: tuple[tuple[type, str], ...] = (
@@ -90,6 +92,8 @@ def explain(
 
     async def go(_settings: Settings, connected: Database) -> int:
         binds = binds_of(bind)
+        if database not in (await known(connected)).databases | {_SYSTEM}:
+            raise RefusedError(f"{database} is not known: {about(f'{database}/*', await known(connected))}")
         found = await examine(connected, database, query, binds, measure=measure)
         if create and found.indexes:
             for advice in found.indexes:

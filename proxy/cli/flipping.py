@@ -1,4 +1,4 @@
-"""flip and rollback: reads to PostgreSQL, and back."""
+"""flip: reads to PostgreSQL. The way back: `going_back`."""
 
 from __future__ import annotations
 
@@ -18,32 +18,27 @@ from proxy.cli.common import (
     JsonOption,
     ReasonOption,
     TimeoutOption,
-    actor_or_me,
     execute,
-    expand,
     note,
-    qualified,
 )
+from proxy.cli.naming import expand
 from proxy.config import Settings
-from proxy.cutover import controller, evidence, status
+from proxy.cutover import evidence, status
 from proxy.cutover.gates import blocking
 from proxy.cutover.guard import Budget
 from proxy.cutover.moves import Target
 from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
-from proxy.errors import RefusedError
 
 _DEFAULT: Final = Budget()
 _LOOK: Final = 2.0  # seconds between two looks at the gates
 
-_BEHAVE = typer.Option("--wait/--no-wait", help="return once every instance behaves by it")
 _GATES = "wait until every gate passes, and say which are still open; Ctrl-C ends it, and nothing was changed"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Adds the command."""
     app.command()(flip)
-    app.command()(rollback)
 
 
 def flip(
@@ -134,51 +129,3 @@ async def _until_gates_pass(
 def _raises(standing: Standing, percent: int) -> bool:
     """Whether the flip lets more reads go to PostgreSQL: only then there are gates."""
     return standing.stage is not Stage.FLIPPED or standing.weight < percent
-
-
-def rollback(
-    collections: CollectionsArgument,
-    *,
-    to: Annotated[Stage, typer.Option("--to", help="shadow, mirror or off")] = Stage.SHADOW,
-    database: DatabaseOption = "_system",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    wait: Annotated[bool, _BEHAVE] = True,
-) -> None:
-    """Take collections back, at once: no gates, no waiting for instances. An epoch that is open is aborted.
-
-    Example: crossfade rollback shop/orders; with --to off the mirror stops too, and the copy grows stale.
-    """
-
-    async def go(settings: Settings, connected: Database) -> int:
-        if to.at_least(Stage.FLIPPED):
-            raise RefusedError("rollback goes to shadow, mirror or off: `crossfade flip` goes the other way")
-        found = await status.read(connected)
-        known = {one.collection: one.standing for one in found.collections}
-        names = await expand(connected, collections, database, lambda s: s.stage.rank > to.rank, f"beyond {to}")
-        targets = [Target(name, to) for name in names if known.get(name, Standing()).stage.rank > to.rank]
-        patterns = [name for name in qualified(collections, database) if name.endswith("/*")]
-        lower = [name for name in patterns if found.defaults.get(name[:-2], Stage.OFF).rank > to.rank]
-        targets += [Target(name, to) for name in lower]
-        who = actor_or_me(actor)
-        if not targets:
-            opened = found.open_epoch
-            concerned = opened is not None and any(move.collection in names for move in opened.moves)
-            if concerned and not dry_run:
-                await controller.rollback(connected, names, actor=who, reason=reason)
-            if not concerned:
-                note(f"nothing to take back: {', '.join(names)} is at {to} or before")
-        return await change(
-            connected,
-            targets,
-            settings=settings,
-            dry_run=dry_run,
-            as_json=as_json,
-            reason=reason,
-            actor=who,
-            wait=wait,
-        )
-
-    execute(go, as_json=as_json)

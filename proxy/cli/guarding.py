@@ -24,9 +24,9 @@ from proxy.cli.common import (
     console,
     execute,
     note,
-    qualified,
     write_json,
 )
+from proxy.cli.naming import expand
 from proxy.client import ask_instance
 from proxy.config import Settings
 from proxy.cutover import audit, status, transitions
@@ -62,7 +62,9 @@ def guard(
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        names = qualified(collections or (), database)
+        names: list[str] = []
+        if collections:
+            names = await expand(connected, collections, database, lambda _: True, "known")
         if off:
             return await _off(connected, names, actor_or_me(actor), reason, as_json=as_json)
         found = [one for one in await guards.read(connected) if not names or one.collection in names]

@@ -21,10 +21,10 @@ from proxy.cli.common import (
     actor_or_me,
     console,
     execute,
-    expand,
     note,
     write_json,
 )
+from proxy.cli.naming import expand
 from proxy.cli.repairing import repair_documents
 from proxy.config import Settings
 from proxy.cutover import audit

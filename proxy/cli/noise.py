@@ -20,10 +20,9 @@ from proxy.cli.common import (
     actor_or_me,
     console,
     execute,
-    expand,
-    qualified,
     write_json,
 )
+from proxy.cli.naming import expand, require_known
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.errors import RefusedError
@@ -97,7 +96,7 @@ def add(
     async def go(_: Settings, connected: Database) -> int:
         if not reason:
             raise RefusedError("a rule needs --reason: it is written into the audit")
-        (name,) = qualified([collection], database)
+        (name,) = await require_known(connected, [collection], database)
         made = rulebook.checked(name, path, rule, number)
         identifier = await rulebook.add(connected, made, reason=reason, actor=actor_or_me(actor))
         if as_json:

@@ -18,14 +18,13 @@ from proxy.cli.common import (
     console,
     execute,
     note,
-    qualified,
     write_json,
 )
+from proxy.cli.naming import require_known
 from proxy.cli.repairing import repair_documents
 from proxy.config import Settings
-from proxy.cutover import audit, bypass, status
+from proxy.cutover import audit, bypass
 from proxy.database import Database
-from proxy.errors import RefusedError
 
 
 def register(app: typer.Typer) -> None:
@@ -54,9 +53,7 @@ def repair(
     """
 
     async def go(settings: Settings, connected: Database) -> int:
-        name = qualified([collection], database)[0]
-        if name not in await status.standings(connected):
-            raise RefusedError(f"{name} is not mirrored: see `crossfade status`")
+        (name,) = await require_known(connected, [collection], database)
         wanted = list(dict.fromkeys(keys)) if keys else await bypass.open_keys(connected, name)
         left: frozenset[str] = frozenset()
         if wanted and not dry_run:

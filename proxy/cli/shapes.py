@@ -23,10 +23,9 @@ from proxy.cli.common import (
     actor_or_me,
     console,
     execute,
-    expand,
-    qualified,
     write_json,
 )
+from proxy.cli.naming import expand, require_known
 from proxy.cli.tables import table
 from proxy.config import Settings
 from proxy.cutover import shapes, thresholds
@@ -126,7 +125,7 @@ def waive(
     async def go(_: Settings, connected: Database) -> int:
         if not reason:
             raise RefusedError("waiving a shape needs --reason: it is written into the audit, and shown")
-        name = qualified([collection], database)[0] if collection else None
+        name = (await require_known(connected, [collection], database))[0] if collection else None
         names = await shapes.waive(connected, shape, name, actor=actor_or_me(actor), reason=reason)
         if as_json:
             write_json({"waived": shape, "collections": names})
@@ -152,7 +151,7 @@ def unwaive(
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        name = qualified([collection], database)[0] if collection else None
+        name = (await require_known(connected, [collection], database))[0] if collection else None
         names = await shapes.unwaive(connected, shape, name, actor=actor_or_me(actor), reason=reason)
         if as_json:
             write_json({"unwaived": shape, "collections": names})

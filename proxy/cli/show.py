@@ -16,9 +16,9 @@ from proxy.cli.common import (
     SomeCollections,
     console,
     execute,
-    expand,
     write_json,
 )
+from proxy.cli.naming import expand
 from proxy.config import Settings
 from proxy.cutover import audit, evidence, guard
 from proxy.cutover import status as control

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,10 +17,9 @@ from proxy.cli.common import (
     ReasonOption,
     TimeoutOption,
     execute,
-    expand,
     note,
-    qualified,
 )
+from proxy.cli.naming import expand, known, near, qualified
 from proxy.client import OriginClient, OriginCollection
 from proxy.config import Settings
 from proxy.cutover import status
@@ -28,6 +27,8 @@ from proxy.cutover.moves import Target
 from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.errors import ArangoError, RefusedError, UpstreamError
+
+_NO_DATABASE: Final = 1228  # ArangoDB's error number
 
 
 def register(app: typer.Typer) -> None:
@@ -54,11 +55,11 @@ def mirror(
 
     async def go(settings: Settings, connected: Database) -> int:
         names = qualified(collections, database)
-        known = await status.standings(connected)
-        there = await _ask_origin(settings, names)
+        registered = await status.standings(connected)
+        there = await _ask_origin(settings, names, registered)
         targets: dict[str, Target] = {}
         for name in names:
-            for target in _mirrored(name, known, there):
+            for target in _mirrored(name, registered, there):
                 targets.setdefault(target.collection, target)
         return await change(
             connected,
@@ -124,6 +125,9 @@ def default_stage(
     """
 
     async def go(settings: Settings, connected: Database) -> int:
+        there = await known(connected)
+        if name != "*" and name not in there.databases:
+            await _require_database(settings, name)
         return await change(
             connected,
             [Target(f"{name}/*", stage)],
@@ -141,14 +145,41 @@ def default_stage(
 # ---- what the origin has
 
 
-async def _ask_origin(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, OriginCollection]]:
-    """The origin's collections of each database that is named; one that cannot be asked is left out, with a note."""
+async def _require_database(settings: Settings, name: str) -> None:
+    """Raises RefusedError where ArangoDB has no such database; where it cannot be asked, that is said."""
+    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+        try:
+            listed = await client.databases()
+        except (UpstreamError, ArangoError) as error:
+            note(f"ArangoDB could not be asked for its databases ({error}): going on without")
+            return
+    if name not in listed:
+        raise RefusedError(_no_database(name, listed))
+
+
+def _no_database(name: str, listed: Sequence[str]) -> str:
+    offered = near(name, listed)
+    meant = f"did you mean {' or '.join(offered)}?" if offered else f"it has {', '.join(sorted(listed))};"
+    return f"ArangoDB has no database {name}: {meant} `crossfade default-stage '*' STAGE` is for those yet to be made"
+
+
+async def _ask_origin(
+    settings: Settings, names: Sequence[str], registered: Mapping[str, Standing]
+) -> dict[str, dict[str, OriginCollection]]:
+    """The origin's collections of each database that is named; one that cannot be asked is left out, with a note.
+
+    Raises RefusedError for a database that neither ArangoDB nor Crossfade has.
+    """
     found: dict[str, dict[str, OriginCollection]] = {}
     async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
         for database in dict.fromkeys(name.partition("/")[0] for name in names):
             try:
                 listed = await client.collections(database)
             except (UpstreamError, ArangoError) as error:
+                if isinstance(error, ArangoError) and error.number == _NO_DATABASE:
+                    if not any(one.startswith(f"{database}/") for one in registered):
+                        raise RefusedError(_no_database(database, await client.databases())) from error
+                    continue
                 note(f"ArangoDB could not be asked for the collections of {database} ({error}): going on without")
             else:
                 found[database] = {one.name: one for one in listed if not one.system}
@@ -156,24 +187,26 @@ async def _ask_origin(settings: Settings, names: Sequence[str]) -> dict[str, dic
 
 
 def _mirrored(
-    name: str, known: Mapping[str, Standing], there: Mapping[str, Mapping[str, OriginCollection]]
+    name: str, registered: Mapping[str, Standing], there: Mapping[str, Mapping[str, OriginCollection]]
 ) -> list[Target]:
     """The targets of one name or pattern; what is further already stays where it is."""
     database, _, rest = name.partition("/")
     listed = there.get(database)
     if rest != "*":
-        if name not in known and listed is not None and rest not in listed:
+        if name not in registered and listed is not None and rest not in listed:
+            offered = near(name, [f"{database}/{one}" for one in listed])
+            meant = f"did you mean {' or '.join(offered)}? For" if offered else "for"
             raise RefusedError(
-                f"ArangoDB has no collection {name}: for those to come, `crossfade mirror '{database}/*'`"
+                f"ArangoDB has no collection {name}: {meant} those to come, `crossfade mirror '{database}/*'`"
             )
         edge = listed is not None and rest in listed and listed[rest].edge
-        return [Target(name, Stage.MIRROR, edge=edge)] if not _beyond(known.get(name)) else []
-    names = {one: None for one in known if one.startswith(f"{database}/")}
+        return [Target(name, Stage.MIRROR, edge=edge)] if not _beyond(registered.get(name)) else []
+    names = {one: None for one in registered if one.startswith(f"{database}/")}
     names |= {f"{database}/{one}": None for one in listed or ()}
     targets = [
         Target(one, Stage.MIRROR, edge=bool(listed and (found := listed.get(one.partition("/")[2])) and found.edge))
         for one in names
-        if not _beyond(known.get(one))
+        if not _beyond(registered.get(one))
     ]
     return [*targets, Target(name, Stage.MIRROR)]
 

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from proxy.cli.common import DONE, DatabaseOption, JsonOption, console, execute, write_json
+from proxy.cli.common import DONE, REFUSED, DatabaseOption, JsonOption, console, execute, note, write_json
+from proxy.cli.naming import require_known
 from proxy.client import ask_instance
 from proxy.config import Settings
 from proxy.cutover import status
 from proxy.cutover.status import InstanceStatus
 from proxy.database import Database
-from proxy.errors import ArangoError, CrossfadeError, RefusedError, UpstreamError
+from proxy.errors import ArangoError, CrossfadeError, UpstreamError
 from proxy.http.upstream import Upstream
 from proxy.mirror.capture import revision_of
 from proxy.stores.arango import ArangoStore
@@ -79,7 +80,7 @@ def trace(
 
     A tombstone, a dead letter, marks and open mismatches are shown, too. Journals are local: an instance is asked
     through its admin listener, and said to be unheard where that is not reached. What it applied is remembered for the
-    newest few thousand versions.
+    newest few thousand versions. Exit code 1 where nobody has ever heard of it.
 
     Example: crossfade trace shop/orders/4711
     """
@@ -91,9 +92,22 @@ def trace(
             write_json(asdict(found))
         else:
             show(found)
+        if not heard_of(found):
+            note(f"nobody knows a document {collection}/{key}: neither database has it, and no proxy has a note of it")
+            return REFUSED
         return DONE
 
     execute(go, as_json=as_json)
+
+
+def heard_of(found: Trace) -> bool:
+    """Whether anybody has, had or expects this document, or ArangoDB could not tell: else it is a wrong key."""
+    return (
+        (found.origin.state, found.target.state) != ("absent", "absent")
+        or found.dead_letter is not None
+        or bool(found.mismatches)
+        or any(view.known.get(name) for view in found.instances for name in ("intents", "queued", "applied"))
+    )
 
 
 def parse(document: str, database: str) -> tuple[str, str]:
@@ -109,10 +123,8 @@ def parse(document: str, database: str) -> tuple[str, str]:
 async def read(settings: Settings, connected: Database, collection: str, key: str) -> Trace:
     """Asks everybody. Raises RefusedError where the collection is not known; DatabaseError."""
     statements = queries("trace")
-    rows = await connected.fetch(statements["collection"].text, collection)
-    if not rows:
-        raise RefusedError(f"{collection} is not known to Crossfade: see `crossfade status`")
-    about = rows[0]
+    await require_known(connected, [collection], "")
+    about = (await connected.fetch(statements["collection"].text, collection))[0]
     registered = [one for one in await status.instances(connected) if one.stopped_at is None]
     heard = asyncio.gather(*(_asked(one, collection, key) for one in registered))
     views = tuple(await heard)

@@ -154,6 +154,18 @@ async def standings(database: Database) -> dict[str, Standing]:
     }
 
 
+async def defaults(database: Database) -> dict[str, Stage]:
+    """The stage that new collections begin with, by database; `*`: of every other."""
+    return {row["database"]: Stage(row["stage"]) for row in await database.fetch(_SQL["defaults"].text)}
+
+
+async def open_epoch(database: Database) -> OpenEpoch | None:
+    """The change that is under way, if one is."""
+    row = await database.fetchrow(_SQL["control"].text)
+    assert row is not None
+    return _open(row)
+
+
 def _open(row: Row) -> OpenEpoch | None:
     if row["moves"] is None:
         return None

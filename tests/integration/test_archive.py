@@ -384,10 +384,10 @@ def test_what_is_refused_says_what_to_do(both: Both, tmp_path: Path) -> None:
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive")
     for arguments, sentence in (
-        (("export", "shop/none", "--to", folder), "collection or view not found"),
+        (("export", "shop/none", "--to", folder), "there is no collection shop/none"),
         (("export", "none/*", "--to", folder), "not found"),
         (("export", "shop/x*", "--to", folder), "there is no collection shop/x*"),
-        (("export", "shop/none", "--to", folder + "2", "--from", "postgresql"), "has no table for shop/none"),
+        (("export", "shop/none", "--to", folder + "2", "--from", "postgresql"), "there is no collection shop/none"),
         (("export", NAME, "--to", folder, "--from", "postgresql"), "choose another folder"),
         (("verify", str(tmp_path / "nothing")), "is no archive"),
         (("verify", folder, "shop/none"), "the archive has no shop/none: it has shop/carts"),

@@ -213,8 +213,9 @@ async def test_names_that_are_wrong(shell: Shell) -> None:
     assert (await shell("mirror", "a/b/c")).code == 1
     assert (await shell("mirror")).code == 2
     assert (await shell("default-stage", "shop", "nowhere")).code == 2
+    assert (await shell("mirror", "orders")).code == 0
     unknown = await shell("gates", "ordres")
-    assert "`crossfade mirror shop/ordres` begins to mirror it" in unknown.out
+    assert (unknown.code, "shop/ordres is not known: did you mean shop/orders?" in unknown.err) == (1, True)
 
 
 async def test_without_the_origin_the_mirror_begins_all_the_same(shell: Shell, origin: Origin) -> None:

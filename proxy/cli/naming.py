@@ -1,0 +1,145 @@
+"""Names of collections and databases, as operators type them: the one place that decides what a name means.
+
+A name that Crossfade does not know is refused with exit code 1, by every command and before anything is done, with a
+sentence that says what there is: near matches (other letters, another database), or the collections that are known.
+A typing error at three in the morning must never look like success. Only what begins with a collection (`mirror`,
+`default-stage`) looks into ArangoDB instead, by the same sentences. `rollback` alone does what it can: it takes back
+the names that it knows, and refuses for the rest of them (`flipping`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.cutover import status
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.errors import RefusedError
+
+_NEAR: Final = 3  # near matches that are offered
+_LISTED: Final = 5  # names that are listed where nothing is near
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What Crossfade knows: registered collections, and databases that have a default stage."""
+
+    collections: Mapping[str, Standing]
+    defaults: Mapping[str, Stage]
+
+    @property
+    def databases(self) -> frozenset[str]:
+        return frozenset(name.partition("/")[0] for name in self.collections) | (self.defaults.keys() - {"*"})
+
+
+async def known(database: Database) -> Known:
+    """Raises DatabaseError."""
+    return Known(await status.standings(database), await status.defaults(database))
+
+
+def qualified(names: Iterable[str], database: str) -> list[str]:
+    """`database/name` of each, in order, once. Raises RefusedError where one is neither name nor database/name."""
+    found: dict[str, None] = {}
+    for name in names:
+        full = name if "/" in name else f"{database}/{name}"
+        left, _, right = full.partition("/")
+        if not left or not right or "/" in right:
+            raise RefusedError(f"{name!r} is no collection: write database/name, or database/* for all of a database")
+        found[full] = None
+    return list(found)
+
+
+async def expand(
+    database: Database, names: Sequence[str], default: str, keep: Callable[[Standing], bool], what: str
+) -> list[str]:
+    """The collections that names and patterns stand for; of a pattern those that `keep` says.
+
+    Raises RefusedError where a name is not known, and where a pattern stands for none; `what` names those that were
+    looked for.
+    """
+    there = await known(database)
+    found: dict[str, None] = {}
+    for name in require(qualified(names, default), there):
+        if "*" not in name:
+            found[name] = None
+            continue
+        matching = [k for k, standing in there.collections.items() if matches(k, name) and keep(standing)]
+        if not matching:
+            raise RefusedError(f"no collection of {name} is {what}: {about(name, there)}")
+        found |= dict.fromkeys(matching)
+    return list(found)
+
+
+def require(names: Sequence[str], there: Known) -> Sequence[str]:
+    """The names, where each of them is known or a pattern. Raises RefusedError that says what there is instead."""
+    wrong = unknown(names, there)
+    if wrong:
+        raise RefusedError("; ".join(f"{name} is not known: {about(name, there)}" for name in wrong))
+    return names
+
+
+async def require_known(database: Database, names: Sequence[str], default: str) -> list[str]:
+    """`database/name` of each. Raises RefusedError as `require`; patterns are refused, too."""
+    full = qualified(names, default)
+    for name in full:
+        if "*" in name:
+            raise RefusedError(f"{name} is a pattern: this command takes names of collections")
+    require(full, await known(database))
+    return full
+
+
+def unknown(names: Iterable[str], there: Known) -> list[str]:
+    """Those that are neither a known collection nor a pattern."""
+    return [name for name in names if "*" not in name and name not in there.collections]
+
+
+def matches(collection: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(collection, pattern)
+
+
+def about(name: str, there: Known) -> str:
+    """What there is in place of a name or pattern that stands for nothing: near matches, else what is known."""
+    database, _, rest = name.partition("/")
+    if rest == "*" and database not in there.databases:
+        return _instead(near(database, there.databases), sorted(there.databases), f"`crossfade mirror '{name}'`")
+    others = near(name, [one for one in there.collections if one != name])
+    return _instead(others, sorted(there.collections), f"`crossfade mirror {name}`")
+
+
+def near(name: str, candidates: Collection[str]) -> list[str]:
+    """The candidates that may have been meant, the likeliest first: other case, another database, other letters."""
+    rest = name.rpartition("/")[2]
+    same = [one for one in sorted(candidates) if "/" in name and one.rpartition("/")[2].lower() == rest.lower()]
+    folded: dict[str, str] = {}
+    for one in sorted(candidates):
+        folded.setdefault(one.lower(), one)
+        if "/" in name:
+            folded.setdefault(one.rpartition("/")[2].lower(), one)
+    found = dict.fromkeys(same)
+    for wanted in dict.fromkeys((name.lower(), rest.lower())):
+        close = difflib.get_close_matches(wanted, folded, n=_NEAR, cutoff=0.7)
+        found |= dict.fromkeys(folded[one] for one in close)
+    return list(found)[:_NEAR]
+
+
+def _instead(offered: Sequence[str], everything: Sequence[str], begin: str) -> str:
+    if offered:
+        return f"did you mean {' or '.join(offered)}? `crossfade status` lists what there is"
+    if not everything:
+        return f"nothing is known yet; {begin} begins to mirror"
+    more = f" and {len(everything) - _LISTED} more" if len(everything) > _LISTED else ""
+    return f"there is {', '.join(everything[:_LISTED])}{more} (`crossfade status`); {begin} begins with a new one"
+
+
+def flipped(there: Known) -> str:
+    """Which reads come from PostgreSQL now: what somebody who takes reads back needs to know first."""
+    found = [
+        f"{name} {standing.weight} %"
+        for name, standing in sorted(there.collections.items())
+        if standing.stage is Stage.FLIPPED
+    ]
+    return f"flipped now: {', '.join(found)}" if found else "nothing is flipped"

@@ -1,0 +1,201 @@
+"""A name that is not known is refused by every command that takes one, and the emergency verb is the strictest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+import typer
+
+import proxy.cli
+from proxy.cutover.stages import Phase, Stage
+from proxy.database import Database
+from proxy.errors import RefusedError
+from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
+from tests.integration.test_cli import ORDERS, Shell, _quiet_instances, origin, shell
+
+__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+
+# what the help calls a name -> one that nobody knows; a name of something that PostgreSQL or ArangoDB should have
+WRONG: Final = {
+    "COLLECTION...": "shop/ordres",
+    "[COLLECTION]...": "shop/ordres",
+    "COLLECTION": "shop/ordres",
+    "COLLECTION/KEY": "shop/ordres/1",
+    "DATABASE": "shopp",
+    "ID": "99",
+    "ID...": "99",
+    "SHAPE": "0000",
+    "FINGERPRINT": "nothing",
+    "LIMIT": "patience",
+}
+COLLECTIONS: Final = {kind for kind in WRONG if "COLLECTION" in kind}
+# texts, files, numbers; and keys, which belong to a collection that is named beside them
+NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "RULE", "NUMBER", "VALUE", "STAGE", "[KEY]..."}
+# what a command wants besides
+BESIDES: Final[dict[str, tuple[str, ...]]] = {
+    "default-stage": ("mirror",),
+    "noise add": ("total", "ignore", "--reason", "x"),
+    "limits set": ("1", "--reason", "x"),
+    "mismatches ignore": ("--reason", "x"),
+    "instances evict": ("--confirmed-stopped",),
+    "shapes waive": ("--reason", "x"),
+    "archive export": ("--to", "archive"),
+    "guard": ("--off",),
+}
+# options that name something, and what stands before them
+OPTIONS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("shapes waive", "--collection"): ("0000", "--reason", "x", "--collection", "shop/ordres"),
+    ("shapes unwaive", "--collection"): ("0000", "--collection", "shop/ordres"),
+    ("sampling", "--shape"): ("shop/orders", "--percent", "5", "--shape", "0000"),
+    ("backfill worker", "--run"): ("--run", "99"),
+    ("explain", "--database"): ("RETURN 1", "--database", "shopp"),
+    ("explain", "of the query"): ("FOR o IN ordres RETURN o", "--database", "shop"),
+}
+NAMING: Final = {"--collection", "--shape", "--run"}
+# they look into an archive, which has collections of its own: tests/unit/archive
+OF_AN_ARCHIVE: Final = {"archive import", "archive verify"}
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command of every package, by the words that call it."""
+    app, broken = proxy.cli.build()
+    assert not broken
+
+    def below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        inner: dict[str, click.Command] = getattr(command, "commands", {})
+        if not inner or getattr(command, "invoke_without_command", False):
+            yield words, command
+        for name, one in inner.items():
+            yield from below(f"{words} {name}", one)
+
+    for name, one in typer.main.get_group(app).commands.items():
+        yield from below(name, one)
+
+
+def calls() -> Iterator[tuple[str, ...]]:
+    """A call with a wrong name for each argument and option of every command that is a name."""
+    for words, command in commands():
+        if words in OF_AN_ARCHIVE:
+            continue
+        kinds = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
+        unheard = [kind for kind in kinds if kind not in WRONG and kind not in NO_NAMES]
+        assert not unheard, f"{words} takes {unheard}: say in this test what a wrong one is, or that it is no name"
+        options = {name for one in command.params if one.param_type_name == "option" for name in one.opts}
+        besides = BESIDES.get(words, ())
+        for kind in kinds:
+            if kind in WRONG:
+                yield (*words.split(), WRONG[kind], *besides)
+            if kind in COLLECTIONS and "--database" in options:
+                other = "orders/1" if kind == "COLLECTION/KEY" else "orders"
+                yield (*words.split(), other, *besides, "--database", "shopp")
+        unheard = [name for name in options & NAMING if (words, name) not in OPTIONS]
+        assert not unheard, f"{words} has {unheard}: say in this test how a wrong one is given"
+    for (words, _), arguments in OPTIONS.items():
+        yield (*words.split(), *arguments)
+
+
+async def test_every_command_refuses_a_name_that_it_does_not_know(
+    shell: Shell, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 and a sentence that says what there is: a typing error never looks like success."""
+    monkeypatch.chdir(tmp_path)
+    for module in ("backfill.cli_parts", "backfill.archive.cli"):  # signals are the main thread's alone
+        monkeypatch.setattr(f"{module}._stopping", lambda _: contextlib.nullcontext())
+    await fleet.to(Stage.MIRROR, ORDERS)
+    tried = set()
+    for call in calls():
+        told = await shell(*call)
+        assert told.code == 1, f"{call} ended with {told.code}: {told.out} {told.err}"
+        assert told.err.startswith("crossfade: "), call
+        if "shop/ordres" in call:
+            assert "ordres" in told.err, call
+        if "shop/ordres" in call and call[0] != "archive":  # ArangoDB itself is asked by that
+            assert "shop/orders" in told.err, (call, told.err)
+        tried.add(call[0])
+    assert {"rollback", "guard", "trace", "default-stage", "sampling", "noise", "mismatches", "shapes"} <= tried
+    assert {"limits", "repair", "verify", "backfill", "gates", "explain", "instances", "report"} <= tried
+
+
+async def test_machines_are_told_as_well(shell: Shell, fleet: Fleet) -> None:
+    await fleet.to(Stage.MIRROR, ORDERS)
+    told = await shell("rollback", "shop/ordres", "--json")
+    assert (told.code, told.json["error"]["code"]) == (1, 1)
+    assert "did you mean shop/orders" in told.json["error"]["message"]
+
+
+async def flipped(fleet: Fleet, *collections: str) -> None:
+    for stage in (Stage.MIRROR, Stage.SHADOW):
+        await fleet.to(stage, *collections)
+    for collection in collections:
+        await pass_gates(fleet.database, collection)
+    await fleet.to(Stage.FLIPPED, *collections)
+
+
+async def stages(database: Database) -> dict[str, str]:
+    rows = await database.fetch("SELECT collection, stage FROM crossfade.collection ORDER BY collection")
+    return {row["collection"]: row["stage"] for row in rows}
+
+
+async def test_a_rollback_of_a_wrong_name_says_what_is_flipped(shell: Shell, fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    await flipped(fleet, ORDERS)
+    typo = await shell("rollback", "shop/ordres")
+    assert (typo.code, "did you mean shop/orders" in typo.err) == (1, True)
+    assert "flipped now: shop/orders 100 %" in typo.err
+    elsewhere = await shell("rollback", "orders", "--database", "_system")
+    assert (elsewhere.code, "_system/orders is not known: did you mean shop/orders" in elsewhere.err) == (1, True)
+    pattern = await shell("rollback", "shopp/*")
+    assert (pattern.code, "shop" in pattern.err) == (1, True)
+    assert await stages(database) == {ORDERS: "flipped"}
+    both = await shell("rollback", "ordres", "orders", "--json")
+    assert (both.code, both.json["unknown"], len(both.json["moves"])) == (1, ["shop/ordres"], 1)
+    assert "nothing is flipped" in both.err
+    assert await stages(database) == {ORDERS: "shadow"}, "what was meant for certain is taken back all the same"
+
+
+async def test_one_command_takes_everything_back(shell: Shell, fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    await flipped(fleet, ORDERS, "blog/posts")
+    assert (await shell("rollback")).code == 2
+    assert (await shell("rollback", "orders", "--all")).code == 2
+    assert "2 proxies" not in (await shell("rollback", "--all", "--dry-run")).out
+    back = await shell("rollback", "--all", "--json")
+    assert (back.code, {move["collection"] for move in back.json["moves"]}) == (0, {ORDERS, "blog/posts"})
+    assert set((await stages(database)).values()) == {"shadow"}
+    again = await shell("rollback", "--all")
+    assert (again.code, "nothing to take back to shadow" in again.err) == (0, True)
+    assert (await shell("rollback", "--all", "--to", "off")).code == 0
+    assert set((await stages(database)).values()) == {"off"}
+
+
+async def test_everything_back_aborts_what_is_under_way(shell: Shell, fleet: Fleet) -> None:
+    slow = await fleet.start("slow", Application(uncaptured=2))
+    waiting = asyncio.create_task(fleet.to(Stage.MIRROR, ORDERS))
+    await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)
+    assert (await shell("rollback", "--all")).code == 0
+    with pytest.raises(RefusedError, match="aborted by somebody else"):
+        await waiting
+
+
+async def test_without_postgresql_a_rollback_says_who_answers_reads(shell: Shell) -> None:
+    """Nobody needs it then: proxies answer from ArangoDB, and a file forces each of them to."""
+    shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
+    told = await shell("rollback", "--all")
+    assert told.code == 2
+    assert "answers from ArangoDB by itself" in told.out
+    assert f"touch {shell.environment['CROSSFADE_STATE_DIR']}/origin-only" in told.out
+    machine = await shell("rollback", "orders", "--json")
+    assert any("origin-only" in line for line in machine.json["error"]["meanwhile"])
