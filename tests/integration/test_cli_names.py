@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import click
 import pytest
 import typer
 
@@ -69,13 +68,13 @@ async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
     await made.close()
 
 
-def commands() -> Iterator[tuple[str, click.Command]]:
+def commands() -> Iterator[tuple[str, Any]]:
     """Every command of every package, by the words that call it."""
     app, broken = proxy.cli.build()
     assert not broken
 
-    def below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-        inner: dict[str, click.Command] = getattr(command, "commands", {})
+    def below(words: str, command: Any) -> Iterator[tuple[str, Any]]:
+        inner: dict[str, Any] = getattr(command, "commands", {})
         if not inner or getattr(command, "invoke_without_command", False):
             yield words, command
         for name, one in inner.items():
