@@ -29,18 +29,18 @@ class Writes:
     async def close(self) -> None:
         """Ends what is kept from request to request; the journal knows what was open."""
         await self._jobs.close()
-        self._modifications.close()
+        self._modifications.cursors.close()
         await self._transactions.close()
 
     def owns(self, operation: Operation) -> bool:
         """Whether a request goes on with something that was begun here, whatever its route says."""
-        return self._modifications.owns(operation) or self._jobs.owns(operation)
+        return self._modifications.cursors.owns(operation) or self._jobs.owns(operation)
 
     async def go_on(self, request: Request, operation: Operation) -> Response:
         """The client's answer to a request that `owns` claims."""
         if operation.endpoint == "job":
             return await self._jobs.answer(request, operation)
-        return await self._modifications.go_on(request, operation)
+        return await self._modifications.cursors.go_on(request, operation)
 
     async def carry_out(self, request: Request, operation: Operation, way: Route) -> Response:
         """The client's answer. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""

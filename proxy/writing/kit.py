@@ -22,6 +22,7 @@ from proxy.mirror.journal import Intent
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Change, Operation
 from proxy.stores.arango import Requester
+from proxy.wire.auth import expiry_of, user_of
 from proxy.wire.message import Request, Response
 
 log = structlog.get_logger(__name__)
@@ -182,6 +183,20 @@ class Kit:
             raise failed
         self.lease.give_up(type(failed).__name__ if failed is not None else "it took three leases")
 
+    async def owned(self, request: Request, owner: bytes | None, database: str) -> bool:
+        """Whether a request comes from who opened something with the `Authorization` header `owner`.
+
+        The same header says so as long as its token lives; another of the same user, where ArangoDB admits it.
+        Raises UpstreamError.
+        """
+        given = request.header(b"authorization")
+        if given == owner:
+            ends = expiry_of(given)
+            if ends is None or ends > time.time():
+                return True
+        user, opener = (_user(header) for header in (given, owner))
+        return user == opener and await self.admitted(request, database)
+
     async def admitted(self, request: Request, database: str) -> bool:
         """Whether ArangoDB knows these credentials in the database: others must not be able to undo a flip."""
         headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
@@ -189,6 +204,10 @@ class Kit:
         response = await self.origin.request(Request("GET", target, headers), idempotent=True)
         await collect(response.body)
         return response.status not in (401, 403, 404)  # one that is overloaded says nothing of them
+
+
+def _user(authorization: bytes | None) -> str | None:
+    return user_of(authorization.decode("latin-1") if authorization is not None else None)
 
 
 def plain(request: Request, body: bytes) -> Request:

@@ -1,64 +1,64 @@
 """AQL modifications: rewritten so that they tell their keys, which are then read again (`mirror.modifications`).
 
-An intent without keys is open for each mirrored collection from before the request until the last batch was read. A
-cursor that gives more batches has an id of this proxy's own: another instance knows none, and must not pass rows on
-that are not the client's.
+The rule: what a modification wrote is known, journaled and, while flipped, in PostgreSQL before the client has its
+first answer, whatever the client then does with its cursor. So the cursor of the origin is read to its end here, and
+the client's rows are kept for it (`cursors`, `rows`); the same inside of a stream transaction, whose commit then finds
+every key noted. Nothing waits for a client.
+
+An intent without keys is open for each mirrored collection from before the request until the last batch was read. It
+stands for a search by revisions, or, where the query removes, for a comparison of the whole collection, should the
+keys never become known.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable
+from proxy.errors import ArangoError, UpstreamError, UpstreamLost, UpstreamUnavailable
 from proxy.mirror import faults, modifications
 from proxy.mirror.intent import Intent
-from proxy.mirror.modifications import Modification, Untold
+from proxy.mirror.modifications import Batch, Modification, Untold
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route
 from proxy.wire.message import Request, Response
 from proxy.writing import opaque
+from proxy.writing.cursors import Cursors
 from proxy.writing.kit import Kit, collect, error_number, plain
+from proxy.writing.rows import Room, Rows
 
-# as stores/postgres/cursors: decimal, above every tick of a server, inside 64 bits; another prefix than there
-_PREFIX = "9001"
-_OWN = re.compile(_PREFIX + r"\d{15}")
-_GRACE = 5.0  # seconds beyond its time to live until a cursor that nobody asks for is given up
+_AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a thread
+_REMOVAL = "removal by a query"
 
 
 @dataclass(slots=True)
-class _Cursor:
-    """whole: every batch that the origin gave was read; the keys of one that was lost are told by nobody."""
+class _Run:
+    """One modification under way. intents: by collection. known: of keys that its answers told.
 
-    origin_id: str
-    planned: Modification
-    intents: Mapping[str, Intent]
-    timer: asyncio.TimerHandle
+    buffer: of the transaction that it runs in.
+    """
+
+    request: Request
+    operation: Operation
     buffer: Buffer | None
-    whole: bool = True
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    known: list[Intent] = field(default_factory=list)
+
+    @property
+    def intended(self) -> tuple[Intent, ...]:
+        """Each of `intents` once: one may stand for several collections."""
+        return tuple({id(intent): intent for intent in self.intents.values()}.values())
 
 
 class Modifications:
-    """Carries them out; owns the cursors that are not at their end."""
+    """Carries them out; owns the cursors whose rows clients have not asked for yet."""
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
-        self._cursors: dict[str, _Cursor] = {}
-
-    def close(self) -> None:
-        """Forgets the cursors; their intents are in the journal."""
-        for cursor in self._cursors.values():
-            cursor.timer.cancel()
-        self._cursors.clear()
-
-    @staticmethod
-    def owns(operation: Operation) -> bool:
-        """Whether it goes on with a cursor that an instance of this proxy opened for a modification."""
-        return operation.endpoint in ("cursor.next", "cursor.delete") and bool(_OWN.fullmatch(operation.path[2]))
+        self._room = Room(kit.settings.state_dir)
+        self.cursors = Cursors(kit)
 
     async def capture(
         self, request: Request, operation: Operation, way: Route, buffer: Buffer | None = None
@@ -67,219 +67,177 @@ class Modifications:
 
         buffer: of the transaction that it runs in, whose end its intents wait for.
         """
-        kit = self._kit
+        kit, mirror = self._kit, self._kit.mirror
         planned = modifications.plan(operation.body, operation.database)
         if isinstance(planned, str):
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
+        run = _Run(request, operation, buffer)
         if isinstance(planned, Untold):
-            return await self._untold(request, operation, planned, way, buffer)
-        intents = {name: kit.mirror.intend(name, (), revised=name in planned.revised) for name in way.collections}
-        faults.reach("after-intend")
-        known: list[Intent] = []
-        flight, mirror = kit.flight, kit.mirror
-        with flight.during(
-            flight.captured,
-            way.collections,
-            kit.lease.generation,
-            left=lambda: [one.collection for one in (*intents.values(), *known) if mirror.is_open(one)],
-        ):
-            response = await self._sent(plain(request, planned.body), intents, buffer)
-            faults.reach("after-forward")
-            first = await collect(response.body)
-            if response.status >= 400:
-                self._failed(planned, intents, response.status, first, buffer)
-            else:
-                try:
-                    first = await self._read(request, planned, intents, known, first, buffer)
-                except (UpstreamError, ArangoError, ValueError):
-                    self._give_up(intents, buffer, lost=True)
-                    raise
-            if buffer is None:
-                await kit.applied(known if response.status < 400 else tuple(intents.values()))
-        return Response(response.status, response.headers, first, response.reason)
-
-    async def _untold(
-        self, request: Request, operation: Operation, planned: Untold, way: Route, buffer: Buffer | None
-    ) -> Response:
-        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared.
-
-        Either may end in a mark instead, so flips are taken back first (I7), as in `untold`.
-        """
-        kit, mirror = self._kit, self._kit.mirror
-        swept = tuple(name for name in way.collections if name in planned.removed)
-        await kit.given_way(request, operation.database, way.collections, f"AQL modification: {planned.why}")
-        intents = {name: mirror.intend(name, (), revised=True) for name in way.collections if name not in swept}
-        if swept:
-            intents[swept[0]] = mirror.intend(swept[0], swept, sweep="removal by a query")
-        open_in = {**intents, **dict.fromkeys(swept, intents[swept[0]])} if swept else intents  # one for all swept
+            # a search may find too much, and then marks instead: flips are taken back first (I7), as in `untold`
+            await kit.given_way(request, operation.database, way.collections, f"AQL modification: {planned.why}")
+        run.intents = {
+            name: mirror.intend(name, (name,), sweep=_REMOVAL)
+            if name in planned.removed
+            else mirror.intend(name, (), revised=True)
+            for name in way.collections
+        }
         faults.reach("after-intend")
         with kit.flight.during(
             kit.flight.captured,
             way.collections,
             kit.lease.generation,
-            left=lambda: [name for name, one in open_in.items() if mirror.is_open(one)],
+            left=lambda: [one.collection for one in (*run.intended, *run.known) if mirror.is_open(one)],
         ):
-            response = await self._sent(request, intents, buffer)
-            faults.reach("after-forward")
-            body = await collect(response.body)
-            if response.status >= 400 and error_number(body) in opaque.NEVER_RAN:
-                self._end(intents)
-            else:
-                self._give_up(intents, buffer, lost=response.status >= 500)
-            if buffer is None:
-                await kit.applied(tuple(intents.values()))
+            if isinstance(planned, Untold):
+                return await self._untold(run, planned)
+            return await self._told(run, planned)
+
+    async def _told(self, run: _Run, planned: Modification) -> Response:
+        response = await self._sent(plain(run.request, planned.body), run)
+        faults.reach("after-forward")
+        body = await collect(response.body)
+        if response.status >= 400:
+            await self._failed(run, planned, response.status, body)
+        else:
+            try:
+                body = await self._read(run, planned, body)
+            except BaseException:  # also of who cancels a job: nobody will tell more keys
+                self._give_up(run, lost=True)
+                raise
+            for intent in run.intended:  # all keys have intents of their own
+                self._kit.mirror.settled_nothing(intent)
+            if run.buffer is None:
+                await self._kit.applied(run.known)
         return Response(response.status, response.headers, body, response.reason)
 
-    async def _sent(self, request: Request, intents: Mapping[str, Intent], buffer: Buffer | None) -> Response:
-        if buffer is None:
-            return await self._kit.forward(request, *intents.values())
+    async def _untold(self, run: _Run, planned: Untold) -> Response:
+        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared."""
+        request = run.request if planned.body is None else plain(run.request, planned.body)
+        response = await self._sent(request, run)
+        faults.reach("after-forward")
+        body = await collect(response.body)
+        if response.status >= 400:
+            if error_number(body) in opaque.NEVER_RAN:
+                self._nothing(run)
+            else:
+                self._give_up(run, lost=response.status >= 500)
+        else:
+            try:
+                body = await self._read(run, planned, body) if planned.body is not None else body
+            except BaseException:
+                self._give_up(run, lost=True)
+                raise
+            self._give_up(run)
+        if run.buffer is None:
+            await self._kit.applied(run.intended)
+        return Response(response.status, response.headers, body, response.reason)
+
+    async def _sent(self, request: Request, run: _Run) -> Response:
+        if run.buffer is None:
+            return await self._kit.forward(request, *run.intended)
         try:
             return await self._kit.origin.request(request)
         except UpstreamUnavailable:
-            self._end(intents)
+            self._nothing(run)
             raise
         except (UpstreamError, asyncio.CancelledError):
-            self._give_up(intents, buffer)
+            self._give_up(run)
             raise
 
-    def _failed(
-        self,
-        planned: Modification,
-        intents: Mapping[str, Intent],
-        status: int,
-        body: bytes,
-        buffer: Buffer | None,
-    ) -> None:
-        """A query that failed may have written, by intermediate commits (protocol page, section 4)."""
+    async def _failed(self, run: _Run, planned: Modification, status: int, body: bytes) -> None:
+        """A query that failed may have written, by intermediate commits (protocol page, section 4).
+
+        An answer waits for the search of what was. It does not for the comparison of a whole collection, which would
+        cost the flip of a large one for each query that fails: intermediate commits are of a million removals.
+        """
         if error_number(body) in opaque.NEVER_RAN or (planned.once and status < 500):
-            for intent in intents.values():
-                self._kit.mirror.settled_nothing(intent)
-        else:
-            self._give_up(intents, buffer, lost=status >= 500)
-
-    def _give_up(self, intents: Mapping[str, Intent], buffer: Buffer | None, *, lost: bool = False) -> None:
-        """Nobody will tell more keys: a scan by revisions finds what was written, or the collection is unverified."""
-        if buffer is not None and not buffer.ended:
-            buffer.keep(intents.values())
+            self._nothing(run)
             return
-        for intent in intents.values():
-            (self._kit.mirror.lost if lost else self._kit.mirror.reread)(intent)
+        self._give_up(run, lost=status >= 500)
+        if run.buffer is None:
+            await self._kit.applied([one for name, one in run.intents.items() if name not in planned.removed])
 
-    async def _read(
-        self,
-        request: Request,
-        planned: Modification,
-        intents: Mapping[str, Intent],
-        known: list[Intent],
-        first: bytes,
-        buffer: Buffer | None,
-    ) -> bytes:
-        """Takes the keys of the first batch, of all where the client gets no rows; gives the client's body."""
-        shown = _PREFIX + f"{secrets.randbelow(10**15):015}"
-        batch = modifications.read(planned, first, shown)
-        faults.reach("keys-read")
-        self._learn(batch.keys, intents, known, buffer)
-        if planned.returns:
-            if batch.id is None:
-                self._end(intents)
-            else:
-                self._open(shown, batch.id, planned, intents, buffer)
-            return batch.body
-        last = first
-        prefix = request.target.partition(b"/_api/cursor")[0]
-        while batch.id is not None:
-            more = Request("POST", prefix + b"/_api/cursor/" + batch.id.encode(), plain(request, b"").headers)
-            response = await self._kit.origin.request(more)
-            last = await collect(response.body)
-            if response.status >= 400:
-                raise ArangoError(error_number(last) or 500, "the rest of a query's keys could not be read", status=500)
-            batch = modifications.read(planned, last, shown)
-            faults.reach("keys-read")
-            self._learn(batch.keys, intents, known, buffer)
-        self._end(intents)
-        return modifications.without_rows(first, last)
-
-    def _learn(
-        self,
-        keys: Mapping[str, Sequence[str]],
-        intents: Mapping[str, Intent],
-        known: list[Intent],
-        buffer: Buffer | None,
-    ) -> None:
-        for collection, some in keys.items():
-            if collection in intents:
-                found = self._kit.intend_keys(collection, tuple(some))
-                known += found
-                if buffer is not None and not buffer.ended:
-                    buffer.keep(found)
-                    continue
-                for intent in found:
-                    self._kit.mirror.reread(intent)
-
-    def _end(self, intents: Mapping[str, Intent]) -> None:
-        """All keys have intents of their own."""
-        for intent in intents.values():
+    def _nothing(self, run: _Run) -> None:
+        for intent in run.intended:
             self._kit.mirror.settled_nothing(intent)
 
-    # ---- cursors
+    def _give_up(self, run: _Run, *, lost: bool = False) -> None:
+        """Nobody will tell more keys: a search by revisions, or a comparison, finds what was written."""
+        intents = (*run.intended, *run.known)
+        if run.buffer is not None and not run.buffer.ended:
+            kept = set(map(id, run.buffer.again))
+            run.buffer.keep([one for one in intents if id(one) not in kept])
+            return
+        for intent in intents:
+            (self._kit.mirror.lost if lost else self._kit.mirror.reread)(intent)
 
-    def _open(
-        self,
-        shown: str,
-        origin_id: str,
-        planned: Modification,
-        intents: Mapping[str, Intent],
-        buffer: Buffer | None,
-    ) -> None:
-        timer = asyncio.get_running_loop().call_later(planned.ttl + _GRACE, self._expire, shown)
-        self._cursors[shown] = _Cursor(origin_id, planned, intents, timer, buffer)
+    # ---- reading
 
-    def _expire(self, shown: str) -> None:
-        cursor = self._cursors.pop(shown, None)
-        if cursor is not None:
-            cursor.timer.cancel()
-            self._give_up(cursor.intents, cursor.buffer)
+    async def _read(self, run: _Run, planned: Modification | Untold, first: bytes) -> bytes:
+        """Reads the origin's cursor to its end; gives the client's first answer.
 
-    async def go_on(self, request: Request, operation: Operation) -> Response:
-        """The next batch, or the end, of a cursor that `owns` says is one of these."""
-        kit, shown = self._kit, operation.path[2]
-        cursor = self._cursors.get(shown)
-        if cursor is None:
-            raise ArangoError(1600)
-        target = request.target.replace(shown.encode(), cursor.origin_id.encode(), 1)
-        asked = Request(request.method, target, plain(request, b"").headers, await collect(request.body))
-        whole, cursor.whole = cursor.whole, False  # until this answer was read
+        Raises UpstreamError, and ArangoError where the origin refuses the rest.
+        """
+        asked = planned.asked
+        later = asked.stream  # until its last batch was read nothing of it is committed
+        head: list[bytes] = []
+        rows: Rows | None = None
+        last, extra = first, b""
         try:
-            response = await kit.origin.request(asked)
-        except UpstreamUnavailable:
-            cursor.whole = whole
+            while True:
+                batch = await self._taken(planned, last)
+                faults.reach("keys-read")
+                self._learn(batch.keys, run, later=later)
+                number = asked.size - len(head) if rows is None else 0
+                head += batch.rows[:number]
+                if rows is None and (len(batch.rows) > number or asked.retries):
+                    rows = Rows(self._room)
+                    await asyncio.to_thread(rows.add, head)
+                if rows is not None and len(batch.rows) > number:
+                    await asyncio.to_thread(rows.add, batch.rows[number:])
+                extra = extra or modifications.extra_of(last)
+                if batch.id is None:
+                    break
+                last = await self._next(run.request, batch.id)
+            if later:
+                self._noted(run, run.known)
+        except BaseException:
+            if rows is not None:
+                rows.close()
             raise
+        if rows is None:
+            return modifications.whole(first, last, head)
+        return self.cursors.open(run.request, run.operation.database, asked, rows, head, extra)
+
+    async def _taken(self, planned: Modification | Untold, body: bytes) -> Batch:
+        try:
+            if len(body) > _AT_ONCE:
+                return await asyncio.to_thread(modifications.read, planned, body)
+            return modifications.read(planned, body)
+        except ValueError as error:
+            raise UpstreamLost("an answer to a query is none") from error
+
+    async def _next(self, request: Request, cursor: str) -> bytes:
+        prefix = request.target.partition(b"/_api/cursor")[0]
+        more = Request("POST", prefix + b"/_api/cursor/" + cursor.encode(), plain(request, b"").headers)
+        response = await self._kit.origin.request(more)
         body = await collect(response.body)
-        if operation.endpoint == "cursor.delete":
-            if response.status < 400:
-                self._expire(shown)
-                body = body.replace(cursor.origin_id.encode(), shown.encode(), 1)
-            return Response(response.status, response.headers, body, response.reason)
         if response.status >= 400:
-            cursor.whole = whole and response.status < 500
-            if response.status == 404:
-                self._expire(shown)
-            return Response(response.status, response.headers, body, response.reason)
-        batch = modifications.read(cursor.planned, body, shown)
-        cursor.whole = whole
-        faults.reach("keys-read")
-        known: list[Intent] = []
-        self._learn(batch.keys, cursor.intents, known, cursor.buffer)
-        cursor.timer.cancel()
-        if batch.id is None and cursor.whole:
-            self._end(cursor.intents)
-        elif batch.id is None:
-            self._give_up(cursor.intents, cursor.buffer, lost=True)
-        if batch.id is None and not cursor.planned.retries:
-            self._cursors.pop(shown, None)
-        else:
-            loop = asyncio.get_running_loop()
-            cursor.timer = loop.call_later(cursor.planned.ttl + _GRACE, self._expire, shown)
-        if cursor.buffer is None:
-            await kit.applied(known)
-        return Response(response.status, response.headers, batch.body, response.reason)
+            raise ArangoError(error_number(body) or 500, "the rest of a query's rows could not be read", status=500)
+        return body
+
+    def _learn(self, keys: Mapping[str, Sequence[str]], run: _Run, *, later: bool) -> None:
+        for collection, some in keys.items():
+            if collection in run.intents:
+                found = self._kit.intend_keys(collection, tuple(some))
+                run.known += found
+                if not later:
+                    self._noted(run, found)
+
+    def _noted(self, run: _Run, found: Sequence[Intent]) -> None:
+        """Their keys are read again, now or after the end of the transaction."""
+        if run.buffer is not None and not run.buffer.ended:
+            run.buffer.keep(found)
+            return
+        for intent in found:
+            self._kit.mirror.reread(intent)

@@ -179,6 +179,28 @@ async def modifications(client: Client, n: int) -> None:
         await client.send("POST", "/_api/cursor", {"query": remove, "bindVars": {"p": mine, "n": n}})
 
 
+async def cursors(client: Client, n: int) -> None:
+    """AQL that inserts, updates, removes, alone and in a transaction, whose cursors nobody ever reads on."""
+    mine = f"u{client.number}k"
+    binds = {"p": mine, "n": n}
+    put = (
+        "FOR i IN 0..5 LET k = CONCAT(@p, i) UPSERT {_key: k} INSERT {_key: k, n: @n} UPDATE {n: @n} INTO books "
+        "RETURN NEW"
+    )
+    remove = "FOR d IN books FILTER STARTS_WITH(d._key, @p) AND d.n < @n REMOVE d IN books RETURN OLD"
+    streams = {"stream": n % 2 == 1, "batchSize": 1}
+    await client.send("POST", "/_api/cursor", {"query": put, "bindVars": binds, **streams})
+    if n % 2:
+        await client.send("POST", "/_api/cursor", {"query": remove, "bindVars": binds, **streams})
+    begun = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": ["papers"]}})
+    if begun is None or begun.status_code != 201:
+        return
+    number = begun.json()["result"]["id"]
+    insert = {"query": "FOR i IN 1..3 INSERT {n: @n} INTO papers RETURN 1", "bindVars": {"n": n}, **streams}
+    await client.send("POST", "/_api/cursor", insert, {"x-arango-trx-id": number})
+    await client.surely("PUT", f"/_api/transaction/{number}")
+
+
 async def graphs(client: Client, n: int) -> None:
     """Vertices, edges between them, and removals that take edges along."""
     graph, keys = "/_api/gharial/social", [f"g{client.number}k{(n + k) % 4}" for k in range(3)]
@@ -253,6 +275,7 @@ KINDS: Final[dict[str, Kind]] = {
     "transactions": transactions,
     "imports": imports,
     "modifications": modifications,
+    "cursors": cursors,
     "graphs": graphs,
     "collections": collections,
     "jobs": jobs,

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from proxy.cutover.stages import Stage, Standing
 from proxy.wire.message import Request, Response
+from proxy.writing import rows
 from tests.harness import Running, eventually, running
 
 BOOKS, LOG = "_system/books", "_system/log"
@@ -70,29 +72,115 @@ async def test_a_modification_is_captured_and_answers_as_arangodb(
     await same(stack)
 
 
-async def test_batches_of_a_modification_reach_the_client_as_they_are(stack: Running) -> None:
-    """I6: the cursor has an id of the proxy's own, so that no other instance passes raw rows on."""
-    query = {"query": "FOR d IN books SORT d.n UPDATE d WITH {seen: 1} IN books RETURN NEW.n", "batchSize": 20}
-    answer = await stack.client.post(CURSOR, json=query)
-    rows = answer.json()["result"]
-    assert stack.application.mirror.backlog > 0, "what is not fetched is not known"
-    for method in ("POST", "PUT"):
-        answer = await stack.client.request(method, f"{CURSOR}/{answer.json()['id']}")
-        assert answer.status_code == 200
-        rows += answer.json()["result"]
-    assert rows == list(range(50))
-    assert "id" not in answer.json()
+ROWS = "FOR d IN @@c SORT d.n UPDATE d WITH {seen: 1} IN @@c RETURN NEW.n"
+CURSORS: list[dict[str, Any]] = [
+    {"batchSize": 20},
+    {"batchSize": 1, "count": True},
+    {"batchSize": 25, "options": {"allowRetry": True}, "ttl": 5},
+    {"batchSize": 50, "options": {"allowRetry": True}},
+    {"batchSize": 50},
+    {"batchSize": 7, "stream": True},
+    {"batchSize": 7, "options": {"stream": True}},
+    {"batchSize": 7.5, "ttl": None, "count": None, "options": None},
+    {"batchSize": None},
+    {"batchSize": 0},
+    {"batchSize": 7, "stream": True, "count": True},
+]
+
+
+async def batches(client: httpx.AsyncClient, collection: str, more: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every answer of a cursor that is read to its end, each batch asked for by its number, twice where that may be."""
+    body = {"query": ROWS, "bindVars": {"@c": collection}, **more}
+    answers = [(await client.post(CURSOR, json=body)).json()]
+    retries = (more.get("options") or {}).get("allowRetry")
+    while answers[-1].get("hasMore"):
+        name = answers[0]["id"]
+        asked = [f"{CURSOR}/{name}/{answers[-1]['nextBatchId']}"] * (2 if retries else 1)
+        answers += [(await client.post(path)).json() for path in asked]
+    if "id" in answers[0]:
+        path = f"{CURSOR}/{answers[0]['id']}"
+        answers += [(await client.post(path)).json(), (await client.delete(path)).json()]
+        answers += [(await client.post(path)).json(), (await client.delete(path)).json()]
+    return answers
+
+
+@pytest.mark.parametrize("more", CURSORS, ids=str)
+async def test_batches_of_a_modification_are_arangodbs(stack: Running, more: dict[str, Any]) -> None:
+    """I6: ids, hasMore, nextBatchId, count, `extra` in the right batch, retries, the end; I3."""
+    told, expected = [
+        await batches(client, name, more) for client, name in ((stack.client, "books"), (stack.direct, "plain"))
+    ]
+    for answers in (told, expected):
+        assert len({answer["id"] for answer in answers if "id" in answer}) < 2
+        for answer in answers:
+            answer.get("extra", {}).get("stats", {}).pop("executionTime", None)
+            answer["id"] = "id" in answer
+    assert told == expected
     await same(stack)
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"ttl": 1000}, {"options": {"allowRetry": True}}], ids=str)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FOR d IN books UPDATE d WITH {seen: 1} IN books RETURN NEW.n",
+        "FOR d IN books FILTER d.n > 10 REMOVE d IN books RETURN OLD._key",
+        "FOR i IN 1..9 INSERT {i} INTO books RETURN 1",
+        "FOR i IN 1..60 UPSERT {n: i} INSERT {n: i} REPLACE {n: i, r: 1} IN books RETURN NEW",
+        "LET gone = (FOR d IN books FILTER d.n > 10 REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d._key",
+    ],
+)
+async def test_what_was_written_is_known_whatever_the_client_does_with_its_cursor(
+    stack: Running, query: str, more: dict[str, Any]
+) -> None:
+    """I3: no cursor that is never read on holds back what was written, nor the backlog, nor a flip."""
+    answer = (await stack.client.post(CURSOR, json={"query": query, "batchSize": 2, **more})).json()
+    assert answer["hasMore"]
+    await same(stack)
+    assert stack.application.mirror.lag_seconds == 0
+
+
+async def test_a_cursor_that_another_user_asks_for_or_deletes_is_its_owners_all_the_same(stack: Running) -> None:
+    query = {"query": ROWS, "bindVars": {"@c": "books"}, "batchSize": 20}
+    number = (await stack.client.post(CURSOR, json=query)).json()["id"]
+    for method in ("POST", "PUT", "DELETE"):
+        answer = await stack.client.request(method, f"{CURSOR}/{number}", auth=("stranger", "x"))
+        assert (answer.status_code, answer.json()["errorNum"]) == (404, 1600)
+        unnamed = await stack.client.request(method, f"{CURSOR}/{number}", auth=lambda request: request)
+        assert unnamed.status_code == 404
+        elsewhere = await stack.client.request(method, f"/_db/other{CURSOR}/{number}")
+        assert elsewhere.status_code == 404
+    rows = [(await stack.client.put(f"{CURSOR}/{number}")).json()["result"] for _ in range(2)]
+    assert [len(part) for part in rows] == [20, 10]
     assert (await stack.client.post(f"{CURSOR}/9001{'0' * 15}")).json()["errorNum"] == 1600
 
 
-async def test_a_cursor_that_is_given_up_leaves_nothing_unknown(stack: Running) -> None:
-    """I3: a scan for new revisions finds what the client did not fetch."""
-    query = {"query": "FOR d IN books UPDATE d WITH {seen: 1} IN books RETURN 1", "batchSize": 20}
-    answer = await stack.client.post(CURSOR, json=query)
-    gone = await stack.client.delete(f"{CURSOR}/{answer.json()['id']}")
-    assert (gone.status_code, gone.json()["id"]) == (202, answer.json()["id"])
+@pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
+async def test_rows_that_memory_should_not_hold_go_to_the_state_directory(
+    stack: Running, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """Where it has no room the client hears so in the next batch, and what was written is known all the same."""
+    monkeypatch.setattr(rows, "_MEMORY", 100)
+    room = stack.application.dispatcher._writes._modifications._room
+    room.most = 10 if lost else room.most
+    query = {"query": ROWS.replace("NEW.n", "NEW"), "bindVars": {"@c": "books"}, "batchSize": 20}
+    answer = (await stack.client.post(CURSOR, json=query)).json()
+    found = [document["n"] for document in answer["result"]]
+    assert room.taken > 100 or lost
+    while answer.get("hasMore"):
+        answer = (await stack.client.post(f"{CURSOR}/{answer['id']}")).json()
+        found += [document["n"] for document in answer.get("result", ())]
+    assert found == list(range(20 if lost else 50))
+    assert answer.get("errorNum") == (32 if lost else None)
+    assert (room.taken, room.memory, room.files) == (0, 0, 0)
     await same(stack)
+
+
+async def test_a_cursor_dies_when_its_time_to_live_is_over(stack: Running) -> None:
+    query = {"query": ROWS, "bindVars": {"@c": "books"}, "batchSize": 20, "ttl": 0.05}
+    number = (await stack.client.post(CURSOR, json=query)).json()["id"]
+    await eventually(lambda: not stack.application.dispatcher._writes._modifications.cursors._open, "it is closed")
+    assert (await stack.client.post(f"{CURSOR}/{number}")).json()["errorNum"] == 1600
 
 
 @pytest.mark.parametrize(
@@ -158,20 +246,6 @@ async def test_a_write_that_must_be_searched_for_takes_a_flipped_collection_back
     assert (await stack.client.request(method, path, json=body)).status_code in (200, 201)
     assert await stack.database.fetchval(stage_of, BOOKS) == "shadow"
     await same(stack)
-
-
-async def test_what_writes_as_it_is_read_is_opaque_by_name(stack: Running) -> None:
-    """I10."""
-    query = "FOR d IN books UPDATE d WITH {m: 1} IN books"
-    await stack.client.post(CURSOR, json={"query": query, "options": {"stream": True}})
-
-    async def marked() -> bool:
-        found: str | None = await stack.database.fetchval(
-            "SELECT reason FROM crossfade.unverified WHERE collection = $1", BOOKS
-        )
-        return found == "AQL modification: streaming"
-
-    await eventually(marked, "the mark is in PostgreSQL")
 
 
 async def test_a_large_body_of_bind_variables_is_captured_as_well(stack: Running) -> None:

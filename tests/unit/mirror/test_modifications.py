@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.mirror.modifications import Modification, Untold, plan, read, without_rows
+from proxy.mirror.modifications import Asked, Modification, Untold, part, plan, read, whole
 
 
 def planned(query: str, **more: Any) -> Modification:
@@ -16,20 +16,26 @@ def planned(query: str, **more: Any) -> Modification:
     return found
 
 
-def test_only_the_text_of_the_query_is_replaced() -> None:
+def test_only_the_text_of_the_query_and_how_its_rows_come_are_replaced() -> None:
     body = b'{"batchSize": 2, "query": "INSERT @d INTO @@c RETURN NEW", "bindVars": {"d": {"n": 1.0}, "@c": "books"}}'
     found = plan(body, "shop")
     assert isinstance(found, Modification)
     assert found.collections == ("shop/books",)
-    assert found.revised == {"shop/books"}
-    assert found.body.startswith(b'{"batchSize": 2, "query": "')
+    assert found.removed == frozenset()
+    assert found.body.startswith(b'{"batchSize": 1000, "query": "')
     assert found.body.endswith(b', "bindVars": {"d": {"n": 1.0}, "@c": "books"}}')
 
 
 def test_removals_cannot_be_found_by_a_scan_for_revisions() -> None:
     found = planned("FOR d IN a INSERT {} INTO b REMOVE d IN a", ttl=7, options={"allowRetry": True})
-    assert found.revised == frozenset({"shop/b"})
-    assert (found.once, found.ttl, found.retries) == (False, 7.0, True)
+    assert (found.removed, found.once) == (frozenset({"shop/a"}), False)
+    assert found.asked == Asked(ttl=7.0, retries=True)
+    assert json.loads(found.body)["options"] == {}, "the origin keeps no batch that was read"
+
+
+def test_a_number_of_rows_that_arangodb_refuses_reaches_it() -> None:
+    for size in (0, -1, 5000, True, "x", None):
+        assert json.loads(planned("INSERT {} INTO a", batchSize=size).body)["batchSize"] == size
 
 
 @pytest.mark.parametrize(
@@ -37,8 +43,7 @@ def test_removals_cannot_be_found_by_a_scan_for_revisions() -> None:
     [
         (b"{", "query not understood"),
         (b'{"query":"INSERT"}', "query not understood"),
-        (b'{"query":"INSERT {} INTO a","stream":true}', "streaming"),
-        (b'{"query":"INSERT {} INTO a","options":{"stream":true}}', "streaming"),
+        (b'{"query":1}', "query not understood"),
     ],
 )
 def test_what_is_not_captured_has_a_reason(body: bytes, reason: str) -> None:
@@ -51,25 +56,53 @@ def test_what_cannot_tell_its_keys_says_where_it_removes() -> None:
     assert found == Untold("modification in a subquery", frozenset({"shop/c"}))
 
 
-def test_rows_lose_their_keys_and_cursors_get_an_id_of_the_proxys_own() -> None:
+def test_what_cannot_tell_its_keys_is_read_to_its_end_where_it_streams() -> None:
+    body = {"query": "LET x = (FOR d IN a REMOVE d IN a) RETURN x", "stream": True, "batchSize": 3}
+    found = plan(json.dumps(body).encode(), "shop")
+    assert isinstance(found, Untold)
+    assert found.body is not None
+    assert json.loads(found.body) == {**body, "batchSize": 1000}
+    batch = read(found, b'{"result":[1,[2.0]],"hasMore":true,"id":"77"}')
+    assert (batch.rows, batch.keys, batch.id) == ([b"1", b"[2.0]"], {}, "77")
+
+
+def test_rows_lose_their_keys() -> None:
     asked = planned("FOR i IN 1..2 INSERT {i} INTO a RETURN NEW.i")
     body = b'{"result":[[1,"k1"],[[2.0],null],["x","k1"]],"hasMore":true,"id":"77","error":false,"code":201}'
-    batch = read(asked, body, "9001")
-    assert batch.body == b'{"result":[1,[2.0],"x"],"hasMore":true,"id":"9001","error":false,"code":201}'
+    batch = read(asked, body)
+    assert batch.rows == [b"1", b"[2.0]", b'"x"']
     assert (batch.keys, batch.id) == ({"shop/a": ("k1",)}, "77")
-    assert read(asked, b'{"result":[],"hasMore":false}', "9001").id is None
+    assert read(asked, b'{"result":[],"hasMore":false}').id is None
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"result":[1],"hasMore":false}', b'{"hasMore":false}', b'{"result":[[1,2]]}'])
 def test_what_is_no_answer_to_it_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError):
-        read(planned("INSERT {} INTO a RETURN 1"), body, "9001")
+        read(planned("INSERT {} INTO a RETURN 1"), body)
 
 
-def test_a_query_without_return_answers_no_rows() -> None:
+def test_an_answer_with_all_rows_is_the_origins_without_its_cursor() -> None:
     first = b'{"result":[["a"]],"hasMore":true,"id":"7","nextBatchId":"2","count":3,"cached":false,"code":201}'
     last = b'{"result":[["c"]],"hasMore":false,"count":3,"extra":{"stats":{}},"code":200}'
     expected = b'{"result":[],"hasMore":false,"count":0,"cached":false,"code":201,"extra":{"stats":{}}}'
-    assert without_rows(first, last) == expected
-    whole = b'{"result":[["a"]],"hasMore":false,"extra":{}}'
-    assert without_rows(whole, whole) == b'{"result":[],"hasMore":false,"extra":{}}'
+    assert whole(first, last, []) == expected
+    one = b'{"result":[["a"]],"hasMore":false,"extra":{}}'
+    assert whole(one, one, [b"1", b"{}"]) == b'{"result":[1,{}],"hasMore":false,"extra":{}}'
+
+
+def test_a_batch_is_shaped_as_arangodbs() -> None:
+    """Protocol page, section 4; of a stream `extra` stands in the last."""
+    asked = Asked(size=2, count=True)
+    assert part([b"1", b"2"], asked, 1, shown="90", total=5, extra=b"{}") == (
+        b'{"result":[1,2],"hasMore":true,"id":"90","count":5,"extra":{},"cached":false,"nextBatchId":"2",'
+        b'"error":false,"code":201}'
+    )
+    assert part([b"5"], asked, 3, shown="90", total=5, extra=b"{}") == (
+        b'{"result":[5],"hasMore":false,"count":5,"extra":{},"cached":false,"error":false,"code":200}'
+    )
+    stream = Asked(size=2, stream=True, retries=True)
+    assert b"extra" not in part([], stream, 2, shown="90", total=5, extra=b"{}")
+    last = part([], stream, 3, shown="90", total=5, extra=b"{}")
+    assert b"extra" in last
+    assert b'"id":"90"' in last
+    assert b"nextBatchId" not in last
