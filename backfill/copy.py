@@ -2,7 +2,7 @@
 
 The stamp of a page is the era known before its cursor was opened. A page that the horizon refuses (a truncation, a
 purge) is read again with a new one, so that a document deleted meanwhile never comes back. The next page is read while
-the present one is written.
+the present one is written. A page whose statement is cancelled is read again with half as many documents.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import structlog
+
 from backfill import runs
 from backfill.answers import Page
 from backfill.digest import fingerprinted
@@ -20,10 +22,15 @@ from backfill.pacing import Governor
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.runs import SQL, Claim, RangeCut
 from backfill.source import Source
-from backfill.target import is_a_conflict, write
+from backfill.target import cancelled, write
 from proxy.database import Database
-from proxy.errors import DatabaseRefused
+from proxy.errors import DatabaseRefused, DatabaseUnavailable, named
+from proxy.sqlstates import is_a_conflict
 
+log = structlog.get_logger(__name__)
+
+_SHRINKS: Final = 8  # of one page that PostgreSQL cancels: to a 256th
+_CANCELLED_PAUSE: Final = 0.25  # seconds, longer from time to time
 _MOST_REFUSALS: Final = 50  # of one page in a row: then something raises the horizon all the time
 
 
@@ -99,7 +106,7 @@ async def copy_chunk(
     copied = Copied(done=False)
     position = claim.start
     limit = first_page
-    stubborn = 0
+    stubborn = shrunk = 0
     await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
     async with _reading(_Ahead(read)) as ahead:
         ahead.begin(position, limit)
@@ -113,6 +120,20 @@ async def copy_chunk(
             noted = replace(claim, result=fingerprinted(claim.result, (document.raw for document in page.documents)))
             try:
                 once = await _write_page(database, noted, stamped, last, lease)
+            except DatabaseUnavailable as error:
+                if not cancelled(error) or shrunk == _SHRINKS:
+                    raise
+                shrunk += 1
+                smaller = max(1, page.limit // 2)
+                why = (
+                    f"PostgreSQL cancelled a page of {len(page.documents)} documents ({error}): now {smaller} at a time"
+                )
+                log.warning("a page was cancelled", collection=claim.table.collection, error=named(error), next=smaller)
+                await ahead.close()
+                await runs.renew(database, claim, lease, why)
+                await asyncio.sleep(_CANCELLED_PAUSE * shrunk)
+                ahead.begin(position, smaller)
+                continue
             except RangeCut as cut:
                 # what was read goes beyond the new end
                 claim = claim.up_to(cut.upper)
@@ -128,7 +149,7 @@ async def copy_chunk(
                 ahead.begin(position, page.limit)
                 copied = replace(copied, reread=copied.reread + 1)
                 continue
-            stubborn = 0
+            stubborn = shrunk = 0
             position, claim = last, noted
             copied = replace(
                 copied,
@@ -163,7 +184,7 @@ async def _write_page(database: Database, claim: Claim, stamped: _Stamped, last:
             )
             return len(written.refusals)
     except DatabaseRefused as error:
-        if is_a_conflict(error):
+        if is_a_conflict(error.sqlstate):
             return None
         raise
 

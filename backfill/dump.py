@@ -23,9 +23,10 @@ from backfill.pacing import Governor
 from backfill.repair import repair_keys
 from backfill.runs import SQL, Claim, LeaseLost
 from backfill.source import Source
-from backfill.target import is_a_conflict, write
+from backfill.target import cancelled, write
 from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseRefused
+from proxy.errors import ArangoError, DatabaseRefused, DatabaseUnavailable
+from proxy.sqlstates import is_a_conflict
 
 BATCH_BYTES: Final = 4 << 20
 _TRIES: Final = 3
@@ -112,7 +113,14 @@ async def _write(
                     lease=lease,
                 )
             return sorted(written.stale), len(written.refusals)
+        except DatabaseUnavailable as error:
+            if not cancelled(error) or len(batch) == 1:
+                raise
+            half = len(batch) // 2
+            stale, aside = await _write(database, claim, batch[:half], era, lease)
+            others, more = await _write(database, claim, batch[half:], era, lease)
+            return sorted({*stale, *others}), aside + more
         except DatabaseRefused as error:
             tries += 1
-            if not is_a_conflict(error) or tries == _TRIES:
+            if not is_a_conflict(error.sqlstate) or tries == _TRIES:
                 raise

@@ -26,6 +26,7 @@ class View(Protocol):
     pause: float
 
     def show(self, found: Sequence[Standing]) -> None: ...
+    def trouble(self, text: str) -> None: ...
 
 
 class Bars:
@@ -66,9 +67,13 @@ class Bars:
                 completed=standing.documents,
                 total=max(standing.documents if ended else standing.planned, standing.documents, 1),
                 rate=f"{rate.value:,.0f}/s",
-                left=standing.state if ended else f"{duration(rate.left(standing.planned))} left",
+                left=standing.state if ended else _left(standing, rate),
             )
             self._show_workers(standing)
+
+    def trouble(self, text: str) -> None:
+        for task in self._tasks.values():
+            self._progress.update(task, rate="", left=f"waits for {text}")
 
     def _show_workers(self, standing: Standing) -> None:
         here = {(standing.run, at.worker): at for at in standing.workers if standing.state == "open"}
@@ -95,6 +100,12 @@ class Bars:
         return rate
 
 
+def _left(standing: Standing, rate: Rate) -> str:
+    """The time that is left, or what the run waits for."""
+    waits = "; ".join(standing.waits_for)
+    return f"waits for {waits}" if waits else f"{duration(rate.left(standing.planned))} left"
+
+
 class Lines:
     """A line a run now and then, for logs."""
 
@@ -105,6 +116,12 @@ class Lines:
         self._every = every
         self._last = time.monotonic()
         self._rates: dict[int, Rate] = {}
+
+    def trouble(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            self._console.print(f"waits for {text}", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, found: Sequence[Standing]) -> None:
         now = time.monotonic()
@@ -126,8 +143,10 @@ async def shown(database: Database, chosen: Sequence[int], view: View) -> AsyncI
 
     async def follow() -> None:
         while True:
-            with contextlib.suppress(DatabaseError):
+            try:
                 view.show(await standings(database, chosen))
+            except DatabaseError as error:
+                view.trouble(f"PostgreSQL: {error}")
             await asyncio.sleep(view.pause)
 
     task = asyncio.create_task(follow())

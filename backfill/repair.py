@@ -16,9 +16,10 @@ from typing import Protocol
 
 from backfill.answers import REV_MAX, Document, document
 from backfill.runs import SQL, Table
-from backfill.target import is_a_conflict, write
+from backfill.target import write
 from proxy.database import Database
 from proxy.errors import DatabaseRefused, RefusedError
+from proxy.sqlstates import is_a_conflict
 from sql.loader import queries
 
 BATCH = 50  # keys read at once: their documents are in memory together
@@ -112,7 +113,7 @@ async def _attempt(database: Database, source: Reader, table: Table, keys: Seque
                     SQL["forget_dead_letters"], table.collection, sorted(removed), [REV_MAX] * len(removed)
                 )
     except DatabaseRefused as error:
-        if is_a_conflict(error):
+        if is_a_conflict(error.sqlstate):
             return RepairResult(unsettled=tuple(keys))
         raise
     differing = await _still_different(database, table, present, written.settled)

@@ -93,7 +93,8 @@ class At:
 class Standing:
     """How a run stands. planned: documents that the origin counted when it began; seconds: since then.
 
-    waiting: why workers wait just now; workers: where each of them is.
+    waiting: why workers are held back just now; reasons: what else keeps the run from going on (a chunk that was handed
+    back, what comes after the last chunk); workers: where each of them is. A run that stands still always says why.
     """
 
     run: int
@@ -110,6 +111,7 @@ class Standing:
     planned: int
     result: Mapping[str, Any] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
     workers: tuple[At, ...] = ()
 
     @property
@@ -118,6 +120,15 @@ class Standing:
         if self.state == "done":
             return 1.0
         return min(self.documents / self.planned, 0.999) if self.planned else 0.0
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """What an open run waits for; empty while somebody works on it unhindered."""
+        if self.state != "open":
+            return ()
+        if self.reasons or self.claimed:
+            return self.reasons
+        return ("a worker: `crossfade backfill run` or `crossfade backfill worker`",)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -133,6 +144,7 @@ class Standing:
             "chunks_done": self.done,
             "workers": self.claimed,
             "throttled": list(self.waiting),
+            "waits_for": list(self.waits_for),
             "seconds": round(self.seconds, 3),
             "result": dict(self.result),
         }
@@ -184,6 +196,7 @@ def line(standing: Standing, rate: float = 0.0, left: float | None = None) -> st
     if standing.state == "open":
         text += f" of about {standing.planned:,} documents ({100 * standing.share:.0f} %), {rate:,.0f}/s"
         why = f"; throttled: {', '.join(standing.waiting)}" if standing.waiting else ""
+        why += f"; waits for {'; '.join(standing.waits_for)}" if standing.waits_for else ""
         return f"{text}, {duration(left)} left, {standing.claimed} workers{why}"
     mean = standing.documents / standing.seconds if standing.seconds > 0 else 0.0
     text += f" documents in {duration(standing.seconds)} ({mean:,.0f}/s)"

@@ -186,7 +186,7 @@ async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting:
 
 
 async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
-    """Hands the chunk back, or says that it is done. Nothing happens where the lease was lost meanwhile."""
+    """Hands the chunk back (error: why), or says that it is done. Nothing happens where the lease was lost meanwhile."""
     await database.execute(SQL["leave_chunk"], claim.run, claim.number, claim.worker, state, error or None)
 
 
@@ -194,7 +194,13 @@ async def end(
     database: Database, run: int, state: Literal["done", "failed", "cancelled"], result: Mapping[str, Any]
 ) -> None:
     """Ends an open run; one that has ended stays as it is."""
-    await database.execute(SQL["end_run"], run, state, json.dumps(result))
+    kept = {name: value for name, value in result.items() if name != "waits"}
+    await database.execute(SQL["end_run"], run, state, json.dumps(kept))
+
+
+async def note_wait(database: Database, run: int, reason: str | None) -> None:
+    """What the run as a whole waits for, beside its chunks; None: for nothing any more."""
+    await database.execute(SQL["note_wait"], run, reason)
 
 
 async def standings(database: Database, runs: Sequence[int]) -> list[Standing]:
@@ -230,6 +236,7 @@ def _standing(row: Row) -> Standing:
         planned=result.get("planned", 0),
         result=result,
         waiting=tuple(json.loads(row["waiting"])),
+        reasons=(*json.loads(row["handed_back"]), *([result["waits"]] if "waits" in result else [])),
         workers=tuple(
             At(one["worker"], one["chunk"], one["documents"], one["expected"], one["waiting"])
             for one in json.loads(row["workers"])

@@ -14,12 +14,11 @@ from backfill.answers import Document
 from backfill.runs import SQL, Table
 from proxy.database import Session
 from proxy.documents import to_jsonb
-from proxy.errors import DatabaseRefused
+from proxy.errors import DatabaseRefused, DatabaseTimedOut, DatabaseUnavailable
+from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
 _DOCUMENTS = queries("documents")
-# data exception, constraint violated, program limit exceeded, raised by a trigger: the document's doing
-_OF_A_DOCUMENT: Final = frozenset({"22", "23", "54", "P0"})
 _REASON_LENGTH: Final = 500
 
 
@@ -98,14 +97,9 @@ async def write(
     return Written(frozenset(applied), frozenset(settled), frozenset(rest.keys() - settled), tuple(refusals))
 
 
-def is_of_a_document(error: DatabaseRefused) -> bool:
-    """Whether PostgreSQL refused because of what a document holds, and would take others."""
-    return error.sqlstate[:2] in _OF_A_DOCUMENT
-
-
-def is_a_conflict(error: DatabaseRefused) -> bool:
-    """Whether the transaction only met another one (deadlock, serialisation): the same again will do."""
-    return error.sqlstate[:2] == "40"
+def cancelled(error: DatabaseUnavailable) -> bool:
+    """Whether the statement took longer than somebody allows: less of it at a time may do."""
+    return isinstance(error, DatabaseTimedOut) or error.sqlstate == "57014"
 
 
 async def _isolated(
@@ -116,7 +110,7 @@ async def _isolated(
     try:
         return await run(rows)
     except DatabaseRefused as error:
-        if not is_of_a_document(error):
+        if not of_a_document(error.sqlstate):
             raise
         if len(rows) == 1:
             refusals.append(Refusal(rows[0].key, rows[0].rev, f"{error.sqlstate}: {error}"[:_REASON_LENGTH]))

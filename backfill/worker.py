@@ -4,6 +4,7 @@ A worker that is told to stop finishes its page and hands its chunk back; one th
 is claimed by another as soon as its connection is gone, at the latest when the lease has run out. A worker that finds
 no free chunk cuts one that another is at. Whoever finds a run's chunks all done ends the run: of a backfill it
 first builds the index that filters use (standing during the load, it would halve its rate) and analyses the table.
+Whatever stops a worker is noted with its chunk, or with the run: a run that stands still says what it waits for.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import structlog
+
 from backfill import digest, runs
 from backfill.answers import OriginDisorder
 from backfill.copy import copy_chunk
@@ -35,8 +38,18 @@ from backfill.split import SPLIT_DOCUMENTS, split_largest
 from backfill.throttle import Limits
 from backfill.verify import Verifier
 from proxy.database import Database, Row, Session
-from proxy.errors import ArangoError, CrossfadeError, DatabaseError, DatabaseRefused, DatabaseUnavailable, UpstreamError
+from proxy.errors import (
+    ArangoError,
+    CrossfadeError,
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    UpstreamError,
+    named,
+)
 from proxy.shadow.mismatches import list_mismatches, mark_repaired
+
+log = structlog.get_logger(__name__)
 
 SPLIT_PAUSE: Final = 1.0  # seconds between two looks for something to cut
 BY_REVISION: Final = frozenset({"missing", "extra", "stale"})
@@ -136,10 +149,11 @@ class Workers:
                 away += 1.0
                 await self._pause(1.0)
                 continue
-            away = 0.0
             if busy is None:
                 return
-            if not busy:
+            if busy:
+                away = 0.0
+            else:
                 await self._pause(self._options.poll if not watch else max(self._options.poll, self._options.idle))
 
     async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, watch: bool) -> bool | None:
@@ -194,9 +208,10 @@ class Workers:
         except ArangoError as error:
             gone = f"ArangoDB has no collection {claim.table.collection} any more"
             await self._fail(claim, gone if error.number == GONE else f"ArangoDB refused to be read: {error}")
-        except (CrossfadeError, asyncio.CancelledError):
+        except (CrossfadeError, asyncio.CancelledError) as error:
+            why = "" if isinstance(error, asyncio.CancelledError) else f"chunk {claim.number}, tried again: {error}"
             with contextlib.suppress(DatabaseError):
-                await runs.leave(self._database, claim, "open")
+                await runs.leave(self._database, claim, "open", why)
             raise
 
     async def _fail(self, claim: Claim, error: str, state: Literal["failed", "cancelled"] = "failed") -> None:
@@ -219,8 +234,7 @@ class Workers:
                     await runs.end(self._database, run, "cancelled", {**json.loads(row["result"]), "error": error})
                     return True
                 if row["kind"] == "backfill":
-                    await _build_indexes(session, row)
-                    await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
+                    await self._index(session, row)
                     await runs.end(self._database, run, "done", await self._copied(row))
                 else:
                     await self._end_verification(row)
@@ -228,6 +242,20 @@ class Workers:
             finally:
                 with contextlib.suppress(DatabaseError):
                     await session.fetchval(SQL["unlock_run"], run)
+
+    async def _index(self, session: Session, row: Row) -> None:
+        """Raises DatabaseError; until a later try succeeds, the run says what it waits for."""
+        step = "its index"
+        await runs.note_wait(self._database, row["id"], step)
+        try:
+            await _build_indexes(session, row)
+            step = "its statistics"
+            await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
+        except DatabaseError as error:
+            log.warning("a backfill could not be ended", collection=row["collection"], step=step, error=named(error))
+            with contextlib.suppress(DatabaseError):
+                await runs.note_wait(self._database, row["id"], f"{step}, tried again: {error}")
+            raise
 
     async def _copied(self, row: Row) -> dict[str, Any]:
         chunks = await self._database.fetch(SQL["chunks"], row["id"])

@@ -3,7 +3,9 @@
     CrossfadeError
     ├── ConfigurationError          a setting is missing or wrong: the sentence says what to set        (exit 2)
     ├── DatabaseError               PostgreSQL, as the target or as the control plane
-    │   ├── DatabaseUnavailable         no connection, or it broke, or it timed out                     (exit 2)
+    │   ├── DatabaseUnavailable         no connection, or it broke, or later perhaps                    (exit 2)
+    │   │   ├── DatabaseBusy                every connection of the pool is in use
+    │   │   └── DatabaseTimedOut            no answer within the limit of a statement
     │   ├── DatabaseUnmigrated          `crossfade migrate` has not been run, or not by this version    (exit 2)
     │   └── DatabaseRefused             PostgreSQL took the statement and refused it (has the SQLSTATE)
     ├── RefusedError                a verb that its conditions forbid (a gate, a stage, a straggler)    (exit 1)
@@ -33,11 +35,26 @@ class ConfigurationError(CrossfadeError):
 
 
 class DatabaseError(CrossfadeError):
-    """PostgreSQL, as the target or as the control plane."""
+    """PostgreSQL, as the target or as the control plane. sqlstate: empty where it did not answer."""
+
+    def __init__(self, message: str = "", sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class DatabaseUnavailable(DatabaseError):
-    """No connection could be had, or it broke, or a time limit ran out: the outcome of a statement is unknown."""
+    """No connection could be had, or it broke, or a time limit ran out: the outcome of a statement is unknown.
+
+    With a SQLSTATE: PostgreSQL answered, and takes such a statement later (proxy/sqlstates.py).
+    """
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """Every connection of the pool was in use for as long as one may wait: nothing was sent."""
+
+
+class DatabaseTimedOut(DatabaseUnavailable):
+    """No answer within our own limit for a statement; it is cancelled where PostgreSQL can be reached."""
 
 
 class DatabaseUnmigrated(DatabaseError):
@@ -48,8 +65,7 @@ class DatabaseRefused(DatabaseError):
     """PostgreSQL took the statement and refused it; it had no effect."""
 
     def __init__(self, message: str, sqlstate: str) -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
+        super().__init__(message, sqlstate)
 
 
 class RefusedError(CrossfadeError):
@@ -264,8 +280,8 @@ MESSAGES: Final[dict[int, str]] = {
 
 def named(error: BaseException) -> str:
     """The error's class, with PostgreSQL's SQLSTATE or ArangoDB's number: for logs, since texts may hold documents."""
-    if isinstance(error, DatabaseRefused):
-        return f"{type(error).__name__} {error.sqlstate}"
+    if isinstance(error, DatabaseError):
+        return f"{type(error).__name__} {error.sqlstate}".rstrip()
     if isinstance(error, ArangoError):
         return f"{type(error).__name__} {error.number}"
     return type(error).__name__

@@ -20,8 +20,8 @@ from backfill.archive.manifest import Entry, Part
 from backfill.archive.reader import Damage
 from backfill.archive.targets import Refused, Target, Written
 from backfill.plan import PAGE_BYTES, PAGE_DOCUMENTS
-from backfill.target import is_a_conflict
 from proxy.errors import CrossfadeError, DatabaseRefused, DatabaseUnavailable, UpstreamError
+from proxy.sqlstates import is_a_conflict
 
 T = TypeVar("T")
 SAMPLES: Final = 20  # refusals that are named; all are counted
@@ -218,5 +218,5 @@ def batches(
 
 def _passing(error: CrossfadeError) -> bool:
     if isinstance(error, DatabaseRefused):
-        return is_a_conflict(error)
+        return is_a_conflict(error.sqlstate)
     return isinstance(error, UpstreamError | DatabaseUnavailable)

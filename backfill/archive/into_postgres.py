@@ -12,9 +12,10 @@ from backfill.archive.storage import ArchiveError
 from backfill.archive.stores import SQL
 from backfill.archive.targets import Written
 from backfill.runs import Table
-from backfill.target import Prepared, is_of_a_document, prepare, write
+from backfill.target import Prepared, prepare, write
 from proxy.database import Database
 from proxy.errors import CrossfadeError, DatabaseRefused, DatabaseUnavailable
+from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
 _DOCUMENTS = queries("documents")
@@ -108,4 +109,4 @@ class IntoPostgres:
 
 
 def _of_a_document(error: CrossfadeError) -> bool:
-    return isinstance(error, DatabaseRefused) and is_of_a_document(error)
+    return isinstance(error, DatabaseRefused) and of_a_document(error.sqlstate)

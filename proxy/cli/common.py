@@ -20,6 +20,8 @@ from proxy.errors import (
     ArangoError,
     ConfigurationError,
     CrossfadeError,
+    DatabaseBusy,
+    DatabaseTimedOut,
     DatabaseUnavailable,
     DatabaseUnmigrated,
     UpstreamError,
@@ -99,6 +101,12 @@ def exit_code(error: CrossfadeError) -> int:
 
 
 def _advice(error: CrossfadeError) -> str:
+    if isinstance(error, DatabaseUnavailable) and error.sqlstate:
+        return (
+            f"PostgreSQL answers, and cannot do this now: {error} [{error.sqlstate}]; `crossfade doctor` looks further"
+        )
+    if isinstance(error, DatabaseBusy | DatabaseTimedOut):
+        return f"PostgreSQL is too slow: {error}"
     if isinstance(error, DatabaseUnavailable):
         return (
             f"PostgreSQL does not answer: {error}. Set CROSSFADE_DSN to where it runs; `crossfade doctor` looks further"

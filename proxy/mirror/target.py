@@ -17,12 +17,11 @@ from proxy.database import Database, Session
 from proxy.documents import to_jsonb
 from proxy.errors import DatabaseRefused
 from proxy.mirror import faults
+from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-# SQLSTATE classes that speak of a value in a row; every other refusal concerns all rows (rights, schema, read-only)
-_OF_A_ROW: Final = frozenset({"22", "23", "44", "54", "P0"})
 _AT_ONCE: Final = 50  # documents that are encoded between two other things
 
 
@@ -210,7 +209,7 @@ class _Writer:
                 [item.row.stamp for item in rows],
             )
         except DatabaseRefused as error:
-            if error.sqlstate[:2] not in _OF_A_ROW:
+            if not of_a_document(error.sqlstate):  # all rows are concerned: rights, the schema
                 raise
             if len(rows) == 1:
                 await self._bury(rows[0].row, f"{error.sqlstate}: {error}")

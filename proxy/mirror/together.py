@@ -20,6 +20,7 @@ from proxy.mirror.backoff import Backoff
 from proxy.mirror.intent import Intent
 from proxy.mirror.target import Row, Target, newest
 from proxy.operations import Change
+from proxy.sqlstates import is_a_conflict
 
 log = structlog.get_logger(__name__)
 
@@ -70,13 +71,13 @@ class Together:
                 faults.reach("before-transaction")
                 try:
                     refused = await self._apply(changes, intents)
-                except DatabaseRefused as error:
+                except DatabaseError as error:
+                    if not isinstance(error, DatabaseRefused) or is_a_conflict(error.sqlstate):
+                        log.debug("a transaction waits for PostgreSQL", error=named(error))
+                        await backoff.wait()
+                        continue
                     log.info("a transaction is applied in parts", error=error.sqlstate)
                     refused = list(intents)
-                except DatabaseError as error:
-                    log.debug("a transaction waits for PostgreSQL", error=named(error))
-                    await backoff.wait()
-                    continue
                 backoff.reset()
                 faults.reach("after-apply")
                 self._waiting.popleft()

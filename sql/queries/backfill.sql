@@ -193,6 +193,8 @@ SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result,
        count(*) FILTER (WHERE c.state = 'claimed' AND c.lease_until >= clock_timestamp()) AS claimed,
        coalesce(jsonb_agg(DISTINCT c.waiting) FILTER (WHERE c.state = 'claimed' AND c.waiting IS NOT NULL), '[]')::text
            AS waiting,
+       coalesce(jsonb_agg(DISTINCT c.error) FILTER (WHERE c.state = 'open' AND c.error IS NOT NULL), '[]')::text
+           AS handed_back,
        coalesce(jsonb_agg(jsonb_build_object('worker', c.worker, 'chunk', c.number, 'documents', c.documents,
                                              'expected', c.expected, 'waiting', c.waiting) ORDER BY c.number)
                 FILTER (WHERE c.state = 'claimed'), '[]')::text AS workers
@@ -210,6 +212,12 @@ SELECT id FROM crossfade.run WHERE state = 'open' ORDER BY id;
 SELECT DISTINCT ON (collection, kind) id FROM crossfade.run
 WHERE $1::text[] IS NULL OR collection = ANY ($1::text[])
 ORDER BY collection, kind, id DESC;
+
+-- name: note_wait
+-- What a run as a whole waits for ($1 run, $2 text; NULL: for nothing any more).
+UPDATE crossfade.run
+SET result = CASE WHEN $2::text IS NULL THEN result - 'waits' ELSE result || jsonb_build_object('waits', $2::text) END
+WHERE id = $1 AND state = 'open';
 
 -- name: lock_run
 -- One finisher at a time ($1 run), until the session ends or `unlock_run`.

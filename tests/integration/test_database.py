@@ -282,7 +282,7 @@ async def test_one_that_was_cut_is_not_handed_out(dsn: str, database: Database) 
     await database.fetchval("SELECT pg_terminate_backend($1, 5000)", first)
     connection = hands._free[0].connection
     async with asyncio.timeout(10):
-        while _usable(connection):
+        while _usable(connection, -1.0):
             await asyncio.sleep(0.005)
     assert await _pid(hands) != first
     await hands.close()

@@ -1,10 +1,9 @@
-"""What is refused before PostgreSQL sees it, and whose fault a refusal is."""
+"""What is refused before PostgreSQL sees it."""
 
 from __future__ import annotations
 
 from backfill.answers import DOCUMENTS, decode, document
-from backfill.target import is_a_conflict, is_of_a_document, prepare
-from proxy.errors import DatabaseRefused
+from backfill.target import prepare
 
 
 def test_what_is_no_utf_8_is_refused_before_postgresql_sees_it() -> None:
@@ -13,9 +12,3 @@ def test_what_is_no_utf_8_is_refused_before_postgresql_sees_it() -> None:
     [prepared], [refused] = prepare([good, bad])
     assert prepared.doc == '{"t":"\ufdd00"}'
     assert (refused.key, refused.reason[:9]) == ("b", "not UTF-8")
-
-
-def test_whose_fault_a_refusal_is() -> None:
-    assert is_of_a_document(DatabaseRefused("check", "23514"))
-    assert not is_of_a_document(DatabaseRefused("no table", "42P01"))
-    assert is_a_conflict(DatabaseRefused("deadlock", "40P01"))

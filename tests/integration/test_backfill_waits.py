@@ -1,0 +1,132 @@
+"""Whatever stops a backfill is named, tried again, and shown where one looks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from rich.console import Console
+
+from backfill import runs
+from backfill.planning import plan_backfill
+from backfill.progress import Lines, shown
+from backfill.report import Standing, line
+from backfill.source import Source
+from proxy.database import Database
+from tests.harness import eventually
+from tests.integration.backfilling import NAME, register, stored, work
+from tests.integration.origin import StubOrigin
+from tests.integration.test_backfill_cli import crossfade
+
+# as a `statement_timeout` would do it, for more than ten rows at once
+_CANCEL = """
+CREATE FUNCTION public.cancel() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT count(*) FROM added) > 10 THEN
+        RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+_CANCEL_INDEX = """
+CREATE FUNCTION public.no_index() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled';
+END $$
+"""
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[StubOrigin]:
+    async with StubOrigin() as stub:
+        for number in range(60):
+            stub.put(NAME, f"{number:02}")
+        yield stub
+
+
+@pytest.fixture
+async def source(origin: StubOrigin) -> AsyncIterator[Source]:
+    made = Source(origin.url, "root", "")
+    yield made
+    await made.close()
+
+
+async def test_a_time_limit_that_the_role_has_preset_stops_no_backfill(
+    database: Database, dsn: str, origin: StubOrigin
+) -> None:
+    relation = await register(database)
+    await database.execute(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET statement_timeout = '1ms'")
+    code, out, err = await crossfade(dsn, origin, "backfill", "run", NAME)
+    assert (code, "done, 60 documents" in out) == (0, True), err
+    assert len(await stored(database, relation)) == 60
+
+
+async def test_a_page_that_is_cancelled_is_tried_again_in_smaller_parts(
+    database: Database, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    relation = await register(database)
+    await database.execute(_CANCEL)
+    await database.execute(
+        f"CREATE TRIGGER cancel AFTER INSERT ON {relation} REFERENCING NEW TABLE AS added "
+        "FOR EACH STATEMENT EXECUTE FUNCTION public.cancel()"
+    )
+    run = await plan_backfill(database, source, NAME)
+    await work(database, source, [run], workers=1)
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.documents) == ("done", 60)
+    assert len(await stored(database, relation)) == 60
+
+
+async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Database, source: Source) -> None:
+    await register(database)
+    await database.execute(_CANCEL_INDEX)
+    await database.execute(
+        "CREATE EVENT TRIGGER no_index ON ddl_command_start WHEN TAG IN ('CREATE INDEX') "
+        "EXECUTE FUNCTION public.no_index()"
+    )
+    run = await plan_backfill(database, source, NAME)
+    working = asyncio.create_task(work(database, source, [run], workers=2))
+
+    async def told() -> bool:
+        [standing] = await runs.standings(database, [run])
+        return "its index, tried again: canceling statement due to statement timeout" in line(standing)
+
+    await eventually(told, "the run says what it waits for")
+    await database.execute("DROP EVENT TRIGGER no_index")
+    await working
+    [standing] = await runs.standings(database, [run])
+    assert (standing.state, standing.waits_for) == ("done", ())
+    assert "waits" not in standing.result
+
+
+async def test_a_run_that_nobody_works_on_says_so(database: Database, source: Source) -> None:
+    await register(database)
+    run = await plan_backfill(database, source, NAME)
+    [standing] = await runs.standings(database, [run])
+    assert "waits for a worker: `crossfade backfill run`" in line(standing)
+    claim = await runs.claim(database, "me", [run])
+    assert claim is not None
+    [standing] = await runs.standings(database, [run])
+    assert standing.waits_for == ()
+    await runs.leave(database, claim, "open", f"chunk {claim.number}, tried again: the disk is full")
+    [standing] = await runs.standings(database, [run])
+    assert standing.as_json()["waits_for"] == ["chunk 1, tried again: the disk is full"]
+
+
+async def test_a_database_that_is_away_is_said_while_a_run_is_shown(dsn: str) -> None:
+    database = await Database.open(dsn)
+    await database.close()
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    class View(Lines):
+        pause = 0.01
+
+        def trouble(self, text: str) -> None:
+            told.put_nowait(text)
+
+        def show(self, found: list[Standing]) -> None:  # type: ignore[override]
+            raise AssertionError("there is nothing to show")
+
+    async with shown(database, [1], View(Console())):
+        assert "PostgreSQL" in await told.get()

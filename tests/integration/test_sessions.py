@@ -1,0 +1,241 @@
+"""Sessions of PostgreSQL: none outlives its cause, none depends on what a role has preset, and each wait is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.demo import postgres
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
+from proxy.session_settings import statements
+from tests.harness import eventually, running
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+
+
+@contextlib.asynccontextmanager
+async def straight(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A session of an administrator, who may write whatever is preset."""
+    connection = await asyncpg.connect(dsn, server_settings={"default_transaction_read_only": "off"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def read_only(dsn: str, setting: str) -> None:
+    """Presets it for the database, and ends the sessions that are there."""
+    async with straight(dsn) as admin:
+        await admin.execute(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET default_transaction_read_only = {setting}")
+        if setting == "on":
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
+async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(dsn: str, tmp_path: Path) -> None:
+    """A database that was read-only for a while is not so for ever in the eyes of the sessions of that time."""
+    async with running(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.client.post(DOCUMENT, json={"_key": "before"})
+        await stack.drained()
+        await read_only(dsn, "on")
+        for number in range(20):
+            assert (await stack.client.post(DOCUMENT, json={"_key": f"k{number}"})).status_code == 202
+        mirror = stack.application.mirror
+
+        async def refused() -> bool:
+            return not mirror._applier.reachable
+
+        await eventually(refused, "PostgreSQL refuses writes")
+        assert mirror.backlog > 0
+        await read_only(dsn, "off")
+        await stack.drained()
+        assert await stack.differences(BOOKS) == []
+
+        async def looks() -> bool:
+            return stack.application.lease.connected
+
+        await eventually(looks, "the lease is held again")
+
+
+async def test_what_a_read_only_database_refuses_says_so(dsn: str) -> None:
+    database = await Database.open(dsn, size=1, reset=False)
+    await read_only(dsn, "on")
+    with pytest.raises(DatabaseUnavailable, match="default_transaction_read_only") as caught:
+        await database.fetchval("SELECT crossfade.raise_era()")
+    assert caught.value.sqlstate == "25006"
+    await read_only(dsn, "off")
+    assert await database.fetchval("SELECT crossfade.raise_era()") == 2, "on a new session, at once"
+    await database.close()
+
+
+async def test_a_session_of_a_standby_is_never_used() -> None:
+    """A standby shows what was, as if it were: the fence of a read holds there, behind the primary's back."""
+    with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
+        server.stop("immediate")
+        signal = server.data / "standby.signal"
+        signal.touch()
+        owner = os.stat(server.data)
+        os.chown(signal, owner.st_uid, owner.st_gid)
+        server._serve(server.data, postgres._owner())
+        database = await Database.open(server.dsn, size=2)
+        with pytest.raises(DatabaseUnavailable, match="standby"):
+            await database.fetchval("SELECT 1")
+        async with straight(server.dsn) as admin:
+            assert await admin.fetchval("SELECT pg_promote()")
+
+        async def primary() -> bool:
+            with contextlib.suppress(DatabaseUnavailable):
+                return bool(await database.fetchval("SELECT 1") == 1)
+            return False
+
+        await eventually(primary, "the new primary is taken")
+        await database.close()
+
+
+async def test_a_session_whose_prepared_statements_went_is_made_anew(dsn: str) -> None:
+    """As behind a pooler that hands one session to many."""
+    database = await Database.open(dsn, size=1, reset=False)
+    await database.fetchval("SELECT 1")
+    await database.execute("DEALLOCATE ALL")
+    with pytest.raises(DatabaseUnavailable, match="session mode"):
+        await database.fetchval("SELECT 1")
+    assert await database.fetchval("SELECT 1") == 1
+    await database.close()
+
+
+async def test_a_plan_that_outlived_its_table_costs_one_try(database: Database, dsn: str) -> None:
+    kept = await Database.open(dsn, size=1, reset=False)
+    await database.execute("CREATE TABLE public.numbers (n bigint)")
+
+    async def read() -> None:
+        async with kept.transaction() as session:
+            await session.fetch("SELECT * FROM public.numbers")
+
+    await read()
+    await database.execute("ALTER TABLE public.numbers ALTER n TYPE text")
+    with pytest.raises(DatabaseUnavailable, match="cached"):
+        await read()
+    await read()
+    await kept.close()
+
+
+async def test_a_changed_password_is_said_and_found_again(postgres_server: EmbeddedPostgres, dsn: str) -> None:
+    """PostgreSQL is not asked at each statement meanwhile."""
+    rules = postgres_server.data / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"host all keeper 127.0.0.1/32 scram-sha-256\n{before}")
+    try:
+        async with straight(dsn) as admin:
+            await admin.execute("CREATE ROLE keeper LOGIN PASSWORD 'one'")
+            await admin.fetchval("SELECT pg_reload_conf()")
+            database = await Database.open(dsn.replace("crossfade@", "keeper:one@"), size=2)
+            await admin.execute("ALTER ROLE keeper PASSWORD 'two'")
+            for _ in range(3):
+                with pytest.raises(DatabaseUnavailable, match="the password in CROSSFADE_DSN") as caught:
+                    await database.fetchval("SELECT 1")
+                assert caught.value.sqlstate == "28P01"
+            await admin.execute("ALTER ROLE keeper PASSWORD 'one'")
+
+            async def let_in() -> bool:
+                with contextlib.suppress(DatabaseUnavailable):
+                    return bool(await database.fetchval("SELECT 1") == 1)
+                return False
+
+            await eventually(let_in, "the old password is the right one again")
+            await database.close()
+            await admin.execute("DROP ROLE keeper")
+    finally:
+        rules.write_text(before)
+
+
+async def test_where_postgresql_gives_no_further_connection_those_that_we_have_are_waited_for(dsn: str) -> None:
+    async with straight(dsn) as admin:
+        await admin.execute("CREATE ROLE narrow LOGIN CONNECTION LIMIT 1")
+        database = await Database.open(dsn.replace("crossfade@", "narrow@"), size=4)
+        found = await asyncio.gather(*(database.fetchval("SELECT 1 FROM pg_sleep(0.02)") for _ in range(4)))
+        assert found == [1] * 4
+        await database.close()
+        await admin.execute("DROP ROLE narrow")
+
+
+async def test_a_pool_that_is_in_use_is_busy_and_not_away(dsn: str) -> None:
+    database = await Database.open(dsn, size=1, wait=0.05)
+    async with database.session():
+        with pytest.raises(DatabaseBusy):
+            await database.fetchval("SELECT 1")
+    assert await database.fetchval("SELECT 1") == 1
+    await database.close()
+
+
+async def test_what_takes_too_long_says_for_how_long_it_was_waited_for(dsn: str) -> None:
+    database = await Database.open(dsn, timeout=0.05)
+    with pytest.raises(DatabaseTimedOut, match=r"no answer within 0\.05 s"):
+        await database.fetchval("SELECT pg_sleep(5)")
+    await database.close()
+
+
+PRESET = {
+    "statement_timeout": "'7s'",
+    "lock_timeout": "'7s'",
+    "idle_in_transaction_session_timeout": "'7s'",
+    "default_transaction_isolation": "'serializable'",
+    "search_path": "elsewhere",
+    "DateStyle": "'German'",
+    "IntervalStyle": "'iso_8601'",
+    "TimeZone": "'Asia/Kathmandu'",
+    "bytea_output": "'escape'",
+    "quote_all_identifiers": "on",
+    "standard_conforming_strings": "off",
+    "extra_float_digits": "-10",
+    "transform_null_equals": "on",
+    "synchronous_commit": "off",
+    "jit": "on",
+}
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_what_a_role_has_preset_changes_nothing_for_us(dsn: str, reset: bool) -> None:
+    """On a new session as on one that was given back, and with the limits of the callers alone."""
+    async with straight(dsn) as admin:
+        for name, value in PRESET.items():
+            await admin.execute(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET {name} = {value}")
+    database = await Database.open(dsn, size=1, reset=reset)
+    for _ in range(2):
+        found = {name: await database.fetchval("SELECT current_setting($1)", name) for name in PRESET}
+        assert found == {
+            "statement_timeout": "0",
+            "lock_timeout": "0",
+            "idle_in_transaction_session_timeout": "0",
+            "default_transaction_isolation": "read committed",
+            "search_path": '"public"',
+            "DateStyle": "ISO, MDY",
+            "IntervalStyle": "postgres",
+            "TimeZone": "UTC",
+            "bytea_output": "hex",
+            "quote_all_identifiers": "off",
+            "standard_conforming_strings": "on",
+            "extra_float_digits": "1",
+            "transform_null_equals": "off",
+            "synchronous_commit": "on",
+            "jit": "off",
+        }
+    await database.close()
+
+
+async def test_every_setting_of_ours_is_one_that_this_postgresql_has(dsn: str) -> None:
+    async with straight(dsn) as admin:
+        await admin.execute(statements(admin.get_server_version().major))
