@@ -186,7 +186,7 @@ async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting:
 
 
 async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
-    """Hands the chunk back (error: why), or says that it is done. Nothing happens where the lease was lost meanwhile."""
+    """Hands the chunk back (error: why), or says that it is done. Nothing happens where the lease was lost since."""
     await database.execute(SQL["leave_chunk"], claim.run, claim.number, claim.worker, state, error or None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from rich.console import Console
@@ -125,7 +125,7 @@ async def test_a_database_that_is_away_is_said_while_a_run_is_shown(dsn: str) ->
         def trouble(self, text: str) -> None:
             told.put_nowait(text)
 
-        def show(self, found: list[Standing]) -> None:  # type: ignore[override]
+        def show(self, found: Sequence[Standing]) -> None:
             raise AssertionError("there is nothing to show")
 
     async with shown(database, [1], View(Console())):
