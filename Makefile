@@ -121,6 +121,11 @@ bench-wire: $(STAMP) ## what understanding a request costs, and key reads of the
 soak-api: $(STAMP) ## sixteen clients with random operations beside a model, in the shadow and flipped: MINUTES=2 each
 	$(BIN)/python -m tests.acceptance.soak --minutes $(or $(filter-out 10,$(MINUTES)),2)
 
+.PHONY: drivers
+DRIVERS ?= ../drivers
+drivers: $(STAMP) ## drivers' own test suites on the development server, in the shadow, flipped: DRIVERS=folder with their checkouts
+	$(BIN)/python -m tests.acceptance.drivers $(DRIVERS) $(ARGS)
+
 .PHONY: bench-mirror
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror

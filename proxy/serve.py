@@ -75,7 +75,8 @@ class StoreHandler:
 class DevelopmentServer:
     """A development ArangoDB on loopback: `await start()`, `.url`, `await close()`. port 0 takes a free one.
 
-    root_password: checks who asks, and what they may do; None lets everybody do everything. ttl_interval: seconds
+    root_password: checks who asks, and what they may do; None lets everybody do everything. secret: what tokens are
+    signed with; None makes one. ttl_interval: seconds
     between two looks for documents whose time is over; 0 never looks.
     """
 
@@ -86,11 +87,12 @@ class DevelopmentServer:
         host: str = "127.0.0.1",
         port: int = 0,
         root_password: str | None = None,
+        secret: bytes | None = None,
         ttl_interval: float = TTL_INTERVAL,
     ) -> None:
         self.store = store or MemoryStore()
         if root_password is not None:
-            self.store.server.accounts.enforce(root_password)
+            self.store.server.accounts.enforce(root_password, secret)
         self._listener = Listener(StoreHandler(self.store), host=host, port=port, limits=Limits(body=BODY))
         self._ttl_interval = ttl_interval
         self._sweeper: asyncio.Task[None] | None = None

@@ -36,11 +36,12 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test process, on a free port, without fsync: it dies with the process."""
     server = EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"})
     with server:
-        asyncio.run(_template(server.dsn))
+        asyncio.run(migrated_template(server.dsn))
         yield server
 
 
-async def _template(dsn: str) -> None:
+async def migrated_template(dsn: str) -> None:
+    """Makes the database that `fresh` copies."""
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()

@@ -11,12 +11,12 @@ from proxy.serve import DevelopmentServer
 
 
 @contextmanager
-def development_server(root_password: str | None = None) -> Iterator[str]:
+def development_server(root_password: str | None = None, secret: bytes | None = None) -> Iterator[str]:
     """The URL of a new development server with a loop and a thread of its own; with a password it checks who asks."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="development server")
     thread.start()
-    server = DevelopmentServer(root_password=root_password)
+    server = DevelopmentServer(root_password=root_password, secret=secret)
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         yield server.url

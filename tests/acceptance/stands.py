@@ -74,10 +74,15 @@ class Stand:
 
 
 @contextmanager
-def stand(kind: Kind, dsn: str, folder: Path, *, root_password: str | None = None) -> Iterator[Stand]:
-    """Starts one. dsn: a migrated database, for the proxies. root_password: where who asks is checked."""
+def stand(
+    kind: Kind, dsn: str, folder: Path, *, root_password: str | None = None, secret: bytes | None = None
+) -> Iterator[Stand]:
+    """Starts one. dsn: a migrated database, for the proxies. root_password: where who asks is checked.
+
+    secret: what that server signs tokens with.
+    """
     if kind is Kind.DEVELOPMENT:
-        with development_server(root_password) as url:
+        with development_server(root_password, secret) as url:
             yield Stand(kind, url)
         return
     loop = asyncio.new_event_loop()
@@ -85,7 +90,7 @@ def stand(kind: Kind, dsn: str, folder: Path, *, root_password: str | None = Non
     thread.start()
     stack = AsyncExitStack()
     try:
-        starting = _start(stack, kind, dsn, folder, root_password)
+        starting = _start(stack, kind, dsn, folder, root_password, secret)
         started = asyncio.run_coroutine_threadsafe(starting, loop).result(WAIT)
         yield Stand(kind, str(started.client.base_url).rstrip("/"), started, loop, _served(started))
     finally:
@@ -95,10 +100,14 @@ def stand(kind: Kind, dsn: str, folder: Path, *, root_password: str | None = Non
         loop.close()
 
 
-async def _start(stack: AsyncExitStack, kind: Kind, dsn: str, folder: Path, root_password: str | None) -> Running:
-    started = await stack.enter_async_context(running(dsn, folder, flip_new=kind is Kind.FLIPPED))
+async def _start(
+    stack: AsyncExitStack, kind: Kind, dsn: str, folder: Path, root_password: str | None, secret: bytes | None
+) -> Running:
+    started = await stack.enter_async_context(
+        running(dsn, folder, flip_new=kind is Kind.FLIPPED, origin_password=root_password or "")
+    )
     if root_password is not None:
-        started.origin.store.server.accounts.enforce(root_password)
+        started.origin.store.server.accounts.enforce(root_password, secret)
     await started.default(Stage.SHADOW)
     return started
 

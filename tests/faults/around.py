@@ -28,7 +28,7 @@ from backfill.worker import Options, Workers
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.database import Database
 from proxy.http.upstream import Upstream
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.faults import traffic
 from tests.faults.stand import BOOKS, Stand, stand
 from tests.faults.traffic import DOCUMENT, Tally
@@ -230,7 +230,7 @@ class Around:
 async def around(folder: Path, writes: int, faults: int, seed: int) -> Result:
     """A stand of its own, and a run on it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with stand(server, dsn, folder) as stood:
             return await Around(stood, seed, writes, faults).run()

@@ -25,7 +25,7 @@ from proxy.cutover import controller
 from proxy.cutover.moves import Target
 from proxy.cutover.stages import Stage
 from proxy.database import Database
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.faults.judge import COLLECTION, Wire
 from tests.faults.planted_reads import Plant, diverge, plants, sow, touch
 from tests.faults.stand import BOOKS, Proxy, Stand, stand
@@ -334,7 +334,7 @@ def _cpu(proxy: Proxy) -> float:
 async def false_alarms(folder: Path, seconds: float, planted: int, seed: int) -> Result:
     """A stand of its own, and a run on it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with stand(server, dsn, folder) as stood:
             return await Run(stood, seed).run(seconds, planted)

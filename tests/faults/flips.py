@@ -32,7 +32,7 @@ from proxy.cutover.moves import Target
 from proxy.cutover.stages import Stage
 from proxy.database import Database
 from proxy.errors import RefusedError
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
 from tests.faults.judge import COLLECTION, Crowd
 from tests.faults.stand import Proxy, Stand, stand
@@ -275,7 +275,7 @@ async def _main(scenarios: list[str], rounds: int, seed: int) -> list[Result]:
         tempfile.TemporaryDirectory(prefix="crossfade-flips-") as folder,
         EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server,
     ):
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with flips(Path(folder), server, dsn) as made:
             for scenario in scenarios:

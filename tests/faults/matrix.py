@@ -23,7 +23,7 @@ from pathlib import Path
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.mirror.faults import POINTS
 from tests import harness
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
 from tests.faults.points import Points
@@ -283,7 +283,7 @@ def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
 async def matrix(folder: Path) -> AsyncIterator[Matrix]:
     """Starts a PostgreSQL of its own, an origin, chaos."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with stand(server, dsn, folder) as stood, Points(folder) as points:
             made = Matrix(stood, points)

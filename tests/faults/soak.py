@@ -22,7 +22,7 @@ import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
 from tests import harness
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
 from tests.faults.matrix import PATIENCE
@@ -216,7 +216,7 @@ def _until(ends: float) -> Callable[[int], bool]:
 async def soak(folder: Path, seconds: float, seed: int) -> Result:
     """A stand of its own, and a run on it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with stand(server, dsn, folder) as stood:
             return await Soak(stood, seed).run(seconds)

@@ -10,7 +10,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.cutover.stages import Stage, Standing
 from proxy.errors import DatabaseError
 from proxy.mirror.target import Row, Target
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.harness import eventually, running
 
 BOOKS = "_system/books"
@@ -29,7 +29,7 @@ def promoted(server: EmbeddedPostgres) -> None:
 
 async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified(tmp_path: Path) -> None:
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with running(dsn, tmp_path) as stack:
             await stack.client.post("/_api/collection", json={"name": "books"})

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from deploy.demo.postgres import EmbeddedPostgres
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.fuzz import check
 from tests.fuzz.bytes import frames, hostile
 from tests.fuzz.requests import requests
@@ -62,7 +62,7 @@ def run(minutes: float, start: int, *, flipped: bool = False) -> None:
     numbers = itertools.count(start)
     done: dict[str, int] = {}
     with EmbeddedPostgres(options={"fsync": "off"}) as server:
-        asyncio.run(_template(server.dsn))
+        asyncio.run(migrated_template(server.dsn))
         while time.monotonic() < until:
             with tempfile.TemporaryDirectory() as folder:
                 dsn = asyncio.run(_create(server, "migrated"))

@@ -16,7 +16,7 @@ from proxy.cutover.moves import Target
 from proxy.cutover.stages import Phase, Stage
 from proxy.database import Database, Session
 from proxy.errors import DatabaseError, DatabaseUnavailable
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS = "shop/jobs"
@@ -26,7 +26,7 @@ JOBS = "shop/jobs"
 async def server() -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL of the test's own, which it may stop."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"}) as started:
-        await _template(started.dsn)
+        await migrated_template(started.dsn)
         yield started
 
 

@@ -15,7 +15,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.database import Database
 from proxy.errors import DatabaseError
 from proxy.mirror import faults
-from tests.conftest import _create, _template
+from tests.conftest import _create, migrated_template
 from tests.integration.mirror_driver import FolderOrigin
 from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, stored, until
 
@@ -64,7 +64,7 @@ async def test_postgresql_crashes_and_comes_back(tmp_path: Path) -> None:
     server = EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"})
     server.start()
     try:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         database = await Database.open(dsn, connect_timeout=2)
         origin = Origin()

@@ -87,14 +87,16 @@ class Accounts:
     def __init__(self, secret: bytes, *, enforced: bool = False) -> None:
         self.enforced = enforced
         self.by_name: dict[str, Account] = {}
-        self._secret = secret
+        self.secret = secret
         # Authorization header -> (who, until when it holds): hashing a password for each request would cost too much
         self._remembered: dict[str, tuple[Identity, float]] = {}
         self.create("root", "")
         self.by_name["root"].grants = {SYSTEM: Grants(Level.RW, {"*": Level.RW}), "*": Grants(Level.RW)}
 
-    def enforce(self, root_password: str) -> None:
-        """From now on everybody is checked."""
+    def enforce(self, root_password: str, secret: bytes | None = None) -> None:
+        """From now on everybody is checked. secret: what tokens are signed with from now on; None keeps it."""
+        if secret is not None:
+            self.secret = secret
         self.by_name["root"].set_password(root_password)
         self.enforced = True
         self.changed()
@@ -154,7 +156,7 @@ class Accounts:
         if credentials is not None:
             user = self.login(*credentials, now)
             return None if user is None else (Identity(user), now + 60)
-        claims = claims_of(header, self._secret)
+        claims = claims_of(header, self.secret)
         if claims is None or (claims.exp and claims.exp <= now):
             return None
         until = float(claims.exp) if claims.exp else now + 60

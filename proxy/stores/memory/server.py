@@ -70,7 +70,6 @@ class Server:
         self.now = now
         self.id = str(secrets.randbelow(1 << 46) + 1)
         self.guid = f"h{secrets.randbelow(1 << 46):012X}"
-        self.secret = secrets.token_bytes(32)
         self.started = now()
         self._tick = _FIRST_TICK
         self.databases: dict[str, Database] = {}
@@ -79,7 +78,7 @@ class Server:
         self.jobs: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
         self.dumps: dict[str, Dump] = {}
-        self.accounts = Accounts(self.secret)
+        self.accounts = Accounts(secrets.token_bytes(32))
         self.settings: dict[str, dict[str, Any]] = {}  # what clients may set and read again, by what it is about
         # while a request is tried that may be tried again: what meets a lock then raises, and has written nothing
         self.patient = False

@@ -47,14 +47,14 @@ def authenticate(server: Server, operation: Operation) -> Outcome:
     user = server.accounts.login(name, password, server.now())
     if user is None:
         raise ArangoError(401, "Wrong credentials")
-    return json_outcome(200, {"jwt": make_token(user, server.secret, server.now())})
+    return json_outcome(200, {"jwt": make_token(user, server.accounts.secret, server.now())})
 
 
 def renew(server: Server, operation: Operation) -> Outcome:
     """POST /_open/auth/renew: another token for whoever has a valid one."""
     _wanted(server, operation)
     who = access.identity(server, operation)
-    return json_outcome(200, {"jwt": make_token(who.user, server.secret, server.now())})
+    return json_outcome(200, {"jwt": make_token(who.user, server.accounts.secret, server.now())})
 
 
 def _wanted(server: Server, operation: Operation) -> None:
