@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import os
 import signal
 import time
@@ -54,6 +55,8 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_SECONDS = 10.0
 _READ_WAIT = 0.5  # seconds that a read of a client waits for a connection to PostgreSQL
+_SERVICE_CONNECTIONS = 4096  # as many as clients may be connected: each event stream holds one
+_SERVICE_IDLE = 2.0  # seconds
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
 
@@ -149,7 +152,10 @@ class Application:
         gaps = Gaps(self.database)
         await gaps.start()
         stack.push_async_callback(gaps.close)
-        services = {prefix: self._upstream(str(url), 256, service=True) for prefix, url in settings.services.items()}
+        services = {
+            prefix: self._upstream(str(url), _SERVICE_CONNECTIONS, service=True)
+            for prefix, url in settings.services.items()
+        }
         for upstream in services.values():
             stack.push_async_callback(upstream.close)
         serving = Serving(settings, target, self.lease, Credentials(self.origin), self.readings)
@@ -165,7 +171,7 @@ class Application:
             lease=self.lease,
             serving=serving,
             gaps=gaps,
-            services=Services(services),
+            services=Services(services, forwarding=settings.service_forwarded),
             flight=self.flight,
             rollback=self._roll_back,
         )
@@ -173,7 +179,7 @@ class Application:
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
-        limits = Limits(buffer_body=settings.buffer_body, body=settings.max_body)
+        limits = Limits(buffer_body=settings.buffer_body, body=settings.max_body, whole_paths=b"/_")
         listener = Listener(
             self._handler(reader, target), host=settings.listen_host, port=settings.listen_port, limits=limits
         )
@@ -201,10 +207,15 @@ class Application:
             url,
             connections=connections,
             connect_timeout=self.settings.connect_timeout,
-            request_timeout=self.settings.request_timeout,
+            # how long a service takes is its own affair: event streams and long polls have no end that is known here
+            request_timeout=math.inf if service else self.settings.request_timeout,
+            queue_timeout=self.settings.request_timeout,
+            # shorter than servers keep an idle connection, so that few requests meet one that is just being closed
+            idle_timeout=_SERVICE_IDLE if service else 60.0,
             buffer_body=self.settings.buffer_body,
             preserve_host=service,
             chunked=service,
+            duplex=service,
         )
 
     def _conditions(self) -> Conditions:

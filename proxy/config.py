@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         description="path prefix -> URL of a document service, the longest prefix wins",
         repr=False,
     )
+    service_forwarded: Literal["append", "replace", "off"] = Field(
+        default="append", description="X-Forwarded-For, -Proto and -Host for services"
+    )
     state_dir: Path = Field(default=Path("var/crossfade"), description="journal, instance id, the file origin-only")
 
     # the pool to the origin

@@ -39,7 +39,7 @@ from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.answers import wanted_items, wanted_keys
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
-from proxy.wire.message import Headers, Request, Response
+from proxy.wire.message import Headers, Request, Response, Streaming
 from proxy.wire.velocypack import in_json
 from proxy.writing import Kit, LeaseView, Writes, collect
 
@@ -168,6 +168,8 @@ class Dispatcher:
             self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
         if not way.writes:
             again = request.method in ("GET", "HEAD", "OPTIONS")  # a batch that is asked for twice is a batch lost
+            if operation.endpoint not in _OF_CURSORS:
+                request.streaming = Streaming.OPEN_ENDED  # nothing of it is read here
             try:
                 response = await self._origin.request(request, idempotent=again)
             finally:

@@ -1,7 +1,17 @@
 """Service paths: a reverse proxy in front of the document services, measured by route (DESIGN section 2).
 
-Any path that does not begin with `/_` belongs to the service with the longest matching prefix. Bodies stream, upgrades
-pass through, `traceparent` is added where the client sent none (W3C Trace Context, section 3.2).
+Any path that does not begin with `/_` belongs to the service with the longest matching prefix. The prefix stays in the
+path; a path in the service's URL is put before it: `{"/api": "http://host/v1"}` sends `/api/x` to `/v1/api/x`.
+
+Bodies pass as they come, both ways, and the head of an answer before its body: event streams, token streams, polls.
+How long an answer takes is the service's affair; the proxy limits only the time to connect. A client that leaves ends
+its request at the service as well. Upgrades pass through. `traceparent` is added where the client sent none (W3C Trace
+Context, section 3.2), and the client's address as `Forwarding` says.
+
+A service that cannot be reached is 503; one that closes before its answer began is 502; one that dies in mid-answer
+cuts the client's connection, so that nobody takes a part for the whole. A request is sent a second time only where
+nothing of it was sent, or where its method is idempotent (RFC 9110, section 9.2.2) and the connection was closed while
+idle.
 """
 
 from __future__ import annotations
@@ -12,11 +22,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from proxy import metrics
-from proxy.errors import UpstreamError
+from proxy.errors import UpstreamError, UpstreamLost
 from proxy.http import Upstream
-from proxy.wire.message import Request, Response
+from proxy.wire.message import Headers, Request, Response, Streaming, header
 
 # a segment that may be a word of an API, or its version; numbers, keys with a digit, addresses and the like are ids
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_.-]{0,31}|v\d{1,3}")
@@ -29,6 +40,37 @@ _MOST_TRACES = 20_000
 _TRACE = re.compile(rb"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 UNKNOWN = "unknown"  # the route of a database request that no API request is known to have caused
 _NOTHING_THERE = frozenset({400, 401, 403, 404, 405})
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_CLIENT_LEFT = 499  # as nginx counts it; nobody is sent this status
+
+# append: the client's address behind those that came along; replace: it alone, for a proxy that faces the world; off
+Forwarding = Literal["append", "replace", "off"]
+_FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
+
+
+def forwarded(headers: Headers, peer: str, scheme: bytes, forwarding: Forwarding) -> Headers:
+    """Headers with `X-Forwarded-For`, `-Proto` and `-Host`. peer: the client's address; empty where it has none.
+
+    append keeps what a proxy in front has set: a list of addresses grows, its scheme and host stay. replace believes
+    nothing that came along, `Forwarded` (RFC 7239) included.
+    """
+    if forwarding == "off":
+        return headers
+    kept = [pair for pair in headers if pair[0].lower() not in _FORWARDED]
+    before: dict[bytes, bytes] = {}
+    if forwarding == "append":
+        for name in _FORWARDED:
+            values = [value for key, value in headers if key.lower() == name]
+            if values:
+                before[name] = b", ".join(values)
+    addresses = [value for value in (before.get(b"x-forwarded-for"), peer.encode()) if value]
+    made = {
+        b"x-forwarded-for": b", ".join(addresses),
+        b"x-forwarded-proto": before.get(b"x-forwarded-proto", scheme),
+        b"x-forwarded-host": before.get(b"x-forwarded-host", header(headers, b"host") or b""),
+        b"forwarded": before.get(b"forwarded", b""),
+    }
+    return kept + [pair for pair in made.items() if pair[1]]
 
 
 @dataclass(slots=True)
@@ -80,7 +122,11 @@ class Routes:
 class Services:
     """Forwards to the service whose prefix matches; 404 in plain JSON where none does."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(
+        self, upstreams: Mapping[str, Upstream], *, forwarding: Forwarding = "append", scheme: bytes = b"http"
+    ) -> None:
+        self._forwarding: Forwarding = forwarding
+        self._scheme = scheme
         self._by_prefix = sorted(
             ((prefix.rstrip("/").encode(), upstream) for prefix, upstream in upstreams.items()),
             key=lambda item: -len(item[0]),
@@ -101,24 +147,36 @@ class Services:
         """Answers one request on a service path."""
         started = time.perf_counter()
         upstream = self.upstream_of(request.target)
-        if upstream is None:
-            response = _plain(404, b"no service is configured for this path: set CROSSFADE_SERVICES")
-        else:
-            trace = request.header(b"traceparent")
-            if trace is None:
-                trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00".encode()
-                request.headers.append((b"traceparent", trace))
-            self._note(trace, self._folding.of(request.method, request.target))
-            try:
-                response = await upstream.request(request)
-            except UpstreamError as error:
-                metrics.UPSTREAM_ERRORS.labels("service", type(error).__name__).inc()
-                response = _plain(503, b"the service does not answer")
-        found = response.status not in _NOTHING_THERE
-        route = self._label(self._folding.of(request.method, request.target, found=found), response.status)
-        metrics.SERVICE_REQUESTS.labels(route, str(response.status)).inc()
-        metrics.SERVICE_SECONDS.labels(route).observe(time.perf_counter() - started)
-        return response
+        status = _CLIENT_LEFT
+        try:
+            if upstream is None:
+                response = _plain(404, b"no service is configured for this path: set CROSSFADE_SERVICES")
+            else:
+                response = await self._relayed(request, upstream)
+            status = response.status
+            return response
+        finally:
+            found = status not in _NOTHING_THERE
+            route = self._label(self._folding.of(request.method, request.target, found=found), status)
+            metrics.SERVICE_REQUESTS.labels(route, str(status)).inc()
+            metrics.SERVICE_SECONDS.labels(route).observe(time.perf_counter() - started)
+
+    async def _relayed(self, request: Request, upstream: Upstream) -> Response:
+        request.relayed = True
+        request.streaming = Streaming.ALL
+        trace = request.header(b"traceparent")
+        if trace is None:
+            trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00".encode()
+            request.headers.append((b"traceparent", trace))
+        self._note(trace, self._folding.of(request.method, request.target))
+        request.headers = forwarded(request.headers, request.peer, self._scheme, self._forwarding)
+        try:
+            return await upstream.request(request, idempotent=request.method in _IDEMPOTENT)
+        except UpstreamError as error:
+            metrics.UPSTREAM_ERRORS.labels("service", type(error).__name__).inc()
+            if isinstance(error, UpstreamLost):
+                return _plain(502, b"the service closed the connection before its answer")
+            return _plain(503, b"the service does not answer")
 
     def route_of_trace(self, trace: bytes | None) -> str:
         """The API route of the request that a database request belongs to, by its `traceparent`: where a service hands

@@ -1,7 +1,8 @@
 """One client connection: requests in order through the handler, answers in the same order, by one long-lived task.
 
 The protocol's callbacks parse and queue; the task takes the queue one by one. A client that goes away takes its answer
-with it, never the handler's work: a write that the origin took must be captured whoever is left to hear of it.
+with it, never the handler's work: a write that the origin took must be captured whoever is left to hear of it. A
+request that is only relayed ends with its client, so that the service sees that the client has left.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from proxy.http.reply import refusal, whole, write_pieces
 from proxy.http.requests import BODY, HEAD, IDLE, Incoming, RequestParser
 from proxy.http.stream import Flow
 from proxy.http.tunnel import ConnectionTunnel
-from proxy.wire.message import Response
+from proxy.wire.message import Request, Response
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -38,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._tunnel: ConnectionTunnel | None = None
         self._busy = False  # a handler is at work
+        self._current: Request | None = None  # what it answers
         self._deaf = False  # what still comes is thrown away
         self._ended = False  # the client will send nothing more
         self._unread = True  # reading is on
@@ -120,7 +122,8 @@ class Connection(asyncio.Protocol):
         elif self._busy or self._queue:
             awaiting = parser.awaiting
             stream = awaiting.stream if awaiting is not None else None
-            if stream is not None and stream.starving and age > limits.stall:
+            relayed = self._current is not None and self._current.relayed  # the service says how long it waits
+            if stream is not None and stream.starving and not relayed and age > limits.stall:
                 self._broken(FramingError("the body of the request does not come", 408))
         elif parser.state == IDLE:
             if age > limits.idle:
@@ -156,6 +159,8 @@ class Connection(asyncio.Protocol):
         self._parser.fail(FramingError(why))
         if self._tunnel is not None:
             self._tunnel.end()
+        elif self._current is not None and self._current.relayed:
+            self.task.cancel()
         self._wake()
 
     def _abandon(self) -> None:
@@ -224,7 +229,7 @@ class Connection(asyncio.Protocol):
                 break
             self._busy = True
             keep = await self._answer(incoming)
-            self._busy = False
+            self._busy, self._current = False, None
             if not keep:
                 break
             if self._flow.paused:
@@ -239,7 +244,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, incoming: Incoming) -> bool:
         """One request through the handler; whether the connection goes on."""
-        request = incoming.request
+        request = self._current = incoming.request
         stream = incoming.stream
         if incoming.upgrade and b"h2c" not in tokens(v for n, v in request.headers if n.lower() == b"upgrade"):
             # HTTP/2 within a tunnel would be requests that nobody routes, journals and compares
@@ -254,7 +259,8 @@ class Connection(asyncio.Protocol):
                 raise
             response = failure(error, request.method)
         if stream is not None and not stream.ended:
-            await stream.aclose()
+            if not response.duplex:
+                await stream.aclose()
             incoming.keep_alive = False
         if response.status < 200:
             if response.status == 101 and response.upgrade is not None and incoming.upgrade:
@@ -286,6 +292,8 @@ class Connection(asyncio.Protocol):
             close = getattr(body, "aclose", None)
             if close is not None:
                 await close()
+            if incoming.stream is not None:
+                await incoming.stream.aclose()
 
     def _decline(self) -> None:
         """The upgrade is not made: what the client sent behind it is HTTP."""

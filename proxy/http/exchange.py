@@ -67,7 +67,9 @@ class ServerConnection(asyncio.Protocol):
         self.silent = True
         self._patience = patience
         self.deadline = self._loop.time() + patience
-        self._parser.expect(head=request.method == "HEAD", upgrade=request.tunnel is not None)
+        self._parser.expect(
+            head=request.method == "HEAD", upgrade=request.tunnel is not None, streaming=request.streaming
+        )
         self.transport.write(data)
         return future
 

@@ -273,6 +273,8 @@ class Http2Connection(asyncio.Protocol):
         error = FramingError("the body of the request does not come", 408)
         if exchange.gone or exchange.wants_lease:  # its client may not send any more
             return
+        if exchange.due and exchange.begun and exchange.request.relayed:  # the service says how long it waits
+            return
         if exchange.due and exchange.begun:
             exchange.fail(error)
         elif exchange.due:
@@ -283,8 +285,10 @@ class Http2Connection(asyncio.Protocol):
             self._drop(exchange, "the client does not take its answer")
 
     def _drop(self, exchange: Exchange, why: str) -> None:
-        """Nobody waits for this answer any more; a handler that has begun goes on to its end (I3)."""
+        """The client wants no answer any more. A handler that has begun continues to its end (I3), unless it relays."""
         exchange.leave(FramingError(why))
+        if exchange.request.relayed and exchange.task is not None:
+            exchange.task.cancel()
         if not exchange.begun:
             self._finish(exchange)
 
@@ -326,7 +330,8 @@ class Http2Connection(asyncio.Protocol):
         async with asyncio.TaskGroup() as group:
             while True:
                 while self._begun:
-                    group.create_task(self._answer(self._begun.popleft()))
+                    exchange = self._begun.popleft()
+                    exchange.task = group.create_task(self._answer(exchange))
                 if self._closing and not self._exchanges:
                     break
                 self._waiter = self._loop.create_future()

@@ -113,8 +113,7 @@ class Answers:
         if exchange.gone:
             return False
         self._session.send_headers(exchange.number, fields, end_stream=end)
-        if end:
-            self.flush()
+        self.flush()
         return True
 
     async def _data(self, exchange: Exchange, data: bytes, *, end: bool = False) -> None:

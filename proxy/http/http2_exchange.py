@@ -51,7 +51,8 @@ class Exchange:
         self.ended = False  # the request's last byte is here
         self.gone = False  # the client wants no answer any more, or cannot get one
         self.blocked = False  # the answer waits for the client to take some of it
-        if length is not None and length > limits.buffer_body:
+        self.task: asyncio.Task[None] | None = None  # what answers it
+        if limits.streams_at_once(request.target) or (length is not None and length > limits.buffer_body):
             self._stream()
 
     @property

@@ -14,7 +14,8 @@ class Limits:
     """Limits of one listener.
 
     head: request line and headers together, else 431. url: else 414. body: else 413. headers: their number, else 431.
-    buffer_body: a body up to this is handed over whole, a larger one as a stream.
+    buffer_body: a body up to this is handed over whole, a larger one as a stream. whole_paths: the bodies of requests
+    whose target does not begin so are streams at once, unless they are here whole with the first read of HTTP/1.1.
     connections: clients at a time; one more is answered 503 and closed. pipeline: requests read ahead on a connection.
     streams: requests at a time on an HTTP/2 connection; held: bytes of their bodies that are put together at a time.
     idle: between requests. head_time: from the first byte of a head to its last. stall: without a byte of a body that
@@ -26,6 +27,7 @@ class Limits:
     headers: int = 2000
     body: int = 1 << 30
     buffer_body: int = 4 << 20
+    whole_paths: bytes = b"/"
     connections: int = 4096
     pipeline: int = 16
     streams: int = 128
@@ -34,6 +36,10 @@ class Limits:
     head_time: float = 30.0
     stall: float = 60.0
     linger: float = 2.0
+
+    def streams_at_once(self, target: bytes) -> bool:
+        """Whether the body of a request with this target is handed over as it comes."""
+        return not target.startswith(self.whole_paths)
 
     @property
     def tick(self) -> float:

@@ -60,8 +60,9 @@ async def write_pieces(
         chunked=chunked,
         connection=_connection(request, keep),
     )
+    # at once: the first event of a stream may be minutes away
+    transport.write(data)
     if empty:
-        transport.write(data)
         return keep
     async for piece in body:
         if not piece:
@@ -70,15 +71,12 @@ async def write_pieces(
             left -= len(piece)
             if left < 0:
                 raise FramingError("the body is longer than its Content-Length", 500)
-        transport.write(b"%b%x\r\n%b\r\n" % (data, len(piece), piece) if chunked else data + piece)
-        data = b""
+        transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         await flow.drained()
     if left:
         raise FramingError("the body is shorter than its Content-Length", 500)
     if chunked:
-        data += b"0\r\n\r\n"
-    if data:
-        transport.write(data)
+        transport.write(b"0\r\n\r\n")
     return keep
 
 

@@ -31,8 +31,8 @@ _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT"
 class Incoming:
     """One request as it came, and what the connection must know of it.
 
-    stream: the body where it is larger than `buffer_body`. upgrade: asks to leave HTTP/1.1 and has no body.
-    expects: the client waits for `100 Continue`.
+    stream: the body where it is larger than `buffer_body`, or is handed over as it comes (at_once). upgrade: asks to
+    leave HTTP/1.1 and has no body. expects: the client waits for `100 Continue`.
     """
 
     request: Request
@@ -40,6 +40,7 @@ class Incoming:
     stream: BodyStream | None = None
     upgrade: bool = False
     expects: bool = False
+    at_once: bool = False
 
 
 class RequestParser:
@@ -107,6 +108,9 @@ class RequestParser:
             if self.finished:
                 return
             raise FramingError(f"malformed request: {error}") from error
+        incoming = self._incoming
+        if incoming is not None and incoming.stream is None and incoming.at_once and self._body_behind is None:
+            self._begin_stream(incoming)
         if self.state and self._bulk > self._limits.head + READ and (self.state == HEAD or self._chunked):
             raise FramingError("the head of the request, or of a chunk, is too large", 431)
 
@@ -221,6 +225,7 @@ class RequestParser:
             Request(method, target, headers, b"", version, self._peer),
             http.should_keep_alive(),
             expects=expects and version == "1.1" and (chunked or length > 0),
+            at_once=(chunked or length > 0) and limits.streams_at_once(target),
         )
         if http.should_upgrade():
             if chunked or length:

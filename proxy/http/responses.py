@@ -10,7 +10,7 @@ from proxy.http.limits import READ
 from proxy.http.parser import MalformedError, ResponseScanner, UpgradePause
 from proxy.http.render import tokens
 from proxy.http.stream import BodyStream
-from proxy.wire.message import Headers, Response
+from proxy.wire.message import Headers, Response, Streaming
 
 _LENGTH, _CODING, _CONNECTION, _OTHER_HOP = 1, 2, 3, 4
 _KINDS: Final = {
@@ -49,6 +49,8 @@ class ResponseParser:
         self._until_close = False
         self._interim = False
         self._active = False
+        self._streaming = Streaming.LARGE
+        self._open_ended = False  # the answer has no Content-Length
         self.response: Response | None = None
         self.stream: BodyStream | None = None
         self.complete = False
@@ -60,11 +62,12 @@ class ResponseParser:
         self._http = ResponseScanner(self)
         self._feed = self._http.feed_data
 
-    def expect(self, *, head: bool, upgrade: bool = False) -> None:
+    def expect(self, *, head: bool, upgrade: bool = False, streaming: Streaming = Streaming.LARGE) -> None:
         """A request has been sent; head: its method was HEAD, so the answer has no body whatever it says.
 
-        upgrade: it asked for one, so that 101 is an answer.
+        upgrade: it asked for one, so that 101 is an answer. streaming: which answers become a stream at once.
         """
+        self._streaming = streaming
         self._head_request = head
         self._upgrade = upgrade
         self._active = True
@@ -89,6 +92,14 @@ class ResponseParser:
         if self._head_request and self.begun and not self.complete:
             self._renew()  # llhttp still waits for the body that a HEAD does not get
             self._finish()
+        if self._streaming and self.begun and not self.complete and self.stream is None:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Make a stream of an answer that still comes, where its request asked for it."""
+        response = self.response
+        if response is not None and response.status != 101 and (self._open_ended or self._streaming is Streaming.ALL):
+            self._begin_stream(response)
 
     def eof(self) -> bool:
         """The server has closed its side; whether that completes the answer."""
@@ -153,6 +164,7 @@ class ResponseParser:
             kept = [pair for pair in kept if pair[0].lower() not in named]
         bodiless = self._head_request or status in {101, 204, 304}
         self._until_close = not bodiless and not chunked and length < 0
+        self._open_ended = length < 0
         self._size = 0
         self.begun = True
         self.response = Response(status, kept, b"", self._reason)

@@ -12,8 +12,8 @@ import math
 import ssl
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import IO
+from collections.abc import AsyncIterator, Callable
+from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 from proxy.errors import ConfigurationError, UpstreamLost, UpstreamUnavailable
@@ -34,6 +34,8 @@ class Upstream:
     `aclose` if it is not read to its end). idle_timeout: seconds after which a free connection is closed.
     preserve_host: sends the client's Host. chunked: the server takes chunked requests (ArangoDB does not: a body of
     unknown length is then stored, in memory and beyond `buffer_body` in a file, and sent with Content-Length).
+    duplex: an answer that begins while the request's body is still being sent is handed over, and the sending continues
+    (without it, an early answer ends the sending).
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Upstream:
         idle_timeout: float = 60.0,
         preserve_host: bool = False,
         chunked: bool = False,
+        duplex: bool = False,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -66,6 +69,7 @@ class Upstream:
         self._idle_timeout = idle_timeout
         self._buffer_body = buffer_body
         self._chunked = chunked
+        self._duplex = duplex
         self._idle: list[ServerConnection] = []
         self._open: set[ServerConnection] = set()
         self._tunnels: set[ServerConnection] = set()
@@ -139,13 +143,15 @@ class Upstream:
             return await self._stream(request, _replay(store), length)
 
     async def _stream(self, request: Request, body: AsyncIterator[bytes], length: int | None) -> Response:
-        """Sends head and pieces with back-pressure; an answer that comes early ends the sending."""
+        """Send head and pieces with back-pressure."""
         data = self._head(request, length)
         connection = await self._acquire()
         connection.sending = True
         future = connection.start(data, request, self._request_timeout)
         try:
-            await self._pump(connection, future, body, length)
+            if self._duplex:
+                return await self._both_ways(connection, future, body, length)
+            await self._pump(connection, body, length, stop=future.done)
             return await future
         except BaseException:
             # whatever broke, the client's stream included: half a request must not stay on a connection
@@ -154,16 +160,46 @@ class Upstream:
                 future.exception()
             raise
 
-    async def _pump(
+    async def _both_ways(
         self,
         connection: ServerConnection,
         future: asyncio.Future[Response],
         body: AsyncIterator[bytes],
         length: int | None,
+    ) -> Response:
+        """Send the body while the answer may have begun; the answer's stream owns what is left of the sending."""
+        sending = asyncio.create_task(
+            self._pump(connection, body, length, stop=connection.transport.is_closing), name="body of a request"
+        )
+        sending.add_done_callback(lambda task: connection.abort() if task.cancelled() or task.exception() else None)
+        try:
+            waited: list[asyncio.Future[Any]] = [sending, future]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await sending
+            response = await future
+        except BaseException:
+            await _ended(sending)
+            raise
+        if sending.done() or isinstance(response.body, bytes):
+            await _ended(sending)
+            return response
+        response.body = _WhileSending(response.body, sending)
+        response.duplex = True
+        return response
+
+    async def _pump(
+        self,
+        connection: ServerConnection,
+        body: AsyncIterator[bytes],
+        length: int | None,
+        *,
+        stop: Callable[[], bool],
     ) -> None:
+        """Send the pieces of a body until its end, or until `stop` says that nobody reads them any more."""
         left = length
         async for piece in body:
-            if future.done():
+            if stop():
                 return
             if left is not None:
                 left -= len(piece)
@@ -171,10 +207,10 @@ class Upstream:
                     raise UpstreamLost(f"{self.name}: the body of the request is longer than its Content-Length")
             if piece:
                 connection.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
-            while connection.flow.paused and not connection.flow.lost and not future.done():
+            while connection.flow.paused and not connection.flow.lost and not stop():
                 await connection.flow.settled()
             connection.deadline = math.inf  # the client's next piece is the listener's to wait for
-        if future.done():
+        if stop():
             return
         if left:
             raise UpstreamLost(f"{self.name}: the body of the request is shorter than its Content-Length")
@@ -317,6 +353,34 @@ class Upstream:
                 waiter.set_result(None)
         while self._open or self._tunnels:
             await asyncio.sleep(0)
+
+
+async def _ended(sending: asyncio.Task[None]) -> None:
+    """End a task that sends; what broke it has cut the connection, where it is reported."""
+    sending.cancel()
+    await asyncio.wait({sending})
+    if not sending.cancelled():
+        sending.exception()
+
+
+class _WhileSending(AsyncIterator[bytes]):
+    """The body of an answer whose request is still being sent. Closing it ends the sending."""
+
+    def __init__(self, body: AsyncIterator[bytes], sending: asyncio.Task[None]) -> None:
+        self._body = body
+        self._sending = sending
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._body)
+
+    async def aclose(self) -> None:
+        close = getattr(self._body, "aclose", None)
+        if close is not None:
+            await close()
+        await _ended(self._sending)
 
 
 async def _replay(store: IO[bytes]) -> AsyncIterator[bytes]:

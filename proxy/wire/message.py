@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 Headers = list[tuple[bytes, bytes]]  # names as they came (compare lower-cased), values stripped of blanks
 
@@ -19,6 +20,14 @@ def header(headers: Headers, name: bytes) -> bytes | None:
         if len(key) == size and key.lower() == name:  # the length tells nearly all of them apart, in half the time
             return value
     return None
+
+
+class Streaming(IntEnum):
+    """Which answers are handed over as a stream, while they still come."""
+
+    LARGE = 0  # those beyond the pool's `buffer_body`
+    OPEN_ENDED = 1  # also those without Content-Length: event streams, token streams
+    ALL = 2  # each that is not here whole with the first read
 
 
 @dataclass(slots=True)
@@ -33,6 +42,11 @@ class Request:
     peer: str = ""
     # set where the client asked for an upgrade and nothing else: the connection's bytes from then on
     tunnel: Tunnel | None = None
+    # set by a handler before it asks an upstream: how early it wants the answer
+    streaming: Streaming = Streaming.LARGE
+    # set by a handler that only passes the request on: it is cancelled when its client leaves, and the listener sets
+    # its body no time limit
+    relayed: bool = False
 
     def header(self, name: bytes) -> bytes | None:
         return header(self.headers, name)
@@ -46,6 +60,8 @@ class Response:
     headers: Headers = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
     reason: bytes = b""
+    # the request's body is still being read while this answer goes out: the listener leaves it open until the end
+    duplex: bool = False
     # called with the client's tunnel after a 101 has been written
     upgrade: Callable[[Tunnel], Awaitable[None]] | None = None
 

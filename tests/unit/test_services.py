@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy import metrics
-from proxy.services import Routes, Services
+from proxy.services import Forwarding, Routes, Services, forwarded
 
 
 def test_only_paths_where_something_was_found_become_labels() -> None:
@@ -67,3 +67,50 @@ def test_collections_that_clients_name_make_no_series_without_end(monkeypatch: p
     assert len(labels) == 2001
     assert metrics.collection_label("_system/7") == "_system/7"
     assert metrics.collection_label("_system/2999") == "other"
+
+
+CAME: list[tuple[bytes, bytes]] = [
+    (b"Host", b"api.example"),
+    (b"X-Forwarded-For", b"203.0.113.9"),
+    (b"x-forwarded-for", b"198.51.100.7"),
+    (b"X-Forwarded-Proto", b"https"),
+    (b"Forwarded", b"for=203.0.113.9"),
+    (b"Accept", b"*/*"),
+]
+
+
+@pytest.mark.parametrize(
+    ("forwarding", "made"),
+    [
+        (
+            "append",
+            {
+                b"x-forwarded-for": b"203.0.113.9, 198.51.100.7, 192.0.2.1",
+                b"x-forwarded-proto": b"https",
+                b"x-forwarded-host": b"api.example",
+                b"forwarded": b"for=203.0.113.9",
+            },
+        ),
+        (
+            "replace",
+            {
+                b"x-forwarded-for": b"192.0.2.1",
+                b"x-forwarded-proto": b"http",
+                b"x-forwarded-host": b"api.example",
+            },
+        ),
+    ],
+)
+def test_what_a_service_is_told_of_its_client(forwarding: Forwarding, made: dict[bytes, bytes]) -> None:
+    headers = forwarded(CAME, "192.0.2.1", b"http", forwarding)
+    assert headers[:2] == [(b"Host", b"api.example"), (b"Accept", b"*/*")]
+    assert dict(headers[2:]) == made
+
+
+def test_forwarding_can_be_off_and_a_client_without_an_address_adds_none() -> None:
+    assert forwarded(CAME, "192.0.2.1", b"http", "off") is CAME
+    assert dict(forwarded([(b"Host", b"a")], "", b"http", "append")) == {
+        b"Host": b"a",
+        b"x-forwarded-proto": b"http",
+        b"x-forwarded-host": b"a",
+    }
