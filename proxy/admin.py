@@ -174,8 +174,9 @@ class _Server(uvicorn.Server):
 class AdminServer:
     """The admin listener on a port of its own, within the proxy's event loop."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, host: str, port: int, *, advertise: str = "") -> None:
         self._host = host
+        self._advertise = advertise
         self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
         self._task: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
@@ -183,8 +184,11 @@ class AdminServer:
 
     @property
     def url(self) -> str:
-        """Where it can be asked, once `bind` was called; by the machine's name where it listens everywhere."""
-        host = socket.gethostname() if self._host in _EVERYWHERE else self._host
+        """Where it can be asked from other machines, once `bind` was called.
+
+        As advertised; else its address, or the machine's name where it listens everywhere.
+        """
+        host = self._advertise or (socket.gethostname() if self._host in _EVERYWHERE else self._host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def bind(self) -> None:

@@ -66,6 +66,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.instance = state_directory.prepare(settings.state_dir)
+        self._spool = state_directory.spool(settings.state_dir)
         self.flight = Flight()
         self.readings = Readings()
 
@@ -109,10 +110,11 @@ class Application:
                 self.not_ready,
                 self.trace,
                 self.check,
-                hosts=(settings.admin_host, *settings.admin_names),
+                hosts=(settings.admin_host, settings.admin_advertise, *settings.admin_names),
             ),
             settings.admin_host,
             settings.admin_port,
+            advertise=settings.admin_advertise,
         )
         admin.bind()  # its address is registered with the lease
         stack.push_async_callback(admin.close)
@@ -216,6 +218,7 @@ class Application:
             preserve_host=service,
             chunked=service,
             duplex=service,
+            spool=self._spool,
         )
 
     def _conditions(self) -> Conditions:

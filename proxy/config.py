@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     admin_names: list[str] = Field(
         default_factory=list, description="names that the admin listener is reached by, beside IP addresses and its own"
     )
+    admin_advertise: str = Field(
+        default="", description="host or IP address by which other machines reach the admin listener: registered"
+    )
     admin_port: int = Field(default=8531, ge=0, le=65535)
     services: dict[str, HttpUrl] = Field(
         default_factory=dict,
@@ -128,6 +131,10 @@ class Settings(BaseSettings):
     lease: float = Field(default=1.0, gt=0, description="seconds; L of DESIGN section 9")
     read_connections: int = Field(
         default=8, ge=1, description="connections to PostgreSQL for reads of clients; beyond, ArangoDB answers"
+    )
+    start_without_postgresql: Literal["forward", "refuse"] = Field(
+        default="forward",
+        description="a start with no PostgreSQL and no memory of its stages: forward and note every write, or end",
     )
     hold_limit: float = Field(default=10.0, gt=0, description="seconds that a query may wait in a flip")
     gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")

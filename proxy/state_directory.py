@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import socket
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,25 @@ def prepare(folder: Path) -> str:
         raise ConfigurationError(
             f"the state directory {folder} cannot be written ({error.strerror}): set CROSSFADE_STATE_DIR"
         ) from error
+
+
+def spool(folder: Path) -> Path:
+    """Make the folder for bodies on their way, and try it: a container may have no other that can be written.
+
+    Files in it have no name as soon as they are open, so that nothing of them outlives the process. Raises
+    ConfigurationError.
+    """
+    made = folder / "spool"
+    try:
+        private(made)
+        with tempfile.TemporaryFile(dir=made) as file:
+            file.write(b"\0")
+    except OSError as error:
+        raise ConfigurationError(
+            f"request bodies cannot be kept in {made} ({error.strerror}): set CROSSFADE_STATE_DIR to a folder that "
+            "the proxy may write, on a disk with room for the largest of them"
+        ) from error
+    return made
 
 
 def private(folder: Path) -> None:

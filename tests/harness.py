@@ -117,9 +117,11 @@ async def differences(origin: str, dsn: str, collection: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def running(dsn: str, folder: Path, **overrides: Any) -> AsyncIterator[Running]:
-    """Starts an origin and a proxy on free ports; everything is stopped at the end."""
-    origin = Origin(MemoryStore())
+async def running(
+    dsn: str, folder: Path, *, store: MemoryStore | None = None, **overrides: Any
+) -> AsyncIterator[Running]:
+    """Starts an origin (with the documents of `store`) and a proxy on free ports; everything is stopped at the end."""
+    origin = Origin(store or MemoryStore())
     await origin.start()
     settings = load(
         origin=origin.url,

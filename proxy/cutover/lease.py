@@ -13,7 +13,15 @@ the target, so it just renews its lease. It must drain and roll back first where
   - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
   - it was diverged, here or in the row of its last life,
   - its journal was not clean when it started: what it had forwarded may not be in the target,
-  - it had been evicted: others went on without it.
+  - it had been evicted: others went on without it,
+  - it started without PostgreSQL and without a memory of its own.
+
+**A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
+stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.
+It counts as having answered alone: when PostgreSQL is back it registers (from that moment the fence keeps every other
+instance off the target), drains, and rolls back whatever is flipped. Until then others cannot know of it: where
+PostgreSQL is away from this instance alone, they may serve reads that lack its writes, and only
+`start_without_postgresql = refuse` excludes that.
 """
 
 from __future__ import annotations
@@ -41,6 +49,8 @@ from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError
 log = structlog.get_logger(__name__)
 
 _UNKNOWN: Final = -1  # a generation that the control row never has
+# every write is captured, no read is served from PostgreSQL
+_NOTHING_KNOWN: Final = Snapshot(generation=_UNKNOWN, defaults={"*": Stage.MIRROR})
 _ACK_POLL: Final = 0.01  # seconds between looks at the conditions while an epoch waits for this instance
 
 
@@ -161,8 +171,9 @@ class Lease:
     async def start(self) -> None:
         """Registers, looks once, and goes on beating.
 
-        Without PostgreSQL it starts only on the snapshot of a life that PostgreSQL still counts. Raises
-        DatabaseUnavailable, DatabaseUnmigrated, or RefusedError where another process has this id.
+        Without PostgreSQL it goes on by the snapshot of a life that PostgreSQL still counts, else knowing nothing
+        where the settings allow that. Raises DatabaseUnavailable where they do not, DatabaseUnmigrated, or RefusedError
+        where another process has this id.
         """
         self._noted = self._files.alone
         self._unsafe = self._noted or not self._conditions.journal_clean()
@@ -175,10 +186,15 @@ class Lease:
         except DatabaseUnavailable:
             if self.generation == _UNKNOWN:
                 kept = self._files.kept()
-                if kept is None:
+                if kept is not None:
+                    log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=kept.generation)
+                    self._adopt(kept)
+                elif self._settings.start_without_postgresql == "refuse":
                     raise
-                log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=kept.generation)
-                self._adopt(kept)
+                else:
+                    log.warning("PostgreSQL does not answer, and no stage is known: forwarding until it does")
+                    self._snapshot = _NOTHING_KNOWN
+                    self.note_alone()
         self._tasks = [
             asyncio.create_task(self._run(), name="lease"),
             asyncio.create_task(self._listen(), name="lease-listen"),

@@ -44,9 +44,7 @@ async def _one(row: Row, generation: int) -> Reached:
         said = await ask_instance(url, "/check", {}, timeout=_PATIENCE)
     except UpstreamError as error:
         silent = f", and silent for {row['heartbeat_age']:.0f} s" if row["lease_left"] <= 0 else ""
-        where = (
-            f"{url} does not answer from here ({error}){silent}: set its CROSSFADE_ADMIN_HOST to an address that does"
-        )
+        where = f"{url} does not answer from here ({error}){silent}: set its CROSSFADE_ADMIN_ADVERTISE to what does"
         return Reached(instance, url, trouble=where)
     return judge(instance, url, said, generation)
 
@@ -55,7 +53,7 @@ def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> 
     """What its answer says. Pure."""
     other = said.get("instance")
     if other != instance:
-        why = f"{url} is {other or 'no Crossfade'}: set its CROSSFADE_ADMIN_HOST to an address that is its own"
+        why = f"{url} is {other or 'no Crossfade'}: set its CROSSFADE_ADMIN_ADVERTISE to an address that is its own"
         return Reached(instance, url, trouble=why)
     troubles = []
     if said.get("generation") != generation:

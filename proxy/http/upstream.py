@@ -13,6 +13,7 @@ import ssl
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ class Upstream:
     unknown length is then stored, in memory and beyond `buffer_body` in a file, and sent with Content-Length).
     duplex: an answer that begins while the request's body is still being sent is handed over, and the sending continues
     (without it, an early answer ends the sending).
+    spool: the folder of such files; None: that of the machine, which a container with a read-only root does not have.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Upstream:
         preserve_host: bool = False,
         chunked: bool = False,
         duplex: bool = False,
+        spool: Path | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -70,6 +73,7 @@ class Upstream:
         self._buffer_body = buffer_body
         self._chunked = chunked
         self._duplex = duplex
+        self._spool = spool
         self._idle: list[ServerConnection] = []
         self._open: set[ServerConnection] = set()
         self._tunnels: set[ServerConnection] = set()
@@ -134,10 +138,15 @@ class Upstream:
             return await self._stream(request, body, int(declared))
         if self._chunked:
             return await self._stream(request, body, None)
-        with tempfile.SpooledTemporaryFile(max_size=self._buffer_body) as store:
+        with tempfile.SpooledTemporaryFile(
+            max_size=self._buffer_body, dir=str(self._spool) if self._spool else None
+        ) as store:
             length = 0
             async for piece in body:
-                store.write(piece)
+                try:
+                    store.write(piece)
+                except OSError as error:  # a full disk: nothing was sent
+                    raise UpstreamUnavailable(f"the body cannot be kept on disk: {error.strerror or error}") from error
                 length += len(piece)
             store.seek(0)
             return await self._stream(request, _replay(store), length)

@@ -235,9 +235,16 @@ async def test_without_postgresql_only_a_life_that_is_still_counted_goes_on(flee
         assert not again.own_lease_over  # a lease of the life before may still run
         await until(lambda: again.own_lease_over)
         await again.close()
-        fresh = Lease(nowhere, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
+        strict = settings_for(tmp_path / "strict", start_without_postgresql="refuse")
         with pytest.raises(DatabaseUnavailable):
-            await fresh.start()
+            await Lease(nowhere, strict, "strict", Application().conditions()).start()
+        fresh = Lease(nowhere, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
+        await fresh.start()  # it knows no stage: every write is captured, and none acknowledged to be in both
+        behaviour = fresh.snapshot.behaviour(JOBS)
+        assert (behaviour.capture, behaviour.synchronous, fresh.may_read_target) == (True, False, False)
+        assert fresh.diverged
+        await fresh.close()
+        assert (tmp_path / "fresh" / "alone").exists(), "the next life must know of it, too"
     finally:
         await nowhere.close()
 

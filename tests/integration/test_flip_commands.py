@@ -53,7 +53,7 @@ async def test_a_dry_run_asks_every_instance_itself(shell: Shell, fleet: Fleet, 
     cut = await shell("flip", "orders", "--dry-run")
     assert (cut.code, "it would fail on two: PostgreSQL does not answer it: connection refused" in cut.err) == (1, True)
     two.says = {**one.says, "instance": "another"}
-    assert "is another: set its CROSSFADE_ADMIN_HOST" in (await shell("flip", "orders", "--dry-run")).err
+    assert "is another: set its CROSSFADE_ADMIN_ADVERTISE" in (await shell("flip", "orders", "--dry-run")).err
     assert two.admin is not None
     await two.admin.close()
     gone = await shell("flip", "orders", "--dry-run", "--json")

@@ -98,7 +98,7 @@ WELL = {
         ({"diverged": True}, "it is diverged"),
         ({"postgresql": "connection refused"}, "PostgreSQL does not answer it: connection refused"),
         ({"arangodb": "no answer within 1.5 s"}, "ArangoDB does not answer it: no answer"),
-        ({"instance": "two"}, "http://one is two: set its CROSSFADE_ADMIN_HOST"),
+        ({"instance": "two"}, "http://one is two: set its CROSSFADE_ADMIN_ADVERTISE"),
         ({"instance": None}, "http://one is no Crossfade"),
     ],
 )

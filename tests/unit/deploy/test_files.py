@@ -223,16 +223,77 @@ def test_the_image_holds_every_package_of_the_distribution() -> None:
     assert {"proxy", "backfill", "sql", "deploy"} <= copied
 
 
+KUBERNETES = {
+    file.name: list(yaml.safe_load_all(file.read_text()))
+    for file in sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+}
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    for documents in KUBERNETES.values():
+        for document in documents:
+            if "template" in document.get("spec", {}):
+                yield document["metadata"]["name"], document["spec"]["template"]["spec"]
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
 def test_the_sidecar_example_is_kubernetes_and_keeps_its_journal() -> None:
-    documents = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/sidecar.yaml").read_text()))
+    documents = KUBERNETES["sidecar.yaml"]
     kinds = {document["kind"]: document for document in documents}
-    assert all({"apiVersion", "kind", "metadata"} <= document.keys() for document in documents)
-    assert settings_in(kinds["Secret"]["stringData"]) <= Settings.model_fields.keys()
+    assert all({"apiVersion", "kind", "metadata"} <= one.keys() for file in KUBERNETES.values() for one in file)
+    (secret,) = [one for one in KUBERNETES["control.yaml"] if one["kind"] == "Secret"]
+    assert settings_in(secret["stringData"]) <= Settings.model_fields.keys()
     pod = kinds["StatefulSet"]["spec"]["template"]["spec"]
-    sidecar = next(c for c in pod["initContainers"] if c["name"] == "crossfade")
-    assert sidecar["restartPolicy"] == "Always"
+    (sidecar,) = pod["initContainers"]  # nothing before it: what waits for PostgreSQL keeps a healthy service down
+    assert (sidecar["name"], sidecar["restartPolicy"]) == ("crossfade", "Always")
     assert settings_in({entry["name"]: 0 for entry in sidecar["env"]}) <= Settings.model_fields.keys()
     claims = {claim["metadata"]["name"] for claim in kinds["StatefulSet"]["spec"]["volumeClaimTemplates"]}
     assert {mount["name"] for mount in sidecar["volumeMounts"]} <= claims
     (service,) = pod["containers"]
     assert {"name": "ARANGO_URL", "value": "http://127.0.0.1:8530"} in service["env"]
+
+
+def test_what_operators_need_is_deployed_beside() -> None:
+    """A migration that is no part of the services' pods, a worker that watches, a pod to type commands in."""
+    given = {document["metadata"]["name"]: document for document in KUBERNETES["control.yaml"]}
+    assert given["crossfade-migrate"]["kind"] == "Job"
+    calls = {one["name"]: one.get("args", one.get("command")) for _, pod in pods() for one in containers(pod)}
+    assert calls["migrate"] == ["migrate"]
+    assert calls["worker"] == ["backfill", "worker", "--watch"]
+    assert calls["cli"] == ["sleep", "infinity"]
+
+
+@pytest.mark.parametrize(("name", "pod"), list(pods()), ids=lambda value: value if isinstance(value, str) else "")
+def test_pods_keep_to_pod_security_restricted(name: str, pod: dict[str, Any]) -> None:
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for one in containers(pod):
+        context = one["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        if one["name"] == "service":
+            continue
+        assert (context["runAsUser"], context["readOnlyRootFilesystem"]) == (10001, True)
+        assert re.fullmatch(r".+/crossfade:\d+\.\d+\.\d+", one["image"]), "a registry and a version"
+        assert one["envFrom"] == [{"secretRef": {"name": "crossfade"}}]
+        assert one["resources"]["limits"]["memory"]
+
+
+def test_probes_ask_what_there_is() -> None:
+    (sidecar,) = next(pod for name, pod in pods() if name == "resume-service")["initContainers"]
+    ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = sidecar[probe]["httpGet"]
+        assert ports[asked["port"]] == Settings.model_fields["admin_port"].default
+        assert asked["path"] in {"/readyz", "/healthz"}
+
+
+def test_a_proxy_in_a_pod_is_reached_by_its_address() -> None:
+    """Pods do not resolve each other's names; the command line asks every proxy itself."""
+    (sidecar,) = next(pod for name, pod in pods() if name == "resume-service")["initContainers"]
+    (advertised,) = [one for one in sidecar["env"] if one["name"] == "CROSSFADE_ADMIN_ADVERTISE"]
+    assert advertised["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}

@@ -1,0 +1,59 @@
+"""A command under the constraints that `deploy/kubernetes` declares: what a container has, made of mount namespaces.
+
+The root file system is read only, there is no /tmp (an empty one that cannot be written), no capability, a host name
+that nobody resolves; one folder may be written. Needs root, or user namespaces; `possible` says whether it works here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+STATE: Final = "/mnt/state"  # the one folder that the command may write
+_SCRIPT: Final = f"""
+root=$1; state=$2; shift 2
+hostname resume-service-0
+mount --make-rprivate /
+mount --rbind / "$root"
+mount -t tmpfs tmpfs "$root/mnt"
+mkdir "$root{STATE}"
+mount --bind "$state" "$root{STATE}"
+mount -o remount,bind,ro "$root/mnt"
+for folder in tmp var/tmp usr/tmp; do
+    if [ -d "$root/$folder" ]; then mount -t tmpfs -o ro tmpfs "$root/$folder"; fi
+done
+mount -o remount,bind,ro "$root"
+exec chroot "$root" setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
+"""
+
+
+@functools.cache
+def possible(folder: Path) -> str:
+    """Why it cannot be had on this machine; empty where it can."""
+    if shutil.which("unshare") is None or shutil.which("setpriv") is None:
+        return "util-linux is not there"
+    tried = subprocess.run(command(folder, folder, ["true"]), capture_output=True, text=True, check=False)
+    return "" if tried.returncode == 0 else f"no mount namespace: {tried.stderr.strip()}"
+
+
+def command(folder: Path, state: Path, arguments: Sequence[str]) -> list[str]:
+    """The words to run. folder: an empty one, where the file system of the command is put together."""
+    spaces = ["--mount", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    return ["unshare", *spaces, "sh", "-euc", _SCRIPT, "sh", str(folder), str(state), *arguments]
+
+
+def crossfade(folder: Path, state: Path, *arguments: str) -> list[str]:
+    """`crossfade …`, of this working copy."""
+    return command(folder, state, [sys.executable, "-m", "proxy.cli", *arguments])
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of this process but what Python needs to find the code."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **given}
