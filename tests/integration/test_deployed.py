@@ -19,7 +19,7 @@ from proxy.database import Database
 from proxy.errors import DatabaseUnavailable
 from proxy.ports import free_port
 from proxy.stores.memory import MemoryStore
-from tests.conftest import _template
+from tests.conftest import migrated_template
 from tests.harness import Origin, differences, eventually, running
 from tests.integration.contained import ROOT, STATE, crossfade, environment, possible
 
@@ -171,7 +171,7 @@ async def test_a_state_directory_that_cannot_be_written_stops_the_start(
 async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(tmp_path: Path) -> None:
     """It forwards, notes every write, and takes back what is flipped before PostgreSQL answers a read again."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"}) as server:
-        await _template(server.dsn)
+        await migrated_template(server.dsn)
         dsn = server.dsn.rsplit("/", 1)[0] + "/migrated"
         async with running(dsn, tmp_path / "old") as old:
             await old.client.post("/_db/_system/_api/database", json={"name": "shop"})
