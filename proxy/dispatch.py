@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from urllib.parse import quote
 
 import msgspec
 import structlog
 
-from proxy import metrics
+from proxy import metrics, packing
 from proxy.bodies import TOO_LARGE, Bodies, looked_into
 from proxy.config import Settings
 from proxy.cutover.stages import Snapshot, Stage
@@ -110,18 +110,20 @@ class Dispatcher:
         request.tunnel = None  # ArangoDB's upgrades are other protocols, whose requests would go unseen (I10)
         started = time.perf_counter()
         operation = decode(request)
+        if operation.headers and packing.wanted(operation) and self._reads_answer(operation):
+            return await self._in_velocypack(request, operation, opened=opened)
         served_by = "proxy"
         try:
             closed = not opened and (not isinstance(request.body, bytes) or "content-encoding" in operation.headers)
             if closed and looked_into(operation, self._lease.snapshot):
                 return await self._bodies.opened(request, lambda readable: self.handle(readable, opened=True))
             if operation.headers and isinstance(request.body, bytes) and _packed(operation):
-                # in JSON it is captured and compared; what JSON cannot say goes on as it came
+                # in JSON it is captured and compared; what JSON cannot say goes on as it came, its answer in JSON
                 if len(request.body) > _AT_ONCE:
                     readable = await asyncio.to_thread(in_json, request)
                 else:
                     readable = in_json(request)
-                request = readable or request
+                request = readable or packing.in_json(request)
                 operation = decode(request)
             if operation.collection is not None and operation.collection[:1].isdigit() and _matters(operation):
                 operation = await self._by_name(request, operation)
@@ -146,6 +148,42 @@ class Dispatcher:
         if operation.headers.get("x-crossfade-explain", "0") != "0":
             response.headers = [*response.headers, *self._explained(served_by)]
         return response
+
+    def _reads_answer(self, operation: Operation) -> bool:
+        """Whether the answer must be read here, or is made here, and not only handed on."""
+        snapshot, endpoint = self._lease.snapshot, operation.endpoint
+        if operation.effect is Effect.READ and "x-arango-async" in operation.headers:
+            return False
+        return (
+            looked_into(operation, snapshot)
+            or endpoint == "job"
+            or (endpoint in IN_GRAPH and snapshot.database_has(operation.database, Stage.MIRROR))
+            or self._target.owns_cursor(operation)
+            or self._writes.owns(operation)
+            or (endpoint in _OF_CURSORS and self._shadow.follows(operation))
+        )
+
+    async def _in_velocypack(self, request: Request, operation: Operation, *, opened: bool) -> Response:
+        """The answer that the same request has in JSON, in VelocyPack.
+
+        A read that is too large to be put together is asked for again as the client asked, and streams.
+        """
+        response = await self.handle(packing.in_json(request), opened=opened)
+        body = response.body
+        if not isinstance(body, bytes):
+            if isinstance(request.body, bytes) and self._repeatable(operation):
+                if isinstance(body, AsyncGenerator):
+                    await body.aclose()
+                return await self._origin.request(request, idempotent=True)
+            response.body = await collect(body)
+        return await packing.packed(response)
+
+    def _repeatable(self, operation: Operation) -> bool:
+        """Whether it changes nothing to run it twice."""
+        if operation.effect is Effect.QUERY:
+            facts = self._facts.of(operation.body, matters=True)
+            return facts is not None and not facts.modifies
+        return operation.effect is Effect.READ or operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH
 
     def _explained(self, served_by: str) -> Headers:
         """For who asks by `X-Crossfade-Explain: 1`, and for nobody else (I6): who answered, and by which epoch."""

@@ -76,6 +76,9 @@ _NAME = msgspec.json.Decoder(_Named)
 
 FORWARD = Route(Action.FORWARD)
 IN_TRANSACTION = "in a transaction"
+PACKED = "velocypack"
+# what the answers to document writes say whatever their bodies are: forwarded as they are, and captured all the same
+_TOLD_BY_ANSWERS = frozenset({"", IN_TRANSACTION, PACKED})
 TRANSACTIONS = frozenset({"transaction.begin", "transaction.commit", "transaction.abort"})
 # what ArangoDB runs inside of a stream transaction, and is captured there (protocol page, section 5)
 _TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
@@ -114,7 +117,7 @@ COLLECTIONS = frozenset(
 def bypass(operation: Operation) -> str:
     """Why this request cannot be captured or compared, whatever its endpoint; empty where it can.
 
-    Stream transactions, async jobs, VelocyPack and dirty reads (protocol sections 5 and 8).
+    Stream transactions, async jobs, VelocyPack that JSON cannot say, and dirty reads (protocol sections 5 and 8).
     """
     headers = operation.headers
     if not headers:
@@ -122,7 +125,7 @@ def bypass(operation: Operation) -> str:
     if headers.get("x-arango-async", "") in ("true", "store"):
         return "async job"
     if "velocypack" in headers.get("content-type", "") or "velocypack" in headers.get("accept", ""):
-        return "velocypack"
+        return PACKED
     if headers.get("x-arango-allow-dirty-read", "") == "true":
         return "dirty read"
     if headers.get("content-encoding", "identity") not in ("identity", ""):
@@ -230,7 +233,7 @@ def _write(operation: Operation, snapshot: Snapshot) -> Route:
     if not behaviour.capture:
         return Route(Action.FORWARD, writes=(collection,))
     reason = bypass(operation)
-    if reason and reason != IN_TRANSACTION:
+    if reason not in _TOLD_BY_ANSWERS:
         return Route(Action.OPAQUE, (collection,), synchronous=behaviour.synchronous, gap=reason)
     return Route(Action.CAPTURE, (collection,), synchronous=behaviour.synchronous)
 
@@ -333,6 +336,8 @@ def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
 def _captured(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...]) -> Route:
     """Captured where a collection that it may write is mirrored, and nothing about the request forbids it."""
     reason = bypass(operation)
+    if reason == PACKED and operation.endpoint.startswith("gharial."):
+        reason = ""
     if reason and not (reason == IN_TRANSACTION and operation.endpoint in _TRANSACTIONAL):
         return _opaque(operation, snapshot, collections, reason)
     kept = mirrored(snapshot, collections)

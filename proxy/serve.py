@@ -22,6 +22,7 @@ import uvloop
 
 from proxy.errors import ArangoError, UpstreamError
 from proxy.http import Limits, Listener
+from proxy.packing import packed
 from proxy.stores.base import Store
 from proxy.stores.memory import MemoryStore
 from proxy.stores.memory import snapshot as snapshots
@@ -59,7 +60,8 @@ class StoreHandler:
             outcome = error_outcome(error)
         except UpstreamError as error:
             outcome = error_outcome(ArangoError(503, str(error)))
-        return encode(outcome)
+        response = encode(outcome)
+        return await packed(response) if b"velocypack" in (request.header(b"accept") or b"") else response
 
     async def _together(self, stream: AsyncIterator[bytes]) -> bytes:
         parts: list[bytes] = []

@@ -165,7 +165,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
 @pytest.mark.parametrize(
     ("method", "path", "body", "marked"),
     [
-        ("POST", "/_api/cursor", {"query": "INSERT {_key: 'q'} INTO books", "options": {"stream": True}}, BOOKS),
+        ("POST", "/_api/document/books?isRestore=true", {"_key": "q", "_rev": "_l6zhVTW--A"}, BOOKS),
         ("POST", "/_api/foxx", {}, "_system/*"),
         ("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "x"}, "_system/*"),
     ],
@@ -213,8 +213,8 @@ async def test_an_opaque_write_takes_a_flipped_collection_back_first(stack: Runn
     await stack.move(MIRROR, BOOKS)
     await stack.move(SHADOW, BOOKS)
     await stack.move(FLIPPED, BOOKS)
-    packed = {"accept": "application/x-velocypack"}  # an answer that the proxy cannot read is not captured
-    done = await stack.client.post("/_api/document/books", json={"_key": "q"}, headers=packed)
+    restored = {"_key": "q", "_rev": "_l6zhVTW--A"}  # a revision that the client gives is not captured
+    done = await stack.client.post("/_api/document/books?isRestore=true", json=restored)
     assert done.status_code == 202
     assert (await stack.client.get(DOCUMENT + "/q")).status_code == 200
     assert await stack.database.fetchval("SELECT stage FROM crossfade.collection") == "shadow"

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from proxy.errors import ArangoError
 from proxy.values import dump, parse, same
 from proxy.wire.velocypack import decode, to_json
+from proxy.wire.velocypack_writer import encode as write
+from proxy.wire.velocypack_writer import of_json
 from tests.unit.wire.vpack import encode
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=140)
@@ -36,6 +38,26 @@ def test_every_form_of_a_value_is_read_back(value: Any, random: Any) -> None:
         if isinstance(value, dict):
             assert list(found) == list(value)  # attributes keep the order in which they were written
         assert same(parse(to_json(packed)), parse(dump(value)))
+
+
+@given(VALUES)
+def test_what_is_written_is_read_back(value: Any) -> None:
+    """The same of its JSON text."""
+    assert same(decode(write(value)), value)
+    assert same(decode(of_json(dump(value))), parse(dump(value)))
+
+
+@pytest.mark.parametrize("size", [1, 20, 200, 2_000, 70_000])
+def test_values_of_any_size_are_written(size: int) -> None:
+    texts = {f"name{number}": "x" * (number % 9) for number in range(size)}
+    for value in (texts, list(texts.values()), [1] * size, {"only": "x" * size}, [{"a": list(range(size))}, 1]):
+        assert decode(write(value)) == value
+
+
+def test_integers_that_no_64_bits_hold_are_written_as_doubles() -> None:
+    assert decode(write([2**70, -(2**64), 2**64 - 1, -(2**63)])) == [2.0**70, -(2.0**64), 2**64 - 1, -(2**63)]
+    with pytest.raises(TypeError):
+        write({"no": {1, 2}})
 
 
 @given(VALUES, st.data())
