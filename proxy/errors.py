@@ -18,12 +18,14 @@
         └── Unsupported             what Crossfade knows of and cannot do, by name (501)
 
 Errors of other libraries are translated at the module that owns the library, with `from`.
-Numbers and messages: ArangoDB's `errors.dat`; statuses: protocol page, section 2 (errorNum → HTTP).
+Numbers and messages: `proxy.arango_errors`; statuses: protocol page, section 2 (errorNum → HTTP).
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from proxy.arango_errors import ARANGO_ERRORS
 
 
 class CrossfadeError(Exception):
@@ -160,7 +162,8 @@ STATUS: Final[dict[int, int]] = {
     1230: 403,
     1232: 400,
     1233: 400,
-    1235: 409,
+    1225: 409,
+    1235: 400,
     1429: 503,
     1470: 501,
     1500: 410,
@@ -175,14 +178,24 @@ STATUS: Final[dict[int, int]] = {
     1541: 400,
     1542: 400,
     1543: 400,
+    1550: 400,
     1551: 400,
     1552: 400,
     1553: 400,
     1562: 400,
+    1561: 400,
     1563: 400,
+    1568: 400,
+    1569: 400,
+    1572: 400,
+    1574: 400,
+    1575: 400,
     1579: 400,
     1582: 404,
     1591: 404,
+    1593: 400,
+    1594: 400,
+    1595: 400,
     1600: 404,
     1601: 409,
     1620: 400,
@@ -193,7 +206,6 @@ STATUS: Final[dict[int, int]] = {
     1654: 410,
     1655: 404,
     1700: 400,
-    1701: 400,
     1702: 409,
     1703: 404,
     1920: 400,
@@ -206,74 +218,23 @@ STATUS: Final[dict[int, int]] = {
     1928: 400,
     1929: 400,
     1930: 404,
-    1931: 404,
     1935: 400,
     1938: 400,
     1939: 400,
     1947: 400,
+    1948: 400,
     21004: 412,
 }
 
+# What is said where nothing more is known; other than the table's where the server words it without its placeholder.
 MESSAGES: Final[dict[int, str]] = {
-    9: "not implemented",
-    10: "bad parameter",
-    11: "forbidden",
-    17: "cursor is empty",
+    number: kind.message for number, kind in ARANGO_ERRORS.items() if "%" not in kind.message
+} | {
     28: "arangod is locked",
-    400: "bad parameter",
     401: "not authorized to execute this request",
-    404: "not found",
-    405: "method not supported",
     413: "request entity too large",
-    503: "service unavailable",
     600: "VPackError error: invalid JSON",
-    1004: "read only",
-    1200: "conflict",
-    1202: "document not found",
-    1203: "collection or view not found",
-    1204: "parameter 'collection' not found",
-    1205: "illegal document identifier",
-    1207: "duplicate name",
-    1208: "illegal name",
-    1210: "unique constraint violated",
-    1212: "index not found",
-    1218: "invalid collection type",
-    1221: "illegal document key",
-    1222: "unexpected document key",
-    1227: "invalid document type",
-    1228: "database not found",
-    1229: "database name invalid",
-    1230: "operation only allowed in system database",
-    1232: "invalid key generator",
-    1233: "edge attribute missing or invalid",
-    1235: "out of keys",
-    1470: "this operation is only valid on a coordinator in a cluster",
-    1500: "query killed",
-    1502: "query is empty",
-    1591: "query ID not found",
-    1600: "cursor not found",
-    1601: "cursor is busy",
-    1620: "schema violation",
-    1621: "invalid schema validation parameter",
-    1652: "unregistered collection used in transaction",
-    1653: "disallowed operation inside transaction",
-    1654: "transaction aborted",
-    1655: "transaction not found",
-    1700: "invalid user name",
-    1702: "duplicate user",
-    1703: "user not found",
-    1920: "multi use of edge collection in edge def",
-    1921: "edge collection already used in edge def",
-    1922: "missing graph name",
-    1923: "malformed edge definition",
     1924: "graph not found",
-    1925: "graph already exists",
-    1926: "vertex collection does not exist or is not part of the graph",
-    1928: "collection is not in list of orphan collections",
-    1929: "collection already used in edge def",
-    1930: "edge collection not used in graph",
-    1938: "collection used in edge def",
-    1947: "referenced vertex collection is not part of the graph",
     21004: "server is too busy: the queue time is above the limit of the request",
 }
 

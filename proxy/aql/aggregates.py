@@ -89,7 +89,7 @@ def bits(combine: Callable[[int, int], int]) -> Callable[[list[Value]], Value]:
         for value in values:
             if value is None:
                 continue
-            if value.__class__ not in (int, float) or value != int(value) or not 0 <= value < _UINT32:
+            if value.__class__ not in (int, float) or not 0 <= value < _UINT32:
                 return None
             result = int(value) if result is None else combine(result, int(value))
         return result

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.aql import ast
-from proxy.aql.check import check
+from proxy.aql.check import Access, accesses, check, check_accesses, collection_name
 from proxy.aql.shape import shape_of
 from proxy.aql.signatures import FETCHING, RANDOM, UNSUPPORTED
 from proxy.errors import ArangoError
@@ -20,7 +20,8 @@ from proxy.errors import ArangoError
 class Analysis:
     """What a query does.
 
-    reads, writes: collection names, at any depth, those of WITH included in reads. dynamic: it reads collections that
+    reads, writes: collection names, at any depth, those of WITH included in reads. named: those of `reads` that only
+    DOCUMENT names, by a constant, and that need not be there. dynamic: it reads collections that
     only its run can tell (DOCUMENT of a computed id, a named graph). graphs: the named graphs, where constant.
     shape: see `shape_of`. choices: why its result is not determined by the data, in words; empty: it is.
     unordered: arrays inside a row come in the order of a scan. filters, sorts: attribute paths, dotted.
@@ -28,6 +29,7 @@ class Analysis:
     """
 
     reads: frozenset[str]
+    named: frozenset[str]
     writes: frozenset[str]
     modifies: bool
     dynamic: bool
@@ -55,12 +57,16 @@ class _Facts:
 
     analysis: Analysis
     bound: tuple[str, ...]  # bind variables that name collections
+    accesses: tuple[Access, ...]
+    listed: frozenset[str]  # bind variables that stand in WITH as @name
+    searched: frozenset[str]  # bind variables that UPSERT searches for
 
 
 def analyse(query: ast.Query, bind_vars: Mapping[str, Any] | None = None) -> Analysis:
     """The analysis of a parsed query.
 
-    Raises ArangoError 1540, 1541 (functions), 1551, 1552, 1553 (bind variables), 1579 (a read behind a write).
+    Raises ArangoError 1540, 1541 (functions), 1551, 1552, 1553 (bind variables), 1501 (an UPSERT of no object), 1574
+    (aggregates), 1575 (options), 1579 (an access behind a write).
     """
     facts = query.memo.get("facts")
     if not isinstance(facts, _Facts):
@@ -69,10 +75,17 @@ def analyse(query: ast.Query, bind_vars: Mapping[str, Any] | None = None) -> Ana
     found = facts.analysis
     binds = bind_vars or {}
     if binds.keys() != found.parameters:
+        for name in sorted(facts.listed - binds.keys()):
+            source_name(binds, name)
         check_bind_names(found.parameters, binds)
+    for name in facts.searched:
+        if not isinstance(binds[name], dict):
+            raise ArangoError(1501, "AQL: expecting object literal for upsert example (while parsing)")
+    names = {f"@{name}": source_name(binds, name) for name in facts.bound}
+    if facts.accesses:
+        check_accesses(facts.accesses, names)
     if not facts.bound:
         return found
-    names = {f"@{name}": source_name(binds, name) for name in facts.bound}
     return replace(
         found,
         reads=frozenset(names.get(name, name) for name in found.reads),
@@ -97,11 +110,6 @@ def source_name(binds: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def collection_name(node: ast.Collection | ast.Parameter) -> str:
-    """The name, or `@` and the bind variable's name."""
-    return node.name if isinstance(node, ast.Collection) else f"@{node.name}"
-
-
 def scans(source: ast.Expr) -> bool:
     """Whether a FOR over it goes through a collection."""
     return isinstance(source, ast.Collection) or (isinstance(source, ast.Parameter) and source.source)
@@ -124,6 +132,7 @@ def _facts(query: ast.Query) -> _Facts:
     functions: set[str] = set()
     filters: set[str] = set()
     sorts: set[str] = set()
+    named: set[str] = set()
     unsupported: list[str] = []
     has_sort = has_limit = dynamic = False
     targets: set[int] = set()
@@ -144,7 +153,7 @@ def _facts(query: ast.Query) -> _Facts:
             functions.add(node.name)
             if node.name in UNSUPPORTED:
                 unsupported.append(f"function {node.name}")
-            dynamic |= _documents(node, reads)
+            dynamic |= _documents(node, named)
         elif isinstance(node, (ast.Traversal, ast.Paths)):
             dynamic = True
             for edge in node.edges:
@@ -170,7 +179,8 @@ def _facts(query: ast.Query) -> _Facts:
         if isinstance(node, ast.Subquery) and not _ordered(node.query.statements):
             unordered = True
     analysis = Analysis(
-        reads=frozenset(reads),
+        reads=frozenset(reads | named),
+        named=frozenset(named - reads),
         writes=frozenset(writes),
         modifies=bool(writes),
         dynamic=dynamic,
@@ -187,7 +197,17 @@ def _facts(query: ast.Query) -> _Facts:
         unsupported=tuple(dict.fromkeys(unsupported)),
     )
     bound = {name[1:] for name in reads | writes | graphs if name.startswith("@")}
-    return _Facts(analysis, tuple(sorted(bound)))
+    return _Facts(
+        analysis,
+        tuple(sorted(bound)),
+        accesses(query),
+        frozenset(node.name for node in query.with_collections if isinstance(node, ast.Parameter) and not node.source),
+        frozenset(
+            node.search.name
+            for node in ast.walk(query)
+            if isinstance(node, ast.Upsert) and isinstance(node.search, ast.Parameter)
+        ),
+    )
 
 
 def _parameter(node: ast.Expr) -> str:

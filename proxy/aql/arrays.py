@@ -44,7 +44,7 @@ def expand(
         def steps(frame: Frame) -> Generator[Request, None, Value]:
             built: list[Value] = []
             skip, rest = _bounds(frame, offset, count)
-            for item in _elements(base(frame), levels):
+            for item in _elements(base(frame), levels) if skip >= 0 else ():
                 frame[slot] = item
                 if condition is not None and not truthy((yield from evaluate(condition, frame))):
                     continue
@@ -78,7 +78,7 @@ def expand(
     def selective(frame: Frame) -> Value:
         built: list[Value] = []
         skip, rest = _bounds(frame, offset, count)
-        for item in _elements(base(frame), levels):
+        for item in _elements(base(frame), levels) if skip >= 0 else ():
             frame[slot] = item
             if test is not None and not truthy(test(frame)):
                 continue

@@ -165,6 +165,16 @@ class Object(Node):
     items: tuple[Item, ...]
 
 
+def written(node: Object) -> tuple[Item, ...]:
+    """The items of an object literal, each fixed name once: the last value of a name, at the first place.
+
+    Of computed names, and these, the first one wins as the object is made."""
+    items: dict[object, Item] = {}
+    for item in node.items:
+        items[id(item) if item.name is None else item.name] = item
+    return tuple(items.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Subquery(Node):
     """A query as a value: an array of its rows."""
@@ -366,6 +376,7 @@ class Query(Node):
     statements: tuple[Statement, ...]
     text: str = field(default="", compare=False, repr=False)  # of a whole query; a subquery has none
     memo: dict[str, object] = field(default_factory=dict, compare=False, repr=False)  # what was worked out of it once
+    warnings: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)  # numbers and messages
 
 
 Expr: TypeAlias = (

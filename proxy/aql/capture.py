@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from proxy.aql import ast
-from proxy.aql.analyse import collection_name
+from proxy.aql.check import collection_name
 from proxy.aql.printer import print_query
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)

@@ -1,55 +1,80 @@
-"""What ArangoDB refuses of a query that its grammar takes: functions, aggregates, access behind a modification."""
+"""What ArangoDB refuses of a query that its grammar takes: functions, aggregates, options, access behind a write.
+
+A collection that was written is not accessed again: neither read nor written a second time, in a subquery or not, and
+behind any modification there is no traversal and no function that reads documents (1579).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from proxy.aql import ast
 from proxy.aql.lexer import position
-from proxy.aql.signatures import AGGREGATES, FETCHING, FUNCTIONS, UNSUPPORTED
+from proxy.aql.signatures import AGGREGATES, FETCHING, FUNCTIONS, RANDOM
 from proxy.errors import ArangoError
+
+_MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
+_NOT_FOLDED = RANDOM | {"NOOPT"}  # calls that are no constants even where their arguments are
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One access of a query. write: to the collection `name` (`@` and the bind variable's name where that gives it).
+    Else a read of it, or, with no collection, by what `name` says."""
+
+    name: str
+    write: bool = False
+    collection: bool = True
 
 
 def check(query: ast.Query) -> None:
-    """Raises 1540 (unknown function), 1541 (number of arguments), 1574 (aggregate), 1579 (read behind a write)."""
+    """Raises 1540 (unknown function), 1541 (number of arguments), 1574 (aggregate), 1575 (options)."""
+    aggregating: set[int] = set()
     for node in ast.walk(query):
-        if isinstance(node, ast.Call):
-            _check_call(node, query.text)
-        elif isinstance(node, (ast.Collect, ast.Window)):
+        if isinstance(node, (ast.Collect, ast.Window)):
             for assign in node.aggregates:
                 if not isinstance(assign.value, ast.Call) or assign.value.name not in AGGREGATES:
-                    raise ArangoError(1574, "AQL: unknown aggregate function used (while parsing)", status=400)
-    _check_access(query)
+                    raise ArangoError(1574, "AQL: unknown aggregate function used (while parsing)")
+                aggregating.add(id(assign.value))
+        elif isinstance(node, _MODIFICATIONS) and node.options is not None:
+            _check_options(node.options)
+    for node in ast.walk(query):
+        if isinstance(node, ast.Call):
+            _check_call(node, query.text, aggregating=id(node) in aggregating)
 
 
-def _check_call(call: ast.Call, text: str) -> None:
+def _check_options(options: ast.Object) -> None:
+    for node in ast.walk(options):
+        if isinstance(node, (ast.Variable, ast.Subquery)) or (isinstance(node, ast.Call) and node.name in _NOT_FOLDED):
+            raise ArangoError(1575, "AQL: query options must be readable at query compile time (while parsing)")
+
+
+def _check_call(call: ast.Call, text: str, *, aggregating: bool) -> None:
     if "::" in call.name:
         return  # a user function: only the server that has it can tell
     signature = FUNCTIONS.get(call.name)
     line, column = position(text, call.at)
     where = f"near '{text[call.at : call.at + 32]}' at position {line}:{column} (while parsing)"
     if signature is None:
-        if call.name in AGGREGATES:
+        if aggregating:
             return
-        raise ArangoError(1540, f"AQL: usage of unknown function '{call.name}()' {where}", status=400)
+        raise ArangoError(1540, f"AQL: usage of unknown function '{call.name}()' {where}")
     count = len(call.arguments)
-    if call.name in UNSUPPORTED:
-        return  # by name alone: what cannot be run need not be counted
+    if aggregating and count <= 1:
+        return  # COUNT() in AGGREGATE has none, and PUSH one
     if count < signature.least or (signature.most is not None and count > signature.most):
-        if call.name in AGGREGATES and count <= 1:
-            return  # COUNT() in AGGREGATE has none
         most = "unlimited" if signature.most is None else signature.most
         raise ArangoError(
             1541,
             f"AQL: invalid number of arguments for function '{call.name}()', expected number of arguments: "
             f"minimum: {signature.least}, maximum: {most} {where}",
-            status=400,
         )
 
 
 def _events(node: ast.Node) -> Iterator[ast.Node]:
-    """Nodes in the order in which ArangoDB sees them: what a modification is made of comes before it."""
-    if isinstance(node, (ast.Insert, ast.Change, ast.Remove, ast.Upsert)):
+    """Nodes in the order in which ArangoDB sees them: what a modification or a loop is made of comes before it."""
+    if isinstance(node, _MODIFICATIONS):
         for child in ast.children(node):
             if child is not node.collection:
                 yield from _events(child)
@@ -65,25 +90,42 @@ def _events(node: ast.Node) -> Iterator[ast.Node]:
         yield from _events(child)
 
 
-def _check_access(query: ast.Query) -> None:
-    if not any(isinstance(node, (ast.Insert, ast.Change, ast.Remove, ast.Upsert)) for node in ast.walk(query)):
-        return
-    written: set[tuple[bool, str]] = set()
+def collection_name(node: ast.Collection | ast.Parameter) -> str:
+    """The name, or `@` and the bind variable's name."""
+    return node.name if isinstance(node, ast.Collection) else f"@{node.name}"
+
+
+def _is_collection(node: ast.Node | None) -> bool:
+    return isinstance(node, ast.Collection) or (isinstance(node, ast.Parameter) and node.source)
+
+
+def accesses(query: ast.Query) -> tuple[Access, ...]:
+    """What a query that modifies accesses, in order; nothing of one that does not."""
+    if not any(isinstance(node, _MODIFICATIONS) for node in ast.walk(query)):
+        return ()
+    found: list[Access] = []
     for node in _events(query):
-        if isinstance(node, (ast.Insert, ast.Change, ast.Remove, ast.Upsert)):
-            written.add((isinstance(node.collection, ast.Parameter), node.collection.name))
-        elif not written:
-            continue
+        if isinstance(node, _MODIFICATIONS):
+            found.append(Access(collection_name(node.collection), write=True))
         elif isinstance(node, ast.For):
-            source = node.source
-            name = source.name if isinstance(source, (ast.Collection, ast.Parameter)) else None
-            if name is not None and (isinstance(source, ast.Parameter), name) in written:
-                _refuse(name)
+            if isinstance(node.source, (ast.Collection, ast.Parameter)):
+                found.append(Access(collection_name(node.source)))
         elif isinstance(node, (ast.Traversal, ast.Paths)):
-            _refuse("traversal")
-        elif isinstance(node, ast.Call) and node.name in FETCHING:
-            _refuse(f"function {node.name}")
+            found.append(Access("traversal", collection=False))
+        elif isinstance(node, ast.Call) and (
+            node.name in FETCHING
+            or (node.name in ("LENGTH", "COUNT") and node.arguments and _is_collection(node.arguments[0]))
+        ):
+            found.append(Access(f"function {node.name}", collection=False))
+    return tuple(found)
 
 
-def _refuse(what: str) -> None:
-    raise ArangoError(1579, f"AQL: access after data-modification by {what} (while parsing)", status=400)
+def check_accesses(found: tuple[Access, ...], names: Mapping[str, str]) -> None:
+    """Raises 1579. names: what collections bind variables give."""
+    written: set[str] = set()
+    for access in found:
+        name = names.get(access.name, access.name)
+        if written and (not access.collection or name in written):
+            raise ArangoError(1579, f"AQL: access after data-modification by {name} (while parsing)")
+        if access.write:
+            written.add(name)

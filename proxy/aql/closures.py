@@ -212,20 +212,18 @@ class ExpressionCompiler:
     def object(self, node: ast.Object) -> Compiled:
         names: list[str | Plain] = []
         values: list[Plain] = []
-        for item in node.items:
+        for item in ast.written(node):
             names.append(item.name if item.computed is None else self.operand(item.computed))  # type: ignore[arg-type]
             values.append(self.operand(item.value))
-        fixed = [name for name in names if isinstance(name, str)]
-        if len(fixed) == len(names) == len(set(fixed)):
-            pairs = list(zip(fixed, values, strict=True))
-            return lambda frame: {name: value(frame) for name, value in pairs}
         items = list(zip(names, values, strict=True))
+        if all(isinstance(name, str) for name in names):
+            return lambda frame: {name: value(frame) for name, value in items}
 
         def build(frame: Frame) -> Value:
             built: dict[str, Value] = {}
             for name, value in items:
                 text = name if isinstance(name, str) else to_string(name(frame))
-                if text not in built:  # of equal names the first one wins
+                if text not in built:
                     built[text] = value(frame)
             return built
 

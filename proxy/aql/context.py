@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from proxy.aql.requests import Document, Fetch, Options, QueryWarning, Request, Stats
 from proxy.aql.values import Value, hash_key
+from proxy.arango_errors import ARANGO_ERRORS
 from proxy.errors import ArangoError
 
 Steps: TypeAlias = Generator[Request, None, Value]
@@ -65,7 +66,19 @@ class Context:
 
     def invalid(self, function: str) -> None:
         """Warning 1542: an argument of a wrong type; the function's result is null."""
-        self.warn(1542, f"invalid argument type in call to function '{function}()'")
+        self.warn(1542, ARANGO_ERRORS[1542].message % function)
+
+    def caution(self, function: str, code: int, message: str | None = None) -> None:
+        """Any other warning of a function; the message is the table's unless given."""
+        self.warn(code, f"in function '{function}()': {message or ARANGO_ERRORS[code].message}")
+
+    def no_array(self, function: str) -> None:
+        """Warning 1563: no array where one is expected; the function's result is null."""
+        self.caution(function, 1563)
+
+    def refuse(self, function: str) -> ArangoError:
+        """Error 1542, of the few functions that end the query at an argument of a wrong type."""
+        return ArangoError(1542, f"AQL: {ARANGO_ERRORS[1542].message % function} (while executing)")
 
     def check_time(self) -> None:
         """Raises 1500 where the query has run for longer than it may."""

@@ -40,6 +40,8 @@ def run(
     binds = dict(bind_vars or {})
     analyse(query, binds)
     context = Context(binds, options or Options())
+    for code, message in query.warnings:
+        context.warn(code, message)
     try:
         program = _Program(context, query)
         flow = program.run()

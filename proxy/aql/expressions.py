@@ -13,6 +13,7 @@ from functools import partial
 
 from proxy.aql import ast
 from proxy.aql.tokens import MAX_CHAIN, STATEMENTS, TokenStream
+from proxy.arango_errors import ARANGO_ERRORS
 
 _BINARY = {
     "==": 6,
@@ -175,6 +176,9 @@ class ExpressionParser(TokenStream):
         if kind in ("str", "num"):
             token = self.advance()
             return ast.Literal(token.value, token.offset)
+        if kind == "vast":
+            self.warnings.append((1504, ARANGO_ERRORS[1504].message))
+            return ast.Literal(None, self.advance().offset)
         if kind in _CONSTANTS:
             return ast.Literal(_CONSTANTS[kind], self.advance().offset)
         base: ast.Expr
@@ -334,7 +338,9 @@ class ExpressionParser(TokenStream):
         self.into_mode = before
         self.current_depth -= 1
         self.expect("]")
-        return _extend(base, lambda inner: replace(built, base=inner))
+        if isinstance(base, ast.Expansion):  # of the array that each element gives, and no further in
+            return replace(base, each=replace(built, base=base.each))
+        return replace(built, base=base)
 
     def expansion(self, levels: int) -> ast.Expansion:
         """What stands in [* … ]; the base is filled in by the caller."""

@@ -138,7 +138,7 @@ class Graph:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return self.options.default_weight
         if value < 0:
-            raise ArangoError(1965, "AQL: negative edge weight found (while executing)", status=400)
+            raise ArangoError(1948, "AQL: negative edge weight found (while executing)", status=400)
         return float(value)
 
 

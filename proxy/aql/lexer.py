@@ -1,12 +1,13 @@
 """Text -> tokens. Rules: semantics page, section 1 (ArangoDB's tokens.ll).
 
-A token is a tuple (kind, value, offset). Kinds: a keyword in upper case, `id`, `str`, `num`, `bind` (@x), `source`
-(@@x), `end`, or an operator as itself (`&&` is AND, `||` is OR, `!` is NOT). `NOT IN` stays two tokens: the parser
-joins them.
+A token is a tuple (kind, value, offset). Kinds: a keyword in upper case, `id`, `str`, `num`, `vast` (a number beyond
+what a double holds), `bind` (@x), `source` (@@x), `end`, or an operator as itself (`&&` is AND, `||` is OR, `!` is
+NOT). `NOT IN` stays two tokens: the parser joins them.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple, NoReturn
 
@@ -125,6 +126,7 @@ def tokenize(text: str) -> list[Token]:
         raise ArangoError(32, "query text is too long", status=400)
     tokens: list[Token] = []
     at, end = 0, len(text)
+    last = 0  # where the last piece of text begins, at which the server says that the query ends
     match_at = _TOKEN.match
     add = tokens.append
     while at < end:
@@ -142,17 +144,16 @@ def tokenize(text: str) -> list[Token]:
             add(Token("str", unescape(raw[1:-1]), at))
         elif kind == "num":
             value = number(raw)
-            if value in (float("inf"), float("-inf")):
-                fail(text, at, "number out of range", 1504)
-            add(Token("num", value, at))
+            # beyond what a double holds it is null, with a warning
+            add(Token("num", value, at) if math.isfinite(value) else Token("vast", None, at))
         elif kind == "bind":
             add(Token("bind", raw[1:], at))
         elif kind == "source":
             add(Token("source", raw[1:], at))
         elif kind == "quoted":
             add(Token("id", unescape(raw[1:-1]), at))
-        at = match.end()
-    add(Token("end", "", end))
+        last, at = at, match.end()
+    add(Token("end", "", end if "\n" in text[last:] else last))
     return tokens
 
 

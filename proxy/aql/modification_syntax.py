@@ -78,7 +78,10 @@ class ModificationParser(ExpressionParser):
             condition = self.expression()
             self.current_depth -= 1
         elif self.kind == "{":
+            at = self.token.offset
             search = self.object()
+            if not _literal(search):
+                self.error("expecting object literal with literal attribute names in example", at)
         elif self.kind in ("bind", "source"):
             search = self.parameter()
         else:
@@ -91,3 +94,13 @@ class ModificationParser(ExpressionParser):
         kind = self.advance().kind
         change = self.last_expression()
         return self.finish(ast.Upsert(search, condition, document, kind, change, *self.into()), "NEW", "OLD")
+
+
+def _literal(node: ast.Expr) -> bool:
+    """Whether all attribute names of an object literal, and of those in it, are written down or bound."""
+    if not isinstance(node, ast.Object):
+        return True
+    return all(
+        (item.computed is None or isinstance(item.computed, ast.Parameter)) and _literal(item.value)
+        for item in node.items
+    )

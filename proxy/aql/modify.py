@@ -30,7 +30,7 @@ class ModifyCompiler(CollectCompiler):
             return WriteOptions()
         compiled = self.expression(node)
         if isinstance(compiled, Stepwise) or any(isinstance(n, ast.Variable) for n in ast.walk(node)):
-            raise ArangoError(1501, "AQL: OPTIONS must be constant (while parsing)", status=400)
+            raise ArangoError(1575, "AQL: query options must be readable at query compile time (while parsing)")
         return write_options(compiled([]))
 
     def modification_stage(self, node: ast.Modification) -> Stage:

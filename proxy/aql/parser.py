@@ -32,7 +32,7 @@ class Parser(GraphParser):
 
     def query(self) -> ast.Query:
         """The whole text."""
-        if self.kind == "end":
+        if not self.text:
             raise ArangoError(1502)
         collections: list[ast.Collection | ast.Parameter] = []
         if self.accept("WITH"):
@@ -43,7 +43,7 @@ class Parser(GraphParser):
         statements = self.statements()
         if self.kind != "end":
             self.unexpected("end")
-        return ast.Query(tuple(collections), statements, self.text)
+        return ast.Query(tuple(collections), statements, self.text, warnings=tuple(self.warnings))
 
     def subquery(self) -> ast.Subquery:
         """A query inside another one."""
@@ -239,9 +239,11 @@ class Parser(GraphParser):
             keep = self.keep()
         options = self.options()
         # INTO gathers what was set inside loops; without a loop, all of the query's own variables
+        alone = self.scopes[-1].kind == "main"
         own = self.end_nested() or (() if self.scopes[-1].kind in ("for", "collect") else tuple(self.scopes[-1].names))
         ends = tuple(name for name in own if name not in ("OLD", "NEW"))
-        self.open_scope("collect")
+        # at the top level without a loop no scope of its own begins: DISTINCT cannot stand behind it either
+        self.open_scope("main" if alone else "collect")
         for assign in (*groups, *aggregates):
             self.declare(assign.name, at)
         for name in (into, count_into):

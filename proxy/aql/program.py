@@ -14,7 +14,7 @@ from proxy.aql.traverse import TraverseCompiler
 from proxy.aql.values import Value
 from proxy.errors import ArangoError, Unsupported
 
-_FOREIGN = frozenset({1203})  # a collection that is not there: DOCUMENT gives null, with a warning
+_FOREIGN = frozenset({1203})  # a collection that is not there: DOCUMENT gives null
 
 
 class ProgramCompiler(TraverseCompiler):
@@ -125,6 +125,9 @@ class ProgramCompiler(TraverseCompiler):
         def document(frame: Frame) -> Generator[Request, None, Value]:
             collection = arguments[0](frame) if len(arguments) == 2 else None
             wanted = arguments[-1](frame)
+            if len(arguments) == 2 and collection.__class__ is not str:
+                context.invalid("DOCUMENT")
+                return None
             if wanted.__class__ is list:
                 found = []
                 for one in wanted:
@@ -137,9 +140,7 @@ class ProgramCompiler(TraverseCompiler):
         return document
 
     def document(self, collection: Value, wanted: Value) -> Generator[Request, None, Value]:
-        """One document by key or id; null where there is none."""
-        if wanted.__class__ is dict:
-            wanted = wanted.get("_id")
+        """One document by key or id; null where there is none, or no such collection."""
         if wanted.__class__ is not str or (collection is not None and collection.__class__ is not str):
             return None
         name, slash, key = str(wanted).partition("/")
@@ -154,7 +155,6 @@ class ProgramCompiler(TraverseCompiler):
         except ArangoError as error:
             if error.number not in _FOREIGN:
                 raise
-            self.context.warn(1203, f"collection or view not found: {name}")
             return None
 
 

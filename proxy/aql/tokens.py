@@ -31,6 +31,7 @@ _MODIFIERS = {
     "id": "identifier",
     "str": "quoted string",
     "num": "number",
+    "vast": "number",
     "bind": "bind parameter",
     "source": "bind data source parameter",
     "end": "end of query string",
@@ -74,6 +75,7 @@ class TokenStream:
         self.kind: str = self.token.kind
         self.depth = 0
         self.scopes: list[Scope] = [Scope("main")]
+        self.warnings: list[tuple[int, str]] = []  # what the query is warned of before it runs
         self.current_depth = 0  # how many array brackets CURRENT may stand in
 
     # --- tokens

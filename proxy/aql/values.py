@@ -27,7 +27,8 @@ _RANKS: dict[type, int] = {
     dict: OBJECT,
 }
 TYPE_NAMES = ("null", "bool", "number", "string", "array", "object")
-_NUMERIC = re.compile(r"[ \t\r\n\f\v]*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[ \t\r\n\f\v]*")
+_NUMERIC = re.compile(r"[ \t\r\n\f\v]*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[ \t\r\n\f\v]*")
+_LEADING = re.compile(r"[ \t\r\n\f\v]*([-+]?[0-9]+)")
 _EXACT = 1 << 53
 
 
@@ -214,7 +215,15 @@ def plain(whole: int) -> bool:
 
 
 def to_integer(value: Value) -> int:
-    """The value as a number, cut to an integer of 64 bits."""
+    """The value as an integer of 64 bits (AqlValue::toInt64): numbers are cut, of a text the digits that it begins with
+    count, and none where they are too many."""
+    kind = value.__class__
+    if kind is str:
+        found = _LEADING.match(value)
+        leading = int(found[1]) if found and len(found[1]) < 30 else 0
+        return leading if -(1 << 63) <= leading < 1 << 63 else 0
+    if kind is list and len(value) == 1:
+        return to_integer(value[0])
     number = to_number(value)
     if number.__class__ is float:
         if not math.isfinite(number):

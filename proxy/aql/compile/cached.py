@@ -44,6 +44,8 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
         return NotCompiled("modification")
     if analysis.unsupported:
         return NotCompiled(analysis.unsupported[0])
+    if query.warnings:
+        return NotCompiled(query.warnings[0][1])
     binds = bind_vars or {}
     known = query.memo.get("plans")
     if not isinstance(known, _Known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proxy.aql import ast
 from proxy.aql.access import bound_path
+from proxy.aql.ast import written
 from proxy.aql.compile.forms import FormCompiler
 from proxy.aql.compile.scope import AliasVar, DocumentVar, RowsVar, Scope, ValueVar, Var
 from proxy.aql.compile.terms import AnyTerm, Bound, Constant, Refused, Term
@@ -187,14 +188,11 @@ class ExpressionCompiler(FormCompiler):
                 return self.document_path(var, names)
         if isinstance(base, ast.Call) and base.name == "DOCUMENT":
             return self.document_path(self.lookup(base), names)
-        if isinstance(base, ast.Object) and isinstance(names[0], str):
-            for item in base.items:
-                if item.computed is not None:
-                    break
-                if item.name == names[0]:  # of equal names the first one wins
+        if isinstance(base, ast.Object) and isinstance(names[0], str) and all(i.computed is None for i in base.items):
+            for item in reversed(base.items):
+                if item.name == names[0]:
                     return self.term(item.value) if len(names) == 1 else self.path(item.value, names[1:])
-            else:
-                return Constant(None)
+            return Constant(None)
         if isinstance(base, ast.Attribute):
             return self.path(base.base, (base.name, *names))
         if isinstance(base, ast.Index) and self.constant(base.index):
@@ -246,7 +244,7 @@ class ExpressionCompiler(FormCompiler):
     def object(self, node: ast.Object) -> Term:
         """{a: b, …} of names that are known"""
         pairs: dict[str, str] = {}
-        for item in node.items:
+        for item in written(node):
             name = item.name
             if item.computed is not None:
                 if not self.constant(item.computed):

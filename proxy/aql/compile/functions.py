@@ -167,7 +167,7 @@ class FunctionCompiler(ComparisonCompiler):
         """TRIM(text)"""
         if len(node.arguments) > 1:
             raise Refused("TRIM with characters")
-        return Term(f"btrim({self.text(self.term(node.arguments[0]))}, E' \\t\\r\\n\\f\\v')", "text", True)
+        return Term(f"btrim({self.text(self.term(node.arguments[0]))}, E' \\t\\r\\n')", "text", True)
 
     # --- choosing, testing, numbers
 

@@ -359,7 +359,8 @@ class StatementCompiler(OutputCompiler):
         elif wanted.kind == "text":
             text = wanted.sql
         else:
-            text = f"crossfade.id_text({self.json(wanted)})"
+            value = self.json(wanted)  # an object names no document, whatever its _id
+            text = f"crossfade.id_text(CASE jsonb_typeof({value}) WHEN 'object' THEN 'null' ELSE {value} END)"
         identity = f"{collection} {text}"
         known = self.block.lookups.get(identity)
         if known is not None:

@@ -3,7 +3,7 @@ a function fail, a wrong type gives null and a warning (semantics page, section 
 
     type_checks   IS_… and TO_…             text, text_search   strings             patterns, regex   LIKE, REGEX_…
     arrays, sets  arrays                    documents   objects    numbers, statistics, bitwise, vectors
-    dates, moments, timezones  DATE_…       hashing             digests, encodings  misc
+    dates, moments, timezones  DATE_…       hashing, value_hash  digests, encodings, HASH  misc
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from proxy.aql.functions import (
     text,
     text_search,
     type_checks,
+    value_hash,
     vectors,
     zones,
 )
@@ -43,6 +44,7 @@ _GROUPS = (
     text,
     text_search,
     type_checks,
+    value_hash,
     vectors,
     zones,
 )

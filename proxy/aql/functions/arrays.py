@@ -8,16 +8,25 @@ from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integ
 
 
 def _array(context: Context, name: str, value: Value) -> bool:
+    """Whether it is one; warning 1542 where it is not."""
     if value.__class__ is list:
         return True
     context.invalid(name)
     return False
 
 
+def _expected(context: Context, name: str, value: Value) -> bool:
+    """Whether it is one; warning 1563 where it is not."""
+    if value.__class__ is list:
+        return True
+    context.no_array(name)
+    return False
+
+
 @function("FIRST")
 def first(context: Context, value: Value) -> Value:
     """FIRST(array): null where there is none"""
-    if not _array(context, "FIRST", value):
+    if not _expected(context, "FIRST", value):
         return None
     return value[0] if value else None
 
@@ -25,7 +34,7 @@ def first(context: Context, value: Value) -> Value:
 @function("LAST")
 def last(context: Context, value: Value) -> Value:
     """LAST(array)"""
-    if not _array(context, "LAST", value):
+    if not _expected(context, "LAST", value):
         return None
     return value[-1] if value else None
 
@@ -33,7 +42,7 @@ def last(context: Context, value: Value) -> Value:
 @function("NTH")
 def nth(context: Context, value: Value, index: Value) -> Value:
     """NTH(array, index): null outside, negative included"""
-    if not _array(context, "NTH", value):
+    if not _expected(context, "NTH", value):
         return None
     at = to_integer(index)
     return value[at] if 0 <= at < len(value) else None
@@ -42,7 +51,7 @@ def nth(context: Context, value: Value, index: Value) -> Value:
 @function("POSITION", "CONTAINS_ARRAY")
 def position(context: Context, value: Value, search: Value, index: Value = False) -> Value:
     """POSITION(array, value, returnIndex)"""
-    if not _array(context, "POSITION", value):
+    if not _expected(context, "POSITION", value):
         return None
     at = next((i for i, item in enumerate(value) if equal(item, search)), -1)
     return at if truthy(index) else at >= 0
@@ -50,16 +59,16 @@ def position(context: Context, value: Value, search: Value, index: Value = False
 
 @function("APPEND")
 def append(context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
-    """APPEND(array, values, unique)"""
-    if value is None:
-        found = values if values.__class__ is list else [] if values is None else [values]
-    elif not _array(context, "APPEND", value):
+    """APPEND(array, values, unique): what is no array does not count in the first place, and is one in the second"""
+    distinct = truthy(only_new)
+    nothing = values is None or values == []
+    if nothing and not distinct and (values is not None or value is None or value.__class__ is list):
+        return value
+    if value is None and values == []:
         return None
-    elif values is None:
-        found = value
-    else:
-        found = value + (values if values.__class__ is list else [values])
-    return unique(found) if truthy(only_new) else found
+    more = values if values.__class__ is list else [] if values is None else [values]
+    found = [*(value if value.__class__ is list else []), *more]
+    return unique(found) if distinct else found
 
 
 def _with(context: Context, name: str, value: Value, item: Value, only_new: Value, front: bool) -> Value:
@@ -102,15 +111,15 @@ def shift(context: Context, value: Value) -> Value:
 
 @function("REMOVE_VALUE")
 def remove_value(context: Context, value: Value, item: Value, limit: Value = None) -> Value:
-    """REMOVE_VALUE(array, value, limit)"""
+    """REMOVE_VALUE(array, value, limit): a negative limit is none"""
     if value is None:
         return []
     if not _array(context, "REMOVE_VALUE", value):
         return None
-    rest = len(value) if limit is None else to_integer(limit)
+    rest = -1 if limit is None else to_integer(limit)
     kept: list[Value] = []
     for other in value:
-        if rest > 0 and equal(other, item):
+        if rest != 0 and equal(other, item):
             rest -= 1
         else:
             kept.append(other)
@@ -137,25 +146,28 @@ def remove_nth(context: Context, value: Value, index: Value) -> Value:
         return []
     if not _array(context, "REMOVE_NTH", value):
         return None
-    at = to_integer(index)
-    if not -len(value) <= at < len(value):
+    place = float(to_number(index))  # cut to a whole one only where it counts from the beginning
+    if not -len(value) <= place < len(value):
         return value
-    at %= len(value)
+    at = int(place + len(value) if place < 0 else place)
     return value[:at] + value[at + 1 :]
 
 
 @function("REPLACE_NTH")
-def replace_nth(context: Context, value: Value, index: Value, item: Value, padding: Value = None) -> Value:
-    """REPLACE_NTH(array, index, value, padding)"""
+def replace_nth(context: Context, value: Value, index: Value, item: Value, *padding: Value) -> Value:
+    """REPLACE_NTH(array, index, value, padding): error 1542 where the index is null, or where padding would be needed
+    and is not given"""
     if not _array(context, "REPLACE_NTH", value):
         return None
     at = to_integer(index)
+    if index is None or (at > len(value) and not padding):
+        raise context.refuse("REPLACE_NTH")
     if at < 0:
         at = max(0, at + len(value))
     if at < len(value):
         return [*value[:at], item, *value[at + 1 :]]
     context.size(at + 1)
-    return [*value, *[padding] * (at - len(value)), item]
+    return [*value, *padding[:1] * (at - len(value)), item]
 
 
 @function("SLICE")
@@ -187,40 +199,39 @@ def flatten(value: list[Value], depth: int) -> list[Value]:
 @function("FLATTEN")
 def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
     """FLATTEN(array, depth)"""
-    if not _array(context, "FLATTEN", value):
+    if not _expected(context, "FLATTEN", value):
         return None
-    levels = to_integer(depth)
-    return flatten(value, levels if levels >= 1 else 1)
+    return flatten(value, max(1, int(to_number(depth))))
 
 
 @function("SORTED")
 def sorted_array(context: Context, value: Value) -> Value:
     """SORTED(array): by the order of all types"""
-    return sorted(value, key=order_key) if _array(context, "SORTED", value) else None
+    return sorted(value, key=order_key) if _expected(context, "SORTED", value) else None
 
 
 @function("SORTED_UNIQUE")
 def sorted_unique(context: Context, value: Value) -> Value:
     """SORTED_UNIQUE(array)"""
-    return sorted(unique(value), key=order_key) if _array(context, "SORTED_UNIQUE", value) else None
+    return sorted(unique(value), key=order_key) if _expected(context, "SORTED_UNIQUE", value) else None
 
 
 @function("UNIQUE")
 def unique_array(context: Context, value: Value) -> Value:
     """UNIQUE(array)"""
-    return unique(value) if _array(context, "UNIQUE", value) else None
+    return unique(value) if _expected(context, "UNIQUE", value) else None
 
 
 @function("COUNT_DISTINCT", "COUNT_UNIQUE")
 def count_distinct(context: Context, value: Value) -> Value:
     """COUNT_DISTINCT(array)"""
-    return len(unique(value)) if _array(context, "COUNT_DISTINCT", value) else None
+    return len(unique(value)) if _expected(context, "COUNT_DISTINCT", value) else None
 
 
 @function("INTERLEAVE")
 def interleave(context: Context, *values: Value) -> Value:
     """INTERLEAVE(a, b, …): one element of each in turn, as long as there are any"""
-    if not all(_array(context, "INTERLEAVE", value) for value in values):
+    if not all(_expected(context, "INTERLEAVE", value) for value in values):
         return None
     longest = max(len(value) for value in values)
     return [value[i] for i in range(longest) for value in values if i < len(value)]

@@ -1,4 +1,4 @@
-"""Bits of unsigned 32-bit numbers. Anything else is null, with a warning."""
+"""Bits of unsigned 32-bit numbers, whose fraction does not count. Anything else is null, with a warning."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from proxy.aql.aggregates import bits
 from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.values import Value, truthy
+from proxy.aql.values import Value
 
 _LIMIT = 1 << 32
 
 
 def _number(context: Context, name: str, value: Value, below: int = _LIMIT) -> int | None:
-    if is_number(value) and 0 <= value < below and value == int(value):
+    if is_number(value) and 0 <= value < below:
         return int(value)
     context.invalid(name)
     return None
@@ -110,13 +110,15 @@ def bit_deconstruct(context: Context, value: Value) -> Value:
 def bit_to_string(context: Context, value: Value, width: Value) -> Value:
     """BIT_TO_STRING(number, bits)"""
     number, size = _number(context, "BIT_TO_STRING", value), _number(context, "BIT_TO_STRING", width, 33)
-    return None if number is None or size is None else f"{number & ((1 << size) - 1):0{size}b}"
+    if number is None or size is None:
+        return None
+    return f"{number & ((1 << size) - 1):0{size}b}" if size else ""
 
 
 @function("BIT_FROM_STRING")
 def bit_from_string(context: Context, value: Value) -> Value:
     """BIT_FROM_STRING("0101")"""
-    if value.__class__ is not str or len(value) > 32 or not truthy(value) or set(value) - {"0", "1"}:
+    if value.__class__ is not str or len(value) > 32 or set(value) - {"0", "1"}:
         context.invalid("BIT_FROM_STRING")
         return None
-    return int(value, 2)
+    return int(value or "0", 2)

@@ -1,5 +1,6 @@
-"""DATE_… functions. A date is a number of milliseconds since 1970 or a text of ISO 8601; any other gives null and a
-warning. The last argument of most names a time zone, in whose calendar the parts are taken."""
+"""DATE_… functions. A date is a number of milliseconds since 1970 or a text of ISO 8601: one that is out of range or
+cannot be read gives null and warning 1572, any other type null and warning 1542. The last argument of most names a time
+zone, in whose calendar the parts are taken; arguments are checked from left to right."""
 
 from __future__ import annotations
 
@@ -25,9 +26,8 @@ from proxy.aql.functions.moments import (
     timestamp,
 )
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.functions.zones import to_local, to_utc
-from proxy.aql.printing import to_string
-from proxy.aql.values import Value, double, to_integer, truthy
+from proxy.aql.functions.zones import local_time, utc_time
+from proxy.aql.values import Value, double, to_integer
 
 _UNITS = {
     unit: name
@@ -51,17 +51,32 @@ _DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()  # no
 
 
 def _invalid(context: Context, name: str) -> None:
-    context.warn(1592, "invalid date value")
+    context.caution(name, 1572)
 
 
-def _moment(context: Context, name: str, value: Value, zone: Value = None) -> int | None:
-    """The moment, moved into the calendar of a zone where one is named."""
+def read_date(context: Context, name: str, value: Value) -> int | None:
+    """The moment that an argument names; None, with a warning, where it names none."""
     found = timestamp(value)
-    if found is not None and zone is not None:
-        found = to_local(found, zone) if zone.__class__ is str else None
     if found is None:
-        _invalid(context, name)
+        if value.__class__ is str or is_number(value):
+            _invalid(context, name)
+        else:
+            context.invalid(name)
     return found
+
+
+def _localised(context: Context, name: str, moment: int, zone: Value) -> int | None:
+    """What a clock in the zone shows; None, with a warning, for what is no zone."""
+    if zone.__class__ is not str:
+        context.invalid(name)
+        return None
+    return local_time(moment, zone)
+
+
+def _moment(context: Context, name: str, value: Value, zone: tuple[Value, ...] = ()) -> int | None:
+    """The moment, moved into the calendar of a zone where one is given."""
+    found = read_date(context, name, value)
+    return found if found is None or not zone else _localised(context, name, found, zone[0])
 
 
 def _unit(value: Value) -> str | None:
@@ -70,16 +85,17 @@ def _unit(value: Value) -> str | None:
 
 def _from_parts(context: Context, name: str, values: tuple[Value, ...]) -> int | None:
     if len(values) == 1:
-        return _moment(context, name, values[0])
-    if len(values) < 3:
-        _invalid(context, name)
+        return read_date(context, name, values[0])
+    if len(values) < 3 or not all(value.__class__ is str or is_number(value) for value in values):
+        context.invalid(name)
         return None
     parts = [to_integer(value) for value in values] + [0] * (7 - len(values))
-    if any(part < 0 or part > 10**9 for part in parts):
+    parts[6] = min(parts[6], 999)
+    if parts[0] > 9999 or any(part < 0 or part > 10**9 for part in parts):
         _invalid(context, name)
         return None
     found = moment_of(Civil(*parts))
-    if FIRST <= found <= LAST:
+    if FIRST <= found <= LAST or name == "DATE_TIMESTAMP":
         return found
     _invalid(context, name)
     return None
@@ -123,7 +139,7 @@ def iso_week(moment: int) -> tuple[int, int]:
 
 
 def _part(name: str, take: Callable[[int], Value]) -> None:
-    def implementation(context: Context, value: Value, zone: Value = None) -> Value:
+    def implementation(context: Context, value: Value, *zone: Value) -> Value:
         found = _moment(context, name, value, zone)
         return None if found is None else take(found)
 
@@ -149,97 +165,147 @@ _part("DATE_DAYS_IN_MONTH", lambda moment: month_length(civil(moment).year, civi
 def truncate(moment: int, unit: str) -> int:
     """The moment with everything below the unit set to its beginning."""
     c = civil(moment)
-    if unit == "week":  # weeks begin on Monday
-        day = moment // DAY
-        return (day - (weekday(moment) - 1) % 7) * DAY
     keep = _ORDER.index(unit) + 1
     parts = [c.year, c.month, c.day, c.hour, c.minute, c.second, c.millisecond][:keep]
     return moment_of(Civil(*(parts + [0, 1, 1, 0, 0, 0, 0][keep:])))
 
 
-def _back(moment: int, zone: Value) -> str:
-    return iso_text(moment if zone is None else to_utc(moment, zone) or moment)
+def _back(context: Context, name: str, moment: int, zone: tuple[Value, ...]) -> Value:
+    """The text of a moment, moved back out of the calendar of a zone."""
+    found = utc_time(moment, zone[0]) if zone else moment
+    if FIRST <= found <= LAST:
+        return iso_text(found)
+    _invalid(context, name)
+    return None
 
 
 @function("DATE_TRUNC")
-def date_trunc(context: Context, value: Value, unit: Value, zone: Value = None) -> Value:
-    """DATE_TRUNC(date, unit)"""
-    found, named = _moment(context, "DATE_TRUNC", value, zone), _unit(unit)
-    if named is None:
+def date_trunc(context: Context, value: Value, unit: Value, *zone: Value) -> Value:
+    """DATE_TRUNC(date, unit, zone): year, month, day, hour, minute, second or millisecond"""
+    found = read_date(context, "DATE_TRUNC", value)
+    if found is None:
+        return None
+    if unit.__class__ is not str:
         context.invalid("DATE_TRUNC")
         return None
-    return None if found is None else _back(truncate(found, named), zone)
+    local = _localised(context, "DATE_TRUNC", found, zone[0]) if zone else found
+    if local is None:
+        return None
+    named = _unit(unit)
+    if named is None or named == "week":
+        _invalid(context, "DATE_TRUNC")
+        return None
+    return _back(context, "DATE_TRUNC", truncate(local, named), zone)
 
 
 @function("DATE_ROUND")
-def date_round(context: Context, value: Value, amount: Value, unit: Value, zone: Value = None) -> Value:
-    """DATE_ROUND(date, amount, unit): down to a multiple of so many units since 1970"""
-    found, named = _moment(context, "DATE_ROUND", value, zone), _unit(unit)
-    if named is None or named not in _LENGTHS or not is_number(amount) or amount < 1:
+def date_round(context: Context, value: Value, amount: Value, unit: Value, *zone: Value) -> Value:
+    """DATE_ROUND(date, amount, unit, zone): towards 1970, to a multiple of so many days or less"""
+    found = read_date(context, "DATE_ROUND", value)
+    if found is None:
+        return None
+    if not is_number(amount) or unit.__class__ is not str:
         context.invalid("DATE_ROUND")
         return None
-    step = int(amount) * _LENGTHS[named]
-    return None if found is None else _back(found - found % step, zone)
+    local = _localised(context, "DATE_ROUND", found, zone[0]) if zone else found
+    if local is None:
+        return None
+    named = _UNITS.get(unit)
+    if to_integer(amount) < 1 or named not in _LENGTHS or named == "week":
+        context.invalid("DATE_ROUND")
+        return None
+    step = to_integer(amount) * _LENGTHS[named]
+    rounded = local // step * step if local >= 0 else -(-local // step * step)
+    return _back(context, "DATE_ROUND", rounded, zone)
 
 
 def _moved(context: Context, name: str, sign: int, values: tuple[Value, ...]) -> Value:
     """DATE_ADD and DATE_SUBTRACT: (date, amount, unit[, zone]) or (date, duration[, zone])"""
-    duration: Duration | None = None
-    zone: Value = None
-    if len(values) == 2 or (len(values) == 3 and values[1].__class__ is str):
-        duration = parse_duration(values[1]) if values[1].__class__ is str else None
-        zone = values[2] if len(values) == 3 else None
-    elif is_number(values[1]) and _unit(values[2]) is not None:
-        zone = values[3] if len(values) == 4 else None
-        duration = _duration(values[1], str(_unit(values[2])))
-    if duration is None:
-        context.invalid(name)
-        return None
-    found = _moment(context, name, values[0], zone)
+    found = read_date(context, name, values[0])
     if found is None:
         return None
-    moved = shift(found, duration, sign) if abs(duration.months) < 120_000 else LAST + 1
-    if not FIRST <= moved <= LAST:
+    by_duration = len(values) == 2 or (len(values) == 3 and values[1].__class__ is str)
+    zone = values[2:3] if by_duration else values[3:4]
+    local = _localised(context, name, found, zone[0]) if zone else found
+    if local is None:
+        return None
+    if by_duration:
+        if values[1].__class__ is not str:
+            context.invalid(name)
+            return None
+        duration = parse_duration(values[1])
+    else:
+        if not is_number(values[1]) or values[2].__class__ is not str:
+            context.invalid(name)
+            return None
+        duration = _duration(values[1], _unit(values[2]))
+    if duration is None or abs(duration.months) > 240_000 or abs(duration.milliseconds) > 2 * (LAST - FIRST):
         _invalid(context, name)
         return None
-    return _back(moved, zone)
+    return _back(context, name, shift(local, duration, sign), zone)
 
 
-def _duration(amount: int | float, unit: str) -> Duration:
-    whole = int(amount)
-    if unit in _AVERAGE:
-        return Duration(months=whole * (12 if unit == "year" else 1))
-    return Duration(milliseconds=whole * _LENGTHS[unit])
+def _duration(amount: int | float, unit: str | None) -> Duration | None:
+    """So many of a unit: a fraction of years counts in months, one of months in days of which 30 make one."""
+    if unit is None:
+        return None
+    if unit not in _AVERAGE:
+        return Duration(milliseconds=int(float(amount) * _LENGTHS[unit]))
+    whole, months = int(amount), 0
+    rest = float(amount) - whole
+    if unit == "year":
+        months = whole * 12
+        rest *= 12
+        whole = int(rest)
+        rest -= whole
+    months += whole
+    return Duration(months=months, milliseconds=int(rest * 30 * DAY))
 
 
 @function("DATE_ADD")
 def date_add(context: Context, *values: Value) -> Value:
-    """DATE_ADD(date, amount, unit) or DATE_ADD(date, duration)"""
+    """DATE_ADD(date, amount, unit, zone) or DATE_ADD(date, duration, zone)"""
     return _moved(context, "DATE_ADD", 1, values)
 
 
 @function("DATE_SUBTRACT")
 def date_subtract(context: Context, *values: Value) -> Value:
-    """DATE_SUBTRACT(date, amount, unit) or DATE_SUBTRACT(date, duration)"""
+    """DATE_SUBTRACT(date, amount, unit, zone) or DATE_SUBTRACT(date, duration, zone)"""
     return _moved(context, "DATE_SUBTRACT", -1, values)
+
+
+def _pair(context: Context, name: str, moments: tuple[int, int], zones: tuple[Value, ...]) -> tuple[int, int] | None:
+    """Two moments in the calendars of none, one or two zones."""
+    if not zones:
+        return moments
+    begin = _localised(context, name, moments[0], zones[0])
+    if begin is None:
+        return None
+    end = _localised(context, name, moments[1], zones[-1])
+    return None if end is None else (begin, end)
 
 
 @function("DATE_DIFF")
 def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
-    """DATE_DIFF(from, to, unit, asFloat[, zone, zone]): rounded unless asFloat"""
-    as_float = truthy(rest[0]) if rest and rest[0].__class__ is bool else False
-    zones = [zone for zone in rest if zone.__class__ is str]
-    one = zones[0] if zones else None
-    begin = _moment(context, "DATE_DIFF", first, one)
-    end = _moment(context, "DATE_DIFF", second, zones[1] if len(zones) > 1 else one)
-    named = _unit(unit)
-    if named is None:
-        context.invalid("DATE_DIFF")
-        return None
+    """DATE_DIFF(from, to, unit, asFloat[, zone, zone]): rounded unless asFloat, which may be left out"""
+    begin = read_date(context, "DATE_DIFF", first)
+    end = None if begin is None else read_date(context, "DATE_DIFF", second)
     if begin is None or end is None:
         return None
-    length = _AVERAGE.get(named) or _LENGTHS[named]
-    difference = (end - begin) / length
+    as_float, zones = False, rest
+    if rest and rest[0].__class__ is bool:
+        as_float, zones = rest[0], rest[1:]
+    if unit.__class__ is not str or len(zones) > 2:
+        context.invalid("DATE_DIFF")
+        return None
+    pair = _pair(context, "DATE_DIFF", (begin, end), zones)
+    if pair is None:
+        return None
+    named = _unit(unit)
+    if named is None:
+        _invalid(context, "DATE_DIFF")
+        return None
+    difference = (pair[1] - pair[0]) / (_AVERAGE.get(named) or _LENGTHS[named])
     if as_float:
         return double(difference)
     return int(abs(difference) + 0.5) * (1 if difference >= 0 else -1)
@@ -247,22 +313,30 @@ def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest:
 
 @function("DATE_COMPARE")
 def date_compare(context: Context, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
-    """DATE_COMPARE(a, b, unit, lastUnit[, zone, zone]): whether these parts of both are equal"""
-    from_unit, to_unit = _unit(unit), _unit(unit)
-    zones = list(rest)
-    if rest and _unit(rest[0]) is not None:
-        to_unit = _unit(rest[0])
-        zones = list(rest[1:])
-    one = zones[0] if zones else None
-    a = _moment(context, "DATE_COMPARE", first, one)
-    b = _moment(context, "DATE_COMPARE", second, zones[1] if len(zones) > 1 else one)
-    if from_unit not in _ORDER or to_unit not in _ORDER:
-        context.invalid("DATE_COMPARE")
-        return None
+    """DATE_COMPARE(a, b, unit[, lastUnit][, zone, zone]): whether these parts of both are equal"""
+    a = read_date(context, "DATE_COMPARE", first)
+    b = None if a is None else read_date(context, "DATE_COMPARE", second)
     if a is None or b is None:
         return None
-    wanted = _ORDER[_ORDER.index(from_unit) : _ORDER.index(to_unit) + 1]
-    return all(getattr(civil(a), part) == getattr(civil(b), part) for part in wanted)
+    begin = _unit(unit)
+    end, zones = (_unit(rest[0]), rest[1:]) if rest and _unit(rest[0]) is not None else (begin, rest)
+    if begin is None or end is None or len(zones) > 2:
+        context.invalid("DATE_COMPARE")
+        return None
+    pair = _pair(context, "DATE_COMPARE", (a, b), zones)
+    if pair is None:
+        return None
+    if begin == "week":
+        return True
+    last = "month" if end == "week" else end  # which a comparison by weeks goes no further than
+    wanted = _ORDER[_ORDER.index(begin) : _ORDER.index(last) + 1]
+    return all(getattr(civil(pair[0]), part) == getattr(civil(pair[1]), part) for part in wanted)
+
+
+def _year(year: int) -> str:
+    """Four digits; the last year before each power of ten has one fewer, as with ArangoDB."""
+    zeros = 3 if year < 9 else 2 if year < 99 else 1 if year < 999 else 0
+    return "0" * zeros + str(year)
 
 
 _FORMATS: dict[str, Callable[[int, Civil], str]] = {
@@ -273,7 +347,7 @@ _FORMATS: dict[str, Callable[[int, Civil], str]] = {
     "wwww": lambda m, c: _DAYS[weekday(m)],
     "y": lambda m, c: str(c.year),
     "yy": lambda m, c: f"{c.year % 100:02}",
-    "yyyy": lambda m, c: f"{c.year:04}",
+    "yyyy": lambda m, c: _year(c.year),
     "yyyyyy": lambda m, c: f"{c.year:+07}",
     "m": lambda m, c: str(c.month),
     "mm": lambda m, c: f"{c.month:02}",
@@ -304,10 +378,16 @@ _PLACEHOLDER = re.compile("%(" + "|".join(re.escape(f) for f in sorted(_FORMATS,
 
 
 @function("DATE_FORMAT")
-def date_format(context: Context, value: Value, pattern: Value, zone: Value = None) -> Value:
-    """DATE_FORMAT(date, format)"""
-    found = _moment(context, "DATE_FORMAT", value, zone)
+def date_format(context: Context, value: Value, pattern: Value, *zone: Value) -> Value:
+    """DATE_FORMAT(date, format, zone)"""
+    found = read_date(context, "DATE_FORMAT", value)
     if found is None:
         return None
-    parts = civil(found)
-    return _PLACEHOLDER.sub(lambda m: _FORMATS[m[1]](found, parts), to_string(pattern))
+    if pattern.__class__ is not str:
+        context.invalid("DATE_FORMAT")
+        return None
+    local = _localised(context, "DATE_FORMAT", found, zone[0]) if zone else found
+    if local is None:
+        return None
+    parts = civil(local)
+    return _PLACEHOLDER.sub(lambda m: _FORMATS[m[1]](local, parts), pattern)

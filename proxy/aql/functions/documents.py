@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.aql.access import access
 from proxy.aql.context import Context
-from proxy.aql.functions.registry import function
+from proxy.aql.functions.registry import function, is_number
 from proxy.aql.printing import to_string
 from proxy.aql.values import Value, equal, order_key, truthy
 
@@ -82,14 +81,18 @@ def merge_recursive(context: Context, *values: Value) -> Value:
     return _merge(context, "MERGE_RECURSIVE", values, deep=True)
 
 
-def _names(values: tuple[Value, ...]) -> set[str]:
+def _names(context: Context, function_name: str, values: tuple[Value, ...]) -> set[str]:
+    """The attributes that arguments name: texts, numbers, and arrays of texts, where any other gives a warning."""
     found: set[str] = set()
     for value in values:
-        for name in value if value.__class__ is list else (value,):
-            if name.__class__ is str:
-                found.add(name)
-            elif name.__class__ in (int, float):
-                found.add(to_string(name))
+        if value.__class__ is list:
+            for name in value:
+                if name.__class__ is str:
+                    found.add(name)
+                else:
+                    context.invalid(function_name)
+        elif value.__class__ in (str, int, float):
+            found.add(to_string(value))
     return found
 
 
@@ -98,7 +101,7 @@ def unset(context: Context, value: Value, *names: Value) -> Value:
     """UNSET(object, names…): without these attributes"""
     if not _object(context, "UNSET", value):
         return None
-    unwanted = _names(names)
+    unwanted = _names(context, "UNSET", names)
     return {name: item for name, item in value.items() if name not in unwanted}
 
 
@@ -107,32 +110,36 @@ def keep(context: Context, value: Value, *names: Value) -> Value:
     """KEEP(object, names…): these attributes alone"""
     if not _object(context, "KEEP", value):
         return None
-    wanted = _names(names)
+    wanted = _names(context, "KEEP", names)
     return {name: item for name, item in value.items() if name in wanted}
 
 
 def _unset_deep(value: Value, unwanted: set[str]) -> Value:
-    if value.__class__ is dict:
-        return {name: _unset_deep(item, unwanted) for name, item in value.items() if name not in unwanted}
-    return [_unset_deep(item, unwanted) for item in value] if value.__class__ is list else value
+    if value.__class__ is not dict:
+        return value
+    return {name: _unset_deep(item, unwanted) for name, item in value.items() if name not in unwanted}
 
 
 def _keep_deep(value: Value, wanted: set[str]) -> Value:
-    if value.__class__ is dict:
-        return {name: _keep_deep(item, wanted) for name, item in value.items() if name in wanted}
-    return [_keep_deep(item, wanted) for item in value] if value.__class__ is list else value
+    if value.__class__ is not dict:
+        return value
+    return {name: _keep_deep(item, wanted) for name, item in value.items() if name in wanted}
 
 
 @function("UNSET_RECURSIVE")
 def unset_recursive(context: Context, value: Value, *names: Value) -> Value:
-    """UNSET_RECURSIVE(object, names…)"""
-    return _unset_deep(value, _names(names)) if _object(context, "UNSET_RECURSIVE", value) else None
+    """UNSET_RECURSIVE(object, names…): in objects inside objects too, not in arrays"""
+    if not _object(context, "UNSET_RECURSIVE", value):
+        return None
+    return _unset_deep(value, _names(context, "UNSET_RECURSIVE", names))
 
 
 @function("KEEP_RECURSIVE")
 def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
     """KEEP_RECURSIVE(object, names…)"""
-    return _keep_deep(value, _names(names)) if _object(context, "KEEP_RECURSIVE", value) else None
+    if not _object(context, "KEEP_RECURSIVE", value):
+        return None
+    return _keep_deep(value, _names(context, "KEEP_RECURSIVE", names))
 
 
 @function("TRANSLATE")
@@ -161,24 +168,32 @@ def value_at(context: Context, value: Value, path: Value) -> Value:
     if value.__class__ is not dict or path.__class__ is not list:
         context.invalid("VALUE")
         return None
+    found: Value = value
     for step in path:
-        value = access(value, step)
-    return value
+        if step.__class__ is str:
+            found = found.get(step) if found.__class__ is dict else None
+        elif is_number(step):
+            at = int(step)
+            found = found[at] if found.__class__ is list and 0 <= at < len(found) else None
+        if found is None:
+            return None
+    return found if path else None
 
 
 @function("MATCHES")
 def matches(context: Context, value: Value, examples: Value, index: Value = False) -> Value:
-    """MATCHES(object, example or examples, returnIndex)"""
+    """MATCHES(object, example or examples, returnIndex): false for what is no object, an index asked for or not"""
+    if value.__class__ is not dict:
+        return False
     wanted = examples if examples.__class__ is list else [examples]
     at = -1
-    if value.__class__ is dict:
-        for number, example in enumerate(wanted):
-            if example.__class__ is not dict:
-                context.invalid("MATCHES")
-                continue
-            if all(equal(value.get(name), item) for name, item in example.items()):
-                at = number
-                break
+    for number, example in enumerate(wanted):
+        if example.__class__ is not dict:
+            context.invalid("MATCHES")
+            continue
+        if all(equal(value.get(name), item) for name, item in example.items()):
+            at = number
+            break
     return at if truthy(index) else at >= 0
 
 
@@ -189,7 +204,7 @@ def identifier(value: Value) -> tuple[str, str] | None:
     if value.__class__ is not str:
         return None
     name, slash, key = value.partition("/")
-    return (name, key) if slash and name and key and "/" not in key else None
+    return (name, key) if slash and "/" not in key else None
 
 
 def _part(context: Context, name: str, value: Value) -> Iterator[tuple[str, str]]:
@@ -225,11 +240,10 @@ def is_same_collection(context: Context, collection: Value, other: Value) -> Val
     """IS_SAME_COLLECTION(collection, id or document)"""
     names: list[str] = []
     for value in (collection, other):
-        found = identifier(value)
-        if found is not None:
-            names.append(found[0])
-        elif value.__class__ is str and value and "/" not in value:
-            names.append(value)
+        text = value.get("_id") if value.__class__ is dict else value
+        name = text.partition("/")[0] if text.__class__ is str else ""
+        if name:
+            names.append(name)
     if len(names) < 2:
         context.invalid("IS_SAME_COLLECTION")
         return None

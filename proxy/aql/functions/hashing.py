@@ -87,11 +87,10 @@ def to_hex(context: Context, value: Value) -> Value:
 
 @function("RANDOM_TOKEN")
 def random_token(context: Context, length: Value) -> Value:
-    """RANDOM_TOKEN(length)"""
+    """RANDOM_TOKEN(length): error 1542 beyond 0 to 65536"""
     size = to_integer(length)
     if not 0 <= size <= 65536:
-        context.invalid("RANDOM_TOKEN")
-        return None
+        raise context.refuse("RANDOM_TOKEN")
     return "".join(context.random.choices(_TOKEN_LETTERS, k=size))
 
 

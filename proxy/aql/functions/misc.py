@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from proxy.aql.context import Context
 from proxy.aql.functions.registry import REGISTRY, function
-from proxy.aql.printing import to_string
 from proxy.aql.signatures import FETCHING, FUNCTIONS
 from proxy.aql.values import Value, less, truthy
 from proxy.errors import ArangoError, Unsupported
@@ -40,32 +39,42 @@ def same(context: Context, value: Value) -> Value:
 @function("IN_RANGE")
 def in_range(context: Context, value: Value, low: Value, high: Value, with_low: Value, with_high: Value) -> Value:
     """IN_RANGE(value, low, high, includeLow, includeHigh)"""
-    above = less(low, value) or (truthy(with_low) and not less(value, low))
-    below = less(value, high) or (truthy(with_high) and not less(high, value))
+    if with_low.__class__ is not bool or with_high.__class__ is not bool:
+        context.invalid("IN_RANGE")
+        return None
+    above = less(low, value) or (with_low and not less(value, low))
+    below = less(value, high) or (with_high and not less(high, value))
     return above and below
 
 
 @function("ASSERT")
 def assert_true(context: Context, condition: Value, message: Value) -> Value:
     """ASSERT(condition, message): true, or the query fails with error 1593"""
+    if message.__class__ is not str:
+        context.invalid("ASSERT")
+        return None
     if truthy(condition):
         return True
-    raise ArangoError(1593, f"AQL: {to_string(message)} (while executing)", status=400)
+    raise ArangoError(1593, f"AQL: {message} (while executing)")
 
 
 @function("WARN")
 def warn(context: Context, condition: Value, message: Value) -> Value:
     """WARN(condition, message): whether it holds; warning 1594 where it does not"""
+    if message.__class__ is not str:
+        context.invalid("WARN")
+        return None
     if truthy(condition):
         return True
-    context.warn(1594, to_string(message))
+    context.warn(1594, message)
     return False
 
 
 @function("FAIL")
 def fail(context: Context, message: Value = "") -> Value:
     """FAIL(reason): the query fails"""
-    raise ArangoError(1569, f"AQL: {to_string(message)} (while executing)", status=400)
+    reason = message if message.__class__ is str and message else "FAIL() called"
+    raise ArangoError(1569, f"AQL: {reason} (while executing)")
 
 
 @function("SLEEP")
@@ -114,25 +123,32 @@ def decode_revision(context: Context, value: Value) -> Value:
     return {"date": iso_text(milliseconds), "timestamp": milliseconds, "count": number & 0xFFFFF}
 
 
-def _call(context: Context, name: Value, arguments: list[Value]) -> Value:
-    called = to_string(name).upper()
+def _call(context: Context, by: str, name: Value, arguments: list[Value]) -> Value:
+    if name.__class__ is not str:
+        raise context.refuse(by)
+    called = name.upper()
+    if "::" in called:
+        raise ArangoError(1582, f"AQL: user function '{called}()' not found (while executing)")
     signature = FUNCTIONS.get(called)
     if signature is None:
-        raise ArangoError(1540, f"AQL: usage of unknown function '{called}()' (while executing)", status=400)
-    if called in FETCHING or called not in REGISTRY or called in ("CALL", "APPLY"):
+        raise ArangoError(1540, f"AQL: usage of unknown function '{called}()' (while executing)")
+    if called in FETCHING or called not in REGISTRY:
         raise Unsupported(f"function {called} through CALL or APPLY")
     if len(arguments) < signature.least or (signature.most is not None and len(arguments) > signature.most):
-        raise ArangoError(1541, f"AQL: invalid number of arguments for function '{called}()'", status=400)
+        raise ArangoError(1541, f"AQL: invalid number of arguments for function '{called}()' (while executing)")
     return REGISTRY[called](context, *arguments)
 
 
 @function("CALL")
 def call(context: Context, name: Value, *arguments: Value) -> Value:
     """CALL(name, a, b, …)"""
-    return _call(context, name, list(arguments))
+    return _call(context, "CALL", name, list(arguments))
 
 
 @function("APPLY")
-def apply(context: Context, name: Value, arguments: Value = None) -> Value:
+def apply(context: Context, name: Value, *arguments: Value) -> Value:
     """APPLY(name, arguments)"""
-    return _call(context, name, arguments if arguments.__class__ is list else [])
+    if name.__class__ is str and arguments and arguments[0].__class__ is not list:
+        context.invalid("APPLY")
+        return None
+    return _call(context, "APPLY", name, arguments[0] if arguments else [])

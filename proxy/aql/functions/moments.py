@@ -13,12 +13,13 @@ from typing import Any
 DAY = 86_400_000
 FIRST, LAST = -62_167_219_200_000, 253_402_300_799_999  # the years 0 and 9999
 _DATE = re.compile(
-    r"\s*([-+]?\d{1,4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?"
-    r"(?:[T ]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?(?:\s*(Z|z)|([-+])(\d{1,2})(?::(\d{2}))?)?\s*"
+    r"\+?([0-9]+)(?:-([0-9]{1,2})(?:-([0-9]{1,2}))?)?"
+    r"(?:[T ]([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]+))?)?)?"
+    r"(?:[zZ]|([-+])([0-9]{1,2}):([0-9]{1,2}))?"
 )
 _DURATION = re.compile(
-    r"P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,3}))?S)?)?",
-    re.IGNORECASE,
+    r"P(?!$)(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?"
+    r"(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)(?:[.,]([0-9]{1,3}))?S)?)?"
 )
 
 
@@ -94,20 +95,23 @@ def moment_of(parts: Civil) -> int:
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> int | None:
-    found = _DATE.fullmatch(text)
-    if found is None:
+    """The moment of a text of ISO 8601, where every part but the year may be left out. A day that its month lacks runs
+    on into the next one; a year may have more than four digits where they are zeros in front."""
+    found = _DATE.fullmatch(text.strip(" \t\r\n"))
+    if found is None or len(found[1].lstrip("0")) > 4:
         return None
     year, month, day = int(found[1]), int(found[2] or 1), int(found[3] or 1)
     hour, minute, second = int(found[4] or 0), int(found[5] or 0), int(found[6] or 0)
-    if not (0 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= month_length(year, month)):
-        return None
-    if hour > 24 or minute > 59 or second > 59 or (hour == 24 and (minute or second)):
+    if not (1 <= month <= 12 and 1 <= day <= 31) or hour > 23 or minute > 59 or second > 59:
         return None
     millisecond = int(((found[7] or "") + "000")[:3])
     moment = moment_of(Civil(year, month, day, hour, minute, second, millisecond))
-    if found[9]:
-        offset = (int(found[10]) * 60 + int(found[11] or 0)) * 60_000
-        moment += -offset if found[9] == "+" else offset
+    if found[8]:
+        hours, minutes = int(found[9]), int(found[10])
+        if hours > 23 or minutes > 59:
+            return None
+        offset = (hours * 60 + minutes) * 60_000
+        moment += -offset if found[8] == "+" else offset
     return moment if FIRST <= moment <= LAST else None
 
 
@@ -116,7 +120,7 @@ def timestamp(value: Any) -> int | None:
     if value.__class__ is str:
         return _parse(value)
     if value.__class__ is int or value.__class__ is float:
-        return int(value) if FIRST <= value <= LAST else None
+        return int(value) if FIRST <= int(value) <= LAST else None
     return None
 
 

@@ -9,6 +9,8 @@ from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.values import Value, double, to_number
 
+_EARTH = 6_371_000.0  # metres of its radius
+
 
 def _apply(run: Callable[..., float], *values: Value) -> Value:
     try:
@@ -46,7 +48,7 @@ for _name, _run in {
 @function("ABS")
 def absolute(context: Context, value: Value) -> Value:
     """ABS(number)"""
-    return abs(to_number(value))
+    return _apply(abs, value)
 
 
 @function("CEIL")
@@ -85,7 +87,21 @@ def pi(context: Context) -> Value:
     return math.pi
 
 
-@function("RAND")
+@function("DISTANCE")
+def distance(context: Context, latitude: Value, longitude: Value, to_latitude: Value, to_longitude: Value) -> Value:
+    """DISTANCE(latitude, longitude, latitude, longitude): metres on a sphere, by the haversine formula"""
+    places = (latitude, longitude, to_latitude, to_longitude)
+    if not all(is_number(place) for place in places):
+        context.invalid("DISTANCE")
+        return None
+    radian = math.pi / 180
+    one, other, two, last = (float(place) for place in places)
+    share = math.sin((two - one) * radian / 2) ** 2
+    share += math.cos(one * radian) * math.cos(two * radian) * math.sin((last - other) * radian / 2) ** 2
+    return double(_EARTH * 2 * math.atan2(math.sqrt(share), math.sqrt(1 - share)))
+
+
+@function("RAND", "RANDOM")
 def rand(context: Context) -> Value:
     """RAND(): at least 0 and less than 1, a new one each call"""
     return context.random.random()

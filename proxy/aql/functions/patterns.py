@@ -1,4 +1,4 @@
-"""LIKE and regular expressions. Arguments are taken as text; an invalid expression gives null and warning 1560."""
+"""LIKE and regular expressions. Arguments are taken as text; an invalid expression gives null and warning 1543."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from functools import lru_cache
 from proxy.aql.collation import Pattern, compile_pattern
 from proxy.aql.context import Context
 from proxy.aql.functions.registry import function
+from proxy.aql.functions.text import split_limit
 from proxy.aql.printing import to_string
-from proxy.aql.values import Value, to_integer, truthy
+from proxy.aql.values import Value, truthy
 
 
 @lru_cache(maxsize=512)
@@ -61,24 +62,24 @@ def like(context: Context, text: Value, pattern: Value, ignore_case: Value = Fal
     return matches_like(to_string(text), to_string(pattern), truthy(ignore_case))
 
 
-def _pattern(context: Context, pattern: Value, ignore_case: Value) -> Pattern | None:
+def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) -> Pattern | None:
     compiled = compile_pattern(to_string(pattern), truthy(ignore_case))
     if compiled is None:
-        context.warn(1560, "invalid regex value")
+        context.caution(name, 1543)
     return compiled
 
 
 @function("REGEX_TEST")
 def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_TEST(text, regex, caseInsensitive): found anywhere"""
-    compiled = _pattern(context, pattern, ignore_case)
+    compiled = _pattern(context, "REGEX_TEST", pattern, ignore_case)
     return None if compiled is None else compiled.find(to_string(text))
 
 
 @function("REGEX_MATCHES")
 def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_MATCHES(text, regex, caseInsensitive): the first match and its groups, or null"""
-    compiled = _pattern(context, pattern, ignore_case)
+    compiled = _pattern(context, "REGEX_MATCHES", pattern, ignore_case)
     return None if compiled is None else compiled.groups(to_string(text))
 
 
@@ -87,25 +88,18 @@ def regex_replace(
     context: Context, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
 ) -> Value:
     """REGEX_REPLACE(text, regex, replacement, caseInsensitive)"""
-    compiled = _pattern(context, pattern, ignore_case)
+    compiled = _pattern(context, "REGEX_REPLACE", pattern, ignore_case)
     return None if compiled is None else compiled.replace(to_string(text), to_string(replacement))
 
 
 @function("REGEX_SPLIT")
-def regex_split(
-    context: Context, text: Value, pattern: Value, ignore_case: Value = False, limit: Value = None
-) -> Value:
+def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:
     """REGEX_SPLIT(text, regex, caseInsensitive, limit)"""
-    most = None
-    if limit is not None:
-        most = to_integer(limit)
-        if most < 0:
-            context.invalid("REGEX_SPLIT")
-            return None
-        if most == 0:
-            return []
+    most = split_limit(context, "REGEX_SPLIT", limit)
+    if not most:
+        return most if most is None else []
     subject = to_string(text)
     if not to_string(pattern):
-        return list(subject) if most is None else list(subject)[:most]
-    compiled = _pattern(context, pattern, ignore_case)
+        return list(subject)[:most]
+    compiled = _pattern(context, "REGEX_SPLIT", pattern, ignore_case)
     return None if compiled is None else compiled.split(subject, most)

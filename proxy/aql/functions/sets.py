@@ -10,10 +10,14 @@ from proxy.aql.functions.registry import function, is_number
 from proxy.aql.values import Value, hash_key, unique
 
 
-def _arrays(context: Context, name: str, values: tuple[Value, ...]) -> bool:
+def _arrays(context: Context, name: str, values: tuple[Value, ...], *, expected: bool = False) -> bool:
+    """Whether all are; warning 1542 where one is not, 1563 where the function expects arrays."""
     if all(value.__class__ is list for value in values):
         return True
-    context.invalid(name)
+    if expected:
+        context.no_array(name)
+    else:
+        context.invalid(name)
     return False
 
 
@@ -40,7 +44,7 @@ def union_distinct(context: Context, *values: Value) -> Value:
 @function("INTERSECTION")
 def intersection(context: Context, *values: Value) -> Value:
     """INTERSECTION(a, b, …)"""
-    if not _arrays(context, "INTERSECTION", values):
+    if not _arrays(context, "INTERSECTION", values, expected=True):
         return None
     others = [_keys(value) for value in values[1:]]
     return [item for item in unique(values[0]) if all(hash_key(item) in other for other in others)]
@@ -57,21 +61,21 @@ def minus(context: Context, *values: Value) -> Value:
 
 @function("OUTERSECTION")
 def outersection(context: Context, *values: Value) -> Value:
-    """OUTERSECTION(a, b, …): what is in exactly one of them"""
-    if not _arrays(context, "OUTERSECTION", values):
+    """OUTERSECTION(a, b, …): what occurs exactly once in all of them"""
+    if not _arrays(context, "OUTERSECTION", values, expected=True):
         return None
     counts: dict[Hashable, int] = {}
     for value in values:
-        for item in unique(value):
+        for item in value:
             key = hash_key(item)
             counts[key] = counts.get(key, 0) + 1
-    return [item for value in values for item in unique(value) if counts[hash_key(item)] == 1]
+    return [item for value in values for item in value if counts[hash_key(item)] == 1]
 
 
 @function("JACCARD")
 def jaccard(context: Context, a: Value, b: Value) -> Value:
     """JACCARD(a, b): size of the intersection by that of the union; 1 for two empty arrays"""
-    if not _arrays(context, "JACCARD", (a, b)):
+    if not _arrays(context, "JACCARD", (a, b), expected=True):
         return None
     first, second = _keys(a), _keys(b)
     either = len(first.keys() | second.keys())

@@ -1,4 +1,5 @@
-"""Numbers of an array: sums, means, spread. Nulls are skipped; any other that is no number makes the result null."""
+"""Numbers of an array: sums, means, spread. Nulls are skipped; any other that is no number makes the result null, with
+warning 1561 for spread, 1563 for the mean, and none for sum and product. What is no array gives warning 1563."""
 
 from __future__ import annotations
 
@@ -10,39 +11,47 @@ from proxy.aql.functions.registry import function, is_number
 from proxy.aql.values import Value, double
 
 
-def _array(context: Context, name: str, value: Value) -> list[int | float] | None:
-    """The numbers of an array; None with a warning where it is none or has others."""
-    found = numbers(value) if value.__class__ is list else None
-    if found is None:
-        context.invalid(name)
+def _array(context: Context, name: str, value: Value, wrong: int | None = 1561) -> list[int | float] | None:
+    """The numbers of an array; None where it is none or has others, for which `wrong` is the warning."""
+    if value.__class__ is not list:
+        context.no_array(name)
+        return None
+    found = numbers(value)
+    if found is None and wrong is not None:
+        context.caution(name, wrong)
     return found
+
+
+def _finite(value: float) -> Value:
+    """A sum or product: 0 where it is beyond what a double holds."""
+    return double(value) if math.isfinite(value) else 0
 
 
 @function("SUM")
 def sum_of(context: Context, value: Value) -> Value:
     """SUM(array): 0 of none"""
-    found = _array(context, "SUM", value)
-    return None if found is None else double(float_sum(found))
+    found = _array(context, "SUM", value, None)
+    return None if found is None else _finite(float_sum(found))
 
 
 @function("PRODUCT")
 def product(context: Context, value: Value) -> Value:
     """PRODUCT(array): 1 of none"""
-    found = _array(context, "PRODUCT", value)
-    return None if found is None else double(math.prod(float(number) for number in found))
+    found = _array(context, "PRODUCT", value, None)
+    return None if found is None else _finite(math.prod(float(number) for number in found))
 
 
 @function("AVERAGE", "AVG")
 def average_of(context: Context, value: Value) -> Value:
     """AVERAGE(array): null of none"""
-    return None if _array(context, "AVERAGE", value) is None else average(value)
+    return None if _array(context, "AVERAGE", value, 1563) is None else average(value)
 
 
 @function("MIN")
 def minimum(context: Context, value: Value) -> Value:
     """MIN(array), over the order of all types; nulls are skipped"""
     if value.__class__ is not list:
-        context.invalid("MIN")
+        context.no_array("MIN")
         return None
     return smallest(value)
 
@@ -51,7 +60,7 @@ def minimum(context: Context, value: Value) -> Value:
 def maximum(context: Context, value: Value) -> Value:
     """MAX(array), over the order of all types"""
     if value.__class__ is not list:
-        context.invalid("MAX")
+        context.no_array("MAX")
         return None
     return largest(value)
 
@@ -70,11 +79,14 @@ def median(context: Context, value: Value) -> Value:
 @function("PERCENTILE")
 def percentile(context: Context, value: Value, share: Value, method: Value = "rank") -> Value:
     """PERCENTILE(array, n, "rank" or "interpolation")"""
-    found = _array(context, "PERCENTILE", value)
-    if found is None:
+    if value.__class__ is not list:
+        context.no_array("PERCENTILE")
         return None
     if not is_number(share) or not 0 < share <= 100 or method not in ("rank", "interpolation"):
         context.invalid("PERCENTILE")
+        return None
+    found = _array(context, "PERCENTILE", value)
+    if found is None:
         return None
     found = sorted(found)
     if not found:

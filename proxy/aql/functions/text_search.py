@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.printing import to_string
-from proxy.aql.values import Value, to_integer, truthy
+from proxy.aql.values import Value, double, to_integer, truthy
 
 _SOUNDEX = {
     **dict.fromkeys("BFPV", "1"),
@@ -26,28 +28,38 @@ def contains_text(context: Context, text: Value, search: Value, index: Value = F
     return at if truthy(index) else at >= 0
 
 
-def _bounds(start: Value, end: Value, size: int) -> tuple[int, int] | None:
-    first = 0 if start is None else to_integer(start)
-    last = size - 1 if end is None else to_integer(end)
-    if first < 0 or last < 0 or (end is not None and last < first):
-        return None
-    return first, min(last, size - 1) + 1
+def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
+    """Where the search is, of hits that do not overlap, from a place on and up to another; -1 where it is not."""
+    subject, wanted = to_string(text), to_string(search)
+    start, end, bounded = 0, len(subject), False
+    if where:
+        start = to_integer(where[0])
+    if len(where) > 1 and where[1] is not None:
+        end, bounded = to_integer(where[1]), True
+    if start < 0 or (bounded and (end < start or end < 0)):
+        return -1
+    if not wanted:  # which is anywhere: behind the end too
+        return (end + bounded) if last else start
+    found, at = -1, subject.find(wanted)
+    while at >= 0 and at + len(wanted) - 1 <= end:
+        if at >= start:
+            found = at
+            if not last:
+                break
+        at = subject.find(wanted, at + len(wanted))
+    return found
 
 
 @function("FIND_FIRST")
-def find_first(context: Context, text: Value, search: Value, start: Value = None, end: Value = None) -> Value:
+def find_first(context: Context, text: Value, search: Value, *where: Value) -> Value:
     """FIND_FIRST(text, search, start, end): -1 where it is not; the end is included"""
-    subject = to_string(text)
-    bounds = _bounds(start, end, len(subject))
-    return -1 if bounds is None else subject.find(to_string(search), *bounds)
+    return _find(context, text, search, where, last=False)
 
 
 @function("FIND_LAST")
-def find_last(context: Context, text: Value, search: Value, start: Value = None, end: Value = None) -> Value:
+def find_last(context: Context, text: Value, search: Value, *where: Value) -> Value:
     """FIND_LAST(text, search, start, end)"""
-    subject = to_string(text)
-    bounds = _bounds(start, end, len(subject))
-    return -1 if bounds is None else subject.rfind(to_string(search), *bounds)
+    return _find(context, text, search, where, last=True)
 
 
 @function("STARTS_WITH")
@@ -79,53 +91,58 @@ def levenshtein(context: Context, a: Value, b: Value) -> Value:
     return previous[-1]
 
 
+def _single(number: float) -> float:
+    """The number in single precision, which similarities are computed in."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
+
+
 def _grams(text: str, size: int) -> list[str]:
     return [text[at : at + size] for at in range(len(text) - size + 1)]
 
 
-def _similarity(context: Context, name: str, a: Value, b: Value, size: Value, positional: bool) -> Value:
-    if a.__class__ is not str or b.__class__ is not str or not is_number(size) or size < 1:
+def _similarity(context: Context, name: str, text: Value, target: Value, size: Value, *, positional: bool) -> Value:
+    """The longest common sequence of grams, each pair weighing 1 or, positional, its share of equal characters; by the
+    number of grams of the target or, positional, of the longer text."""
+    if text.__class__ is not str or target.__class__ is not str or not is_number(size):
         context.invalid(name)
         return None
-    width = int(size)
-    if a == b:
-        return 1
-    first, second = _grams(a, width), _grams(b, width)
-    if not first or not second:
-        return 0
+    width = to_integer(size)
+    if width < 1:
+        context.caution(name, 10, "Invalid ngram size. Should be 1 or greater")
+        return None
+    if positional and len(target) > len(text):
+        text, target = target, text
+    if len(target) < width or len(text) < width:
+        if not positional:
+            return int(text == target)
+        equal = sum(x == y for x, y in zip(text, target, strict=False))
+        return double(_single(equal / len(text))) if text else 1
+    first, second = _grams(target, width), _grams(text, width)
     context.size(len(first) * len(second), _MAX_DISTANCE)
-    # the longest common sequence of grams, each pair weighing 1 or, positional, the share of equal places
     table = [0.0] * (len(second) + 1)
+    diagonal = 0.0
     for left in first:
-        diagonal = 0.0
         for column, right in enumerate(second, 1):
             above = table[column]
             if positional:
-                weight = sum(x == y for x, y in zip(left, right, strict=True)) / width
+                weight = _single(sum(x == y for x, y in zip(left, right, strict=True)) / width)
             else:
                 weight = float(left == right)
-            table[column] = max(above, table[column - 1], diagonal + weight)
+            table[column] = max(above, table[column - 1], _single(diagonal + weight))
             diagonal = above
-    return table[-1] / max(len(first), len(second))
+    return double(_single(table[-1] / (len(second) if positional else len(first))))
 
 
 @function("NGRAM_SIMILARITY")
-def ngram_similarity(context: Context, a: Value, b: Value, size: Value) -> Value:
+def ngram_similarity(context: Context, text: Value, target: Value, size: Value) -> Value:
     """NGRAM_SIMILARITY(input, target, n): matched grams by those of the target"""
-    if a.__class__ is not str or b.__class__ is not str or not is_number(size) or size < 1:
-        context.invalid("NGRAM_SIMILARITY")
-        return None
-    longest = _similarity(context, "NGRAM_SIMILARITY", a, b, size, positional=False)
-    first, second = _grams(a, int(size)), _grams(b, int(size))
-    if a == b or not first or not second:
-        return longest
-    return min(1.0, longest * max(len(first), len(second)) / len(second))
+    return _similarity(context, "NGRAM_SIMILARITY", text, target, size, positional=False)
 
 
 @function("NGRAM_POSITIONAL_SIMILARITY")
-def ngram_positional_similarity(context: Context, a: Value, b: Value, size: Value) -> Value:
+def ngram_positional_similarity(context: Context, text: Value, target: Value, size: Value) -> Value:
     """NGRAM_POSITIONAL_SIMILARITY(input, target, n)"""
-    return _similarity(context, "NGRAM_POSITIONAL_SIMILARITY", a, b, size, positional=True)
+    return _similarity(context, "NGRAM_POSITIONAL_SIMILARITY", text, target, size, positional=True)
 
 
 @function("SOUNDEX")

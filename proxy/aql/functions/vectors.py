@@ -14,7 +14,7 @@ Vector = list[float]
 
 def _vectors(value: Value) -> list[Vector] | None:
     """One vector, or several; None where it is neither."""
-    if value.__class__ is not list:
+    if value.__class__ is not list or not value:
         return None
     rows = value if value and all(row.__class__ is list for row in value) else [value]
     if not all(is_number(item) for row in rows for item in row):
@@ -39,7 +39,7 @@ def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
             try:
                 found.append(double(measure(row, right[0])))
             except ZeroDivisionError:
-                context.invalid(name)
+                context.caution(name, 1561)
                 return None
         several = any(v and v[0].__class__ is list for v in (a, b))
         return found if several else found[0]

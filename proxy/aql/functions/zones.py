@@ -18,7 +18,8 @@ import tzdata
 from proxy.aql.context import Context
 from proxy.aql.functions.moments import FIRST, LAST, iso_text, timestamp
 from proxy.aql.functions.registry import function
-from proxy.aql.values import Value, truthy
+from proxy.aql.values import Value
+from proxy.errors import ArangoError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR = datetime(2500, 1, 1, tzinfo=UTC)
@@ -53,18 +54,22 @@ def _offset(moment: int, zone: ZoneInfo) -> int:
     return int(offset.total_seconds()) * 1000
 
 
-def to_local(moment: int, name: str) -> int | None:
-    """What a clock in the zone shows, as if it were UTC; None for an unknown zone."""
-    zone = _zone(name)
-    return None if zone is None else moment + _offset(moment, zone)
-
-
-def to_utc(local: int, name: str) -> int | None:
-    """The moment at which a clock in the zone shows that; of two the earlier one."""
+def _known(name: str) -> ZoneInfo:
+    """The zone of a name. Raises ArangoError 4 for an unknown one, which ends a query there as well."""
     zone = _zone(name)
     if zone is None:
-        return None
-    shown = _when(local).replace(tzinfo=zone, fold=0)
+        raise ArangoError(4, f"AQL: {name} not found in timezone database (while executing)")
+    return zone
+
+
+def local_time(moment: int, name: str) -> int:
+    """What a clock in the zone shows, as if it were UTC. Raises ArangoError 4 for an unknown zone."""
+    return moment + _offset(moment, _known(name))
+
+
+def utc_time(local: int, name: str) -> int:
+    """The moment at which a clock in the zone shows that; of two the earlier one. Raises ArangoError 4."""
+    shown = _when(local).replace(tzinfo=_known(name), fold=0)
     offset = shown.utcoffset() or timedelta()
     return local - int(offset.total_seconds()) * 1000
 
@@ -112,25 +117,28 @@ def _detail(moment: int, zone: ZoneInfo) -> dict[str, Value]:
     }
 
 
-def _convert(context: Context, name: str, value: Value, zone: Value, detail: Value, local: bool) -> Value:
+def _convert(context: Context, name: str, value: Value, zone: Value, detail: tuple[Value, ...], local: bool) -> Value:
     found = timestamp(value)
-    known = _zone(zone) if zone.__class__ is str else None
-    if found is None or known is None:
-        if found is None:
-            context.warn(1592, "invalid date value")
+    if found is None:
+        if value.__class__ in (str, int, float):
+            context.caution(name, 1572)
         else:
             context.invalid(name)
         return None
-    moved = to_local(found, zone) if local else to_utc(found, zone)
-    if moved is None or not FIRST <= moved <= LAST:
-        context.warn(1592, "invalid date value")
+    if zone.__class__ is not str or (detail and detail[0].__class__ is not bool):
+        context.invalid(name)
+        return None
+    known = _known(zone)
+    moved = local_time(found, zone) if local else utc_time(found, zone)
+    if not FIRST <= moved <= LAST:
+        context.caution(name, 1572)
         return None
     text = iso_text(moved)
-    if local:
-        text = text[:-1]
-    if not truthy(detail):
-        return text
     moment = found if local else moved
+    if local and any(_facts(_when(moment), known)[1:]):  # the time of UTC is marked as such, and no other
+        text = text[:-1]
+    if not (detail and detail[0]):
+        return text
     return {
         "local" if local else "utc": text,
         "tzdb": database_version(),
@@ -139,13 +147,13 @@ def _convert(context: Context, name: str, value: Value, zone: Value, detail: Val
 
 
 @function("DATE_UTCTOLOCAL")
-def date_utctolocal(context: Context, value: Value, zone: Value, detail: Value = False) -> Value:
+def date_utctolocal(context: Context, value: Value, zone: Value, *detail: Value) -> Value:
     """DATE_UTCTOLOCAL(date, zone, detail)"""
     return _convert(context, "DATE_UTCTOLOCAL", value, zone, detail, local=True)
 
 
 @function("DATE_LOCALTOUTC")
-def date_localtoutc(context: Context, value: Value, zone: Value, detail: Value = False) -> Value:
+def date_localtoutc(context: Context, value: Value, zone: Value, *detail: Value) -> Value:
     """DATE_LOCALTOUTC(date, zone, detail)"""
     return _convert(context, "DATE_LOCALTOUTC", value, zone, detail, local=False)
 

@@ -171,9 +171,9 @@ def add_vertex_collection(server: Server, operation: Operation) -> Outcome:
     if not isinstance(name, str) or not name:
         raise ArangoError(1208, "illegal name")
     if name in graph["orphanCollections"]:
-        raise ArangoError(1929, "collection used in orphans", status=400)
+        raise ArangoError(1938, "collection used in orphans", status=400)
     if name in vertex_names(graph):
-        raise ArangoError(1938, "collection used in edge definition", status=400)
+        raise ArangoError(1929, "collection already used in edge def", status=400)
     graph["orphanCollections"] = [*graph["orphanCollections"], name]
     _ensure(server, database, graph)
     return _answer(_code(operation), _save(database, graph))

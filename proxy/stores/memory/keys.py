@@ -57,7 +57,7 @@ class KeyGenerator:
         else:
             value = max(self._tick(), self.last + 1)
         if value > _LARGEST:
-            raise ArangoError(1235, "out of keys")
+            raise ArangoError(1225, "out of keys")
         self.last = value
         return f"{value:016x}" if self.kind == "padded" else str(value)
 

@@ -43,6 +43,22 @@ def test_computed_collections_and_named_graphs_are_said_to_be_dynamic() -> None:
         ("FOR d IN c REMOVE d IN c FOR e IN c RETURN e", {}, 1579),
         ("INSERT {} INTO c LET x = DOCUMENT('c/1') RETURN x", {}, 1579),
         ("INSERT {} INTO c FOR v IN OUTBOUND 'a/1' e RETURN v", {}, 1579),
+        # a second modification of what was modified, by whatever name and however deep
+        ("INSERT {} INTO c INSERT {} INTO c", {}, 1579),
+        ("INSERT {} INTO @@a REMOVE '1' IN @@b", {"@a": "c", "@b": "c"}, 1579),
+        ("INSERT {} INTO c UPSERT {} INSERT {} UPDATE {} IN @@b", {"@b": "c"}, 1579),
+        ("LET a = (INSERT {} INTO c) LET b = (INSERT {} INTO c) RETURN 1", {}, 1579),
+        ("INSERT {} INTO c RETURN LENGTH(d)", {}, 1579),
+        # options must be constants
+        ("FOR d IN c REMOVE d IN c OPTIONS {keepNull: d.a}", {}, 1575),
+        ("INSERT {} INTO c OPTIONS {keepNull: NOOPT(true)}", {}, 1575),
+        ("WITH @c FOR i IN 1..2 RETURN i", {}, 1553),
+        ("UPSERT @a INSERT {} UPDATE {} IN c", {"a": []}, 1501),
+        # the number of arguments, outside of AGGREGATE, of what is not evaluated as well
+        ("RETURN PUSH([])", {}, 1541),
+        ("RETURN LENGTH()", {}, 1541),
+        ("RETURN GEO_DISTANCE(1)", {}, 1541),
+        ("RETURN COUNT_DISTINCT(1, 2)", {}, 1541),
     ],
 )
 def test_what_arangodb_refuses_beyond_the_grammar(text: str, binds: dict[str, object], number: int) -> None:
@@ -53,6 +69,9 @@ def test_what_arangodb_refuses_beyond_the_grammar(text: str, binds: dict[str, ob
 
 def test_a_write_may_follow_a_read_and_another_collection_may_be_read_behind_it() -> None:
     analyse(parse("FOR d IN c INSERT d INTO e FOR f IN g RETURN f"))
+    analyse(parse("FOR d IN c UPDATE d WITH {a: 1} IN c LET x = (INSERT {} INTO e) RETURN [OLD, NEW]"))
+    analyse(parse("FOR d IN c INSERT d INTO @@a"), {"@a": "c"})
+    analyse(parse("FOR d IN c COLLECT AGGREGATE n = COUNT(), a = PUSH(d.x) RETURN [n, a]"))
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_several_modifications_and_modifications_in_subqueries(store: Store) -> 
         ("UPDATE 5 WITH {} IN c", 1226),
         ("REMOVE {} IN c", 1226),
         ("UPSERT 5 INSERT {} UPDATE {} IN c", 1501),
-        ("LET o = 1 INSERT {} INTO c OPTIONS {keepNull: o}", 1501),
+        ("LET o = 1 INSERT {} INTO c OPTIONS {keepNull: o}", 1575),
     ],
 )
 def test_errors_end_the_query(store: Store, text: str, number: int) -> None:

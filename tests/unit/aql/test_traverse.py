@@ -91,7 +91,7 @@ def test_a_bad_start_gives_a_warning(store: Store) -> None:
         ("FOR v IN OUTBOUND 'v/a' e OPTIONS {order: 'odd'} RETURN v", 10),
         ("LET o = true FOR v IN OUTBOUND 'v/a' e OPTIONS {bfs: o} RETURN v", 1501),
         ("FOR v IN OUTBOUND 'v/a' nosuch RETURN v", 1203),
-        ("FOR v IN OUTBOUND SHORTEST_PATH 'v/n' TO 'v/m' neg OPTIONS {weightAttribute: 'w'} RETURN v", 1965),
+        ("FOR v IN OUTBOUND SHORTEST_PATH 'v/n' TO 'v/m' neg OPTIONS {weightAttribute: 'w'} RETURN v", 1948),
     ],
 )
 def test_what_is_refused(store: Store, text: str, number: int) -> None:
