@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from backfill.answers import Document
 from backfill.runs import SQL, Table
+from proxy.cutover import lacking
 from proxy.database import Session
 from proxy.documents import to_jsonb
 from proxy.errors import DatabaseRefused, DatabaseTimedOut, DatabaseUnavailable
@@ -20,6 +21,7 @@ from sql.loader import queries
 
 _DOCUMENTS = queries("documents")
 _REASON_LENGTH: Final = 500
+_REFUSED: Final = "PostgreSQL refused a document of {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ async def _dead_letters(
             SQL["forget_dead_letters"], table.collection, [row.key for row in kept], [row.rev for row in kept]
         )
     if refusals:
+        # a flip does not stand beside a dead letter of its collection (I7)
+        await lacking.give_way(session, (table.collection,), actor="backfill", reason=_REFUSED.format(table.collection))
         await session.execute(
             SQL["dead_letters"],
             table.collection,

@@ -3,7 +3,8 @@
     AGAIN     the session is sound: the same statement may succeed on it later
     RENEW     the session keeps a state that outlived its cause: it is closed, with every other one that the pool has
               idle, and the statement is tried on a new one
-    DOCUMENT  a value in a row is refused: that document is put aside, and never stops the others
+    DOCUMENT  a value in a row is refused: that document is put aside, and never stops the others. So is whatever is
+              not known to concern every row: a trigger may raise any SQLSTATE that it likes
     REFUSE    the statement is wrong here (a right, a name, a version): a repetition says the same
 
 A pooled session that PostgreSQL would refuse for as long as it lives must never be used twice: a database that was
@@ -56,7 +57,12 @@ _CLASSES: Final = {
     "58": Reaction.RENEW,  # system error
     "P0": Reaction.DOCUMENT,  # raised by a trigger
     "XX": Reaction.RENEW,  # internal error
-}
+} | dict.fromkeys(
+    # none at all, features, grantors, roles, transactions, prepared statements, privileges, savepoints, catalogs,
+    # schemas, access and syntax, states of objects, snapshots, configuration, foreign data
+    ("", "0A", "0L", "0P", "25", "26", "2B", "2D", "3B", "3D", "3F", "42", "55", "72", "F0", "HV"),
+    Reaction.REFUSE,
+)
 
 # refusals of a session as such, which come before any statement: asking again at once is answered likewise
 _AT_THE_DOOR: Final = frozenset({"28", "53", "3D"})
@@ -83,7 +89,7 @@ _MEANING: Final = {
 
 def reaction(sqlstate: str) -> Reaction:
     """What an error with this SQLSTATE asks for."""
-    return _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2], Reaction.REFUSE)
+    return _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2], Reaction.DOCUMENT)
 
 
 def passes(sqlstate: str) -> bool:

@@ -47,7 +47,7 @@ from proxy.cli.common import (
 )
 from proxy.cli.naming import near, qualified
 from proxy.config import Settings, load
-from proxy.cutover import audit, migrate
+from proxy.cutover import audit, lacking, migrate
 from proxy.database import Database
 from proxy.errors import CrossfadeError, DatabaseError, RefusedError
 
@@ -326,7 +326,7 @@ async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest
         row = await database.fetchrow(SQL["entry"], entry.collection)
         if row is not None and row["stage"] != "off":
             reason = f"archive {manifest.id} was imported into {into}"
-            await database.execute(SQL["mark"], entry.collection, reason, "crossfade archive")
+            await lacking.mark(database, [entry.collection], [reason], "crossfade archive")
 
 
 # ---- running

@@ -185,7 +185,7 @@ def repair(
                 if not row.keys:
                     note(f"mismatch {row.id} names no document: see `crossfade verify {row.collection} --repair`")
             for collection, changing in left.items():
-                note(f"{collection}: {len(changing)} documents go on changing, try again: {', '.join(changing[:5])}")
+                note(f"{collection}: {len(changing)} documents change or are refused: {', '.join(changing[:5])}")
         return REFUSED if left else DONE
 
     execute(go, as_json=as_json)

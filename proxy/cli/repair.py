@@ -76,7 +76,7 @@ def repair(
         else:
             console().print(f"{name}: {len(wanted)} documents {'would be read again' if dry_run else 'read again'}")
         if left:
-            note(f"{len(left)} documents go on changing, try again: {', '.join(sorted(left)[:5])}")
+            note(f"{len(left)} documents change, or are refused (`crossfade trace`): {', '.join(sorted(left)[:5])}")
         return REFUSED if left else DONE
 
     execute(go, as_json=as_json)

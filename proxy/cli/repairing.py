@@ -18,7 +18,7 @@ from proxy.stores.arango import ArangoStore
 async def repair_documents(
     settings: Settings, database: Database, collection: str, keys: Sequence[str]
 ) -> frozenset[str]:
-    """PostgreSQL has of these keys what ArangoDB has (I5); gives those that changed at every look.
+    """PostgreSQL has of these keys what ArangoDB has (I5); gives those that changed at every look, or were refused.
 
     Raises UpstreamError, ArangoError where ArangoDB does not give them now; RefusedError where it never will;
     DatabaseError.
@@ -39,10 +39,11 @@ async def repair_documents(
             origin,
             Journal(settings.state_dir / "journal"),
             Marks(database, "command line", lambda *_: None),
-            lambda _: None,
+            lambda *_: None,
         )
-        return await repairer.until_done(collection, keys)
+        looked = await repairer.until_done(collection, keys)
     except CannotRead as error:
         raise RefusedError(f"ArangoDB does not give documents of {collection}: {error}") from error
     finally:
         await upstream.close()
+    return looked.left | looked.dead

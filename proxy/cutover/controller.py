@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proxy.config import Settings
-from proxy.cutover import audit, evidence, transitions
+from proxy.cutover import audit, evidence, lacking, transitions
 from proxy.cutover.epoch import POLL, Progress, Run, Step, ensure_in, silent
 from proxy.cutover.findings import Gate
 from proxy.cutover.gates import refusal
@@ -83,6 +83,7 @@ async def change(
     assert control is not None
     moves = plan(targets, collections, defaults)
     steps = phases_of(moves)
+    judged = await lacking.moment(database) if to_target(moves) and not dry_run else None
     gates = await evidence.judge(database, settings, [move.collection for move in to_target(moves)])
     result = Changed(
         moves,
@@ -110,6 +111,7 @@ async def change(
         timeout=timeout,
         progress=progress,
         guard=guard,
+        judged=judged,
     )
     detail: dict[str, object] = {"gates": _gate_values(gates), "forced": force} if gates else {}
     if steps:

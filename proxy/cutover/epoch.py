@@ -11,12 +11,13 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 
 import orjson
 
 from proxy.config import Settings
-from proxy.cutover import transitions
+from proxy.cutover import lacking, transitions
 from proxy.cutover.guard import Budget, arm, plain
 from proxy.cutover.moves import Target, plan, to_target
 from proxy.cutover.stages import Move, Phase, Stage
@@ -73,6 +74,7 @@ class Run:
     timeout: float
     progress: Progress
     guard: Budget | None = None  # of the collections that are flipped when it is done
+    judged: datetime | None = None  # PostgreSQL's clock before the gates were judged, where there were any
     generation: int = 0  # of the last step taken: every next one compares it
 
     async def at_once(self) -> tuple[int, int]:
@@ -232,6 +234,10 @@ class Run:
             row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None
         ]:
             raise RefusedError("no instance is registered: a flip needs a proxy that serves it")
+        if self.judged is not None:
+            said = await lacking.said_since(session, [move.collection for move in to_target(self.moves)], self.judged)
+            if said:
+                raise RefusedError(f"{said}: nothing changed, look at `crossfade gates`")
 
     async def _abort(self, error: BaseException) -> None:
         """Leaves nothing open; a later change would find an epoch without a driver and close it itself."""

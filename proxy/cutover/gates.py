@@ -17,6 +17,7 @@ from proxy.cutover.findings import Evidence, GapFact, Gate, Limits, Verdict
 # The gates that `--force` never goes past, and why: each of them keeps I7. Nowhere else is this decided.
 KEEP_I7: Final[Mapping[str, str]] = {
     "registered": "a proxy that does not know a collection neither mirrors its writes nor holds its answers",
+    "no dead letter": "PostgreSQL would answer with a version older than the one that it refused",
     "caught up": "a backlog is writes that were acknowledged and that PostgreSQL does not show yet",
     "instances current": "a proxy that does not behave by the epoch acknowledges writes before PostgreSQL has them",
 }

@@ -21,7 +21,7 @@ from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.intent import Intent
 from proxy.mirror.recent import Applied, Recent
-from proxy.mirror.target import Row, Target, newest
+from proxy.mirror.target import Row, Target, Written, newest
 from proxy.operations import Change
 
 log = structlog.get_logger(__name__)
@@ -126,7 +126,8 @@ def _size(change: Change) -> int:
 
 
 class Applier:
-    """Runs batches. `finished(intent)`: one change of it is in PostgreSQL; `refused(intent)`: read its keys again.
+    """Runs batches. `finished(intent)`: one change of it is in PostgreSQL, or in its dead letters (`intent.refused`);
+    `refused(intent)`: read its keys again.
 
     `urgent`: whether anybody waits, so that a small batch must not wait for company.
     """
@@ -197,16 +198,19 @@ class Applier:
         backoff.reset()
         self._queue.applied(batch)
         try:
-            await self._settle(batch, written.reread)
+            await self._settle(batch, written)
         finally:
             self._queue.done(batch)
 
-    async def _settle(self, batch: Batch, reread: frozenset[str]) -> None:
-        """PostgreSQL has them. Ended in the middle, the rest stays open: the next process reads it again."""
+    async def _settle(self, batch: Batch, written: Written) -> None:
+        """PostgreSQL has them, or refused some. Ended in the middle, the rest stays open: it is read again then."""
         now = time.time()
         for number, (change, intent) in enumerate(batch.entries, 1):
-            if change.key in reread:
+            if change.key in written.reread:
                 self._refused(intent)
+            elif change.key in written.dead:
+                intent.refused = True
+                self._finished(intent)
             else:
                 key, rev, removed = change.key, change.rev, change.raw is None
                 self._recent.add(

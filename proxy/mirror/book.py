@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
+from proxy.mirror.intent import Settled
 from proxy.mirror.written import EVERYTHING
 
 
@@ -32,7 +33,7 @@ class Book:
         self._vague: dict[str, int] = {}
         self._held: dict[str, dict[str, int]] = {}
         self._barriers: dict[str, list[_Barrier]] = {}
-        self._waiters: dict[int, set[asyncio.Future[None]]] = {}
+        self._waiters: dict[int, set[asyncio.Future[Settled]]] = {}
 
     # ---- changes
 
@@ -58,8 +59,8 @@ class Book:
             self._release(collection, keys)
             self._vague[collection] = self._vague.get(collection, 0) + 1
 
-    def end(self, seq: int, collection: str, keys: Sequence[str]) -> None:
-        """An intent is settled. `keys`: those that it is held under; none where it is vague."""
+    def end(self, seq: int, collection: str, keys: Sequence[str], how: Settled = Settled.APPLIED) -> None:
+        """An intent is settled, and how. `keys`: those that it is held under; none where it is vague."""
         _less(self._open, collection)
         if keys:
             self._release(collection, keys)
@@ -68,7 +69,7 @@ class Book:
         if self._waiters:
             for waiter in self._waiters.pop(seq, ()):
                 if not waiter.done():
-                    waiter.set_result(None)
+                    waiter.set_result(how)
         if self._barriers:
             self._pass(collection, seq)
 
@@ -100,12 +101,12 @@ class Book:
 
     # ---- waiting
 
-    async def settled(self, seq: int) -> None:
-        """Until that intent, which is open, is settled."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def settled(self, seq: int) -> Settled:
+        """Until that intent, which is open, is settled: how it was."""
+        waiter: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(seq, set()).add(waiter)
         try:
-            await waiter
+            return await waiter
         finally:
             others = self._waiters.get(seq)
             if others is not None:

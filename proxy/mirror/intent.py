@@ -1,8 +1,17 @@
-"""An intent in memory, and what an earlier process left behind."""
+"""An intent in memory, how it ends, and what an earlier process left behind."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
+
+
+class Settled(enum.Enum):
+    """How an intent ended: the three meanings of *settled*, which whoever waits to read its own writes tells apart."""
+
+    APPLIED = "applied"  # PostgreSQL has what was written, or something newer
+    NOTHING = "nothing"  # the origin wrote nothing
+    GIVEN_UP = "given up"  # PostgreSQL lacks it, or may: a mark or a dead letter says so, and flips were taken back
 
 
 class Intent:
@@ -10,10 +19,24 @@ class Intent:
 
     seq: negative where the journal could not be written. opaque: the reason, then the collections that the write may
     touch; empty where it is captured. loose: the journal alone knows of it from now on. taken: wall time before it was
-    forwarded. trace: the request's `traceparent` where it was sampled.
+    forwarded. trace: the request's `traceparent` where it was sampled. refused: PostgreSQL refused a part of it.
+    settled: how it ended, once it has.
     """
 
-    __slots__ = ("collection", "keys", "loose", "opaque", "remaining", "seq", "stamp", "taken", "trace")
+    __slots__ = (
+        "__weakref__",
+        "collection",
+        "keys",
+        "loose",
+        "opaque",
+        "refused",
+        "remaining",
+        "seq",
+        "settled",
+        "stamp",
+        "taken",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -34,6 +57,8 @@ class Intent:
         self.loose = False
         self.taken = taken
         self.trace = trace
+        self.refused = False
+        self.settled: Settled | None = None
 
 
 @dataclass(slots=True)

@@ -1,7 +1,9 @@
 """Marks of collections as unverified, on their way to PostgreSQL (I10).
 
-A mark is written after the answer of the write that is behind it, so that a verification that began before does not
-cover it. The intents behind marks stay open in the journal until the marks are in PostgreSQL.
+A mark is written after the origin's answer to the write that is behind it, so that a verification that began before
+does not cover it. The intents behind marks stay open in the journal until the marks are in PostgreSQL, and with them
+the end of every flip that they concern (`cutover.lacking`): an intent that ends in a mark is given up, and nobody reads
+less than it was told.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from proxy import metrics
+from proxy.cutover import lacking
 from proxy.database import Database
 from proxy.errors import DatabaseError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.target import storable_text
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ class Marks:
         self._waiting: dict[tuple[str, str], None] = {}
         self._seqs = array("q")
         self._owners: list[str] = []
+        self._said: list[asyncio.Future[None]] = []
         self._something = asyncio.Event()
 
     @property
@@ -48,6 +51,13 @@ class Marks:
             self._owners.append(owner)
         self._something.set()
 
+    async def say(self, collections: Iterable[str], reason: str) -> None:
+        """Marks them, and returns once PostgreSQL has it and the flips that it concerns are over."""
+        said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._said.append(said)
+        self.add(collections, reason)
+        await said
+
     async def post(self) -> None:
         """Writes what waits. Raises DatabaseError, and then keeps it."""
         if not self._waiting:
@@ -55,10 +65,11 @@ class Marks:
         waiting, self._waiting = self._waiting, {}
         seqs, self._seqs = self._seqs, array("q")
         owners, self._owners = self._owners, []
+        said, self._said = self._said, []
         faults.reach("before-mark")
         try:
-            rows = await self._database.fetch(
-                queries("mirror")["mark"].text,
+            marked = await lacking.mark(
+                self._database,
                 [collection for collection, _ in waiting],
                 [reason for _, reason in waiting],
                 self._instance,
@@ -67,12 +78,16 @@ class Marks:
             self._waiting |= waiting
             self._seqs.extend(seqs)
             self._owners.extend(owners)
+            self._said.extend(said)
             raise
-        for row in rows:
-            metrics.UNVERIFIED.labels(row["collection"]).inc()
-            log.info("a collection is unverified", collection=row["collection"])
+        for collection in marked:
+            metrics.UNVERIFIED.labels(collection).inc()
+            log.info("a collection is unverified", collection=collection)
         for seq, owner in zip(seqs, owners, strict=True):
             self._posted(seq, owner)
+        for one in said:
+            if not one.done():
+                one.set_result(None)
 
     async def run(self) -> None:
         """Posts, until it is cancelled."""

@@ -3,7 +3,8 @@
     intend -> (origin) -> captured | settled_nothing | lost | opaque_done         never blocks (I2)
     queue -> apply -> PostgreSQL;  journal -> repair -> origin, PostgreSQL;  marks -> PostgreSQL
 
-An intent is open from `intend` until PostgreSQL has what was written, nothing was, or the gap is marked (I3, I10).
+An intent is open from `intend` until PostgreSQL has what was written, nothing was, or it is given up (I3, I10): said as
+a mark or a dead letter, with the flips that it concerns taken back. `applied` tells which of the three it was.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 
 from proxy import metrics
 from proxy.config import Settings
 from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseError, JournalError
+from proxy.errors import ArangoError, DatabaseError, JournalError, UpstreamError, named
 from proxy.mirror import faults
 from proxy.mirror.apply import Applier, Queue
 from proxy.mirror.book import Book
 from proxy.mirror.capture import Captured
-from proxy.mirror.intent import Intent
+from proxy.mirror.intent import Intent, Settled
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import Purger
@@ -47,6 +49,8 @@ log = structlog.get_logger(__name__)
 _TICK: Final = 0.1  # seconds between looks at what is due, and of the gauges
 _SYNC: Final = 60.0  # seconds between sync points of the journal
 _LETTERS: Final = 15.0  # seconds between looks at dead letters
+_LETTERS_AGAIN: Final = 60.0  # seconds after which one is tried again, and so many at a time
+_LETTERS_AT_ONCE: Final = 100
 _UNKNOWN: Final = 86_400.0  # seconds
 _NOT_JOURNALED: Final = "the journal could not be written"
 
@@ -63,7 +67,7 @@ class Mirror:
         self._book = Book()
         self._recent = Recent()
         self._queue = Queue(settings.queue_documents, settings.queue_bytes)
-        self._target = Target(database)
+        self._target = Target(database, instance)
         self._marks = Marks(database, instance, self._posted)
         self.told = Told(database, instance, lambda: oldest_open(self._journal, self._orphans, started=self._started))
         self._repairer = Repairer(self._target, origin, self._journal, self._marks, self._repaired)
@@ -84,6 +88,7 @@ class Mirror:
         self._tasks: list[asyncio.Task[None]] = []
         self._lost: deque[tuple[float, array[int]]] = deque()  # (monotonic time when due, intents)
         self._orphans: dict[int, Intent] = {}  # open, and not in the journal
+        self._loose: WeakValueDictionary[int, Intent] = WeakValueDictionary()  # those that somebody still looks at
         self._orphan, self._failing, self._started = 0, False, False
 
     # ---- life
@@ -207,9 +212,7 @@ class Mirror:
 
     def settled_nothing(self, intent: Intent) -> None:
         """The origin wrote nothing."""
-        if not intent.loose:
-            intent.loose = True
-            self._end(intent.seq, intent.collection, intent.keys)
+        self._done(intent, Settled.NOTHING)
 
     def lost(self, intent: Intent) -> None:
         """Nobody knows the outcome: read again when the request can no longer run at the origin."""
@@ -291,11 +294,15 @@ class Mirror:
             "target": self._applier.reachable,
         }
 
-    async def applied(self, intent: Intent) -> None:
-        """Until this intent is settled: both stores have the write (I7). As long as PostgreSQL is away, for ever."""
+    async def applied(self, intent: Intent) -> Settled:
+        """Until this intent is settled, and how (I7): GIVEN_UP says that PostgreSQL may lack it, and is not read.
+
+        As long as PostgreSQL is away, for ever.
+        """
         if self.is_open(intent):
             self._applier.hurry()
-            await self._book.settled(intent.seq)
+            return await self._book.settled(intent.seq)
+        return intent.settled or Settled.APPLIED
 
     async def caught_up(self, collection: str, timeout: float) -> bool:
         """Whether, within so many seconds, everything intended up to now for the collection is settled."""
@@ -309,26 +316,32 @@ class Mirror:
 
     async def bring_up(
         self, collection: str, changes: Sequence[Change], absent: Sequence[str] = (), *, stamp: int | None = None
-    ) -> None:
+    ) -> Settled:
         """The target has at least these versions, and what the origin has of `absent` (mirror-protocol, "Flip", 2).
+
+        GIVEN_UP where it cannot have them: that is said, and flips of the collection are taken back, when it returns.
 
         stamp: the era known before the origin was asked; without it what is missing is read again. Raises
         DatabaseError, UpstreamError, and ArangoError where the origin refuses the proxy's own account.
         """
-        left = set(absent)
+        left, dead = set(absent), False
         if changes:
             stored = await self._target.revisions(collection, [change.key for change in changes])
             rows = [Row(change.key, change.rev, change.raw, stamp or 0) for change in changes]
             rows = [row for row in rows if not overtaken(row, stored.get(row.key))]
             if rows and stamp is not None:
-                left |= (await self._target.write(collection, rows)).reread
+                written = await self._target.write(collection, rows)
+                left, dead = left | written.reread, bool(written.dead)
             else:
                 left |= {row.key for row in rows}
         try:
             while left:
-                left = set(await self._repairer.until_done(collection, sorted(left)))
+                looked = await self._repairer.until_done(collection, sorted(left))
+                left, dead = set(looked.left), dead or bool(looked.dead)
         except CannotRead as error:
-            self._marks.add((collection,), f"the origin could not be read: {error}")
+            await self._marks.say((collection,), f"the origin could not be read: {error}")
+            return Settled.GIVEN_UP
+        return Settled.GIVEN_UP if dead else Settled.APPLIED
 
     # ---- settling
 
@@ -345,13 +358,25 @@ class Mirror:
     def _finished(self, intent: Intent) -> None:
         intent.remaining -= 1
         if intent.remaining <= 0:
-            self.settled_nothing(intent)
+            self._done(intent, Settled.GIVEN_UP if intent.refused else Settled.APPLIED)
+
+    def _done(self, intent: Intent, how: Settled) -> None:
+        """Memory saw to it. What the journal does not have ends with its mark: a kill would have lost it until then."""
+        if intent.loose:
+            return
+        if intent.seq < 0:
+            self._loosen(intent)
+            self._spill(intent.seq)
+            return
+        intent.loose, intent.settled = True, how
+        self._end(intent.seq, intent.collection, intent.keys, how)
 
     def _loosen(self, intent: Intent) -> bool:
         """Memory forgets the intent; false where it did already."""
         if intent.loose:
             return False
         intent.loose = True
+        self._loose[intent.seq] = intent
         self._book.loosen(intent.collection, intent.keys)
         return True
 
@@ -363,19 +388,22 @@ class Mirror:
             collection = self._orphans[seq].collection
             self._marks.add((collection,), _NOT_JOURNALED, seq, collection)
 
-    def _repaired(self, note: Note) -> None:
+    def _repaired(self, note: Note, how: Settled) -> None:
         now = time.time()
         self.told.repaired(note)
         for key in note.keys:
             self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
-        self._end(note.seq, note.collection, ())
+        self._end(note.seq, note.collection, (), how)
 
     def _posted(self, seq: int, collection: str) -> None:
-        self._end(seq, collection, ())
+        self._end(seq, collection, (), Settled.GIVEN_UP)
 
-    def _end(self, seq: int, collection: str, keys: Sequence[str]) -> None:
+    def _end(self, seq: int, collection: str, keys: Sequence[str], how: Settled) -> None:
         if self._journal.settle(seq) if seq >= 0 else self._orphans.pop(seq, None) is not None:
-            self._book.end(seq, collection, keys)
+            watched = self._loose.pop(seq, None)
+            if watched is not None:
+                watched.settled = how
+            self._book.end(seq, collection, keys, how)
             if seq < 0 and not self._orphans:
                 self._journal.alarm.set(False)
 
@@ -407,4 +435,17 @@ class Mirror:
         while True:
             with contextlib.suppress(DatabaseError):
                 await self._target.revive()
+                await self.retry_letters(_LETTERS_AGAIN)
             await asyncio.sleep(_LETTERS)
+
+    async def retry_letters(self, seconds: float) -> None:
+        """Dead letters that nobody has tried for so long are read again and written, as far as PostgreSQL takes them.
+
+        So they heal by themselves once the index, the trigger or the type is mended; a new write, a repair and a
+        verification take them back too. Raises DatabaseError.
+        """
+        for collection, keys in (await self._target.due_letters(seconds, _LETTERS_AT_ONCE)).items():
+            try:
+                await self._repairer.until_done(collection, keys)
+            except (UpstreamError, ArangoError, CannotRead) as error:
+                log.debug("dead letters wait", collection=collection, error=named(error))

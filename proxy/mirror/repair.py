@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -18,6 +18,7 @@ from proxy.errors import ArangoError, DatabaseError, JournalError, UpstreamError
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.capture import revision_of
+from proxy.mirror.intent import Settled
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.records import SWEEP, Note
@@ -51,11 +52,27 @@ class CannotRead(Exception):
     """The origin will never give these keys: their collection becomes unverified."""
 
 
+class Looked(NamedTuple):
+    """What became of keys. left: they go on changing, and are to be looked at again. dead: PostgreSQL refused them."""
+
+    left: frozenset[str] = frozenset()
+    dead: frozenset[str] = frozenset()
+
+    def how(self, keys: Iterable[str]) -> Settled:
+        """How an intent ends that wrote no others."""
+        return Settled.APPLIED if self.dead.isdisjoint(keys) else Settled.GIVEN_UP
+
+
 class Repairer:
-    """`settled(note)`: all its keys are as the origin has them."""
+    """`settled(note, how)`: all its keys are as the origin has them, or in PostgreSQL's dead letters."""
 
     def __init__(
-        self, target: Target, origin: OriginReader, journal: Journal, marks: Marks, settled: Callable[[Note], None]
+        self,
+        target: Target,
+        origin: OriginReader,
+        journal: Journal,
+        marks: Marks,
+        settled: Callable[[Note, Settled], None],
     ) -> None:
         self._target = target
         self._origin = origin
@@ -68,28 +85,31 @@ class Repairer:
         self._scans = Scans(origin)
         self.something = asyncio.Event()
 
-    async def keys(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
-        """One look at each key; gives those that changed meanwhile, to be looked at again.
+    async def keys(self, collection: str, keys: Sequence[str]) -> Looked:
+        """One look at each key; `left` are those that changed meanwhile.
 
         Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): later; CannotRead: never.
         """
         database, _, name = collection.partition("/")
         wanted = [key for key in dict.fromkeys(keys) if valid_key(key)]  # ArangoDB refused the others
-        again: frozenset[str] = frozenset()
+        left: frozenset[str] = frozenset()
+        dead: frozenset[str] = frozenset()
         for start in range(0, len(wanted), _KEYS):
-            again |= await self._look(database, name, wanted[start : start + _KEYS])
-        return again
+            looked = await self._look(database, name, wanted[start : start + _KEYS])
+            left, dead = left | looked.left, dead | looked.dead
+        return Looked(left, dead)
 
-    async def until_done(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
-        """Looks, a few times where keys change meanwhile; gives those that are not done."""
-        left = frozenset(keys)
+    async def until_done(self, collection: str, keys: Sequence[str]) -> Looked:
+        """Looks, a few times where keys change meanwhile; `left` are those that are not done."""
+        left, dead = frozenset(keys), frozenset[str]()
         for _ in range(_ROUNDS):
-            left = await self.keys(collection, sorted(left))
+            looked = await self.keys(collection, sorted(left))
+            left, dead = looked.left, dead | looked.dead
             if not left:
                 break
-        return left
+        return Looked(left, dead)
 
-    async def _look(self, database: str, name: str, keys: Sequence[str]) -> frozenset[str]:
+    async def _look(self, database: str, name: str, keys: Sequence[str]) -> Looked:
         collection = f"{database}/{name}"
         era = await self._target.raise_era()
         before = await self._target.revisions(collection, keys)
@@ -103,12 +123,15 @@ class Repairer:
         rows = [Row(key, revision_of(raw), raw, era) for key, raw in found.items() if raw is not None]
         gone = {key: before[key].rev if key in before else 0 for key, raw in found.items() if raw is None}
         again: frozenset[str] = frozenset()
+        dead: frozenset[str] = frozenset()
         if rows:
-            again |= (await self._target.write(collection, rows, equal=True)).reread
+            written = await self._target.write(collection, rows, equal=True)
+            again, dead = written.reread, written.dead
         if gone:
-            again |= await self._target.absent(collection, gone, era)
-        metrics.REPAIRED.labels(collection).inc(len(keys) - len(again))
-        return again
+            written = await self._target.absent(collection, gone, era)
+            again, dead = again | written.reread, dead | written.dead
+        metrics.REPAIRED.labels(collection).inc(len(keys) - len(again) - len(dead))
+        return Looked(again, dead)
 
     # ---- the journal's backlog
 
@@ -166,13 +189,16 @@ class Repairer:
         """
         new = [note for note in notes if not self._scans.covered(note, self._journal.own)]
         done = [note for note in notes if note not in new]
+        how = Settled.APPLIED
         if new:
             earlier = new[0].seq < self._journal.own
             oldest = self._journal.oldest() if earlier else None
             try:
                 found, since = await self._scans.found(collection, new, oldest)
                 lacking = await self._lacking(collection, found)
-                if not await self.until_done(collection, lacking):
+                looked = await self.until_done(collection, lacking)
+                if not looked.left:
+                    how = Settled.GIVEN_UP if looked.dead else how
                     self.looked(collection, [key for key, _ in found])
                     done += new
                     if earlier:
@@ -184,15 +210,15 @@ class Repairer:
                     raise
                 if self._swept(collection, error):
                     for note in notes:
-                        self._settled(note)
+                        self._settled(note, Settled.APPLIED)
                     return notes
                 for note in new:
                     self._marks.add((collection,), f"{_KEYLESS}: {error}", note.seq, collection)
                 for note in done:
-                    self._settled(note)
+                    self._settled(note, Settled.APPLIED)
                 return notes
         for note in done:
-            self._settled(note)
+            self._settled(note, how)
         return done
 
     async def _lacking(self, collection: str, found: Sequence[tuple[str, int]]) -> Sequence[str]:
@@ -212,18 +238,18 @@ class Repairer:
     async def _repair(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
         """Those of the notes that are done."""
         try:
-            left = await self.until_done(collection, [key for note in notes for key in note.keys])
+            looked = await self.until_done(collection, [key for note in notes for key in note.keys])
         except CannotRead as error:
             if self._swept(collection, error):
                 for note in notes:
-                    self._settled(note)
+                    self._settled(note, Settled.APPLIED)
                 return notes
             for note in notes:
                 self._marks.add((collection,), f"the origin could not be read: {error}", note.seq, collection)
             return notes
-        done = [note for note in notes if left.isdisjoint(note.keys)]
+        done = [note for note in notes if looked.left.isdisjoint(note.keys)]
         for note in done:
-            self._settled(note)
+            self._settled(note, looked.how(note.keys))
         return done
 
 

@@ -19,10 +19,11 @@ from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, UpstreamError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
+from proxy.mirror.intent import Settled
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import purge
 from proxy.mirror.records import SWEEP, Note
-from proxy.mirror.repair import CannotRead, OriginReader
+from proxy.mirror.repair import CannotRead, Looked, OriginReader
 from proxy.mirror.target import Target
 from sql.loader import queries
 
@@ -52,12 +53,12 @@ class Origin(OriginReader, OriginLister, Protocol):
 
 
 class KeyRepairer(Protocol):
-    """`mirror.repair`: looks at keys until they are done; gives those that are not. It hands SWEEP notes over."""
+    """`mirror.repair`: looks at keys until they are done; says which are not. It hands SWEEP notes over."""
 
     sweep: Callable[[Note], object]
     dropped: Callable[[str], bool]
 
-    async def until_done(self, collection: str, keys: Sequence[str]) -> frozenset[str]: ...
+    async def until_done(self, collection: str, keys: Sequence[str]) -> Looked: ...
 
 
 class OutOfOrder(Exception):
@@ -65,7 +66,7 @@ class OutOfOrder(Exception):
 
 
 class Sweeper:
-    """Carries out the sweeps of the journal's notes, one after the other. `settled(note)`: it is done."""
+    """Carries out the sweeps of the journal's notes, one after the other. `settled(note, how)`: it is done."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Sweeper:
         origin: OriginLister,
         repairer: KeyRepairer,
         marks: Marks,
-        settled: Callable[[Note], None],
+        settled: Callable[[Note, Settled], None],
     ) -> None:
         self._database = database
         self._target = target
@@ -84,6 +85,7 @@ class Sweeper:
         self._settled = settled
         self._notes: deque[Note] = deque()
         self._gone: set[str] = set()
+        self._refused = False  # PostgreSQL refused something of the sweep under way
         self._something = asyncio.Event()
         repairer.sweep, repairer.dropped = self.add, self.dropped
 
@@ -134,6 +136,7 @@ class Sweeper:
     async def _carry_out(self, notes: Sequence[Note]) -> None:
         note = notes[0]
         kind, collections = note.keys[0], note.keys[1:]
+        self._refused = False
         try:
             if kind == "create":
                 for collection in collections:
@@ -148,7 +151,7 @@ class Sweeper:
                 self._marks.add(collections, f"{kind}: {error}", one.seq, one.collection)
         else:
             for one in notes:
-                self._settled(one)
+                self._settled(one, Settled.GIVEN_UP if self._refused else Settled.APPLIED)
             if kind == "graph":
                 self._gone.discard(collections[0])
 
@@ -237,7 +240,9 @@ class Sweeper:
                 break
             position = page[-1][0]
         if stored:
-            await self._repair(collection, sorted(await self._target.absent(collection, stored, era)))
+            written = await self._target.absent(collection, stored, era)
+            self._refused |= bool(written.dead)
+            await self._repair(collection, sorted(written.reread))
 
     async def _list(self, collection: str, after: str, upper: str | None) -> Sequence[tuple[str, int]]:
         database, _, name = collection.partition("/")
@@ -257,7 +262,9 @@ class Sweeper:
         left = keys
         while left:
             try:
-                left = sorted(await self._repairer.until_done(collection, left))
+                looked = await self._repairer.until_done(collection, left)
+                left = sorted(looked.left)
+                self._refused |= bool(looked.dead)
             except CannotRead:
                 if await self._register(collection):
                     raise
@@ -265,4 +272,6 @@ class Sweeper:
                 stored = await self._target.revisions(collection, left)
                 era = await self._target.raise_era()
                 gone = {key: row.rev for key, row in stored.items() if row.alive}
-                left = sorted(await self._target.absent(collection, gone, era)) if gone else ()
+                written = await self._target.absent(collection, gone, era)
+                left = sorted(written.reread)
+                self._refused |= bool(written.dead)

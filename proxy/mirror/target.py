@@ -6,13 +6,14 @@ Every method raises DatabaseError where nothing can be said of any row; callers 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
 from proxy import metrics
+from proxy.cutover import lacking
 from proxy.database import Database, Session
 from proxy.documents import to_jsonb
 from proxy.errors import DatabaseRefused
@@ -23,6 +24,9 @@ from sql.loader import queries
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 50  # documents that are encoded between two other things
+
+
+Item = TypeVar("Item")
 
 
 class Row(NamedTuple):
@@ -43,11 +47,14 @@ class Stored(NamedTuple):
 
 @dataclass(slots=True)
 class Written:
-    """upserted, removed, dead: numbers of keys. reread: keys that were refused and must be read again."""
+    """upserted, removed: numbers of keys. reread: keys that were refused and must be read again.
+
+    dead: keys of which PostgreSQL refused this version; it lacks them, and no flip of the collection stands any more.
+    """
 
     upserted: int = 0
     removed: int = 0
-    dead: int = 0
+    dead: frozenset[str] = frozenset()
     reread: frozenset[str] = frozenset()
 
 
@@ -58,10 +65,11 @@ class _Encoded(NamedTuple):
 
 
 class Target:
-    """PostgreSQL as the mirror writes it."""
+    """PostgreSQL as the mirror of that instance writes it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, instance: str = "command line") -> None:
         self._database = database
+        self._instance = instance
         self._relations: dict[str, str] = {}
         self._lettered: set[str] = set()
 
@@ -98,7 +106,7 @@ class Target:
     async def write(self, collection: str, rows: Sequence[Row], *, equal: bool = False) -> Written:
         """Applies versions, one a key. `equal`: an equal revision with other content is replaced too (repair).
 
-        A key that is not in `reread` is done: applied, overtaken by what is stored, or in the dead letters.
+        A key that is neither in `reread` nor in `dead` is done: applied, or overtaken by what is stored.
         """
         relation = await self.relation(collection)
         upserts = [row for row in rows if row.raw is not None]
@@ -106,7 +114,7 @@ class Target:
         written = Written()
         try:
             async with self._database.session() as session:
-                writer = _Writer(session, collection, relation)
+                writer = _Writer(session, collection, relation, self._instance)
                 if upserts:
                     await writer.upsert(upserts, "replace_equal" if equal else "upsert")
                     written.upserted = len(writer.returned)
@@ -115,11 +123,8 @@ class Target:
                     await writer.remove(removals)
                     written.removed = len(writer.returned) - written.upserted
                 written.reread = await writer.refused(rows)
-                written.dead = writer.dead
-                if writer.dead:
-                    self._lettered.add(collection)
-                elif collection in self._lettered:
-                    await self._revive(session, collection, relation)
+                written.dead = frozenset(writer.dead)
+                await self._letters(session, collection, relation, writer)
         except DatabaseRefused:
             self._relations.pop(collection, None)  # perhaps its table is not what it was
             raise
@@ -135,25 +140,33 @@ class Target:
         again: set[tuple[str, str]] = set()
         async with self._database.transaction() as session:
             for collection, relation in relations.items():  # in one order, so that two of them do not block each other
-                writer, rows = _Writer(session, collection, relation), groups[collection]
+                writer = _Writer(session, collection, relation, self._instance, whole=True)
+                rows = groups[collection]
                 await writer.upsert([row for row in rows if row.raw is not None], "upsert")
                 await writer.remove([row for row in rows if row.raw is None])
                 again |= {(collection, key) for key in await writer.refused(rows)}
                 faults.reach("mid-transaction")
         return frozenset(again)
 
-    async def absent(self, collection: str, keys: Mapping[str, int], era: int) -> frozenset[str]:
+    async def absent(self, collection: str, keys: Mapping[str, int], era: int) -> Written:
         """The origin has none of these; `keys` with the revisions that the target had before the origin was read.
 
-        `era`: raised before that. Gives the keys that have a newer row by now: to be repaired again.
+        `era`: raised before that. `reread`: the keys that have a newer row by now, to be repaired again.
         """
         relation = await self.relation(collection)
-        statement = queries("documents")["absent"].on(relation)
         async with self._database.session() as session:
-            rows = await session.fetch(statement, collection, list(keys), list(keys.values()), [era] * len(keys))
-            if collection in self._lettered:
-                await self._revive(session, collection, relation)
-        return frozenset(keys) - {row["key"] for row in rows}
+            writer = _Writer(session, collection, relation, self._instance)
+            await writer.absent([Row(key, rev, None, era) for key, rev in keys.items()])
+            await self._letters(session, collection, relation, writer)
+        again = keys.keys() - writer.returned - writer.dead
+        return Written(removed=len(writer.returned), dead=frozenset(writer.dead), reread=frozenset(again))
+
+    async def due_letters(self, seconds: float, most: int) -> dict[str, list[str]]:
+        """Keys of dead letters, by collection, that nobody has tried for so long; whoever is given them tries now."""
+        found: dict[str, list[str]] = {}
+        for row in await self._database.fetch(queries("mirror")["retried"].text, seconds, most):
+            found.setdefault(row["collection"], []).append(row["key"])
+        return found
 
     async def revive(self) -> None:
         """Takes back dead letters whose keys were overtaken since, whoever applied them."""
@@ -164,6 +177,12 @@ class Target:
             async with self._database.session() as session:
                 await self._revive(session, collection, relation)
 
+    async def _letters(self, session: Session, collection: str, relation: str, writer: _Writer) -> None:
+        if writer.dead:
+            self._lettered.add(collection)
+        elif collection in self._lettered:
+            await self._revive(session, collection, relation)
+
     async def _revive(self, session: Session, collection: str, relation: str) -> None:
         await session.fetch(queries("mirror")["revived"].on(relation), collection)
 
@@ -171,16 +190,16 @@ class Target:
 class _Writer:
     """One batch on one connection: what came back, and what cannot be held."""
 
-    def __init__(self, session: Session, collection: str, relation: str) -> None:
+    def __init__(self, session: Session, collection: str, relation: str, instance: str, *, whole: bool = False) -> None:
+        """whole: in a transaction, which one refusal ends; nothing is put aside."""
         self._session = session
         self._collection = collection
         self._relation = relation
+        self._instance = instance
         self.returned: set[str] = set()
-        self._lost: set[str] = set()
-
-    @property
-    def dead(self) -> int:
-        return len(self._lost)
+        self._whole = whole
+        self.dead: set[str] = set()
+        self._overtaken: set[str] = set()
 
     async def upsert(self, rows: Sequence[Row], statement: str) -> None:
         """Applies documents; one that cannot be held goes to the dead letters and never stops the others."""
@@ -192,60 +211,90 @@ class _Writer:
             try:
                 encoded.append(_Encoded(row, row.raw.decode(), to_jsonb(row.raw)))
             except ValueError as error:
+                if self._whole:
+                    raise DatabaseRefused("a document cannot be read", "22000") from error
                 await self._bury(row, f"the document cannot be read: {error}")
-        await self._halve(encoded, queries("documents")[statement].on(self._relation))
+        text = queries("documents")[statement].on(self._relation)
 
-    async def _halve(self, rows: Sequence[_Encoded], statement: str) -> None:
-        if not rows:
+        async def run(part: Sequence[_Encoded]) -> None:
+            found = await self._session.fetch(
+                text,
+                self._collection,
+                [item.row.key for item in part],
+                [item.row.rev for item in part],
+                [item.raw for item in part],
+                [item.doc for item in part],
+                [item.row.stamp for item in part],
+            )
+            self.returned.update(row["key"] for row in found)
+
+        await self._halve(encoded, run, lambda item: item.row)
+
+    async def _halve(
+        self, items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]], row_of: Callable[[Item], Row]
+    ) -> None:
+        """Runs a statement for the rows, and in halves until the one that is refused stands alone."""
+        if not items:
             return
         try:
-            found = await self._session.fetch(
-                statement,
-                self._collection,
-                [item.row.key for item in rows],
-                [item.row.rev for item in rows],
-                [item.raw for item in rows],
-                [item.doc for item in rows],
-                [item.row.stamp for item in rows],
-            )
+            await run(items)
         except DatabaseRefused as error:
-            if not of_a_document(error.sqlstate):  # all rows are concerned: rights, the schema
+            if self._whole or not of_a_document(error.sqlstate):  # all rows are concerned: rights, the schema
                 raise
-            if len(rows) == 1:
-                await self._bury(rows[0].row, f"{error.sqlstate}: {error}")
+            if len(items) == 1:
+                await self._bury(row_of(items[0]), f"{error.sqlstate}: {error}")
                 return
-            middle = len(rows) // 2
-            await self._halve(rows[:middle], statement)
-            await self._halve(rows[middle:], statement)
-            return
-        self.returned.update(row["key"] for row in found)
+            middle = len(items) // 2
+            await self._halve(items[:middle], run, row_of)
+            await self._halve(items[middle:], run, row_of)
 
     async def remove(self, rows: Sequence[Row]) -> None:
         """Leaves tombstones."""
-        found = await self._session.fetch(
-            queries("documents")["remove"].on(self._relation),
-            self._collection,
-            [row.key for row in rows],
-            [row.rev for row in rows],
-            [row.stamp for row in rows],
-        )
-        self.returned.update(row["key"] for row in found)
+        await self._end(rows, "remove")
+
+    async def absent(self, rows: Sequence[Row]) -> None:
+        """Leaves tombstones where the origin has nothing; `stamp` is the era of the look."""
+        await self._end(rows, "absent")
+
+    async def _end(self, rows: Sequence[Row], statement: str) -> None:
+        text = queries("documents")[statement].on(self._relation)
+
+        async def run(part: Sequence[Row]) -> None:
+            found = await self._session.fetch(
+                text,
+                self._collection,
+                [row.key for row in part],
+                [row.rev for row in part],
+                [row.stamp for row in part],
+            )
+            self.returned.update(row["key"] for row in found)
+
+        await self._halve(rows, run, lambda row: row)
 
     async def refused(self, rows: Iterable[Row]) -> frozenset[str]:
         """Keys that were refused and are not overtaken by what is stored (mirror-protocol: re-read, never settled)."""
-        open_rows = [row for row in rows if row.key not in self.returned and row.key not in self._lost]
+        said = self.returned | self.dead | self._overtaken
+        open_rows = [row for row in rows if row.key not in said]
         if not open_rows:
             return frozenset()
         stored = await _revisions(self._session, self._relation, [row.key for row in open_rows])
         return frozenset(row.key for row in open_rows if not overtaken(row, stored.get(row.key)))
 
     async def _bury(self, row: Row, reason: str) -> None:
-        """The first line of the reason, as text that PostgreSQL can hold."""
+        """The first line of the reason, as text that PostgreSQL can hold. Flips of the collection are over with it."""
         line = storable_text(reason.partition("\n")[0])[:500]
-        statement = queries("mirror")["dead_letter"].on(self._relation)
-        found = await self._session.fetch(statement, self._collection, row.key, row.rev, line)
-        self._lost.add(row.key)
-        if found:
+        lacks, new = await lacking.letter(
+            self._session,
+            self._collection,
+            self._relation,
+            row.key,
+            row.rev,
+            removed=row.raw is None,
+            reason=line,
+            instance=self._instance,
+        )
+        (self.dead if lacks else self._overtaken).add(row.key)
+        if new:
             metrics.DEAD_LETTERS.labels(self._collection).inc()
             log.warning("PostgreSQL cannot hold a document", collection=self._collection, reason=line.split(":")[0])
 

@@ -2,7 +2,7 @@
 
 Eras that were given out may be lost, so the era is raised far beyond them; tombstones may be, so every horizon is
 raised as well, and whatever was stamped before is read again; applied versions may be, so every database becomes
-unverified. One instance does all of it, in one transaction; the others see that it is done.
+unverified, and no flip outlives that. One instance does all of it, in one transaction; the others see that it is done.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from proxy.cutover import lacking, transitions
 from proxy.database import Database
 from proxy.errors import DatabaseError, DatabaseRefused, named
 from proxy.mirror.written import EVERYTHING
@@ -41,11 +42,12 @@ class Timeline:
             await self._database.execute(statements["note_timeline"].text, row["present"])
             return False
         async with self._database.transaction() as session:
+            await transitions.lock(session)  # before any horizon, as whoever marks takes them
             moved = await session.fetch(statements["move_timeline"].text, row["present"], row["noted"])
             if not moved:
                 return False
             await session.fetch(statements["leap"].text)
-            await session.fetch(statements["mark"].text, [EVERYTHING], [_REASON], self._instance)
+            await lacking.mark_in(session, [EVERYTHING], [_REASON], self._instance)
         log.error("every database becomes unverified", reason=_REASON)
         return True
 

@@ -30,10 +30,11 @@ async def capture(kit: Kit, request: Request, planned: Plan, way: Route) -> Resp
         except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
             log.warning("an answer of the origin was not understood", error=named(error), collection=collection)
             mirror.lost(intent)
+            await kit.applied((intent,))  # its client may take it for a success
             return Response(response.status, response.headers, body, response.reason)
         mirror.answered(intent, captured)
         if kit.flipped(collection):  # looked up when answering, not before
-            await kit.until_both(mirror.applied(intent), collection)
+            await kit.applied((intent,))
             if not captured.changes and response.status in (404, 409, 412):
                 await kit.brought_up(collection, (), planned.keys)
     return Response(response.status, captured.headers, captured.body, response.reason)

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -18,7 +18,7 @@ from proxy.cutover.stages import Snapshot
 from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamUnavailable
 from proxy.flight import Flight
 from proxy.gaps import Gaps
-from proxy.mirror.journal import Intent
+from proxy.mirror.intent import Intent, Settled
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Change, Operation
 from proxy.stores.arango import Requester
@@ -49,6 +49,7 @@ class _Error(msgspec.Struct):
     number: int = msgspec.field(name="errorNum", default=0)
 
 
+Result = TypeVar("Result")
 _KEYS = 500  # of one intent
 _AGAIN = 0.05  # seconds
 _ERROR = msgspec.json.Decoder(_Error)
@@ -113,10 +114,12 @@ class Kit:
         ]
 
     async def applied(self, intents: Sequence[Intent]) -> None:
-        """Where a collection is flipped: until PostgreSQL has what these intents stand for (I7)."""
+        """Where a collection is flipped: until PostgreSQL has what these intents stand for, or is not read (I7)."""
         for intent in intents:
             if self.flipped(intent.collection):  # looked up when answering, not before
-                await self.until_both(self.mirror.applied(intent), intent.collection)
+                how = await self.until_both(self.mirror.applied(intent), intent.collection)
+                if how is Settled.GIVEN_UP:
+                    await self.taken_back((intent.collection,), "a write was given up")
 
     async def forward(self, request: Request, *intents: Intent, whole: bool = True) -> Response:
         """The origin's answer; `whole`: to its last byte. Without one the intents are settled (never sent) or lost."""
@@ -139,24 +142,23 @@ class Kit:
     ) -> None:
         """PostgreSQL has at least these versions, and what ArangoDB has of `absent`, before an answer leaves."""
 
-        async def persistently() -> None:
+        async def persistently() -> Settled:
             while True:
                 try:
-                    await self.mirror.bring_up(collection, changes, absent, stamp=stamp)
+                    return await self.mirror.bring_up(collection, changes, absent, stamp=stamp)
                 except (DatabaseError, UpstreamError):  # one that passes costs nobody a flip
                     await asyncio.sleep(_AGAIN)
-                else:
-                    return
 
-        await self.until_both(persistently(), collection)
+        if await self.until_both(persistently(), collection) is Settled.GIVEN_UP:
+            await self.taken_back((collection,), "a document was given up")
 
-    async def until_both(self, waiting: Awaitable[object], collection: str | None = None) -> None:
+    async def until_both(self, waiting: Awaitable[Result], collection: str | None = None) -> Result | None:
         """Waits for PostgreSQL; or until nobody reads from it because of this instance: then the origin answers alone.
 
         mirror-protocol, "Flip", 7. What goes on for three leases, or fails, while heartbeats still arrive (a lock, a
         right that is missing, a full disk) is given up: the instance declares itself diverged, and drains and rolls
         back before it comes again. So an answer waits once, and never for ever. `collection`: nobody need wait any
-        more once its flip is taken back, since the mode is looked up when answering.
+        more once its flip is taken back, since the mode is looked up when answering. Gives what it waited for, or None.
         """
         task = asyncio.ensure_future(waiting)
         limit = time.monotonic() + 3 * self.settings.lease
@@ -164,20 +166,21 @@ class Kit:
             while not task.done() or task.exception() is not None:
                 await asyncio.wait({task}, timeout=0.05) if not task.done() else await asyncio.sleep(0.02)
                 if task.done() and task.exception() is None:
-                    return
+                    return task.result()
                 if self.lease.own_lease_over:
                     self.lease.note_alone()
-                    return
+                    return None
                 if collection is not None and not self.flipped(collection):
-                    return
+                    return None
                 if task.done() or time.monotonic() > limit:
                     self._give_up(task)
+            return task.result()
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
                 await task
 
-    def _give_up(self, task: asyncio.Future[object]) -> None:
+    def _give_up(self, task: asyncio.Future[Result]) -> None:
         failed = task.exception() if task.done() else None
         if failed is not None and not isinstance(failed, DatabaseError | UpstreamError | ArangoError):
             raise failed

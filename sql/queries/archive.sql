@@ -40,10 +40,6 @@ SELECT count(*) AS documents, coalesce(sum(octet_length(text)), 0)::bigint AS by
 FROM (SELECT text, sha256(convert_to(text, 'UTF8')) AS hash
       FROM (SELECT raw::text AS text FROM {relation} WHERE doc IS NOT NULL OFFSET 0) AS printed OFFSET 0) AS hashed;
 
--- name: mark
--- An import beside the mirror: the copy is unverified from here on. $1 collection, $2 reason, $3 by.
-INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ($1, $2, $3);
-
 -- name: restore
 -- The archive wins, whatever is there: by the operator's word only. Parameters as `upsert` in documents.sql.
 WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)

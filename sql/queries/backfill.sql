@@ -240,9 +240,10 @@ ANALYZE {relation};
 
 -- name: dead_letters
 -- Sets documents aside: $1 collection, $2 keys, $3 revisions, $4 reasons.
-INSERT INTO crossfade.dead_letter AS d (collection, key, rev, reason)
-SELECT $1, i.key, i.rev, i.reason FROM unnest($2::text[], $3::bigint[], $4::text[]) AS i (key, rev, reason)
-ON CONFLICT (collection, key) DO UPDATE SET rev = excluded.rev, reason = excluded.reason, noted_at = now()
+INSERT INTO crossfade.dead_letter AS d (collection, key, rev, reason, noted_at)
+SELECT $1, i.key, i.rev, i.reason, clock_timestamp() FROM unnest($2::text[], $3::bigint[], $4::text[]) AS i (key, rev, reason)
+ON CONFLICT (collection, key) DO UPDATE SET rev = excluded.rev, reason = excluded.reason, removed = false,
+    tried_at = clock_timestamp(), noted_at = CASE WHEN excluded.rev > d.rev THEN excluded.noted_at ELSE d.noted_at END
 WHERE excluded.rev >= d.rev;
 
 -- name: forget_dead_letters

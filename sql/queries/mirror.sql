@@ -8,46 +8,24 @@ SELECT relation FROM crossfade.ensure_collection($1, $2);
 -- In a transaction of its own: a repair may count on it only once it is committed.
 SELECT crossfade.raise_era();
 
--- name: dead_letter
--- A document that PostgreSQL could not hold. $1 collection, $2 key, $3 revision, $4 reason. Not where the table has
--- that revision or a newer one by now.
-INSERT INTO crossfade.dead_letter AS l (collection, key, rev, reason)
-SELECT $1::text, $2::text, $3::bigint, $4::text
-WHERE NOT EXISTS (SELECT 1 FROM {relation} d WHERE d.key = $2 AND d.rev >= $3)
-ON CONFLICT (collection, key) DO UPDATE SET rev = excluded.rev, reason = excluded.reason, noted_at = now()
-WHERE excluded.rev >= l.rev
-RETURNING key;
-
 -- name: lettered
 -- Collections that have dead letters.
 SELECT DISTINCT collection FROM crossfade.dead_letter;
 
 -- name: revived
--- Dead letters whose key has that revision or a newer one by now. $1 collection.
+-- Dead letters whose key has that revision or a newer one by now; of a removal, one that is removed. $1 collection.
 DELETE FROM crossfade.dead_letter l USING {relation} d
-WHERE l.collection = $1 AND d.key = l.key AND d.rev >= l.rev
+WHERE l.collection = $1 AND d.key = l.key AND (d.rev > l.rev OR (d.rev = l.rev AND (d.doc IS NULL OR NOT l.removed)))
 RETURNING l.key;
 
--- name: mark
--- Collections become unverified: $1 collections (`db/name`, `db/*`; `*` is every database), $2 reasons, $3 instance.
--- Written after the answer of the write that is behind it. No second mark where an equal one is not covered yet: a run
--- that begins after this statement begins to read after that write too, and covers both.
-INSERT INTO crossfade.unverified (collection, reason, instance)
-SELECT w.collection, m.reason, $3
-FROM unnest($1::text[], $2::text[]) AS m (collection, reason)
-CROSS JOIN LATERAL (
-    SELECT m.collection WHERE m.collection <> '*'
-    UNION
-    SELECT c.database || '/*' FROM crossfade.collection c WHERE m.collection = '*'
-) AS w (collection)
-WHERE NOT EXISTS (
-    SELECT 1 FROM crossfade.unverified u
-    WHERE u.collection = w.collection AND u.reason = m.reason AND NOT EXISTS (
-        SELECT 1 FROM crossfade.run r
-        WHERE r.unverified_before >= u.id
-          AND (r.collection = u.collection
-               OR (u.collection LIKE '%/*' AND starts_with(r.collection, left(u.collection, -1))))))
-RETURNING collection;
+-- name: retried
+-- Dead letters that nobody has tried for $1 seconds, the oldest $2: they are tried now, by whoever asked.
+UPDATE crossfade.dead_letter l SET tried_at = clock_timestamp()
+FROM (SELECT collection, key FROM crossfade.dead_letter
+      WHERE tried_at < clock_timestamp() - make_interval(secs => $1::float8)
+      ORDER BY tried_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due
+WHERE l.collection = due.collection AND l.key = due.key
+RETURNING l.collection, l.key;
 
 -- name: collections
 -- Every collection and its table.

@@ -32,6 +32,8 @@ from proxy.sqlstates import Reaction, is_a_conflict, meaning, of_a_document, rea
         ("23514", Reaction.DOCUMENT),
         ("54000", Reaction.DOCUMENT),
         ("P0001", Reaction.DOCUMENT),
+        ("CF001", Reaction.DOCUMENT),  # of a trigger's own choice
+        ("38000", Reaction.DOCUMENT),
         ("42501", Reaction.REFUSE),
         ("42P01", Reaction.REFUSE),
         ("0A000", Reaction.REFUSE),

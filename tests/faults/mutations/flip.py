@@ -13,6 +13,28 @@ _ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_hol
 
 MUTANTS = (
     Mutant(
+        "what PostgreSQL lacks is said, and it is read all the same",
+        "proxy/cutover/lacking.py",
+        "    if moves or towards:\n",
+        "    if False:\n",
+        "tests/integration/test_given_up.py::test_a_value_that_is_too_large_for_an_index_takes_the_flip_back_and_heals_"
+        "without_the_index",
+    ),
+    Mutant(
+        "a mark between the gates and the begin of a flip is passed over",
+        "proxy/cutover/epoch.py",
+        "            if said:\n",
+        "            if said and False:\n",
+        "tests/integration/test_given_up.py::test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it",
+    ),
+    Mutant(
+        "what the journal could not note ends without its mark",
+        "proxy/mirror/pipeline.py",
+        "        if intent.seq < 0:\n            self._loosen(intent)\n",
+        "        if intent.seq < 0 and False:\n            self._loosen(intent)\n",
+        "tests/integration/test_given_up.py::test_with_a_full_journal_the_flip_is_over_before_the_answer",
+    ),
+    Mutant(
         "drain skipped",
         "proxy/cutover/stages.py",
         "Stage.FLIPPED: (Phase.BEGIN, Phase.HOLD, Phase.DRAIN),",

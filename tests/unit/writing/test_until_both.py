@@ -43,7 +43,7 @@ def lease() -> Lease:
     return Lease(Snapshot(collections={BOOKS: Standing(Stage.FLIPPED, 100)}))
 
 
-async def still(waiting: asyncio.Task[None]) -> None:
+async def still(waiting: asyncio.Task[Any]) -> None:
     done, _ = await asyncio.wait({waiting}, timeout=0.1)
     assert not done
 

@@ -1,0 +1,97 @@
+"""Who gives a write up: every place that ends in a mark or a dead letter, and the test that holds it to the rule.
+
+The rule (proxy/cutover/lacking.py): what PostgreSQL lacks, or may lack, is said together with the end of the flips that
+it concerns. A new place fails here until it is named with a test of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_GIVEN_UP = "tests/integration/test_given_up.py"
+_FULL = f"{_GIVEN_UP}::test_with_a_full_journal_the_flip_is_over_before_the_answer"
+_UNREAD = f"{_GIVEN_UP}::test_documents_that_arangodb_will_not_give_take_the_flip_back"
+_REFUSED = f"{_GIVEN_UP}::test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer"
+
+# who marks a collection, or notes a dead letter -> the test that sees the flip taken back
+PLACES = {
+    "proxy/mirror/pipeline.py:Mirror.intend": _FULL,
+    "proxy/mirror/pipeline.py:Mirror._spill": _FULL,
+    "proxy/mirror/pipeline.py:Mirror.opaque_done": f"{_GIVEN_UP}::test_an_opaque_write_ends_with_the_flip",
+    "proxy/mirror/pipeline.py:Mirror.bring_up": f"{_GIVEN_UP}::test_an_answer_that_cannot_be_brought_up_ends_the_flip",
+    "proxy/mirror/repair.py:Repairer._marked": f"{_GIVEN_UP}::test_what_an_earlier_process_left_opaque_ends_the_flip",
+    "proxy/mirror/repair.py:Repairer._search": f"{_GIVEN_UP}::test_a_search_that_finds_too_much_ends_the_flip",
+    "proxy/mirror/repair.py:Repairer._repair": _UNREAD,
+    "proxy/mirror/sweep.py:Sweeper._carry_out": f"{_GIVEN_UP}::test_a_sweep_that_cannot_be_done_ends_the_flip",
+    "proxy/mirror/marks.py:Marks.say": f"{_GIVEN_UP}::test_an_answer_that_cannot_be_brought_up_ends_the_flip",
+    "proxy/mirror/marks.py:Marks.post": _FULL,
+    "proxy/mirror/timeline.py:Timeline.step": f"{_GIVEN_UP}::test_a_failover_of_postgresql_takes_every_flip_back",
+    "proxy/mirror/target.py:_Writer._bury": _REFUSED,
+    "backfill/target.py:_dead_letters": f"{_GIVEN_UP}::test_a_repair_that_postgresql_refuses_ends_the_flip",
+    "backfill/archive/cli.py:_mark": f"{_GIVEN_UP}::test_a_mark_aborts_an_epoch_that_would_flip_its_collection",
+}
+# statements that write to the two tables: only these, each with the end of the flips in its transaction
+STATEMENTS = {
+    "lacking.sql:mark",
+    "lacking.sql:letter",
+    "backfill.sql:dead_letters",  # behind `lacking.give_way`
+    "cutover.sql:mark_served",  # of an eviction, which rolls all flips back
+}
+_CALLS = {
+    ("marks", "add"),
+    ("marks", "say"),
+    ("lacking", "mark"),
+    ("lacking", "mark_in"),
+    ("lacking", "letter"),
+    ("lacking", "give_way"),
+}
+
+
+def _callers() -> Iterator[str]:
+    for folder in ("proxy", "backfill"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            name = str(file.relative_to(ROOT))
+            if name == "proxy/cutover/lacking.py":
+                continue
+            yield from _in(ast.parse(file.read_text("utf-8")), name, "")
+
+
+def _in(node: ast.AST, file: str, scope: str) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _in(child, file, f"{scope}.{child.name}" if scope else child.name)
+            continue
+        if isinstance(child, ast.Call) and isinstance(child.func, ast.Attribute):
+            owner = child.func.value
+            called = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
+            if (called.lstrip("_"), child.func.attr) in _CALLS or (
+                file.endswith("marks.py") and (called, child.func.attr) == ("self", "add")
+            ):
+                yield f"{file}:{scope}"
+        yield from _in(child, file, scope)
+
+
+def test_whoever_gives_a_write_up_is_named_with_its_test() -> None:
+    assert set(_callers()) == set(PLACES)
+
+
+def test_the_tests_that_are_named_are_there() -> None:
+    for place, test in PLACES.items():
+        file, _, name = test.partition("::")
+        assert re.search(rf"^async def {name}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE), place
+
+
+def test_no_other_statement_writes_marks_or_dead_letters() -> None:
+    found = set()
+    for file in sorted((ROOT / "sql" / "queries").glob("*.sql")):
+        for part in file.read_text("utf-8").split("-- name: ")[1:]:
+            if re.search(r"(INTO|UPDATE) crossfade\.(unverified|dead_letter)\b(?! l SET tried_at)", part):
+                found.add(f"{file.name}:{part.split()[0]}")
+    assert found == STATEMENTS
+    for folder in ("proxy", "backfill"):
+        for code in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"INTO crossfade\.(unverified|dead_letter)", code.read_text("utf-8")), code
