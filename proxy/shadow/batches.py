@@ -110,11 +110,12 @@ class Following:
     def went_on(self, operation: Operation, outcome: Outcome | None) -> None:
         """The answer to a `cursor.next` or `cursor.delete` of a cursor that is followed.
 
-        None: it was too large to keep. Then, and where it is no batch, what came before is a beginning.
+        None: it was too large to keep. Then, and where it is no batch, what came before is a beginning. A refusal says
+        nothing: others than its owner may have asked, and the cursor goes on.
         """
         key = _key(operation)
         found = self._open.get(key)
-        if found is None:
+        if found is None or (outcome is not None and outcome.status >= 400):
             return
         batch = batch_of(outcome) if outcome is not None and outcome.status == 200 else None
         if outcome is None or batch is None or operation.endpoint != "cursor.next":

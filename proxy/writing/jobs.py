@@ -1,8 +1,8 @@
 """Asynchronous jobs of requests that write: run here as plain requests, so that what they write is captured.
 
 The client has 202 at once, with an id of this proxy's own where it wants the result later (`x-arango-async: store`).
-Results are kept in memory, bounded; another instance knows none of them. Other jobs are ArangoDB's own; lists and
-deletions speak of both.
+Results are kept in memory, bounded; another instance knows none of them. A job is its user's: nothing that others ask
+for changes it. Other jobs are ArangoDB's own; lists and deletions speak of both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from proxy.mirror import faults
 from proxy.operations import Operation, Outcome
 from proxy.wire.encode import encode, error_outcome, json_outcome
 from proxy.wire.message import Request, Response
-from proxy.writing.kit import Kit, collect
+from proxy.writing.kit import Kit, collect, same_user
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +129,9 @@ class Jobs:
         if name in _LISTS:
             return await self._of_all(request, operation, name, authorization)
         job = self._jobs.get(name)
-        if job is None or job.authorization != authorization:
+        if job is None or not await self._kit.owned(request, job.authorization, operation.database):
+            raise ArangoError(404, "not found")
+        if self._jobs.get(name) is not job:  # fetched or dropped meanwhile
             raise ArangoError(404, "not found")
         told = ((b"x-arango-async-id", name.encode()),)
         if operation.method == "DELETE" or operation.path[3:] == ("cancel",):
@@ -148,7 +150,7 @@ class Jobs:
     async def _of_all(self, request: Request, operation: Operation, name: str, authorization: bytes | None) -> Response:
         response = await self._kit.origin.request(request)
         body = await collect(response.body)
-        mine = [number for number, job in self._jobs.items() if job.authorization == authorization]
+        mine = [number for number, job in self._jobs.items() if same_user(job.authorization, authorization)]
         if operation.method == "DELETE" and response.status < 400:
             stamp = float(operation.params.get("stamp", "0") or 0)
             for number in mine:

@@ -31,6 +31,7 @@ from proxy.writing.rows import Room, Rows
 
 _AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a thread
 _REMOVAL = "removal by a query"
+_NEVER_RAN = opaque.NEVER_RAN | {1654, 1655}  # there is no such transaction, or it was aborted
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class Modifications:
         faults.reach("after-forward")
         body = await collect(response.body)
         if response.status >= 400:
-            if error_number(body) in opaque.NEVER_RAN:
+            if error_number(body) in _NEVER_RAN:
                 self._nothing(run)
             else:
                 self._give_up(run, lost=response.status >= 500)
@@ -150,7 +151,7 @@ class Modifications:
         An answer waits for the search of what was. It does not for the comparison of a whole collection, which would
         cost the flip of a large one for each query that fails: intermediate commits are of a million removals.
         """
-        if error_number(body) in opaque.NEVER_RAN or (planned.once and status < 500):
+        if error_number(body) in _NEVER_RAN or (planned.once and status < 500):
             self._nothing(run)
             return
         self._give_up(run, lost=status >= 500)

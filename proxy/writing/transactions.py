@@ -7,6 +7,9 @@ A flip does not wait for transactions to end. While one runs, its intents are no
 its commit may have gone through a proxy that does not know its writes; from `begin` on, none forwards one like that.
 So in `drain`, when all behave by that, each transaction's state is asked for once: one that still runs can be committed
 here only, and then both stores have it before the answer (flight.Flight.older).
+
+A transaction is its user's, and ArangoDB says who that is: what it refuses changes nothing of what is kept here, and
+its state is asked for with the credentials that it took last.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ log = structlog.get_logger(__name__)
 _MOST = 10_000  # transactions that are known at a time; more are opaque
 _LOOK = 0.1  # seconds between looks at those that nobody uses
 _IDLE = 5.0  # seconds without a request after which the origin is asked whether it still runs
+_OVER = 150.0  # seconds without one after which it runs no more, whatever the origin says: its own limit is 120
 
 
 @dataclass(slots=True)
@@ -48,12 +52,17 @@ class _Open:
     database: str
     headers: Headers  # to ask with
     used: float
+    asked_for: float  # when a client last did something in it
     busy: int = 0  # requests under way
     token: Token | None = None  # that it runs; None once its end was asked for
 
     def left(self) -> list[str]:
         """Its intents, by collection: all of them are open while it runs."""
         return [intent.collection for intent in self.buffer.intents]
+
+
+def _credentials(request: Request) -> Headers:
+    return [pair for pair in request.headers if pair[0].lower() == b"authorization"]
 
 
 class Transactions:
@@ -149,32 +158,45 @@ class Transactions:
     def _remember(self, database: str, number: str, request: Request) -> _Open:
         known = self._open.get((database, number))
         if known is None:
-            headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
-            known = self._open[database, number] = _Open(Buffer(), database, headers, time.monotonic())
-            # the generation is that of a look, and there was none yet
-            known.token = Token((f"{database}/*",), 0, lambda: False, known.left)
-            self._kit.flight.running.add(known.token)
+            now = time.monotonic()
+            known = self._open[database, number] = _Open(Buffer(), database, _credentials(request), now, now)
+            self._goes_on(known, 0)  # the generation is that of a look, and there was none yet
             self._watch()
         return known
+
+    def _goes_on(self, known: _Open, generation: int) -> None:
+        """It runs, by a look of that generation."""
+        if known.token is None:
+            known.token = Token((f"{known.database}/*",), generation, lambda: False, known.left)
+            self._kit.flight.running.add(known.token)
+        known.token.generation = generation
 
     # ---- writes
 
     async def write(self, request: Request, operation: Operation, way: Route) -> Response:
         """A write inside of a transaction: a document write, a modification, a truncation."""
         number = operation.headers["x-arango-trx-id"]
-        if (operation.database, number) not in self._open and len(self._open) >= _MOST:
+        name = operation.database, number
+        if name not in self._open and len(self._open) >= _MOST:
             return await opaque.forward(self._kit, request, operation, way.because("too many transactions"))
+        new = name not in self._open
         known = self._remember(operation.database, number, request)
         known.busy += 1
         try:
             if operation.endpoint == "cursor.create":
-                return await self._modifications.capture(request, operation, way, known.buffer)
-            if operation.endpoint == "collection.truncate":
-                return await self._truncate(request, operation, way, known.buffer)
-            return await self._document(request, operation, way, known.buffer)
+                response = await self._modifications.capture(request, operation, way, known.buffer)
+            elif operation.endpoint == "collection.truncate":
+                response = await self._truncate(request, operation, way, known.buffer)
+            else:
+                response = await self._document(request, operation, way, known.buffer)
         finally:
             known.busy -= 1
             known.used = time.monotonic()
+        if response.status < 400:
+            known.headers, known.asked_for = _credentials(request), known.used
+        elif new and known.buffer.empty and self._open.get(name) is known and not known.busy:
+            self._let_go(name)  # there is no such transaction, or it is another user's
+        return response
 
     async def _document(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
         planned = plan_write(operation, transaction=True)
@@ -256,12 +278,14 @@ class Transactions:
         _, status = transactions.state(await collect(response.body))
         if response.status == 404:
             status = "unknown"
+        if not status and time.monotonic() - known.asked_for > _OVER:  # credentials that hold no more
+            status = "unknown"
         if status in transactions.ENDED or status == "unknown":
             self._ended(name, status)
         else:
             known.used = time.monotonic()
-            if known.token is not None:
-                known.token.generation = generation
+            if self._open.get(name) is known and not known.busy:
+                self._goes_on(known, generation)
 
     def _watch(self) -> None:
         if self._task is None:

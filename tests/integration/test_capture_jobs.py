@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from proxy.cutover.stages import Stage, Standing
+from proxy.wire.auth import make_token
 from proxy.writing import jobs
 from tests.harness import Running, eventually, running
 
@@ -69,8 +71,14 @@ async def test_results_are_deleted_and_are_their_owners(stack: Running) -> None:
         accepted = await stack.client.post(DOCUMENT, json={"_key": key}, headers=STORE)
         numbers.append(accepted.headers["x-arango-async-id"])
         await done(stack, numbers[-1])
-    stranger = await stack.client.get(f"/_api/job/{numbers[0]}", auth=("stranger", "x"))
-    assert stranger.status_code == 404
+    for method, path in (("GET", ""), ("PUT", ""), ("PUT", "/cancel"), ("DELETE", "")):
+        stranger = await stack.client.request(method, f"/_api/job/{numbers[0]}{path}", auth=("stranger", "x"))
+        assert stranger.status_code == 404
+    await stack.client.delete("/_api/job/all", auth=("stranger", "x"))
+    assert (await stack.client.get("/_api/job/done", auth=("stranger", "x"))).json() == []
+    other = {"authorization": f"bearer {make_token('root', b'', time.time())}"}  # the same user, by a token
+    renewed = await stack.client.get(f"/_api/job/{numbers[0]}", headers=other, auth=lambda request: request)
+    assert renewed.status_code == 200
     assert (await stack.client.delete(f"/_api/job/{numbers[0]}")).json() == {"result": True}
     assert (await stack.client.get(f"/_api/job/{numbers[0]}")).status_code == 404
     assert (await stack.client.put(f"/_api/job/{numbers[1]}/cancel")).json() == {"result": True}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from proxy.cutover.stages import Stage, Standing
+from proxy.wire.auth import user_of
+from proxy.wire.message import Request, Response
 from proxy.writing import transactions
 from tests.harness import Running, eventually, running
 
@@ -186,3 +188,67 @@ async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(s
     await stack.drained()
     assert await stack.differences(BOOKS) == ["deep: missing"]
     assert await stack.database.fetchval("SELECT key FROM crossfade.dead_letter") == "deep"
+
+
+async def test_what_another_user_asks_of_a_transaction_changes_nothing_of_it(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I1, I3: ArangoDB refuses it, and the proxy keeps what it kept, flips included."""
+    stranger = ("stranger", "x")
+    real = stack.application.origin.request
+
+    async def guarded(request: Request, *, idempotent: bool = False) -> Response:
+        if user_of((request.header(b"authorization") or b"").decode()) == "root":
+            return await real(request, idempotent=idempotent)
+        return Response(404, [], b'{"error":true,"code":404,"errorNum":1655}')  # the development server checks nobody
+
+    monkeypatch.setattr(stack.application.origin, "request", guarded)
+    trx = await begin(stack)
+    path = f"/_api/transaction/{trx['x-arango-trx-id']}"
+    await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
+    flight = stack.application.dispatcher.flight
+    for method in ("PUT", "DELETE"):
+        assert (await stack.client.request(method, path, auth=stranger)).status_code == 404
+    assert (await stack.client.post(DOCUMENT, json={"_key": "x"}, headers=trx, auth=stranger)).status_code == 404
+    assert len(flight.running) == 1, "it runs as before: no flip takes its intents for a backlog"
+    assert flight.waiting(None) == 1
+    await stack.client.delete(DOCUMENT + "/b", headers=trx)
+    assert await end(stack, trx) == 200
+    assert not flight.running
+    await same(stack)
+    assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL") == 2
+
+
+async def test_a_number_that_is_no_transaction_leaves_nothing_behind(stack: Running) -> None:
+    """Who makes numbers up fills no table, and is not asked about in the place of the owner."""
+    known = stack.application.dispatcher._writes._transactions._open
+    for number in ("1", "77"):
+        trx = {"x-arango-trx-id": number}
+        for _ in range(2):
+            assert (await stack.client.post(DOCUMENT, json={"_key": "x"}, headers=trx)).status_code == 404
+            query = {"query": "FOR d IN books UPDATE d WITH {m: 1} IN books"}
+            assert (await stack.client.post("/_api/cursor", json=query, headers=trx)).status_code == 404
+    assert not known
+    await same(stack)
+
+
+async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_too(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits for a client: ArangoDB ends a transaction that nobody uses, though it will not say so."""
+    monkeypatch.setattr(transactions, "_LOOK", 0.02)
+    monkeypatch.setattr(transactions, "_IDLE", 0.05)
+    monkeypatch.setattr(transactions, "_OVER", 0.3)
+    origin = stack.application.origin
+    real = origin.request
+
+    async def refused(request: Request, *, idempotent: bool = False) -> Response:
+        if request.method == "GET" and request.target.startswith(b"/_db/_system/_api/transaction/"):
+            return Response(401, [], b'{"error":true,"code":401,"errorNum":11}')
+        return await real(request, idempotent=idempotent)
+
+    monkeypatch.setattr(origin, "request", refused)
+    trx = await begin(stack)
+    await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
+    await stack.direct.delete(f"/_api/transaction/{trx['x-arango-trx-id']}")
+    await same(stack)

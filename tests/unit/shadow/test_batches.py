@@ -78,7 +78,6 @@ def test_a_cursor_is_ready_when_its_last_batch_has_gone_by() -> None:
     ("operation", "outcome"),
     [
         (going_on(endpoint="cursor.delete"), Outcome(202, b"{}")),
-        (going_on(), Outcome(404, b"{}")),
         (going_on(), None),
         (going_on(), Outcome(200, b"no JSON")),
     ],
@@ -121,3 +120,14 @@ def test_batches_that_do_not_fit_together_stay_a_beginning() -> None:
     cursors.begin("7", job(Outcome(201, b'{"id":"7","hasMore":true}')))
     cursors.went_on(going_on(), batch(2, more=False, status=200))
     assert ready[0].outcome.body == b'{"id":"7","hasMore":true}'
+
+
+def test_what_is_refused_says_nothing_of_a_cursor() -> None:
+    """Another user may have asked, or deleted; its owner reads on."""
+    cursors, ready = following()
+    cursors.begin("7", job(batch(1)))
+    cursors.went_on(going_on(), Outcome(404, b'{"error":true,"errorNum":1600}'))
+    cursors.went_on(going_on(), Outcome(401, b""))
+    assert ready == []
+    cursors.went_on(going_on(), batch(2, more=False, status=200))
+    assert orjson.loads(ready[0].outcome.body)["result"] == [1, 2]
