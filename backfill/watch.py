@@ -19,7 +19,8 @@ import structlog
 from backfill.suspects import Gap, Sighting, Stored, Suspects, Told
 from backfill.tail import Log, Reader, Requester, Scan, Version
 from proxy.database import Database, Row, Session
-from proxy.errors import ArangoError, DatabaseError, UpstreamError
+from proxy.errors import ArangoError, DatabaseError, UpstreamError, named
+from proxy.repeated import Repeated
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -89,6 +90,7 @@ class Watch:
         self._reads: list[_Read] = []  # those that gave everything, and are not judged yet
         self._judged = _Read(0.0, 0.0, 0)
         self._note = ""
+        self._trouble = Repeated()
 
     async def run(self) -> None:
         """Watches; waits where another one does. Both databases may be away as long as they like."""
@@ -101,7 +103,8 @@ class Watch:
                         await self._look(session)
                         await self._wait(self._pause or _PAUSE[self._reader.mode if self._reader else "log"])
             except DatabaseError as error:
-                log.info("the watch waits for PostgreSQL", error=str(error))
+                if self._trouble.now(named(error)):
+                    log.info("the watch waits for PostgreSQL", error=str(error))
                 with contextlib.suppress(UpstreamError, ArangoError):
                     await self._read_on()  # the origin's log does not wait
                 await self._wait(0.5)
@@ -114,7 +117,10 @@ class Watch:
             await self._read_on()
         except (UpstreamError, ArangoError) as error:
             self._note = f"ArangoDB's log cannot be read: {error}"
-            log.info("the watch waits for ArangoDB", error=str(error))
+            if self._trouble.now(named(error)):
+                log.info("the watch waits for ArangoDB", error=str(error))
+        else:
+            self._trouble.over()
         await self._judge(session)
         if self._reader is not None:
             await self._keep(session, self._reader.mode)

@@ -29,6 +29,8 @@ from proxy.cutover import controller
 from proxy.cutover.acknowledge import Conditions
 from proxy.cutover.lease import Lease
 from proxy.cutover.readings import Readings
+from proxy.cutover.states import States
+from proxy.cutover.transitions import By
 from proxy.cutover.watch import Watch
 from proxy.database import Database
 from proxy.dispatch import Dispatcher
@@ -130,6 +132,9 @@ class Application:
         self.guards = Watch(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
         await self.guards.start()
         stack.push_async_callback(self.guards.close)
+        states = States(self.database, watch_seconds=settings.gate_watch_seconds)
+        await states.start()
+        stack.push_async_callback(states.close)
         stack.push_async_callback(self._drain)
 
         target = PostgresStore(read_database)
@@ -257,7 +262,9 @@ class Application:
         names = [name for name in snapshot.collections if _matches(name, collections)]
         # those on their way there too: their epoch may have been committed by the time that the control row is ours
         waiting = [name for name in names if snapshot.behaviour(name).synchronous]
-        await controller.rollback(self.database, waiting, actor=self.instance, reason=reason)
+        await controller.rollback(
+            self.database, waiting, actor=f"instance {self.instance}", reason=reason, by=By.INSTANCE
+        )
 
     def not_ready(self) -> str | None:
         """None where traffic may come, else why not."""

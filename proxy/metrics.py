@@ -6,11 +6,12 @@ Labels are bounded: collections, endpoints, routes and classes, never keys or va
 from __future__ import annotations
 
 import itertools
+import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
@@ -113,6 +114,68 @@ class Comparisons(Collector):
             yield family
 
 
+Samples = Mapping[str, Mapping[tuple[str, ...], float]]
+
+
+class ControlPlane(Collector):
+    """States that PostgreSQL holds, as the last look found them: gauges, and what is counted there.
+
+    The whole is replaced with each look, so that what is gone (a collection, a mark) leaves no series behind.
+    """
+
+    LABELS = {
+        "crossfade_rollbacks": ("by",),
+        "crossfade_taken_back": ("collection", "by"),
+        "crossfade_unverified": ("collection",),
+        "crossfade_dead_documents": ("collection",),
+        "crossfade_open_mismatches": ("collection",),
+        "crossfade_written_around": ("collection",),
+        "crossfade_guard_armed": ("collection",),
+        "crossfade_stage": ("collection",),
+        "crossfade_weight_percent": ("collection",),
+        "crossfade_instances": ("state",),
+        "crossfade_watch_alive": (),
+        "crossfade_watch_behind_seconds": (),
+        "crossfade_control_plane_age_seconds": (),
+    }
+    TEXTS = {
+        "crossfade_rollbacks": "Times that reads were taken back, by whom: operator, guard, instance",
+        "crossfade_taken_back": "1 where reads were taken back by no operator, until acknowledged or flipped again",
+        "crossfade_unverified": "Marks that no verification has covered yet: the collection may have missed a write",
+        "crossfade_dead_documents": "Documents that PostgreSQL cannot hold",
+        "crossfade_open_mismatches": "Kinds of mismatches that are neither repaired nor ignored",
+        "crossfade_written_around": "Documents written around the proxies and not repaired",
+        "crossfade_guard_armed": "1 while a guard takes reads back by itself",
+        "crossfade_stage": "Stage of a collection: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete",
+        "crossfade_weight_percent": "Share of reads that is meant for PostgreSQL",
+        "crossfade_instances": "Registered instances by state",
+        "crossfade_watch_alive": "1 while every mirrored collection is watched for writes around the proxies",
+        "crossfade_watch_behind_seconds": "Seconds since the moment up to which the watch has judged everything",
+        "crossfade_control_plane_age_seconds": "Seconds since these states were read from PostgreSQL",
+    }
+
+    def __init__(self) -> None:
+        self._samples: Samples = {}
+        self._at: float | None = None
+
+    def replace(self, samples: Samples, *, at: float) -> None:
+        """What the look found that ended at that monotonic time."""
+        self._samples, self._at = samples, at
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus gets. Before the first look nothing: a 0 would be a guess."""
+        age = {} if self._at is None else {(): time.monotonic() - self._at}
+        for name, labels in self.LABELS.items():
+            kind = CounterMetricFamily if name == "crossfade_rollbacks" else GaugeMetricFamily
+            family = kind(name, self.TEXTS[name], labels=labels)
+            samples = age if name == "crossfade_control_plane_age_seconds" else self._samples.get(name, {})
+            for values, number in itertools.islice(sorted(samples.items()), _MOST_COLLECTIONS):
+                family.add_metric(list(values), number)
+            yield family
+
+
+_MOST_COLLECTIONS = 2000
+
 # traffic
 TRAFFIC = Traffic()
 REGISTRY.register(TRAFFIC)
@@ -138,10 +201,8 @@ MISMATCH_RATE = _gauge(
     "mismatch_rate", "Confirmed mismatches / (matched + confirmed) since the last epoch or repair", "collection"
 )
 # control plane
-STAGE = _gauge(
-    "stage", "Stage of a collection: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete", "collection"
-)
-WEIGHT = _gauge("weight_percent", "Share of reads that PostgreSQL serves", "collection")
+CONTROL_PLANE = ControlPlane()
+REGISTRY.register(CONTROL_PLANE)
 EPOCH = _gauge("epoch", "The epoch that this instance behaves by")
 GENERATION = _gauge("generation", "The generation that this instance behaves by")
 TARGET_INSTEAD = _counter(
@@ -151,7 +212,6 @@ LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from Postgr
 DIVERGED = _gauge("diverged", "1 while this instance is diverged")
 
 
-_MOST_COLLECTIONS = 2000
 _collections: set[str] = set()
 
 

@@ -4,6 +4,7 @@
     naming      names of collections, and what is said of those that are not known
     stages      mirror, shadow, default-stage; flipping: flip; going_back: rollback; changing: what changes share
     guarding    guard: what the guards of flipped collections see, and taking them off
+    acknowledging  acknowledge: notice is taken of what a guard or an instance took back
     show        status, gates, audit
     instances   instances, instances evict
     shapes      shapes, waive, unwaive; limits: what gates measure by
@@ -46,6 +47,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "flipping": ("flip",),
     "going_back": ("rollback",),
     "guarding": ("guard",),
+    "acknowledging": ("acknowledge",),
     "show": ("status", "gates", "audit"),
     "shapes": ("shapes", "limits"),
     "tracing": ("trace",),

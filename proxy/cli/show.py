@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli import alone, guarding, tables
+from proxy.cli import acknowledging, alone, guarding, tables
 from proxy.cli.common import (
     DONE,
     REFUSED,
@@ -20,7 +20,7 @@ from proxy.cli.common import (
 )
 from proxy.cli.naming import expand
 from proxy.config import Settings
-from proxy.cutover import audit, evidence, guard
+from proxy.cutover import audit, evidence, guard, states
 from proxy.cutover import status as control
 from proxy.cutover.gates import passed
 from proxy.cutover.stages import Stage
@@ -45,6 +45,7 @@ def status(*, as_json: JsonOption = False) -> None:
     async def go(_: Settings, connected: Database) -> int:
         found = await control.read(connected)
         guards = await guard.read(connected)
+        back = await states.taken_back(connected)
         if as_json:
             live = [one for one in found.instances if one.stopped_at is None]
             write_json(
@@ -54,11 +55,16 @@ def status(*, as_json: JsonOption = False) -> None:
                     "lag_seconds": max((one.lag_seconds for one in live), default=0.0),
                     "instances": [{**asdict(one), "state": one.state} for one in found.instances],
                     "guards": [guarding.plain(one) for one in guards],
+                    "taken_back": [asdict(one) for one in back],
                 }
             )
         else:
-            tables.status(console(), found)
-            guarding.show(console(), guards)
+            out = console()
+            acknowledging.show(out, back)
+            if back:
+                out.print("until you flip again, or `crossfade acknowledge`; the runbook says what to look at")
+            tables.status(out, found)
+            guarding.show(out, [one for one in guards if one.armed])
         return DONE
 
     execute(go, as_json=as_json, away=alone.tell)

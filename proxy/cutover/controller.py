@@ -20,6 +20,7 @@ from proxy.cutover.guard import Budget, arm, plain
 from proxy.cutover.moves import Target, phases_of, plan, to_target
 from proxy.cutover.reach import Reached, reach
 from proxy.cutover.stages import Move, Phase, Stage, Standing
+from proxy.cutover.transitions import By
 from proxy.database import Database
 from proxy.errors import RefusedError
 from sql.loader import queries
@@ -124,7 +125,12 @@ async def change(
 
 
 async def rollback(
-    database: Database, collections: Sequence[str], *, actor: str, reason: str | None = None
+    database: Database,
+    collections: Sequence[str],
+    *,
+    actor: str,
+    reason: str | None = None,
+    by: By = By.OPERATOR,
 ) -> int | None:
     """Takes flipped collections back to `shadow` at once, with no gates and no acknowledgements.
 
@@ -141,7 +147,7 @@ async def rollback(
         if not moves and not control.open:
             return None
         _, generation = await transitions.immediate(
-            session, control, moves, actor=actor, action="rollback", reason=reason
+            session, control, moves, actor=actor, action="rollback", reason=reason, by=by
         )
         return generation
 

@@ -122,6 +122,7 @@ async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) ->
             action="rollback",
             reason=f"{guarded.collection}: {why}",
             detail=detail,
+            by=transitions.By.GUARD,
         )
         return generation
 

@@ -44,7 +44,8 @@ from proxy.cutover.registry import Beat, Registry
 from proxy.cutover.stages import Phase, Snapshot, Stage
 from proxy.cutover.statefile import StateFiles
 from proxy.database import Database
-from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError
+from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError, named
+from proxy.repeated import Repeated
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,7 @@ class Lease:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._bounded = Bounded()
+        self._trouble = Repeated()
 
     # ---- what the rest of the proxy asks
 
@@ -230,10 +232,13 @@ class Lease:
             self._wake.clear()
             try:
                 again = await self._tick()
+                if self._trouble.over():
+                    log.info("the control plane is looked at again")
             except (DatabaseError, RefusedError) as error:
                 again = False
                 self._current = False
-                log.info("no look at the control plane", error=str(error))
+                if self._trouble.now(named(error)):
+                    log.info("no look at the control plane", error=str(error))
             metrics.LEASE_OK.set(self.may_read_target)
             metrics.DIVERGED.set(self.diverged)
             if not again:
@@ -333,9 +338,6 @@ class Lease:
         self._files.keep(snapshot)
         metrics.EPOCH.set(snapshot.epoch)
         metrics.GENERATION.set(snapshot.generation)
-        for name, standing in snapshot.collections.items():
-            metrics.STAGE.labels(name).set(standing.stage.rank)
-            metrics.WEIGHT.labels(name).set(standing.weight)
         log.info("new generation", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
 
     async def _rejoin(self) -> bool:

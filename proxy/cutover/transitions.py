@@ -7,6 +7,7 @@ target read that tests the generation in its own statement sees exactly one side
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,14 @@ _GUARD = queries("guard")
 _TO_TARGET: Final = Stage.FLIPPED
 # an advisory lock that whoever drives an epoch holds on a connection of its own: it goes with the driver
 DRIVER: Final = 0x0C0_55FADF
+
+
+class By(enum.StrEnum):
+    """Who takes reads back. Whoever is no operator is named by `crossfade status` until somebody has taken notice."""
+
+    OPERATOR = "operator"
+    GUARD = "guard"
+    INSTANCE = "instance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +127,14 @@ async def immediate(
     action: str,
     reason: str | None,
     detail: Mapping[str, Any] | None = None,
+    by: By = By.OPERATOR,
 ) -> tuple[int, int]:
     """Aborts whatever epoch is open and carries out the moves at once; returns (epoch, generation).
 
     For every way back: no acknowledgement is needed, since each target read tests the generation in its own
-    statement (mirror-protocol, "Flip", 6).
+    statement (mirror-protocol, "Flip", 6). by: noted where it takes reads back (`states`).
     """
+    lowered = any(move.before.stage is Stage.FLIPPED and not move.after.stage.at_least(_TO_TARGET) for move in moves)
     await abort(session, control, actor=actor, reason=f"gave way to {action}")
     epoch = control.epoch + 1
     await session.execute(_SQL["epoch_record"].text, epoch, actor, reason, _moves_text(moves))
@@ -134,7 +145,13 @@ async def immediate(
         actor=actor,
         action=action,
         reason=reason,
-        detail={"epoch": epoch, "generation": generation, "moves": encode_moves(moves), **(detail or {})},
+        detail={
+            "epoch": epoch,
+            "generation": generation,
+            "moves": encode_moves(moves),
+            **({"taken_back_by": by.value} if lowered else {}),
+            **(detail or {}),
+        },
     )
     return epoch, generation
 
@@ -156,7 +173,9 @@ async def take_back(session: Session, *, actor: str, reason: str, expected: int 
     )
     if not moves and not control.towards_target:
         return None
-    _, generation = await immediate(session, control, moves, actor=actor, action="rollback", reason=reason)
+    _, generation = await immediate(
+        session, control, moves, actor=actor, action="rollback", reason=reason, by=By.INSTANCE
+    )
     return generation
 
 

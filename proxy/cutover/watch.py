@@ -20,7 +20,8 @@ from proxy.cutover.guard import Guarded
 from proxy.cutover.readings import Readings
 from proxy.cutover.stages import Snapshot
 from proxy.database import Database
-from proxy.errors import DatabaseError
+from proxy.errors import DatabaseError, named
+from proxy.repeated import Repeated
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class Watch:
         self._snapshot = snapshot
         self._actor = f"guard of instance {instance}"
         self._bounded = Bounded()
+        self._trouble = Repeated()
         self._guards: tuple[Guarded, ...] = ()
         self._verdicts: dict[tuple[str, int], str] = {}  # (collection, epoch) -> why; until it is carried out
         self._task: asyncio.Task[None] | None = None
@@ -72,8 +74,10 @@ class Watch:
             await asyncio.sleep(_INTERVAL)
             try:
                 await self.look()
+                self._trouble.over()
             except DatabaseError as error:
-                log.info("guards could not be looked at", error=str(error))
+                if self._trouble.now(named(error)):
+                    log.info("guards could not be looked at", error=str(error))
 
     async def look(self) -> None:
         """One look, and what follows from it. Raises DatabaseError; then the judgement stands until the next look."""

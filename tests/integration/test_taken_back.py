@@ -1,0 +1,108 @@
+"""A change of stage that nobody typed is loud: `status`, a metric and its alert name it until somebody takes notice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from proxy import metrics
+from proxy.cutover import controller, guard, transitions
+from proxy.cutover.guard import Budget
+from proxy.cutover.stages import Stage
+from proxy.cutover.states import States, taken_back
+from proxy.database import Database
+from tests.integration.cutover_kit import Fleet, pass_gates
+from tests.integration.test_cli import ORDERS, Shell, _quiet_instances, origin, shell
+from tests.unit.deploy.alerting import fires
+
+__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+
+RULES = Path(__file__).parents[2] / "deploy/prometheus/alerts.yml"
+JOBS = "shop/jobs"
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+async def flipped(fleet: Fleet, *collections: str) -> None:
+    for stage in (Stage.MIRROR, Stage.SHADOW):
+        await fleet.to(stage, *collections)
+    for collection in collections:
+        await pass_gates(fleet.database, collection)
+    await fleet.to(Stage.FLIPPED, *collections)
+
+
+async def alerts(database: Database) -> list[dict[str, str]]:
+    """What Prometheus would say after one scrape."""
+    await States(database, watch_seconds=30).look()
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    (rule,) = [one for one in group["rules"] if one["alert"] == "CrossfadeTakenBack"]
+    return fires(rule["expr"], metrics.render()[0].decode())
+
+
+def counted(by: str) -> float:
+    (line,) = [
+        line
+        for line in metrics.render()[0].decode().splitlines()
+        if line.startswith(f'crossfade_rollbacks_total{{by="{by}"}}')
+    ]
+    return float(line.rpartition(" ")[2])
+
+
+async def test_what_a_guard_takes_back_is_named_until_it_is_acknowledged(
+    shell: Shell, fleet: Fleet, database: Database
+) -> None:
+    await fleet.start("one")
+    await flipped(fleet, ORDERS)
+    async with database.transaction() as session:
+        await guard.arm(session, [ORDERS], 1, Budget(), actor="ann")
+    assert await alerts(database) == []
+    assert [counted(by) for by in ("operator", "guard", "instance")] == [0, 0, 0]
+    assert "nothing to acknowledge" in (await shell("acknowledge")).out
+    (armed,) = await guard.read(database)
+    assert await guard.trip(database, armed, "9 of 10 reads failed", actor="guard of instance one") is not None
+    assert await alerts(database) == [{"collection": ORDERS, "by": "guard"}]
+    assert counted("guard") == 1
+    told = (await shell("status")).out
+    assert "reads of shop/orders were taken back to ArangoDB" in told
+    assert "by guard of instance one: shop/orders: 9 of 10 reads failed" in told
+    (named,) = (await shell("status", "--json")).json["taken_back"]
+    assert (named["by"], named["collections"]) == ("guard", [ORDERS])
+    noticed = await shell("acknowledge", "--reason", "it was the load test")
+    assert (noticed.code, "acknowledged" in noticed.out) == (0, True)
+    assert await alerts(database) == []
+    assert "taken back" not in (await shell("status")).out
+    assert counted("guard") == 1, "what happened goes on being counted"
+
+
+async def test_what_an_instance_takes_back_is_named_until_it_is_flipped_again(fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    await flipped(fleet, ORDERS, JOBS)
+    async with database.transaction() as session:
+        await transitions.take_back(session, actor="instance one", reason="its journal was not clean")
+    assert await alerts(database) == [
+        {"collection": JOBS, "by": "instance"},
+        {"collection": ORDERS, "by": "instance"},
+    ]
+    await pass_gates(database, ORDERS)
+    await fleet.to(Stage.FLIPPED, ORDERS)
+    assert await alerts(database) == [{"collection": JOBS, "by": "instance"}], "the other one is still to be looked at"
+    await pass_gates(database, JOBS)
+    await fleet.to(Stage.FLIPPED, JOBS)
+    assert await alerts(database) == []
+
+
+async def test_what_an_operator_takes_back_is_counted_and_not_named(fleet: Fleet, database: Database) -> None:
+    await fleet.start("one")
+    await flipped(fleet, ORDERS)
+    assert await controller.rollback(database, [ORDERS], actor="ann") is not None
+    assert await alerts(database) == []
+    assert counted("operator") == 1
+    assert await taken_back(database) == ()
