@@ -43,7 +43,7 @@ from proxy.cutover import migrate
 from proxy.database import Database
 from proxy.errors import ArangoError
 from proxy.http import Upstream
-from proxy.stores.postgres.queries import parsed
+from proxy.stores.postgres.evaluation import parsed
 from proxy.wire.message import Request
 from sql.loader import queries
 

@@ -39,6 +39,7 @@ from proxy.flight import Flight, Scope
 from proxy.flipping import Flipping
 from proxy.gaps import Gaps
 from proxy.http import Limits, Listener, Upstream
+from proxy.isolation import Isolation
 from proxy.mirror.pipeline import Mirror
 from proxy.probe import probe
 from proxy.services import Services
@@ -59,6 +60,9 @@ _DRAIN_SECONDS = 10.0
 _READ_WAIT = 0.5  # seconds that a read of a client waits for a connection to PostgreSQL
 _SERVICE_CONNECTIONS = 4096  # as many as clients may be connected: each event stream holds one
 _SERVICE_IDLE = 2.0  # seconds
+_STATEMENT = 30.0  # seconds after which PostgreSQL ends a statement of a read or of a comparison
+# what worker processes import once
+_IN_WORKERS = ("proxy.stores.postgres.apart", "proxy.shadow.looks", "proxy.shadow.settle", "proxy.shadow.explain")
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
 
@@ -95,10 +99,10 @@ class Application:
         )
         # a read that finds no connection free goes to the origin; a comparison waits, and takes none from the reads
         read_database = await stack.enter_async_context(
-            _opened(settings, "reads", size=settings.read_connections, reset=False, wait=_READ_WAIT)
+            _opened(settings, "reads", size=settings.read_connections, reset=False, wait=_READ_WAIT, limit=_STATEMENT)
         )
         shadow_database = await stack.enter_async_context(
-            _opened(settings, "shadow", size=max(8, settings.shadow_concurrency), reset=False)
+            _opened(settings, "shadow", size=max(8, settings.shadow_concurrency), reset=False, limit=_STATEMENT)
         )
         self.origin = self._upstream(str(settings.origin), settings.origin_connections)
         stack.push_async_callback(self.origin.close)
@@ -137,7 +141,11 @@ class Application:
         stack.push_async_callback(states.close)
         stack.push_async_callback(self._drain)
 
-        target = PostgresStore(read_database)
+        isolation = Isolation(_IN_WORKERS)
+        await isolation.start()
+        stack.push_async_callback(isolation.close)
+        serving_lane = isolation.lane("serving", workers=settings.workers, waiting=16, nice=5)
+        target = self.target = PostgresStore(read_database, lane=serving_lane)
         stack.push_async_callback(target.close)
         compared = PostgresStore(shadow_database)
         stack.push_async_callback(compared.close)
@@ -153,6 +161,8 @@ class Application:
             rules=Rules(settings, self.database),
             fleet=Fleet(self.database, self.instance),
             sinks=(self.coverage,),
+            lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=10),
+            explaining=isolation.lane("explaining", workers=1, waiting=4, nice=15),
         )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
@@ -319,9 +329,17 @@ class Application:
 
 @contextlib.asynccontextmanager
 async def _opened(
-    settings: Settings, part: str, *, size: int, reset: bool = True, wait: float | None = None
+    settings: Settings,
+    part: str,
+    *,
+    size: int,
+    reset: bool = True,
+    wait: float | None = None,
+    limit: float | None = None,
 ) -> AsyncIterator[Database]:
-    database = await Database.open(settings.dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait)
+    database = await Database.open(
+        settings.dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait, limit=limit
+    )
     try:
         yield database
     finally:

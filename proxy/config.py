@@ -136,6 +136,9 @@ class Settings(BaseSettings):
         default="forward",
         description="a start with no PostgreSQL and no memory of its stages: forward and note every write, or end",
     )
+    workers: int = Field(
+        default=2, ge=1, description="processes for queries that may take long; as many again for comparing"
+    )
     hold_limit: float = Field(default=10.0, gt=0, description="seconds that a query may wait in a flip")
     gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")
     gate_shape_comparisons: int = Field(default=300, ge=1, description="comparisons that each shape of it needs")

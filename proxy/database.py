@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -114,15 +115,18 @@ class _Connection(asyncpg.Connection):
         return str(super().get_reset_query()) + statements(self.get_server_version().major)
 
 
-async def _begin(connection: Any) -> None:
-    """A new session: of the primary, with our settings."""
+async def _begin(connection: Any, limit: float | None = None) -> None:
+    """A new session: of the primary, with our settings. limit: seconds that PostgreSQL gives a statement."""
     connection.began = time.monotonic()
     standby = getattr(connection.get_settings(), "in_hot_standby", None)
     if standby is None:  # a pooler that does not hand it on
         standby = "on" if await connection.fetchval("SELECT pg_is_in_recovery()") else "off"
     if standby == "on":
         raise DatabaseUnavailable(_STANDBY, "25006")
-    await connection.execute(statements(connection.get_server_version().major))
+    text = statements(connection.get_server_version().major)
+    if limit is not None:
+        text += f"SET statement_timeout = {int(limit * 1000)};"
+    await connection.execute(text)
 
 
 async def _as_it_is(_connection: object) -> None:
@@ -257,10 +261,12 @@ class Database:
         *,
         keeps: bool = False,
         connect_timeout: float = 5.0,
+        dsn: str = "",
     ) -> None:
         """keeps: connections that were used well go from hand to hand past the pool, whose ceremony costs as much as a
         small statement. They go back to it where somebody waits for one, or where anything went wrong.
         """
+        self.dsn = dsn  # by which another process opens one of its own
         self._pool = pool
         self._timeout = timeout
         self._wait = wait
@@ -283,11 +289,13 @@ class Database:
         application: str = "crossfade",
         reset: bool = True,
         wait: float | None = None,
+        limit: float | None = None,
     ) -> Database:
         """Opens lazily where minimum is 0: an unreachable server is then found at the first statement.
 
         reset: whether a connection forgets settings and advisory locks when it is given back, which is a round trip.
         wait: seconds to wait for a connection where all are in use, DatabaseBusy then; None: for ever.
+        limit: seconds after which PostgreSQL itself ends a statement, whoever has gone; without `reset` alone.
         """
         with _translated():
             pool = await asyncpg.create_pool(
@@ -296,11 +304,11 @@ class Database:
                 max_size=size,
                 timeout=connect_timeout,
                 reset=None if reset else _as_it_is,
-                init=_begin,
+                init=functools.partial(_begin, limit=limit),
                 connection_class=_Connection,
                 server_settings={"application_name": application},
             )
-        return cls(pool, timeout, wait, keeps=not reset, connect_timeout=connect_timeout)
+        return cls(pool, timeout, wait, keeps=not reset, connect_timeout=connect_timeout, dsn=dsn)
 
     async def close(self) -> None:
         """Waits a moment for statements under way, then cuts."""

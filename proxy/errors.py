@@ -12,6 +12,7 @@
     ├── UpstreamError               a server behind the proxy did not answer
     │   ├── UpstreamUnavailable         nothing was sent: the operation did not happen
     │   └── UpstreamLost                it was sent and no whole answer came: the outcome is unknown
+    ├── IsolationError              work in a worker process ran into a limit, or found no room
     ├── FramingError                bytes that are no HTTP message: 400 and a close
     ├── JournalError                the journal cannot be written or read
     └── ArangoError                 an answer in ArangoDB's error shape
@@ -69,6 +70,9 @@ class DatabaseRefused(DatabaseError):
     def __init__(self, message: str, sqlstate: str) -> None:
         super().__init__(message, sqlstate)
 
+    def __reduce__(self) -> tuple[type[DatabaseRefused], tuple[str, str]]:
+        return type(self), (str(self), self.sqlstate)
+
 
 class RefusedError(CrossfadeError):
     """A verb was refused by its conditions; the message says which, and the remedy."""
@@ -84,6 +88,14 @@ class UpstreamUnavailable(UpstreamError):
 
 class UpstreamLost(UpstreamError):
     """The request was sent (in part or whole) and no whole answer came: its outcome is unknown."""
+
+
+class IsolationError(CrossfadeError):
+    """Work in a worker process came to no end. reason: "time", "memory", "ended" or "busy"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class FramingError(CrossfadeError):
@@ -110,6 +122,9 @@ class ArangoError(CrossfadeError):
         self.status = status if status is not None else STATUS.get(number, 500)
         super().__init__(f"{self.status}/{number}: {self.message}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _arango_error, (self.number, self.message, self.status)
+
 
 class Unsupported(ArangoError):
     """A feature that is known and not built: always named, never a silent difference (I10)."""
@@ -117,6 +132,14 @@ class Unsupported(ArangoError):
     def __init__(self, feature: str) -> None:
         self.feature = feature
         super().__init__(9, f"unsupported by Crossfade: {feature}", status=501)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.feature,)
+
+
+def _arango_error(number: int, message: str, status: int) -> ArangoError:
+    """What a pickled ArangoError is made of again: it goes from a worker to its parent."""
+    return ArangoError(number, message, status=status)
 
 
 # errorNum -> HTTP status (protocol page, section 2). One table for everything that speaks ArangoDB.

@@ -4,6 +4,7 @@
     gather      which reads are looked at together, and when; pure
     together    many reads of single documents by one statement (glance: what that tells at once; pure)
     courtesy    clients go first: work waits while the event loop is behind with them
+    looks       one look at both sides and what it comes to: here where it is small, else in a worker process (packed)
     settle      looks again until a difference is lag, a mismatch, or unsettled
     confirm     a confirmed difference: counted, kept, explained later
     history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure
@@ -31,5 +32,6 @@
 Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (noise), missing, extra, stale, value,
 type, order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
 deterministic, reads what only its run tells, partial, equal sort keys inside, target unavailable, origin unavailable,
-origin answered 401 (and the like), too large, compressed, not understood, shutdown, failed.
+origin answered 401 (and the like), too large, compressed, not understood, over the
+limit of time, over the limit of memory, its worker ended, shutdown, failed.
 """

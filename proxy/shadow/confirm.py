@@ -10,10 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+import orjson
+
 from proxy.shadow.account import Account
-from proxy.shadow.compare import MAX_KEYS, Difference
+from proxy.shadow.compare import MAX_KEYS, Difference, NotComparable
 from proxy.shadow.explain import Explainer
 from proxy.shadow.jobs import Job, Look
+from proxy.shadow.looks import Looks
+from proxy.shadow.packed import opened
 from proxy.shadow.samples import Evidence, shown_answers
 
 _WAITING: Final = 16  # mismatches that may wait for their explanation
@@ -25,23 +29,25 @@ class Confirmer:
     def __init__(
         self,
         account: Account,
+        looks: Looks,
         explainer: Explainer,
         begun: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
         """begun, ended: called around what goes on after `confirm` has returned."""
         self._account = account
+        self._looks = looks
         self._ledger = account.ledger
         self._explainer = explainer
         self._begun = begun
         self._ended = ended
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
 
-    def confirm(self, job: Job, look: Look, difference: Difference) -> None:
-        """A mismatch: each of its parts has a fingerprint of its own."""
+    async def confirm(self, job: Job, look: Look, difference: Difference) -> None:
+        """A mismatch: each of its parts has a fingerprint of its own. It counts whatever becomes of its example."""
         for number, part in enumerate(difference.each()):
             new, wanted = self._wanted(job, part)
-            examples = [_evidence(job, look, part)] if wanted else []
+            examples = [await self._evidence(job, look, part)] if wanted else []
             if number:  # another part of a read that is counted already
                 self._ledger.found(job.collections, job.shape, part, examples, began=look.began)
             else:
@@ -76,6 +82,13 @@ class Confirmer:
             self._unexplained.put_nowait((job.collections, evidence))
             self._begun()
 
+    async def _evidence(self, job: Job, look: Look, difference: Difference) -> Evidence:
+        try:
+            origin, target = await self._looks.shown(look.origin, look.target, difference)
+        except NotComparable as reason:  # over the limits of a worker
+            origin, target = b"", orjson.dumps(str(reason))
+        return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
+
     async def run(self) -> None:
         """Explains, one after the other, for ever."""
         while True:
@@ -89,5 +102,6 @@ class Confirmer:
 
 
 def _evidence(job: Job, look: Look, difference: Difference) -> Evidence:
-    origin, target = shown_answers(look.origin, look.target, difference)
+    """Of documents, which are here."""
+    origin, target = shown_answers(look.origin, opened(look.target), difference)
     return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)

@@ -7,6 +7,7 @@ learnt here is subtracted from mismatches: counted as ignored, by class and path
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from proxy import printed
@@ -19,9 +20,15 @@ UNDECIDED: Final = ("undecided", "")
 _SAME_BODY: Final = frozenset({"document.read", "document.head", "document.read_many"})
 
 
-async def read_twice(sides: Sides, operation: Operation, collections: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+async def read_twice(
+    sides: Sides,
+    operation: Operation,
+    collections: tuple[str, ...],
+    compare: Callable[[Operation, Outcome, Outcome], Awaitable[Difference | None]],
+) -> tuple[tuple[str, str], ...]:
     """(class, path) of what differs between two answers of the origin; empty where they agree, UNDECIDED where writes
-    came between, or may have. Raises UpstreamError, and NotComparable where the origin tells nothing.
+    came between, or may have. compare: `differs_from_itself`, wherever it is carried out. Raises UpstreamError, and
+    NotComparable where the origin tells nothing.
     """
     before = [await sides.revision(collection) for collection in collections]
     first = await sides.origin(operation)
@@ -29,7 +36,7 @@ async def read_twice(sides: Sides, operation: Operation, collections: tuple[str,
     after = [await sides.revision(collection) for collection in collections]
     if before != after or "" in before:
         return (UNDECIDED,)
-    different = differs_from_itself(operation, first, second)
+    different = await compare(operation, first, second)
     if different is None:
         return ()
     return tuple((different.kind.value, path) for path in different.paths or ("",))

@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.operations import Operation, Outcome
 from proxy.shadow.classify import TargetAnswer
+from proxy.shadow.packed import Packed
 from proxy.shadow.shapes import Shape
 
 QUEUE_BYTES: Final = 24 << 20  # bodies that may wait in one process
@@ -47,4 +48,4 @@ class Look:
 
     began: float
     origin: Outcome
-    target: TargetAnswer
+    target: TargetAnswer | Packed

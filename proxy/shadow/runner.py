@@ -19,6 +19,7 @@ import structlog
 
 from proxy.config import Settings
 from proxy.errors import ArangoError, DatabaseError, Unsupported, UpstreamError
+from proxy.isolation import Lane
 from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.account import FAILED, Account
 from proxy.shadow.batches import Following, goes_on
@@ -31,8 +32,11 @@ from proxy.shadow.fleet import Fleet
 from proxy.shadow.gather import Gathering
 from proxy.shadow.itself import UNDECIDED, read_twice
 from proxy.shadow.jobs import QUEUE_BYTES, Job, Look
-from proxy.shadow.judge import Judged, judge
+from proxy.shadow.judge import Judged, Own
 from proxy.shadow.ledger import Ledger
+from proxy.shadow.looks import Looks
+from proxy.shadow.noise import Rule
+from proxy.shadow.packed import Packed
 from proxy.shadow.rules import Rules
 from proxy.shadow.settle import Settler
 from proxy.shadow.shapes import Shape, shape_of_operation
@@ -79,24 +83,27 @@ class Shadow:
         *,
         rules: Rules | None = None,
         fleet: Fleet | None = None,
-        explainer: Explainer | None = None,
+        lane: Lane | None = None,
+        explaining: Lane | None = None,
         chance: Callable[[], float] = random.random,
         sinks: Sequence[Sink] = (),
     ) -> None:
         """caught_up(collection, timeout): True once the mirror has applied all that it took up to now.
 
-        rules: shares and noise, by default those of the settings. fleet: the other proxies, by default none. sinks:
-        told the verdict of every read, one after the other, beside the ledger (`verdicts`).
+        rules: shares and noise, by default those of the settings. fleet: the other proxies, by default none. lane:
+        workers for what may take long; None: all is done here. explaining: workers for explanations; None: there are
+        none. sinks: told the verdict of every read, one after the other, beside the ledger (`verdicts`).
         """
         self._sides = Sides(store, origin)
         self._ledger = ledger
         self._account = Account(ledger, sinks)
         self._rules = rules or Rules(settings)
         self._fleet = fleet or Fleet()
-        self._settler = Settler(self._sides, self._rules, caught_up, self._fleet, settings.settle_seconds)
+        self._looks = Looks(self._sides, lane)
+        self._settler = Settler(self._sides, self._looks, self._rules, caught_up, self._fleet, settings.settle_seconds)
         quotes = not settings.redact and not settings.redact_paths
-        self._explainer = explainer or Explainer(values=quotes)
-        self._confirmer = Confirmer(self._account, self._explainer, self._begun, self._ended)
+        explainer = Explainer(explaining, values=quotes)
+        self._confirmer = Confirmer(self._account, self._looks, explainer, self._begun, self._ended)
         self._chance = chance
         self._concurrency = settings.shadow_concurrency
         self._most = settings.shadow_queue
@@ -106,7 +113,6 @@ class Shadow:
         self._unsure: asyncio.Queue[tuple[Job, Look]] = asyncio.Queue(settings.shadow_queue)
         self._twice: asyncio.Queue[Job] = asyncio.Queue(_NO_TWICE)
         self._following = Following(self._enqueue)
-        self._looking_for_ties = asyncio.Lock()  # an evaluation is dear
         self._courtesy = Courtesy(lambda: max(self._pending / self._most, self._bytes / QUEUE_BYTES))
         self._together = Together(self._sides, self._rules, self._account, self._confirmer, self._courtesy, self._done)
         self._bytes = 0
@@ -217,7 +223,6 @@ class Shadow:
         while not self._unsure.empty():
             self._skipped(self._unsure.get_nowait()[0], _SHUTDOWN)
         await self._fleet.close()
-        await self._explainer.close()
         await self._rules.close()
         await self._ledger.close()
 
@@ -267,7 +272,7 @@ class Shadow:
         while True:
             job = await self._twice.get()
             try:
-                found = await read_twice(self._sides, job.operation, job.collections)
+                found = await read_twice(self._sides, job.operation, job.collections, self._looks.differs_from_itself)
             except (UpstreamError, NotComparable, *_ODD) as error:
                 log.debug("ArangoDB could not be compared with itself", error=type(error).__name__)
                 found = (UNDECIDED,)
@@ -340,36 +345,43 @@ class Shadow:
 
     async def _looked(self, job: Job, said: Statement) -> bool:
         """The first look at a read that the target has answered among others."""
-        return await self._first(job, said.look(job))
+        look, (rules, own) = said.look(job), self._noise(job)
+        return await self._first(
+            job, look, await self._looks.judge(job.operation, look.origin, look.target, rules, own)
+        )
 
     async def _compare(self, job: Job) -> bool:
         """The first look at a read by itself. True where the job went on to the settlers."""
         operation, began = job.operation, time.monotonic()
         query = operation.effect is Effect.QUERY
-        if query:
-            self._sides.comparable(operation)
+        rules, own = self._noise(job)
         if not job.reversed:
-            look = Look(began, job.outcome, await self._sides.target(operation))
-            elapsed = time.monotonic() - began
-            self._account.asked(job.collections, elapsed)
-            self._account.looked(job, origin=job.seconds, target=elapsed)
+            looked = await self._looks.look(operation, job.outcome, rules, own)
+            self._account.asked(job.collections, looked.seconds)
+            self._account.looked(job, origin=job.seconds, target=looked.seconds)
+            return await self._first(job, Look(began, job.outcome, looked.target), looked.judged)
+        answer = await self._sides.origin(operation)
+        seconds = time.monotonic() - began
+        if query:  # what its order leaves open only an evaluation tells
+            looked = await self._looks.look(operation, answer, rules, own)
+            look, judged = Look(began, answer, looked.target), looked.judged
         else:
-            answer = await self._sides.origin(operation)
-            self._account.asked(job.collections, job.seconds)
-            self._account.looked(job, origin=time.monotonic() - began, target=job.seconds)
-            # of a query, what its order leaves open only an evaluation tells
-            look = Look(began, answer, await self._sides.target(operation) if query else job.outcome)
-        return await self._first(job, look)
+            look = Look(began, answer, job.outcome)
+            judged = await self._looks.judge(operation, answer, job.outcome, rules, own)
+        self._account.asked(job.collections, job.seconds)
+        self._account.looked(job, origin=seconds, target=job.seconds)
+        return await self._first(job, look, judged)
 
-    async def _first(self, job: Job, look: Look) -> bool:
+    async def _first(self, job: Job, look: Look, judged: Judged | NotComparable) -> bool:
         """The verdict of a first look. True where the job went on to the settlers."""
-        judged = self._judge(job, look)
+        if isinstance(judged, NotComparable):
+            raise judged
         difference = judged.difference
         if difference is None:
             self._account.agreed(job, judged, began=look.began)
         elif difference.certain and job.operation.effect is Effect.READ:
             self._account.subtracted(job, judged)
-            self._confirmer.confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
+            await self._confirmer.confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
         elif self._unsure.full():
             self._account.unsettled(job, began=look.began)
         else:
@@ -383,22 +395,28 @@ class Shadow:
         if settled is not None and settled.judged.difference is None:
             self._account.agreed(job, settled.judged, began=settled.look.began, lagged=True)
             return False
-        look, judged = (first, self._judge(job, first)) if settled is None else (settled.look, settled.judged)
+        if settled is None:
+            rules, own = self._noise(job)
+            look, found = first, await self._looks.judge(job.operation, first.origin, first.target, rules, own)
+            if isinstance(found, NotComparable):
+                raise found
+            judged = found
+        else:
+            look, judged = settled.look, settled.judged
         difference = judged.difference
         if settled is None and difference is not None:  # among races there may be what is none
             difference = difference.certainly() if job.operation.effect is Effect.READ else None
-        if difference is not None and difference.kind is not Kind.ERROR and isinstance(look.target, QueryAnswer):
-            async with self._looking_for_ties:
-                if await self._sides.torn(job.operation):
-                    raise NotComparable("equal sort keys inside")
+        rows = isinstance(look.target, QueryAnswer) or (isinstance(look.target, Packed) and not look.target.error)
+        differs = rows and difference is not None and difference.kind is not Kind.ERROR
+        if differs and await self._looks.torn(job.operation):
+            raise NotComparable("equal sort keys inside")
         if difference is not None:
             self._account.subtracted(job, judged)
-            self._confirmer.confirm(job, look, difference)
+            await self._confirmer.confirm(job, look, difference)
         else:
             self._account.unsettled(job, began=first.began)
         return False
 
-    def _judge(self, job: Job, look: Look) -> Judged:
-        """Raises NotComparable."""
-        rules, own = self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)
-        return judge(job.operation, look.origin, look.target, rules, own)
+    def _noise(self, job: Job) -> tuple[tuple[Rule, ...], Own]:
+        """What is not to count in a read's answers."""
+        return self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)

@@ -15,6 +15,7 @@ which every write changes, stood still as well, and else LOOKS_OF_VALUES are nee
 from __future__ import annotations
 
 import asyncio
+import pickle
 import re
 import time
 from collections import Counter
@@ -31,7 +32,9 @@ from proxy.shadow.history import History
 from proxy.shadow.itself import differs_from_itself
 from proxy.shadow.jobs import Job, Look
 from proxy.shadow.judge import Judged, Own, judge
+from proxy.shadow.looks import Answer, Looks
 from proxy.shadow.noise import Rule, subtracted
+from proxy.shadow.packed import opened
 from proxy.shadow.rules import Rules
 from proxy.shadow.sides import Sides
 
@@ -52,14 +55,6 @@ class Settled:
     judged: Judged
 
 
-@dataclass(frozen=True, slots=True)
-class _Noise:
-    """What is not to count in the answers to one read."""
-
-    rules: tuple[Rule, ...]
-    own: Own
-
-
 @dataclass(slots=True)
 class _Streak:
     """Consecutive looks that showed the same on both sides."""
@@ -70,12 +65,47 @@ class _Streak:
     length: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one look says. judged: what the answers come to; explained: the target shows what the origin has answered
+    before; steady: the origin stood still around the target's answer; versioned: the answers carry revisions; repeated:
+    both sides show what they showed in the look before.
+    """
+
+    judged: Judged
+    explained: bool = False
+    steady: bool = False
+    versioned: bool = False
+    repeated: bool = False
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of one read when it is looked at again: pickled where a worker keeps it."""
+
+    history: History
+    origin: Outcome | None = None  # of the look before
+    target: TargetAnswer | None = None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is settled. collections: how many it reads."""
+
+    operation: Operation
+    collections: int
+    rules: tuple[Rule, ...]
+    own: Own
+
+
 class Settler:
     """Settles the differences of one proxy."""
 
     def __init__(
         self,
         sides: Sides,
+        looks: Looks,
         rules: Rules,
         caught_up: Callable[[str, float], Awaitable[bool]],
         fleet: Fleet,
@@ -86,6 +116,7 @@ class Settler:
         seconds: how long to look.
         """
         self._sides = sides
+        self._looks = looks
         self._rules = rules
         self._caught_up = caught_up
         self._fleet = fleet
@@ -97,15 +128,16 @@ class Settler:
         """
         deadline = time.monotonic() + self._seconds
         pause, attempt = _FIRST_PAUSE, 0
-        noise = _Noise(self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name))
-        history = History(job.operation, first.origin, first.target, noise.rules)
+        rules, own = self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)
+        read = _Read(job.operation, len(job.collections), rules, own)
+        known: Look | Known | bytes = first
         streak: _Streak | None = None
         while time.monotonic() < deadline:
             attempt += 1
             if attempt > _QUICK and not await self._mirrored(job.collections, deadline):
                 return None
             try:
-                found = await self._look(job, streak, history, noise)
+                found, known = await self._look(job, read, streak, known)
             except (UpstreamError, DatabaseUnavailable):
                 found = None
             if isinstance(found, Settled):
@@ -117,45 +149,92 @@ class Settler:
         return None
 
     async def _look(
-        self, job: Job, streak: _Streak | None, history: History, noise: _Noise
-    ) -> _Streak | Settled | None:
-        """One look: the end, or the streak that goes on or begins with it; None where it told nothing."""
+        self, job: Job, read: _Read, streak: _Streak | None, known: Look | Known | bytes
+    ) -> tuple[_Streak | Settled | None, Known | bytes]:
+        """One look: the end, or the streak that goes on or begins with it; None where it told nothing.
+
+        known: what is known, at first the look that differed; and what is known then.
+        """
         operation, began = job.operation, time.monotonic()
         before = await self._sides.origin(operation)
-        target = await self._sides.target(operation)
+        target = await self._looks.target(operation)
         after = await self._sides.origin(operation)
         look = Look(began, after, target)
-        history.add(before)
-        history.add(after)
-        judged = judge(operation, after, target, noise.rules, noise.own)
+        observed, known = await self._observed(read, known, before, target, after)
+        judged = observed.judged
         if judged.difference is None or (operation.effect is Effect.READ and judged.difference.certain):
-            return Settled(look, judged)
-        if history.explains(target):
-            return Settled(look, Judged(None))
-        if not _steady(operation, before, after, noise.own):
-            return None
+            return Settled(look, judged), known
+        if observed.explained:
+            return Settled(look, Judged(None)), known
+        if not observed.steady:
+            return None, known
         revisions: tuple[str, ...] = ()
-        versioned = carries_revisions(job, target)
+        versioned = observed.versioned
         if not versioned:
             revisions = tuple([await self._sides.revision(collection) for collection in job.collections])
-        if (
-            streak is None
-            or streak.difference != judged.difference
-            or not _steady(operation, streak.look.origin, before, noise.own)
-            or not _same(streak.look.target, target)
-        ):
-            return _Streak(look, judged.difference, revisions)
+        if streak is None or not observed.repeated:
+            return _Streak(look, judged.difference, revisions), known
         streak.length += 1
         stood = "" not in revisions and streak.revisions == revisions
         if streak.length >= (LOOKS if stood or versioned else LOOKS_OF_VALUES):
-            return Settled(look, judged)
-        return streak
+            return Settled(look, judged), known
+        return streak, known
+
+    async def _observed(
+        self, read: _Read, known: Look | Known | bytes, before: Outcome, target: Answer, after: Outcome
+    ) -> tuple[Observed, Known | bytes]:
+        """Here where all of it is small, else in a worker, which gives what is known as bytes."""
+        answers: tuple[Answer | None, ...] = (before, target, after)
+        if isinstance(known, Look):
+            answers += (known.origin, known.target)
+        if not isinstance(known, bytes) and self._looks.here(answers):
+            return observe(read, known, before, target, after)
+        return await self._looks.apart(_observe, read, known, before, target, after)
 
     async def _mirrored(self, collections: Iterable[str], deadline: float) -> bool:
         """Whether every mirror, this proxy's and the others', has applied what it took before now."""
         left = max(0.0, deadline - time.monotonic())
         waits = [self._caught_up(collection, left) for collection in collections]
         return all(await asyncio.gather(self._fleet.caught_up(left), *waits))
+
+
+def observe(
+    read: _Read, known: Look | Known | bytes, before: Outcome, packed: Answer, after: Outcome
+) -> tuple[Observed, Known]:
+    """What one look says, and what is known after it: pure. Raises NotComparable."""
+    operation, target = read.operation, opened(packed)
+    if isinstance(known, bytes):
+        known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it
+    if isinstance(known, Look):
+        known = Known(History(operation, known.origin, opened(known.target), read.rules))
+    assert isinstance(known, Known)
+    known.history.add(before)
+    known.history.add(after)
+    judged = judge(operation, after, target, read.rules, read.own)
+    if judged.difference is None or (operation.effect is Effect.READ and judged.difference.certain):
+        return Observed(judged), known
+    if known.history.explains(target):
+        return Observed(judged, explained=True), known
+    if not _steady(operation, before, after, read.own):
+        return Observed(judged), known
+    repeated = (
+        known.origin is not None
+        and known.target is not None
+        and known.difference == judged.difference
+        and _steady(operation, known.origin, before, read.own)
+        and _same(known.target, target)
+    )
+    known.origin, known.target, known.difference = after, target, judged.difference
+    versioned = carries_revisions(operation, read.collections, target)
+    return Observed(judged, steady=True, versioned=versioned, repeated=repeated), known
+
+
+def _observe(
+    read: _Read, known: Look | Known | bytes, before: Outcome, packed: Answer, after: Outcome
+) -> tuple[Observed, bytes]:
+    """In a worker."""
+    observed, known = observe(read, known, before, packed, after)
+    return observed, pickle.dumps(known, pickle.HIGHEST_PROTOCOL)
 
 
 def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> bool:
@@ -168,12 +247,11 @@ def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> 
     return difference is None or subtracted(difference, own)[0] is None
 
 
-def carries_revisions(job: Job, target: TargetAnswer) -> bool:
-    """Whether what decides the answer shows its revision in it."""
-    operation = job.operation
+def carries_revisions(operation: Operation, collections: int, target: TargetAnswer) -> bool:
+    """Whether what decides the answer shows its revision in it. collections: how many it reads."""
     if operation.endpoint in _VERSIONED:
         return True
-    if not isinstance(target, QueryAnswer) or len(job.collections) != 1 or len(_LOOPS.findall(operation.body)) != 1:
+    if not isinstance(target, QueryAnswer) or collections != 1 or len(_LOOPS.findall(operation.body)) != 1:
         return False
     rows = target.rows.rows  # none at all say nothing of what the origin's show
     return bool(rows) and all(isinstance(row, dict) and "_id" in row and "_rev" in row for row in rows)

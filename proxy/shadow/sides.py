@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -14,9 +15,11 @@ from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.batches import Batch, batch_of, merged
 from proxy.shadow.classify import QueryAnswer, TargetAnswer
 from proxy.shadow.compare import NotComparable, Rows
-from proxy.shadow.unsorted import REASON, choice
+from proxy.shadow.unsorted import REASON, Choice, choice
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore, answers
+from proxy.stores.postgres.queries import finished
+from proxy.stores.postgres.statements import Unfinished
 from proxy.wire.encode import error_outcome
 
 _MOST_BYTES: Final = 8 << 20  # of one cursor's batches; beyond, what was read is compared as a beginning
@@ -71,6 +74,20 @@ class Sides:
         rows = _rows(result, analysis.unordered)
         return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
+    async def pending(self, operation: Operation) -> Pending | ArangoError:
+        """The same for a query that is light, its rows as PostgreSQL gave them. Raises as `target`, and Heavy."""
+        try:
+            analysis = self.store.analysis(operation)
+            chosen = choice(operation) if analysis.choices == (REASON,) else None
+            rows, full = await self.store.unfinished(operation if chosen is None else chosen.operation)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            return error
+        except DatabaseRefused as error:
+            return ArangoError(4, str(error), status=500)
+        return Pending(rows, full, analysis.unordered, chosen)
+
     async def torn(self, operation: Operation) -> bool:
         """Whether equal sort keys inside a query leave its result open. Raises Unsupported, DatabaseUnavailable."""
         try:
@@ -110,6 +127,32 @@ class Sides:
     async def _close(self, database: str, cursor: str) -> None:
         with contextlib.suppress(UpstreamError, ArangoError):
             await self._origin.execute(_cursor(database, Batch(cursor), "DELETE", "cursor.delete"))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The target's answer to a query before its rows are worked out."""
+
+    rows: Unfinished
+    full_count: int | None
+    unordered: bool
+    chosen: Choice | None
+
+    @property
+    def size(self) -> int:
+        """Bytes, nearly."""
+        return self.rows.size
+
+    def answer(self) -> QueryAnswer | ArangoError:
+        """The answer. Raises NotComparable, Unsupported, and DatabaseRefused where it must be evaluated."""
+        try:
+            result = finished(self.rows, self.full_count)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            return error
+        rows = _rows(result, self.unordered)
+        return QueryAnswer(rows if self.chosen is None else self.chosen.rows(rows), result.full_count)
 
 
 def document_answer(operation: Operation, raw: bytes | None) -> Outcome:

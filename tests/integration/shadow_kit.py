@@ -12,6 +12,7 @@ import orjson
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.documents import to_jsonb
+from proxy.isolation import Isolation
 from proxy.operations import Operation, Outcome
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.ledger import Ledger
@@ -71,9 +72,28 @@ class Stack:
     _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
+        self.isolation = Isolation(["proxy.shadow.settle", "proxy.shadow.explain"])  # begins with its first work
+        self.lane = self.isolation.lane("shadow", workers=1, waiting=100, nice=10)
+        self.explaining = self.isolation.lane("explaining", workers=1, waiting=4, nice=15)
         self.store = PostgresStore(self.database)
         self.ledger = Ledger(self.database, self.settings, interval=3600)
-        self.shadow = Shadow(self.settings, self.store, self.origin, self.caught_up, self.ledger)
+        self.shadow = self.made()
+
+    def made(self) -> Shadow:
+        """A shadow with workers."""
+        return Shadow(
+            self.settings,
+            self.store,
+            self.origin,
+            self.caught_up,
+            self.ledger,
+            lane=self.lane,
+            explaining=self.explaining,
+        )
+
+    async def close(self) -> None:
+        await self.shadow.close()
+        await self.isolation.close()
 
     async def caught_up(self, collection: str, timeout: float) -> bool:
         assert collection == C
@@ -171,5 +191,7 @@ def ruled(stack: Stack, fleet: Fleet | None = None) -> Shadow:
         stack.ledger,
         rules=Rules(stack.settings, stack.database),
         fleet=fleet,
+        lane=stack.lane,
+        explaining=stack.explaining,
         sinks=(stack.verdicts.append,),
     )

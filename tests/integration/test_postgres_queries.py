@@ -11,7 +11,8 @@ import pytest
 from proxy.database import Database
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Effect, Operation
-from proxy.stores.postgres import Limits, PostgresStore, queries
+from proxy.stores.postgres import Limits, PostgresStore
+from proxy.stores.postgres.evaluation import Evaluation
 from tests.integration.target import create, put, raw_of
 
 
@@ -74,17 +75,17 @@ async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_wh
     await database.execute("INSERT INTO crossfade.instance (instance, host, pid, version) VALUES ('one', 'h', 1, '0')")
     lease = "UPDATE crossfade.instance SET lease_until = clock_timestamp() + interval '0.3 second'"
     over = "SELECT lease_until < clock_timestamp() FROM crossfade.instance"
-    step, fetches = queries._advance, 0
+    fetch, fetches = Evaluation._fetch, 0
 
-    async def slowly(running: queries.Running, documents: Any) -> Any:
+    async def slowly(*arguments: Any) -> Any:
         nonlocal fetches
-        if documents is not None:
-            fetches += 1
-            while not await database.fetchval(over):
-                await asyncio.sleep(0.01)
-        return await step(running, documents)
+        documents = await fetch(*arguments)
+        fetches += 1
+        while not await database.fetchval(over):
+            await asyncio.sleep(0.01)
+        return documents
 
-    monkeypatch.setattr(queries, "_advance", slowly)
+    monkeypatch.setattr(Evaluation, "_fetch", slowly)
     store = PostgresStore(database)
     await database.execute(lease)
     answer = await store.fenced(query("WITH v FOR x IN 1..2 OUTBOUND 'v/a' e OPTIONS {bfs: true} RETURN x._key"), 1)

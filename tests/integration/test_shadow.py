@@ -27,7 +27,7 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
     made = await stack_on(database)
     await made.shadow.start()
     yield made
-    await made.shadow.close()
+    await made.close()
 
 
 # ---- no mismatch
@@ -80,7 +80,7 @@ async def test_closing_counts_what_was_read_together(database: Database) -> None
             hand_over(stack.shadow, operation, outcome)
         while not await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
-        await stack.shadow.close()
+        await stack.close()
 
     assert await stack.skipped() == 3
 
@@ -121,7 +121,7 @@ async def test_a_document_that_goes_on_changing_is_unsettled(database: Database)
     await stack.read()
 
     assert await stack.counted() == {"compared": 1, "unsettled": 1}
-    await stack.shadow.close()
+    await stack.close()
 
 
 async def test_a_mirror_that_does_not_catch_up_leaves_it_unsettled(stack: Stack) -> None:
@@ -148,7 +148,7 @@ async def test_an_origin_that_is_away_settles_nothing(database: Database) -> Non
 
     assert await stack.counted() == {"compared": 1, "unsettled": 1}
     assert await stack.skipped() == 1
-    await stack.shadow.close()
+    await stack.close()
 
 
 # ---- every class
@@ -399,7 +399,7 @@ async def test_redacted_samples_hold_no_values(database: Database) -> None:
     assert {value.paths, query_value.paths} == {("y.z",), ("[].z",)}
     assert "secret" not in stored
     assert "hidden" not in stored.replace("@hidden", "").replace('"hidden"', "", 1)
-    await stack.shadow.close()
+    await stack.close()
 
 
 async def test_repaired_and_ignored(stack: Stack) -> None:
@@ -439,7 +439,7 @@ async def test_what_is_not_sampled_is_counted(database: Database) -> None:
 
     (row,) = await shapes(database)
     assert (row.seen, row.matched, row.skipped) == (4, 2, 2)
-    await stack.shadow.close()
+    await stack.close()
 
 
 async def test_what_finds_no_place_is_counted(database: Database) -> None:
@@ -452,7 +452,7 @@ async def test_what_finds_no_place_is_counted(database: Database) -> None:
         hand_over(stack.shadow, operation, outcome)
     hand_over(stack.shadow, operation, huge)
     stack.shadow.skip(operation, (C,), "too large")
-    await stack.shadow.close()
+    await stack.close()
 
     (row,) = await shapes(database)
     assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
@@ -485,7 +485,7 @@ async def test_equal_sort_keys_inside_a_query_are_no_mismatch(database: Database
     await stack.plant("t0", lambda raw: raw.replace(b'"n":7', b'"n":9'))
     await stack.query(INSIDE)
     assert len(await stack.found()) == 1
-    await stack.shadow.close()
+    await stack.close()
 
 
 class Failing(PostgresStore):
@@ -513,7 +513,7 @@ async def test_what_nobody_foresaw_costs_one_comparison(database: Database) -> N
 
     assert stack.shadow.skips(C) == {"failed": 1}
     assert await stack.counted() == {"compared": 1, "matched": 1}
-    await stack.shadow.close()
+    await stack.close()
     await store.close()
 
 
@@ -527,7 +527,7 @@ async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
 
     assert await stack.counted() == {}
     assert await stack.skipped() == 1
-    await stack.shadow.close()
+    await stack.close()
     await nowhere.close()
 
 
@@ -559,7 +559,7 @@ async def test_closing_counts_what_was_under_way(database: Database) -> None:
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     hand_over(stack.shadow, operation, outcome)
     await begun.wait()
-    await stack.shadow.close()
+    await stack.close()
 
     assert await stack.skipped() == 1
     assert await stack.counted() == {}
@@ -603,7 +603,7 @@ async def test_counts_survive_lost_answers(stack: Stack) -> None:
             hand_over(stack.shadow, operation, outcome)
         with pytest.raises(DatabaseUnavailable):
             await stack.shadow.idle()
-    await stack.shadow.close()
+    await stack.close()
 
     assert await stack.counted() == {"compared": 10, "matched": 5, "mismatched": 5}
     (row,) = await list_mismatches(stack.database)
@@ -626,4 +626,4 @@ async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stac
 
     assert await stack.counted() == {}
     assert [row.compared for row in await shapes(stack.database)] == [2]
-    await stack.shadow.close()
+    await stack.close()

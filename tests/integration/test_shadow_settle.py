@@ -30,7 +30,7 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
     made.shadow = ruled(made)
     await made.shadow.start()
     yield made
-    await made.shadow.close()
+    await made.close()
 
 
 async def beat(database: Database, instance: str, lag: float = 0.0) -> None:
@@ -67,7 +67,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
 
     assert await stack.counted() == {"compared": 1, "matched": 1, "lagged": 1}
     assert await list_mismatches(database) == []
-    await stack.shadow.close()
+    await stack.close()
 
 
 async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
@@ -82,7 +82,7 @@ async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
     await stack.read()
 
     assert await stack.counted() == {"compared": 1, "unsettled": 1}
-    await stack.shadow.close()
+    await stack.close()
 
 
 async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database: Database) -> None:
@@ -99,7 +99,7 @@ async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database
     await stack.compare("PUT", "/_api/document/docs?onlyget", ["a", "b"])
 
     assert await stack.found() == [("value", ("x",), ("a",))]
-    await stack.shadow.close()
+    await stack.close()
 
 
 # ---- races of values
@@ -131,7 +131,7 @@ async def test_a_counter_that_goes_there_and_back_is_no_mismatch(database: Datab
 
     assert await stack.found() == []
     assert (await stack.counted())["matched"] == 1
-    await stack.shadow.close()
+    await stack.close()
 
 
 async def test_values_that_stay_different_are_a_mismatch(stack: Stack) -> None:
@@ -161,7 +161,7 @@ async def test_hot_documents_that_the_target_follows_are_lag(database: Database)
     await stack.read()
 
     assert await stack.counted() == {"compared": 1, "matched": 1, "lagged": 1}
-    await stack.shadow.close()
+    await stack.close()
 
 
 # ---- noise
@@ -244,7 +244,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
     await ask()
     assert await stack.found() == [("value", ("[].x",), ("a",))]
     assert await rulebook.forget(database, C, reason=None, actor="me") > 0
-    await stack.shadow.close()
+    await stack.close()
 
 
 def _shaky(origin: Origin) -> None:
@@ -285,7 +285,7 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
         await stack.ledger.flush()
 
     assert [(row.kind, row.path) for row in found] == [("undecided", "")]
-    await stack.shadow.close()
+    await stack.close()
 
 
 # ---- sampling
@@ -359,7 +359,7 @@ async def test_paths_are_redacted_in_samples(database: Database) -> None:
     stored = str(await database.fetch("SELECT samples::text FROM crossfade.mismatch"))
     assert "Ada" not in stored
     assert "36" in stored
-    await stack.shadow.close()
+    await stack.close()
 
 
 class Reader:

@@ -27,7 +27,7 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
     made.shadow = ruled(made)
     await made.shadow.start()
     yield made
-    await made.shadow.close()
+    await made.close()
 
 
 def changed(raw: bytes) -> bytes:
@@ -163,7 +163,7 @@ async def test_a_shadow_that_ends_counts_what_it_had_in_its_hands(database: Data
         hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/a"))
     await asked.wait()
     hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/b"))
-    await stack.shadow.close()
+    await stack.close()
 
     (row,) = await shapes(database)
     assert (row.seen, row.compared, row.skipped) == (4, 0, 4)

@@ -4,7 +4,9 @@
     answers     documents, 304, 412, 404, arrays with errors inline: pure
     simple      /_api/simple and /_api/edges as queries and statements: pure
     graphs      a vertex or an edge through its graph's definition: pure
-    queries     AQL: drives the evaluator, answers its fetches by SQL under one snapshot
+    queries     AQL: one statement where it compiles, else evaluated; what is too heavy for the event loop
+    evaluation  drives the evaluator, answers its fetches by SQL under one snapshot
+    apart       heavy queries in worker processes
     statements  AQL that compiles: one statement under the fence; what is compared of it
     fence       what stops a query here
     narrow      a fetch -> the scan that brings all that it needs and little more: pure

@@ -101,6 +101,7 @@ class _Cursor:
     size: int  # bytes of the rows
     expires: float
     total: int
+    each: int  # of `rows` in a batch
     source: Source | None = None
     position: int = 0
     busy: bool = False
@@ -126,17 +127,29 @@ class Cursors:
         return len(identifier) == _DIGITS and identifier.startswith(_PREFIX) and identifier.isdigit()
 
     def open(
-        self, database: str, request: CursorRequest, rows: Sequence[bytes], extra: bytes, owner: str | None = None
+        self,
+        database: str,
+        request: CursorRequest,
+        rows: Sequence[bytes],
+        extra: bytes,
+        owner: str | None = None,
+        *,
+        total: int | None = None,
     ) -> Outcome:
-        """The first batch; the rest waits for the same user. Raises ArangoError 32 where no room is left for it."""
-        if len(rows) <= request.batch_size and not request.allow_retry:
-            return Outcome(201, _body(rows, request, len(rows), extra, code=201))
+        """The first batch; the rest waits for the same user. Raises ArangoError 32 where no room is left for it.
+
+        total: the number of rows where `rows` holds whole batches, the rows of each joined by commas.
+        """
+        each = request.batch_size if total is None else 1
+        total = len(rows) if total is None else total
+        if len(rows) <= each and not request.allow_retry:
+            return Outcome(201, _body(rows, request, total, extra, code=201))
         self._expire()
         size = sum(map(len, rows))
         if self._bytes + size > self._limit:
             raise ArangoError(32, "too many results wait in cursors")
         expires = self._clock() + request.ttl
-        cursor = _Cursor(database, request, rows, extra, size, expires, len(rows), batch=0, owner=owner)
+        cursor = _Cursor(database, request, rows, extra, size, expires, total, each, batch=0, owner=owner)
         return self._advance(self._keep(cursor), cursor, code=201)
 
     async def open_stream(
@@ -160,7 +173,9 @@ class Cursors:
             await source.close()
             raise ArangoError(32, "too many results wait in cursors")
         expires = self._clock() + request.ttl
-        cursor = _Cursor(database, request, rows, extra, size, expires, total, source, batch=0, owner=owner)
+        cursor = _Cursor(
+            database, request, rows, extra, size, expires, total, request.batch_size, source, batch=0, owner=owner
+        )
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="cursors: time to live")
         return self._advance(self._keep(cursor), cursor, code=201)
@@ -241,7 +256,7 @@ class Cursors:
         # a batch of a stream may be shorter than was asked for, where its rows are very large
         streaming = cursor.source is not None and not cursor.source.ended
         limit = len(cursor.rows) - 1 if streaming else len(cursor.rows)
-        begin, end = cursor.position, min(cursor.position + cursor.request.batch_size, max(limit, cursor.position + 1))
+        begin, end = cursor.position, min(cursor.position + cursor.each, max(limit, cursor.position + 1))
         cursor.position = end
         cursor.batch += 1
         more = end < len(cursor.rows)

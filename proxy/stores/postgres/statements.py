@@ -6,15 +6,18 @@ Whoever runs one then evaluates.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
 from proxy.aql.analyse import Analysis
 from proxy.aql.ast import Query
 from proxy.aql.compile import Compiled, NotCompiled, Run, Table, Tables, compile_query
+from proxy.aql.compile.finish import Finish
 from proxy.aql.requests import Options, Result, Stats
 from proxy.database import Database
 from proxy.errors import DatabaseRefused, Unsupported
@@ -23,6 +26,7 @@ from proxy.stores.postgres.fence import FenceBroken, Limits
 from sql.loader import queries
 
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
+PIECE: Final = 64 << 10  # bytes of rows that are worked out between two turns of the event loop: milliseconds
 _INDEXES_FOR: Final = 60.0  # seconds
 _INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
 _GROUPED: Final = "42803"  # an aggregate over columns of an outer query alone is that query's, in SQL's eyes
@@ -32,6 +36,51 @@ Rows = list[Sequence[Any]]
 def inexact(error: DatabaseRefused) -> bool:
     """Whether a statement refused its data, or says something else in SQL: the query is to be evaluated."""
     return error.sqlstate[:2] == _INEXACT or error.sqlstate == _GROUPED
+
+
+class TooLarge(Exception):
+    """A result has more bytes than were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Rows of a statement for comparison, and what makes a result of them.
+
+    collect: whether each is a group of its own. offset, count: of the LIMIT, where rows have their number and their run
+    as the last two columns; else offset is None.
+    """
+
+    finish: Finish
+    binds: dict[str, Any]
+    options: Options
+    rows: Rows
+    collect: bool
+    offset: int | None
+    count: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the rows, nearly."""
+        return sum(map(_size, self.rows))
+
+    def result(self) -> Result:
+        """Raises ArangoError, and DatabaseRefused where the data is outside what SQL does exactly."""
+        run = self.finish.start(self.binds, self.options)
+        groups: tuple[int, ...] | None = None
+        cut = None
+        if self.offset is None:
+            rows = run.values(self.rows)
+            if self.collect:
+                groups = (1,) * len(rows)
+        else:
+            last = None if self.count is None else self.offset + self.count
+            values = run.values(self.rows)
+            placed = [(row[-2], row[-1], value) for row, value in zip(self.rows, values, strict=True)]
+            through = [row for row in placed if row[0] > self.offset and (last is None or row[0] <= last)]
+            rows = [value for _, _, value in through]
+            groups = tuple(len(list(group)) for _, group in groupby(through, key=lambda row: row[1]))
+            cut = _cut(placed, through)
+        return Result(rows, groups, cut, tuple(run.context.warnings), Stats(scanned=len(rows)))
 
 
 class Statements:
@@ -69,37 +118,39 @@ class Statements:
 
     async def rows(self, plan: Compiled, run: Run, generation: int | None) -> list[bytes]:
         """The result as JSON, row by row. Raises FenceBroken, Unsupported (too large), ArangoError, DatabaseError."""
-        return run.encoded(await self._fetch(plan.sql, plan.parameters, generation, plan.most))
+        return await in_pieces(run.encoded, await self._fetch(plan.sql, plan.parameters, generation, plan.most))
 
     async def result(self, plan: Compiled, binds: dict[str, Any], options: Options) -> Result:
         """The result with what its order and its limits leave open, for comparison: no fence. Raises as `rows`."""
-        run = plan.finish.start(binds, options)
-        groups: tuple[int, ...] | None = None
-        cut = None
+        return (await self.unfinished(plan, binds, options)).result()
+
+    async def unfinished(
+        self, plan: Compiled, binds: dict[str, Any], options: Options, most: int | None = None
+    ) -> Unfinished:
+        """The same, of which only the statement has been run. most: raises TooLarge beyond so many bytes of rows."""
         compared = plan.compared
         if compared is None:
-            rows = run.values(self._few(await self._fetch(plan.sql, plan.parameters, None, plan.most)))
-            if plan.order == "collect":
-                groups = (1,) * len(rows)
-        else:
-            fetched = self._few(await self._fetch(compared.sql, compared.parameters, None, None))
-            last = None if compared.count is None else compared.offset + compared.count
-            values = run.values(fetched)
-            placed = [(row[-2], row[-1], value) for row, value in zip(fetched, values, strict=True)]
-            through = [row for row in placed if row[0] > compared.offset and (last is None or row[0] <= last)]
-            rows = [value for _, _, value in through]
-            groups = tuple(len(list(group)) for _, group in groupby(through, key=lambda row: row[1]))
-            cut = _cut(placed, through)
-        return Result(rows, groups, cut, tuple(run.context.warnings), Stats(scanned=len(rows)))
+            rows, count = await self._compared(plan.sql, plan.parameters, plan.most, most), None
+            return Unfinished(plan.finish, binds, options, rows, plan.order == "collect", None, count)
+        rows = await self._compared(compared.sql, compared.parameters, None, most)
+        return Unfinished(plan.finish, binds, options, rows, False, compared.offset, compared.count)
 
-    def _few(self, rows: Rows) -> Rows:
+    async def _compared(self, sql: str, parameters: tuple[object, ...], number: int | None, most: int | None) -> Rows:
         """Rows, not more than a comparison may hold."""
+        rows = await self._fetch(sql, parameters, None, number, most)
         if len(rows) > self._limits.rows:
             raise Unsupported("result too large to be compared")
         return rows
 
-    async def _fetch(self, sql: str, parameters: tuple[object, ...], generation: int | None, most: int | None) -> Rows:
-        """The rows of a statement under the fence."""
+    async def _fetch(
+        self,
+        sql: str,
+        parameters: tuple[object, ...],
+        generation: int | None,
+        most: int | None,
+        size: int | None = None,
+    ) -> Rows:
+        """The rows of a statement under the fence. size: raises TooLarge beyond so many bytes."""
         # the statement comes last: nothing in it is ever taken for a place of the frame
         text = queries("store")["fenced"].text.replace("{generation}", f"${len(parameters) + 1}")
         text = text.replace("{query}", sql)
@@ -109,20 +160,43 @@ class Statements:
                 if not row[0]:
                     raise FenceBroken
                 if row[1]:  # else no row was found
-                    found.append(row[1:])
+                    found.append(tuple(row)[1:])
+            if size is not None and sum(map(_size, found)) > size:
+                raise TooLarge
             return found
-        budget = self._limits.bytes
+        budget = self._limits.bytes if size is None else size
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
             contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=AT_ONCE)) as rows,
         ):
             async for row in rows:
-                size = _take(row, found)
-                budget -= size
+                budget -= _take(row, found)
                 if budget < 0:
+                    if size is not None:
+                        raise TooLarge
                     raise Unsupported("result too large to be held")
         return found
+
+
+async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[bytes]:
+    """What `encode` gives of all rows: of a few bytes at a time, between which the event loop has its turn."""
+    found: list[bytes] = []
+    piece: Rows = []
+    size = 0
+    for row in rows:
+        piece.append(row)
+        size += _size(row)
+        if size > PIECE:
+            found += encode(piece)
+            piece, size = [], 0
+            await asyncio.sleep(0)
+    return found + encode(piece) if found else encode(piece)
+
+
+def _size(cells: Sequence[Any]) -> int:
+    """Bytes of a row, nearly."""
+    return 64 + sum([len(cell) for cell in cells if cell.__class__ is str])
 
 
 def _take(row: Any, found: Rows) -> int:
@@ -133,7 +207,7 @@ def _take(row: Any, found: Rows) -> int:
     if not cells[1]:  # no row was found
         return 0
     found.append(cells[1:])
-    return 64 + sum(len(cell) for cell in cells if cell.__class__ is str)
+    return _size(cells)
 
 
 def _cut(placed: list[tuple[int, int, Any]], through: list[tuple[int, int, Any]]) -> Any:

@@ -11,12 +11,16 @@ from proxy.aql.requests import Result
 from proxy.database import Database, Row
 from proxy.documents import valid_key
 from proxy.errors import ArangoError, DatabaseRefused, Unsupported
+from proxy.isolation import Lane
 from proxy.operations import Operation, Outcome
 from proxy.stores.postgres import answers, graphs, simple
+from proxy.stores.postgres.apart import BODY, Address, Apart
 from proxy.stores.postgres.catalog import Catalog, Relation
-from proxy.stores.postgres.cursors import Cursors, request_of
+from proxy.stores.postgres.cursors import CursorRequest, Cursors, request_of
+from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.fence import FenceBroken, Limits
-from proxy.stores.postgres.queries import Queries, parsed
+from proxy.stores.postgres.queries import Answer, Heavy, Queries
+from proxy.stores.postgres.statements import Unfinished
 from proxy.wire.auth import user_of
 from proxy.wire.encode import error_outcome
 from sql.loader import queries
@@ -27,10 +31,13 @@ _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, i
 class PostgresStore:
     """Executes reads on the document tables. Implements `stores.base.Store`; writes raise Unsupported."""
 
-    def __init__(self, database: Database, *, limits: Limits | None = None) -> None:
+    def __init__(self, database: Database, *, limits: Limits | None = None, lane: Lane | None = None) -> None:
+        """lane: workers for what is not to run here (`queries`); None: it all runs here, as long as it takes."""
         self._database = database
         self._catalog = Catalog(database)
         self._limits = limits or Limits()
+        self.address = Address(database.dsn, self._limits)
+        self.apart = Apart(lane, self.address) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
         self._cursors = Cursors()
 
@@ -88,9 +95,18 @@ class PostgresStore:
             self._look_again(error)
             return await self._queries.compared(operation.database, request)
 
+    async def unfinished(self, operation: Operation) -> tuple[Unfinished, int | None]:
+        """The same where it is light (`Queries.unfinished`). Raises as `execute`, and Heavy."""
+        request = request_of(_query_of(operation).body)
+        try:
+            return await self._queries.unfinished(operation.database, request)
+        except DatabaseRefused as error:
+            self._look_again(error)
+            return await self._queries.unfinished(operation.database, request)
+
     async def torn(self, operation: Operation) -> bool:
         """Whether equal keys of a SORT that is not the last leave a query's result open. Raises as `query`."""
-        return await self._queries.torn(operation.database, request_of(_query_of(operation).body))
+        return await self._queries.evaluation.torn(operation.database, request_of(_query_of(operation).body))
 
     async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
         try:
@@ -206,8 +222,7 @@ class PostgresStore:
         return simple.documents_outcome([found[key] for key in asked if key in found])
 
     async def _first_example(self, operation: Operation, generation: int | None) -> Outcome:
-        request = request_of(simple.as_query(operation).body)
-        found = await self._queries.answer(operation.database, request, generation)
+        _, found = await self._asked(simple.as_query(operation), generation)
         if found.stream is not None:
             await found.stream.close()
         return simple.first_outcome(found.rows)
@@ -232,15 +247,28 @@ class PostgresStore:
         return Outcome(200, values.dump(body))
 
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
-        request = request_of(operation.body)
-        found = await self._queries.answer(operation.database, request, generation)
+        request, found = await self._asked(operation, generation)
         owner = user_of(operation.headers.get("authorization"))
         if found.stream is None:
-            return self._cursors.open(operation.database, request, found.rows, found.extra, owner)
+            return self._cursors.open(operation.database, request, found.rows, found.extra, owner, total=found.total)
         total = found.stream.total or 0
         return await self._cursors.open_stream(
             operation.database, request, found.rows, found.stream, found.extra, total, owner
         )
+
+    async def _asked(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
+        """What a `cursor.create` asks for, and the answer: from here where it is light."""
+        if self.apart is None:
+            request = request_of(operation.body)
+            return request, await self._queries.answer(operation.database, request, generation)
+        compiled, runtime = True, 0.0
+        if len(operation.body) <= BODY:
+            request = request_of(operation.body)
+            try:
+                return request, await self._queries.answer(operation.database, request, generation, light=True)
+            except Heavy as heavy:
+                compiled, runtime = heavy.compiled, request.max_runtime
+        return await self.apart.answer(operation, generation, compiled=compiled, runtime=runtime)
 
     async def _relation(self, operation: Operation) -> Relation:
         collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"

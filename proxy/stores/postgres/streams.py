@@ -13,6 +13,7 @@ from typing import Any, Final
 from proxy.database import Database, Row, Session
 from proxy.errors import Unsupported
 from proxy.stores.postgres.fence import FenceBroken
+from proxy.stores.postgres.statements import in_pieces
 from sql.loader import queries
 
 _PREFETCH: Final = 200  # rows that one round trip brings at most
@@ -66,7 +67,7 @@ class Stream:
                     self.ended = True
                     break
                 part.append(tuple(row)[1:])
-            encoded = self._encode(part)
+            encoded = await in_pieces(self._encode, part)
             size += sum(map(len, encoded))
             found += encoded
         if self.ended:

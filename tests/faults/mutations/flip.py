@@ -190,7 +190,7 @@ MUTANTS = (
     ),
     Mutant(
         "fence tested again on an old snapshot",
-        "proxy/stores/postgres/queries.py",
+        "proxy/stores/postgres/evaluation.py",
         "                tested = None  # the next ones read the snapshot of which the fence held\n",
         "",
         "tests/integration/test_postgres_queries.py::"
@@ -198,7 +198,7 @@ MUTANTS = (
     ),
     Mutant(
         "fence never tested by evaluated queries",
-        "proxy/stores/postgres/queries.py",
+        "proxy/stores/postgres/evaluation.py",
         "        budget, tested = _Budget(self._limits), generation\n",
         "        budget, tested = _Budget(self._limits), None\n",
         "tests/integration/test_postgres_queries.py::"

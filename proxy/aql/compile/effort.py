@@ -1,0 +1,53 @@
+"""Whether the rest of a compiled query, which is worked out of its rows here, takes time in proportion to their size.
+
+Then it may run where clients wait. What may take longer for the same rows does not: regular expressions, ranges, loops
+within loops, and whatever is not listed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.aql import ast
+from proxy.aql.compile.finish import Finish
+
+_NODES: Final = 200
+_PLAIN: Final = (
+    *(ast.Literal, ast.Variable, ast.Parameter, ast.Attribute, ast.BoundAttribute, ast.Index, ast.Object, ast.Item),
+    *(ast.Array, ast.Unary, ast.Logical, ast.Ternary, ast.Passthru),
+)
+_OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">="})
+_FUNCTIONS: Final = frozenset(
+    (
+        *("ABS", "ATTRIBUTES", "AVERAGE", "AVG", "CEIL", "CHAR_LENGTH", "CONCAT", "COUNT", "DATE_ISO8601", "DATE_NOW"),
+        *("DATE_TIMESTAMP", "FIRST", "FLOOR", "HAS", "IS_ARRAY", "IS_BOOL", "IS_DOCUMENT", "IS_LIST", "IS_NULL"),
+        *("IS_NUMBER", "IS_OBJECT", "IS_STRING", "KEEP", "KEYS", "LAST", "LEFT", "LENGTH", "LOWER", "MAX", "MERGE"),
+        *("MIN", "NOT_NULL", "NTH", "PARSE_IDENTIFIER", "PARSE_KEY", "RIGHT", "ROUND", "SUBSTRING", "SUM", "TO_ARRAY"),
+        *("TO_BOOL", "TO_LIST", "TO_NUMBER", "TO_STRING", "TYPENAME", "UNSET", "UPPER", "VALUES"),
+    )
+)
+
+
+def light(finish: Finish) -> bool:
+    """Whether making rows of the result takes time in proportion to the rows of the statement."""
+    if not _bounded(finish.expression):
+        return False
+    return all(column.rows is None or light(column.rows) for column in finish.columns)
+
+
+def _bounded(expression: ast.Expr) -> bool:
+    loops = 0
+    for number, node in enumerate(ast.walk(expression)):
+        if isinstance(node, ast.Expansion):
+            loops += 1
+        elif isinstance(node, ast.Binary):
+            if node.op not in _OPERATORS:
+                return False
+        elif isinstance(node, ast.Call):
+            if node.name not in _FUNCTIONS:
+                return False
+        elif not isinstance(node, _PLAIN):
+            return False
+        if number > _NODES or loops > 1:
+            return False
+    return True

@@ -1,0 +1,272 @@
+"""Workers as their owner sees them: `await lane.run(function, …)` is that call in another process, within limits.
+
+One template process (`template`) is started early, a moment after its owner, and workers are forked from it as they are
+needed. A *lane* is a number of workers for one kind of work, so that none waits behind another: a few pieces of work
+may wait in each, further ones are refused at once (`IsolationError`, "busy"). A worker that takes too long is killed
+and so is one whose asker has gone; the next piece of work gets a new one. Workers have a lower priority than their
+parent: clients go first.
+
+Small work is not worth the way: `Lane.beside` carries it out on the spot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar, overload
+
+import structlog
+
+from proxy.errors import IsolationError
+from proxy.isolation.frames import BORN, FORK, KILL, LENGTH, ORDER, load, question
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+LIGHT: Final = 16 << 10  # bytes: work on so few takes a millisecond or two, about as much as the way to a worker
+_NICE: Final = 5  # of the template
+_WARM: Final = 1.0  # seconds behind the start: what lives for a moment needs no workers
+_START: Final = 30.0  # seconds that a worker may take to be there
+_USES: Final = 500  # pieces of work before a worker is replaced: what it has gathered in memory goes
+_MEMORY: Final = 384 << 20  # bytes that one worker may take beyond what it begins with
+
+
+class _Worker:
+    """One worker's line."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
+        self.uses = 0
+        self._reader = reader
+        self._writer = writer
+
+    @property
+    def ended(self) -> bool:
+        return self._reader.at_eof() or self._writer.is_closing()
+
+    async def ask(self, payload: bytes) -> Any:
+        """(value, error, limit). Raises OSError, IncompleteReadError where the worker ends."""
+        self.uses += 1
+        self._writer.write(payload)
+        await self._writer.drain()
+        (size,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
+        return load(await self._reader.readexactly(size))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Template:
+    """The process that workers are forked from; started again where it has ended."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = tuple(modules)
+        self._process: Process | None = None
+        self._control: socket.socket | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def warm(self) -> None:
+        async with self._turn:
+            if not self.running:
+                await self._start()
+
+    async def fork(self, nice: int, memory: int) -> _Worker:
+        """A new worker. Raises OSError, TimeoutError."""
+        ours, theirs = socket.socketpair()
+        try:
+            async with self._turn, asyncio.timeout(_START):
+                if not self.running:
+                    await self._start()
+                assert self._control is not None
+                socket.send_fds(self._control, [ORDER.pack(FORK, nice, memory)], [theirs.fileno()])
+                pid = await self._born(self._control)
+            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException as error:
+            ours.close()
+            if not isinstance(error, asyncio.CancelledError):
+                await self.close()
+            raise
+        finally:
+            theirs.close()
+        return _Worker(pid, reader, writer)
+
+    def kill(self, worker: _Worker) -> None:
+        worker.close()
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # it went with its template
+                self._control.send(ORDER.pack(KILL, worker.pid, 0))
+
+    async def _start(self) -> None:
+        await self.close()
+        ours, theirs = socket.socketpair()
+        try:
+            command = [sys.executable, "-m", "proxy.isolation.template", *self._modules]
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        self._control = ours
+        with contextlib.suppress(OSError):  # its very start would keep clients waiting
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
+
+    async def _born(self, control: socket.socket) -> int:
+        loop, found = asyncio.get_running_loop(), b""
+        while len(found) < BORN.size:
+            part = await loop.sock_recv(control, BORN.size - len(found))
+            if not part:
+                raise ConnectionResetError("the process that forks workers has ended")
+            found += part
+        return int(BORN.unpack(found)[0])
+
+    async def close(self) -> None:
+        control, self._control = self._control, None
+        process, self._process = self._process, None
+        if control is not None:
+            control.close()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # its workers find their lines closed
+            await process.wait()
+
+
+class Lane:
+    """The workers for one kind of work."""
+
+    def __init__(self, template: _Template, name: str, workers: int, waiting: int, nice: int, memory: int) -> None:
+        self.name = name
+        self._template = template
+        self._room = asyncio.Semaphore(workers)
+        self._waiting = 0
+        self._most = waiting
+        self._nice = nice
+        self._memory = memory
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of its workers, while there are any."""
+        return [worker.pid for worker in (*self._idle, *self._busy)]
+
+    @overload
+    async def run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, seconds: float) -> T: ...
+    @overload
+    async def run(self, function: Callable[..., T], *arguments: Any, seconds: float) -> T: ...
+    async def run(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
+        """What `function(*arguments)` gives in a worker, awaited there where it is a coroutine; raises what it raises.
+
+        function: one that its module names. seconds: that it may take, behind its turn. Raises IsolationError, whose
+        reason is "time", "memory", "ended" (the worker did, for whatever cause) or "busy".
+        """
+        if self._waiting >= self._most:
+            raise IsolationError("busy")
+        payload = question(function, arguments, seconds)
+        self._waiting += 1
+        try:
+            await self._room.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._ask(payload, seconds)
+        finally:
+            self._room.release()
+
+    async def beside(
+        self, function: Callable[..., T], *arguments: Any, size: int, seconds: float, light: int = LIGHT
+    ) -> T:
+        """The same for work whose effort goes with so many bytes: on the spot where they are few."""
+        if size <= light:
+            return function(*arguments)
+        return await self.run(function, *arguments, seconds=seconds)
+
+    async def _ask(self, payload: bytes, seconds: float) -> Any:
+        try:
+            worker = self._taken() or await self._template.fork(self._nice, self._memory)
+        except (OSError, TimeoutError) as error:
+            log.warning("there is no worker", lane=self.name, error=type(error).__name__)
+            raise IsolationError("ended") from error
+        self._busy.add(worker)
+        well = False
+        try:
+            async with asyncio.timeout(seconds):
+                value, raised, over = await worker.ask(payload)
+            well = not over
+        except TimeoutError as late:
+            raise IsolationError("time") from late
+        except (OSError, RuntimeError, asyncio.IncompleteReadError) as gone:
+            # RuntimeError: what uvloop says of a line whose reader is gone
+            raise IsolationError("ended") from gone
+        finally:
+            self._busy.discard(worker)
+            if well and worker.uses < _USES:
+                self._idle.append(worker)
+            else:  # also where the asker has gone: the answer would be taken for the next one's
+                self._template.kill(worker)
+        if over:
+            raise IsolationError(over)
+        if raised is not None:
+            raise raised
+        return value
+
+    def _taken(self) -> _Worker | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if not worker.ended:
+                return worker
+            self._template.kill(worker)
+        return None
+
+    def close(self) -> None:
+        for worker in (*self._idle, *self._busy):
+            self._template.kill(worker)
+        self._idle.clear()
+
+
+class Isolation:
+    """Owns the template and the lanes. Start and close it; work that is asked for before `start` begins it as well.
+
+    modules: what workers import, which is done once.
+    """
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        self._template = _Template(modules)
+        self._lanes: list[Lane] = []
+        self._warming: asyncio.Task[None] | None = None
+
+    def lane(self, name: str, *, workers: int, waiting: int, nice: int, memory: int = _MEMORY) -> Lane:
+        """Room for one kind of work. nice: added to the priority's number; memory: bytes that one worker may take."""
+        made = Lane(self._template, name, workers, waiting, nice, memory)
+        self._lanes.append(made)
+        return made
+
+    async def start(self) -> None:
+        self._warming = asyncio.create_task(self._warm(), name="workers: warm")
+
+    async def _warm(self) -> None:
+        await asyncio.sleep(_WARM)
+        try:
+            await self._template.warm()
+        except OSError as error:
+            log.warning("no workers yet", error=type(error).__name__)
+
+    async def close(self) -> None:
+        """Ends every worker; what they were doing is left."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+        for lane in self._lanes:
+            lane.close()
+        await self._template.close()

@@ -1,0 +1,298 @@
+"""Looks at both sides, and what they come to: on the event loop where that is small, else in a worker process (I2).
+
+What takes time is not asking but comparing: to work out rows, to evaluate what does not compile, to find what differs
+in them. Nobody knows how long that takes for answers of any size, so that beyond `SMALL` bytes it is done in workers,
+which have a lower priority than the proxy, within limits of time and memory. Over these a read is not compared, by
+name: "over the limit of time", "over the limit of memory".
+
+A target's answer that a worker has made stays `Packed`: bytes that only workers open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from proxy.errors import ArangoError, DatabaseRefused, IsolationError, Unsupported
+from proxy.isolation import Lane
+from proxy.operations import Effect, Operation, Outcome
+from proxy.shadow.classify import TargetAnswer
+from proxy.shadow.compare import Difference, NotComparable
+from proxy.shadow.itself import differs_from_itself
+from proxy.shadow.judge import Judged, Own, judge
+from proxy.shadow.noise import Rule
+from proxy.shadow.packed import Packed, opened, packed
+from proxy.shadow.samples import shown_answers
+from proxy.shadow.sides import Pending, Sides
+from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres.apart import Address, worker_database
+from proxy.stores.postgres.evaluation import SECONDS
+from proxy.stores.postgres.queries import TEXT, Heavy
+from proxy.stores.postgres.statements import inexact
+
+T = TypeVar("T")
+SMALL: Final = 8 << 10  # bytes of both answers that are compared on the event loop: a millisecond or two
+_QUERY: Final = 8 << 10  # bytes of a request for a query that is looked into there
+_OVER: Final = {
+    "time": "over the limit of time",
+    "memory": "over the limit of memory",
+    "ended": "its worker ended",
+    "busy": "overloaded",
+}
+
+
+Answer = TargetAnswer | Packed
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """target: its answer; seconds: that it took; judged: what it comes to beside the origin's, or why to nothing."""
+
+    target: Answer
+    seconds: float
+    judged: Judged | NotComparable
+
+    def verdict(self) -> Judged:
+        """Raises NotComparable."""
+        if isinstance(self.judged, NotComparable):
+            raise self.judged
+        return self.judged
+
+
+class Looks:
+    """The looks of one proxy. lane: the workers; None: everything is done here, as long as it takes."""
+
+    def __init__(self, sides: Sides, lane: Lane | None) -> None:
+        self._sides = sides
+        self._lane = lane
+        self._ties = asyncio.Lock()  # an evaluation is dear
+
+    async def look(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
+        """Asks the target, and compares. Raises NotComparable, Unsupported, DatabaseError."""
+        if operation.effect is not Effect.QUERY:
+            began = time.monotonic()
+            target = await self._sides.target(operation)
+            seconds = time.monotonic() - began
+            return Looked(target, seconds, await self.judge(operation, origin, target, rules, own))
+        if self._lane is None:
+            return await _looked(self._sides, operation, origin, rules, own)
+        if self._light(operation):
+            self._sides.comparable(operation)
+            began = time.monotonic()
+            try:
+                found = await self._sides.pending(operation)
+            except Heavy:
+                pass
+            else:
+                return await self._finished(operation, origin, found, time.monotonic() - began, rules, own)
+        looked: Looked = await self._run(_look, self._sides.store.address, operation, origin, rules, own)
+        return looked
+
+    async def _finished(
+        self,
+        operation: Operation,
+        origin: Outcome,
+        found: Pending | ArangoError,
+        seconds: float,
+        rules: tuple[Rule, ...],
+        own: Own,
+    ) -> Looked:
+        """The rest of a look at a light query."""
+        if isinstance(found, ArangoError) or found.size + len(origin.body) <= SMALL:
+            try:
+                target = found if isinstance(found, ArangoError) else found.answer()
+                return Looked(target, seconds, _judged(operation, origin, target, rules, own))
+            except DatabaseRefused as error:
+                if not inexact(error):
+                    raise
+                looked: Looked = await self._run(_look, self._sides.store.address, operation, origin, rules, own)
+                return looked
+        address = self._sides.store.address
+        worked_out: Looked = await self._run(_finish, address, operation, origin, found, seconds, rules, own)
+        return worked_out
+
+    async def target(self, operation: Operation) -> Answer:
+        """The target's answer alone. Raises NotComparable, Unsupported, DatabaseError."""
+        if operation.effect is not Effect.QUERY or self._lane is None:
+            return await self._sides.target(operation)
+        pending: Pending | None = None
+        if self._light(operation):
+            try:
+                found = await self._sides.pending(operation)
+                if isinstance(found, ArangoError):
+                    return found
+                if found.size <= SMALL:
+                    return found.answer()
+                pending = found
+            except Heavy:
+                pass
+            except DatabaseRefused as error:
+                if not inexact(error):
+                    raise
+        answer: Packed = await self._run(_target, self._sides.store.address, operation, pending)
+        return answer
+
+    async def judge(
+        self, operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
+    ) -> Judged | NotComparable:
+        """What two answers come to."""
+        return await self.done(_judged, operation, origin, target, rules, own, answers=(origin, target))
+
+    async def torn(self, operation: Operation) -> bool:
+        """Whether equal sort keys inside a query leave its result open. Raises Unsupported, DatabaseUnavailable."""
+        if operation.effect is not Effect.QUERY:
+            return False
+        async with self._ties:
+            if self._lane is None:
+                return await self._sides.torn(operation)
+            torn: bool = await self._run(_torn, self._sides.store.address, operation)
+            return torn
+
+    async def shown(self, origin: Outcome, target: Answer, difference: Difference) -> tuple[bytes, bytes]:
+        """Both answers as evidence."""
+        return await self.done(_shown, origin, target, difference, answers=(origin, target))
+
+    async def differs_from_itself(self, operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
+        """How two answers of the origin differ. Raises NotComparable."""
+        if first.body == second.body and first.status == second.status == 200:
+            return None
+        return await self.done(differs_from_itself, operation, first, second, answers=(first, second))
+
+    async def done(self, function: Callable[..., T], *arguments: Any, answers: tuple[Answer | None, ...]) -> T:
+        """A pure function of answers: here where they are small. Raises as it does, and NotComparable."""
+        if self.here(answers):
+            return function(*arguments)
+        value: T = await self._run(function, *arguments)
+        return value
+
+    def here(self, answers: tuple[Answer | None, ...]) -> bool:
+        """Whether answers are small enough to be compared here."""
+        if self._lane is None:
+            return True
+        sizes = [_size(one) for one in answers if one is not None]
+        return None not in sizes and sum(size for size in sizes if size is not None) <= SMALL
+
+    async def apart(self, function: Callable[..., T], *arguments: Any) -> T:
+        """A pure function in a worker. Raises as it does, and NotComparable for the limits."""
+        value: T = await self._run(function, *arguments)
+        return value
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """In a worker. Raises NotComparable for the limits, Unsupported for those of evaluation."""
+        assert self._lane is not None
+        try:
+            return await self._lane.run(function, *arguments, seconds=SECONDS)
+        except IsolationError as error:
+            raise NotComparable(_OVER[error.reason]) from error
+
+    @staticmethod
+    def _light(operation: Operation) -> bool:
+        """Whether what it asks for may be looked into here."""
+        if len(operation.body) > _QUERY:
+            return False
+        try:
+            return len(_TEXT.decode(operation.body).query) <= TEXT
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return True
+
+
+class _Text(msgspec.Struct):
+    query: str = ""
+
+
+_TEXT: Final = msgspec.json.Decoder(_Text)
+
+
+def _size(answer: Answer) -> int | None:
+    """Bytes; None: unknown."""
+    if isinstance(answer, Outcome):
+        return len(answer.body)
+    if isinstance(answer, ArangoError):
+        return 0
+    # rows that are here were found to be few
+    return None if isinstance(answer, Packed) else 0
+
+
+def _judged(
+    operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
+) -> Judged | NotComparable:
+    try:
+        return judge(operation, origin, opened(target), rules, own)
+    except NotComparable as reason:
+        return reason
+
+
+def _shown(origin: Outcome, target: Answer, difference: Difference) -> tuple[bytes, bytes]:
+    return shown_answers(origin, opened(target), difference)
+
+
+async def _looked(sides: Sides, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
+    sides.comparable(operation)
+    began = time.monotonic()
+    target = await sides.target(operation)
+    return Looked(target, time.monotonic() - began, _judged(operation, origin, target, rules, own))
+
+
+# ---- in a worker
+
+_sides: dict[Address, Sides] = {}
+
+
+class _Nobody:
+    """The origin, which a worker never asks."""
+
+    name = "nobody"
+
+    async def execute(self, operation: Operation) -> Outcome:
+        raise Unsupported(operation.endpoint)
+
+
+async def _sides_of(address: Address) -> Sides:
+    database = await worker_database(address)
+    found = _sides.get(address)
+    if found is None:
+        found = _sides[address] = Sides(PostgresStore(database, limits=address.limits), _Nobody())
+    return found
+
+
+async def _look(address: Address, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
+    found = await _looked(await _sides_of(address), operation, origin, rules, own)
+    assert not isinstance(found.target, Packed)
+    return Looked(packed(found.target), found.seconds, found.judged)
+
+
+async def _finish(
+    address: Address,
+    operation: Operation,
+    origin: Outcome,
+    pending: Pending,
+    seconds: float,
+    rules: tuple[Rule, ...],
+    own: Own,
+) -> Looked:
+    try:
+        target: TargetAnswer = pending.answer()
+    except DatabaseRefused as error:
+        if not inexact(error):
+            raise
+        return await _look(address, operation, origin, rules, own)
+    return Looked(packed(target), seconds, _judged(operation, origin, target, rules, own))
+
+
+async def _target(address: Address, operation: Operation, pending: Pending | None) -> Packed:
+    if pending is not None:
+        try:
+            return packed(pending.answer())
+        except DatabaseRefused as error:
+            if not inexact(error):
+                raise
+    return packed(await (await _sides_of(address)).target(operation))
+
+
+async def _torn(address: Address, operation: Operation) -> bool:
+    return await (await _sides_of(address)).torn(operation)

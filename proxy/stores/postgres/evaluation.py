@@ -1,0 +1,174 @@
+"""AQL on the target, evaluated: a query over documents that its fetches read from PostgreSQL.
+
+All fetches of one query see one snapshot (a read-only transaction, REPEATABLE READ), as in ArangoDB. The first of them
+tests the fence, and it alone: the answer is that of the snapshot, and the fence held when the snapshot was taken, so
+whatever had been acknowledged by then is in it. To test it again would compare the leases of that old snapshot with a
+clock that goes on, and refuse every query that runs for longer than a lease, without telling anything new.
+
+How long an evaluation takes nobody knows before: `apart` has it run in a worker process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final
+
+from proxy import printed, values
+from proxy.aql.analyse import analyse
+from proxy.aql.evaluate import run as evaluate
+from proxy.aql.evaluate import sorts_inside
+from proxy.aql.parser import parse
+from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Write
+from proxy.database import Database, Session
+from proxy.errors import ArangoError, Unsupported
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.cursors import CursorRequest
+from proxy.stores.postgres.fence import FenceBroken, Limits
+from proxy.stores.postgres.narrow import scan_of
+from sql.loader import queries
+
+_BATCH: Final = 200  # rows that one round trip brings
+_OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
+_MEMORY: Final = 256 << 20  # bytes that one evaluation may hold: a worker may take some more
+SECONDS: Final = 20.0  # that one evaluation may take
+
+parsed = lru_cache(maxsize=500)(parse)
+Running = Generator[Fetch | Write, Any, Result]
+
+
+class Evaluation:
+    """Evaluates queries; holds no state but the limits."""
+
+    def __init__(self, database: Database, catalog: Catalog, limits: Limits) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._limits = limits
+
+    async def torn(self, database: str, request: CursorRequest) -> bool:
+        """Whether equal sort keys leave the result open (`Result.torn`). Raises as `run`."""
+        if not sorts_inside(parsed(request.query)):
+            return False
+        return (await self.run(database, request, None, ties=True)).torn
+
+    async def run(self, database: str, request: CursorRequest, generation: int | None, *, ties: bool = False) -> Result:
+        """The result, evaluated. generation: the fence's, None for none. ties: see `Options.ties`.
+
+        Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
+        FenceBroken (also where no statement tested the fence, since nothing was fetched, and where the query reads
+        what its text does not tell), DatabaseError.
+        """
+        options = replace(options_of(database, request), ties=ties)
+        query = parsed(request.query)
+        analysis = analyse(query, request.bind_vars)
+        if analysis.modifies or analysis.unsupported:
+            raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
+        for name in sorted(analysis.reads):
+            await self._catalog.find(f"{database}/{name}")
+        running: Running = evaluate(query, request.bind_vars, options)
+        try:
+            return await self._drive(running, database, analysis.reads, generation)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            ours = (request.memory_limit or _MEMORY) >= _MEMORY if error.number == 32 else not request.max_runtime
+            if error.number in _OVER_LIMIT and ours:  # our limits, not the client's: no answer of ArangoDB's
+                raise Unsupported(f"query over the limits of evaluation ({error.message})") from error
+            raise
+        finally:
+            running.close()
+
+    async def _drive(self, running: Running, database: str, known: frozenset[str], generation: int | None) -> Result:
+        step = _step(running, None)
+        if isinstance(step, Result):
+            if generation is not None:
+                raise FenceBroken
+            return step
+        budget, tested = _Budget(self._limits), generation
+        async with (
+            self._database.session() as session,
+            session.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            while not isinstance(step, Result):
+                if isinstance(step, Write):
+                    raise Unsupported("AQL modification on PostgreSQL")
+                if generation is not None and step.collection not in known:
+                    raise FenceBroken  # a collection that only the run told: nobody asked whether it is flipped
+                documents = await self._fetch(session, database, step, tested, budget)
+                tested = None  # the next ones read the snapshot of which the fence held
+                step = _step(running, documents)
+        return step
+
+    async def _fetch(
+        self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: _Budget
+    ) -> list[dict[str, Any]] | int:
+        relation = await self._catalog.find(f"{database}/{fetch.collection}")
+        if fetch.count:
+            return await _counted(session, relation.relation, generation)
+        scan = scan_of(fetch.collection, fetch.equalities, fetch.keys, fetch.among)
+        text = queries("store")[scan.statement].on(relation.relation)
+        parameters: tuple[object, ...] = (budget.rows + 1, generation)
+        if scan.value is not None:
+            parameters += (scan.value,)
+        documents: list[dict[str, Any]] = []
+        async with contextlib.aclosing(session.cursor(text, *parameters, prefetch=_BATCH)) as rows:
+            async for row in rows:
+                if not row["holds"]:
+                    raise FenceBroken
+                raw = row["raw"]
+                if raw is not None:
+                    budget.spend(len(raw))
+                    documents.append(printed.load(raw.encode()))
+        return documents
+
+
+async def _counted(session: Session, relation: str, generation: int | None) -> int:
+    row = await session.fetchrow(queries("store")["scan_count"].on(relation), generation)
+    if row is None or not row["holds"]:
+        raise FenceBroken
+    return int(row["number"])
+
+
+class _Budget:
+    def __init__(self, limits: Limits) -> None:
+        self.rows = limits.rows
+        self._bytes = limits.bytes
+
+    def spend(self, size: int) -> None:
+        self.rows -= 1
+        self._bytes -= size
+        if self.rows < 0 or self._bytes < 0:
+            raise Unsupported("result too large for evaluation")
+
+
+def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fetch | Write | Result:
+    # a StopIteration cannot pass through a coroutine
+    try:
+        return running.send(documents)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+
+
+def options_of(database: str, request: CursorRequest) -> Options:
+    """How a request wants its query run, within the limits that there are here."""
+    return Options(
+        full_count=request.full_count,
+        fail_on_warning=request.fail_on_warning,
+        memory_limit=min(_MEMORY, request.memory_limit or _MEMORY),
+        max_runtime=min(SECONDS, request.max_runtime or SECONDS),
+        database=database,
+    )
+
+
+def warnings_of(found: Iterable[QueryWarning]) -> list[dict[str, Any]]:
+    """`extra.warnings` as ArangoDB prints it."""
+    return [{"code": warning.code, "message": warning.message} for warning in found]
+
+
+def encoded(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
+    """(rows, extra) as ArangoDB prints them. seconds: how long the query took."""
+    extra = {"warnings": warnings_of(result.warnings), "stats": result.stats.as_json(result.full_count, seconds)}
+    return [values.dump(row) for row in result.rows], values.dump(extra)

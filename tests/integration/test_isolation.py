@@ -1,0 +1,121 @@
+"""Others' reads go on while a query burns: what may take long runs in worker processes, and nowhere else.
+
+The origin is the development server, which would burn as well where it is asked instead: it answers such queries
+without a look at them. Nothing here asserts a number of seconds: what is counted are answers that others got while a
+query was still running, and who evaluated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.operations import Operation, Outcome
+from proxy.stores.memory import MemoryStore
+from proxy.stores.postgres.evaluation import Evaluation
+from tests.harness import Running, running
+
+BOOKS = "_system/books"
+DOCUMENT = "/_api/document/books"
+# each takes longer than anybody waits
+BACKTRACKING = 'FOR p IN books FILTER REGEX_TEST(CONCAT(p.v, REPEAT("a", 40), "!"), "^pub-.(a+)+$") RETURN p'
+NESTED = "FOR p IN books LET a = (FOR i IN 1..3000 FOR j IN 1..3000 FILTER i * j == p.v RETURN 1) RETURN LENGTH(a)"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        for stage in (Stage.MIRROR, Stage.SHADOW):
+            await started.move(Standing(stage), BOOKS)
+        for number in range(5):
+            await started.client.post(DOCUMENT, json={"_key": f"k{number}", "v": f"pub-{number}", "n": number})
+        await started.drained()
+        await started.move(Standing(Stage.FLIPPED, 100), BOOKS)
+        yield started
+
+
+async def asked(stack: Running, text: str, **more: Any) -> Any:
+    answer = await stack.client.post("/_api/cursor", json={"query": text, **more}, headers={"x-crossfade-explain": "1"})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["result"], answer.headers["x-crossfade-served-by"]
+
+
+async def test_what_is_evaluated_is_evaluated_in_another_process(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object, **__: object) -> None:
+        raise AssertionError("evaluated where clients wait")
+
+    monkeypatch.setattr(Evaluation, "run", never)
+    many = [f"pub-{number}" for number in range(20_000)]
+    for text, binds, wanted in (
+        ("FOR d IN books SORT d.n RETURN REGEX_TEST(d.v, '[0-3]$')", {}, [True] * 4 + [False]),
+        ("FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..d.n)]", {}, [[n, n + 1 if n < 1 else n] for n in range(5)]),
+        ("FOR d IN books FILTER d.v IN @x SORT d.n RETURN d.n", {"x": many}, [0, 1, 2, 3, 4]),
+        ("FOR d IN books FILTER d.n == 3 RETURN d.v /*" + "x" * 5000 + "*/", {}, ["pub-3"]),
+    ):
+        result, by = await asked(stack, text, bindVars=binds)
+        assert by == "postgresql", text
+        assert len(result) == len(wanted)
+        if "1..d.n" not in text:
+            assert result == wanted
+
+
+async def test_a_result_of_a_worker_is_read_in_batches(stack: Running) -> None:
+    text = "FOR d IN books FOR i IN 1..100 SORT d.n, i RETURN CONCAT(d.v, '/', i)"
+    body = {"query": text, "batchSize": 7, "count": True}
+    answer = (await stack.client.post("/_api/cursor", json=body)).json()
+    assert (len(answer["result"]), answer["count"], answer["hasMore"]) == (7, 500, True)
+    found = list(answer["result"])
+    while answer["hasMore"]:
+        answer = (await stack.client.post(f"/_api/cursor/{answer['id']}")).json()
+        assert answer["count"] == 500
+        found += answer["result"]
+    assert found == [f"pub-{n}/{i}" for n in range(5) for i in range(1, 101)]
+
+
+@pytest.fixture
+def cool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The origin answers a query that would burn with no rows."""
+    run = MemoryStore.run
+
+    def answering(self: MemoryStore, operation: Operation) -> Outcome:
+        if operation.endpoint == "cursor.create" and (b"REGEX_TEST" in operation.body or b"3000" in operation.body):
+            return Outcome(201, b'{"result":[],"hasMore":false,"cached":false,"extra":{},"error":false,"code":201}')
+        return run(self, operation)
+
+    monkeypatch.setattr(MemoryStore, "run", answering)
+
+
+@pytest.mark.parametrize("text", [BACKTRACKING, NESTED])
+@pytest.mark.usefixtures("cool")
+async def test_others_are_answered_while_a_query_burns(stack: Running, text: str) -> None:
+    """I2: who burns has a lower priority than the proxy, is ended when its time is up, and the origin answers."""
+    await asked(stack, "FOR d IN books RETURN [d.n, LENGTH(1..2)]")  # a worker is there
+    burning = asyncio.create_task(asked(stack, text))
+    answered = 0
+    assert stack.application.target.apart is not None
+    lane = stack.application.target.apart._lane
+    while not burning.done() and answered < 50:
+        read = await stack.client.get(DOCUMENT + "/k1")
+        assert read.json()["n"] == 1
+        answered += len(lane._busy)
+    assert answered >= 50
+    assert stack.application.lease.may_read_target
+    priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in lane.pids]
+    assert priorities
+    assert min(priorities) > os.getpriority(os.PRIO_PROCESS, 0)
+    burned = lane.pids
+    for limit in stack.application.dispatcher._serving._open:
+        limit.reschedule(asyncio.get_running_loop().time())
+    assert await burning == ([], "arangodb")
+    assert not {*lane.pids} & {*burned}
+    result, by = await asked(stack, "FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..2)]")
+    assert (len(result), by) == (5, "postgresql")
