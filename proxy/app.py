@@ -45,6 +45,7 @@ from proxy.probe import probe
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import Coverage
+from proxy.shadow.examples import Examples
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.rules import Rules
@@ -152,6 +153,9 @@ class Application:
         self.coverage = Coverage(self.database)
         await self.coverage.start()
         stack.push_async_callback(self.coverage.close)
+        examples = self.examples = Examples(self.database, settings)
+        await examples.start()
+        stack.push_async_callback(examples.close)
         self.shadow = Shadow(
             settings,
             compared,
@@ -163,6 +167,7 @@ class Application:
             sinks=(self.coverage,),
             lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=10),
             explaining=isolation.lane("explaining", workers=1, waiting=4, nice=15),
+            examples=examples,
         )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)

@@ -117,6 +117,47 @@ class OriginClient:
         return value
 
 
+class ReplayClient:
+    """Reads through a proxy, as a client of its traffic listener. Use `async with`."""
+
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 60.0) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, auth=httpx.BasicAuth(user, password), timeout=timeout, trust_env=False
+        )
+
+    async def __aenter__(self) -> ReplayClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def read(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> int:
+        """The status of one read; a cursor is read to its end. Raises UpstreamUnavailable, UpstreamLost."""
+        try:
+            response = await self._client.request(method, target, headers=dict(headers), content=body or None)
+            status, answer = response.status_code, _object(response)
+            database = target.split("/")[2]
+            while status < 400 and answer.get("hasMore") and answer.get("id"):
+                response = await self._client.post(f"/_db/{database}/_api/cursor/{answer['id']}")
+                status, answer = response.status_code, _object(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            raise UpstreamUnavailable(str(error) or type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise UpstreamLost(str(error) or type(error).__name__) from error
+        return status
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    """The object that an answer holds; empty where it is something else."""
+    try:
+        value = response.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 async def ask_instance(url: str, path: str, params: Mapping[str, str], *, timeout: float = 2.0) -> dict[str, Any]:
     """What the admin listener of an instance answers to a GET, an object.
 

@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         default=10.0, gt=0, description="how long a difference is re-checked before it is unsettled"
     )
+    examples: int = Field(
+        default=20,
+        ge=0,
+        le=1000,
+        description="reads kept of each shape, for `crossfade shadow replay`; none if redacted",
+    )
     redact: bool = Field(default=False, description="keep no values of documents in stored samples")
     redact_paths: list[str] = Field(
         default_factory=list, description="patterns of paths whose values no sample keeps: `*.email`, `items[].name`"

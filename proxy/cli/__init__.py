@@ -3,6 +3,7 @@
     common      options, names of collections, errors -> exit codes, output for people and for machines
     naming      names of collections, and what is said of those that are not known
     stages      mirror, shadow, default-stage; flipping: flip; going_back: rollback; changing: what changes share
+    replaying   shadow replay: recorded reads once more, until rare shapes are compared often enough
     guarding    guard: what the guards of flipped collections see, and taking them off
     acknowledging  acknowledge: notice is taken of what a guard or an instance took back
     show        status, gates, audit

@@ -1,11 +1,12 @@
-"""mirror, shadow, default-stage: the way to where reads are compared."""
+"""mirror, shadow, default-stage: the way to where reads are compared. `shadow replay` lives in `replaying`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from proxy.cli.changing import change
 from proxy.cli.common import (
@@ -20,6 +21,7 @@ from proxy.cli.common import (
     note,
 )
 from proxy.cli.naming import expand, known, near, qualified
+from proxy.cli.replaying import replay
 from proxy.client import OriginClient, OriginCollection
 from proxy.config import Settings
 from proxy.cutover import status
@@ -31,10 +33,28 @@ from proxy.errors import ArangoError, RefusedError, UpstreamError
 _NO_DATABASE: Final = 1228  # ArangoDB's error number
 
 
+class _DefaultMove(TyperGroup):
+    """`crossfade shadow COLLECTION…` moves collections; `crossfade shadow replay` is a command of its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["begin", *args]
+        return super().parse_args(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(mirror)
-    app.command()(shadow)
+    group = typer.Typer(
+        cls=_DefaultMove,
+        help="Compare every read of mirrored collections with PostgreSQL, after the client has its answer: "
+        "crossfade shadow COLLECTION… (with --dry-run, --json, --reason as `mirror` has them).\n\n"
+        "Example: crossfade shadow shop/orders; crossfade shadow 'shop/*' takes all that are mirrored, and those to "
+        "come; crossfade shadow replay sends rare reads again.",
+    )
+    group.command("begin", hidden=True)(shadow)
+    group.command()(replay)
+    app.add_typer(group, name="shadow")
     app.command("default-stage")(default_stage)
 
 

@@ -70,6 +70,7 @@ class Advice:
 
 
 _COMPARED_LATER: Final = "it is answered by ArangoDB after a flip as well, so nothing can differ: waive it"
+_RARE: Final = "`crossfade shadow replay` sends it again; or let clients go on, or waive it"
 # what to do about reads that were skipped, by the shadow's reason
 _ABOUT: Final[Mapping[str, str]] = {
     "stage before shadow": "`crossfade shadow {collection}` begins to compare",
@@ -106,7 +107,7 @@ def advise(row: ShapeRow, limits: Limits) -> Advice:
     if not row.compared:
         return Advice(State.NEVER, *_skipped(row))
     if fact.settled < limits.shape_comparisons:
-        why, do = _skipped(row) if row.skipped > row.compared else ("", "let clients go on, or waive it if it is rare")
+        why, do = _skipped(row) if row.skipped > row.compared else ("", _RARE)
         return Advice(State.FEW, f"{fact.settled} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
     origin, target = fact.origin_p99, fact.target_p99
     if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.fast_seconds):

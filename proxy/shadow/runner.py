@@ -27,6 +27,7 @@ from proxy.shadow.classify import QueryAnswer
 from proxy.shadow.compare import Kind, NotComparable
 from proxy.shadow.confirm import Confirmer
 from proxy.shadow.courtesy import Courtesy
+from proxy.shadow.examples import Examples
 from proxy.shadow.explain import Explainer
 from proxy.shadow.fleet import Fleet
 from proxy.shadow.gather import Gathering
@@ -87,13 +88,16 @@ class Shadow:
         explaining: Lane | None = None,
         chance: Callable[[], float] = random.random,
         sinks: Sequence[Sink] = (),
+        examples: Examples | None = None,
     ) -> None:
         """caught_up(collection, timeout): True once the mirror has applied all that it took up to now.
 
         rules: shares and noise, by default those of the settings. fleet: the other proxies, by default none. lane:
         workers for what may take long; None: all is done here. explaining: workers for explanations; None: there are
-        none. sinks: told the verdict of every read, one after the other, beside the ledger (`verdicts`).
+        none. sinks: told the verdict of every read, one after the other, beside the ledger (`verdicts`). examples:
+        where reads are kept by shape, by default nowhere.
         """
+        self._examples = examples
         self._sides = Sides(store, origin)
         self._ledger = ledger
         self._account = Account(ledger, sinks)
@@ -156,6 +160,8 @@ class Shadow:
         that asked, or `unknown`; trace: the request's `traceparent`.
         """
         names, shape, twice, backwards = taken
+        if self._examples is not None:
+            self._examples.offer(shape, names, operation)
         job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, twice)
         if self._pending >= self._most or self._bytes + job.size > QUEUE_BYTES:
             self._account.not_taken(names, shape, OVERLOADED, reverse=backwards)

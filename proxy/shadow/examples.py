@@ -1,0 +1,116 @@
+"""Examples of reads by shape, so that `crossfade shadow replay` can send rare ones again.
+
+Of each shape the first few requests are kept, and then one in `_AFTERWARDS`, the newest in place of the oldest, with
+their keys and bind variables, which are values. Where samples are redacted no example is kept at all. What finds no
+place in memory is not kept: an example is a help, never a promise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import structlog
+
+from proxy import values
+from proxy.config import Settings
+from proxy.database import Database
+from proxy.errors import DatabaseError
+from proxy.operations import Operation
+from proxy.shadow.samples import MAX_TEXT, Redaction, request_of
+from proxy.shadow.shapes import Shape
+from proxy.tasks import kept
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_SQL: Final = queries("examples")
+_AFTERWARDS: Final = 500  # reads of a shape, of which one becomes an example once there are enough
+_MOST_SHAPES: Final = 5000
+_WAITING: Final = 500  # examples that wait to be written
+# shapes that stand for many requests: no example speaks for them
+_NO_EXAMPLE: Final = frozenset({"other", "cursor.create"})
+
+
+class _Example(NamedTuple):
+    shape: Shape
+    collections: tuple[str, ...]
+    operation: Operation
+
+
+class Examples:
+    """Keeps without blocking; `flush` writes. Start and close it with its owner."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        interval: float = 2.0,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._each = 0 if settings.redact or settings.redact_paths else settings.examples
+        self._days = settings.sample_days
+        self._interval = interval
+        self._chance = chance
+        self._counts: dict[str, int] = {}
+        self._waiting: list[_Example] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def offer(self, shape: Shape, collections: tuple[str, ...], operation: Operation) -> None:
+        """One read that is compared. The path of a request calls it: a look into one dictionary."""
+        count = self._counts.get(shape.name, 0)
+        if count >= self._each and (not self._each or self._chance() * _AFTERWARDS >= 1):
+            return
+        if len(self._waiting) >= _WAITING or len(operation.body) > MAX_TEXT or shape.name in _NO_EXAMPLE:
+            return
+        if not count and len(self._counts) >= _MOST_SHAPES:
+            return
+        self._counts[shape.name] = count + 1
+        self._waiting.append(_Example(shape, collections, operation))
+
+    async def flush(self) -> None:
+        """Write what has gathered. Raises DatabaseError, and then keeps it."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        rows = {(row[0], row[1]): row for row in map(_row, waiting)}
+        shapes = sorted({shape for shape, _ in rows})
+        try:
+            columns = [list(column) for column in zip(*rows.values(), strict=True)]
+            await self._database.execute(_SQL["add"].text, *columns)
+            await self._database.execute(_SQL["trim"].text, shapes, self._each, self._days)
+        except DatabaseError:
+            self._waiting = waiting[: _WAITING - len(self._waiting)] + self._waiting
+            raise
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(kept(self._run, "examples"), name="examples")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        with contextlib.suppress(DatabaseError):
+            await self.flush()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.flush()
+            except DatabaseError as error:
+                log.debug("examples wait until PostgreSQL is back", error=type(error).__name__)
+
+
+def _row(example: _Example) -> tuple[str, str, str, str]:
+    request = values.dump(request_of(example.operation, example.shape.text, Redaction())).decode("utf-8", "replace")
+    digest = hashlib.blake2b(request.encode(), digest_size=12).hexdigest()
+    return example.shape.name, digest, "\n".join(example.collections), request
