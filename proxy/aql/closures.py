@@ -253,6 +253,8 @@ class ExpressionCompiler:
 
     def call(self, node: ast.Call) -> Compiled:
         name = node.name
+        if "::" in name and self.context.options.no_user_functions:
+            raise ArangoError(1582, f"AQL: user function '{name}()' not found (while parsing)")
         if "::" in name:
             raise Unsupported(f"user function {name}")
         if name in UNSUPPORTED:

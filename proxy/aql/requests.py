@@ -7,6 +7,7 @@ store that refuses says so with `generator.throw(ArangoError(...))`: where the q
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,6 +131,10 @@ class Options:
     max_runtime: float = 0.0
     database: str = "_system"
     user: str | None = None
+    # what SLEEP does with its seconds; None where nothing may be made to wait
+    pause: Callable[[float], None] | None = None
+    # whether a name of a user function that is called by CALL is known to be none, since the server has none
+    no_user_functions: bool = False
     ties: bool = False  # whether to look for equal sort keys that leave the result open: `Result.torn`
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from proxy.aql.context import Context
-from proxy.aql.functions.registry import REGISTRY, function
+from proxy.aql.functions.registry import REGISTRY, function, is_number
 from proxy.aql.signatures import FETCHING, FUNCTIONS
 from proxy.aql.values import Value, less, truthy
 from proxy.errors import ArangoError, Unsupported
 from proxy.revision import decode_rev
 
-SERVER_VERSION = "3.12.4"
+SERVER_VERSION = "3.12.10"
 
 
 @function("NOT_NULL")
@@ -79,8 +79,14 @@ def fail(context: Context, message: Value = "") -> Value:
 
 @function("SLEEP")
 def sleep(context: Context, seconds: Value) -> Value:
-    """SLEEP(seconds): no store is made to wait."""
-    raise Unsupported("function SLEEP")
+    """SLEEP(seconds): null, after so many, where the store lets a query wait"""
+    if not is_number(seconds) or seconds < 0:
+        context.invalid("SLEEP")
+    elif context.options.pause is None:
+        raise Unsupported("function SLEEP")
+    else:
+        context.options.pause(float(seconds))
+    return None
 
 
 @function("CURRENT_USER")
@@ -127,6 +133,8 @@ def _call(context: Context, by: str, name: Value, arguments: list[Value]) -> Val
     if name.__class__ is not str:
         raise context.refuse(by)
     called = name.upper()
+    if "::" in called and not context.options.no_user_functions:
+        raise Unsupported(f"user function {called}")
     if "::" in called:
         raise ArangoError(1582, f"AQL: user function '{called}()' not found (while executing)")
     signature = FUNCTIONS.get(called)

@@ -23,6 +23,7 @@ from proxy.stores.memory.asked import whole
 from proxy.stores.memory.collection import Collection
 from proxy.stores.memory.primary import Scan, scan_of
 from proxy.stores.memory.server import Server
+from proxy.stores.memory.sleeping import PausedError, Running
 from proxy.stores.memory.writes import Mode, Rules, Written
 
 Document = dict[str, Any]
@@ -51,7 +52,7 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
         except ArangoError as refused:
             if refused.number != 1203 or name not in analysis.named:
                 raise
-    settings = _options(operation, options)
+    settings = _options(server, operation, text, bind, options)
     scan = scan_of(query, bind) if not settings.full_count else None
     if scan is not None:
         session.scan = scan
@@ -63,14 +64,25 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
     return Answer(result.rows, {"warnings": warnings, "stats": stats})
 
 
-def _options(operation: Operation, options: Document) -> Options:
+def _options(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Options:
     runtime, memory = options.get("maxRuntime", 0), options.get("memoryLimit", 0)
+    seconds = float(runtime) if isinstance(runtime, int | float) else 0.0
+
+    def pause(length: float) -> None:
+        running = server.resumed
+        if running is None:
+            number = str(server.tick())
+            running = server.resumed = Running(number, operation.database, text, bind, server.now(), seconds)
+        running.pause(length)
+
     return Options(
         full_count=bool(options.get("fullCount", False)),
         fail_on_warning=bool(options.get("failOnWarning", False)),
         max_warnings=whole(options, "maxWarningCount", 10),
         memory_limit=int(memory) if isinstance(memory, int | float) else _NO_LIMIT,
-        max_runtime=float(runtime) if isinstance(runtime, int | float) else 0.0,
+        max_runtime=seconds,
+        pause=pause,
+        no_user_functions=True,
         database=operation.database,
         user="root",
     )
@@ -103,7 +115,7 @@ class _Session:
         except StopIteration as end:
             result: Result = end.value
             return result
-        except ArangoError:
+        except (ArangoError, PausedError):
             for collection, key, old in reversed(self._undo):
                 writes.put_back(collection, key, old)
             raise

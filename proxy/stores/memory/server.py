@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from proxy.aql.functions.misc import SERVER_VERSION
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.revision import Clock
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from proxy.stores.memory.cursors import Cursor
     from proxy.stores.memory.jobs import Job
     from proxy.stores.memory.replication import Batch, Dump
+    from proxy.stores.memory.sleeping import Running
     from proxy.stores.memory.transactions import Transaction
 
 Handler = Callable[["Server", Operation], Outcome]
@@ -32,7 +34,7 @@ _SYSTEM_COLLECTIONS: Final = (
     "_jobs",
     "_queues",
 )
-VERSION: Final = "3.12.10"
+VERSION: Final = SERVER_VERSION
 _FIRST_TICK: Final = 100_000
 
 
@@ -82,6 +84,9 @@ class Server:
         self.settings: dict[str, dict[str, Any]] = {}  # what clients may set and read again, by what it is about
         # while a request is tried that may be tried again: what meets a lock then raises, and has written nothing
         self.patient = False
+        # queries that sleep, by number; and the one that is evaluated now, where it has slept before
+        self.running: dict[str, Running] = {}
+        self.resumed: Running | None = None
         self._waiting: set[asyncio.Event] = set()
         self.log = Log(self.tick)
         self.add_database("_system")

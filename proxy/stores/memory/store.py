@@ -33,6 +33,7 @@ from proxy.stores.memory import (
     wal,
 )
 from proxy.stores.memory.server import Handler, Server
+from proxy.stores.memory.sleeping import PausedError, Running
 from proxy.stores.memory.writes import ConflictError, LockedError
 from proxy.wire.encode import error_outcome
 from proxy.wire.routes import METHODS, knows_path
@@ -78,9 +79,24 @@ class MemoryStore:
         return "memory"
 
     async def execute(self, operation: Operation) -> Outcome:
-        """Never raises ArangoError: errors are outcomes. Waits for locks."""
+        """Never raises ArangoError: errors are outcomes. Waits for locks, and while a query sleeps."""
+        running: Running | None = None
         try:
-            return self._try(operation)
+            while True:
+                try:
+                    return await self._unlocked(operation, running)
+                except PausedError as paused:
+                    running = paused.running
+                    self.server.running[running.id] = running
+                    await running.rest(paused.seconds)
+        finally:
+            if running is not None:
+                del self.server.running[running.id]
+
+    async def _unlocked(self, operation: Operation, running: Running | None) -> Outcome:
+        """Waits for locks. Raises PausedError where a query sleeps."""
+        try:
+            return self._try(operation, running)
         except LockedError as error:
             seconds = error.seconds if self._lock_wait is None else self._lock_wait
         until = time.monotonic() + seconds
@@ -88,16 +104,16 @@ class MemoryStore:
             await self.server.unlocked(min(left, _LOOK))
             transactions.expire(self.server)
             try:
-                return self._try(operation)
+                return self._try(operation, running)
             except LockedError:
                 continue
-        return self.run(operation)
+        return self.run(operation, running)
 
-    def _try(self, operation: Operation) -> Outcome:
+    def _try(self, operation: Operation, running: Running | None) -> Outcome:
         """As `run`, but what a lock forbids raises LockedError and has done nothing."""
         self.server.patient = True
         try:
-            return self.run(operation)
+            return self.run(operation, running)
         finally:
             self.server.patient = False
 
@@ -105,8 +121,12 @@ class MemoryStore:
         """Removes the documents that TTL indexes say are over; returns how many."""
         return expiry.sweep(self.server)
 
-    def run(self, operation: Operation) -> Outcome:
-        """As `execute`, without a loop: nothing waits."""
+    def run(self, operation: Operation, running: Running | None = None) -> Outcome:
+        """As `execute`, without a loop: nothing waits.
+
+        Raises PausedError where a query sleeps; `running` is one that has slept before.
+        """
+        self.server.resumed = running
         if self.server.accounts.enforced:
             try:
                 access.check(self.server, operation)

@@ -1,0 +1,70 @@
+"""Queries that sleep: `SLEEP(seconds)` makes its client wait and nobody else.
+
+A query is evaluated in one go, so that nothing can wait within it. At the first SLEEP that has not passed it ends with
+`PausedError` and has written nothing; the store waits, and evaluates it again from the start, where the pauses that
+have passed are over at once. While it waits it is in `Server.running`, where it can be seen and killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.errors import ArangoError, CrossfadeError
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """One query that sleeps. began: seconds since the epoch; passed: how many of its pauses are over; met: how many of
+    them the present evaluation has met; most: seconds that it may take, 0 for any number. killed: it ends with 1500.
+    """
+
+    id: str
+    database: str
+    query: str
+    bind_vars: dict[str, Any]
+    began: float
+    most: float = 0.0
+    passed: int = 0
+    met: int = 0
+    killed: bool = False
+    since: float = field(default_factory=time.monotonic)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def pause(self, seconds: float) -> None:
+        """A SLEEP of the present evaluation. Raises PausedError where it has not passed, ArangoError 1500."""
+        if self.killed:
+            raise ArangoError(1500, "query killed")
+        if self.most and time.monotonic() - self.since > self.most:
+            raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
+        self.met += 1
+        if self.met > self.passed:
+            raise PausedError(self, seconds)
+
+    def kill(self) -> None:
+        """It ends at once."""
+        self.killed = True
+        self._woken.set()
+
+    async def rest(self, seconds: float) -> None:
+        """One pause, cut short where the query is killed or its time is up."""
+        if self.most:
+            seconds = min(seconds, max(0.0, self.most - (time.monotonic() - self.since)) + 0.001)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self.passed += 1
+        self.met = 0
+
+
+class PausedError(CrossfadeError):
+    """The evaluation of a query has come to a pause."""
+
+    def __init__(self, running: Running, seconds: float) -> None:
+        super().__init__("a query sleeps")
+        self.running = running
+        self.seconds = seconds
