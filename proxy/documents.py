@@ -71,16 +71,13 @@ def valid_handle(handle: object) -> bool:
 
 def key_of(item: object) -> str | None:
     """The key that an element of an array request means: a key, a handle (its collection is *not* looked at, as in
-    ArangoDB), or an object with `_key` or `_id`. None where it means none.
+    ArangoDB), or an object with `_key` (`_id` alone names no document). None where it means none (1205 in ArangoDB).
     """
     if isinstance(item, dict):
-        key = item.get("_key")
-        if isinstance(key, str):
-            return key
-        item = item.get("_id")
-    if not isinstance(item, str):
-        return None
-    return item.rpartition("/")[2]
+        item = item.get("_key")
+    elif isinstance(item, str) and "/" in item:
+        item = item.partition("/")[2]
+    return item if isinstance(item, str) and item else None
 
 
 # ---- system attributes and content

@@ -42,6 +42,14 @@ _IDENTIFIED: Final = frozenset(
     }
 )
 
+# these may name their collection in the query string
+_COLLECTION_PARAMETER: Final = frozenset(
+    {
+        *("document.insert", "document.replace_many", "document.update_many"),
+        *("import", "index.create", "index.list"),
+    }
+)
+
 _Target = tuple[Row, str, tuple[str, ...], str | None, str | None, dict[str, str]]
 _remembered: dict[tuple[str, bytes], _Target] = {}
 _REMEMBER: Final = 1024
@@ -69,7 +77,7 @@ def decode_parts(
             _remembered[method, target] = found
     row, database, path, collection, key, params = found
     endpoint, effect = row.endpoint, row.effect
-    if endpoint == "document.replace_many" and "onlyget" in params:
+    if endpoint == "document.replace_many" and "onlyget" in params and row.collection >= 0:
         endpoint, effect = "document.read_many", Effect.READ
     return Operation(
         endpoint,
@@ -116,7 +124,7 @@ def _target(method: str, target: bytes) -> _Target:
     row = find(method, segments)
     params = _params(query) if query else _NO_PARAMS
     collection = segments[row.collection] if row.collection >= 0 else None
-    if collection is None and query and row.endpoint in ("document.insert", "import", "index.create", "index.list"):
+    if collection is None and query and row.endpoint in _COLLECTION_PARAMETER:
         collection = params.get("collection")
     key = segments[row.key] if row.key >= 0 else None
     return row, database, tuple(segments), collection, key, params

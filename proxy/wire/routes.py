@@ -51,7 +51,9 @@ _ROWS: Final[Sequence[tuple[str, str, str, Effect]]] = (
     ("PUT", "_api/document/{c}/{k}", "document.replace", WRITE),
     ("PATCH", "_api/document/{c}/{k}", "document.update", WRITE),
     ("DELETE", "_api/document/{c}/{k}", "document.remove", WRITE),
+    ("PUT", "_api/document", "document.replace_many", WRITE),
     ("PUT", "_api/document/{c}", "document.replace_many", WRITE),
+    ("PATCH", "_api/document", "document.update_many", WRITE),
     ("PATCH", "_api/document/{c}", "document.update_many", WRITE),
     ("DELETE", "_api/document/{c}", "document.remove_many", WRITE),
     # cursors and queries

@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.cursor_requests import request_of
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, Unsupported
 from proxy.operations import Effect, Operation, Outcome
 from proxy.stores.postgres import Limits, PostgresStore
 from proxy.stores.postgres import cursors as cursors_module
-from proxy.stores.postgres.cursors import Cursors, request_of
+from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.fence import FenceBroken
 from proxy.stores.postgres.streams import Stream, Streams
 from tests.integration.target import create

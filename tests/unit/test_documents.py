@@ -66,7 +66,9 @@ def test_an_element_of_an_array_request_names_a_key_and_its_collection_is_not_lo
     assert key_of("k") == "k"
     assert key_of("other/k") == "k"
     assert key_of({"_key": "k", "_id": "c/x"}) == "k"
-    assert key_of({"_id": "c/x"}) == "x"
+    assert key_of("other/k/x") == "k/x"
+    assert key_of({"_id": "c/x"}) is None
+    assert key_of("c/") is None
     assert key_of({"_key": 5}) is None
     assert key_of(5) is None
 

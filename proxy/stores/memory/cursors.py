@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from proxy.cursor_requests import CursorRequest, misplaced_batch, request_of
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import access, queries
-from proxy.stores.memory.collections import body_object
 from proxy.stores.memory.server import Handler, Server
 from proxy.values import dump
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]
-_BATCH: Final = 1000
-_TTL: Final = 30.0  # seconds, a single server's default
 
 
 @dataclass(slots=True)
@@ -54,87 +52,44 @@ class Cursor:
         return b"" if self.streaming and self.more else b',"extra":' + dump(self.extra)
 
 
+def misplaced(operation: Operation) -> ArangoError:
+    """What ArangoDB answers to `/_api/cursor` with too few or too many segments behind it."""
+    if operation.method not in ("POST", "PUT", "DELETE"):
+        return ArangoError(405)
+    return ArangoError(400, f"expecting {operation.method} /_api/cursor/<cursor-id>")
+
+
 def create(server: Server, operation: Operation) -> Outcome:
     """POST /_api/cursor."""
     server.database(operation)
     _expire(server)
-    body = body_object(operation)
-    query = body.get("query")
-    if not isinstance(query, str) or not query.strip():
-        raise ArangoError(1502)
-    size = body.get("batchSize", _BATCH)
-    if isinstance(size, bool) or not isinstance(size, int | float):
-        size = _BATCH
-    if size < 1:
-        raise ArangoError(17, "expecting non-zero value for 'batchSize'", status=400)
-    given = body.get("options")
-    options: Document = given if isinstance(given, dict) else {}
-    bind = body.get("bindVars")
-    if bind is not None and not isinstance(bind, dict):
-        raise ArangoError(10, "expecting object for 'bindVars'")
-    streaming = bool(body.get("stream", False) or options.get("stream", False))
-    counted = bool(body.get("count", False))
-    if streaming and counted:
-        raise ArangoError(10, "cannot use 'count' option for a streaming query")
-    outcome = queries.run(
-        server, operation, query, bind or {}, {**limited(body, options), "fullCount": _full(options, streaming)}
-    )
-    return answer(
-        server,
-        operation,
-        outcome,
-        size=int(size),
-        ttl=body.get("ttl"),
-        counted=counted,
-        options=options,
-        streaming=streaming,
-    )
+    request = request_of(operation.body)
+    outcome = queries.run(server, operation, request.query, request.bind_vars, request.options)
+    return answer(server, operation, outcome, request)
 
 
-def limited(body: Document, options: Document) -> Document:
-    """The options, with the memory limit (bytes) that stands beside them in a request."""
-    return {**options, "memoryLimit": body["memoryLimit"]} if "memoryLimit" in body else options
-
-
-def _full(options: Document, streaming: bool) -> bool:
-    return bool(options.get("fullCount", False)) and not streaming
-
-
-def answer(
-    server: Server,
-    operation: Operation,
-    found: queries.Answer,
-    *,
-    size: int = _BATCH,
-    ttl: object = None,
-    counted: bool = False,
-    options: Document | None = None,
-    streaming: bool = False,
-) -> Outcome:
-    """The first batch of a result; a cursor is kept where there are more, or where the last may be asked for again."""
-    seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else _TTL
-    retry = bool((options or {}).get("allowRetry", False))
+def answer(server: Server, operation: Operation, found: queries.Answer, request: CursorRequest) -> Outcome:
+    """The first batch of a result; a cursor is kept where there are more, or where a stream may be asked for again."""
     cursor = Cursor(
         str(server.tick()),
         operation.database,
         found.rows,
-        size,
-        seconds,
-        server.now() + seconds,
+        request.batch_size,
+        request.ttl,
+        server.now() + request.ttl,
         found.extra,
-        counted,
-        retry,
+        request.count,
+        request.allow_retry,
         access.identity(server, operation).user,
-        streaming,
+        request.streaming,
     )
     text = cursor.take()
     parts = [text, b',"hasMore":true' if cursor.more else b',"hasMore":false']
-    if cursor.more or retry:
-        parts.append(f',"id":"{cursor.id}"'.encode())
+    if cursor.more or (cursor.retry and cursor.streaming):
         server.cursors[cursor.id] = cursor
     if cursor.more:
-        parts.append(b',"nextBatchId":"2"')
-    if counted:
+        parts.append(f',"id":"{cursor.id}","nextBatchId":"2"'.encode())
+    if cursor.counted:
         parts.append(f',"count":{len(found.rows)}'.encode())
     parts.append(b',"cached":false' + cursor.closing() + b',"error":false,"code":')
     cursor.last = b"".join(parts)
@@ -149,13 +104,15 @@ def proceed(server: Server, operation: Operation) -> Outcome:
     if wanted is not None:
         if wanted == str(cursor.batch) and cursor.retry:
             return Outcome(200, cursor.last + b"200}")
-        if wanted != str(cursor.batch + 1) or not cursor.more:
+        if wanted != str(cursor.batch + 1):
+            raise misplaced_batch(wanted, cursor.batch)
+        if not cursor.more:
             raise ArangoError(1600)
     elif not cursor.more:
         raise ArangoError(1600)
     text = cursor.take()
     parts = [text, b',"hasMore":true' if cursor.more else b',"hasMore":false']
-    if cursor.more or cursor.retry:
+    if cursor.more:
         parts.append(f',"id":"{cursor.id}"'.encode())
     if cursor.counted:
         parts.append(f',"count":{len(cursor.rows)}'.encode())

@@ -132,7 +132,10 @@ def create_index(server: Server, operation: Operation) -> Outcome:
     if found is None:
         if any(index.name == wanted.name for index in collection.indexes):
             raise ArangoError(1207, f"duplicate value for `name`: {wanted.name}")
-        collection.add_index(wanted)
+        try:
+            collection.add_index(wanted)
+        except ArangoError as error:  # a definition that the documents break is a bad request, not a conflict
+            raise ArangoError(error.number, error.message, status=400) from error
         found = wanted
         cuid = f"{server.guid}/{collection.id}"
         server.log.change(log.INDEX_CREATE, database.name, cuid, found.definition(collection.name))

@@ -25,6 +25,7 @@ from proxy.values import dump, parse
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 _NO_REVISION: Final = "no revision"  # matches nothing: what ArangoDB makes of a header that it cannot read
+_ABSENT: Final = object()
 _NOTHING: Final = Outcome(304, b"", (), b"text/plain")
 
 
@@ -86,7 +87,7 @@ def read_many(server: Server, operation: Operation) -> Outcome:
         key = key_of(item)
         raw = None if key is None else collection.documents.get(key)
         if key is None:
-            parts.append(_element_error(ArangoError(1221 if isinstance(item, dict) else 1227), errors))
+            parts.append(_element_error(ArangoError(1205), errors))
         elif raw is None:
             parts.append(_element_error(ArangoError(1202), errors))
         elif check and isinstance(item, dict) and "_rev" in item and not _equal(str(item["_rev"]), revision_of(raw)):
@@ -96,11 +97,27 @@ def read_many(server: Server, operation: Operation) -> Outcome:
     return Outcome(200, b"[" + b",".join(parts) + b"]", _codes(errors))
 
 
+def misplaced(operation: Operation) -> ArangoError:
+    """What ArangoDB answers to `/_api/document` with too few or too many segments behind it."""
+    count, method = len(operation.path) - 2, operation.method
+    if method == "GET" and count < 2:
+        return ArangoError(1203, "expecting GET /_api/document/<collection>/<key>", status=404)
+    if method in ("GET", "POST"):
+        return ArangoError(601, "superfluous suffix, expecting /_api/document/<collection>", status=400)
+    return ArangoError(400, f"expecting {method} /_api/document/<collection>[/<key>]", status=400)
+
+
+def _body(operation: Operation) -> Any:
+    """The request's body, looked at before its collection is; nothing at all is no document. Raises ArangoError 600."""
+    return parse(operation.body) if operation.body else None
+
+
 def insert(server: Server, operation: Operation) -> Outcome:
     """POST of a document or an array of them."""
     name = operation.collection
     if not name:
         raise ArangoError(1204, "'collection' is missing, expecting POST /_api/document?collection=<identifier>")
+    body = _body(operation)
     collection = writable(server, operation, name)
     params = operation.params
     mode = _mode(params)
@@ -113,7 +130,6 @@ def insert(server: Server, operation: Operation) -> Outcome:
         skip_validation=flag(params, "skipDocumentValidation"),
     )
     shape = _shape(collection, operation)
-    body = parse(operation.body)
 
     def one(item: object) -> Written:
         return writes.insert(collection, item, rules)
@@ -125,13 +141,17 @@ def insert(server: Server, operation: Operation) -> Outcome:
 
 
 def change(server: Server, operation: Operation) -> Outcome:
-    """PUT and PATCH, single and array."""
+    """PUT and PATCH, single and array: an object belongs to a path with a key, an array to one without."""
+    key, params = operation.key, operation.params
+    if key is None and ("onlyget" in params or not operation.collection):
+        raise misplaced(operation)
+    body = _body(operation)
+    if (key is None and not isinstance(body, list)) or (key is not None and not isinstance(body, dict)):
+        raise ArangoError(1227)
     collection = writable(server, operation, operation.collection or "")
-    params = operation.params
-    expected = header_revision(operation.headers.get("if-match")) if operation.headers else None
     rules = Rules(
         merging=Merging(flag(params, "keepNull", default=True), flag(params, "mergeObjects", default=True)),
-        expected=expected,
+        expected=_expected(operation),
         body_revision=not flag(params, "ignoreRevs", default=True),
         version_attribute=params.get("versionAttribute", ""),
         restore=flag(params, "isRestore"),
@@ -139,46 +159,50 @@ def change(server: Server, operation: Operation) -> Outcome:
     )
     shape = _shape(collection, operation)
     write = writes.update if operation.method == "PATCH" else writes.replace
-    body = parse(operation.body)
-    key = operation.key
     if key is not None:
-        if isinstance(body, dict) and not isinstance(body.get("_key"), str | None):
+        if not isinstance(body.get("_key"), str | None):
             raise ArangoError(1221)
         return _single(operation, collection, write(collection, key, body, rules), shape)
 
     def one(item: object) -> Written:
         if not isinstance(item, dict):
             raise ArangoError(1227)
-        found = key_of(item)
-        if found is None:
+        found = item.get("_key", _ABSENT)
+        if found is _ABSENT:
+            raise ArangoError(1205)
+        if not isinstance(found, str) or not found:
             raise ArangoError(1221)
         return write(collection, found, item, rules)
 
-    if not isinstance(body, list):
-        if isinstance(body, dict):
-            return _single(operation, collection, one(body), shape)
-        raise ArangoError(1227)
     _wait_for(server, collection, body)
     return _many(collection, body, one, shape)
 
 
+def _expected(operation: Operation) -> str | None:
+    """The revision of If-Match, which means something of a single document alone."""
+    if operation.key is None or not operation.headers:
+        return None
+    return header_revision(operation.headers.get("if-match"))
+
+
 def remove(server: Server, operation: Operation) -> Outcome:
     """DELETE, single and array. The collection that a handle names is not looked at."""
-    collection = writable(server, operation, operation.collection or "")
-    expected = header_revision(operation.headers.get("if-match")) if operation.headers else None
-    rules = Rules(expected=expected, body_revision=not flag(operation.params, "ignoreRevs", default=True))
-    shape = replace(_shape(collection, operation), synced=200, update_of=False)
     key = operation.key
+    body = None if key is not None else _body(operation)
+    if key is None and not isinstance(body, list | dict):
+        raise ArangoError(400, "Request body not parseable", status=400)
+    collection = writable(server, operation, operation.collection or "")
+    rules = Rules(expected=_expected(operation), body_revision=not flag(operation.params, "ignoreRevs", default=True))
+    shape = replace(_shape(collection, operation), synced=200, update_of=False)
     if key is not None:
         return _single(operation, collection, writes.remove(collection, key, None, rules), shape)
 
     def one(item: object) -> Written:
         found = key_of(item)
         if found is None:
-            raise ArangoError(1221 if isinstance(item, dict) else 1227)
+            raise ArangoError(1205)
         return writes.remove(collection, found, item if isinstance(item, dict) else None, rules)
 
-    body = parse(operation.body)
     if isinstance(body, list):
         _wait_for(server, collection, body)
         return _many(collection, body, one, shape)

@@ -42,9 +42,10 @@ def _check_ends(graph: Document, body: Document, name: str) -> None:
             raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
 
 
-def _answer(operation: Operation, collection: Collection, kind: str, written: Written) -> Outcome:
+def _answer(operation: Operation, collection: Collection, kind: str, written: Written, *, synced: int) -> Outcome:
+    """synced: the status of a write that waits for the disk: 201 for an insert, 200 for a change."""
     params = operation.params
-    code = 201 if flag(params, "waitForSync") or collection.wait_for_sync else 202
+    code = synced if flag(params, "waitForSync") or collection.wait_for_sync else 202
     name, key = collection.name, written.key
     shown: Document = {"_id": f"{name}/{key}", "_key": key, "_rev": written.rev}
     if written.old_rev is not None:
@@ -64,7 +65,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
         _check_ends(graph, body, collection.name)
         for side in ("_from", "_to"):
             _check_end(server, operation, body.get(side))
-    return _answer(operation, collection, kind, writes.insert(collection, body))
+    return _answer(operation, collection, kind, writes.insert(collection, body), synced=201)
 
 
 def _check_end(server: Server, operation: Operation, handle: object) -> None:
@@ -103,7 +104,8 @@ def change(server: Server, operation: Operation) -> Outcome:
     if kind == "edge":
         _check_ends(graph, body, collection.name)
     write = writes.update if operation.method == "PATCH" else writes.replace
-    return _answer(operation, collection, kind, write(collection, operation.key or "", body, _rules(operation)))
+    written = write(collection, operation.key or "", body, _rules(operation))
+    return _answer(operation, collection, kind, written, synced=200)
 
 
 def remove(server: Server, operation: Operation) -> Outcome:

@@ -50,9 +50,7 @@ def run(server: Server, operation: Operation) -> Outcome:
     name = operation.collection
     if not name:
         raise ArangoError(1204, "'collection' is missing, expecting /_api/import?collection=<identifier>")
-    mode = _MODES.get(params.get("onDuplicate", "error"))
-    if mode is None:
-        raise ArangoError(10, "invalid value for 'onDuplicate'")
+    mode = _MODES.get(params.get("onDuplicate", ""), Mode.CONFLICT)
     collection = writable(server, operation, name)
     items = list(_items(operation))
     if server.patient and any(isinstance(i.value, dict) and collection.locks.held(i.value.get("_key")) for i in items):
@@ -84,23 +82,24 @@ def run(server: Server, operation: Operation) -> Outcome:
 
 
 def _items(operation: Operation) -> Iterator[_Item]:
-    """The documents of a body, in the format that `type` names. Raises ArangoError 600, 10 where there is none."""
+    """The documents of a body, in the format that `type` names (else rows). Raises ArangoError 400."""
     kind = operation.params.get("type", "")
     body = operation.body
     if kind == "auto":
         kind = "array" if body.lstrip()[:1] == b"[" else "documents"
     if kind in ("array", "list"):
-        values = parse(body)
+        try:
+            values = parse(body)
+        except ArangoError:
+            values = None
         if not isinstance(values, list):
-            raise ArangoError(10, "expecting a JSON array in the request")
+            raise ArangoError(400, "expecting a JSON array in the request")
         yield from (_Item(position, value) for position, value in enumerate(values))
     elif kind == "documents":
         for position, line in _lines(body):
             yield _line(position, line)
-    elif not kind:
-        yield from _rows(operation)
     else:
-        raise ArangoError(10, "invalid value for 'type'")
+        yield from _rows(operation)
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -121,11 +120,10 @@ def _line(position: int, line: bytes) -> _Item:
 
 def _rows(operation: Operation) -> Iterator[_Item]:
     """The oldest format: a line with an array of names, then lines with arrays of values; null says no attribute."""
+    if b"\n" not in operation.body:
+        raise ArangoError(400, "no JSON array found in second line")
     lines = _lines(operation.body)
-    header = next(lines, None)
-    names = None if header is None else parse(header[1])
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise ArangoError(10, "no JSON string array found in first line")
+    names = _names(next(lines, (0, b""))[1])
     lenient = flag(operation.params, "ignoreMissing")
     for position, line in lines:
         item = _line(position, line)
@@ -140,6 +138,16 @@ def _rows(operation: Operation) -> Iterator[_Item]:
         else:
             pairs = zip(names, values, strict=False)
             yield _Item(position, {name: value for name, value in pairs if value is not None})
+
+
+def _names(line: bytes) -> list[str]:
+    try:
+        names = parse(line)
+    except ArangoError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ArangoError(400, "no JSON string array found in first line")
+    return names
 
 
 def _offending(text: bytes) -> str:
@@ -206,6 +214,8 @@ def _write(collection: Collection, value: Any, params: Any, rules: Rules) -> wri
 
 
 def _prefixed(end: Any, prefix: str | None, overwrite: bool) -> Any:
+    if prefix and isinstance(end, int) and not isinstance(end, bool):
+        end = str(end)
     if not prefix or not isinstance(end, str):
         return end
     if "/" not in end:

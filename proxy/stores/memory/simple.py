@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.aql.values import compare
+from proxy.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL, CursorRequest
 from proxy.documents import Merging, same
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
@@ -106,14 +107,21 @@ def _collection(server: Server, operation: Operation, body: Document, *, write: 
 
 
 def _cursor(server: Server, operation: Operation, body: Document, rows: list[Any]) -> Outcome:
-    skip, limit = whole(body, "skip", 0), body.get("limit")
-    rows = rows[skip:]
-    if isinstance(limit, int) and not isinstance(limit, bool):
-        rows = rows[:limit]
+    rows = _limited(body, rows)
     answer = queries.Answer(rows, {"warnings": [], "stats": stats(scanned=len(rows))})
-    return cursors.answer(
-        server, operation, answer, size=max(whole(body, "batchSize", 1000), 1), ttl=body.get("ttl"), counted=True
-    )
+    ttl = body.get("ttl")
+    seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else DEFAULT_TTL
+    size = max(whole(body, "batchSize", DEFAULT_BATCH), 1)
+    return cursors.answer(server, operation, answer, CursorRequest("", batch_size=size, count=True, ttl=seconds))
+
+
+def _limited(body: Document, rows: list[Any]) -> list[Any]:
+    """What `skip` and `limit` leave. Raises ArangoError 1504 for a negative one, as a LIMIT of AQL does."""
+    skip, limit = whole(body, "skip", 0), body.get("limit")
+    most = limit if isinstance(limit, int) and not isinstance(limit, bool) else len(rows)
+    if skip < 0 or most < 0:
+        raise ArangoError(1504, "number out of range")
+    return rows[skip : skip + most]
 
 
 def all_documents(server: Server, operation: Operation) -> Outcome:

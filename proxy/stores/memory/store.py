@@ -164,8 +164,12 @@ class MemoryStore:
             known = "/".join(operation.path[:2])
             if operation.method == "OPTIONS":
                 return Outcome(200, b"", ((b"allow", METHODS),), b"text/plain")
-            if known.startswith("_api/document"):
-                raise ArangoError(400, "bad parameter", status=400)
+            if known == "_api/document":
+                raise documents.misplaced(operation)
+            if known == "_api/cursor":
+                raise cursors.misplaced(operation)
+            if known == "_api/import":
+                raise ArangoError(601, "superfluous suffix, expecting /_api/import?collection=<identifier>")
             if knows_path(operation.path):
                 raise ArangoError(405)
             raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")

@@ -90,8 +90,7 @@ def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str,
         key = key_of(item)
         raw = found.get(key) if key is not None else None
         if key is None:
-            number = 1221 if isinstance(item, dict) else 1227
-            part = _element(number)
+            part, number = _element(1205), 1205
         elif raw is None:
             part, number = _element(1202), 1202
         elif check and _conflicts(item, raw):

@@ -15,12 +15,12 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Final
 
+from proxy.cursor_requests import CursorRequest, request_of
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseRefused, IsolationError, Unsupported
 from proxy.isolation import Lane
 from proxy.operations import Operation
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.cursors import CursorRequest, request_of
 from proxy.stores.postgres.evaluation import SECONDS
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.queries import Answer, Queries

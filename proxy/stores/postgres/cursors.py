@@ -7,12 +7,12 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import orjson
 
-from proxy import values
+from proxy.cursor_requests import CursorRequest, misplaced_batch
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.wire.auth import user_of
@@ -21,64 +21,7 @@ from proxy.wire.auth import user_of
 # (its hybrid logical clock gets there in the year 2241) and inside 64 bits, so that a cursor tells whose it is.
 _PREFIX: Final = "9000"
 _DIGITS: Final = 19
-_DEFAULT_TTL: Final = 30.0
-_DEFAULT_BATCH: Final = 1000
 _SWEEP: Final = 1.0  # seconds between two looks for streams whose time is over
-
-
-@dataclass(frozen=True, slots=True)
-class CursorRequest:
-    """The body of POST /_api/cursor. batch_size: rows; ttl, max_runtime: seconds; memory_limit: bytes; 0: none."""
-
-    query: str
-    bind_vars: dict[str, Any] = field(default_factory=dict)
-    batch_size: int = 1000
-    count: bool = False
-    ttl: float = _DEFAULT_TTL
-    allow_retry: bool = False
-    full_count: bool = False
-    fail_on_warning: bool = False
-    memory_limit: int = 0
-    max_runtime: float = 0.0
-
-
-def request_of(body: bytes) -> CursorRequest:
-    """Raises ArangoError 600 (no JSON), 1502 (no query), 10 (a part of the wrong type), 17 (batchSize < 1)."""
-    if not body.strip():
-        raise ArangoError(1502)
-    parsed = values.parse(body)
-    if not isinstance(parsed, dict):
-        raise ArangoError(10, "expecting a JSON object body")
-    query, given, binds = parsed.get("query"), parsed.get("options"), parsed.get("bindVars")
-    if not isinstance(query, str) or not query.strip():
-        raise ArangoError(1502)
-    if binds is not None and not isinstance(binds, dict):
-        raise ArangoError(10, "expecting object for 'bindVars'")
-    options: dict[str, Any] = given if isinstance(given, dict) else {}
-    size = _number(parsed.get("batchSize"), _DEFAULT_BATCH)
-    if size < 1:  # a whole number of rows: half a row would never come to the end
-        raise ArangoError(17, "expecting non-zero value for 'batchSize'", status=400)
-    ttl = _number(parsed.get("ttl"), _DEFAULT_TTL)
-    streaming = bool(parsed.get("stream") or options.get("stream"))
-    count = bool(parsed.get("count"))
-    if streaming and count:
-        raise ArangoError(10, "cannot use 'count' option for a streaming query")
-    return CursorRequest(
-        query,
-        binds or {},
-        int(size),
-        count,
-        ttl if ttl > 0 else _DEFAULT_TTL,
-        bool(options.get("allowRetry")),
-        bool(options.get("fullCount")) and not streaming,
-        bool(options.get("failOnWarning")),
-        int(max(0.0, _number(parsed.get("memoryLimit"), 0))),
-        max(0.0, _number(options.get("maxRuntime"), 0)),
-    )
-
-
-def _number(value: object, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
 class Source(Protocol):
@@ -142,7 +85,7 @@ class Cursors:
         """
         each = request.batch_size if total is None else 1
         total = len(rows) if total is None else total
-        if len(rows) <= each and not request.allow_retry:
+        if len(rows) <= each and not (request.allow_retry and request.streaming):
             return Outcome(201, _body(rows, request, total, extra, code=201))
         self._expire()
         size = sum(map(len, rows))
@@ -187,7 +130,9 @@ class Cursors:
         cursor.expires = self._clock() + cursor.request.ttl
         if batch is not None and batch == str(cursor.batch) and cursor.request.allow_retry and cursor.last is not None:
             return cursor.last
-        if (batch is not None and batch != str(cursor.batch + 1)) or cursor.position >= len(cursor.rows):
+        if batch is not None and batch != str(cursor.batch + 1):
+            raise misplaced_batch(batch, cursor.batch)
+        if cursor.position >= len(cursor.rows):
             raise ArangoError(1600)
         if cursor.source is not None:
             if cursor.busy:
@@ -265,9 +210,9 @@ class Cursors:
             cursor.rows[begin:end],
             cursor.request,
             cursor.total,
-            cursor.extra,
+            b"" if cursor.request.streaming and more else cursor.extra,
             code=code,
-            identifier=identifier if more or cursor.request.allow_retry else None,
+            identifier=identifier if more else None,
             next_batch=batch,
         )
         cursor.last = Outcome(code, body)
@@ -314,10 +259,11 @@ def _body(
     next_batch: str | None = None,
 ) -> bytes:
     count = b',"count":%d' % total if request.count else b""
+    extra = b',"extra":' + extra if extra else b""  # of a stream it is not known before its last batch
     result = b'{"result":[' + b",".join(rows) + b"]"
     if identifier is None:
-        return result + b',"hasMore":false%s,"cached":false,"extra":%s,"error":false,"code":%d}' % (count, extra, code)
-    return result + b',"hasMore":%s,"id":"%s"%s,"extra":%s,"cached":false%s,"error":false,"code":%d}' % (
+        return result + b',"hasMore":false%s,"cached":false%s,"error":false,"code":%d}' % (count, extra, code)
+    return result + b',"hasMore":%s,"id":"%s"%s%s,"cached":false%s,"error":false,"code":%d}' % (
         b"false" if next_batch is None else b"true",
         identifier.encode(),
         count,

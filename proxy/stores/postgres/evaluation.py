@@ -22,10 +22,10 @@ from proxy.aql.evaluate import run as evaluate
 from proxy.aql.evaluate import sorts_inside
 from proxy.aql.parser import parse
 from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Write
+from proxy.cursor_requests import CursorRequest
 from proxy.database import Database, Session
 from proxy.errors import ArangoError, Unsupported
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.cursors import CursorRequest
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.narrow import scan_of
 from sql.loader import queries

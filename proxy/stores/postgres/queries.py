@@ -20,10 +20,10 @@ from proxy.aql.compile import Compiled, Run
 from proxy.aql.compile.effort import light as in_proportion
 from proxy.aql.requests import Result, Stats
 from proxy.aql.unlimited import unlimited
+from proxy.cursor_requests import CursorRequest
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseRefused, Unsupported
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.cursors import CursorRequest
 from proxy.stores.postgres.evaluation import Evaluation, encoded, options_of, parsed, warnings_of
 from proxy.stores.postgres.fence import Limits
 from proxy.stores.postgres.statements import AT_ONCE, Statements, TooLarge, Unfinished, inexact

@@ -8,6 +8,7 @@ from typing import Final
 from proxy import values
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
+from proxy.cursor_requests import CursorRequest, request_of
 from proxy.database import Database, Row
 from proxy.documents import valid_key
 from proxy.errors import ArangoError, DatabaseRefused, Unsupported
@@ -16,7 +17,7 @@ from proxy.operations import Operation, Outcome
 from proxy.stores.postgres import answers, graphs, simple
 from proxy.stores.postgres.apart import BODY, Address, Apart
 from proxy.stores.postgres.catalog import Catalog, Relation
-from proxy.stores.postgres.cursors import CursorRequest, Cursors, request_of
+from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.queries import Answer, Heavy, Queries
@@ -259,20 +260,28 @@ class PostgresStore:
     async def _asked(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
         """What a `cursor.create` asks for, and the answer: from here where it is light."""
         if self.apart is None:
-            request = request_of(operation.body)
+            request = _served(request_of(operation.body))
             return request, await self._queries.answer(operation.database, request, generation)
         compiled, runtime = True, 0.0
         if len(operation.body) <= BODY:
-            request = request_of(operation.body)
+            request = _served(request_of(operation.body))
             try:
                 return request, await self._queries.answer(operation.database, request, generation, light=True)
             except Heavy as heavy:
                 compiled, runtime = heavy.compiled, request.max_runtime
-        return await self.apart.answer(operation, generation, compiled=compiled, runtime=runtime)
+        request, found = await self.apart.answer(operation, generation, compiled=compiled, runtime=runtime)
+        return _served(request), found
 
     async def _relation(self, operation: Operation) -> Relation:
         collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"
         return await self._catalog.find(collection)
+
+
+def _served(request: CursorRequest) -> CursorRequest:
+    """Raises Unsupported for a query whose profile is wanted: it is ArangoDB's own plan that is asked for."""
+    if request.profile:
+        raise Unsupported("the profile of a query")
+    return request
 
 
 def _query_of(operation: Operation) -> Operation:

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.cursor_requests import request_of
 from proxy.operations import Operation, Outcome
 from proxy.shadow.plain import plain, plain_outcome
-from proxy.stores.postgres.cursors import request_of
 from proxy.wire.decode import decode_parts
 
 _FROM = "FOR e IN @@c FILTER e._from == @vertex RETURN e"

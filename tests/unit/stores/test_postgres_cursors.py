@@ -9,9 +9,10 @@ import msgspec
 import orjson
 import pytest
 
+from proxy.cursor_requests import request_of
 from proxy.errors import ArangoError
 from proxy.operations import Effect, Operation, Outcome
-from proxy.stores.postgres.cursors import Cursors, request_of
+from proxy.stores.postgres.cursors import Cursors
 
 
 class Clock:
@@ -82,7 +83,7 @@ async def test_batches_by_number_can_be_asked_for_again() -> None:
 
     assert again["result"] == [0, 1]
     assert last == last_again
-    assert (last["result"], last["hasMore"], last["id"]) == ([2], False, identifier)
+    assert (last["result"], last["hasMore"], "id" in last) == ([2], False, False)
     for batch in ("1", "3"):
         with pytest.raises(ArangoError):
             await cursors.next(following(identifier, batch))
@@ -187,13 +188,12 @@ def test_a_cursor_tells_whose_it_is() -> None:
     [
         (b"", 1502),
         (b"{", 600),
-        (b"[]", 10),
-        (b"{}", 1502),
-        (b'{"query":" "}', 1502),
-        (b'{"query":"RETURN 1","bindVars":[]}', 10),
+        (b"[]", 1502),
+        (b"{}", 600),
+        (b'{"query":""}', 1502),
+        (b'{"query":"RETURN 1","bindVars":[]}', 17),
         (b'{"query":"RETURN 1","batchSize":0}', 17),
         (b'{"query":"RETURN 1","batchSize":0.5}', 17),
-        (b'{"query":"RETURN 1","stream":true,"count":true}', 10),
     ],
 )
 def test_requests_that_are_refused(body: bytes, number: int) -> None:
