@@ -210,7 +210,7 @@ def _prefixed(document: bytes, params: Mapping[str, str]) -> bytes:
         end = next((m for m in members(document) if m.name == name), None)
         if not prefix or end is None:
             continue
-        value = _text(document[end.value : end.end])
+        value = _end(document[end.value : end.end])
         if value is None:
             continue
         _, slash, key = value.partition("/")
@@ -218,6 +218,12 @@ def _prefixed(document: bytes, params: Mapping[str, str]) -> bytes:
             continue
         document = document[: end.value] + dump(f"{prefix}/{key if slash else value}") + document[end.end :]
     return document
+
+
+def _end(raw: bytes) -> str | None:
+    """One end of an edge as text: ArangoDB puts a prefix before whole numbers too."""
+    number = raw.strip()
+    return number.decode() if number.removeprefix(b"-").isdigit() else _text(raw)
 
 
 def _text(raw: bytes) -> str | None:
