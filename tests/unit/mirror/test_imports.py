@@ -92,8 +92,10 @@ def test_prefixes_are_put_before_the_ends_of_edges(params: dict[str, str], end: 
 
 
 def test_odd_ends_are_left_to_arangodb() -> None:
-    planned = arrays(plan(operation(b'{"_from":5,"_to":"\\ud800"}', type="documents", fromPrefix="a", toPrefix="b")))
-    assert planned.bodies == (b'[{"_from":5,"_to":"\\ud800"}]',)
+    planned = arrays(plan(operation(b'{"_from":[5],"_to":"\\ud800"}', type="documents", fromPrefix="a", toPrefix="b")))
+    assert planned.bodies == (b'[{"_from":[5],"_to":"\\ud800"}]',)
+    planned = arrays(plan(operation(b'{"_from":5,"_to":true}', type="documents", fromPrefix="a", toPrefix="b")))
+    assert planned.bodies == (b'[{"_from":"a/5","_to":true}]',)
 
 
 @pytest.mark.parametrize(
