@@ -4,6 +4,8 @@
     write   `proxy.writing`: journal -> origin -> client -> mirror; or, opaque, the collections become unverified (I10)
 
 A handler that has begun is never cancelled by its client's going: what ArangoDB took is mirrored all the same (I3).
+
+What ArangoDB refuses is no traffic: gaps, shapes and comparisons are counted behind its answer (`mirror.refusals`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from proxy.facts import Facts
 from proxy.flight import Flight
 from proxy.gaps import Gaps
 from proxy.mirror.pipeline import Mirror
+from proxy.mirror.refusals import authorised
 from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
 from proxy.routing import IN_GRAPH, OVER_ALL, RIGHTS, Action, Route, bypass, read_of, route
@@ -129,11 +132,11 @@ class Dispatcher:
                 operation = await self._by_name(request, operation)
             snapshot = self._lease.snapshot
             whole = isinstance(request.body, bytes)
-            way = self._routed(operation, snapshot, count=True) if whole else _unseen(operation, snapshot)
+            way = self._routed(operation, snapshot) if whole else _unseen(operation, snapshot)
             if way.action is Action.FORWARD:
                 response, served_by = await self._forward(request, operation, way)
             elif way.action is Action.READ:
-                response, served_by = await self._read(request, operation, way, snapshot.generation, started)
+                response, served_by = await self._read(request, operation, way, snapshot, started)
             else:
                 response, served_by = await self._writes.carry_out(request, operation, way), "origin"
         except UpstreamError as error:
@@ -199,11 +202,7 @@ class Dispatcher:
             return await self._origin.request(request), "origin"  # it says why not, in its own words
         if self._writes.owns(operation):
             return await self._writes.go_on(request, operation), "origin"
-        if way.gap:
-            self._kit.gap(operation, way.gap)
-        elif operation.effect is Effect.PASSTHROUGH:
-            known = self._lease.snapshot.database_has(operation.database, Stage.MIRROR)  # clients name databases
-            self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
+        snapshot = self._lease.snapshot
         if not way.writes:
             again = request.method in ("GET", "HEAD", "OPTIONS")  # a batch that is asked for twice is a batch lost
             if operation.endpoint not in _OF_CURSORS:
@@ -215,17 +214,22 @@ class Dispatcher:
                     self._serving.rights_changed()
             if operation.endpoint in _OF_CURSORS and self._shadow.follows(operation):
                 self._shadow.went_on(operation, _whole(response))
-            return response, "origin"
-        with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
-            return await self._origin.request(request), "origin"
+        else:
+            with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
+                response = await self._origin.request(request)
+        if authorised(response.status, response.body):
+            if way.gap:
+                self._kit.gap(operation, way.gap)
+            elif operation.effect is Effect.PASSTHROUGH:
+                known = snapshot.database_has(operation.database, Stage.MIRROR)  # clients name databases
+                self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
+            self._seen(operation, way, snapshot)
+        return response, "origin"
 
     async def _read(
-        self, request: Request, operation: Operation, way: Route, generation: int, started: float
+        self, request: Request, operation: Operation, way: Route, snapshot: Snapshot, started: float
     ) -> tuple[Response, str]:
-        collections = way.collections
-        if way.gap:
-            for name in way.collections:  # of a query, each that it reads: the gate of each must know (I10)
-                self._gaps.add(operation.database, name.partition("/")[2], operation.endpoint, way.gap)
+        collections, first, generation = way.collections, way, snapshot.generation
         if way.hold:
             way, generation = await self._held(operation)
         trouble = False
@@ -252,6 +256,12 @@ class Dispatcher:
             await self._bring_up(operation, response, collections[0], era)
         elif trouble and any(self._kit.flipped(name) for name in collections):
             await self._serving.reached_again()
+        if not authorised(response.status, response.body):
+            return response, "origin"
+        if first.gap:
+            for name in first.collections:  # of a query, each that it reads: the gate of each must know (I10)
+                self._gaps.add(operation.database, name.partition("/")[2], operation.endpoint, first.gap)
+        self._seen(operation, first, snapshot)
         if not isinstance(response.body, bytes) or response.header(b"content-encoding") is not None:
             compared = plain(operation) if way.compare else None
             if compared is not None:
@@ -272,25 +282,23 @@ class Dispatcher:
             log.warning("a cursor breaks off", error=named(error), endpoint=operation.endpoint)
             raise ArangoError(503, "PostgreSQL does not answer", status=503) from error
 
-    def _routed(self, operation: Operation, snapshot: Snapshot | None = None, *, count: bool = False) -> Route:
-        """count: a read that does not come to the shadow is counted as seen all the same (I9)."""
-        snapshot = snapshot or self._lease.snapshot
+    def _routed(self, operation: Operation, snapshot: Snapshot) -> Route:
         if operation.effect is not Effect.QUERY:
-            way = route(operation, snapshot)
-            if count and not way.compare:
-                self._seen(operation, way)
-            return way
+            return route(operation, snapshot)
         matters = snapshot.database_has(operation.database, Stage.MIRROR)
-        facts = self._facts.of(operation.body, matters=matters)
-        way = route(operation, snapshot, facts)
-        if count and matters and not way.compare and facts is not None and not facts.modifies:
-            names = facts.reads if facts.understood else frozenset()
-            if names or not facts.understood:
-                self._coverage.query(operation.database, operation.body, names, way.gap or NOT_YET)
-        return way
+        return route(operation, snapshot, self._facts.of(operation.body, matters=matters))
 
-    def _seen(self, operation: Operation, way: Route) -> None:
-        """Counts a read of documents that does not come to the shadow, by what it would be compared as."""
+    def _seen(self, operation: Operation, way: Route, snapshot: Snapshot) -> None:
+        """Counts a read that was answered and does not come to the shadow, by what it would be compared as (I9)."""
+        if way.compare:
+            return
+        if operation.effect is Effect.QUERY:
+            if snapshot.database_has(operation.database, Stage.MIRROR) and operation.body:
+                facts = self._facts.of(operation.body)
+                names = facts.reads if facts is not None and facts.understood else frozenset()
+                if facts is not None and not facts.modifies and (names or not facts.understood):
+                    self._coverage.query(operation.database, operation.body, names, way.gap or NOT_YET)
+            return
         other = operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH
         collection = read_of(operation) if other or operation.effect is Effect.READ else None
         compared = plain(operation) if other and collection is not None else operation

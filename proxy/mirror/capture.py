@@ -17,6 +17,7 @@ import msgspec
 
 from proxy.documents import key_of
 from proxy.errors import ArangoError
+from proxy.mirror.refusals import not_begun
 from proxy.mirror.trim import cut_new, elements, members
 from proxy.operations import Change, Operation
 from proxy.revision import INVALID, decode_rev
@@ -32,8 +33,6 @@ _WRITES: Final = _REMOVALS | {
     "document.replace_many",
     "document.update_many",
 }
-# refused before anything ran, though the status is 5xx: too few replicas, queue full
-_NOT_RUN: Final = frozenset({1429, 21003})
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -51,7 +50,6 @@ class _Answer(msgspec.Struct, gc=False):
     rev: str = msgspec.field(name="_rev", default="")
     old_rev: str = msgspec.field(name="_oldRev", default="")
     error: bool = False
-    number: int = msgspec.field(name="errorNum", default=0)
     new: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
@@ -134,10 +132,10 @@ def plan(operation: Operation, *, transaction: bool = False) -> Plan | Opaque:
             return Opaque(reason, (collection,))
     if flag(params.get("isRestore")):
         return Opaque("revisions given by the client", (collection,))
-    key, insert = operation.key, operation.endpoint == "document.insert"
+    key = operation.key
     return Plan(
         collection,
-        (key,) if key is not None else _body_keys(_readable(operation), insert=insert),
+        (key,) if key is not None else body_keys(operation),
         operation.endpoint in _REMOVALS,
         flag(params.get("returnNew")),
         flag(params.get("silent")),
@@ -150,7 +148,7 @@ def settle(plan: Plan, status: int, headers: Headers, body: bytes) -> Captured:
     Raises ValueError where a 2xx body is no JSON at all: the caller then treats the outcome as unknown.
     """
     if status >= 400:
-        late = status >= 500 and _error_number(body) not in _NOT_RUN
+        late = status >= 500 and not not_begun(status, body)
         return Captured(body, headers, complete=not late, late=late)
     body, headers = _decompressed(body, headers)
     if body[:1] == b"{":
@@ -188,8 +186,9 @@ def _readable(operation: Operation) -> bytes:
         return b""
 
 
-def _body_keys(body: bytes, *, insert: bool) -> tuple[str, ...]:
+def body_keys(operation: Operation) -> tuple[str, ...]:
     """Keys that a body names. One that is not known makes it none at all: ArangoDB makes it, or refuses the body."""
+    body, insert = _readable(operation), operation.endpoint == "document.insert"
     try:
         if body[:1] == b"{":
             key = _named(body, insert)
@@ -325,13 +324,6 @@ def revision_of(raw: bytes) -> int:
     if rev == INVALID:
         raise ValueError("a document without a revision")
     return rev
-
-
-def _error_number(body: bytes) -> int:
-    try:
-        return _ANSWER.decode(body).number
-    except msgspec.DecodeError:
-        return 0
 
 
 def _decompressed(body: bytes, headers: Headers) -> tuple[bytes, Headers]:

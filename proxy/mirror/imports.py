@@ -35,7 +35,9 @@ class ByKeys:
 
 @dataclass(frozen=True, slots=True)
 class ByRevisions:
-    """Forwarded as it is; whatever it writes has a new revision."""
+    """Forwarded as it is; whatever it writes has a new revision. keys: those that it names, of some documents."""
+
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaq
     if None not in keys:
         return ByKeys(known)
     if flag(params.get("complete")) or flag(params.get("details")):
-        return ByRevisions()
+        return ByRevisions(known)
     options = f"overwriteMode={mode}&keepNull=true&mergeObjects=true"
     if mode == "ignore":
         options += "&returnNew=true"  # else nothing tells what was ignored

@@ -214,6 +214,10 @@ class Mirror:
         """The origin wrote nothing."""
         self._done(intent, Settled.NOTHING)
 
+    def kept(self, kind: str, collections: Sequence[str]) -> None:
+        """The origin refused a change of whole collections: what it would have dropped is there."""
+        self._sweeper.kept(kind, collections)
+
     def lost(self, intent: Intent) -> None:
         """Nobody knows the outcome: read again when the request can no longer run at the origin."""
         if self._loosen(intent):

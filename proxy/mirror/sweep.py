@@ -98,6 +98,11 @@ class Sweeper:
             self._gone.difference_update(collections)
         return SWEEP
 
+    def kept(self, kind: str, collections: Sequence[str]) -> None:
+        """Such a change was refused: what it would have dropped is there."""
+        if kind in ("drop", "rename", "graph"):
+            self._gone.discard(collections[0])
+
     def add(self, note: Note) -> None:
         """Sees to a note with the flag SWEEP from now on."""
         self.expect(note.keys[0], note.keys[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,7 +43,7 @@ class Buffer:
     """One transaction. changes: versions of writes whose intents are `whole`; the keys of `again` are read afterwards.
 
     declared: collections (`db/name`) that it said it would write. size: bytes of `changes`. ended: nobody looks after
-    it any more.
+    it any more. undoes: collections, with why, that its commit changes in a way that no flip of theirs outlives.
     """
 
     declared: tuple[str, ...] = ()
@@ -52,6 +52,7 @@ class Buffer:
     again: list[Intent] = field(default_factory=list)
     size: int = 0
     ended: bool = False
+    undoes: dict[str, str] = field(default_factory=dict)
 
     @property
     def intents(self) -> list[Intent]:
@@ -76,6 +77,11 @@ class Buffer:
     def keep(self, intents: Collection[Intent]) -> None:
         """Writes of which the keys alone are known, or nothing: read again after the end."""
         self.again += intents
+
+    def undo(self, collections: Iterable[str], reason: str) -> None:
+        """Its commit takes flips of these collections back; an abort leaves them."""
+        for collection in collections:
+            self.undoes.setdefault(collection, reason)
 
     def forget(self) -> None:
         """Keeps no versions any more: everything is read again after the end."""

@@ -78,11 +78,10 @@ class Writes:
         if collection.endswith("/*"):
             return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
         if operation.endpoint in examples.REVISED:
-            return await untold.by_revisions(kit, request, collection)
+            return await untold.by_revisions(kit, request, operation, collection)
         if operation.endpoint == examples.REMOVED:
-            await kit.given_way(request, operation.database, way.collections, operation.endpoint)
-            return await collections.swept(kit, request, way.collections, "removal by example")
+            return await collections.swept(kit, request, operation, way.collections, "removal by example")
         keys = examples.keys_of(operation.body)
         if keys is None:
             return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
-        return await untold.by_keys(kit, request, collection, keys)
+        return await untold.by_keys(kit, request, operation, collection, keys)

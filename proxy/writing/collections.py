@@ -1,7 +1,9 @@
 """Create, truncate, drop and rename of collections, drop of a database (mirror-protocol, answer 6).
 
-Never a lock on the client's path: the origin answers, the client has its answer, and the mirror then compares whole
-collections (`mirror.sweep`). The intent is open until that is done, through a crash in the middle as well.
+Never a lock on the client's path: the origin answers, and the mirror then compares whole collections (`mirror.sweep`).
+The intent is open until that is done, through a crash in the middle as well. Flips of these collections are taken back
+behind an answer that says that it was carried out, or does not say that it was refused, and before the client has it:
+see `kit.taken_back`.
 """
 
 from __future__ import annotations
@@ -10,38 +12,51 @@ from collections.abc import Sequence
 
 from proxy.mirror import faults
 from proxy.mirror.intent import Intent
+from proxy.mirror.refusals import wrote_nothing
 from proxy.operations import Operation
 from proxy.routing import Route
 from proxy.wire.message import Request, Response
-from proxy.writing.kit import Kit, collect
+from proxy.writing.kit import Kit
 
 
 async def change(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
     """Forwards the change; where the origin carried it out, the collections are swept."""
     kind = operation.endpoint.partition(".")[2]
-    if kind != "create":
-        await kit.given_way(request, operation.database, way.collections, operation.endpoint)
-    return await swept(kit, request, way.collections, kind)
+    return await swept(kit, request, operation, way.collections, kind)
 
 
 async def swept(
-    kit: Kit, request: Request, collections: tuple[str, ...], kind: str, also: Sequence[Intent] = ()
+    kit: Kit,
+    request: Request,
+    operation: Operation,
+    collections: tuple[str, ...],
+    kind: str,
+    also: Sequence[Intent] = (),
+    reason: str = "",
 ) -> Response:
     """Forwards a request behind which these collections (perhaps none) are compared as a whole.
 
-    also: intents of what it writes beside, to be read again.
+    also: intents of what it writes beside, to be read again. reason: why flips are taken back; the endpoint's name.
     """
     intents = list(also)
     if collections:
         intents.append(kit.mirror.intend(collections[0], collections, sweep=kind))
     faults.reach("after-intend")
-    response = await kit.forward(request, *intents)
+    undoes = (() if kind == "create" else collections, reason or operation.endpoint)
+    response = await kit.forward(request, *intents, undoes=undoes)
     faults.reach("after-forward")
-    for intent in intents:
-        if response.status >= 500:
-            kit.mirror.lost(intent)
-        elif response.status >= 400:
-            kit.mirror.settled_nothing(intent)
-        else:
-            kit.mirror.reread(intent)
-    return Response(response.status, response.headers, await collect(response.body), response.reason)
+    nothing = wrote_nothing(operation, response.status, response.body)
+    try:
+        if not nothing:
+            await kit.taken_back(*undoes)
+    finally:
+        for intent in intents:
+            if nothing:
+                kit.mirror.settled_nothing(intent)
+            elif response.status >= 500:
+                kit.mirror.lost(intent)
+            else:
+                kit.mirror.reread(intent)
+        if nothing and collections and response.status != 404:
+            kit.mirror.kept(kind, collections)
+    return response

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from proxy.mirror import faults, graphs
 from proxy.mirror.intent import Intent
+from proxy.mirror.refusals import error, wrote_nothing
 from proxy.operations import Operation
 from proxy.routing import Route, mirrored
 from proxy.wire.message import Request, Response
 from proxy.writing import opaque
 from proxy.writing.collections import swept
 from proxy.writing.kit import Kit, collect
+
+_SHOWN = frozenset({1200, 1202, 1210})  # errors that tell of a document that is there, or is not
 
 
 async def capture(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
@@ -38,16 +41,19 @@ async def capture(kit: Kit, request: Request, operation: Operation, way: Route) 
         faults.reach("after-forward")
         body = await collect(response.body)
         for intent in intents:
-            if response.status >= 500:
-                mirror.lost(intent)
-            elif response.status >= 400:
+            if wrote_nothing(operation, response.status, body):
                 mirror.settled_nothing(intent)
+            elif response.status >= 500:
+                mirror.lost(intent)
             else:
                 key = graphs.key_of(body)
                 if key is not None:
                     mirror.learn(intent, (key,))
                 mirror.reread(intent)
         await kit.applied(intents)
+        shown = planned.key is not None and error(body)[0] in _SHOWN and kit.flipped(planned.collection)
+        if shown and planned.key is not None:
+            await kit.brought_up(planned.collection, (), (planned.key,))
     return Response(response.status, response.headers, body, response.reason)
 
 
@@ -58,9 +64,9 @@ async def _define(kit: Kit, request: Request, operation: Operation, way: Route) 
     if definition is not None and mirrored(kit.lease.snapshot, definition[:1]):
         defined.append(kit.mirror.intend(definition[0], definition[1:]))
     if graphs.drops(operation):
-        await kit.given_way(request, operation.database, way.collections, operation.endpoint)
-        response = await swept(kit, request, way.collections, "graph", defined)
+        response = await swept(kit, request, operation, way.collections, "graph", defined)
     else:
-        response = await swept(kit, request, mirrored(kit.lease.snapshot, graphs.makes(operation)), "create", defined)
+        made = mirrored(kit.lease.snapshot, graphs.makes(operation))
+        response = await swept(kit, request, operation, made, "create", defined)
     await kit.applied(defined)
     return response

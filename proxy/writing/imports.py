@@ -20,12 +20,13 @@ async def capture(kit: Kit, request: Request, operation: Operation, way: Route) 
     if isinstance(planned, Opaque):
         return await opaque.forward(kit, request, operation, way.because(f"import: {planned.reason}"))
     if isinstance(planned, imports.Whole):
-        await kit.given_way(request, operation.database, way.collections, "import with overwrite")
-        return await collections.swept(kit, request, way.collections, "overwrite")
+        return await collections.swept(
+            kit, request, operation, way.collections, "overwrite", reason="import with overwrite"
+        )
     if isinstance(planned, imports.ByKeys):
-        return await untold.by_keys(kit, request, way.collections[0], planned.keys)
+        return await untold.by_keys(kit, request, operation, way.collections[0], planned.keys)
     if isinstance(planned, imports.ByRevisions):
-        return await untold.by_revisions(kit, request, way.collections[0], range(400, 500))
+        return await untold.by_revisions(kit, request, operation, way.collections[0], planned.keys)
     return await _by_arrays(kit, request, operation, way, planned)
 
 

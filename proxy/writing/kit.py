@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-import msgspec
 import structlog
 
 from proxy.config import Settings
@@ -20,6 +19,7 @@ from proxy.flight import Flight
 from proxy.gaps import Gaps
 from proxy.mirror.intent import Intent, Settled
 from proxy.mirror.pipeline import Mirror
+from proxy.mirror.refusals import error
 from proxy.operations import Change, Operation
 from proxy.stores.arango import Requester
 from proxy.wire.auth import expiry_of, user_of
@@ -45,22 +45,14 @@ class LeaseView(Protocol):
     def give_up(self, reason: str) -> None: ...
 
 
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
-
-
 Result = TypeVar("Result")
 _KEYS = 500  # of one intent
 _AGAIN = 0.05  # seconds
-_ERROR = msgspec.json.Decoder(_Error)
 
 
 def error_number(body: object) -> int:
     """ArangoDB's `errorNum` of an answer; 0 where there is none."""
-    try:
-        return _ERROR.decode(body).number if isinstance(body, bytes) else 0
-    except msgspec.DecodeError:
-        return 0
+    return error(body)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +80,14 @@ class Kit:
             return any(snapshot.behaviour(name).synchronous for name in names if name.startswith(prefix))
         return snapshot.behaviour(collection).synchronous
 
-    async def given_way(self, request: Request, database: str, collections: Sequence[str], reason: str) -> None:
-        """As `taken_back`, for a request of that database that ArangoDB has not seen: nothing for who is unknown there.
-
-        Raises UpstreamError.
-        """
-        if any(map(self.flipped, collections)) and await self.admitted(request, database):
-            await self.taken_back(collections, reason)
-
     async def taken_back(self, collections: Sequence[str], reason: str) -> None:
-        """Those of the collections that are flipped are rolled back: PostgreSQL will not have what comes."""
+        """Those of the collections that are flipped are rolled back: PostgreSQL does not have what was written.
+
+        For a write that ArangoDB carried out, or may have, between its answer and that to the client: until then the
+        write and every read run at the same time, so that either value is right; from the rollback's commit on no
+        instance reads PostgreSQL, by the fence in each read's own statement. A request that was refused never gets
+        here (`mirror.refusals`).
+        """
         flipped = [name for name in collections if self.flipped(name)]
         if flipped:
             await self.until_both(self._roll_back(flipped, reason))
@@ -121,8 +111,13 @@ class Kit:
                 if how is Settled.GIVEN_UP:
                     await self.taken_back((intent.collection,), "a write was given up")
 
-    async def forward(self, request: Request, *intents: Intent, whole: bool = True) -> Response:
-        """The origin's answer; `whole`: to its last byte. Without one the intents are settled (never sent) or lost."""
+    async def forward(
+        self, request: Request, *intents: Intent, whole: bool = True, undoes: tuple[Sequence[str], str] = ((), "")
+    ) -> Response:
+        """The origin's answer; `whole`: to its last byte. Without one the intents are settled (never sent) or lost.
+
+        undoes: collections, and why, whose flip cannot stand if the write ran: taken back where its answer is lost.
+        """
         try:
             response = await self.origin.request(request)
             if whole:
@@ -132,9 +127,11 @@ class Kit:
             for intent in intents:
                 self.mirror.settled_nothing(intent)
             raise
-        except BaseException:  # cut in the middle, cancelled, no HTTP: nobody knows what the origin did
+        except BaseException as error:  # cut in the middle, cancelled, no HTTP: nobody knows what the origin did
             for intent in intents:
                 self.mirror.lost(intent)
+            if isinstance(error, UpstreamError):
+                await self.taken_back(*undoes)
             raise
 
     async def brought_up(
@@ -200,7 +197,7 @@ class Kit:
         return same_user(given, owner) and await self.admitted(request, database)
 
     async def admitted(self, request: Request, database: str) -> bool:
-        """Whether ArangoDB knows these credentials in the database: others must not be able to undo a flip."""
+        """Whether ArangoDB knows these credentials in the database."""
         headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
         target = f"/_db/{quote(database, safe='')}/_api/database/current".encode()
         response = await self.origin.request(Request("GET", target, headers), idempotent=True)

@@ -20,6 +20,7 @@ from proxy.errors import ArangoError, UpstreamError, UpstreamLost, UpstreamUnava
 from proxy.mirror import faults, modifications
 from proxy.mirror.intent import Intent
 from proxy.mirror.modifications import Batch, Modification, Untold
+from proxy.mirror.refusals import wrote_nothing
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route
@@ -31,7 +32,6 @@ from proxy.writing.rows import Room, Rows
 
 _AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a thread
 _REMOVAL = "removal by a query"
-_NEVER_RAN = opaque.NEVER_RAN | {1654, 1655}  # there is no such transaction, or it was aborted
 
 
 @dataclass(slots=True)
@@ -73,9 +73,6 @@ class Modifications:
         if isinstance(planned, str):
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
         run = _Run(request, operation, buffer)
-        if isinstance(planned, Untold):
-            # a search may find too much, and then marks instead: flips are taken back first (I7), as in `untold`
-            await kit.given_way(request, operation.database, way.collections, f"AQL modification: {planned.why}")
         run.intents = {
             name: mirror.intend(name, (name,), sweep=_REMOVAL)
             if name in planned.removed
@@ -112,30 +109,47 @@ class Modifications:
         return Response(response.status, response.headers, body, response.reason)
 
     async def _untold(self, run: _Run, planned: Untold) -> Response:
-        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared."""
-        request = run.request if planned.body is None else plain(run.request, planned.body)
-        response = await self._sent(request, run)
+        """Forwards it as it is: what it wrote is found by its revisions; where it removes, all of it is compared.
+
+        Either may end in a mark instead, so behind what was carried out flips are taken back (I7), as in `untold`.
+        """
+        names, why = tuple(run.intents), f"AQL modification: {planned.why}"
+        request = plain(run.request, run.operation.body if planned.body is None else planned.body)
+        response = await self._sent(request, run, undoes=(names, why))
         faults.reach("after-forward")
         body = await collect(response.body)
-        if response.status >= 400:
-            if error_number(body) in _NEVER_RAN:
-                self._nothing(run)
-            else:
-                self._give_up(run, lost=response.status >= 500)
+        if wrote_nothing(run.operation, response.status, body):
+            self._nothing(run)
+        elif response.status >= 400:
+            if response.status >= 500:
+                await self._undone(run, names, why)
+            self._give_up(run, lost=response.status >= 500)
         else:
             try:
                 body = await self._read(run, planned, body) if planned.body is not None else body
-            except BaseException:
+            except BaseException as error:
                 self._give_up(run, lost=True)
+                if isinstance(error, UpstreamError | ArangoError):
+                    await self._undone(run, names, why)
                 raise
-            self._give_up(run)
+            try:
+                await self._undone(run, names, why)
+            finally:
+                self._give_up(run)
         if run.buffer is None:
             await self._kit.applied(run.intended)
         return Response(response.status, response.headers, body, response.reason)
 
-    async def _sent(self, request: Request, run: _Run) -> Response:
+    async def _undone(self, run: _Run, collections: tuple[str, ...], why: str) -> None:
+        """Flips are taken back: now, or with the commit of the transaction that it runs in."""
+        if run.buffer is not None and not run.buffer.ended:
+            run.buffer.undo(collections, why)
+        else:
+            await self._kit.taken_back(collections, why)
+
+    async def _sent(self, request: Request, run: _Run, undoes: tuple[Sequence[str], str] = ((), "")) -> Response:
         if run.buffer is None:
-            return await self._kit.forward(request, *run.intended)
+            return await self._kit.forward(request, *run.intended, undoes=undoes)
         try:
             return await self._kit.origin.request(request)
         except UpstreamUnavailable:
@@ -151,7 +165,7 @@ class Modifications:
         An answer waits for the search of what was. It does not for the comparison of a whole collection, which would
         cost the flip of a large one for each query that fails: intermediate commits are of a million removals.
         """
-        if error_number(body) in _NEVER_RAN or (planned.once and status < 500):
+        if wrote_nothing(run.operation, status, body) or (planned.once and status < 500):
             self._nothing(run)
             return
         self._give_up(run, lost=status >= 500)

@@ -1,33 +1,101 @@
-"""Writes that are not captured: forwarded as they are, what they may touch becomes unverified (I10)."""
+"""Writes that are not captured: forwarded as they are, what they may touch becomes unverified (I10).
+
+Everything is decided behind ArangoDB's answer (`mirror.refusals`). What was carried out, or may have been, marks the
+collections that it may touch, and where one of them is flipped the answer is held until that flip is taken back:
+PostgreSQL is read by nobody any more once the client hears that its write is done (I7). Until then the write runs, and
+reads beside it may show either value. An answer that is lost takes flips back as well, before the client hears of it.
+What was refused changes nothing; where its answer shows the state of a document of a flipped collection, PostgreSQL has
+that state first, as behind every such answer.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator
+
+from proxy.mirror.capture import body_keys
+from proxy.mirror.refusals import NEVER_RAN, error, wrote_nothing
+from proxy.mirror.transactions import Buffer
 from proxy.operations import Effect, Operation
 from proxy.routing import Route
 from proxy.wire.message import Request, Response
-from proxy.writing.kit import Kit, error_number
+from proxy.writing.kit import Kit
 
-# errors of a query, simple or not, that was never run (parse, bind, authorisation, unknown collection)
-NEVER_RAN = frozenset({11, 400, 401, 403, 404, 405, 501, 600, 1203, 1228, 1501, 1502, 1540, 1541, 1551, 1552, 1553})
+__all__ = ["NEVER_RAN", "forward"]
+
+_SHOWN = frozenset({1200, 1202, 1210})  # errors that tell of a document that is there, or is not
+_CONFLICTING = re.compile(r"conflicting key: (\S+)$")
 
 
-async def forward(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
-    """Rolls back what is flipped, forwards, and marks `way.collections` once the origin has answered."""
+async def forward(
+    kit: Kit, request: Request, operation: Operation, way: Route, buffer: Buffer | None = None
+) -> Response:
+    """Forwards, and marks `way.collections` once the origin has carried it out. Raises UpstreamError.
+
+    buffer: of the transaction that it runs in, whose commit brings the marks about.
+    """
     reason = way.gap or operation.endpoint
-    await kit.given_way(request, operation.database, way.collections, reason)
-    kit.gap(operation, reason)
     intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
-    response = await kit.forward(request, intent, whole=False)  # lost: marked once the request can no longer run
-    read_first = operation.effect is Effect.QUERY or operation.endpoint.startswith("simple.")
-    refused = read_first and response.status >= 400 and error_number(response.body) in NEVER_RAN
-    if operation.effect is Effect.WRITE and response.status == 404:  # no such collection, or no such document
-        refused = True
-    if operation.endpoint == "import":  # refused as a whole: its format, its parameters, or with `complete`
-        refused = 400 <= response.status < 500
-    if operation.endpoint == "unknown" and response.status == 404 and isinstance(response.body, bytes):
-        refused = b"unknown path '" in response.body  # ArangoDB's router: it came to nobody
-    if refused or response.status in (401, 403, 405):
+    undoes = (way.collections, reason) if buffer is None else ((), "")
+    response = await kit.forward(_readable(request), intent, whole=False, undoes=undoes)
+    body = await _read(kit, response) if operation.effect is Effect.QUERY or response.status >= 400 else response.body
+    if wrote_nothing(operation, response.status, body):
         kit.mirror.settled_nothing(intent)
-    else:
+        if response.status < 400:  # a query that nobody here understands, and that wrote nothing: a read
+            kit.gap(operation, reason)
+        else:
+            await _shown(kit, operation, response, way)
+        return response
+    kit.gap(operation, reason)
+    if buffer is not None and not buffer.ended:
+        buffer.keep([intent])
+        buffer.undo(way.collections, reason)
+        return response
+    try:
+        await kit.taken_back(way.collections, reason)
+    finally:
         kit.mirror.opaque_done(intent, way.collections, reason)
     return response
+
+
+async def _shown(kit: Kit, operation: Operation, response: Response, way: Route) -> None:
+    """The state that a refusal shows is in PostgreSQL before the client sees it (mirror-protocol, "Flip", 2)."""
+    collection = way.collections[0]
+    if operation.effect is not Effect.WRITE or collection.endswith("/*") or not kit.flipped(collection):
+        return
+    number, message = error(response.body)
+    if number not in _SHOWN and (number or response.status not in (404, 409, 412)):
+        return
+    named = _CONFLICTING.search(message)
+    keys = {key for key in (operation.key, named and named[1]) if key}
+    await kit.brought_up(collection, (), sorted(keys or body_keys(operation)))
+
+
+def _readable(request: Request) -> Request:
+    """The request without Accept-Encoding: what ArangoDB answers must be read."""
+    headers = [pair for pair in request.headers if pair[0].lower() != b"accept-encoding"]
+    return Request(request.method, request.target, headers, request.body, request.version, request.peer)
+
+
+async def _read(kit: Kit, response: Response) -> object:
+    """The body as bytes, up to the bound of what is looked into; what is longer stays a stream."""
+    stream = response.body
+    if isinstance(stream, bytes):
+        return stream
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in stream:
+        pieces.append(piece)
+        size += len(piece)
+        if size > kit.settings.capture_body:
+            response.body = _again(pieces, stream)
+            return None
+    response.body = b"".join(pieces)
+    return response.body
+
+
+async def _again(pieces: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while pieces:
+        yield pieces.pop(0)
+    async for piece in rest:
+        yield piece

@@ -30,6 +30,7 @@ from proxy.mirror import faults, transactions
 from proxy.mirror.capture import Opaque, settle
 from proxy.mirror.capture import plan as plan_write
 from proxy.mirror.intent import Intent
+from proxy.mirror.refusals import wrote_nothing
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route, mirrored
@@ -127,18 +128,29 @@ class Transactions:
         ):
             try:
                 response = await self._forwarded(request)
+            except UpstreamUnavailable:
+                raise
+            except UpstreamError:
+                await self._undone(known.buffer, commit=commit)
+                raise
             finally:  # a lost answer: its state is asked for
                 known.busy -= 1
                 known.used = 0.0
                 self._watch()
             if response.status == 200:
                 faults.reach("after-commit")
+                await self._undone(known.buffer, commit=commit)
                 ended = self._ended((operation.database, number), "committed" if commit else "aborted")
                 if commit:
                     await kit.applied(ended)
             else:
                 await self._ask((operation.database, number), known)
         return response
+
+    async def _undone(self, buffer: Buffer, *, commit: bool) -> None:
+        """Behind a commit that was carried out, or may have been: flips that it leaves nothing to stand on."""
+        for collection, reason in tuple(buffer.undoes.items()) if commit else ():
+            await self._kit.taken_back((collection,), reason)
 
     def _stopped(self, known: _Open) -> None:
         if known.token is not None:
@@ -201,7 +213,7 @@ class Transactions:
     async def _document(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
         planned = plan_write(operation, transaction=True)
         if isinstance(planned, Opaque):
-            return await opaque.forward(self._kit, request, operation, way.because(planned.reason))
+            return await opaque.forward(self._kit, request, operation, way.because(planned.reason), buffer)
         intent = self._kit.mirror.intend(way.collections[0], planned.keys, revised=not planned.removes)
         faults.reach("after-intend")
         response = await self._sent(planned.rewritten(request), intent, buffer)
@@ -221,14 +233,15 @@ class Transactions:
         return Response(response.status, captured.headers, captured.body, response.reason)
 
     async def _truncate(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
-        await self._kit.given_way(request, operation.database, way.collections, "truncate in a transaction")
         intent = self._kit.mirror.intend(way.collections[0], way.collections, sweep="truncate")
         response = await self._sent(request, intent, buffer)
-        if 400 <= response.status < 500:
+        body = await collect(response.body)
+        if wrote_nothing(operation, response.status, body):
             self._kit.mirror.settled_nothing(intent)
         else:
             buffer.keep([intent])
-        return Response(response.status, response.headers, await collect(response.body), response.reason)
+            buffer.undo(way.collections, "truncate in a transaction")
+        return Response(response.status, response.headers, body, response.reason)
 
     async def _sent(self, request: Request, intent: Intent, buffer: Buffer) -> Response:
         try:
@@ -281,6 +294,7 @@ class Transactions:
         if not status and time.monotonic() - known.asked_for > _OVER:  # credentials that hold no more
             status = "unknown"
         if status in transactions.ENDED or status == "unknown":
+            await self._undone(known.buffer, commit=status != "aborted")
             self._ended(name, status)
         else:
             known.used = time.monotonic()

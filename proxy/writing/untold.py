@@ -2,52 +2,67 @@
 
 Where the request names the keys, by those; else by the revisions of the collection that are not older than the request
 (`mirror.scan`), which finds all but removals. A search may find too much to be read again, and then marks instead: no
-answer about a flipped collection can wait for it, so the flip is taken back first (I7).
+answer about a flipped collection can wait for it, so behind what was carried out the flip is taken back (I7). An error
+that does not exclude a part that was committed is searched for as well; nothing found, nothing changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from proxy.mirror import faults
 from proxy.mirror.intent import Intent
+from proxy.mirror.refusals import wrote_nothing
+from proxy.operations import Operation
 from proxy.wire.message import Request, Response
-from proxy.writing.kit import Kit, collect
+from proxy.writing.kit import Kit
 
-REFUSED = frozenset({401, 403, 404, 405})  # nothing was written
+_SHOWS = frozenset({409, 412})  # a refusal that tells of documents that are there: those are read again
+_UNTOLD = "a write that does not tell its keys"
 
 
-async def by_keys(kit: Kit, request: Request, collection: str, keys: tuple[str, ...]) -> Response:
+async def by_keys(kit: Kit, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]) -> Response:
     """Forwards a request that writes no documents but those of these keys. Raises UpstreamError."""
-    return await _again(kit, request, collection, kit.intend_keys(collection, keys), REFUSED)
+    return await _again(kit, request, operation, collection, kit.intend_keys(collection, keys), ())
 
 
-async def by_revisions(kit: Kit, request: Request, collection: str, refused: Collection[int] = REFUSED) -> Response:
-    """Forwards a request that removes nothing. refused: statuses that say that nothing was written.
-
-    Raises UpstreamError.
-    """
-    await kit.given_way(request, collection.partition("/")[0], (collection,), "a write that does not tell its keys")
-    return await _again(kit, request, collection, [kit.mirror.intend(collection, (), revised=True)], refused)
+async def by_revisions(
+    kit: Kit, request: Request, operation: Operation, collection: str, keys: Sequence[str] = ()
+) -> Response:
+    """Forwards a request that removes nothing. keys: those that it names, if any. Raises UpstreamError."""
+    intents = [kit.mirror.intend(collection, (), revised=True)]
+    response = await _again(kit, request, operation, collection, intents, (collection,))
+    if keys and response.status in _SHOWS and kit.flipped(collection):
+        await kit.brought_up(collection, (), keys)
+    return response
 
 
 async def _again(
-    kit: Kit, request: Request, collection: str, intents: Sequence[Intent], refused: Collection[int]
+    kit: Kit,
+    request: Request,
+    operation: Operation,
+    collection: str,
+    intents: Sequence[Intent],
+    undoes: Sequence[str],
 ) -> Response:
     mirror, flight = kit.mirror, kit.flight
     faults.reach("after-intend")
     with flight.during(
         flight.captured, (collection,), kit.lease.generation, lambda: not any(map(mirror.is_open, intents))
     ):
-        response = await kit.forward(request, *intents)
+        response = await kit.forward(request, *intents, undoes=(undoes, _UNTOLD))
         faults.reach("after-forward")
-        body = await collect(response.body)
-        for intent in intents:
-            if response.status >= 500:
-                mirror.lost(intent)
-            elif response.status in refused:
-                mirror.settled_nothing(intent)
-            else:
-                mirror.reread(intent)
+        nothing = wrote_nothing(operation, response.status, response.body) and response.status not in _SHOWS
+        try:
+            if response.status < 400 or (response.status >= 500 and not nothing):
+                await kit.taken_back(undoes, _UNTOLD)
+        finally:
+            for intent in intents:
+                if nothing:
+                    mirror.settled_nothing(intent)
+                elif response.status >= 500:
+                    mirror.lost(intent)
+                else:
+                    mirror.reread(intent)
         await kit.applied(intents)
-    return Response(response.status, response.headers, body, response.reason)
+    return response

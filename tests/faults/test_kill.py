@@ -51,7 +51,8 @@ async def opaque(port: int, wanted: bool) -> None:
     if wanted:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=("root", "")) as client:
             with contextlib.suppress(httpx.TransportError):
-                await client.post("/_api/transaction", json={"collections": {"write": "books"}, "action": "() => 1"})
+                ttl = {"type": "ttl", "fields": ["never"], "expireAfter": 1 << 32}
+                await client.post("/_api/index?collection=books", json=ttl)
 
 
 # a point -> the faults of successive lives of the process; the last one is reached under traffic or while it recovers

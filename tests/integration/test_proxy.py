@@ -166,8 +166,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
     ("method", "path", "body", "marked"),
     [
         ("POST", "/_api/document/books?isRestore=true", {"_key": "q", "_rev": "_l6zhVTW--A"}, BOOKS),
-        ("POST", "/_api/foxx", {}, "_system/*"),
-        ("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "x"}, "_system/*"),
+        ("POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["at"], "expireAfter": 9000}, BOOKS),
     ],
 )
 async def test_a_write_that_is_not_captured_marks_what_it_may_touch(

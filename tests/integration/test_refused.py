@@ -1,0 +1,311 @@
+"""What ArangoDB refuses changes nothing: no stage, mark, horizon, gap or shape. What it carries out has its effect.
+
+Every endpoint that may write is asked, at every stage, and the answers are put into the origin's mouth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.errors import UpstreamLost
+from proxy.operations import Effect
+from proxy.wire import routes
+from proxy.wire.message import Request, Response
+from tests.harness import Running, running
+
+BOOKS = "_system/books"
+_WRITES = (Effect.WRITE, Effect.QUERY, Effect.CONTROL, Effect.OPAQUE)
+_PLACES = {"{c}": "books", "{k}": "a", "{g}": "g", "{id}": "17", "{i}": "1", "{d}": "shop", "{v}": "v", "*": "x"}
+_JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request. effect: what is left behind where it is carried out ('' where the answer is captured as it is)."""
+
+    method: str
+    target: str
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.target} {json.dumps(self.body)[:60]}"
+
+
+def _query(text: str, **more: Any) -> Asked:
+    return Asked("POST", "/_api/cursor", {"query": text, **more})
+
+
+# in words that the table of endpoints does not have: parameters and bodies that no key is captured by
+OPAQUE = [
+    Asked("POST", "/_api/document/books?isRestore=true", {"_key": "r", "_rev": "_l6zhVTW--A"}),
+    Asked("PUT", "/_api/document/books/a?isRestore=true", {"_rev": "_l6zhVTW--A"}),
+    Asked("POST", "/_api/import?collection=books&type=documents&overwrite=true", {"_key": "i"}),
+    Asked("POST", "/_api/import?collection=books&type=documents&complete=true", {"n": 1}),
+    Asked("POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["at"], "expireAfter": 1}),
+    Asked("DELETE", "/_api/gharial/g?dropCollections=true"),
+    Asked("DELETE", "/_api/gharial/g/vertex/books?dropCollection=true"),
+    Asked("PUT", "/_api/collection/books/rename", {"name": "papers"}),
+    Asked("PUT", "/_api/collection/books/truncate"),
+    Asked("DELETE", "/_api/collection/books"),
+    *(
+        Asked("PUT", f"/_api/simple/{name}-by-example", {"collection": "books", "example": {}, "newValue": {}})
+        for name in ("update", "replace", "remove")
+    ),
+    Asked("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": "a"}),
+    _query("FOR d IN books LET x = (REMOVE d IN books) RETURN x"),
+    _query("FOR d IN books UPDATE d WITH {n: 1} IN books LIMIT 1 RETURN NEW"),
+    _query("A text that only a later ArangoDB understands: INSERT"),
+    Asked("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "() => 1"}),
+    Asked("POST", "/_api/whatever", {}),
+    Asked("PATCH", "/_db/_system/shop/orders", {}),
+    Asked("GET", "/_db/_system/favicon.ico"),
+]
+
+
+def _of_table() -> list[Asked]:
+    found = []
+    for method, pattern, _, effect in routes._ROWS:
+        if effect in _WRITES:
+            target = "/" + "/".join(_PLACES.get(part, part) for part in pattern.split("/"))
+            found.append(Asked(method, target, None if method == "DELETE" else {"name": "books", "query": "RETURN 1"}))
+    return found
+
+
+REFUSALS = [
+    (401, 11, "not authorized to execute this request"),
+    (403, 11, "forbidden"),
+    (404, 1203, "collection or view not found"),
+    (404, 404, "unknown path '/x'"),
+    (405, 405, "method not supported"),
+    (409, 1210, "unique constraint violated"),
+    (412, 1200, "conflict"),
+    (412, 21004, "queue time violated"),
+    (501, 9, "not implemented"),
+    (503, 21003, "queue is full"),
+    (503, 503, "service unavailable due to startup or maintenance mode"),
+]
+# a part may have run before the error: of a query, a script, a batch, a service, a request that nobody here knows
+_SERVICES = ("/_db/_system/shop", "/_db/_system/favicon")
+_IN_PARTS = ("/_api/cursor", "/_api/simple/", "/_admin/execute", "/_api/foxx", "/_api/whatever")
+
+
+def excludes_all_writes(asked: Asked, status: int, number: int) -> bool:
+    """Whether the error says that nothing was written, whatever the request was."""
+    partly = asked.target.startswith(_IN_PARTS + _SERVICES)
+    if partly and number in (1200, 1210):
+        return False
+    service = asked.target.startswith(_SERVICES)
+    if service and (status, number) in ((403, 11), (404, 1203)):
+        return False  # a service says so, too
+    return not (number == 1203 and asked.target.startswith(("/_api/whatever", "/_admin/execute")))
+
+
+class Mouth:
+    """Answers in the origin's place once it is told what; until then the origin itself does."""
+
+    def __init__(self, stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._real = stack.application.origin.request
+        self.says: Callable[[Request], Response] | None = None
+        monkeypatch.setattr(stack.application.origin, "request", self._request)
+
+    async def _request(self, request: Request, *, idempotent: bool = False) -> Response:
+        if self.says is None:
+            return await self._real(request, idempotent=idempotent)
+        return self.says(request)
+
+    def refuse(self, status: int, number: int, message: str) -> None:
+        body = {"error": True, "code": status, "errorNum": number, "errorMessage": message}
+        content = json.dumps(body).encode()
+        self.says = lambda _: Response(status, [(b"content-type", b"application/json")], content)
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        await started.move(Standing(Stage.MIRROR), BOOKS)
+        await started.client.post("/_api/document/books", json={"_key": "a", "n": 0})
+        await started.drained()
+        yield started
+
+
+async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a request can leave in the control plane."""
+    await stack.drained()
+    await stack.application.coverage.flush()
+    await stack.application.dispatcher._gaps.flush()
+    await stack.application.shadow._ledger.flush()
+    found = {}
+    for table, columns in (
+        ("collection", "collection, stage, weight"),
+        ("unverified", "collection, reason"),
+        ("horizon", "collection, mark"),
+        ("gap", "collection, endpoint, effect, seen"),
+        ("shape", "collection, shape, seen"),
+    ):
+        rows = await stack.database.fetch(f"SELECT {columns} FROM crossfade.{table} ORDER BY 1, 2")
+        found[table] = [tuple(row) for row in rows]
+    return found
+
+
+async def ask(stack: Running, asked: Asked) -> httpx.Response:
+    content = None if asked.body is None else json.dumps(asked.body)
+    return await stack.client.request(asked.method, asked.target, content=content, headers=_JSON | asked.headers)
+
+
+@pytest.mark.parametrize("standing", [Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)])
+async def test_what_is_refused_leaves_everything_as_it_was(
+    stack: Running, standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in (Stage.SHADOW, Stage.FLIPPED):
+        if standing.stage.at_least(stage):
+            await stack.move(Standing(stage, standing.weight), BOOKS)
+    before = await left_behind(stack)
+    mouth = Mouth(stack, monkeypatch)
+    for asked in (*_of_table(), *OPAQUE):
+        for status, number, message in REFUSALS:
+            if excludes_all_writes(asked, status, number):
+                mouth.refuse(status, number, message)
+                answer = await ask(stack, asked)
+                assert answer.status_code == status or (answer.status_code, answer.json()["errorNum"]) == (404, 1655)
+        mouth.says = None
+        assert await left_behind(stack) == before, str(asked)
+
+
+@pytest.mark.parametrize("asked", OPAQUE, ids=str)
+async def test_what_is_carried_out_takes_the_flip_back_before_the_answer_and_leaves_its_trace(
+    stack: Running, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    before = await left_behind(stack)
+    mouth = Mouth(stack, monkeypatch)
+    mouth.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
+    assert (await ask(stack, asked)).status_code == 200
+    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS) == (
+        "shadow"
+    )
+    mouth.says = None
+    after = await left_behind(stack)
+    assert (
+        after["unverified"] != before["unverified"]
+        or after["horizon"] != before["horizon"]
+        or after
+        == {
+            **before,
+            "collection": after["collection"],
+            "gap": after["gap"],
+            "shape": after["shape"],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "said", [(500, 4, "internal error"), (503, 0, "no server here"), None], ids=["500", "503", "lost"]
+)
+@pytest.mark.parametrize("asked", [OPAQUE[0], OPAQUE[8], OPAQUE[10], OPAQUE[16], OPAQUE[19]], ids=str)
+async def test_what_may_have_run_counts_as_carried_out(
+    stack: Running, asked: Asked, said: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that is lost, and a 5xx that does not say that nothing ran: the flip is taken back before the client
+    hears of it."""
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    mouth = Mouth(stack, monkeypatch)
+
+    def lost(_: Request) -> Response:
+        raise UpstreamLost("cut")
+
+    if said is None:
+        mouth.says = lost
+    else:
+        mouth.refuse(*said)
+    assert (await ask(stack, asked)).status_code >= 500
+    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS) == (
+        "shadow"
+    )
+    mouth.says = None
+    await stack.drained()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT {x:1} INT books",
+        "FOR d IN books FILTER d.note == 'please remove' RETRUN d",
+        "FOR d IN books RETURN REGEX_REPLACE(d.x, d.y, d.with)",
+        "/* insert */ RETURN {update: 1",
+        "FOR d IN missing UPDATE d WITH {n: 1} IN missing",
+        "REMOVE 'a' IN @@c",
+        "",
+    ],
+)
+async def test_a_query_that_arangodb_does_not_understand_takes_no_flip_back(stack: Running, text: str) -> None:
+    """Words in a text, in a string or a comment decide nothing."""
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    before = await left_behind(stack)
+    for more in ({}, {"stream": True}, {"batchSize": 1}):
+        answer = await ask(stack, _query(text, options=more))
+        assert answer.status_code >= 400
+    for path in ("/_api/explain", "/_api/query"):
+        await ask(stack, Asked("POST", path, {"query": text}))
+    after = await left_behind(stack)
+    assert after | {"gap": []} == before | {"gap": []}
+    assert {row[1] for row in after["gap"]} <= {"explain", "query.parse"}
+
+
+async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_it_executed(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    mouth = Mouth(stack, monkeypatch)
+
+    def executed(number: int) -> Callable[[Request], Response]:
+        body = {"result": [], "hasMore": False, "extra": {"stats": {"writesExecuted": number}}, "code": 201}
+        return lambda _: Response(201, [(b"content-type", b"application/json")], json.dumps(body).encode())
+
+    stage = "SELECT stage FROM crossfade.collection WHERE collection = $1"
+    mouth.says = executed(0)
+    await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
+    assert await stack.database.fetchval(stage, BOOKS) == "flipped"
+    assert (await left_behind(stack))["unverified"] == []
+    mouth.says = executed(1)
+    await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
+    assert await stack.database.fetchval(stage, BOOKS) == "shadow"
+    mouth.says = None
+    assert {row[0] for row in (await left_behind(stack))["unverified"]} == {"_system/*"}
+
+
+async def test_who_may_not_write_undoes_nothing(stack: Running) -> None:
+    """A user with `ro` on the database and `none` on the collection, and somebody whom nobody knows."""
+    await stack.client.post("/_api/user", json={"user": "reader", "passwd": "secret"})
+    await stack.client.put("/_api/user/reader/database/_system", json={"grant": "ro"})
+    await stack.client.put("/_api/user/reader/database/_system/books", json={"grant": "none"})
+    stack.origin.store.server.accounts.enforce("")
+    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.drained()
+    await stack.application.dispatcher._gaps.flush()
+    await stack.database.execute("DELETE FROM crossfade.gap")
+    before = await left_behind(stack)
+    reads = [_query(f"FOR d IN books FILTER d.a{n} == 1 RETURN d") for n in range(20)]
+    near = Asked("PUT", "/_api/simple/near", {"collection": "books"})
+    for auth in (httpx.BasicAuth("reader", "secret"), httpx.BasicAuth("nobody", "x")):
+        for asked in (*OPAQUE, *reads, near, Asked("POST", "/_admin/execute", "1"), Asked("GET", "/_api/version")):
+            content = None if asked.body is None else json.dumps(asked.body)
+            answer = await stack.client.request(asked.method, asked.target, content=content, headers=_JSON, auth=auth)
+            assert answer.status_code >= 400 or asked.target == "/_api/version", str(asked)
+    after = await left_behind(stack)
+    assert after | {"gap": []} == before | {"gap": []}
+    assert {row[1] for row in after["gap"]} <= {"version"}
