@@ -43,7 +43,7 @@ from proxy.isolation import Isolation
 from proxy.mirror.pipeline import Mirror
 from proxy.probe import probe
 from proxy.services import Services
-from proxy.serving import Serving
+from proxy.serving import QUEUE, Serving, statement_limit
 from proxy.shadow.coverage import Coverage
 from proxy.shadow.examples import Examples
 from proxy.shadow.fleet import Fleet
@@ -52,16 +52,15 @@ from proxy.shadow.rules import Rules
 from proxy.shadow.runner import Shadow
 from proxy.stores.arango import ArangoStore
 from proxy.stores.base import Store
-from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres import PostgresStore, streams
 from proxy.wire.message import Handler
 
 log = structlog.get_logger(__name__)
 
 _DRAIN_SECONDS = 10.0
-_READ_WAIT = 0.5  # seconds that a read of a client waits for a connection to PostgreSQL
 _SERVICE_CONNECTIONS = 4096  # as many as clients may be connected: each event stream holds one
 _SERVICE_IDLE = 2.0  # seconds
-_STATEMENT = 30.0  # seconds after which PostgreSQL ends a statement of a read or of a comparison
+_STATEMENT = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
 # what worker processes import once
 _IN_WORKERS = ("proxy.stores.postgres.apart", "proxy.shadow.looks", "proxy.shadow.settle", "proxy.shadow.explain")
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
@@ -96,11 +95,18 @@ class Application:
         # is the guards', two may hang
         lease_database = await stack.enter_async_context(_opened(settings, "lease", size=5, reset=False))
         mirror_database = await stack.enter_async_context(
-            _opened(settings, "mirror", size=settings.apply_connections + 2, reset=False)
+            _opened(settings, "mirror", size=settings.apply_connections + 4, reset=False)
         )
-        # a read that finds no connection free goes to the origin; a comparison waits, and takes none from the reads
+        # a read waits for a connection as long as a read may; neither comparisons nor open cursors take one from it
         read_database = await stack.enter_async_context(
-            _opened(settings, "reads", size=settings.read_connections, reset=False, wait=_READ_WAIT, limit=_STATEMENT)
+            _opened(
+                settings,
+                "reads",
+                size=settings.read_connections + streams.MOST,
+                reset=False,
+                wait=QUEUE,
+                limit=statement_limit(settings),
+            )
         )
         shadow_database = await stack.enter_async_context(
             _opened(settings, "shadow", size=max(8, settings.shadow_concurrency), reset=False, limit=_STATEMENT)
@@ -180,7 +186,9 @@ class Application:
         }
         for upstream in services.values():
             stack.push_async_callback(upstream.close)
-        serving = Serving(settings, target, self.lease, Credentials(self.origin), self.readings)
+        credentials = Credentials(self.origin)
+        stack.push_async_callback(credentials.close)
+        serving = Serving(settings, target, self.lease, credentials, self.readings)
         await serving.start()
         stack.push_async_callback(serving.close)
         self.dispatcher = Dispatcher(

@@ -18,6 +18,7 @@ from proxy.cutover.stages import Snapshot, Stage
 from proxy.errors import ArangoError
 from proxy.operations import Effect, Operation
 from proxy.routing import OVER_ALL
+from proxy.waits import counted
 from proxy.wire.encoding import decoded, encoded, without
 from proxy.wire.message import Request, Response
 
@@ -111,6 +112,7 @@ class Room:
         finally:
             self._give(size)
 
+    @counted("memory")
     async def _take(self, size: int, seconds: float) -> None:
         if not self._waiters and size <= self._free:
             self._free -= size

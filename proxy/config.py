@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     heartbeat: float = Field(default=0.25, gt=0)
     lease: float = Field(default=1.0, gt=0, description="seconds; L of DESIGN section 9")
     read_connections: int = Field(
-        default=8, ge=1, description="connections to PostgreSQL for reads of clients; beyond, ArangoDB answers"
+        default=8, ge=1, description="connections to PostgreSQL for reads of clients; further reads wait for one"
     )
     start_without_postgresql: Literal["forward", "refuse"] = Field(
         default="forward",

@@ -3,12 +3,17 @@
 A read that PostgreSQL serves is allowed exactly where ArangoDB would have allowed it: the client's own Authorization
 header is shown to ArangoDB with a request for the collection, which needs read permission on database and collection.
 A yes holds for a minute; never longer than the token itself, and not beyond a change of users or rights that goes
-through this proxy. A no is never kept. Credentials are kept hashed with a key of this process; they never reach logs.
+through this proxy. A no is never kept.
+
+**An ArangoDB that hangs costs a served read nothing.** While it does not answer, the old yes stands for an hour at
+most, and no read waits for it: one question at a time is asked, beside the reads, until it answers again. Nothing is
+asked twice at once. Credentials are kept hashed with a key of this process; they never reach logs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import math
 import secrets
@@ -21,11 +26,14 @@ from urllib.parse import quote
 
 from proxy.errors import UpstreamError
 from proxy.stores.arango import Requester
+from proxy.waits import counted
 from proxy.wire.auth import expiry_of
 from proxy.wire.message import Request
 
 _LIMIT: Final = 10_000
 _PATIENCE: Final = 2.0  # seconds: an ArangoDB that hangs counts as one that is away
+_PROMPT: Final = 0.25  # seconds that a read waits for a new answer, where there is an old one
+_PAUSE: Final = 1.0  # seconds between two questions to an ArangoDB that does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,9 @@ class Credentials:
         self._salt = secrets.token_bytes(16)
         self._allowed: OrderedDict[bytes, _Yes] = OrderedDict()
         self._version = 0
+        self._probes: dict[bytes, asyncio.Task[bool | None]] = {}  # one for each thing that is asked
+        self._silent = False  # the origin was asked, and has not answered since
+        self._silent_until = 0.0
 
     async def may_read(self, authorization: bytes | None, collection: str) -> bool:
         """True where ArangoDB lets these credentials read `database/name`.
@@ -74,23 +85,57 @@ class Credentials:
     def forget(self) -> None:
         """Users or rights have changed, or may have: everybody is asked about again, also who is being asked about."""
         self._allowed.clear()
+        for probe in self._probes.values():  # whoever waits for one goes to the origin
+            probe.cancel()
+        self._probes.clear()
         self._version += 1
+
+    async def close(self) -> None:
+        """Ends what is still being asked."""
+        for probe in (probes := list(self._probes.values())):
+            probe.cancel()
+        await asyncio.gather(*probes, return_exceptions=True)
 
     async def _may(self, authorization: bytes | None, path: str) -> bool:
         given = b"\0".join((authorization or b"", path.encode()))
         key = hashlib.blake2b(given, key=self._salt, digest_size=16).digest()
-        began = self._clock()
         known = self._allowed.get(key)
         if known is not None and self._now() >= known.until:
             known = None
-        if known is not None and began - known.asked < self._seconds:
+        age = math.inf if known is None else self._clock() - known.asked
+        if age < self._seconds:
             return True
-        version = self._version
+        return await self._renewed(key, authorization, path, old=age < self._grace)
+
+    @counted("rights")
+    async def _renewed(self, key: bytes, authorization: bytes | None, path: str, *, old: bool) -> bool:
+        """Asks again; old: what was said then may stand for a while."""
+        probe = self._probes.get(key)
+        if probe is None and self._silent and (self._probes or self._clock() < self._silent_until):
+            return old  # somebody is asking already whether the origin is back
+        if probe is None:
+            probe = asyncio.create_task(self._probe(key, authorization, path, self._version), name="rights")
+            self._probes[key] = probe
+            probe.add_done_callback(functools.partial(self._ended, key))
+        if old and self._silent:
+            return True
+        done, _ = await asyncio.wait({probe}, timeout=_PROMPT if old else _PATIENCE)
+        if not done:
+            self._silent = True
+            return old
+        said = False if probe.cancelled() else probe.result()
+        return old if said is None else said
+
+    async def _probe(self, key: bytes, authorization: bytes | None, path: str, version: int) -> bool | None:
+        """What the origin says now, kept where it is a yes; None where it does not answer."""
+        began = self._clock()
         status = await self._ask(authorization, path)
+        self._silent = status is None
         if version != self._version:  # changed meanwhile: what was said may be what was before
             return False
         if status is None:
-            return known is not None and began - known.asked < self._grace
+            self._silent_until = self._clock() + _PAUSE
+            return None
         if status != 200:
             self._allowed.pop(key, None)
             return False
@@ -99,6 +144,10 @@ class Credentials:
         while len(self._allowed) > _LIMIT:
             self._allowed.popitem(last=False)
         return True
+
+    def _ended(self, key: bytes, probe: asyncio.Task[bool | None]) -> None:
+        if self._probes.get(key) is probe:
+            del self._probes[key]
 
     async def _ask(self, authorization: bytes | None, path: str) -> int | None:
         """ArangoDB's status; None where it does not answer."""

@@ -368,9 +368,9 @@ class Database:
                     if self._all_in_use:
                         raise DatabaseBusy(f"every connection is in use for {waited:.1f} s") from error
                     raise DatabaseUnavailable(f"no connection within {waited:.1f} s") from error
-                # PostgreSQL has no further connection for us: those that we have come back
+                # PostgreSQL has no further connection for us: those that we have come back, others end
                 patience = self._connect_timeout if self._wait is None else self._wait
-                if error.sqlstate == "53300" and (self._in_use or self._asking > 1) and waited < patience:
+                if error.sqlstate == "53300" and waited < patience:
                     await asyncio.sleep(_FULL)
                     continue
                 if sqlstates.turned_away(error.sqlstate) or error.sqlstate == "25006":

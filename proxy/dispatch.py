@@ -40,6 +40,7 @@ from proxy.shadow.runner import Shadow
 from proxy.stores.arango import Requester
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.answers import wanted_items, wanted_keys
+from proxy.waits import counted
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Headers, Request, Response, Streaming
@@ -327,6 +328,7 @@ class Dispatcher:
         path = tuple(name if at == place and part == number else part for at, part in enumerate(operation.path))
         return msgspec.structs.replace(operation, collection=name, path=path)
 
+    @counted("flip")
     async def _held(self, operation: Operation) -> tuple[Route, int]:
         """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.
 
@@ -353,11 +355,13 @@ class Dispatcher:
                 shown = _REVISION.decode(body) if isinstance(body, bytes) else None
                 if shown is not None and isinstance(body, bytes):
                     change = Change(collection, shown.key, decode_rev(shown.rev), body)
-                    await self._kit.brought_up(collection, (change,), stamp=era)
+                    async with self._serving.overload(collection):
+                        await self._kit.brought_up(collection, (change,), stamp=era)
                     return
         keys = (operation.key,) if operation.key is not None else tuple(_keys_asked(operation.body))
         if keys:
-            await self._kit.brought_up(collection, (), keys)
+            async with self._serving.overload(collection):
+                await self._kit.brought_up(collection, (), keys)
 
     def _submit(
         self, request: Request, operation: Operation, answer: Outcome | Response, way: Route, seconds: float

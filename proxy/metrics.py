@@ -183,6 +183,7 @@ SERVICE_REQUESTS = _counter("service_requests_total", "Requests on service paths
 SERVICE_SECONDS = _histogram("service_seconds", "Time to answer on service paths", "route")
 UPSTREAM_ERRORS = _counter("upstream_errors_total", "Requests that a server behind did not answer", "upstream", "kind")
 GAPS = _counter("gaps_total", "Requests that were neither captured nor compared (I10)", "endpoint", "effect")
+WAIT_SECONDS = _histogram("wait_seconds", "Time that requests waited before an answer, by what for", "reason")
 # mirror
 MIRRORED = _counter("mirrored_total", "Changes applied to PostgreSQL", "collection", "kind")
 REFUSED = _counter("mirror_refused_total", "Applies that the horizon refused, to be read again", "collection")
@@ -206,7 +207,7 @@ REGISTRY.register(CONTROL_PLANE)
 EPOCH = _gauge("epoch", "The epoch that this instance behaves by")
 GENERATION = _gauge("generation", "The generation that this instance behaves by")
 TARGET_INSTEAD = _counter(
-    "target_instead_total", "Reads of flipped collections that ArangoDB answered in place of PostgreSQL", "reason"
+    "target_instead_total", "Reads of flipped collections that PostgreSQL did not answer", "reason"
 )
 LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from PostgreSQL")
 DIVERGED = _gauge("diverged", "1 while this instance is diverged")

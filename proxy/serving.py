@@ -3,13 +3,21 @@
 Whatever stands in the way of an answer of the target's is no answer: the origin has every write. Where that was trouble
 with PostgreSQL, what the origin says is held back until a look at the control plane succeeds that began later, or the
 own lease has run out (mirror-protocol, "Flip", 7): a proxy that is cut off must not show what others cannot see yet.
+
+**An overload of PostgreSQL is no outage of it.** A read waits for a connection, in order, for as long as a read may
+take. Beyond, its client gets the 503 that an ArangoDB with a full queue gives, and ArangoDB is not asked: one overload
+must not become the work of two databases, nor end a flip. So a read that ArangoDB did answer and that waits for
+PostgreSQL to be brought up to date ends in 503 as well, before the flip would be given up for it, where PostgreSQL
+answers other reads of that collection meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import time
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 import structlog
@@ -18,15 +26,27 @@ from proxy import metrics
 from proxy.config import Settings
 from proxy.credentials import Credentials
 from proxy.cutover.readings import Readings
-from proxy.errors import ArangoError, DatabaseError, Unsupported
+from proxy.errors import ArangoError, DatabaseBusy, DatabaseError, DatabaseTimedOut, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore
+from proxy.waits import counted
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 5.0  # seconds that the target may take before the origin is asked
+QUEUE: Final = 5.0  # seconds that a read waits for a connection before
+_SHARE: Final = 2.5  # leases, of the three after which a flip is given up for an answer that waits
 _POLL: Final = 0.01
 _LOOK: Final = 0.05  # seconds between looks whether reads under way still can be answered by the target
+
+
+def statement_limit(settings: Settings) -> float:
+    """Seconds that one statement of a read may take."""
+    return max(_PATIENCE, 3 * settings.lease)
+
+
+def _overloaded() -> ArangoError:
+    return ArangoError(503, "service unavailable: PostgreSQL is overloaded", status=503)
 
 
 class Instead(enum.StrEnum):
@@ -39,6 +59,7 @@ class Instead(enum.StrEnum):
     REFUSED = "refused"  # an error of the target's own making, or one that the origin says better
     SLOW = "slow"  # not within the time that the target has
     UNAVAILABLE = "unavailable"  # no connection, or it broke
+    BUSY = "busy"  # every connection is in use: nobody answers
 
     @property
     def trouble(self) -> bool:
@@ -74,7 +95,9 @@ class Serving:
         credentials: Credentials,
         readings: Readings,
     ) -> None:
-        self._patience = max(_PATIENCE, 3 * settings.lease)
+        self._patience = QUEUE + statement_limit(settings)
+        self._lease_seconds = settings.lease
+        self._answered: dict[str, float] = {}  # when the target last answered of a collection
         self._target = target
         self._lease = lease
         self._credentials = credentials
@@ -104,11 +127,40 @@ class Serving:
     async def answer(
         self, operation: Operation, collections: tuple[str, ...], generation: int, authorization: bytes | None
     ) -> Outcome | Instead:
-        """The target's answer under the fence of that generation, or why the origin must answer."""
+        """The target's answer under the fence of that generation, or why the origin must answer.
+
+        Raises ArangoError (503) where PostgreSQL is overloaded.
+        """
         found = await self._answer(operation, collections, generation, authorization)
-        if isinstance(found, Instead):
-            metrics.TARGET_INSTEAD.labels(found.value).inc()
+        if not isinstance(found, Instead):
+            self._answered.update(dict.fromkeys(collections, time.monotonic()))
+            return found
+        metrics.TARGET_INSTEAD.labels(found.value).inc()
+        if found is Instead.BUSY:
+            raise _overloaded()
         return found
+
+    @contextlib.asynccontextmanager
+    async def overload(self, collection: str) -> AsyncIterator[None]:
+        """For what a read waits for behind the origin's answer.
+
+        Raises ArangoError (503) where PostgreSQL is overloaded: slow here, while it answers others.
+        """
+        began, loop = time.monotonic(), asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as stack:
+
+            def look() -> None:
+                if self._answered.get(collection, 0.0) > began and not limit.expired():
+                    limit.reschedule(loop.time())
+
+            try:
+                async with asyncio.timeout(None) as limit:
+                    timer = loop.call_later(_SHARE * self._lease_seconds, look)
+                    stack.callback(timer.cancel)
+                    yield
+            except TimeoutError as error:
+                metrics.TARGET_INSTEAD.labels(Instead.BUSY.value).inc()
+                raise _overloaded() from error
 
     async def _answer(
         self, operation: Operation, collections: tuple[str, ...], generation: int, authorization: bytes | None
@@ -136,10 +188,14 @@ class Serving:
             # an error of the target's own making is never an answer
             log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
             return Instead.REFUSED
+        except DatabaseBusy:
+            log.warning("a read is refused: every connection to PostgreSQL is in use", endpoint=operation.endpoint)
+            return Instead.BUSY
         except (DatabaseError, TimeoutError) as error:
             log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
             failed = True
-            return Instead.SLOW if isinstance(error, TimeoutError) else Instead.UNAVAILABLE
+            slow = isinstance(error, TimeoutError | DatabaseTimedOut) or error.sqlstate == "57014"
+            return Instead.SLOW if slow else Instead.UNAVAILABLE
         finally:
             self._readings.end(reading, failed=failed, counts=counts)
 
@@ -151,6 +207,7 @@ class Serving:
         """Users, or what they may do, have changed through this proxy, or may have."""
         self._credentials.forget()
 
+    @counted("cut off")
     async def reached_again(self) -> None:
         """Holds what the origin said after trouble with the target; ends after a lease at most.
 

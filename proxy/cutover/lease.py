@@ -40,6 +40,7 @@ from proxy.config import Settings
 from proxy.cutover import transitions
 from proxy.cutover.acknowledge import Conditions, ready
 from proxy.cutover.bounded import Bounded
+from proxy.cutover.overdue import Overdue
 from proxy.cutover.registry import Beat, Registry
 from proxy.cutover.stages import Phase, Snapshot, Stage
 from proxy.cutover.statefile import StateFiles
@@ -89,8 +90,7 @@ class Lease:
         self._unsafe = False  # must drain and roll back before it holds a lease again
         self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
         self._origin_only = False
-        self._held_since: float | None = None  # queries wait in the open epoch
-        self._open_since: float | None = None  # an epoch is open
+        self._overdue = Overdue(database, settings, f"instance {instance}", clock)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._bounded = Bounded()
@@ -332,9 +332,7 @@ class Lease:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        now, phase = self._clock(), snapshot.phase
-        self._open_since = None if phase is Phase.SETTLED else (self._open_since or now)
-        self._held_since = (self._held_since or now) if phase in (Phase.HOLD, Phase.DRAIN) else None
+        self._overdue.adopt(snapshot.phase)
         self._files.keep(snapshot)
         metrics.EPOCH.set(snapshot.epoch)
         metrics.GENERATION.set(snapshot.generation)
@@ -373,27 +371,10 @@ class Lease:
         )
 
     async def _give_up_epoch(self) -> None:
-        """Aborts an epoch that has held queries for as long as they may wait, or that nobody drives any more.
-
-        Its controller is slow, or gone: killed, or cut off by an outage of PostgreSQL. Until it is closed, writes wait
-        for both stores (`begin` of a flip), which nobody may have to bear for ever.
-        """
-        if self._open_since is None:
-            return
-        now = self._clock()
-        if self._held_since is not None and now - self._held_since >= self._settings.hold_limit:
-            why = f"queries have waited for {self._settings.hold_limit:g} s"
-            await self._bounded(self._abort_epoch(why), self._settings.connect_timeout)
-        elif now - self._open_since >= 2 * self._settings.lease:
-            await self._bounded(
-                self._abort_epoch("its controller went away", undriven=True), self._settings.connect_timeout
-            )
-
-    async def _abort_epoch(self, why: str, *, undriven: bool = False) -> None:
-        """undriven: only where nobody drives it."""
-        async with self._database.transaction() as session:
-            if not (undriven and await transitions.driven(session)):
-                await transitions.give_up(session, self.generation, actor=f"instance {self._instance}", reason=why)
+        """Aborts an epoch that nobody may have to wait for any longer."""
+        due = self._overdue.due()
+        if due is not None:
+            await self._bounded(self._overdue.abort(self.generation, due), self._settings.connect_timeout)
 
     def _can_acknowledge(self) -> bool:
         return (

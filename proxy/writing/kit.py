@@ -22,6 +22,7 @@ from proxy.mirror.pipeline import Mirror
 from proxy.mirror.refusals import error
 from proxy.operations import Change, Operation
 from proxy.stores.arango import Requester
+from proxy.waits import counted
 from proxy.wire.auth import expiry_of, user_of
 from proxy.wire.message import Request, Response
 
@@ -149,6 +150,7 @@ class Kit:
         if await self.until_both(persistently(), collection) is Settled.GIVEN_UP:
             await self.taken_back((collection,), "a document was given up")
 
+    @counted("both")
     async def until_both(self, waiting: Awaitable[Result], collection: str | None = None) -> Result | None:
         """Waits for PostgreSQL; or until nobody reads from it because of this instance: then the origin answers alone.
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.errors import DatabaseUnavailable
+from proxy.cutover import transitions
+from proxy.cutover.stages import Move, Phase, Stage, Standing
+from proxy.errors import DatabaseBusy, DatabaseUnavailable
 from proxy.mirror.pipeline import Mirror
 from proxy.operations import Operation, Outcome
+from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.cursors import Cursors
 from proxy.wire.message import Request, Response
 from tests.harness import Running, eventually, running
@@ -136,3 +138,83 @@ async def test_a_query_nobody_understands_is_counted_for_the_database(stack: Run
         return bool(found == "query not understood")
 
     await eventually(counted, "the gap is in PostgreSQL")
+
+
+async def served_by(stack: Running, number: int) -> list[tuple[int, str | None]]:
+    """So many reads at once: status, and who answered."""
+    asked = [stack.client.get(f"{DOCUMENT}/a", headers={"x-crossfade-explain": "1"}) for _ in range(number)]
+    answers = await asyncio.gather(*asked)
+    return [(answer.status_code, answer.headers.get("x-crossfade-served-by")) for answer in answers]
+
+
+async def test_reads_wait_for_a_connection_and_stay_with_postgresql(dsn: str, tmp_path: Path) -> None:
+    """An overload is queued: ArangoDB is not asked as well, and the collection stays flipped."""
+    async with running(dsn, tmp_path, read_connections=1, lease=5.0) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        for stage_ in (Stage.MIRROR, Stage.SHADOW):
+            await stack.move(Standing(stage_), BOOKS)
+        await stack.client.post(DOCUMENT, json={"_key": "a", "n": 0})
+        await stack.drained()
+        await flip(stack, 100)
+        async with stack.database.transaction() as session:
+            await session.execute("LOCK TABLE _system.books IN ACCESS EXCLUSIVE MODE")
+            reads = asyncio.create_task(served_by(stack, 32))
+            await session.fetchval("SELECT pg_sleep(0.8)")
+        assert await reads == [(200, "postgresql")] * 32
+        assert await stage(stack) == "flipped"
+
+
+async def test_a_queue_that_is_full_is_said_and_arangodb_is_not_asked(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flip(stack, 100)
+    assert await served_by(stack, 1) == [(200, "postgresql")]
+
+    async def busy(*_: object) -> Outcome:
+        raise DatabaseBusy("every connection is in use")
+
+    monkeypatch.setattr(PostgresStore, "fenced", busy)
+    assert await served_by(stack, 1) == [(503, "crossfade")]
+    assert await stage(stack) == "flipped"
+
+
+async def test_a_read_that_waits_too_long_for_postgresql_costs_nobody_the_flip(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where PostgreSQL answers other reads of the collection meanwhile: that is an overload and no outage."""
+    await flip(stack, 100)
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Mirror, "bring_up", never)
+    behind = asyncio.create_task(stack.client.get(f"{DOCUMENT}/a", headers={"accept": "application/x-velocypack"}))
+    in_transaction = asyncio.create_task(stack.client.get(f"{DOCUMENT}/a", headers={"x-arango-trx-id": "1"}))
+    while not (behind.done() and in_transaction.done()):
+        assert await served_by(stack, 1) == [(200, "postgresql")]
+    assert {(await behind).status_code, (await in_transaction).status_code} <= {200, 404, 503}
+    assert await stage(stack) == "flipped"
+
+
+@pytest.mark.parametrize("phase", [Phase.BEGIN, Phase.HOLD])
+async def test_nobody_waits_for_a_command_that_was_killed(dsn: str, tmp_path: Path, phase: Phase) -> None:
+    """Its epoch is closed once it is seen that nobody drives it, and not when the longest wait is over."""
+    async with running(dsn, tmp_path, hold_limit=600.0, lease=60.0) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        for stage_ in (Stage.MIRROR, Stage.SHADOW):
+            await stack.move(Standing(stage_), BOOKS)
+        async with stack.database.transaction() as session:
+            moves = [Move(BOOKS, Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100))]
+            control = await transitions.lock(session)
+            await transitions.begin(session, control, moves, phase, actor="somebody", reason=None)
+        query = {"query": "FOR b IN books RETURN b"}
+        assert (await asyncio.wait_for(stack.client.post("/_api/cursor", json=query), 25)).status_code == 201
+        assert (await asyncio.wait_for(stack.client.get(f"{DOCUMENT}/none"), 25)).status_code == 404
+
+        async def closed() -> bool:
+            return stack.application.lease.snapshot.phase is Phase.SETTLED
+
+        await eventually(closed, "the epoch is closed")
+        assert await stack.database.fetchval("SELECT reason FROM crossfade.audit ORDER BY id DESC LIMIT 1") == (
+            "its controller went away"
+        )

@@ -91,6 +91,56 @@ async def test_while_arangodb_is_away_a_yes_holds_for_an_hour() -> None:
     assert not await credentials.may_read(BASIC, "shop/orders")
 
 
+async def test_while_arangodb_hangs_one_question_at_a_time_is_asked_and_nobody_waits_for_it() -> None:
+    """Reads that PostgreSQL serves go on as before, whatever they read; an old yes stands for an hour and no longer."""
+    origin, clock = Origin(), Clock()
+    credentials = made(origin, clock)
+    names = [f"shop/{number}" for number in range(20)]
+    for name in names:
+        assert await credentials.may_read(BASIC, name)
+    origin.wait = asyncio.Event()
+    clock.now += 61
+    assert await credentials.may_read(BASIC, names[0]), "after a moment: nobody knew that it hangs"
+    for name in names * 3:
+        assert await credentials.may_read(BASIC, name)
+        assert not await credentials.may_read(BASIC, "shop/never asked")
+    assert len(origin.asked) == 21
+    clock.now += 3600
+    assert not await credentials.may_read(BASIC, names[1])
+    assert len(origin.asked) == 21
+    origin.wait.set()
+    while not await credentials.may_read(BASIC, names[1]):
+        clock.now += 2  # an answer that came too late is asked for again
+        await asyncio.sleep(0)
+    await credentials.close()
+
+
+async def test_a_right_that_was_taken_away_is_found_out_beside_the_reads() -> None:
+    origin, clock = Origin(), Clock()
+    credentials = made(origin, clock)
+    assert await credentials.may_read(BASIC, "shop/orders")
+    origin.wait = asyncio.Event()
+    origin.status = 403
+    clock.now += 61
+    assert await credentials.may_read(BASIC, "shop/orders")
+    origin.wait.set()
+    while await credentials.may_read(BASIC, "shop/orders"):
+        clock.now += 2
+        await asyncio.sleep(0)
+
+
+async def test_nothing_is_asked_twice_at_once() -> None:
+    origin = Origin(wait=asyncio.Event())
+    credentials = made(origin, Clock())
+    asking = [asyncio.create_task(credentials.may_read(BASIC, "shop/orders")) for _ in range(20)]
+    while not origin.asked:
+        await asyncio.sleep(0)
+    assert origin.wait is not None
+    origin.wait.set()
+    assert await asyncio.gather(*asking) == [True] * 20
+    assert len(origin.asked) == 1
+
+
 async def test_a_change_of_rights_ends_what_was_believed_and_what_is_being_asked() -> None:
     origin = Origin()
     credentials = made(origin, Clock())

@@ -16,6 +16,7 @@ from proxy.stores.postgres.fence import FenceBroken
 from proxy.stores.postgres.statements import in_pieces
 from sql.loader import queries
 
+MOST: Final = 4  # streams of a store at a time: so many connections may be held by clients that read on when they like
 _PREFETCH: Final = 200  # rows that one round trip brings at most
 _PIECE: Final = 4 << 20  # bytes of rows after which a batch is cut, whatever number was asked for
 
@@ -84,7 +85,7 @@ class Stream:
 class Streams:
     """Opens streams, at most `most` at a time."""
 
-    def __init__(self, database: Database, *, most: int = 4) -> None:
+    def __init__(self, database: Database, *, most: int = MOST) -> None:
         self._database = database
         self._most = most
         self._open = 0
