@@ -20,10 +20,12 @@ from backfill.cli_parts import (
     ProcessesOption,
     RateOption,
     WorkersOption,
+    each,
     execute,
     names_of,
     options,
     print_standings,
+    say_left_out,
     work_on,
 )
 from backfill.pacing import setting
@@ -31,7 +33,7 @@ from backfill.planning import plan_backfill
 from backfill.processes import die_with_parent
 from backfill.throttle import told
 from backfill.worker import Workers
-from proxy.cli.common import DONE, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections
+from proxy.cli.common import DONE, REFUSED, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections
 from proxy.cli.naming import expand
 from proxy.errors import RefusedError
 
@@ -80,7 +82,7 @@ def plan(
     """Split collections into key ranges, for workers to take up (`crossfade backfill run`)."""
 
     async def go(parts: Parts) -> int:
-        chosen = await _plan_all(parts, collections, database, workers, dump=dump, full_text=full_text)
+        chosen, left = await _plan_all(parts, collections, database, workers, dump=dump, full_text=full_text)
         found = await runs.standings(parts.database, chosen)
         print_standings(found, as_json)
         if not as_json:
@@ -88,7 +90,8 @@ def plan(
                 extra = " and one for full-text search" if standing.result.get("full_text") else ""
                 way = "one dump" if standing.mode == "dump" else f"{standing.chunks} ranges of keys"
                 typer.echo(f"  {way}; then the index for filters{extra}, built concurrently, and ANALYZE")
-        return DONE
+        say_left_out(left)
+        return REFUSED if left else DONE
 
     execute(go, workers, as_json)
 
@@ -110,11 +113,11 @@ def run(
     async def go(parts: Parts) -> int:
         if collections:
             at_once = workers * processes
-            chosen = await _plan_all(parts, collections, database, at_once, dump=dump, full_text=full_text)
+            chosen, left = await _plan_all(parts, collections, database, at_once, dump=dump, full_text=full_text)
         else:
-            chosen = await runs.open_runs(parts.database)
+            chosen, left = await runs.open_runs(parts.database), {}
         how = options(workers, max_rate, max_lag)
-        return await work_on(parts, chosen, how, as_json, "crossfade backfill run", processes=processes)
+        return await work_on(parts, chosen, how, as_json, "crossfade backfill run", processes=processes, left=left)
 
     execute(go, workers, as_json)
 
@@ -183,9 +186,8 @@ async def _require_runs(parts: Parts, wanted: Sequence[int]) -> None:
 
 async def _plan_all(
     parts: Parts, collections: Sequence[str], database: str, workers: int, *, dump: bool, full_text: bool
-) -> list[int]:
-    names = await names_of(parts, collections, database)
-    return [
-        await plan_backfill(parts.database, parts.source, name, workers=workers, dump=dump, full_text=full_text)
-        for name in names
-    ]
+) -> tuple[list[int], dict[str, str]]:
+    async def planned(name: str) -> int:
+        return await plan_backfill(parts.database, parts.source, name, workers=workers, dump=dump, full_text=full_text)
+
+    return await each(await names_of(parts, collections, database), planned)

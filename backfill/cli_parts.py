@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ from proxy.config import Settings, load
 from proxy.cutover import migrate
 from proxy.cutover.stages import Stage
 from proxy.database import Database
-from proxy.errors import CrossfadeError
+from proxy.errors import ArangoError, CrossfadeError, RefusedError
 
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in each process")]
 ProcessesOption = Annotated[
@@ -50,10 +51,53 @@ def options(workers: int, max_rate: float | None, max_lag: float | None) -> Opti
     return Options(workers=workers, limits=Limits(max_rate, max_lag))
 
 
+async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]]) -> tuple[list[int], dict[str, str]]:
+    """The runs that are planned, and the collections that were left out: one that fails keeps no other back.
+
+    Raises what the only one raises; UpstreamError where ArangoDB does not answer at all, DatabaseError.
+    """
+    chosen: list[int] = []
+    left: dict[str, str] = {}
+    for name in names:
+        try:
+            run = await plan(name)
+        except (ArangoError, RefusedError) as error:
+            if len(names) == 1:
+                raise
+            left[name] = str(error)
+        else:
+            chosen += [] if run is None else [run]
+    return chosen, left
+
+
+def say_left_out(left: Mapping[str, str]) -> None:
+    """At the end, where it is read: what a command over many did not do, and why."""
+    for name, why in left.items():
+        note(f"left out: {name}: {why}")
+
+
 async def work_on(
-    parts: Parts, chosen: list[int], how: Options, as_json: bool, again: str, *, processes: int = 1
+    parts: Parts,
+    chosen: list[int],
+    how: Options,
+    as_json: bool,
+    again: str,
+    *,
+    processes: int = 1,
+    left: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Works on runs until they have ended, shows them meanwhile, prints what came of them; the exit code."""
+    """Works on runs until they have ended, shows them meanwhile, prints what came of them; the exit code.
+
+    left: collections that could not be planned; they are named at the end, and the code says so.
+    """
+    code = await _worked(parts, chosen, how, as_json, again, processes) if chosen or not left else REFUSED
+    if as_json and not chosen and left:
+        write_json([])
+    say_left_out(left)
+    return REFUSED if left else code
+
+
+async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, again: str, processes: int) -> int:
     with _view(as_json) as view:
         async with shown(parts.database, chosen, view) if view is not None else contextlib.nullcontext():
             if processes > 1:
@@ -67,11 +111,11 @@ async def work_on(
         return REFUSED
     if any(standing.state != "done" for standing in found):
         return REFUSED
-    left = sum(standing.result.get("differences", 0) for standing in found)
-    if left and not as_json:
+    differences = sum(standing.result.get("differences", 0) for standing in found)
+    if differences and not as_json:
         for text in samples(found):
             typer.echo(text)
-    return REFUSED if left else DONE
+    return REFUSED if differences else DONE
 
 
 @contextlib.contextmanager
@@ -96,13 +140,10 @@ def print_standings(found: Sequence[Standing], as_json: bool) -> None:
 
 
 async def names_of(parts: Parts, collections: Sequence[str], database: str) -> list[str]:
-    """The mirrored collections that names and patterns stand for; refuses before anything is planned."""
-    names = await expand(
+    """The mirrored collections that names and patterns stand for."""
+    return await expand(
         parts.database, collections, database, lambda standing: standing.stage.at_least(Stage.MIRROR), "mirrored"
     )
-    for name in names:
-        await runs.table(parts.database, name)
-    return names
 
 
 def execute(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:

@@ -16,10 +16,12 @@ from backfill.cli_parts import (
     ProcessesOption,
     RateOption,
     WorkersOption,
+    each,
     execute,
     names_of,
     options,
     print_standings,
+    say_left_out,
     work_on,
 )
 from backfill.planning import plan_changed, plan_sample, plan_verification
@@ -74,24 +76,24 @@ def verify(
         if watch:
             how = options(1, max_rate or WATCH_RATE, max_lag)
             return await _watch(parts, names, how, full=full, repair=repair, every=every, as_json=as_json)
-        chosen: list[int] = []
-        for name in names:
+
+        async def planned(name: str) -> int | None:
             if sample is not None:
-                run = await plan_sample(parts.database, parts.source, name, sample, full=full, repair=repair)
-            elif changed:
-                found = await plan_changed(parts.database, parts.source, name, full=full, repair=repair)
-                if found is None:
-                    typer.echo(f"verify {name}: nothing failed or changed since it was verified", err=as_json)
-                    continue
-                run = found
-            else:
-                run = await plan_verification(
+                return await plan_sample(parts.database, parts.source, name, sample, full=full, repair=repair)
+            if not changed:
+                return await plan_verification(
                     parts.database, parts.source, name, full=full, repair=repair, workers=workers * processes
                 )
-            chosen.append(run)
+            found = await plan_changed(parts.database, parts.source, name, full=full, repair=repair)
+            if found is None:
+                typer.echo(f"verify {name}: nothing failed or changed since it was verified", err=as_json)
+            return found
+
+        chosen, left = await each(names, planned)
         again = "crossfade verify " + " ".join(names) + (" --full" if full else "") + (" --repair" if repair else "")
         again += (f" --sample {sample:g}" if sample is not None else "") + (" --changed" if changed else "")
-        return await work_on(parts, chosen, options(workers, max_rate, max_lag), as_json, again, processes=processes)
+        how = options(workers, max_rate, max_lag)
+        return await work_on(parts, chosen, how, as_json, again, processes=processes, left=left)
 
     execute(go, workers, as_json)
 
@@ -103,8 +105,13 @@ async def _watch(
     code = DONE
     while True:
         left = 0
-        for name in names:
-            run = await plan_verification(parts.database, parts.source, name, full=full, repair=repair, workers=1)
+        chosen, refused = await each(
+            names,
+            lambda name: plan_verification(parts.database, parts.source, name, full=full, repair=repair, workers=1),
+        )
+        say_left_out(refused)
+        left += len(refused)
+        for run in chosen:
             await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work([run])
             found = await runs.standings(parts.database, [run])
             if parts.stop.is_set() and found[0].state == "open":

@@ -21,6 +21,7 @@ REQUEST_PAUSE: Final = 30.0  # seconds between two verifications that marks ask 
 SAMPLE_RANGES: Final = 20  # ranges of a sample, at least, where there are documents for so many
 MOST_PIECES: Final = 1_000
 LEAST_PIECE: Final = 50  # documents
+_GONE: Final = frozenset({1203, 1228})  # ArangoDB has no such collection, no such database
 _SLACK_MS: Final = 60_000  # what ArangoDB's clock may be behind PostgreSQL's
 
 
@@ -42,7 +43,7 @@ async def plan_backfill(
     unfinished = await runs.open_run(database, collection, "backfill", ("copy", "dump"), repair=False)
     if unfinished is not None:
         return unfinished
-    count = await source.count(table.database, table.name)
+    count = await _counted(source, table)
     known = {"planned": count, "repair": False} | ({"full_text": True} if full_text else {})
     if dump:
         begun = await source.begin_dump(table.database, table.name, 1 << 20)
@@ -64,7 +65,7 @@ async def plan_verification(
     unfinished = await runs.open_run(database, collection, "verify", (mode,), repair)
     if unfinished is not None:
         return unfinished
-    count = await source.count(table.database, table.name)
+    count = await _counted(source, table)
     chunks = await key_ranges(source, table, count, chunk_count(count, workers))
     known = {"planned": count, "repair": repair}
     return await runs.begin(database, collection, "verify", mode, chunks=chunks, known=known)
@@ -82,7 +83,7 @@ async def plan_sample(
     unfinished = await runs.open_run(database, collection, "check", (mode,), repair, part)
     if unfinished is not None:
         return unfinished
-    count = await source.count(table.database, table.name)
+    count = await _counted(source, table)
     pieces = max(1, min(math.ceil(SAMPLE_RANGES * 100 / percent), MOST_PIECES, count // LEAST_PIECE))
     every = await key_ranges(source, table, count, pieces)
     chosen = random.SystemRandom().sample(every, max(1, round(len(every) * percent / 100)))
@@ -112,7 +113,7 @@ async def plan_changed(
     chosen = [KeyRange(row["lower"], row["upper"]) for row in rows if row["failed"] or row["changed"]]
     if not chosen:
         return None
-    count = await source.count(table.database, table.name)
+    count = await _counted(source, table)
     known = {"planned": count, "repair": repair, "part": part, "of_ranges": len(rows)}
     return await runs.begin(database, collection, "check", mode, chunks=chosen, known=known)
 
@@ -131,6 +132,19 @@ async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> t
     return ranges(cuts, len(cuts) + 1)
 
 
+async def _counted(source: Source, table: Table) -> int:
+    """How many documents the origin has. Raises RefusedError where it has no such collection, ArangoError."""
+    try:
+        return await source.count(table.database, table.name)
+    except ArangoError as error:
+        if error.number not in _GONE:
+            raise
+        raise RefusedError(
+            f"ArangoDB has no collection {table.collection} any more: `crossfade repair {table.collection}` takes what "
+            "is left of it out of PostgreSQL, and out of `crossfade status`"
+        ) from error
+
+
 def _order(span: KeyRange) -> str:
     return span.lower or ""
 
@@ -146,7 +160,7 @@ async def plan_due(database: Database, source: Source, pause: float = REQUEST_PA
 async def _plan_one_due(database: Database, source: Source, collection: str) -> int:
     try:
         return await plan_verification(database, source, collection, repair=True)
-    except ArangoError:
+    except (ArangoError, RefusedError):
         # the collection is gone, or may not be read: a run that fails says so where the operator looks
         return await runs.begin(
             database, collection, "verify", "fast", chunks=ranges([], 1), known={"planned": 0, "repair": True}

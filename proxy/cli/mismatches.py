@@ -29,7 +29,7 @@ from proxy.cli.repairing import repair_documents
 from proxy.config import Settings
 from proxy.cutover import audit
 from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.errors import ArangoError, RefusedError
 from proxy.shadow import mismatches as ledger
 from proxy.shadow.mismatches import MismatchRow
 
@@ -158,9 +158,17 @@ def repair(
         for row in rows:
             keys.setdefault(row.collection, {}).update(dict.fromkeys(row.keys))
         left: dict[str, list[str]] = {}
+        failed: dict[str, str] = {}
         if not dry_run:
             for collection, wanted in keys.items():
-                still = await repair_documents(settings, connected, collection, list(wanted))
+                try:
+                    still = await repair_documents(settings, connected, collection, list(wanted))
+                except (ArangoError, RefusedError) as error:  # the others are repaired all the same
+                    if len(keys) == 1:
+                        raise
+                    failed[collection] = str(error)
+                    left[collection] = list(wanted)
+                    continue
                 if still:
                     left[collection] = sorted(still)
             done = [row.id for row in rows if row.collection not in left]
@@ -184,7 +192,11 @@ def repair(
             for row in rows:
                 if not row.keys:
                     note(f"mismatch {row.id} names no document: see `crossfade verify {row.collection} --repair`")
+            for collection, why in failed.items():
+                note(f"left out: {collection}: {why}")
             for collection, changing in left.items():
+                if collection in failed:
+                    continue
                 note(f"{collection}: {len(changing)} documents change or are refused: {', '.join(changing[:5])}")
         return REFUSED if left else DONE
 

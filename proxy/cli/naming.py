@@ -26,7 +26,7 @@ _LISTED: Final = 5  # names that are listed where nothing is near
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What Crossfade knows: registered collections, and databases that have a default stage."""
+    """What Crossfade knows: registered collections that were not dropped, and databases that have a default stage."""
 
     collections: Mapping[str, Standing]
     defaults: Mapping[str, Stage]
@@ -38,7 +38,7 @@ class Known:
 
 async def known(database: Database) -> Known:
     """Raises DatabaseError."""
-    return Known(await status.standings(database), await status.defaults(database))
+    return Known(await status.present(database), await status.defaults(database))
 
 
 def qualified(names: Iterable[str], database: str) -> list[str]:

@@ -21,10 +21,12 @@ from proxy.cli.common import (
     write_json,
 )
 from proxy.cli.naming import require_known
-from proxy.cli.repairing import repair_documents
+from proxy.cli.repairing import has_collection, repair_documents, repair_dropped
 from proxy.config import Settings
-from proxy.cutover import audit, bypass
+from proxy.cutover import audit, bypass, status
+from proxy.cutover.stages import Stage
 from proxy.database import Database
+from proxy.errors import RefusedError
 
 
 def register(app: typer.Typer) -> None:
@@ -47,13 +49,16 @@ def repair(
 ) -> None:
     """Read documents from ArangoDB again and put PostgreSQL right, never over a newer version.
 
-    Without keys: the documents that `crossfade status` names as written around the proxies.
+    Without keys: the documents that `crossfade status` names as written around the proxies. A collection that ArangoDB
+    has no more is taken out of PostgreSQL, and out of `crossfade status`.
 
     Example: crossfade repair shop/orders; crossfade repair shop/orders 4711 4712
     """
 
     async def go(settings: Settings, connected: Database) -> int:
         (name,) = await require_known(connected, [collection], database)
+        if not keys and not await has_collection(settings, name):
+            return await _dropped(settings, connected, name, actor, reason, dry_run=dry_run, as_json=as_json)
         wanted = list(dict.fromkeys(keys)) if keys else await bypass.open_keys(connected, name)
         left: frozenset[str] = frozenset()
         if wanted and not dry_run:
@@ -80,3 +85,29 @@ def repair(
         return REFUSED if left else DONE
 
     execute(go, as_json=as_json)
+
+
+async def _dropped(
+    settings: Settings,
+    connected: Database,
+    name: str,
+    actor: str | None,
+    reason: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    if (await status.standings(connected))[name].stage.at_least(Stage.FLIPPED):
+        raise RefusedError(f"ArangoDB has no collection {name}, and it is flipped: `crossfade rollback {name}` first")
+    if not dry_run:
+        await repair_dropped(settings, connected, name)
+        async with connected.transaction() as session:
+            await audit.record(
+                session, actor=actor_or_me(actor), action="forget", reason=reason, detail={"collection": name}
+            )
+    if as_json:
+        write_json({"collection": name, "dropped": True, "dry_run": dry_run})
+    else:
+        would = "would be" if dry_run else "is"
+        console().print(f"{name}: ArangoDB has no such collection: it {would} taken out of PostgreSQL and of `status`")
+    return DONE

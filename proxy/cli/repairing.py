@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
+from proxy.client import OriginClient
 from proxy.config import Settings
 from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.errors import ArangoError, RefusedError
 from proxy.http.upstream import Upstream
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.repair import CannotRead, Repairer
+from proxy.mirror.sweep import Sweeper
 from proxy.mirror.target import Target
 from proxy.stores.arango import ArangoStore
+
+_NO_DATABASE: Final = 1228
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[Repairer, Sweeper]]:
+    """What repairs. The journal is never opened: only what is named here is repaired, no proxy's intents."""
+    upstream = Upstream(
+        str(settings.origin),
+        connections=2,
+        connect_timeout=settings.connect_timeout,
+        request_timeout=settings.request_timeout,
+    )
+    try:
+        origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+        target = Target(database)
+        marks = Marks(database, "command line", lambda *_: None)
+        repairer = Repairer(target, origin, Journal(settings.state_dir / "journal"), marks, lambda *_: None)
+        yield repairer, Sweeper(database, target, origin, repairer, marks, lambda *_: None)
+    finally:
+        await upstream.close()
 
 
 async def repair_documents(
@@ -25,25 +50,30 @@ async def repair_documents(
     """
     if not keys:
         return frozenset()
-    upstream = Upstream(
-        str(settings.origin),
-        connections=2,
-        connect_timeout=settings.connect_timeout,
-        request_timeout=settings.request_timeout,
-    )
     try:
-        origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
-        # the journal is never opened: only keys that are named here are repaired, no proxy's intents
-        repairer = Repairer(
-            Target(database),
-            origin,
-            Journal(settings.state_dir / "journal"),
-            Marks(database, "command line", lambda *_: None),
-            lambda *_: None,
-        )
-        looked = await repairer.until_done(collection, keys)
+        async with _parts(settings, database) as (repairer, _):
+            looked = await repairer.until_done(collection, keys)
     except CannotRead as error:
         raise RefusedError(f"ArangoDB does not give documents of {collection}: {error}") from error
-    finally:
-        await upstream.close()
     return looked.left | looked.dead
+
+
+async def has_collection(settings: Settings, collection: str) -> bool:
+    """Whether ArangoDB has it. Raises UpstreamError, ArangoError where it does not tell."""
+    database, _, name = collection.partition("/")
+    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+        try:
+            return name in {one.name for one in await client.collections(database)}
+        except ArangoError as error:
+            if error.number != _NO_DATABASE:
+                raise
+            return False
+
+
+async def repair_dropped(settings: Settings, database: Database, collection: str) -> None:
+    """PostgreSQL has nothing of a collection that ArangoDB has no more; operators do not see it from then on.
+
+    Raises as `repair_documents`.
+    """
+    async with _parts(settings, database) as (_, sweeper):
+        await sweeper.sweep(collection)

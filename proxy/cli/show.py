@@ -84,7 +84,7 @@ def gates(
                 connected, collections, database, lambda s: s.stage.at_least(Stage.MIRROR), "mirrored or further"
             )
         else:
-            known = await control.standings(connected)
+            known = await control.present(connected)
             names = [name for name, standing in known.items() if standing.stage.at_least(Stage.MIRROR)]
         found = await evidence.judge(connected, settings, names)
         if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -75,11 +75,11 @@ def mirror(
 
     async def go(settings: Settings, connected: Database) -> int:
         names = qualified(collections, database)
-        registered = await status.standings(connected)
+        registered, present = await status.standings(connected), await status.present(connected)
         there = await _ask_origin(settings, names, registered)
         targets: dict[str, Target] = {}
         for name in names:
-            for target in _mirrored(name, registered, there):
+            for target in _mirrored(name, registered, there, present):
                 targets.setdefault(target.collection, target)
         return await change(
             connected,
@@ -207,13 +207,16 @@ async def _ask_origin(
 
 
 def _mirrored(
-    name: str, registered: Mapping[str, Standing], there: Mapping[str, Mapping[str, OriginCollection]]
+    name: str,
+    registered: Mapping[str, Standing],
+    there: Mapping[str, Mapping[str, OriginCollection]],
+    present: Collection[str],
 ) -> list[Target]:
     """The targets of one name or pattern; what is further already stays where it is."""
     database, _, rest = name.partition("/")
     listed = there.get(database)
     if rest != "*":
-        if name not in registered and listed is not None and rest not in listed:
+        if name not in present and listed is not None and rest not in listed:
             offered = near(name, [f"{database}/{one}" for one in listed])
             meant = f"did you mean {' or '.join(offered)}? For" if offered else "for"
             raise RefusedError(
@@ -221,7 +224,7 @@ def _mirrored(
             )
         edge = listed is not None and rest in listed and listed[rest].edge
         return [Target(name, Stage.MIRROR, edge=edge)] if not _beyond(registered.get(name)) else []
-    names = {one: None for one in registered if one.startswith(f"{database}/")}
+    names = {one: None for one in present if one.startswith(f"{database}/")}
     names |= {f"{database}/{one}": None for one in listed or ()}
     targets = [
         Target(one, Stage.MIRROR, edge=bool(listed and (found := listed.get(one.partition("/")[2])) and found.edge))

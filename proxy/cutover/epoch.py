@@ -269,6 +269,7 @@ async def ensure_in(session: Session, targets: Sequence[Target]) -> None:
             continue
         name, _, rest = target.collection.partition("/")
         await session.fetchval(_SQL["ensure"].text, name, rest, target.edge)
+        await session.execute(_SQL["present_again"].text, target.collection)
 
 
 async def _under_way(database: Database) -> str:

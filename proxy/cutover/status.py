@@ -154,6 +154,14 @@ async def standings(database: Database) -> dict[str, Standing]:
     }
 
 
+async def present(database: Database) -> dict[str, Standing]:
+    """As `standings`, without the collections that the origin has no more."""
+    return {
+        row["collection"]: Standing(Stage(row["stage"]), row["weight"])
+        for row in await database.fetch(_SQL["present"].text)
+    }
+
+
 async def defaults(database: Database) -> dict[str, Stage]:
     """The stage that new collections begin with, by database; `*`: of every other."""
     return {row["database"]: Stage(row["stage"]) for row in await database.fetch(_SQL["defaults"].text)}

@@ -86,6 +86,7 @@ class Sweeper:
         self._notes: deque[Note] = deque()
         self._gone: set[str] = set()
         self._refused = False  # PostgreSQL refused something of the sweep under way
+        self._absent = False  # the origin has no collection of the sweep under way
         self._something = asyncio.Event()
         repairer.sweep, repairer.dropped = self.add, self.dropped
 
@@ -202,6 +203,7 @@ class Sweeper:
                 return False
             raise
         await self._target.register(collection, edge=edge)
+        await self._target.dropped(collection, False)
         return True
 
     async def sweep(self, collection: str, *, forget: bool = False) -> None:
@@ -211,6 +213,7 @@ class Sweeper:
         that they had (a rename and one back). Raises DatabaseError, UpstreamError, ArangoError, OutOfOrder, CannotRead.
         """
         relation = await self._target.relation(collection)
+        self._absent = False
         era = await self._horizon(collection, relation, forget=forget)
         faults.reach("horizon-raised")
         after = ""
@@ -225,6 +228,7 @@ class Sweeper:
             after = upper
         if forget:
             await self._horizon(collection, relation, forget=True)
+        await self._target.dropped(collection, self._absent)
 
     async def _horizon(self, collection: str, relation: str, *, forget: bool) -> int:
         """Raises the era, and the horizon to it: whatever is stamped before is refused. Gives the era."""
@@ -256,6 +260,7 @@ class Sweeper:
         except ArangoError as error:
             if error.number in _GONE:
                 self._gone.add(collection)
+                self._absent = True
                 return ()
             raise
         keys = [after.encode(), *(key.encode() for key, _ in page)]

@@ -93,6 +93,10 @@ class Target:
                 await session.execute(statements["edge_columns"].on(row["relation"]))
                 await session.execute(statements["edge"].text, collection)
 
+    async def dropped(self, collection: str, gone: bool) -> None:
+        """Note whether the origin has the collection no more: operators do not see it then."""
+        await self._database.execute(queries("mirror")["dropped"].text, collection, gone)
+
     async def raise_era(self) -> int:
         """A new era, committed."""
         return int(await self._database.fetchval(queries("mirror")["raise_era"].text))

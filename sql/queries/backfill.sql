@@ -295,7 +295,7 @@ SELECT pg_advisory_xact_lock(hashtext('crossfade.verification_requests'));
 -- seconds is waited for, and one that failed keeps others back for twenty times as long.
 SELECT k.collection
 FROM crossfade.collection k
-WHERE k.stage <> 'off'
+WHERE k.stage <> 'off' AND crossfade.present(k)
   AND EXISTS (SELECT 1 FROM crossfade.run b WHERE b.collection = k.collection AND b.kind = 'backfill' AND b.state = 'done')
   AND NOT EXISTS (SELECT 1 FROM crossfade.run v WHERE v.collection = k.collection AND v.kind = 'verify'
                   AND (v.state = 'open' OR v.started_at > clock_timestamp()

@@ -109,6 +109,14 @@ SELECT coalesce(held_since <= clock_timestamp() - make_interval(secs => $1), fal
 -- Every registered collection.
 SELECT collection, stage, weight FROM crossfade.collection ORDER BY collection;
 
+-- name: present
+-- Every registered collection that the origin has, as far as anybody knows.
+SELECT c.collection, c.stage, c.weight FROM crossfade.collection c WHERE crossfade.present(c) ORDER BY c.collection;
+
+-- name: present_again
+-- $1 collection: the origin has it.
+UPDATE crossfade.collection SET dropped_at = NULL WHERE collection = $1 AND dropped_at IS NOT NULL;
+
 -- name: defaults
 SELECT database, stage FROM crossfade.default_stage ORDER BY database;
 
@@ -232,6 +240,7 @@ LEFT JOIN LATERAL (SELECT * FROM crossfade.run r WHERE r.collection = c.collecti
     ORDER BY r.id DESC LIMIT 1) b ON true
 LEFT JOIN LATERAL (SELECT * FROM crossfade.run r WHERE r.collection = c.collection AND r.kind = 'verify'
     ORDER BY r.id DESC LIMIT 1) v ON true
+WHERE crossfade.present(c)
 ORDER BY c.collection;
 
 -- name: gaps

@@ -86,3 +86,8 @@ WITH raised AS (UPDATE crossfade.era SET era = era + 1000000 RETURNING era),
 UPDATE crossfade.horizon h SET mark = raised.era FROM raised, locked
 WHERE h.collection = locked.collection AND h.mark < raised.era
 RETURNING h.collection;
+
+-- name: dropped
+-- Whether the origin has collection $1 no more ($2).
+UPDATE crossfade.collection SET dropped_at = CASE WHEN $2 THEN clock_timestamp() END
+WHERE collection = $1 AND ($2 OR dropped_at IS NOT NULL);

@@ -15,7 +15,7 @@ SELECT c.collection, c.stage, c.weight,
     c.stage = ANY ($1::text[]) AS watchable,
     (SELECT extract(epoch FROM clock_timestamp() - w.judged)::float8 FROM crossfade.watch w
         WHERE w.collection = c.collection) AS behind
-FROM crossfade.collection c ORDER BY c.collection;
+FROM crossfade.collection c WHERE crossfade.present(c) ORDER BY c.collection;
 
 -- name: instances
 -- Registered instances by state.

@@ -85,7 +85,7 @@ async def test_what_is_refused_exits_1_and_says_what_to_do(database: Database, d
         assert (code, "`crossfade mirror shop/carts` begins to mirror" in err) == (1, True)
     await register(database)
     code, _, err = await crossfade(dsn, origin, "backfill", NAME)
-    assert (code, "collection not found: carts" in err) == (1, True)
+    assert (code, "ArangoDB has no collection shop/carts" in err) == (1, True)
 
 
 async def test_a_run_that_fails_exits_1(database: Database, dsn: str, origin: StubOrigin) -> None:

@@ -1,0 +1,108 @@
+"""A collection that was dropped leaves the operator's sight; a command over many goes on past one that fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy import metrics
+from proxy.cutover import status
+from proxy.cutover.stages import Stage, Standing
+from proxy.cutover.states import States
+from tests.harness import Running, eventually, running
+from tests.integration.test_deployed import ended
+
+ORDERS, KNOWS = "shop/orders", "shop/knows"
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as made:
+        await made.client.post("/_db/_system/_api/database", json={"name": "shop"})
+        for name in ("orders", "knows"):
+            await made.client.post("/_db/shop/_api/collection", json={"name": name})
+            await made.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "1"})
+        await made.move(Standing(Stage.MIRROR), ORDERS, KNOWS)
+        for name in ("orders", "knows"):
+            await made.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "2"})
+        await made.drained()
+        yield made
+
+
+async def crossfade(stack: Running, *arguments: str) -> tuple[int, str]:
+    environment = os.environ | {
+        "CROSSFADE_DSN": stack.dsn,
+        "CROSSFADE_ORIGIN": stack.origin.url,
+        "CROSSFADE_STATE_DIR": str(stack.settings.state_dir.parent / "cli"),
+    }
+    return await ended([sys.executable, "-m", "proxy.cli", *arguments], environment)
+
+
+async def seen(stack: Running) -> set[str]:
+    """What operators are shown: by status, and by the metrics."""
+    await States(stack.database, watch_seconds=30).look()
+    text = metrics.render()[0].decode()
+    shown = {name for name in (ORDERS, KNOWS) if f'crossfade_stage{{collection="{name}"}}' in text}
+    assert {one.collection for one in (await status.read(stack.database)).collections} == shown
+    return shown
+
+
+async def test_a_collection_dropped_through_the_proxy_leaves_until_it_is_made_again(stack: Running) -> None:
+    assert await seen(stack) == {ORDERS, KNOWS}
+    assert (await stack.client.delete("/_db/shop/_api/collection/orders")).status_code == 200
+    await stack.drained()
+    assert await seen(stack) == {KNOWS}
+    code, told = await crossfade(stack, "gates", ORDERS)
+    assert (code, "shop/orders is not known" in told) == (1, True)
+    code, told = await crossfade(stack, "verify", "--full", "shop/*")
+    assert (code, "shop/knows" in told, "shop/orders" in told) == (1, True, False), told  # one document is not copied
+    await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
+    await stack.drained()
+    assert await seen(stack) == {ORDERS, KNOWS}
+    await stack.client.post("/_db/shop/_api/document/orders", json={"_key": "3"})
+    await stack.drained()
+    assert await stack.differences(ORDERS) == []
+
+
+async def test_a_database_dropped_through_the_proxy_leaves_with_its_collections(stack: Running) -> None:
+    assert (await stack.client.delete("/_db/_system/_api/database/shop")).status_code == 200
+    await stack.drained()
+    assert await seen(stack) == set()
+
+
+async def test_one_that_was_dropped_at_the_origin_keeps_no_other_from_its_verification(stack: Running) -> None:
+    assert (await crossfade(stack, "backfill", "shop/*"))[0] == 0
+    assert (await stack.direct.delete("/_db/shop/_api/collection/orders")).status_code == 200
+    for verb in (("verify", "--full", "shop/*"), ("backfill", "shop/*"), ("verify", "--sample", "50", "shop/*")):
+        code, told = await crossfade(stack, *verb)
+        assert code == 1, told
+        assert "left out: shop/orders: ArangoDB has no collection shop/orders any more" in told
+        assert "shop/knows: run" in told, "the others are done"
+    code, told = await crossfade(stack, "gates")
+    assert "shop/knows" in told
+    code, told = await crossfade(stack, "verify", ORDERS)
+    assert (code, "`crossfade repair shop/orders` takes what is left of it out" in told) == (1, True)
+    code, told = await crossfade(stack, "repair", ORDERS)
+    assert code == 0, told
+    assert await seen(stack) == {KNOWS}
+    relation = await stack.database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", ORDERS)
+    assert await stack.database.fetchval(f"SELECT count(*) FROM {relation} WHERE doc IS NOT NULL") == 0
+    assert (await crossfade(stack, "verify", "--full", "shop/*"))[0] == 0
+
+
+async def test_one_that_may_have_been_written_since_is_seen_again(stack: Running) -> None:
+    """A mark that is newer than the drop: nothing that may be there is hidden."""
+    await stack.client.delete("/_db/shop/_api/collection/orders")
+    await stack.drained()
+    assert await seen(stack) == {KNOWS}
+    await stack.client.post("/_db/shop/_api/transaction", json={"collections": {}, "action": "function () {}"})
+
+    async def marked() -> bool:
+        return bool(await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified"))
+
+    await eventually(marked, "its mark is in PostgreSQL")
+    assert await seen(stack) == {ORDERS, KNOWS}
