@@ -12,6 +12,36 @@ MUTANTS = (
         "tests/integration/test_capture_lost.py::test_a_lost_batch_of_a_cursor_loses_no_write",
     ),
     Mutant(
+        "the client reads the cursor of a modification on, and not the proxy",
+        "proxy/writing/modifications.py",
+        "                if batch.id is None:\n                    break\n",
+        "                break\n",
+        "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[in-batches-flipped]",
+    ),
+    Mutant(
+        "the keys of a modification are read again behind the answer",
+        "proxy/writing/modifications.py",
+        "                await self._kit.applied(run.known)\n",
+        "                pass\n",
+        "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
+    ),
+    Mutant(
+        "an answer in velocypack is not read",
+        "proxy/dispatch.py",
+        "            looked_into(operation, snapshot)\n",
+        "            False\n",
+        "tests/integration/test_velocypack.py::test_no_form_of_request_or_answer_makes_a_write_opaque[mirror]",
+    ),
+    Mutant(
+        "a commit that is refused stops what is kept of the transaction",
+        "proxy/writing/transactions.py",
+        "            if self._open.get(name) is known and not known.busy:\n"
+        "                self._goes_on(known, generation)\n",
+        "",
+        "tests/integration/test_capture_transactions.py"
+        "::test_what_another_user_asks_of_a_transaction_changes_nothing_of_it",
+    ),
+    Mutant(
         "a write in a transaction does not wait for its end",
         "proxy/writing/transactions.py",
         "            buffer.wrote(intent, captured)\n",

@@ -1,0 +1,427 @@
+"""Guarantee 7 as a table: every kind of write × each way that a write can end × stage. Data; `test_ends` runs it.
+
+A kind is a write, or a few that belong together, by one client. A way is how it ends: it arranges what goes wrong, and
+says what must hold behind it. A new kind or a new way is one more entry; nothing else need know of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import httpx
+
+from proxy.cutover.stages import Stage
+from proxy.errors import UpstreamLost, UpstreamUnavailable
+from proxy.wire.message import Request, Response
+from tests.harness import Running, eventually
+from tests.unit.wire.vpack import encode
+
+BOOKS, LINKS = "books", "links"
+D, E = f"/_api/document/{BOOKS}", f"/_api/document/{LINKS}"
+CURSOR, GRAPH = "/_api/cursor", "/_api/gharial/g"
+PACKED: Final = {"content-type": "application/x-velocypack", "accept": "application/x-velocypack"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request. Every text in it may have `{n}`, the cell's number, and `{transaction}`."""
+
+    method: str
+    path: str
+    body: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def filled(self, **values: object) -> Step:
+        """With the values in their places."""
+        return Step(
+            self.method,
+            _filled(self.path, values),
+            _filled(self.body, values),
+            tuple((name, _filled(value, values)) for name, value in self.headers),
+        )
+
+    @property
+    def content(self) -> bytes:
+        if self.body is None:
+            return b""
+        if isinstance(self.body, str):
+            return self.body.encode()
+        return encode(self.body) if ("content-type", PACKED["content-type"]) in self.headers else _json(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of write. steps: its requests; the last one is that whose end is looked at.
+
+    flip: whether a flip outlives one that ArangoDB carried out: what is not known by its keys takes it back. conflicts:
+    the last step once more is refused (409, 404, 412). opaque: it is not captured, and marks what it may have touched.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    flip: bool = True
+    conflicts: bool = False
+    opaque: bool = False
+
+
+def one(name: str, method: str, path: str, body: Any = None, *, flip: bool = True, conflicts: bool = False) -> Kind:
+    return Kind(name, (Step(method, path, body),), flip, conflicts)
+
+
+def aql(name: str, query: str, *, flip: bool = True, **more: Any) -> Kind:
+    return one(name, "POST", CURSOR, {"query": query, "batchSize": 1, **more}, flip=flip)
+
+
+def job(name: str, method: str, path: str, body: Any) -> Kind:
+    return Kind(name, (Step(method, path, body, (("x-arango-async", "store"),)),))
+
+
+def within(name: str, *steps: Step, end: str = "PUT", flip: bool = True) -> Kind:
+    """In a stream transaction that then ends."""
+    begin = Step("POST", "/_api/transaction/begin", {"collections": {"write": [BOOKS, LINKS]}})
+    inside = [
+        Step(step.method, step.path, step.body, (*step.headers, ("x-arango-trx-id", "{transaction}"))) for step in steps
+    ]
+    return Kind(name, (begin, *inside, Step(end, "/_api/transaction/{transaction}")), flip)
+
+
+# documents k0 to k9 and one edge from k8 to k9 are there before each cell, with numbers `n` of their own
+_FEW: Final = "FOR d IN books FILTER d.n < 4 "
+_EXAMPLE: Final = {"collection": BOOKS, "example": {"n": 3}}
+KINDS: Final[tuple[Kind, ...]] = (
+    one("insert", "POST", D, {"_key": "new{n}", "v": 1.5}, conflicts=True),
+    one("insert, key of the server", "POST", D, {"v": 1}),
+    one("insert, silent", "POST", D + "?silent=true", {"_key": "new{n}"}, conflicts=True),
+    one("insert, array", "POST", D + "?returnNew=true", [{"_key": "new{n}"}, {"v": 1}, {"_key": "k1"}, 7]),
+    one("insert, update", "POST", D + "?overwriteMode=update&keepNull=false", {"_key": "k1", "n": None, "v": {"a": 1}}),
+    one("insert, replace", "POST", D + "?overwrite=true&returnOld=true&waitForSync=true", {"_key": "k1"}),
+    one("insert, ignore", "POST", D + "?overwriteMode=ignore", {"_key": "k1", "v": 1}),
+    one("replace", "PUT", D + "/k1?returnOld=true", {"v": "{n}"}),
+    one("replace, array", "PUT", D + "?silent=true", [{"_key": "k1"}, {"_key": "none"}, {"_key": "k2", "v": 1}]),
+    one("update", "PATCH", D + "/k1?keepNull=false&mergeObjects=false", {"n": None, "v": [1, "{n}"]}),
+    one("update, nothing", "PATCH", D + "/k1", {}),
+    one("update, array", "PATCH", D, [{"_key": "k1", "v": 1}, {"_key": "k2", "v": 2}]),
+    one("remove", "DELETE", D + "/k1?returnOld=true", conflicts=True),
+    one("remove, silent", "DELETE", D + "/k1?silent=true", conflicts=True),
+    one("remove, array", "DELETE", D, ["k1", "none", {"_key": "k2"}]),
+    one("edge", "POST", E, {"_key": "edge{n}", "_from": "books/k1", "_to": "books/k2"}),
+    Kind("insert, velocypack", (Step("POST", D, {"_key": "new{n}", "v": -7}, tuple(PACKED.items())),), conflicts=True),
+    Kind(
+        "restore",
+        (Step("POST", D + "?isRestore=true", {"_key": "restored", "_rev": "_l6zhVTW--A"}),),
+        False,
+        opaque=True,
+    ),
+    one("import", "POST", "/_api/import?collection=books&type=array", [{"_key": "new{n}"}, {"v": 1}, {"_key": "k1"}]),
+    one("import, keys", "POST", "/_api/import?collection=books&type=documents&onDuplicate=replace", '{"_key":"k1"}\n'),
+    one("import, complete", "POST", "/_api/import?collection=books&type=array&complete=true", [{"v": 1}], flip=False),
+    one("import, overwrite", "POST", "/_api/import?collection=books&type=array&overwrite=true", [{"v": 1}], flip=False),
+    aql("AQL insert", "FOR i IN 1..3 INSERT {i, v: '{n}'} INTO books RETURN NEW"),
+    aql("AQL insert, keys", "FOR i IN 1..3 INSERT {_key: CONCAT('new{n}-', i)} INTO books RETURN NEW", ttl=1000),
+    aql("AQL update", _FEW + "UPDATE d WITH {v: '{n}'} IN books RETURN NEW", count=True),
+    aql("AQL replace", _FEW + "REPLACE d WITH {n: d.n, v: '{n}'} IN books RETURN OLD", options={"allowRetry": True}),
+    aql("AQL remove", _FEW + "REMOVE d IN books RETURN OLD._key"),
+    aql("AQL remove, no rows", _FEW + "REMOVE d IN books"),
+    aql("AQL remove, stream", _FEW + "REMOVE d IN books RETURN OLD._key", stream=True),
+    aql("AQL upsert", "FOR i IN 1..3 UPSERT {n: i} INSERT {n: i} UPDATE {v: '{n}'} IN books RETURN NEW"),
+    aql("AQL of two", _FEW + "UPDATE d WITH {v: 1} IN books INSERT {_from: d._id, _to: d._id} INTO links RETURN 1"),
+    aql("AQL, untold", "LET gone = (" + _FEW + "REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d", flip=False),
+    aql("AQL, untold stream", "FOR d IN books UPDATE d WITH {v: 1} IN books LIMIT 2 RETURN 1", flip=False, stream=True),
+    aql("AQL that fails", "FOR i IN [1, 2, 2] INSERT {_key: CONCAT('new{n}-', i)} INTO books RETURN 1"),
+    aql("AQL that removes and fails", "FOR k IN ['k1', 'k1', 'none'] REMOVE k IN books RETURN 1"),
+    within(
+        "transaction",
+        Step("POST", D, {"_key": "new{n}"}),
+        Step("DELETE", D + "/k1"),
+        Step("PATCH", D + "/k2", {"v": 1}),
+    ),
+    within("transaction, aborted", Step("POST", D, {"_key": "new{n}"}), Step("DELETE", D + "/k1"), end="DELETE"),
+    within(
+        "transaction, AQL",
+        Step("POST", CURSOR, {"query": _FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
+        Step("POST", CURSOR, {"query": "FOR i IN 1..3 INSERT {i} INTO books RETURN 1", "batchSize": 1, "stream": True}),
+    ),
+    within("transaction, truncate", Step("PUT", "/_api/collection/links/truncate"), flip=False),
+    one("vertex", "POST", GRAPH + "/vertex/books", {"_key": "new{n}"}, conflicts=True),
+    one("vertex, update", "PATCH", GRAPH + "/vertex/books/k1?returnNew=true", {"v": "{n}"}),
+    one("vertex, remove", "DELETE", GRAPH + "/vertex/books/k8"),
+    one("edge of a graph", "POST", GRAPH + "/edge/links", {"_from": "books/k1", "_to": "books/k2"}),
+    one("remove by keys", "PUT", "/_api/simple/remove-by-keys", {"collection": BOOKS, "keys": ["k1", "books/k2"]}),
+    one("update by example", "PUT", "/_api/simple/update-by-example", {**_EXAMPLE, "newValue": {"v": 1}}, flip=False),
+    one("remove by example", "PUT", "/_api/simple/remove-by-example", _EXAMPLE, flip=False),
+    one("truncate", "PUT", "/_api/collection/links/truncate", flip=False),
+    job("job", "POST", D, {"_key": "new{n}"}),
+    job("job, AQL", "POST", CURSOR, {"query": _FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
+)
+
+
+class After(Enum):
+    """What must hold behind a cell, besides both databases being the same in the end."""
+
+    ANSWERED = "ArangoDB carried it out: while flipped PostgreSQL has it before the answer, or is not read"
+    NOTHING = "nothing was written: the flip stands, nothing is marked, nothing is open"
+    UNKNOWN = "the client has no answer: what was written is known in the end"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a write ends. run: carries out the steps of one cell through the proxy, whatever becomes of them.
+
+    fits: the kinds that can end so. batch: rows that the proxy asks ArangoDB for at once, where that matters.
+    stages: those in which it is tried. What `mirror` and `shadow` do with a write is the same.
+    """
+
+    name: str
+    after: After
+    run: Callable[[Running, Sequence[Step]], Awaitable[None]]
+    fits: Callable[[Kind], bool] = lambda _: True
+    batch: int = 1000
+    stages: tuple[Stage, ...] = (Stage.SHADOW, Stage.FLIPPED)
+
+
+async def send(stack: Running, steps: Sequence[Step], **more: Any) -> list[httpx.Response]:
+    """The requests, one after the other, and for a job until it is done; `more` goes to the client."""
+    answers: list[httpx.Response] = []
+    number: object = "0"
+    for step in (step.filled(transaction=number) if "{transaction}" in repr(step) else step for step in steps):
+        ready = step.filled(transaction=number)
+        answer = await stack.client.request(
+            ready.method, ready.path, content=ready.content, headers=list(ready.headers), **more
+        )
+        answers.append(answer)
+        if ready.path.endswith("/begin") and answer.status_code == 201:
+            number = answer.json()["result"]["id"]
+        while (name := answer.headers.get("x-arango-async-id")) and answer.status_code in (202, 204):
+            answer = await stack.client.get(f"/_api/job/{name}", **more)
+    return answers
+
+
+# ---- ways
+
+
+async def answered(stack: Running, steps: Sequence[Step]) -> None:
+    """Answered; of a cursor the first batch, and no other is ever asked for."""
+    answers = await send(stack, steps)
+    assert all(answer.status_code < 500 for answer in answers), answers[-1].text
+
+
+async def read_on(stack: Running, steps: Sequence[Step]) -> None:
+    """Answered, its cursor asked for and deleted by another user, and then read to its end."""
+    more = (await send(stack, steps))[-1].json()
+    while more.get("hasMore"):
+        path = f"{CURSOR}/{more['id']}"
+        for method in ("POST", "DELETE"):
+            assert (await stack.client.request(method, path, auth=GUEST)).status_code in (401, 403, 404)
+        more = (await stack.client.post(path)).json()
+        assert "result" in more, more
+
+
+async def deleted(stack: Running, steps: Sequence[Step]) -> None:
+    """Answered, and its cursor deleted."""
+    first = (await send(stack, steps))[-1].json()
+    if "id" in first:
+        assert (await stack.client.delete(f"{CURSOR}/{first['id']}")).status_code == 202
+
+
+async def conflict(stack: Running, steps: Sequence[Step]) -> None:
+    """Answered, and once more, which ArangoDB refuses: 409, 404."""
+    await send(stack, steps)
+    assert (await send(stack, steps[-1:]))[-1].status_code in (404, 409)
+
+
+GUEST: Final = ("guest", "guest")
+
+
+async def forbidden(stack: Running, steps: Sequence[Step]) -> None:
+    """Refused: the user may read the database and not the collections."""
+    await send(stack, steps, auth=GUEST)
+
+
+async def strange(stack: Running, steps: Sequence[Step]) -> None:
+    """Refused: there is no such user."""
+    await send(stack, steps, auth=("nobody", "x"))
+
+
+@contextlib.asynccontextmanager
+async def _with_origin(
+    stack: Running, behave: Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]]
+) -> AsyncIterator[None]:
+    """Every request to ArangoDB goes through `behave`, which may carry it out."""
+    origin = stack.application.origin
+    real = origin.request
+
+    async def request(asked: Request, *, idempotent: bool = False) -> Response:
+        return await behave(asked, lambda: real(asked, idempotent=idempotent))
+
+    origin.request = request  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        origin.request = real  # type: ignore[method-assign]
+
+
+def _decides(asked: Request, step: Step) -> bool:
+    """Whether a request to ArangoDB carries out (a part of) this step, and is none of the proxy's own looks."""
+    if asked.method == "GET" or (asked.method == "POST" and b"/_api/cursor/" in asked.target):
+        return False
+    return asked.method == step.method or b"/_api/import" in step.path.encode()
+
+
+async def lost(stack: Running, steps: Sequence[Step]) -> None:
+    """Carried out, and the answer of ArangoDB is lost."""
+
+    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        response = await real()
+        if _decides(asked, steps[-1]):
+            raise UpstreamLost("cut off in the middle of an answer")
+        return response
+
+    await _last_under(stack, steps, behave)
+
+
+async def unsent(stack: Running, steps: Sequence[Step]) -> None:
+    """ArangoDB cannot be reached."""
+
+    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        if _decides(asked, steps[-1]):
+            raise UpstreamUnavailable("nobody listens there")
+        return await real()
+
+    await _last_under(stack, steps, behave)
+
+
+async def dies(stack: Running, steps: Sequence[Step]) -> None:
+    """ArangoDB's process dies when it has carried the write out, before it answers, and comes again."""
+    died = asyncio.Event()
+    store = stack.origin.store
+    execute = store.execute
+
+    async def fatal(operation: Any) -> Any:
+        outcome = await execute(operation)
+        if operation.method == steps[-1].method and not died.is_set() and operation.method != "GET":
+            died.set()
+            await asyncio.sleep(30)
+        return outcome
+
+    async def restart() -> None:
+        await died.wait()
+        await stack.origin.stop()
+        store.execute = execute  # type: ignore[method-assign]
+        await stack.origin.start()
+
+    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        if _decides(asked, steps[-1]) and not died.is_set():
+            store.execute = fatal  # type: ignore[method-assign]
+        return await real()
+
+    again = asyncio.create_task(restart())
+    try:
+        await _last_under(stack, steps, behave)
+    finally:
+        died.set()
+        await again
+        store.execute = execute  # type: ignore[method-assign]
+
+
+async def dies_between(stack: Running, steps: Sequence[Step]) -> None:
+    """ArangoDB dies between two batches of the cursor that the proxy reads: the rest is lost."""
+
+    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        if asked.method == "POST" and b"/_api/cursor/" in asked.target:
+            await stack.origin.stop()
+            await stack.origin.start()
+            stack.origin.store.server.cursors.clear()
+        return await real()
+
+    async with _with_origin(stack, behave):
+        await send(stack, steps)
+
+
+async def _last_under(
+    stack: Running,
+    steps: Sequence[Step],
+    behave: Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]],
+) -> None:
+    """All steps; ArangoDB behaves so while the last one is carried out."""
+    number = ""
+    for step in steps[:-1]:
+        answer = (await send(stack, [step.filled(transaction=number)]))[-1]
+        if step.path.endswith("/begin"):
+            number = answer.json()["result"]["id"]
+    async with _with_origin(stack, behave):
+        await send(stack, [steps[-1].filled(transaction=number)])
+
+
+async def gone(stack: Running, steps: Sequence[Step]) -> None:
+    """The client closes its connection while ArangoDB carries the write out."""
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        response = await real()
+        if _decides(asked, steps[-1]):
+            held.set()
+            await go.wait()
+        return response
+
+    number = ""
+    for step in steps[:-1]:
+        answer = (await send(stack, [step.filled(transaction=number)]))[-1]
+        if step.path.endswith("/begin"):
+            number = answer.json()["result"]["id"]
+    last = steps[-1].filled(transaction=number)
+    async with _with_origin(stack, behave):
+        _, writer = await asyncio.open_connection("127.0.0.1", stack.application.port)
+        head = [f"{last.method} {last.path} HTTP/1.1", "Host: x", f"Content-Length: {len(last.content)}"]
+        head += [f"{name}: {value}" for name, value in last.headers]
+        head.append("Authorization: Basic " + base64.b64encode(b"root:").decode())
+        writer.write("\r\n".join([*head, "", ""]).encode() + last.content)
+        await asyncio.wait_for(held.wait(), 30)
+        writer.transport.abort()
+        go.set()
+        await eventually(lambda: not stack.application.dispatcher.flight.captured, "the proxy has gone through with it")
+
+
+def _has_cursor(kind: Kind) -> bool:
+    return kind.steps[-1].path == CURSOR and "fails" not in kind.name and not kind.steps[-1].headers
+
+
+def _told(kind: Kind) -> bool:
+    return _has_cursor(kind) and kind.flip
+
+
+EVERY: Final = (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED)
+WAYS: Final[tuple[Way, ...]] = (
+    Way("answered", After.ANSWERED, answered, stages=EVERY),
+    Way("in-batches", After.ANSWERED, answered, _has_cursor, batch=1),
+    Way("read-on", After.ANSWERED, read_on, _has_cursor),
+    Way("deleted", After.ANSWERED, deleted, _has_cursor),
+    Way("conflict", After.ANSWERED, conflict, lambda kind: kind.conflicts),
+    Way("forbidden", After.NOTHING, forbidden),
+    Way("strange", After.NOTHING, strange),
+    Way("unsent", After.NOTHING, unsent, lambda kind: not kind.name.startswith("transaction")),
+    Way("lost", After.UNKNOWN, lost, stages=EVERY),
+    Way("dies", After.UNKNOWN, dies),
+    Way("dies-between", After.UNKNOWN, dies_between, _told, batch=1),
+    Way("gone", After.UNKNOWN, gone, lambda kind: not kind.name.startswith("job")),
+)
+
+
+def _filled(value: Any, values: dict[str, object]) -> Any:
+    if isinstance(value, str):
+        for name, given in values.items():
+            value = value.replace("{" + name + "}", str(given))
+        return value
+    if isinstance(value, dict):
+        return {name: _filled(item, values) for name, item in value.items()}
+    return [_filled(item, values) for item in value] if isinstance(value, list) else value
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()

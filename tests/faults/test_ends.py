@@ -1,0 +1,138 @@
+"""Guarantee 7: what ArangoDB carried out is in PostgreSQL before its answer, or PostgreSQL is not read.
+
+Every kind of write × each way that it can end × stage, checked by reading both databases directly (`tests.faults.ends`
+has the table). A test runs one way in one stage over all kinds, on servers of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from proxy.cutover.stages import Stage, Standing
+from proxy.mirror import modifications, pipeline
+from tests.faults.ends import GUEST, KINDS, WAYS, After, Kind, Way
+from tests.harness import Running, running
+
+COLLECTIONS = ("_system/books", "_system/links")
+STAGES = {
+    Stage.MIRROR: (Standing(Stage.MIRROR),),
+    Stage.SHADOW: (Standing(Stage.MIRROR), Standing(Stage.SHADOW)),
+    Stage.FLIPPED: (Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)),
+}
+
+
+READ = "RETURN {books: (FOR d IN books RETURN d), links: (FOR d IN links RETURN d)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A proxy between both databases, and what looks at these directly."""
+
+    stack: Running
+    direct: asyncpg.Connection
+
+    async def differences(self, names: Collection[str] = ("books", "links")) -> list[str]:
+        """What differs between ArangoDB and PostgreSQL now, neither asked through the product."""
+        answer = await self.stack.direct.post("/_api/cursor", json={"query": READ})
+        found = []
+        for name in names:
+            documents = answer.json()["result"][0][name]
+            there = {document["_key"]: document for document in documents}
+            rows = await self.direct.fetch(f"SELECT key, raw::text FROM _system.{name} WHERE doc IS NOT NULL")
+            here = {row["key"]: json.loads(row["raw"]) for row in rows}
+            found += [f"{name}/{key}: missing" for key in sorted(there.keys() - here.keys())]
+            found += [f"{name}/{key}: a ghost" for key in sorted(here.keys() - there.keys())]
+            found += [f"{name}/{key}: older" for key in sorted(there.keys() & here.keys()) if there[key] != here[key]]
+        return found
+
+    async def stages(self) -> dict[str, str]:
+        rows = await self.direct.fetch(
+            "SELECT name, stage FROM crossfade.collection WHERE collection = ANY($1)", COLLECTIONS
+        )
+        return {row["name"]: row["stage"] for row in rows}
+
+    async def stand(self) -> bool:
+        """Whether every flip does."""
+        return set((await self.stages()).values()) == {"flipped"}
+
+    async def marks(self) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self.direct.fetch("SELECT collection, reason FROM crossfade.unverified")]
+
+    async def prepare(self, stage: Stage) -> None:
+        """The documents of a cell's beginning are in both databases, and the collections in that stage."""
+        await self.stack.direct.delete("/_api/document/books/restored")
+        await self.direct.execute("DELETE FROM crossfade.unverified")
+        seed = [{"_key": f"k{n}", "n": n} for n in range(10)]
+        await self.stack.client.post("/_api/document/books?overwriteMode=replace&silent=true", json=seed)
+        edge = {"_key": "e", "_from": "books/k8", "_to": "books/k9"}
+        await self.stack.client.post("/_api/document/links?overwriteMode=replace", json=edge)
+        await self.stack.drained()
+        if set((await self.stages()).values()) != {stage.value}:
+            for standing in STAGES[stage]:
+                await self.stack.move(standing, *COLLECTIONS)
+
+
+@contextlib.asynccontextmanager
+async def stood(dsn: str, folder: Path) -> AsyncIterator[Stand]:
+    """With a graph of books and links, and a user who may read neither."""
+    async with running(dsn, folder, late_request=0.05) as stack:
+        stack.origin.store.server.accounts.enforce("", None)
+        definition = {"collection": "links", "from": ["books"], "to": ["books"]}
+        await stack.direct.post("/_api/gharial", json={"name": "g", "edgeDefinitions": [definition]})
+        await stack.direct.post("/_api/user", json={"user": GUEST[0], "passwd": GUEST[1]})
+        await stack.direct.put("/_api/user/guest/database/_system", json={"grant": "ro"})
+        for name in ("books", "links"):
+            await stack.direct.put(f"/_api/user/guest/database/_system/{name}", json={"grant": "none"})
+        await stack.move(Standing(Stage.MIRROR), *COLLECTIONS)
+        connection = await asyncpg.connect(dsn)
+        try:
+            yield Stand(stack, connection)
+        finally:
+            await connection.close()
+
+
+async def cell(stand: Stand, kind: Kind, way: Way, stage: Stage, number: int) -> list[str]:
+    """What is wrong with it."""
+    await way.run(stand.stack, [step.filled(n=number) for step in kind.steps])
+    wrong: list[str] = []
+    if way.after is not After.UNKNOWN:
+        flipped = [name for name, now in (await stand.stages()).items() if now == "flipped"]
+        wrong += [f"behind the answer, flipped: {one}" for one in await stand.differences(flipped)]
+    await stand.stack.drained()
+    if not kind.opaque:
+        wrong += [f"in the end: {one}" for one in await stand.differences()]
+        wrong += [f"marked: {one}" for one in await stand.marks()]
+    elif way.after is After.ANSWERED and not await stand.marks():
+        wrong.append("not captured, and nobody says so")
+    if stage is Stage.FLIPPED and (kind.flip or way.after is After.NOTHING) and not await stand.stand():
+        wrong.append(f"the flip does not stand: {await stand.stages()}")
+    if stage is Stage.FLIPPED and not kind.flip and way.after is After.ANSWERED and await stand.stand():
+        wrong.append("the flip stands, and a search may have ended in a mark")
+    return wrong
+
+
+CELLS = [pytest.param(way, stage, id=f"{way.name}-{stage.value}") for way in WAYS for stage in way.stages]
+
+
+@pytest.mark.parametrize(("way", "stage"), CELLS)
+async def test_a_write_is_in_both_stores_however_it_ends(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way, stage: Stage
+) -> None:
+    """I1, I3, I7, I10."""
+    monkeypatch.setattr(modifications, "_BATCH", way.batch)
+    monkeypatch.setattr(pipeline, "_TICK", 0.02)
+    wrong: list[str] = []
+    async with stood(dsn, tmp_path) as stand:
+        for number, kind in enumerate(KINDS):
+            if way.fits(kind):
+                await stand.prepare(stage)
+                wrong += [f"{kind.name}: {text}" for text in await cell(stand, kind, way, stage, number)]
+    assert wrong == []
