@@ -1,8 +1,8 @@
 """Composition of the proxy: constructs every part, starts them in order, stops them in the opposite one.
 
-Start: state directory, PostgreSQL (lazily), pools, lease (registers; the stages are known), mirror (recovers the
-journal), shadow, listeners. Stop: no new requests, those under way answered, backlog drained for a while,
-deregistered, closed. The journal keeps what was not drained.
+Start: state directory, PostgreSQL (lazily), pools, mirror (recovers the journal), lease (registers; the stages are
+known), shadow, listeners. A start that fails leaves the registry as it found it. Stop: no new requests, those under way
+answered, backlog drained for a while, deregistered, closed. The journal keeps what was not drained.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Application:
         self._spool = state_directory.spool(settings.state_dir)
         self.flight = Flight()
         self.readings = Readings()
+        self._started = False
 
     async def __aenter__(self) -> Application:
         self._stack = contextlib.AsyncExitStack()
@@ -136,8 +137,8 @@ class Application:
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
         self._clean = self.mirror.backlog == 0
+        stack.push_async_callback(self._leave)  # a start that fails behind the registration undoes it
         await self.lease.start()
-        stack.push_async_callback(self.lease.close)
         await self.mirror.told.start()
         stack.push_async_callback(self.mirror.told.close)
         self.guards = Watch(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
@@ -216,6 +217,10 @@ class Application:
         await _listen(listener)
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
         self.port = listener.port
+        self._started = True
+
+    async def _leave(self) -> None:
+        await self.lease.close(failed=not self._started)
 
     def _handler(self, origin: Store, target: Store) -> Handler:
         """The dispatcher's; in a local stack that flips what is made, with that before it."""
@@ -273,7 +278,7 @@ class Application:
     async def _drain(self) -> None:
         """Waits for the backlog, for a while: an instance that leaves with none need not be counted any more."""
         limit = time.monotonic() + max(_DRAIN_SECONDS, self.settings.late_request + 5)  # lost answers wait so long
-        while self.mirror.backlog and time.monotonic() < limit:
+        while self._started and self.mirror.backlog and time.monotonic() < limit:
             await asyncio.sleep(0.01)
 
     @property

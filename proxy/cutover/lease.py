@@ -41,11 +41,12 @@ from proxy.cutover import transitions
 from proxy.cutover.acknowledge import Conditions, ready
 from proxy.cutover.bounded import Bounded
 from proxy.cutover.overdue import Overdue
-from proxy.cutover.registry import Beat, Registry
+from proxy.cutover.registry import OLDER, Beat, Registry
 from proxy.cutover.stages import Phase, Snapshot, Stage
-from proxy.cutover.statefile import StateFiles
+from proxy.cutover.statefile import Count, StateFiles
 from proxy.database import Database
 from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError, named
+from proxy.machine import boot_id, place
 from proxy.repeated import Repeated
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,8 @@ log = structlog.get_logger(__name__)
 _UNKNOWN: Final = -1  # a generation that the control row never has
 # every write is captured, no read is served from PostgreSQL
 _NOTHING_KNOWN: Final = Snapshot(generation=_UNKNOWN, defaults={"*": Stage.MIRROR})
+_PRESENT: Final = Count(2**62, rebooted=False)  # of a process that was registered: it knows of all its heartbeats
+_SYNC: Final = 5.0  # seconds between two moments at which the disk has the count of heartbeats
 _ACK_POLL: Final = 0.01  # seconds between looks at the conditions while an epoch waits for this instance
 
 
@@ -75,12 +78,16 @@ class Lease:
         self._instance = instance
         self._conditions = conditions
         self._clock = clock
-        self._registry = Registry(database, instance, lease=settings.lease, host=host, admin_url=admin_url)
-        self._files = StateFiles(settings.state_dir)
+        self._files = StateFiles(settings.state_dir, boot_id())
+        self._registry = Registry(
+            database, instance, lease=settings.lease, host=host, admin_url=admin_url, place=place(settings.state_dir)
+        )
         self._snapshot = Snapshot(generation=_UNKNOWN)
         self._era = 0
         self._acknowledged = 0
         self._registered = False
+        self._fresh = False  # nobody counted this instance before this process registered it
+        self._joined = False  # this process was registered once
         self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time when it was told
         self._current = False  # the last beat was answered
         self._looked_at = 0.0  # local: when the last beat began that was answered
@@ -202,11 +209,11 @@ class Lease:
             asyncio.create_task(self._listen(), name="lease-listen"),
         ]
 
-    async def close(self, deregister: bool = True) -> bool:
+    async def close(self, deregister: bool = True, *, failed: bool = False) -> bool:
         """Stops beating. Deregisters where asked, and says whether it did.
 
         An instance that has a backlog, or answered alone, stays registered: others must go on counting it, until it
-        comes back and drains, or is evicted.
+        comes back and drains, or is evicted. failed: it never served, so it leaves the registry as it found it.
         """
         for task in self._tasks:
             task.cancel()
@@ -214,7 +221,12 @@ class Lease:
         await self._bounded.close(self._settings.connect_timeout)
         self._tasks = []
         self._read_until = 0.0
-        if not deregister or not self._registered or self._unsafe or self._conditions.backlog(None) > 0:
+        if not deregister or not self._registered:
+            return False
+        if failed:
+            if not self._fresh:
+                return False
+        elif self._unsafe or self._conditions.backlog(None) > 0:
             return False
         try:
             gone = await self._registry.deregister()
@@ -228,6 +240,7 @@ class Lease:
     # ---- the loop
 
     async def _run(self) -> None:
+        synced = self._clock()
         while True:
             self._wake.clear()
             try:
@@ -239,6 +252,9 @@ class Lease:
                 self._current = False
                 if self._trouble.now(named(error)):
                     log.info("no look at the control plane", error=str(error))
+            if self._clock() - synced > _SYNC:
+                synced = self._clock()
+                await asyncio.to_thread(self._files.sync)
             metrics.LEASE_OK.set(self.may_read_target)
             metrics.DIVERGED.set(self.diverged)
             if not again:
@@ -278,17 +294,26 @@ class Lease:
         """Registers; waits out the lease of a process elsewhere that had this id, or raises RefusedError."""
         deadline = self._clock() + 3 * self._settings.lease + 1
         while True:
-            joined = await self._bounded(self._registry.register(), self._settings.connect_timeout)
+            joined = await self._bounded(
+                self._registry.register(self._files.found if not self._joined else _PRESENT, again=self._joined),
+                self._settings.connect_timeout,
+            )
             if joined.registered:
                 break
             if self._clock() > deadline:
                 raise RefusedError(
-                    f"instance {self._instance} already runs as process {joined.pid} on {joined.host}: give this one "
-                    "a state directory of its own"
+                    f"instance {self._instance} already runs as process {joined.pid} on {joined.host}, which sends "
+                    f"heartbeats: {self._settings.state_dir} is a copy of its state directory (a clone of the machine, "
+                    "a snapshot of the volume), or both use one. Start this one with an empty directory "
+                    "(CROSSFADE_STATE_DIR), or stop the other one and remove the copy"
                 )
             await asyncio.sleep(self._settings.heartbeat)
-        self._unsafe = self._unsafe or joined.diverged
-        self._registered, self._current = True, False
+        if joined.older:
+            log.error("every database becomes unverified", reason=OLDER)
+        self._unsafe = self._unsafe or joined.diverged or joined.older
+        self._fresh = joined.fresh and not self._joined
+        self._files.beats_from(joined.beats)
+        self._registered, self._joined, self._current = True, True, False
 
     async def _beat(self, *, extend: bool) -> bool:
         """Heartbeat and look; True where it brought a new generation, or found that this instance was evicted."""
@@ -310,6 +335,8 @@ class Lease:
                     backlog=self._conditions.backlog(None),
                     lag_seconds=self._conditions.lag_seconds(),
                     until=until,
+                    number=self._files.beat(),
+                    synced=self._files.synced,
                 ),
                 self.generation,
             ),
@@ -318,7 +345,10 @@ class Lease:
         self._answered = (look.now, self._clock())
         self._era = look.era
         if not look.registered:
-            log.warning("this instance was evicted: it joins again", instance=self._instance)
+            log.warning(
+                "this instance was evicted, or another process has its state directory: it joins again",
+                instance=self._instance,
+            )
             self._registered, self._unsafe, self._read_until = False, True, 0.0
             return True
         self._current = True

@@ -1,4 +1,11 @@
-"""The instance's statements: it joins, beats, looks, leaves. What to do with it decides `lease`."""
+"""The instance's statements: it joins, beats, looks, leaves. What to do with it decides `lease`.
+
+One row an instance, and one process that may write it: the incarnation names that process. A state directory that is
+copied brings the instance's name along (a clone of a machine, a snapshot of a volume), so a new process takes the row
+only where the other one is known to be gone: it deregistered, its lease has run out, or the new one runs at the same
+*place* (the same directory of the same boot of the same machine, whose journal's lock it holds). A clone of a running
+process has even the incarnation; but each heartbeat has a number of its own, and PostgreSQL takes none twice.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +13,30 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from proxy import __version__
+from proxy.cutover import lacking, transitions
 from proxy.cutover.codec import decode_moves
 from proxy.cutover.stages import Phase, Snapshot, Stage, Standing
+from proxy.cutover.statefile import Count
 from proxy.database import Database
 from sql.loader import queries
 
 _SQL = queries("cutover")
+NONE: Final = Count(0, rebooted=False)
+OLDER: Final = "a state directory is an older copy: what was noted since it was made is missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What registering found. registered: False where another host's living process has this id (host, pid).
+    """What registering found. registered: False where another living process has this id (host, pid).
 
-    diverged: the row of the last life said so. now: PostgreSQL's clock.
+    diverged: the row of the last life said so. fresh: nobody counted this instance before. beats: the greatest number
+    of a heartbeat that PostgreSQL has. older: the directory is an older copy; everything was marked. now: PostgreSQL's
+    clock.
     """
 
     registered: bool
@@ -31,11 +44,17 @@ class Joined:
     host: str | None
     pid: int | None
     now: datetime
+    fresh: bool = True
+    beats: int = 0
+    older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat writes. until: absolute end of the lease in PostgreSQL's time; None extends nothing."""
+    """What a heartbeat writes. until: absolute end of the lease in PostgreSQL's time; None extends nothing.
+
+    number: one that no heartbeat of this instance had. synced: of the last one that this machine's disk knows of.
+    """
 
     generation: int
     acknowledged: int
@@ -43,6 +62,8 @@ class Beat:
     backlog: int
     lag_seconds: float
     until: datetime | None
+    number: int = 1
+    synced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,14 @@ class Registry:
     """One instance's row. incarnation: of this process; a statement of an earlier one matches nothing any more."""
 
     def __init__(
-        self, database: Database, instance: str, *, lease: float, host: str | None, admin_url: str | None
+        self,
+        database: Database,
+        instance: str,
+        *,
+        lease: float,
+        host: str | None,
+        admin_url: str | None,
+        place: str = "",
     ) -> None:
         self._database = database
         self._instance = instance
@@ -73,19 +101,43 @@ class Registry:
         self._lease = lease
         self._host = host or socket.gethostname()
         self._admin_url = admin_url
+        self._place = f"{self._host} {place}"
 
-    async def register(self) -> Joined:
-        row = await self._database.fetchrow(
-            _SQL["register"].text,
-            self._instance,
-            self._incarnation,
-            self._host,
-            os.getpid(),
-            __version__,
-            self._admin_url,
+    async def register(self, count: Count = NONE, *, again: bool = False) -> Joined:
+        """count: heartbeats that the state directory knows of. again: this process was registered and is no more.
+
+        Then somebody took the row, and it is not taken back while a lease is held. An older copy of a directory is
+        told from the present one in the same transaction that registers it: every database becomes unverified.
+        """
+        if again:
+            self._incarnation = os.urandom(8).hex()
+        async with self._database.transaction() as session:
+            await transitions.lock(session)  # before any row, as whoever marks takes them
+            row = await session.fetchrow(
+                _SQL["register"].text,
+                self._instance,
+                self._incarnation,
+                self._host,
+                os.getpid(),
+                __version__,
+                self._admin_url,
+                "" if again else self._place,
+            )
+            assert row is not None
+            known = row["synced"] if count.rebooted else row["beats"]
+            older = bool(row["registered"] and not row["fresh"] and count.sent < known)
+            if older:
+                await lacking.mark_in(session, [lacking.EVERYTHING], [OLDER], self._instance)
+        return Joined(
+            row["registered"],
+            row["diverged"],
+            row["host"],
+            row["pid"],
+            row["now"],
+            row["fresh"],
+            row["beats"],
+            older,
         )
-        assert row is not None
-        return Joined(row["registered"], row["diverged"], row["host"], row["pid"], row["now"])
 
     async def beat(self, beat: Beat, known: int) -> Look:
         """known: the generation whose collections the caller has."""
@@ -101,6 +153,8 @@ class Registry:
             beat.until,
             self._lease,
             known,
+            beat.number,
+            beat.synced,
         )
         assert row is not None
         return Look(

@@ -3,6 +3,11 @@
 origin-only    made by the operator: break-glass, this instance reads from ArangoDB at once and is diverged
 alone          made before the first answer from the origin alone while collections were flipped: until it has
                drained and rolled back, this instance may not renew its lease (mirror-protocol, "Flip", 7)
+beats          how many heartbeats this directory has sent, before each is sent, whether it answered alone since it last
+               held a lease, and on which boot of the machine. PostgreSQL keeps the count as well: a directory that
+               knows of fewer is an older copy, and its journal lacks what was noted since it was made. The file lies
+               with the journal, so that a journal that was removed as a whole is missed too. What a stop of the
+               machine took is no older copy: then only the count that was synced is compared.
 control.json   the last snapshot: an instance that PostgreSQL still counts goes on by it when it starts without
                PostgreSQL. Gone after a clean stop: from then on it says nothing about what others do.
 """
@@ -11,19 +16,39 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import orjson
 
 from proxy.cutover.codec import decode, encode
 from proxy.cutover.stages import Snapshot
 
+_DIGITS: Final = 20
+_BOOT: Final = 36  # characters of a boot's name
+_ALONE: Final = "A"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Heartbeats that the directory had sent when it was opened. rebooted: the machine has stopped since."""
+
+    sent: int
+    rebooted: bool
+
 
 class StateFiles:
-    """The three files, in one directory that is made where it is missing."""
+    """The files, in one directory that is made where it is missing. `boot`: what tells this boot of the machine."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, boot: str = "") -> None:
+        (folder / "journal").mkdir(parents=True, exist_ok=True)
+        self._beats = folder / "journal" / "beats"
+        self._boot = boot[:_BOOT].ljust(_BOOT)
+        before, flag, boot_before = self._read()
+        self._alone_too = flag
+        self.found = Count(before, rebooted=before > 0 and boot_before != self._boot)
+        self.sent = self.synced = before
         self._origin_only = folder / "origin-only"
         self._alone = folder / "alone"
         self._control = folder / "control.json"
@@ -34,12 +59,15 @@ class StateFiles:
 
     @property
     def alone(self) -> bool:
-        return self._alone.exists()
+        return self._alone.exists() or self._alone_too
 
     def note_alone(self) -> None:
         """Durable when it returns: a machine that goes down after the answer must still know of it."""
-        if self.alone:
+        if self._alone.exists():
             return
+        self._alone_too = True
+        with contextlib.suppress(OSError):
+            self._write()
         descriptor = os.open(self._alone, os.O_CREAT | os.O_WRONLY, 0o600)
         try:
             os.fsync(descriptor)
@@ -53,6 +81,44 @@ class StateFiles:
 
     def clear_alone(self) -> None:
         self._alone.unlink(missing_ok=True)
+        self._alone_too = False
+        with contextlib.suppress(OSError):
+            self._write()
+
+    # ---- the count of heartbeats
+
+    def beats_from(self, count: int) -> None:
+        """PostgreSQL knows of so many: the next is beyond them."""
+        self.sent = max(self.sent, count)
+
+    def beat(self) -> int:
+        """The number of the heartbeat that is about to be sent; it is on file when this returns."""
+        self.sent += 1
+        with contextlib.suppress(OSError):  # the place is there; a disk that fails makes an older copy of this one
+            self._write()
+        return self.sent
+
+    def sync(self) -> None:
+        """Waits until the disk has the count; to be run in a thread."""
+        sent = self.sent
+        with contextlib.suppress(OSError), self._beats.open("r+b") as file:
+            os.fdatasync(file.fileno())
+            self.synced = sent
+
+    def _read(self) -> tuple[int, bool, str]:
+        with contextlib.suppress(OSError, ValueError):
+            text = self._beats.read_text("ascii")
+            return int(text[:_DIGITS]), text[_DIGITS] == _ALONE, text[_DIGITS + 1 :]
+        return 0, False, ""
+
+    def _write(self) -> None:
+        """In the place of what was there, which a full disk takes."""
+        text = f"{self.sent:0{_DIGITS}d}{_ALONE if self._alone_too else '-'}{self._boot}"
+        descriptor = os.open(self._beats, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.pwrite(descriptor, text.encode("ascii", "replace"), 0)
+        finally:
+            os.close(descriptor)
 
     def keep(self, snapshot: Snapshot) -> None:
         """Replaces the kept snapshot in one step."""

@@ -3,7 +3,8 @@
 Append-only segments in one directory a process (flock). Written by os.write before forwarding and not synced: the death
 of the process loses nothing. When the *machine* stops, what was not synced may be lost: then every collection written
 since the last sync point is named, and becomes unverified. A collection is noted as written, synced, before its first
-intent since a sync point, so that this list is never too short.
+intent since a sync point, so that this list is never too short. Files that were removed, or put back from a copy, are
+recognised (`mirror.manifest`): what was open then nobody knows, and every database becomes unverified.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from proxy.errors import JournalError
+from proxy.machine import boot_id, identity
 from proxy.mirror import records
 from proxy.mirror.alarm import Alarm
 from proxy.mirror.intent import Intent, Recovery
+from proxy.mirror.manifest import Manifest, missed
 from proxy.mirror.records import KEYLESS, OPAQUE, Note
 from proxy.mirror.segment import DONE, HELD, SPILLED, SUFFIX, Damage, Loaded, Segment, cannot, load
 from proxy.mirror.written import EVERYTHING, Written, replace
@@ -31,14 +34,7 @@ _UNREADABLE: Final = "an intent in the journal could not be read"
 _UNNOTED: Final = "the journal could not be written, and the process ended before PostgreSQL had it all"
 
 
-__all__ = ["Intent", "Journal", "Recovery", "boot_id"]
-
-
-def boot_id() -> str:
-    """What is the same as long as the machine runs; empty where the system does not say."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return ""
+__all__ = ["Intent", "Journal", "Recovery"]
 
 
 class Journal:
@@ -64,6 +60,8 @@ class Journal:
         self._current: Segment | None = None
         self._awake: Segment | None = None  # an older segment whose file is open
         self._written = Written(folder)
+        self._manifest = Manifest(folder)
+        self._identity = ""
         self.alarm = Alarm(folder)
         self._oldest: tuple[int, float] = (0, 0.0)
         self.open_intents = 0
@@ -89,17 +87,25 @@ class Journal:
 
     def close(self) -> None:
         """Syncs and gives the directory back. What is open stays for the next process."""
+        kept = []
         for segment in self._segments:
             if segment.open == 0:
-                segment.drop()
                 continue
+            kept.append(segment.base)
             with contextlib.suppress(JournalError, OSError):
                 segment.flush()
                 segment.sync()
             segment.rest()
-        with contextlib.suppress(OSError):
-            (self._folder / "boot").unlink(missing_ok=True)
-            (self._folder / "collections").unlink(missing_ok=True)
+        if self._current is not None:
+            with contextlib.suppress(JournalError):
+                self._manifest.end(kept)
+            for segment in self._segments:
+                if segment.open == 0:
+                    segment.drop()
+            with contextlib.suppress(JournalError, OSError):
+                self._written.clear()
+                (self._folder / "boot").unlink(missing_ok=True)
+                (self._folder / "collections").unlink(missing_ok=True)
         self._segments, self._bases, self._current, self._awake = [], [], None, None
         self.alarm.close(clean=True)
         self._release()
@@ -275,6 +281,7 @@ class Journal:
                 f"the journal in {self._folder} is in use by process {owner or 'unknown'}: "
                 "every proxy needs a state directory of its own, set CROSSFADE_STATE_DIR"
             ) from error
+        self._identity = identity(self._folder / "lock")
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
@@ -290,6 +297,11 @@ class Journal:
         last = 0
         damaged: list[Damage] = []
         paths = sorted(self._folder.glob(f"{'[0-9a-f]' * 16}{SUFFIX}"))
+        before = self._read("boot")
+        present = [int(path.stem, 16) for path in paths]
+        lacks = missed(self._folder, self._manifest.read(), present, before, self._identity)
+        marks += [(EVERYTHING, reason) for reason in lacks]
+        recovery.damaged += lacks
         for path, following in itertools.zip_longest(paths, (int(path.stem, 16) for path in paths[1:])):
             loaded = load(path, following)
             if isinstance(loaded, Damage):
@@ -298,23 +310,33 @@ class Journal:
             elif loaded is not None:
                 last = max(last, loaded.segment.base + len(loaded.segment.state) - 1)
                 self._keep(loaded, recovery)
-        before = self._read("boot")
-        if before is not None and (before.strip() != self._boot or not self._boot):
+        if before is not None and (before.partition("\n")[0].strip() != self._boot or not self._boot):
             recovery.machine_stopped = True
             marks += [(name, _MACHINE) for name in self._written.read()]
         recovery.unnoted = self.alarm.open()
         if recovery.unnoted:
             marks.append((EVERYTHING, _UNNOTED))
         self.own = last + 1
-        self._add(Segment.create(self._folder, last + 1))
+        self._add(self._created(last + 1))
         self._written.clear()
         self._carry(damaged, marks, recovery)
         for damage in damaged:
             damage.set_aside()
         self.alarm.set(False)  # the mark that follows from it is journaled by now
         self.open_intents = recovery.open
-        replace(self._folder / "boot", self._boot + "\n")
+        self._manifest.begin(self._bases)
+        replace(self._folder / "boot", f"{self._boot}\n{self._identity}\n")
         return recovery
+
+    def _created(self, base: int) -> Segment:
+        """A new file, and it is listed before anything is in it."""
+        segment = Segment.create(self._folder, base)
+        try:
+            self._manifest.add(base)
+        except JournalError:
+            segment.drop()
+            raise
+        return segment
 
     def _keep(self, loaded: Loaded, recovery: Recovery) -> None:
         segment = loaded.segment
@@ -368,7 +390,7 @@ class Journal:
     def _rotate(self) -> Segment:
         full = self._current
         assert full is not None
-        self._add(Segment.create(self._folder, full.base + len(full.state)))
+        self._add(self._created(full.base + len(full.state)))
         assert self._current is not None
         if full.open == 0:
             self._drop(full)
@@ -390,4 +412,5 @@ class Journal:
         del self._segments[index], self._bases[index]
         if self._awake is segment:
             self._awake = None
+        self._manifest.drop(segment.base)
         segment.drop()

@@ -1,26 +1,28 @@
 -- Stages, epochs, leases, gates, audit (mirror-protocol, "Flip"; DESIGN section 9).
 
 -- name: register
--- An instance joins, or comes back: $1 instance, $2 incarnation, $3 host, $4 pid, $5 version, $6 admin URL.
--- It has no lease until its first beat. `registered` is false where another host's process holds a living lease for
--- this id. joined_at is kept after a crash: who never deregistered was never out, and nothing could go around it.
+-- An instance joins, or comes back: $1 instance, $2 incarnation, $3 host, $4 pid, $5 version, $6 admin URL, $7 place
+-- (empty: not known to be that of a process which is gone). It has no lease until its first beat. `registered` is false
+-- where a process that may live holds a lease for this id. `fresh`: nobody counted it, so that it missed nothing.
+-- joined_at is kept after a crash: who never deregistered was never out, and nothing could go around it.
 WITH old AS (
-    SELECT stopped_at, diverged, host, pid, lease_until > clock_timestamp() AS alive
-    FROM crossfade.instance WHERE instance = $1
+    SELECT stopped_at, diverged, host, pid, beats, synced FROM crossfade.instance WHERE instance = $1
 ), new AS (
-    INSERT INTO crossfade.instance AS i (instance, incarnation, host, pid, version, admin_url)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO crossfade.instance AS i (instance, incarnation, host, pid, version, admin_url, place)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (instance) DO UPDATE SET
         incarnation = excluded.incarnation, host = excluded.host, pid = excluded.pid, version = excluded.version,
-        admin_url = excluded.admin_url, started_at = now(), heartbeat_at = now(), lease_until = now(),
+        admin_url = excluded.admin_url, place = excluded.place, started_at = now(), heartbeat_at = now(), lease_until = now(),
         joined_at = CASE WHEN i.stopped_at IS NULL THEN i.joined_at ELSE now() END,
         diverged = i.stopped_at IS NULL AND i.diverged,
         generation = 0, acknowledged = 0, stopped_at = NULL
-    WHERE i.stopped_at IS NOT NULL OR i.host = excluded.host OR i.incarnation = excluded.incarnation
-        OR i.lease_until <= clock_timestamp()
+    WHERE i.stopped_at IS NOT NULL OR (i.place = excluded.place AND i.place <> '')
+        OR i.incarnation = excluded.incarnation OR i.lease_until <= clock_timestamp()
     RETURNING instance
 )
 SELECT EXISTS (SELECT FROM new) AS registered, old.host, old.pid,
+    old.pid IS NULL OR old.stopped_at IS NOT NULL AS fresh, coalesce(old.beats, 0) AS beats,
+    coalesce(old.synced, 0) AS synced,
     coalesce(old.stopped_at IS NULL AND old.diverged, false) AS diverged,
     clock_timestamp() AS now
 FROM (VALUES (1)) AS one LEFT JOIN old ON true;
@@ -28,16 +30,17 @@ FROM (VALUES (1)) AS one LEFT JOIN old ON true;
 -- name: beat
 -- Heartbeat and look in one statement. $1 instance, $2 incarnation, $3 generation that it behaves by, $4 generation
 -- acknowledged, $5 diverged, $6 backlog, $7 lag in seconds, $8 absolute end of the lease (NULL: not extended), $9 longest
--- lease in seconds, $10 generation whose collections it knows: they come back only where it is another.
+-- lease in seconds, $10 generation whose collections it knows: they come back only where it is another. $11 number of
+-- the heartbeat: one that was there is another process's, a clone of this one. $12 number that the machine's disk has.
 -- The end of the lease was computed from a look that began before, so a statement that arrives late extends nothing.
 WITH mine AS (
     UPDATE crossfade.instance SET
         heartbeat_at = clock_timestamp(), generation = $3, acknowledged = $4, diverged = $5, backlog = $6,
-        lag_seconds = $7,
+        lag_seconds = $7, beats = $11, synced = $12,
         -- `least` passes over NULL: without the CASE a mere look would extend the lease, and nobody here would know of it
         lease_until = CASE WHEN $8::timestamptz IS NULL THEN lease_until
             ELSE least($8::timestamptz, clock_timestamp() + make_interval(secs => $9)) END
-    WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL
+    WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL AND beats < $11
     RETURNING instance
 )
 SELECT EXISTS (SELECT FROM mine) AS registered, clock_timestamp() AS now, e.era, c.generation, c.epoch, c.phase,

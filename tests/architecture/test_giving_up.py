@@ -31,6 +31,8 @@ PLACES = {
     "proxy/mirror/marks.py:Marks.post": _FULL,
     "proxy/mirror/timeline.py:Timeline.step": f"{_GIVEN_UP}::test_a_failover_of_postgresql_takes_every_flip_back",
     "proxy/mirror/target.py:_Writer._bury": _REFUSED,
+    "proxy/cutover/registry.py:Registry.register": "tests/integration/test_state_directory.py"
+    "::test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back",
     "backfill/target.py:_dead_letters": f"{_GIVEN_UP}::test_a_repair_that_postgresql_refuses_ends_the_flip",
     "backfill/archive/cli.py:_mark": f"{_GIVEN_UP}::test_a_mark_aborts_an_epoch_that_would_flip_its_collection",
 }

@@ -181,12 +181,12 @@ async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> Non
     assert look.registered
     until_ = await database.fetchval("SELECT lease_until FROM crossfade.instance")
     assert until_ == joined.now  # absolute: not now() + 1 s
-    mere = await registry.beat(Beat(0, 0, False, 0, 0.0, None), 0)
+    mere = await registry.beat(Beat(0, 0, False, 0, 0.0, None, number=2), 0)
     assert mere.registered
     assert await database.fetchval("SELECT lease_until FROM crossfade.instance") == joined.now  # a look extends nothing
     other = Registry(database, "late", lease=1.0, host=None, admin_url=None)
     assert (await other.register()).registered  # a new process of the same host
-    stale = await registry.beat(Beat(9, 9, False, 0, 0.0, None), 0)
+    stale = await registry.beat(Beat(9, 9, False, 0, 0.0, None, number=3), 0)
     assert not stale.registered
     assert await database.fetchval("SELECT acknowledged FROM crossfade.instance") == 0
 

@@ -98,6 +98,8 @@ def recovered(folder: Path, files: dict[str, bytes]) -> tuple[Open, bool]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "boot").write_text(_BOOT + "\n")
+    (folder / "collections").touch()
+    (folder / "alarm").write_text("0")
     for name, data in files.items():
         (folder / name).write_bytes(data)
     journal = _journal(folder)

@@ -1,0 +1,210 @@
+"""A state directory that was copied, put back from a copy, or emptied; and a proxy that fails at its start (I3, I7)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.app import Application
+from proxy.cutover import lease as leases
+from proxy.cutover.lease import Lease
+from proxy.cutover.registry import OLDER, Beat, Registry
+from proxy.cutover.stages import Stage, Standing
+from proxy.database import Database
+from proxy.errors import ConfigurationError, CrossfadeError, DatabaseUnavailable, RefusedError
+from tests.harness import Running, running
+from tests.integration.cutover_kit import Application as Told
+from tests.integration.cutover_kit import Fleet, settings_for, until
+
+JOBS = "shop/jobs"
+
+
+@pytest.fixture
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(database, tmp_path)
+    yield made
+    await made.close()
+
+
+async def marks(database: Database) -> list[str]:
+    rows = await database.fetch("SELECT collection || ': ' || reason AS said FROM crossfade.unverified ORDER BY id")
+    return [row["said"] for row in rows]
+
+
+async def stage(database: Database) -> str:
+    found: str = await database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", JOBS)
+    return found
+
+
+def copied(state: Path, to: Path) -> None:
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(state, to)
+
+
+# ---- copies
+
+
+async def test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back(
+    fleet: Fleet, database: Database, tmp_path: Path
+) -> None:
+    """Its journal lacks what was noted since it was made: PostgreSQL knows of heartbeats that it does not know of."""
+    one = await fleet.start("one")
+    await fleet.start("two")
+    await fleet.flipped(JOBS)
+    copied(tmp_path / "one", tmp_path / "copy")
+    beats = one.lease.looked_at
+    await until(lambda: one.lease.looked_at > beats)
+    await fleet.crash(one)
+    copied(tmp_path / "copy", tmp_path / "one")
+    await fleet.start("one")
+    assert await marks(database) == [f"shop/*: {OLDER}"]
+    assert await stage(database) == "shadow"
+
+
+async def test_the_same_directory_is_no_older_copy(fleet: Fleet, database: Database) -> None:
+    one = await fleet.start("one")
+    await fleet.flipped(JOBS)
+    for _ in range(2):
+        await fleet.crash(one)
+        one = await fleet.start("one")
+    await until(lambda: one.lease.may_read_target)
+    assert (await marks(database), await stage(database)) == ([], "flipped")
+
+
+async def test_behind_a_clean_stop_an_older_copy_missed_nothing(
+    fleet: Fleet, database: Database, tmp_path: Path
+) -> None:
+    one = await fleet.start("one")
+    await fleet.to(Stage.MIRROR, JOBS)
+    copied(tmp_path / "one", tmp_path / "copy")
+    await fleet.to(Stage.SHADOW, JOBS)
+    assert await one.lease.close()
+    copied(tmp_path / "copy", tmp_path / "one")
+    await fleet.start("one")
+    assert await marks(database) == []
+
+
+async def test_a_stop_of_the_machine_may_lose_the_newest_heartbeats_and_no_more(
+    fleet: Fleet, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count is synced every few seconds: what is compared behind another boot is what was synced."""
+    one = await fleet.start("one")
+    await fleet.to(Stage.MIRROR, JOBS)
+    copied(tmp_path / "one", tmp_path / "copy")
+    await fleet.to(Stage.SHADOW, JOBS)
+    await fleet.crash(one)
+    copied(tmp_path / "copy", tmp_path / "one")
+    with monkeypatch.context() as patched:
+        patched.setattr(leases, "boot_id", lambda: "another boot")
+        await fleet.start("one")
+    assert await marks(database) == []
+
+
+async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
+    fleet: Fleet, database: Database, tmp_path: Path
+) -> None:
+    """A clone of the machine, a snapshot of the volume: it says what to do, and takes nothing from the other."""
+    one = await fleet.start("one", lease=0.3)
+    copied(tmp_path / "one", tmp_path / "copy")
+    clone = Lease(database, settings_for(tmp_path / "copy", lease=0.3), "one", Told().conditions(), host="here")
+    with pytest.raises(RefusedError, match=r"already runs as process .* Start this one with an empty directory"):
+        await clone.start()
+    await clone.close()
+    await until(lambda: one.lease.may_read_target)
+    assert one.lease.connected
+
+
+async def test_two_clones_of_one_running_process_do_not_share_its_registration(database: Database) -> None:
+    """They have even the incarnation: no number of a heartbeat is taken twice."""
+    registry = Registry(database, "one", lease=1.0, host=None, admin_url=None)
+    joined = await registry.register()
+
+    def beat(number: int) -> Beat:
+        return Beat(0, 0, False, 0, 0.0, joined.now, number=number)
+
+    assert (await registry.beat(beat(1), 0)).registered
+    assert (await registry.beat(beat(2), 0)).registered
+    assert not (await registry.beat(beat(2), 0)).registered, "the clone finds itself out"
+    await database.execute("UPDATE crossfade.instance SET lease_until = clock_timestamp() + interval '1 minute'")
+    assert not (await registry.register(again=True)).registered, "and does not take the row back"
+
+
+async def test_who_answered_alone_is_known_by_either_of_two_files(fleet: Fleet, tmp_path: Path) -> None:
+    one = await fleet.start("one", lease=0.3)
+    one.line.up.clear()
+    await until(lambda: one.lease.own_lease_over)
+    one.lease.note_alone()
+    await fleet.crash(one)
+    (tmp_path / "one" / "alone").unlink()
+    again = Lease(fleet.database, settings_for(tmp_path / "one"), "one", Told(backlog=1).conditions(), host="here")
+    await again.start()
+    assert again.diverged
+    await again.close(deregister=False)
+
+
+# ---- a start that fails
+
+
+async def instances(database: Database) -> list[tuple[str, bool]]:
+    rows = await database.fetch("SELECT instance, stopped_at IS NULL AS counted FROM crossfade.instance")
+    return [(row["instance"], row["counted"]) for row in rows]
+
+
+async def test_a_proxy_whose_port_is_taken_does_not_stay_registered(stack: Running) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = stack.settings.model_copy(
+            update={"listen_port": taken.getsockname()[1], "state_dir": stack.settings.state_dir / "other"}
+        )
+        with pytest.raises(ConfigurationError, match="CROSSFADE_LISTEN_PORT"):
+            async with Application(settings):
+                raise AssertionError
+    counted = [name for name, here in await instances(stack.database) if here]
+    assert counted == [stack.application.instance]
+    await stack.move(Standing(Stage.MIRROR), "_system/books")  # nobody is waited for
+
+
+async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a pooler that hands out other sessions, or on a database that was not migrated to the end."""
+
+    async def refused(*_: object) -> None:
+        raise DatabaseUnavailable("a pooler in transaction mode stands between")
+
+    settings = stack.settings.model_copy(
+        update={"state_dir": stack.settings.state_dir / "other", "start_without_postgresql": "refuse"}
+    )
+    with monkeypatch.context() as patched, contextlib.suppress(CrossfadeError):
+        patched.setattr(Registry, "beat", refused)
+        async with Application(settings):
+            raise AssertionError
+    counted = [name for name, here in await instances(stack.database) if here]
+    assert counted == [stack.application.instance]
+
+
+async def test_one_that_crashed_before_and_fails_at_its_start_is_still_counted(
+    fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its journal may hold what PostgreSQL lacks: others go on waiting for it."""
+    one = await fleet.start("one")
+    await fleet.crash(one)
+    again = Lease(database, settings_for(fleet.folder / "one"), "one", Told().conditions(), host="here")
+    await again.start()
+    assert not await again.close(failed=True)
+    assert await instances(database) == [("one", True)]
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path) as started:
+        await started.client.post("/_api/collection", json={"name": "books"})
+        yield started
+        await asyncio.sleep(0)
