@@ -83,7 +83,8 @@ def translate(error: BaseException) -> DatabaseError | None:
 
 def _text(error: asyncpg.PostgresError, sqlstate: str) -> str:
     meaning = sqlstates.meaning(sqlstate)
-    return f"{error} ({meaning})" if meaning else str(error)
+    first = str(error).partition("\n")[0]  # asyncpg adds a page of advice
+    return f"{first} ({meaning})" if meaning else str(error)
 
 
 def _outlived(error: BaseException) -> bool:

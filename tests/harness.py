@@ -117,6 +117,28 @@ async def differences(origin: str, dsn: str, collection: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
+async def straight(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A session of an administrator, who may write whatever is preset."""
+    connection = await asyncpg.connect(dsn, server_settings={"default_transaction_read_only": "off"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def read_only(dsn: str, *, on: bool) -> None:
+    """The database takes no writes, as where the disk of a managed service is full; the sessions of before end."""
+    async with straight(dsn) as admin:
+        name, setting = dsn.rpartition("/")[2], "on" if on else "off"
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {setting}")
+        if on:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
+@contextlib.asynccontextmanager
 async def running(
     dsn: str, folder: Path, *, store: MemoryStore | None = None, **overrides: Any
 ) -> AsyncIterator[Running]:

@@ -13,6 +13,7 @@ from proxy.database import Database
 from proxy.documents import to_jsonb
 from proxy.errors import DatabaseRefused
 from proxy.revision import decode_rev
+from proxy.stores.postgres.statements import has_icu
 
 _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
 SELECT key, rev, raw::json, crossfade.queryable(doc::json)
@@ -37,8 +38,7 @@ class Target:
     @classmethod
     async def open(cls, database: Database) -> Target:
         """With what this server can do."""
-        icu = await database.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')")
-        return cls(database, icu=bool(icu))
+        return cls(database, icu=await has_icu(database))
 
     async def fill(self, world: World) -> Tables:
         """The tables of the world's collections, with its documents and no others."""

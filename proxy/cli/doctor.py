@@ -17,10 +17,22 @@ from proxy.client import OriginClient
 from proxy.config import Settings, load
 from proxy.cutover import migrate, status
 from proxy.database import Database
-from proxy.errors import ArangoError, ConfigurationError, DatabaseError, DatabaseUnmigrated, UpstreamError
+from proxy.errors import (
+    ArangoError,
+    ConfigurationError,
+    DatabaseError,
+    DatabaseTimedOut,
+    DatabaseUnavailable,
+    DatabaseUnmigrated,
+    UpstreamError,
+)
+from proxy.stores.postgres.statements import has_icu
 
 _OLDEST_POSTGRESQL: Final = 15
 _OLDEST_ARANGODB: Final = (3, 12)
+_PROCESS: Final = "SELECT pg_backend_pid()"
+_OF_POOLERS: Final = frozenset({"26000", "34000", "42P05"})
+_CUT: Final = "08"  # it takes no transactions
 _COLOUR: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -83,6 +95,9 @@ async def _postgresql(database: Database) -> list[Check]:
     try:
         number = int(await database.fetchval("SHOW server_version_num"))
     except DatabaseError as error:
+        if error.sqlstate:
+            remedy = "PostgreSQL runs: see that CROSSFADE_DSN, its user, and what stands between, are right"
+            return [Check("PostgreSQL", "fail", f"answers, and refuses: {error}", remedy, unusable=True)]
         remedy = "set CROSSFADE_DSN to a PostgreSQL 15 or newer that runs"
         return [Check("PostgreSQL", "fail", f"does not answer: {error}", remedy, unusable=True)]
     major = number // 10_000
@@ -91,8 +106,10 @@ async def _postgresql(database: Database) -> list[Check]:
         if major >= _OLDEST_POSTGRESQL
         else Check("PostgreSQL", "fail", f"version {major}", f"version {_OLDEST_POSTGRESQL} or newer is needed")
     ]
+    checks.append(await _guarded("sessions", lambda: _sessions(database)))
     checks.append(await _guarded("schema", lambda: _schema(database)))
-    checks.append(await _guarded("string order", lambda: _icu(database)))
+    if checks[-1].verdict == "ok":
+        checks.append(await _guarded("string order", lambda: _icu(database)))
     return checks
 
 
@@ -105,16 +122,48 @@ async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
         return Check(name, "fail", f"cannot be looked at: {error}", "see PostgreSQL's log", unusable=True)
 
 
+async def _sessions(database: Database) -> Check:
+    """Whether a session is ours for as long as we keep it, and may write."""
+    try:
+        pooled = await _pooled(database)
+    except DatabaseUnavailable as error:
+        if error.sqlstate not in _OF_POOLERS and error.sqlstate[:2] != _CUT:
+            raise
+        pooled = True
+    if pooled:
+        remedy = "connect directly, or by a pooler in session mode: locks and prepared statements belong to a session"
+        return Check("sessions", "fail", "a pooler in transaction or statement mode hands them around", remedy, True)
+    if await database.fetchval("SHOW transaction_read_only") == "on":
+        remedy = "`default_transaction_read_only` is on for the role, the database or the server: set it off"
+        return Check("sessions", "fail", "PostgreSQL takes no writes", remedy)
+    return Check("sessions", "ok", "of our own, and may write")
+
+
+async def _pooled(database: Database) -> bool:
+    """Two sessions, one of them within a transaction: does the other one stay on its server process?"""
+    async with database.session() as one, database.session() as other:
+        first = await one.fetchval(_PROCESS)
+        async with other.transaction():
+            await other.fetchval(_PROCESS)
+            try:
+                return bool(await one.fetchval(_PROCESS) != first)
+            except DatabaseTimedOut:  # the pooler has one server process alone, which the transaction has
+                return True
+
+
 async def _schema(database: Database) -> Check:
     await migrate.require_migrated(database)
     return Check("schema", "ok", "of this version")
 
 
 async def _icu(database: Database) -> Check:
-    if await database.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')"):
+    if await has_icu(database):
         return Check("string order", "ok", "PostgreSQL has ICU")
-    remedy = "string order is then evaluated by the proxy, which is slower; a PostgreSQL built with ICU avoids that"
-    return Check("string order", "warn", "PostgreSQL has no ICU", remedy)
+    remedy = (
+        "string order is then evaluated by the proxy, which is slower; a PostgreSQL built with ICU, into which the "
+        "schema is migrated anew, avoids that"
+    )
+    return Check("string order", "warn", "PostgreSQL had no ICU when the schema was made", remedy)
 
 
 async def _origin(settings: Settings) -> list[Check]:

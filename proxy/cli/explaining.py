@@ -12,14 +12,16 @@ import typer
 from rich.markup import escape
 
 from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
-from proxy.aql.compile import Compiled, Listing, NotCompiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
 from proxy.cli.common import DONE, DatabaseOption, JsonOption, console, execute, write_json
 from proxy.cli.naming import about, known
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.errors import ArangoError, RefusedError
 from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.fence import Limits
 from proxy.stores.postgres.narrow import scan_of
+from proxy.stores.postgres.statements import Statements
 from sql.loader import queries
 
 _SYSTEM = "_system"  # a query that reads nothing needs no database
@@ -123,14 +125,9 @@ async def examine(
     """The explanation. Raises ArangoError as the query's own errors, 1203 for an unknown collection, DatabaseError."""
     query = parse(text)
     analysis = analyse(query, binds)
-    catalog = Catalog(connected)
-    tables: dict[str, Table] = {}
-    for name in sorted(analysis.reads):
-        found = await catalog.find(f"{database}/{name}")
-        indexed = await connected.fetchval(queries("store")["indexed"].text, found.relation)
-        tables[name] = Table(found.relation, found.edge, frozenset(indexed))
-    icu = await connected.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')")
-    made = _outcome(query, analysis, binds, Tables(tables, bool(icu)))
+    statements = Statements(connected, Catalog(connected), Limits())
+    tables = (await statements.tables(database, analysis)).tables
+    made = await _outcome(statements, database, query, analysis, binds)
     if isinstance(made, Compiled):
         sql, parameters, reason = made.sql, made.parameters, ""
         pushed, kept = made.pushed, made.finished
@@ -164,12 +161,15 @@ async def examine(
     )
 
 
-def _outcome(query: Query, analysis: Analysis, binds: Mapping[str, Any], tables: Tables) -> Compiled | NotCompiled:
+async def _outcome(
+    statements: Statements, database: str, query: Query, analysis: Analysis, binds: Mapping[str, Any]
+) -> Compiled | NotCompiled:
+    """What the proxy makes of it, by the proxy's own function."""
     if analysis.modifies:
         return NotCompiled("a modification: it runs on ArangoDB, and what it wrote is mirrored")
     if analysis.unsupported:
         return NotCompiled("not supported:", ", ".join(analysis.unsupported))
-    return compile_query(query, binds, tables)
+    return await statements.plan(database, query, dict(binds), analysis)
 
 
 def _written(query: Query) -> tuple[str, ...]:

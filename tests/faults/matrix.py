@@ -32,6 +32,7 @@ from tests.faults.traffic import Tally
 from tests.harness import eventually
 
 REFUSE = "disk full, refuse"
+READ_ONLY = "session read-only"
 FAULTS: tuple[str, ...] = (
     "kill",
     *(f"origin {mode}" for mode in MODES),
@@ -40,6 +41,7 @@ FAULTS: tuple[str, ...] = (
     "target stopped",
     "disk full",
     REFUSE,
+    READ_ONLY,
 )
 # which faults may cost clients an answer: those of ArangoDB itself, and where the operator said that it is to be so; a
 # kill breaks connections and nothing else
@@ -245,6 +247,9 @@ class Matrix:
         if fault == "target stopped":
             await asyncio.to_thread(stood.server.stop, "immediate")
             return lambda: asyncio.to_thread(stood.server.start)
+        if fault == READ_ONLY:
+            await harness.read_only(stood.dsn, on=True)
+            return lambda: harness.read_only(stood.dsn, on=False)
         chaos = stood.to_origin if where == "origin" else stood.to_target
         chaos.misbehave(what)
         return _later(chaos.heal)

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.mirror.faults import POINTS
 from tests.faults.chaos import Chaos
-from tests.faults.matrix import PLACES, REFUSE, Cell, Place, matrix, table
+from tests.faults.matrix import PLACES, READ_ONLY, REFUSE, Cell, Place, matrix, table
 
 SHORT = (
     (Place("documents", "after-forward", 9), "origin cut"),
@@ -18,6 +18,7 @@ SHORT = (
     (Place("documents", "mid-batch"), "target stopped"),
     (Place("transactions", "after-commit"), "target half-close"),
     (Place("transactions", "mid-transaction", 1), "kill"),
+    (Place("documents", "after-apply"), READ_ONLY),
     (Place("graphs", "mid-cascade", 1), "kill"),
     (Place("modifications", "keys-read"), "origin cut"),
 )

@@ -10,9 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 import proxy.cli
+from proxy.aql import analyse, parse
+from proxy.aql.compile import NotCompiled
+from proxy.cli.doctor import _postgresql
 from proxy.cli.explaining import binds_of, examine
 from proxy.database import Database
 from proxy.errors import ArangoError, RefusedError
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.fence import Limits
+from proxy.stores.postgres.statements import Statements
 from tests.integration.target import create
 
 LIST = "FOR d IN docs FILTER d.user == @u SORT d.created DESC LIMIT 20 RETURN d"
@@ -39,6 +45,23 @@ async def test_a_query_that_compiles(docs: Database) -> None:
     assert any("u7" in str(value) for value in found.parameters)
     assert {"FILTER", "SORT", "LIMIT"} <= set(found.pushed)
     assert any("Seq Scan on docs" in line for line in found.plan)
+
+
+async def test_a_postgresql_without_icu_is_told_of_as_the_proxy_takes_it(docs: Database) -> None:
+    """Whatever collations the server lists: one function says it, to the proxy, to `explain`, to `doctor`."""
+    assert (await examine(docs, "db", LIST, {"u": "u7"})).compiled
+    await docs.execute("CREATE OR REPLACE FUNCTION crossfade.has_icu() RETURNS boolean LANGUAGE sql AS 'SELECT false'")
+    found = await examine(docs, "db", LIST, {"u": "u7"})
+    query = parse(LIST)
+    plan = await Statements(docs, Catalog(docs), Limits()).plan("db", query, {"u": "u7"}, analyse(query, {"u": "u7"}))
+    assert isinstance(plan, NotCompiled)
+    assert (found.compiled, found.reason) == (False, f"{plan.reason} {plan.detail}".strip())
+    checks = {check.name: check for check in await _postgresql(docs)}
+    assert (checks["string order"].verdict, checks["sessions"].verdict) == ("warn", "ok")
+
+
+async def test_a_query_that_reads_nothing_is_told_of_as_the_proxy_takes_it(docs: Database) -> None:
+    assert (await examine(docs, "db", "RETURN 1", {})).reason == "reads no collection"
 
 
 async def test_the_index_that_it_names_is_then_used(docs: Database) -> None:

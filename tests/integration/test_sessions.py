@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from deploy.demo import postgres
@@ -17,31 +15,10 @@ from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
 from proxy.session_settings import statements
-from tests.harness import eventually, running
+from tests.harness import eventually, read_only, running, straight
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
-
-
-@contextlib.asynccontextmanager
-async def straight(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A session of an administrator, who may write whatever is preset."""
-    connection = await asyncpg.connect(dsn, server_settings={"default_transaction_read_only": "off"})
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def read_only(dsn: str, setting: str) -> None:
-    """Presets it for the database, and ends the sessions that are there."""
-    async with straight(dsn) as admin:
-        await admin.execute(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET default_transaction_read_only = {setting}")
-        if setting == "on":
-            await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
 
 
 async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(dsn: str, tmp_path: Path) -> None:
@@ -51,7 +28,7 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
         await stack.move(Standing(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "before"})
         await stack.drained()
-        await read_only(dsn, "on")
+        await read_only(dsn, on=True)
         for number in range(20):
             assert (await stack.client.post(DOCUMENT, json={"_key": f"k{number}"})).status_code == 202
         mirror = stack.application.mirror
@@ -61,7 +38,7 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
 
         await eventually(refused, "PostgreSQL refuses writes")
         assert mirror.backlog > 0
-        await read_only(dsn, "off")
+        await read_only(dsn, on=False)
         await stack.drained()
         assert await stack.differences(BOOKS) == []
 
@@ -73,11 +50,11 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
 
 async def test_what_a_read_only_database_refuses_says_so(dsn: str) -> None:
     database = await Database.open(dsn, size=1, reset=False)
-    await read_only(dsn, "on")
+    await read_only(dsn, on=True)
     with pytest.raises(DatabaseUnavailable, match="default_transaction_read_only") as caught:
         await database.fetchval("SELECT crossfade.raise_era()")
     assert caught.value.sqlstate == "25006"
-    await read_only(dsn, "off")
+    await read_only(dsn, on=False)
     assert await database.fetchval("SELECT crossfade.raise_era()") == 2, "on a new session, at once"
     await database.close()
 

@@ -38,6 +38,15 @@ def inexact(error: DatabaseRefused) -> bool:
     return error.sqlstate[:2] == _INEXACT or error.sqlstate == _GROUPED
 
 
+async def has_icu(database: Database) -> bool:
+    """Whether strings can be put into ArangoDB's order here. Raises DatabaseError.
+
+    The one place that says so: the proxy, its workers and the commands ask it. A server without ICU may well list a
+    collation of its kind; what counts is whether the migration could make the one of ArangoDB's order.
+    """
+    return bool(await database.fetchval(queries("store")["has_icu"].text))
+
+
 class TooLarge(Exception):
     """A result has more bytes than were asked for."""
 
@@ -97,16 +106,20 @@ class Statements:
         self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
     ) -> Compiled | NotCompiled:
         """The statement of a query over the collections that its text tells. Raises ArangoError 1203, DatabaseError."""
+        plan = compile_query(query, binds, await self.tables(database, analysis))
+        if isinstance(plan, Compiled) and not plan.collections:
+            return NotCompiled("reads no collection")
+        return plan
+
+    async def tables(self, database: str, analysis: Analysis) -> Tables:
+        """All that the compiler is told beside the query. Raises ArangoError 1203, DatabaseError."""
         tables = {}
         for name in sorted(analysis.reads):
             found = await self._catalog.find(f"{database}/{name}")
             tables[name] = Table(found.relation, found.edge, await self._indexes(found.relation))
         if self._icu is None:
-            self._icu = bool(await self._database.fetchval(queries("store")["has_icu"].text))
-        plan = compile_query(query, binds, Tables(tables, self._icu))
-        if isinstance(plan, Compiled) and not plan.collections:
-            return NotCompiled("reads no collection")
-        return plan
+            self._icu = await has_icu(self._database)
+        return Tables(tables, self._icu)
 
     async def _indexes(self, relation: str) -> frozenset[str]:
         """The attributes that indexes of a table begin with; looked up again after a minute."""

@@ -1,0 +1,89 @@
+"""`crossfade doctor` on what stands between Crossfade and PostgreSQL: poolers, databases that take no writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from proxy.cli.doctor import Check, _postgresql
+from proxy.database import Database
+from proxy.ports import free_port
+from tests.harness import eventually, read_only
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+async def checked(dsn: str) -> dict[str, Check]:
+    database = await Database.open(dsn, size=2, timeout=5.0)
+    try:
+        return {check.name: check for check in await _postgresql(database)}
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def pooler(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
+    """The DSN of a pgbouncer in that mode, in front of a database."""
+    assert PGBOUNCER is not None
+    at, port, name = urlsplit(dsn), free_port(), dsn.rpartition("/")[2]
+    file = folder / "pgbouncer.ini"
+    file.write_text(
+        f"[databases]\n{name} = host=127.0.0.1 port={at.port} dbname={name} user=crossfade\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n"
+        "unix_socket_dir =\n"
+    )
+    for path in (file, *file.parents):
+        with contextlib.suppress(OSError):
+            path.chmod(path.stat().st_mode | 0o055)
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = await asyncio.create_subprocess_exec(
+        PGBOUNCER, *user, str(file), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+
+    async def up() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    try:
+        await eventually(up, "the pooler listens")
+        yield f"postgresql://crossfade@127.0.0.1:{port}/{name}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+@pytest.mark.parametrize(("mode", "verdict"), [("session", "ok"), ("transaction", "fail"), ("statement", "fail")])
+async def test_a_pooler_that_hands_sessions_around_is_found_out(
+    dsn: str, tmp_path: Path, mode: str, verdict: str
+) -> None:
+    """Locks, prepared statements and notifications belong to a session: directly, or by a pooler in session mode."""
+    async with pooler(dsn, tmp_path, mode) as through:
+        found = await checked(through)
+        assert found["PostgreSQL"].verdict == "ok"
+        assert found["sessions"].verdict == verdict
+        assert ("session mode" in found["sessions"].remedy) == (verdict == "fail")
+
+
+async def test_a_database_that_takes_no_writes_is_said(dsn: str) -> None:
+    assert (await checked(dsn))["sessions"].verdict == "ok"
+    await read_only(dsn, on=True)
+    found = (await checked(dsn))["sessions"]
+    assert (found.verdict, found.found) == ("fail", "PostgreSQL takes no writes")
+
+
+async def test_a_postgresql_that_answers_is_not_said_to_be_away(dsn: str) -> None:
+    found = (await checked(f"{dsn}_that_is_not_there"))["PostgreSQL"]
+    assert found.found.startswith("answers, and refuses: ")
+    assert "it has no database of the name" in found.found
