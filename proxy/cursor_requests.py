@@ -69,8 +69,13 @@ def request_of(body: bytes) -> CursorRequest:
         limit,
         max(0.0, _number(options.get("maxRuntime"), 0)),
         streaming,
-        _profile(options.get("profile")),
-        {**options, "memoryLimit": limit, "fullCount": options.get("fullCount") is True and not streaming},
+        profile := _profile(options.get("profile")),
+        {
+            **options,
+            "memoryLimit": limit,
+            "fullCount": options.get("fullCount") is True and not streaming,
+            "profile": profile,
+        },
     )
 
 

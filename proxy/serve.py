@@ -116,6 +116,7 @@ class DevelopmentServer:
                 await self._sweeper
             self._sweeper = None
         await self._listener.close(grace)
+        await self.store.close()
 
     async def _sweep(self) -> None:
         while True:

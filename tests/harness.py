@@ -62,6 +62,7 @@ class Origin:
         if self.listener is not None:
             await self.listener.close(0.1)
             self.listener = None
+            await self.store.close()
 
 
 @dataclass

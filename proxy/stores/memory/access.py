@@ -90,6 +90,13 @@ def _admin(server: Server, _operation: Operation, who: Identity) -> None:
         raise ArangoError(11, "forbidden")
 
 
+def _databases(server: Server, operation: Operation, who: Identity) -> None:
+    """Databases are made and dropped in `_system`, by administrators: whoever asks elsewhere hears that first."""
+    if operation.database != "_system":
+        raise ArangoError(1230, "operation only allowed in system database")
+    _admin(server, operation, who)
+
+
 def _database_write(server: Server, operation: Operation, who: Identity) -> None:
     if server.accounts.database(who, operation.database) is not Level.RW:
         raise ArangoError(11, "forbidden")
@@ -123,7 +130,7 @@ def _index_create(server: Server, operation: Operation, who: Identity) -> None:
 
 
 _RULES: Final[dict[str, Rule]] = {
-    **dict.fromkeys(("database.create", "database.drop"), _admin),
+    **dict.fromkeys(("database.create", "database.drop"), _databases),
     **dict.fromkeys(("wal.range", "wal.last_tick", "wal.tail", "admin.log", "admin.execute"), _admin),
     **dict.fromkeys(
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.errors import ArangoError
@@ -26,7 +27,15 @@ def version(_server: Server, operation: Operation) -> Outcome:
         "requestedApiVersion": "v0",
     }
     if flag(operation.params, "details"):
-        shown["details"] = {"mode": "server", "server-version": VERSION, "host": "", "maintainer-mode": "false"}
+        shown["details"] = {
+            "architecture": "64bit",
+            "mode": "server",
+            "server-version": VERSION,
+            "host": "",
+            "maintainer-mode": "false",
+            "platform": "linux",
+            "endianness": "little",
+        }
     return json_outcome(200, shown)
 
 
@@ -87,6 +96,69 @@ def metrics(server: Server, _operation: Operation) -> Outcome:
         f"arangodb_server_statistics_server_uptime_total {server.now() - server.started:.6f}\n"
     )
     return Outcome(200, text.encode(), (), b"text/plain; version=0.0.4")
+
+
+def license_of(_server: Server, _operation: Operation) -> Outcome:
+    usage = {
+        "bytesUsed": 0,
+        "bytesLimit": 107374182400,
+        "limitReached": False,
+        "secondsUntilReadOnly": 315569520,
+        "secondsUntilShutDown": 315569520,
+        "status": "good",
+    }
+    return json_outcome(200, {"diskUsage": usage, "upgrading": False})
+
+
+def options(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/options` and `/_admin/options-description`: the settings of this server that ArangoDB has too."""
+    access.require_admin(server, operation)
+    shown = {
+        "server.authentication": server.accounts.enforced,
+        "database.extended-names": True,
+        "http.compress-response-threshold": 0,
+        "query.tracking": True,
+    }
+    if operation.path[-1] == "options":
+        return json_outcome(200, shown)
+    described = {
+        name: {"section": name.partition(".")[0], "category": "option", "default": value, "type": _type_name(value)}
+        for name, value in shown.items()
+    }
+    return json_outcome(200, described)
+
+
+def _type_name(value: object) -> str:
+    return "boolean" if isinstance(value, bool) else "uint64"
+
+
+def support_info(server: Server, operation: Operation) -> Outcome:
+    """What a single server tells of its deployment."""
+    access.require_admin(server, operation)
+    now = datetime.fromtimestamp(server.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    host = {"role": "SINGLE", "maintenance": False, "readOnly": False, "version": VERSION, "os": "linux"}
+    engine_of = {"type": "single", "arangod": VERSION}
+    return json_outcome(200, {"deployment": {"type": "single", **engine_of}, "host": host, "date": now})
+
+
+def wal(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/wal/flush`: everything is written already. The rest of it went with another storage engine."""
+    access.require_admin(server, operation)
+    if operation.method == "PUT" and operation.path[2:] == ("flush",):
+        return done(operation, {})
+    raise ArangoError(501, "not implemented")
+
+
+def tls(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/server/tls`: no certificate is used."""
+    access.require_admin(server, operation)
+    return done(operation, {"result": {"keyfile": {}, "clientCA": {}}})
+
+
+def jwt(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/server/jwt`: secrets can be told of, and loaded again, only where they lie in files."""
+    access.require_admin(server, operation)
+    raise ArangoError(11, "this feature is only available when a keyfile is used")
 
 
 def engine_statistics(server: Server, _operation: Operation) -> Outcome:
@@ -154,6 +226,12 @@ HANDLERS: Final[dict[str, Handler]] = {
     "engine.stats": engine_statistics,
     "key_generators": key_generators,
     "admin.statistics": statistics,
+    "admin.license": license_of,
+    "admin.options": options,
+    "admin.support_info": support_info,
+    "admin.wal": wal,
+    "admin.tls": tls,
+    "admin.jwt": jwt,
     "admin.log": log,
     "admin.compact": compact,
     "admin.echo": echo,

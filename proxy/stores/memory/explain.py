@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxy.aql import Analysis, analyse, ast, parse
+from proxy.aql import Options, analyse, ast, parse
+from proxy.aql import run as evaluate
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
+from proxy.stores.memory import plans
+from proxy.stores.memory.asked import whole
 from proxy.stores.memory.collections import body_object, done
 from proxy.stores.memory.server import Handler, Server
 from proxy.stores.memory.syntax import Printer
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]
-_NODES: Final[dict[type, str]] = {
-    ast.Traversal: "TraversalNode",
-    ast.Paths: "ShortestPathNode",
-    ast.Filter: "FilterNode",
-    ast.Let: "CalculationNode",
-    ast.Sort: "SortNode",
-    ast.Limit: "LimitNode",
-    ast.Collect: "CollectNode",
-    ast.Window: "WindowNode",
-    ast.Return: "ReturnNode",
-    ast.Insert: "InsertNode",
-    ast.Remove: "RemoveNode",
-    ast.Upsert: "UpsertNode",
-}
+_CONSTANT: Final = (ast.Binary, ast.Unary, ast.Literal)
 
 
 def _text(operation: Operation) -> tuple[str, Document]:
@@ -70,53 +60,42 @@ def explain(server: Server, operation: Operation) -> Outcome:
     analysis = analyse(query, bind)
     for name in sorted(analysis.reads | analysis.writes):
         database.find(name)
-    plan = _plan(server, operation, query, analysis)
-    options = body.get("options")
-    stats = {"rulesExecuted": 0, "rulesSkipped": 0, "plansCreated": 1, "peakMemoryUsage": 0, "executionTime": 0}
+    plan = plans.of_query(server, operation, query, analysis)
+    given = body.get("options")
+    options: Document = given if isinstance(given, dict) else {}
+    warnings = _warnings(query, options)
+    stats: Document = {
+        "rulesExecuted": 0,
+        "rulesSkipped": 0,
+        "plansCreated": 1,
+        "peakMemoryUsage": 0,
+        "executionTime": 0,
+    }
+    if options.get("profile"):
+        stats["rules"] = {}  # seconds that each rule took: none is applied
     shown: Document = {"error": False, "code": 200}
-    if isinstance(options, dict) and options.get("allPlans"):
+    if options.get("allPlans"):
         shown["plans"] = [plan]
     else:
         shown |= {"plan": plan, "cacheable": analysis.deterministic and not analysis.modifies}
-    return json_outcome(200, {**shown, "warnings": [], "stats": stats})
+    return json_outcome(200, {**shown, "warnings": warnings, "stats": stats})
 
 
-def _plan(server: Server, operation: Operation, query: ast.Query, analysis: Analysis) -> Document:
-    database = server.database(operation)
-    nodes: list[Document] = []
-    rows = 1
-    kinds = ["SingletonNode", *(_kind(statement) for statement in query.statements)]
-    for number, kind in enumerate(kinds, 1):
-        if kind == "EnumerateCollectionNode":
-            source = query.statements[number - 2]
-            name = (
-                source.source.name if isinstance(source, ast.For) and isinstance(source.source, ast.Collection) else ""
-            )
-            found = database.collections.get(name)
-            rows *= max(len(found.documents) if found is not None else 1, 1)
-        dependencies = [number - 1] if number > 1 else []
-        cost = {"estimatedCost": rows, "estimatedNrItems": rows}
-        nodes.append({"type": kind, "id": number, "dependencies": dependencies, **cost})
-    collections = [{"name": name, "type": "write"} for name in sorted(analysis.writes)]
-    collections += [{"name": name, "type": "read"} for name in sorted(analysis.reads - analysis.writes)]
-    return {
-        "nodes": nodes,
-        "rules": [],
-        "collections": collections,
-        "variables": [],
-        "estimatedCost": rows,
-        "estimatedNrItems": rows,
-        "isModificationQuery": analysis.modifies,
-    }
-
-
-def _kind(statement: ast.Statement) -> str:
-    if isinstance(statement, ast.For):
-        over = isinstance(statement.source, ast.Collection | ast.Parameter)
-        return "EnumerateCollectionNode" if over else "EnumerateListNode"
-    if isinstance(statement, ast.Change):
-        return "UpdateNode" if statement.kind == "UPDATE" else "ReplaceNode"
-    return _NODES[type(statement)]
+def _warnings(query: ast.Query, options: Document) -> list[Document]:
+    """What the constants of a query warn of: ArangoDB computes them while it plans. Raises it with failOnWarning."""
+    settings = Options(
+        fail_on_warning=bool(options.get("failOnWarning", False)), max_warnings=whole(options, "maxWarningCount", 10)
+    )
+    found: list[Document] = []
+    for node in ast.walk(query):
+        if not isinstance(node, ast.Binary) or not all(isinstance(one, _CONSTANT) for one in ast.walk(node)):
+            continue
+        constant = ast.Query((), (ast.Return(node),))
+        try:
+            next(evaluate(constant, {}, settings))
+        except StopIteration as end:
+            found += [{"code": one.code, "message": one.message} for one in end.value.warnings]
+    return found[: settings.max_warnings]
 
 
 HANDLERS: Final[dict[str, Handler]] = {

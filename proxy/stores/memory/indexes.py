@@ -148,6 +148,8 @@ def define(body: Document, number: int, name: str) -> Index:
             raise ArangoError(10, "ttl index can only have one field")
         shown, sparse = {"estimates": False, "expireAfter": after}, True
     elif family == "geo":
+        if len(paths) > 2 or (len(paths) == 2 and body.get("geoJson")):
+            raise ArangoError(10, "geo indexes have one attribute, or two without geoJson")
         shown, sparse = (
             {
                 "bestIndexedLevel": 17,
@@ -159,15 +161,58 @@ def define(body: Document, number: int, name: str) -> Index:
             True,
         )
     elif family == "fulltext":
+        if len(paths) != 1:
+            raise ArangoError(10, "fulltext indexes have one attribute")
         shown, sparse = {"minLength": whole(body, "minLength", 2)}, True
     elif family in ("zkd", "mdi", "mdi-prefixed"):
+        _check_multi_dimensional(family, body)
         shown = {"estimates": bool(body.get("estimates", True)), "fieldValueTypes": "double", "selectivityEstimate": 1}
         shown |= {name: body[name] for name in ("prefixFields", "storedValues") if name in body}
+    elif family == "inverted":
+        shown, sparse = _inverted(body, fields), True
     else:
         known = {"type", "fields", "name", "unique", "sparse", "inBackground"}
-        shown = {name: value for name, value in body.items() if name not in known} | {"fields": fields}
-        sparse = True
+        if not isinstance(body.get("params"), dict):
+            raise ArangoError(10, "vector indexes need params")
+        shown = {name: value for name, value in body.items() if name not in known}
+        sparse = bool(body.get("sparse", False))
     return Index(str(number), str(body.get("name") or name), stored_kind, paths, unique, sparse, shown)
+
+
+def _check_multi_dimensional(family: str, body: Document) -> None:
+    """Raises ArangoError 10 where such an index cannot be."""
+    if body.get("fieldValueTypes") != "double":
+        raise ArangoError(10, "fieldValueTypes must be `double`")
+    prefix = body.get("prefixFields")
+    if family == "mdi-prefixed" and (not isinstance(prefix, list) or not prefix):
+        raise ArangoError(10, "mdi-prefixed indexes need prefixFields")
+    if family == "zkd" and (prefix is not None or body.get("sparse")):
+        raise ArangoError(10, "zkd indexes are not sparse and have no prefixFields")
+
+
+def _inverted(body: Document, fields: list[Any]) -> dict[str, Any]:
+    """The definition of an inverted index, completed as ArangoDB shows it."""
+    analyzer = body.get("analyzer", "identity")
+    search, everything = bool(body.get("searchField", False)), bool(body.get("includeAllFields", False))
+    defaults = {
+        "analyzer": analyzer,
+        "cache": bool(body.get("cache", False)),
+        "cleanupIntervalStep": 2,
+        "commitIntervalMsec": 1000,
+        "consolidationIntervalMsec": 5000,
+        "features": ["frequency", "norm"],
+        "includeAllFields": everything,
+        "optimizeTopK": [],
+        "primaryKeyCache": bool(body.get("primaryKeyCache", False)),
+        "primarySort": {"compression": "lz4", "fields": []},
+        "searchField": search,
+        "storedValues": [],
+        "trackListPositions": False,
+        "version": 1,
+    }
+    known = {"type", "fields", "name", "unique", "sparse", "inBackground"}
+    given = {name: value for name, value in body.items() if name not in known}
+    return {**defaults, **given, "fields": [item if isinstance(item, dict) else {"name": item} for item in fields]}
 
 
 def _path_of(item: object) -> str:

@@ -1,11 +1,12 @@
 """`x-arango-async` and `/_api/job`: requests that are answered at once and whose results are fetched later.
 
-This server runs them before it answers 202, so that a job is never pending. A job is its user's: nobody else hears of
-it (protocol page, section 8).
+A job that need not wait, for a lock or for a SLEEP, has its result when the 202 is sent. A job is its user's: nobody
+else hears of it (protocol page, section 8). The result of a HEAD has no body.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import access, asked
 from proxy.stores.memory.server import Handler, Server
-from proxy.wire.encode import json_outcome
+from proxy.wire.encode import error_outcome, json_outcome
 
 _MOST: Final = 1000
 _EMPTY: Final = b"text/plain"
@@ -22,19 +23,29 @@ _ID: Final = b"x-arango-async-id"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request that has run. stamp: when, in seconds since the epoch."""
+    """A request that has run, or runs. stamp: when it came, in seconds since the epoch. bare: without a body."""
 
     user: str
     stamp: float
-    outcome: Outcome
+    task: asyncio.Task[Outcome]
+    bare: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """The result of a job that has ended."""
+        if self.task.cancelled():
+            return error_outcome(ArangoError(1500, "query killed"))
+        found = self.task.result()
+        return Outcome(found.status, b"", found.headers, found.content_type) if self.bare else found
 
 
-def accepted(server: Server, operation: Operation, outcome: Outcome, *, store: bool) -> Outcome:
+def accepted(server: Server, operation: Operation, task: asyncio.Task[Outcome], *, store: bool) -> Outcome:
     """The answer to an asynchronous request; its result is kept where it asked for that."""
     if not store:
         return Outcome(202, b"", (), _EMPTY)
     number = str(server.tick())
-    server.jobs[number] = Job(access.identity(server, operation).user, server.now(), outcome)
+    user = access.identity(server, operation).user
+    server.jobs[number] = Job(user, server.now(), task, operation.method == "HEAD")
     while len(server.jobs) > _MOST:
         del server.jobs[next(iter(server.jobs))]
     return Outcome(202, b"", ((_ID, number.encode()),), _EMPTY)
@@ -46,21 +57,33 @@ def job(server: Server, operation: Operation) -> Outcome:
     below = operation.path[2:]
     mine = _mine(server, operation)
     if operation.method == "PUT" and len(below) == 1:
-        stored = server.jobs.pop(_known(mine, below[0])).outcome
-        return Outcome(stored.status, stored.body, (*stored.headers, (_ID, below[0].encode())), stored.content_type)
+        return _result(server, _known(mine, below[0]))
     if operation.method == "PUT" and below[1:] == ("cancel",):
-        _known(mine, below[0])
+        server.jobs[_known(mine, below[0])].task.cancel()
         return json_outcome(200, {"result": True})
     if operation.method == "GET" and below in (("done",), ("pending",)):
         count = max(asked.number(operation.params, "count", 100), 0)
-        return json_outcome(200, mine[:count] if below[0] == "done" else [])
+        wanted = [number for number in mine if server.jobs[number].task.done() == (below[0] == "done")]
+        return json_outcome(200, wanted[:count])
     if operation.method == "GET" and len(below) == 1:
-        return Outcome(200, b"", ((_ID, _known(mine, below[0]).encode()),), _EMPTY)
+        number = _known(mine, below[0])
+        status = 200 if server.jobs[number].task.done() else 204
+        return Outcome(status, b"", ((_ID, number.encode()),), _EMPTY)
     if operation.method == "DELETE" and len(below) == 1:
         for number in _doomed(server, operation, mine):
             del server.jobs[number]
         return json_outcome(200, {"result": True})
     raise ArangoError(10, "bad parameter")
+
+
+def _result(server: Server, number: str) -> Outcome:
+    """What the job came to, which is then forgotten; 204 while it runs."""
+    found = server.jobs[number]
+    if not found.task.done():
+        return Outcome(204, b"", ((_ID, number.encode()),), _EMPTY)
+    stored = found.outcome
+    del server.jobs[number]
+    return Outcome(stored.status, stored.body, (*stored.headers, (_ID, number.encode())), stored.content_type)
 
 
 def _mine(server: Server, operation: Operation) -> list[str]:

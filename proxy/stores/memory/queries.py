@@ -18,7 +18,7 @@ from proxy.aql import run as evaluate
 from proxy.documents import Merging
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation
-from proxy.stores.memory import transactions, writes
+from proxy.stores.memory import access, plans, tracking, transactions, writes
 from proxy.stores.memory.asked import whole
 from proxy.stores.memory.collection import Collection
 from proxy.stores.memory.primary import Scan, scan_of
@@ -39,12 +39,39 @@ class Answer:
 
 
 def run(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Answer:
-    """Runs a query. Raises ArangoError as ArangoDB would answer it."""
-    started = time.perf_counter()
-    query = parse(text)
+    """Runs a query, and remembers it where it was slow. Raises ArangoError as ArangoDB would answer it."""
+    began = server.now()
+    running = server.resumed
+    if running is None:
+        user = access.identity(server, operation).user
+        seconds = options.get("maxRuntime", 0)
+        most = float(seconds) if isinstance(seconds, int | float) else 0.0
+        running = Running(str(server.tick()), operation.database, text, bind, began, most, user=user)
+    code = 0
+    try:
+        answer = _run(server, operation, running, options)
+    except ArangoError as error:
+        code = error.number
+        raise
+    except PausedError:
+        code = -1  # it goes on
+        raise
+    else:
+        return answer
+    finally:
+        if code >= 0:
+            streaming = bool(options.get("stream", False))
+            tracking.ended(server, running, max(0.0, server.now() - running.began), code=code, streaming=streaming)
+
+
+def _run(server: Server, operation: Operation, running: Running, options: Document) -> Answer:
+    marks = [time.perf_counter()]
+    query, bind = parse(running.query), running.bind_vars
+    marks.append(time.perf_counter())
     analysis = analyse(query, bind)
     if analysis.unsupported:
         raise Unsupported(", ".join(analysis.unsupported))
+    running.modifies = analysis.modifies
     session = _Session(server, operation)
     for name in sorted(analysis.reads | analysis.writes):
         try:
@@ -52,36 +79,33 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
         except ArangoError as refused:
             if refused.number != 1203 or name not in analysis.named:
                 raise
-    settings = _options(server, operation, text, bind, options)
+    settings = _options(operation, running, options)
     scan = scan_of(query, bind) if not settings.full_count else None
+    plan = plans.of_query(server, operation, query, analysis) if options.get("profile") else None
     if scan is not None:
         session.scan = scan
         query, bind = scan.rest, scan.bind(bind)
+    marks.append(time.perf_counter())
     result = session.drive(evaluate(query, bind, settings))
-    stats = result.stats.as_json(result.full_count, time.perf_counter() - started)
+    marks.append(time.perf_counter())
+    stats = result.stats.as_json(result.full_count, marks[3] - marks[0])
     stats.setdefault("searchParallelism", 1)
     warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
-    return Answer(result.rows, {"warnings": warnings, "stats": stats})
+    extra: Document = {"warnings": warnings, "stats": stats}
+    if plan is not None:
+        extra |= plans.profile(plan, marks, len(result.rows), stats, level=options["profile"])
+    return Answer(result.rows, extra)
 
 
-def _options(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Options:
-    runtime, memory = options.get("maxRuntime", 0), options.get("memoryLimit", 0)
-    seconds = float(runtime) if isinstance(runtime, int | float) else 0.0
-
-    def pause(length: float) -> None:
-        running = server.resumed
-        if running is None:
-            number = str(server.tick())
-            running = server.resumed = Running(number, operation.database, text, bind, server.now(), seconds)
-        running.pause(length)
-
+def _options(operation: Operation, running: Running, options: Document) -> Options:
+    memory = options.get("memoryLimit", 0)
     return Options(
         full_count=bool(options.get("fullCount", False)),
         fail_on_warning=bool(options.get("failOnWarning", False)),
         max_warnings=whole(options, "maxWarningCount", 10),
         memory_limit=int(memory) if isinstance(memory, int | float) else _NO_LIMIT,
-        max_runtime=seconds,
-        pause=pause,
+        max_runtime=running.most,
+        pause=running.pause,
         no_user_functions=True,
         database=operation.database,
         user="root",

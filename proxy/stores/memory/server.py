@@ -87,6 +87,7 @@ class Server:
         # queries that sleep, by number; and the one that is evaluated now, where it has slept before
         self.running: dict[str, Running] = {}
         self.resumed: Running | None = None
+        self.slow: list[dict[str, Any]] = []  # queries that took long, as they are shown
         self._waiting: set[asyncio.Event] = set()
         self.log = Log(self.tick)
         self.add_database("_system")

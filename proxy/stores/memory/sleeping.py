@@ -30,6 +30,8 @@ class Running:
     passed: int = 0
     met: int = 0
     killed: bool = False
+    user: str = ""
+    modifies: bool = False
     since: float = field(default_factory=time.monotonic)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +15,7 @@ from proxy.revision import Clock
 from proxy.stores.memory import (
     access,
     admin,
+    analyzers,
     collections,
     cursors,
     databases,
@@ -46,6 +48,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     **explain.HANDLERS,
     **tracking.HANDLERS,
     **unbuilt.HANDLERS,
+    **analyzers.HANDLERS,
     **collections.HANDLERS,
     **databases.HANDLERS,
     **transactions.HANDLERS,
@@ -73,13 +76,38 @@ class MemoryStore:
     ) -> None:
         self.server = Server(clock, now)
         self._lock_wait = lock_wait
+        self._jobs: set[asyncio.Task[Outcome]] = set()
 
     @property
     def name(self) -> str:
         return "memory"
 
     async def execute(self, operation: Operation) -> Outcome:
-        """Never raises ArangoError: errors are outcomes. Waits for locks, and while a query sleeps."""
+        """Never raises ArangoError: errors are outcomes. Waits for locks, and while a query sleeps.
+
+        What asks for it by `x-arango-async` is answered at once, and goes on as a job.
+        """
+        wish = operation.headers.get("x-arango-async") if operation.headers else None
+        if wish not in ("true", "store"):
+            return await self._carried_out(operation)
+        refused = self._refused(operation)
+        if refused is not None:
+            return refused
+        headers = {name: value for name, value in operation.headers.items() if name != "x-arango-async"}
+        work = self._carried_out(msgspec.structs.replace(operation, headers=headers))
+        job = asyncio.get_running_loop().create_task(work, name="job")
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        await asyncio.sleep(0)  # what need not wait has an end now
+        return jobs.accepted(self.server, operation, job, store=wish == "store")
+
+    async def close(self) -> None:
+        """Ends the jobs that are under way."""
+        for job in (under_way := list(self._jobs)):
+            job.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _carried_out(self, operation: Operation) -> Outcome:
         running: Running | None = None
         try:
             while True:
@@ -127,19 +155,19 @@ class MemoryStore:
         Raises PausedError where a query sleeps; `running` is one that has slept before.
         """
         self.server.resumed = running
-        if self.server.accounts.enforced:
-            try:
-                access.check(self.server, operation)
-            except access.Unauthorized as error:
-                return error_outcome(error, access.CHALLENGES)
-            except ArangoError as error:
-                return error_outcome(error)
-        if operation.headers:
-            wish = operation.headers.get("x-arango-async", "")
-            if wish in ("true", "store"):
-                self.server.patient = False  # the client has its answer at once: nothing waits for a lock
-                return jobs.accepted(self.server, operation, self._answer(operation), store=wish == "store")
-        return self._answer(operation)
+        return self._refused(operation) or self._answer(operation)
+
+    def _refused(self, operation: Operation) -> Outcome | None:
+        """The answer to a request that its user may not make; None where it may."""
+        if not self.server.accounts.enforced:
+            return None
+        try:
+            access.check(self.server, operation)
+        except access.Unauthorized as error:
+            return error_outcome(error, access.CHALLENGES)
+        except ArangoError as error:
+            return error_outcome(error)
+        return None
 
     def _answer(self, operation: Operation) -> Outcome:
         handler = _HANDLERS.get(operation.endpoint)

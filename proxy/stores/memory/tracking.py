@@ -1,17 +1,21 @@
 """What ArangoDB remembers of queries: running and slow ones, their cache, their plans, the optimizer's rules.
 
-Here each query has ended before another request is looked at, and nothing is cached: lists are empty, settings are
-kept and shown.
+A query that does not sleep has ended before another request is looked at, so that those that run are those that sleep.
+Nothing is cached. Settings are kept and shown; what is slow is decided by them, for each database.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
+from proxy.stores.memory import access
 from proxy.stores.memory.collections import body_object, done
+from proxy.stores.memory.documents import flag
 from proxy.stores.memory.server import Handler, Server
+from proxy.stores.memory.sleeping import Running
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]
@@ -24,6 +28,25 @@ _PROPERTIES: Final[Document] = {
     "slowStreamingQueryThreshold": 10,
     "maxQueryStringLength": 4096,
 }
+# the optimizer's rules of a single server; none is applied here
+_RULES: Final = (
+    *("replace-function-with-index", "inline-subqueries", "simplify-conditions", "move-calculations-up"),
+    *("move-filters-up", "remove-redundant-calculations", "remove-unnecessary-filters"),
+    *(
+        "remove-unnecessary-calculations",
+        "remove-redundant-sorts",
+        "optimize-subqueries",
+        "interchange-adjacent-enumerations",
+    ),
+    *("replace-or-with-in", "remove-redundant-or", "use-indexes", "remove-filter-covered-by-index"),
+    *("use-index-for-sort", "move-calculations-down", "fuse-filters", "reduce-extraction-to-projection"),
+    *("optimize-projections", "remove-data-modification-out-variables", "patch-update-statements"),
+    *("optimize-traversals", "optimize-paths", "remove-traversal-path-variable", "geo-index-optimizer"),
+    *("late-document-materialization", "sort-limit", "splice-subqueries", "async-prefetch", "join-index-nodes"),
+    *("push-down-late-materialization", "optimize-count", "parallelize-gather", "push-limit-into-index"),
+)
+
+
 _CACHE: Final[Document] = {
     "mode": "off",
     "maxResults": 128,
@@ -33,26 +56,94 @@ _CACHE: Final[Document] = {
 }
 
 
-def listing(server: Server, operation: Operation) -> Outcome:
-    """Current and slow queries, the rules of the optimizer (none is applied)."""
+def current(server: Server, operation: Operation) -> Outcome:
+    """The queries that run in a database; `all`, in `_system`: in every database."""
     server.database(operation)
-    return json_outcome(200, [])
+    everywhere = _everywhere(operation)
+    found = [one for one in server.running.values() if everywhere or one.database == operation.database]
+    return json_outcome(200, [_shown(one, server.now() - one.began, "executing") for one in found])
+
+
+def slow(server: Server, operation: Operation) -> Outcome:
+    """The queries that took longer than the threshold, the latest last."""
+    server.database(operation)
+    everywhere = _everywhere(operation)
+    return json_outcome(200, [one for one in server.slow if everywhere or one["database"] == operation.database])
 
 
 def clear(server: Server, operation: Operation) -> Outcome:
     server.database(operation)
+    everywhere = _everywhere(operation)
+    server.slow = [one for one in server.slow if not everywhere and one["database"] != operation.database]
     return done(operation, {})
 
 
 def kill(server: Server, operation: Operation) -> Outcome:
+    """DELETE /_api/query/{id}: the query ends with 1500."""
     server.database(operation)
-    raise ArangoError(1591, "cannot find query", status=404)
+    found = server.running.get(operation.path[2])
+    if found is None or (found.database != operation.database and not _everywhere(operation)):
+        raise ArangoError(1591, "query ID not found", status=404)
+    found.kill()
+    return done(operation, {})
+
+
+def history(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/server/aql-queries`: the latest queries, which are not kept."""
+    access.require_admin(server, operation)
+    return done(operation, {"result": {"queries": []}})
+
+
+def rules(server: Server, operation: Operation) -> Outcome:
+    """The names of the optimizer's rules."""
+    server.database(operation)
+    flags = {
+        "hidden": False,
+        "clusterOnly": False,
+        "canBeDisabled": True,
+        "canCreateAdditionalPlans": False,
+        "disabledByDefault": False,
+        "enterpriseOnly": False,
+    }
+    return json_outcome(200, [{"name": name, "flags": flags} for name in _RULES])
+
+
+def ended(server: Server, running: Running, seconds: float, *, code: int, streaming: bool) -> None:
+    """Remembers a query that has ended, where it was slow. code: the error's number, or 0."""
+    settings = {**_PROPERTIES, **server.settings.get(f"tracking of {running.database}", {})}
+    threshold = settings["slowStreamingQueryThreshold" if streaming else "slowQueryThreshold"]
+    if not (settings["enabled"] and settings["trackSlowQueries"]) or seconds < threshold:
+        return
+    shown = _shown(running, seconds, "finished", bind=settings["trackBindVars"])
+    shown["query"] = shown["query"][: settings["maxQueryStringLength"]]
+    shown |= {"stream": streaming, "exitCode": code, "warnings": 0}
+    server.slow = [*server.slow, shown][-int(settings["maxSlowQueries"]) or len(server.slow) + 1 :]
+
+
+def _shown(running: Running, seconds: float, state: str, *, bind: bool = True) -> Document:
+    return {
+        "id": running.id,
+        "database": running.database,
+        "user": running.user,
+        "query": running.query,
+        "bindVars": running.bind_vars if bind else {},
+        "started": datetime.fromtimestamp(running.began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "runTime": seconds,
+        "peakMemoryUsage": 0,
+        "state": state,
+        "stream": False,
+        "modificationQuery": running.modifies,
+    }
+
+
+def _everywhere(operation: Operation) -> bool:
+    return operation.database == "_system" and flag(operation.params, "all")
 
 
 def properties(server: Server, operation: Operation) -> Outcome:
     """GET and PUT of what is tracked."""
     server.database(operation)
-    return done(operation, _settings(server, operation, "tracking", _PROPERTIES))
+    return done(operation, _settings(server, operation, f"tracking of {operation.database}", _PROPERTIES))
 
 
 def cache(server: Server, operation: Operation) -> Outcome:
@@ -86,16 +177,22 @@ def _settings(server: Server, operation: Operation, name: str, defaults: Documen
     if operation.method == "PUT":
         changes = {key: value for key, value in body_object(operation).items() if key in kept}
         for key, value in changes.items():
-            if type(value) is not type(kept[key]):
+            if _kind(value) is not _kind(kept[key]):
                 raise ArangoError(10, f"invalid value for '{key}'")
         kept.update(changes)
     return kept
 
 
+def _kind(value: object) -> type:
+    """The type, for which a fraction is a number too."""
+    return int if isinstance(value, float) else type(value)
+
+
 HANDLERS: Final[dict[str, Handler]] = {
-    "query.current": listing,
-    "query.slow": listing,
-    "query.rules": listing,
+    "query.current": current,
+    "query.slow": slow,
+    "query.rules": rules,
+    "query.history": history,
     "query.clear_slow": clear,
     "query.kill": kill,
     "query.properties": properties,

@@ -1,4 +1,4 @@
-"""What this server does not do, by name: views and analyzers can be listed, everything that makes one is refused (501).
+"""What this server does not do, by name: views, services and tasks can be listed, what makes one is refused (501).
 
 The same goes for JavaScript (transactions, Foxx, tasks, functions of AQL), geo and fulltext queries, and the trees of
 revisions that followers compare. `/_api/batch` and the oldest simple queries are not there at all, as in 3.12.
@@ -6,20 +6,17 @@ revisions that followers compare. `/_api/batch` and the oldest simple queries ar
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory.collections import done
 from proxy.stores.memory.server import Handler, Server
+from proxy.wire.encode import json_outcome
 
-_LANGUAGES: Final = ("de", "en", "es", "fi", "fr", "it", "nl", "no", "pt", "ru", "sv", "zh")
-_FEATURES: Final = ["frequency", "position", "norm"]
 # endpoint -> what the refusal names
 _REFUSED: Final = {
     "transaction.js": "JavaScript transactions",
-    "foxx": "Foxx",
-    "task": "tasks",
     "view.create": "views",
     "simple.near": "geo queries",
     "simple.within": "geo queries",
@@ -49,29 +46,24 @@ def views(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(1203, f"collection or view not found: {name}")
 
 
-def analyzers(server: Server, operation: Operation) -> Outcome:
-    """GET: those that every server has. What would make or drop one is refused."""
+def tasks(server: Server, operation: Operation) -> Outcome:
+    """`/_api/tasks`: none can be made, so there are none."""
     server.database(operation)
-    shown: list[dict[str, Any]] = [
-        {"name": "identity", "type": "identity", "properties": {}, "features": ["frequency", "norm"]}
-    ]
-    for language in _LANGUAGES:
-        settings: dict[str, Any] = {
-            "locale": language,
-            "case": "lower",
-            "stopwords": [],
-            "accent": False,
-            "stemming": True,
-        }
-        shown.append({"name": f"text_{language}", "type": "text", "properties": settings, "features": _FEATURES})
-    if operation.method != "GET":
-        raise Unsupported("analyzers")
-    if len(operation.path) == 2:
-        return done(operation, {"result": shown})
-    for analyzer in shown:
-        if operation.path[2] in (analyzer["name"], f"_system::{analyzer['name']}"):
-            return done(operation, analyzer)
-    raise ArangoError(1202, f"unable to find analyzer '{operation.path[2]}'")
+    if operation.method in ("GET", "DELETE") and len(operation.path) > 2:
+        raise ArangoError(1852, "task not found", status=404)
+    if operation.method == "GET":
+        return json_outcome(200, [])
+    raise Unsupported("tasks")
+
+
+def services(server: Server, operation: Operation) -> Outcome:
+    """`/_api/foxx`: no service is installed; the list of all is empty, and everything about one finds none."""
+    server.database(operation)
+    if operation.path[:2] != ("_api", "foxx") or operation.method not in ("GET", "DELETE"):
+        raise Unsupported("Foxx")
+    if operation.method == "GET" and len(operation.path) == 2:
+        return json_outcome(200, [])
+    raise ArangoError(3009, f"No service found at: {operation.params.get('mount', '')}", status=404)
 
 
 def functions(server: Server, operation: Operation) -> Outcome:
@@ -88,6 +80,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     **dict.fromkeys(_REFUSED, _refused),
     **dict.fromkeys(_GONE, _gone),
     **dict.fromkeys(("view.read", "view.change", "view.drop"), views),
-    "analyzer": analyzers,
+    "task": tasks,
+    "foxx": services,
     "query.function": functions,
 }

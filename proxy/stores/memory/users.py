@@ -103,14 +103,14 @@ def replace(server: Server, operation: Operation) -> Outcome:
 
 
 def update(server: Server, operation: Operation) -> Outcome:
-    """PATCH: what the body lacks stays."""
+    """PATCH: what the body lacks stays, attributes of `extra` too."""
     account = _accessible(server, operation)
     password, active, extra = _settings(body_object(operation))
     if password is not None:
         account.set_password(password)
     if active is not None:
         account.active = active
-    account.extra = extra or account.extra
+    account.extra = {**account.extra, **(extra or {})}
     server.accounts.changed()
     return _shown(account, 200)
 

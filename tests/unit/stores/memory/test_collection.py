@@ -5,11 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.operations import Outcome
 from proxy.revision import Clock, encode_rev
 from proxy.stores.memory import MemoryStore
 from proxy.stores.memory.collection import DOCUMENTS, Collection, revision_of
-from proxy.stores.memory.jobs import accepted
 from proxy.stores.memory.log import Log
 from proxy.stores.memory.writes import insert, remove
 from proxy.wire.decode import decode_parts
@@ -89,12 +87,12 @@ def test_the_log_keeps_so_much_and_tells_what_it_lost() -> None:
     assert [marker.kind for marker in log.after(0)] == [2300, 2001]
 
 
-def test_jobs_are_kept_up_to_a_number() -> None:
-    client = Client(MemoryStore())
-    operation = decode_parts("GET", b"/_api/version", [])
+async def test_jobs_are_kept_up_to_a_number() -> None:
+    store = MemoryStore()
+    operation = decode_parts("GET", b"/_api/version", [(b"x-arango-async", b"store")])
     for _ in range(1001):
-        accepted(client.store.server, operation, Outcome(200), store=True)
-    assert len(client.store.server.jobs) == 1000
+        await store.execute(operation)
+    assert len(store.server.jobs) == 1000
 
 
 def test_a_number_of_jobs_or_rows_that_is_none_is_refused() -> None:
