@@ -54,6 +54,7 @@ from proxy.stores.arango import ArangoStore
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore, streams
 from proxy.wire.message import Handler
+from proxy.writing import Registry
 
 log = structlog.get_logger(__name__)
 
@@ -192,6 +193,9 @@ class Application:
         serving = Serving(settings, target, self.lease, credentials, self.readings)
         await serving.start()
         stack.push_async_callback(serving.close)
+        registry = Registry(self.database, self.instance, lambda: self.mirror.recovered)
+        await registry.start()
+        stack.push_async_callback(registry.close)
         self.dispatcher = Dispatcher(
             settings,
             origin=self.origin,
@@ -205,6 +209,7 @@ class Application:
             services=Services(services, forwarding=settings.service_forwarded),
             flight=self.flight,
             rollback=self._roll_back,
+            registry=registry,
         )
         stack.push_async_callback(self.dispatcher.close)
         await admin.start()

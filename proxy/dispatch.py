@@ -45,7 +45,7 @@ from proxy.wire.decode import decode
 from proxy.wire.encode import encode, error_outcome
 from proxy.wire.message import Headers, Request, Response, Streaming
 from proxy.wire.velocypack import in_json
-from proxy.writing import Kit, LeaseView, Writes, collect
+from proxy.writing import Kit, LeaseView, Registry, Writes, collect
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +86,7 @@ class Dispatcher:
         services: Services,
         flight: Flight,
         rollback: Callable[[Sequence[str], str], Awaitable[None]],
+        registry: Registry,
     ) -> None:
         self._settings = settings
         self._origin = origin
@@ -99,7 +100,7 @@ class Dispatcher:
         self._services = services
         self.flight = flight
         self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback)
-        self._writes = Writes(self._kit, self.handle)
+        self._writes = Writes(self._kit, self.handle, registry)
         self._facts = Facts()
         self._bodies = Bodies(settings.capture_body, settings.capture_memory, settings.request_timeout)
 
@@ -216,6 +217,7 @@ class Dispatcher:
             if operation.endpoint in _OF_CURSORS and self._shadow.follows(operation):
                 self._shadow.went_on(operation, _whole(response))
         else:
+            self._writes.uncaptured(operation, way)
             with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
                 response = await self._origin.request(request)
         if authorised(response.status, response.body):

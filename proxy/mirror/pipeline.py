@@ -90,6 +90,7 @@ class Mirror:
         self._orphans: dict[int, Intent] = {}  # open, and not in the journal
         self._loose: WeakValueDictionary[int, Intent] = WeakValueDictionary()  # those that somebody still looks at
         self._orphan, self._failing, self._started = 0, False, False
+        self.recovered: frozenset[str] = frozenset()  # databases in which an earlier process left open intents
 
     # ---- life
 
@@ -100,6 +101,7 @@ class Mirror:
         """
         recovery = await asyncio.to_thread(self._journal.open)  # a large backlog takes seconds, and heartbeats go on
         self._book.recovered(recovery.collections)
+        self.recovered = frozenset(name.partition("/")[0] for name in recovery.collections)
         self._started = True
         if recovery.open:
             log.info("open intents of an earlier process are repaired", number=recovery.open)

@@ -7,6 +7,7 @@
     imports       /_api/import, by its keys or as array writes
     modifications AQL that writes: keys from its rows, cursors until their end
     transactions  stream transactions: kept until their end, then applied as one
+    registry      transactions that any proxy saw, in PostgreSQL
     jobs          requests that are answered before they are carried out
     graphs        vertices and edges of named graphs, with their cascades
     untold        answers that do not tell what was written: by the request's keys, or by revisions
@@ -17,5 +18,6 @@ What is decided about requests and answers stands in pure functions of `proxy.mi
 
 from proxy.writing.carry import Writes
 from proxy.writing.kit import Kit, LeaseView, collect
+from proxy.writing.registry import Registry
 
-__all__ = ["Kit", "LeaseView", "Writes", "collect"]
+__all__ = ["Kit", "LeaseView", "Registry", "Writes", "collect"]

@@ -14,23 +14,29 @@ from proxy.writing import collections, documents, graphs, imports, opaque, untol
 from proxy.writing.jobs import Jobs
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
+from proxy.writing.registry import Registry
 from proxy.writing.transactions import Transactions
 
 
 class Writes:
     """Every write that is captured or opaque. `handle`: carries out a plain request, whatever it does."""
 
-    def __init__(self, kit: Kit, handle: Callable[[Request], Awaitable[Response]]) -> None:
+    def __init__(self, kit: Kit, handle: Callable[[Request], Awaitable[Response]], registry: Registry) -> None:
         self._kit = kit
         self._jobs = Jobs(kit, handle)
         self._modifications = Modifications(kit)
-        self._transactions = Transactions(kit, self._modifications)
+        self._transactions = Transactions(kit, self._modifications, registry)
 
     async def close(self) -> None:
         """Ends what is kept from request to request; the journal knows what was open."""
         await self._jobs.close()
         self._modifications.cursors.close()
         await self._transactions.close()
+
+    def uncaptured(self, operation: Operation, way: Route) -> None:
+        """A write is forwarded that nobody captures: what its transaction commits later may be mirrored by then."""
+        if "x-arango-trx-id" in operation.headers:
+            self._transactions.uncaptured(operation, way)
 
     def owns(self, operation: Operation) -> bool:
         """Whether a request goes on with something that was begun here, whatever its route says."""

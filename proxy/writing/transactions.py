@@ -8,6 +8,10 @@ its commit may have gone through a proxy that does not know its writes; from `be
 So in `drain`, when all behave by that, each transaction's state is asked for once: one that still runs can be committed
 here only, and then both stores have it before the answer (flight.Flight.older).
 
+What a process began it knows, writes or none: a commit of an own transaction that wrote nothing here is a commit like
+any other. Of others `registry` tells. One that came through no proxy may have written anything: where something is
+flipped its commit is refused, elsewhere the database is marked behind it.
+
 A transaction is its user's, and ArangoDB says who that is: what it refuses changes nothing of what is kept here, and
 its state is asked for with the credentials that it took last.
 """
@@ -18,19 +22,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import structlog
 
-from proxy.cutover.stages import Phase
+from proxy.cutover.stages import Phase, Stage
 from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable, named
 from proxy.flight import Token
 from proxy.mirror import faults, transactions
 from proxy.mirror.capture import Opaque, settle
 from proxy.mirror.capture import plan as plan_write
 from proxy.mirror.intent import Intent
-from proxy.mirror.refusals import wrote_nothing
+from proxy.mirror.refusals import not_begun, wrote_nothing
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route, mirrored
@@ -38,9 +42,12 @@ from proxy.wire.message import Headers, Request, Response
 from proxy.writing import opaque
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
+from proxy.writing.registry import NOTED, Found, Name, Registry
 
 log = structlog.get_logger(__name__)
 
+_UNSEEN = "commit of a transaction without its writes"
+_BEFORE = "written in a transaction before it was mirrored"
 _MOST = 10_000  # transactions that are known at a time; more are opaque
 _LOOK = 0.1  # seconds between looks at those that nobody uses
 _IDLE = 5.0  # seconds without a request after which the origin is asked whether it still runs
@@ -55,6 +62,8 @@ class _Open:
     used: float
     asked_for: float  # when a client last did something in it
     busy: int = 0  # requests under way
+    own: bool = False  # begun through this process
+    uncaptured: set[str] = field(default_factory=set)  # what it may have written that nobody captured
     token: Token | None = None  # that it runs; None once its end was asked for
 
     def left(self) -> list[str]:
@@ -69,9 +78,10 @@ def _credentials(request: Request) -> Headers:
 class Transactions:
     """Those that run, by (database, id). `start` and `close` own the task that asks for their states."""
 
-    def __init__(self, kit: Kit, modifications: Modifications) -> None:
+    def __init__(self, kit: Kit, modifications: Modifications, registry: Registry) -> None:
         self._kit = kit
         self._modifications = modifications
+        self._registry = registry
         self._open: dict[tuple[str, str], _Open] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -93,29 +103,78 @@ class Transactions:
         if response.status == 201 and number and len(self._open) < _MOST:
             known = self._remember(operation.database, number, request)
             known.buffer.declared = transactions.declared(operation.body, operation.database)
+            known.own = True
+            self._registry.begun((operation.database, number))
             faults.reach("transaction-begun")
         return Response(response.status, response.headers, body, response.reason)
 
     async def end(self, request: Request, operation: Operation, way: Route) -> Response:
         """A commit or an abort. Raises ArangoError 1655 where a flipped collection would miss what is committed."""
-        kit, number = self._kit, operation.path[2]
-        known = self._open.get((operation.database, number))
-        commit = operation.endpoint == "transaction.commit"
-        if known is not None and known.buffer.empty and mirrored(kit.lease.snapshot, known.buffer.declared) and commit:
-            known = None  # another proxy may have taken its writes
-        if known is None:
-            if not commit:
-                return await self._forwarded(request)
-            if any(map(kit.flipped, way.collections)):
-                if not await self._runs(request, operation.database, number):
-                    return await self._forwarded(request)  # it has ended: nothing is committed any more
+        kit, name = self._kit, (operation.database, operation.path[2])
+        known = self._open.get(name)
+        if operation.endpoint != "transaction.commit":
+            return await self._ends(request, name, known, way) if known else await self._forwarded(request)
+        if known is None and not await self._runs(request, *name):
+            return await self._forwarded(request)  # it has ended: nothing is committed any more
+        found: Found | None = None
+        if any(map(kit.flipped, way.collections)):
+            found = await self._looked_up(name, known)
+            if found is not None and not found.harmless and (known is None or found.elsewhere or found.lost):
                 raise ArangoError(
-                    1655, f"transaction '{number}' not found: its writes did not come through this proxy", status=404
+                    1655, f"transaction '{name[1]}' not found: its writes did not come through this proxy", status=404
                 )
-            self._let_go((operation.database, number))
-            return await opaque.forward(
-                kit, request, operation, way.because("commit of a transaction without its writes")
-            )
+            if found is not None and known is None:
+                return await self._forwarded(request)
+        if known is None:
+            return await self._judged(request, name, way)
+        empty = known.buffer.empty and bool(mirrored(kit.lease.snapshot, known.buffer.declared))
+        if found is None and (empty or not known.own):  # others may have taken writes of it
+            left = kit.mirror.intend(way.collections[0], way.collections, opaque=_UNSEEN)
+            return await self._ends(request, name, known, way, left)
+        return await self._ends(request, name, known, way)
+
+    async def _looked_up(self, name: Name, known: _Open | None) -> Found | None:
+        """What the other proxies know of it; None where nobody reads PostgreSQL because of this instance."""
+        until = time.monotonic() + (NOTED if known is None else 0.0)
+        while True:
+            found = await self._kit.until_both(self._registry.look(name))
+            if found is None or found.begun or time.monotonic() >= until:
+                return found
+            await asyncio.sleep(_LOOK)
+
+    async def _judged(self, request: Request, name: Name, way: Route) -> Response:
+        """Commits what this process does not know; whether it wrote is asked of the others afterwards."""
+        kit, collections = self._kit, way.collections
+        left = kit.mirror.intend(collections[0], collections, opaque=_UNSEEN)
+        response = await kit.forward(request, left, undoes=(collections, _UNSEEN))
+        if response.status == 200 or (response.status >= 500 and not not_begun(response.status, response.body)):
+            self._ask_others(name, left, collections)
+        else:
+            kit.mirror.settled_nothing(left)
+        return response
+
+    def _ask_others(self, name: Name, left: Intent, collections: tuple[str, ...], *, own: bool = False) -> None:
+        """Nobody waits for what they say: until then the intent is open, and no flip begins."""
+
+        def tell(found: Found) -> None:
+            if (own or found.begun) and not found.lost:  # another process that wrote in it sees its end
+                self._kit.mirror.settled_nothing(left)
+            else:
+                database = name[0]
+                self._kit.gaps.add(database, f"{database}/*", "transaction.commit", _UNSEEN)
+                self._kit.mirror.opaque_done(left, collections, _UNSEEN)
+
+        self._registry.ask(name, tell)
+
+    async def _ends(
+        self, request: Request, name: Name, known: _Open, way: Route, left: Intent | None = None
+    ) -> Response:
+        """Forwards the end of one that this process knows. left: of what others may have written in it."""
+        kit, commit = self._kit, request.method == "PUT"
+        before = mirrored(kit.lease.snapshot, known.uncaptured) if commit else ()
+        if before:  # written through this proxy while nobody captured it
+            known.buffer.keep([kit.mirror.intend(before[0], before, opaque=_BEFORE)])
+            known.buffer.undo(before, _BEFORE)
         known.busy += 1
         faults.reach("before-commit")
         self._stopped(known)  # from here on it is a write under way, and its intents are as those of any other
@@ -127,7 +186,7 @@ class Transactions:
             left=lambda: [intent.collection for intent in intents if kit.mirror.is_open(intent)],
         ):
             try:
-                response = await self._forwarded(request)
+                response = await kit.forward(request, *([left] if left is not None else ()))
             except UpstreamUnavailable:
                 raise
             except UpstreamError:
@@ -140,11 +199,16 @@ class Transactions:
             if response.status == 200:
                 faults.reach("after-commit")
                 await self._undone(known.buffer, commit=commit)
-                ended = self._ended((operation.database, number), "committed" if commit else "aborted")
+                ended = self._ended(name, "committed" if commit else "aborted")
+                if left is not None:
+                    self._ask_others(name, left, way.collections, own=known.own)
                 if commit:
                     await kit.applied(ended)
             else:
-                await self._ask((operation.database, number), known)
+                refused = response.status < 500 or not_begun(response.status, response.body)
+                if left is not None:
+                    (kit.mirror.settled_nothing if refused else kit.mirror.lost)(left)
+                await self._ask(name, known)
         return response
 
     async def _undone(self, buffer: Buffer, *, commit: bool) -> None:
@@ -161,6 +225,7 @@ class Transactions:
         known = self._open.pop(name, None)
         if known is not None:
             self._stopped(known)
+            self._registry.over(name)
         return known
 
     async def _forwarded(self, request: Request) -> Response:
@@ -185,6 +250,15 @@ class Transactions:
 
     # ---- writes
 
+    def uncaptured(self, operation: Operation, way: Route) -> None:
+        """A write in a transaction that is forwarded as it is, since nothing that it may touch is mirrored yet."""
+        name = operation.database, operation.headers["x-arango-trx-id"]
+        known = self._open.get(name)
+        if known is not None:
+            known.uncaptured.update(way.writes)
+        elif self._kit.lease.snapshot.database_has(operation.database, Stage.MIRROR):
+            self._registry.wrote(name, lost=True)
+
     async def write(self, request: Request, operation: Operation, way: Route) -> Response:
         """A write inside of a transaction: a document write, a modification, a truncation."""
         number = operation.headers["x-arango-trx-id"]
@@ -195,6 +269,10 @@ class Transactions:
         known = self._remember(operation.database, number, request)
         known.busy += 1
         try:
+            waits = any(map(self._kit.flipped, way.collections))
+            noted = self._registry.wrote(name, soon=waits)
+            if waits:  # a commit through another proxy must find it
+                await self._kit.until_both(asyncio.shield(noted))
             if operation.endpoint == "cursor.create":
                 response = await self._modifications.capture(request, operation, way, known.buffer)
             elif operation.endpoint == "collection.truncate":
@@ -298,8 +376,8 @@ class Transactions:
             self._ended(name, status)
         else:
             known.used = time.monotonic()
-            if self._open.get(name) is known and not known.busy:
-                self._goes_on(known, generation)
+            if self._open.get(name) is known and not known.busy:  # not noted yet: a flip waits, and looks again
+                self._goes_on(known, generation if self._registry.noted(name) else 0)
 
     def _watch(self) -> None:
         if self._task is None:
