@@ -73,7 +73,7 @@ class Bars:
 
     def trouble(self, text: str) -> None:
         for task in self._tasks.values():
-            self._progress.update(task, rate="", left=f"waits for {text}")
+            self._progress.update(task, rate="", left=f"waits: {text}")
 
     def _show_workers(self, standing: Standing) -> None:
         here = {(standing.run, at.worker): at for at in standing.workers if standing.state == "open"}
@@ -102,8 +102,8 @@ class Bars:
 
 def _left(standing: Standing, rate: Rate) -> str:
     """The time that is left, or what the run waits for."""
-    waits = "; ".join(standing.waits_for)
-    return f"waits for {waits}" if waits else f"{duration(rate.left(standing.planned))} left"
+    waits = ", ".join(standing.waits_for)
+    return f"waits: {waits}" if waits else f"{duration(rate.left(standing.planned))} left"
 
 
 class Lines:
@@ -121,7 +121,7 @@ class Lines:
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now
-            self._console.print(f"waits for {text}", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(f"waits: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, found: Sequence[Standing]) -> None:
         now = time.monotonic()

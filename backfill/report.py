@@ -93,7 +93,7 @@ class At:
 class Standing:
     """How a run stands. planned: documents that the origin counted when it began; seconds: since then.
 
-    waiting: why workers are held back just now; reasons: what else keeps the run from going on (a chunk that was handed
+    waiting: why workers stand still just now; reasons: what else keeps the run from going on (a chunk that was handed
     back, what comes after the last chunk); workers: where each of them is. A run that stands still always says why.
     """
 
@@ -126,9 +126,9 @@ class Standing:
         """What an open run waits for; empty while somebody works on it unhindered."""
         if self.state != "open":
             return ()
-        if self.reasons or self.claimed:
-            return self.reasons
-        return ("a worker: `crossfade backfill run` or `crossfade backfill worker`",)
+        if self.waiting or self.reasons or self.claimed:
+            return (*self.waiting, *self.reasons)
+        return ("for a worker: `crossfade backfill run` or `crossfade backfill worker`",)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -195,8 +195,7 @@ def line(standing: Standing, rate: float = 0.0, left: float | None = None) -> st
     text = f"{what} {standing.collection}: run {standing.run} {standing.state}, {standing.documents:,}"
     if standing.state == "open":
         text += f" of about {standing.planned:,} documents ({100 * standing.share:.0f} %), {rate:,.0f}/s"
-        why = f"; throttled: {', '.join(standing.waiting)}" if standing.waiting else ""
-        why += f"; waits for {'; '.join(standing.waits_for)}" if standing.waits_for else ""
+        why = f"; waits: {', '.join(standing.waits_for)}" if standing.waits_for else ""
         return f"{text}, {duration(left)} left, {standing.claimed} workers{why}"
     mean = standing.documents / standing.seconds if standing.seconds > 0 else 0.0
     text += f" documents in {duration(standing.seconds)} ({mean:,.0f}/s)"

@@ -113,8 +113,10 @@ class Verifier:
             )
 
     async def _settle(self, looker: Looker, claim: Claim, tally: Tally) -> Tally:
+        waits = f"{len(tally.pending):,} keys that differ are looked at again, once the mirror has reached them"
+
         async def keep() -> None:
-            await runs.renew(self._database, claim, self._lease)
+            await runs.renew(self._database, claim, self._lease, waits)
 
         settled = await looker.settle(tally.pending, keep)
         tally = replace(tally, pending={})

@@ -245,11 +245,11 @@ class Workers:
 
     async def _index(self, session: Session, row: Row) -> None:
         """Raises DatabaseError; until a later try succeeds, the run says what it waits for."""
-        step = "its index"
+        step = "for its index"
         await runs.note_wait(self._database, row["id"], step)
         try:
             await _build_indexes(session, row)
-            step = "its statistics"
+            step = "for its statistics"
             await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
         except DatabaseError as error:
             log.warning("a backfill could not be ended", collection=row["collection"], step=step, error=named(error))

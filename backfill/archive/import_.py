@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from backfill.answers import Document
 from backfill.archive import reader
 from backfill.archive.export import Progress
@@ -25,6 +27,8 @@ from proxy.sqlstates import is_a_conflict
 
 T = TypeVar("T")
 SAMPLES: Final = 20  # refusals that are named; all are counted
+log = structlog.get_logger(__name__)
+
 _LONGEST_PAUSE: Final = 5.0
 
 
@@ -180,6 +184,7 @@ class Import:
             except CrossfadeError as error:
                 if not _passing(error) or time.monotonic() + pause > until or self.stop.is_set():
                     raise
+                log.warning("the target takes nothing just now, tried again", error=str(error), seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -124,6 +124,7 @@ def _follow() -> Progress:
         names = tuple(waiting.instance for waiting in one.waiting)
         if one.phase is not Phase.SETTLED and (one.phase, names) not in said:
             said.add((one.phase, names))
-            note(f"{one.phase}: " + (f"waiting for {', '.join(names)}" if names else "acknowledged by all"))
+            whom = ", ".join(f"{waiting.instance} ({waiting.why})" for waiting in one.waiting)
+            note(f"{one.phase}: " + (f"waiting for {whom}" if whom else "acknowledged by all"))
 
     return step

@@ -75,7 +75,7 @@ async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOr
     [standing] = await runs.standings(database, [run])
     assert standing.as_json()["throttled"] == ["paused: `crossfade resume` goes on"]
     _, out, _ = await crossfade(dsn, origin, "backfill", "status")
-    assert "throttled: paused" in out
+    assert "waits: paused" in out
     assert "throttle: max-rate 5.0, max-lag 3.0, paused True" in out
     code, out = await verb(dsn, "no-throttle", "--json")
     assert json.loads(out)["limits"] == {"paused": True}

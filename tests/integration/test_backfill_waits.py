@@ -90,7 +90,7 @@ async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Datab
 
     async def told() -> bool:
         [standing] = await runs.standings(database, [run])
-        return "its index, tried again: canceling statement due to statement timeout" in line(standing)
+        return "waits: for its index, tried again: canceling statement due to statement timeout" in line(standing)
 
     await eventually(told, "the run says what it waits for")
     await database.execute("DROP EVENT TRIGGER no_index")
@@ -104,7 +104,7 @@ async def test_a_run_that_nobody_works_on_says_so(database: Database, source: So
     await register(database)
     run = await plan_backfill(database, source, NAME)
     [standing] = await runs.standings(database, [run])
-    assert "waits for a worker: `crossfade backfill run`" in line(standing)
+    assert "waits: for a worker: `crossfade backfill run`" in line(standing)
     claim = await runs.claim(database, "me", [run])
     assert claim is not None
     [standing] = await runs.standings(database, [run])

@@ -87,5 +87,5 @@ def test_a_part_is_never_called_the_whole() -> None:
     check = replace(STANDING, kind="check", mode="fast", state="done", result={"checked": 250})
     assert "250 keys of 1,000 (25 %) checked: equal" in line(check)
     throttled = replace(STANDING, waiting=("paused",))
-    assert line(throttled).endswith("2 workers; throttled: paused")
+    assert line(throttled).endswith("2 workers; waits: paused")
     assert throttled.as_json()["throttled"] == ["paused"]
