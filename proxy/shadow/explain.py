@@ -7,7 +7,7 @@ paths are known without it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -27,17 +27,28 @@ def describe(origin: bytes, target: bytes, values: bool) -> str | None:
     from deepdiff import DeepDiff
 
     try:
-        found = DeepDiff(
-            printed.load(origin),
-            printed.load(target),
-            ignore_numeric_type_changes=True,
-            verbose_level=2 if values else 1,
-        )
+        ours, theirs = printed.load(origin), printed.load(target)
+        found = DeepDiff(ours, theirs, ignore_numeric_type_changes=True, verbose_level=2 if values else 1)
+        if not found:
+            return _numbers(ours, theirs)
         if values:
             return str(found.pretty())[:_MAX_TEXT]
         return "; ".join(f"{kind}: {', '.join(sorted(map(str, at)))}" for kind, at in found.items())[:_MAX_TEXT]
     except (RecursionError, ValueError):
         return None
+
+
+def _numbers(origin: Any, target: Any, place: str = "root") -> str | None:
+    """The first place where equal numbers are not the same: DeepDiff, which compares by value, finds nothing there."""
+    if isinstance(origin, dict):
+        places = [(origin[name], target[name], f"{place}[{name!r}]") for name in origin]
+    elif isinstance(origin, list):
+        places = [(*pair, f"{place}[{at}]") for at, pair in enumerate(zip(origin, target, strict=True))]
+    elif isinstance(origin, (int, float)) and (str(origin), type(origin)) != (str(target), type(target)):
+        return f"Value of {place} is the same number written in two ways: {origin!r} and {target!r}."
+    else:
+        return None
+    return next((found for one in places if (found := _numbers(*one)) is not None), None)
 
 
 class Explainer:

@@ -148,3 +148,7 @@ SELECT crossfade.has_icu();
 SELECT coalesce(array_agg(DISTINCT m[1]), '{}')
 FROM pg_index i, regexp_match(pg_get_indexdef(i.indexrelid, 1, false), '^\(*doc -> ''([A-Za-z_][A-Za-z0-9_]*)''::text\)*$') m
 WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND m IS NOT NULL;
+
+-- name: small
+-- Whether table $1 holds so few documents (4 MiB, what is stored apart not counted) that putting them into order costs little.
+SELECT coalesce(pg_relation_size(to_regclass($1)) < 4194304, true);

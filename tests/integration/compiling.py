@@ -30,7 +30,7 @@ class Both:
             relation = await self.database.fetchval(
                 "SELECT relation FROM crossfade.ensure_collection('db', $1, $2)", collection, edge
             )
-            self.tables[collection] = Table(relation, edge)
+            self.tables[collection] = Table(relation, edge, small=True)
         documents = {}
         for number, row in enumerate(rows, 1):
             key = str(row.get("_key", number))
@@ -75,7 +75,7 @@ class Both:
         if action.collection not in self.collections:
             raise ArangoError(1203, f"collection or view not found: {action.collection}")
         rows = self.collections[action.collection]
-        return [row for key, row in rows.items() if action.keys is None or key in action.keys]
+        return [row for key, row in sorted(rows.items()) if action.keys is None or key in action.keys]
 
     async def answered(self, text: str, binds: Mapping[str, Any] | None = None) -> tuple[Compiled, list[Any]] | str:
         """What the compiled statement gives; else why there is none, or that it refused its data."""

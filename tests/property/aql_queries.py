@@ -106,6 +106,13 @@ class Maker:
                 f"(FOR x IN d.t || [] FILTER x == {self.value()} RETURN 1)[0] == 1",
                 f"LENGTH(FOR e IN f FILTER e.s == d.s AND e.i > {self.value()} RETURN 1) > 1",
                 "d == DOCUMENT(d._id)",
+                "DOCUMENT(d) == null",
+                f"{{a: d.a, a: d.b}}.a {self.comparison()} {self.value()}",
+                f"{{a: d.a, ['a']: d.b, a: d.i}}.a {self.comparison()} {self.value()}",
+                f"LENGTH([d.t][*][*]) {self.comparison()} 1",
+                f"[d, d][*].t[*].k[*][0] {self.comparison()} {self.value()}",
+                f"JSON_STRINGIFY(d.a) {self.comparison()} {self.value()}",
+                f"TRIM(d.s) {self.comparison()} {self.value()}",
                 "DOCUMENT(d.r).i == d.i",
                 f"{self.value()} IN d.t[*]{rng.choice(['', '.k', '[0]'])}",
                 f"LENGTH(d.t[* FILTER CURRENT {self.comparison()} {self.value()}]) {self.comparison()} 1",
@@ -170,6 +177,11 @@ class Maker:
                 "d._key",
                 "d.a",
                 "{k: d._key, v: d.n, w: d.t[*]}",
+                "{k: d.a, k: d.b, ['k']: d.i, n: d.n, n: 1}",
+                "[d.t[*][*], d.t[*].k[*], d.n[*].k[*][*], [d][*].t[*].k[*]]",
+                "[JSON_STRINGIFY(d.a), d.b * -0.0, TO_STRING(-d.i), 0 * -d.i, [d.a][* LIMIT -1, 2]]",
+                "[FIRST(d.t || []), SUM(d.t || []), REMOVE_NTH(d.t || [], d.i / 2)]",
+                "[HASH(d.a), SUBSTRING(d.s, 0, null)]",
                 "[d.a, d.b, d.n.k]",
                 "MERGE(d, {x: d.i + 1})",
                 "{d, e: (FOR e IN f FILTER e.s == d.s SORT e._key LIMIT 2 RETURN {k: e._key, a: e.a})}",
@@ -218,6 +230,43 @@ class Maker:
                 f"{head} LET x = (FOR v IN {self.steps()} d._id g, {self.direction()} h RETURN v.s) RETURN [d._key, x]",
                 f"FOR v, e IN {self.steps()} {self.start()} g FOR u IN {self.steps()} v h RETURN [v._key, u.i, e._to]",
                 f"{head} FILTER LENGTH(FOR v IN {self.steps()} d.r g RETURN 1) > 1 RETURN d._key",
+            ]
+        )  # fmt: skip
+        used = set(re.findall(r"@(v\d+)", text))
+        self.binds = {name: value for name, value in self.binds.items() if name in used}
+        return text
+
+    def ordered(self) -> str:
+        """A query whose rows come as its loops go, none of which is sorted at the end."""
+        self.binds = {}
+        rng = self.rng
+        head = f"FOR d IN c {self.filters()}"
+        other = f"FOR e IN f FILTER e.{rng.choice('sia')} == d.{rng.choice('sia')}"
+        text = rng.choice(
+            [
+                f"{head} RETURN d._key",
+                f"FOR x IN [3, 1, 2] {head} RETURN [x, d._key]",
+                f"FOR x IN 2..1 {head} FILTER d.i == x RETURN [x, d._key]",
+                f"FOR x IN ['b', 'a'] {head} FILTER d.s == x {other} RETURN [x, d._key, e._key]",
+                f"{head} FOR x IN d.t || [] RETURN [d._key, x]",
+                f"{head} {other} RETURN [d._key, e._key]",
+                f"{head} {other} FOR x IN [2, 1] RETURN [d._key, e._key, x]",
+                f"{head} LIMIT {rng.choice(['3', '2, 3', '20'])} RETURN d._key",
+                f"{head} {other} LIMIT 1, 4 RETURN [d._key, e._key]",
+                f"{head} LIMIT 4 FOR x IN [2, 1] RETURN [d._key, x]",
+                f"{head} LIMIT 6 SORT d.i, d._key RETURN d._key",
+                f"{head} RETURN DISTINCT {rng.choice(['d.s', 'd.i'])}",
+                f"{head} SORT d.i, d._key LIMIT 4 FOR x IN [2, 1] RETURN [d._key, x]",
+                f"{head} SORT d.i DESC, d._key {other} RETURN [d._key, e._key]",
+                f"{head} SORT null RETURN d._key",
+                "FOR x IN [2, 3, 1] SORT null RETURN x",
+                f"{head} LET x = ({other} RETURN e._key) RETURN [d._key, x]",
+                f"{head} LET x = (FOR y IN [2, 1] {other} RETURN [y, e._key]) RETURN x",
+                f"{head} COLLECT g = d.s INTO them = d._key RETURN [g, them]",
+                f"FOR x IN [2, 1] {head} COLLECT g = d.s INTO them = [x, d._key] RETURN [g, them]",
+                f"FOR x IN ({head} SORT d.i, d._key RETURN d) FOR y IN 2..1 RETURN [x._key, y]",
+                f"{head} COLLECT g = d.s FOR x IN [2, 1] RETURN [g, x]",
+                f"RETURN (FOR x IN [2, 1] {head} RETURN [x, d._key])",
             ]
         )  # fmt: skip
         used = set(re.findall(r"@(v\d+)", text))

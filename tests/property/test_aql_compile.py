@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -74,3 +75,50 @@ async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: D
         answered += 1
     assert answered > (answered + refused + failed) * 0.6, (answered, refused, failed)
     assert answered > CASES // ROUNDS * 0.4, (answered, refused, failed)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+async def test_rows_come_in_the_order_of_the_loops_where_nothing_sorts_them(database: Database, seed: int) -> None:
+    rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
+    both = Both(database)
+    maker = Maker(rng)
+    answered = 0
+    for case in range(CASES // ROUNDS // 4):
+        if case % 60 == 0:
+            await both.fill("c", documents(rng, 14))
+            await both.fill("f", documents(rng, 8))
+        text = maker.ordered()
+        try:
+            wanted = both.evaluated(text, maker.binds).rows
+        except ArangoError:
+            continue
+        found = await both.answered(text, maker.binds)
+        if isinstance(found, str):
+            continue
+        plan, rows = found
+        assert list(map(hash_key, rows)) == list(map(hash_key, wanted)), (text, maker.binds, wanted, rows, plan.sql)
+        answered += 1
+    assert answered > CASES // ROUNDS // 4 * 0.5, answered
+
+
+@pytest.mark.parametrize(
+    ("text", "ordered"),
+    [
+        ("FOR d IN c RETURN d", False),  # as they lie: nothing is sorted that is as large as the collection
+        ("FOR d IN c FILTER d.i > 0 RETURN d", False),
+        ("FOR d IN c LIMIT 10, 5 RETURN d", True),
+        ("FOR d IN c RETURN DISTINCT d.i", True),
+        ("FOR x IN [2, 1] FOR d IN c RETURN d", True),
+        ("FOR d IN c FOR e IN f FILTER e.i == d.i RETURN e", True),
+    ],
+)
+async def test_a_large_collection_is_put_into_order_where_the_order_decides(
+    database: Database, text: str, ordered: bool
+) -> None:
+    both = Both(database)
+    await both.fill("c", [{"i": 1}])
+    await both.fill("f", [{"i": 1}])
+    both.tables = {name: replace(table, small=False) for name, table in both.tables.items()}
+    plan = both.compiled(text)
+    assert isinstance(plan, Compiled)
+    assert ("ORDER BY" in plan.sql) is ordered

@@ -37,9 +37,9 @@ class CollectCompiler(HopCompiler):
             columns.append("count(*) AS n")
             self._own(block, fresh, node.count_into, ValueVar(node.count_into, f"{alias}.n", "int", True))
         inner.group = len(node.groups)
-        inner.order = []
+        order, inner.order = inner.order, []
         if node.into is not None:
-            rows = self.gathered_rows(node, alias, inner)
+            rows = self.gathered_rows(node, alias, order)
             self._own(block, fresh, node.into, RowsVar(node.into, rows.value, rows.output, rows.count))
             block.items.append(Item(lambda: f"LATERAL ({inner.select([*columns, *rows.columns()])}) {alias}"))
         else:
@@ -54,14 +54,15 @@ class CollectCompiler(HopCompiler):
 
     # --- INTO
 
-    def gathered_rows(self, node: ast.Collect, alias: str, inner: Block) -> _Gathered:
-        """What INTO gathers of the rows of each group."""
+    def gathered_rows(self, node: ast.Collect, alias: str, order: list[OrderKey]) -> _Gathered:
+        """What INTO gathers of the rows of each group, in the order that these come in."""
         if node.into_value is not None:
             value: ast.Expr = self.hoisted(node.into_value)
         else:
             names = node.ends if node.keep is None else node.keep
             value = ast.Object(tuple(ast.Item(name, None, ast.Variable(name)) for name in names))
         rows = _Gathered(alias, "g")
+        rows.order = "" if any(key.guarded for key in order) else _ordering(order)
         sink = Sink()
         try:
             rows.finish = Finish((), self.output(value, sink))
@@ -111,16 +112,23 @@ class CollectCompiler(HopCompiler):
         raise Refused(f"aggregate {name}")
 
 
+def _ordering(order: list[OrderKey]) -> str:
+    keys = [f"{key.sql} DESC" if key.descending else key.sql for key in order]
+    return f" ORDER BY {', '.join(keys)}" if keys else ""
+
+
 class _Gathered(Wanted):
-    """The columns of INTO that are wanted."""
+    """The columns of INTO that are wanted. order: ORDER BY of the rows, or nothing."""
+
+    order = ""
 
     def columns(self) -> list[str]:
         """The SELECT list of what is wanted."""
         found = []
         if "v" in self.wanted:
-            found.append(f"coalesce(jsonb_agg({self.value_column}), '[]'::jsonb) AS gv")
+            found.append(f"coalesce(jsonb_agg({self.value_column}{self.order}), '[]'::jsonb) AS gv")
         if "o" in self.wanted:
-            found.append(f"coalesce(json_agg({self.output_column}), '[]'::json) AS go")
+            found.append(f"coalesce(json_agg({self.output_column}{self.order}), '[]'::json) AS go")
         if "n" in self.wanted:
             found.append("count(*) AS gn")
         return found

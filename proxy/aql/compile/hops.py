@@ -72,7 +72,6 @@ class HopCompiler(StatementCompiler):
             text = _walk(edges, start, self.parameters.add(low, "integer"), self.parameters.add(high, "integer"))
         self.unsorted()
         self.block.items.append(Item(lambda: f"LATERAL ({text}) {alias}"))
-        self.block.scanned = True
         if len(node.variables) > 1:
             columns = (f"{alias}.key", f"{alias}.doc", f"{alias}.raw", f"{alias}.prefix")
             self.bind(node.variables[1], DocumentVar(node.variables[1], *columns, nullable=low == 0))

@@ -178,6 +178,7 @@ class OutputCompiler(DateCompiler):
         """A subquery's rows as a json array of tuples, and how each is finished."""
         with self.inside(node.query) as final:
             sink = Sink()
+            self.block.distinct = final.distinct
             expression = self.output(final.value, sink)
             finish = Finish(tuple(sink.columns), expression, final.distinct)
             column = f"json_build_array({', '.join(sink.sql)})"

@@ -13,12 +13,14 @@ from proxy.aql.compile.terms import settled
 @dataclass(frozen=True, slots=True)
 class Table:
     """Where a collection's documents lie. relation: schema-qualified and quoted by PostgreSQL itself. indexed: the
-    attributes whose `doc -> 'name'` is the first column of an index: they are not sought by containment as well.
+    attributes whose `doc -> 'name'` is the first column of an index: they are not sought by containment as well. small:
+    its documents are few enough to be put into order always, and not only where their order decides.
     """
 
     relation: str
     edge: bool = False
     indexed: frozenset[str] = frozenset()
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class Rows(Wanted):
             inner.append(f"{self.output_column} AS o")
         if "n" in self.wanted:
             columns.append("count(*) AS n")
+        if not inner and not block.limit:
+            block.order = []  # of the number of rows the order is no matter
         rows = block.select(inner or ["1 AS one"])
         return f"LATERAL (SELECT {', '.join(columns or ['1 AS one'])} FROM ({rows}) q) {self.alias}"
 

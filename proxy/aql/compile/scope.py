@@ -125,11 +125,13 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """One key of ORDER BY. guarded: its column is a sort key whose order among arrays and objects is not exact."""
+    """One key of ORDER BY. guarded: its column is a sort key whose order among arrays and objects is not exact. loose:
+    it is the key of the documents of a large collection that a loop goes through."""
 
     sql: str
     descending: bool
     guarded: bool
+    loose: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -152,10 +154,10 @@ class Item:
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """One SELECT. items: FROM items, in order. sorted_by: "sort", "collect", "place" (of an element in an array) or "".
-    scanned: it has rows in no order. ties: numbers of the first and the last row, as terms, where the whole of their
-    runs of equal keys is wanted in place of the LIMIT; n and run are columns then. lookups: documents that DOCUMENT
-    fetched, by the SQL of their ids.
+    """One SELECT. items: FROM items, in order. sorted_by: "sort", "collect", "place" (loop in loop: by the place of an
+    element in its array, by the key of a document) or "". distinct: of equal rows the first counts. ties: numbers of
+    the first and the last row, as terms, where the whole of their runs of equal keys is wanted in place of the LIMIT; n
+    and run are columns then. lookups: documents that DOCUMENT fetched, by the SQL of their ids.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -166,7 +168,7 @@ class Block:
     limit: str = ""
     bounds: tuple[int | Deferred, int | Deferred | None] | None = None
     owned: list[Movable] = field(default_factory=list)
-    scanned: bool = False
+    distinct: bool = False
     lookups: dict[str, DocumentVar] = field(default_factory=dict)
     limited: tuple[Block, str] | None = None  # the block that a LIMIT cut, and its alias here; until a FOR or SORT
     ties: tuple[str, str] | None = None
@@ -185,13 +187,20 @@ class Block:
             text += " GROUP BY " + ", ".join(str(number + 1) for number in range(self.group))
         return text
 
+    def ordered_by(self) -> list[OrderKey]:
+        """The keys of its order: rows of one large collection that all are wanted come as they lie."""
+        if len(self.order) == 1 and self.order[0].loose and not (self.limit or self.distinct):
+            return []
+        return self.order
+
     def select(self, columns: Iterable[str]) -> str:
         """The whole SELECT of these columns, with the keys of its order behind them as k0, k1, …"""
-        keys = [f"{key.sql} AS k{number}" for number, key in enumerate(self.order)]
+        order = self.ordered_by()
+        keys = [f"{key.sql} AS k{number}" for number, key in enumerate(order)]
         text = "SELECT " + ", ".join([*columns, *keys]) + self.body()
-        if not self.order:
+        if not order:
             return text + self.limit
-        by = ", ".join(f"k{number} DESC" if key.descending else f"k{number}" for number, key in enumerate(self.order))
+        by = ", ".join(f"k{number} DESC" if key.descending else f"k{number}" for number, key in enumerate(order))
         if self.ties is None:
             return f"{text} ORDER BY {by}{self.limit}"
         first, last = self.ties

@@ -79,10 +79,9 @@ class StatementCompiler(OutputCompiler):
         for var in inner.owned:
             var.moved(move)
         self.block.owned += inner.owned
-        if inner.order and not self.block.order and not self.block.scanned:
-            self.block.order = [OrderKey(move(key.sql), key.descending, key.guarded) for key in inner.order]
-            self.block.sorted_by = inner.sorted_by
-        self.block.scanned = self.block.scanned or (inner.scanned and not inner.order)
+        if inner.order:
+            self.block.sorted_by = "place" if self.block.order else inner.sorted_by
+            self.block.order += [replace(key, sql=move(key.sql)) for key in inner.order]
         self.block.items.append(Item(lambda: f"LATERAL ({inner.select(list(move.select()) or ['1 AS one'])}) {alias}"))
         guard = inner.guard(alias) if inner.limit else ""
         if guard:
@@ -115,19 +114,17 @@ class StatementCompiler(OutputCompiler):
             self.elements(node.variable, self.hoisted(node.source))
 
     def unsorted(self) -> None:
-        """A loop begins: what was sorted or cut before it no longer decides the order, nor how many rows there are."""
+        """A loop begins: what was sorted or cut before it orders the runs of its rows, and says no more how many."""
         self.block.limited = None
-        if self.block.sorted_by != "place":
-            self.block.scanned = self.block.scanned or bool(self.block.order)
-            self.block.order, self.block.sorted_by = [], ""
+        if self.block.order:
+            self.block.sorted_by = "place"
 
     def scan(self, variable: str, collection: str) -> None:
         """FOR over a collection."""
         table, alias = self.table(collection), self.fresh("d")
         self.block.items.append(Item(lambda: f"{table.relation} {alias}"))
         self.block.where.append(f"{alias}.doc IS NOT NULL")
-        self.block.scanned = True
-        self.block.order, self.block.sorted_by = [], ""
+        self.in_place(f"{alias}.key", loose=not table.small)
         prefix = self.parameters.add(f"{collection}/", "text")
         var = DocumentVar(variable, f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection)
         var.edges = alias if table.edge else None
@@ -161,7 +158,7 @@ class StatementCompiler(OutputCompiler):
         self.block.items.append(
             Item(lambda: f"LATERAL generate_series({low}, {high}, {step}) WITH ORDINALITY AS {alias} (v, i)")
         )
-        self.in_place(alias)
+        self.in_place(f"{alias}.i")
         self.bind(variable, ValueVar(variable, f"{alias}.v", "int", True))
 
     def elements(self, variable: str, source: ast.Expr) -> None:
@@ -169,14 +166,13 @@ class StatementCompiler(OutputCompiler):
         value, alias = self.json(self.term(source)), self.fresh("e")
         call = f"jsonb_array_elements(crossfade.loop({value}))"
         self.block.items.append(Item(lambda: f"LATERAL {call} WITH ORDINALITY AS {alias} (v, i)"))
-        self.in_place(alias)
+        self.in_place(f"{alias}.i")
         self.bind(variable, ElementVar(variable, f"{alias}.v", f"{alias}.i", source, self.scope))
 
-    def in_place(self, alias: str) -> None:
-        """Rows come in the order of an array, unless they came in none before."""
-        if not self.block.scanned:
-            self.block.order.append(OrderKey(f"{alias}.i", False, False))
-            self.block.sorted_by = "place"
+    def in_place(self, sql: str, *, loose: bool = False) -> None:
+        """Rows come as the loops go: in the order of this one within that of the loops around it."""
+        self.block.order.append(OrderKey(sql, False, False, loose))
+        self.block.sorted_by = "place"
 
     # --- SORT, LIMIT
 
@@ -184,7 +180,8 @@ class StatementCompiler(OutputCompiler):
         """SORT: the last one decides."""
         if self.block.limit:
             self.wrap()
-        self.block.order, self.block.sorted_by, self.block.limited = [], "sort", None
+        before, self.block.limited = (self.block.order, self.block.sorted_by), None
+        self.block.order, self.block.sorted_by = [], "sort"
         for key in node.keys:
             descending = self.descending(key.direction)
             term = self.term(self.hoisted(key.value))
@@ -195,7 +192,7 @@ class StatementCompiler(OutputCompiler):
             else:
                 self.block.order.append(self.order_key(term, descending))
         if not self.block.order:
-            self.block.sorted_by = ""
+            self.block.order, self.block.sorted_by = before  # by constants alone
         self.listed()
 
     def listed(self) -> None:
@@ -303,6 +300,7 @@ class StatementCompiler(OutputCompiler):
         rows = Rows(alias)
         with self.inside(node.query) as final:
             block = self.block
+            block.distinct = final.distinct
             sink = Sink()
             try:
                 expression = self.output(final.value, sink)

@@ -38,6 +38,7 @@ class Whole(CollectCompiler):
         sink = Sink()
         expression = self.output(final.value, sink)
         block = self.block
+        block.distinct = final.distinct
         guarded = [number for number, key in enumerate(block.order) if key.guarded and block.sorted_by == "sort"]
         finish = Finish(tuple(sink.columns), expression, final.distinct, len(guarded))
         columns = [_text(sql, column.kind) for sql, column in zip(sink.sql, sink.columns, strict=True)]

@@ -10,8 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import orjson
-
+from proxy import printed
 from proxy.errors import ArangoError
 from proxy.revision import Clock, decode_rev
 from proxy.stores.memory import indexes
@@ -94,7 +93,7 @@ class Collection:
     def load(self, key: str) -> Document | None:
         """The parsed document; None where there is none."""
         raw = self.documents.get(key)
-        return None if raw is None else orjson.loads(raw)
+        return None if raw is None else printed.load(raw)
 
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
         """Stores a document. Raises ArangoError 1210 where a unique index forbids it; nothing has changed then."""
@@ -103,7 +102,7 @@ class Collection:
         if uniques:
             for index in uniques:
                 index.check(key, document)
-            before = None if old is None else orjson.loads(old)
+            before = None if old is None else printed.load(old)
             for index in uniques:
                 if before is not None:
                     index.discard(key, before)
@@ -119,7 +118,7 @@ class Collection:
     def remove(self, key: str, revision: int) -> None:
         old = self.documents.pop(key)
         for index in self.uniques:
-            index.discard(key, orjson.loads(old))
+            index.discard(key, printed.load(old))
         self._stale += 1
         self.revision = revision
         if self._seen is not None:
@@ -154,13 +153,13 @@ class Collection:
     def scan(self) -> Iterator[Document]:
         """Every document, parsed, in the order of keys."""
         documents = self.documents
-        return (orjson.loads(documents[key]) for key in self.sorted_keys())
+        return (printed.load(documents[key]) for key in self.sorted_keys())
 
     def add_index(self, index: Index) -> None:
         """Fills and adds an index. Raises ArangoError 1210 where the documents break it."""
         if index.unique:
             for key in self.sorted_keys():
-                document = orjson.loads(self.documents[key])
+                document = printed.load(self.documents[key])
                 index.check(key, document)
                 index.add(key, document)
         self.indexes.append(index)

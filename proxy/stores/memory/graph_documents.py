@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
+from proxy import printed
 from proxy.documents import Merging
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
@@ -52,9 +51,9 @@ def _answer(operation: Operation, collection: Collection, kind: str, written: Wr
         shown["_oldRev"] = written.old_rev
     body: Document = {"error": False, "code": code, kind: shown}
     if flag(params, "returnOld") and written.old is not None:
-        body["old"] = orjson.loads(written.old)
+        body["old"] = printed.load(written.old)
     if flag(params, "returnNew") and written.new is not None:
-        body["new"] = orjson.loads(written.new)
+        body["new"] = printed.load(written.new)
     return json_outcome(code, body, ((b"etag", written.rev.encode()),))
 
 
@@ -123,7 +122,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
     code = 200 if flag(operation.params, "waitForSync") or collection.wait_for_sync else 202
     body: Document = {"error": False, "code": code, "removed": True}
     if flag(operation.params, "returnOld") and written.old is not None:
-        body["old"] = orjson.loads(written.old)
+        body["old"] = printed.load(written.old)
     return json_outcome(code, body)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from proxy import printed
 from proxy.aql import Fetch, Options, Result, Write, analyse, parse
 from proxy.aql import run as evaluate
 from proxy.documents import Merging
@@ -148,9 +149,9 @@ class _Session:
         collection = self.collection(fetch.collection)
         documents = collection.documents
         if self.scan is not None:
-            return [orjson.loads(documents[key]) for key in self.scan.keys(collection.sorted_keys())]
+            return [printed.load(documents[key]) for key in self.scan.keys(collection.sorted_keys())]
         if fetch.keys is not None:
-            return [orjson.loads(documents[key]) for key in dict.fromkeys(fetch.keys) if key in documents]
+            return [printed.load(documents[key]) for key in sorted(set(fetch.keys)) if key in documents]
         if fetch.count:
             return len(documents)
         # a text that must stand in the document: what lacks it need not be parsed
@@ -162,8 +163,8 @@ class _Session:
         if fetch.among is not None:
             (name, *_), texts = fetch.among
             wanted_texts = frozenset(texts)
-            return [document for raw in raws if (document := orjson.loads(raw)).get(name) in wanted_texts]
-        return [orjson.loads(raw) for raw in raws]
+            return [document for raw in raws if (document := printed.load(raw)).get(name) in wanted_texts]
+        return [printed.load(raw) for raw in raws]
 
     def _write(self, request: Write) -> tuple[Document | None, Document | None]:
         collection = self.collection(request.collection, write=True)
@@ -179,8 +180,8 @@ class _Session:
             self._undo.append((collection, written.key, written.old))
         elif request.kind == "insert" and rules.mode is Mode.IGNORE:
             return None, None
-        old = None if written.old is None else orjson.loads(written.old)
-        new = None if written.new is None else orjson.loads(written.new)
+        old = None if written.old is None else printed.load(written.old)
+        new = None if written.new is None else printed.load(written.new)
         return old, new
 
 

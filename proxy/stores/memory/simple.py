@@ -7,8 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
-
+from proxy import printed
 from proxy.aql.values import compare
 from proxy.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL, CursorRequest
 from proxy.documents import Merging, same
@@ -183,7 +182,7 @@ def first_example(server: Server, operation: Operation) -> Outcome:
 def lookup_by_keys(server: Server, operation: Operation) -> Outcome:
     body = body_object(operation)
     documents = _collection(server, operation, body).documents
-    found = [orjson.loads(documents[key]) for key in _keys(body) if key in documents]
+    found = [printed.load(documents[key]) for key in _keys(body) if key in documents]
     return json_outcome(200, {"documents": found, "error": False, "code": 200})
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from proxy import printed
 from proxy.errors import ConfigurationError
 from proxy.stores.memory.accounts import Account, Grants, Level
 from proxy.stores.memory.indexes import Index
@@ -112,7 +113,7 @@ def _load_collection(server: Server, database: Database, properties: Document, f
     ]
     for line in (folder / f"{database.id}-{collection.id}.jsonl").read_bytes().split(b"\n"):
         if line:
-            document = orjson.loads(line)
+            document = printed.load(line)
             collection.put(document["_key"], line, document, properties["revision"])
     collection.revision = properties["revision"]
 

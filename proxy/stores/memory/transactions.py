@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
+from proxy import printed
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import access, writes
@@ -268,7 +267,7 @@ def apply(server: Server, transaction: Transaction) -> None:
             for key in keys:
                 raw, old = fork.get(key), origin.get(key)
                 if raw is not None:
-                    origin.put(key, raw, orjson.loads(raw), fork.revision)
+                    origin.put(key, raw, printed.load(raw), fork.revision)
                 elif old is not None:
                     origin.remove(key, fork.revision)
                 undo.append((origin, key, old))

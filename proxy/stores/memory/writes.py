@@ -10,8 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
+from proxy import printed
 from proxy.documents import Merging, assemble, merge
 from proxy.errors import STATUS, ArangoError
 from proxy.revision import decode_rev, encode_rev
@@ -145,7 +144,7 @@ def remove(collection: Collection, key: str, body: Document | None = None, rules
 def put_back(collection: Collection, key: str, old: bytes | None) -> None:
     """Undoes a write: the document is again what it was. Changes that never became visible leave no trace but ticks."""
     if old is not None:
-        collection.put(key, old, orjson.loads(old), collection.clock.tick())
+        collection.put(key, old, printed.load(old), collection.clock.tick())
     elif collection.get(key) is not None:
         collection.remove(key, collection.clock.tick())
 
@@ -185,7 +184,7 @@ def _replace(collection: Collection, key: str, old: bytes, body: Document, rules
 def _update(collection: Collection, key: str, old: bytes, patch: Document, rules: Rules) -> Written:
     if _version_kept(old, patch, rules):
         return _unchanged(key, old)
-    merged = merge(orjson.loads(old), patch, rules.merging, edge=collection.edge)
+    merged = merge(printed.load(old), patch, rules.merging, edge=collection.edge)
     if merged is None:
         return _unchanged(key, old)
     if rules.restore:
@@ -203,7 +202,7 @@ def _version_kept(old: bytes, body: Document, rules: Rules) -> bool:
     if not rules.version_attribute:
         return False
     mine = _version(body.get(rules.version_attribute))
-    stored = _version(orjson.loads(old).get(rules.version_attribute))
+    stored = _version(printed.load(old).get(rules.version_attribute))
     return mine is not None and stored is not None and mine <= stored
 
 
@@ -227,7 +226,7 @@ def _store(collection: Collection, key: str, old: bytes | None, body: Document, 
         rev = encode_rev(revision)
     document = assemble(collection.name, key, rev, body, edge=collection.edge)
     if collection.schema and not rules.skip_validation:
-        check_schema(collection.schema, document, None if old is None else orjson.loads(old))
+        check_schema(collection.schema, document, None if old is None else printed.load(old))
     raw = dump(document)
     collection.put(key, raw, document, revision)
     return Written(key, rev, None if old is None else revision_of(old), old, raw)

@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final
 
 from proxy import printed, values
@@ -121,6 +122,7 @@ class Evaluation:
                 if raw is not None:
                     budget.spend(len(raw))
                     documents.append(printed.load(raw.encode()))
+        documents.sort(key=itemgetter("_key"))  # as what is compiled gives them
         return documents
 
 

@@ -21,13 +21,13 @@ from proxy.aql.compile.finish import Finish
 from proxy.aql.requests import Options, Result, Stats
 from proxy.database import Database
 from proxy.errors import DatabaseRefused, Unsupported
-from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from sql.loader import queries
 
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
 PIECE: Final = 64 << 10  # bytes of rows that are worked out between two turns of the event loop: milliseconds
-_INDEXES_FOR: Final = 60.0  # seconds
+_LOOKED_UP_FOR: Final = 60.0  # seconds
 _INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
 _GROUPED: Final = "42803"  # an aggregate over columns of an outer query alone is that query's, in SQL's eyes
 Rows = list[Sequence[Any]]
@@ -92,6 +92,13 @@ class Unfinished:
         return Result(rows, groups, cut, tuple(run.context.warnings), Stats(scanned=len(rows)))
 
 
+async def table_of(database: Database, found: Relation) -> Table:
+    """What the compiler is told of a table: its indexes, and whether it is small."""
+    indexed = await database.fetchval(queries("store")["indexed"].text, found.relation)
+    small = await database.fetchval(queries("store")["small"].text, found.relation)
+    return Table(found.relation, found.edge, frozenset(indexed), bool(small))
+
+
 class Statements:
     """Compiles queries and runs what they compile to; knows whether PostgreSQL has ICU."""
 
@@ -100,7 +107,7 @@ class Statements:
         self._catalog = catalog
         self._limits = limits
         self._icu: bool | None = None
-        self._indexed: dict[str, tuple[float, frozenset[str]]] = {}
+        self._tables: dict[str, tuple[float, Table]] = {}
 
     async def plan(
         self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
@@ -116,17 +123,16 @@ class Statements:
         tables = {}
         for name in sorted(analysis.reads):
             found = await self._catalog.find(f"{database}/{name}")
-            tables[name] = Table(found.relation, found.edge, await self._indexes(found.relation))
+            tables[name] = await self._table(found)
         if self._icu is None:
             self._icu = await has_icu(self._database)
         return Tables(tables, self._icu)
 
-    async def _indexes(self, relation: str) -> frozenset[str]:
-        """The attributes that indexes of a table begin with; looked up again after a minute."""
-        known, now = self._indexed.get(relation), time.monotonic()
+    async def _table(self, found: Relation) -> Table:
+        """What the compiler is told of a table; looked up again after a minute."""
+        known, now = self._tables.get(found.relation), time.monotonic()
         if known is None or known[0] < now:
-            names = await self._database.fetchval(queries("store")["indexed"].text, relation)
-            known = self._indexed[relation] = (now + _INDEXES_FOR, frozenset(names))
+            known = self._tables[found.relation] = (now + _LOOKED_UP_FOR, await table_of(self._database, found))
         return known[1]
 
     async def rows(self, plan: Compiled, run: Run, generation: int | None) -> list[bytes]:

@@ -38,6 +38,12 @@ def test_without_values_only_places_are_named() -> None:
     assert "new" not in text
 
 
+def test_one_number_written_in_two_ways_is_named_by_its_place() -> None:
+    found = describe(b'{"rows":[{"n":0.5,"z":-0}]}', b'{"rows":[{"n":0.5,"z":0}]}', True)
+
+    assert found == "Value of root['rows'][0]['z'] is the same number written in two ways: -0.0 and 0."
+
+
 def test_what_is_no_json_is_not_explained() -> None:
     assert describe(b"<html>", B, True) is None
 

@@ -107,3 +107,21 @@ def test_snapshots_that_nobody_ended_go_when_there_are_many() -> None:
         assert client.send("POST", "/_api/replication/batch", {"ttl": 10})[0] == 200
         assert client.send("POST", "/_api/dump/start", {"shards": []})[0] == 201
     assert len(client.store.server.batches) == len(client.store.server.dumps) == 16
+
+
+def test_negative_zero_stays_what_was_stored_wherever_it_is_read() -> None:
+    client = Client(MemoryStore())
+    client.send("POST", "/_api/collection", {"name": "c"})
+    client.send("POST", "/_api/document/c", {"_key": "k", "n": -0.0, "list": [-0.0, 0.0]})
+    client.send("PATCH", "/_api/document/c/k", {"other": 1})
+
+    for method, target, body in (
+        ("GET", "/_api/document/c/k", None),
+        ("POST", "/_api/cursor", b'{"query":"FOR d IN c RETURN d"}'),
+        ("POST", "/_api/cursor", b'{"query":"UPDATE \'k\' WITH {more: 1} IN c RETURN NEW"}'),
+        ("POST", "/_api/cursor", b'{"query":"RETURN DOCUMENT(\'c/k\')"}'),
+        ("PUT", "/_api/simple/lookup-by-keys", b'{"collection":"c","keys":["k"]}'),
+    ):
+        outcome = client.store.run(decode_parts(method, target.encode(), [], body or b""))
+        assert b'"n":-0,' in outcome.body, (target, body)
+        assert b'"list":[-0,0' in outcome.body, (target, body)
