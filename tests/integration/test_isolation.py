@@ -86,10 +86,10 @@ def cool(monkeypatch: pytest.MonkeyPatch) -> None:
     """The origin answers a query that would burn with no rows."""
     run = MemoryStore.run
 
-    def answering(self: MemoryStore, operation: Operation) -> Outcome:
+    def answering(self: MemoryStore, operation: Operation, *asleep: Any) -> Outcome:
         if operation.endpoint == "cursor.create" and (b"REGEX_TEST" in operation.body or b"3000" in operation.body):
             return Outcome(201, b'{"result":[],"hasMore":false,"cached":false,"extra":{},"error":false,"code":201}')
-        return run(self, operation)
+        return run(self, operation, *asleep)
 
     monkeypatch.setattr(MemoryStore, "run", answering)
 
