@@ -51,6 +51,10 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
+    def everywhere(self) -> None:
+        """Lets it run on every core."""
+        os.sched_setaffinity(self._popen.pid, set(_CORES))
+
     @property
     def alive(self) -> bool:
         return self._popen.poll() is None

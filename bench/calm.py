@@ -1,0 +1,46 @@
+"""An origin that stays calm: `python -m bench.calm PORT URL`, before the development server at that URL.
+
+What others read is answered from memory, and so is a query that says `burns`: so a pause that clients see is the
+proxy's own. Everything else goes on to the development server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from proxy.http import Listener, Upstream
+from proxy.wire.message import Request, Response
+
+QUIET = b"/_api/document/burn/calm"
+_EMPTY = b'{"result":[],"hasMore":false,"cached":false,"extra":{"warnings":[],"stats":{}},"error":false,"code":201}'
+_JSON = (b"Content-Type", b"application/json; charset=utf-8")
+
+
+async def serve(port: int, origin: str) -> None:
+    """Until it is ended."""
+    upstream = Upstream(origin)
+    known: list[Response] = []
+
+    async def handle(request: Request) -> Response:
+        if request.method == "GET" and request.target.endswith(QUIET):
+            if not known:
+                found = await upstream.request(request)
+                if found.status != 200:
+                    return found
+                known.append(found)
+            return Response(200, list(known[0].headers), known[0].body)
+        if request.target.endswith(b"/_api/cursor") and isinstance(request.body, bytes) and b"burns" in request.body:
+            return Response(201, [_JSON], _EMPTY)
+        return await upstream.request(request)
+
+    listener = Listener(handle, port=port)
+    await listener.start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(int(sys.argv[1]), sys.argv[2]))
