@@ -63,7 +63,13 @@ _SERVICE_CONNECTIONS = 4096  # as many as clients may be connected: each event s
 _SERVICE_IDLE = 2.0  # seconds
 _STATEMENT = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
 # what worker processes import once
-_IN_WORKERS = ("proxy.stores.postgres.apart", "proxy.shadow.looks", "proxy.shadow.settle", "proxy.shadow.explain")
+_IN_WORKERS = (
+    "proxy.stores.postgres.apart",
+    "proxy.shadow.looks",
+    "proxy.shadow.settle",
+    "proxy.shadow.explain",
+    "proxy.facts",
+)
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
 
@@ -210,6 +216,7 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
             registry=registry,
+            lane=isolation.lane("reading", workers=settings.workers, waiting=256, nice=2),
         )
         stack.push_async_callback(self.dispatcher.close)
         await admin.start()

@@ -23,10 +23,11 @@ from proxy import metrics, packing
 from proxy.bodies import TOO_LARGE, Bodies, looked_into
 from proxy.config import Settings
 from proxy.cutover.stages import Snapshot, Stage
-from proxy.errors import ArangoError, DatabaseError, UpstreamError, named
+from proxy.errors import ArangoError, DatabaseError, IsolationError, UpstreamError, named
 from proxy.facts import Facts
 from proxy.flight import Flight
 from proxy.gaps import Gaps
+from proxy.isolation import LIGHT, Lane
 from proxy.mirror.pipeline import Mirror
 from proxy.mirror.refusals import authorised
 from proxy.operations import Change, Effect, Operation, Outcome
@@ -49,7 +50,7 @@ from proxy.writing import Kit, LeaseView, Registry, Writes, collect
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 64 << 10  # bytes of VelocyPack that are read between two other requests; more by a thread
+_SECONDS = 20.0  # that a worker has to read a large body
 _OF_CURSORS = frozenset({"cursor.next", "cursor.delete"})
 # who answered, as `X-Crossfade-Served-By` says it
 _NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
@@ -87,7 +88,9 @@ class Dispatcher:
         flight: Flight,
         rollback: Callable[[Sequence[str], str], Awaitable[None]],
         registry: Registry,
+        lane: Lane | None = None,
     ) -> None:
+        """lane: workers that read what is large; None: it is read here."""
         self._settings = settings
         self._origin = origin
         self._target = target
@@ -99,9 +102,10 @@ class Dispatcher:
         self._gaps = gaps
         self._services = services
         self.flight = flight
-        self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback)
+        self._kit = Kit(settings, origin, mirror, lease, gaps, flight, rollback, lane)
         self._writes = Writes(self._kit, self.handle, registry)
-        self._facts = Facts()
+        self._lane = lane
+        self._facts = Facts(lane)
         self._bodies = Bodies(settings.capture_body, settings.capture_memory, settings.request_timeout)
 
     async def close(self) -> None:
@@ -124,14 +128,13 @@ class Dispatcher:
                 return await self._bodies.opened(request, lambda readable: self.handle(readable, opened=True))
             if operation.headers and isinstance(request.body, bytes) and _packed(operation):
                 # in JSON it is captured and compared; what JSON cannot say goes on as it came, its answer in JSON
-                if len(request.body) > _AT_ONCE:
-                    readable = await asyncio.to_thread(in_json, request)
-                else:
-                    readable = in_json(request)
+                readable = await self._read_packed(request)
                 request = readable or packing.in_json(request)
                 operation = decode(request)
             if operation.collection is not None and operation.collection[:1].isdigit() and _matters(operation):
                 operation = await self._by_name(request, operation)
+            if operation.effect is Effect.QUERY:
+                operation = await self._facts.known(operation)
             snapshot = self._lease.snapshot
             whole = isinstance(request.body, bytes)
             way = self._routed(operation, snapshot) if whole else _unseen(operation, snapshot)
@@ -153,6 +156,17 @@ class Dispatcher:
         if operation.headers.get("x-crossfade-explain", "0") != "0":
             response.headers = [*response.headers, *self._explained(served_by)]
         return response
+
+    async def _read_packed(self, request: Request) -> Request | None:
+        """A request in JSON whose body is VelocyPack; None where JSON cannot say it, or no worker could in time."""
+        assert isinstance(request.body, bytes)
+        if self._lane is None or len(request.body) <= LIGHT:
+            return in_json(request)
+        try:
+            return await self._lane.run(in_json, request, seconds=_SECONDS)
+        except IsolationError as error:
+            log.warning("a body in VelocyPack was not read", reason=error.reason)
+            return None
 
     def _reads_answer(self, operation: Operation) -> bool:
         """Whether the answer must be read here, or is made here, and not only handed on."""
@@ -181,12 +195,12 @@ class Dispatcher:
                     await body.aclose()
                 return await self._origin.request(request, idempotent=True)
             response.body = await collect(body)
-        return await packing.packed(response)
+        return await packing.packed(response, self._lane)
 
     def _repeatable(self, operation: Operation) -> bool:
         """Whether it changes nothing to run it twice."""
         if operation.effect is Effect.QUERY:
-            facts = self._facts.of(operation.body, matters=True)
+            facts = self._facts.of_operation(operation)
             return facts is not None and not facts.modifies
         return operation.effect is Effect.READ or operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH
 
@@ -289,7 +303,7 @@ class Dispatcher:
         if operation.effect is not Effect.QUERY:
             return route(operation, snapshot)
         matters = snapshot.database_has(operation.database, Stage.MIRROR)
-        return route(operation, snapshot, self._facts.of(operation.body, matters=matters))
+        return route(operation, snapshot, self._facts.of_operation(operation, matters=matters))
 
     def _seen(self, operation: Operation, way: Route, snapshot: Snapshot) -> None:
         """Counts a read that was answered and does not come to the shadow, by what it would be compared as (I9)."""
@@ -297,7 +311,7 @@ class Dispatcher:
             return
         if operation.effect is Effect.QUERY:
             if snapshot.database_has(operation.database, Stage.MIRROR) and operation.body:
-                facts = self._facts.of(operation.body)
+                facts = self._facts.of_operation(operation)
                 names = facts.reads if facts is not None and facts.understood else frozenset()
                 if facts is not None and not facts.modifies and (names or not facts.understood):
                     self._coverage.query(operation.database, operation.body, names, way.gap or NOT_YET)

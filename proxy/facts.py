@@ -1,6 +1,8 @@
 """What a query's text says, cheaply enough for the path of a request: parsed once, and never where it is huge.
 
-Parsing runs on the event loop, where every client waits: a text above `PARSED` bytes is judged by its words alone.
+Parsing takes a millisecond for every few hundred bytes: a text above `LIGHT` bytes is parsed in a worker process, and a
+large request is looked into there (`Facts.known`). A text above `PARSED` bytes is judged by its words alone; what no
+worker could judge in time may be a modification.
 """
 
 from __future__ import annotations
@@ -11,12 +13,20 @@ from collections import OrderedDict
 import msgspec
 
 from proxy.aql import analyse, parse
-from proxy.errors import ArangoError
+from proxy.errors import ArangoError, IsolationError
+from proxy.isolation import Lane
+from proxy.operations import Operation
 from proxy.routing import QueryFacts
+from proxy.shadow.shapes import NOT_UNDERSTOOD, Known, shape_of_text
 
-PARSED = 32 << 10  # bytes of a text that is parsed
-_KEPT = 2000  # texts whose facts are kept, each of at most
+LIGHT = 3 << 10  # bytes of a text that is parsed on the event loop, which takes ten milliseconds
+PARSED = 1 << 20  # bytes of a text that is parsed at all
+_LOOKED_INTO = 64 << 10  # bytes of a request whose text is looked for on the event loop
+_SECONDS = 10.0  # that a worker has for one
+_KEPT = 2000  # texts whose facts are kept
 _SHORT = 4 << 10  # bytes
+_KEPT_LONG = 100  # further ones, each of at most
+_LONG = 64 << 10  # bytes
 
 # AQL writes only where one of these words stands (aql-semantics, section 9); an escape of JSON may hide one
 _MODIFICATION = re.compile(rb"insert|update|replace|remove|upsert|\\u", re.IGNORECASE)
@@ -32,10 +42,43 @@ _CURSOR = msgspec.json.Decoder(_Cursor)
 
 
 class Facts:
-    """A bounded memory of texts. One a dispatcher."""
+    """A bounded memory of texts. One a dispatcher. lane: workers; None: all is done here."""
 
-    def __init__(self) -> None:
+    def __init__(self, lane: Lane | None = None) -> None:
         self._known: OrderedDict[str, QueryFacts] = OrderedDict()
+        self._long: OrderedDict[bytes, Known] = OrderedDict()
+        self._lane = lane
+
+    async def known(self, operation: Operation) -> Operation:
+        """A query that knows its facts and its shape, where these cost too much to be worked out here; else itself."""
+        body = operation.body
+        if len(body) <= LIGHT or self._lane is None or operation.endpoint != "cursor.create":
+            return operation
+        if len(body) <= _LOOKED_INTO:
+            try:
+                if len(_CURSOR.decode(body).query) <= LIGHT:
+                    return operation
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return operation
+        found = self._long.get(body) if len(body) <= _LONG else None
+        if found is None:
+            try:
+                found = await self._lane.run(find, body, seconds=_SECONDS)
+            except IsolationError:
+                found = Known(None, NOT_UNDERSTOOD)
+            else:
+                if len(body) <= _LONG:
+                    self._long[body] = found
+                    if len(self._long) > _KEPT_LONG:
+                        self._long.popitem(last=False)
+        return msgspec.structs.replace(operation, known=found)
+
+    def of_operation(self, operation: Operation, *, matters: bool = True) -> QueryFacts | None:
+        """As `of`; what is known already is not looked for again."""
+        if isinstance(operation.known, Known):
+            facts = operation.known.facts
+            return facts if isinstance(facts, QueryFacts) else None
+        return self.of(operation.body, matters=matters)
 
     def of(self, body: bytes, *, matters: bool = True) -> QueryFacts | None:
         """The facts of a cursor's body; None where it may write and is not understood.
@@ -72,6 +115,16 @@ class Facts:
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return facts
+
+
+def find(body: bytes) -> Known:
+    """In a worker: the facts and the shape of a request of any size."""
+    facts = Facts().of(body)
+    try:
+        text = _CURSOR.decode(body).query
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = ""
+    return Known(facts, shape_of_text(text) if 0 < len(text) <= PARSED else NOT_UNDERSTOOD)
 
 
 def by_words(text: bytes) -> QueryFacts | None:

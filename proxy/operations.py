@@ -31,6 +31,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     path: all decoded path segments behind `/_db/{db}`, for endpoints with more variables.
     params: query parameters, decoded; the last one wins. headers: lower-case names, those that `wire` cares about.
     body: the request's body as it came, JSON (or VelocyPack where `content-type` says so).
+    known: what was found out about a query that is too large to be looked into again and again (`proxy.facts`).
     """
 
     endpoint: str
@@ -43,6 +44,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     params: Mapping[str, str] = msgspec.field(default_factory=dict)
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
+    known: object = None
 
     @property
     def qualified(self) -> str | None:

@@ -6,17 +6,17 @@ client has it in VelocyPack, errors included. What only passes through is the or
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Final
 
-from proxy.errors import ArangoError
+from proxy.errors import ArangoError, IsolationError
+from proxy.isolation import Lane
 from proxy.operations import Operation
 from proxy.wire.message import Request, Response
 from proxy.wire.velocypack import CONTENT_TYPE
 from proxy.wire.velocypack_writer import of_json
 
-_AT_ONCE: Final = 64 << 10  # bytes that are written anew between two other requests; more by a thread
+_SECONDS: Final = 20.0  # that a worker has to write an answer anew
 _JSON: Final = b"application/json"
 
 
@@ -31,14 +31,17 @@ def in_json(request: Request) -> Request:
     return replace(request, headers=[*headers, (b"accept", _JSON)])
 
 
-async def packed(response: Response) -> Response:
-    """The answer in VelocyPack; as it is where it is no JSON, or streams."""
+async def packed(response: Response, lane: Lane | None = None) -> Response:
+    """The answer in VelocyPack; as it is where it is no JSON, or streams. lane: workers for large ones."""
     body, kind = response.body, response.header(b"content-type") or b""
     if not isinstance(body, bytes) or not body or not kind.startswith(_JSON):
         return response
     try:
-        written = of_json(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(of_json, body)
-    except ArangoError:  # text that is no UTF-8, of servers that let it in
+        if lane is None:
+            written = of_json(body)
+        else:
+            written = await lane.beside(of_json, body, size=len(body), seconds=_SECONDS)
+    except (ArangoError, IsolationError):  # text that is no UTF-8, of servers that let it in; too much of it
         return response
     own = (b"content-type", b"content-length")
     headers = [pair for pair in response.headers if pair[0].lower() not in own]

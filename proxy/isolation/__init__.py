@@ -3,6 +3,6 @@
 `pool` is the parent's side, `template` the process that workers are forked from, `frames` what both say to each other.
 """
 
-from proxy.isolation.pool import Isolation, Lane
+from proxy.isolation.pool import LIGHT, Isolation, Lane
 
-__all__ = ["Isolation", "Lane"]
+__all__ = ["LIGHT", "Isolation", "Lane"]

@@ -7,8 +7,9 @@ changes. Rules: protocol page, section 2 and "Surprises"; mirror-protocol, answe
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
@@ -117,6 +118,9 @@ class Captured(msgspec.Struct, frozen=True, gc=False):
     late: bool = False
 
 
+_AT_ONCE: Final = 100  # documents of an answer that are read between two turns of the event loop
+
+
 def plan(operation: Operation, *, transaction: bool = False) -> Plan | Opaque:
     """The plan for a document write, or why there is none. transaction: one in a stream transaction is no reason."""
     collection = operation.qualified
@@ -147,13 +151,36 @@ def settle(plan: Plan, status: int, headers: Headers, body: bytes) -> Captured:
 
     Raises ValueError where a 2xx body is no JSON at all: the caller then treats the outcome as unknown.
     """
+    steps = settling(plan, status, headers, body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            captured: Captured = end.value
+            return captured
+
+
+async def settle_gently(plan: Plan, status: int, headers: Headers, body: bytes) -> Captured:
+    """The same; answers of many documents are read some at a time, between which the event loop has its turn."""
+    steps = settling(plan, status, headers, body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            captured: Captured = end.value
+            return captured
+        await asyncio.sleep(0)
+
+
+def settling(plan: Plan, status: int, headers: Headers, body: bytes) -> Generator[None, None, Captured]:
+    """`settle` in steps of a few milliseconds."""
     if status >= 400:
         late = status >= 500 and not not_begun(status, body)
         return Captured(body, headers, complete=not late, late=late)
     body, headers = _decompressed(body, headers)
     if body[:1] == b"{":
         return _settle_one(plan, headers, body)
-    return _settle_many(plan, headers, body)
+    return (yield from _settle_many(plan, headers, body))
 
 
 # ---- before
@@ -231,13 +258,15 @@ def _settle_one(plan: Plan, headers: Headers, body: bytes) -> Captured:
     return Captured(body, headers, () if change is None else (change,), (answer.key,) if answer.key else (), complete)
 
 
-def _settle_many(plan: Plan, headers: Headers, body: bytes) -> Captured:
+def _settle_many(plan: Plan, headers: Headers, body: bytes) -> Generator[None, None, Captured]:
     items = elements(body)
     changes: list[Change] = []
     keys: list[str] = []
     kept: list[bytes] = []
     complete = True
-    for item in items:
+    for number, item in enumerate(items):
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            yield
         answer, new = _read(item)
         if answer.error:
             kept.append(item)

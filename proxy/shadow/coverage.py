@@ -39,7 +39,7 @@ _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint,
 _MOST_TEXTS: Final = 1000
 _MOST_CHARACTERS: Final = 2 << 20  # of texts in memory
 _LONGEST: Final = 16 << 10  # bytes of a query that is counted by its text
-_AT_ONCE: Final = 20  # texts between two breaths of the event loop
+_AT_ONCE: Final = 4 << 10  # characters of texts between two turns of the event loop
 
 
 class _Query(msgspec.Struct):
@@ -169,11 +169,14 @@ class Coverage:
         texts, self._texts, self._characters = self._texts, {}, 0
         for (collection, endpoint, reason), number in reads.items():
             self._add(collection, Shape(endpoint, endpoint), reason, number)
-        for place, ((database, names, reason, text), number) in enumerate(texts.items()):
+        read = 0
+        for (database, names, reason, text), number in texts.items():
             shape = shape_of_text(text) if text else NOT_UNDERSTOOD
             for name in names or ("*",):
                 self._add(f"{database}/{name}", shape, reason, number)
-            if place % _AT_ONCE == _AT_ONCE - 1:
+            read += len(text)
+            if read >= _AT_ONCE:
+                read = 0
                 await asyncio.sleep(0)
 
     def _add(self, collection: str, shape: Shape, reason: str, number: int) -> None:

@@ -74,7 +74,7 @@ class Looks:
 
     async def look(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
         """Asks the target, and compares. Raises NotComparable, Unsupported, DatabaseError."""
-        if operation.effect is not Effect.QUERY:
+        if operation.effect is not Effect.QUERY and self._few(operation):
             began = time.monotonic()
             target = await self._sides.target(operation)
             seconds = time.monotonic() - began
@@ -118,7 +118,7 @@ class Looks:
 
     async def target(self, operation: Operation) -> Answer:
         """The target's answer alone. Raises NotComparable, Unsupported, DatabaseError."""
-        if operation.effect is not Effect.QUERY or self._lane is None:
+        if self._lane is None or (operation.effect is not Effect.QUERY and self._few(operation)):
             return await self._sides.target(operation)
         pending: Pending | None = None
         if self._light(operation):
@@ -190,10 +190,14 @@ class Looks:
         except IsolationError as error:
             raise NotComparable(_OVER[error.reason]) from error
 
+    def _few(self, operation: Operation) -> bool:
+        """Whether a read by key asks for so few documents that they may be put together here."""
+        return self._lane is None or len(operation.body) <= _QUERY
+
     @staticmethod
     def _light(operation: Operation) -> bool:
-        """Whether what it asks for may be looked into here."""
-        if len(operation.body) > _QUERY:
+        """Whether what a query asks for may be looked into here."""
+        if len(operation.body) > _QUERY or operation.effect is not Effect.QUERY:
             return False
         try:
             return len(_TEXT.decode(operation.body).query) <= TEXT
@@ -232,7 +236,8 @@ def _shown(origin: Outcome, target: Answer, difference: Difference) -> tuple[byt
 
 
 async def _looked(sides: Sides, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
-    sides.comparable(operation)
+    if operation.effect is Effect.QUERY:
+        sides.comparable(operation)
     began = time.monotonic()
     target = await sides.target(operation)
     return Looked(target, time.monotonic() - began, _judged(operation, origin, target, rules, own))

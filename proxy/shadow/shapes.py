@@ -25,6 +25,14 @@ class Shape:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found out about a large query elsewhere. facts: as `proxy.facts` has them."""
+
+    facts: object
+    shape: Shape
+
+
 NOT_UNDERSTOOD: Final = Shape("cursor.create", "(a query that is not understood)")
 
 
@@ -39,6 +47,8 @@ def shape_of_operation(operation: Operation) -> Shape:
     """The endpoint, or the query without its literals. The request path calls it: microseconds where it is known."""
     if operation.endpoint != "cursor.create":
         return _endpoint_shape(operation.endpoint)
+    if isinstance(operation.known, Known):
+        return operation.known.shape
     try:
         return shape_of_text(_QUERY.decode(operation.body).query)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -73,7 +73,10 @@ class Writes:
             return await self._simple(request, operation, way)
         if operation.endpoint == "import":
             return await imports.capture(self._kit, request, operation, way)
-        planned = plan(operation)
+        unread = Opaque("a body that could not be read in time", way.collections)
+        # one document is passed over faster than it is sent to a worker
+        size = len(operation.body) if operation.key is None and operation.body[:1] != b"{" else 0
+        planned = await self._kit.read(plan, operation, size=size, odd=unread)
         if isinstance(planned, Opaque):
             return await opaque.forward(self._kit, request, operation, way)
         return await documents.capture(self._kit, request, planned, way)

@@ -6,7 +6,7 @@ import structlog
 
 from proxy.errors import named
 from proxy.mirror import faults
-from proxy.mirror.capture import Plan, settle
+from proxy.mirror.capture import Plan, settle_gently
 from proxy.routing import Route
 from proxy.wire.message import Request, Response
 from proxy.writing.kit import Kit, collect
@@ -26,7 +26,7 @@ async def capture(kit: Kit, request: Request, planned: Plan, way: Route) -> Resp
         faults.reach("after-forward")
         body = await collect(response.body)
         try:
-            captured = settle(planned, response.status, response.headers, body)
+            captured = await settle_gently(planned, response.status, response.headers, body)
         except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
             log.warning("an answer of the origin was not understood", error=named(error), collection=collection)
             mirror.lost(intent)

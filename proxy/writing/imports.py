@@ -16,7 +16,8 @@ from proxy.writing.kit import Kit, collect
 
 async def capture(kit: Kit, request: Request, operation: Operation, way: Route) -> Response:
     """Carries out an import of one collection."""
-    planned = imports.plan(operation)
+    unread = Opaque("a body that could not be read in time", way.collections)
+    planned = await kit.read(imports.plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
         return await opaque.forward(kit, request, operation, way.because(f"import: {planned.reason}"))
     if isinstance(planned, imports.Whole):
@@ -37,7 +38,7 @@ async def _by_arrays(
     answers: list[bytes] = []
     for part in planned.bodies or (b"[]",):
         write = Request("POST", prefix + planned.target.encode(), _headers(request), part, peer=request.peer)
-        known = plan_write(decode(write))
+        known = await kit.read(plan_write, decode(write), size=len(part), odd=None)
         assert isinstance(known, Plan)  # what makes a write opaque was looked at before
         response = await documents.capture(kit, write, known, way)
         body = await collect(response.body)

@@ -7,16 +7,17 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import structlog
 
 from proxy.config import Settings
 from proxy.cutover.stages import Snapshot
-from proxy.errors import ArangoError, DatabaseError, UpstreamError, UpstreamUnavailable
+from proxy.errors import ArangoError, DatabaseError, IsolationError, UpstreamError, UpstreamUnavailable
 from proxy.flight import Flight
 from proxy.gaps import Gaps
+from proxy.isolation import Lane
 from proxy.mirror.intent import Intent, Settled
 from proxy.mirror.pipeline import Mirror
 from proxy.mirror.refusals import error
@@ -47,6 +48,10 @@ class LeaseView(Protocol):
 
 
 Result = TypeVar("Result")
+T = TypeVar("T")
+Odd = TypeVar("Odd")
+_LIGHT = 256 << 10  # bytes of a write that is looked through here: milliseconds
+_SECONDS = 20.0  # that a worker has to look through a larger one
 _KEYS = 500  # of one intent
 _AGAIN = 0.05  # seconds
 
@@ -67,6 +72,16 @@ class Kit:
     gaps: Gaps
     flight: Flight
     rollback: Callable[[Sequence[str], str], Awaitable[None]]
+    lane: Lane | None = None  # workers that read what is large; None: it is read here
+
+    async def read(self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd) -> T | Odd:
+        """A pure function of so many bytes, in a worker where they are many; `odd` where none could in time."""
+        if self.lane is None:
+            return function(*arguments)
+        try:
+            return await self.lane.beside(function, *arguments, size=size, seconds=_SECONDS, light=_LIGHT)
+        except IsolationError:
+            return odd
 
     def gap(self, operation: Operation, reason: str) -> None:
         """Counts what is not captured or not compared (I10)."""

@@ -31,7 +31,7 @@ from proxy.cutover.stages import Phase, Stage
 from proxy.errors import ArangoError, UpstreamError, UpstreamUnavailable, named
 from proxy.flight import Token
 from proxy.mirror import faults, transactions
-from proxy.mirror.capture import Opaque, settle
+from proxy.mirror.capture import Opaque, settle_gently
 from proxy.mirror.capture import plan as plan_write
 from proxy.mirror.intent import Intent
 from proxy.mirror.refusals import not_begun, wrote_nothing
@@ -298,7 +298,7 @@ class Transactions:
         faults.reach("transaction-wrote")
         body = await collect(response.body)
         try:
-            captured = settle(planned, response.status, response.headers, body)
+            captured = await settle_gently(planned, response.status, response.headers, body)
         except ValueError as error:
             log.warning("an answer of the origin was not understood", error=named(error), collection=way.collections[0])
             buffer.keep([intent])

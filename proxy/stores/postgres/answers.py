@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -107,6 +108,7 @@ def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str,
     return Outcome(200, b"[" + b",".join(parts) + b"]", headers)
 
 
+@lru_cache(maxsize=16)
 def _element(number: int, message: str | None = None) -> bytes:
     error = ArangoError(number, message)
     return values.dump({"error": True, "errorNum": number, "errorMessage": error.message})

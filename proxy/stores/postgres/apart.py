@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from proxy.cursor_requests import CursorRequest, request_of
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseRefused, IsolationError, Unsupported
 from proxy.isolation import Lane
-from proxy.operations import Operation
+from proxy.operations import Operation, Outcome
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.evaluation import SECONDS
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.queries import Answer, Queries
 
+T = TypeVar("T")
 BODY: Final = 32 << 10  # bytes of a request that is parsed where clients wait: a millisecond or two
 _LATE: Final = 2.0  # seconds behind its own limit after which an evaluation that does not look at the clock is killed
 _RESULT: Final = 32 << 20  # bytes of a result: what cursors may hold
@@ -64,6 +66,31 @@ class Apart:
         if found is None:  # an exception of its own would have to be pickled
             raise FenceBroken
         return found
+
+    async def execute(self, operation: Operation, generation: int | None) -> Outcome:
+        """The answer to another read whose request is large. Raises as `PostgresStore.execute`."""
+        try:
+            found = await self._lane.run(_executed, self._address, operation, generation, seconds=SECONDS)
+        except IsolationError as error:
+            raise Unsupported(f"a large request over the limits ({error.reason})") from error
+        if found is None:
+            raise FenceBroken
+        return found
+
+    async def done(self, function: Callable[..., T], *arguments: Any, size: int) -> T:
+        """A pure function of so many bytes: in a worker where they are many."""
+        try:
+            return await self._lane.beside(function, *arguments, size=size, seconds=SECONDS)
+        except IsolationError as error:
+            raise Unsupported(f"a large result over the limits ({error.reason})") from error
+
+
+async def _executed(address: Address, operation: Operation, generation: int | None) -> Outcome | None:
+    """In a worker. None: the fence did not hold."""
+    from proxy.stores.postgres.store import PostgresStore  # which imports this module
+
+    store = PostgresStore(await worker_database(address), limits=address.limits)
+    return await (store.execute(operation) if generation is None else store.fenced(operation, generation))
 
 
 async def _answered(

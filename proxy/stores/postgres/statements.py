@@ -70,7 +70,7 @@ class Unfinished:
     @property
     def size(self) -> int:
         """Bytes of the rows, nearly."""
-        return sum(map(_size, self.rows))
+        return sum(map(size_of, self.rows))
 
     def result(self) -> Result:
         """Raises ArangoError, and DatabaseRefused where the data is outside what SQL does exactly."""
@@ -180,7 +180,7 @@ class Statements:
                     raise FenceBroken
                 if row[1]:  # else no row was found
                     found.append(tuple(row)[1:])
-            if size is not None and sum(map(_size, found)) > size:
+            if size is not None and sum(map(size_of, found)) > size:
                 raise TooLarge
             return found
         budget = self._limits.bytes if size is None else size
@@ -205,7 +205,7 @@ async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[b
     size = 0
     for row in rows:
         piece.append(row)
-        size += _size(row)
+        size += size_of(row)
         if size > PIECE:
             found += encode(piece)
             piece, size = [], 0
@@ -213,7 +213,7 @@ async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[b
     return found + encode(piece) if found else encode(piece)
 
 
-def _size(cells: Sequence[Any]) -> int:
+def size_of(cells: Sequence[Any]) -> int:
     """Bytes of a row, nearly."""
     return 64 + sum([len(cell) for cell in cells if cell.__class__ is str])
 
@@ -226,7 +226,7 @@ def _take(row: Any, found: Rows) -> int:
     if not cells[1]:  # no row was found
         return 0
     found.append(cells[1:])
-    return _size(cells)
+    return size_of(cells)
 
 
 def _cut(placed: list[tuple[int, int, Any]], through: list[tuple[int, int, Any]]) -> Any:

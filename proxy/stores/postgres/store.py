@@ -27,6 +27,7 @@ from proxy.wire.encode import error_outcome
 from sql.loader import queries
 
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+_LISTS: Final = frozenset({"document.read_many", "edges.read_many", "simple.lookup-by-keys", "simple.first-example"})
 
 
 class PostgresStore:
@@ -123,6 +124,8 @@ class PostgresStore:
         self._catalog.clear()
 
     async def _answer(self, operation: Operation, generation: int | None) -> Outcome:
+        if self.apart is not None and len(operation.body) > BODY and operation.endpoint in _LISTS:
+            return await self.apart.execute(operation, generation)
         match operation.endpoint:
             case "document.read" | "document.head":
                 return await self._read(operation, generation)
@@ -183,7 +186,9 @@ class PostgresStore:
         found = _held(rows)
         if len(found) > self._limits.rows:
             raise Unsupported("result too large to be held")
-        return simple.edges_outcome(found)
+        if self.apart is None:
+            return simple.edges_outcome(found)
+        return await self.apart.done(simple.edges_outcome, found, size=sum(map(len, found)))
 
     async def _in_graph(self, operation: Operation, generation: int | None) -> Outcome:
         relation, key = await self._relation(operation), operation.key or ""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from proxy.database import Database, Row, Session
 from proxy.errors import Unsupported
 from proxy.stores.postgres.fence import FenceBroken
-from proxy.stores.postgres.statements import in_pieces
+from proxy.stores.postgres.statements import in_pieces, size_of
 from sql.loader import queries
 
 MOST: Final = 4  # streams of a store at a time: so many connections may be held by clients that read on when they like
@@ -61,13 +61,15 @@ class Stream:
         size = 0
         while len(found) < number and size < most and not self.ended:
             part: list[Sequence[Any]] = []
-            while len(part) < min(_PREFETCH, number - len(found)):
+            held = 0
+            while len(part) < min(_PREFETCH, number - len(found)) and held < most - size:
                 row = self._next if self._next is not None else await anext(self._rows, None)
                 self._next = None
                 if row is None or row[1] is None:
                     self.ended = True
                     break
                 part.append(tuple(row)[1:])
+                held += size_of(part[-1])
             encoded = await in_pieces(self._encode, part)
             size += sum(map(len, encoded))
             found += encoded
