@@ -6,6 +6,7 @@ Documents are dictionaries of plain JSON values whose attributes keep their orde
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ __all__ = [
     "to_jsonb",
     "unescape_text",
     "valid_collection",
+    "valid_database",
     "valid_handle",
     "valid_key",
 ]
@@ -36,7 +38,9 @@ Document = dict[str, Any]
 SYSTEM: Final = ("_key", "_id", "_from", "_to", "_rev")  # in the order in which ArangoDB prints them
 _SYSTEM_SET: Final = frozenset(SYSTEM)
 _KEY: Final = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")
-_TRADITIONAL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,255}")
+_NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f/]")  # what no name of a collection or a database has in it
+_LONGEST_COLLECTION: Final = 256  # bytes
+_LONGEST_DATABASE: Final = 128
 _ESCAPE: Final = "\ufdd0"  # a noncharacter: no text for interchange has it, and where one has, it is escaped itself
 
 
@@ -49,8 +53,23 @@ def valid_key(key: object) -> bool:
 
 
 def valid_collection(name: object, *, system: bool = True) -> bool:
-    """Whether a collection may be called so (traditional names; a leading underscore for system collections only)."""
-    return isinstance(name, str) and _TRADITIONAL_NAME.fullmatch(name) is not None and (system or name[0] != "_")
+    """Whether a collection may be called so; system: with a leading underscore too."""
+    return isinstance(name, str) and _valid_name(name, _LONGEST_COLLECTION) and (system or name[0] != "_")
+
+
+def valid_database(name: object) -> bool:
+    """Whether a database may be called so (`_system` is there already)."""
+    return isinstance(name, str) and _valid_name(name, _LONGEST_DATABASE) and name[0] != "_" and ":" not in name
+
+
+def _valid_name(name: str, longest: int) -> bool:
+    """The extended names that 3.12 takes by default: Unicode in NFC, no digit or dot in front, no blank at an end."""
+    if not name or name[0] in "0123456789." or name[0] == " " or name[-1] == " " or _NO_NAME.search(name):
+        return False
+    try:
+        return len(name.encode()) <= longest and (name.isascii() or unicodedata.is_normalized("NFC", name))
+    except UnicodeEncodeError:
+        return False
 
 
 def split_handle(handle: str) -> tuple[str, str]:

@@ -49,6 +49,8 @@ class StoreHandler:
     async def __call__(self, request: Request) -> Response:
         body = request.body
         try:
+            if request.header(b"transfer-encoding") is not None:
+                raise ArangoError(9, "chunked requests are not supported")  # as ArangoDB: a body has its length
             if not isinstance(body, bytes):
                 body = await self._together(body)
             operation = decode_parts(request.method, request.target, request.headers, body, identified=True)

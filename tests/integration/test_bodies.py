@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -75,6 +76,37 @@ async def test_a_write_that_is_too_large_to_look_into_marks_what_it_may_touch(st
         assert answer.status_code == 202
     assert len((await stack.direct.get(f"{PATH}/huge")).json()["text"]) == 6000
     await eventually(lambda: unverified(stack), "the collection is unverified")
+
+
+@pytest.mark.parametrize("size", [10, 2000, 8000], ids=["whole", "put together", "streamed"])
+async def test_nothing_is_sent_to_arangodb_in_chunks(stack: Running, size: int) -> None:
+    """ArangoDB refuses chunked requests (501), and so does the development server: the proxy declares each length."""
+
+    def pieces(body: Any) -> AsyncIterator[bytes]:
+        text = json.dumps(body).encode()
+
+        async def halves() -> AsyncIterator[bytes]:
+            yield text[: len(text) // 2]
+            yield text[len(text) // 2 :]
+
+        return halves()
+
+    long = "x" * size
+    refused = await stack.direct.post(PATH, content=pieces({"text": long}))
+    assert (refused.status_code, refused.json()["errorNum"]) == (501, 9)
+    for method, path, body in (
+        ("POST", PATH, {"_key": "a", "text": long}),
+        ("PUT", f"{PATH}/a", {"text": long}),
+        ("PATCH", f"{PATH}/a", {"text": long}),
+        ("POST", "/_api/cursor", {"query": "RETURN LENGTH(@text)", "bindVars": {"text": long}}),
+        ("POST", "/_api/explain", {"query": "RETURN @text", "bindVars": {"text": long}}),
+        ("POST", "/_api/import?collection=books&type=documents", {"_key": "b", "text": long}),
+        ("PUT", "/_api/simple/by-example", {"collection": "books", "example": {"text": long}}),
+        ("POST", "/_api/user", {"user": f"u{size}", "extra": {"text": long}}),
+        ("POST", "/_admin/echo", {"text": long}),
+    ):
+        answer = await stack.client.request(method, path, content=pieces(body))
+        assert answer.status_code < 300, (method, path, answer.text)
 
 
 async def test_the_development_server_decodes_them_itself() -> None:

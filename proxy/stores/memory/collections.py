@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from typing import Any, Final
+from urllib.parse import quote
 
 from proxy.documents import valid_collection
 from proxy.errors import ArangoError, Unsupported
@@ -32,8 +33,11 @@ def body_object(operation: Operation) -> Document:
 
 def done(operation: Operation, value: Document, *, located: bool = False) -> Outcome:
     """200 with `error` and `code` in front. located: with the request's own path as Location."""
-    path = f"/_db/{operation.database}/{'/'.join(operation.path)}".encode()
-    return json_outcome(200, {"error": False, "code": 200, **value}, ((b"location", path),) if located else ())
+    answer = {"error": False, "code": 200, **value}
+    if not located:
+        return json_outcome(200, answer)
+    place = "/".join(quote(part, safe="") for part in (operation.database, *operation.path))
+    return json_outcome(200, answer, ((b"location", f"/_db/{place}".encode()),))
 
 
 def _found(server: Server, operation: Operation) -> Collection:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
+from proxy.documents import valid_database
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import access, indexes, log
@@ -15,7 +15,6 @@ from proxy.stores.memory.server import Handler, Server
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,127}")
 
 
 def list_all(server: Server, operation: Operation) -> Outcome:
@@ -43,7 +42,7 @@ def create(server: Server, operation: Operation) -> Outcome:
     _only_system(server, operation)
     body = body_object(operation)
     name = body.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not valid_database(name):
         raise ArangoError(1229, "database name invalid")
     if name in server.databases:
         raise ArangoError(1207, f"duplicate database name '{name}'")

@@ -243,7 +243,8 @@ def _single(operation: Operation, collection: Collection, written: Written, shap
     status = shape.synced if shape.waits else 202
     if shape.silent:
         return Outcome(status, b"{}")
-    location = f"/_db/{quote(operation.database)}/_api/document/{collection.name}/{quote(written.key, safe='')}"
+    place = f"{quote(collection.name, safe='')}/{quote(written.key, safe='')}"
+    location = f"/_db/{quote(operation.database, safe='')}/_api/document/{place}"
     headers = (*_etag(written.rev), (b"location", location.encode()))
     return Outcome(status, shown(collection.name, written, shape), headers)
 
