@@ -44,6 +44,7 @@ from proxy.mirror.pipeline import Mirror
 from proxy.probe import probe
 from proxy.services import Services
 from proxy.serving import QUEUE, Serving, statement_limit
+from proxy.shadow.bounds import Bound
 from proxy.shadow.coverage import Coverage
 from proxy.shadow.examples import Examples
 from proxy.shadow.fleet import Fleet
@@ -164,7 +165,8 @@ class Application:
         stack.push_async_callback(target.close)
         compared = PostgresStore(shadow_database)
         stack.push_async_callback(compared.close)
-        self.coverage = Coverage(self.database)
+        bound = Bound()
+        self.coverage = Coverage(self.database, bound=bound)
         await self.coverage.start()
         stack.push_async_callback(self.coverage.close)
         examples = self.examples = Examples(self.database, settings)
@@ -182,6 +184,7 @@ class Application:
             lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=10),
             explaining=isolation.lane("explaining", workers=1, waiting=4, nice=15),
             examples=examples,
+            bound=bound,
         )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)

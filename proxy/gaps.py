@@ -1,4 +1,8 @@
-"""What passed through without being captured or compared: counted, named, kept in PostgreSQL (I10)."""
+"""What passed through without being captured or compared: counted, named, kept in PostgreSQL (I10).
+
+Clients name collections, so both are bounded: what waits in memory, and the rows of one database. What is new beyond
+that is counted under one name for all collections of the database, so that it still shuts their gates.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,9 @@ from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-# distinct (database, collection, endpoint, effect) kept between two flushes: clients name collections, so it is bounded
-_LIMIT = 2000
+_LIMIT = 2000  # distinct (database, collection, endpoint, effect) between two flushes
+_ROWS = 1000  # of one database
+OTHER = ("other", "more kinds than are kept")  # endpoint and effect of what is beyond the bounds
 
 
 class Gaps:
@@ -28,7 +33,7 @@ class Gaps:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, database: str, collection: str, endpoint: str, effect: str) -> None:
-        """One more request. Never blocks; beyond the limit of names, the collection's name is left out.
+        """One more request. Never blocks.
 
         collection: its name, or `database/name`, which is what is kept: the gates look for that. Empty: none is named.
         """
@@ -37,7 +42,7 @@ class Gaps:
         metrics.GAPS.labels(endpoint, effect).inc()
         key = (database, collection, endpoint, effect)
         if key not in self._counts and len(self._counts) >= _LIMIT:
-            key = ("", "", endpoint, effect)
+            key = (database, f"{database}/*" if database else "", *OTHER)
         self._counts[key] = self._counts.get(key, 0) + 1
 
     async def start(self) -> None:
@@ -59,7 +64,7 @@ class Gaps:
         rows = [(*key, seen) for key, seen in sorted(counts.items())]
         try:
             await self._database.execute(
-                queries("gaps")["add"].text, *(list(column) for column in zip(*rows, strict=True))
+                queries("gaps")["add"].text, *(list(column) for column in zip(*rows, strict=True)), _ROWS, *OTHER
             )
         except DatabaseError:
             for key, seen in counts.items():

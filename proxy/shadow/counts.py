@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from proxy.shadow.compare import MAX_KEYS, Difference
-from proxy.shadow.shapes import Shape
+from proxy.shadow.shapes import OTHER, Shape
 
 MAX_SAMPLES: Final = 5
 MAX_SHAPES: Final = 5000
@@ -22,8 +22,6 @@ MAX_SAMPLE_BYTES: Final = 8 << 20
 MAX_REASONS: Final = 20_000
 SLICE: Final = 0.25  # seconds: moments of mismatches are kept so finely
 MAX_SLICES: Final = 1000
-
-OTHER: Final = Shape("other", "(shapes beyond the bound of memory)")
 
 SHAPE_COUNTERS: Final = (
     "seen",

@@ -5,9 +5,9 @@ last reset, and histograms of latency. Those that do not (a stage before `shadow
 are counted here, on the path of the request: one dictionary, about a microsecond. A query is counted by its text, and
 its shape is found when the counts are written, off the path.
 
-Memory is bounded: beyond it reads count under one shape a collection, which was never compared. Where PostgreSQL is
-away, counts wait. A flush whose end is not known counts reads as seen once more, and forgets its comparisons: seen too
-often does no harm, and a gate never passes on comparisons that may be counted twice.
+Memory is bounded, and so are the rows (`bounds`): beyond that reads count under one shape a collection. Where
+PostgreSQL is away, counts wait. A flush whose end is not known counts reads as seen once more, and forgets its
+comparisons: seen too often does no harm, and a gate never passes on comparisons that may be counted twice.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import structlog
 from proxy.database import Database
 from proxy.errors import DatabaseError
 from proxy.shadow import latency
-from proxy.shadow.shapes import NOT_UNDERSTOOD, Shape, shape_of_text
+from proxy.shadow.bounds import Bound
+from proxy.shadow.shapes import NOT_UNDERSTOOD, OTHER, Shape, shape_of_text
 from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, Verdict
 from proxy.tasks import kept
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-OTHER: Final = Shape("other", "(shapes beyond the bound of memory)")  # as the ledger has it
 NOT_YET: Final = "stage before shadow"
 _SQL: Final = queries("coverage")
 _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint, reason)
@@ -68,9 +68,15 @@ class Coverage:
     """Counts without blocking; `flush` writes. Start and close it with its owner. Itself a sink of verdicts."""
 
     def __init__(
-        self, database: Database, *, interval: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        *,
+        interval: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        bound: Bound | None = None,
     ) -> None:
         self._database = database
+        self._bound = bound or Bound()
         self._interval = interval
         self._clock = clock
         self._reads: dict[tuple[str, str, str], int] = {}  # collection, endpoint, reason
@@ -180,6 +186,7 @@ class Coverage:
                 await asyncio.sleep(0)
 
     def _add(self, collection: str, shape: Shape, reason: str, number: int) -> None:
+        shape = self._bound.of((collection,), shape)
         key = (_storable(collection), shape, reason)
         if key not in self._seen and len(self._seen) >= 2 * _MOST:
             key = (_storable(collection.partition("/")[0]) + "/*", OTHER, reason)
@@ -219,6 +226,9 @@ class Coverage:
             log.warning("the last counts of shapes are lost", error=str(error))
 
     async def _run(self) -> None:
+        with contextlib.suppress(DatabaseError):  # else this process makes room once more
+            rows = await self._database.fetch(_SQL["kept"].text)
+            self._bound.learn((row["collection"], row["shape"]) for row in rows)
         while True:
             await asyncio.sleep(self._interval)
             try:

@@ -23,6 +23,7 @@ from proxy.isolation import Lane
 from proxy.operations import Effect, Operation, Outcome
 from proxy.shadow.account import FAILED, Account
 from proxy.shadow.batches import Following, goes_on
+from proxy.shadow.bounds import Bound
 from proxy.shadow.classify import QueryAnswer
 from proxy.shadow.compare import Kind, NotComparable
 from proxy.shadow.confirm import Confirmer
@@ -89,15 +90,17 @@ class Shadow:
         chance: Callable[[], float] = random.random,
         sinks: Sequence[Sink] = (),
         examples: Examples | None = None,
+        bound: Bound | None = None,
     ) -> None:
         """caught_up(collection, timeout): True once the mirror has applied all that it took up to now.
 
         rules: shares and noise, by default those of the settings. fleet: the other proxies, by default none. lane:
         workers for what may take long; None: all is done here. explaining: workers for explanations; None: there are
         none. sinks: told the verdict of every read, one after the other, beside the ledger (`verdicts`). examples:
-        where reads are kept by shape, by default nowhere.
+        where reads are kept by shape, by default nowhere. bound: shared with what else counts shapes.
         """
         self._examples = examples
+        self._bound = bound or Bound()
         self._sides = Sides(store, origin)
         self._ledger = ledger
         self._account = Account(ledger, sinks)
@@ -135,8 +138,8 @@ class Shadow:
         reversed: bool = False,  # noqa: A002
     ) -> Taken | None:
         """Whether a read is compared: None where it is not, which is counted. Asked before anything is put together."""
-        shape = shape_of_operation(operation)
         names = collections if len(collections) == 1 else tuple(sorted({*collections}))
+        shape = self._bound.of(names, shape_of_operation(operation))
         shares = self._rules.shares(names, shape.name)
         if shares.sampled < 1 and self._chance() >= shares.sampled:
             self._ledger.sampled_out(names, shape)
@@ -182,7 +185,8 @@ class Shadow:
 
     def skip(self, operation: Operation, collections: Iterable[str], reason: str) -> None:
         """Counts a read that could be compared and is not."""
-        shape, names = shape_of_operation(operation), tuple(sorted({*collections}))
+        names = tuple(sorted({*collections}))
+        shape = self._bound.of(names, shape_of_operation(operation))
         self._ledger.seen(names, shape)
         self._account.not_taken(names, shape, reason)
 

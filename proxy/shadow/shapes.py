@@ -33,6 +33,7 @@ class Known:
     shape: Shape
 
 
+OTHER: Final = Shape("other", "(further shapes, beyond the number that is kept)")
 NOT_UNDERSTOOD: Final = Shape("cursor.create", "(a query that is not understood)")
 
 

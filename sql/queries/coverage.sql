@@ -12,6 +12,10 @@ ORDER BY 1, 2
 ON CONFLICT (collection, shape) DO UPDATE
 SET seen = s.seen + excluded.seen, skipped = s.skipped + excluded.skipped, last_seen = now();
 
+-- name: kept
+-- Which shapes have rows.
+SELECT collection, shape FROM crossfade.shape;
+
 -- name: add_reasons
 -- Why they did not: $1 collections, $2 shapes, $3 reasons, $4 numbers.
 INSERT INTO crossfade.skipped AS s (collection, shape, reason, number)

@@ -18,8 +18,8 @@ from proxy.cutover.shapes import State
 from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.errors import DatabaseUnavailable
-from proxy.shadow.coverage import OTHER, Coverage
-from proxy.shadow.shapes import Shape
+from proxy.shadow.coverage import Coverage
+from proxy.shadow.shapes import OTHER, Shape
 from proxy.shadow.verdicts import MATCH, UNSUPPORTED, Verdict
 from tests.harness import Running, running
 

@@ -10,10 +10,10 @@ from proxy.operations import Effect, Operation
 from proxy.shadow import counts
 from proxy.shadow import ledger as module
 from proxy.shadow.compare import Difference, Kind
-from proxy.shadow.counts import OTHER, fingerprint
+from proxy.shadow.counts import fingerprint
 from proxy.shadow.ledger import Ledger
 from proxy.shadow.samples import Evidence
-from proxy.shadow.shapes import Shape
+from proxy.shadow.shapes import OTHER, Shape
 
 READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")

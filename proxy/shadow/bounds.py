@@ -1,0 +1,41 @@
+"""How many shapes are kept of one collection: clients make them, by what they name in a query's text.
+
+The rule: of one collection (`db/*`: of reads of unknown extent in a database) so many shapes have rows of their own;
+what comes beyond is counted together under OTHER, whose row is a shape like any other: seen, compared or not, waived by
+name. What PostgreSQL has already counts, so that a restart makes no new room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.shadow.shapes import OTHER, Shape
+
+MOST: Final = 1000  # shapes of one collection
+_COLLECTIONS: Final = 10_000
+
+
+class Bound:
+    """One an instance, shared by all that counts shapes."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._kept: dict[str, set[str]] = {}
+
+    def of(self, collections: Iterable[str], shape: Shape) -> Shape:
+        """The shape that a read of these collections is counted as."""
+        new = [name for name in collections if shape.name not in self._kept.get(name, ())]
+        for name in new:
+            full = len(self._kept[name]) >= self._most if name in self._kept else len(self._kept) >= _COLLECTIONS
+            if full:
+                return OTHER
+        for name in new:
+            self._kept.setdefault(name, set()).add(shape.name)
+        return shape
+
+    def learn(self, kept: Iterable[tuple[str, str]]) -> None:
+        """(collection, name of a shape) that PostgreSQL has."""
+        for collection, name in kept:
+            if len(self._kept) < _COLLECTIONS or collection in self._kept:
+                self._kept.setdefault(collection, set()).add(name)

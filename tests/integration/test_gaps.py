@@ -1,0 +1,45 @@
+"""Gaps are bounded by database, and what is beyond the bound still shuts the gates of all its collections (I10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy import gaps
+from proxy.database import Database
+from proxy.gaps import Gaps
+
+
+async def test_beyond_the_bound_there_is_one_row_with_a_name(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "_ROWS", 5)
+    counted = Gaps(database)
+    for _ in range(2):
+        for number in range(8):
+            counted.add("shop", f"c{number}", "cursor.create", "in a transaction")
+        counted.add("blog", "posts", "cursor.create", "in a transaction")
+        counted.add("", "", "version", "passthrough")
+        await counted.flush()
+    rows = await database.fetch("SELECT database, collection, endpoint, seen FROM crossfade.gap ORDER BY 1, 2, 3")
+    assert [tuple(row) for row in rows] == [
+        ("", "", "version", 2),
+        ("blog", "blog/posts", "cursor.create", 2),
+        ("shop", "shop/*", "other", 6),
+        *(("shop", f"shop/c{number}", "cursor.create", 2) for number in range(5)),
+    ]
+
+
+async def test_memory_is_bounded_between_two_flushes_and_forgets_no_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "_LIMIT", 2)
+    counted = Gaps(database)
+    for number in range(4):
+        counted.add("shop", f"c{number}", "cursor.create", "in a transaction")
+    await counted.flush()
+    rows = await database.fetch("SELECT collection, endpoint, seen FROM crossfade.gap ORDER BY 1")
+    assert [tuple(row) for row in rows] == [
+        ("shop/*", "other", 2),
+        ("shop/c0", "cursor.create", 1),
+        ("shop/c1", "cursor.create", 1),
+    ]
