@@ -44,7 +44,10 @@ def printed(key: str, rev: str = REV) -> bytes:
 class Origin:
     """Has every document."""
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
+    async def time_now(self, database: str) -> int:
+        raise ArangoError(501)
+
+    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
     async def edge_collections(self, database: str) -> list[str]:

@@ -44,6 +44,7 @@ from proxy.cutover.overdue import Overdue
 from proxy.cutover.registry import OLDER, Beat, Registry
 from proxy.cutover.stages import Phase, Snapshot, Stage
 from proxy.cutover.statefile import Count, StateFiles
+from proxy.cutover.target_clock import TargetClock
 from proxy.database import Database
 from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError, named
 from proxy.machine import boot_id, place
@@ -89,6 +90,7 @@ class Lease:
         self._fresh = False  # nobody counted this instance before this process registered it
         self._joined = False  # this process was registered once
         self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time when it was told
+        self._target_clock = TargetClock(settings.lease)
         self._current = False  # the last beat was answered
         self._looked_at = 0.0  # local: when the last beat began that was answered
         self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
@@ -343,6 +345,8 @@ class Lease:
             length,
         )
         self._answered = (look.now, self._clock())
+        if self._target_clock.saw(look.now, began, self._answered[1]):
+            log.warning("PostgreSQL's clock was set back: nothing is read there until it is where it was")
         self._era = look.era
         if not look.registered:
             log.warning(
@@ -354,7 +358,7 @@ class Lease:
         self._current = True
         self._looked_at = began
         self._diverged_in_row = diverged and self.diverged
-        self._read_until = min(began + length, self._lease_end) if look.everyone else 0.0
+        self._read_until = min(began + length, self._lease_end) if look.everyone and self._target_clock.trusted else 0.0
         if look.snapshot is None:
             return False
         self._adopt(look.snapshot)

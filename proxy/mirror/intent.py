@@ -19,8 +19,8 @@ class Intent:
 
     seq: negative where the journal could not be written. opaque: the reason, then the collections that the write may
     touch; empty where it is captured. loose: the journal alone knows of it from now on. taken: wall time before it was
-    forwarded. trace: the request's `traceparent` where it was sampled. refused: PostgreSQL refused a part of it.
-    settled: how it ended, once it has.
+    forwarded; up: seconds since the boot of the machine then. trace: the request's `traceparent` where it was sampled.
+    refused: PostgreSQL refused a part of it. settled: how it ended, once it has.
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Intent:
         "stamp",
         "taken",
         "trace",
+        "up",
     )
 
     def __init__(
@@ -47,6 +48,7 @@ class Intent:
         opaque: tuple[str, ...],
         taken: float = 0.0,
         trace: str = "",
+        up: float = 0.0,
     ) -> None:
         self.seq = seq
         self.collection = collection
@@ -57,6 +59,7 @@ class Intent:
         self.loose = False
         self.taken = taken
         self.trace = trace
+        self.up = up
         self.refused = False
         self.settled: Settled | None = None
 

@@ -23,6 +23,7 @@ from proxy.errors import JournalError
 from proxy.machine import boot_id, identity
 from proxy.mirror import records
 from proxy.mirror.alarm import Alarm
+from proxy.mirror.clock import uptime
 from proxy.mirror.intent import Intent, Recovery
 from proxy.mirror.manifest import Manifest, missed
 from proxy.mirror.records import KEYLESS, OPAQUE, Note
@@ -63,7 +64,7 @@ class Journal:
         self._manifest = Manifest(folder)
         self._identity = ""
         self.alarm = Alarm(folder)
-        self._oldest: tuple[int, float] = (0, 0.0)
+        self._oldest: Note | None = None
         self.open_intents = 0
         self.own = 0  # intents below are of an earlier process
 
@@ -113,9 +114,19 @@ class Journal:
     # ---- intents
 
     def intend(
-        self, collection: str, keys: Sequence[str], stamp: int, flags: int = 0, *, now: float | None = None
+        self,
+        collection: str,
+        keys: Sequence[str],
+        stamp: int,
+        flags: int = 0,
+        *,
+        now: float | None = None,
+        up: float = 0.0,
+        since: int = 0,
     ) -> int:
         """Notes a write before it is forwarded; gives its number. No keys: ArangoDB makes them.
+
+        now, up, since: times as a Note has them.
 
         Raises JournalError where the journal cannot be written; nothing is noted then.
         """
@@ -130,13 +141,30 @@ class Journal:
         if not keys:
             flags |= KEYLESS
         wall = time.time() if now is None else now
-        segment.write(records.note(records.INTENT, seq, wall, stamp, flags, collection=name, keys=records.join(keys)))
+        joined = records.join(keys)
+        segment.write(
+            records.note(
+                records.INTENT, seq, wall, stamp, flags, collection=name, keys=joined, up=up or uptime(), since=since
+            )
+        )
         segment.added(offset, HELD)
         self.open_intents += 1
         return seq
 
-    def amend(self, seq: int, collection: str, keys: Sequence[str], stamp: int, flags: int = 0) -> None:
+    def amend(
+        self,
+        seq: int,
+        collection: str,
+        keys: Sequence[str],
+        stamp: int,
+        flags: int = 0,
+        *,
+        now: float | None = None,
+        up: float = 0.0,
+    ) -> None:
         """Notes what became known since: the keys that ArangoDB made, or what an opaque write touched.
+
+        now, up: when the intent was taken.
 
         Raises JournalError; the intent then stays as it was.
         """
@@ -146,7 +174,10 @@ class Journal:
         offset = segment.size
         name = collection.encode("utf-8", "surrogatepass")
         joined = records.join(keys)
-        segment.write(records.note(records.KEYS, seq, time.time(), stamp, flags, collection=name, keys=joined))
+        wall = time.time() if now is None else now
+        segment.write(
+            records.note(records.KEYS, seq, wall, stamp, flags, collection=name, keys=joined, up=up or uptime())
+        )
         segment.offsets[seq - segment.base] = offset
 
     def settle(self, seq: int) -> bool:
@@ -204,16 +235,16 @@ class Journal:
                 taken.append(note)
         return taken
 
-    def oldest(self) -> float | None:
-        """Wall time of the oldest open intent; None where none is open."""
+    def oldest(self) -> Note | None:
+        """The oldest open intent; None where none is open."""
         for segment in self._segments:
             if segment.open:
                 seq = segment.base + len(segment.state) - len(segment.state.lstrip(b"\0"))
-                if seq != self._oldest[0]:
+                if self._oldest is None or seq != self._oldest.seq:
                     self._wake(segment)
                     note = segment.read(seq - segment.base)
-                    self._oldest = (seq, note.time if note is not None else time.time())
-                return self._oldest[1]
+                    self._oldest = note or Note(seq, time.time(), 0, OPAQUE, EVERYTHING, (), uptime())
+                return self._oldest
         return None
 
     def sample(self, limit: int) -> list[Note]:
@@ -359,7 +390,8 @@ class Journal:
             recovery.damaged.append(damage.reason)
         notes += [Note(0, time.time(), 0, OPAQUE, name, (reason, name)) for name, reason in marks]
         for note in notes:
-            self.spill(self.intend(note.collection, note.keys, note.stamp, note.flags, now=note.time))
+            times = {"now": note.time, "up": note.up}
+            self.spill(self.intend(note.collection, note.keys, note.stamp, note.flags, since=note.since, **times))
             recovery.add(note.collection, 1)
         if notes:
             last = self._current

@@ -28,6 +28,7 @@ from proxy.mirror import faults
 from proxy.mirror.apply import Applier, Queue
 from proxy.mirror.book import Book
 from proxy.mirror.capture import Captured
+from proxy.mirror.clock import OriginClock, age, uptime
 from proxy.mirror.intent import Intent, Settled
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
@@ -48,6 +49,8 @@ log = structlog.get_logger(__name__)
 
 _TICK: Final = 0.1  # seconds between looks at what is due, and of the gauges
 _SYNC: Final = 60.0  # seconds between sync points of the journal
+_TIME: Final = 10.0  # seconds between looks at the origin's clock; the first is waited for, so long
+_FIRST_TIME: Final = 1.0
 _LETTERS: Final = 15.0  # seconds between looks at dead letters
 _LETTERS_AGAIN: Final = 60.0  # seconds after which one is tried again, and so many at a time
 _LETTERS_AT_ONCE: Final = 100
@@ -65,6 +68,8 @@ class Mirror:
         self._era = era
         self._journal = Journal(settings.state_dir / "journal", late=settings.late_request)
         self._book = Book()
+        self._clock = OriginClock()
+        self._origin = origin
         self._recent = Recent()
         self._queue = Queue(settings.queue_documents, settings.queue_bytes)
         self._target = Target(database, instance)
@@ -114,7 +119,10 @@ class Mirror:
         parts = (self._repairer, self._sweeper, self.together, self._marks, self._purger, self._timeline)
         works = [part.run for part in parts]
         works += [self._applier.run] * self._settings.apply_connections
-        works += [self._watch, self._sync, self._letters]
+        works += [self._watch, self._sync, self._letters, self._ask_time]
+        with contextlib.suppress(TimeoutError):  # what is taken before the origin has shown a time is searched in all
+            async with asyncio.timeout(_FIRST_TIME):
+                await self._asked_time()
         self._tasks = [asyncio.create_task(kept(work, "mirror"), name=f"mirror {work.__qualname__}") for work in works]
 
     async def close(self, drain_seconds: float = 0.0) -> None:
@@ -153,7 +161,7 @@ class Mirror:
         (`db/name`, `db/*`) that it may touch, and that become unverified if nobody ever says more.
         sweep: the kind of change behind which these collections are compared as a whole, with `reread`.
         """
-        stamp, now = self._era(), time.time()
+        stamp, now, up, since = self._era(), time.time(), uptime(), self._clock.shown
         touched: tuple[str, ...] = ()
         noted = opaque if sweep is None else sweep
         if noted is not None:
@@ -162,10 +170,11 @@ class Mirror:
                 collection = collection.partition("/")[0] + "/*"
         try:
             if noted is None:
-                seq = self._journal.intend(collection, keys, stamp, REVISED if revised else 0, now=now)
+                flag = REVISED if revised else 0
+                seq = self._journal.intend(collection, keys, stamp, flag, now=now, up=up, since=since)
             else:
                 flag = OPAQUE if sweep is None else self._sweeper.expect(sweep, touched)
-                seq = self._journal.intend(collection, (noted, *touched), stamp, flag, now=now)
+                seq = self._journal.intend(collection, (noted, *touched), stamp, flag, now=now, up=up)
         except JournalError as error:
             refuse = self._settings.journal_full == "refuse"
             if not self._failing:
@@ -180,7 +189,7 @@ class Mirror:
         else:
             self._failing = False
         reason = (noted, *touched) if noted is not None else ()
-        intent = Intent(seq, collection, keys, stamp, reason, now, sampled(trace))
+        intent = Intent(seq, collection, keys, stamp, reason, now, sampled(trace), up)
         if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
             self._journal.alarm.set(True)
             self._orphans[seq] = intent
@@ -206,6 +215,7 @@ class Mirror:
             return
         self.learn(intent, [change.key for change in changes])
         self.told.wrote(changes)
+        self._clock.wrote(changes)
         intent.remaining = len(changes)
         if not self._queue.put(intent, changes):
             self.reread(intent)
@@ -237,7 +247,15 @@ class Mirror:
         """An opaque write was answered: these collections become unverified."""
         if intent.seq >= 0 and intent.opaque != (reason, *collections):
             with contextlib.suppress(JournalError):  # then what it noted before stands
-                self._journal.amend(intent.seq, intent.collection, (reason, *collections), intent.stamp, OPAQUE)
+                self._journal.amend(
+                    intent.seq,
+                    intent.collection,
+                    (reason, *collections),
+                    intent.stamp,
+                    OPAQUE,
+                    now=intent.taken,
+                    up=intent.up,
+                )
         if self._loosen(intent):
             self._marks.add(collections, reason, intent.seq, intent.collection)
 
@@ -269,8 +287,9 @@ class Mirror:
         except JournalError:
             return _UNKNOWN
         if self._orphans:
-            oldest = min(next(iter(self._orphans.values())).taken, time.time() if oldest is None else oldest)
-        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+            first = next(iter(self._orphans.values()))
+            return max(age(first.taken, first.up), 0.0 if oldest is None else age(oldest.time, oldest.up))
+        return 0.0 if oldest is None else age(oldest.time, oldest.up)
 
     def pending(self, collection: str, keys: Iterable[str]) -> bool:
         """Whether an open write may concern one of these keys; in doubt, yes."""
@@ -358,7 +377,9 @@ class Mirror:
         intent.keys = tuple(dict.fromkeys(keys))
         if intent.seq >= 0:
             with contextlib.suppress(JournalError):  # then it stays one without keys: unverified after a kill
-                self._journal.amend(intent.seq, intent.collection, intent.keys, intent.stamp)
+                self._journal.amend(
+                    intent.seq, intent.collection, intent.keys, intent.stamp, now=intent.taken, up=intent.up
+                )
         self._book.named(intent.collection, intent.keys)
 
     def _finished(self, intent: Intent) -> None:
@@ -426,6 +447,15 @@ class Mirror:
             metrics.QUEUED.set(self.queued)
             metrics.LAG_SECONDS.set(self.lag_seconds)
             await asyncio.sleep(_TICK)
+
+    async def _ask_time(self) -> None:
+        while True:
+            await asyncio.sleep(_TIME if self._clock.shown else _TICK)
+            await self._asked_time()
+
+    async def _asked_time(self) -> None:
+        with contextlib.suppress(UpstreamError, ArangoError, ValueError):
+            self._clock.said(await self._origin.time_now("_system"))
 
     async def _sync(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 A segment is a head (magic, version, first sequence number, CRC) and records, each `crc u32 | size u32 | kind u8 |
 payload`; the CRC covers all behind it. Kinds: INTENT; KEYS, an INTENT once more with what became known since;
 SETTLED, a list of sequence numbers relative to the segment's first. All records of an intent stand in one segment.
+OLD_INTENT and OLD_KEYS, of earlier versions, are read: they have no time but that of the wall clock.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from zlib import crc32
 
-INTENT: Final = 1
-KEYS: Final = 2
+OLD_INTENT: Final = 1
+OLD_KEYS: Final = 2
 SETTLED: Final = 3
+INTENT: Final = 4
+KEYS: Final = 5
 
 KEYLESS: Final = 1  # ArangoDB makes the key: it is known once the answer is there
 REVISED: Final = 4  # whatever it wrote has a new revision: a scan of the collection finds it, key or no key
@@ -30,14 +33,19 @@ HEAD_SIZE: Final = _HEAD.size
 
 _CRC: Final = struct.Struct("<I")
 _FRAME: Final = struct.Struct("<IIB")  # crc, size of the payload, kind
-_NOTE: Final = struct.Struct("<QdqBI")  # seq, wall time, stamp, flags, length of the collection's name
-_NOTE_FRAME: Final = struct.Struct("<IBQdqBI")  # what the CRC covers: size, kind, note
+_OLD_NOTE: Final = struct.Struct("<QdqBI")  # seq, wall time, stamp, flags, length of the collection's name
+_NOTE: Final = struct.Struct("<QdqBIdq")  # the same, then uptime and the origin's time
+_NOTE_FRAME: Final = struct.Struct("<IBQdqBIdq")  # what the CRC covers: size, kind, note
 _NOTE_SIZE: Final = _NOTE.size
 FRAME_SIZE: Final = _FRAME.size
 
 
 class Note(NamedTuple):
-    """An intent as the journal holds it. time: seconds since the epoch. stamp: era known before it was forwarded."""
+    """An intent as the journal holds it. time: seconds since the epoch. stamp: era known before it was forwarded.
+
+    up: seconds since the boot of the machine. since: milliseconds that the origin's clock had shown before it was
+    forwarded (`mirror.clock`). Both 0 where they were not known.
+    """
 
     seq: int
     time: float
@@ -45,6 +53,8 @@ class Note(NamedTuple):
     flags: int
     collection: str
     keys: tuple[str, ...]
+    up: float = 0.0
+    since: int = 0
 
     @property
     def opaque(self) -> bool:
@@ -76,10 +86,22 @@ def read_head(data: bytes) -> int | None:
     return int(base)
 
 
-def note(kind: int, seq: int, time: float, stamp: int, flags: int, *, collection: bytes, keys: bytes) -> bytes:
+def note(
+    kind: int,
+    seq: int,
+    time: float,
+    stamp: int,
+    flags: int,
+    *,
+    collection: bytes,
+    keys: bytes,
+    up: float = 0.0,
+    since: int = 0,
+) -> bytes:
     """An INTENT or KEYS record; `keys` as `join` makes them."""
     size = len(collection)
-    body = _NOTE_FRAME.pack(_NOTE_SIZE + size + len(keys), kind, seq, time, stamp, flags, size) + collection + keys
+    length = _NOTE_SIZE + size + len(keys)
+    body = _NOTE_FRAME.pack(length, kind, seq, time, stamp, flags, size, up, since) + collection + keys
     return _CRC.pack(crc32(body)) + body
 
 
@@ -107,14 +129,19 @@ def at(data: bytes, offset: int) -> Found | None:
     start = offset + FRAME_SIZE
     if kind == SETTLED:
         return Found(offset, end, None, array("I", data[start:end]))
-    if kind not in (INTENT, KEYS) or size < _NOTE_SIZE:
+    up, since = 0.0, 0
+    if kind in (INTENT, KEYS) and size >= _NOTE_SIZE:
+        seq, time, stamp, flags, length, up, since = _NOTE.unpack_from(data, start)
+        start += _NOTE_SIZE
+    elif kind in (OLD_INTENT, OLD_KEYS) and size >= _OLD_NOTE.size:
+        seq, time, stamp, flags, length = _OLD_NOTE.unpack_from(data, start)
+        start += _OLD_NOTE.size
+    else:
         return None
-    seq, time, stamp, flags, length = _NOTE.unpack_from(data, start)
-    start += _NOTE_SIZE
     collection = sys.intern(data[start : start + length].decode("utf-8", "surrogatepass"))
     rest = data[start + length : end].decode("utf-8", "surrogatepass")
     keys = () if flags & KEYLESS else tuple(rest.split("\0"))
-    return Found(offset, end, Note(seq, time, stamp, flags, collection, keys), ())
+    return Found(offset, end, Note(seq, time, stamp, flags, collection, keys, up, since), ())
 
 
 def scan(data: bytes, offset: int) -> Iterator[Found]:

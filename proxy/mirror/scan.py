@@ -1,34 +1,39 @@
 """Writes whose keys never became known, found in the origin by the time of their revisions (DESIGN section 6, Journal).
 
 A crash between forwarding an insert and reading its answer leaves an intent without a key, and so does an answer that
-tells no keys. Whatever was written has a revision that is not older than the intent, so one scan of the collection
-finds it, and only what PostgreSQL does not have of that is read again.
+tells no keys. Whatever was written has a revision that is not older than what the origin's clock had shown before the
+intent, so one scan of the collection finds it, and only what PostgreSQL does not have of that is read again. All of it
+is in the origin's own time (`mirror.clock`). Should that clock have been set back since, its time now less the age of
+the intent is before the write as well: the earlier of both counts.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from proxy.errors import UpstreamLost
+from proxy.mirror.clock import age
 from proxy.mirror.records import REVISED, Note
 from proxy.mirror.target import storable_text
 
-# seconds by which clocks may have moved against each other between the intent and the scan, and the scan been late
-MARGIN: Final = 60.0
+# milliseconds by which clocks of the origin may differ from each other, where it is a cluster
+MARGIN: Final = 60_000
 _LIMIT: Final = 50_000  # keys that one scan may give; beyond, a verification is the better way
 
 
 class OriginScanner(Protocol):
-    """(key, revision) of documents whose revision is not older than so many seconds, by the origin's own clock.
+    """(key, revision) of documents whose revision is not older than a time, in milliseconds of the origin's own clock.
 
     At most `limit`. Raises ArangoError, UpstreamError.
     """
 
     async def written_since(
-        self, database: str, collection: str, seconds: float, limit: int
+        self, database: str, collection: str, since: int, limit: int
     ) -> Sequence[tuple[str, int]]: ...
+
+    async def time_now(self, database: str) -> int:
+        """Milliseconds that it shows now."""
+        ...
 
 
 class TooMany(Exception):
@@ -46,40 +51,31 @@ class Scans:
     own: intents below are of an earlier process; all its requests have ended before the first scan.
     """
 
-    def __init__(self, origin: OriginScanner, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, origin: OriginScanner) -> None:
         self._origin = origin
-        self._clock = clock
-        self._covered: dict[str, float] = {}
-        self._margin = MARGIN
+        self._covered: dict[str, int] = {}
 
     def covered(self, note: Note, own: int) -> bool:
         """Whether an earlier scan, whose keys are done, was for this intent as well."""
         since = self._covered.get(note.collection)
-        return since is not None and note.seq < own and note.time >= since
+        return since is not None and note.seq < own and note.since >= since
 
     async def found(
-        self, collection: str, notes: Iterable[Note], oldest: float | None
-    ) -> tuple[Sequence[tuple[str, int]], float]:
+        self, collection: str, notes: Iterable[Note], oldest: Note | None
+    ) -> tuple[Sequence[tuple[str, int]], int]:
         """What was written, and the time since which (tell `done` once it is seen to). oldest: open intent of all.
 
-        The origin counts back from when it runs the scan: one that was on its way for longer than the margin may have
-        missed something, and the next has a greater one. Raises TooMany, UpstreamLost for that, and as OriginScanner.
+        Raises TooMany, and as OriginScanner.
         """
-        since = min(note.time for note in notes)
-        if oldest is not None:
-            since = min(since, oldest)
+        looked = [*notes, oldest] if oldest is not None else list(notes)
         database, _, name = collection.partition("/")
-        begun = self._clock()
-        age = max(0.0, time.time() - since) + self._margin
-        found = await self._origin.written_since(database, name, age, _LIMIT + 1)
-        took = self._clock() - begun
-        if took > self._margin / 2:
-            self._margin = 4 * took
-            raise UpstreamLost("a scan took longer than its margin allows")
+        now = await self._origin.time_now(database)
+        since = min(min(note.since, now - int(1000 * age(note.time, note.up))) for note in looked)
+        found = await self._origin.written_since(database, name, max(0, since - MARGIN), _LIMIT + 1)
         if len(found) > _LIMIT:
             raise TooMany(f"more than {_LIMIT} documents were written since")
         return found, since
 
-    def done(self, collection: str, since: float) -> None:
+    def done(self, collection: str, since: int) -> None:
         """Whatever was written since then and before the scan is in PostgreSQL."""
         self._covered[collection] = min(since, self._covered.get(collection, since))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ import structlog
 
 from proxy.database import Database
 from proxy.errors import DatabaseError, JournalError
+from proxy.mirror.clock import age
 from proxy.mirror.intent import Intent
 from proxy.mirror.journal import Journal
 from proxy.mirror.records import SWEEP, Note
@@ -194,11 +194,11 @@ def oldest_open(journal: Journal, orphans: Mapping[int, Intent], *, started: boo
     """Seconds since the oldest open intent, 0 where none is open. Raises JournalError where nobody can say."""
     if not started:
         raise JournalError("the journal was not read yet")
-    times = [intent.taken for intent in orphans.values()]
+    ages = [age(intent.taken, intent.up) for intent in orphans.values()]
     oldest = journal.oldest()
     if oldest is not None:
-        times.append(oldest)
-    return max(1e-6, time.time() - min(times)) if times else 0.0
+        ages.append(age(oldest.time, oldest.up))
+    return max(1e-6, *ages) if ages else 0.0
 
 
 def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:

@@ -46,6 +46,10 @@ class _Revisions(msgspec.Struct):
     more: bool = msgspec.field(name="hasMore", default=False)
 
 
+class _Numbers(msgspec.Struct):
+    result: list[float]
+
+
 class _Collection(msgspec.Struct):
     name: str = ""
     type: int = 2
@@ -55,6 +59,7 @@ class _Collections(msgspec.Struct):
     result: list[_Collection]
 
 
+_NUMBERS = msgspec.json.Decoder(_Numbers)
 _REVISIONS = msgspec.json.Decoder(_Revisions)
 _COLLECTION = msgspec.json.Decoder(_Collection)
 _COLLECTIONS = msgspec.json.Decoder(_Collections)
@@ -177,16 +182,25 @@ class ArangoStore:
                 found[key] = bytes(raw)
         return found
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
-        """(key, revision) of documents whose revision was given not more than so many seconds ago, at most `limit`.
+    async def time_now(self, database: str) -> int:
+        """Milliseconds that the origin's own clock shows. Raises ArangoError, UpstreamError."""
+        body = msgspec.json.encode({"query": "RETURN DATE_NOW()"})
+        outcome = await self.execute(
+            Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)
+        )
+        _refused(outcome, 201)
+        return int(_NUMBERS.decode(outcome.body).result[0])
 
-        The times are the origin's own. Raises ArangoError, UpstreamUnavailable, UpstreamLost.
+    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
+        """(key, revision) of documents whose revision was given at that time or later, at most `limit`.
+
+        since: milliseconds of the origin's own clock. Raises ArangoError, UpstreamUnavailable, UpstreamLost.
         """
         query = (
-            "FOR d IN @@collection FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(DATE_NOW() - @age) "
+            "FOR d IN @@collection FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(@since) "
             "LIMIT @limit RETURN [d._key, d._rev]"
         )
-        binds = {"@collection": collection, "age": int(seconds * 1000), "limit": limit}
+        binds = {"@collection": collection, "since": since, "limit": limit}
         body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
         outcome = await self.execute(
             Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)

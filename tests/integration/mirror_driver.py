@@ -40,7 +40,10 @@ class FolderOrigin:
     def documents(self) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in self._folder.iterdir()}
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
+    async def time_now(self, database: str) -> int:
+        raise ArangoError(501)
+
+    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
     async def edge_collections(self, database: str) -> list[str]:

@@ -43,7 +43,10 @@ class FinalOrigin:
         else:
             self.documents[row.key] = row.raw
 
-    async def written_since(self, database: str, collection: str, seconds: float, limit: int) -> list[tuple[str, int]]:
+    async def time_now(self, database: str) -> int:
+        raise ArangoError(501)
+
+    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from zlib import crc32
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +53,11 @@ def test_records_of_another_kind_are_none_of_ours() -> None:
     raw = struct.pack("<I", crc32(body)) + body
     assert records.at(raw, 0) is None
     assert list(records.salvage(raw + records.settled([1]), 0)) != []
+
+
+def test_notes_of_an_earlier_version_are_read() -> None:
+    """A proxy that is upgraded picks up what it had left open; the origin's time is not known of it."""
+    body = struct.pack("<IBQdqBI", 29 + 4 + 1, records.OLD_INTENT, 7, 1.5, 3, 0, 4) + b"db/c" + b"k"
+    found = records.at(struct.pack("<I", crc32(body)) + body, 0)
+    assert found is not None
+    assert found.note == Note(7, 1.5, 3, 0, "db/c", ("k",))
