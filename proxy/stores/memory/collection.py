@@ -31,11 +31,27 @@ def revision_of(raw: bytes) -> str:
 
 
 class Locks(dict[str, str]):
-    """Key -> the running stream transaction that wrote it. `key in locks`: nobody else may write it now."""
+    """Key -> the running stream transaction that wrote it. `key in locks`: nobody else may write it now.
+
+    claims: the same for what stands in unique indexes, by (index, encoded values): what a running transaction has
+    written, and what it has taken out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claims: dict[tuple[str, bytes], str] = {}
 
     def held(self, key: object) -> bool:
         """Whether waiting can help: somebody holds the key who will let go of it."""
         return isinstance(key, str) and key in self
+
+    def claimed(self, index: Index, value: bytes) -> bool:
+        """Whether somebody else has written that value of a unique index."""
+        return (index.id, value) in self.claims
+
+    def claim_held(self, index: Index, value: bytes) -> bool:
+        """Whether waiting can help with it."""
+        return (index.id, value) in self.claims
 
 
 class Collection:

@@ -10,7 +10,7 @@ from proxy.documents import valid_collection
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.revision import encode_rev
-from proxy.stores.memory import access, log, transactions
+from proxy.stores.memory import access, log, transactions, writes
 from proxy.stores.memory.collection import DOCUMENTS, EDGES, Collection
 from proxy.stores.memory.documents import flag
 from proxy.stores.memory.schema import schema_of
@@ -168,6 +168,7 @@ def checksum(server: Server, operation: Operation) -> Outcome:
 
 def truncate(server: Server, operation: Operation) -> Outcome:
     collection = transactions.writable(server, operation, operation.collection or "")
+    transactions.alone(server, operation, collection)
     empty(server, server.database(operation), collection, in_transaction=transactions.of(server, operation) is not None)
     return done(operation, collection.summary(server.guid), located=True)
 
@@ -175,6 +176,8 @@ def truncate(server: Server, operation: Operation) -> Outcome:
 def empty(server: Server, database: Database, collection: Collection, *, in_transaction: bool = False) -> None:
     """Removes all documents: one by one in a transaction or where they are few, else at once, as ArangoDB does."""
     if in_transaction or len(collection.documents) < 32_768:
+        for key in list(collection.documents):
+            writes.check_unlocked(collection, key)
         for key in list(collection.documents):
             collection.remove(key, server.clock.tick())
         return

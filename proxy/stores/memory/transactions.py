@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from proxy import printed
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import access, writes
 from proxy.stores.memory.collection import Collection, Locks, revision_of
+from proxy.stores.memory.indexes import Index
 from proxy.stores.memory.server import Database, Handler, Server
 from proxy.stores.memory.writes import ConflictError, exclusive_error
 from proxy.values import parse
@@ -60,9 +63,15 @@ class Transaction:
             self.forks[origin.name] = fork
         return fork
 
-    def _seen(self, fork: Collection, key: str, _raw: bytes | None, _old: bytes | None) -> None:
+    def _seen(self, fork: Collection, key: str, raw: bytes | None, old: bytes | None) -> None:
         self.written.setdefault(fork.name, {})[key] = None
-        self.database.find(fork.name).locks[key] = self.id
+        locks = self.database.find(fork.name).locks
+        locks[key] = self.id
+        for index in fork.uniques:
+            for document in (raw, old):
+                if document is not None:
+                    values = index.values(orjson.loads(document))
+                    locks.claims.update(dict.fromkeys(((index.id, value) for value in values), self.id))
 
     def release(self) -> None:
         for name, keys in self.written.items():
@@ -71,6 +80,9 @@ class Transaction:
                 for key in keys:
                     if origin.locks.get(key) == self.id:
                         del origin.locks[key]
+                mine = [claim for claim, holder in origin.locks.claims.items() if holder == self.id]
+                for claim in mine:
+                    del origin.locks.claims[claim]
         for collection in self.database.collections.values():
             if collection.exclusive == self.id:
                 collection.exclusive = None
@@ -86,6 +98,7 @@ class _Locks(Locks):
         self._transaction = transaction
         self._origin = origin
         self._snapshot = dict(fork.documents)
+        self._entries = {index.id: dict(index.entries) for index in fork.uniques}
 
     def __bool__(self) -> bool:
         return True
@@ -101,6 +114,16 @@ class _Locks(Locks):
     def held(self, key: object) -> bool:
         holder = self._origin.locks.get(key) if isinstance(key, str) else None
         return holder is not None and holder != self._transaction.id
+
+    def claimed(self, index: Index, value: bytes) -> bool:
+        holder = self._origin.locks.claims.get((index.id, value))
+        if holder is not None:
+            return holder != self._transaction.id
+        now = next((one.entries for one in self._origin.uniques if one.id == index.id), {})
+        return now.get(value) != self._entries.get(index.id, {}).get(value)
+
+    def claim_held(self, index: Index, value: bytes) -> bool:
+        return self._origin.locks.claims.get((index.id, value), self._transaction.id) != self._transaction.id
 
 
 def of(server: Server, operation: Operation) -> Transaction | None:
@@ -145,6 +168,16 @@ def writable(server: Server, operation: Operation, name: str) -> Collection:
     if found.exclusive is not None:
         raise exclusive_error(found.name, LOCK_SECONDS)
     return found
+
+
+def alone(server: Server, operation: Operation, collection: Collection) -> None:
+    """Who truncates wants the collection for itself. Raises LockedError where running transactions write it."""
+    if of(server, operation) is not None:
+        return
+    database = server.database(operation)
+    for other in server.transactions.values():
+        if other.status == "running" and other.database is database and collection.name in other.writers:
+            raise exclusive_error(collection.name, LOCK_SECONDS)
 
 
 def expire(server: Server) -> None:

@@ -106,6 +106,7 @@ def insert(collection: Collection, body: object, rules: Rules = PLAIN) -> Writte
         old = None
     if old is None:
         return _store(collection, key, None, body, rules)
+    check_unlocked(collection, key)
     if rules.mode is Mode.IGNORE:
         return Written(key, revision_of(old), changed=False)
     if rules.mode is Mode.REPLACE:
@@ -175,6 +176,24 @@ def _locked(collection: Collection, key: str, old: bytes | None) -> ConflictErro
     return ConflictError(key, rev, precondition=False, message=message)
 
 
+def _check_claims(collection: Collection, key: str, document: Document) -> None:
+    """What a transaction has written into a unique index is locked like a key. Raises ConflictError, LockedError."""
+    for index in collection.uniques:
+        for value in index.values(document):
+            if collection.locks.claimed(index, value):
+                where = f"in index {index.name} of type {index.kind} over '{', '.join(index.fields)}'"
+                message = f"timeout waiting to lock key - {where}; conflicting key: {key}"
+                if collection.locks.claim_held(index, value):
+                    raise LockedError(key, "", message=message)
+                raise ConflictError(key, "", precondition=False, message=message)
+
+
+def check_unlocked(collection: Collection, key: str) -> None:
+    """Raises ConflictError, LockedError where somebody else has written the key."""
+    if collection.locks and key in collection.locks:
+        raise _locked(collection, key, collection.get(key))
+
+
 def _replace(collection: Collection, key: str, old: bytes, body: Document, rules: Rules) -> Written:
     if _version_kept(old, body, rules):
         return _unchanged(key, old)
@@ -227,6 +246,8 @@ def _store(collection: Collection, key: str, old: bytes | None, body: Document, 
     document = assemble(collection.name, key, rev, body, edge=collection.edge)
     if collection.schema and not rules.skip_validation:
         check_schema(collection.schema, document, None if old is None else printed.load(old))
+    if collection.locks:
+        _check_claims(collection, key, document)
     raw = dump(document)
     collection.put(key, raw, document, revision)
     return Written(key, rev, None if old is None else revision_of(old), old, raw)

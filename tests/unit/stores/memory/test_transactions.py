@@ -33,17 +33,33 @@ def test_one_that_nobody_uses_for_a_minute_is_aborted() -> None:
 
 def test_a_commit_that_a_unique_index_forbids_leaves_nothing() -> None:
     client, _ = _client()
-    client.send("POST", "/_api/index?collection=c", {"type": "persistent", "fields": ["u"], "unique": True})
     client.send("POST", "/_api/document/c", {"_key": "old", "u": "old"})
     number = client.begin(write="c")
     client.send("POST", "/_api/document/c", {"_key": "a", "u": 1}, trx=number)
     client.send("DELETE", "/_api/document/c/old", trx=number)
     client.send("POST", "/_api/document/c", {"_key": "b", "u": 2}, trx=number)
+    # an index that the transaction does not know: of those that it knows it holds the values
+    client.send("POST", "/_api/index?collection=c", {"type": "persistent", "fields": ["u"], "unique": True})
     assert client.send("POST", "/_api/document/c", {"_key": "c", "u": 2})[0] == 202
     status, body = client.send("PUT", f"/_api/transaction/{number}")
     assert (status, body["errorNum"]) == (409, 1210)
     assert client.send("GET", "/_api/collection/c/count")[1]["count"] == 2
     assert client.send("GET", "/_api/document/c/old")[0] == 200
+
+
+def test_who_truncates_waits_for_those_who_write() -> None:
+    client, _ = _client()
+    number = client.begin(write="c")
+    client.send("POST", "/_api/document/c", {"_key": "a"}, trx=number)
+    assert client.send("PUT", "/_api/collection/c/truncate")[1]["errorNum"] == 18
+    other = client.begin(write="c")
+    client.send("POST", "/_api/document/c", {"_key": "b"})
+    third = client.begin(write="c")
+    client.send("PATCH", "/_api/document/c/b", {"x": 1}, trx=third)
+    assert client.send("PUT", "/_api/collection/c/truncate", trx=other)[0] == 200  # it sees none of them
+    assert client.send("PUT", f"/_api/transaction/{number}")[0] == 200
+    fourth = client.begin(write="c")
+    assert client.send("PUT", "/_api/collection/c/truncate", trx=fourth)[1]["errorNum"] == 1200
 
 
 def test_a_dropped_collection_or_database_ends_what_was_written_there() -> None:
