@@ -122,6 +122,8 @@ class Scenario(Means):
         self._check(asyncio.run(self._same_now(key)), "PostgreSQL has the document as ArangoDB has it")
 
     def _compare(self) -> None:
+        self._verbs.run("indexes", "--create", *NAMES, most=30)
+        self._good("PostgreSQL has the indexes that the shapes of the clients' reads need")
         self._enough()
         self.traffic.phase("shadow")
         self._run_for(self._play.steady)

@@ -17,6 +17,7 @@
     system      migrate, proxy run
     doctor      what must be in place, checked one by one
     explaining  explain: what becomes of an AQL query
+    indexing    indexes: what the shapes that were seen need (making_indexes: concurrently, with progress)
     tables      rich tables for people
 
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
@@ -53,6 +54,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "shapes": ("shapes", "limits"),
     "tracing": ("trace",),
     "explaining": ("explain",),
+    "indexing": ("indexes",),
     "mismatches": ("mismatches",),
     "noise": ("noise", "sampling"),
     "repair": ("repair",),

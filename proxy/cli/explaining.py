@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from typing import Annotated, Any
 
 import orjson
@@ -14,10 +13,12 @@ from rich.markup import escape
 from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
 from proxy.cli.common import DONE, DatabaseOption, JsonOption, console, execute, write_json
+from proxy.cli.making_indexes import drop_invalid, make
 from proxy.cli.naming import about, known
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.errors import ArangoError, RefusedError
+from proxy.mirror import own_indexes
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fence import Limits
 from proxy.stores.postgres.narrow import scan_of
@@ -99,7 +100,9 @@ def explain(
         found = await examine(connected, database, query, binds, measure=measure)
         if create and found.indexes:
             for advice in found.indexes:
-                await connected.execute(advice.statement)
+                relation = (await Catalog(connected).find(f"{database}/{advice.reason.partition(':')[0]}")).relation
+                await drop_invalid(connected, relation)
+                await make(connected, relation, advice.statement)
             made = tuple(advice.statement for advice in found.indexes)
             found = replace(await examine(connected, database, query, binds, measure=measure), created=made)
         write_json(asdict(found)) if as_json else _show(found)
@@ -227,11 +230,10 @@ async def _missing(
         for listing in listings:
             relation = tables[listing.collection].relation
             columns = ", ".join(listing.columns)
-            name = f"list_{sha256(f'{relation} {columns}'.encode()).hexdigest()[:24]}"
+            name = own_indexes.name_of(relation, columns)
             valid = await connected.fetchval(_VALID, relation, name)
             if valid is False:
-                schema = relation.rpartition(".")[0]
-                yield Advice(f"DROP INDEX CONCURRENTLY {schema}.{name}", f"{listing.collection}: its making broke off")
+                yield Advice(own_indexes.drop(relation, name), f"{listing.collection}: its making broke off")
             if not valid:
                 told.add(listing.collection)
                 yield Advice(
@@ -246,8 +248,8 @@ async def _missing(
         if name in told or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in sql):
             continue
         if not await connected.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_indexes WHERE indexdef LIKE '%jsonb_path_ops%' AND format('%I.%I', "
-            "schemaname, tablename) = $1)",
+            "SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisvalid "
+            "AND pg_get_indexdef(i.indexrelid) LIKE '%jsonb_path_ops%')",
             tables[name].relation,
         ):
             statement = await connected.fetchval("SELECT crossfade.index_statement($1)", f"{database}/{name}")

@@ -105,8 +105,9 @@ def fast(evidence: Evidence, limits: Limits) -> Gate:
     if slow:
         slow.sort(key=lambda found: found[0], reverse=True)
         remedy = (
-            f"`crossfade shapes {evidence.collection}` shows both sides; `crossfade explain` tells how PostgreSQL runs "
-            "a query and which index would help; `crossfade shapes reset` begins to count anew"
+            f"`crossfade indexes {evidence.collection} --create` makes what its shapes need, then "
+            f"`crossfade shapes reset {evidence.collection}` begins to count anew; "
+            f"`crossfade shapes {evidence.collection}` shows both sides, `crossfade explain` what PostgreSQL does"
         )
         figures = _named([shape for _, shape in slow], "too slow", _seconds)
         return Gate(name, Verdict.FAILED, figures, threshold, remedy)

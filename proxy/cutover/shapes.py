@@ -111,7 +111,7 @@ def advise(row: ShapeRow, limits: Limits) -> Advice:
         return Advice(State.FEW, f"{fact.settled} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
     origin, target = fact.origin_p99, fact.target_p99
     if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.fast_seconds):
-        do = "`crossfade explain` tells how PostgreSQL runs it; an index may help, then `crossfade shapes reset`"
+        do = f"`crossfade indexes {row.collection} --create`, then `crossfade shapes reset {row.collection}`"
         return Advice(State.SLOW, f"p99 is {target / origin if origin else 0:.1f} times ArangoDB's", do)
     return Advice(State.DONE)
 

@@ -16,8 +16,8 @@ from proxy import metrics
 from proxy.cutover import lacking
 from proxy.database import Database, Session
 from proxy.documents import to_jsonb
-from proxy.errors import DatabaseRefused
-from proxy.mirror import faults
+from proxy.errors import DatabaseRefused, named
+from proxy.mirror import faults, own_indexes
 from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
@@ -204,6 +204,7 @@ class _Writer:
         self._whole = whole
         self.dead: set[str] = set()
         self._overtaken: set[str] = set()
+        self._dropped: set[str] = set()  # indexes that gave way to a document of this batch
 
     async def upsert(self, rows: Sequence[Row], statement: str) -> None:
         """Applies documents; one that cannot be held goes to the dead letters and never stops the others."""
@@ -246,11 +247,45 @@ class _Writer:
             if self._whole or not of_a_document(error.sqlstate):  # all rows are concerned: rights, the schema
                 raise
             if len(items) == 1:
+                if await self._given_way(error, items[0]):
+                    await self._halve(items, run, row_of)
+                    return
                 await self._bury(row_of(items[0]), f"{error.sqlstate}: {error}")
                 return
             middle = len(items) // 2
             await self._halve(items[:middle], run, row_of)
             await self._halve(items[middle:], run, row_of)
+
+    async def _given_way(self, error: DatabaseRefused, item: object) -> bool:
+        """Whether an index of ours refused the document for its size, and was dropped for it (`own_indexes`)."""
+        if error.sqlstate != own_indexes.TOO_LARGE or not isinstance(item, _Encoded):
+            return False
+        gone = False
+        for name in await self._too_small(error, item):
+            if name in self._dropped:
+                continue
+            self._dropped.add(name)
+            try:
+                await self._session.execute(own_indexes.drop(self._relation, name))
+            except DatabaseRefused as refused:  # this role may not
+                log.warning("an index refuses a document and cannot be dropped", index=name, error=named(refused))
+                continue
+            gone = True
+            log.warning("an index gave way to a document too large for it", index=name, collection=self._collection)
+        return gone
+
+    async def _too_small(self, error: DatabaseRefused, item: _Encoded) -> list[str]:
+        name = own_indexes.named_in(error)
+        if name is not None:
+            return [name]
+        found = []
+        for row in await self._session.fetch(queries("mirror")["own_indexes"].text, self._relation):
+            longest = await self._session.fetchval(
+                own_indexes.measure(row["columns"]), item.doc or item.raw, item.row.key
+            )
+            if longest is not None and longest > own_indexes.LARGE:
+                found.append(row["name"])
+        return found
 
     async def remove(self, rows: Sequence[Row]) -> None:
         """Leaves tombstones."""

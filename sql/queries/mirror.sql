@@ -91,3 +91,10 @@ RETURNING h.collection;
 -- Whether the origin has collection $1 no more ($2).
 UPDATE crossfade.collection SET dropped_at = CASE WHEN $2 THEN clock_timestamp() END
 WHERE collection = $1 AND ($2 OR dropped_at IS NOT NULL);
+
+-- name: own_indexes
+-- Indexes of ours on table $1 that take values whole, and their columns as SQL.
+SELECT c.relname AS name,
+    ARRAY(SELECT pg_get_indexdef(i.indexrelid, n, true) FROM generate_series(1, i.indnkeyatts) AS n) AS columns
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass($1) AND c.relname LIKE 'list\_%';

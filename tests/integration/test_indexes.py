@@ -1,0 +1,157 @@
+"""`crossfade indexes`: what the shapes seen need is found and made; an index never costs a document."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cli.indexing import made_up, needed
+from proxy.cli.making_indexes import make
+from proxy.database import Database
+from proxy.errors import RefusedError
+from proxy.mirror.target import Row, Target
+from proxy.revision import Clock
+from proxy.shadow.shapes import shape_of_text
+from tests.integration.target import create
+from tests.integration.test_cli import Shell, _quiet_instances, origin, shell
+
+__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+
+DOCS = "shop/orders"
+LIST = "FOR d IN orders FILTER d.user == 'u7' SORT d.created DESC LIMIT 20 RETURN d"
+EQUAL = "FOR d IN orders FILTER d.size == @size RETURN d"
+# a value that does not become smaller by compression
+LONG = "".join(random.Random(3).choices(string.ascii_letters + string.digits, k=9000))
+
+
+@pytest.fixture
+async def docs(database: Database) -> Database:
+    await create(database, DOCS)
+    await database.execute(
+        "INSERT INTO shop.orders (key, rev, raw, doc) SELECT 'k' || n, n, '{}', "
+        "jsonb_build_object('user', 'u' || n % 500, 'created', '2024-' || n, 'size', n) "
+        "FROM generate_series(1, 20000) n"
+    )
+    await database.execute("ANALYZE shop.orders")
+    await database.execute("UPDATE crossfade.collection SET stage = 'shadow'")
+    for text, seen in ((LIST, 30), (EQUAL, 7), ("FOR d IN orders RETURN d._key", 2)):
+        shape = shape_of_text(text)
+        await database.execute(
+            "INSERT INTO crossfade.shape (collection, shape, text, seen) VALUES ($1, $2, $3, $4)",
+            DOCS,
+            shape.name,
+            shape.text,
+            seen,
+        )
+    return database
+
+
+async def indexes_of(database: Database) -> dict[str, bool]:
+    rows = await database.fetch(
+        "SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "WHERE i.indrelid = 'shop.orders'::regclass AND NOT i.indisprimary"
+    )
+    return {row["relname"]: row["indisvalid"] for row in rows}
+
+
+async def test_what_the_shapes_need_is_shown_and_then_made(shell: Shell, docs: Database) -> None:
+    shown = await shell("indexes", "orders", "--json")
+    assert shown.code == 0, shown.err
+    by_reason = {one["statement"].partition(" ON ")[2][:40]: one for one in shown.json["indexes"]}
+    assert len(by_reason) == 2, by_reason
+    assert shown.json["shapes"] == 3
+    assert shown.json["unread"] == {}
+    assert {seen for one in shown.json["indexes"] for seen in one["shapes"].values()} == {30, 7}
+    assert (await shell("indexes", "--create", "--dry-run")).code == 0
+    assert await indexes_of(docs) == {}
+    people = await shell("indexes", "orders")
+    assert "seen 30 times: FOR d IN orders FILTER d . user == ? SORT d . created DESC LIMIT ? RETURN d" in people.out
+    assert "`crossfade indexes shop/orders --create` makes them" in people.out
+
+    made = await shell("indexes", "--create", "--reason", "the walk")
+    assert made.code == 0, made.err
+    assert list((await indexes_of(docs)).values()) == [True, True]
+    assert "`crossfade shapes reset shop/orders` begins to count anew" in made.out
+    assert (await shell("audit", "--json")).json[0]["action"] == "make indexes"
+    assert "none is missing for 3 shapes of queries" in (await shell("indexes")).out
+
+
+async def test_a_recorded_read_tells_more_than_a_shape(docs: Database) -> None:
+    """The values of a recorded read decide what compiles; without one, values are made up."""
+    (query, binds), *_ = made_up("FOR d IN orders FILTER d . size == ? LIMIT ? RETURN d")
+    assert query == "FOR d IN orders FILTER d . size == @literal0 LIMIT @literal1 RETURN d"
+    assert binds == {"literal0": 1, "literal1": 1}
+    shape = shape_of_text("FOR d IN orders FILTER d.user IN @users SORT d.size LIMIT 3 RETURN d")
+    await docs.execute("INSERT INTO crossfade.shape (collection, shape, text, seen) VALUES ($1, $2, $3, 1)",
+                       DOCS, shape.name, shape.text)  # fmt: skip
+    request = {
+        "query": "FOR d IN orders FILTER d.user IN @users SORT d.size LIMIT 3 RETURN d",
+        "bindVars": {"users": []},
+    }
+    await docs.execute(
+        "INSERT INTO crossfade.example (shape, digest, collections, request) VALUES ($1, 'x', $2, $3)",
+        shape.name,
+        [DOCS],
+        json.dumps(request),
+    )
+    found = await needed(docs, [DOCS])
+    assert found.unread == {}
+    assert found.looked == 4
+
+
+async def test_what_an_interrupted_build_left_is_made_anew(shell: Shell, docs: Database) -> None:
+    await shell("indexes", "--create")
+    names = await indexes_of(docs)
+    await docs.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text ~ 'list_|doc'")
+    assert "missing" in (await shell("indexes")).out
+    assert (await shell("indexes", "--create")).code == 0
+    assert await indexes_of(docs) == dict.fromkeys(names, True)
+
+
+async def test_a_value_that_is_too_large_leaves_no_half_index(shell: Shell, docs: Database) -> None:
+    """Half an index refuses documents as a whole one does."""
+    await docs.execute(
+        "UPDATE shop.orders SET doc = doc || jsonb_build_object('created', $1::text) WHERE key = 'k1'", LONG
+    )
+    told = await shell("indexes", "--create")
+    assert told.code == 1
+    assert "a value is too large for an index" in told.out
+    assert not any(name.startswith("list_") for name in await indexes_of(docs))
+    assert any(name.startswith("doc") for name in await indexes_of(docs)), "the other one is made"
+    statement = "CREATE INDEX CONCURRENTLY list_x ON shop.orders ((doc -> 'created'))"
+    with pytest.raises(RefusedError, match="too large"):
+        await make(docs, "shop.orders", statement)
+    assert "list_x" not in await indexes_of(docs)
+
+
+async def test_an_index_gives_way_to_a_document_that_is_too_large_for_it(
+    shell: Shell, docs: Database, tmp_path: Path
+) -> None:
+    """PostgreSQL has every document: the index goes, and nothing is a dead letter."""
+    await shell("indexes", "--create")
+    assert any(name.startswith("list_") for name in await indexes_of(docs))
+    clock = Clock()
+
+    def row(key: str, **document: Any) -> Row:
+        return Row(key, clock.tick(), json.dumps({"_key": key, **document}).encode(), 1)
+
+    target = Target(docs, "one")
+    written = await target.write(DOCS, [row("a", user="u"), row("b", user="u", created=LONG), row("c", user="u")])
+    assert (written.dead, written.reread) == (frozenset(), frozenset())
+    assert await docs.fetchval("SELECT count(*) FROM shop.orders WHERE key IN ('a', 'b', 'c')") == 3
+    assert await docs.fetchval("SELECT count(*) FROM crossfade.dead_letter") == 0
+    assert not any(name.startswith("list_") for name in await indexes_of(docs))
+
+
+async def test_an_index_of_somebody_else_stays(docs: Database) -> None:
+    await docs.execute("CREATE INDEX reporting ON shop.orders ((doc -> 'user'))")
+    written = await Target(docs, "one").write(
+        DOCS, [Row("b", Clock().tick(), json.dumps({"_key": "b", "user": LONG}).encode(), 1)]
+    )
+    assert written.dead == {"b"}
+    assert await indexes_of(docs) == {"reporting": True}
