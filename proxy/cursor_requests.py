@@ -20,7 +20,7 @@ DEFAULT_BATCH: Final = 1000
 class CursorRequest:
     """The body of POST /_api/cursor. batch_size: rows; ttl, max_runtime: seconds; memory_limit: bytes; 0: none.
 
-    options: as they were sent, with the memory limit that may stand beside them.
+    options: as they were sent, with the memory limit that may stand beside them. extent: `Operation.extent`.
     """
 
     query: str
@@ -36,9 +36,10 @@ class CursorRequest:
     streaming: bool = False
     profile: int = 0
     options: dict[str, Any] = field(default_factory=dict)
+    extent: frozenset[str] = frozenset()
 
 
-def request_of(body: bytes) -> CursorRequest:
+def request_of(body: bytes, extent: frozenset[str] = frozenset()) -> CursorRequest:
     """Raises ArangoError 600 (no JSON, or an empty object), 1502 (no query), 17 (a part of the wrong type)."""
     parsed = parse(body) if body.strip() else None
     if parsed == {}:
@@ -76,6 +77,7 @@ def request_of(body: bytes) -> CursorRequest:
             "fullCount": options.get("fullCount") is True and not streaming,
             "profile": profile,
         },
+        extent,
     )
 
 

@@ -138,6 +138,8 @@ class Dispatcher:
             snapshot = self._lease.snapshot
             whole = isinstance(request.body, bytes)
             way = self._routed(operation, snapshot) if whole else _unseen(operation, snapshot)
+            if way.extent:
+                operation = msgspec.structs.replace(operation, extent=way.extent)
             if way.action is Action.FORWARD:
                 response, served_by = await self._forward(request, operation, way)
             elif way.action is Action.READ:
@@ -253,7 +255,10 @@ class Dispatcher:
         if way.target:
             # the generation that the way was found by: after a rollback since then, the fence says no
             authorization = request.header(b"authorization")
-            found = await self._serving.answer(operation, way.collections, generation, authorization)
+            if way.extent:
+                operation = msgspec.structs.replace(operation, extent=way.extent)
+            allowed = (*way.collections, *(f"{operation.database}/{name}" for name in way.extent))
+            found = await self._serving.answer(operation, allowed, generation, authorization)
             if isinstance(found, Outcome):
                 if way.compare:
                     self._submit(request, operation, found, way, time.perf_counter() - started)
@@ -261,9 +266,10 @@ class Dispatcher:
             trouble = found.trouble
             way, _ = await self._held(operation)  # a hold may have begun meanwhile
         collections = way.collections or collections
+        running = (*collections, f"{operation.database}/*") if way.extent else collections
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
         if operation.effect is Effect.QUERY or operation.endpoint in OVER_ALL:
-            with self.flight.during(self.flight.queries, collections, self._lease.generation):
+            with self.flight.during(self.flight.queries, running, self._lease.generation):
                 response = await self._origin.request(request, idempotent=True)
         else:
             response = await self._origin.request(request, idempotent=True)

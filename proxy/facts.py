@@ -16,7 +16,7 @@ from proxy.aql import analyse, parse
 from proxy.errors import ArangoError, IsolationError
 from proxy.isolation import Lane
 from proxy.operations import Operation
-from proxy.routing import QueryFacts
+from proxy.routing import GRAPHS, QueryFacts
 from proxy.shadow.shapes import NOT_UNDERSTOOD, Known, shape_of_text
 
 LIGHT = 3 << 10  # bytes of a text that is parsed on the event loop, which takes ten milliseconds
@@ -104,11 +104,12 @@ class Facts:
             return by_words(text.encode("utf-8", "surrogatepass"))
         numbered = any(name[:1].isdigit() for name in found.reads | found.writes)  # by id: which one, ArangoDB knows
         facts = QueryFacts(
-            found.reads,
+            found.reads | {GRAPHS} if found.graphs else found.reads,
             frozenset() if numbered else found.writes,
             found.modifies,
             found.deterministic,
-            understood=not (found.dynamic or found.graphs or numbered),
+            understood=not numbered,
+            dynamic=found.dynamic or bool(found.graphs),
         )
         if len(cached) <= _SHORT:
             self._known[cached] = facts

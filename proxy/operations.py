@@ -32,6 +32,8 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     params: query parameters, decoded; the last one wins. headers: lower-case names, those that `wire` cares about.
     body: the request's body as it came, JSON (or VelocyPack where `content-type` says so).
     known: what was found out about a query that is too large to be looked into again and again (`proxy.facts`).
+    extent: of a query whose text does not tell all that it reads, the names of collections that it may read, without
+    database; empty: its text tells.
     """
 
     endpoint: str
@@ -45,6 +47,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     known: object = None
+    extent: frozenset[str] = frozenset()
 
     @property
     def qualified(self) -> str | None:

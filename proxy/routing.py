@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -33,6 +33,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     target: the target is asked first. compare: the shadow gets it. synchronous: answers wait for the target.
     hold: wait until the flip that is under way has been decided. gap: why it is neither captured nor compared.
     writes: what a forwarded request may write without an intent, so that `mirror` waits for it.
+    extent: see `extent_of`.
     """
 
     action: Action
@@ -43,6 +44,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     hold: bool = False
     gap: str = ""
     writes: tuple[str, ...] = ()
+    extent: frozenset[str] = frozenset()
 
     def because(self, reason: str) -> Route:
         """The same with a reason why it is not captured."""
@@ -53,7 +55,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 class QueryFacts:
     """What the analysis of a query's text says: names without database.
 
-    understood: the text was parsed, and it names all that it reads (a named graph, or a computed id, does not).
+    understood: the text was parsed. dynamic: it reads more than `reads` tells: a graph without WITH, whose vertices lie
+    anywhere, a named graph, whose definition is a document of `_graphs`, DOCUMENT of a computed id.
     """
 
     reads: frozenset[str]
@@ -61,6 +64,7 @@ class QueryFacts:
     modifies: bool
     deterministic: bool
     understood: bool = True
+    dynamic: bool = False
 
 
 class _Named(msgspec.Struct):
@@ -76,6 +80,7 @@ _NAME = msgspec.json.Decoder(_Named)
 
 FORWARD = Route(Action.FORWARD)
 IN_TRANSACTION = "in a transaction"
+_NOT_IN_SHADOW = "reads a collection that is not in the shadow"
 PACKED = "velocypack"
 # what the answers to document writes say whatever their bodies are: forwarded as they are, and captured all the same
 _TOLD_BY_ANSWERS = frozenset({"", IN_TRANSACTION, PACKED})
@@ -250,16 +255,24 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         return _captured(operation, snapshot, names)
     if not query.understood:
         return _unknown_extent(database, snapshot, reason or "query not understood")
+    extent = extent_of(database, snapshot, query)
+    if query.dynamic and not query.reads:  # it counts for whatever it may read
+        if not extent:
+            return _unknown_extent(database, snapshot, reason or "query not understood")
+        query = replace(query, reads=extent)
     names = tuple(f"{database}/{name}" for name in sorted(query.reads))
     behaviours = [snapshot.behaviour(name) for name in names]
-    hold = any(b.hold_queries for b in behaviours)
+    beyond = [snapshot.behaviour(f"{database}/{name}") for name in extent]
+    hold = any(b.hold_queries for b in (*behaviours, *beyond)) or (query.dynamic and _moving(database, snapshot))
     compared = bool(behaviours) and all(b.compare for b in behaviours)
     if not compared or reason:
         gap = reason if any(b.compare for b in behaviours) else ""
         if not gap and any(b.compare for b in behaviours):
-            gap = "reads a collection that is not in the shadow"
+            gap = _NOT_IN_SHADOW
+        if query.dynamic and snapshot.database_has(database, Stage.SHADOW):  # what it meets may be in the shadow
+            return Route(Action.READ, names, hold=hold, gap=gap or reason or _NOT_IN_SHADOW, extent=extent)
         return Route(Action.READ, names, hold=hold, gap=gap) if hold or gap else FORWARD
-    weight = min(b.weight for b in behaviours)
+    weight = min(b.weight for b in (*behaviours, *beyond))
     return Route(
         Action.READ,
         names,
@@ -267,16 +280,35 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         compare=True,
         synchronous=any(b.synchronous for b in behaviours),
         hold=hold,
+        extent=extent,
     )
+
+
+def extent_of(database: str, snapshot: Snapshot, query: QueryFacts) -> frozenset[str]:
+    """What a query whose text does not tell may read in PostgreSQL: every collection of its database that is compared.
+
+    Empty for one whose text tells. Its run is held to that: a document of another collection ends it there, and
+    ArangoDB answers. It counts for the collections that its text names; PostgreSQL serves it where all of its extent is
+    flipped.
+    """
+    if not query.dynamic:
+        return frozenset()
+    prefix = f"{database}/"
+    compared = {name for name in snapshot.collections if name.startswith(prefix) and snapshot.behaviour(name).compare}
+    return frozenset(name.removeprefix(prefix) for name in compared) | query.reads
+
+
+def _moving(database: str, snapshot: Snapshot) -> bool:
+    """Whether a collection of the database is in the middle of its flip."""
+    prefix = database + "/"
+    return any(snapshot.behaviour(name).hold_queries for name in snapshot.moves if name.startswith(prefix))
 
 
 def _unknown_extent(database: str, snapshot: Snapshot, reason: str) -> Route:
     """A query that reads nobody knows what: the origin answers, it is counted for the whole database, and waits."""
     if not snapshot.database_has(database, Stage.SHADOW):
         return FORWARD
-    prefix = database + "/"
-    hold = any(snapshot.behaviour(name).hold_queries for name in snapshot.moves if name.startswith(prefix))
-    return Route(Action.READ, (f"{database}/*",), hold=hold, gap=reason)
+    return Route(Action.READ, (f"{database}/*",), hold=_moving(database, snapshot), gap=reason)
 
 
 def touched(operation: Operation) -> tuple[str, ...]:

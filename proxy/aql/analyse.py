@@ -155,7 +155,8 @@ def _facts(query: ast.Query) -> _Facts:
                 unsupported.append(f"function {node.name}")
             dynamic |= _documents(node, named)
         elif isinstance(node, (ast.Traversal, ast.Paths)):
-            dynamic = True
+            # WITH names the collections of vertices: what a walk meets beyond them is refused as it runs
+            dynamic |= not query.with_collections or node.graph is not None
             for edge in node.edges:
                 reads.add(collection_name(edge.collection))
                 targets.add(id(edge.collection))

@@ -78,7 +78,6 @@ _ABOUT: Final[Mapping[str, str]] = {
     "sampled out": "raise the share of reads that is compared (CROSSFADE_SAMPLE_PERCENT)",
     "overloaded": "PostgreSQL answers too slowly for so many: see its latency, CROSSFADE_SHADOW_CONCURRENCY",
     "not deterministic": _COMPARED_LATER,
-    "reads what only its run tells": _COMPARED_LATER,
     "query not understood": _COMPARED_LATER,
     "in a transaction": _COMPARED_LATER,
     "dirty read": _COMPARED_LATER,

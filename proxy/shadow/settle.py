@@ -134,7 +134,7 @@ class Settler:
         streak: _Streak | None = None
         while time.monotonic() < deadline:
             attempt += 1
-            if attempt > _QUICK and not await self._mirrored(job.collections, deadline):
+            if attempt > _QUICK and not await self._mirrored(_read_by(job), deadline):
                 return None
             try:
                 found, known = await self._look(job, read, streak, known)
@@ -272,3 +272,9 @@ def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
             )
         )
     return first == second
+
+
+def _read_by(job: Job) -> Iterable[str]:
+    """Every collection that a read may have read: lag in any of them may be the difference."""
+    operation = job.operation
+    return {*job.collections, *(f"{operation.database}/{name}" for name in operation.extent)}

@@ -47,7 +47,7 @@ class Sides:
             return  # both sides refuse it, or one does: that compares
         if analysis.choices and (analysis.choices != (REASON,) or choice(operation) is None):
             raise NotComparable("not deterministic")
-        if analysis.dynamic:
+        if (analysis.dynamic or analysis.graphs) and not operation.extent:
             raise NotComparable("reads what only its run tells")
 
     async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:

@@ -27,11 +27,21 @@ def test_a_read_and_a_modification() -> None:
     assert again.writes == {"older"}, "facts are kept by text and bound collections"
 
 
-def test_a_named_graph_is_not_understood() -> None:
-    """I10: its collections stand nowhere in the text."""
-    facts = Facts().of(body("FOR v IN 1..2 OUTBOUND 'a/1' GRAPH 'g' RETURN v"))
+@pytest.mark.parametrize(
+    ("text", "reads", "dynamic"),
+    [
+        ("FOR v IN 1..2 OUTBOUND 'a/1' GRAPH 'g' RETURN v", {"_graphs"}, True),
+        ("FOR v IN 1..2 OUTBOUND 'a/1' knows RETURN v", {"knows"}, True),
+        ("WITH people FOR v IN 1..2 OUTBOUND 'people/1' knows RETURN v", {"people", "knows"}, False),
+        ("RETURN DOCUMENT('people/1')", {"people"}, False),
+        ("FOR p IN people RETURN DOCUMENT(p.friend)", {"people"}, True),
+    ],
+)
+def test_what_a_text_does_not_tell_of_its_collections_is_said(text: str, reads: set[str], dynamic: bool) -> None:
+    """I10: of a graph the collections of vertices stand nowhere in the text, nor do those of a computed id."""
+    facts = Facts().of(body(text))
     assert facts is not None
-    assert not facts.understood
+    assert (facts.understood, set(facts.reads), facts.dynamic) == (True, reads, dynamic)
 
 
 @pytest.mark.parametrize("text", ["FOR b IN books RETURN", "", "RETURN @missing", "FOR b IN SELECT"])

@@ -97,7 +97,7 @@ async def _answered(
     address: Address, operation: Operation, generation: int | None, compiled: bool
 ) -> tuple[CursorRequest, Answer] | None:
     """In a worker. None: the fence did not hold."""
-    request = request_of(operation.body)
+    request = request_of(operation.body, operation.extent)
     store = await _queries(address)
     try:
         try:

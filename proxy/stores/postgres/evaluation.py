@@ -58,8 +58,8 @@ class Evaluation:
         """The result, evaluated. generation: the fence's, None for none. ties: see `Options.ties`.
 
         Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
-        FenceBroken (also where no statement tested the fence, since nothing was fetched, and where the query reads
-        what its text does not tell), DatabaseError.
+        FenceBroken (also where no statement tested the fence, since nothing was fetched), DatabaseError. A query reads
+        what its text names, or its extent, and nothing else: beyond that FenceBroken, without a fence Unsupported.
         """
         options = replace(options_of(database, request), ties=ties)
         query = parsed(request.query)
@@ -68,9 +68,12 @@ class Evaluation:
             raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
         for name in sorted(analysis.reads):
             await self._catalog.find(f"{database}/{name}")
+        for name in sorted(request.extent - analysis.reads):  # now: there may be no second session while it runs
+            with contextlib.suppress(ArangoError):
+                await self._catalog.find(f"{database}/{name}")
         running: Running = evaluate(query, request.bind_vars, options)
         try:
-            return await self._drive(running, database, analysis.reads, generation)
+            return await self._drive(running, database, request.extent or analysis.reads, generation)
         except Unsupported:
             raise
         except ArangoError as error:
@@ -95,8 +98,10 @@ class Evaluation:
             while not isinstance(step, Result):
                 if isinstance(step, Write):
                     raise Unsupported("AQL modification on PostgreSQL")
-                if generation is not None and step.collection not in known:
-                    raise FenceBroken  # a collection that only the run told: nobody asked whether it is flipped
+                if step.collection not in known:
+                    if generation is not None:
+                        raise FenceBroken
+                    raise Unsupported("reads a collection that is not in the shadow")
                 documents = await self._fetch(session, database, step, tested, budget)
                 tested = None  # the next ones read the snapshot of which the fence held
                 step = _step(running, documents)

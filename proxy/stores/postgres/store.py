@@ -83,14 +83,14 @@ class PostgresStore:
 
     def analysis(self, operation: Operation) -> Analysis:
         """What a `cursor.create` or a simple read reads and leaves open. Raises ArangoError where it is no query."""
-        request = request_of(_query_of(operation).body)
+        request = request_of(_query_of(operation).body, operation.extent)
         return analyse(parsed(request.query), request.bind_vars)
 
     async def query(self, operation: Operation) -> Result:
         """A `cursor.create`, or a simple read, whole, with what its order and its limits leave open. Raises as
         `execute`.
         """
-        request = request_of(_query_of(operation).body)
+        request = request_of(_query_of(operation).body, operation.extent)
         try:
             return await self._queries.compared(operation.database, request)
         except DatabaseRefused as error:
@@ -99,7 +99,7 @@ class PostgresStore:
 
     async def unfinished(self, operation: Operation) -> tuple[Unfinished, int | None]:
         """The same where it is light (`Queries.unfinished`). Raises as `execute`, and Heavy."""
-        request = request_of(_query_of(operation).body)
+        request = request_of(_query_of(operation).body, operation.extent)
         try:
             return await self._queries.unfinished(operation.database, request)
         except DatabaseRefused as error:
@@ -108,7 +108,8 @@ class PostgresStore:
 
     async def torn(self, operation: Operation) -> bool:
         """Whether equal keys of a SORT that is not the last leave a query's result open. Raises as `query`."""
-        return await self._queries.evaluation.torn(operation.database, request_of(_query_of(operation).body))
+        request = request_of(_query_of(operation).body, operation.extent)
+        return await self._queries.evaluation.torn(operation.database, request)
 
     async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
         try:
@@ -265,11 +266,11 @@ class PostgresStore:
     async def _asked(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
         """What a `cursor.create` asks for, and the answer: from here where it is light."""
         if self.apart is None:
-            request = _served(request_of(operation.body))
+            request = _served(request_of(operation.body, operation.extent))
             return request, await self._queries.answer(operation.database, request, generation)
         compiled, runtime = True, 0.0
         if len(operation.body) <= BODY:
-            request = _served(request_of(operation.body))
+            request = _served(request_of(operation.body, operation.extent))
             try:
                 return request, await self._queries.answer(operation.database, request, generation, light=True)
             except Heavy as heavy:

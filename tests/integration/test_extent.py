@@ -1,0 +1,120 @@
+"""Queries whose text does not tell what they read: traversals of graphs, DOCUMENT of computed ids (I10).
+
+They are compared with PostgreSQL, served from it where everything that they may meet is flipped, and never read a
+collection of which nobody knows whether its copy is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cutover import shapes
+from proxy.cutover.shapes import ShapeRow
+from proxy.cutover.stages import Stage, Standing
+from tests.harness import Running, running
+
+MIRROR, SHADOW, FLIPPED = Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
+ALL = tuple(f"_system/{name}" for name in ("_graphs", "knows", "pages", "people"))
+EXPLAIN = {"X-Crossfade-Explain": "1"}
+QUERIES = {
+    "named graph": ("FOR v IN 1..2 OUTBOUND 'people/a' GRAPH 'social' SORT v._key RETURN v._key", ["b", "c"]),
+    "no WITH": ("FOR v IN 1..2 OUTBOUND 'people/a' knows SORT v._key RETURN v._key", ["b", "c"]),
+    "WITH": ("WITH people FOR v IN 1..2 OUTBOUND 'people/a' knows SORT v._key RETURN v._key", ["b", "c"]),
+    "path": ("FOR v IN OUTBOUND SHORTEST_PATH 'people/a' TO 'people/c' GRAPH 'social' RETURN v._key", ["a", "b", "c"]),
+    "computed id": ("FOR p IN people SORT p._key RETURN DOCUMENT(CONCAT('people/', p.next))._key", ["b", "c", None]),
+    "id in a variable": ("RETURN DOCUMENT(@id)._key", ["b"]),
+}
+
+
+@pytest.fixture
+async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    """A chain a -> b -> c of people in a named graph, and a page that no graph knows."""
+    async with running(dsn, tmp_path) as made:
+        for name, kind in (("people", 2), ("pages", 2), ("knows", 3)):
+            await made.direct.post("/_api/collection", json={"name": name, "type": kind})
+        for name in ALL:
+            await made.move(MIRROR, name)
+        definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
+        await made.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
+        people = [{"_key": "a", "next": "b"}, {"_key": "b", "next": "c"}, {"_key": "c"}]
+        await made.client.post("/_api/document/people", json=people)
+        await made.client.post("/_api/document/pages", json=[{"_key": "p"}])
+        edges = [{"_from": "people/a", "_to": "people/b"}, {"_from": "people/b", "_to": "people/c"}]
+        await made.client.post("/_api/document/knows", json=edges)
+        await made.drained()
+        yield made
+
+
+async def _ask(stack: Running, name: str) -> tuple[list[object], str]:
+    """The rows of one of QUERIES, and who answered."""
+    text, _ = QUERIES[name]
+    binds = {"id": "people/b"} if "@id" in text else {}
+    answer = await stack.client.post("/_api/cursor", json={"query": text, "bindVars": binds}, headers=EXPLAIN)
+    return answer.json()["result"], answer.headers["x-crossfade-served-by"]
+
+
+async def _rows(stack: Running) -> list[ShapeRow]:
+    await stack.application.shadow.idle()
+    await stack.application.coverage.flush()
+    return await shapes.listed(stack.database, None)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_it_is_compared_once_all_is_in_the_shadow_and_served_once_all_is_flipped(
+    stack: Running, name: str
+) -> None:
+    rows = QUERIES[name][1]
+    await stack.move(SHADOW, *ALL)
+    assert await _ask(stack, name) == (rows, "arangodb")
+    counted = {(row.matched, row.mismatched, row.unsupported, row.skipped) for row in await _rows(stack)}
+    assert counted == {(1, 0, 0, 0)}
+    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.gap") == 0
+    await stack.move(FLIPPED, *ALL)
+    assert await _ask(stack, name) == (rows, "postgresql")
+
+
+async def test_a_collection_that_is_not_flipped_keeps_them_at_arangodb(stack: Running) -> None:
+    """Nobody knows what the query will meet: only the text with WITH tells."""
+    await stack.move(SHADOW, *ALL)
+    await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
+    found = {name: (await _ask(stack, name))[1] for name in QUERIES}
+    assert found == {name: "postgresql" if name == "WITH" else "arangodb" for name in QUERIES}
+
+
+async def test_what_lies_beyond_the_shadow_is_never_compared_with_an_old_copy(stack: Running) -> None:
+    """An edge leads to a collection of stage mirror: no verdict about a copy that nobody vouches for."""
+    await stack.move(SHADOW, *(name for name in ALL if name != "_system/pages"))
+    edge = {"_from": "people/a", "_to": "pages/p"}
+    await stack.client.post("/_api/document/knows", json=edge)
+    await stack.drained()
+    assert (await _ask(stack, "no WITH"))[0] == ["b", "c", "p"]
+    (row,) = await _rows(stack)
+    assert (row.collection, row.compared, row.mismatched, row.unsupported) == ("_system/knows", 0, 0, 1)
+
+
+async def test_a_difference_in_a_collection_that_the_text_does_not_name_is_found(stack: Running) -> None:
+    await stack.move(SHADOW, *ALL)
+    await stack.database.execute(
+        'UPDATE _system.people SET doc = doc || \'{"x": 1}\', raw = \'{"_key": "c", "x": 1}\' WHERE key = \'c\''
+    )
+    text = "FOR v IN 2..2 OUTBOUND 'people/a' GRAPH 'social' RETURN v.x"
+    await stack.client.post("/_api/cursor", json={"query": text})
+    (row,) = await _rows(stack)
+    assert (row.collection, row.mismatched) == ("_system/_graphs", 1)
+
+
+async def test_read_your_writes_hold_through_a_graph_that_is_flipped(stack: Running) -> None:
+    await stack.move(SHADOW, *ALL)
+    await stack.move(FLIPPED, *ALL)
+    for number in range(5):
+        await stack.client.post("/_api/document/people", json={"_key": f"n{number}"})
+        await stack.client.post("/_api/document/knows", json={"_from": "people/c", "_to": f"people/n{number}"})
+        answer = await stack.client.post(
+            "/_api/cursor",
+            json={"query": "FOR v IN 1..1 OUTBOUND 'people/c' GRAPH 'social' RETURN v._key"},
+            headers=EXPLAIN,
+        )
+        assert (len(answer.json()["result"]), answer.headers["x-crossfade-served-by"]) == (number + 1, "postgresql")
