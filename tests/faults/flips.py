@@ -5,6 +5,7 @@ and write through all three (tests/faults/judge.py). What each scenario must sho
 client, or anybody, was told before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
 
 calm        flips to 100 %, or to a part, and rollbacks
+pestered    clients beside whose requests must cost nobody a flip (tests/faults/pestering.py): it stands
 cut one     the line of one proxy fails while reads are flipped: cut off, or swallowed
 cut all     so do the lines of all three; the operator's own stays
 frozen      one proxy stands still (SIGSTOP) before, during or after a flip, and wakes again
@@ -35,12 +36,13 @@ from proxy.errors import RefusedError
 from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
 from tests.faults.judge import COLLECTION, Crowd
+from tests.faults.pestering import Pests, without_rights
 from tests.faults.stand import Proxy, Stand, stand
 from tests.harness import eventually
 
 PROXIES, CLIENTS = 3, 8
 BOOKS = f"_system/{COLLECTION}"
-SCENARIOS = ("calm", "cut one", "cut all", "frozen")
+SCENARIOS = ("calm", "pestered", "cut one", "cut all", "frozen")
 _LEASE = 1.0  # seconds; what is delivered
 _LINES = ("cut", "black-hole")
 _MOMENTS = ("before", "during", "after")  # of a flip: when a proxy is frozen
@@ -88,10 +90,13 @@ class Flips:
         dice, result, begun = random.Random(seed), Result(scenario), time.monotonic()
         name = scenario.replace(" ", "-") + str(int(begun * 1000))
         crowd = Crowd(name, [proxy.port for proxy in self._proxies], clients, seed, self._was_frozen, pace)
+        pests = Pests([proxy.port for proxy in self._proxies], seed)
         async with crowd:
             for turn in range(rounds):
                 await asyncio.sleep(dice.uniform(0.0, 0.2))
-                if scenario == "frozen":
+                if scenario == "pestered":
+                    await self._pestered(pests, dice, result)
+                elif scenario == "frozen":
                     await self._freeze(dice, result, _MOMENTS[turn % len(_MOMENTS)])
                 else:
                     await self._once(scenario, dice, result, long=turn % 5 == 4)
@@ -118,6 +123,18 @@ class Flips:
         await asyncio.sleep(6 * _LEASE if long else dice.uniform(0.2, 2.5 * _LEASE))
         for line in lines:
             line.heal()
+
+    async def _pestered(self, pests: Pests, dice: random.Random, result: Result) -> None:
+        """They come while reads are flipped. What they read back of their own is judged by themselves."""
+        if not await self._flip(result, 100):
+            return
+        async with pests.going():
+            await asyncio.sleep(dice.uniform(2.0, 3.0))
+        if await self._stage() is not Stage.FLIPPED:
+            result.wrong.append("a request that wrote nothing, or was captured, took the flip back")
+        marks = await self._stand.marks()
+        result.wrong += [f"marked: {mark}" for mark in marks] + pests.wrong
+        pests.wrong.clear()
 
     async def _freeze(self, dice: random.Random, result: Result, when: str) -> None:
         number = dice.randrange(PROXIES)
@@ -238,6 +255,8 @@ async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterat
             for proxy in proxies:  # one after the other: a machine that is busy takes its time for three
                 await proxy.start()
             await stood.mirrored()
+            await without_rights(stood.origin.url)
+            stood.origin.store.server.accounts.enforce("")
             settings = load(dsn=dsn)
             await controller.change(
                 database, [Target(BOOKS, Stage.SHADOW)], settings=settings, actor="flips", timeout=20

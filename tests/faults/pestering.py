@@ -1,0 +1,145 @@
+"""Clients beside the others whose requests must cost nobody a flip: what they ask writes nothing, or is captured.
+
+cursors   modifications whose cursors nobody reads to the end; what they wrote is read back at once
+empty     stream transactions with declared writes that write nothing, begun at one proxy and committed at another
+refused   what ArangoDB refuses: texts that cannot be parsed, paths and collections that are not there, conflicts
+powerless a user with no right on the collection, and somebody whom nobody knows, who try to change everything
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+_BOOKS: Final = "/_api/document/books"
+_POWERLESS: Final = httpx.BasicAuth("powerless", "secret")
+_NOBODY: Final = httpx.BasicAuth("nobody", "x")
+_PACE: Final = 0.05
+_REFUSED: Final[Sequence[tuple[str, str, Any]]] = (
+    ("POST", "/_api/cursor", {"query": "INSERT {x: 1} INT books"}),
+    ("POST", "/_api/cursor", {"query": "FOR d IN books FILTER d.n == 'please remove' RETRUN d"}),
+    ("POST", "/_api/cursor", {"query": "FOR d IN books REMOVE d IN missing", "options": {"stream": True}}),
+    ("PUT", f"{_BOOKS}/missing?isRestore=true", {"_rev": "_l6zhVTW--A"}),
+    ("PUT", "/_api/collection/missing/truncate", None),
+    ("PUT", "/_api/collection/missing/rename", {"name": "gone"}),
+    ("DELETE", "/_api/collection/missing", None),
+    ("DELETE", "/_api/gharial/missing?dropCollections=true", None),
+    ("PUT", "/_api/simple/remove-by-example", {"collection": "missing", "example": {}}),
+    ("POST", "/_api/import?collection=missing&type=documents&overwrite=true", {"n": 1}),
+    ("POST", "/_api/nothing", {}),
+    ("GET", "/_db/_system/favicon.ico", None),
+    ("POST", "/_db/_system/shop/orders", {}),
+    ("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "() => 1"}),
+)
+_FORBIDDEN: Final[Sequence[tuple[str, str, Any]]] = (
+    *_REFUSED,
+    ("PUT", "/_api/collection/books/truncate", None),
+    ("PUT", "/_api/collection/books/rename", {"name": "mine"}),
+    ("DELETE", "/_api/collection/books", None),
+    ("POST", f"{_BOOKS}?isRestore=true", {"_key": "r", "_rev": "_l6zhVTW--A"}),
+    ("POST", "/_api/import?collection=books&type=documents&overwrite=true", {"n": 1}),
+    ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {}}),
+    ("POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["at"], "expireAfter": 1}),
+    ("POST", "/_api/cursor", {"query": "FOR d IN books REMOVE d IN books", "options": {"stream": True}}),
+    ("POST", "/_api/cursor", {"query": "FOR d IN books FILTER d.some == 1 RETURN d"}),
+    ("POST", "/_admin/execute", "1"),
+)
+
+Kind = Callable[[list[httpx.AsyncClient], random.Random], Awaitable[None]]
+
+
+@dataclass
+class Pests:
+    """They go on until they are stopped. wrong: answers that they should not have had; rounds: by kind."""
+
+    ports: Sequence[int]
+    seed: int
+    wrong: list[str] = field(default_factory=list)
+    rounds: dict[str, int] = field(default_factory=dict)
+    _names: itertools.count[int] = field(default_factory=itertools.count)
+
+    @contextlib.asynccontextmanager
+    async def going(self) -> AsyncIterator[None]:
+        """One of each kind, as long as the block runs."""
+        kinds = (self._cursors, self._empty, self._refused, self._powerless)
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=("root", ""), timeout=60)
+                )
+                for port in self.ports
+            ]
+            stop = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                for number, kind in enumerate(kinds):
+                    group.create_task(self._again(kind, clients, random.Random(self.seed + number), stop))
+                try:
+                    yield
+                finally:
+                    stop.set()
+
+    async def _again(
+        self, kind: Any, clients: list[httpx.AsyncClient], dice: random.Random, stop: asyncio.Event
+    ) -> None:
+        name = getattr(kind, "__name__", "")
+        while not stop.is_set():
+            try:
+                await kind(clients, dice)
+            except httpx.HTTPError as error:
+                self.wrong.append(f"{name}: {error!r}")
+            self.rounds[name] = self.rounds.get(name, 0) + 1
+            await asyncio.sleep(_PACE)
+
+    def _expect(self, answer: httpx.Response, *expected: int) -> None:
+        if answer.status_code not in expected:
+            asked = f"{answer.request.method} {answer.request.url.raw_path.decode()}"
+            self.wrong.append(f"{asked}: {answer.status_code} {answer.text[:120]}")
+
+    async def _cursors(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
+        base = f"pest{next(self._names)}x"
+        query = "FOR i IN 1..4 INSERT {_key: CONCAT(@base, i), pest: 1} INTO books RETURN NEW._key"
+        body = {"query": query, "bindVars": {"base": base}, "batchSize": 1}
+        self._expect(await dice.choice(clients).post("/_api/cursor", json=body), 201)
+        self._expect(await dice.choice(clients).get(f"{_BOOKS}/{base}4"), 200)
+        query = "FOR i IN 1..4 REMOVE CONCAT(@base, i) IN books RETURN OLD._key"
+        self._expect(await dice.choice(clients).post("/_api/cursor", json={**body, "query": query}), 201)
+        self._expect(await dice.choice(clients).get(f"{_BOOKS}/{base}4"), 404)
+
+    async def _empty(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
+        begun = await dice.choice(clients).post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+        self._expect(begun, 201)
+        if begun.status_code != 201:
+            return
+        number = begun.json()["result"]["id"]
+        trx = {"x-arango-trx-id": number}
+        if dice.random() < 0.5:
+            self._expect(await dice.choice(clients).get(f"{_BOOKS}/nobody", headers=trx), 404)
+        method = "PUT" if dice.random() < 0.8 else "DELETE"
+        for _ in range(dice.choice((1, 2))):
+            self._expect(await dice.choice(clients).request(method, f"/_api/transaction/{number}"), 200)
+
+    async def _refused(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
+        method, target, body = dice.choice(_REFUSED)
+        answer = await dice.choice(clients).request(method, target, json=body)
+        self._expect(answer, *range(400, 500), 501)
+
+    async def _powerless(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
+        method, target, body = dice.choice(_FORBIDDEN)
+        who = dice.choice((_POWERLESS, _NOBODY))
+        answer = await dice.choice(clients).request(method, target, json=body, auth=who)
+        self._expect(answer, *range(400, 500), 501)
+
+
+async def without_rights(origin: str) -> None:
+    """The user of that name, before the origin begins to check who asks."""
+    async with httpx.AsyncClient(base_url=origin, auth=("root", "")) as direct:
+        await direct.post("/_api/user", json={"user": "powerless", "passwd": "secret"})
+        await direct.put("/_api/user/powerless/database/_system", json={"grant": "ro"})
+        await direct.put("/_api/user/powerless/database/_system/books", json={"grant": "none"})
