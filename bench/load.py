@@ -206,6 +206,15 @@ def request(method: str, path: str, port: int, body: bytes) -> bytes:
     return head.encode() + b"\r\n" + body
 
 
+def query(path: str, port: int, first: int, options: argparse.Namespace) -> bytes:
+    """A query for the documents of `rows` keys from the one of that number on, of the collection that `path` names."""
+    keys = [str((first + number) % options.keys + 1) for number in range(options.rows)]
+    text = "FOR d IN @@c FILTER d._key IN @keys SORT d._key RETURN d"
+    binds = {"@c": path.split("/")[-2], "keys": keys}
+    prefix = path.partition("/_api/")[0]
+    return request("POST", f"{prefix}/_api/cursor", port, json.dumps({"query": text, "bindVars": binds}).encode())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
@@ -216,10 +225,14 @@ def main() -> None:
     parser.add_argument("--path", default="/_db/_system/_api/document/bench/canned")
     parser.add_argument("--size", type=int, default=2048, help="bytes of the body of a POST")
     parser.add_argument("--keys", type=int, default=0, help="`{key}` in the path runs from 1 to this")
+    parser.add_argument("--rows", type=int, default=0, help="behind each read, a query for so many of the keys")
     options = parser.parse_args()
     body = document(options.size) if options.method == "POST" else b""
     paths = [options.path.replace("{key}", str(key + 1)) for key in range(options.keys)] or [options.path]
     messages = [request(options.method, path, options.port, body) for path in paths]
+    if options.rows:
+        queries = [query(options.path, options.port, first, options) for first in range(options.keys)]
+        messages = [message for pair in zip(messages, queries, strict=True) for message in pair]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(load(options.port, messages, options.connections, options.seconds, options.rate))))
 

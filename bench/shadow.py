@@ -7,6 +7,8 @@ throughput  as many reads as go, without comparison, at 5 % and at 100 %
 latency     at half of what goes at 100 %: what comparing every read adds to p50 and p99
 CPU         of one comparison, beyond the query to PostgreSQL, whose own price is measured by itself
 storm       every document differs: what that adds to p99, at the same rate
+mixed       keys and queries of 100 documents at 50 requests a second, and one document of twelve differs: what that
+            adds to p50 and p99
 
 Machines change their speed while they are measured. So what is compared is measured side by side, in short samples, and
 the median of the rounds counts; the rate of a round is half of what went just before.
@@ -50,6 +52,8 @@ PATH = f"/_db/_system/_api/document/{COLLECTION}/{{key}}"
 FULL_SHARE, FEW_SHARE = 0.3, 0.85
 ADDED_P50, ADDED_P99, STORM_P99 = 0.3, 2.0, 2.0
 ADDED_CPU, VERDICTS = 80.0, 0.99
+MIXED_RATE, MIXED_ROWS, MIXED_SHARE = 50.0, 100, 12
+MIXED_P50, MIXED_P99 = 5.0, 25.0
 _TOGETHER = 32  # documents of one statement when its price is taken: what the shadow puts together at such rates
 
 
@@ -102,11 +106,12 @@ class Stack:
             known = now
 
 
-def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0) -> Load:
+def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0, rows: int = 0) -> Load:
     """What `bench.load` says, and the CPU of the proxy meanwhile."""
     before = variant.process.cpu()
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds), "--path", PATH]
     command += ["--keys", str(DOCUMENTS), "--connections", str(connections), "--rate", str(rate)]
+    command += ["--rows", str(rows)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
     said = json.loads(done.stdout)
     cpu = 1e6 * (variant.process.cpu() - before) / max(1.0, said["total"])
@@ -114,10 +119,10 @@ def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0) 
     return Load(said["requests"] / said["seconds"], said["p50"], said["p99"], cpu, failed)
 
 
-def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0) -> Load:
+def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0, rows: int = 0) -> Load:
     """The same on the proxy in the shadow, with the CPU until all is compared, and the share that came to a verdict."""
     before, cpu = stack.rested(), stack.variant.process.cpu()
-    said = load(stack.variant, seconds, connections, rate)
+    said = load(stack.variant, seconds, connections, rate, rows)
     after = stack.rested()
     grown = {name: number - before.get(name, 0) for name, number in after.items()}
     total = sum(grown.values())
@@ -165,14 +170,17 @@ def fill(variant: Variant) -> None:
     variant.drain()
 
 
-async def plant(dsn: str, *, differ: bool) -> None:
-    """Every document differs at one revision, or is again what it was."""
+async def plant(dsn: str, *, differ: bool, share: int = 1) -> None:
+    """Every document, or one in so many, differs at one revision, or is again what it was."""
     connection = await asyncpg.connect(dsn)
     words = ("resume.pdf", "other.pdf") if differ else ("other.pdf", "resume.pdf")
     try:
         relation = await connection.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", NAME)
         text = "replace(raw::text, '{}', '{}')".format(*words)
-        await connection.execute(f"UPDATE {relation} SET raw = {text}::json, doc = crossfade.queryable({text}::json)")
+        await connection.execute(
+            f"UPDATE {relation} SET raw = {text}::json, doc = crossfade.queryable({text}::json)"
+            f" WHERE key::int % {share} = 0"
+        )
     finally:
         await connection.close()
 
@@ -246,6 +254,20 @@ def steady(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, 
     return rounds
 
 
+def mixed(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, report: Report) -> list[Round]:
+    """Keys and queries together, at a rate that services have; what a storm among them adds."""
+    seconds = 2 * options.steady
+    rounds = []
+    for _ in range(max(1, options.rounds // 2)):
+        calm = report.sample("keys and queries, without", load(plain, seconds, 4, MIXED_RATE, MIXED_ROWS))
+        busy = report.sample("keys and queries, all compared", compared(stack, seconds, 4, MIXED_RATE, MIXED_ROWS))
+        asyncio.run(plant(dsn, differ=True, share=MIXED_SHARE))
+        storm = report.sample("a storm among them", compared(stack, seconds, 4, MIXED_RATE, MIXED_ROWS))
+        asyncio.run(plant(dsn, differ=False, share=MIXED_SHARE))
+        rounds.append(Round(calm, busy, storm))
+    return rounds
+
+
 def run(options: argparse.Namespace) -> bool:
     """Starts everything, measures, prints, stops everything; whether every target is reached."""
     report = Report()
@@ -264,6 +286,16 @@ def run(options: argparse.Namespace) -> bool:
         plain = variants.crossfade(port, other, folder, name="plain", mirrored=False)
         exits.callback(plain.process.stop)
 
+        stack.sample(100)
+        both = mixed(stack, plain, server.dsn, options, report)
+        report.figure(
+            "added by a storm among keys and queries, p50, ms", [r.storm.p50 - r.calm.p50 for r in both], MIXED_P50
+        )
+        report.figure(
+            "added by a storm among keys and queries, p99, ms", [r.storm.p99 - r.calm.p99 for r in both], MIXED_P99
+        )
+        if options.mixed:
+            return all(report.good)
         throughput(stack, plain, options, report)
         ahead(stub.pid)
         ahead()
@@ -285,6 +317,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="samples of each kind")
     parser.add_argument("--steady", type=float, default=2.0, help="seconds at half the rate")
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--mixed", action="store_true", help="keys and queries alone")
     parser.add_argument("--check", action="store_true", help="exit code 1 where a target is missed, or a figure void")
     options = parser.parse_args()
     reached = run(options)
