@@ -109,6 +109,10 @@ false-alarms: $(STAMP) ## the shadow under heavy writes through three proxies: n
 bench-shadow: $(STAMP) ## what comparing reads costs: latency, throughput, CPU, a storm of mismatches
 	$(BIN)/python -m bench.shadow
 
+.PHONY: bench-burn
+bench-burn: $(STAMP) ## what others notice of one client that burns: regular expressions, loops, large bodies and results
+	$(BIN)/python -m bench.burn
+
 .PHONY: fuzz
 fuzz: $(STAMP) ## requests, bytes and frames as nobody should send them, against both servers: MINUTES=10
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)

@@ -160,7 +160,7 @@ class Application:
         isolation = Isolation(_IN_WORKERS)
         await isolation.start()
         stack.push_async_callback(isolation.close)
-        serving_lane = isolation.lane("serving", workers=settings.workers, waiting=16, nice=5)
+        serving_lane = isolation.lane("serving", workers=settings.workers, waiting=16, nice=4)
         target = self.target = PostgresStore(read_database, lane=serving_lane)
         stack.push_async_callback(target.close)
         compared = PostgresStore(shadow_database)
@@ -181,8 +181,8 @@ class Application:
             rules=Rules(settings, self.database),
             fleet=Fleet(self.database, self.instance),
             sinks=(self.coverage,),
-            lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=10),
-            explaining=isolation.lane("explaining", workers=1, waiting=4, nice=15),
+            lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=5),
+            explaining=isolation.lane("explaining", workers=1, waiting=4, nice=10),
             examples=examples,
             bound=bound,
         )

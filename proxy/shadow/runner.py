@@ -55,6 +55,7 @@ OVERLOADED: Final = "overloaded"
 _TICK: Final = 0.001  # seconds: the timers of loops know no finer one, and a sleep of less is a turn
 _SHUTDOWN: Final = "shutdown"
 _SETTLERS: Final = 8  # for each worker: they wait most of the time
+_UNSURE_BYTES: Final = QUEUE_BYTES // 4  # of differences that wait to be settled: others are compared meanwhile
 _EXPIRE: Final = 5.0  # seconds between two looks for cursors that were left
 _NO_TWICE: Final = 64  # readings of the origin against itself that may wait
 # an answer in no shape that ArangoDB gives
@@ -122,7 +123,7 @@ class Shadow:
         self._following = Following(self._enqueue)
         self._courtesy = Courtesy(lambda: max(self._pending / self._most, self._bytes / QUEUE_BYTES))
         self._together = Together(self._sides, self._rules, self._account, self._confirmer, self._courtesy, self._done)
-        self._bytes = 0
+        self._bytes = self._unsure_bytes = 0
         self._pending = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -275,6 +276,7 @@ class Shadow:
     async def _settle_for_ever(self) -> None:
         while True:
             job, look = await self._unsure.get()
+            self._unsure_bytes -= job.size
             await self._carry_out(job, self._settle(job, look))
 
     async def _twice_for_ever(self) -> None:
@@ -392,9 +394,10 @@ class Shadow:
         elif difference.certain and job.operation.effect is Effect.READ:
             self._account.subtracted(job, judged)
             await self._confirmer.confirm(job, look, difference)  # no lag makes two contents of one revision (I8)
-        elif self._unsure.full():
+        elif self._unsure.full() or self._unsure_bytes + job.size > _UNSURE_BYTES:
             self._account.unsettled(job, began=look.began)
         else:
+            self._unsure_bytes += job.size
             self._unsure.put_nowait((job, look))
             return True
         return False

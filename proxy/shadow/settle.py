@@ -10,6 +10,9 @@ Two looks are enough where answers carry revisions, which never come back: reads
 over one collection and return its documents. Values alone may: a counter that goes there and back between the looks
 shows the same answers, and the target something in between. Then two looks count only where the collections' revisions,
 which every write changes, stood still as well, and else LOOKS_OF_VALUES are needed.
+
+What looks bring is bounded by the second, so that a storm of differences takes next to nothing from clients: large ones
+then wait, and may stay unsettled.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from proxy.shadow.jobs import Job, Look
 from proxy.shadow.judge import Judged, Own, judge
 from proxy.shadow.looks import Answer, Looks
 from proxy.shadow.noise import Rule, subtracted
-from proxy.shadow.packed import opened
+from proxy.shadow.packed import Packed, opened
 from proxy.shadow.rules import Rules
 from proxy.shadow.sides import Sides
 
@@ -43,6 +46,7 @@ LOOKS_OF_VALUES: Final = 4
 _QUICK: Final = 3  # looks before any mirror is waited for: most differences are lag, and over by then
 _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 0.25
+_BYTES_A_SECOND: Final = 16 << 20  # of answers that looks again may bring: a storm costs clients a tenth of the loop
 _LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGNORECASE)
 _VERSIONED: Final = frozenset({"document.read", "document.head", "document.read_many"})
 
@@ -121,6 +125,7 @@ class Settler:
         self._caught_up = caught_up
         self._fleet = fleet
         self._seconds = seconds
+        self._free = 0.0  # the moment (monotonic) from which on another look may be taken
 
     async def settle(self, job: Job, first: Look) -> Settled | None:
         """None where it stays unsettled. first: the look that differed. Raises Unsupported,
@@ -133,6 +138,9 @@ class Settler:
         known: Look | Known | bytes = first
         streak: _Streak | None = None
         while time.monotonic() < deadline:
+            if (behind := self._free - time.monotonic()) > 0:
+                await asyncio.sleep(min(behind, max(0.0, deadline - time.monotonic())))
+                continue
             attempt += 1
             if attempt > _QUICK and not await self._mirrored(_read_by(job), deadline):
                 return None
@@ -159,6 +167,8 @@ class Settler:
         before = await self._sides.origin(operation)
         target = await self._looks.target(operation)
         after = await self._sides.origin(operation)
+        size = len(before.body) + len(after.body) + (len(target.data) if isinstance(target, Packed) else 0)
+        self._free = max(self._free, time.monotonic()) + size / _BYTES_A_SECOND
         look = Look(began, after, target)
         observed, known = await self._observed(read, known, before, target, after)
         judged = observed.judged

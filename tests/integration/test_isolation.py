@@ -13,13 +13,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from proxy import facts
 from proxy.cutover.stages import Stage, Standing
-from proxy.operations import Operation, Outcome
+from proxy.database import Database
+from proxy.operations import Effect, Operation, Outcome
+from proxy.shadow import looks, settle
 from proxy.stores.memory import MemoryStore
 from proxy.stores.postgres.evaluation import Evaluation
 from tests.harness import Running, running
+from tests.integration.shadow_kit import hand_over, ruled, stack_on
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
@@ -119,3 +124,73 @@ async def test_others_are_answered_while_a_query_burns(stack: Running, text: str
     assert not {*lane.pids} & {*burned}
     result, by = await asked(stack, "FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..2)]")
     assert (len(result), by) == (5, "postgresql")
+
+
+async def test_a_comparison_over_its_limit_is_skipped_by_name_and_the_next_is_made(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I2, I10: the origin answered; PostgreSQL's answer takes longer than anybody waits."""
+    monkeypatch.setattr(looks, "SECONDS", 0.5)
+    shadowed = await stack_on(database)
+    shadowed.shadow = ruled(shadowed)
+    await shadowed.shadow.start()
+    await shadowed.both("a", v="pub-1", n=1)
+    for text in (BACKTRACKING, NESTED):
+        body = orjson.dumps({"query": text.replace("books", "docs")})
+        operation = Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+        hand_over(shadowed.shadow, operation, Outcome(201, b'{"result":[],"hasMore":false,"error":false,"code":201}'))
+        await shadowed.shadow.idle()
+    await shadowed.query("FOR d IN docs RETURN [d.n, LENGTH(1..3)]")
+    told = [(verdict.kind, verdict.reason) for verdict in shadowed.verdicts]
+    assert told == [("skipped", "over the limit of time")] * 2 + [("match", "")]
+    await shadowed.close()
+
+
+async def test_large_answers_are_compared_and_settled_in_workers(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storm of differing queries: verdicts as ever, and nothing of it is worked out where clients wait."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("compared where clients wait")
+
+    shadowed = await stack_on(database, settle_seconds=10.0)
+    shadowed.shadow = ruled(shadowed)
+    await shadowed.shadow.start()
+    for number in range(40):
+        await shadowed.both(f"k{number:02}", n=number, text="x" * 1000)
+    monkeypatch.setattr(looks, "judge", never)
+    monkeypatch.setattr(settle, "judge", never)
+    text = "FOR d IN docs SORT d.n RETURN d"
+    await shadowed.query(text)
+    for number in (3, 5):
+        await shadowed.plant(f"k{number:02}", lambda raw: raw.replace(b"xxx", b"xyx"))
+    await asyncio.gather(*(shadowed.query(text) for _ in range(4)))
+    assert await shadowed.counted() == {"compared": 5, "matched": 1, "mismatched": 4}
+    assert await shadowed.found() == [("value", ("[].text",), ("k03", "k05"))]
+    await shadowed.close()
+
+
+async def test_a_large_query_is_understood_in_a_worker(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that takes long to parse is routed, compared and counted as any other, and parsed elsewhere."""
+
+    def never(*_: object) -> None:
+        raise AssertionError("parsed where clients wait")
+
+    monkeypatch.setattr(facts, "parse", never)
+    condition = " OR ".join(f"d.n == {number}" for number in range(3, 400))
+    assert await asked(stack, f"FOR d IN books FILTER {condition} SORT d.n RETURN d.n") == ([3, 4], "postgresql")
+    await stack.application.shadow.idle()
+    shapes = await stack.database.fetch("SELECT text FROM crossfade.shape WHERE text LIKE 'FOR d IN books%'")
+    assert len(shapes) == 1
+
+
+async def test_an_array_and_an_import_that_are_large_are_captured(stack: Running) -> None:
+    documents = [{"_key": f"a{number}", "text": "x" * 100} for number in range(3000)]
+    answer = await stack.client.post(DOCUMENT, json=documents)
+    assert (answer.status_code, len(answer.json())) == (202, 3000)
+    body = orjson.dumps([{"text": "y" * 100} for _ in range(3000)])
+    answer = await stack.client.post("/_api/import?collection=books&type=list", content=body)
+    assert answer.json()["created"] == 3000
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []

@@ -1,0 +1,80 @@
+"""What a worker answers and compares is what this process would: on queries made at random."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.database import Database
+from proxy.errors import ArangoError, DatabaseError
+from proxy.isolation import Isolation, Lane
+from proxy.operations import Effect, Operation, Outcome
+from proxy.shadow.compare import NotComparable
+from proxy.shadow.looks import Looks
+from proxy.shadow.sides import Sides
+from proxy.stores.memory import MemoryStore
+from proxy.stores.postgres import PostgresStore
+from tests.integration.compiling import Both
+from tests.property.aql_queries import Maker, documents, edges
+
+CASES = int(os.environ.get("AQL_CASES", "160")) // 2
+
+
+@pytest.fixture
+async def lane() -> AsyncIterator[Lane]:
+    isolation = Isolation(["proxy.shadow.settle"])
+    yield isolation.lane("test", workers=1, waiting=8, nice=5)
+    await isolation.close()
+
+
+async def answer(store: PostgresStore, operation: Operation) -> Any:
+    """The answer without what no two runs have in common; or the error."""
+    try:
+        body = orjson.loads((await store.execute(operation)).body)
+    except (ArangoError, DatabaseError) as error:
+        return type(error), str(error)
+    body["extra"]["stats"].pop("executionTime")
+    body.pop("id", None)
+    return body
+
+
+async def test_answers_and_verdicts_are_those_of_this_process(database: Database, lane: Lane) -> None:
+    rng = random.Random(int(os.environ.get("AQL_SEED", "0")))
+    both, maker = Both(database), Maker(rng)
+    for name, rows, edge in (
+        ("c", documents(rng, 14), False),
+        ("f", documents(rng, 8), False),
+        ("g", edges(rng, 10, 9), True),
+        ("h", edges(rng, 5, 9), True),
+    ):
+        await both.fill(name, rows, edge=edge)
+    here, apart = PostgresStore(database), PostgresStore(database, lane=lane)
+    looks, others = Looks(Sides(here, MemoryStore()), None), Looks(Sides(here, MemoryStore()), lane)
+    answered = 0
+    for number in range(CASES):
+        text = maker.query()
+        if any(word in text for word in ("RAND(", "DATE_NOW(")):
+            continue
+        # every third is large, so that a worker does all of it
+        text += f" /*{'x' * 40_000}*/" if number % 3 == 0 else ""
+        body = orjson.dumps({"query": text, "bindVars": maker.binds, "batchSize": 5, "count": True})
+        operation = Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+        wanted = await answer(here, operation)
+        assert await answer(apart, operation) == wanted, text
+        answered += isinstance(wanted, dict)
+        shown = Outcome(201, b'{"result":[1,{"a":2}],"hasMore":false,"error":false,"code":201}')
+        verdicts: list[object] = []
+        for one in (looks, others):
+            try:
+                verdicts.append((await one.look(operation, shown, (), frozenset())).verdict())
+            except (ArangoError, DatabaseError, NotComparable) as error:
+                verdicts.append((type(error), str(error)))
+        assert verdicts[0] == verdicts[1], text
+    assert answered > CASES // 4
+    await here.close()
+    await apart.close()
