@@ -204,6 +204,7 @@ _ROWS: Final[Sequence[tuple[str, str, str, Effect]]] = (
     ("GET", "_admin/options-description", "admin.options", PASS),
     ("GET", "_admin/support-info", "admin.support_info", PASS),
     ("ANY", "_admin/wal/*", "admin.wal", PASS),
+    ("GET", "_admin/database/target-version", "admin.target_version", PASS),
     ("GET", "_admin/server/tls", "admin.tls", PASS),
     ("POST", "_admin/server/tls", "admin.tls", PASS),
     ("GET", "_admin/server/jwt", "admin.jwt", PASS),

@@ -139,8 +139,8 @@ class Jobs:
                 task.cancel()
             self._drop(name)
             return encode(json_outcome(200, {"result": True}))
-        if job.result is None:
-            return encode(Outcome(204, b"", told, b"text/plain"))
+        if job.result is None:  # a result that is not there bears no id: drivers tell by it that one is
+            return encode(Outcome(204, b"", told if operation.method == "GET" else (), b"text/plain"))
         if operation.method == "GET":
             return encode(Outcome(200, b"", told, b"text/plain"))
         result = job.result

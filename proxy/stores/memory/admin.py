@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -77,7 +78,8 @@ def role(_server: Server, operation: Operation) -> Outcome:
     return done(operation, {"mode": "default", "role": "SINGLE"})
 
 
-def availability(_server: Server, operation: Operation) -> Outcome:
+def availability(server: Server, operation: Operation) -> Outcome:
+    server.database(operation)
     return done(operation, {"mode": "default"})
 
 
@@ -156,9 +158,18 @@ def tls(server: Server, operation: Operation) -> Outcome:
 
 
 def jwt(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/server/jwt`: secrets can be told of, and loaded again, only where they lie in files."""
-    access.require_admin(server, operation)
-    raise ArangoError(11, "this feature is only available when a keyfile is used")
+    """`/_admin/server/jwt`: the checksums of the secrets that tokens are signed with, for superusers."""
+    if not access.identity(server, operation).superuser:
+        raise ArangoError(11, "only superusers may access server secrets")
+    checksum = hashlib.sha256(server.accounts.secret).hexdigest()
+    return done(operation, {"result": {"active": {"sha256": checksum}, "passive": []}})
+
+
+def target_version(server: Server, operation: Operation) -> Outcome:
+    """The version that databases have to have."""
+    server.database(operation)
+    major, minor, _ = VERSION.split(".")
+    return done(operation, {"version": f"{major}{minor}00"})
 
 
 def engine_statistics(server: Server, _operation: Operation) -> Outcome:
@@ -168,7 +179,14 @@ def engine_statistics(server: Server, _operation: Operation) -> Outcome:
 
 def statistics(server: Server, operation: Operation) -> Outcome:
     """What this server knows of the many figures: its uptime."""
-    shown = {"time": server.now(), "enabled": False, "server": {"uptime": server.now() - server.started}}
+    shown = {
+        "time": server.now(),
+        "enabled": False,
+        "server": {"uptime": server.now() - server.started},
+        "system": {},
+        "client": {},
+        "http": {},
+    }
     return json_outcome(200, {**shown, "error": False, "code": 200})
 
 
@@ -176,11 +194,18 @@ def log(server: Server, operation: Operation) -> Outcome:
     """`/_admin/log`: nothing is logged; levels are kept and shown."""
     server.database(operation)
     below, method = operation.path[2:], operation.method
-    if below == ("level",) and method in ("GET", "PUT"):
+    if below == ("level",) and method in ("GET", "PUT", "DELETE"):
+        if method == "DELETE":
+            server.settings.pop("log", None)
         levels = server.settings.setdefault("log", {"general": "INFO", "queries": "INFO", "requests": "FATAL"})
         if method == "PUT":
             levels.update({name: str(level).upper() for name, level in body_object(operation).items()})
         return json_outcome(200, levels)
+    if below == ("structured",) and method in ("GET", "PUT"):
+        shown = server.settings.setdefault("structured log", {"database": False, "url": False, "username": False})
+        if method == "PUT":
+            shown.update({name: value is True for name, value in body_object(operation).items() if name in shown})
+        return json_outcome(200, shown)
     if method == "GET" and below == ("entries",):
         return json_outcome(200, {"total": 0, "messages": []})
     if method == "GET" and not below:
@@ -232,6 +257,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "admin.wal": wal,
     "admin.tls": tls,
     "admin.jwt": jwt,
+    "admin.target_version": target_version,
     "admin.log": log,
     "admin.compact": compact,
     "admin.echo": echo,

@@ -229,9 +229,14 @@ def load(server: Server, operation: Operation) -> Outcome:
 
 
 def maintain(server: Server, operation: Operation) -> Outcome:
-    """loadIndexesIntoMemory, recalculateCount, compact: nothing to do."""
+    """loadIndexesIntoMemory, recalculateCount: nothing to do."""
     _found(server, operation)
     return done(operation, {"result": True, "count": len(_found(server, operation).documents)}, located=True)
+
+
+def compact(server: Server, operation: Operation) -> Outcome:
+    """Nothing is to be compacted."""
+    return done(operation, _found(server, operation).summary(server.guid), located=True)
 
 
 def shards(server: Server, operation: Operation) -> Outcome:
@@ -256,7 +261,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "collection.unload": load,
     "collection.load_indexes": maintain,
     "collection.recalculate": maintain,
-    "collection.compact": maintain,
+    "collection.compact": compact,
     "collection.shards": shards,
     "collection.responsible_shard": shards,
 }

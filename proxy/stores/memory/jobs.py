@@ -65,6 +65,8 @@ def job(server: Server, operation: Operation) -> Outcome:
         count = max(asked.number(operation.params, "count", 100), 0)
         wanted = [number for number in mine if server.jobs[number].task.done() == (below[0] == "done")]
         return json_outcome(200, wanted[:count])
+    if operation.method == "GET" and len(below) == 1 and not below[0][:1].isdigit():
+        raise ArangoError(400, "bad parameter")
     if operation.method == "GET" and len(below) == 1:
         number = _known(mine, below[0])
         status = 200 if server.jobs[number].task.done() else 204
@@ -80,7 +82,7 @@ def _result(server: Server, number: str) -> Outcome:
     """What the job came to, which is then forgotten; 204 while it runs."""
     found = server.jobs[number]
     if not found.task.done():
-        return Outcome(204, b"", ((_ID, number.encode()),), _EMPTY)
+        return Outcome(204, b"", (), _EMPTY)  # without the id: drivers tell by it that a result is there
     stored = found.outcome
     del server.jobs[number]
     return Outcome(stored.status, stored.body, (*stored.headers, (_ID, number.encode())), stored.content_type)

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
-from proxy.stores.memory import asked
+from proxy.stores.memory import access, asked
 from proxy.stores.memory.collections import body_object
 from proxy.stores.memory.documents import flag
-from proxy.stores.memory.server import Handler, Server
+from proxy.stores.memory.server import Database, Handler, Server
 from proxy.stores.memory.wal import state
 from proxy.values import dump as text_of
 from proxy.wire.encode import json_outcome
@@ -106,9 +106,20 @@ def _logger(server: Server) -> Document:
 
 
 def _inventory(server: Server, operation: Operation) -> Outcome:
-    """Collections with their properties and secondary indexes: what a follower makes first."""
+    """Collections with their properties and secondary indexes: what a follower makes first; `global`: everywhere."""
     database = server.database(operation)
     system = flag(operation.params, "includeSystem", default=True)
+    whole: Document = {"state": _logger(server), "tick": str(server.last_tick)}
+    if flag(operation.params, "global"):
+        access.require_admin(server, operation)
+        if database.name != "_system":
+            raise ArangoError(11, "global inventory is told of in _system")
+        shown = {one.name: {**_contents(server, one, system), "name": one.name} for one in server.databases.values()}
+        return json_outcome(200, {**whole, "databases": shown})
+    return json_outcome(200, {**_contents(server, database, system), **whole})
+
+
+def _contents(server: Server, database: Database, system: bool) -> Document:
     shown: list[Document] = [
         {
             "parameters": {**collection.properties(server.guid), "deleted": False, "cid": collection.id},
@@ -120,9 +131,7 @@ def _inventory(server: Server, operation: Operation) -> Outcome:
         if system or not collection.system
     ]
     properties = {"name": database.name, "id": database.id, "isSystem": database.name == "_system"}
-    tick = str(server.last_tick)
-    whole = {"collections": shown, "views": [], "properties": properties, "state": _logger(server), "tick": tick}
-    return json_outcome(200, whole)
+    return {"collections": shown, "views": [], "properties": properties}
 
 
 def _dump(server: Server, operation: Operation) -> Outcome:

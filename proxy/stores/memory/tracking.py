@@ -59,7 +59,7 @@ _CACHE: Final[Document] = {
 def current(server: Server, operation: Operation) -> Outcome:
     """The queries that run in a database; `all`, in `_system`: in every database."""
     server.database(operation)
-    everywhere = _everywhere(operation)
+    everywhere = _everywhere(server, operation)
     found = [one for one in server.running.values() if everywhere or one.database == operation.database]
     return json_outcome(200, [_shown(one, server.now() - one.began, "executing") for one in found])
 
@@ -67,13 +67,13 @@ def current(server: Server, operation: Operation) -> Outcome:
 def slow(server: Server, operation: Operation) -> Outcome:
     """The queries that took longer than the threshold, the latest last."""
     server.database(operation)
-    everywhere = _everywhere(operation)
+    everywhere = _everywhere(server, operation)
     return json_outcome(200, [one for one in server.slow if everywhere or one["database"] == operation.database])
 
 
 def clear(server: Server, operation: Operation) -> Outcome:
     server.database(operation)
-    everywhere = _everywhere(operation)
+    everywhere = _everywhere(server, operation)
     server.slow = [one for one in server.slow if not everywhere and one["database"] != operation.database]
     return done(operation, {})
 
@@ -82,7 +82,7 @@ def kill(server: Server, operation: Operation) -> Outcome:
     """DELETE /_api/query/{id}: the query ends with 1500."""
     server.database(operation)
     found = server.running.get(operation.path[2])
-    if found is None or (found.database != operation.database and not _everywhere(operation)):
+    if found is None or (found.database != operation.database and not _everywhere(server, operation)):
         raise ArangoError(1591, "query ID not found", status=404)
     found.kill()
     return done(operation, {})
@@ -136,8 +136,14 @@ def _shown(running: Running, seconds: float, state: str, *, bind: bool = True) -
     }
 
 
-def _everywhere(operation: Operation) -> bool:
-    return operation.database == "_system" and flag(operation.params, "all")
+def _everywhere(server: Server, operation: Operation) -> bool:
+    """Whether all databases are meant, which only administrators may ask for, in `_system`. Raises ArangoError 11."""
+    if not flag(operation.params, "all"):
+        return False
+    access.require_admin(server, operation)
+    if operation.database != "_system":
+        raise ArangoError(11, "queries of all databases are told of in _system")
+    return True
 
 
 def properties(server: Server, operation: Operation) -> Outcome:
