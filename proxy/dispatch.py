@@ -32,7 +32,7 @@ from proxy.mirror.pipeline import Mirror
 from proxy.mirror.refusals import authorised
 from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
-from proxy.routing import IN_GRAPH, OVER_ALL, RIGHTS, Action, Route, bypass, read_of, route
+from proxy.routing import IN_GRAPH, OVER_ALL, RIGHTS, Action, Route, bypass, outside, read_of, route
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import NOT_YET, Coverage
@@ -306,10 +306,12 @@ class Dispatcher:
             raise ArangoError(503, "PostgreSQL does not answer", status=503) from error
 
     def _routed(self, operation: Operation, snapshot: Snapshot) -> Route:
+        unwritten = "x-arango-trx-id" in operation.headers and not self._writes.wrote_in(operation)
         if operation.effect is not Effect.QUERY:
-            return route(operation, snapshot)
+            return route(operation, snapshot, unwritten=unwritten)
         matters = snapshot.database_has(operation.database, Stage.MIRROR)
-        return route(operation, snapshot, self._facts.of_operation(operation, matters=matters))
+        facts = self._facts.of_operation(operation, matters=matters)
+        return route(operation, snapshot, facts, unwritten=unwritten)
 
     def _seen(self, operation: Operation, way: Route, snapshot: Snapshot) -> None:
         """Counts a read that was answered and does not come to the shadow, by what it would be compared as (I9)."""
@@ -388,7 +390,11 @@ class Dispatcher:
     def _submit(
         self, request: Request, operation: Operation, answer: Outcome | Response, way: Route, seconds: float
     ) -> None:
-        """Hands a read to the shadow. answer: the target's Outcome, or what the origin responded with a whole body."""
+        """Hands a read to the shadow. answer: the target's Outcome, or what the origin responded with a whole body.
+
+        What was read in a transaction is looked at again outside of it.
+        """
+        operation = outside(operation)
         compared, outcome = plain(operation), None
         if compared is not operation:  # in other words: so is its answer
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # no answer of ArangoDB's

@@ -145,8 +145,27 @@ def share(text: bytes, weight: int) -> bool:
     return weight >= 100 or (weight > 0 and zlib.crc32(text) % 100 < weight)
 
 
-def route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None = None) -> Route:
-    """The way of one request. `query` is given for `cursor.create` whose text could be parsed."""
+def outside(operation: Operation) -> Operation:
+    """The same outside of its stream transaction; itself where it is in none."""
+    if "x-arango-trx-id" not in operation.headers:
+        return operation
+    headers = {name: value for name, value in operation.headers.items() if name != "x-arango-trx-id"}
+    return msgspec.structs.replace(operation, headers=headers)
+
+
+def route(
+    operation: Operation, snapshot: Snapshot, query: QueryFacts | None = None, *, unwritten: bool = False
+) -> Route:
+    """The way of one request. `query` is given for `cursor.create` whose text could be parsed.
+
+    unwritten: nothing is known to be written in the request's stream transaction. A read in it is ArangoDB's to answer,
+    and is compared with what PostgreSQL has outside of it: a difference of the transaction's snapshot does not outlive
+    the second look, which reads both sides outside of it.
+    """
+    if unwritten and bypass(operation) == IN_TRANSACTION:
+        way = route(outside(operation), snapshot, query)
+        if way.action is Action.READ and way.compare:
+            return msgspec.structs.replace(way, target=False)
     effect = operation.effect
     if effect is Effect.READ:
         return _read(operation, snapshot)

@@ -38,6 +38,10 @@ class Writes:
         if "x-arango-trx-id" in operation.headers:
             self._transactions.uncaptured(operation, way)
 
+    def wrote_in(self, operation: Operation) -> bool:
+        """Whether a request is in a stream transaction that is known to have written."""
+        return "x-arango-trx-id" in operation.headers and self._transactions.wrote(operation)
+
     def owns(self, operation: Operation) -> bool:
         """Whether a request goes on with something that was begun here, whatever its route says."""
         return self._modifications.cursors.owns(operation) or self._jobs.owns(operation)

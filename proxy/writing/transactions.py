@@ -93,6 +93,11 @@ class Transactions:
                 await self._task
             self._task = None
 
+    def wrote(self, operation: Operation) -> bool:
+        """Whether a request's transaction is known to have written here, or may have."""
+        known = self._open.get((operation.database, operation.headers.get("x-arango-trx-id", "")))
+        return known is not None and not (known.buffer.empty and not known.uncaptured)
+
     # ---- begin, commit, abort
 
     async def begin(self, request: Request, operation: Operation) -> Response:
