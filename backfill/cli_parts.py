@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from backfill import runs
 from backfill.processes import Crew
@@ -21,6 +20,7 @@ from backfill.source import Source
 from backfill.throttle import Limits
 from backfill.worker import Options, Workers
 from proxy.cli.common import DONE, REFUSED, fail, note, write_json
+from proxy.cli.common import console as shown_to_people
 from proxy.cli.naming import expand
 from proxy.config import Settings, load
 from proxy.cutover import migrate
@@ -120,7 +120,7 @@ async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, 
 
 @contextlib.contextmanager
 def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
-    console = Console(stderr=True)
+    console = shown_to_people(stderr=True)
     if as_json:
         yield None
     elif console.is_terminal:

@@ -32,6 +32,7 @@ REFUSED: Final = 1
 UNUSABLE: Final = 2
 TIMED_OUT: Final = 3
 INTERRUPTED: Final = 130  # as shells say it of Ctrl-C
+_UNBROKEN: Final = 100_000  # columns: wider than any line
 
 CollectionsArgument = Annotated[
     list[str],
@@ -146,8 +147,9 @@ def actor_or_me(actor: str | None) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """For people; no colour codes where it is no terminal."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    """For people. Where it is no terminal: no colour codes, and no line is broken, so that `grep` finds things."""
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=False, width=_UNBROKEN)
 
 
 def note(text: str) -> None:

@@ -17,14 +17,18 @@ from proxy.cutover.status import CollectionStatus, Gap, InstanceStatus, RunStatu
 from proxy.shadow.mismatches import MismatchRow
 
 _COLOUR = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow"}
+# what people copy into the next command
+_WHOLE = frozenset({"instance", "id", "collection", "shape", "gate", "verdict", "stage", "state", "limit"})
 _STATE = {"live": "green", "silent": "red", "diverged": "red", "stopped": "dim"}
 
 
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table; `right`: columns that stand at their right edge."""
+    """An empty table; `right`: columns that stand at their right edge. Names and ids are never broken over lines."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in _WHOLE
+        )
     return table
 
 
@@ -57,6 +61,9 @@ def gates(console: Console, found: Mapping[str, Sequence[Gate]]) -> None:
 
 def status(console: Console, found: Status) -> None:
     _epoch(console, found)
+    lost = reads_lost(found)
+    if lost:
+        console.print(f"[red]{escape(lost)}[/red]")
     shown = table(
         "collections",
         "collection",
@@ -86,6 +93,16 @@ def status(console: Console, found: Status) -> None:
     instances(console, found.instances)
     gaps(console, found.gaps)
     bypassed(console, found.bypassed)
+
+
+def reads_lost(found: Status) -> str:
+    """Why reads of flipped collections come from ArangoDB all the same; empty where they do not. Pure."""
+    if not any(one.standing.stage is Stage.FLIPPED for one in found.collections):
+        return ""
+    behind = [f"{one.instance} is {one.state}" for one in found.instances if one.state in ("silent", "diverged")]
+    if not behind:
+        return ""
+    return f"reads of flipped collections come from ArangoDB: {', '.join(behind)} (that is safe; `crossfade instances`)"
 
 
 def _epoch(console: Console, found: Status) -> None:

@@ -1,0 +1,67 @@
+"""What commands print: one line a row where nobody's terminal is too narrow for it, and ids in one piece everywhere."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from proxy.cli import tables
+from proxy.cli.common import console
+from proxy.cutover.stages import Stage, Standing
+from proxy.cutover.status import CollectionStatus, InstanceStatus, Status
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+ID = "resume-service-with-a-long-name-0-a9ead740"
+
+
+def instance(state: str) -> InstanceStatus:
+    left = -1.0 if state == "silent" else 1.0
+    return InstanceStatus(
+        ID, "host", 7, "0.1.0", None, NOW, NOW, None, 3, 3, state == "diverged", 0, 0.0, 0.2, left
+    )  # fmt: skip
+
+
+def status(stage: Stage, state: str) -> Status:
+    standing = Standing(stage, 100 if stage is Stage.FLIPPED else 0)
+    collection = CollectionStatus("shop/orders", standing, NOW, 0, 0, 0, 0, 0, 0, None, None)
+    return Status(3, 1, None, {}, (collection,), (instance(state),), ())
+
+
+def test_what_is_piped_is_not_broken_over_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = console()
+    tables.status(out, status(Stage.SHADOW, "live"))
+    out.print("x" * 500)
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if ID in line]
+    assert "live" in row
+    assert "host, process 7" in row
+    assert "x" * 500 in lines
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_ids_stay_in_one_piece_on_a_narrow_terminal(width: int) -> None:
+    stream = io.StringIO()
+    tables.status(Console(file=stream, width=width, force_terminal=True, no_color=True), status(Stage.SHADOW, "live"))
+    assert ID in stream.getvalue()
+    assert "shop/orders" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("stage", "state", "said"),
+    [
+        (Stage.FLIPPED, "silent", f"reads of flipped collections come from ArangoDB: {ID} is silent"),
+        (Stage.FLIPPED, "diverged", f"reads of flipped collections come from ArangoDB: {ID} is diverged"),
+        (Stage.FLIPPED, "live", ""),
+        (Stage.SHADOW, "silent", ""),
+    ],
+)
+def test_status_says_when_flipped_is_a_wish(stage: Stage, state: str, said: str) -> None:
+    """`flipped 100 %` beside a dead proxy: every read comes from ArangoDB then."""
+    told = tables.reads_lost(status(stage, state))
+    assert told.startswith(said) if said else told == ""
