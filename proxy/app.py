@@ -329,6 +329,7 @@ class Application:
             "diverged": self.lease.diverged,
             "backlog": self.mirror.backlog,
             "lag_seconds": self.mirror.lag_seconds,
+            "waits_for": self.mirror.waits_for,
             **await probe(self.database, self.origin),
         }
 
@@ -347,6 +348,7 @@ class Application:
             "backlog": self.mirror.backlog,
             "queued": self.mirror.queued,
             "lag_seconds": self.mirror.lag_seconds,
+            "waits_for": self.mirror.waits_for,
             "guards": self.guards.figures(),
             "collections": {
                 name: {

@@ -107,6 +107,11 @@ def is_a_conflict(sqlstate: str) -> bool:
     return sqlstate[:2] == "40"
 
 
+def on_another(sqlstate: str) -> bool:
+    """Whether a read may succeed at once on a new session: the one that it came on had outlived its cause."""
+    return reaction(sqlstate) is Reaction.RENEW and not turned_away(sqlstate) and sqlstate[:2] != "XX"
+
+
 def turned_away(sqlstate: str) -> bool:
     """Whether PostgreSQL refuses sessions as such."""
     return sqlstate[:2] in _AT_THE_DOOR

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from proxy.cli.common import DONE, REFUSED, UNUSABLE, JsonOption, console, fail, write_json
-from proxy.client import OriginClient
+from proxy.client import OriginClient, ask_instance
 from proxy.config import Settings, load
 from proxy.cutover import migrate, status
 from proxy.database import Database
@@ -33,6 +33,7 @@ _OLDEST_ARANGODB: Final = (3, 12)
 _PROCESS: Final = "SELECT pg_backend_pid()"
 _OF_POOLERS: Final = frozenset({"26000", "34000", "42P05"})
 _CUT: Final = "08"  # it takes no transactions
+_ASK: Final = 4.0  # seconds
 _COLOUR: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -216,7 +217,10 @@ async def _instances(database: Database) -> list[Check]:
     checks = []
     for one in found:
         name = f"instance {one.instance}"
-        if one.state == "live":
+        if one.state == "live" and (waits := await _waits_for(one)):
+            found_there = f"backlog {one.backlog}, which waits for PostgreSQL: {waits}"
+            checks.append(Check(name, "fail", found_there, "it drains by itself once PostgreSQL takes its writes"))
+        elif one.state == "live":
             checks.append(Check(name, "ok", f"backlog {one.backlog}, lag {one.lag_seconds:.1f} s"))
         elif one.state == "silent":
             remedy = f"start it again, or `crossfade instances evict {one.instance} --confirmed-stopped`"
@@ -225,3 +229,14 @@ async def _instances(database: Database) -> list[Check]:
             remedy = "see its log; it comes back by itself once its backlog is drained"
             checks.append(Check(name, "fail", "diverged", remedy))
     return checks
+
+
+async def _waits_for(one: status.InstanceStatus) -> str:
+    """Why an instance's backlog does not drain, in its own words; empty where it does, or where it cannot be asked."""
+    if not one.backlog or one.admin_url is None:
+        return ""
+    try:
+        said = await ask_instance(one.admin_url, "/check", {}, timeout=_ASK)
+    except UpstreamError:
+        return ""
+    return "; ".join(said.get("waits_for", ()))

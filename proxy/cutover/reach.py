@@ -60,6 +60,7 @@ def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> 
         troubles.append(f"it behaves by generation {said.get('generation')}, not {generation}: try again in a moment")
     if said.get("diverged"):
         troubles.append("it is diverged: see its log, and the file origin-only in its state directory")
+    troubles += [f"its mirror waits for PostgreSQL: {why}" for why in said.get("waits_for", ())]
     for name, label in (("postgresql", "PostgreSQL"), ("arangodb", "ArangoDB")):
         if said.get(name, "not asked"):
             troubles.append(f"{label} does not answer it: {said.get(name, 'not asked')}")

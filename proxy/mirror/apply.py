@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from proxy import metrics
+from proxy import metrics, sqlstates
 from proxy.errors import DatabaseError, named
 from proxy.mirror import faults
 from proxy.mirror.backoff import Backoff
@@ -125,6 +125,12 @@ def _size(change: Change) -> int:
     return _OVERHEAD + (0 if change.raw is None else len(change.raw))
 
 
+def told(error: DatabaseError) -> str:
+    """The error by its name and what that means, for people: PostgreSQL's own text may hold documents."""
+    meaning = sqlstates.meaning(error.sqlstate)
+    return f"{named(error)}: {meaning}" if meaning else named(error)
+
+
 class Applier:
     """Runs batches. `finished(intent)`: one change of it is in PostgreSQL, or in its dead letters (`intent.refused`);
     `refused(intent)`: read its keys again.
@@ -151,7 +157,17 @@ class Applier:
         self._refused = refused
         self._urgent = urgent
         self._hurry = asyncio.Event()
-        self.reachable = True
+        self._troubles: dict[str, str] = {}  # collection -> why its last batch was not applied
+
+    @property
+    def reachable(self) -> bool:
+        """Whether PostgreSQL took the last batch of every collection."""
+        return not self._troubles
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Why batches wait, each reason once; no values of documents."""
+        return tuple(dict.fromkeys(self._troubles.values()))
 
     def hurry(self) -> None:
         """Somebody waits, or a batch is full."""
@@ -179,10 +195,10 @@ class Applier:
             written = await self._target.write(batch.collection, rows)
         except DatabaseError as error:
             self._queue.back(batch)
-            if self.reachable:
-                self.reachable = False
-                name = batch.collection
-                log.warning("PostgreSQL takes no writes, the backlog grows", error=named(error), collection=name)
+            name, why = batch.collection, told(error)
+            if why not in self._troubles.values():
+                log.warning("PostgreSQL takes no writes, the backlog grows", error=why, collection=name)
+            self._troubles[name] = why
             await backoff.wait()
             self._queue.done(batch)
             return
@@ -192,8 +208,7 @@ class Applier:
             raise
         faults.reach("after-apply")
         metrics.APPLY_SECONDS.observe(time.perf_counter() - began)
-        if not self.reachable:
-            self.reachable = True
+        if self._troubles.pop(batch.collection, None) is not None and self.reachable:
             log.info("PostgreSQL takes writes again")
         backoff.reset()
         self._queue.applied(batch)

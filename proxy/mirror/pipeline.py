@@ -307,6 +307,11 @@ class Mirror:
             recent=self._recent,
         )
 
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Why the backlog does not drain, as far as PostgreSQL is the cause; no values of documents."""
+        return self._applier.waits_for
+
     def stats(self) -> dict[str, object]:
         """For `/status`."""
         return {

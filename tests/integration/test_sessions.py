@@ -11,11 +11,15 @@ import pytest
 
 from deploy.demo import postgres
 from deploy.demo.postgres import EmbeddedPostgres
+from proxy.cli.doctor import _instances
 from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
+from proxy.operations import Effect, Operation
 from proxy.session_settings import statements
+from proxy.stores.postgres import PostgresStore
 from tests.harness import eventually, read_only, running, straight
+from tests.integration.target import create
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
@@ -46,6 +50,45 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
             return stack.application.lease.connected
 
         await eventually(looks, "the lease is held again")
+
+
+async def test_a_backlog_that_waits_says_for_what(dsn: str, tmp_path: Path) -> None:
+    """In `/status`, to a dry run, and to `crossfade doctor`; heartbeats go on."""
+    async with running(dsn, tmp_path) as stack:
+        await stack.client.post("/_api/collection", json={"name": "books"})
+        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.database.execute(
+            "CREATE FUNCTION public.cancel() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = 'query_canceled'; END $$"
+        )
+        await stack.database.execute(
+            "CREATE TRIGGER cancel BEFORE INSERT ON _system.books EXECUTE FUNCTION public.cancel()"
+        )
+        await stack.client.post(DOCUMENT, json={"_key": "a"})
+        why = "DatabaseUnavailable 57014: the statement was cancelled, by a time limit or by hand"
+
+        async def told() -> bool:
+            [check] = await _instances(stack.database)
+            return why in check.found and check.verdict == "fail"
+
+        await eventually(told, "the instance says why")
+        assert stack.application.status()["waits_for"] == (why,)
+        await stack.database.execute("DROP TRIGGER cancel ON _system.books")
+        await stack.drained()
+        assert stack.application.status()["waits_for"] == ()
+        assert await stack.differences(BOOKS) == []
+
+
+async def test_a_read_is_answered_though_its_session_had_outlived_its_cause(dsn: str, database: Database) -> None:
+    """One try on a new session, and not the other database's turn."""
+    await create(database, "db/books")
+    reads = await Database.open(dsn, size=1, reset=False)
+    store = PostgresStore(reads)
+    read = Operation("document.read", Effect.READ, "GET", "db", "books", "a")
+    assert (await store.execute(read)).status == 404
+    await reads.execute("DEALLOCATE ALL")
+    assert (await store.execute(read)).status == 404
+    await reads.close()
 
 
 async def test_what_a_read_only_database_refuses_says_so(dsn: str) -> None:

@@ -11,9 +11,10 @@ from proxy.aql.requests import Result
 from proxy.cursor_requests import CursorRequest, request_of
 from proxy.database import Database, Row
 from proxy.documents import valid_key
-from proxy.errors import ArangoError, DatabaseRefused, Unsupported
+from proxy.errors import ArangoError, DatabaseRefused, DatabaseUnavailable, Unsupported
 from proxy.isolation import Lane
 from proxy.operations import Operation, Outcome
+from proxy.sqlstates import on_another
 from proxy.stores.postgres import answers, graphs, simple
 from proxy.stores.postgres.apart import BODY, Address, Apart
 from proxy.stores.postgres.catalog import Catalog, Relation
@@ -116,6 +117,10 @@ class PostgresStore:
             return await self._answer(operation, generation)
         except DatabaseRefused as error:
             self._look_again(error)
+            return await self._answer(operation, generation)
+        except DatabaseUnavailable as error:
+            if not on_another(error.sqlstate):
+                raise
             return await self._answer(operation, generation)
 
     def _look_again(self, error: DatabaseRefused) -> None:
