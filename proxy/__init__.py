@@ -14,6 +14,7 @@ Imports run strictly downward by layer; `tests/architecture` and `make lint` hol
     layer 1   wire/       routes, decode, encode, auth: HTTP <-> Operation
               aql/        lexer, parser, analysis, evaluator, compiler to SQL
               config, metrics, database (asyncpg), ports, tasks
+              isolation/  work in processes of its own, within limits; what may take long runs nowhere else
     layer 0   operations, revision, documents, errors, cutover.stages
 
 A read: listener -> wire.decode -> routing -> dispatch -> primary store -> client, then off the path

@@ -43,7 +43,7 @@ from proxy.isolation import Isolation
 from proxy.mirror.pipeline import Mirror
 from proxy.probe import probe
 from proxy.services import Services
-from proxy.serving import QUEUE, Serving, statement_limit
+from proxy.serving import QUEUE, Serving, statement_limit, worker_limit
 from proxy.shadow.bounds import Bound
 from proxy.shadow.coverage import Coverage
 from proxy.shadow.examples import Examples
@@ -160,8 +160,8 @@ class Application:
         isolation = Isolation(_IN_WORKERS)
         await isolation.start()
         stack.push_async_callback(isolation.close)
-        serving_lane = isolation.lane("serving", workers=settings.workers, waiting=16, nice=4)
-        target = self.target = PostgresStore(read_database, lane=serving_lane)
+        serving_lane = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
+        target = self.target = PostgresStore(read_database, lane=serving_lane, seconds=worker_limit(settings))
         stack.push_async_callback(target.close)
         compared = PostgresStore(shadow_database)
         stack.push_async_callback(compared.close)

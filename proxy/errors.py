@@ -17,6 +17,7 @@
     ├── JournalError                the journal cannot be written or read
     └── ArangoError                 an answer in ArangoDB's error shape
         └── Unsupported             what Crossfade knows of and cannot do, by name (501)
+            └── OverLimit               a read that a limit of Crossfade's own ended
 
 Errors of other libraries are translated at the module that owns the library, with `from`.
 Numbers and messages: `proxy.arango_errors`; statuses: protocol page, section 2 (errorNum → HTTP).
@@ -135,6 +136,10 @@ class Unsupported(ArangoError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.feature,)
+
+
+class OverLimit(Unsupported):
+    """A read that a limit here ended: of time, of memory, of room. Elsewhere it may well have an answer."""
 
 
 def _arango_error(number: int, message: str, status: int) -> ArangoError:

@@ -209,6 +209,12 @@ GENERATION = _gauge("generation", "The generation that this instance behaves by"
 TARGET_INSTEAD = _counter(
     "target_instead_total", "Reads of flipped collections that PostgreSQL did not answer", "reason"
 )
+WORKER_LIMITS = _counter(
+    "worker_limits_total",
+    "Work in worker processes that came to no end: over a limit, or with no room",
+    "lane",
+    "reason",
+)
 LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from PostgreSQL")
 DIVERGED = _gauge("diverged", "1 while this instance is diverged")
 

@@ -26,7 +26,7 @@ from proxy import metrics
 from proxy.config import Settings
 from proxy.credentials import Credentials
 from proxy.cutover.readings import Readings
-from proxy.errors import ArangoError, DatabaseBusy, DatabaseError, DatabaseTimedOut, Unsupported
+from proxy.errors import ArangoError, DatabaseBusy, DatabaseError, DatabaseTimedOut, OverLimit, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore
 from proxy.waits import counted
@@ -45,6 +45,11 @@ def statement_limit(settings: Settings) -> float:
     return max(_PATIENCE, 3 * settings.lease)
 
 
+def worker_limit(settings: Settings) -> float:
+    """Seconds that a worker has for one read, of which another may have waited as long for its turn."""
+    return 0.8 * statement_limit(settings)
+
+
 def _overloaded() -> ArangoError:
     return ArangoError(503, "service unavailable: PostgreSQL is overloaded", status=503)
 
@@ -59,12 +64,13 @@ class Instead(enum.StrEnum):
     REFUSED = "refused"  # an error of the target's own making, or one that the origin says better
     SLOW = "slow"  # not within the time that the target has
     UNAVAILABLE = "unavailable"  # no connection, or it broke
+    LIMIT = "limit"  # a worker was not done with it within the limits for one query
     BUSY = "busy"  # every connection is in use: nobody answers
 
     @property
     def trouble(self) -> bool:
         """Whether PostgreSQL may be out of reach of this instance."""
-        return self in (Instead.SLOW, Instead.UNAVAILABLE)
+        return self in (Instead.SLOW, Instead.UNAVAILABLE, Instead.LIMIT)
 
 
 class LeaseLook(Protocol):
@@ -181,6 +187,10 @@ class Serving:
                     self._open.discard(limit)
             counts = outcome is not None
             return outcome if outcome is not None else Instead.FENCE
+        except OverLimit as error:  # one client's query, and no failure of PostgreSQL's: it takes no flip back
+            log.info("a read goes to the origin", error=error.feature, endpoint=operation.endpoint)
+            counts = False
+            return Instead.LIMIT
         except Unsupported:
             counts = False
             return Instead.UNSUPPORTED

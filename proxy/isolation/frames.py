@@ -1,29 +1,37 @@
-"""What a parent and its worker say to each other: frames of a length and a pickle. Both are one program of one version.
+"""What a parent and its worker say to each other: pickles in frames. Both are one program of one version.
 
-A pickle is read of a process that this program forked itself, and of nobody else. What is large travels as bytes inside
-of it, so that reading a frame on the event loop costs a copy and no more.
+A pickle is read of a process that this program forked itself, and of nobody else. What is large travels beside it as it
+is (`_LARGE`), in pieces, so that a frame of any size costs the event loop no more than a few copies of small ones.
+
+A frame: the number of texts that follow, the length of each, the texts. The first is the pickle.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+COUNT: Final = struct.Struct("!I")
 LENGTH: Final = struct.Struct("!Q")
 ORDER: Final = struct.Struct("!ciQ")  # to the template: what, niceness or process id, bytes of memory
 BORN: Final = struct.Struct("!i")  # from the template: the new worker's process id
 FORK, KILL = b"F", b"K"
 MEMORY: Final = "memory"  # an answer: the work took more than it may
+PIECE: Final = 256 << 10  # bytes that are written or read at once
+_LARGE: Final = 128 << 10  # bytes of a text that is not copied into the pickle
+
+Frame = Sequence[bytes]
 
 
-def question(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> bytes:
+def question(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Frame:
     """A piece of work. function: one that its module names, a coroutine or not. seconds: that it may take."""
     return _framed((function, arguments, seconds))
 
 
-def answer(value: object = None, error: BaseException | None = None, over: str = "") -> bytes:
+def answer(value: object = None, error: BaseException | None = None, over: str = "") -> Frame:
     """The end of a piece of work: its value, what it raised, or the limit that it ran into."""
     if error is not None:
         try:
@@ -33,11 +41,42 @@ def answer(value: object = None, error: BaseException | None = None, over: str =
     return _framed((value, error, over))
 
 
-def load(payload: bytes) -> Any:
-    """The content of a frame."""
-    return pickle.loads(payload)  # noqa: S301 - see above
+def load(texts: Sequence[bytes]) -> Any:
+    """The content of a frame, of its texts."""
+    return _Unpickler(texts).load()
 
 
-def _framed(value: object) -> bytes:
-    payload = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(payload)) + payload
+def head(frame: Frame) -> bytes:
+    """What stands before the texts."""
+    return COUNT.pack(len(frame)) + b"".join([LENGTH.pack(len(text)) for text in frame])
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.large: list[bytes] = []
+
+    def persistent_id(self, value: Any) -> int | None:
+        """The place of a large text among those beside the pickle."""
+        if type(value) is not bytes or len(value) < _LARGE:
+            return None
+        self.large.append(value)
+        return len(self.large)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, texts: Sequence[bytes]) -> None:
+        super().__init__(io.BytesIO(texts[0]))
+        self._texts = texts
+
+    def persistent_load(self, place: Any) -> bytes:
+        """That text."""
+        text: bytes = self._texts[place]
+        return text
+
+
+def _framed(value: object) -> Frame:
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(value)
+    return [file.getvalue(), *pickler.large]

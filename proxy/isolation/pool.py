@@ -22,8 +22,9 @@ from typing import Any, Final, TypeVar, overload
 
 import structlog
 
+from proxy import metrics
 from proxy.errors import IsolationError
-from proxy.isolation.frames import BORN, FORK, KILL, LENGTH, ORDER, load, question
+from proxy.isolation.frames import BORN, COUNT, FORK, KILL, LENGTH, ORDER, PIECE, Frame, head, load, question
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -49,13 +50,21 @@ class _Worker:
     def ended(self) -> bool:
         return self._reader.at_eof() or self._writer.is_closing()
 
-    async def ask(self, payload: bytes) -> Any:
+    async def ask(self, frame: Frame) -> Any:
         """(value, error, limit). Raises OSError, IncompleteReadError where the worker ends."""
         self.uses += 1
-        self._writer.write(payload)
-        await self._writer.drain()
-        (size,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
-        return load(await self._reader.readexactly(size))
+        self._writer.write(head(frame))
+        for text in frame:
+            for begin in range(0, len(text), PIECE):
+                self._writer.write(text if len(text) <= PIECE else text[begin : begin + PIECE])
+                await self._writer.drain()
+        (count,) = COUNT.unpack(await self._reader.readexactly(COUNT.size))
+        lengths = await self._reader.readexactly(count * LENGTH.size)
+        return load([await self._text(length) for (length,) in LENGTH.iter_unpack(lengths)])
+
+    async def _text(self, length: int) -> bytes:
+        pieces = [await self._reader.readexactly(min(PIECE, length - begin)) for begin in range(0, length, PIECE)]
+        return b"".join(pieces) if len(pieces) != 1 else pieces[0]
 
     def close(self) -> None:
         self._writer.close()
@@ -172,15 +181,15 @@ class Lane:
         reason is "time", "memory", "ended" (the worker did, for whatever cause) or "busy".
         """
         if self._waiting >= self._most:
-            raise IsolationError("busy")
-        payload = question(function, arguments, seconds)
+            raise self._over("busy")
+        frame = question(function, arguments, seconds)
         self._waiting += 1
         try:
             await self._room.acquire()
         finally:
             self._waiting -= 1
         try:
-            return await self._ask(payload, seconds)
+            return await self._ask(frame, seconds)
         finally:
             self._room.release()
 
@@ -192,23 +201,23 @@ class Lane:
             return function(*arguments)
         return await self.run(function, *arguments, seconds=seconds)
 
-    async def _ask(self, payload: bytes, seconds: float) -> Any:
+    async def _ask(self, frame: Frame, seconds: float) -> Any:
         try:
             worker = self._taken() or await self._template.fork(self._nice, self._memory)
         except (OSError, TimeoutError) as error:
             log.warning("there is no worker", lane=self.name, error=type(error).__name__)
-            raise IsolationError("ended") from error
+            raise self._over("ended") from error
         self._busy.add(worker)
         well = False
         try:
             async with asyncio.timeout(seconds):
-                value, raised, over = await worker.ask(payload)
+                value, raised, over = await worker.ask(frame)
             well = not over
         except TimeoutError as late:
-            raise IsolationError("time") from late
+            raise self._over("time") from late
         except (OSError, RuntimeError, asyncio.IncompleteReadError) as gone:
             # RuntimeError: what uvloop says of a line whose reader is gone
-            raise IsolationError("ended") from gone
+            raise self._over("ended") from gone
         finally:
             self._busy.discard(worker)
             if well and worker.uses < _USES:
@@ -216,10 +225,15 @@ class Lane:
             else:  # also where the asker has gone: the answer would be taken for the next one's
                 self._template.kill(worker)
         if over:
-            raise IsolationError(over)
+            raise self._over(over)
         if raised is not None:
             raise raised
         return value
+
+    def _over(self, reason: str) -> IsolationError:
+        """Counted."""
+        metrics.WORKER_LIMITS.labels(self.name, reason).inc()
+        return IsolationError(reason)
 
     def _taken(self) -> _Worker | None:
         while self._idle:

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.isolation.frames import BORN, FORK, KILL, LENGTH, MEMORY, ORDER, answer, load
+from proxy.isolation.frames import BORN, COUNT, FORK, KILL, LENGTH, MEMORY, ORDER, Frame, answer, head, load
 
 _GRACE: Final = 2.0  # seconds behind its limit after which a worker ends by itself: its parent must have gone
 _children: set[int] = set()
@@ -87,17 +87,20 @@ def work(line: socket.socket, nice: int, memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with asyncio.Runner() as runner:
         runner.run(asyncio.sleep(0))
-        while (payload := _read(line)) is not None:
-            reply, fit = _carried_out(runner, payload)
-            line.sendall(reply)
+        while (texts := _read(line)) is not None:
+            reply, fit = _carried_out(runner, texts)
+            texts.clear()
+            line.sendall(head(reply))
+            for text in reply:
+                line.sendall(text)
             if not fit:
                 return
 
 
-def _carried_out(runner: asyncio.Runner, payload: bytes) -> tuple[bytes, bool]:
+def _carried_out(runner: asyncio.Runner, texts: list[bytes]) -> tuple[Frame, bool]:
     """The answer to one piece of work, and whether the worker is fit for another."""
     try:
-        function, arguments, seconds = load(payload)
+        function, arguments, seconds = load(texts)
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)  # its default action ends the process
         value: Any = function(*arguments)
         if inspect.iscoroutine(value):
@@ -111,10 +114,21 @@ def _carried_out(runner: asyncio.Runner, payload: bytes) -> tuple[bytes, bool]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _read(line: socket.socket) -> bytes | None:
-    """The next frame; None where there are no more."""
-    head = _exactly(line, LENGTH.size)
-    return None if head is None else _exactly(line, LENGTH.unpack(head)[0])
+def _read(line: socket.socket) -> list[bytes] | None:
+    """The texts of the next frame; None where there are no more."""
+    count = _exactly(line, COUNT.size)
+    if count is None:
+        return None
+    lengths = _exactly(line, COUNT.unpack(count)[0] * LENGTH.size)
+    if lengths is None:
+        return None
+    texts = []
+    for (length,) in LENGTH.iter_unpack(lengths):
+        text = _exactly(line, length)
+        if text is None:
+            return None
+        texts.append(text)
+    return texts
 
 
 def _exactly(line: socket.socket, size: int) -> bytes | None:

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.config import Settings
 from proxy.cutover.readings import Readings
-from proxy.errors import ArangoError, DatabaseUnavailable, Unsupported
+from proxy.errors import ArangoError, DatabaseUnavailable, OverLimit, Unsupported
 from proxy.operations import Effect, Operation, Outcome
 from proxy.serving import Instead, Serving
 
@@ -72,6 +72,7 @@ def serving(lease: Lease, target: Target, *, rights: Rights | None = None, readi
         (None, Instead.FENCE, False),
         (Unsupported("traversals"), Instead.UNSUPPORTED, False),
         (ArangoError(4), Instead.REFUSED, False),
+        (OverLimit("query over the limits of evaluation (time)"), Instead.LIMIT, True),
         (DatabaseUnavailable("no connection is free"), Instead.UNAVAILABLE, True),
     ],
 )
@@ -95,7 +96,12 @@ async def test_the_wait_is_bounded_and_the_guard_hears_of_it(monkeypatch: pytest
     slow = serving(Lease(), Target("never"), readings=readings)
     slow._patience = 0.02
     assert await slow.answer(READ, BOOKS, 7, None) is Instead.SLOW
-    for gives in (None, Unsupported("x"), Outcome(200, b"{}")):  # the first two are nothing that PostgreSQL did badly
+    for gives in (
+        None,
+        Unsupported("x"),
+        OverLimit("y"),
+        Outcome(200, b"{}"),
+    ):  # all but the last are nothing that PostgreSQL did badly
         await serving(Lease(), Target(gives), readings=readings).answer(READ, BOOKS, 7, None)
     seen = readings.figures("db/books")
     assert (seen.reads, seen.errors) == (2, 1)

@@ -4,7 +4,7 @@ A worker has a session of its own with PostgreSQL and runs the query whole: text
 evaluation, and the printing of its rows. The fence stands in the statements themselves (mirror-protocol, "Flip", 5), so
 that it holds wherever they are sent from. What comes back are batches as bytes.
 
-A query that a limit here ends is no answer: `Unsupported`, by name, so that the origin answers it, or its comparison is
+A query that a limit here ends is no answer: `OverLimit`, by name, so that the origin answers it, or its comparison is
 counted as such. Where the client has given a limit of its own, it is ArangoDB's error 1500 or 32.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from proxy.cursor_requests import CursorRequest, request_of
 from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseRefused, IsolationError, Unsupported
+from proxy.errors import ArangoError, DatabaseRefused, IsolationError, OverLimit, Unsupported
 from proxy.isolation import Lane
 from proxy.operations import Operation, Outcome
 from proxy.stores.postgres.catalog import Catalog
@@ -44,8 +44,10 @@ class Address:
 class Apart:
     """Asks the workers of one lane."""
 
-    def __init__(self, lane: Lane, address: Address) -> None:
+    def __init__(self, lane: Lane, address: Address, seconds: float | None = None) -> None:
+        """seconds: that one query may take, by default as long as an evaluation may."""
         self._lane = lane
+        self._seconds = seconds or SECONDS + _LATE
         self._address = address
 
     async def answer(
@@ -56,13 +58,13 @@ class Apart:
         compiled: whether one statement may do. runtime: the client's own limit in seconds, 0 for none, where it is
         known. Raises as `Queries.answer`.
         """
-        seconds = min(runtime or SECONDS, SECONDS) + _LATE
+        seconds = min(runtime + _LATE, self._seconds) if runtime else self._seconds
         try:
             found = await self._lane.run(_answered, self._address, operation, generation, compiled, seconds=seconds)
         except IsolationError as error:
-            if runtime and error.reason == "time":
+            if seconds < self._seconds and error.reason == "time":
                 raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from error
-            raise Unsupported(f"query over the limits of evaluation ({error.reason})") from error
+            raise OverLimit(f"query over the limits of evaluation ({error.reason})") from error
         if found is None:  # an exception of its own would have to be pickled
             raise FenceBroken
         return found
@@ -70,9 +72,9 @@ class Apart:
     async def execute(self, operation: Operation, generation: int | None) -> Outcome:
         """The answer to another read whose request is large. Raises as `PostgresStore.execute`."""
         try:
-            found = await self._lane.run(_executed, self._address, operation, generation, seconds=SECONDS)
+            found = await self._lane.run(_executed, self._address, operation, generation, seconds=self._seconds)
         except IsolationError as error:
-            raise Unsupported(f"a large request over the limits ({error.reason})") from error
+            raise OverLimit(f"a large request over the limits ({error.reason})") from error
         if found is None:
             raise FenceBroken
         return found
@@ -80,9 +82,9 @@ class Apart:
     async def done(self, function: Callable[..., T], *arguments: Any, size: int) -> T:
         """A pure function of so many bytes: in a worker where they are many."""
         try:
-            return await self._lane.beside(function, *arguments, size=size, seconds=SECONDS)
+            return await self._lane.beside(function, *arguments, size=size, seconds=self._seconds)
         except IsolationError as error:
-            raise Unsupported(f"a large result over the limits ({error.reason})") from error
+            raise OverLimit(f"a large result over the limits ({error.reason})") from error
 
 
 async def _executed(address: Address, operation: Operation, generation: int | None) -> Outcome | None:

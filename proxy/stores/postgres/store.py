@@ -34,13 +34,22 @@ _LISTS: Final = frozenset({"document.read_many", "edges.read_many", "simple.look
 class PostgresStore:
     """Executes reads on the document tables. Implements `stores.base.Store`; writes raise Unsupported."""
 
-    def __init__(self, database: Database, *, limits: Limits | None = None, lane: Lane | None = None) -> None:
-        """lane: workers for what is not to run here (`queries`); None: it all runs here, as long as it takes."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limits: Limits | None = None,
+        lane: Lane | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """lane: workers for what is not to run here (`queries`); None: it all runs here, as long as it takes. seconds:
+        that a worker has for one read.
+        """
         self._database = database
         self._catalog = Catalog(database)
         self._limits = limits or Limits()
         self.address = Address(database.dsn, self._limits)
-        self.apart = Apart(lane, self.address) if lane is not None else None
+        self.apart = Apart(lane, self.address, seconds) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
         self._cursors = Cursors()
 
