@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxy import printed
-from proxy.documents import Merging
+from proxy.documents import Merging, valid_handle
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import writes
@@ -21,24 +21,43 @@ from proxy.wire.encode import json_outcome
 Document = dict[str, Any]
 
 
+_ENDS: Final = "edge attribute missing or invalid: expecting both `_from` and `_to` attributes to be defined"
+
+
 def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
-    """The graph, the collection, and what its documents are called. Raises ArangoError 1924, 1926, 1930."""
+    """The graph, the collection, and what its documents are called. Raises ArangoError 1924, 1203.
+
+    Only an insert asks whether the collection is the graph's. Raises ArangoError 1947, 1930.
+    """
     graph = find(server.database(operation), operation.path[2])
     kind, name = operation.path[3], operation.path[4]
-    if kind == "vertex" and name not in vertex_names(graph):
-        raise ArangoError(1926, f"vertex collection '{name}' not found in graph", status=404)
-    if kind == "edge" and name not in edge_names(graph):
-        raise ArangoError(1930, f"edge collection '{name}' not used in graph", status=404)
+    if operation.method == "POST" and kind == "vertex" and name not in vertex_names(graph):
+        raise ArangoError(1947, f"vertex collection '{name}' is not part of the graph", status=404)
+    if operation.method == "POST" and kind == "edge" and name not in edge_names(graph):
+        raise ArangoError(1930, "edge collection not used in graph", status=404)
+    if operation.method == "PUT" and kind == "edge":
+        _check_replacement(server.database(operation).collections.get(name), operation)
     return graph, (writable if write else readable)(server, operation, name), kind
+
+
+def _check_replacement(collection: Collection | None, operation: Operation) -> None:
+    """Raises ArangoError 1233 where an edge would lose its ends: before it is known whether there is such an edge, but
+    for one whose body says nothing of its ends (as version 3.2 did).
+    """
+    body = body_object(operation)
+    ends = [body.get(side) for side in ("_from", "_to")]
+    missing = collection is not None and collection.get(operation.key or "") is None and ends == [None, None]
+    if not missing and not all(map(valid_handle, ends)):
+        raise ArangoError(1233, _ENDS)
 
 
 def _check_ends(graph: Document, body: Document, name: str) -> None:
     """The ends of an edge must lie in collections that the graph's definition names. Raises ArangoError 1947."""
-    definition = next(item for item in graph["edgeDefinitions"] if item["collection"] == name)
-    for side in ("from", "to"):
-        end = body.get(f"_{side}")
-        if isinstance(end, str) and end.partition("/")[0] not in definition[side]:
-            raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
+    for definition in graph["edgeDefinitions"]:
+        for side in ("from", "to") if definition["collection"] == name else ():
+            end = body.get(f"_{side}")
+            if isinstance(end, str) and end.partition("/")[0] not in definition[side]:
+                raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
 
 
 def _answer(operation: Operation, collection: Collection, kind: str, written: Written, *, synced: int) -> Outcome:
@@ -71,7 +90,7 @@ def _check_end(server: Server, operation: Operation, handle: object) -> None:
     """Unlike the document API, a graph wants the ends of an edge to exist. Raises ArangoError 1233, 1202."""
     name, slash, key = str(handle).partition("/")
     if not isinstance(handle, str) or not slash:
-        raise ArangoError(1233)
+        raise ArangoError(1233, _ENDS)
     if readable(server, operation, name).get(key) is None:
         raise ArangoError(1202)
 
@@ -101,6 +120,8 @@ def change(server: Server, operation: Operation) -> Outcome:
     graph, collection, kind = _collection(server, operation, write=True)
     body = body_object(operation)
     if kind == "edge":
+        if collection.get(operation.key or "") is None:
+            raise ArangoError(1202)
         _check_ends(graph, body, collection.name)
     write = writes.update if operation.method == "PATCH" else writes.replace
     written = write(collection, operation.key or "", body, _rules(operation))

@@ -114,7 +114,10 @@ def _inventory(server: Server, operation: Operation) -> Outcome:
         access.require_admin(server, operation)
         if database.name != "_system":
             raise ArangoError(11, "global inventory is told of in _system")
-        shown = {one.name: {**_contents(server, one, system), "name": one.name} for one in server.databases.values()}
+        shown = {
+            one.name: {"id": one.id, "name": one.name, **_contents(server, one, system)}
+            for one in server.databases.values()
+        }
         return json_outcome(200, {**whole, "databases": shown})
     return json_outcome(200, {**_contents(server, database, system), **whole})
 

@@ -182,7 +182,7 @@ def first_example(server: Server, operation: Operation) -> Outcome:
 def lookup_by_keys(server: Server, operation: Operation) -> Outcome:
     body = body_object(operation)
     documents = _collection(server, operation, body).documents
-    found = [printed.load(documents[key]) for key in _keys(body) if key in documents]
+    found = [printed.load(documents[key]) for key in dict.fromkeys(_keys(body)) if key in documents]
     return json_outcome(200, {"documents": found, "error": False, "code": 200})
 
 
