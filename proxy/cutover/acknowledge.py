@@ -36,7 +36,8 @@ class Conditions:
     origin_queries: queries that the origin is running, or whose answer has not left. unapplied: writes forwarded
     before the instance behaved by its present generation, and not applied. diverged: it gave up a flipped write.
     acknowledged_alone: since `rejoined` was last called, an answer of a flipped collection left without the target.
-    journal_clean: no intent was open when this process opened its journal. rejoined: told when a lease is held again.
+    journal_clean: no intent was open when this process opened its journal; else it drains before it holds a lease,
+    and its backlog counts these. rejoined: told when a lease is held again.
     """
 
     backlog: Callable[[Scope], int]

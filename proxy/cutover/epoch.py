@@ -255,6 +255,8 @@ class Run:
 def _why(row: Row, generation: int) -> str:
     if row["diverged"]:
         return "is diverged"
+    if row["lease_left"] <= 0 and row["heartbeat_age"] < 1 and row["backlog"]:
+        return f"drains what it had open when it ended (backlog {row['backlog']})"
     if row["lease_left"] <= 0:
         return f"is silent for {row['heartbeat_age']:.1f} s (process {row['pid']} on {row['host']})"
     if row["generation"] != generation:

@@ -12,9 +12,20 @@ every answer since was backed by both stores is no different from a slow one: no
 the target, so it just renews its lease. It must drain and roll back first where
   - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
   - it was diverged, here or in the row of its last life,
-  - its journal was not clean when it started: what it had forwarded may not be in the target,
+  - its state directory is an older copy: what it had forwarded may not be in the target,
   - it had been evicted: others went on without it,
   - it started without PostgreSQL and without a memory of its own.
+
+**A restart with open intents** (a kill) must drain first, and need not roll back: all that the last process
+acknowledged while flipped is in both stores, and whatever it had forwarded without an answer is in its journal. Nobody
+reads from PostgreSQL while this instance has no lease. It takes none before each of these intents was looked at again,
+when its request can no longer run at the origin (`late_request`), and the target has what the origin has. What cannot
+be read again ends in a mark or a dead letter, and with it the flip (`cutover.lacking`); so does what the journal does
+not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped. While
+it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB answers
+queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol, "Limits").
+An outage in which an instance answered alone is another thing: what its clients were shown may be another instance's
+write, which no journal of its own knows, so it rolls back.
 
 **A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
 stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.
@@ -97,6 +108,7 @@ class Lease:
         self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
         self._noted = False  # the file `alone` is there
         self._unsafe = False  # must drain and roll back before it holds a lease again
+        self._draining = False  # an earlier process left open intents: it holds no lease before they are settled
         self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
         self._origin_only = False
         self._overdue = Overdue(database, settings, f"instance {instance}", clock)
@@ -143,16 +155,18 @@ class Lease:
     @property
     def may_read_target(self) -> bool:
         """Less than L ago a look began that showed everybody fresh, nobody diverged. The statement's fence decides."""
-        return self._clock() < self._read_until and not self.diverged
+        return self._clock() < self._read_until and not self.diverged and not self._draining
 
     @property
     def own_lease_over(self) -> bool:
         """Nobody reads from PostgreSQL any more because of this instance, until it has rolled back.
 
         Its lease has run out in PostgreSQL's time, or the row there says that it is diverged. Only then may it answer
-        for flipped collections from the origin alone; call `note_alone` before such an answer leaves.
+        for flipped collections from the origin alone; call `note_alone` before such an answer leaves. While it drains
+        what an earlier process left, and PostgreSQL answers, it waits although it holds none.
         """
-        return self._diverged_in_row or self._clock() >= self._lease_end
+        drains = self._draining and not self._unsafe and self._clock() < self._looked_at + 3 * self._settings.lease
+        return self._diverged_in_row or (self._clock() >= self._lease_end and not drains)
 
     def note_alone(self) -> None:
         """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
@@ -187,7 +201,8 @@ class Lease:
         where another process has this id.
         """
         self._noted = self._files.alone
-        self._unsafe = self._noted or not self._conditions.journal_clean()
+        self._unsafe = self._noted
+        self._draining = not self._conditions.journal_clean()
         self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
         try:
             await self._join()
@@ -287,6 +302,12 @@ class Lease:
             return True
         if self._unsafe and not await self._rejoin():
             return await self._beat(extend=False)
+        if self._draining:
+            flipped = self._flipped()
+            if flipped and self._conditions.backlog(flipped) > 0:
+                return await self._beat(extend=False)
+            self._draining = False
+            log.info("what an earlier process left open is settled: this instance may hold a lease")
         await self._give_up_epoch()
         if self._can_acknowledge():
             self._acknowledged = self.generation
@@ -392,7 +413,7 @@ class Lease:
             await transitions.take_back(
                 session,
                 actor=f"instance {self._instance}",
-                reason="it came back: it had answered from ArangoDB alone, was diverged or its journal was not clean",
+                reason="it came back: it had answered from ArangoDB alone, was diverged, evicted or without a memory",
                 expected=self.generation,
             )
 
@@ -415,6 +436,7 @@ class Lease:
             self._acknowledged != self.generation
             and self._current
             and not self.diverged
+            and not self._draining
             and self._clock() < self._lease_end
             and ready(self._snapshot, self._conditions)
         )

@@ -112,19 +112,39 @@ async def test_alone_is_remembered_across_a_crash(fleet: Fleet, database: Databa
     assert await _stage(database) == "shadow"
 
 
-@pytest.mark.parametrize(("clean", "stage"), [(True, "flipped"), (False, "shadow")])
-async def test_a_crash_rolls_back_only_with_an_unclean_journal(
-    fleet: Fleet, database: Database, clean: bool, stage: str
-) -> None:
-    one, two = await fleet.start("one"), await fleet.start("two")
+async def test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained(fleet: Fleet, database: Database) -> None:
+    """All that was acknowledged is in both stores; what was not is read again before anybody reads PostgreSQL."""
+    one, two = await fleet.start("one"), await fleet.start("two", lease=0.4)
     await fleet.flipped(JOBS)
     joined = (await _row(database, "two"))["joined_at"]
     await fleet.crash(two)
-    again = await fleet.start("two", Application(clean=clean))
-    await until(lambda: not again.lease.diverged and not again.lease.own_lease_over)
-    await until(lambda: again.lease.snapshot.phase is Phase.SETTLED and one.lease.may_read_target)
-    assert await _stage(database) == stage
+    again = await fleet.start("two", Application(clean=False, backlog=3), lease=0.4)
+    for _ in range(4):
+        await _heartbeat(again)
+    await until(lambda: not one.lease.may_read_target)
+    assert not again.lease.may_read_target
+    assert not again.lease.diverged
+    assert not again.lease.own_lease_over, "its answers wait for both stores"
+    again.application.backlog = 0
+    await until(lambda: one.lease.may_read_target and again.lease.may_read_target)
+    assert await _stage(database) == "flipped"
     assert (await _row(database, "two"))["joined_at"] == joined  # it was never out: the verification still holds
+
+
+async def test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last(
+    fleet: Fleet, database: Database
+) -> None:
+    await fleet.start("one")
+    two = await fleet.start("two", lease=0.3)
+    await fleet.flipped(JOBS)
+    await fleet.crash(two)
+    again = await fleet.start("two", Application(clean=False, backlog=3), lease=0.3)
+    again.line.up.clear()
+    await until(lambda: again.lease.own_lease_over)
+    again.lease.note_alone()
+    again.line.up.set()
+    again.application.backlog = 0
+    await until(lambda: again.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
 
 
 async def test_origin_only_is_diverged_at_once_and_comes_back_by_rollback(fleet: Fleet, database: Database) -> None:

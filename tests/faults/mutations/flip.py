@@ -13,6 +13,43 @@ _ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_hol
 
 MUTANTS = (
     Mutant(
+        "a lease is held before what an earlier process left is settled",
+        "proxy/cutover/lease.py",
+        "            if flipped and self._conditions.backlog(flipped) > 0:\n",
+        "            if False:\n",
+        "tests/integration/test_cutover_lease.py::test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained",
+    ),
+    Mutant(
+        "an older copy of a state directory is believed",
+        "proxy/cutover/registry.py",
+        "            if older:\n",
+        "            if False:\n",
+        "tests/integration/test_state_directory.py"
+        "::test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back",
+    ),
+    Mutant(
+        "a copy takes the registration of a process that lives",
+        "sql/queries/cutover.sql",
+        "OR (i.place = excluded.place AND i.place <> '')",
+        "OR i.host = excluded.host",
+        "tests/integration/test_state_directory.py::test_a_copy_is_refused_while_the_other_process_sends_heartbeats",
+    ),
+    Mutant(
+        "a proxy that fails at its start stays registered",
+        "proxy/cutover/lease.py",
+        "            if not self._fresh:\n",
+        "            if True:\n",
+        "tests/integration/test_state_directory.py::test_a_proxy_whose_port_is_taken_does_not_stay_registered",
+    ),
+    Mutant(
+        "leases are believed behind a step back of PostgreSQL's clock",
+        "proxy/cutover/target_clock.py",
+        "                self._from = self._newest + self._lease\n",
+        "                pass\n",
+        "tests/unit/cutover/test_target_clock.py"
+        "::test_behind_a_step_back_it_is_trusted_once_it_is_a_lease_beyond_what_it_had_shown",
+    ),
+    Mutant(
         "what PostgreSQL lacks is said, and it is read all the same",
         "proxy/cutover/lacking.py",
         "    if moves or towards:\n",

@@ -4,6 +4,27 @@ from tests.faults.mutations import Mutant
 
 MUTANTS = (
     Mutant(
+        "files of the journal that were removed are not missed",
+        "proxy/mirror/manifest.py",
+        "    if gone:\n",
+        "    if False:\n",
+        "tests/unit/mirror/test_manifest.py::test_what_was_removed_is_damage",
+    ),
+    Mutant(
+        "a copy of the journal is taken for the journal",
+        "proxy/mirror/manifest.py",
+        "if before and identity and before != identity:",
+        "if False:",
+        "tests/unit/mirror/test_manifest.py::test_a_copy_is_told_from_what_it_is_a_copy_of",
+    ),
+    Mutant(
+        "a scan believes the wall clock",
+        "proxy/mirror/clock.py",
+        "max(0.0, by_wall, uptime() - up) if up else",
+        "max(0.0, by_wall) if up else",
+        "tests/unit/mirror/test_scan.py::test_an_age_is_never_less_than_any_clock_says",
+    ),
+    Mutant(
         "a hole between two files is taken for a torn tail",
         "proxy/mirror/segment.py",
         " and following is not None and base + len(loaded.segment.state) < following:",

@@ -1,0 +1,145 @@
+"""A proxy is killed while it serves reads from PostgreSQL, and comes back: what its journal proves decides (I3, I7)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.config import load
+from proxy.cutover import audit, controller
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from tests.faults import traffic
+from tests.faults.stand import BOOKS, Proxy, Stand, stand
+from tests.faults.traffic import DOCUMENT
+from tests.harness import eventually
+
+
+@pytest.fixture
+async def stood(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> AsyncIterator[Stand]:
+    async with stand(postgres_server, dsn, tmp_path) as made:
+        yield made
+
+
+async def flipped(stood: Stand) -> None:
+    database = await Database.open(stood.dsn, size=2)
+    try:
+        for stage, weight in ((Stage.SHADOW, 0), (Stage.FLIPPED, 100)):
+            targets = [Target(BOOKS, stage, weight)]
+            settings = load(dsn=stood.dsn, origin=stood.origin.url)
+            await controller.change(
+                database, targets, settings=settings, actor="test", reason="test", force=True, timeout=20
+            )
+    finally:
+        await database.close()
+
+
+async def stage(stood: Stand) -> str:
+    """The stage, and why where it is not what it was."""
+    database = await Database.open(stood.dsn, size=1)
+    try:
+        found: str = await database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        last = (await audit.entries(database, limit=1))[0]
+    finally:
+        await database.close()
+    return found if last.action != "rollback" else f"{found}: {last.reason}"
+
+
+async def served_by(proxy: Proxy) -> str:
+    async with httpx.AsyncClient(base_url=proxy.url, auth=("root", ""), timeout=20) as client:
+        answer = await client.get(DOCUMENT + "/a", headers={"x-crossfade-explain": "1"})
+    return str(answer.headers["x-crossfade-served-by"])
+
+
+async def under_traffic(proxy: Proxy, until: Callable[[traffic.Tally], bool]) -> None:
+    """Writes of documents until the tally says so; then it is killed in their middle."""
+    tally = traffic.Tally()
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(traffic.client(proxy.url, number, tally, lambda _: not tally.broken, traffic.documents))
+        await eventually(lambda: until(tally), "enough was written")
+        await asyncio.to_thread(proxy.kill)
+
+
+async def both(stood: Stand) -> tuple[Proxy, Proxy]:
+    one, two = (stood.proxy(name, CROSSFADE_LEASE="1.5", CROSSFADE_HEARTBEAT="0.1") for name in ("one", "two"))
+    for proxy in (one, two):
+        await proxy.start()
+    await stood.mirrored()
+    async with httpx.AsyncClient(base_url=one.url, auth=("root", "")) as client:
+        await client.post(DOCUMENT, json={"_key": "a"})
+    await one.drained()
+    await flipped(stood)
+    return one, two
+
+
+async def ended(*proxies: Proxy) -> None:
+    for proxy in proxies:
+        if proxy.running:
+            await asyncio.to_thread(proxy.kill, signal.SIGTERM)
+
+
+@pytest.mark.long
+async def test_a_kill_in_the_middle_of_writes_and_a_restart_keep_the_flip(stood: Stand) -> None:
+    """The journal is whole: what was under way is read again before anybody reads from PostgreSQL."""
+    one, two = await both(stood)
+    try:
+        await under_traffic(two, lambda tally: tally.writes > 60)
+        await two.start()
+
+        await two.drained()
+        assert await stage(stood) == "flipped"
+
+        async def again() -> bool:
+            assert await stage(stood) == "flipped"
+            return [await served_by(proxy) for proxy in (one, two)] == ["postgresql", "postgresql"]
+
+        await eventually(again, "PostgreSQL serves the reads of both")
+        assert await stage(stood) == "flipped"
+        assert await stood.differences() == []
+        assert await stood.marks() == []
+    finally:
+        await ended(one, two)
+
+
+@pytest.mark.long
+async def test_with_files_of_the_journal_removed_it_takes_the_flip_back(stood: Stand) -> None:
+    """Nobody knows what was open in them: that is said, and reads are ArangoDB's."""
+    one, two = await both(stood)
+    try:
+        await under_traffic(two, lambda tally: tally.writes > 50)
+        for file in (two.state / "journal").glob("*.journal"):
+            file.unlink()
+        await two.start()
+        await two.drained()
+        assert (await stage(stood)).startswith("shadow: ")
+        assert any("files of the journal were removed" in line for line in await stood.marks())
+    finally:
+        await ended(one, two)
+
+
+@pytest.mark.long
+async def test_an_older_copy_of_the_directory_with_a_backlog_behind_it_is_said(stood: Stand) -> None:
+    """PostgreSQL is away while it is written, and the directory of before is put back behind a kill."""
+    one, two = await both(stood)
+    try:
+        shutil.copytree(two.state, two.state.with_name("copy"))
+        stood.to_target.misbehave("black-hole")
+        await under_traffic(two, lambda tally: tally.writes > 50)
+        stood.to_target.heal()
+        shutil.rmtree(two.state)
+        two.state.with_name("copy").rename(two.state)
+        await two.start()
+        await two.drained()
+        assert (await stage(stood)).startswith("shadow: ")
+        assert any("copy" in line for line in await stood.marks())
+    finally:
+        await ended(one, two)
