@@ -191,6 +191,7 @@ async def evict(
             actor=actor,
             action="evict",
             reason=reason,
+            by=By.OPERATOR,
             detail={"instance": instance, "unverified": list(served)},
         )
         return served

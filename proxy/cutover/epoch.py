@@ -91,6 +91,7 @@ class Run:
                 actor=self.actor,
                 action="rollback" if back else "change",
                 reason=self.reason,
+                by=transitions.By.OPERATOR,
                 detail={"guard": plain(self.guard)} if self.guard is not None else None,
             )
             await self._arm(session, epoch)

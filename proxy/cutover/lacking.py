@@ -77,7 +77,9 @@ async def give_way(session: Session, collections: Sequence[str], *, actor: str, 
     )
     towards = control.towards_target and any(_concerned(move.collection, collections) for move in control.moves)
     if moves or towards:
-        await transitions.immediate(session, control, moves, actor=actor, action="rollback", reason=reason[:500])
+        await transitions.immediate(
+            session, control, moves, actor=actor, action="rollback", reason=reason[:500], by=transitions.By.INSTANCE
+        )
     return tuple(move.collection for move in moves)
 
 

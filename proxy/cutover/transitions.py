@@ -126,8 +126,8 @@ async def immediate(
     actor: str,
     action: str,
     reason: str | None,
+    by: By,
     detail: Mapping[str, Any] | None = None,
-    by: By = By.OPERATOR,
 ) -> tuple[int, int]:
     """Aborts whatever epoch is open and carries out the moves at once; returns (epoch, generation).
 

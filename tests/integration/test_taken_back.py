@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from proxy import metrics
-from proxy.cutover import controller, guard, transitions
+from proxy.cutover import controller, guard, lacking, transitions
 from proxy.cutover.guard import Budget
 from proxy.cutover.stages import Stage
 from proxy.cutover.states import States, taken_back
@@ -97,6 +97,16 @@ async def test_what_an_instance_takes_back_is_named_until_it_is_flipped_again(fl
     await pass_gates(database, JOBS)
     await fleet.to(Stage.FLIPPED, JOBS)
     assert await alerts(database) == []
+
+
+async def test_a_document_that_postgresql_refuses_is_no_operator(fleet: Fleet, database: Database) -> None:
+    """A mark or a dead letter on a flipped collection takes reads back: nobody typed that either."""
+    await fleet.start("one")
+    await flipped(fleet, ORDERS)
+    await lacking.mark(database, [ORDERS], ["a write passed unseen"], "one")
+    assert await alerts(database) == [{"collection": ORDERS, "by": "instance"}]
+    (named,) = await taken_back(database)
+    assert "a write passed unseen" in (named.reason or "")
 
 
 async def test_what_an_operator_takes_back_is_counted_and_not_named(fleet: Fleet, database: Database) -> None:
