@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from tests.model import journal
 from tests.model.mirror import (
     BATCH,
+    CURSOR,
     DELETE,
     POISON,
     PUT,
@@ -43,6 +44,7 @@ LARGE: dict[str, Bounds] = {
     "one key, three writes, two crashes": Bounds(writes=3, crashes=2, lost=0),
     "two keys, batches": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, BATCH)),
     "two keys, transactions": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, TRANSACTION)),
+    "two keys, cursors": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, DELETE, CURSOR)),
     "dead letters": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, POISON)),
     "truncations": Bounds(writes=3, crashes=1, lost=1, purges=1, kinds=(PUT, DELETE, TRUNCATE)),
     "two keys, truncations": Bounds(writes=2, crashes=1, lost=1, purges=1, keys=2, kinds=(PUT, TRUNCATE)),
@@ -53,6 +55,7 @@ SMALL: dict[str, Bounds] = {
     "backfill": Bounds(writes=1, crashes=1, lost=0, purges=1, copies=1, history=True),
     "batches": Bounds(writes=2, crashes=1, lost=0, keys=2, kinds=(DELETE, BATCH)),
     "transactions": Bounds(writes=2, crashes=1, lost=0, keys=2, kinds=(PUT, TRANSACTION)),
+    "cursors": Bounds(writes=2, crashes=0, lost=1, keys=2, kinds=(PUT, CURSOR)),
     "dead letters": Bounds(writes=2, crashes=1, lost=0, kinds=(PUT, DELETE, POISON)),
     "truncations": Bounds(writes=2, crashes=1, lost=1, kinds=(PUT, TRUNCATE)),
 }

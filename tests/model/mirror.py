@@ -5,7 +5,8 @@ applied to PostgreSQL, the intent is settled. Beside that: answers are lost, the
 steps (what it had sent to either database may still run), intents are repaired by reading the origin again, tombstones
 are purged at any moment, a backfill copies. Writes are puts, deletes and re-inserts of a key; a batch over two keys,
 applied row by row; a transaction over two keys, committed and applied at once, or aborted; a truncation, behind which
-the horizon is raised and every key is repaired; a document that PostgreSQL cannot hold (a dead letter).
+the horizon is raised and every key is repaired; a query over two keys, whose keys are told one batch after the other
+and read again; a document that PostgreSQL cannot hold (a dead letter).
 
 Properties: LOST a tombstone that would refuse the origin's living version for ever, or a version that is missing when
 all is at rest; GHOST at rest, a document that the origin does not have; OLDER an older version over a newer one;
@@ -31,8 +32,9 @@ STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "intend": ("proxy.mirror.pipeline:Mirror.intend", ("after-intend", "transaction-begun", "job-begun")),
     "execute": (
         "proxy.writing.documents:capture",
-        ("after-forward", "transaction-wrote", "after-commit", "mid-import", "keys-read"),
+        ("after-forward", "transaction-wrote", "after-commit", "mid-import"),
     ),
+    "told": ("proxy.writing.modifications:Modifications.capture", ("keys-read",)),
     "abort": ("proxy.writing.transactions:Transactions.end", ("before-commit",)),
     "capture": ("proxy.mirror.pipeline:Mirror.captured", ("before-settle", "before-transaction")),
     "nothing": ("proxy.mirror.pipeline:Mirror.settled_nothing", ()),
@@ -55,7 +57,7 @@ STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
 UNMODELLED_POINTS = {"before-mark"}  # marks are left out
 
 SENT, EXECUTED, QUEUED, APPLIED, OPEN, LOOKED, READ, COPYING = range(8)  # of an operation
-PUT, DELETE, BATCH, TRANSACTION, POISON, COPY, TRUNCATE = range(7)  # kinds
+PUT, DELETE, BATCH, TRANSACTION, POISON, COPY, TRUNCATE, CURSOR = range(8)  # kinds
 _BOTH = (0, 1)
 
 
@@ -117,6 +119,7 @@ class Rules:
     equal_spares_tombstones: bool = True  # repair does not bring back what was removed behind its look
     sweep_raises_horizon: bool = True  # before the keys are compared behind a truncation
     abort_applies_nothing: bool = True  # what a transaction wrote waits for its commit
+    reads_on: bool = True  # the proxy reads the cursor of a query to its end; else its client does, or never does
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,7 @@ class Model:
         """What a write of the kind may concern."""
         if kind == TRUNCATE:
             return (tuple(range(self.bounds.keys)),)
-        return (_BOTH,) if kind in (BATCH, TRANSACTION) else tuple((key,) for key in range(self.bounds.keys))
+        return (_BOTH,) if kind in (BATCH, TRANSACTION, CURSOR) else tuple((key,) for key in range(self.bounds.keys))
 
     def _world(self, state: State) -> Iterator[Step]:
         _, crashes, _, purges, _ = state.left
@@ -322,6 +325,8 @@ class Model:
             stamp = op.stamp if self.rules.stamp_before_sending else state.era
             if op.kind == TRUNCATE:
                 yield "spill", _with(state, rest, Op(OPEN, op.kind, op.keys, 0, False, (), ()))
+            elif op.kind == CURSOR:
+                yield from self._told(state, op, rest)
             elif not op.rows:
                 yield "nothing", state._replace(ops=rest)
             else:
@@ -347,11 +352,18 @@ class Model:
             executed = self._execute(state, op._replace(late=False), rest)
             yield "late", _with(executed, rest, op._replace(late=False))
 
+    def _told(self, state: State, op: Op, rest: tuple[Op, ...]) -> Iterator[Step]:
+        """The next batch of a cursor tells its key, which is read again; the first comes with the answer."""
+        first, left = len(op.keys) == len(_BOTH), op.keys[1:]
+        if first or self.rules.reads_on:
+            after = (*rest, op._replace(keys=left, rows=())) if left else rest
+            yield "told", _with(state, tuple(sorted(after)), Op(OPEN, CURSOR, op.keys[:1], 0, False, (), ()))
+
     def _execute(self, state: State, op: Op, rest: tuple[Op, ...]) -> State:
         """The origin takes the write: each put gets a revision of its own."""
         origin, clock, rows = list(state.origin), state.clock, []
         for key in _keys(op):
-            if op.kind in (DELETE, TRUNCATE) or (op.kind == TRANSACTION and key == 1):
+            if op.kind in (DELETE, TRUNCATE) or (op.kind in (TRANSACTION, CURSOR) and key == 1):
                 if origin[key]:
                     rows.append((key, origin[key], True))
                 origin[key] = 0

@@ -9,7 +9,7 @@ import pytest
 from proxy.mirror import faults
 from tests.model import journal
 from tests.model.explore import FILES_SMALL, SMALL, explore, line
-from tests.model.mirror import PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
+from tests.model.mirror import CURSOR, PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
 
 # a rule that is not kept -> the bounds that show it, and what the model then says
 NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
@@ -53,6 +53,11 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
         Rules(abort_applies_nothing=False),
         Bounds(writes=1, crashes=0, lost=0, keys=2, kinds=(TRANSACTION,)),
         "GHOST",
+    ),
+    "the client reads the cursor of a query on": (
+        Rules(reads_on=False),
+        Bounds(writes=1, crashes=0, lost=0, keys=2, kinds=(CURSOR,)),
+        "STUCK",
     ),
     "repair brings back what was removed behind its look": (
         Rules(equal_spares_tombstones=False),
