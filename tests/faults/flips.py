@@ -91,7 +91,8 @@ class Flips:
         """So many rounds of one scenario under the crowd. Raises AssertionError where the stand does not recover."""
         dice, result, begun = random.Random(seed), Result(scenario), time.monotonic()
         name = scenario.replace(" ", "-") + str(int(begun * 1000))
-        crowd = Crowd(name, [proxy.port for proxy in self._proxies], clients, seed, self._was_frozen, pace)
+        ports, mixed = [proxy.port for proxy in self._proxies], scenario == "pestered"
+        crowd = Crowd(name, ports, clients, seed, self._was_frozen, pace, mixed=mixed)
         pests = Pests([proxy.port for proxy in self._proxies], seed)
         async with crowd:
             for turn in range(rounds):

@@ -4,6 +4,8 @@ Each key has one writer, whose operations are numbered: a document holds the num
 be read of a key is then a matter of numbers. A read that begins after a write was acknowledged, or after a document
 read that showed a version, through whichever proxy, must show that version or a later one; a removal is a version, too.
 A query must show what was acknowledged, or read by key, before it began; what only a query showed binds nobody.
+
+A mixed crowd writes by AQL as well, alone and in transactions, and never reads the cursors on.
 """
 
 from __future__ import annotations
@@ -19,6 +21,14 @@ from typing import Any
 COLLECTION = "books"
 _DOCUMENT = f"/_api/document/{COLLECTION}"
 _QUERY = f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN d.n"
+_PUT = (
+    "FOR k IN [CONCAT(@key, '-x'), @key] UPSERT {_key: k} INSERT {_key: k, n: @n} UPDATE {n: @n} "
+    f"IN {COLLECTION} RETURN NEW"
+)
+_REMOVE = (
+    f"FOR d IN {COLLECTION} FILTER d._key IN [CONCAT(@key, '-x'), @key] SORT d._key == @key REMOVE d IN {COLLECTION} "
+    "RETURN OLD"
+)
 _PATIENCE = 40.0  # seconds after which a request counts as failed
 
 
@@ -29,22 +39,25 @@ class Wire:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any, str]:
+    async def ask(self, method: str, path: str, body: object = None, transaction: str = "") -> tuple[int, Any, str]:
         """(status, JSON value, who answered). Raises OSError, EOFError, TimeoutError where no whole answer comes."""
+        head = f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nX-Crossfade-Explain: 1\r\n"
+        head += "Authorization: Basic cm9vdDo=\r\n"
+        head += f"x-arango-trx-id: {transaction}\r\n" if transaction else ""
         async with asyncio.timeout(_PATIENCE):
             try:
                 if self._streams is None:
                     self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-                return await self._exchange(*self._streams, method, path, body)
+                return await self._exchange(*self._streams, head, body)
             except BaseException:
                 self.close()
                 raise
 
+    @staticmethod
     async def _exchange(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, body: object
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str, body: object
     ) -> tuple[int, Any, str]:
         content = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nAuthorization: Basic cm9vdDo=\r\nX-Crossfade-Explain: 1\r\n"
         writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
@@ -102,7 +115,8 @@ class Tally:
 class Crowd:
     """So many clients, each of them over all proxies, on keys that begin with `name` and are nobody else's.
 
-    frozen(proxy, since): whether it was, at some time since then. pace: seconds that a client thinks at most.
+    frozen(proxy, since): whether it was, at some time since then. pace: seconds that a client thinks at most. mixed:
+    see above.
     """
 
     def __init__(
@@ -113,7 +127,10 @@ class Crowd:
         seed: int,
         frozen: Callable[[int, float], bool],
         pace: float = 0.01,
+        *,
+        mixed: bool = False,
     ) -> None:
+        self._mixed = mixed
         self._ports = ports
         self._frozen = frozen
         self._pace = pace
@@ -148,13 +165,34 @@ class Crowd:
             for wire in wires:
                 wire.close()
 
+    async def _by_query(
+        self, dice: random.Random, wires: list[Wire], proxy: int, key: str, version: int, *, removes: bool
+    ) -> tuple[int, Any, str] | None:
+        """A write by AQL whose cursor nobody reads on; the key's is in its second batch. Perhaps in a transaction."""
+        binds = {"key": key} if removes else {"key": key, "n": version}
+        body = {"query": _REMOVE if removes else _PUT, "bindVars": binds, "batchSize": 1, "ttl": 600}
+        if dice.random() < 0.6:
+            return await self._ask(wires, proxy, "POST", "/_api/cursor", body)
+        began = await self._ask(wires, proxy, "POST", "/_api/transaction/begin", {"collections": {"write": COLLECTION}})
+        if began is None or began[0] != 201:
+            return None
+        number = began[1]["result"]["id"]
+        await self._ask(wires, proxy, "POST", "/_api/cursor", body, transaction=number)
+        return await self._ask(wires, proxy, "PUT", f"/_api/transaction/{number}")
+
     async def _ask(
-        self, wires: list[Wire], proxy: int, method: str, path: str, body: object = None
+        self,
+        wires: list[Wire],
+        proxy: int,
+        method: str,
+        path: str,
+        body: object = None,
+        transaction: str = "",
     ) -> tuple[int, Any, str] | None:
         """The answer; None where there was none, or one of 5xx: a failed request."""
         began = time.monotonic()
         try:
-            status, value, by = await wires[proxy].ask(method, path, body)
+            status, value, by = await wires[proxy].ask(method, path, body, transaction)
         except (OSError, EOFError, TimeoutError) as error:
             self.tally.failed.append(f"{method} {path} at {proxy}: {type(error).__name__} {error}")
             return None
@@ -172,8 +210,14 @@ class Crowd:
         path, body = f"{_DOCUMENT}/{key.name}", {"n": version}
         if key.exists and dice.random() < 0.15:
             key.removals.append(version)
-            answer = await self._ask(wires, proxy, "DELETE", path)
+            if self._mixed and dice.random() < 0.5:
+                answer = await self._by_query(dice, wires, proxy, key.name, version, removes=True)
+            else:
+                answer = await self._ask(wires, proxy, "DELETE", path)
             exists = False
+        elif self._mixed and dice.random() < 0.3:
+            answer = await self._by_query(dice, wires, proxy, key.name, version, removes=False)
+            exists = True
         elif key.exists and dice.random() < 0.7:
             answer = await self._ask(wires, proxy, dice.choice(("PATCH", "PUT")), path, body)
             exists = True
@@ -199,7 +243,7 @@ class Crowd:
             found = answer and (answer[1].get("n") if answer[0] == 200 else None)
         elif way < 0.75:
             kind, answer = "documents", await self._ask(wires, proxy, "PUT", f"{_DOCUMENT}?onlyget=true", [key.name])
-            found = answer and answer[1][0].get("n")
+            found = answer and (answer[1][0].get("n") if answer[0] == 200 else None)
         else:
             body = {"query": _QUERY, "bindVars": {"key": key.name}}
             kind, answer = "query", await self._ask(wires, proxy, "POST", "/_api/cursor", body)
