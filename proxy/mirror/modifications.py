@@ -15,21 +15,21 @@ import msgspec
 
 from proxy.aql.capture import keyed, removed_from
 from proxy.aql.parser import parse
+from proxy.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL
 from proxy.errors import ArangoError
 from proxy.mirror.trim import cut, elements, members
 from proxy.values import dump
 
-_DEFAULT_TTL: Final = 30.0
-_BATCH: Final = 1000  # rows: ArangoDB's default, and the least that the proxy asks for at once
+_BATCH: Final = DEFAULT_BATCH  # rows: the least that the proxy asks for at once
 
 
 class _Body(msgspec.Struct):
     query: str
     bind_vars: dict[str, object] | None = msgspec.field(name="bindVars", default=None)
-    batch_size: object = msgspec.field(name="batchSize", default=_BATCH)
+    batch_size: object = msgspec.field(name="batchSize", default=DEFAULT_BATCH)
     count: object = False
     stream: object = False
-    ttl: object = _DEFAULT_TTL
+    ttl: object = DEFAULT_TTL
     options: object = None
 
 
@@ -50,8 +50,8 @@ class Asked:
     stream: what is known at the end alone (`extra`) stands in the last batch.
     """
 
-    size: int = _BATCH
-    ttl: float = _DEFAULT_TTL
+    size: int = DEFAULT_BATCH
+    ttl: float = DEFAULT_TTL
     count: bool = False
     retries: bool = False
     stream: bool = False
@@ -163,7 +163,7 @@ def part(rows: Sequence[bytes], asked: Asked, number: int, *, shown: str, total:
     members_of = [
         b'"result":[' + b",".join(rows) + b"]",
         b'"hasMore":true' if more else b'"hasMore":false',
-        *([b'"id":"%s"' % shown.encode()] if more or asked.retries else ()),
+        *([b'"id":"%s"' % shown.encode()] if more else ()),
         *([b'"count":%d' % total] if asked.count else ()),
         *([b'"extra":' + extra] if extra and not (asked.stream and more) else ()),
         b'"cached":false',
@@ -182,12 +182,13 @@ def _asked(body: _Body) -> Asked:
     """As ArangoDB reads it; of what it refuses nothing matters."""
     options: Mapping[object, object] = body.options if isinstance(body.options, dict) else {}
     size, ttl = _number(body.batch_size), _number(body.ttl)
+    streams = body.stream is True or options.get("stream") is True
     return Asked(
-        int(size) if size >= 1 else _BATCH,
-        ttl if ttl > 0 else _DEFAULT_TTL,
-        body.count is True,
+        int(size) if size >= 1 else DEFAULT_BATCH,
+        ttl if ttl > 0 else DEFAULT_TTL,
+        body.count is True and not streams,
         options.get("allowRetry") is True,
-        body.stream is True or options.get("stream") is True,
+        streams,
     )
 
 

@@ -13,7 +13,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
+_BEFORE: Final = re.compile(rb"[ \t\r\n]*[{,][ \t\r\n]*")
+_BETWEEN: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _SCAN: Final = json.JSONDecoder(strict=False)
 
 
@@ -48,6 +51,33 @@ def cut(body: bytes, name: str) -> bytes:
 
 def members(body: bytes) -> Iterator[Member]:
     """The attributes of a JSON object, with their places. Raises ValueError where it is none."""
+    found = _members_at_once(body)
+    return _members(body) if found is None else iter(found)
+
+
+def _members_at_once(body: bytes) -> list[Member] | None:
+    """The same without a look into the values; None where a name comes twice or has escapes, or it is no object."""
+    try:
+        parts = _PARTS.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    found: list[Member] = []
+    position = 0
+    for name, value in parts.items():
+        before = _BEFORE.match(body, position)
+        start = before.end() if before is not None else 0
+        quoted = b'"' + name.encode() + b'"'
+        between = _BETWEEN.match(body, start + len(quoted))
+        if before is None or between is None or not body.startswith(quoted, start):
+            return None
+        position = between.end() + len(memoryview(value))
+        if body[between.end() : position] != memoryview(value):
+            return None
+        found.append(Member(name, start, between.end(), position))
+    return found if body[position:].strip(b" \t\r\n") in (b"}", b"{}") else None
+
+
+def _members(body: bytes) -> Iterator[Member]:
     # latin-1: one character a byte, and the structure of JSON is ASCII
     text = body.decode("latin-1")
     position = _skip(text, 0, "{")

@@ -51,6 +51,11 @@ def user_of(authorization: str | None) -> str | None:
     return None
 
 
+def owner_of(authorization: str | None) -> str | None:
+    """Who opens what belongs to one user: the user that the header names, or the header itself where it names none."""
+    return user_of(authorization) or authorization
+
+
 def expiry_of(authorization: bytes | None) -> float | None:
     """When a bearer token ends, in seconds since the epoch; None where it is none, or one that never ends.
 

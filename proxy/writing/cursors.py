@@ -12,6 +12,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from proxy.cursor_requests import misplaced_batch
 from proxy.errors import ArangoError
 from proxy.mirror.modifications import Asked, part
 from proxy.operations import Operation, Outcome
@@ -86,7 +87,9 @@ class Cursors:
         asked, total = cursor.asked, len(cursor.rows)
         more = cursor.number * asked.size < total
         again = bool(wanted) and wanted[0] == str(cursor.number) and asked.retries
-        if not again and (not more or (wanted and wanted[0] != str(cursor.number + 1))):
+        if not again and wanted and wanted[0] != str(cursor.number + 1):
+            raise misplaced_batch(wanted[0], cursor.number)
+        if not again and not more:
             raise ArangoError(1600)
         number = cursor.number if again else cursor.number + 1
         cursor.timer.cancel()

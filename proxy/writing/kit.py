@@ -24,7 +24,7 @@ from proxy.mirror.refusals import error
 from proxy.operations import Change, Operation
 from proxy.stores.arango import Requester
 from proxy.waits import counted
-from proxy.wire.auth import expiry_of, user_of
+from proxy.wire.auth import expiry_of, owner_of
 from proxy.wire.message import Request, Response
 
 log = structlog.get_logger(__name__)
@@ -224,10 +224,8 @@ class Kit:
 
 def same_user(one: bytes | None, other: bytes | None) -> bool:
     """Whether two `Authorization` headers name one user; whether they are right is ArangoDB's to say."""
-    if one == other:
-        return True
-    users = [user_of(header.decode("latin-1")) for header in (one, other) if header is not None]
-    return len(users) == 2 and users[0] is not None and users[0] == users[1]
+    first, second = (owner_of(header.decode("latin-1") if header is not None else None) for header in (one, other))
+    return first == second
 
 
 def plain(request: Request, body: bytes) -> Request:

@@ -205,7 +205,7 @@ class Modifications:
                 self._learn(batch.keys, run, later=later)
                 number = asked.size - len(head) if rows is None else 0
                 head += batch.rows[:number]
-                if rows is None and (len(batch.rows) > number or asked.retries):
+                if rows is None and len(batch.rows) > number:
                     rows = Rows(self._room)
                     await asyncio.to_thread(rows.add, head)
                 if rows is not None and len(batch.rows) > number:
@@ -234,7 +234,9 @@ class Modifications:
 
     async def _next(self, request: Request, cursor: str) -> bytes:
         prefix = request.target.partition(b"/_api/cursor")[0]
-        more = Request("POST", prefix + b"/_api/cursor/" + cursor.encode(), plain(request, b"").headers)
+        # a limit on waiting is the first request's: what it wrote is written, and the rest must be read
+        headers = [pair for pair in plain(request, b"").headers if pair[0].lower() != b"x-arango-queue-time-seconds"]
+        more = Request("POST", prefix + b"/_api/cursor/" + cursor.encode(), headers)
         response = await self._kit.origin.request(more)
         body = await collect(response.body)
         if response.status >= 400:

@@ -98,6 +98,7 @@ async def batches(client: httpx.AsyncClient, collection: str, more: dict[str, An
         asked = [f"{CURSOR}/{name}/{answers[-1]['nextBatchId']}"] * (2 if retries else 1)
         answers += [(await client.post(path)).json() for path in asked]
     if "id" in answers[0]:
+        answers.append((await client.post(f"{CURSOR}/{answers[0]['id']}/1")).json())
         path = f"{CURSOR}/{answers[0]['id']}"
         answers += [(await client.post(path)).json(), (await client.delete(path)).json()]
         answers += [(await client.post(path)).json(), (await client.delete(path)).json()]

@@ -15,7 +15,7 @@ import orjson
 from proxy.cursor_requests import CursorRequest, misplaced_batch
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
-from proxy.wire.auth import user_of
+from proxy.wire.auth import owner_of
 
 # Cursor ids are decimal text, as ArangoDB's are. Nineteen digits that begin so lie above every tick that a server gives
 # (its hybrid logical clock gets there in the year 2241) and inside 64 bits, so that a cursor tells whose it is.
@@ -225,7 +225,7 @@ class Cursors:
         cursor = self._open.get(identifier)
         if cursor is None or cursor.database != operation.database or cursor.expires < self._clock():
             raise ArangoError(1600)
-        if cursor.owner != user_of(operation.headers.get("authorization")):
+        if cursor.owner != owner_of(operation.headers.get("authorization")):
             raise ArangoError(1600)
         return cursor
 

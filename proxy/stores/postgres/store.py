@@ -23,7 +23,7 @@ from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.queries import Answer, Heavy, Queries
 from proxy.stores.postgres.statements import Unfinished
-from proxy.wire.auth import user_of
+from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
 from sql.loader import queries
 
@@ -269,7 +269,7 @@ class PostgresStore:
 
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
         request, found = await self._asked(operation, generation)
-        owner = user_of(operation.headers.get("authorization"))
+        owner = owner_of(operation.headers.get("authorization"))
         if found.stream is None:
             return self._cursors.open(operation.database, request, found.rows, found.extra, owner, total=found.total)
         total = found.stream.total or 0
