@@ -32,9 +32,11 @@ from tests.faults.traffic import Tally
 from tests.harness import eventually
 
 REFUSE = "disk full, refuse"
+REMOVED = "kill, files removed"
 READ_ONLY = "session read-only"
 FAULTS: tuple[str, ...] = (
     "kill",
+    REMOVED,
     *(f"origin {mode}" for mode in MODES),
     *(f"target {mode}" for mode in MODES),
     "origin stopped",
@@ -124,7 +126,7 @@ class Cell:
     def good(self) -> bool:
         """Nothing lost, no ghost; errors only where ArangoDB was away, broken connections only by a kill."""
         quiet = self.errors == 0 or self.fault in _MAY_COST
-        whole = self.broken == 0 or self.fault == "kill" or self.fault in _MAY_COST
+        whole = self.broken == 0 or self.fault in ("kill", REMOVED, *_MAY_COST)
         return not self.lost and not self.ghosts and not self.notes and quiet and whole
 
 
@@ -235,8 +237,11 @@ class Matrix:
         """Begins the fault; gives what ends it."""
         stood = self._stand
         where, _, what = fault.partition(" ")
-        if fault == "kill":
+        if fault in ("kill", REMOVED):
             await asyncio.to_thread(proxy.kill)
+            if fault == REMOVED:  # what was open in them must be said
+                for file in (proxy.state / "journal").glob("*.journal"):
+                    file.unlink()
             return lambda: proxy.start(f"@{self._points.path}")
         if where == "disk":
             proxy.disk(full=True)

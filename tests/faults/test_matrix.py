@@ -18,6 +18,7 @@ SHORT = (
     (Place("documents", "mid-batch"), "target stopped"),
     (Place("transactions", "after-commit"), "target half-close"),
     (Place("transactions", "mid-transaction", 1), "kill"),
+    (Place("documents", "after-forward", 9), "kill, files removed"),
     (Place("documents", "after-apply"), READ_ONLY),
     (Place("graphs", "mid-cascade", 1), "kill"),
     (Place("modifications", "keys-read"), "origin cut"),

@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from tests.model import journal
+from tests.model import flipped, journal
 from tests.model.mirror import (
     BATCH,
     CURSOR,
@@ -181,6 +181,10 @@ def main() -> int:
             total += result.states
             wrong = wrong or bool(result.wrong)
         print(journal.line(files.result()), flush=True)
+        given_up = flipped.explore(flipped.initial(writes=2 if options.small else 3))
+        said = " -> ".join(given_up.trace) or "holds"
+        print(f"given up, or killed, while flipped: {given_up.states:,} states: {said}", flush=True)
+        wrong = wrong or bool(given_up.trace)
         wrong = wrong or bool(files.result().wrong)
     print(f"{total:,} states explored, every one of these bounds")
     for name in PROPERTIES:
