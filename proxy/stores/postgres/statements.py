@@ -26,6 +26,7 @@ from proxy.stores.postgres.fence import FenceBroken, Limits
 from sql.loader import queries
 
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
+_FEW: Final = 40  # rows that one round trip brings where a result may turn out to be large
 PIECE: Final = 64 << 10  # bytes of rows that are worked out between two turns of the event loop: milliseconds
 _LOOKED_UP_FOR: Final = 60.0  # seconds
 _INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
@@ -184,10 +185,11 @@ class Statements:
                 raise TooLarge
             return found
         budget = self._limits.bytes if size is None else size
+        prefetch = AT_ONCE if size is None else _FEW
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
-            contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=AT_ONCE)) as rows,
+            contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=prefetch)) as rows,
         ):
             async for row in rows:
                 budget -= _take(row, found)

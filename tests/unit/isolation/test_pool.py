@@ -86,7 +86,8 @@ async def test_a_worker_that_somebody_killed_is_replaced(lane: Lane) -> None:
 async def test_few_wait_and_further_ones_are_refused_at_once(lane: Lane) -> None:
     await lane.run(work.where, seconds=30)
     busy = asyncio.create_task(lane.run(work.sleep, 60.0, seconds=90))
-    await asyncio.sleep(0)
+    while not lane._busy:
+        await asyncio.sleep(0)
     waiting = [asyncio.create_task(lane.run(work.where, seconds=30)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(IsolationError, match="busy"):
@@ -104,7 +105,7 @@ async def test_a_template_that_ended_is_started_again(isolation: Isolation, lane
     process = isolation._template._process
     assert process is not None
     process.kill()
-    await process.wait()
+    process.wait()
     os.kill(first, signal.SIGKILL)
     while _running(first):
         await asyncio.sleep(0.01)
