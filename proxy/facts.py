@@ -110,8 +110,9 @@ class Facts:
             found.deterministic,
             understood=not numbered,
             dynamic=found.dynamic or bool(found.graphs),
+            takes_any=found.takes_any,
         )
-        if len(cached) <= _SHORT:
+        if not found.by_values and len(cached) <= _SHORT:
             self._known[cached] = facts
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)

@@ -57,6 +57,9 @@ class QueryFacts:
 
     understood: the text was parsed. dynamic: it reads more than `reads` tells: a graph without WITH, whose vertices lie
     anywhere, a named graph, whose definition is a document of `_graphs`, DOCUMENT of a computed id.
+    takes_any: it is not deterministic, but only because any rows of the right number are an answer (LIMIT without
+    SORT). Clients page with such queries all the same, so that one side has to answer all of them: PostgreSQL, which
+    gives them in the order of keys, where all reads are its, and ArangoDB before.
     """
 
     reads: frozenset[str]
@@ -65,6 +68,7 @@ class QueryFacts:
     deterministic: bool
     understood: bool = True
     dynamic: bool = False
+    takes_any: bool = False
 
 
 class _Named(msgspec.Struct):
@@ -295,7 +299,7 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
     return Route(
         Action.READ,
         names,
-        target=query.deterministic and share(operation.body, weight),
+        target=(query.deterministic or (query.takes_any and weight >= 100)) and share(operation.body, weight),
         compare=True,
         synchronous=any(b.synchronous for b in behaviours),
         hold=hold,

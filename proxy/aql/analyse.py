@@ -11,6 +11,8 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.check import Access, accesses, check, check_accesses, collection_name
+from proxy.aql.choices import LIMITED, level_choices, levels, ordered, takes_any
+from proxy.aql.named import collections_of, depends
 from proxy.aql.shape import shape_of
 from proxy.aql.signatures import FETCHING, RANDOM, UNSUPPORTED
 from proxy.errors import ArangoError
@@ -21,9 +23,10 @@ class Analysis:
     """What a query does.
 
     reads, writes: collection names, at any depth, those of WITH included in reads. named: those of `reads` that only
-    DOCUMENT names, by a constant, and that need not be there. dynamic: it reads collections that
-    only its run can tell (DOCUMENT of a computed id, a named graph). graphs: the named graphs, where constant.
-    shape: see `shape_of`. choices: why its result is not determined by the data, in words; empty: it is.
+    DOCUMENT names, by a constant or a bind variable, and that need not be there. dynamic: it reads collections that
+    only its run can tell (DOCUMENT of a computed id, a named graph). by_values: values of bind variables decide what
+    it reads. graphs: the named graphs, where constant. shape: see `shape_of`. choices: why its result is not
+    determined by the data, in words; empty: it is. takes_any: a LIMIT without SORT is all that is open (`choices`).
     unordered: arrays inside a row come in the order of a scan. filters, sorts: attribute paths, dotted.
     unsupported: by name, what the evaluator cannot do of it.
     """
@@ -33,9 +36,11 @@ class Analysis:
     writes: frozenset[str]
     modifies: bool
     dynamic: bool
+    by_values: bool
     graphs: frozenset[str]
     shape: str
     choices: tuple[str, ...]
+    takes_any: bool
     unordered: bool
     has_sort: bool
     has_limit: bool
@@ -57,6 +62,7 @@ class _Facts:
 
     analysis: Analysis
     bound: tuple[str, ...]  # bind variables that name collections
+    documents: tuple[ast.Call, ...]  # calls of DOCUMENT that values of bind variables decide
     accesses: tuple[Access, ...]
     listed: frozenset[str]  # bind variables that stand in WITH as @name
     searched: frozenset[str]  # bind variables that UPSERT searches for
@@ -84,11 +90,16 @@ def analyse(query: ast.Query, bind_vars: Mapping[str, Any] | None = None) -> Ana
     names = {f"@{name}": source_name(binds, name) for name in facts.bound}
     if facts.accesses:
         check_accesses(facts.accesses, names)
-    if not facts.bound:
+    if not facts.bound and not facts.documents:
         return found
+    told = [collections_of(call, binds) for call in facts.documents]
+    named = found.named.union(*(one for one in told if one is not None))
+    reads = frozenset(names.get(name, name) for name in found.reads)
     return replace(
         found,
-        reads=frozenset(names.get(name, name) for name in found.reads),
+        reads=reads | named,
+        named=named - (reads - found.named),
+        dynamic=found.dynamic or None in told,
         writes=frozenset(names.get(name, name) for name in found.writes),
         graphs=frozenset(names.get(name, name) for name in found.graphs),
     )
@@ -110,11 +121,6 @@ def source_name(binds: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def scans(source: ast.Expr) -> bool:
-    """Whether a FOR over it goes through a collection."""
-    return isinstance(source, ast.Collection) or (isinstance(source, ast.Parameter) and source.source)
-
-
 def path_of(node: ast.Node) -> tuple[str, tuple[str, ...]] | None:
     """Variable and attribute path of `v.a.b`; None for anything else."""
     path: list[str] = []
@@ -132,7 +138,7 @@ def _facts(query: ast.Query) -> _Facts:
     functions: set[str] = set()
     filters: set[str] = set()
     sorts: set[str] = set()
-    named: set[str] = set()
+    documents: list[ast.Call] = []
     unsupported: list[str] = []
     has_sort = has_limit = dynamic = False
     targets: set[int] = set()
@@ -153,7 +159,11 @@ def _facts(query: ast.Query) -> _Facts:
             functions.add(node.name)
             if node.name in UNSUPPORTED:
                 unsupported.append(f"function {node.name}")
-            dynamic |= _documents(node, named)
+            if node.name == "DOCUMENT":
+                documents.append(node)
+            elif node.name in FETCHING:
+                first = node.arguments[0] if node.arguments else None
+                dynamic |= not isinstance(first, ast.Collection) and not _names_collection(first)
         elif isinstance(node, (ast.Traversal, ast.Paths)):
             # WITH names the collections of vertices: what a walk meets beyond them is refused as it runs
             dynamic |= not query.with_collections or node.graph is not None
@@ -174,20 +184,24 @@ def _facts(query: ast.Query) -> _Facts:
             has_limit = True
     choices = [f"{name}()" for name in sorted(functions & RANDOM)]
     unordered = False
-    for statements in _levels(query):
-        choices += _level_choices(statements)
+    for statements in levels(query):
+        choices += level_choices(statements)
     for node in ast.walk(query):
-        if isinstance(node, ast.Subquery) and not _ordered(node.query.statements):
+        if isinstance(node, ast.Subquery) and not ordered(node.query.statements):
             unordered = True
+    constant = [collections_of(call, {}) for call in documents if not depends(call)]
+    named = frozenset(name for told in constant for name in told or ())
     analysis = Analysis(
         reads=frozenset(reads | named),
-        named=frozenset(named - reads),
+        named=named - reads,
         writes=frozenset(writes),
         modifies=bool(writes),
-        dynamic=dynamic,
+        dynamic=dynamic or None in constant,
+        by_values=any(map(depends, documents)),
         graphs=frozenset(graphs),
         shape=shape_of(query.text) if query.text else "",
         choices=tuple(dict.fromkeys(choices)),
+        takes_any=choices == [LIMITED] and takes_any(query),
         unordered=unordered,
         has_sort=has_sort,
         has_limit=has_limit,
@@ -201,6 +215,7 @@ def _facts(query: ast.Query) -> _Facts:
     return _Facts(
         analysis,
         tuple(sorted(bound)),
+        tuple(call for call in documents if depends(call)),
         accesses(query),
         frozenset(node.name for node in query.with_collections if isinstance(node, ast.Parameter) and not node.source),
         frozenset(
@@ -211,21 +226,12 @@ def _facts(query: ast.Query) -> _Facts:
     )
 
 
+def _names_collection(node: ast.Expr | None) -> bool:
+    return isinstance(node, ast.Parameter) and node.source
+
+
 def _parameter(node: ast.Expr) -> str:
     return f"@{node.name}" if isinstance(node, ast.Parameter) else ""
-
-
-def _documents(call: ast.Call, reads: set[str]) -> bool:
-    """Collections that DOCUMENT names by constants; whether it reads others."""
-    if call.name not in FETCHING:
-        return False
-    first = call.arguments[0] if call.arguments else None
-    if call.name == "DOCUMENT" and isinstance(first, ast.Literal) and isinstance(first.value, str):
-        name, slash, _ = first.value.partition("/")
-        if slash or len(call.arguments) == 2:
-            reads.add(name)
-            return False
-    return not isinstance(first, ast.Collection) and not (isinstance(first, ast.Parameter) and first.source)
 
 
 def _paths(node: ast.Node) -> Iterator[str]:
@@ -234,40 +240,3 @@ def _paths(node: ast.Node) -> Iterator[str]:
             path = path_of(below)
             if path is not None:
                 yield ".".join(path[1])
-
-
-def _levels(query: ast.Query) -> Iterator[tuple[ast.Statement, ...]]:
-    yield query.statements
-    for node in ast.walk(query):
-        if isinstance(node, ast.Subquery):
-            yield node.query.statements
-
-
-def _level_choices(statements: tuple[ast.Statement, ...]) -> Iterator[str]:
-    """Where the rows of one level depend on the order of a scan."""
-    scanned = ordered = False
-    for statement in statements:
-        if isinstance(statement, (ast.For, ast.Traversal, ast.Paths)):
-            if not isinstance(statement, ast.For) or scans(statement.source):
-                scanned, ordered = True, False
-        elif isinstance(statement, ast.Sort):
-            ordered = True
-        elif isinstance(statement, ast.Collect):
-            ordered = True
-            if statement.into is not None and scanned:
-                yield "COLLECT INTO keeps the order of a scan"
-        elif isinstance(statement, ast.Limit) and scanned and not ordered:
-            yield "LIMIT without SORT"
-
-
-def _ordered(statements: tuple[ast.Statement, ...]) -> bool:
-    """Whether the rows of a subquery come in an order of their own."""
-    scanned = False
-    for statement in statements:
-        if isinstance(statement, (ast.Traversal, ast.Paths)) or (
-            isinstance(statement, ast.For) and scans(statement.source)
-        ):
-            scanned = True
-        elif isinstance(statement, (ast.Sort, ast.Collect)):
-            scanned = False
-    return not scanned

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.access import access
-from proxy.aql.analyse import scans, source_name
+from proxy.aql.analyse import source_name
+from proxy.aql.choices import scans
 from proxy.aql.closures import ExpressionCompiler
 from proxy.aql.compiled import Compiled, Constant, Frame, Plain, Stepwise, evaluate
 from proxy.aql.context import Context

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.aql import ast
-from proxy.aql.analyse import path_of, scans
+from proxy.aql.analyse import path_of
+from proxy.aql.choices import scans
 
 _INDEXED = frozenset({("_key",), ("_id",), ("_from",), ("_to",)})
 

@@ -14,12 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from proxy import printed, values
+from proxy.aql.choices import LIMITED
 from proxy.aql.lexer import Token, tokenize
 from proxy.operations import Operation
 from proxy.shadow.compare import NotComparable, Rows
 
 MOST: Final = 1000  # candidates
-REASON: Final = "LIMIT without SORT"  # as the analysis of AQL names this choice
+REASON: Final = LIMITED
 _AFTER: Final = frozenset({"LET", "RETURN"})
 _STATEMENTS: Final = frozenset(
     ("FOR", "FILTER", "SORT", "COLLECT", "LIMIT", "INSERT", "UPDATE", "REPLACE", "REMOVE", "UPSERT", "DISTINCT")

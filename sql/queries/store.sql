@@ -118,6 +118,12 @@ WITH fence AS MATERIALIZED (
 SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM {relation} WHERE doc IS NOT NULL) END AS number
 FROM fence f;
 
+-- name: holds
+-- Whether the fence of generation $1 holds, for an answer that takes nothing from a table.
+SELECT EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
+    AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+                    WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp())) AS holds;
+
 -- name: fenced
 -- A compiled query, under the fence of generation {generation}. One row of the fence on the outer side of a nested loop:
 -- the query's own order is kept. Its first column is true, so that no row is told from a row of nulls.

@@ -298,6 +298,14 @@ async def test_a_query_that_reads_what_its_text_does_not_tell_is_not_served(
     assert await store.fenced(dynamic, 1) is None
 
 
+async def test_a_query_that_fetches_nothing_is_served_while_the_fence_holds(store: PostgresStore) -> None:
+    for text in ("WITH docs FOR i IN 1..2 RETURN i", "RETURN DOCUMENT(docs, 'other/1')"):
+        asked = query(text)
+        assert await store.fenced(asked, 1) is not None, text
+        assert await store.fenced(asked, 2) is None, text
+    assert await store.fenced(query("RETURN 1"), 1) is None, "nobody can tell what it must have seen"
+
+
 async def test_the_event_loop_goes_on_while_a_query_runs(store: PostgresStore, database: Database) -> None:
     await put(database, C, *(raw_of(C, f"k{n:04}", b'{"n":%d}' % n) for n in range(1500)))
     turns = 0

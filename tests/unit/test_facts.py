@@ -27,6 +27,23 @@ def test_a_read_and_a_modification() -> None:
     assert again.writes == {"older"}, "facts are kept by text and bound collections"
 
 
+def test_values_that_name_collections_are_not_kept_with_the_text() -> None:
+    facts = Facts()
+    text = "RETURN DOCUMENT(@id)"
+    found = [facts.of(body(text, id=wanted)) for wanted in ("books/1", "authors/1", "books/2")]
+    assert [one and (sorted(one.reads), one.understood) for one in found] == [
+        (["books"], True),
+        (["authors"], True),
+        (["books"], True),
+    ]
+
+
+def test_a_limit_without_sort_takes_any_rows() -> None:
+    found = Facts().of(body("FOR b IN books LIMIT @n RETURN b", n=3))
+    assert found is not None
+    assert (found.deterministic, found.takes_any) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("text", "reads", "dynamic"),
     [

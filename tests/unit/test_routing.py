@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -112,6 +114,13 @@ def test_a_query_is_served_by_the_target_only_if_every_collection_is_flipped() -
 def test_a_query_without_a_collection_or_undetermined_goes_to_the_origin() -> None:
     assert route(query(), snapshot(books=FLIPPED), facts("")) == FORWARD
     assert not route(query(), snapshot(books=FLIPPED), facts(deterministic=False)).target
+
+
+def test_pages_without_an_order_all_come_from_one_side() -> None:
+    """Any rows would do, but the rows of two pages must not come in two orders."""
+    pages = replace(facts(deterministic=False), takes_any=True)
+    assert route(query(), snapshot(books=FLIPPED), pages).target
+    assert not route(query(), snapshot(books=Standing(Stage.FLIPPED, 99)), pages).target
 
 
 def test_a_modification_is_captured_and_an_unparsed_one_marks_the_whole_database() -> None:

@@ -3,7 +3,8 @@
 All fetches of one query see one snapshot (a read-only transaction, REPEATABLE READ), as in ArangoDB. The first of them
 tests the fence, and it alone: the answer is that of the snapshot, and the fence held when the snapshot was taken, so
 whatever had been acknowledged by then is in it. To test it again would compare the leases of that old snapshot with a
-clock that goes on, and refuse every query that runs for longer than a lease, without telling anything new.
+clock that goes on, and refuse every query that runs for longer than a lease, without telling anything new. A query that
+names collections and fetches nothing has the fence tested by a statement of its own.
 
 How long an evaluation takes nobody knows before: `apart` has it run in a worker process.
 """
@@ -58,8 +59,8 @@ class Evaluation:
         """The result, evaluated. generation: the fence's, None for none. ties: see `Options.ties`.
 
         Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
-        FenceBroken (also where no statement tested the fence, since nothing was fetched), DatabaseError. A query reads
-        what its text names, or its extent, and nothing else: beyond that FenceBroken, without a fence Unsupported.
+        FenceBroken (also where it names no collection at all), DatabaseError. A query reads what its text names, or
+        its extent, and nothing else: beyond that FenceBroken, without a fence Unsupported.
         """
         options = replace(options_of(database, request), ties=ties)
         query = parsed(request.query)
@@ -88,7 +89,7 @@ class Evaluation:
         step = _step(running, None)
         if isinstance(step, Result):
             if generation is not None:
-                raise FenceBroken
+                await self._test(known, generation)
             return step
         budget, tested = _Budget(self._limits), generation
         async with (
@@ -106,6 +107,11 @@ class Evaluation:
                 tested = None  # the next ones read the snapshot of which the fence held
                 step = _step(running, documents)
         return step
+
+    async def _test(self, known: frozenset[str], generation: int) -> None:
+        """The fence of a query that fetched nothing (WITH alone, DOCUMENT of no id). Raises FenceBroken."""
+        if not known or not await self._database.fetchval(queries("store")["holds"].text, generation):
+            raise FenceBroken
 
     async def _fetch(
         self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: _Budget

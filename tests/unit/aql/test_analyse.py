@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from proxy.aql import analyse, parse, shape_of
 from proxy.errors import ArangoError
+from proxy.shadow.unsorted import choice
+from proxy.wire.decode import decode_parts
 
 
 def test_collections_at_any_depth_read_and_written() -> None:
@@ -23,11 +27,32 @@ def test_collections_at_any_depth_read_and_written() -> None:
 
 
 def test_computed_collections_and_named_graphs_are_said_to_be_dynamic() -> None:
-    assert analyse(parse("RETURN DOCUMENT(@id)"), {"id": "a/1"}).dynamic
+    assert analyse(parse("FOR d IN c RETURN DOCUMENT(d.ref)")).dynamic
+    assert analyse(parse("RETURN DOCUMENT(CONCAT('a/', RAND()))")).dynamic
     found = analyse(parse("FOR v IN OUTBOUND 'a/1' GRAPH @g RETURN v"), {"g": "knows"})
     assert found.dynamic
     assert found.graphs == {"knows"}
     assert not analyse(parse("RETURN DOCUMENT(docs, '1')")).dynamic
+
+
+@pytest.mark.parametrize(
+    ("text", "binds", "reads"),
+    [
+        ("RETURN DOCUMENT(@id)", {"id": "a/1"}, {"a"}),
+        ("RETURN DOCUMENT(@id)", {"id": ["a/1", "b/2", 3, "none"]}, {"a", "b"}),
+        ("RETURN DOCUMENT(@id)", {"id": None}, set()),
+        ("RETURN DOCUMENT(@id)", {"id": "no-slash"}, set()),
+        ("RETURN DOCUMENT(['a/1', @id])", {"id": "b/2"}, {"a", "b"}),
+        ("RETURN DOCUMENT(NOOPT(CONCAT(@c, '/', @k)))", {"c": "a", "k": "1"}, {"a"}),
+        ("FOR d IN d RETURN DOCUMENT(@c, d.k)", {"c": "a"}, {"a", "d"}),
+        ("RETURN DOCUMENT(a, @key)", {"key": "b/1"}, {"a"}),
+    ],
+)
+def test_bind_variables_tell_which_collections_document_reads(
+    text: str, binds: dict[str, object], reads: set[str]
+) -> None:
+    found = analyse(parse(text), binds)
+    assert (set(found.reads), found.dynamic, found.by_values) == (reads, False, True)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +106,10 @@ def test_a_write_may_follow_a_read_and_another_collection_may_be_read_behind_it(
         ("FOR d IN c LIMIT 1 RETURN d", ("LIMIT without SORT",)),
         ("FOR d IN c COLLECT a = d.a LIMIT 1 RETURN a", ()),
         ("FOR d IN c COLLECT a = d.a INTO g RETURN g", ("COLLECT INTO keeps the order of a scan",)),
+        ("FOR d IN c COLLECT a = d.a INTO g RETURN [LENGTH(g), g[0]]", ("COLLECT INTO keeps the order of a scan",)),
+        ("FOR d IN c COLLECT a = d.a INTO g RETURN FIRST(g)", ("COLLECT INTO keeps the order of a scan",)),
+        ("FOR d IN c COLLECT a = d.a INTO g RETURN MAX(g[* LIMIT 1].d.n)", ("COLLECT INTO keeps the order of a scan",)),
+        ("FOR d IN c COLLECT a = d.a INTO g FILTER COUNT(g) > 1 RETURN [a, LENGTH(g), MAX(g[*].d.n)]", ()),
         ("FOR x IN @list LIMIT 1 RETURN x", ()),
         ("RETURN [RAND(), DATE_NOW()]", ("DATE_NOW()", "RAND()")),
         ("RETURN (FOR d IN c LIMIT 1 RETURN d)[0]", ("LIMIT without SORT",)),
@@ -90,6 +119,31 @@ def test_what_the_data_does_not_decide(text: str, choices: tuple[str, ...]) -> N
     found = analyse(parse(text), {"list": []} if "@list" in text else {})
     assert found.choices == choices
     assert found.deterministic == (not choices)
+
+
+@pytest.mark.parametrize(
+    ("text", "takes_any"),
+    [
+        ("FOR d IN c LIMIT 1 RETURN d", True),
+        ("FOR d IN c FILTER d.a LIMIT @a, 10 LET x = d.a RETURN x", True),
+        ("FOR d IN c FOR e IN d.list LIMIT 3 RETURN e", True),
+        ("FOR d IN c SORT d.a LIMIT 1 RETURN d", False),
+        ("FOR d IN c LIMIT 1 RETURN RAND()", False),
+        ("FOR d IN c LIMIT 1 RETURN DISTINCT d.a", False),
+        ("FOR d IN c LIMIT 1 SORT d.a RETURN d", False),
+        ("FOR d IN c LIMIT 5 LIMIT 1 RETURN d", False),
+        ("FOR d IN c LIMIT 1 COLLECT a = d.a RETURN a", False),
+        ("FOR d IN c LIMIT 1 RETURN (FOR e IN d.list RETURN e)", False),
+        ("FOR d IN c LIMIT 1 RETURN d.list[* LIMIT 1]", False),
+        ("RETURN (FOR d IN c LIMIT 1 RETURN d)", False),
+    ],
+)
+def test_where_any_rows_would_do_is_what_the_comparison_takes_as_such(text: str, takes_any: bool) -> None:
+    binds = {"a": 5} if "@a" in text else {}
+    assert analyse(parse(text), binds).takes_any == takes_any
+    body = json.dumps({"query": text, "bindVars": binds}).encode()
+    if "SORT" not in text and "RAND" not in text:  # which is not looked at where the query has other choices, or none
+        assert (choice(decode_parts("POST", b"/_api/cursor", [], body)) is not None) == takes_any
 
 
 def test_arrays_in_the_order_of_a_scan_are_told() -> None:

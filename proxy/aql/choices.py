@@ -1,0 +1,106 @@
+"""What the data leaves open in a query's result: which rows, and the order inside of them. Pure; on the tree alone.
+
+ArangoDB promises no order for a scan. What depends on one is a *choice* (`level_choices`, in words), and a query with
+a choice is not determined by its data. One kind of choice is open to any client of ArangoDB: LIMIT without SORT at the
+outermost level, with nothing but LET and RETURN behind it (`takes_any`). Any rows of the right number are an answer
+there; the comparison judges them by membership (`shadow.unsorted` finds the same queries in their tokens).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.aql import ast
+
+LIMITED: Final = "LIMIT without SORT"
+_GATHERED: Final = "COLLECT INTO keeps the order of a scan"
+# of an array they give the same in whatever order it comes
+_ORDER_FREE: Final = frozenset(
+    {"LENGTH", "COUNT", "COUNT_DISTINCT", "COUNT_UNIQUE", "MIN", "MAX", "SORTED", "SORTED_UNIQUE"}
+)
+
+
+def scans(source: ast.Expr) -> bool:
+    """Whether a FOR over it goes through a collection."""
+    return isinstance(source, ast.Collection) or (isinstance(source, ast.Parameter) and source.source)
+
+
+def levels(query: ast.Query) -> Iterator[tuple[ast.Statement, ...]]:
+    """The statements of the query, and of each of its subqueries."""
+    yield query.statements
+    for node in ast.walk(query):
+        if isinstance(node, ast.Subquery):
+            yield node.query.statements
+
+
+def level_choices(statements: tuple[ast.Statement, ...]) -> Iterator[str]:
+    """Where the rows of one level depend on the order of a scan."""
+    scanned = ordered = False
+    for place, statement in enumerate(statements):
+        if isinstance(statement, (ast.For, ast.Traversal, ast.Paths)):
+            if not isinstance(statement, ast.For) or scans(statement.source):
+                scanned, ordered = True, False
+        elif isinstance(statement, ast.Sort):
+            ordered = True
+        elif isinstance(statement, ast.Collect):
+            ordered = True
+            if statement.into is not None and scanned and not _counts_only(statement.into, statements[place + 1 :]):
+                yield _GATHERED
+        elif isinstance(statement, ast.Limit) and scanned and not ordered:
+            yield LIMITED
+
+
+def ordered(statements: tuple[ast.Statement, ...]) -> bool:
+    """Whether the rows of a subquery come in an order of their own."""
+    scanned = False
+    for statement in statements:
+        if isinstance(statement, (ast.Traversal, ast.Paths)) or (
+            isinstance(statement, ast.For) and scans(statement.source)
+        ):
+            scanned = True
+        elif isinstance(statement, (ast.Sort, ast.Collect)):
+            scanned = False
+    return not scanned
+
+
+def takes_any(query: ast.Query) -> bool:
+    """Whether a LIMIT without SORT is the last thing that decides about rows, and the only LIMIT of the query."""
+    places = [place for place, statement in enumerate(query.statements) if isinstance(statement, ast.Limit)]
+    inner = sum(
+        isinstance(node, ast.Limit) or (isinstance(node, ast.Expansion) and node.count is not None)
+        for node in ast.walk(query)
+    )
+    if len(places) != 1 or inner != 1:
+        return False
+    limit, behind = query.statements[places[0]], query.statements[places[0] + 1 :]
+    assert isinstance(limit, ast.Limit)
+    plain = all(
+        isinstance(number, (ast.Literal, ast.Parameter)) for number in (limit.offset or limit.count, limit.count)
+    )
+    return plain and all(
+        (isinstance(statement, ast.Let) or (isinstance(statement, ast.Return) and not statement.distinct))
+        and not any(isinstance(node, ast.Subquery) for node in ast.walk(statement))
+        for statement in behind
+    )
+
+
+def _counts_only(name: str, statements: tuple[ast.Statement, ...]) -> bool:
+    """Whether an array is used behind its COLLECT for what does not depend on its order."""
+    uses = free = 0
+    for statement in statements:
+        if isinstance(statement, ast.Collect):  # a later INTO gathers the variables that end there
+            return False
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Variable):
+                uses += node.name == name
+            elif isinstance(node, ast.Call) and node.name in _ORDER_FREE and len(node.arguments) == 1:
+                free += _elements_of(node.arguments[0], name)
+    return uses == free
+
+
+def _elements_of(node: ast.Expr, name: str) -> bool:
+    """Whether it is the array of that name, or `name[*]` with attributes of its elements."""
+    if isinstance(node, ast.Expansion) and node.levels == 1 and not (node.condition or node.count or node.result):
+        node = node.base
+    return isinstance(node, ast.Variable) and node.name == name

@@ -1,0 +1,53 @@
+"""Collections that DOCUMENT names, as far as a query's text and its bind variables tell without running it. Pure.
+
+A name is told by constants, by bind variables, by CONCAT of such and by arrays of such; by anything else (attributes,
+variables) only the run tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.aql import ast
+
+
+def depends(call: ast.Call) -> bool:
+    """Whether values of bind variables decide what is named."""
+    return any(isinstance(node, ast.Parameter) and not node.source for node in ast.walk(call))
+
+
+def collections_of(call: ast.Call, binds: Mapping[str, Any]) -> frozenset[str] | None:
+    """What a call of DOCUMENT reads by name, beside a collection as its argument; None where that cannot be told."""
+    if not call.arguments:
+        return frozenset()
+    first = call.arguments[0]
+    if isinstance(first, ast.Collection) or (isinstance(first, ast.Parameter) and first.source):
+        return frozenset()
+    told = _value(first, binds)
+    if told is None:
+        return None
+    (value,) = told
+    if len(call.arguments) == 2:  # the name of a collection alone; an id of another one finds nothing
+        return frozenset({value}) if isinstance(value, str) and value else frozenset()
+    ids = value if isinstance(value, list) else [value]
+    names = (one.partition("/") for one in ids if isinstance(one, str))
+    return frozenset(name for name, slash, _ in names if slash and name)
+
+
+def _value(node: ast.Expr, binds: Mapping[str, Any]) -> tuple[Any] | None:
+    """Its value, in a tuple; None where that is not told."""
+    if isinstance(node, ast.Literal):
+        return (node.value,)
+    if isinstance(node, ast.Parameter):
+        return (binds[node.name],) if node.name in binds else None
+    if isinstance(node, ast.Array):
+        items = [_value(item, binds) for item in node.items]
+        return None if None in items else ([item[0] for item in items if item is not None],)
+    if isinstance(node, ast.Call) and node.name == "CONCAT":
+        parts = [_value(part, binds) for part in node.arguments]
+        texts = [part[0] for part in parts if part is not None and isinstance(part[0], str)]
+        return ("".join(texts),) if len(texts) == len(parts) else None
+    if isinstance(node, ast.Call) and node.name == "NOOPT" and len(node.arguments) == 1:
+        return _value(node.arguments[0], binds)
+    return None
