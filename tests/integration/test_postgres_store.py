@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -294,7 +295,10 @@ async def test_a_query_that_reads_what_its_text_does_not_tell_is_not_served(
     await put(database, "db/other", raw_of("db/other", "x", b'{"n":7}'))
     dynamic = query("FOR d IN docs RETURN DOCUMENT(d.ref).n")
 
-    assert result(await store.execute(dynamic)) == [7]
+    wide = msgspec.structs.replace(dynamic, extent=frozenset({"docs", "other"}))
+    assert result(await store.execute(wide)) == [7]
+    with pytest.raises(Unsupported):
+        await store.execute(dynamic)
     assert await store.fenced(dynamic, 1) is None
 
 
