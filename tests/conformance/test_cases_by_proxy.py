@@ -47,6 +47,7 @@ async def tried(server: Stand, steps: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(320)
 @pytest.mark.parametrize("server", [Kind.SHADOW, Kind.FLIPPED], indirect=True, scope="module")
 def test_every_case(server: Stand) -> None:
     wrong = {}

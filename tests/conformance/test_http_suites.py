@@ -24,6 +24,7 @@ DIFFERENCES: dict[str, str] = json.loads(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(320)
 @pytest.mark.skipif(not SUITES.is_dir(), reason="no cases of ArangoDB's suites beside the repository")
 def test_the_requests_of_arangodbs_own_suites(server: Stand, tmp_path: Path) -> None:
     failing = tmp_path / "failing.jsonl"
@@ -33,7 +34,7 @@ def test_the_requests_of_arangodbs_own_suites(server: Stand, tmp_path: Path) -> 
         [sys.executable, str(SUITES / "replay_http.py"), *port, "--failing", str(failing), *files],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert re.search(r"^\d+ of \d+ pass", done.stdout, re.MULTILINE), done.stderr

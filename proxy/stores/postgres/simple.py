@@ -156,6 +156,8 @@ def _range(_: Operation, body: dict[str, Any]) -> Query:
 
 def _limit(body: dict[str, Any]) -> Query:
     skip, limit = body.get("skip"), body.get("limit")
+    if any(isinstance(one, int | float) and one < 0 for one in (skip, limit)):
+        raise ArangoError(1504, "number out of range")
     skip = skip if _whole(skip) else 0
     if not _whole(limit):
         return (" LIMIT @skip, 9223372036854775807", {"skip": skip}) if skip else ("", {})
