@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from proxy.cutover.stages import Stage
-from proxy.errors import UpstreamLost, UpstreamUnavailable
+from proxy.errors import JournalError, UpstreamLost, UpstreamUnavailable
 from proxy.wire.message import Request, Response
 from tests.harness import Running, eventually
 from tests.unit.wire.vpack import encode
@@ -167,6 +167,7 @@ class After(Enum):
 
     ANSWERED = "ArangoDB carried it out: while flipped PostgreSQL has it before the answer, or is not read"
     NOTHING = "nothing was written: the flip stands, nothing is marked, nothing is open"
+    GIVEN_UP = "PostgreSQL may not have it: that is said, and reads are taken back before the answer"
     UNKNOWN = "the client has no answer: what was written is known in the end"
 
 
@@ -388,6 +389,38 @@ async def gone(stack: Running, steps: Sequence[Step]) -> None:
         await eventually(lambda: not stack.application.dispatcher.flight.captured, "the proxy has gone through with it")
 
 
+async def unnoted(stack: Running, steps: Sequence[Step]) -> None:
+    """The journal cannot be written, and `journal_full` is `forward`."""
+    journal = stack.application.mirror._journal
+    real = journal.intend
+
+    def full(*_: object, **__: object) -> int:
+        raise JournalError("the disk is full")
+
+    journal.intend = full  # type: ignore[method-assign]
+    try:
+        await send(stack, steps)
+    finally:
+        journal.intend = real  # type: ignore[method-assign]
+
+
+_REFUSE: Final = """
+CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'not this one'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON _system.books FOR EACH ROW EXECUTE FUNCTION public.refuse();
+CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON _system.links FOR EACH ROW EXECUTE FUNCTION public.refuse();
+"""
+
+
+async def refused(stack: Running, steps: Sequence[Step]) -> None:
+    """PostgreSQL refuses every document and every removal, by a trigger."""
+    await stack.database.execute(_REFUSE)
+    try:
+        await send(stack, steps)
+    finally:
+        await stack.database.execute("DROP FUNCTION public.refuse CASCADE")
+
+
 def _has_cursor(kind: Kind) -> bool:
     return kind.steps[-1].path == CURSOR and "fails" not in kind.name and not kind.steps[-1].headers
 
@@ -406,6 +439,8 @@ WAYS: Final[tuple[Way, ...]] = (
     Way("forbidden", After.NOTHING, forbidden),
     Way("strange", After.NOTHING, strange),
     Way("unsent", After.NOTHING, unsent, lambda kind: not kind.name.startswith("transaction")),
+    Way("unnoted", After.GIVEN_UP, unnoted, stages=(Stage.FLIPPED,)),
+    Way("refused", After.GIVEN_UP, refused, stages=(Stage.FLIPPED,)),
     Way("lost", After.UNKNOWN, lost, stages=EVERY),
     Way("dies", After.UNKNOWN, dies),
     Way("dies-between", After.UNKNOWN, dies_between, _told, batch=1),
