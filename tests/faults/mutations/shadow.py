@@ -103,9 +103,16 @@ MUTANTS = (
     Mutant(
         "the mirror is not waited for",
         "proxy/shadow/settle.py",
-        "            if attempt > _QUICK and not await self._mirrored(job.collections, deadline):\n",
+        "            if attempt > _QUICK and not await self._mirrored(_read_by(job), deadline):\n",
         "            if attempt > _QUICK and self._fleet is None:\n",
         f"{_SHADOW}::test_a_mirror_that_does_not_catch_up_leaves_it_unsettled",
+    ),
+    Mutant(
+        "evaluated where clients wait",
+        "proxy/stores/postgres/queries.py",
+        "            raise Heavy(compiled=False)\n        result",
+        "            pass\n        result",
+        "tests/integration/test_isolation.py::test_what_is_evaluated_is_evaluated_in_another_process",
     ),
     Mutant(
         "the other proxies are not waited for",
