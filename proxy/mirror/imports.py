@@ -92,13 +92,11 @@ def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaq
         items = read(operation.body, params)
     except (ValueError, msgspec.DecodeError):  # ArangoDB very likely refuses it as well
         return Opaque("import of a body that cannot be read", (f"{operation.database}/{name}",))
-    if mode is None:
-        return ByKeys(())  # refused by ArangoDB before it looks at the body
     keys = [key_of(document) for document in items.documents]
     known = tuple(dict.fromkeys(key for key in keys if key is not None))
     if None not in keys:
         return ByKeys(known)
-    if flag(params.get("complete")) or flag(params.get("details")):
+    if mode is None or flag(params.get("complete")) or flag(params.get("details")):
         return ByRevisions(known)
     options = f"overwriteMode={mode}&keepNull=true&mergeObjects=true"
     if mode == "ignore":
