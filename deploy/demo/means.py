@@ -24,6 +24,9 @@ from deploy.demo.traffic import Traffic
 from deploy.demo.verbs import DemoFailed, Verbs
 
 _T = TypeVar("_T")
+_PATIENCE = 120.0  # seconds without any progress after which the demo gives up
+_ENDLESS = 900.0  # seconds after which it does whatever moves
+_WINDOWS = 20
 SERVICE = tuple((DATABASE, name) for name in generated.COLLECTIONS)
 REFERENCE = tuple((records.DATABASE, name) for name in ("languages", "subdivisions", "licences", "emoji"))
 NAMES = tuple(f"{database}/{name}" for database, name in (*SERVICE, *REFERENCE))
@@ -53,7 +56,9 @@ class Means:
         settings = {
             "CROSSFADE_GATE_COMPARISONS": str(play.comparisons),
             "CROSSFADE_GATE_SHAPE_COMPARISONS": str(max(1, play.comparisons // 25)),
-            "CROSSFADE_GATE_FAST_SECONDS": "0.5",  # servers, clients and all commands share this machine
+            # servers, clients and all commands share this machine, and it may do other work as well
+            "CROSSFADE_GATE_FAST_SECONDS": "2",
+            "CROSSFADE_LEASE": "3",
             "CROSSFADE_LATE_REQUEST": str(play.late_request),
             "CROSSFADE_LOG_LEVEL": "warning",
         }
@@ -118,25 +123,52 @@ class Means:
 
     def _enough(self) -> None:
         """Brings about the comparisons that the gates want, then asks the gates."""
-        wanted, deadline = self._play.comparisons, time.monotonic() + 120
+        wanted = self._play.comparisons
         self.traffic.phase("shadow, in a hurry", hurry=True)
-        while lacking := {name for name, count in self._compared().items() if count < wanted}:
-            if time.monotonic() > deadline:
-                raise DemoFailed(
-                    f"these were not compared {wanted:,} times in two minutes: {', '.join(sorted(lacking))}"
-                )
-            # the clients read the service's documents; nobody reads the reference data but us
-            reference = {place: self._loaded[place] for place in REFERENCE if "/".join(place) in lacking}
-            self.outcome.tally.add(sweep(self.stack.url, reference, reads=wanted, password=self._play.password))
-            self._healthy()
-            time.sleep(0.2)
+        self._until(self._compared_enough, f"at least {wanted:,} reads of each collection were compared")
         self.traffic.phase("shadow")
-        self._good(f"at least {wanted:,} reads of each collection were compared")
-        self._until(self._gates_pass, "every gate passes")
+        if not self._gates_pass():
+            self._replay()
+            self._until(self._gates_pass, "every gate passes")
+        else:
+            self._good("every gate passes")
+
+    def _compared_enough(self) -> bool:
+        """Reads the reference data, which no client reads, as long as that lacks comparisons."""
+        counts = self._compared()
+        self._waiting = [f"{name}: {count:,}" for name, count in counts.items() if count < self._play.comparisons]
+        if self._waiting:
+            reference = {place: self._loaded[place] for place in REFERENCE if "/".join(place) in counts}
+            lacking = {
+                place: found for place, found in reference.items() if counts["/".join(place)] < self._play.comparisons
+            }
+            reads = self._play.comparisons
+            self.outcome.tally.add(sweep(self.stack.url, lacking, reads=reads, password=self._play.password))
+        return not self._waiting
+
+    def _replay(self) -> None:
+        """Sends the reads that clients rarely send once more, as an operator does before a flip."""
+        arguments = ("shadow", "replay", *NAMES, "--proxy", self.stack.url, "--rate", "200", "--seconds", "60")
+        done = self._verbs.run(*arguments, expect=None, most=30)
+        if done.code == 0:
+            self._good("reads that clients rarely send were compared as often as the gates ask")
 
     def _compared(self) -> dict[str, int]:
         found = asyncio.run(self._ask(direct.Target.compared))
         return {name: found.get(name, 0) for name in NAMES}
+
+    def _share_until(self, enough: Callable[[float], bool], what: str, seconds: float = 2.0) -> None:
+        """Lets clients work, `seconds` at a time, until the share of reads that PostgreSQL served is as it must be.
+
+        More than once only where the machine is so busy that a lease ran out: ArangoDB answers then, and rightly.
+        """
+        share = 0.0
+        for _ in range(_WINDOWS):
+            share = self._share_for(seconds)
+            if enough(share):
+                self._good(what)
+                return
+        raise DemoFailed(f"not true: {what}: {share:.0%} in the last {seconds:.0f} s")
 
     def _share_for(self, seconds: float) -> float:
         """Lets the clients work; the share of comparable reads that PostgreSQL served meanwhile, by the metrics."""
@@ -159,9 +191,15 @@ class Means:
         return not self._waiting
 
     def _rejoined(self) -> bool:
-        """After a crash the proxy drains, and takes flipped collections back itself."""
+        """After a crash the proxy drains; it keeps the flip, or takes it back where its journal does not prove all."""
         told = self._status()
-        return not told["diverged"] and all(told["collections"][name]["stage"] == "shadow" for name in NAMES)
+        stages = {told["collections"].get(name, {}).get("stage") for name in NAMES}
+        self._waiting = [f"backlog {told['backlog']}, diverged: {told['diverged']}, stages: {sorted(map(str, stages))}"]
+        return not told["diverged"] and not told["backlog"] and stages <= {"shadow", "flipped"} and len(stages) == 1
+
+    def _flipped(self) -> bool:
+        told = self._status()
+        return all(told["collections"][name]["stage"] == "flipped" for name in NAMES)
 
     async def _ask(self, question: Callable[[direct.Target], Awaitable[_T]]) -> _T:
         async with direct.Target.open(self.stack.dsn) as target:
@@ -229,13 +267,22 @@ class Means:
             self._healthy()
             time.sleep(0.1)
 
-    def _until(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        """Waits as long as something moves: what a condition lacks (`_waiting`) must change within _PATIENCE seconds.
+
+        On a slow or busy machine everything takes longer, and nothing else is different.
+        """
+        began = moved = time.monotonic()
+        lacked: list[str] = []
         while not condition():
             self._healthy()
-            if time.monotonic() > deadline:
-                raise DemoFailed("\n".join([f"after {seconds:.0f} s it is still not true: {what}", *self._waiting]))
+            now = time.monotonic()
+            if self._waiting != lacked:
+                lacked, moved = list(self._waiting), now
+            if now - moved > _PATIENCE or now - began > _ENDLESS:
+                raise DemoFailed("\n".join([f"after {now - began:.0f} s it is still not true: {what}", *self._waiting]))
             time.sleep(0.2)
+        self._waiting = []
         self._good(what)
 
     def _healthy(self) -> None:
