@@ -11,7 +11,7 @@
               look        suspects again, target first, until they are equal, confirmed or out of time
               repair      "Repair of a key" (mirror-protocol)
               target      documents into a table, those that PostgreSQL refuses set aside
-              runs        the rows of crossfade.run and crossfade.chunk
+              runs        the rows of _crossfade.run and _crossfade.chunk
               presence    says to PostgreSQL that this process lives: a killed worker's chunks are free at once
               watch       names who writes around the proxies; suspects: whose revision is nobody's (pure, with the
                           argument); tail: the origin's log, or scans

@@ -1,6 +1,6 @@
 """Holds a worker back for as long as limits ask, keeping its chunk: the I/O around `throttle`.
 
-Limits come from the command line (of one worker) and from crossfade.throttle (of all workers together, changed while
+Limits come from the command line (of one worker) and from _crossfade.throttle (of all workers together, changed while
 they run). What they are compared with is looked up at most twice a second, once for all workers of the process.
 """
 
@@ -29,7 +29,7 @@ _REVISIONS: Final = queries("documents")["revisions"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """crossfade.throttle, and what its limits are compared with. limits.max_rate is of all workers together."""
+    """_crossfade.throttle, and what its limits are compared with. limits.max_rate is of all workers together."""
 
     limits: Limits
     lag: float

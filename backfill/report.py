@@ -45,7 +45,7 @@ class Tally:
         return Tally(keys=_merged(self.keys, other.keys), pending={**self.pending, **other.pending}, **sums)
 
     def as_json(self) -> dict[str, Any]:
-        """For crossfade.chunk.result; `from_json` reads it."""
+        """For _crossfade.chunk.result; `from_json` reads it."""
         values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         values["keys"] = {kind: list(keys) for kind, keys in self.keys.items()}
         values["pending"] = dict(self.pending)
@@ -58,7 +58,7 @@ class Tally:
         return cls(keys=keys, pending=dict(values.get("pending", {})), **counts)
 
     def result(self) -> dict[str, Any]:
-        """For crossfade.run.result, as gates and reports read it: `differences` is what is left."""
+        """For _crossfade.run.result, as gates and reports read it: `differences` is what is left."""
         return {
             "documents_origin": self.origin,
             "documents_target": self.target,

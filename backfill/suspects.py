@@ -55,7 +55,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One row of crossfade.taken. at: when it was told."""
+    """One row of _crossfade.taken. at: when it was told."""
 
     collection: str
     revisions: Sequence[int]

@@ -85,7 +85,7 @@ class Watch:
         self._relations: dict[str, str] = {}  # what is mirrored
         self._since: dict[str, float] = {}  # what is watched
         self._last = 0.0  # when the last read that gave everything began, PostgreSQL's clock
-        self._told: dict[int, float] = {}  # rows of crossfade.taken that were taken in
+        self._told: dict[int, float] = {}  # rows of _crossfade.taken that were taken in
         self._learned = 0.0  # when they were last asked for
         self._reads: list[_Read] = []  # those that gave everything, and are not judged yet
         self._judged = _Read(0.0, 0.0, 0)

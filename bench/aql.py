@@ -56,10 +56,10 @@ _OWN = [
 _LIST = "FOR d IN {} FILTER d.user_id == @user SORT d.created_at DESC LIMIT 20 RETURN d"
 _A_USER = 100  # documents
 _BY_HAND = """SELECT raw::text FROM {relation} WHERE doc -> 'user_id' = $1::jsonb
-ORDER BY crossfade.order_key(doc, 'created_at') DESC LIMIT 20"""
+ORDER BY _crossfade.order_key(doc, 'created_at') DESC LIMIT 20"""
 _AS_TEXT = """SELECT raw::text FROM {relation} WHERE doc ->> 'user_id' = $1
-ORDER BY (doc ->> 'created_at') COLLATE crossfade.aql DESC LIMIT 20"""
-_TEXT_INDEX = "CREATE INDEX ON {relation} ((doc ->> 'user_id'), ((doc ->> 'created_at') COLLATE crossfade.aql))"
+ORDER BY (doc ->> 'created_at') COLLATE _crossfade.aql DESC LIMIT 20"""
+_TEXT_INDEX = "CREATE INDEX ON {relation} ((doc ->> 'user_id'), ((doc ->> 'created_at') COLLATE _crossfade.aql))"
 
 
 def understanding(corpus: Path) -> dict[str, float]:
@@ -114,7 +114,7 @@ def _repeated(action: Callable[[], Any]) -> float:
 
 async def fill(database: Database, name: str, number: int) -> Table:
     """A collection of that many documents, `_A_USER` of each user, of about 400 bytes, and their index."""
-    row = await database.fetchrow("SELECT relation FROM crossfade.ensure_collection('bench', $1, false)", name)
+    row = await database.fetchrow("SELECT relation FROM _crossfade.ensure_collection('bench', $1, false)", name)
     assert row is not None
     relation = row["relation"]
     users = max(1, number // _A_USER)

@@ -42,9 +42,9 @@ _FILLED = "CREATE TABLE copied (LIKE {table} INCLUDING ALL)"
 _COPY = r"\copy copied (key, rev, raw, doc) from '{file}'"
 _SPAN = """
 SELECT r.id, extract(epoch FROM clock_timestamp())::float8 AS at,
-       (SELECT count(*) FROM crossfade.chunk c WHERE c.run = r.id AND c.state <> 'open') AS begun,
-       (SELECT count(*) FROM crossfade.chunk c WHERE c.run = r.id AND c.state <> 'done') AS left
-FROM crossfade.run r WHERE r.collection = $1 AND r.kind = $2 ORDER BY r.id DESC LIMIT 1
+       (SELECT count(*) FROM _crossfade.chunk c WHERE c.run = r.id AND c.state <> 'open') AS begun,
+       (SELECT count(*) FROM _crossfade.chunk c WHERE c.run = r.id AND c.state <> 'done') AS left
+FROM _crossfade.run r WHERE r.collection = $1 AND r.kind = $2 ORDER BY r.id DESC LIMIT 1
 """
 
 
@@ -150,8 +150,8 @@ async def measure(number: int) -> dict[str, float]:
         await migrate.apply(database)
         sizes = [("small", number, SIZE), ("mb1", 120, 1 << 20), ("mb16", 8, 16 << 20)]
         for collection, _, _ in sizes:
-            await database.execute("SELECT crossfade.ensure_collection($1, $2)", BASE, collection)
-        await database.execute("UPDATE crossfade.collection SET stage = 'mirror'")
+            await database.execute("SELECT _crossfade.ensure_collection($1, $2)", BASE, collection)
+        await database.execute("UPDATE _crossfade.collection SET stage = 'mirror'")
         await database.close()
         port = free_port()
         script = f"import asyncio; from bench.backfill import serve; asyncio.run(serve({port}, {sizes!r}))"

@@ -35,7 +35,7 @@ NAME = f"{DATABASE}/{COLLECTION}"
 LARGE = 20_000  # bytes
 WRITES = 40.0  # live writes a second
 _STANDING = """
-SELECT r.state, (SELECT sum(c.documents)::bigint FROM crossfade.chunk c WHERE c.run = r.id) FROM crossfade.run r
+SELECT r.state, (SELECT sum(c.documents)::bigint FROM _crossfade.chunk c WHERE c.run = r.id) FROM _crossfade.run r
 WHERE r.id = $1
 """
 _WORDS = [f"word{n}" for n in range(997)]

@@ -226,7 +226,7 @@ class Heartbeats:
 
     async def _watch(self) -> None:
         connection = await asyncpg.connect(self._dsn)
-        text = "SELECT max(extract(epoch FROM clock_timestamp() - heartbeat_at))::float8 FROM crossfade.instance"
+        text = "SELECT max(extract(epoch FROM clock_timestamp() - heartbeat_at))::float8 FROM _crossfade.instance"
         while not self._stop.is_set():
             age = await connection.fetchval(text) or 0.0
             self._worst = max(self._worst, age - HEARTBEAT)

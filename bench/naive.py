@@ -17,7 +17,7 @@ from proxy.revision import decode_rev
 from proxy.wire.message import Request, Response
 
 _UPSERT = """
-INSERT INTO {table} AS d (key, rev, raw, doc) VALUES ($1, $2, $3::json, crossfade.queryable($3::json))
+INSERT INTO {table} AS d (key, rev, raw, doc) VALUES ($1, $2, $3::json, _crossfade.queryable($3::json))
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc WHERE excluded.rev > d.rev
 """
 

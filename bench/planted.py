@@ -141,7 +141,7 @@ async def _rewrite(connection: Any, key: str, printed: str, other: str) -> None:
     # the column for queries has an escape where jsonb has none: U+FDD0 0 stands for a NUL
     escaped = changed.replace("\\u0000", "\ufdd00")
     await connection.execute(
-        f"UPDATE {_TABLE} SET raw = $2::text::json, doc = crossfade.queryable($3::text::json) WHERE key = $1",
+        f"UPDATE {_TABLE} SET raw = $2::text::json, doc = _crossfade.queryable($3::text::json) WHERE key = $1",
         key,
         changed,
         escaped,
@@ -158,8 +158,8 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
         source = Source(server.url, "root", "", threads=workers + 1)
         stack.push_async_callback(source.close)
         await load(server.url, number)
-        await database.execute("SELECT crossfade.ensure_collection($1, $2)", BASE, COLLECTION)
-        await database.execute("UPDATE crossfade.collection SET stage = 'mirror' WHERE collection = $1", NAME)
+        await database.execute("SELECT _crossfade.ensure_collection($1, $2)", BASE, COLLECTION)
+        await database.execute("UPDATE _crossfade.collection SET stage = 'mirror' WHERE collection = $1", NAME)
 
         async def work(chosen: Sequence[int], what: str) -> dict[str, Any]:
             began = time.monotonic()

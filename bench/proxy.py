@@ -165,7 +165,7 @@ async def _table_for_naive(dsn: str) -> str:
     connection = await asyncpg.connect(dsn)
     try:
         relation: str = await connection.fetchval(
-            "SELECT (crossfade.ensure_collection('naive', $1)).relation", COLLECTION
+            "SELECT (_crossfade.ensure_collection('naive', $1)).relation", COLLECTION
         )
         return relation
     finally:

@@ -175,10 +175,10 @@ async def plant(dsn: str, *, differ: bool, share: int = 1) -> None:
     connection = await asyncpg.connect(dsn)
     words = ("resume.pdf", "other.pdf") if differ else ("other.pdf", "resume.pdf")
     try:
-        relation = await connection.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", NAME)
+        relation = await connection.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", NAME)
         text = "replace(raw::text, '{}', '{}')".format(*words)
         await connection.execute(
-            f"UPDATE {relation} SET raw = {text}::json, doc = crossfade.queryable({text}::json)"
+            f"UPDATE {relation} SET raw = {text}::json, doc = _crossfade.queryable({text}::json)"
             f" WHERE key::int % {share} = 0"
         )
     finally:

@@ -51,7 +51,7 @@ _FAILURES = (
     asyncio.IncompleteReadError,
 )
 # the schema itself or something in it, and no table of documents whose database or collection is called so
-_OUR_SCHEMA = re.compile(r'(?<![\w.])crossfade(?:\.|")')
+_OUR_SCHEMA = re.compile(r'(?<![\w.])_crossfade(?:\.|")')
 # seconds to clean a connection, or to have PostgreSQL cancel a statement that nobody waits for any more: on a line that
 # is dead neither is ever answered, and whoever was cancelled must not hang there; the connection is cut then
 _LETTING_GO = 1.0
@@ -60,7 +60,7 @@ _USES = 1000  # of a connection before the pool sees it again, which knows when 
 _KNOCK = (0.1, 2.0)  # seconds until PostgreSQL is asked for a session again, where it turns sessions away
 _FULL = 0.05  # seconds between looks for a connection, where PostgreSQL gives no further one
 _STANDBY = "this PostgreSQL is a standby: CROSSFADE_DSN must lead to the primary"
-_UNMIGRATED_HINT = "PostgreSQL has no schema `crossfade` of this version: run `crossfade migrate`"
+_UNMIGRATED_HINT = "PostgreSQL has no schema `_crossfade` of this version: run `crossfade migrate`"
 
 
 def translate(error: BaseException) -> DatabaseError | None:

@@ -228,10 +228,10 @@ def _suspected(raw: bytes) -> bool:
 
 
 def to_jsonb(raw: bytes) -> str | None:
-    """The queryable form of a document that jsonb cannot hold as it is: JSON text, escaped, without _key, _id, _rev.
+    """The queryable form of a document that jsonb cannot hold as it is: JSON text, escaped, no _key, _id, _rev.
 
-    None where PostgreSQL makes the same of `raw` itself (`crossfade.queryable(raw)`), nearly always. Numbers keep their
-    digits. Raises ValueError where `raw` is no UTF-8 even with lone surrogates allowed, or no JSON object.
+    None where PostgreSQL makes the same of `raw` itself (`_crossfade.queryable(raw)`), nearly always. Numbers keep
+    their digits. Raises ValueError where `raw` is no UTF-8 even with lone surrogates allowed, or no JSON object.
     """
     if not _suspected(raw) or _SUSPECT.search(raw) is None:
         return None

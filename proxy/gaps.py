@@ -57,7 +57,7 @@ class Gaps:
                 await self.flush()
 
     async def flush(self) -> None:
-        """Adds the counts to crossfade.gap. Raises DatabaseError, and then keeps them."""
+        """Adds the counts to _crossfade.gap. Raises DatabaseError, and then keeps them."""
         if not self._counts:
             return
         counts, self._counts = self._counts, {}

@@ -5,5 +5,5 @@
     loader.py                             reads both
 
 Statements on document tables have `{relation}` for the table, filled by `Query.on`, whose argument comes from
-`crossfade.collection.relation`: schema-qualified and quoted by PostgreSQL itself. Everything else is a parameter.
+`_crossfade.collection.relation`: schema-qualified and quoted by PostgreSQL itself. Everything else is a parameter.
 """

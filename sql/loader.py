@@ -20,7 +20,7 @@ class Query:
     text: str
 
     def on(self, relation: str) -> str:
-        """The statement for one table; `relation` is a value of `crossfade.collection.relation`."""
+        """The statement for one table; `relation` is a value of `_crossfade.collection.relation`."""
         return self.text.replace("{relation}", relation)
 
 

@@ -105,7 +105,7 @@ async def differences(origin: str, dsn: str, collection: str) -> list[str]:
     connection = await asyncpg.connect(dsn)
     try:
         relation = await connection.fetchval(
-            "SELECT relation FROM crossfade.collection WHERE collection = $1", collection
+            "SELECT relation FROM _crossfade.collection WHERE collection = $1", collection
         )
         rows = await connection.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
     finally:

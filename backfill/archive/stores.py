@@ -103,7 +103,7 @@ class FromPostgres:
         return Origin(kind="postgresql", at=self._at, version=version)
 
     async def collections(self, pattern: str) -> list[str]:
-        rows = await self._database.fetch("SELECT collection FROM crossfade.collection ORDER BY collection")
+        rows = await self._database.fetch("SELECT collection FROM _crossfade.collection ORDER BY collection")
         return [row["collection"] for row in rows if fnmatch.fnmatchcase(row["collection"], pattern)]
 
     async def describe(self, collection: str) -> Described:

@@ -16,7 +16,7 @@ from proxy.revision import decode_rev
 from proxy.stores.postgres.statements import has_icu
 
 _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
-SELECT key, rev, raw::json, crossfade.queryable(doc::json)
+SELECT key, rev, raw::json, _crossfade.queryable(doc::json)
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS given (key, rev, raw, doc)"""
 OUTSIDE = "its documents are outside what SQL does exactly"
 _DATA = "22"  # SQLSTATEs of data that SQL does not take: the evaluator then answers
@@ -65,7 +65,7 @@ class Target:
         known = self._tables.get((name, edge))
         if known is None:
             row = await self._database.fetchrow(
-                "SELECT relation FROM crossfade.ensure_collection($1, $2, $3)",
+                "SELECT relation FROM _crossfade.ensure_collection($1, $2, $3)",
                 "edges" if edge else "corpus",
                 name,
                 edge,

@@ -153,11 +153,11 @@ class Target:
 
     async def compared(self) -> dict[str, int]:
         """Comparisons of each collection since they last began anew."""
-        rows = await self.connection.fetch("SELECT collection, compared FROM crossfade.comparison")
+        rows = await self.connection.fetch("SELECT collection, compared FROM _crossfade.comparison")
         return {row["collection"]: row["compared"] for row in rows}
 
     async def open_mismatches(self) -> int:
-        return int(await self.connection.fetchval("SELECT count(*) FROM crossfade.mismatch WHERE state = 'open'"))
+        return int(await self.connection.fetchval("SELECT count(*) FROM _crossfade.mismatch WHERE state = 'open'"))
 
     async def falsify(self, database: str, collection: str, key: str, path: Sequence[str], value: object) -> None:
         """Changes one value deep in a document at the same revision, as a careless hand with psql would."""

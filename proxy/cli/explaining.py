@@ -252,7 +252,7 @@ async def _missing(
             "AND pg_get_indexdef(i.indexrelid) LIKE '%jsonb_path_ops%')",
             tables[name].relation,
         ):
-            statement = await connected.fetchval("SELECT crossfade.index_statement($1)", f"{database}/{name}")
+            statement = await connected.fetchval("SELECT _crossfade.index_statement($1)", f"{database}/{name}")
             yield Advice(statement, f"{name}: the equality filters would be looked up")
 
 

@@ -35,7 +35,7 @@ def decode(value: Mapping[str, Any]) -> Snapshot:
 
 
 def encode_moves(moves: Sequence[Move]) -> list[dict[str, Any]]:
-    """Moves as `crossfade.epoch.moves` keeps them."""
+    """Moves as `_crossfade.epoch.moves` keeps them."""
     return [
         {
             "collection": move.collection,
@@ -47,7 +47,7 @@ def encode_moves(moves: Sequence[Move]) -> list[dict[str, Any]]:
 
 
 def decode_moves(value: Sequence[Mapping[str, Any]] | None) -> tuple[Move, ...]:
-    """Moves as `crossfade.epoch.moves` keeps them."""
+    """Moves as `_crossfade.epoch.moves` keeps them."""
     return tuple(
         Move(
             item["collection"],

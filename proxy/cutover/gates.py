@@ -143,7 +143,7 @@ def _held(evidence: Evidence, _: Limits) -> Gate:
     name, threshold = "no dead letter", "0 documents that PostgreSQL could not hold"
     if not evidence.dead_letters:
         return Gate(name, Verdict.PASSED, "0", threshold)
-    remedy = "see the reason in crossfade.dead_letter, change the documents; the next write of each clears it"
+    remedy = "see the reason in _crossfade.dead_letter, change the documents; the next write of each clears it"
     return Gate(name, Verdict.FAILED, str(evidence.dead_letters), threshold, remedy)
 
 

@@ -2,10 +2,15 @@
 
 `pre` migrations are what every version runs on; `post` ones (constraints that may refuse rows) are applied when
 PostgreSQL takes over, and only when asked for (DESIGN section 11).
+
+The control schema is `_crossfade`. Migrations before RENAMED say `crossfade`, its former name; released migrations are
+not edited, so their text is carried out under the name that the database's schema has: `_crossfade` in a new
+installation, where a schema `crossfade` is an application's; `crossfade` in one that has yet to be renamed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +19,14 @@ from proxy.errors import DatabaseRefused, DatabaseUnmigrated, RefusedError
 from sql.loader import Migration, migrations
 
 _LOCK = 0x0C0_55FADE  # pg_advisory_lock: one migrator at a time in one PostgreSQL database
+_SCHEMA = "_crossfade"
+_OLD_SCHEMA = "crossfade"
+_COLUMNS = 5  # of the table `migration`
+RENAMED = 19  # the migration that renames the schema
+_OLD_NAME = re.compile(r"\bcrossfade(?=\.)|(?<=SCHEMA IF NOT EXISTS )crossfade\b")
 _CREATE = """
-CREATE SCHEMA IF NOT EXISTS crossfade;
-CREATE TABLE IF NOT EXISTS crossfade.migration (
+CREATE SCHEMA IF NOT EXISTS _crossfade;
+CREATE TABLE IF NOT EXISTS _crossfade.migration (
     number integer PRIMARY KEY,
     name text NOT NULL,
     phase text NOT NULL CHECK (phase IN ('pre', 'post')),
@@ -56,7 +66,8 @@ async def apply(
             return Report(standing, missing, dry_run=True)
         await session.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
-            await session.execute(_CREATE)
+            if await _schema(session) is None:
+                await session.execute(_CREATE)
             standing, missing = _plan(known, await _applied(session), phases)
             for migration in missing:
                 await _run(session, migration)
@@ -79,11 +90,24 @@ async def require_migrated(database: Database) -> None:
         raise DatabaseUnmigrated(f"the schema lacks {numbers}: run `crossfade migrate`")
 
 
+async def _schema(session: Session) -> str | None:
+    """Return the name of the control schema: `_crossfade`, or the former `crossfade`; None if there is none."""
+    if await session.fetchval("SELECT to_regclass('_crossfade.migration')") is not None:
+        return _SCHEMA
+    # an application may have a schema of that name, and a table `migration` in it: ours has these columns
+    columns = await session.fetchval(
+        "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'crossfade' "
+        "AND table_name = 'migration' AND column_name IN ('number', 'name', 'phase', 'checksum', 'applied_at')"
+    )
+    return _OLD_SCHEMA if columns == _COLUMNS else None
+
+
 async def _applied(session: Session) -> dict[int, tuple[str, str]]:
     """Number -> (name, checksum) of what stands; empty where nothing does."""
-    if await session.fetchval("SELECT to_regclass('crossfade.migration')") is None:
+    schema = await _schema(session)
+    if schema is None:
         return {}
-    rows = await session.fetch("SELECT number, name, checksum FROM crossfade.migration ORDER BY number")
+    rows = await session.fetch(f"SELECT number, name, checksum FROM {schema}.migration ORDER BY number")  # noqa: S608 - one of two
     return {row["number"]: (row["name"], row["checksum"]) for row in rows}
 
 
@@ -108,12 +132,19 @@ def _plan(
     return standing, tuple(m for m in known if m.number not in applied and m.phase in phases)
 
 
+def text_of(migration: Migration, *, old: bool = False) -> str:
+    """The text to carry out. old: the database's control schema has yet to be renamed."""
+    return migration.text if old or migration.number >= RENAMED else _OLD_NAME.sub(_SCHEMA, migration.text)
+
+
 async def _run(session: Session, migration: Migration) -> None:
     try:
         async with session.transaction():
-            await session.execute(migration.text)
+            old = await _schema(session) == _OLD_SCHEMA
+            await session.execute(text_of(migration, old=old))
+            schema = _OLD_SCHEMA if old and migration.number < RENAMED else _SCHEMA
             await session.execute(
-                "INSERT INTO crossfade.migration (number, name, phase, checksum) VALUES ($1, $2, $3, $4)",
+                f"INSERT INTO {schema}.migration (number, name, phase, checksum) VALUES ($1, $2, $3, $4)",  # noqa: S608 - one of two
                 migration.number,
                 migration.name,
                 migration.phase,

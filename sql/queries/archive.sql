@@ -2,11 +2,11 @@
 
 -- name: entry
 -- The entry of one collection ($1 'database/name').
-SELECT collection, database, name, edge, relation, stage FROM crossfade.collection WHERE collection = $1;
+SELECT collection, database, name, edge, relation, stage FROM _crossfade.collection WHERE collection = $1;
 
 -- name: ensure
 -- As `entry`, for a database ($1), a name ($2), edges or not ($3): made where there is none yet.
-SELECT collection, database, name, edge, relation, stage FROM crossfade.ensure_collection($1, $2, $3);
+SELECT collection, database, name, edge, relation, stage FROM _crossfade.ensure_collection($1, $2, $3);
 
 -- name: page
 -- Documents with keys above $1 in byte order, at most $2, and of about $3 stored bytes at most (one at least). The
@@ -42,9 +42,9 @@ FROM (SELECT text, sha256(convert_to(text, 'UTF8')) AS hash
 
 -- name: restore
 -- The archive wins, whatever is there: by the operator's word only. Parameters as `upsert` in documents.sql.
-WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
+WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
-SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
 FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
 WHERE i.stamp >= h.mark
 ORDER BY i.key COLLATE "C"

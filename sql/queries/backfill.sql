@@ -2,7 +2,7 @@
 
 -- name: collection
 -- The entry of one collection ($1 'database/name').
-SELECT collection, database, name, relation, stage, stage_since FROM crossfade.collection WHERE collection = $1;
+SELECT collection, database, name, relation, stage, stage_since FROM _crossfade.collection WHERE collection = $1;
 
 -- name: wrong_mapping
 -- What keeps documents from being written to a collection's table ($1 collection, $2 relation), a line each.
@@ -19,23 +19,23 @@ WHERE to_regclass($2) IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'key'
     WHERE i.indrelid = to_regclass($2) AND i.indisunique AND i.indkey::text = a.attnum::text)
 UNION ALL
-SELECT 'crossfade.horizon has no row for it' WHERE NOT EXISTS (SELECT 1 FROM crossfade.horizon WHERE collection = $1);
+SELECT '_crossfade.horizon has no row for it' WHERE NOT EXISTS (SELECT 1 FROM _crossfade.horizon WHERE collection = $1);
 
 -- name: era
 -- The era now: the stamp of whatever is read from the origin after this statement.
-SELECT era FROM crossfade.era;
+SELECT era FROM _crossfade.era;
 
 -- name: raise_era
 -- A new era, to be committed before the origin is read (mirror-protocol, "Repair of a key", 1).
-SELECT crossfade.raise_era();
+SELECT _crossfade.raise_era();
 
 -- name: fence_marks
 -- Waits for marks of `unverified` that are being written: a run covers every mark up to the number it notes.
-LOCK TABLE crossfade.unverified IN SHARE MODE;
+LOCK TABLE _crossfade.unverified IN SHARE MODE;
 
 -- name: open_run
 -- The unfinished run of the same work: $1 collection, $2 kind, $3 modes, $4 whether it repairs, $5 which part ('': all).
-SELECT id FROM crossfade.run
+SELECT id FROM _crossfade.run
 WHERE collection = $1 AND kind = $2 AND mode = ANY ($3::text[]) AND state = 'open'
   AND coalesce((result ->> 'repair')::boolean, false) = $4 AND coalesce(result ->> 'part', '') = $5
 ORDER BY id DESC LIMIT 1;
@@ -43,21 +43,21 @@ ORDER BY id DESC LIMIT 1;
 -- name: supersede
 -- Ends verifications of a collection ($1) that no gate would take when they are done: begun before the newest backfill,
 -- or before the newest proxy joined. $2 what to note (json).
-UPDATE crossfade.run v SET state = 'cancelled', finished_at = clock_timestamp(), result = v.result || $2::jsonb
+UPDATE _crossfade.run v SET state = 'cancelled', finished_at = clock_timestamp(), result = v.result || $2::jsonb
 WHERE v.collection = $1 AND v.kind = 'verify' AND v.state = 'open'
-  AND (EXISTS (SELECT 1 FROM crossfade.run b WHERE b.collection = $1 AND b.kind = 'backfill'
+  AND (EXISTS (SELECT 1 FROM _crossfade.run b WHERE b.collection = $1 AND b.kind = 'backfill'
                AND b.state IN ('open', 'done') AND b.started_at > v.started_at)
-       OR EXISTS (SELECT 1 FROM crossfade.instance i WHERE i.stopped_at IS NULL AND i.joined_at > v.started_at));
+       OR EXISTS (SELECT 1 FROM _crossfade.instance i WHERE i.stopped_at IS NULL AND i.joined_at > v.started_at));
 
 -- name: begin_run
 -- $1 collection, $2 kind, $3 mode, $4 what is known at the start (json).
-INSERT INTO crossfade.run (collection, kind, mode, unverified_before, result)
-VALUES ($1, $2, $3, coalesce((SELECT max(id) FROM crossfade.unverified), 0), $4::jsonb)
+INSERT INTO _crossfade.run (collection, kind, mode, unverified_before, result)
+VALUES ($1, $2, $3, coalesce((SELECT max(id) FROM _crossfade.unverified), 0), $4::jsonb)
 RETURNING id;
 
 -- name: add_chunks
 -- $1 run, $2 lower keys (exclusive), $3 upper keys (inclusive), $4 shards (NULL: by pages), $5 documents expected in each.
-INSERT INTO crossfade.chunk (run, number, lower, upper, shard, expected)
+INSERT INTO _crossfade.chunk (run, number, lower, upper, shard, expected)
 SELECT $1::bigint, i.number::integer, i.lower, i.upper, i.shard, $5::bigint
 FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS i (lower, upper, shard, number);
 
@@ -70,7 +70,7 @@ WITH present AS MATERIALIZED (
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), free AS (
     SELECT c.run, c.number
-    FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run
+    FROM _crossfade.chunk c JOIN _crossfade.run r ON r.id = c.run
     WHERE r.state = 'open' AND ($3::bigint[] IS NULL OR r.id = ANY ($3::bigint[]))
       AND (c.state = 'open' OR (c.state = 'claimed' AND (
                c.lease_until < clock_timestamp()
@@ -79,10 +79,10 @@ WITH present AS MATERIALIZED (
     LIMIT 1
     FOR UPDATE OF c SKIP LOCKED
 )
-UPDATE crossfade.chunk c
+UPDATE _crossfade.chunk c
 SET state = 'claimed', worker = $1, lease_until = clock_timestamp() + make_interval(secs => $2::float8), holder = $4,
     waiting = NULL
-FROM free, crossfade.run r, crossfade.collection k
+FROM free, _crossfade.run r, _crossfade.collection k
 WHERE c.run = free.run AND c.number = free.number AND r.id = c.run AND k.collection = r.collection
 RETURNING c.run, c.number, c.lower, c.upper, c.position, c.shard, c.result::text AS result, r.collection, r.kind, r.mode,
           coalesce((r.result ->> 'repair')::boolean, false) AS repair, k.database, k.name, k.relation, k.stage;
@@ -98,44 +98,44 @@ SELECT 1;
 -- Progress of a claimed chunk, in the transaction of its page; no row: it went to another worker, its range was cut, or
 -- the run ended. $1 run, $2 number, $3 worker, $4 position, $5 documents and $6 bytes more, $7 lease in seconds,
 -- $8 result (json), $9 the upper key that the worker knows.
-UPDATE crossfade.chunk c
+UPDATE _crossfade.chunk c
 SET position = $4, documents = documents + $5, bytes = bytes + $6,
     lease_until = clock_timestamp() + make_interval(secs => $7::float8), result = $8::jsonb, waiting = NULL
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed' AND upper IS NOT DISTINCT FROM $9::text
-  AND EXISTS (SELECT 1 FROM crossfade.run r WHERE r.id = c.run AND r.state = 'open')
+  AND EXISTS (SELECT 1 FROM _crossfade.run r WHERE r.id = c.run AND r.state = 'open')
 RETURNING documents;
 
 -- name: held_range
 -- The upper key of a chunk that this worker still holds: $1 run, $2 number, $3 worker.
-SELECT c.upper FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run
+SELECT c.upper FROM _crossfade.chunk c JOIN _crossfade.run r ON r.id = c.run
 WHERE c.run = $1 AND c.number = $2 AND c.worker = $3 AND c.state = 'claimed' AND r.state = 'open';
 
 -- name: renew
 -- Keeps a claimed chunk: $1 run, $2 number, $3 worker, $4 lease in seconds, $5 what it waits for (NULL: nothing).
 -- No row: it went to another worker.
-UPDATE crossfade.chunk SET lease_until = clock_timestamp() + make_interval(secs => $4::float8), waiting = $5
+UPDATE _crossfade.chunk SET lease_until = clock_timestamp() + make_interval(secs => $4::float8), waiting = $5
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
 RETURNING number;
 
 -- name: leave_chunk
 -- A worker lets go: $1 run, $2 number, $3 worker, $4 state (open, done, failed), $5 error or NULL.
-UPDATE crossfade.chunk SET state = $4, worker = NULL, lease_until = NULL, holder = NULL, waiting = NULL, error = $5
+UPDATE _crossfade.chunk SET state = $4, worker = NULL, lease_until = NULL, holder = NULL, waiting = NULL, error = $5
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
 RETURNING number;
 
 -- name: start_over
 -- A chunk that cannot be gone on with begins anew: $1 run, $2 number, $3 worker, $4 result (json).
-UPDATE crossfade.chunk SET position = NULL, documents = 0, bytes = 0, result = $4::jsonb
+UPDATE _crossfade.chunk SET position = NULL, documents = 0, bytes = 0, result = $4::jsonb
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
 RETURNING number;
 
 -- name: divisible
 -- Chunks under way, those with most left first, while none is free: $1 runs, NULL for every open one.
 SELECT c.run, c.number, c.lower, c.upper, c.position, r.collection, k.database, k.name
-FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run JOIN crossfade.collection k USING (collection)
+FROM _crossfade.chunk c JOIN _crossfade.run r ON r.id = c.run JOIN _crossfade.collection k USING (collection)
 WHERE r.state = 'open' AND c.state = 'claimed' AND c.shard IS NULL
   AND ($1::bigint[] IS NULL OR r.id = ANY ($1::bigint[]))
-  AND NOT EXISTS (SELECT 1 FROM crossfade.chunk o WHERE o.run = r.id AND o.state = 'open')
+  AND NOT EXISTS (SELECT 1 FROM _crossfade.chunk o WHERE o.run = r.id AND o.state = 'open')
 ORDER BY c.expected - c.documents DESC, c.run, c.number
 LIMIT 4;
 
@@ -146,21 +146,21 @@ SELECT pg_try_advisory_xact_lock(hashtext('crossfade.split'), $1::integer);
 -- name: split
 -- Cuts a chunk under way at a key that its worker has not reached: $1 run, $2 number, $3 the cut, $4 its upper key.
 WITH cut AS (
-    UPDATE crossfade.chunk c SET upper = $3, expected = expected / 2
+    UPDATE _crossfade.chunk c SET upper = $3, expected = expected / 2
     WHERE c.run = $1 AND c.number = $2 AND c.state = 'claimed' AND c.upper IS NOT DISTINCT FROM $4::text
       AND (c.position IS NULL OR c.position < $3) AND (c.lower IS NULL OR c.lower < $3)
-      AND EXISTS (SELECT 1 FROM crossfade.run r WHERE r.id = c.run AND r.state = 'open')
+      AND EXISTS (SELECT 1 FROM _crossfade.run r WHERE r.id = c.run AND r.state = 'open')
     RETURNING c.run, c.expected
 )
-INSERT INTO crossfade.chunk (run, number, lower, upper, expected)
-SELECT cut.run, (SELECT max(number) + 1 FROM crossfade.chunk WHERE run = $1), $3, $4, cut.expected FROM cut
+INSERT INTO _crossfade.chunk (run, number, lower, upper, expected)
+SELECT cut.run, (SELECT max(number) + 1 FROM _crossfade.chunk WHERE run = $1), $3, $4, cut.expected FROM cut
 RETURNING number;
 
 -- name: finishable
 -- Open runs whose chunks are all done: $1 runs, NULL for every one.
-SELECT r.id FROM crossfade.run r
+SELECT r.id FROM _crossfade.run r
 WHERE r.state = 'open' AND ($1::bigint[] IS NULL OR r.id = ANY ($1::bigint[]))
-  AND NOT EXISTS (SELECT 1 FROM crossfade.chunk c WHERE c.run = r.id AND c.state <> 'done')
+  AND NOT EXISTS (SELECT 1 FROM _crossfade.chunk c WHERE c.run = r.id AND c.state <> 'done')
 ORDER BY r.id;
 
 -- name: run
@@ -168,19 +168,19 @@ ORDER BY r.id;
 SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result, r.started_at, k.database, k.name,
        k.relation, k.stage,
        k.stage = 'off' OR EXISTS (
-           SELECT 1 FROM crossfade.epoch e, jsonb_array_elements(e.moves) AS m
+           SELECT 1 FROM _crossfade.epoch e, jsonb_array_elements(e.moves) AS m
            WHERE e.outcome = 'committed' AND e.closed_at >= r.started_at
              AND m ->> 'collection' = r.collection AND m -> 'after' ->> 'stage' = 'off') AS left_mirror
-FROM crossfade.run r JOIN crossfade.collection k USING (collection)
+FROM _crossfade.run r JOIN _crossfade.collection k USING (collection)
 WHERE r.id = $1;
 
 -- name: chunks
 -- The chunks of a run ($1), in key order.
-SELECT number, state, documents, bytes, result::text AS result, error FROM crossfade.chunk WHERE run = $1 ORDER BY number;
+SELECT number, state, documents, bytes, result::text AS result, error FROM _crossfade.chunk WHERE run = $1 ORDER BY number;
 
 -- name: end_run
 -- $1 run, $2 state, $3 result (json). Once: a run that is not open stays as it is.
-UPDATE crossfade.run SET state = $2, result = $3::jsonb, finished_at = clock_timestamp()
+UPDATE _crossfade.run SET state = $2, result = $3::jsonb, finished_at = clock_timestamp()
 WHERE id = $1 AND state = 'open'
 RETURNING id;
 
@@ -198,49 +198,49 @@ SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result,
        coalesce(jsonb_agg(jsonb_build_object('worker', c.worker, 'chunk', c.number, 'documents', c.documents,
                                              'expected', c.expected, 'waiting', c.waiting) ORDER BY c.number)
                 FILTER (WHERE c.state = 'claimed'), '[]')::text AS workers
-FROM crossfade.run r LEFT JOIN crossfade.chunk c ON c.run = r.id
+FROM _crossfade.run r LEFT JOIN _crossfade.chunk c ON c.run = r.id
 WHERE r.id = ANY ($1::bigint[])
 GROUP BY r.id
 ORDER BY r.id;
 
 -- name: open_runs
 -- Every run that has not ended.
-SELECT id FROM crossfade.run WHERE state = 'open' ORDER BY id;
+SELECT id FROM _crossfade.run WHERE state = 'open' ORDER BY id;
 
 -- name: latest
 -- The newest run of each kind of these collections ($1 text[], NULL for all).
-SELECT DISTINCT ON (collection, kind) id FROM crossfade.run
+SELECT DISTINCT ON (collection, kind) id FROM _crossfade.run
 WHERE $1::text[] IS NULL OR collection = ANY ($1::text[])
 ORDER BY collection, kind, id DESC;
 
 -- name: note_wait
 -- What a run as a whole waits for ($1 run, $2 text; NULL: for nothing any more).
-UPDATE crossfade.run
+UPDATE _crossfade.run
 SET result = CASE WHEN $2::text IS NULL THEN result - 'waits' ELSE result || jsonb_build_object('waits', $2::text) END
 WHERE id = $1 AND state = 'open';
 
 -- name: lock_run
 -- One finisher at a time ($1 run), until the session ends or `unlock_run`.
-SELECT pg_try_advisory_lock(hashtext('crossfade.run'), $1::integer);
+SELECT pg_try_advisory_lock(hashtext('_crossfade.run'), $1::integer);
 
 -- name: unlock_run
-SELECT pg_advisory_unlock(hashtext('crossfade.run'), $1::integer);
+SELECT pg_advisory_unlock(hashtext('_crossfade.run'), $1::integer);
 
 -- name: index_statement
-SELECT crossfade.index_statement($1);
+SELECT _crossfade.index_statement($1);
 
 -- name: broken_indexes
 -- Indexes of ours where building was cut short: $1 collection, $2 relation. They must be dropped first.
 SELECT i.indexrelid::regclass::text AS name
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = $2::text::regclass AND c.relname IN (crossfade.index_name('doc', $1), crossfade.index_name('text', $1)) AND NOT i.indisvalid;
+WHERE i.indrelid = $2::text::regclass AND c.relname IN (_crossfade.index_name('doc', $1), _crossfade.index_name('text', $1)) AND NOT i.indisvalid;
 
 -- name: analyze
 ANALYZE {relation};
 
 -- name: dead_letters
 -- Sets documents aside: $1 collection, $2 keys, $3 revisions, $4 reasons.
-INSERT INTO crossfade.dead_letter AS d (collection, key, rev, reason, noted_at)
+INSERT INTO _crossfade.dead_letter AS d (collection, key, rev, reason, noted_at)
 SELECT $1, i.key, i.rev, i.reason, clock_timestamp() FROM unnest($2::text[], $3::bigint[], $4::text[]) AS i (key, rev, reason)
 ON CONFLICT (collection, key) DO UPDATE SET rev = excluded.rev, reason = excluded.reason, removed = false,
     tried_at = clock_timestamp(), noted_at = CASE WHEN excluded.rev > d.rev THEN excluded.noted_at ELSE d.noted_at END
@@ -248,11 +248,11 @@ WHERE excluded.rev >= d.rev;
 
 -- name: forget_dead_letters
 -- Documents that are in the target now: $1 collection, $2 keys, $3 revisions.
-DELETE FROM crossfade.dead_letter d USING unnest($2::text[], $3::bigint[]) AS i (key, rev)
+DELETE FROM _crossfade.dead_letter d USING unnest($2::text[], $3::bigint[]) AS i (key, rev)
 WHERE d.collection = $1 AND d.key = i.key AND d.rev <= i.rev;
 
 -- name: count_dead_letters
-SELECT count(*) FROM crossfade.dead_letter WHERE collection = $1;
+SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
 
 -- name: target_revisions
 -- A page of (key, rev) in byte order: $1 after, $2 up to (NULL: the end), $3 how many. Tombstones are not documents.
@@ -265,7 +265,7 @@ ORDER BY key COLLATE "C" LIMIT $3;
 -- the document has an escape that only the caller can judge.
 SELECT key, rev, sha256(convert_to(raw::text, 'UTF8')) AS digest,
        CASE WHEN strpos(raw::text, '\u') > 0 OR strpos(raw::text, chr(64976)) > 0 THEN NULL
-            ELSE doc = crossfade.queryable(raw) END AS intact
+            ELSE doc = _crossfade.queryable(raw) END AS intact
 FROM {relation}
 WHERE doc IS NOT NULL AND key > $1 AND ($2::text IS NULL OR key <= $2)
 ORDER BY key COLLATE "C" LIMIT $3;
@@ -279,12 +279,12 @@ SELECT key, rev, raw::text AS raw, doc::text AS doc FROM {relation} WHERE key = 
 SELECT clock_timestamp() AS now,
        coalesce((SELECT min(CASE WHEN backlog = 0 THEN heartbeat_at
                                  ELSE heartbeat_at - make_interval(secs => lag_seconds) END)
-                 FROM crossfade.instance WHERE stopped_at IS NULL), clock_timestamp()) AS until;
+                 FROM _crossfade.instance WHERE stopped_at IS NULL), clock_timestamp()) AS until;
 
 -- name: mirror_lag
 -- Seconds that the slowest live proxy is behind; 0 where there is none.
 SELECT coalesce(max(CASE WHEN backlog = 0 THEN 0 ELSE lag_seconds END), 0)::float8
-FROM crossfade.instance WHERE stopped_at IS NULL;
+FROM _crossfade.instance WHERE stopped_at IS NULL;
 
 -- name: lock_requests
 -- One worker at a time decides which verifications are due.
@@ -294,14 +294,14 @@ SELECT pg_advisory_xact_lock(hashtext('crossfade.verification_requests'));
 -- Backfilled collections with a mark that no finished or open verification covers. One that was begun in the last $1
 -- seconds is waited for, and one that failed keeps others back for twenty times as long.
 SELECT k.collection
-FROM crossfade.collection k
-WHERE k.stage <> 'off' AND crossfade.present(k)
-  AND EXISTS (SELECT 1 FROM crossfade.run b WHERE b.collection = k.collection AND b.kind = 'backfill' AND b.state = 'done')
-  AND NOT EXISTS (SELECT 1 FROM crossfade.run v WHERE v.collection = k.collection AND v.kind = 'verify'
+FROM _crossfade.collection k
+WHERE k.stage <> 'off' AND _crossfade.present(k)
+  AND EXISTS (SELECT 1 FROM _crossfade.run b WHERE b.collection = k.collection AND b.kind = 'backfill' AND b.state = 'done')
+  AND NOT EXISTS (SELECT 1 FROM _crossfade.run v WHERE v.collection = k.collection AND v.kind = 'verify'
                   AND (v.state = 'open' OR v.started_at > clock_timestamp()
                        - make_interval(secs => CASE WHEN v.state = 'failed' THEN 20 ELSE 1 END * $1::float8)))
-  AND coalesce((SELECT max(u.id) FROM crossfade.unverified u WHERE u.collection IN (k.collection, k.database || '/*')), 0)
-      > coalesce((SELECT max(v.unverified_before) FROM crossfade.run v
+  AND coalesce((SELECT max(u.id) FROM _crossfade.unverified u WHERE u.collection IN (k.collection, k.database || '/*')), 0)
+      > coalesce((SELECT max(v.unverified_before) FROM _crossfade.run v
                   WHERE v.collection = k.collection AND v.kind = 'verify' AND v.state = 'done'), 0)
 ORDER BY k.collection;
 
@@ -310,23 +310,23 @@ ORDER BY k.collection;
 -- that hold a chunk, the lag of PostgreSQL's own replicas (NULL where this role may not see it).
 SELECT t.max_rate, t.max_lag, t.max_replica_lag, t.max_slowdown, t.flag_file, t.paused, t.changed_by, t.changed_at,
        (SELECT coalesce(max(CASE WHEN backlog = 0 THEN 0 ELSE lag_seconds END), 0)::float8
-        FROM crossfade.instance WHERE stopped_at IS NULL) AS lag,
-       (SELECT count(*) FROM crossfade.chunk c JOIN crossfade.run r ON r.id = c.run
+        FROM _crossfade.instance WHERE stopped_at IS NULL) AS lag,
+       (SELECT count(*) FROM _crossfade.chunk c JOIN _crossfade.run r ON r.id = c.run
         WHERE r.state = 'open' AND c.state = 'claimed' AND c.lease_until >= clock_timestamp()) AS workers,
        CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN
            (SELECT coalesce(max(extract(epoch FROM s.replay_lag)), 0)::float8 FROM pg_stat_replication s) END AS replica_lag
-FROM crossfade.throttle t;
+FROM _crossfade.throttle t;
 
 -- name: set_throttle
 -- $1 max_rate, $2 max_lag, $3 max_replica_lag, $4 max_slowdown, $5 flag_file, $6 paused, $7 who.
-UPDATE crossfade.throttle
+UPDATE _crossfade.throttle
 SET max_rate = $1, max_lag = $2, max_replica_lag = $3, max_slowdown = $4, flag_file = $5, paused = $6, changed_by = $7,
     changed_at = clock_timestamp();
 
 -- name: full_text_statement
 -- The index for full-text search over every string of a document: $1 collection.
-SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (crossfade.full_text(doc))',
-              crossfade.index_name('text', $1), relation) FROM crossfade.collection WHERE collection = $1;
+SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (_crossfade.full_text(doc))',
+              _crossfade.index_name('text', $1), relation) FROM _crossfade.collection WHERE collection = $1;
 
 -- name: ranges_to_look_at
 -- Ranges of a verification ($2 run): whether it failed there (differences were left, or it was not finished), and whether
@@ -335,11 +335,11 @@ SELECT c.lower, c.upper,
        coalesce((c.result ->> 'remaining')::bigint, 0) > 0 OR c.state <> 'done' AS failed,
        EXISTS (SELECT 1 FROM {relation} d WHERE d.rev > $1 AND (c.lower IS NULL OR d.key > c.lower)
                AND (c.upper IS NULL OR d.key <= c.upper)) AS changed
-FROM crossfade.chunk c
+FROM _crossfade.chunk c
 WHERE c.run = $2
 ORDER BY c.lower NULLS FIRST;
 
 -- name: newest_verification
 -- The newest verification of a whole collection ($1) that has ended, with ArangoDB's time of its begin in milliseconds.
-SELECT id, floor(extract(epoch FROM started_at) * 1000)::bigint AS began FROM crossfade.run
+SELECT id, floor(extract(epoch FROM started_at) * 1000)::bigint AS began FROM _crossfade.run
 WHERE collection = $1 AND kind = 'verify' AND state IN ('done', 'failed') ORDER BY id DESC LIMIT 1;

@@ -6,9 +6,9 @@
 -- where a process that may live holds a lease for this id. `fresh`: nobody counted it, so that it missed nothing.
 -- joined_at is kept after a crash: who never deregistered was never out, and nothing could go around it.
 WITH old AS (
-    SELECT stopped_at, diverged, host, pid, beats, synced FROM crossfade.instance WHERE instance = $1
+    SELECT stopped_at, diverged, host, pid, beats, synced FROM _crossfade.instance WHERE instance = $1
 ), new AS (
-    INSERT INTO crossfade.instance AS i (instance, incarnation, host, pid, version, admin_url, place)
+    INSERT INTO _crossfade.instance AS i (instance, incarnation, host, pid, version, admin_url, place)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (instance) DO UPDATE SET
         incarnation = excluded.incarnation, host = excluded.host, pid = excluded.pid, version = excluded.version,
@@ -34,7 +34,7 @@ FROM (VALUES (1)) AS one LEFT JOIN old ON true;
 -- the heartbeat: one that was there is another process's, a clone of this one. $12 number that the machine's disk has.
 -- The end of the lease was computed from a look that began before, so a statement that arrives late extends nothing.
 WITH mine AS (
-    UPDATE crossfade.instance SET
+    UPDATE _crossfade.instance SET
         heartbeat_at = clock_timestamp(), generation = $3, acknowledged = $4, diverged = $5, backlog = $6,
         lag_seconds = $7, beats = $11, synced = $12,
         -- `least` passes over NULL: without the CASE a mere look would extend the lease, and nobody here would know of it
@@ -45,60 +45,60 @@ WITH mine AS (
 )
 SELECT EXISTS (SELECT FROM mine) AS registered, clock_timestamp() AS now, e.era, c.generation, c.epoch, c.phase,
     NOT EXISTS (
-        SELECT FROM crossfade.instance i
+        SELECT FROM _crossfade.instance i
         WHERE i.stopped_at IS NULL AND i.instance <> $1 AND (i.diverged OR i.lease_until <= clock_timestamp())
     ) AS everyone,
     CASE WHEN c.generation <> $10 THEN (
-        SELECT coalesce(jsonb_object_agg(collection, jsonb_build_array(stage, weight)), '{}') FROM crossfade.collection
+        SELECT coalesce(jsonb_object_agg(collection, jsonb_build_array(stage, weight)), '{}') FROM _crossfade.collection
     )::text END AS collections,
     CASE WHEN c.generation <> $10 THEN (
-        SELECT coalesce(jsonb_object_agg(database, stage), '{}') FROM crossfade.default_stage
+        SELECT coalesce(jsonb_object_agg(database, stage), '{}') FROM _crossfade.default_stage
     )::text END AS defaults,
     CASE WHEN c.generation <> $10 AND c.phase <> 'settled' THEN (
-        SELECT moves FROM crossfade.epoch WHERE epoch = c.epoch
+        SELECT moves FROM _crossfade.epoch WHERE epoch = c.epoch
     )::text END AS moves
-FROM crossfade.control c, crossfade.era e;
+FROM _crossfade.control c, _crossfade.era e;
 
 -- name: deregister
 -- A clean stop: $1 instance, $2 incarnation. Only with an empty backlog.
-UPDATE crossfade.instance SET stopped_at = now(), lease_until = now()
+UPDATE _crossfade.instance SET stopped_at = now(), lease_until = now()
 WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL RETURNING instance;
 
 -- name: control_lock
 -- The control row, locked until the transaction ends: every change of stage goes one after the other. Read what it
 -- depends on in a later statement, which sees what was committed meanwhile.
 SELECT c.generation, c.epoch, c.phase, c.held_since,
-    (SELECT moves::text FROM crossfade.epoch e WHERE e.epoch = c.epoch AND c.phase <> 'settled') AS moves
-FROM crossfade.control c FOR UPDATE OF c;
+    (SELECT moves::text FROM _crossfade.epoch e WHERE e.epoch = c.epoch AND c.phase <> 'settled') AS moves
+FROM _crossfade.control c FOR UPDATE OF c;
 
 -- name: control
 -- The control row, and the open epoch where there is one.
 SELECT c.generation, c.epoch, c.phase, e.moves::text AS moves, e.actor, e.reason,
     extract(epoch FROM clock_timestamp() - e.opened_at)::float8 AS open_seconds
-FROM crossfade.control c LEFT JOIN crossfade.epoch e ON e.epoch = c.epoch AND c.phase <> 'settled';
+FROM _crossfade.control c LEFT JOIN _crossfade.epoch e ON e.epoch = c.epoch AND c.phase <> 'settled';
 
 -- name: control_set
 -- $1 the generation that it must have, $2 epoch, $3 phase. Returns the new generation; nothing where it was another.
-UPDATE crossfade.control SET generation = generation + 1, epoch = $2, phase = $3,
+UPDATE _crossfade.control SET generation = generation + 1, epoch = $2, phase = $3,
     held_since = CASE $3 WHEN 'hold' THEN clock_timestamp() WHEN 'drain' THEN held_since END
 WHERE generation = $1 RETURNING generation;
 
 -- name: epoch_open
 -- $1 epoch, $2 actor, $3 reason, $4 moves.
-INSERT INTO crossfade.epoch (epoch, actor, reason, moves) VALUES ($1, $2, $3, $4::text::jsonb);
+INSERT INTO _crossfade.epoch (epoch, actor, reason, moves) VALUES ($1, $2, $3, $4::text::jsonb);
 
 -- name: epoch_record
 -- An epoch that begins and ends in one transaction: $1 epoch, $2 actor, $3 reason, $4 moves.
-INSERT INTO crossfade.epoch (epoch, actor, reason, moves, closed_at, outcome)
+INSERT INTO _crossfade.epoch (epoch, actor, reason, moves, closed_at, outcome)
 VALUES ($1, $2, $3, $4::text::jsonb, now(), 'committed');
 
 -- name: epoch_close
 -- $1 epoch, $2 outcome.
-UPDATE crossfade.epoch SET closed_at = now(), outcome = $2 WHERE epoch = $1 AND outcome = 'open';
+UPDATE _crossfade.epoch SET closed_at = now(), outcome = $2 WHERE epoch = $1 AND outcome = 'open';
 
 -- name: epoch_outcome
 -- What became of epoch $1, and the generation now; the outcome of one that was never opened is NULL.
-SELECT c.generation, (SELECT outcome FROM crossfade.epoch WHERE epoch = $1) AS outcome FROM crossfade.control c;
+SELECT c.generation, (SELECT outcome FROM _crossfade.epoch WHERE epoch = $1) AS outcome FROM _crossfade.control c;
 
 -- name: notify
 -- $1 the new generation: instances look at once.
@@ -106,51 +106,51 @@ SELECT pg_notify('crossfade', $1::text);
 
 -- name: held_too_long
 -- Whether queries have been held for $1 seconds or longer.
-SELECT coalesce(held_since <= clock_timestamp() - make_interval(secs => $1), false) FROM crossfade.control;
+SELECT coalesce(held_since <= clock_timestamp() - make_interval(secs => $1), false) FROM _crossfade.control;
 
 -- name: standings
 -- Every registered collection.
-SELECT collection, stage, weight FROM crossfade.collection ORDER BY collection;
+SELECT collection, stage, weight FROM _crossfade.collection ORDER BY collection;
 
 -- name: present
 -- Every registered collection that the origin has, as far as anybody knows.
-SELECT c.collection, c.stage, c.weight FROM crossfade.collection c WHERE crossfade.present(c) ORDER BY c.collection;
+SELECT c.collection, c.stage, c.weight FROM _crossfade.collection c WHERE _crossfade.present(c) ORDER BY c.collection;
 
 -- name: present_again
 -- $1 collection: the origin has it.
-UPDATE crossfade.collection SET dropped_at = NULL WHERE collection = $1 AND dropped_at IS NOT NULL;
+UPDATE _crossfade.collection SET dropped_at = NULL WHERE collection = $1 AND dropped_at IS NOT NULL;
 
 -- name: defaults
-SELECT database, stage FROM crossfade.default_stage ORDER BY database;
+SELECT database, stage FROM _crossfade.default_stage ORDER BY database;
 
 -- name: ensure
 -- $1 database, $2 name, $3 edge.
-SELECT (crossfade.ensure_collection($1, $2, $3)).collection;
+SELECT (_crossfade.ensure_collection($1, $2, $3)).collection;
 
 -- name: set_standing
 -- $1 collection, $2 stage, $3 weight.
-UPDATE crossfade.collection SET stage = $2, weight = $3, stage_since = now() WHERE collection = $1;
+UPDATE _crossfade.collection SET stage = $2, weight = $3, stage_since = now() WHERE collection = $1;
 
 -- name: set_default
 -- $1 database or '*', $2 stage.
-INSERT INTO crossfade.default_stage (database, stage) VALUES ($1, $2)
+INSERT INTO _crossfade.default_stage (database, stage) VALUES ($1, $2)
 ON CONFLICT (database) DO UPDATE SET stage = excluded.stage;
 
 -- name: adopt_default
 -- Collections that were registered while the epoch $3 of their default was open came in with the old one.
 -- $1 database or '*', $2 the new stage.
-UPDATE crossfade.collection c SET stage = $2, stage_since = now()
-WHERE c.stage = 'off' AND c.created_at >= (SELECT opened_at FROM crossfade.epoch WHERE epoch = $3)
-    AND (c.database = $1 OR ($1 = '*' AND NOT EXISTS (SELECT FROM crossfade.default_stage d WHERE d.database = c.database)));
+UPDATE _crossfade.collection c SET stage = $2, stage_since = now()
+WHERE c.stage = 'off' AND c.created_at >= (SELECT opened_at FROM _crossfade.epoch WHERE epoch = $3)
+    AND (c.database = $1 OR ($1 = '*' AND NOT EXISTS (SELECT FROM _crossfade.default_stage d WHERE d.database = c.database)));
 
 -- name: cancel_runs
 -- The copy of $1 grows stale, or was begun before every write was captured: no run of it counts any more.
-UPDATE crossfade.run SET state = 'cancelled', finished_at = coalesce(finished_at, now())
+UPDATE _crossfade.run SET state = 'cancelled', finished_at = coalesce(finished_at, now())
 WHERE collection = $1 AND state <> 'cancelled';
 
 -- name: reset_comparison
 -- The mismatch rate of $1 begins anew.
-INSERT INTO crossfade.comparison (collection) VALUES ($1)
+INSERT INTO _crossfade.comparison (collection) VALUES ($1)
 ON CONFLICT (collection) DO UPDATE SET since = now(), compared = 0, matched = 0, mismatched = 0, unsettled = 0,
     unsupported = 0, lagged = 0, ignored = 0;
 
@@ -159,7 +159,7 @@ ON CONFLICT (collection) DO UPDATE SET since = now(), compared = 0, matched = 0,
 SELECT instance, host, pid, version, admin_url, started_at, joined_at, stopped_at, generation, acknowledged, diverged,
     backlog, lag_seconds, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
     extract(epoch FROM lease_until - clock_timestamp())::float8 AS lease_left
-FROM crossfade.instance
+FROM _crossfade.instance
 WHERE stopped_at IS NULL OR stopped_at > now() - interval '1 day'
 ORDER BY stopped_at IS NOT NULL, instance;
 
@@ -168,58 +168,58 @@ ORDER BY stopped_at IS NOT NULL, instance;
 SELECT instance, host, pid, generation, acknowledged, diverged, backlog,
     extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
     extract(epoch FROM lease_until - clock_timestamp())::float8 AS lease_left
-FROM crossfade.instance
+FROM _crossfade.instance
 WHERE stopped_at IS NULL AND (acknowledged <> $1 OR diverged OR lease_until <= clock_timestamp())
 ORDER BY instance;
 
 -- name: behind
 -- Registered instances that do not behave by generation $1 yet.
-SELECT instance FROM crossfade.instance WHERE stopped_at IS NULL AND generation < $1 ORDER BY instance;
+SELECT instance FROM _crossfade.instance WHERE stopped_at IS NULL AND generation < $1 ORDER BY instance;
 
 -- name: instance_lock
 -- $1 instance.
 SELECT instance, host, pid, stopped_at, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
     lease_until > clock_timestamp() OR heartbeat_at > clock_timestamp() - interval '1 second' AS alive
-FROM crossfade.instance WHERE instance = $1 FOR UPDATE;
+FROM _crossfade.instance WHERE instance = $1 FOR UPDATE;
 
 -- name: evict
 -- $1 instance. Its incarnation goes with it: a process that lives on after all finds itself out.
-UPDATE crossfade.instance SET stopped_at = now(), lease_until = now(), incarnation = '' WHERE instance = $1;
+UPDATE _crossfade.instance SET stopped_at = now(), lease_until = now(), incarnation = '' WHERE instance = $1;
 
 -- name: mark_served
 -- Whatever an instance may have written for is unverified. $1 instance, $2 reason. Returns the collections.
-INSERT INTO crossfade.unverified (collection, reason, instance)
-SELECT collection, $2, $1 FROM crossfade.collection WHERE stage <> 'off'
+INSERT INTO _crossfade.unverified (collection, reason, instance)
+SELECT collection, $2, $1 FROM _crossfade.collection WHERE stage <> 'off'
 UNION ALL
-SELECT database || '/*', $2, $1 FROM crossfade.default_stage WHERE stage <> 'off'
+SELECT database || '/*', $2, $1 FROM _crossfade.default_stage WHERE stage <> 'off'
 RETURNING collection;
 
 -- name: evidence
 -- Everything that the gates of collection $1 look at.
 SELECT c.collection, c.stage, c.weight, ctl.generation, ctl.phase,
     (SELECT to_jsonb(r) FROM (
-        SELECT id, unverified_before, started_at, finished_at, result FROM crossfade.run
+        SELECT id, unverified_before, started_at, finished_at, result FROM _crossfade.run
         WHERE collection = $1 AND kind = 'backfill' AND state = 'done' ORDER BY id DESC LIMIT 1) r)::text AS backfill,
     (SELECT to_jsonb(r) FROM (
-        SELECT id, unverified_before, started_at, finished_at, result FROM crossfade.run
+        SELECT id, unverified_before, started_at, finished_at, result FROM _crossfade.run
         WHERE collection = $1 AND kind = 'verify' AND state = 'done' ORDER BY id DESC LIMIT 1) r)::text AS verification,
-    (SELECT coalesce(jsonb_agg(kind ORDER BY id), '[]') FROM crossfade.run
+    (SELECT coalesce(jsonb_agg(kind ORDER BY id), '[]') FROM _crossfade.run
         WHERE collection = $1 AND state = 'open')::text AS open_runs,
     (SELECT to_jsonb(u) FROM (
-        SELECT id, reason, instance, marked_at FROM crossfade.unverified
+        SELECT id, reason, instance, marked_at FROM _crossfade.unverified
         WHERE collection IN ($1, c.database || '/*', '*/*') ORDER BY id DESC LIMIT 1) u)::text AS mark,
-    (SELECT max(joined_at) FROM crossfade.instance WHERE stopped_at IS NULL) AS last_joined,
+    (SELECT max(joined_at) FROM _crossfade.instance WHERE stopped_at IS NULL) AS last_joined,
     coalesce(k.compared, 0) AS compared, coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched,
     coalesce(k.unsettled, 0) AS unsettled, k.since,
-    (SELECT count(*) FROM crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
-    (SELECT count(*) FROM crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
-    (SELECT coalesce(jsonb_agg(s.text ORDER BY s.seen DESC, s.shape), '[]') FROM crossfade.shape s
+    (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
+    (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
+    (SELECT coalesce(jsonb_agg(s.text ORDER BY s.seen DESC, s.shape), '[]') FROM _crossfade.shape s
         WHERE s.collection = $1 AND s.unsupported > 0 AND s.waived IS NULL)::text AS unsupported,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'effect', g.effect, 'seen', g.seen,
-            'last_seen', g.last_seen) ORDER BY g.endpoint, g.effect), '[]') FROM crossfade.gap g
+            'last_seen', g.last_seen) ORDER BY g.endpoint, g.effect), '[]') FROM _crossfade.gap g
         WHERE g.collection IN ($1, c.database || '/*'))::text AS gaps
-FROM crossfade.collection c CROSS JOIN crossfade.control ctl
-LEFT JOIN crossfade.comparison k ON k.collection = c.collection
+FROM _crossfade.collection c CROSS JOIN _crossfade.control ctl
+LEFT JOIN _crossfade.comparison k ON k.collection = c.collection
 WHERE c.collection = $1;
 
 -- name: status
@@ -227,51 +227,51 @@ WHERE c.collection = $1;
 -- it comes back, or is evicted, what it served counts as unverified.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
     coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
-    (SELECT count(*) FROM crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
-    (SELECT count(*) FROM crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
-    (SELECT count(*) FROM crossfade.unverified u WHERE u.collection IN (c.collection, c.database || '/*', '*/*')
-        AND u.id > coalesce((SELECT max(r.unverified_before) FROM crossfade.run r
+    (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
+    (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
+    (SELECT count(*) FROM _crossfade.unverified u WHERE u.collection IN (c.collection, c.database || '/*', '*/*')
+        AND u.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
             WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
-        + (SELECT count(*) FROM crossfade.instance i
+        + (SELECT count(*) FROM _crossfade.instance i
            WHERE c.stage <> 'off' AND i.stopped_at IS NULL AND i.lease_until < clock_timestamp()) AS unverified,
     b.id AS backfill, b.state AS backfill_state, b.finished_at AS backfill_at,
-    (SELECT coalesce(sum(ch.documents), 0)::bigint FROM crossfade.chunk ch WHERE ch.run = b.id) AS backfill_documents,
+    (SELECT coalesce(sum(ch.documents), 0)::bigint FROM _crossfade.chunk ch WHERE ch.run = b.id) AS backfill_documents,
     v.id AS verify, v.state AS verify_state, v.finished_at AS verify_at, v.result::text AS verify_result
-FROM crossfade.collection c
-LEFT JOIN crossfade.comparison k ON k.collection = c.collection
-LEFT JOIN LATERAL (SELECT * FROM crossfade.run r WHERE r.collection = c.collection AND r.kind = 'backfill'
+FROM _crossfade.collection c
+LEFT JOIN _crossfade.comparison k ON k.collection = c.collection
+LEFT JOIN LATERAL (SELECT * FROM _crossfade.run r WHERE r.collection = c.collection AND r.kind = 'backfill'
     ORDER BY r.id DESC LIMIT 1) b ON true
-LEFT JOIN LATERAL (SELECT * FROM crossfade.run r WHERE r.collection = c.collection AND r.kind = 'verify'
+LEFT JOIN LATERAL (SELECT * FROM _crossfade.run r WHERE r.collection = c.collection AND r.kind = 'verify'
     ORDER BY r.id DESC LIMIT 1) v ON true
-WHERE crossfade.present(c)
+WHERE _crossfade.present(c)
 ORDER BY c.collection;
 
 -- name: gaps
 -- What passed through without being captured or compared (I10).
-SELECT database, collection, endpoint, effect, seen, last_seen FROM crossfade.gap
+SELECT database, collection, endpoint, effect, seen, last_seen FROM _crossfade.gap
 ORDER BY database, collection, endpoint, effect;
 
 -- name: audit_lock
 -- One end of the chain at a time, until the transaction ends.
-SELECT pg_advisory_xact_lock(hashtext('crossfade.audit'));
+SELECT pg_advisory_xact_lock(hashtext('_crossfade.audit'));
 
 -- name: audit_end
 -- After audit_lock, in a statement of its own: it must see what was committed while the lock was waited for.
 -- $1 detail, which comes back as jsonb has it.
 SELECT clock_timestamp() AS at, $1::text::jsonb::text AS detail,
-    (SELECT hash FROM crossfade.audit ORDER BY id DESC LIMIT 1) AS previous;
+    (SELECT hash FROM _crossfade.audit ORDER BY id DESC LIMIT 1) AS previous;
 
 -- name: audit_insert
 -- $1 at, $2 actor, $3 action, $4 reason, $5 detail, $6 previous hash, $7 hash.
-INSERT INTO crossfade.audit (at, actor, action, reason, detail, previous, hash)
+INSERT INTO _crossfade.audit (at, actor, action, reason, detail, previous, hash)
 VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7) RETURNING id;
 
 -- name: audit_newest
 -- $1 at most.
 SELECT id, at, actor, action, reason, detail::text AS detail, previous, hash
-FROM crossfade.audit ORDER BY id DESC LIMIT $1;
+FROM _crossfade.audit ORDER BY id DESC LIMIT $1;
 
 -- name: audit_page
 -- $1 after this id, $2 at most.
 SELECT id, at, actor, action, reason, detail::text AS detail, previous, hash
-FROM crossfade.audit WHERE id > $1 ORDER BY id LIMIT $2;
+FROM _crossfade.audit WHERE id > $1 ORDER BY id LIMIT $2;

@@ -4,9 +4,9 @@
 -- name: upsert
 -- Newer versions win. $2 keys, $3 revisions, $4 raw documents, $5 queryable documents or NULL (then made of raw),
 -- $6 stamps (eras). A key that is not returned was refused: see `revisions`, settle if stored >= mine, else re-read.
-WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
+WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
-SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
 FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
 WHERE i.stamp >= h.mark
 ORDER BY i.key COLLATE "C"
@@ -18,9 +18,9 @@ RETURNING key;
 -- As `upsert`, but an equal revision with other content is replaced too: for repair and full verification only
 -- (mirror-protocol, answer 8). A tombstone of that revision gives way only where it is older than the look that found
 -- the document, which a backup then brought back; else it was removed behind that look, and stays removed.
-WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE)
+WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
-SELECT i.key, i.rev, i.raw, coalesce(i.doc, crossfade.queryable(i.raw)), i.stamp
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
 FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
 WHERE i.stamp >= h.mark
 ORDER BY i.key COLLATE "C"
@@ -34,8 +34,8 @@ RETURNING key;
 -- name: remove
 -- A delete leaves a tombstone at the removed revision, marked with the era at write. $2 keys, $3 removed revisions,
 -- $4 stamps.
-WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE),
-     e AS (SELECT era FROM crossfade.era)
+WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE),
+     e AS (SELECT era FROM _crossfade.era)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, NULL, NULL, e.era
 FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, stamp), h, e
@@ -49,8 +49,8 @@ RETURNING key;
 -- name: absent
 -- Repair found nothing in the origin. $2 keys, $3 revisions that the target had before the origin was read (0 for
 -- none), $4 eras raised before that. A key that is not returned has a newer row: repair it again.
-WITH h AS MATERIALIZED (SELECT mark FROM crossfade.horizon WHERE collection = $1 FOR SHARE),
-     e AS (SELECT era FROM crossfade.era)
+WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE),
+     e AS (SELECT era FROM _crossfade.era)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, NULL, NULL, greatest(i.era, e.era)
 FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, era), h, e

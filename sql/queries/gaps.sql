@@ -7,16 +7,16 @@ WITH given AS (
     SELECT u.database, u.collection, u.endpoint, u.effect, u.seen, k.database IS NOT NULL AS known
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
         AS u (database, collection, endpoint, effect, seen)
-    LEFT JOIN crossfade.gap k USING (database, collection, endpoint, effect)
+    LEFT JOIN _crossfade.gap k USING (database, collection, endpoint, effect)
 ), kept AS (
-    SELECT database, count(*) AS number FROM crossfade.gap
+    SELECT database, count(*) AS number FROM _crossfade.gap
     WHERE database IN (SELECT database FROM given WHERE NOT known) GROUP BY database
 ), placed AS (
     SELECT n.*, n.known OR coalesce(kept.number, 0)
         + row_number() OVER (PARTITION BY n.database, n.known ORDER BY n.collection, n.endpoint, n.effect) <= $6 AS fits
     FROM given n LEFT JOIN kept USING (database)
 )
-INSERT INTO crossfade.gap AS g (database, collection, endpoint, effect, seen)
+INSERT INTO _crossfade.gap AS g (database, collection, endpoint, effect, seen)
 SELECT p.database,
     CASE WHEN p.fits THEN p.collection WHEN p.database = '' THEN '' ELSE p.database || '/*' END AS named,
     CASE WHEN p.fits THEN p.endpoint ELSE $7 END,

@@ -3,9 +3,9 @@
 -- name: arm
 -- $1 collections, $2 epoch, $3 percent of errors, $4 seconds (NULL: any), $5 mismatches, $6 actor. An older guard of a
 -- collection gives way.
-INSERT INTO crossfade.guard (collection, epoch, errors_percent, seconds, mismatches, mismatches_before, armed_by)
+INSERT INTO _crossfade.guard (collection, epoch, errors_percent, seconds, mismatches, mismatches_before, armed_by)
 SELECT c.collection, $2, $3, $4, $5, coalesce(k.mismatched, 0), $6
-FROM crossfade.collection c LEFT JOIN crossfade.comparison k ON k.collection = c.collection
+FROM _crossfade.collection c LEFT JOIN _crossfade.comparison k ON k.collection = c.collection
 WHERE c.collection = ANY ($1::text[])
 ON CONFLICT (collection) DO UPDATE SET
     epoch = excluded.epoch, errors_percent = excluded.errors_percent, seconds = excluded.seconds,
@@ -14,7 +14,7 @@ ON CONFLICT (collection) DO UPDATE SET
 
 -- name: disarm
 -- $1 collections, $2 actor. Returns those that had a guard.
-UPDATE crossfade.guard SET ended_at = now(), ended_by = $2
+UPDATE _crossfade.guard SET ended_at = now(), ended_by = $2
 WHERE collection = ANY ($1::text[]) AND ended_at IS NULL RETURNING collection;
 
 -- name: guards
@@ -23,19 +23,19 @@ SELECT g.collection, g.epoch, g.errors_percent, g.seconds, g.mismatches, g.armed
     g.why, c.stage, c.weight,
     CASE WHEN coalesce(k.since > g.armed_at, false) THEN k.mismatched
         ELSE coalesce(k.mismatched, 0) - g.mismatches_before END AS mismatched
-FROM crossfade.guard g JOIN crossfade.collection c ON c.collection = g.collection
-LEFT JOIN crossfade.comparison k ON k.collection = g.collection
+FROM _crossfade.guard g JOIN _crossfade.collection c ON c.collection = g.collection
+LEFT JOIN _crossfade.comparison k ON k.collection = g.collection
 ORDER BY g.ended_at IS NOT NULL, g.collection;
 
 -- name: together
 -- The collections whose guards are armed and of the same epoch as that of $1, which is armed, too.
-SELECT o.collection FROM crossfade.guard g JOIN crossfade.guard o ON o.epoch = g.epoch AND o.ended_at IS NULL
+SELECT o.collection FROM _crossfade.guard g JOIN _crossfade.guard o ON o.epoch = g.epoch AND o.ended_at IS NULL
 WHERE g.collection = $1 AND g.ended_at IS NULL ORDER BY o.collection FOR UPDATE OF o;
 
 -- name: tripped
 -- $1 collections, $2 who, $3 why.
-UPDATE crossfade.guard SET ended_at = now(), ended_by = $2, why = $3 WHERE collection = ANY ($1::text[]);
+UPDATE _crossfade.guard SET ended_at = now(), ended_by = $2, why = $3 WHERE collection = ANY ($1::text[]);
 
 -- name: over
 -- Collection $1 is not flipped any more, by whatever means: its guard has nothing to do.
-UPDATE crossfade.guard SET ended_at = now() WHERE collection = $1 AND ended_at IS NULL;
+UPDATE _crossfade.guard SET ended_at = now() WHERE collection = $1 AND ended_at IS NULL;

@@ -4,18 +4,18 @@
 -- Collections become unverified: $1 collections (`db/name`, `db/*`; `*` is every database), $2 reasons, $3 instance.
 -- Written after the answer of the write that is behind it. No second mark where an equal one is not covered yet: a run
 -- that begins after this statement begins to read after that write too, and covers both.
-INSERT INTO crossfade.unverified (collection, reason, instance, marked_at)
+INSERT INTO _crossfade.unverified (collection, reason, instance, marked_at)
 SELECT w.collection, m.reason, $3, clock_timestamp()
 FROM unnest($1::text[], $2::text[]) AS m (collection, reason)
 CROSS JOIN LATERAL (
     SELECT m.collection WHERE m.collection <> '*'
     UNION
-    SELECT c.database || '/*' FROM crossfade.collection c WHERE m.collection = '*'
+    SELECT c.database || '/*' FROM _crossfade.collection c WHERE m.collection = '*'
 ) AS w (collection)
 WHERE NOT EXISTS (
-    SELECT 1 FROM crossfade.unverified u
+    SELECT 1 FROM _crossfade.unverified u
     WHERE u.collection = w.collection AND u.reason = m.reason AND NOT EXISTS (
-        SELECT 1 FROM crossfade.run r
+        SELECT 1 FROM _crossfade.run r
         WHERE r.unverified_before >= u.id
           AND (r.collection = u.collection
                OR (u.collection LIKE '%/*' AND starts_with(r.collection, left(u.collection, -1))))))
@@ -29,7 +29,7 @@ WITH there AS (
         SELECT FROM {relation} d
         WHERE d.key = $2 AND (d.rev > $3 OR (d.rev = $3 AND (d.doc IS NULL OR NOT $4::boolean)))) AS overtaken
 ), noted AS (
-    INSERT INTO crossfade.dead_letter AS l (collection, key, rev, removed, reason, noted_at)
+    INSERT INTO _crossfade.dead_letter AS l (collection, key, rev, removed, reason, noted_at)
     SELECT $1::text, $2::text, $3::bigint, $4::boolean, $5::text, clock_timestamp() FROM there WHERE NOT overtaken
     ON CONFLICT (collection, key) DO UPDATE SET
         rev = excluded.rev, removed = excluded.removed, reason = excluded.reason, tried_at = clock_timestamp(),
@@ -41,7 +41,7 @@ SELECT there.overtaken, coalesce((SELECT new FROM noted), false) AS new FROM the
 
 -- name: flipped
 -- Those of the collections ($1: `db/name`, `db/*`, `*`) whose reads may come from PostgreSQL.
-SELECT collection, weight FROM crossfade.collection
+SELECT collection, weight FROM _crossfade.collection
 WHERE stage = 'flipped' AND (collection = ANY ($1::text[]) OR database || '/*' = ANY ($1) OR '*' = ANY ($1))
 ORDER BY collection;
 
@@ -49,11 +49,11 @@ ORDER BY collection;
 -- A mark or a dead letter of one of the collections $1 that came after the moment $2, at which the control row was held.
 -- (Both are written while it is held, with the time of that moment: none is older and not committed yet.)
 SELECT collection, reason FROM (
-    SELECT c.collection, u.reason FROM crossfade.unverified u
-    JOIN crossfade.collection c ON u.collection IN (c.collection, c.database || '/*', '*/*')
+    SELECT c.collection, u.reason FROM _crossfade.unverified u
+    JOIN _crossfade.collection c ON u.collection IN (c.collection, c.database || '/*', '*/*')
     WHERE c.collection = ANY ($1::text[]) AND u.marked_at >= $2
     UNION ALL
-    SELECT d.collection, 'PostgreSQL refused a document' FROM crossfade.dead_letter d
+    SELECT d.collection, 'PostgreSQL refused a document' FROM _crossfade.dead_letter d
     WHERE d.collection = ANY ($1) AND d.noted_at >= $2
 ) AS said LIMIT 1;
 

@@ -2,26 +2,26 @@
 
 -- name: ensure
 -- The table of a collection, made where there is none. $1 database, $2 name.
-SELECT relation FROM crossfade.ensure_collection($1, $2);
+SELECT relation FROM _crossfade.ensure_collection($1, $2);
 
 -- name: raise_era
 -- In a transaction of its own: a repair may count on it only once it is committed.
-SELECT crossfade.raise_era();
+SELECT _crossfade.raise_era();
 
 -- name: lettered
 -- Collections that have dead letters.
-SELECT DISTINCT collection FROM crossfade.dead_letter;
+SELECT DISTINCT collection FROM _crossfade.dead_letter;
 
 -- name: revived
 -- Dead letters whose key has that revision or a newer one by now; of a removal, one that is removed. $1 collection.
-DELETE FROM crossfade.dead_letter l USING {relation} d
+DELETE FROM _crossfade.dead_letter l USING {relation} d
 WHERE l.collection = $1 AND d.key = l.key AND (d.rev > l.rev OR (d.rev = l.rev AND (d.doc IS NULL OR NOT l.removed)))
 RETURNING l.key;
 
 -- name: retried
 -- Dead letters that nobody has tried for $1 seconds, the oldest $2: they are tried now, by whoever asked.
-UPDATE crossfade.dead_letter l SET tried_at = clock_timestamp()
-FROM (SELECT collection, key FROM crossfade.dead_letter
+UPDATE _crossfade.dead_letter l SET tried_at = clock_timestamp()
+FROM (SELECT collection, key FROM _crossfade.dead_letter
       WHERE tried_at < clock_timestamp() - make_interval(secs => $1::float8)
       ORDER BY tried_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due
 WHERE l.collection = due.collection AND l.key = due.key
@@ -29,7 +29,7 @@ RETURNING l.collection, l.key;
 
 -- name: collections
 -- Every collection and its table.
-SELECT collection, relation FROM crossfade.collection ORDER BY collection;
+SELECT collection, relation FROM _crossfade.collection ORDER BY collection;
 
 -- name: old_tombstones
 -- Tombstones from before an era ($1), at most $2. Takes no lock.
@@ -37,7 +37,7 @@ SELECT key FROM {relation} WHERE doc IS NULL AND mark < $1 LIMIT $2;
 
 -- name: raise_horizon
 -- First statement of a purge: from now on statements stamped before that era are refused. $1 collection, $2 era.
-UPDATE crossfade.horizon SET mark = $2 WHERE collection = $1 AND mark < $2;
+UPDATE _crossfade.horizon SET mark = $2 WHERE collection = $1 AND mark < $2;
 
 -- name: purge
 -- Second statement of a purge, in the same transaction. $1 era, $2 keys.
@@ -49,7 +49,7 @@ SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND key > $1 ORDER BY key 
 
 -- name: register
 -- The table of a collection that was made or renamed. $1 database, $2 name, $3 whether it holds edges.
-SELECT relation, edge FROM crossfade.ensure_collection($1, $2, $3);
+SELECT relation, edge FROM _crossfade.ensure_collection($1, $2, $3);
 
 -- name: edge_columns
 -- A collection that was registered before anybody knew that it holds edges gets their columns.
@@ -59,7 +59,7 @@ ALTER TABLE {relation}
 
 -- name: edge
 -- $1 collection.
-UPDATE crossfade.collection SET edge = true WHERE collection = $1;
+UPDATE _crossfade.collection SET edge = true WHERE collection = $1;
 
 -- name: edges_of
 -- Keys of the edges that end in a document. $1 its handle.
@@ -69,27 +69,27 @@ WHERE doc @> jsonb_build_object('_from', $1::text) OR doc @> jsonb_build_object(
 -- name: timeline
 -- The timeline that PostgreSQL writes now, and the one that was noted.
 SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer AS present,
-    (SELECT timeline FROM crossfade.timeline) AS noted;
+    (SELECT timeline FROM _crossfade.timeline) AS noted;
 
 -- name: note_timeline
 -- $1 timeline.
-INSERT INTO crossfade.timeline (timeline) VALUES ($1) ON CONFLICT (one) DO NOTHING;
+INSERT INTO _crossfade.timeline (timeline) VALUES ($1) ON CONFLICT (one) DO NOTHING;
 
 -- name: move_timeline
 -- For one instance alone: $1 the new timeline, $2 the one that was noted.
-UPDATE crossfade.timeline SET timeline = $1, noted_at = now() WHERE timeline = $2 RETURNING timeline;
+UPDATE _crossfade.timeline SET timeline = $1, noted_at = now() WHERE timeline = $2 RETURNING timeline;
 
 -- name: leap
 -- The era beyond any that was given out and lost; every horizon to it. Locked in one order, as transactions do.
-WITH raised AS (UPDATE crossfade.era SET era = era + 1000000 RETURNING era),
-     locked AS (SELECT collection FROM crossfade.horizon ORDER BY collection COLLATE "C" FOR UPDATE)
-UPDATE crossfade.horizon h SET mark = raised.era FROM raised, locked
+WITH raised AS (UPDATE _crossfade.era SET era = era + 1000000 RETURNING era),
+     locked AS (SELECT collection FROM _crossfade.horizon ORDER BY collection COLLATE "C" FOR UPDATE)
+UPDATE _crossfade.horizon h SET mark = raised.era FROM raised, locked
 WHERE h.collection = locked.collection AND h.mark < raised.era
 RETURNING h.collection;
 
 -- name: dropped
 -- Whether the origin has collection $1 no more ($2).
-UPDATE crossfade.collection SET dropped_at = CASE WHEN $2 THEN clock_timestamp() END
+UPDATE _crossfade.collection SET dropped_at = CASE WHEN $2 THEN clock_timestamp() END
 WHERE collection = $1 AND ($2 OR dropped_at IS NOT NULL);
 
 -- name: own_indexes

@@ -6,9 +6,9 @@ SELECT c.collection, c.database, c.edge, c.relation, c.stage, c.weight, c.stage_
        k.since AS compared_since, coalesce(k.compared, 0) AS compared, coalesce(k.matched, 0) AS matched,
        coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
        coalesce(k.unsupported, 0) AS unsupported, coalesce(k.lagged, 0) AS lagged,
-       (SELECT count(*) FROM crossfade.shape s WHERE s.collection = c.collection) AS shapes,
-       (SELECT count(*) FROM crossfade.shape s WHERE s.collection = c.collection AND s.compared > 0) AS shapes_compared
-FROM crossfade.collection c LEFT JOIN crossfade.comparison k USING (collection)
+       (SELECT count(*) FROM _crossfade.shape s WHERE s.collection = c.collection) AS shapes,
+       (SELECT count(*) FROM _crossfade.shape s WHERE s.collection = c.collection AND s.compared > 0) AS shapes_compared
+FROM _crossfade.collection c LEFT JOIN _crossfade.comparison k USING (collection)
 WHERE $1::text[] IS NULL OR c.collection = ANY ($1::text[])
 ORDER BY c.collection;
 
@@ -24,49 +24,49 @@ SELECT r.id, r.kind, r.mode, r.state, r.started_at, r.finished_at, r.result::tex
        extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 AS seconds,
        coalesce(sum(c.documents), 0)::bigint AS documents, coalesce(sum(c.bytes), 0)::bigint AS bytes,
        count(c.number) AS chunks, count(*) FILTER (WHERE c.state = 'done') AS done
-FROM crossfade.run r LEFT JOIN crossfade.chunk c ON c.run = r.id
+FROM _crossfade.run r LEFT JOIN _crossfade.chunk c ON c.run = r.id
 WHERE r.collection = $1
 GROUP BY r.id
 ORDER BY r.id DESC LIMIT $2;
 
 -- name: run_count
-SELECT count(*) FROM crossfade.run WHERE collection = $1;
+SELECT count(*) FROM _crossfade.run WHERE collection = $1;
 
 -- name: mismatches
 -- $1 collection, $2 at most.
 SELECT id, class, paths, state, seen, first_seen, last_seen, cardinality(keys) AS keys
-FROM crossfade.mismatch WHERE collection = $1 ORDER BY state, last_seen DESC, id LIMIT $2;
+FROM _crossfade.mismatch WHERE collection = $1 ORDER BY state, last_seen DESC, id LIMIT $2;
 
 -- name: mismatch_counts
 SELECT state, count(*) AS found, coalesce(sum(seen), 0)::bigint AS seen
-FROM crossfade.mismatch WHERE collection = $1 GROUP BY state ORDER BY state;
+FROM _crossfade.mismatch WHERE collection = $1 GROUP BY state ORDER BY state;
 
 -- name: dead_letters
 -- $1 collection, $2 at most.
-SELECT key, reason, noted_at FROM crossfade.dead_letter WHERE collection = $1 ORDER BY key LIMIT $2;
+SELECT key, reason, noted_at FROM _crossfade.dead_letter WHERE collection = $1 ORDER BY key LIMIT $2;
 
 -- name: dead_letter_count
-SELECT count(*) FROM crossfade.dead_letter WHERE collection = $1;
+SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
 
 -- name: unverified
 -- Marks that no finished verification of the collection ($1, of database $2) covers, by reason.
 SELECT u.reason, count(*) AS seen, max(u.marked_at) AS last_seen
-FROM crossfade.unverified u
+FROM _crossfade.unverified u
 WHERE u.collection IN ($1, $2 || '/*', '*/*')
-  AND u.id > coalesce((SELECT max(r.unverified_before) FROM crossfade.run r
+  AND u.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
                        WHERE r.collection = $1 AND r.kind = 'verify' AND r.state = 'done'), 0)
 GROUP BY u.reason ORDER BY u.reason;
 
 -- name: gaps
 -- What passed through without being captured or compared: $1 collection, $2 its database.
-SELECT collection, endpoint, effect, seen, last_seen FROM crossfade.gap
+SELECT collection, endpoint, effect, seen, last_seen FROM _crossfade.gap
 WHERE database = $2 AND collection IN ($1, '', $2 || '/*')
 ORDER BY endpoint, effect, collection;
 
 -- name: epochs
 -- Newest first, at most $1.
 SELECT epoch, opened_at, closed_at, outcome, actor, reason, moves::text AS moves
-FROM crossfade.epoch ORDER BY epoch DESC LIMIT $1;
+FROM _crossfade.epoch ORDER BY epoch DESC LIMIT $1;
 
 -- name: users
 -- The table of users that documents may refer to, where there is one: quoted, or NULL.

@@ -10,7 +10,7 @@ SELECT pg_xact_status($1::text::xid8);
 
 -- name: add_shapes
 -- $1 collections, $2 shapes, $3 texts, then arrays of deltas in the order of the columns.
-INSERT INTO crossfade.shape AS s (collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled,
+INSERT INTO _crossfade.shape AS s (collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled,
                                   unsupported, skipped, origin_seconds, target_seconds)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                      $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::float8[], $13::float8[])
@@ -26,7 +26,7 @@ SET seen = s.seen + excluded.seen, compared = s.compared + excluded.compared, ma
 -- name: add_comparisons
 -- $1 collections, $2 ages of the oldest observation in each, then deltas: compared, matched, ignored, unsettled,
 -- unsupported, lagged. Observations from before the last reset (`since`) are left out: fewer comparisons, never more.
-INSERT INTO crossfade.comparison AS c (collection, since, compared, matched, ignored, unsettled, unsupported, lagged)
+INSERT INTO _crossfade.comparison AS c (collection, since, compared, matched, ignored, unsettled, unsupported, lagged)
 SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared, u.matched, u.ignored, u.unsettled,
        u.unsupported, u.lagged
 FROM unnest($1::text[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
@@ -41,15 +41,15 @@ WHERE excluded.since >= c.since;
 -- name: add_mismatch
 -- One fingerprint. $1 collection, $2 fingerprint, $3 class, $4 paths, $5 times seen, $6 age of the newest, $7 keys,
 -- $8 samples (jsonb). Seen again after its repair, it is open again, with the keys and samples of this time.
-INSERT INTO crossfade.mismatch AS m (collection, fingerprint, class, paths, seen, last_seen, keys, samples)
+INSERT INTO _crossfade.mismatch AS m (collection, fingerprint, class, paths, seen, last_seen, keys, samples)
 VALUES ($1, $2, $3, $4::text[], $5::bigint, clock_timestamp() - $6::float8 * interval '1 second', $7::text[], $8::jsonb)
 ON CONFLICT (collection, fingerprint) DO UPDATE
 SET seen = m.seen + excluded.seen, last_seen = greatest(m.last_seen, excluded.last_seen),
-    state = CASE WHEN (m.state = 'repaired' AND excluded.last_seen >= (SELECT since FROM crossfade.comparison c WHERE c.collection = m.collection)) THEN 'open' ELSE m.state END,
-    keys = CASE WHEN (m.state = 'repaired' AND excluded.last_seen >= (SELECT since FROM crossfade.comparison c WHERE c.collection = m.collection)) THEN excluded.keys
+    state = CASE WHEN (m.state = 'repaired' AND excluded.last_seen >= (SELECT since FROM _crossfade.comparison c WHERE c.collection = m.collection)) THEN 'open' ELSE m.state END,
+    keys = CASE WHEN (m.state = 'repaired' AND excluded.last_seen >= (SELECT since FROM _crossfade.comparison c WHERE c.collection = m.collection)) THEN excluded.keys
                 ELSE ARRAY(SELECT k FROM unnest(m.keys || excluded.keys) WITH ORDINALITY AS u (k, place)
                            GROUP BY k ORDER BY min(place) LIMIT 100) END,
-    samples = CASE WHEN (m.state = 'repaired' AND excluded.last_seen >= (SELECT since FROM crossfade.comparison c WHERE c.collection = m.collection)) THEN excluded.samples
+    samples = CASE WHEN (m.state = 'repaired' AND excluded.last_seen >= (SELECT since FROM _crossfade.comparison c WHERE c.collection = m.collection)) THEN excluded.samples
                    ELSE coalesce((SELECT jsonb_agg(e ORDER BY place)
                                   FROM jsonb_array_elements(m.samples || excluded.samples) WITH ORDINALITY AS u (e, place)
                                   WHERE place <= 5), '[]') END
@@ -58,10 +58,10 @@ RETURNING state;
 -- name: count_mismatches
 -- $1 collections, $2 ages, $3 numbers: each a number of mismatches of one moment. Those from before the last reset
 -- were repaired with it.
-UPDATE crossfade.comparison AS c SET compared = c.compared + n.number, mismatched = c.mismatched + n.number
+UPDATE _crossfade.comparison AS c SET compared = c.compared + n.number, mismatched = c.mismatched + n.number
 FROM (SELECT u.collection, sum(u.number) AS number
       FROM unnest($1::text[], $2::float8[], $3::bigint[]) AS u (collection, age, number)
-      JOIN crossfade.comparison AS x USING (collection)
+      JOIN _crossfade.comparison AS x USING (collection)
       WHERE clock_timestamp() - u.age * interval '1 second' >= x.since
       GROUP BY u.collection) AS n
 WHERE c.collection = n.collection;
@@ -69,23 +69,23 @@ WHERE c.collection = n.collection;
 -- name: figures
 -- The figures of collections ($1) since their last reset.
 SELECT collection, compared, matched, ignored, mismatched, unsettled, unsupported, lagged
-FROM crossfade.comparison WHERE collection = ANY ($1::text[]);
+FROM _crossfade.comparison WHERE collection = ANY ($1::text[]);
 
 -- name: list_mismatches
 -- $1 collection or NULL, $2 state or NULL; the newest first.
 SELECT id, collection, fingerprint, class, paths, state, seen, first_seen, last_seen, keys
-FROM crossfade.mismatch
+FROM _crossfade.mismatch
 WHERE ($1::text IS NULL OR collection = $1) AND ($2::text IS NULL OR state = $2)
 ORDER BY last_seen DESC, id;
 
 -- name: show_mismatch
 -- One, with its samples. $1 id.
 SELECT id, collection, fingerprint, class, paths, state, seen, first_seen, last_seen, keys, samples
-FROM crossfade.mismatch WHERE id = $1;
+FROM _crossfade.mismatch WHERE id = $1;
 
 -- name: mark_mismatches
 -- $1 the new state, $2 ids or NULL, $3 collection or NULL. Ignored ones stay ignored unless they are named by id.
-UPDATE crossfade.mismatch SET state = $1
+UPDATE _crossfade.mismatch SET state = $1
 WHERE ($2::bigint[] IS NOT NULL OR $3::text IS NOT NULL)
   AND ($2::bigint[] IS NULL OR id = ANY ($2::bigint[])) AND ($3::text IS NULL OR collection = $3)
   AND ($2::bigint[] IS NOT NULL OR state = 'open')
@@ -93,7 +93,7 @@ RETURNING collection;
 
 -- name: reset_comparisons
 -- The figures of the gate begin anew. $1 collections.
-INSERT INTO crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u COLLATE "C"
+INSERT INTO _crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u COLLATE "C"
 ON CONFLICT (collection) DO UPDATE
 SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, unsettled = 0, unsupported = 0,
     lagged = 0;
@@ -102,36 +102,36 @@ SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched =
 -- Coverage and latency by shape. $1 collection or NULL.
 SELECT collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled, unsupported, skipped,
        origin_seconds, target_seconds, first_seen, last_seen, waived
-FROM crossfade.shape WHERE $1::text IS NULL OR collection = $1
+FROM _crossfade.shape WHERE $1::text IS NULL OR collection = $1
 ORDER BY collection, seen DESC, shape;
 
 -- name: add_skipped
 -- $1 collections, $2 shapes, $3 reasons, $4 numbers.
-INSERT INTO crossfade.skipped AS s (collection, shape, reason, number)
+INSERT INTO _crossfade.skipped AS s (collection, shape, reason, number)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
 ON CONFLICT (collection, shape, reason) DO UPDATE SET number = s.number + excluded.number, last_seen = now();
 
 -- name: skipped
 -- Reads that were not compared, by reason. $1 collection or NULL; the most frequent first.
-SELECT collection, shape, reason, number, last_seen FROM crossfade.skipped
+SELECT collection, shape, reason, number, last_seen FROM _crossfade.skipped
 WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, number DESC, shape, reason;
 
 -- name: add_noise
 -- $1 collections, $2 paths, $3 rules, $4 numbers of comparisons that they made equal. A rule may be gone by now.
-UPDATE crossfade.noise AS n SET seen = n.seen + u.number
+UPDATE _crossfade.noise AS n SET seen = n.seen + u.number
 FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (collection, path, rule, number)
       ORDER BY 1, 2, 3) AS u
 WHERE n.collection = u.collection AND n.path = u.path AND n.rule = u.rule;
 
 -- name: add_twice
 -- $1 collections, $2 shapes, $3 classes, $4 paths, $5 numbers.
-INSERT INTO crossfade.twice AS t (collection, shape, class, path, number)
+INSERT INTO _crossfade.twice AS t (collection, shape, class, path, number)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) ORDER BY 1, 2, 3, 4
 ON CONFLICT (collection, shape, class, path) DO UPDATE SET number = t.number + excluded.number, last_seen = now();
 
 -- name: add_subtracted
 -- $1 collections, $2 shapes, $3 classes, $4 paths, $5 numbers of mismatches that were taken for ArangoDB's own.
-UPDATE crossfade.twice AS t SET subtracted = t.subtracted + u.number
+UPDATE _crossfade.twice AS t SET subtracted = t.subtracted + u.number
 FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
           AS u (collection, shape, class, path, number) ORDER BY 1, 2, 3, 4) AS u
 WHERE t.collection = u.collection AND t.shape = u.shape AND t.class = u.class AND t.path = u.path;
@@ -139,81 +139,81 @@ WHERE t.collection = u.collection AND t.shape = u.shape AND t.class = u.class AN
 -- name: rules
 -- Everything by which a proxy samples and judges, in one row: JSON texts.
 SELECT (SELECT coalesce(json_agg(json_build_array(collection, shape, percent, twice)), '[]')::text
-        FROM crossfade.sampling) AS sampling,
+        FROM _crossfade.sampling) AS sampling,
        (SELECT coalesce(json_agg(json_build_array(collection, path, rule, argument) ORDER BY id), '[]')::text
-        FROM crossfade.noise) AS noise,
+        FROM _crossfade.noise) AS noise,
        (SELECT coalesce(json_agg(json_build_array(collection, shape, class, path)), '[]')::text
-        FROM crossfade.twice WHERE class NOT IN ('', 'undecided')) AS own;
+        FROM _crossfade.twice WHERE class NOT IN ('', 'undecided')) AS own;
 
 -- name: list_noise
 -- $1 collection or NULL.
-SELECT id, collection, path, rule, argument, reason, actor, added_at, seen FROM crossfade.noise
+SELECT id, collection, path, rule, argument, reason, actor, added_at, seen FROM _crossfade.noise
 WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, id;
 
 -- name: list_twice
 -- What ArangoDB differs in from itself, with how often it was compared with itself. $1 collection or NULL.
 SELECT t.collection, t.shape, s.text, t.class, t.path, t.number, t.subtracted, t.first_seen, t.last_seen
-FROM crossfade.twice t LEFT JOIN crossfade.shape s USING (collection, shape)
+FROM _crossfade.twice t LEFT JOIN _crossfade.shape s USING (collection, shape)
 WHERE $1::text IS NULL OR t.collection = $1 ORDER BY t.collection, t.shape, t.class, t.path;
 
 -- name: add_rule
 -- $1 collection, $2 path, $3 rule, $4 argument, $5 reason, $6 actor.
-INSERT INTO crossfade.noise (collection, path, rule, argument, reason, actor) VALUES ($1, $2, $3, $4::float8, $5, $6)
+INSERT INTO _crossfade.noise (collection, path, rule, argument, reason, actor) VALUES ($1, $2, $3, $4::float8, $5, $6)
 ON CONFLICT (collection, path, rule) DO UPDATE
 SET argument = excluded.argument, reason = excluded.reason, actor = excluded.actor, added_at = now()
 RETURNING id;
 
 -- name: remove_rule
 -- $1 id.
-DELETE FROM crossfade.noise WHERE id = $1 RETURNING collection, path, rule, argument;
+DELETE FROM _crossfade.noise WHERE id = $1 RETURNING collection, path, rule, argument;
 
 -- name: remove_twice
 -- What was learnt of a collection against itself. $1 collection.
-WITH gone AS (DELETE FROM crossfade.twice WHERE collection = $1 RETURNING 1) SELECT count(*) FROM gone;
+WITH gone AS (DELETE FROM _crossfade.twice WHERE collection = $1 RETURNING 1) SELECT count(*) FROM gone;
 
 -- name: set_sampling
 -- $1 collection, $2 shape or '', $3 percent or NULL, $4 percent that is read twice or NULL.
-INSERT INTO crossfade.sampling (collection, shape, percent, twice) VALUES ($1, $2, $3::float8, $4::float8)
+INSERT INTO _crossfade.sampling (collection, shape, percent, twice) VALUES ($1, $2, $3::float8, $4::float8)
 ON CONFLICT (collection, shape) DO UPDATE
-SET percent = coalesce(excluded.percent, crossfade.sampling.percent),
-    twice = coalesce(excluded.twice, crossfade.sampling.twice), changed_at = now();
+SET percent = coalesce(excluded.percent, _crossfade.sampling.percent),
+    twice = coalesce(excluded.twice, _crossfade.sampling.twice), changed_at = now();
 
 -- name: clear_sampling
 -- Back to what is set elsewhere. $1 collection, $2 shape or ''.
-WITH gone AS (DELETE FROM crossfade.sampling WHERE collection = $1 AND shape = $2 RETURNING 1) SELECT count(*) FROM gone;
+WITH gone AS (DELETE FROM _crossfade.sampling WHERE collection = $1 AND shape = $2 RETURNING 1) SELECT count(*) FROM gone;
 
 -- name: list_sampling
 -- $1 collection or NULL.
 SELECT g.collection, g.shape, s.text, g.percent, g.twice, g.changed_at
-FROM crossfade.sampling g LEFT JOIN crossfade.shape s USING (collection, shape)
+FROM _crossfade.sampling g LEFT JOIN _crossfade.shape s USING (collection, shape)
 WHERE $1::text IS NULL OR g.collection = $1 ORDER BY g.collection, g.shape;
 
 -- name: find_shapes
 -- Shapes of $1 whose name begins with $2.
-SELECT shape FROM crossfade.shape WHERE collection = $1 AND starts_with(shape, $2) ORDER BY shape;
+SELECT shape FROM _crossfade.shape WHERE collection = $1 AND starts_with(shape, $2) ORDER BY shape;
 
 -- name: forget_mismatches
 -- Those that are done with, after $1 seconds.
-WITH gone AS (DELETE FROM crossfade.mismatch
+WITH gone AS (DELETE FROM _crossfade.mismatch
               WHERE state <> 'open' AND last_seen < now() - $1::float8 * interval '1 second' RETURNING 1)
 SELECT count(*) FROM gone;
 
 -- name: forget_samples
 -- An open mismatch stays, and still blocks; the documents' values in its samples go after $1 seconds.
-WITH gone AS (UPDATE crossfade.mismatch SET samples = '[]'
+WITH gone AS (UPDATE _crossfade.mismatch SET samples = '[]'
               WHERE samples <> '[]' AND last_seen < now() - $1::float8 * interval '1 second' RETURNING 1)
 SELECT count(*) FROM gone;
 
 -- name: find_mismatch
 -- By fingerprint, or the beginning of one. $1; two rows say that it is not the beginning of one alone.
-SELECT id FROM crossfade.mismatch WHERE starts_with(fingerprint, $1) ORDER BY id LIMIT 2;
+SELECT id FROM _crossfade.mismatch WHERE starts_with(fingerprint, $1) ORDER BY id LIMIT 2;
 
 -- name: beats
 -- The last heartbeats of the instances other than $1: seconds of PostgreSQL's clock, and the age of the oldest open
 -- intent. At least one row, of the clock alone. Instances that have stopped left nothing open.
 SELECT extract(epoch FROM clock_timestamp())::float8 AS now, i.instance,
        extract(epoch FROM i.heartbeat_at)::float8 AS at, i.lag_seconds AS lag
-FROM (SELECT) AS one LEFT JOIN crossfade.instance i ON i.stopped_at IS NULL AND i.instance <> $1;
+FROM (SELECT) AS one LEFT JOIN _crossfade.instance i ON i.stopped_at IS NULL AND i.instance <> $1;
 
 -- name: some_keys
 -- The first $1 keys of a table.
@@ -225,7 +225,7 @@ SELECT key, raw::text AS raw, doc::text AS doc FROM {relation} WHERE key = ANY (
 
 -- name: make_reproduction
 -- The table of a reproduced mismatch. $1 database, $2 collection, $3 whether it holds edges.
-SELECT relation FROM crossfade.ensure_collection($1, $2, $3);
+SELECT relation FROM _crossfade.ensure_collection($1, $2, $3);
 
 -- name: put_reproduction
 -- One row as it was. $1 key, $2 revision, $3 what is served, $4 what is queried.
@@ -233,16 +233,16 @@ INSERT INTO {relation} (key, rev, raw, doc) VALUES ($1, $2, $3::text::json, $4::
 
 -- name: forget_reproduction
 -- The collections of a reproduced mismatch are known no more. $1 database.
-WITH gone AS (DELETE FROM crossfade.comparison WHERE starts_with(collection, $1 || '/'))
-DELETE FROM crossfade.collection WHERE database = $1;
+WITH gone AS (DELETE FROM _crossfade.comparison WHERE starts_with(collection, $1 || '/'))
+DELETE FROM _crossfade.collection WHERE database = $1;
 
 -- name: drop_reproduction
 -- The statement that drops the schema of a reproduced mismatch. $1 database.
-SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', crossfade.schema_of($1));
+SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', _crossfade.schema_of($1));
 
 -- name: explain_mismatch
 -- An explanation for one sample. $1 collection, $2 fingerprint, $3 the sample's id, $4 the text.
-UPDATE crossfade.mismatch SET samples = (
+UPDATE _crossfade.mismatch SET samples = (
     SELECT jsonb_agg(CASE WHEN e ->> 'id' = $3 THEN e || jsonb_build_object('explanation', $4::text) ELSE e END ORDER BY place)
     FROM jsonb_array_elements(samples) WITH ORDINALITY AS u (e, place))
 WHERE collection = $1 AND fingerprint = $2 AND samples <> '[]';

@@ -4,46 +4,46 @@
 -- One row a collection: what keeps it from its flip, whether a guard is armed, how far its watch is behind ($1: stages
 -- that are watched; NULL: it is not, or nobody watches).
 SELECT c.collection, c.stage, c.weight,
-    (SELECT count(*) FROM crossfade.unverified u WHERE c.stage <> 'off'
+    (SELECT count(*) FROM _crossfade.unverified u WHERE c.stage <> 'off'
         AND u.collection IN (c.collection, c.database || '/*', '*/*')
-        AND u.id > coalesce((SELECT max(r.unverified_before) FROM crossfade.run r
+        AND u.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
             WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0)) AS unverified,
-    (SELECT count(*) FROM crossfade.dead_letter d WHERE d.collection = c.collection) AS dead,
-    (SELECT count(*) FROM crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS mismatches,
-    (SELECT count(*) FROM crossfade.bypass b WHERE b.collection = c.collection AND b.repaired_at IS NULL) AS around,
-    EXISTS (SELECT FROM crossfade.guard g WHERE g.collection = c.collection AND g.ended_at IS NULL) AS guarded,
+    (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead,
+    (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS mismatches,
+    (SELECT count(*) FROM _crossfade.bypass b WHERE b.collection = c.collection AND b.repaired_at IS NULL) AS around,
+    EXISTS (SELECT FROM _crossfade.guard g WHERE g.collection = c.collection AND g.ended_at IS NULL) AS guarded,
     c.stage = ANY ($1::text[]) AS watchable,
-    (SELECT extract(epoch FROM clock_timestamp() - w.judged)::float8 FROM crossfade.watch w
+    (SELECT extract(epoch FROM clock_timestamp() - w.judged)::float8 FROM _crossfade.watch w
         WHERE w.collection = c.collection) AS behind
-FROM crossfade.collection c WHERE crossfade.present(c) ORDER BY c.collection;
+FROM _crossfade.collection c WHERE _crossfade.present(c) ORDER BY c.collection;
 
 -- name: instances
 -- Registered instances by state.
 SELECT CASE WHEN diverged THEN 'diverged' WHEN lease_until <= clock_timestamp() THEN 'silent' ELSE 'live' END AS state,
     count(*) AS number
-FROM crossfade.instance WHERE stopped_at IS NULL GROUP BY 1;
+FROM _crossfade.instance WHERE stopped_at IS NULL GROUP BY 1;
 
 -- name: rollbacks
 -- How often reads were taken back, by whom: operator, guard, instance.
-SELECT detail ->> 'taken_back_by' AS by, count(*) AS number FROM crossfade.audit
+SELECT detail ->> 'taken_back_by' AS by, count(*) AS number FROM _crossfade.audit
 WHERE detail ? 'taken_back_by' GROUP BY 1;
 
 -- name: taken_back
 -- Changes that nobody typed, which took reads back, newest first: those that were not acknowledged, with those of their
 -- collections that were not flipped again since.
 SELECT a.id, a.at, a.actor, a.reason, a.detail ->> 'taken_back_by' AS by, m.collections
-FROM crossfade.audit a
+FROM _crossfade.audit a
 JOIN LATERAL (
     SELECT array_agg(move ->> 'collection' ORDER BY move ->> 'collection') AS collections
     FROM jsonb_array_elements(a.detail -> 'moves') AS move
     WHERE move -> 'before' ->> 'stage' = 'flipped'
-        AND EXISTS (SELECT FROM crossfade.collection c WHERE c.collection = move ->> 'collection')
+        AND EXISTS (SELECT FROM _crossfade.collection c WHERE c.collection = move ->> 'collection')
         AND NOT EXISTS (
-            SELECT FROM crossfade.audit later, jsonb_array_elements(later.detail -> 'moves') AS other
+            SELECT FROM _crossfade.audit later, jsonb_array_elements(later.detail -> 'moves') AS other
             WHERE later.id > a.id AND later.action = 'change' AND other ->> 'collection' = move ->> 'collection'
                 AND other -> 'after' ->> 'stage' = 'flipped')
 ) m ON m.collections IS NOT NULL
 WHERE a.detail ? 'taken_back_by' AND a.detail ->> 'taken_back_by' <> 'operator'
-    AND a.id > coalesce((SELECT max((k.detail ->> 'until')::bigint) FROM crossfade.audit k
+    AND a.id > coalesce((SELECT max((k.detail ->> 'until')::bigint) FROM _crossfade.audit k
                          WHERE k.action = 'acknowledge'), 0)
 ORDER BY a.id DESC;

@@ -5,7 +5,7 @@
 
 -- name: catalog
 -- Where the documents of a collection ($1 'database/name') lie.
-SELECT relation, edge FROM crossfade.collection WHERE collection = $1;
+SELECT relation, edge FROM _crossfade.collection WHERE collection = $1;
 
 -- name: count
 -- Documents of a collection, tombstones left out.
@@ -15,8 +15,8 @@ SELECT count(*) FROM {relation} WHERE doc IS NOT NULL;
 -- The document with key $1, under the fence of generation $2.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw
@@ -26,8 +26,8 @@ FROM fence f LEFT JOIN {relation} d ON f.holds AND d.key = $1 AND d.doc IS NOT N
 -- The documents with keys $1 text[], under the fence of generation $2.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.key, d.raw::text AS raw
@@ -37,8 +37,8 @@ FROM fence f LEFT JOIN {relation} d ON f.holds AND d.key = ANY ($1::text[]) AND 
 -- The document with key $1, and the definition of graph $3 in {definitions}, under the fence of generation $2.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw, g.raw::text AS graph
@@ -50,8 +50,8 @@ LEFT JOIN {definitions} g ON f.holds AND g.key = $3 AND g.doc IS NOT NULL;
 -- A document, whichever, under the fence of generation $1.
 WITH fence AS MATERIALIZED (
     SELECT $1::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $1)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw
@@ -63,8 +63,8 @@ ORDER BY random() LIMIT 1;
 -- a generic plan of that would not use the indexes.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw
@@ -75,8 +75,8 @@ LIMIT $1;
 -- Documents with keys $3 text[], at most $1, under the fence of generation $2.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw
@@ -87,8 +87,8 @@ LIMIT $1;
 -- Documents that contain $3 jsonb, at most $1, under the fence of generation $2.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw
@@ -99,8 +99,8 @@ LIMIT $1;
 -- Documents that contain one of $3 jsonb[], at most $1, under the fence of generation $2.
 WITH fence AS MATERIALIZED (
     SELECT $2::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, d.raw::text AS raw
@@ -111,8 +111,8 @@ LIMIT $1;
 -- The number of documents, under the fence of generation $1.
 WITH fence AS MATERIALIZED (
     SELECT $1::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $1)
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM {relation} WHERE doc IS NOT NULL) END AS number
@@ -120,8 +120,8 @@ FROM fence f;
 
 -- name: holds
 -- Whether the fence of generation $1 holds, for an answer that takes nothing from a table.
-SELECT EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
-    AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+SELECT EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $1)
+    AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                     WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp())) AS holds;
 
 -- name: fenced
@@ -129,8 +129,8 @@ SELECT EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $1)
 -- the query's own order is kept. Its first column is true, so that no row is told from a row of nulls.
 WITH fence AS MATERIALIZED (
     SELECT {generation}::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = {generation})
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = {generation})
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, q.* FROM fence f LEFT JOIN LATERAL ({query}) q ON f.holds;
@@ -139,15 +139,15 @@ SELECT f.holds, q.* FROM fence f LEFT JOIN LATERAL ({query}) q ON f.holds;
 -- How many rows a compiled query gives, under the fence of generation {generation}.
 WITH fence AS MATERIALIZED (
     SELECT {generation}::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM crossfade.control WHERE generation = {generation})
-        AND NOT EXISTS (SELECT 1 FROM crossfade.instance
+        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = {generation})
+        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
                         WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
 )
 SELECT f.holds, CASE WHEN f.holds THEN (SELECT count(*) FROM ({query}) q) END AS number FROM fence f;
 
 -- name: has_icu
 -- Whether strings can be put into ArangoDB's order here.
-SELECT crossfade.has_icu();
+SELECT _crossfade.has_icu();
 
 -- name: indexed
 -- The attributes whose `doc -> 'name'` is the first column of an index of table $1.

@@ -2,7 +2,7 @@
 
 -- name: note
 -- $1 databases, $2 ids, $3 wrote, $4 lost, $5 instance, $6 incarnation. Nothing that was noted is taken back.
-INSERT INTO crossfade.stream_transaction AS t (database, id, instance, incarnation, wrote, lost)
+INSERT INTO _crossfade.stream_transaction AS t (database, id, instance, incarnation, wrote, lost)
 SELECT u.database, u.id, $5::text, $6::text, u.wrote, u.lost
 FROM unnest($1::text[], $2::text[], $3::boolean[], $4::boolean[]) AS u (database, id, wrote, lost)
 ORDER BY 1, 2
@@ -11,7 +11,7 @@ SET wrote = t.wrote OR excluded.wrote, lost = t.lost OR excluded.lost, at = now(
 
 -- name: over
 -- They have ended: $1 databases, $2 ids, $3 instance.
-DELETE FROM crossfade.stream_transaction t
+DELETE FROM _crossfade.stream_transaction t
 USING unnest($1::text[], $2::text[]) AS u (database, id)
 WHERE t.database = u.database AND t.id = u.id AND t.instance = $3;
 
@@ -21,17 +21,17 @@ WHERE t.database = u.database AND t.id = u.id AND t.instance = $3;
 SELECT t.database, t.id,
     bool_or(t.lost) AS lost,
     bool_or(t.wrote AND NOT t.lost AND NOT (t.instance = $3::text AND t.incarnation = $4::text)) AS elsewhere
-FROM crossfade.stream_transaction t
+FROM _crossfade.stream_transaction t
 JOIN unnest($1::text[], $2::text[]) AS u (database, id) ON t.database = u.database AND t.id = u.id
 GROUP BY t.database, t.id;
 
 -- name: restarted
 -- A new process of an instance has no writes of an earlier one in its memory: $1 instance, $2 incarnation, $3 databases
 -- in which the earlier one's journal had open intents.
-UPDATE crossfade.stream_transaction
+UPDATE _crossfade.stream_transaction
 SET lost = true
 WHERE instance = $1 AND incarnation <> $2 AND NOT lost AND (wrote OR database = ANY ($3::text[]));
 
 -- name: forget
 -- What nobody saw the end of: a transaction does not live for a day.
-DELETE FROM crossfade.stream_transaction WHERE at < now() - interval '1 day';
+DELETE FROM _crossfade.stream_transaction WHERE at < now() - interval '1 day';

@@ -120,10 +120,10 @@ async def compare(report: Report, workers: Sequence[Client], origin: str, dsn: s
         report.wrong += [f"PostgreSQL, {name}: {what}" for what in await differences(origin, dsn, f"_system/{name}")]
     connection = await asyncpg.connect(dsn)
     try:
-        for row in await connection.fetch("SELECT collection, class, paths, samples::text FROM crossfade.mismatch"):
+        for row in await connection.fetch("SELECT collection, class, paths, samples::text FROM _crossfade.mismatch"):
             report.wrong.append(f"the shadow: {row['collection']} {row['class']} {row['paths']} {row['samples'][:800]}")
-        report.compared = await connection.fetchval("SELECT coalesce(sum(compared), 0)::int FROM crossfade.shape")
-        for row in await connection.fetch("SELECT collection, reason FROM crossfade.unverified"):
+        report.compared = await connection.fetchval("SELECT coalesce(sum(compared), 0)::int FROM _crossfade.shape")
+        for row in await connection.fetch("SELECT collection, reason FROM _crossfade.unverified"):
             report.wrong.append(f"unverified: {row['collection']} {row['reason']}")
     finally:
         await connection.close()
@@ -136,7 +136,7 @@ async def drained(dsn: str) -> None:
         limit, empty = time.monotonic() + 60, 0
         while empty < 2 and time.monotonic() < limit:
             await asyncio.sleep(0.6)
-            left = await connection.fetchval("SELECT sum(backlog) FROM crossfade.instance WHERE stopped_at IS NULL")
+            left = await connection.fetchval("SELECT sum(backlog) FROM _crossfade.instance WHERE stopped_at IS NULL")
             empty = empty + 1 if left == 0 else 0
     finally:
         await connection.close()

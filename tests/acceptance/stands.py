@@ -122,13 +122,13 @@ async def _findings(stack: Running) -> dict[str, int]:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stack.application.shadow.idle(), 20)
     row = await stack.database.fetchrow(
-        "SELECT sum(compared) AS compared, (SELECT count(*) FROM crossfade.mismatch) AS mismatched, "
-        "sum(unsettled) AS unsettled FROM crossfade.comparison"
+        "SELECT sum(compared) AS compared, (SELECT count(*) FROM _crossfade.mismatch) AS mismatched, "
+        "sum(unsettled) AS unsettled FROM _crossfade.comparison"
     )
     kinds = await stack.database.fetch(
-        "SELECT collection, class, paths, samples::text AS samples FROM crossfade.mismatch"
+        "SELECT collection, class, paths, samples::text AS samples FROM _crossfade.mismatch"
     )
-    shapes = await stack.database.fetch("SELECT collection, text, unsettled, unsupported FROM crossfade.shape")
+    shapes = await stack.database.fetch("SELECT collection, text, unsettled, unsupported FROM _crossfade.shape")
     for shape in shapes:
         if shape["unsettled"] or shape["unsupported"]:
             print(shape["collection"], shape["text"], shape["unsettled"], shape["unsupported"])

@@ -91,7 +91,7 @@ def test_no_other_statement_writes_marks_or_dead_letters() -> None:
     found = set()
     for file in sorted((ROOT / "sql" / "queries").glob("*.sql")):
         for part in file.read_text("utf-8").split("-- name: ")[1:]:
-            if re.search(r"(INTO|UPDATE) crossfade\.(unverified|dead_letter)\b(?! l SET tried_at)", part):
+            if re.search(r"(INTO|UPDATE) _crossfade\.(unverified|dead_letter)\b(?! l SET tried_at)", part):
                 found.add(f"{file.name}:{part.split()[0]}")
     assert found == STATEMENTS
     for folder in ("proxy", "backfill"):

@@ -51,7 +51,7 @@ async def _target(dsn: str, database: str) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     connection = await asyncpg.connect(dsn)
     try:
-        rows = await connection.fetch("SELECT name, relation FROM crossfade.collection WHERE database = $1", database)
+        rows = await connection.fetch("SELECT name, relation FROM _crossfade.collection WHERE database = $1", database)
         for row in rows:
             documents = await connection.fetch(f"SELECT key, raw::text FROM {row['relation']} WHERE doc IS NOT NULL")
             found[row["name"]] = {document["key"]: json.loads(document["raw"]) for document in documents}

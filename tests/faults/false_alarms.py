@@ -257,7 +257,7 @@ class Run:
         async def at_rest() -> bool:
             nonlocal last
             row = await database.fetchrow(
-                "SELECT sum(seen) AS seen, sum(compared + unsupported + skipped) AS ended FROM crossfade.shape"
+                "SELECT sum(seen) AS seen, sum(compared + unsupported + skipped) AS ended FROM _crossfade.shape"
             )
             assert row is not None
             if row["seen"] != row["ended"] or row["seen"] != last[0]:
@@ -267,12 +267,14 @@ class Run:
         await eventually(at_rest, "every read has its verdict")
 
     async def _count(self, database: Database) -> None:
-        row = await database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", BOOKS)
+        row = await database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", BOOKS)
         names = ("compared", "matched", "lagged", "ignored", "mismatched", "unsettled", "unsupported")
         self.result.figures = {name: row[name] for name in names} if row is not None else {}
-        rows = await database.fetch("SELECT reason, sum(number) AS n FROM crossfade.skipped GROUP BY 1 ORDER BY 2 DESC")
+        rows = await database.fetch(
+            "SELECT reason, sum(number) AS n FROM _crossfade.skipped GROUP BY 1 ORDER BY 2 DESC"
+        )
         self.result.skipped = {found["reason"]: int(found["n"]) for found in rows}
-        found = await database.fetch("SELECT class, paths, keys, seen, samples::text AS s FROM crossfade.mismatch")
+        found = await database.fetch("SELECT class, paths, keys, seen, samples::text AS s FROM _crossfade.mismatch")
         self.result.alarms = [
             f"{one['class']} {one['paths']} of {one['keys'][:3]} × {one['seen']}: {one['s'][:3000]}" for one in found
         ]
@@ -283,7 +285,7 @@ class Run:
         self.result.planted = len(sown)
         direct = Wire(self._stand.origin.port)
         wires = [Wire(proxy.port) for proxy in self._proxies]
-        relation = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", BOOKS)
+        relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", BOOKS)
         for plant in sown:
             await sow(wires[plant.number % PROXIES], direct, plant)
         for proxy in self._proxies:
@@ -299,7 +301,7 @@ class Run:
                 left += await self._unfound(database, together)
             self.result.waited = time.monotonic() - begun
         self.result.missed = [f"{plant.kind} {plant.paths} by {plant.read}: {plant.key}" for plant in left]
-        rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
+        rows = await database.fetch("SELECT class, paths, keys FROM _crossfade.mismatch")
         extra = [row for row in rows if not all(key.startswith("plant") for key in row["keys"])]
         self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, never planted" for row in extra]
         for wire in (direct, *wires):
@@ -310,7 +312,7 @@ class Run:
         left, limit = touched, time.monotonic() + 2 * _SETTLE
         while left and time.monotonic() < limit:
             await asyncio.sleep(0.25)
-            rows = await database.fetch("SELECT class, paths, keys FROM crossfade.mismatch")
+            rows = await database.fetch("SELECT class, paths, keys FROM _crossfade.mismatch")
             known = {(row["class"], tuple(row["paths"]), key) for row in rows for key in (*row["keys"], "")}
             left = [
                 plant

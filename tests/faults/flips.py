@@ -45,7 +45,7 @@ BOOKS = f"_system/{COLLECTION}"
 SCENARIOS = ("calm", "pestered", "cut one", "cut all", "frozen")
 _LEASE = 1.0  # seconds; what is delivered
 _LINES = ("cut", "black-hole")
-_WHY = "SELECT reason FROM crossfade.audit WHERE action = 'rollback' ORDER BY id DESC LIMIT 1"
+_WHY = "SELECT reason FROM _crossfade.audit WHERE action = 'rollback' ORDER BY id DESC LIMIT 1"
 _REJOINED = "it came back"
 _MOMENTS = ("before", "during", "after")  # of a flip: when a proxy is frozen
 

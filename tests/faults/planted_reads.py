@@ -109,7 +109,7 @@ async def diverge(database: Database, relation: str, origin: Wire, plant: Plant)
             _CHANGES[plant.kind](plant, document)
         text = json.dumps(document, separators=(",", ":"))
         changed = await database.execute(
-            f"UPDATE {relation} SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
+            f"UPDATE {relation} SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) WHERE key = $1",
             plant.key,
             text,
             to_jsonb(text.encode()),

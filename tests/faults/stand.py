@@ -30,11 +30,11 @@ from tests.harness import Origin, differences, eventually
 
 BOOKS = "_system/books"
 _UNVERIFIED = """
-SELECT c.collection FROM crossfade.collection c
+SELECT c.collection FROM _crossfade.collection c
 WHERE EXISTS (
-    SELECT FROM crossfade.unverified u
+    SELECT FROM _crossfade.unverified u
     WHERE u.collection IN (c.collection, c.database || '/*')
-      AND u.id > coalesce((SELECT max(r.unverified_before) FROM crossfade.run r
+      AND u.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
                            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
 ORDER BY c.collection
 """
@@ -198,7 +198,7 @@ class Stand:
         """What was said is seen to: from here on the same is said anew."""
         connection = await asyncpg.connect(self.dsn)
         try:
-            await connection.execute("DELETE FROM crossfade.unverified")
+            await connection.execute("DELETE FROM _crossfade.unverified")
         finally:
             await connection.close()
 
@@ -206,7 +206,7 @@ class Stand:
         """Documents that the watch named as written around the proxies."""
         database = await Database.open(self.dsn, size=1)
         try:
-            rows = await database.fetch("SELECT collection || '/' || key AS name FROM crossfade.bypass ORDER BY 1")
+            rows = await database.fetch("SELECT collection || '/' || key AS name FROM _crossfade.bypass ORDER BY 1")
         finally:
             await database.close()
         return [row["name"] for row in rows]
@@ -214,7 +214,7 @@ class Stand:
     async def marks(self) -> list[str]:
         database = await Database.open(self.dsn, size=1)
         try:
-            rows = await database.fetch("SELECT collection, reason FROM crossfade.unverified ORDER BY id")
+            rows = await database.fetch("SELECT collection, reason FROM _crossfade.unverified ORDER BY id")
         finally:
             await database.close()
         return [f"{row['collection']}: {row['reason']}" for row in rows]

@@ -55,7 +55,7 @@ class Stand:
 
     async def stages(self) -> dict[str, str]:
         rows = await self.direct.fetch(
-            "SELECT name, stage FROM crossfade.collection WHERE collection = ANY($1)", COLLECTIONS
+            "SELECT name, stage FROM _crossfade.collection WHERE collection = ANY($1)", COLLECTIONS
         )
         return {row["name"]: row["stage"] for row in rows}
 
@@ -64,11 +64,11 @@ class Stand:
         return set((await self.stages()).values()) == {"flipped"}
 
     async def marks(self) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in await self.direct.fetch("SELECT collection, reason FROM crossfade.unverified")]
+        return [tuple(row) for row in await self.direct.fetch("SELECT collection, reason FROM _crossfade.unverified")]
 
     async def given_up(self) -> list[str]:
         """What lacks and is not said; then all of it is mended."""
-        said = await self.marks() or await self.direct.fetch("SELECT key FROM crossfade.dead_letter")
+        said = await self.marks() or await self.direct.fetch("SELECT key FROM _crossfade.dead_letter")
         wrong = [] if said else [f"lacking, and nobody says so: {one}" for one in await self.differences()]
         mirror = self.stack.application.mirror
         await mirror.retry_letters(0)
@@ -79,7 +79,7 @@ class Stand:
     async def prepare(self, stage: Stage) -> None:
         """The documents of a cell's beginning are in both databases, and the collections in that stage."""
         await self.stack.direct.delete("/_api/document/books/restored")
-        await self.direct.execute("DELETE FROM crossfade.unverified")
+        await self.direct.execute("DELETE FROM _crossfade.unverified")
         seed = [{"_key": f"k{n}", "n": n} for n in range(10)]
         await self.stack.client.post("/_api/document/books?overwriteMode=replace&silent=true", json=seed)
         edge = {"_key": "e", "_from": "books/k8", "_to": "books/k9"}

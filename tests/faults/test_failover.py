@@ -36,13 +36,13 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
             await stack.move(Standing(Stage.MIRROR), BOOKS)
             await stack.client.post(DOCUMENT, json={"_key": "a"})
             await stack.drained()
-            noted = "SELECT timeline FROM crossfade.timeline"
+            noted = "SELECT timeline FROM _crossfade.timeline"
 
             async def looked() -> bool:
                 return bool(await stack.database.fetchval(noted) == 1)
 
             await eventually(looked, "the timeline is noted")
-            assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+            assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
             before = await Target(stack.database).raise_era()
             server.stop("immediate")
             promoted(server)
@@ -53,11 +53,11 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
                 return False
 
             await eventually(acted, "the new timeline is seen")
-            marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+            marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
             assert [tuple(row) for row in marks] == [
                 ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")
             ]
-            assert await stack.database.fetchval("SELECT min(mark) FROM crossfade.horizon") >= before + 1_000_000
+            assert await stack.database.fetchval("SELECT min(mark) FROM _crossfade.horizon") >= before + 1_000_000
             old = Row("a", 1 << 62, b'{"_key":"a"}', before)
             assert (await Target(stack.database).write(BOOKS, [old])).reread == {"a"}, (
                 "what was stamped before is refused"

@@ -83,6 +83,6 @@ async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Dat
     await asyncio.gather(*(writes(proxy.port, n, 10) for n in range(3)))
     await eventually(drained, "the backlog is empty")
     assert await differences(origin.url, dsn, BOOKS) == []  # those whose key ArangoDB made as well: one scan finds them
-    marked = await database.fetchval("SELECT count(*) FROM crossfade.unverified")
+    marked = await database.fetchval("SELECT count(*) FROM _crossfade.unverified")
     assert bool(marked) == (point == "before-mark"), "an opaque write is said, whatever happens, and nothing else"
     assert proxy.kill(signal.SIGTERM) == 0

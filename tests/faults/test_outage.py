@@ -97,7 +97,7 @@ async def test_flipped_reads_and_writes_go_on_from_the_origin_after_one_pause(
     assert await stack.differences(BOOKS) == []
 
     async def settled() -> bool:
-        stage = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        stage = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
         return stage == "shadow" and not stack.application.lease.diverged
 
     await eventually(settled, "the instance that acknowledged alone has rolled the flip back and rejoined")

@@ -46,7 +46,7 @@ async def stage(stood: Stand) -> str:
     """The stage, and why where it is not what it was."""
     database = await Database.open(stood.dsn, size=1)
     try:
-        found: str = await database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        found: str = await database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
         last = (await audit.entries(database, limit=1))[0]
     finally:
         await database.close()

@@ -17,7 +17,7 @@ from tests.integration.mirror_support import COLLECTION, Origin, drained, runnin
 
 async def test_a_purge_waits_for_the_statements_that_began_before_it(database: Database) -> None:
     """Without FOR SHARE an upsert that tested the horizon before the purge lands behind it: a ghost."""
-    relation = await database.fetchval("SELECT (crossfade.ensure_collection('shop', 'products')).relation")
+    relation = await database.fetchval("SELECT (_crossfade.ensure_collection('shop', 'products')).relation")
     await database.execute(f"INSERT INTO {relation} (key, rev, raw, doc, mark) VALUES ('a', 5, NULL, NULL, 1)")
     async with database.session() as session, session.transaction():
         await session.fetch(
@@ -63,7 +63,7 @@ async def test_a_document_that_is_removed_while_it_is_repaired_stays_removed(
     """Repair reads a living document; its removal is taken, captured and applied; then repair writes what it read."""
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
-        while await database.fetchval("SELECT era FROM crossfade.era") < 2:  # the purge's first step raises one
+        while await database.fetchval("SELECT era FROM _crossfade.era") < 2:  # the purge's first step raises one
             await asyncio.sleep(0.01)
         put = origin.put("a", 1)
 
@@ -111,7 +111,7 @@ async def test_the_stamp_is_the_era_from_before_the_write_was_sent(
 ) -> None:
     """A purge between a write and its capture: what the answer says is older than the horizon, and is read again."""
     origin, era = Origin(), 1
-    relation = await database.fetchval("SELECT (crossfade.ensure_collection('shop', 'products')).relation")
+    relation = await database.fetchval("SELECT (_crossfade.ensure_collection('shop', 'products')).relation")
     mirror = Mirror(settings(tmp_path, dsn), database, origin, "proxy-1", lambda: era)
     await mirror.start()
     try:
@@ -120,8 +120,8 @@ async def test_the_stamp_is_the_era_from_before_the_write_was_sent(
         removal = mirror.intend(COLLECTION, ("a",))
         mirror.captured(removal, (origin.delete(put),))
         await mirror.applied(removal)
-        era = int(await database.fetchval("SELECT crossfade.raise_era()")) + 1
-        await database.fetchval("SELECT crossfade.raise_era()")
+        era = int(await database.fetchval("SELECT _crossfade.raise_era()")) + 1
+        await database.fetchval("SELECT _crossfade.raise_era()")
         assert await purge(database, COLLECTION, relation, era) == 1
         mirror.captured(intent, (put,))
         await drained(mirror)
@@ -160,9 +160,9 @@ async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn:
             return await execute(operation)
 
         stack.origin.store.execute = looking  # type: ignore[method-assign]
-        await stack.database.execute("SELECT crossfade.ensure_collection('_system', 'books')")
-        await stack.database.execute("UPDATE crossfade.collection SET stage = 'mirror'")
-        await stack.database.execute("UPDATE crossfade.control SET generation = generation + 1")
+        await stack.database.execute("SELECT _crossfade.ensure_collection('_system', 'books')")
+        await stack.database.execute("UPDATE _crossfade.collection SET stage = 'mirror'")
+        await stack.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
         while not stack.application.lease.snapshot.collections:
             await asyncio.sleep(0.01)
         await stack.client.post("/_api/document/books", json={"_key": "a"})

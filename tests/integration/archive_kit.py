@@ -105,7 +105,7 @@ class Both:
         return run(go())
 
     def relation(self, collection: str) -> str:
-        [row] = self.sql("SELECT relation FROM crossfade.collection WHERE collection = $1", collection)
+        [row] = self.sql("SELECT relation FROM _crossfade.collection WHERE collection = $1", collection)
         return str(row["relation"])
 
     def rows(self, collection: str) -> dict[str, bytes]:
@@ -116,8 +116,8 @@ class Both:
     def copy(self, collection: str, stage: str = "off", edge: bool = False) -> None:
         """The collection as the mirror would have brought it into PostgreSQL."""
         database, _, name = collection.partition("/")
-        self.sql("SELECT crossfade.ensure_collection($1, $2, $3)", database, name, edge)
-        self.sql("UPDATE crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
+        self.sql("SELECT _crossfade.ensure_collection($1, $2, $3)", database, name, edge)
+        self.sql("UPDATE _crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
         documents = self.documents(collection)
         self.sql(
             queries("documents")["upsert"].on(self.relation(collection)),

@@ -21,9 +21,9 @@ DOCUMENTS = queries("documents")
 async def register(database: Database, collection: str = NAME, stage: str = "mirror") -> str:
     """The collection at that stage; its relation."""
     base, _, name = collection.partition("/")
-    await database.execute("SELECT crossfade.ensure_collection($1, $2)", base, name)
-    await database.execute("UPDATE crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
-    return str(await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", collection))
+    await database.execute("SELECT _crossfade.ensure_collection($1, $2)", base, name)
+    await database.execute("UPDATE _crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
+    return str(await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", collection))
 
 
 async def work(database: Database, source: Source, chosen: list[int] | None, **options: Any) -> None:
@@ -52,7 +52,7 @@ class LateMirror:
         self._relation = relation
 
     async def put(self, key: str, content: str) -> None:
-        era = await self._database.fetchval("SELECT era FROM crossfade.era")
+        era = await self._database.fetchval("SELECT era FROM _crossfade.era")
         rev = self._origin.put(NAME, key, content)
         raw = self._origin.document(NAME, key).decode()
         await asyncio.sleep(0)
@@ -60,7 +60,7 @@ class LateMirror:
         await self._database.execute(sql, NAME, [key], [rev], [raw], [to_jsonb(raw.encode())], [era])
 
     async def remove(self, key: str) -> None:
-        era = await self._database.fetchval("SELECT era FROM crossfade.era")
+        era = await self._database.fetchval("SELECT era FROM _crossfade.era")
         rev = self._origin.remove(NAME, key)
         await asyncio.sleep(0)
         await self._database.execute(DOCUMENTS["remove"].on(self._relation), NAME, [key], [rev], [era])

@@ -28,7 +28,7 @@ class Both:
         """Makes the collection's documents these."""
         if collection not in self.tables:
             relation = await self.database.fetchval(
-                "SELECT relation FROM crossfade.ensure_collection('db', $1, $2)", collection, edge
+                "SELECT relation FROM _crossfade.ensure_collection('db', $1, $2)", collection, edge
             )
             self.tables[collection] = Table(relation, edge, small=True)
         documents = {}
@@ -43,7 +43,7 @@ class Both:
             await session.execute(f"DELETE FROM {relation}")
             await session.execute(
                 f"INSERT INTO {relation} (key, rev, raw, doc) "
-                "SELECT k, 1, r, coalesce(d, crossfade.queryable(r)) "
+                "SELECT k, 1, r, coalesce(d, _crossfade.queryable(r)) "
                 "FROM unnest($1::text[], $2::json[], $3::jsonb[]) AS i (k, r, d)",
                 list(documents), raws, docs,
             )  # fmt: skip

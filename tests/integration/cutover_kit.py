@@ -210,30 +210,30 @@ class Fleet:
 async def pass_gates(database: Database, collection: str, compared: int = 10) -> None:
     """Writes what the watch, a backfill, a verification and the shadow would have left."""
     await database.execute(
-        "INSERT INTO crossfade.watch (collection, mode, since, judged) "
+        "INSERT INTO _crossfade.watch (collection, mode, since, judged) "
         "VALUES ($1, 'log', now() - interval '1 day', now() + interval '1 day') ON CONFLICT DO NOTHING",
         collection,
     )
     for kind in ("backfill", "verify"):
         await database.execute(
-            "INSERT INTO crossfade.run (collection, kind, state, unverified_before, finished_at, result) "
-            "VALUES ($1, $2, 'done', coalesce((SELECT max(id) FROM crossfade.unverified), 0), now(), $3::text::jsonb)",
+            "INSERT INTO _crossfade.run (collection, kind, state, unverified_before, finished_at, result) "
+            "VALUES ($1, $2, 'done', coalesce((SELECT max(id) FROM _crossfade.unverified), 0), now(), $3::text::jsonb)",
             collection,
             kind,
             '{"missing": 0, "extra": 0, "stale": 0}',
         )
     await database.execute(
-        "UPDATE crossfade.comparison SET compared = $2, matched = $2 WHERE collection = $1", collection, compared
+        "UPDATE _crossfade.comparison SET compared = $2, matched = $2 WHERE collection = $1", collection, compared
     )
     await database.execute(
-        "INSERT INTO crossfade.shape (collection, shape, text, seen, compared) "
+        "INSERT INTO _crossfade.shape (collection, shape, text, seen, compared) "
         "VALUES ($1, 'document.read', 'document.read', 1000, 1000) ON CONFLICT DO NOTHING",
         collection,
     )
     await database.execute(
-        "INSERT INTO crossfade.coverage (collection, shape, since, compared, matched, origin_histogram, "
+        "INSERT INTO _crossfade.coverage (collection, shape, since, compared, matched, origin_histogram, "
         "target_histogram) SELECT collection, 'document.read', since, 1000, 1000, '{1000}', '{1000}' "
-        "FROM crossfade.comparison WHERE collection = $1 "
+        "FROM _crossfade.comparison WHERE collection = $1 "
         "ON CONFLICT (collection, shape) DO UPDATE SET since = excluded.since",
         collection,
     )

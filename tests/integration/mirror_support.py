@@ -79,7 +79,7 @@ class Origin:
 
 async def stored(database: Database, collection: str = COLLECTION) -> dict[str, bytes]:
     """The living documents that PostgreSQL has of a collection."""
-    relation = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", collection)
+    relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", collection)
     if relation is None:
         return {}
     rows = await database.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
@@ -88,7 +88,7 @@ async def stored(database: Database, collection: str = COLLECTION) -> dict[str, 
 
 async def marks(database: Database) -> list[tuple[str, str]]:
     """(collection, reason) of everything unverified."""
-    rows = await database.fetch("SELECT collection, reason FROM crossfade.unverified ORDER BY id")
+    rows = await database.fetch("SELECT collection, reason FROM _crossfade.unverified ORDER BY id")
     return [(row["collection"], row["reason"]) for row in rows]
 
 

@@ -124,7 +124,7 @@ class Stack:
         """Changes a document in PostgreSQL behind everybody's back."""
         raw = change(self.ask("GET", f"/_api/document/docs/{key}")[1].body)
         await self.database.execute(
-            "UPDATE db.docs SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
+            "UPDATE db.docs SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) WHERE key = $1",
             key,
             raw.decode(),
             to_jsonb(raw),
@@ -160,7 +160,7 @@ class Stack:
         await self.compare("POST", "/_api/cursor", body, leave=leave)
 
     async def counted(self) -> dict[str, int]:
-        row = await self.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", C)
+        row = await self.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
         assert row is not None
         names = ("compared", "matched", "mismatched", "unsettled", "unsupported", "lagged")
         return {name: row[name] for name in names if row[name]}

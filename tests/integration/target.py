@@ -35,7 +35,7 @@ def raw_of(collection: str, key: str, content: bytes = b"{}", rev: str | None = 
 async def create(database: Database, collection: str, *, edge: bool = False) -> str:
     """The table of a new collection."""
     name = collection.partition("/")
-    row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection($1, $2, $3)", name[0], name[2], edge)
+    row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection($1, $2, $3)", name[0], name[2], edge)
     assert row is not None
     relation: str = row["relation"]
     return relation

@@ -346,7 +346,7 @@ async def test_text_that_jsonb_escapes_sorts_where_it_belongs(both: Both) -> Non
     """A document must not be refused for an index on its order, nor come at another place than in ArangoDB."""
     await both.fill("c", [{"t": text} for text in ("a\0b", "ab", "aa", "\ufdd0", "\ufdd00", "\ud800", "z", "b\0", "a")])
     relation = both.tables["c"].relation
-    await both.database.execute(f"CREATE INDEX ON {relation} (crossfade.order_key(doc, 't'))")
+    await both.database.execute(f"CREATE INDEX ON {relation} (_crossfade.order_key(doc, 't'))")
     for text in ("FOR d IN c SORT d.t RETURN d._key", "FOR d IN c FILTER d.t >= 'ab' SORT d.t DESC RETURN d._key"):
         answer = await both.answered(text)
         assert not isinstance(answer, str), answer

@@ -46,7 +46,7 @@ def wipe(both: Both, side: str) -> None:
         both.ask("DELETE", "/_api/database/shop")
     else:
         both.sql(f"DROP TABLE {both.relation(NAME)}")
-        both.sql("DELETE FROM crossfade.collection")
+        both.sql("DELETE FROM _crossfade.collection")
 
 
 def part(folder: str, number: int = 1) -> Path:
@@ -254,7 +254,7 @@ def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: Both,
     )["collections"]
     assert (told["newer_overwritten"], told["revisions_kept"]) == (1, True)
     assert json.loads(both.documents(NAME)["k00001"])["n"] == 1
-    [row] = both.sql("SELECT actor, reason FROM crossfade.audit WHERE reason IS NOT NULL")
+    [row] = both.sql("SELECT actor, reason FROM _crossfade.audit WHERE reason IS NOT NULL")
     assert tuple(row) == ("ann", "ticket 1")
 
     [told] = both.told("archive", "import", second, "--into", "arangodb")["collections"]
@@ -286,7 +286,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     assert (told["newer_kept"], told["written"]) == (2, 0)
     assert both.rows(NAME)["k00000"] == b'{"n":9}'
     assert "k00001" not in both.rows(NAME)
-    row, _ = both.sql("SELECT collection, reason FROM crossfade.unverified")  # before it and after it
+    row, _ = both.sql("SELECT collection, reason FROM _crossfade.unverified")  # before it and after it
     assert (row["collection"], "was imported into postgresql" in row["reason"]) == (NAME, True)
 
     arguments = ("--into", "postgresql", "--overwrite-newer", "--reason", "because")
@@ -311,7 +311,7 @@ def test_a_document_that_postgresql_refuses_is_set_aside(both: Both, tmp_path: P
         code, out, _ = both.crossfade("archive", "import", folder, "--into", "postgresql", *more)
         assert (code, "refused b: 22" in out, "refused c: not UTF-8" in out) == (1, True, True), out
         assert sorted(both.rows(NAME)) == ["a", "d"]
-        assert [row["key"] for row in both.sql("SELECT key FROM crossfade.dead_letter ORDER BY key")] == ["b", "c"]
+        assert [row["key"] for row in both.sql("SELECT key FROM _crossfade.dead_letter ORDER BY key")] == ["b", "c"]
 
 
 def test_a_document_that_arangodb_refuses_is_set_aside(both: Both, tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_dry_runs_and_repetitions_change_nothing(both: Both, tmp_path: Path) -> 
     assert (told["complete"], part(folder).stat().st_mtime_ns) == (True, before)
     out = both.crossfade("archive", "import", folder, "--into", "postgresql", "--dry-run")[1]
     assert "10 documents: 10 would be written" in out
-    assert both.sql("SELECT 1 FROM crossfade.collection") == []
+    assert both.sql("SELECT 1 FROM _crossfade.collection") == []
 
 
 def test_an_import_into_arangodb_needs_no_postgresql(both: Both, tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ async def test_postgresql_pages_are_bounded_by_their_bytes(dsn: str) -> None:
 
     database = await Database.open(dsn, size=1)
     try:
-        await database.execute("SELECT crossfade.ensure_collection('shop', 'carts')")
+        await database.execute("SELECT _crossfade.ensure_collection('shop', 'carts')")
         for number in range(5):
             raw = json.dumps({"_key": str(number), "pad": os.urandom(500_000).hex()})
             await database.execute(

@@ -123,12 +123,12 @@ async def test_sigterm_finishes_the_page_and_hands_the_chunk_back(
     for number in range(400):
         origin.put(NAME, f"{number:03}")
     process = await start(dsn, origin, "backfill", NAME, "--workers", "1", "--max-rate", "50")
-    while not await database.fetchval("SELECT documents FROM crossfade.chunk"):
+    while not await database.fetchval("SELECT documents FROM _crossfade.chunk"):
         await asyncio.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert (process.returncode, b"crossfade backfill run" in err) == (1, True)
-    chunk = await database.fetchrow("SELECT state, worker, position, documents FROM crossfade.chunk")
+    chunk = await database.fetchrow("SELECT state, worker, position, documents FROM _crossfade.chunk")
     assert chunk is not None
     assert (chunk["state"], chunk["worker"], chunk["documents"]) == (
         "open",
@@ -146,7 +146,7 @@ async def test_a_worker_takes_up_what_others_planned(database: Database, dsn: st
     origin.put(NAME, "a")
     assert (await crossfade(dsn, origin, "backfill", "plan", NAME, "--json"))[0] == 0
     process = await start(dsn, origin, "backfill", "worker", "--watch")
-    while await database.fetchval("SELECT count(*) FROM crossfade.run WHERE state = 'done'") == 0:
+    while await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE state = 'done'") == 0:
         await asyncio.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     out, _ = await process.communicate()

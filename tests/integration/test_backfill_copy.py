@@ -72,7 +72,7 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
     assert await plan_backfill(database, source, NAME, workers=3) == run  # an unfinished run is gone on with
     await work(database, source, [run], workers=3)
     assert await stored(database, relation) == origin.collections[NAME].raw
-    chunks = await database.fetch("SELECT state, documents FROM crossfade.chunk WHERE run = $1", run)
+    chunks = await database.fetch("SELECT state, documents FROM _crossfade.chunk WHERE run = $1", run)
     assert len(chunks) == 6
     assert {chunk["state"] for chunk in chunks} == {"done"}
     assert min(chunk["documents"] for chunk in chunks) > 1_700
@@ -88,7 +88,7 @@ async def test_an_index_whose_building_was_cut_short_is_built_again(
 ) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
-    await database.execute(await database.fetchval("SELECT crossfade.index_statement($1)", NAME))
+    await database.execute(await database.fetchval("SELECT _crossfade.index_statement($1)", NAME))
     broken = "UPDATE pg_index SET indisvalid = false WHERE indrelid = $1::text::regclass AND NOT indisprimary"
     await database.execute(broken, relation)
     await work(database, source, [await plan_backfill(database, source, NAME)])
@@ -173,8 +173,8 @@ async def test_a_page_that_the_horizon_refuses_is_read_again(
         origin.hook = None
         old = [origin.document(NAME, key) for key in ("gone", "here")]
         await mirror.remove("gone")
-        era = await database.fetchval("SELECT crossfade.raise_era()")
-        await database.execute("UPDATE crossfade.horizon SET mark = $2 WHERE collection = $1", NAME, era)
+        era = await database.fetchval("SELECT _crossfade.raise_era()")
+        await database.execute("UPDATE _crossfade.horizon SET mark = $2 WHERE collection = $1", NAME, era)
         await database.execute(f"DELETE FROM {relation} WHERE doc IS NULL AND mark < $1", era)
         return answer(200, b'{"result":[' + b",".join(old) + b'],"hasMore":false}')
 
@@ -195,7 +195,7 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run])
     assert set(origin.collections[NAME].raw) - set(await stored(database, relation)) == {"13", "latin"}
-    letters = await database.fetch("SELECT key, rev, reason FROM crossfade.dead_letter ORDER BY key")
+    letters = await database.fetch("SELECT key, rev, reason FROM _crossfade.dead_letter ORDER BY key")
     assert [(row["key"], row["rev"]) for row in letters] == [
         (key, origin.collections[NAME].revs[key]) for key in ("13", "latin")
     ]
@@ -207,7 +207,7 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     # a later version that PostgreSQL takes is a dead letter no more
     origin.put(NAME, "13", '"n":14')
     await work(database, source, [await plan_backfill(database, source, NAME)])
-    assert [row["key"] for row in await database.fetch("SELECT key FROM crossfade.dead_letter")] == ["latin"]
+    assert [row["key"] for row in await database.fetch("SELECT key FROM _crossfade.dead_letter")] == ["latin"]
 
 
 async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(
@@ -235,7 +235,7 @@ async def test_a_worker_that_lost_its_lease_undoes_its_page(
     relation = await register(database)
     origin.put(NAME, "a")
     claim = await claimed(database, source)
-    await database.execute("UPDATE crossfade.chunk SET lease_until = now()")
+    await database.execute("UPDATE _crossfade.chunk SET lease_until = now()")
     other = await runs.claim(database, "other", [claim.run])
     assert other is not None
     with pytest.raises(runs.LeaseLost):
@@ -268,7 +268,7 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
     )
     try:
         await waiting.wait()
-        position = "SELECT position FROM crossfade.chunk"
+        position = "SELECT position FROM _crossfade.chunk"
         while await database.fetchval(position) != "0299":
             await asyncio.sleep(0.01)
     finally:
@@ -280,9 +280,9 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
     pages = origin.asked.count("page")
     # nobody waits for the lease: PostgreSQL knows that the worker's connection is gone
     run = await plan_backfill(database, source, NAME)
-    until = await database.fetchval("SELECT lease_until FROM crossfade.chunk")
+    until = await database.fetchval("SELECT lease_until FROM _crossfade.chunk")
     await work(database, source, [run], workers=1)
-    assert await database.fetchval("SELECT finished_at < $2 FROM crossfade.run WHERE id = $1", run, until)
+    assert await database.fetchval("SELECT finished_at < $2 FROM _crossfade.run WHERE id = $1", run, until)
     assert await stored(database, relation) == origin.collections[NAME].raw
     [standing] = await runs.standings(database, [run])
     assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
@@ -322,7 +322,7 @@ async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
     origin.put(NAME, "a")
     run = await plan_backfill(database, source, NAME)
     await database.execute(
-        "INSERT INTO crossfade.epoch (epoch, closed_at, outcome, actor, moves) VALUES "
+        "INSERT INTO _crossfade.epoch (epoch, closed_at, outcome, actor, moves) VALUES "
         """(1, clock_timestamp(), 'committed', 'test', '[{"collection": "shop/carts", "after": {"stage": "off"}}]')"""
     )
     await work(database, source, [run])
@@ -330,7 +330,7 @@ async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
     assert (standing.state, "left the mirror" in standing.result["error"]) == ("cancelled", True)
 
     run = await plan_backfill(database, source, NAME)
-    await database.execute("UPDATE crossfade.collection SET stage = 'off'")
+    await database.execute("UPDATE _crossfade.collection SET stage = 'off'")
     await work(database, source, [run])
     [standing] = await runs.standings(database, [run])
     assert standing.state == "cancelled"
@@ -374,7 +374,7 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
     for number in range(30):
         origin.put(NAME, f"{number:02}")
     await database.execute(
-        "INSERT INTO crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
+        "INSERT INTO _crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
         "VALUES ('i', 'h', 1, 'v', 9, 60)"
     )
     claim = await claimed(database, source)
@@ -388,11 +388,11 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
             governor=Governor(database, source, Limits(max_lag=5)),
         )
     )
-    while (why := await database.fetchval("SELECT waiting FROM crossfade.chunk")) is None:
+    while (why := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
         await asyncio.sleep(0.01)
     assert why == "the mirror is 60.0 s behind, more than 5 s"
-    assert await database.fetchval("SELECT documents FROM crossfade.chunk") == 0
-    await database.execute("UPDATE crossfade.instance SET backlog = 0")
+    assert await database.fetchval("SELECT documents FROM _crossfade.chunk") == 0
+    await database.execute("UPDATE _crossfade.instance SET backlog = 0")
     assert (await copying).documents == 30
 
 
@@ -420,7 +420,7 @@ async def test_a_horizon_that_never_stops_rising_is_given_up(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(database)
-    await database.execute("UPDATE crossfade.horizon SET mark = 1000000")
+    await database.execute("UPDATE _crossfade.horizon SET mark = 1000000")
     monkeypatch.setattr("backfill.copy._MOST_REFUSALS", 2)
     origin.put(NAME, "a")
     run = await plan_backfill(database, source, NAME)
@@ -471,7 +471,7 @@ async def test_a_worker_outlives_connections_that_postgresql_cuts(
 
     origin.hook = cut
     try:
-        await database.execute("UPDATE crossfade.chunk SET lease_until = now()")
+        await database.execute("UPDATE _crossfade.chunk SET lease_until = now()")
         await work(database, source, [run], workers=1, lease=0.5)
     finally:
         await other.close()
@@ -493,7 +493,7 @@ async def test_databases_that_stay_away_are_given_up(database: Database, origin:
             await work(database, impatient, [run])
     finally:
         await impatient.close()
-    assert await database.fetchval("SELECT state FROM crossfade.chunk") == "open"  # handed back
+    assert await database.fetchval("SELECT state FROM _crossfade.chunk") == "open"  # handed back
     away = await Database.open(f"postgresql://crossfade@127.0.0.1:{free_port()}/x", connect_timeout=1)
     workers = Workers(away, away, impatient, Options(workers=1, outage=-1), asyncio.Event())
     with pytest.raises(DatabaseUnavailable):

@@ -58,7 +58,7 @@ async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, orig
 
     async def wait_for_the_cut(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind == "page":  # whichever it is: where the cut falls depends on who came first
-            while await database.fetchval("SELECT count(*) FROM crossfade.chunk") == 1:
+            while await database.fetchval("SELECT count(*) FROM _crossfade.chunk") == 1:
                 await asyncio.sleep(0.01)
             second.set()
         return None
@@ -110,12 +110,12 @@ async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: St
     narrower = held.up_to(caught.value.upper)
     async with database.transaction() as session:
         await runs.checkpoint(session, narrower, "0001", result={})
-    await database.execute("UPDATE crossfade.chunk SET state = 'done', worker = NULL")
+    await database.execute("UPDATE _crossfade.chunk SET state = 'done', worker = NULL")
     async with database.transaction() as session:
         with pytest.raises(LeaseLost):
             await runs.checkpoint(session, narrower, "0002", result={})
     del origin.collections[NAME]
-    await database.execute("UPDATE crossfade.chunk SET state = 'claimed'")
+    await database.execute("UPDATE _crossfade.chunk SET state = 'claimed'")
     assert not await split_largest(database, source, [run], 10)  # the collection is gone: its worker says so
 
 
@@ -159,7 +159,7 @@ async def test_a_verification_killed_at_half_goes_on_at_half(
     process = await start(dsn, origin, "verify", NAME, "--full", "--workers", "1")
     try:
         await half.wait()
-        while await database.fetchval("SELECT position FROM crossfade.chunk ORDER BY run DESC LIMIT 1") != "0299":
+        while await database.fetchval("SELECT position FROM _crossfade.chunk ORDER BY run DESC LIMIT 1") != "0299":
             await asyncio.sleep(0.01)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -171,7 +171,7 @@ async def test_a_verification_killed_at_half_goes_on_at_half(
     assert (code, "900 keys checked: 1 missing" in out) == (1, True)
     # pages of 100, 200, 400 documents from 0299 on; begun anew, a hundred more would have been read
     assert origin.asked.count("page") - pages <= 4
-    assert await database.fetchval("SELECT count(*) FROM crossfade.run WHERE kind = 'verify'") == 1
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE kind = 'verify'") == 1
 
 
 async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(

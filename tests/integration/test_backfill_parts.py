@@ -72,7 +72,7 @@ async def test_a_sample_says_how_much_it_is_and_opens_no_gate(
     assert (standing.kind, standing.state, standing.planned) == ("check", "done", 900)
     assert 100 <= standing.result["checked"] <= 300
     assert standing.result["differences"] == 0
-    assert await database.fetchval("SELECT count(*) FROM crossfade.run WHERE kind = 'verify'") == 0
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE kind = 'verify'") == 0
     await database.execute(f"DELETE FROM {relation}")
     run = await plan_sample(database, source, NAME, 100, repair=True)
     await work(database, source, [run])
@@ -126,7 +126,7 @@ async def test_a_watch_verifies_again_and_again_until_it_is_stopped(
     await filled(database, origin, 20)
     await work(database, source, [await plan_backfill(database, source, NAME)])
     process = await start(dsn, origin, "verify", NAME, "--watch", "--every", "0.01", "--max-rate", "100000")
-    done = "SELECT count(*) FROM crossfade.run WHERE kind = 'verify' AND state = 'done'"
+    done = "SELECT count(*) FROM _crossfade.run WHERE kind = 'verify' AND state = 'done'"
     while await database.fetchval(done) < 2:
         await asyncio.sleep(0.02)
     process.send_signal(signal.SIGTERM)
@@ -141,8 +141,8 @@ async def test_a_dump_copies_what_pages_would(database: Database, server: Develo
     try:
         run = await plan_backfill(database, source, NAME, dump=True)
         assert await plan_backfill(database, source, NAME) == run
-        await database.execute("UPDATE crossfade.horizon SET mark = 100")  # what the snapshot has is read again by key
-        await database.execute("UPDATE crossfade.era SET era = 99")
+        await database.execute("UPDATE _crossfade.horizon SET mark = 100")  # what the snapshot has is read again by key
+        await database.execute("UPDATE _crossfade.era SET era = 99")
         await work(database, source, [run])
         [standing] = await runs.standings(database, [run])
         assert (standing.mode, standing.state, standing.documents) == ("dump", "done", 2_500)

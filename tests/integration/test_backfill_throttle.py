@@ -55,7 +55,7 @@ async def verb(dsn: str, *arguments: str) -> tuple[int, str]:
 
 
 async def waiting(database: Database) -> str:
-    while (why := await database.fetchval("SELECT waiting FROM crossfade.chunk")) is None:
+    while (why := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
         await asyncio.sleep(0.01)
     return str(why)
 
@@ -82,7 +82,7 @@ async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOr
     assert not working.done()
     assert (await verb(dsn, "resume"))[0] == 0
     await working
-    assert await database.fetchval("SELECT documents FROM crossfade.chunk") == 30
+    assert await database.fetchval("SELECT documents FROM _crossfade.chunk") == 30
     actions = [(entry.action, entry.reason) for entry in await audit.entries(database)]
     assert actions == [("resume", None), ("no-throttle", None), ("pause", None), ("throttle", "day")]
     assert (await audit.verify(database)).broken is None
@@ -151,8 +151,8 @@ async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: 
     assert (code, json.loads(out)["limits"]) == (0, {"max-replica-lag": 5.0})
     name = dsn.rsplit("/", 1)[1]
     await database.execute(f"CREATE ROLE plain_{name} LOGIN")
-    await database.execute(f"GRANT USAGE ON SCHEMA crossfade TO plain_{name}")
-    await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA crossfade TO plain_{name}")
+    await database.execute(f"GRANT USAGE ON SCHEMA _crossfade TO plain_{name}")
+    await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA _crossfade TO plain_{name}")
     other = dsn.replace("//crossfade@", f"//plain_{name}@")
     assert other != dsn
     code, out = await verb(other, "throttle", "--max-replica-lag", "5")
@@ -165,12 +165,12 @@ async def test_limits_of_the_command_line_and_of_operators_both_hold(
     await filled(database, origin)
     await set_to(database, Limits(max_lag=60))
     await database.execute(
-        "INSERT INTO crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
+        "INSERT INTO _crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
         "VALUES ('i', 'h', 1, 'v', 9, 30)"
     )
     claim = await claimed(database, source)
     governor = Governor(database, source, Limits(max_lag=5))
     copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event(), governor=governor))
     assert await waiting(database) == "the mirror is 30.0 s behind, more than 5 s"
-    await database.execute("UPDATE crossfade.instance SET backlog = 0")
+    await database.execute("UPDATE _crossfade.instance SET backlog = 0")
     assert (await copying).documents == 30

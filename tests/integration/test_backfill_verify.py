@@ -60,7 +60,7 @@ async def verified(
 async def test_equal_collections_are_equal(database: Database, origin: StubOrigin, source: Source, full: bool) -> None:
     await backfilled(database, origin, source, 120)
     await database.execute(
-        "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'r', 'i')"
+        "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'r', 'i')"
     )
     standing = await verified(database, source, full=full)
     assert standing.state == "done"
@@ -70,7 +70,7 @@ async def test_equal_collections_are_equal(database: Database, origin: StubOrigi
         "checked": 120,
     }
     assert standing.result["differences"] == 0
-    assert await database.fetchval("SELECT unverified_before FROM crossfade.run WHERE id = $1", standing.run) == 1
+    assert await database.fetchval("SELECT unverified_before FROM _crossfade.run WHERE id = $1", standing.run) == 1
 
 
 async def plant(database: Database, origin: StubOrigin, relation: str) -> None:
@@ -183,7 +183,7 @@ async def test_lag_of_the_mirror_is_no_difference(database: Database, origin: St
     relation = await backfilled(database, origin, source)
     rev = origin.put(NAME, "0001", '"n":"new"')
     instance = (
-        "INSERT INTO crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
+        "INSERT INTO _crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
         "VALUES ('i', 'h', 1, 'v', 3, 60)"
     )
     await database.execute(instance)
@@ -198,7 +198,7 @@ async def test_lag_of_the_mirror_is_no_difference(database: Database, origin: St
     result = (await verified(database, source, patience=0.3)).result
     assert (result["stale"], result["unsettled"], result["differences"]) == (0, 1, 1)  # not equal, not a mismatch
 
-    await database.execute("UPDATE crossfade.instance SET backlog = 0, heartbeat_at = now() + interval '1 hour'")
+    await database.execute("UPDATE _crossfade.instance SET backlog = 0, heartbeat_at = now() + interval '1 hour'")
     result = (await verified(database, source)).result
     assert (result["stale"], result["unsettled"], result["differences"]) == (1, 0, 1)
 
@@ -242,7 +242,7 @@ async def test_a_verification_cut_at_half_goes_on_at_half(
     stop.set()
     half = await Verifier(database, source, page=50).verify_chunk(claim, stop)
     assert (half.done, half.tally.checked, list(half.tally.pending)) == (False, 50, ["0010"])
-    await database.execute("UPDATE crossfade.chunk SET lease_until = now()")  # its worker was killed
+    await database.execute("UPDATE _crossfade.chunk SET lease_until = now()")  # its worker was killed
 
     assert await plan_verification(database, source, NAME) == run
     seen = len(origin.asked)
@@ -342,7 +342,7 @@ async def test_repair_does_not_remove_what_appeared_meanwhile(
     assert await stored(database, relation) == origin.collections[NAME].raw
 
     # an insert whose application is still under way when the origin says 404 is refused afterwards, and read again
-    era = await database.fetchval("SELECT era FROM crossfade.era")
+    era = await database.fetchval("SELECT era FROM _crossfade.era")
     assert (await repair_keys(database, source, NAME, ["ghost"])).removed == ("ghost",)
     from sql.loader import queries
 
@@ -355,7 +355,7 @@ async def test_repair_of_keys_that_keep_changing_says_so(
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
     monkeypatch.setattr("backfill.repair.ATTEMPTS", 2)
-    await database.execute("UPDATE crossfade.horizon SET mark = 1000000")  # something raises it faster than repairs
+    await database.execute("UPDATE _crossfade.horizon SET mark = 1000000")  # something raises it faster than repairs
     origin.remove(NAME, "0002")
     origin.put(NAME, "0001", '"n":2')
     assert (await repair_keys(database, source, NAME, ["0001", "0002"])).unsettled == ("0001", "0002")
@@ -371,10 +371,10 @@ async def test_repair_sets_aside_what_postgresql_refuses(
     origin.put(NAME, "0001", '"n":13')
     standing = await verified(database, source, repair=True)
     assert (standing.result["stale"], standing.result["repaired"], standing.result["differences"]) == (1, 0, 1)
-    assert await database.fetchval("SELECT key FROM crossfade.dead_letter") == "0001"
+    assert await database.fetchval("SELECT key FROM _crossfade.dead_letter") == "0001"
     origin.remove(NAME, "0001")
     assert (await repair_keys(database, source, NAME, ["0001"])).removed == ("0001",)
-    assert await database.fetchval("SELECT count(*) FROM crossfade.dead_letter") == 0
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.dead_letter") == 0
 
 
 async def test_a_collection_that_is_gone_is_no_reason_to_remove_documents(
@@ -402,7 +402,7 @@ async def test_disorder_is_told_only_while_the_origin_has_every_write_first(
     looker = Looker(database, source, await runs.table(database, NAME), full=False)
     with pytest.raises(OriginDisorder):
         await looker.settle(suspects, keep)
-    await database.execute("UPDATE crossfade.collection SET stage = 'promoted'")
+    await database.execute("UPDATE _crossfade.collection SET stage = 'promoted'")
     looker = Looker(database, source, await runs.table(database, NAME), full=False)
     assert (await looker.settle(suspects, keep)).keys == []
     assert await looker.look([]) == {}
@@ -417,9 +417,9 @@ async def test_a_watching_worker_verifies_what_became_unverified(
     stop = asyncio.Event()
     watching = asyncio.create_task(Workers(database, database, source, Options(poll=0.02), stop).work(None, watch=True))
     await database.execute(
-        "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ($1, 'r', 'i')", NAME
+        "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ($1, 'r', 'i')", NAME
     )
-    done = "SELECT count(*) FROM crossfade.run WHERE kind = 'verify' AND state = 'done'"
+    done = "SELECT count(*) FROM _crossfade.run WHERE kind = 'verify' AND state = 'done'"
     while await database.fetchval(done) == 0:
         await asyncio.sleep(0.02)
     stop.set()
@@ -434,7 +434,7 @@ async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
     await backfilled(database, origin, source)
     del origin.collections[NAME]
     await database.execute(
-        "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ($1, 'r', 'i')", NAME
+        "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ($1, 'r', 'i')", NAME
     )
     [run] = await plan_due(database, source)
     await work(database, source, [run])
@@ -462,10 +462,10 @@ async def test_a_repair_that_leaves_all_equal_closes_the_mismatches_that_the_sha
     relation = await backfilled(database, origin, source)
     for kind in ("missing", "value"):
         await database.execute(
-            "INSERT INTO crossfade.mismatch (collection, fingerprint, class) VALUES ($1, $2, $2)", NAME, kind
+            "INSERT INTO _crossfade.mismatch (collection, fingerprint, class) VALUES ($1, $2, $2)", NAME, kind
         )
     await database.execute(f"DELETE FROM {relation} WHERE key = '0001'")
     assert (await verified(database, source, full=full, repair=True)).result["repaired"] == 1
-    states = await database.fetch("SELECT class, state FROM crossfade.mismatch ORDER BY class")
+    states = await database.fetch("SELECT class, state FROM _crossfade.mismatch ORDER BY class")
     # fast has seen no content: what the shadow found there stays
     assert {row["state"] for row in states} == ({"repaired"} if full else {"open"})

@@ -31,7 +31,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def unverified(stack: Running) -> bool:
-    marked: str | None = await stack.database.fetchval("SELECT max(collection) FROM crossfade.unverified")
+    marked: str | None = await stack.database.fetchval("SELECT max(collection) FROM _crossfade.unverified")
     return marked in (BOOKS, "_system/*")
 
 

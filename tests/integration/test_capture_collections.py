@@ -30,7 +30,7 @@ async def same(stack: Running, *collections: str) -> None:
     await stack.drained()
     for collection in collections:
         assert await stack.differences(collection) == []
-    marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+    marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
     assert [tuple(row) for row in marks] == []
 
 
@@ -54,7 +54,7 @@ async def test_a_truncated_collection_is_empty_and_what_came_later_stays(stack: 
 async def test_a_write_that_waits_while_its_collection_is_truncated_is_no_ghost(stack: Running) -> None:
     """The horizon refuses what was captured before (I4): it is read again, and found gone."""
     async with stack.database.transaction() as session:
-        await session.execute("LOCK TABLE crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
         await stack.client.put("/_api/collection/books/truncate")
     await same(stack, BOOKS)
@@ -70,14 +70,14 @@ async def test_a_dropped_collection_is_empty_and_may_come_back_with_edges(stack:
     edge = {"_key": "a", "_from": "x/1", "_to": "x/2"}
     assert (await stack.client.post(DOCUMENT, json=edge)).status_code == 202
     await same(stack, BOOKS)
-    assert await stack.database.fetchval("SELECT edge FROM crossfade.collection WHERE collection = $1", BOOKS)
+    assert await stack.database.fetchval("SELECT edge FROM _crossfade.collection WHERE collection = $1", BOOKS)
     assert await stack.database.fetchval("SELECT from_id FROM _system.books WHERE key = 'a'") == "x/1"
 
 
 async def test_a_new_collection_is_registered_before_anything_is_in_it(stack: Running) -> None:
     await stack.client.post("/_api/collection", json={"name": "links", "type": 3})
     await stack.drained()
-    row = await stack.database.fetchrow("SELECT edge, stage FROM crossfade.collection WHERE name = 'links'")
+    row = await stack.database.fetchrow("SELECT edge, stage FROM _crossfade.collection WHERE name = 'links'")
     assert row is not None
     assert (row["edge"], row["stage"]) == (True, "mirror")
 
@@ -113,7 +113,7 @@ async def test_a_change_that_arangodb_refuses_changes_nothing(stack: Running) ->
     assert (await stack.client.put("/_api/collection/nowhere/truncate")).status_code == 404
     assert (await stack.client.post("/_api/collection", json={"name": "books"})).status_code == 409
     await same(stack, BOOKS)
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.collection WHERE name = 'nowhere'") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection WHERE name = 'nowhere'") == 0
 
 
 async def test_a_truncation_takes_a_flipped_collection_back_first(stack: Running) -> None:
@@ -125,7 +125,7 @@ async def test_a_truncation_takes_a_flipped_collection_back_first(stack: Running
     await stack.client.put("/_api/collection/books/truncate")
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
     await same(stack, BOOKS)
-    stage = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+    stage = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
     assert stage == "shadow"
 
 

@@ -31,7 +31,7 @@ async def same(stack: Running) -> None:
     await stack.drained()
     for collection in (PEOPLE, KNOWS):
         assert await stack.differences(collection) == []
-    marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+    marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
     assert [tuple(row) for row in marks] == []
 
 
@@ -55,7 +55,7 @@ async def test_vertices_and_edges_are_captured_as_they_are(stack: Running) -> No
     refused = await stack.client.post(f"{GRAPH}/vertex/people", json={"_key": "a"})
     assert refused.status_code == 409
     await same(stack)
-    assert await stack.database.fetchval("SELECT edge FROM crossfade.collection WHERE collection = $1", KNOWS)
+    assert await stack.database.fetchval("SELECT edge FROM _crossfade.collection WHERE collection = $1", KNOWS)
 
 
 async def test_a_removed_vertex_takes_its_edges_along(stack: Running) -> None:
@@ -75,7 +75,7 @@ async def test_a_removed_vertex_takes_its_edges_along(stack: Running) -> None:
 async def test_an_edge_that_waits_while_its_vertex_goes_is_no_ghost(stack: Running) -> None:
     """The horizon refuses it, and it is read again: gone."""
     async with stack.database.transaction() as session:
-        await session.execute("LOCK TABLE crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
         await edge(stack, "a", "b", _key="ghost")
         await stack.client.delete(f"{GRAPH}/vertex/people/b")
     await same(stack)

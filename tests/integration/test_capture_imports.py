@@ -62,7 +62,7 @@ async def test_an_import_is_captured_and_answers_as_arangodb(stack: Running, par
     assert dict(through.headers) == dict(direct.headers)
     await stack.drained()
     assert await stack.differences(BOOKS) == []
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 async def test_edges_get_their_prefixes(stack: Running) -> None:
@@ -95,6 +95,6 @@ async def test_an_import_into_a_flipped_collection_is_in_both_before_the_answer(
     await stack.client.post("/_api/import?collection=books&type=documents", content='{"_key":"b"}\n')
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books") == 3
     assert (
-        await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
         == "flipped"
     )

@@ -36,7 +36,7 @@ async def done(stack: Running, number: str) -> None:
 async def same(stack: Running) -> None:
     await stack.drained()
     assert await stack.differences(BOOKS) == []
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 async def test_a_stored_job_is_captured_and_its_result_fetched_once(stack: Running) -> None:

@@ -70,7 +70,7 @@ async def test_a_lost_answer_loses_no_write(
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.differences(LINKS) == []
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 @pytest.mark.parametrize("verb", ["UPDATE d WITH {m: 1} IN books", "REMOVE d IN books"])
@@ -96,7 +96,7 @@ async def test_a_lost_batch_of_a_cursor_loses_no_write(
     assert answer.status_code == 503
     await stack.drained()
     assert await stack.differences(BOOKS) == []
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 @pytest.mark.parametrize("step", ["write", "commit"])

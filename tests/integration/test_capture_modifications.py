@@ -34,7 +34,7 @@ async def same(stack: Running) -> None:
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.differences(LOG) == []
-    marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+    marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
     assert [tuple(row) for row in marks] == []
 
 
@@ -232,7 +232,7 @@ async def test_a_write_that_must_be_searched_for_takes_a_flipped_collection_back
     await stack.drained()
     for stage in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
         await stack.move(stage, BOOKS)
-    stage_of = "SELECT stage FROM crossfade.collection WHERE collection = $1"
+    stage_of = "SELECT stage FROM _crossfade.collection WHERE collection = $1"
     forward = stack.application.origin.request
 
     async def guarded(request: Request, *, idempotent: bool = False) -> Response:
@@ -297,6 +297,6 @@ async def test_a_flipped_collection_has_it_before_the_answer(stack: Running) -> 
     await stack.client.post(CURSOR, json={"query": "INSERT {_key: 'new'} INTO books RETURN NEW"})
     assert (await stack.client.get("/_api/document/books/new")).status_code == 200
     assert (
-        await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+        await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
         == "flipped"
     )

@@ -44,7 +44,7 @@ async def same(stack: Running) -> None:
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.differences(LOG) == []
-    marks = await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")
+    marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
     assert [tuple(row) for row in marks] == []
 
 
@@ -155,7 +155,7 @@ async def test_a_commit_of_what_another_proxy_holds_is_opaque(stack: Running) ->
     assert await end(stack, trx) == 200
 
     async def marked() -> bool:
-        count: int = await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified")
+        count: int = await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified")
         return count == 1
 
     await eventually(marked, "the mark is in PostgreSQL")
@@ -187,7 +187,7 @@ async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(s
     await end(stack, trx)
     await stack.drained()
     assert await stack.differences(BOOKS) == ["deep: missing"]
-    assert await stack.database.fetchval("SELECT key FROM crossfade.dead_letter") == "deep"
+    assert await stack.database.fetchval("SELECT key FROM _crossfade.dead_letter") == "deep"
 
 
 async def test_what_another_user_asks_of_a_transaction_changes_nothing_of_it(

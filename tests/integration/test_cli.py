@@ -151,7 +151,7 @@ async def test_the_operators_walk(shell: Shell, fleet: Fleet, database: Database
     mirrored = await shell("mirror", "orders", "shop/knows", "--reason", "the move")
     assert mirrored.code == 0, mirrored.err
     assert "shop/orders: off -> mirror" in mirrored.out
-    assert await database.fetchval("SELECT edge FROM crossfade.collection WHERE name = 'knows'")
+    assert await database.fetchval("SELECT edge FROM _crossfade.collection WHERE name = 'knows'")
     assert "already" in (await shell("mirror", "orders")).out
     assert (await shell("shadow", "orders")).code == 0
     refused = await shell("flip", "orders")
@@ -181,7 +181,7 @@ async def test_the_operators_walk(shell: Shell, fleet: Fleet, database: Database
     walked = (await shell("audit")).out
     assert "enough" in walked
     assert "shop/orders flipped -> shadow" in walked
-    await database.execute("UPDATE crossfade.audit SET reason = 'nothing happened' WHERE id = 2")
+    await database.execute("UPDATE _crossfade.audit SET reason = 'nothing happened' WHERE id = 2")
     broken = await shell("audit", "--verify")
     assert (broken.code, "broken at row 2" in broken.out) == (1, True)
     assert (await shell("audit", "--verify", "--json")).json["broken"] == 2
@@ -272,7 +272,7 @@ async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None
 async def _mismatch(database: Database, number: int, keys: list[str]) -> int:
     return int(
         await database.fetchval(
-            "INSERT INTO crossfade.mismatch (collection, fingerprint, class, paths, keys, samples) "
+            "INSERT INTO _crossfade.mismatch (collection, fingerprint, class, paths, keys, samples) "
             "VALUES ($1, $2, 'value', '{total}', $3, $4::text::jsonb) RETURNING id",
             ORDERS,
             f"print-{number}",
@@ -297,7 +297,7 @@ async def test_mismatches(shell: Shell, database: Database, origin: Origin) -> N
     assert [row["id"] for row in (await shell("mismatches", "list", "--json")).json] == [first]
     assert len((await shell("mismatches", "list", "--all", "--json")).json) == 2
 
-    relation = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", ORDERS)
+    relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", ORDERS)
     text = '{"_key": "%s", "_id": "orders/%s", "_rev": "_", "total": 2}'
     for key in ("a", "gone"):
         await database.execute(

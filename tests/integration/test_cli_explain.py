@@ -50,7 +50,7 @@ async def test_a_query_that_compiles(docs: Database) -> None:
 async def test_a_postgresql_without_icu_is_told_of_as_the_proxy_takes_it(docs: Database) -> None:
     """Whatever collations the server lists: one function says it, to the proxy, to `explain`, to `doctor`."""
     assert (await examine(docs, "db", LIST, {"u": "u7"})).compiled
-    await docs.execute("CREATE OR REPLACE FUNCTION crossfade.has_icu() RETURNS boolean LANGUAGE sql AS 'SELECT false'")
+    await docs.execute("CREATE OR REPLACE FUNCTION _crossfade.has_icu() RETURNS boolean LANGUAGE sql AS 'SELECT false'")
     found = await examine(docs, "db", LIST, {"u": "u7"})
     query = parse(LIST)
     plan = await Statements(docs, Catalog(docs), Limits()).plan("db", query, {"u": "u7"}, analyse(query, {"u": "u7"}))
@@ -66,7 +66,7 @@ async def test_a_query_that_reads_nothing_is_told_of_as_the_proxy_takes_it(docs:
 
 async def test_the_index_that_it_names_is_then_used(docs: Database) -> None:
     (advice,) = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
-    assert "(doc -> 'user'), crossfade.order_key(doc, 'created')" in advice.statement
+    assert "(doc -> 'user'), _crossfade.order_key(doc, 'created')" in advice.statement
     await docs.execute(advice.statement)
     await docs.execute("ANALYZE db.docs")
 
@@ -107,7 +107,7 @@ async def test_an_index_in_the_order_of_the_sort(docs: Database) -> None:
 async def test_an_index_for_two_ways_at_once(docs: Database) -> None:
     text = "FOR d IN docs FILTER d.user == 'u7' SORT d.created DESC, d.size LIMIT 3 RETURN d"
     (advice,) = (await examine(docs, "db", text, {})).indexes
-    assert "crossfade.order_key(doc, 'created') DESC, crossfade.order_key(doc, 'size'))" in advice.statement
+    assert "_crossfade.order_key(doc, 'created') DESC, _crossfade.order_key(doc, 'size'))" in advice.statement
     await docs.execute(advice.statement)
     await docs.execute("ANALYZE db.docs")
 

@@ -144,7 +144,7 @@ async def flipped(fleet: Fleet, *collections: str) -> None:
 
 
 async def stages(database: Database) -> dict[str, str]:
-    rows = await database.fetch("SELECT collection, stage FROM crossfade.collection ORDER BY collection")
+    rows = await database.fetch("SELECT collection, stage FROM _crossfade.collection ORDER BY collection")
     return {row["collection"]: row["stage"] for row in rows}
 
 

@@ -61,11 +61,11 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def _plant(stack: Running, key: str, **content: Any) -> None:
-    relation = await stack.database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", BOOKS)
+    relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", BOOKS)
     raw = await stack.database.fetchval(f"SELECT raw::text FROM {relation} WHERE key = $1", key)
     text = orjson.dumps(orjson.loads(raw) | content)
     await stack.database.execute(
-        f"UPDATE {relation} SET raw = $2, doc = coalesce($3, crossfade.queryable($2)) WHERE key = $1",
+        f"UPDATE {relation} SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) WHERE key = $1",
         key,
         text.decode(),
         to_jsonb(text),

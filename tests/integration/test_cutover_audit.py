@@ -45,9 +45,9 @@ async def test_a_change_that_is_rolled_back_leaves_no_row(database: Database) ->
 @pytest.mark.parametrize(
     ("tampering", "broken"),
     [
-        ("UPDATE crossfade.audit SET actor = 'bob' WHERE id = 2", 2),
-        ("UPDATE crossfade.audit SET detail = '{}' WHERE id = 3", 3),
-        ("DELETE FROM crossfade.audit WHERE id = 2", 3),
+        ("UPDATE _crossfade.audit SET actor = 'bob' WHERE id = 2", 2),
+        ("UPDATE _crossfade.audit SET detail = '{}' WHERE id = 3", 3),
+        ("DELETE FROM _crossfade.audit WHERE id = 2", 3),
     ],
 )
 async def test_tampering_shows_where(

@@ -30,7 +30,7 @@ async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 async def _stage(database: Database, collection: str) -> tuple[str, int]:
-    row = await database.fetchrow("SELECT stage, weight FROM crossfade.collection WHERE collection = $1", collection)
+    row = await database.fetchrow("SELECT stage, weight FROM _crossfade.collection WHERE collection = $1", collection)
     assert row is not None
     return row["stage"], row["weight"]
 
@@ -74,8 +74,8 @@ async def test_a_dry_run_shows_and_changes_nothing(fleet: Fleet, database: Datab
     shown = await fleet.to(Stage.MIRROR, JOBS, dry_run=True)
     assert [m.collection for m in shown.moves] == [JOBS]
     assert (shown.dry_run, shown.instances) == (True, ("one",))
-    assert await database.fetchval("SELECT count(*) FROM crossfade.collection") == 0
-    assert await database.fetchval("SELECT generation FROM crossfade.control") == 1
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.collection") == 0
+    assert await database.fetchval("SELECT generation FROM _crossfade.control") == 1
 
 
 async def test_a_straggler_aborts_the_epoch_and_is_named(fleet: Fleet, database: Database) -> None:
@@ -84,8 +84,8 @@ async def test_a_straggler_aborts_the_epoch_and_is_named(fleet: Fleet, database:
     with pytest.raises(TimedOut, match=r"busy has not met the phase's conditions"):
         await fleet.to(Stage.MIRROR, JOBS, timeout=0.3)
     assert await _stage(database, JOBS) == ("off", 0)
-    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"
-    assert await database.fetchval("SELECT outcome FROM crossfade.epoch") == "aborted"
+    assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
+    assert await database.fetchval("SELECT outcome FROM _crossfade.epoch") == "aborted"
     busy.application.uncaptured = 0
     await fleet.to(Stage.MIRROR, JOBS)
     assert await _stage(database, JOBS) == ("mirror", 0)
@@ -102,7 +102,7 @@ async def test_a_frozen_instance_blocks_until_it_is_evicted(fleet: Fleet, databa
         await evict(database, "frozen", confirmed_stopped=False, actor="test")
     assert await evict(database, "frozen", confirmed_stopped=True, actor="test", reason="it burnt") == (JOBS,)
     await fleet.to(Stage.SHADOW, JOBS)
-    reasons = await database.fetch("SELECT collection, reason, instance FROM crossfade.unverified")
+    reasons = await database.fetch("SELECT collection, reason, instance FROM _crossfade.unverified")
     assert [tuple(row) for row in reasons] == [(JOBS, "instance frozen was evicted", "frozen")]
     with pytest.raises(RefusedError, match="no instance frozen is registered"):
         await evict(database, "frozen", confirmed_stopped=True, actor="test")
@@ -234,14 +234,14 @@ async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
 
     async def freeze() -> None:
         frozen.line.up.clear()
-        silent = "SELECT lease_until < clock_timestamp() FROM crossfade.instance WHERE instance = 'frozen'"
+        silent = "SELECT lease_until < clock_timestamp() FROM _crossfade.instance WHERE instance = 'frozen'"
         while not await database.fetchval(silent):
             await asyncio.sleep(0.01)
 
     with pytest.raises(RefusedError, match="fell out in the last moment: frozen is silent"):
         await _in_the_last_moment(fleet, database, monkeypatch, freeze)
     assert await _stage(database, JOBS) == ("shadow", 0)
-    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"
+    assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
     frozen.line.up.set()
 
 
@@ -258,7 +258,7 @@ async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
     with pytest.raises(RefusedError, match="aborted by somebody else"):
         await _in_the_last_moment(fleet, database, monkeypatch, take_back)
     assert await _stage(database, JOBS) == ("shadow", 0)
-    outcomes = await database.fetch("SELECT outcome FROM crossfade.epoch ORDER BY epoch DESC LIMIT 2")
+    outcomes = await database.fetch("SELECT outcome FROM _crossfade.epoch ORDER BY epoch DESC LIMIT 2")
     assert [row["outcome"] for row in outcomes] == ["committed", "aborted"]  # the rollback, and the flip
 
 
@@ -296,13 +296,13 @@ async def test_an_epoch_without_a_controller_is_closed_by_the_next(fleet: Fleet,
     change_.cancel()
     with pytest.raises(asyncio.CancelledError):
         await change_
-    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"  # it closed its own epoch
+    assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"  # it closed its own epoch
     # one that could not: its process was killed
-    await database.execute("UPDATE crossfade.control SET generation = generation + 1, epoch = 9, phase = 'begin'")
-    await database.execute("INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (9, 'ghost', '[]')")
+    await database.execute("UPDATE _crossfade.control SET generation = generation + 1, epoch = 9, phase = 'begin'")
+    await database.execute("INSERT INTO _crossfade.epoch (epoch, actor, moves) VALUES (9, 'ghost', '[]')")
     one.application.uncaptured = 0
     await fleet.to(Stage.MIRROR, JOBS)
-    assert await database.fetchval("SELECT outcome FROM crossfade.epoch WHERE epoch = 9") == "aborted"
+    assert await database.fetchval("SELECT outcome FROM _crossfade.epoch WHERE epoch = 9") == "aborted"
 
 
 async def test_defaults_begin_by_an_epoch_too(fleet: Fleet, database: Database) -> None:
@@ -311,7 +311,7 @@ async def test_defaults_begin_by_an_epoch_too(fleet: Fleet, database: Database) 
     going = asyncio.create_task(fleet.to(Stage.MIRROR, "shop/*"))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
     assert one.lease.snapshot.behaviour("shop/new").capture
-    await database.execute("SELECT crossfade.ensure_collection('shop', 'between')")
+    await database.execute("SELECT _crossfade.ensure_collection('shop', 'between')")
     assert await _stage(database, "shop/between") == ("off", 0)
     one.application.uncaptured = 0
     await going
@@ -327,7 +327,7 @@ async def test_off_makes_the_copy_stale(fleet: Fleet, database: Database) -> Non
     await fleet.to(Stage.MIRROR, JOBS)
     await pass_gates(database, JOBS)
     await fleet.to(Stage.OFF, JOBS)
-    assert {row[0] for row in await database.fetch("SELECT state FROM crossfade.run")} == {"cancelled"}
+    assert {row[0] for row in await database.fetch("SELECT state FROM _crossfade.run")} == {"cancelled"}
 
 
 async def test_what_the_stages_forbid(fleet: Fleet, database: Database) -> None:
@@ -344,7 +344,7 @@ async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet,
     await fleet.start("one")
     await fleet.flipped(JOBS, weight=50)
     await fleet.to(Stage.FLIPPED, JOBS, weight=60)  # what was compared goes on counting
-    await database.execute("UPDATE crossfade.comparison SET compared = 3, matched = 3")
+    await database.execute("UPDATE _crossfade.comparison SET compared = 3, matched = 3")
     with pytest.raises(RefusedError, match="no mismatch is inconclusive"):
         await fleet.to(Stage.FLIPPED, JOBS, weight=100)
     lower = await fleet.to(Stage.FLIPPED, JOBS, weight=5)
@@ -361,7 +361,7 @@ async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
     settings = settings_for(tmp_path)
     target = [Target(JOBS, Stage.SHADOW)]
     waiting = asyncio.create_task(change(database, target, settings=settings, actor="slow"))
-    while await database.fetchval("SELECT phase FROM crossfade.control") == "settled":
+    while await database.fetchval("SELECT phase FROM _crossfade.control") == "settled":
         await asyncio.sleep(0.01)
     await change(database, [Target(JOBS, Stage.OFF)], settings=settings, actor="quick", wait=False)
     with pytest.raises(RefusedError):
@@ -373,10 +373,10 @@ async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
 async def test_changing_stages_does_not_deadlock_with_the_shadow(database: Database) -> None:
     """Both lock the rows of comparisons in the order of their names, whatever the operator's order is."""
     for name in ("jobs", "resumes"):
-        await database.execute("SELECT crossfade.ensure_collection('shop', $1)", name)
+        await database.execute("SELECT _crossfade.ensure_collection('shop', $1)", name)
         await database.execute(queries("cutover")["reset_comparison"].text, f"shop/{name}")
     moves = [Move(name, Standing(Stage.MIRROR), Standing(Stage.SHADOW)) for name in (RESUMES, JOBS)]
-    lock = "SELECT FROM crossfade.comparison WHERE collection = $1 FOR UPDATE"
+    lock = "SELECT FROM _crossfade.comparison WHERE collection = $1 FOR UPDATE"
 
     async def change_stages() -> None:
         async with database.transaction() as session:

@@ -28,11 +28,11 @@ async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 async def _row(database: Database, instance: str) -> Any:
-    return await database.fetchrow("SELECT * FROM crossfade.instance WHERE instance = $1", instance)
+    return await database.fetchrow("SELECT * FROM _crossfade.instance WHERE instance = $1", instance)
 
 
 async def _stage(database: Database) -> str:
-    return str(await database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", JOBS))
+    return str(await database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", JOBS))
 
 
 async def test_an_instance_joins_beats_and_leaves(fleet: Fleet, database: Database) -> None:
@@ -188,7 +188,7 @@ async def test_an_evicted_process_that_lives_on_finds_itself_out_and_joins_anew(
     before = (await _row(database, "one"))["joined_at"]
     one.line.up.clear()
     await until(lambda: one.lease.own_lease_over)
-    await database.execute("UPDATE crossfade.instance SET stopped_at = now(), incarnation = ''")
+    await database.execute("UPDATE _crossfade.instance SET stopped_at = now(), incarnation = ''")
     one.line.up.set()
     await until(lambda: one.lease.may_read_target)
     assert (await _row(database, "one"))["joined_at"] > before  # a verification from before says nothing any more
@@ -199,16 +199,18 @@ async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> Non
     joined = await registry.register()
     look = await registry.beat(Beat(0, 0, False, 0, 0.0, joined.now), 0)
     assert look.registered
-    until_ = await database.fetchval("SELECT lease_until FROM crossfade.instance")
+    until_ = await database.fetchval("SELECT lease_until FROM _crossfade.instance")
     assert until_ == joined.now  # absolute: not now() + 1 s
     mere = await registry.beat(Beat(0, 0, False, 0, 0.0, None, number=2), 0)
     assert mere.registered
-    assert await database.fetchval("SELECT lease_until FROM crossfade.instance") == joined.now  # a look extends nothing
+    assert (
+        await database.fetchval("SELECT lease_until FROM _crossfade.instance") == joined.now
+    )  # a look extends nothing
     other = Registry(database, "late", lease=1.0, host=None, admin_url=None)
     assert (await other.register()).registered  # a new process of the same host
     stale = await registry.beat(Beat(9, 9, False, 0, 0.0, None, number=3), 0)
     assert not stale.registered
-    assert await database.fetchval("SELECT acknowledged FROM crossfade.instance") == 0
+    assert await database.fetchval("SELECT acknowledged FROM _crossfade.instance") == 0
 
 
 async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Database) -> None:
@@ -223,20 +225,20 @@ async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Datab
 
 async def test_held_queries_are_let_go_when_the_controller_dies(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one", hold_limit=0.3)
-    await database.execute("SELECT crossfade.ensure_collection('shop', 'jobs')")
+    await database.execute("SELECT _crossfade.ensure_collection('shop', 'jobs')")
     moves = (
         '[{"collection": "shop/jobs", "before": {"stage": "shadow", "weight": 0}, '
         '"after": {"stage": "flipped", "weight": 100}}]'
     )
     await database.execute(
-        "INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
+        "INSERT INTO _crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
     )
-    await database.execute("UPDATE crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
+    await database.execute("UPDATE _crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
     one.lease.look_now()
     await until(lambda: one.lease.snapshot.phase is Phase.HOLD)
     assert one.lease.snapshot.behaviour(JOBS).hold_queries
     await until(lambda: one.lease.snapshot.phase is Phase.SETTLED)
-    assert await database.fetchval("SELECT outcome FROM crossfade.epoch") == "aborted"
+    assert await database.fetchval("SELECT outcome FROM _crossfade.epoch") == "aborted"
 
 
 async def test_without_postgresql_only_a_life_that_is_still_counted_goes_on(fleet: Fleet, tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ async def test_a_restart_in_every_phase_leaves_nothing_open_and_nothing_half(
             for instance in (one, two):  # they close what nobody drives, and hold their leases again
                 await _phase(instance, Phase.SETTLED)
                 await _holds_a_lease(instance)
-            assert await _value(database, "SELECT stage FROM crossfade.collection") == "shadow"
-            assert await _value(database, "SELECT count(*) FROM crossfade.epoch WHERE outcome = 'open'") == 0
+            assert await _value(database, "SELECT stage FROM _crossfade.collection") == "shadow"
+            assert await _value(database, "SELECT count(*) FROM _crossfade.epoch WHERE outcome = 'open'") == 0
         await fleet.to(Stage.FLIPPED, JOBS)
         assert (await audit.verify(database)).broken is None
 
@@ -98,7 +98,7 @@ class Forgetful(Database):
     async def transaction(self) -> AsyncIterator[Session]:
         async with super().transaction() as session:
             yield session
-            after = await session.fetchval("SELECT generation FROM crossfade.control")
+            after = await session.fetchval("SELECT generation FROM _crossfade.control")
         if after == self.lost:
             self.lost = 0
             raise DatabaseUnavailable("the connection was lost")
@@ -130,18 +130,18 @@ async def test_an_epoch_that_nobody_drives_is_closed_by_the_instances(database: 
     fleet = Fleet(database, tmp_path)
     try:
         one = await fleet.start("one", Application(), lease=0.3)
-        await database.execute("SELECT crossfade.ensure_collection('shop', 'jobs')")
+        await database.execute("SELECT _crossfade.ensure_collection('shop', 'jobs')")
         moves = (
             '[{"collection": "shop/jobs", "before": {"stage": "shadow", "weight": 0}, '
             '"after": {"stage": "flipped", "weight": 100}}]'
         )
         await database.execute(
-            "INSERT INTO crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
+            "INSERT INTO _crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
         )
         async with database.session() as driver:
             await driver.execute("SELECT pg_advisory_lock(x'0C055FADF'::bigint)")
             await database.execute(
-                "UPDATE crossfade.control SET generation = generation + 1, epoch = 1, phase = 'begin'"
+                "UPDATE _crossfade.control SET generation = generation + 1, epoch = 1, phase = 'begin'"
             )
             one.lease.look_now()
             await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)

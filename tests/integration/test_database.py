@@ -25,7 +25,7 @@ async def test_an_unreachable_server_is_unavailable() -> None:
 async def test_a_database_without_the_schema_says_what_to_run(empty_dsn: str) -> None:
     database = await Database.open(empty_dsn)
     with pytest.raises(DatabaseUnmigrated, match="crossfade migrate"):
-        await database.fetchval("SELECT era FROM crossfade.era")
+        await database.fetchval("SELECT era FROM _crossfade.era")
     await database.close()
 
 
@@ -47,16 +47,16 @@ async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str) -> None:
 async def test_a_transaction_is_undone_by_an_error(database: Database) -> None:
     async def failing() -> None:
         async with database.transaction() as session:
-            await session.execute("UPDATE crossfade.era SET era = 99")
+            await session.execute("UPDATE _crossfade.era SET era = 99")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await failing()
-    assert await database.fetchval("SELECT era FROM crossfade.era") == 1
+    assert await database.fetchval("SELECT era FROM _crossfade.era") == 1
     async with database.transaction() as session:
-        assert await session.fetchval("SELECT crossfade.raise_era()") == 2
+        assert await session.fetchval("SELECT _crossfade.raise_era()") == 2
         assert [row["n"] async for row in session.cursor("SELECT generate_series(1, 3) AS n")] == [1, 2, 3]
-    row = await database.fetchrow("SELECT era FROM crossfade.era")
+    row = await database.fetchrow("SELECT era FROM _crossfade.era")
     assert row is not None
     assert row["era"] == 2
 
@@ -78,10 +78,10 @@ async def test_copy_loads_rows(database: Database) -> None:
 
 async def test_ensure_collection_is_safe_from_many_connections_at_once(database: Database) -> None:
     """Proxies meet a new collection at the same moment: one table, one row, the database's default stage."""
-    await database.execute("INSERT INTO crossfade.default_stage VALUES ('shop', 'mirror')")
+    await database.execute("INSERT INTO _crossfade.default_stage VALUES ('shop', 'mirror')")
     rows = await asyncio.gather(
         *(
-            database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', 'Büch\"er', $1)", edge)
+            database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'Büch\"er', $1)", edge)
             for edge in (True,) * 6
         )
     )
@@ -91,7 +91,7 @@ async def test_ensure_collection_is_safe_from_many_connections_at_once(database:
 
 @pytest.mark.parametrize("name", ["public", "pg_shop", "crossfade", "db_x", "x" * 300])
 async def test_names_that_postgresql_uses_or_cannot_hold_get_one_of_their_own(database: Database, name: str) -> None:
-    row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection($1, $1)", name)
+    row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection($1, $1)", name)
     assert row is not None
     await database.execute(f"SELECT * FROM {row['relation']}")
     assert not str(row["relation"]).startswith(("public.", "pg_", "crossfade."))
@@ -102,17 +102,17 @@ LONG = "salaries_" + "x" * 200
 
 async def test_no_client_can_choose_the_name_of_anothers_table(database: Database) -> None:
     """A name that PostgreSQL cannot hold becomes one with a '/', which ArangoDB takes in no name."""
-    long = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", LONG)
+    long = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', $1)", LONG)
     assert long is not None
     _, _, chosen = str(long["relation"]).partition(".")
     assert "/" in chosen
     for copied in (LONG[:11] + "_" + hashlib.md5(LONG.encode()).hexdigest(), chosen.strip('"').replace("/", "_")):
-        other = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", copied)
+        other = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', $1)", copied)
         assert other is not None
         assert other["relation"] != long["relation"]
-    one = await database.fetchrow("SELECT * FROM crossfade.ensure_collection($1, 'c')", "d" * 70)
+    one = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection($1, 'c')", "d" * 70)
     two = await database.fetchrow(
-        "SELECT * FROM crossfade.ensure_collection($1, 'c')", "d" * 11 + "_" + hashlib.md5(b"d" * 70).hexdigest()
+        "SELECT * FROM _crossfade.ensure_collection($1, 'c')", "d" * 11 + "_" + hashlib.md5(b"d" * 70).hexdigest()
     )
     assert one is not None
     assert two is not None
@@ -123,7 +123,7 @@ async def test_no_client_can_choose_the_name_of_anothers_table(database: Databas
 async def test_a_name_of_wide_characters_is_never_cut_by_postgresql(database: Database, name: str) -> None:
     """PostgreSQL cuts an identifier at 63 bytes without an error: two names with one beginning would share a table."""
     rows = [
-        await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", name + end)
+        await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', $1)", name + end)
         for end in ("", "1", "2")
     ]
     relations = {str(row["relation"]) for row in rows if row}
@@ -147,11 +147,11 @@ async def test_a_name_of_wide_characters_is_never_cut_by_postgresql(database: Da
 )
 async def test_what_an_application_has_under_that_name_is_never_taken_over(database: Database, statement: str) -> None:
     await database.execute(f"CREATE SCHEMA shop; {statement}")
-    row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', 'orders')")
+    row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'orders')")
     assert row is not None
     assert row["relation"] != "shop.orders"
     await database.execute(f"INSERT INTO {row['relation']} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
-    again = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', 'orders')")
+    again = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'orders')")
     assert again == row
 
 
@@ -160,20 +160,20 @@ async def test_names_that_postgresql_makes_by_itself_meet_no_collection(database
     """A primary key's index and an array type have names as well: `orders_pkey` is a collection's name, too."""
     names = {first, "orders", "orders_pkey", "_orders", "doc_" + hashlib.md5(b"shop/orders").hexdigest()}
     for name in (first, *sorted(names - {first})):
-        row = await database.fetchrow("SELECT * FROM crossfade.ensure_collection('shop', $1)", name)
+        row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', $1)", name)
         assert row is not None
         await database.execute(f"INSERT INTO {row['relation']} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
-    statement = str(await database.fetchval("SELECT crossfade.index_statement('shop/orders')"))
+    statement = str(await database.fetchval("SELECT _crossfade.index_statement('shop/orders')"))
     await database.execute(statement.replace("CONCURRENTLY ", ""))
-    table = await database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = 'shop/orders'")
+    table = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = 'shop/orders'")
     assert await database.fetchval("SELECT count(*) FROM pg_index WHERE indrelid = $1::text::regclass", table) == 2
 
 
 async def test_two_collections_never_register_one_table(database: Database) -> None:
-    await database.execute("SELECT crossfade.ensure_collection('shop', 'orders')")
+    await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
     with pytest.raises(DatabaseRefused) as refused:
         await database.execute(
-            "INSERT INTO crossfade.collection (collection, database, name, relation) "
+            "INSERT INTO _crossfade.collection (collection, database, name, relation) "
             "VALUES ('shop/o', 'shop', 'o', 'shop.orders')"
         )
     assert refused.value.sqlstate == "23505"
@@ -184,16 +184,16 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     gaps = Gaps(database, interval=0.01)
     for _ in range(3):
         gaps.add("shop", "books", "import", "not captured")
-    await database.execute("ALTER TABLE crossfade.gap RENAME TO hidden")
+    await database.execute("ALTER TABLE _crossfade.gap RENAME TO hidden")
     with pytest.raises(DatabaseUnmigrated):
         await gaps.flush()
-    await database.execute("ALTER TABLE crossfade.hidden RENAME TO gap")
+    await database.execute("ALTER TABLE _crossfade.hidden RENAME TO gap")
     gaps.add("shop", "shop/books", "import", "not captured")
     await gaps.start()
-    while await database.fetchval("SELECT sum(seen) FROM crossfade.gap") != 4:
+    while await database.fetchval("SELECT sum(seen) FROM _crossfade.gap") != 4:
         await asyncio.sleep(0.01)
     await gaps.close()
-    row = await database.fetchrow("SELECT * FROM crossfade.gap")
+    row = await database.fetchrow("SELECT * FROM _crossfade.gap")
     assert row is not None
     assert (row["collection"], row["endpoint"], row["effect"]) == ("shop/books", "import", "not captured")
 

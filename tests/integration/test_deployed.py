@@ -128,7 +128,7 @@ async def test_the_sidecar_runs_with_a_root_that_cannot_be_written(
         url = "/_db/shop/_api/document/orders"
         plain = await client.post(url, content=body(6 << 20))
         assert plain.status_code in (201, 202), plain.text
-        row = await database.fetchrow("SELECT host, admin_url FROM crossfade.instance")
+        row = await database.fetchrow("SELECT host, admin_url FROM _crossfade.instance")
         assert tuple(row) == ("resume-service-0", f"http://127.0.0.1:{admin}")  # type: ignore[arg-type]
         cli = settings_of(container("cli"), origin.url, dsn, CROSSFADE_STATE_DIR=STATE)
         code, told = await ended(crossfade(*folders, "mirror", ORDERS, "--dry-run"), cli)
@@ -141,7 +141,7 @@ async def test_the_sidecar_runs_with_a_root_that_cannot_be_written(
         assert (await client.get(f"/_db/shop/_api/document/orders/k{9 << 20}")).status_code == 200
 
         async def marked() -> bool:
-            return bool(await database.fetchval("SELECT count(*) FROM crossfade.unverified"))
+            return bool(await database.fetchval("SELECT count(*) FROM _crossfade.unverified"))
 
         await eventually(marked, "what could not be captured is named")
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -180,8 +180,8 @@ async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(t
                 await old.move(Standing(stage), ORDERS)
             await old.client.post("/_db/shop/_api/document/orders", json={"_key": "before"})
             await old.drained()
-            await old.database.execute("UPDATE crossfade.collection SET stage = 'flipped', weight = 100")
-            await old.database.execute("UPDATE crossfade.control SET generation = generation + 1")
+            await old.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")
+            await old.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
             kept = old.origin.store
         server.stop("immediate")
         with pytest.raises(DatabaseUnavailable):
@@ -196,7 +196,7 @@ async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(t
             assert new.application.mirror.backlog == 1, "it is noted in the journal"
             server.start()
             await eventually(lambda: not new.application.lease.diverged, "it has joined")
-            stage = await new.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", ORDERS)
+            stage = await new.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", ORDERS)
             assert stage == "shadow", "what was flipped is taken back: others could lack its writes"
             await new.drained()
             assert await differences(new.origin.url, dsn, ORDERS) == []

@@ -89,7 +89,7 @@ async def test_one_that_was_dropped_at_the_origin_keeps_no_other_from_its_verifi
     code, told = await crossfade(stack, "repair", ORDERS)
     assert code == 0, told
     assert await seen(stack) == {KNOWS}
-    relation = await stack.database.fetchval("SELECT relation FROM crossfade.collection WHERE collection = $1", ORDERS)
+    relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", ORDERS)
     assert await stack.database.fetchval(f"SELECT count(*) FROM {relation} WHERE doc IS NOT NULL") == 0
     assert (await crossfade(stack, "verify", "--full", "shop/*"))[0] == 0
 
@@ -100,6 +100,6 @@ async def test_one_that_may_have_been_written_since_is_seen_again(stack: Running
     await stack.drained()
     assert await seen(stack) == {KNOWS}
     await stack.database.execute(
-        "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'a transaction', 'vm')"
+        "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'a transaction', 'vm')"
     )
     assert await seen(stack) == {ORDERS, KNOWS}

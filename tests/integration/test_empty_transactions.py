@@ -49,14 +49,14 @@ async def flip(stack: Running) -> None:
 
 
 async def stage(stack: Running) -> str:
-    found: str = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+    found: str = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
     return found
 
 
 async def marks(stack: Running) -> list[tuple[str, str]]:
     """Once nothing is open any more."""
     await stack.drained()
-    return [tuple(row) for row in await stack.database.fetch("SELECT collection, reason FROM crossfade.unverified")]
+    return [tuple(row) for row in await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")]
 
 
 async def begin(client: httpx.AsyncClient) -> dict[str, str]:

@@ -39,7 +39,7 @@ async def in_the_shadow(fleet: Fleet, *collections: str, ready: bool = True) -> 
 
 
 async def stages(database: Database) -> dict[str, str]:
-    rows = await database.fetch("SELECT collection, stage FROM crossfade.collection")
+    rows = await database.fetch("SELECT collection, stage FROM _crossfade.collection")
     return {row["collection"]: row["stage"] for row in rows}
 
 
@@ -76,7 +76,7 @@ async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet
     await pass_gates(database, KNOWS)
     assert (await shell("flip", "orders", "knows")).code == 0
     assert set((await stages(database)).values()) == {"flipped"}
-    assert await database.fetchval("SELECT count(*) FROM crossfade.epoch WHERE outcome = 'committed'") == 5
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.epoch WHERE outcome = 'committed'") == 5
     back = await shell("rollback", "orders", "knows", "--json")
     assert (back.code, len(back.json["moves"]), back.json["behind"]) == (0, 2, [])
     assert back.json["seconds"] > 0
@@ -113,7 +113,7 @@ async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: 
     flip.send_signal(signal.SIGINT)
     _, said = await flip.communicate()
     assert (flip.returncode, b"interrupted; a change that was under way is aborted" in said) == (130, True), said
-    assert await database.fetchval("SELECT phase FROM crossfade.control") == "settled"
+    assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
     assert (await stages(database))[ORDERS] == "shadow"
 
 

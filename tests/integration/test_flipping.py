@@ -22,7 +22,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 async def stage(stack: Running, name: str) -> str | None:
     found: str | None = await stack.database.fetchval(
-        "SELECT stage FROM crossfade.collection WHERE collection = $1", f"_system/{name}"
+        "SELECT stage FROM _crossfade.collection WHERE collection = $1", f"_system/{name}"
     )
     return found
 

@@ -61,7 +61,7 @@ async def flip(stack: Running) -> None:
 
 
 async def stage(stack: Running) -> str:
-    found: str = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+    found: str = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
     return found
 
 
@@ -73,7 +73,7 @@ async def why(stack: Running) -> str:
 
 
 async def letters(stack: Running) -> list[str]:
-    rows = await stack.database.fetch("SELECT key FROM crossfade.dead_letter ORDER BY key")
+    rows = await stack.database.fetch("SELECT key FROM _crossfade.dead_letter ORDER BY key")
     return [row["key"] for row in rows]
 
 
@@ -241,7 +241,7 @@ async def test_a_failover_of_postgresql_takes_every_flip_back(stack: Running) ->
     await flip(stack)
     timeline = Timeline(stack.database, "one")
     await timeline.step()
-    await stack.database.execute("UPDATE crossfade.timeline SET timeline = timeline + 1")
+    await stack.database.execute("UPDATE _crossfade.timeline SET timeline = timeline + 1")
     assert await timeline.step()
     assert await stage(stack) == "shadow"
     assert "timeline" in await why(stack)
@@ -293,8 +293,8 @@ async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Runn
 
 async def _flipped_while_open(stack: Running) -> None:
     """Flipped by hand, as it may be where an intent of before comes to its end only now."""
-    await stack.database.execute("UPDATE crossfade.collection SET stage = 'flipped', weight = 100")
-    await stack.database.execute("UPDATE crossfade.control SET generation = generation + 1")
+    await stack.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")
+    await stack.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
     await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "it is flipped")
 
 

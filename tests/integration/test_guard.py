@@ -48,7 +48,7 @@ async def flip(stack: Running, budget: Budget | None, *collections: str, weight:
 
 
 async def stages(stack: Running) -> list[str]:
-    rows = await stack.database.fetch("SELECT stage FROM crossfade.collection ORDER BY collection DESC")
+    rows = await stack.database.fetch("SELECT stage FROM _crossfade.collection ORDER BY collection DESC")
     return [row["stage"] for row in rows]
 
 
@@ -79,7 +79,7 @@ async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
     assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (9, "postgresql")
     await rolled_back(stack, "confirmed mismatches since the guard was armed: ")
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 0
-    shown = await stack.database.fetchval("SELECT samples::text FROM crossfade.mismatch")
+    shown = await stack.database.fetchval("SELECT samples::text FROM _crossfade.mismatch")
     assert '"reversed": true' in shown
 
 

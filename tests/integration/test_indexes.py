@@ -38,11 +38,11 @@ async def docs(database: Database) -> Database:
         "FROM generate_series(1, 20000) n"
     )
     await database.execute("ANALYZE shop.orders")
-    await database.execute("UPDATE crossfade.collection SET stage = 'shadow'")
+    await database.execute("UPDATE _crossfade.collection SET stage = 'shadow'")
     for text, seen in ((LIST, 30), (EQUAL, 7), ("FOR d IN orders RETURN d._key", 2)):
         shape = shape_of_text(text)
         await database.execute(
-            "INSERT INTO crossfade.shape (collection, shape, text, seen) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO _crossfade.shape (collection, shape, text, seen) VALUES ($1, $2, $3, $4)",
             DOCS,
             shape.name,
             shape.text,
@@ -87,14 +87,14 @@ async def test_a_recorded_read_tells_more_than_a_shape(docs: Database) -> None:
     assert query == "FOR d IN orders FILTER d . size == @literal0 LIMIT @literal1 RETURN d"
     assert binds == {"literal0": 1, "literal1": 1}
     shape = shape_of_text("FOR d IN orders FILTER d.user IN @users SORT d.size LIMIT 3 RETURN d")
-    await docs.execute("INSERT INTO crossfade.shape (collection, shape, text, seen) VALUES ($1, $2, $3, 1)",
+    await docs.execute("INSERT INTO _crossfade.shape (collection, shape, text, seen) VALUES ($1, $2, $3, 1)",
                        DOCS, shape.name, shape.text)  # fmt: skip
     request = {
         "query": "FOR d IN orders FILTER d.user IN @users SORT d.size LIMIT 3 RETURN d",
         "bindVars": {"users": []},
     }
     await docs.execute(
-        "INSERT INTO crossfade.example (shape, digest, collections, request) VALUES ($1, 'x', $2, $3)",
+        "INSERT INTO _crossfade.example (shape, digest, collections, request) VALUES ($1, 'x', $2, $3)",
         shape.name,
         [DOCS],
         json.dumps(request),
@@ -144,7 +144,7 @@ async def test_an_index_gives_way_to_a_document_that_is_too_large_for_it(
     written = await target.write(DOCS, [row("a", user="u"), row("b", user="u", created=LONG), row("c", user="u")])
     assert (written.dead, written.reread) == (frozenset(), frozenset())
     assert await docs.fetchval("SELECT count(*) FROM shop.orders WHERE key IN ('a', 'b', 'c')") == 3
-    assert await docs.fetchval("SELECT count(*) FROM crossfade.dead_letter") == 0
+    assert await docs.fetchval("SELECT count(*) FROM _crossfade.dead_letter") == 0
     assert not any(name.startswith("list_") for name in await indexes_of(docs))
 
 

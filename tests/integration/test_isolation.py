@@ -180,7 +180,7 @@ async def test_a_large_query_is_understood_in_a_worker(stack: Running, monkeypat
     condition = " OR ".join(f"d.n == {number}" for number in range(3, 400))
     assert await asked(stack, f"FOR d IN books FILTER {condition} SORT d.n RETURN d.n") == ([3, 4], "postgresql")
     await stack.application.shadow.idle()
-    shapes = await stack.database.fetch("SELECT text FROM crossfade.shape WHERE text LIKE 'FOR d IN books%'")
+    shapes = await stack.database.fetch("SELECT text FROM _crossfade.shape WHERE text LIKE 'FOR d IN books%'")
     assert len(shapes) == 1
 
 

@@ -151,10 +151,10 @@ async def test_an_opaque_write_marks_what_it_may_have_touched(tmp_path: Path, da
         mirror.opaque_done(mirror.intend("shop/orders", (), opaque="import"), ("shop/orders",), "import")
         await drained(mirror)
         assert len(await marks(database)) == 2
-        await database.execute("SELECT crossfade.ensure_collection('shop', 'orders')")
+        await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
         await database.execute(
-            "INSERT INTO crossfade.run (collection, kind, unverified_before) "
-            "SELECT 'shop/orders', 'verify', max(id) FROM crossfade.unverified"
+            "INSERT INTO _crossfade.run (collection, kind, unverified_before) "
+            "SELECT 'shop/orders', 'verify', max(id) FROM _crossfade.unverified"
         )
         mirror.opaque_done(mirror.intend("shop/orders", (), opaque="import"), ("shop/orders",), "import")
         await drained(mirror)
@@ -216,9 +216,9 @@ async def test_the_origin_away_only_delays_a_repair(tmp_path: Path, database: Da
 async def test_what_the_horizon_refuses_is_read_again(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
-        await database.execute("SELECT crossfade.ensure_collection('shop', 'products')")
-        await database.execute("UPDATE crossfade.era SET era = 9")
-        await database.execute("UPDATE crossfade.horizon SET mark = 5")
+        await database.execute("SELECT _crossfade.ensure_collection('shop', 'products')")
+        await database.execute("UPDATE _crossfade.era SET era = 9")
+        await database.execute("UPDATE _crossfade.horizon SET mark = 5")
         put, gone = origin.put("a", 1), origin.put("b", 1)
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (put,))
         mirror.captured(mirror.intend(COLLECTION, ("b",)), (origin.delete(gone),))
@@ -250,14 +250,14 @@ async def test_what_postgresql_cannot_hold_stands_aside(tmp_path: Path, database
             mirror.captured(mirror.intend(COLLECTION, (change.key,)), (change,))
         await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
-        rows = await database.fetch("SELECT key, rev, reason FROM crossfade.dead_letter ORDER BY key")
+        rows = await database.fetch("SELECT key, rev, reason FROM _crossfade.dead_letter ORDER BY key")
         assert [(row["key"], row["rev"]) for row in rows] == [("k3", bad.rev), ("k4", worse.rev)]
         assert rows[0]["reason"].startswith("22P02")
         # a newer version that can be held takes the letter back
         mirror.captured(mirror.intend(COLLECTION, ("k3",)), (origin.put("k3", "whole"),))
         mirror.captured(mirror.intend(COLLECTION, ("k4",)), (Change(COLLECTION, "k4", worse.rev, None),))
         await drained(mirror)
-        assert await database.fetch("SELECT * FROM crossfade.dead_letter") == []
+        assert await database.fetch("SELECT * FROM _crossfade.dead_letter") == []
 
 
 async def test_texts_that_jsonb_cannot_hold_are_mirrored_all_the_same(
@@ -269,7 +269,7 @@ async def test_texts_that_jsonb_cannot_hold_are_mirrored_all_the_same(
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
         await drained(mirror)
         assert await stored(database) == {"a": change.raw}
-        assert await database.fetch("SELECT * FROM crossfade.dead_letter") == []
+        assert await database.fetch("SELECT * FROM _crossfade.dead_letter") == []
 
 
 async def test_bring_up_shows_the_target_what_an_answer_showed(tmp_path: Path, database: Database, dsn: str) -> None:
@@ -403,11 +403,11 @@ async def test_a_revision_that_is_stored_already_takes_a_dead_letter_back(
     async with running(tmp_path, database, dsn, origin) as mirror:
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
         await drained(mirror)
-    note = "INSERT INTO crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, $2, $3, 'x')"
+    note = "INSERT INTO _crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, $2, $3, 'x')"
     await database.execute(note, COLLECTION, "a", change.rev)
     await database.execute(note, COLLECTION, "b", 5)
     async with running(tmp_path, database, dsn, origin), asyncio.timeout(20):
-        while await database.fetchval("SELECT count(*) FROM crossfade.dead_letter") > 1:
+        while await database.fetchval("SELECT count(*) FROM _crossfade.dead_letter") > 1:
             await asyncio.sleep(0.02)
 
 

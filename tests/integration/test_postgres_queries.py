@@ -72,9 +72,9 @@ async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_wh
         "db/e",
         *(raw_of("db/e", to, b'{"_from":"v/%s","_to":"v/%s"}' % (a.encode(), to.encode())) for a, to in edges),
     )
-    await database.execute("INSERT INTO crossfade.instance (instance, host, pid, version) VALUES ('one', 'h', 1, '0')")
-    lease = "UPDATE crossfade.instance SET lease_until = clock_timestamp() + interval '0.3 second'"
-    over = "SELECT lease_until < clock_timestamp() FROM crossfade.instance"
+    await database.execute("INSERT INTO _crossfade.instance (instance, host, pid, version) VALUES ('one', 'h', 1, '0')")
+    lease = "UPDATE _crossfade.instance SET lease_until = clock_timestamp() + interval '0.3 second'"
+    over = "SELECT lease_until < clock_timestamp() FROM _crossfade.instance"
     fetch, fetches = Evaluation._fetch, 0
 
     async def slowly(*arguments: Any) -> Any:

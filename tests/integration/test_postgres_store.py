@@ -149,7 +149,7 @@ async def test_a_table_that_moved_is_looked_up_again(store: PostgresStore, datab
     await put(database, C, raw_of(C, "a"))
     await store.execute(read())
     await database.execute("ALTER TABLE db.docs RENAME TO elsewhere")
-    await database.execute("UPDATE crossfade.collection SET relation = 'db.elsewhere'")
+    await database.execute("UPDATE _crossfade.collection SET relation = 'db.elsewhere'")
 
     assert (await store.execute(read())).status == 200
 
@@ -159,7 +159,7 @@ async def test_a_table_that_moved_is_looked_up_again(store: PostgresStore, datab
 
 async def instance(database: Database, name: str, *, lease: str = "1 hour", diverged: bool = False) -> None:
     await database.execute(
-        "INSERT INTO crossfade.instance (instance, host, pid, version, lease_until, diverged) "
+        "INSERT INTO _crossfade.instance (instance, host, pid, version, lease_until, diverged) "
         "VALUES ($1, 'h', 1, '0', clock_timestamp() + $2::text::interval, $3)",
         name,
         lease,
@@ -177,7 +177,7 @@ async def test_the_fence_stands_in_the_statement(
     """I7: nobody reads from PostgreSQL on another generation, or while some proxy may not keep to it."""
     await put(database, C, raw_of(C, "a"))
     await instance(database, "one")
-    await database.execute("UPDATE crossfade.control SET generation = 5")
+    await database.execute("UPDATE _crossfade.control SET generation = 5")
 
     served = await store.fenced(operation, 5)
     assert served is not None
@@ -187,7 +187,7 @@ async def test_the_fence_stands_in_the_statement(
 
     await instance(database, "late", lease="-1 millisecond")
     assert await store.fenced(operation, 5) is None
-    await database.execute("UPDATE crossfade.instance SET stopped_at = now() WHERE instance = 'late'")
+    await database.execute("UPDATE _crossfade.instance SET stopped_at = now() WHERE instance = 'late'")
     assert await store.fenced(operation, 5) is not None
 
     await instance(database, "apart", diverged=True)

@@ -52,7 +52,7 @@ async def test_reads_are_the_origins_bytes(stack: Running) -> None:
 async def test_writes_at_stage_off_leave_no_trace(stack: Running) -> None:
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     assert stack.application.mirror.backlog == 0
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.collection") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection") == 0
 
 
 async def test_every_document_write_is_mirrored_and_the_answer_is_what_was_asked_for(stack: Running) -> None:
@@ -112,7 +112,7 @@ async def test_a_planted_difference_is_found_and_named(stack: Running) -> None:
     assert answer.json()["deep"] == {"value": 1}
 
     async def found() -> bool:
-        row = await stack.database.fetchrow("SELECT * FROM crossfade.mismatch WHERE collection = $1", BOOKS)
+        row = await stack.database.fetchrow("SELECT * FROM _crossfade.mismatch WHERE collection = $1", BOOKS)
         return row is not None and row["class"] == "value" and "value" in row["paths"][0]
 
     await eventually(found, "the mismatch is in the ledger")
@@ -178,7 +178,7 @@ async def test_a_write_that_is_not_captured_marks_what_it_may_touch(
     await stack.client.request(method, path, content=content)
 
     async def is_marked() -> bool:
-        found: str | None = await stack.database.fetchval("SELECT max(collection) FROM crossfade.unverified")
+        found: str | None = await stack.database.fetchval("SELECT max(collection) FROM _crossfade.unverified")
         return found == marked
 
     await eventually(is_marked, "the mark is in PostgreSQL")
@@ -191,7 +191,7 @@ async def test_a_failing_query_and_a_reading_one_mark_nothing(stack: Running) ->
     assert (wrong.status_code, wrong.json()["errorNum"]) == (400, 1501)
     await stack.client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b"})
     await stack.drained()
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 async def test_arangodb_down_is_a_503_in_its_own_shape_and_nothing_is_mirrored(stack: Running) -> None:
@@ -216,7 +216,7 @@ async def test_an_opaque_write_takes_a_flipped_collection_back_first(stack: Runn
     done = await stack.client.post("/_api/document/books?isRestore=true", json=restored)
     assert done.status_code == 202
     assert (await stack.client.get(DOCUMENT + "/q")).status_code == 200
-    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection") == "shadow"
+    assert await stack.database.fetchval("SELECT stage FROM _crossfade.collection") == "shadow"
 
 
 async def test_service_paths_go_to_the_services_with_a_trace(dsn: str, tmp_path: Path) -> None:

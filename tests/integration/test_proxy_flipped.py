@@ -38,7 +38,7 @@ async def flip(stack: Running, weight: int) -> None:
 
 
 async def stage(stack: Running) -> str:
-    found: str = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+    found: str = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
     return found
 
 
@@ -136,7 +136,7 @@ async def test_a_query_nobody_understands_is_counted_for_the_database(stack: Run
     assert (await stack.client.post("/_api/cursor", json=asked)).status_code == 201
 
     async def counted() -> bool:
-        found = await stack.database.fetchval("SELECT effect FROM crossfade.gap WHERE collection = '_system/*'")
+        found = await stack.database.fetchval("SELECT effect FROM _crossfade.gap WHERE collection = '_system/*'")
         return bool(found == "query not understood")
 
     await eventually(counted, "the gap is in PostgreSQL")
@@ -217,6 +217,6 @@ async def test_nobody_waits_for_a_command_that_was_killed(dsn: str, tmp_path: Pa
             return stack.application.lease.snapshot.phase is Phase.SETTLED
 
         await eventually(closed, "the epoch is closed")
-        assert await stack.database.fetchval("SELECT reason FROM crossfade.audit ORDER BY id DESC LIMIT 1") == (
+        assert await stack.database.fetchval("SELECT reason FROM _crossfade.audit ORDER BY id DESC LIMIT 1") == (
             "its controller went away"
         )

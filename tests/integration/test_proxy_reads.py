@@ -64,7 +64,7 @@ async def verdicts(stack: Running) -> dict[str, int]:
     await stack.application.shadow.idle()
     row = await stack.database.fetchrow(
         "SELECT sum(compared) AS compared, sum(matched) AS matched, sum(mismatched) AS mismatched, "
-        "sum(unsupported) AS unsupported FROM crossfade.comparison"
+        "sum(unsupported) AS unsupported FROM _crossfade.comparison"
     )
     assert row is not None
     return {name: int(value or 0) for name, value in row.items()}
@@ -77,7 +77,7 @@ async def test_each_is_compared_in_the_shadow(shadowed: Running) -> None:
     found = await verdicts(shadowed)
     assert found["mismatched"] == found["unsupported"] == 0
     assert found["compared"] == found["matched"] == len(_READS) - 1  # any document is no answer to compare
-    gaps = await shadowed.database.fetch("SELECT endpoint FROM crossfade.gap WHERE effect = 'not compared'")
+    gaps = await shadowed.database.fetch("SELECT endpoint FROM _crossfade.gap WHERE effect = 'not compared'")
     assert not gaps
 
 
@@ -91,7 +91,7 @@ async def test_a_difference_is_a_mismatch_of_the_documents_concerned(shadowed: R
         await shadowed.client.get(target)
 
     async def found() -> bool:
-        rows = await shadowed.database.fetch("SELECT keys, paths FROM crossfade.mismatch")
+        rows = await shadowed.database.fetch("SELECT keys, paths FROM _crossfade.mismatch")
         return {(tuple(row["keys"]), tuple(row["paths"])) for row in rows} == {
             (("ab",), ("_to",)),
             (("ab",), ("[]._to",)),
@@ -147,7 +147,7 @@ async def test_what_postgresql_has_no_counterpart_for_goes_to_arangodb_and_is_co
     assert answer.status_code >= 400  # the development server has none either
 
     async def counted() -> bool:
-        rows = await flipped.database.fetch("SELECT endpoint FROM crossfade.gap WHERE effect = 'not compared'")
+        rows = await flipped.database.fetch("SELECT endpoint FROM _crossfade.gap WHERE effect = 'not compared'")
         return [row["endpoint"] for row in rows] == ["simple.fulltext"]
 
     await eventually(counted, "the gap is in PostgreSQL")
@@ -171,7 +171,7 @@ async def test_a_collection_by_its_number_is_the_collection(flipped: Running) ->
     assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (3, "postgresql")
     await flipped.drained()
     assert await flipped.differences("_system/people") == []
-    known = await flipped.database.fetch("SELECT name FROM crossfade.collection ORDER BY name")
+    known = await flipped.database.fetch("SELECT name FROM _crossfade.collection ORDER BY name")
     assert [row["name"] for row in known] == ["_graphs", "knows", "people"]
     none = await flipped.client.get("/_api/document/999999/a")
     assert (none.status_code, none.json()["errorNum"]) == (404, 1203)

@@ -72,7 +72,7 @@ async def test_what_others_write_while_it_runs_is_no_mismatch(stack: Running) ->
     await asyncio.gather(*(stack.client.patch(f"/_api/document/books/k{n}", json={"n": 9}) for n in range(3)))
     await _read_all(stack, headers)
     assert {mismatched for _, mismatched, _ in (await _account(stack)).values()} == {0}
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.mismatch") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.mismatch") == 0
 
 
 async def test_reads_behind_its_own_writes_are_not_compared_and_see_them(stack: Running) -> None:

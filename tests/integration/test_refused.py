@@ -191,7 +191,7 @@ async def test_what_is_carried_out_takes_the_flip_back_before_the_answer_and_lea
     mouth = Mouth(stack, monkeypatch)
     mouth.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
     assert (await ask(stack, asked)).status_code == 200
-    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS) == (
+    assert await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS) == (
         "shadow"
     )
     mouth.says = None
@@ -230,7 +230,7 @@ async def test_what_may_have_run_counts_as_carried_out(
     else:
         mouth.refuse(*said)
     assert (await ask(stack, asked)).status_code >= 500
-    assert await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS) == (
+    assert await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS) == (
         "shadow"
     )
     mouth.says = None
@@ -275,7 +275,7 @@ async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_
         body = {"result": [], "hasMore": False, "extra": {"stats": {"writesExecuted": number}}, "code": 201}
         return lambda _: Response(201, [(b"content-type", b"application/json")], json.dumps(body).encode())
 
-    stage = "SELECT stage FROM crossfade.collection WHERE collection = $1"
+    stage = "SELECT stage FROM _crossfade.collection WHERE collection = $1"
     mouth.says = executed(0)
     await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
     assert await stack.database.fetchval(stage, BOOKS) == "flipped"
@@ -297,7 +297,7 @@ async def test_who_may_not_write_undoes_nothing(stack: Running) -> None:
     await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
     await stack.drained()
     await stack.application.dispatcher._gaps.flush()
-    await stack.database.execute("DELETE FROM crossfade.gap")
+    await stack.database.execute("DELETE FROM _crossfade.gap")
     before = await left_behind(stack)
     reads = [_query(f"FOR d IN books FILTER d.a{n} == 1 RETURN d") for n in range(20)]
     near = Asked("PUT", "/_api/simple/near", {"collection": "books"})

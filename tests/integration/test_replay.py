@@ -49,7 +49,7 @@ async def test_values_are_not_kept_where_samples_are_redacted(dsn: str, tmp_path
         assert await _ask(stack, "FOR b IN books FILTER b.year == 1999 SORT b._key RETURN b") == 201
         await stack.application.shadow.idle()
         await stack.application.examples.flush()
-        assert await stack.database.fetchval("SELECT count(*) FROM crossfade.example") == 0
+        assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.example") == 0
         code, planned = await _replayed(stack, "--dry-run")
         assert (code, planned[0]["text"], planned[0]["examples"]) == (0, SHAPE, 0)
         code, told = await _replayed(stack, "--seconds", "5")
@@ -74,7 +74,7 @@ async def test_examples_are_few_and_the_newest_stay(dsn: str, tmp_path: Path) ->
             await stack.client.get(f"/_api/document/books/k{number}")
         await stack.application.shadow.idle()
         await stack.application.examples.flush()
-        assert await stack.database.fetchval("SELECT count(*) FROM crossfade.example") == 3
+        assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.example") == 3
 
 
 @pytest.mark.parametrize(

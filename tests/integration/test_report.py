@@ -39,31 +39,31 @@ def history(both: Both) -> None:
     both.sql('CREATE TABLE "user" (id integer PRIMARY KEY)')
     both.sql('INSERT INTO "user" VALUES (0), (1), (2)')
     both.sql(
-        "INSERT INTO crossfade.run (collection, kind, mode, state, unverified_before, started_at, finished_at, result)"
+        "INSERT INTO _crossfade.run (collection, kind, mode, state, unverified_before, started_at, finished_at, result)"
         " VALUES ($1, 'backfill', 'fast', 'done', 0, now() - interval '20 s', now() - interval '10 s', '{}'),"
         " ($1, 'verify', 'full', 'done', 0, now() - interval '8 s', now() - interval '4 s', $2)",
         NAME,
         json.dumps({"checked": 12, "missing": 2, "stale": 1, "repaired": 3, "differences": 0}),
     )
     both.sql(
-        "INSERT INTO crossfade.chunk (run, number, state, documents, bytes) VALUES (1, 1, 'done', 10, 4096), "
+        "INSERT INTO _crossfade.chunk (run, number, state, documents, bytes) VALUES (1, 1, 'done', 10, 4096), "
         "(1, 2, 'done', 2, 1024)"
     )
     both.sql(
-        "INSERT INTO crossfade.mismatch (collection, fingerprint, class, paths, state, keys) VALUES "
+        "INSERT INTO _crossfade.mismatch (collection, fingerprint, class, paths, state, keys) VALUES "
         "($1, 'f', 'value', '{/total}', 'repaired', '{a,b}'), ($1, 'g', 'type', '{/<b>&|}', 'open', '{c}')",
         NAME,
     )
-    both.sql("INSERT INTO crossfade.dead_letter VALUES ($1, 'bad', 1, '22P05: cannot be held')", NAME)
+    both.sql("INSERT INTO _crossfade.dead_letter VALUES ($1, 'bad', 1, '22P05: cannot be held')", NAME)
     both.sql(
-        "INSERT INTO crossfade.gap (database, collection, endpoint, effect, seen) VALUES "
+        "INSERT INTO _crossfade.gap (database, collection, endpoint, effect, seen) VALUES "
         "('shop', $1, 'import', 'opaque', 3), ('other', 'other/x', 'batch', 'opaque', 1)",
         NAME,
     )
-    both.sql("INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'an import', 'p1')")
+    both.sql("INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'an import', 'p1')")
     moves = [{"collection": NAME, "before": {"stage": "off", "weight": 0}, "after": {"stage": "shadow", "weight": 0}}]
     both.sql(
-        "INSERT INTO crossfade.epoch (epoch, outcome, actor, reason, moves) VALUES (1, 'committed', 'ann', 'go', $1)",
+        "INSERT INTO _crossfade.epoch (epoch, outcome, actor, reason, moves) VALUES (1, 'committed', 'ann', 'go', $1)",
         json.dumps(moves),
     )
 
@@ -122,7 +122,7 @@ def test_a_changed_document_and_a_changed_audit_show(both: Both) -> None:
     fill(both)
     history(both)
     both.sql(f"UPDATE {both.relation(NAME)} SET raw = replace(raw::text, '1e+300', '1e+301')::json WHERE key = 'huge'")
-    both.sql("UPDATE crossfade.audit SET actor = 'eve' WHERE id = 1")
+    both.sql("UPDATE _crossfade.audit SET actor = 'eve' WHERE id = 1")
     told = both.told("report", NAME)
     assert collection(told)["verdict"]["word"] == "different"
     assert told["audit"]["broken"] == 1

@@ -95,10 +95,10 @@ async def test_what_a_read_only_database_refuses_says_so(dsn: str) -> None:
     database = await Database.open(dsn, size=1, reset=False)
     await read_only(dsn, on=True)
     with pytest.raises(DatabaseUnavailable, match="default_transaction_read_only") as caught:
-        await database.fetchval("SELECT crossfade.raise_era()")
+        await database.fetchval("SELECT _crossfade.raise_era()")
     assert caught.value.sqlstate == "25006"
     await read_only(dsn, on=False)
-    assert await database.fetchval("SELECT crossfade.raise_era()") == 2, "on a new session, at once"
+    assert await database.fetchval("SELECT _crossfade.raise_era()") == 2, "on a new session, at once"
     await database.close()
 
 

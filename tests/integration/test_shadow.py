@@ -390,7 +390,7 @@ async def test_redacted_samples_hold_no_values(database: Database) -> None:
     stored = "".join(
         row[0]
         for row in await database.fetch(
-            "SELECT samples::text FROM crossfade.mismatch UNION SELECT text FROM crossfade.shape"
+            "SELECT samples::text FROM _crossfade.mismatch UNION SELECT text FROM _crossfade.shape"
         )
     )
 

@@ -35,7 +35,7 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
 
 async def beat(database: Database, instance: str, lag: float = 0.0) -> None:
     await database.execute(
-        "INSERT INTO crossfade.instance (instance, host, pid, version) VALUES ($1, 'h', 1, '1') "
+        "INSERT INTO _crossfade.instance (instance, host, pid, version) VALUES ($1, 'h', 1, '1') "
         "ON CONFLICT (instance) DO UPDATE SET heartbeat_at = clock_timestamp(), lag_seconds = $2",
         instance,
         lag,
@@ -181,7 +181,7 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
     await stack.query("FOR d IN docs RETURN d")
 
     assert await list_mismatches(stack.database) == []
-    row = await stack.database.fetchrow("SELECT * FROM crossfade.comparison WHERE collection = $1", C)
+    row = await stack.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
     assert row is not None
     assert (row["compared"], row["matched"], row["ignored"], row["mismatched"]) == (3, 0, 3, 0)
     (known,) = await rulebook.noise(stack.database, C)
@@ -191,7 +191,7 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
     await stack.read()
     assert await stack.found() == [("value", ("at",), ("a",))]
     assert str(await rulebook.remove(stack.database, identifier, reason="done", actor="me")) == "round price 3"
-    audited = await stack.database.fetch("SELECT action FROM crossfade.audit ORDER BY id")
+    audited = await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
     assert [entry["action"] for entry in audited] == ["add noise", "remove noise"]
 
 
@@ -313,7 +313,7 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
         await rulebook.share(stack.database, [C], "nonsense", percent=1, twice=None, actor="me", reason=None)
     await rulebook.share(stack.database, [C], "", percent=None, twice=None, actor="me", reason=None)
     assert len(await rulebook.sampling(stack.database)) == 1
-    skipped = await stack.database.fetch("SELECT reason, sum(number) AS n FROM crossfade.skipped GROUP BY reason")
+    skipped = await stack.database.fetch("SELECT reason, sum(number) AS n FROM _crossfade.skipped GROUP BY reason")
     assert [(row["reason"], row["n"]) for row in skipped] == [("sampled out", 2)]
 
 
@@ -336,8 +336,8 @@ async def test_old_samples_are_forgotten_and_open_mismatches_stay(stack: Stack) 
     await stack.plant("b", lambda raw: raw.replace(b'"y":1', b'"y":2'))
     await stack.read("a")
     await stack.read("b")
-    await stack.database.execute("UPDATE crossfade.mismatch SET last_seen = now() - interval '31 days'")
-    await stack.database.execute("UPDATE crossfade.mismatch SET state = 'repaired' WHERE 'a' = ANY (keys)")
+    await stack.database.execute("UPDATE _crossfade.mismatch SET last_seen = now() - interval '31 days'")
+    await stack.database.execute("UPDATE _crossfade.mismatch SET state = 'repaired' WHERE 'a' = ANY (keys)")
 
     assert await stack.ledger.purge() == 2
     (left,) = await list_mismatches(stack.database, state=None)
@@ -356,7 +356,7 @@ async def test_paths_are_redacted_in_samples(database: Database) -> None:
     await stack.read()
     await stack.query("FOR d IN docs RETURN {m: d.email, people: d.people, x: d.x}")
 
-    stored = str(await database.fetch("SELECT samples::text FROM crossfade.mismatch"))
+    stored = str(await database.fetch("SELECT samples::text FROM _crossfade.mismatch"))
     assert "Ada" not in stored
     assert "36" in stored
     await stack.close()
@@ -412,7 +412,7 @@ async def test_a_mismatch_is_exported_and_reproduced(stack: Stack) -> None:
         again = await reproduce(stack.database, bundle)
         assert again is not None
         assert (again.kind.value, again.paths) == (row.kind, row.paths)
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.collection") == 1  # nothing is left behind
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection") == 1  # nothing is left behind
     assert await find_mismatch(stack.database, "none") is None
 
 

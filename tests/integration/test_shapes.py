@@ -141,7 +141,7 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert (await shell(stack, "shapes", "unwaive", chance.shape))[0] == 1
         assert (await _gates(stack))["every shape compared"].verdict == "inconclusive"
         actions = [
-            row["action"] for row in await stack.database.fetch("SELECT action FROM crossfade.audit ORDER BY id")
+            row["action"] for row in await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
         ]
         assert actions[-4:] == ["waive shape", "set limit", "reset limit", "unwaive shape"]
         assert (await shell(stack, "audit", "--verify"))[0] == 0
@@ -155,13 +155,13 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
 
 
 async def test_what_postgresql_cannot_run_blocks_until_it_is_waived(database: Database) -> None:
-    await database.execute("SELECT crossfade.ensure_collection('shop', 'orders')")
-    await database.execute("UPDATE crossfade.collection SET stage = 'shadow'")
+    await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
+    await database.execute("UPDATE _crossfade.collection SET stage = 'shadow'")
     coverage, shape = Coverage(database), Shape("7f3a", "FOR d IN orders RETURN PREGEL(d)")
     coverage.query("shop", b'{"query": "FOR d IN orders RETURN PREGEL(d)"}', frozenset({"orders"}), "x")
     coverage(Verdict(shape, ("shop/orders",), UNSUPPORTED))
     await coverage.close()
-    await database.execute("INSERT INTO crossfade.shape (collection, shape, text) VALUES ('shop/orders', '7f3a', 'x')")
+    await database.execute("INSERT INTO _crossfade.shape (collection, shape, text) VALUES ('shop/orders', '7f3a', 'x')")
     found = await evidence.read(database, "shop/orders")
     assert found is not None
     assert found.unsupported == ("x",)
@@ -173,17 +173,17 @@ async def test_what_postgresql_cannot_run_blocks_until_it_is_waived(database: Da
 
 async def test_comparisons_from_before_a_reset_do_not_count(database: Database) -> None:
     """They may be of the documents as they were before a repair: fewer comparisons, never more."""
-    await database.execute("SELECT crossfade.ensure_collection('shop', 'orders')")
+    await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
     now = time.monotonic()
     coverage = Coverage(database, clock=lambda: now)
     shape = Shape("document.read", "document.read")
     coverage(Verdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
     now += 60  # it waited, as when PostgreSQL was away, and the collection is younger
     await coverage.flush()
-    assert await database.fetchval("SELECT count(*) FROM crossfade.coverage") == 0
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.coverage") == 0
     coverage(Verdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
     await coverage.flush()
-    assert await database.fetchval("SELECT compared FROM crossfade.coverage") == 1
+    assert await database.fetchval("SELECT compared FROM _crossfade.coverage") == 1
 
 
 class _Failing:
@@ -200,8 +200,8 @@ class _Failing:
 
 
 async def test_what_was_seen_outlives_an_outage_and_memory_is_bounded(database: Database) -> None:
-    await database.execute("SELECT crossfade.ensure_collection('shop', 'orders')")
-    await database.execute("UPDATE crossfade.collection SET stage = 'mirror'")
+    await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
+    await database.execute("UPDATE _crossfade.collection SET stage = 'mirror'")
     line = _Failing(database)
     coverage = Coverage(line)  # type: ignore[arg-type]
     for _ in range(3):
@@ -218,12 +218,12 @@ async def test_what_was_seen_outlives_an_outage_and_memory_is_bounded(database: 
     assert len(coverage._reads) + len(coverage._texts) + len(coverage._windows) < 11_100
     line.away = False
     await coverage.flush()
-    rows = await database.fetch("SELECT collection, shape, seen FROM crossfade.shape ORDER BY seen")
+    rows = await database.fetch("SELECT collection, shape, seen FROM _crossfade.shape ORDER BY seen")
     found = {(row["collection"], row["shape"]): row["seen"] for row in rows}
     assert found["shop/orders", "document.read"] == 3
     assert (
         sum(found.values()) >= 20_003
     )  # what found no place of its own counts for the database, and as not understood
-    compared = await database.fetchval("SELECT sum(compared) FROM crossfade.coverage")
+    compared = await database.fetchval("SELECT sum(compared) FROM _crossfade.coverage")
     assert compared == 20_000
-    assert await database.fetchval("SELECT count(*) FROM crossfade.coverage WHERE shape = $1", OTHER.name) == 1
+    assert await database.fetchval("SELECT count(*) FROM _crossfade.coverage WHERE shape = $1", OTHER.name) == 1

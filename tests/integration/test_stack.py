@@ -62,7 +62,7 @@ async def test_the_whole_stack_and_a_client_that_knows_nothing_of_it() -> None:
             assert orders.get("1")["paid"] is True
             assert list(shop.aql.execute("FOR o IN orders FILTER o.paid == true RETURN o.total")) == [9.5]
         until(lambda: '"orders"' in stack.run("status", "--json") or "orders" in stack.run("status"))
-        assert await ask(stack.dsn, "SELECT stage FROM crossfade.collection WHERE name = 'orders'") == "mirror"
+        assert await ask(stack.dsn, "SELECT stage FROM _crossfade.collection WHERE name = 'orders'") == "mirror"
         deadline = time.monotonic() + 30
         while await ask(stack.dsn, "SELECT doc ->> 'paid' FROM shop.orders WHERE key = '1'") != "true":
             assert time.monotonic() < deadline, "the write was not mirrored"

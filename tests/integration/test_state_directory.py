@@ -33,12 +33,12 @@ async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 async def marks(database: Database) -> list[str]:
-    rows = await database.fetch("SELECT collection || ': ' || reason AS said FROM crossfade.unverified ORDER BY id")
+    rows = await database.fetch("SELECT collection || ': ' || reason AS said FROM _crossfade.unverified ORDER BY id")
     return [row["said"] for row in rows]
 
 
 async def stage(database: Database) -> str:
-    found: str = await database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", JOBS)
+    found: str = await database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", JOBS)
     return found
 
 
@@ -131,7 +131,7 @@ async def test_two_clones_of_one_running_process_do_not_share_its_registration(d
     assert (await registry.beat(beat(1), 0)).registered
     assert (await registry.beat(beat(2), 0)).registered
     assert not (await registry.beat(beat(2), 0)).registered, "the clone finds itself out"
-    await database.execute("UPDATE crossfade.instance SET lease_until = clock_timestamp() + interval '1 minute'")
+    await database.execute("UPDATE _crossfade.instance SET lease_until = clock_timestamp() + interval '1 minute'")
     assert not (await registry.register(again=True)).registered, "and does not take the row back"
 
 
@@ -152,7 +152,7 @@ async def test_who_answered_alone_is_known_by_either_of_two_files(fleet: Fleet, 
 
 
 async def instances(database: Database) -> list[tuple[str, bool]]:
-    rows = await database.fetch("SELECT instance, stopped_at IS NULL AS counted FROM crossfade.instance")
+    rows = await database.fetch("SELECT instance, stopped_at IS NULL AS counted FROM _crossfade.instance")
     return [(row["instance"], row["counted"]) for row in rows]
 
 

@@ -34,7 +34,7 @@ async def same(stack: Running, *collections: str) -> None:
     await stack.drained()
     for collection in collections or (BOOKS,):
         assert await stack.differences(collection) == []
-    assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 async def test_1_2_3_4_6_7_8_10_one_document_and_many(stack: Running) -> None:
@@ -82,7 +82,7 @@ async def test_5_what_cannot_be_captured_marks_the_collection(stack: Running) ->
     await send(stack, "POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["until"], "expireAfter": 0})
 
     async def marked() -> bool:
-        rows = await stack.database.fetch("SELECT collection FROM crossfade.unverified")
+        rows = await stack.database.fetch("SELECT collection FROM _crossfade.unverified")
         return {row["collection"] for row in rows} == {BOOKS}
 
     await eventually(marked, "the collection is unverified")
@@ -178,6 +178,6 @@ async def test_a_query_that_names_a_collection_by_its_number_is_no_silent_gap(st
     await send(stack, "POST", "/_api/cursor", {"query": by.replace("%s", number), "bindVars": binds})
 
     async def marked() -> bool:
-        return bool(await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified"))
+        return bool(await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified"))
 
     await eventually(marked, "what it may have written is unverified")

@@ -65,14 +65,14 @@ async def test_what_is_open_dead_or_marked_is_shown(
         await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1})
         await stack.drained()
         await stack.database.execute(
-            "INSERT INTO crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, 'a', $2, '22: too deep')",
+            "INSERT INTO _crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, 'a', $2, '22: too deep')",
             *(BOOKS, 1 << 62),
         )
         await stack.database.execute(
-            "INSERT INTO crossfade.unverified (collection, reason, instance) VALUES ('_system/*', 'import', 'p1')"
+            "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('_system/*', 'import', 'p1')"
         )
         await stack.database.execute(
-            "INSERT INTO crossfade.mismatch (collection, fingerprint, class, keys) VALUES ($1, 'f', 'stale', '{a}')",
+            "INSERT INTO _crossfade.mismatch (collection, fingerprint, class, keys) VALUES ($1, 'f', 'stale', '{a}')",
             BOOKS,
         )
         mirror = stack.application.mirror
@@ -109,7 +109,8 @@ async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: s
         wrong = f"http://127.0.0.1:{stack.application.admin_port}"
         for name, url in (("silent", "http://127.0.0.1:1"), ("nowhere", None), ("other", wrong)):
             await stack.database.execute(
-                "INSERT INTO crossfade.instance (instance, host, pid, version, admin_url) VALUES ($1, 'h', 1, '0', $2)",
+                "INSERT INTO _crossfade.instance (instance, host, pid, version, admin_url) "
+                "VALUES ($1, 'h', 1, '0', $2)",
                 *(name, url),
             )
         code, said = await _invoke(stack, "books/a", "--json")
@@ -122,7 +123,7 @@ async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: s
         code, said = await _invoke(stack, "books/a")
         assert code == 0
         assert "not heard" in said
-        await stack.database.execute("DELETE FROM crossfade.instance WHERE version = '0'")
+        await stack.database.execute("DELETE FROM _crossfade.instance WHERE version = '0'")
 
 
 def test_a_document_is_named_with_or_without_its_database() -> None:

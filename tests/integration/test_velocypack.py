@@ -37,7 +37,7 @@ async def send(stack: Running, method: str, target: str, value: Any) -> Any:
 
 
 async def unverified(stack: Running) -> int:
-    found: int = await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified")
+    found: int = await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified")
     return found
 
 
@@ -180,7 +180,7 @@ async def test_no_form_of_request_or_answer_makes_a_write_opaque(stack: Running,
         assert answers == found[0]
     if flipped:
         assert await stack.differences(BOOKS) == [], "both have it before the answer"
-        query = "SELECT stage FROM crossfade.collection WHERE collection = $1"
+        query = "SELECT stage FROM _crossfade.collection WHERE collection = $1"
         assert await stack.database.fetchval(query, BOOKS) == "flipped"
     await stack.drained()
     assert await stack.differences(BOOKS) == []

@@ -65,7 +65,7 @@ class Watcher:
 
     async def row(self) -> Any:
         return await self.stack.database.fetchrow(
-            "SELECT mode, since, judged, pending, note, clock_timestamp() AS now FROM crossfade.watch "
+            "SELECT mode, since, judged, pending, note, clock_timestamp() AS now FROM _crossfade.watch "
             "WHERE collection = $1",
             BOOKS,
         )
@@ -232,7 +232,7 @@ async def test_writes_that_nobody_can_capture_are_unverified_and_no_bypass(dsn: 
         answer = await stack.client.post(f"{PATH}?isRestore=true&overwriteMode=replace", json=restored)
         assert answer.status_code in (201, 202), answer.text
         await stack.drained()
-        assert await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified") == 1
+        assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 1
         await watcher.judged()
         assert watcher.found == []
         await _verified(stack)
@@ -266,7 +266,7 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
         await stack.database.execute(
             "CREATE SEQUENCE refused; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
             "$$BEGIN PERFORM nextval('refused'); RAISE 'not now'; END$$; "
-            "CREATE TRIGGER refuse BEFORE INSERT ON crossfade.bypass FOR EACH ROW EXECUTE FUNCTION refuse()"
+            "CREATE TRIGGER refuse BEFORE INSERT ON _crossfade.bypass FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
         await stack.direct.post(PATH, json={"_key": "around"})
 
@@ -275,7 +275,7 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
 
         await eventually(refused, "PostgreSQL refused it")
         assert watcher.found == []
-        await stack.database.execute("DROP TRIGGER refuse ON crossfade.bypass")
+        await stack.database.execute("DROP TRIGGER refuse ON _crossfade.bypass")
         await watcher.named("around")
         assert await bypass.open_keys(stack.database, BOOKS) == ["around"]
 
@@ -283,17 +283,19 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
 async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(database: Database) -> None:
     sql = queries("bypass")
     await database.execute(
-        "INSERT INTO crossfade.bypass (collection, key, rev, removed, repaired_at) "
+        "INSERT INTO _crossfade.bypass (collection, key, rev, removed, repaired_at) "
         "SELECT $1, 'k' || n, n, false, now() FROM generate_series(1, 10000) n",
         BOOKS,
     )
     found = ([BOOKS] * 2, ["k7", "new"], [20_000, 20_001], [False, False])
     await database.execute(sql["found"].text, *found)
     assert await bypass.open_keys(database, BOOKS) == ["k7", "new"]
-    await database.execute("UPDATE crossfade.bypass SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')")
+    await database.execute(
+        "UPDATE _crossfade.bypass SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')"
+    )
     shown = await database.fetch(sql["bypassed"].text, BOOKS)
     assert [(row["key"], row["repaired"]) for row in shown[:2]] == [("k7", False), ("new", False)]
-    await database.execute("UPDATE crossfade.bypass SET repaired_at = NULL WHERE key <> 'k7'")
+    await database.execute("UPDATE _crossfade.bypass SET repaired_at = NULL WHERE key <> 'k7'")
     await database.execute(sql["found"].text, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
     assert (await bypass.counts(database))[0].number == 10_001  # one more is not named, one that is known is open again
     assert "k7" in await bypass.open_keys(database, BOOKS)
@@ -311,7 +313,7 @@ async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:
             await watcher.judged()
             assert watcher.found == [("meanwhile", False)]
             assert (await watcher.row())["since"] == since
-        await stack.database.execute("UPDATE crossfade.watch SET tick_at = tick_at - interval '1 hour'")
+        await stack.database.execute("UPDATE _crossfade.watch SET tick_at = tick_at - interval '1 hour'")
         async with watched(stack) as watcher:
             await watcher.judged()
             assert (await watcher.row())["since"] > since  # too long ago: nobody can say what happened in between

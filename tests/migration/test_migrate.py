@@ -16,11 +16,11 @@ from sql.loader import Migration, migrations
 _SHAPE = """
 SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || data_type
     || ' ' || coalesce(column_default, '')
-FROM information_schema.columns WHERE table_schema = 'crossfade' AND table_name <> 'migration' ORDER BY 1
+FROM information_schema.columns WHERE table_schema = '_crossfade' AND table_name <> 'migration' ORDER BY 1
 """
 _FUNCTIONS = """
 SELECT p.proname || ' ' || md5(p.prosrc) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = 'crossfade' ORDER BY 1
+WHERE n.nspname = '_crossfade' ORDER BY 1
 """
 
 
@@ -40,7 +40,7 @@ async def test_from_nothing_and_twice(empty: Database) -> None:
         await migrate.require_migrated(empty)
     planned = await migrate.apply(empty, dry_run=True)
     assert planned.applied == migrations()
-    assert await empty.fetchval("SELECT to_regclass('crossfade.migration')") is None  # a dry run writes nothing
+    assert await empty.fetchval("SELECT to_regclass('_crossfade.migration')") is None  # a dry run writes nothing
     first = await migrate.apply(empty)
     assert first.applied == migrations()
     second = await migrate.apply(empty)
@@ -50,9 +50,9 @@ async def test_from_nothing_and_twice(empty: Database) -> None:
 
 async def test_the_schema_is_the_migrations(empty: Database, empty_dsn: str) -> None:
     for migration in migrations():
-        await empty.execute(migration.text)
+        await empty.execute(migrate.text_of(migration))
     expected = await _shape(empty)
-    await empty.execute("DROP SCHEMA crossfade CASCADE")
+    await empty.execute("DROP SCHEMA _crossfade CASCADE")
     await migrate.apply(empty)
     assert await _shape(empty) == expected
 
@@ -78,7 +78,7 @@ async def test_another_text_under_an_applied_number_is_refused(empty: Database) 
 
 
 async def test_a_newer_database_is_refused(empty: Database) -> None:
-    newer = Migration(len(migrations()) + 1, "pre", "of_tomorrow", "CREATE TABLE crossfade.tomorrow ()")
+    newer = Migration(len(migrations()) + 1, "pre", "of_tomorrow", "CREATE TABLE _crossfade.tomorrow ()")
     await migrate.apply(empty, known=(*migrations(), newer))
     with pytest.raises(RefusedError, match="of_tomorrow, which this version of Crossfade does not know"):
         await migrate.apply(empty)
@@ -87,17 +87,17 @@ async def test_a_newer_database_is_refused(empty: Database) -> None:
 
 
 async def test_post_migrations_wait_until_they_are_asked_for(empty: Database) -> None:
-    later = Migration(len(migrations()) + 1, "post", "strict", "CREATE TABLE crossfade.strict ()")
+    later = Migration(len(migrations()) + 1, "post", "strict", "CREATE TABLE _crossfade.strict ()")
     known = (*migrations(), later)
     assert later not in (await migrate.apply(empty, known=known)).applied
     assert (await migrate.apply(empty, known=known, phases=("pre", "post"))).applied == (later,)
 
 
 async def test_a_migration_that_fails_leaves_nothing_of_itself(empty: Database) -> None:
-    broken = Migration(len(migrations()) + 1, "pre", "broken", "CREATE TABLE crossfade.half (); SELECT 1 / 0")
+    broken = Migration(len(migrations()) + 1, "pre", "broken", "CREATE TABLE _crossfade.half (); SELECT 1 / 0")
     with pytest.raises(DatabaseRefused, match="broken: division by zero"):
         await migrate.apply(empty, known=(*migrations(), broken))
-    assert await empty.fetchval("SELECT to_regclass('crossfade.half')") is None
+    assert await empty.fetchval("SELECT to_regclass('_crossfade.half')") is None
     await migrate.require_migrated(empty)
 
 
@@ -108,10 +108,10 @@ async def _sharing(empty: Database, *, stage: str) -> tuple[str, str]:
     """A database of an earlier version in which two collections share one table: (long, chosen)."""
     await migrate.apply(empty, known=migrations()[:_UNTIL_SHARED])
     long = "salaries_" + "x" * 200
-    chosen = str(await empty.fetchval("SELECT crossfade.identifier($1)", long))
-    await empty.execute("INSERT INTO crossfade.default_stage VALUES ('shop', $1)", stage)
+    chosen = str(await empty.fetchval("SELECT _crossfade.identifier($1)", long))
+    await empty.execute("INSERT INTO _crossfade.default_stage VALUES ('shop', $1)", stage)
     for name in (long, chosen):
-        relation = await empty.fetchval("SELECT (crossfade.ensure_collection('shop', $1)).relation", name)
+        relation = await empty.fetchval("SELECT (_crossfade.ensure_collection('shop', $1)).relation", name)
     await empty.execute(f"INSERT INTO {relation} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
     return long, chosen
 
@@ -123,36 +123,77 @@ async def test_two_collections_that_share_a_table_and_are_in_use_stop_the_migrat
     assert f"shop/{chosen}" in str(refused.value)
     assert f"shop/{long}" in str(refused.value)
     assert "crossfade rollback --to off" in str(refused.value)
-    assert await empty.fetchval("SELECT max(number) FROM crossfade.migration") == _UNTIL_SHARED
+    assert await empty.fetchval("SELECT max(number) FROM _crossfade.migration") == _UNTIL_SHARED
 
 
 async def test_two_that_share_a_table_and_are_off_get_a_table_each(empty: Database) -> None:
     """Nothing of the shared table is read through either any more; both are unverified until they are copied."""
     long, chosen = await _sharing(empty, stage="off")
     await migrate.apply(empty)
-    rows = await empty.fetch("SELECT collection, relation FROM crossfade.collection ORDER BY collection")
+    rows = await empty.fetch("SELECT collection, relation FROM _crossfade.collection ORDER BY collection")
     relations = {row["collection"]: row["relation"] for row in rows}
     assert set(relations) == {f"shop/{long}", f"shop/{chosen}"}
     assert len(set(relations.values())) == 2
     for relation in relations.values():
         assert await empty.fetchval(f"SELECT count(*) FROM {relation}") == 0
-    marked = await empty.fetch("SELECT collection FROM crossfade.unverified ORDER BY collection")
+    marked = await empty.fetch("SELECT collection FROM _crossfade.unverified ORDER BY collection")
     assert [row["collection"] for row in marked] == sorted(relations)
 
 
 async def test_collections_that_share_nothing_keep_their_tables(empty: Database) -> None:
     await migrate.apply(empty, known=migrations()[:_UNTIL_SHARED])
     before = [
-        await empty.fetchval("SELECT (crossfade.ensure_collection('shop', $1)).relation", name)
+        await empty.fetchval("SELECT (_crossfade.ensure_collection('shop', $1)).relation", name)
         for name in ("orders", "y" * 100)
     ]
-    index = str(await empty.fetchval("SELECT crossfade.index_statement('shop/orders')"))
+    index = str(await empty.fetchval("SELECT _crossfade.index_statement('shop/orders')"))
     await empty.execute(index.replace("CONCURRENTLY ", ""))
     await migrate.apply(empty)
     after = [
-        await empty.fetchval("SELECT (crossfade.ensure_collection('shop', $1)).relation", name)
+        await empty.fetchval("SELECT (_crossfade.ensure_collection('shop', $1)).relation", name)
         for name in ("orders", "y" * 100)
     ]
     assert after == before
     # the index that stands is not built a second time under another name
-    assert await empty.fetchval("SELECT crossfade.index_statement('shop/orders')") == index
+    assert await empty.fetchval("SELECT _crossfade.index_statement('shop/orders')") == index
+
+
+async def _of_old(empty: Database, count: int) -> None:
+    """A database as earlier versions made it: the control schema is called `crossfade`."""
+    await empty.execute(
+        "CREATE SCHEMA crossfade; CREATE TABLE crossfade.migration (number integer PRIMARY KEY, name text NOT NULL, "
+        "phase text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    await migrate.apply(empty, known=migrations()[:count])
+    assert await empty.fetchval("SELECT to_regclass('crossfade.control')") is not None
+
+
+@pytest.mark.parametrize("count", [1, 11, migrate.RENAMED - 1])
+async def test_an_installation_of_old_gets_the_schema_that_a_new_one_has(empty: Database, count: int) -> None:
+    """Nothing of what it holds is lost, and no function names the schema of old."""
+    await migrate.apply(empty)
+    expected = await _shape(empty)
+    await empty.execute("DROP SCHEMA _crossfade CASCADE")
+    await _of_old(empty, count)
+    await empty.execute("UPDATE crossfade.era SET era = 42")
+    report = await migrate.apply(empty)
+    assert report.applied == migrations()[count:]
+    assert await _shape(empty) == expected
+    assert await empty.fetchval("SELECT era FROM _crossfade.era") == 42
+    assert await empty.fetchval("SELECT to_regnamespace('crossfade')") is None
+    row = await empty.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'orders')")
+    assert row is not None
+    assert (await migrate.apply(empty)).applied == ()
+
+
+async def test_a_schema_of_an_application_that_is_called_crossfade_is_left_alone(empty: Database) -> None:
+    """A role called `crossfade` makes its tables there, a table `migration` or `run` among them."""
+    await empty.execute(
+        "CREATE SCHEMA crossfade; CREATE TABLE crossfade.run (id bigint); CREATE TABLE crossfade.migration (id bigint)"
+    )
+    with pytest.raises(DatabaseUnmigrated, match="crossfade migrate"):
+        await migrate.require_migrated(empty)
+    await migrate.apply(empty)
+    await migrate.require_migrated(empty)
+    tables = await empty.fetch("SELECT relname FROM pg_class WHERE relnamespace = 'crossfade'::regnamespace ORDER BY 1")
+    assert [row["relname"] for row in tables] == ["migration", "run"]

@@ -37,8 +37,8 @@ COLLECTION = "m/c"
 KEYS = tuple(f"k{number}" for number in range(20))  # many: a write or a read through others mends a key
 _READ = """
 SELECT coalesce((SELECT rev FROM target WHERE key = $1), 0) AS rev
-WHERE EXISTS (SELECT FROM crossfade.control WHERE generation = $2)
-  AND NOT EXISTS (SELECT FROM crossfade.instance
+WHERE EXISTS (SELECT FROM _crossfade.control WHERE generation = $2)
+  AND NOT EXISTS (SELECT FROM _crossfade.instance
                   WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))
 """
 _APPLY = """

@@ -130,8 +130,8 @@ async def fetched(database: Database, statement: Compiled) -> None:
 
 
 async def test_postgresql_takes_every_statement_and_no_table_is_lost(database: Database) -> None:
-    await database.fetchrow("SELECT crossfade.ensure_collection('db', 'docs', false)")
-    await database.fetchrow("SELECT crossfade.ensure_collection('db', 'edges', true)")
+    await database.fetchrow("SELECT _crossfade.ensure_collection('db', 'docs', false)")
+    await database.fetchrow("SELECT _crossfade.ensure_collection('db', 'edges', true)")
     await database.execute("INSERT INTO db.docs (key, rev, raw, doc) VALUES ('k', 1, '{}', '{\"a\": \"x\"}')")
     ran = 0
     for text in HOSTILE:

@@ -63,11 +63,11 @@ class World:
     relation: str
 
     async def era(self) -> int:
-        return int(await self.database.fetchval("SELECT era FROM crossfade.era"))
+        return int(await self.database.fetchval("SELECT era FROM _crossfade.era"))
 
     async def clean(self) -> None:
         await self.database.execute(f"TRUNCATE {self.relation}")
-        await self.database.execute("UPDATE crossfade.horizon SET mark = 0")
+        await self.database.execute("UPDATE _crossfade.horizon SET mark = 0")
 
     async def alive(self) -> dict[str, bytes]:
         rows = await self.database.fetch(f"SELECT key, raw::text AS raw FROM {self.relation} WHERE doc IS NOT NULL")
@@ -212,6 +212,6 @@ def test_refusals_that_concern_all_rows_are_no_dead_letters(world: World) -> Non
         with pytest.raises(DatabaseRefused) as refused:
             await other.write("db/dropped", [row])
         assert refused.value.sqlstate == "42P01"
-        assert await world.database.fetch("SELECT * FROM crossfade.dead_letter") == []
+        assert await world.database.fetch("SELECT * FROM _crossfade.dead_letter") == []
 
     world.runner.run(run())

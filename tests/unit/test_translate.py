@@ -12,9 +12,9 @@ from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrate
 @pytest.mark.parametrize(
     "message",
     [
-        'relation "crossfade.control" does not exist',
-        'schema "crossfade" does not exist',
-        "function crossfade.queryable(json) does not exist",
+        'relation "_crossfade.control" does not exist',
+        'schema "_crossfade" does not exist',
+        "function _crossfade.queryable(json) does not exist",
     ],
 )
 def test_what_is_missing_of_our_own_schema_wants_a_migration(message: str) -> None:

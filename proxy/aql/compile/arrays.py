@@ -79,7 +79,7 @@ class ArrayCompiler(FunctionCompiler):
         if isinstance(right, Constant) and right.kind not in ("texts", "scalars", "array"):
             return Term("false", "bool", True)
         whole = self.json(right)
-        test = f"crossfade.member({item.sql}, {whole})"
+        test = f"_crossfade.member({item.sql}, {whole})"
         found = self.counted(base, alias, test if node.op == "IN" else f"(NOT {test})", judged)
         return Term(f"(CASE WHEN jsonb_typeof({whole}) = 'array' THEN {found.sql} ELSE false END)", "bool", True)
 
@@ -116,11 +116,11 @@ class ArrayCompiler(FunctionCompiler):
         name = node.name
         if name in ("INTERSECTION", "MINUS", "UNIQUE") and len(node.arguments) == (1 if name == "UNIQUE" else 2):
             # of what is no array they are null and warn: refused as it runs
-            first, *others = [f"crossfade.loop({self.array_of(item)})" for item in node.arguments]
-            where = f" WHERE {'NOT ' if name == 'MINUS' else ''}crossfade.member(u.v, {others[0]})" if others else ""
+            first, *others = [f"_crossfade.loop({self.array_of(item)})" for item in node.arguments]
+            where = f" WHERE {'NOT ' if name == 'MINUS' else ''}_crossfade.member(u.v, {others[0]})" if others else ""
             return _distinct(first, where)
         if name in ("UNION", "UNION_DISTINCT"):
-            joined = " || ".join(f"crossfade.loop({self.array_of(item)})" for item in node.arguments)
+            joined = " || ".join(f"_crossfade.loop({self.array_of(item)})" for item in node.arguments)
             return Term(f"({joined})") if name == "UNION" else _distinct(f"({joined})", "")
         if name in ("FLOOR", "CEIL"):
             # what is added makes 0 of -0
@@ -139,6 +139,6 @@ def _distinct(array: str, where: str) -> Term:
     """The elements of an array, each once, at the place of the first; where: what those have to be, of u.v."""
     return Term(
         "(SELECT coalesce(jsonb_agg(u.v ORDER BY u.i), '[]'::jsonb) FROM (SELECT DISTINCT ON "
-        f"(crossfade.canonical(x.v)) x.v, x.i FROM jsonb_array_elements({array}) WITH ORDINALITY AS x (v, i) "
-        f"ORDER BY crossfade.canonical(x.v), x.i) u{where})"
+        f"(_crossfade.canonical(x.v)) x.v, x.i FROM jsonb_array_elements({array}) WITH ORDINALITY AS x (v, i) "
+        f"ORDER BY _crossfade.canonical(x.v), x.i) u{where})"
     )

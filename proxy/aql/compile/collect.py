@@ -25,8 +25,8 @@ class CollectCompiler(HopCompiler):
         block = Block()
         for number, assign in enumerate(node.groups):
             term = self.term(self.hoisted(assign.value))
-            columns.append(f"crossfade.group_key({self.json(term)}) AS k{number}")
-            block.order.append(OrderKey(f"crossfade.sort_key({alias}.k{number})", False, False))
+            columns.append(f"_crossfade.group_key({self.json(term)}) AS k{number}")
+            block.order.append(OrderKey(f"_crossfade.sort_key({alias}.k{number})", False, False))
             self._own(block, fresh, assign.name, ValueVar(assign.name, f"{alias}.k{number}", "json", True))
         for number, assign in enumerate(node.aggregates):
             term = self.aggregate(assign.value)
@@ -93,22 +93,22 @@ class CollectCompiler(HopCompiler):
             only = f"FILTER (WHERE jsonb_typeof({value}) = 'number')"
             if name != "SUM":
                 return Term(
-                    f"CASE WHEN NOT coalesce({mixed}, false) THEN avg(crossfade.number({value})) {only} END",
+                    f"CASE WHEN NOT coalesce({mixed}, false) THEN avg(_crossfade.number({value})) {only} END",
                     "number",
                     True,
                 )
-            total = f"coalesce(sum(crossfade.number({value})) {only}, 0)"
+            total = f"coalesce(sum(_crossfade.number({value})) {only}, 0)"
             return Term(f"CASE WHEN count(*) > 0 AND NOT coalesce({mixed}, false) THEN {total} END", "number", True)
         if name in ("MIN", "MAX"):
             if not self.catalog.icu:
                 raise Refused("order of strings without ICU")
             way = " DESC" if name == "MAX" else ""
             found = (
-                f"(array_agg({value} ORDER BY crossfade.sort_key({value}){way}) FILTER (WHERE {value} <> 'null'))[1]"
+                f"(array_agg({value} ORDER BY _crossfade.sort_key({value}){way}) FILTER (WHERE {value} <> 'null'))[1]"
             )
-            return Term(f"crossfade.group_key({found})", "json", True)
+            return Term(f"_crossfade.group_key({found})", "json", True)
         if name in ("COUNT_DISTINCT", "COUNT_UNIQUE"):
-            return Term(f"count(DISTINCT crossfade.canonical({value}))", "int", True)
+            return Term(f"count(DISTINCT _crossfade.canonical({value}))", "int", True)
         raise Refused(f"aggregate {name}")
 
 

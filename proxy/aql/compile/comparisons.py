@@ -54,7 +54,7 @@ class ComparisonCompiler(ExpressionCompiler):
             or getattr(right, "scalar", False)
         ):
             return f"({self.sort_key(left)} {op} {self.sort_key(right)})"
-        return f"(crossfade.compare({self.json(left)}, {self.json(right)}) {op} 0)"
+        return f"(_crossfade.compare({self.json(left)}, {self.json(right)}) {op} 0)"
 
     def equality(self, left: Term, right: AnyTerm) -> str:
         """== as a boolean that is never NULL."""
@@ -64,7 +64,7 @@ class ComparisonCompiler(ExpressionCompiler):
                     return f"(coalesce({left.sql}, 'null') = 'null')"
                 return f"({left.sql} IS NULL)" if left.kind == "number" else "false"
             if right.kind not in SCALAR_KINDS:
-                return f"crossfade.same({self.json(left)}, {self.json(right)})"
+                return f"_crossfade.same({self.json(left)}, {self.json(right)})"
             if left.kind == "bool":
                 if right.kind != "bool":
                     return "false"
@@ -80,7 +80,7 @@ class ComparisonCompiler(ExpressionCompiler):
             return f"coalesce({self.json(left)} = {self.json(right)}, false)"
         if right.scalar and right.kind not in ("json", "number"):
             return f"coalesce({self.json(left)} = {self.json(right)}, false)"
-        return f"crossfade.same({self.json(left)}, {self.json(right)})"
+        return f"_crossfade.same({self.json(left)}, {self.json(right)})"
 
     # --- IN, LIKE
 
@@ -102,8 +102,8 @@ class ComparisonCompiler(ExpressionCompiler):
                 return sql if wanted else f"(NOT {sql})"
         value, whole = self.json(left), self.json(array)
         if wanted:
-            return f"crossfade.member({value}, {whole})"
-        return f"(jsonb_typeof({whole}) IS NOT DISTINCT FROM 'array' AND NOT crossfade.member({value}, {whole}))"
+            return f"_crossfade.member({value}, {whole})"
+        return f"(jsonb_typeof({whole}) IS NOT DISTINCT FROM 'array' AND NOT _crossfade.member({value}, {whole}))"
 
     def like(self, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
         """LIKE of a pattern that is known: % and _, a backslash before what is meant as itself."""
@@ -126,7 +126,7 @@ class ComparisonCompiler(ExpressionCompiler):
         """+ - * / % of doubles; a division by zero is refused while it runs (it warns)."""
         a, b = self.number(left), self.number(right)
         if op == "%":
-            return Term(f"crossfade.remainder({a}, {b})", "number", True)
+            return Term(f"_crossfade.remainder({a}, {b})", "number", True)
         return Term(f"({a} {op} {b})", "number", True)
 
     # --- FILTER

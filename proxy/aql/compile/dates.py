@@ -41,20 +41,20 @@ class DateCompiler(ArrayCompiler):
         name, arguments = node.name, node.arguments
         if name == "DATE_TRUNC" and len(arguments) == 2:
             return Term(
-                f"crossfade.iso_text(date_trunc('{self.unit(arguments[1])}', {self.moment(node)}))", "text", True
+                f"_crossfade.iso_text(date_trunc('{self.unit(arguments[1])}', {self.moment(node)}))", "text", True
             )
         if len(arguments) == 1:
             if name == "DATE_TIMESTAMP":
-                return Term(f"crossfade.date_ms({self.json(self.term(arguments[0]))})", "int", True)
+                return Term(f"_crossfade.date_ms({self.json(self.term(arguments[0]))})", "int", True)
             if name == "DATE_ISO8601":
-                return Term(f"crossfade.iso_text({self.moment(node)})", "text", True)
+                return Term(f"_crossfade.iso_text({self.moment(node)})", "text", True)
             if name in _PARTS:
                 return Term(f"floor(extract({_PARTS[name]} FROM {self.moment(node)}))::bigint", "int", True)
         return super().call(node)
 
     def moment(self, node: ast.Call) -> str:
         """The first argument as a timestamp of UTC."""
-        return f"crossfade.moment({self.json(self.term(node.arguments[0]))})"
+        return f"_crossfade.moment({self.json(self.term(node.arguments[0]))})"
 
     def unit(self, node: ast.Expr) -> str:
         """A unit by one of its names."""

@@ -118,7 +118,7 @@ class ExpressionCompiler(FormCompiler):
 
     def whole(self, var: DocumentVar) -> Term:
         """A document as a value."""
-        return Term(f"crossfade.document({var.prefix}, {var.key}, {var.raw}, {var.doc})")
+        return Term(f"_crossfade.document({var.prefix}, {var.key}, {var.raw}, {var.doc})")
 
     def find(self, name: str) -> Var:
         """The variable of this name. Raises Refused."""
@@ -216,7 +216,7 @@ class ExpressionCompiler(FormCompiler):
                 sql = f"({member[0]} -> {member[1]})"
             else:
                 member = None
-                sql = f"crossfade.element({sql}, {self.parameters.add(name, 'integer')})"
+                sql = f"_crossfade.element({sql}, {self.parameters.add(name, 'integer')})"
         return Term(sql, member=member)
 
     def document_path(self, var: DocumentVar, names: tuple[str | int, ...]) -> AnyTerm:

@@ -83,7 +83,7 @@ class FormCompiler:
             if not plain_text(value):
                 raise Refused("text that jsonb does not hold")
             return self.parameters.add(value, "text")
-        return term.sql if term.kind == "text" else f"crossfade.text({self.json(term)})"
+        return term.sql if term.kind == "text" else f"_crossfade.text({self.json(term)})"
 
     def number(self, term: AnyTerm) -> str:
         """As the double that arithmetic takes."""
@@ -92,13 +92,13 @@ class FormCompiler:
                 return f"coalesce({term.sql}, 0)"
             if term.kind == "int":
                 return f"({term.sql})::double precision"
-        return f"crossfade.number({self.json(term)})"
+        return f"_crossfade.number({self.json(term)})"
 
     def sort_key(self, term: AnyTerm) -> str:
         """Its place among all values. Of an attribute in the form that an index on it serves."""
         if isinstance(term, Term) and term.member is not None:
-            return f"crossfade.order_key({term.member[0]}, {term.member[1]})"
-        return f"crossfade.sort_key({self.json(term)})"
+            return f"_crossfade.order_key({term.member[0]}, {term.member[1]})"
+        return f"_crossfade.sort_key({self.json(term)})"
 
     def truth(self, term: AnyTerm) -> str:
         """As a boolean that is never NULL."""
@@ -110,7 +110,7 @@ class FormCompiler:
             return f"({term.sql} <> '')"
         if term.kind in ("number", "int"):
             return f"coalesce({term.sql} <> 0, false)"
-        return f"crossfade.truthy({term.sql})"
+        return f"_crossfade.truthy({term.sql})"
 
     # --- ahead
 

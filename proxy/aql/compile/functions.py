@@ -60,7 +60,7 @@ class FunctionCompiler(ComparisonCompiler):
         term = self.term(node)
         if isinstance(term, Term) and term.kind == "text":
             return Term(f"char_length({term.sql})", "int", True)
-        return Term(f"crossfade.length({self.json(term)})", "int", True)
+        return Term(f"_crossfade.length({self.json(term)})", "int", True)
 
     def subquery_count(self, node: ast.Subquery) -> str:
         """How many rows a subquery gives."""
@@ -70,11 +70,11 @@ class FunctionCompiler(ComparisonCompiler):
 
     def lower(self, node: ast.Call) -> Term:
         """LOWER"""
-        return Term(f"crossfade.lower({self.text(self.term(node.arguments[0]))})", "text", True)
+        return Term(f"_crossfade.lower({self.text(self.term(node.arguments[0]))})", "text", True)
 
     def upper(self, node: ast.Call) -> Term:
         """UPPER"""
-        return Term(f"crossfade.upper({self.text(self.term(node.arguments[0]))})", "text", True)
+        return Term(f"_crossfade.upper({self.text(self.term(node.arguments[0]))})", "text", True)
 
     def to_string(self, node: ast.Call) -> Term:
         """TO_STRING"""
@@ -98,7 +98,7 @@ class FunctionCompiler(ComparisonCompiler):
             elif term.kind == "json":
                 parts.append(f"CASE WHEN {term.sql} <> 'null' THEN {self.text(term)} END")
             else:
-                parts.append(self.text(term) if term.kind == "text" else f"crossfade.text({self.json(term)})")
+                parts.append(self.text(term) if term.kind == "text" else f"_crossfade.text({self.json(term)})")
         return Term(f"concat_ws({self.text(self.term(node.arguments[0]))}, {', '.join(parts)})", "text", True)
 
     def contains(self, node: ast.Call) -> Term:
@@ -135,8 +135,8 @@ class FunctionCompiler(ComparisonCompiler):
             return Term(f"starts_with({text.sql}, {self.text(prefix)})", "bool", True)
         sql = self.json(text)
         # of what is no string it is null and a warning
-        checked = f"crossfade.unless(jsonb_typeof({sql}) IS DISTINCT FROM 'string', {sql})"
-        return Term(f"starts_with(crossfade.text({checked}), {self.text(prefix)})", "bool", True)
+        checked = f"_crossfade.unless(jsonb_typeof({sql}) IS DISTINCT FROM 'string', {sql})"
+        return Term(f"starts_with(_crossfade.text({checked}), {self.text(prefix)})", "bool", True)
 
     def substring(self, node: ast.Call) -> Term:
         """SUBSTRING(text, offset, length) of places that are known and not negative"""
@@ -200,11 +200,11 @@ class FunctionCompiler(ComparisonCompiler):
 
     def first(self, node: ast.Call) -> AnyTerm:
         """FIRST(array): of no array it warns"""
-        return Term(f"(crossfade.loop({self.json(self.term(node.arguments[0]))}) -> 0)")
+        return Term(f"(_crossfade.loop({self.json(self.term(node.arguments[0]))}) -> 0)")
 
     def last(self, node: ast.Call) -> AnyTerm:
         """LAST(array): of no array it warns"""
-        return Term(f"(crossfade.loop({self.json(self.term(node.arguments[0]))}) -> -1)")
+        return Term(f"(_crossfade.loop({self.json(self.term(node.arguments[0]))}) -> -1)")
 
     def same(self, node: ast.Call) -> AnyTerm:
         """NOOPT and its like"""
@@ -228,17 +228,17 @@ class FunctionCompiler(ComparisonCompiler):
         if len(node.arguments) > 2:
             raise Refused("POSITION with a place")
         array, value = (self.json(self.term(item)) for item in node.arguments)
-        return Term(f"crossfade.member({value}, crossfade.loop({array}))", "bool", True)
+        return Term(f"_crossfade.member({value}, _crossfade.loop({array}))", "bool", True)
 
     def parse_part(self, node: ast.Call) -> Term:
         """PARSE_KEY and PARSE_COLLECTION of an id; of anything else they warn"""
         value = self.json(self.term(node.arguments[0]))
         part = 2 if node.name == "PARSE_KEY" else 1
-        return Term(f"split_part(crossfade.handle({value}), '/', {part})", "text", True)
+        return Term(f"split_part(_crossfade.handle({value}), '/', {part})", "text", True)
 
     def parse_identifier(self, node: ast.Call) -> Term:
         """PARSE_IDENTIFIER of an id; of anything else it warns"""
-        value = f"crossfade.handle({self.json(self.term(node.arguments[0]))})"
+        value = f"_crossfade.handle({self.json(self.term(node.arguments[0]))})"
         parts = f"'collection', split_part({value}, '/', 1), 'key', split_part({value}, '/', 2)"
         return Term(f"jsonb_build_object({parts})")
 

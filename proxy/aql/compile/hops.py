@@ -104,14 +104,14 @@ class HopCompiler(StatementCompiler):
             var = scope.find(place.name)
             if isinstance(var, DocumentVar):
                 whole = f"({var.prefix} || {var.key})"
-                return f"crossfade.handle(to_jsonb{whole})" if var.nullable else whole
+                return f"_crossfade.handle(to_jsonb{whole})" if var.nullable else whole
             if not isinstance(var, AliasVar):
                 break
             place, scope = var.expression, var.scope
         term = self.term(self.hoisted(node, calls=True))
         if isinstance(term, Constant) and term.kind not in ("text", "object"):
             raise Refused("the start of a traversal")
-        return f"crossfade.handle({self.json(term)})"
+        return f"_crossfade.handle({self.json(term)})"
 
     def edges(self, edge: ast.Edges, direction: str) -> _Edges:
         """An edge collection of the traversal."""

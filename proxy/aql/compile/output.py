@@ -190,7 +190,7 @@ class OutputCompiler(DateCompiler):
         guard = self.block.guard("q")
         value = f"coalesce({aggregate}(q.t), '[]'::{kind})"
         if guard:
-            value = f"crossfade.unless(bool_or({guard}), {value})"
+            value = f"_crossfade.unless(bool_or({guard}), {value})"
         return f"SELECT {value} FROM ({self.block.select([f'{column} AS t'])}) q"
 
     def subquery(self, node: ast.Subquery) -> AnyTerm:

@@ -67,4 +67,4 @@ class Rows(Wanted):
 
 
 def _refusing(guard: str, value: str) -> str:
-    return f"crossfade.unless(bool_or({guard}), {value})" if guard else value
+    return f"_crossfade.unless(bool_or({guard}), {value})" if guard else value

@@ -85,7 +85,7 @@ class StatementCompiler(OutputCompiler):
         self.block.items.append(Item(lambda: f"LATERAL ({inner.select(list(move.select()) or ['1 AS one'])}) {alias}"))
         guard = inner.guard(alias) if inner.limit else ""
         if guard:
-            self.block.where.append(f"crossfade.unless({guard}, true)")
+            self.block.where.append(f"_crossfade.unless({guard}, true)")
 
     # --- FOR
 
@@ -164,7 +164,7 @@ class StatementCompiler(OutputCompiler):
     def elements(self, variable: str, source: ast.Expr) -> None:
         """FOR over an array."""
         value, alias = self.json(self.term(source)), self.fresh("e")
-        call = f"jsonb_array_elements(crossfade.loop({value}))"
+        call = f"jsonb_array_elements(_crossfade.loop({value}))"
         self.block.items.append(Item(lambda: f"LATERAL {call} WITH ORDINALITY AS {alias} (v, i)"))
         self.in_place(f"{alias}.i")
         self.bind(variable, ElementVar(variable, f"{alias}.v", f"{alias}.i", source, self.scope))
@@ -358,7 +358,7 @@ class StatementCompiler(OutputCompiler):
             text = wanted.sql
         else:
             value = self.json(wanted)  # an object names no document, whatever its _id
-            text = f"crossfade.id_text(CASE jsonb_typeof({value}) WHEN 'object' THEN 'null' ELSE {value} END)"
+            text = f"_crossfade.id_text(CASE jsonb_typeof({value}) WHEN 'object' THEN 'null' ELSE {value} END)"
         identity = f"{collection} {text}"
         known = self.block.lookups.get(identity)
         if known is not None:
@@ -380,7 +380,7 @@ class StatementCompiler(OutputCompiler):
             if not names or len(names) > 200:
                 raise Refused("DOCUMENT over that many collections")
             prefixes = self.parameters.add(names, "text[]")
-            whole = f"crossfade.known({text}, {prefixes})"
+            whole = f"_crossfade.known({text}, {prefixes})"
             parts = []
             for name in names:
                 prefix = self.parameters.add(f"{name}/", "text")

@@ -6,8 +6,8 @@ MUTANTS = (
     Mutant(
         "epoch check skipped",
         "sql/queries/store.sql",
-        "EXISTS (SELECT 1 FROM crossfade.control WHERE generation = $2)",
-        "EXISTS (SELECT 1 FROM crossfade.control)",
+        "EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)",
+        "EXISTS (SELECT 1 FROM _crossfade.control)",
         "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
         times=0,
     ),
