@@ -96,4 +96,4 @@ def test_no_other_statement_writes_marks_or_dead_letters() -> None:
     assert found == STATEMENTS
     for folder in ("proxy", "backfill"):
         for code in (ROOT / folder).rglob("*.py"):
-            assert not re.search(r"INTO crossfade\.(unverified|dead_letter)", code.read_text("utf-8")), code
+            assert not re.search(r"INTO _crossfade\.(unverified|dead_letter)", code.read_text("utf-8")), code
