@@ -231,7 +231,7 @@ def _refuse_misspelt() -> None:
     lines = []
     for variable in misspelt(os.environ, fields):
         near = difflib.get_close_matches(variable.upper().removeprefix(_PREFIX), [name.upper() for name in fields], n=1)
-        meant = f": do you mean {_PREFIX}{near[0]}?" if near else ": README lists the settings"
+        meant = f": do you mean {_PREFIX}{near[0]}?" if near else ": docs/settings.md lists the settings"
         lines.append(f"{variable} is not a setting{meant}")
     if lines:
         raise ConfigurationError("; ".join(lines))

@@ -81,7 +81,7 @@ def test_an_unknown_setting_or_a_broken_file_is_named(tmp_path: Path, monkeypatc
             "crossfade_origin_pasword is not a setting: do you mean CROSSFADE_ORIGIN_PASSWORD?",
         ),
         ("CROSSFADE_ADMIN_PRT", "do you mean CROSSFADE_ADMIN_PORT?"),
-        ("CROSSFADE_COLOUR", "CROSSFADE_COLOUR is not a setting: README lists the settings"),
+        ("CROSSFADE_COLOUR", "CROSSFADE_COLOUR is not a setting: docs/settings.md lists the settings"),
         ("CROSSFADE_ORIGINS__X", "CROSSFADE_ORIGINS__X is not a setting"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The README keeps up with the code: every setting is in its table, with its default; every file it names exists."""
+"""README and docs keep up with the code: every setting is listed with its default; every file that is linked exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from proxy.config import Settings
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
-TABLE = dict(re.findall(r"^\| `CROSSFADE_([A-Z_]+)` \| ([^|]*)\|", README, re.MULTILINE))
+SETTINGS = (ROOT / "docs/settings.md").read_text("utf-8")
+TABLE = dict(re.findall(r"^\| `CROSSFADE_([A-Z_]+)` \| ([^|]*)\|", SETTINGS, re.MULTILINE))
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / "deploy/runbook.md"]
+)
+LINKS = [
+    (page, target)
+    for page in PAGES
+    for target in sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))))
+]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -32,6 +41,10 @@ def test_the_two_commands_come_first() -> None:
     assert "make test" in first.group(1)
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", README))))
-def test_a_link_leads_somewhere(target: str) -> None:
-    assert (ROOT / target).exists()
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda value: getattr(value, "name", value))
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
