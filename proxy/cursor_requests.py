@@ -35,6 +35,7 @@ class CursorRequest:
     max_runtime: float = 0.0
     streaming: bool = False
     profile: int = 0
+    max_warnings: int = 10
     options: dict[str, Any] = field(default_factory=dict)
     extent: frozenset[str] = frozenset()
 
@@ -71,6 +72,7 @@ def request_of(body: bytes, extent: frozenset[str] = frozenset()) -> CursorReque
         max(0.0, _number(options.get("maxRuntime"), 0)),
         streaming,
         profile := _profile(options.get("profile")),
+        int(max(0.0, _number(options.get("maxWarningCount"), 10))),
         {
             **options,
             "memoryLimit": limit,

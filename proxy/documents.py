@@ -24,6 +24,7 @@ __all__ = [
     "from_jsonb_text",
     "key_of",
     "merge",
+    "normalized",
     "same",
     "split_handle",
     "to_jsonb",
@@ -62,12 +63,17 @@ def valid_database(name: object) -> bool:
     return isinstance(name, str) and _valid_name(name, _LONGEST_DATABASE) and name[0] != "_" and ":" not in name
 
 
+def normalized(name: str) -> bool:
+    """Whether a name is in Unicode's normal form C, outside which ArangoDB takes and finds none."""
+    return name.isascii() or unicodedata.is_normalized("NFC", name)
+
+
 def _valid_name(name: str, longest: int) -> bool:
     """The extended names that 3.12 takes by default: Unicode in NFC, no digit or dot in front, no blank at an end."""
     if not name or name[0] in "0123456789." or name[0] == " " or name[-1] == " " or _NO_NAME.search(name):
         return False
     try:
-        return len(name.encode()) <= longest and (name.isascii() or unicodedata.is_normalized("NFC", name))
+        return len(name.encode()) <= longest and normalized(name)
     except UnicodeEncodeError:
         return False
 

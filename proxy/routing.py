@@ -348,7 +348,10 @@ def touched(operation: Operation) -> tuple[str, ...]:
         name = _name(operation.body)
         if not name:
             return (f"{database}/*",)
-        return (f"{database}/{name}",) if collection is None else (f"{database}/{collection}", f"{database}/{name}")
+        if collection is None:
+            return (f"{database}/{name}",)
+        # ArangoDB renames it in the definitions of graphs too
+        return f"{database}/{collection}", f"{database}/{name}", f"{database}/{GRAPHS}"
     if collection is not None and not operation.endpoint.startswith(("gharial", "foxx")):
         return (f"{database}/{collection}",)
     return (f"{database}/*",)

@@ -5,7 +5,6 @@ Targets that name no document are remembered, since clients repeat them.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
@@ -120,9 +119,7 @@ def _target(method: str, target: bytes) -> _Target:
         segments = segments[2:]
     database = "_system"
     if segments[:1] == ["_db"] and len(segments) > 1:
-        database = segments[1]
-        if not database.isascii():
-            database = unicodedata.normalize("NFC", database)  # as ArangoDB does: one database, however it is spelt
+        database = segments[1]  # as it is spelt: ArangoDB refuses a name that is not in NFC
         segments = segments[2:]
     row = find(method, segments)
     params = _params(query) if query else _NO_PARAMS

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.drivers import scope, table
 from tests.acceptance.drivers.__main__ import main
 from tests.acceptance.drivers.case import Outcome, Result
-from tests.acceptance.drivers.reports import ReportError, junit, mocha
+from tests.acceptance.drivers.reports import ReportError, golang, junit, mocha
 from tests.acceptance.drivers.suite import find
 from tests.acceptance.stands import Kind
 
@@ -51,6 +51,37 @@ def test_what_a_failed_hook_kept_from_running_has_failed(tmp_path: Path) -> None
     assert found == [
         Result("08-cursors::Cursors first", Outcome.PASSED),
         Result("08-cursors::Cursors second", Outcome.FAILED, "not run: no database"),
+    ]
+
+
+def test_a_go_test_that_did_not_end_has_failed_and_a_group_counts_by_its_parts() -> None:
+    """A crash takes the process with it: what was under way and had no end is no pass."""
+    events = [
+        {"Action": "run", "Test": "Test_Read"},
+        {"Action": "run", "Test": "Test_Read/HTTP_JSON"},
+        {"Action": "pass", "Test": "Test_Read/HTTP_JSON"},
+        {"Action": "run", "Test": "Test_Read/HTTP2_JSON"},
+        {"Action": "output", "Test": "Test_Read/HTTP2_JSON", "Output": "not equal"},
+        {"Action": "fail", "Test": "Test_Read/HTTP2_JSON"},
+        {"Action": "fail", "Test": "Test_Read"},
+        {"Action": "run", "Test": "Test_Old"},
+        {"Action": "skip", "Test": "Test_Old"},
+        {"Action": "run", "Test": "Test_Setup"},
+        {"Action": "run", "Test": "Test_Setup/first"},
+        {"Action": "pass", "Test": "Test_Setup/first"},
+        {"Action": "output", "Test": "Test_Setup", "Output": "no cleanup"},
+        {"Action": "fail", "Test": "Test_Setup"},
+        {"Action": "run", "Test": "Test_Crash"},
+        {"Action": "fail"},
+    ]
+    printed = "\n".join(["go: downloading", *map(json.dumps, events), "exit status 2"])
+    assert golang(printed) == [
+        Result("Test_Read/HTTP_JSON", Outcome.PASSED),
+        Result("Test_Read/HTTP2_JSON", Outcome.FAILED, "not equal"),
+        Result("Test_Old", Outcome.SKIPPED),
+        Result("Test_Setup", Outcome.FAILED, "no cleanup"),
+        Result("Test_Setup/first", Outcome.PASSED),
+        Result("Test_Crash", Outcome.FAILED, "did not end\n"),
     ]
 
 

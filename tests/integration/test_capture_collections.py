@@ -96,6 +96,18 @@ async def test_a_renamed_collection_goes_to_its_new_name_and_back(stack: Running
     assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (29, 0)
 
 
+async def test_a_rename_reaches_the_graphs_that_use_the_collection(stack: Running) -> None:
+    """ArangoDB renames a collection in the definitions of graphs too, which no request names."""
+    edges = [{"collection": "written", "from": ["books"], "to": ["people"]}]
+    made = await stack.client.post("/_api/gharial", json={"name": "library", "edgeDefinitions": edges})
+    assert made.status_code == 202
+    await stack.move(MIRROR, "_system/_graphs")
+    await stack.client.put("/_api/collection/books/rename", json={"name": "tomes"})
+    graph = (await stack.client.get("/_api/gharial/library")).json()["graph"]
+    assert graph["edgeDefinitions"] == [{"collection": "written", "from": ["tomes"], "to": ["people"]}]
+    await same(stack, "_system/_graphs")
+
+
 async def test_a_dropped_database_leaves_nothing(stack: Running) -> None:
     await stack.client.post("/_api/database", json={"name": "shop"})
     await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})

@@ -168,9 +168,10 @@ async def test_conditions(both: Both) -> None:
                 ours, theirs = await both.answers(target, **{name: value})
                 assert (theirs.status, theirs.body) == (ours.status, ours.body), (target, name, value)
                 assert sorted(theirs.headers) == sorted(ours.headers), (target, name, value)
-    for value in (f'"{rev}"', '"_aaaaaaaaaa"'):
-        ours, theirs = await both.answers("GET /_api/gharial/g/vertex/people/a", if_match=value)
-        assert (theirs.status, theirs.body) == (ours.status, ours.body)
+    for value in (f'"{rev}"', '"_aaaaaaaaaa"', "*"):
+        for name in ("if_match", "if_none_match"):
+            ours, theirs = await both.answers("GET /_api/gharial/g/vertex/people/a", **{name: value})
+            assert (theirs.status, theirs.body) == (ours.status, ours.body), (name, value)
 
 
 async def test_limits_and_batches_of_simple_reads(both: Both) -> None:

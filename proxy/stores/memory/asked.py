@@ -10,14 +10,14 @@ from proxy.errors import ArangoError
 _LARGEST: Final = 1 << 63
 
 
-def whole(body: Mapping[str, Any], name: str, default: int) -> int:
-    """A whole number of an object; absent, null and zero are the default. Raises ArangoError 10."""
+def whole(body: Mapping[str, Any], name: str, default: int, *, zero: bool = False) -> int:
+    """A whole number of an object; absent and null are the default, and zero unless `zero`. Raises ArangoError 10."""
     value = body.get(name)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value < _LARGEST:
         raise ArangoError(10, f"expecting a number for '{name}'")
-    return int(value) or default
+    return int(value) if zero else int(value) or default
 
 
 def number(params: Mapping[str, str], name: str, default: int) -> int:

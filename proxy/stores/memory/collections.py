@@ -6,7 +6,7 @@ import zlib
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.documents import valid_collection
+from proxy.documents import normalized, valid_collection
 from proxy.errors import ArangoError, Unsupported
 from proxy.operations import Operation, Outcome
 from proxy.revision import encode_rev
@@ -59,11 +59,19 @@ def create(server: Server, operation: Operation) -> Outcome:
     return done(operation, make(server, server.database(operation), body).properties(server.guid))
 
 
+def _name(body: Document, *, system: bool) -> str:
+    """The name that a body gives. Raises ArangoError 1208. system: it may begin with an underscore."""
+    name = body.get("name")
+    if isinstance(name, str) and not normalized(name):
+        raise ArangoError(1208, "collection name is not properly UTF-8 NFC-normalized")
+    if not isinstance(name, str) or not valid_collection(name, system=system):
+        raise ArangoError(1208, "illegal name: collection name invalid")
+    return name
+
+
 def make(server: Server, database: Database, body: Document) -> Collection:
     """A new collection from a request's body. Raises ArangoError 1208, 1207, 1218, 10."""
-    name = body.get("name")
-    if not isinstance(name, str) or not valid_collection(name, system=bool(body.get("isSystem", False))):
-        raise ArangoError(1208, "illegal name: collection name invalid")
+    name = _name(body, system=bool(body.get("isSystem", False)))
     if name in database.collections:
         raise ArangoError(1207, f"duplicate name: {name}")
     kind = body.get("type", DOCUMENTS)
@@ -187,17 +195,19 @@ def empty(server: Server, database: Database, collection: Collection, *, in_tran
 
 
 def rename(server: Server, operation: Operation) -> Outcome:
-    """The collection's name stands in every `_id`, so that all documents are printed anew; revisions stay."""
+    """The collection's name stands in every `_id`, so that all documents are printed anew; revisions stay.
+
+    Graphs that use the collection have its new name from then on.
+    """
     database = server.database(operation)
     collection = database.find(operation.collection or "")
-    name = body_object(operation).get("name")
-    if not isinstance(name, str) or not valid_collection(name, system=collection.system):
-        raise ArangoError(1208, "illegal name: collection name invalid")
+    name = _name(body_object(operation), system=collection.system)
     if name in database.collections and name != collection.name:
         raise ArangoError(1207, f"duplicate name: {name}")
     old, new = f'"_id":"{collection.name}/'.encode(), f'"_id":"{name}/'.encode()
     for key, raw in collection.documents.items():
         collection.documents[key] = raw.replace(old, new, 1)
+    _rename_in_graphs(database, collection.name, name)
     del database.collections[collection.name]
     collection.name = name
     database.collections[name] = collection
@@ -205,6 +215,27 @@ def rename(server: Server, operation: Operation) -> Outcome:
         log.COLLECTION_RENAME, database.name, f"{server.guid}/{collection.id}", {"name": name, "id": collection.id}
     )
     return done(operation, collection.summary(server.guid), located=True)
+
+
+def _rename_in_graphs(database: Database, old: str, new: str) -> None:
+    def renamed(names: list[str]) -> list[str]:
+        return [new if name == old else name for name in names]
+
+    graphs = database.collections["_graphs"]
+    for graph in graphs.scan():
+        definitions = [
+            {
+                **one,
+                "collection": renamed([one["collection"]])[0],
+                "from": renamed(one["from"]),
+                "to": renamed(one["to"]),
+            }
+            for one in graph["edgeDefinitions"]
+        ]
+        orphans = renamed(graph["orphanCollections"])
+        if (definitions, orphans) != (graph["edgeDefinitions"], graph["orphanCollections"]):
+            body = {"edgeDefinitions": definitions, "orphanCollections": orphans}
+            writes.update(graphs, graph["_key"], body)
 
 
 def drop(server: Server, operation: Operation) -> Outcome:

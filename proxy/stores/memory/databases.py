@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxy.documents import valid_database
+from proxy.documents import normalized, valid_database
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.stores.memory import access, indexes, log
@@ -42,13 +42,15 @@ def create(server: Server, operation: Operation) -> Outcome:
     _only_system(server, operation)
     body = body_object(operation)
     name = body.get("name")
+    if isinstance(name, str) and not normalized(name):
+        raise ArangoError(1208, "database name is not properly UTF-8 NFC-normalized")
     if not isinstance(name, str) or not valid_database(name):
         raise ArangoError(1229, "database name invalid")
     if name in server.databases:
         raise ArangoError(1207, f"duplicate database name '{name}'")
     users = _users_of(body)
     server.add_database(name)
-    _give(server, operation, name, users)
+    _give(server, name, users)
     server.log.change(log.DATABASE_CREATE, name, data={"name": name, "id": server.databases[name].id})
     return json_outcome(201, {"error": False, "code": 201, "result": True})
 
@@ -63,8 +65,11 @@ def _users_of(body: Document) -> list[Document]:
     return given
 
 
-def _give(server: Server, operation: Operation, name: str, users: list[Document]) -> None:
-    """The new database is the users': those that are unknown are made. Where none is named, it is its creator's."""
+def _give(server: Server, name: str, users: list[Document]) -> None:
+    """The new database is the users': those that are unknown are made.
+
+    Its creator, an administrator, keeps the access that `*` and `_system` give: no level of their own for it.
+    """
     accounts = server.accounts
     for user in users:
         known = str(user.get("username", user.get("user")))
@@ -77,9 +82,6 @@ def _give(server: Server, operation: Operation, name: str, users: list[Document]
                 extra=extra if isinstance(extra, dict) else None,
             )
         grant(accounts.by_name[known], name, "", Level.RW)
-    who = access.identity(server, operation)
-    if not users and not who.superuser:
-        grant(accounts.find(who.user), name, "", Level.RW)
     accounts.changed()
 
 

@@ -84,7 +84,8 @@ def explain(server: Server, operation: Operation) -> Outcome:
 def _warnings(query: ast.Query, options: Document) -> list[Document]:
     """What the constants of a query warn of: ArangoDB computes them while it plans. Raises it with failOnWarning."""
     settings = Options(
-        fail_on_warning=bool(options.get("failOnWarning", False)), max_warnings=whole(options, "maxWarningCount", 10)
+        fail_on_warning=bool(options.get("failOnWarning", False)),
+        max_warnings=whole(options, "maxWarningCount", 10, zero=True),
     )
     found: list[Document] = []
     for node in ast.walk(query):

@@ -51,13 +51,14 @@ def _check_replacement(collection: Collection | None, operation: Operation) -> N
         raise ArangoError(1233, _ENDS)
 
 
-def _check_ends(graph: Document, body: Document, name: str) -> None:
-    """The ends of an edge must lie in collections that the graph's definition names. Raises ArangoError 1947."""
-    for definition in graph["edgeDefinitions"]:
-        for side in ("from", "to") if definition["collection"] == name else ():
-            end = body.get(f"_{side}")
-            if isinstance(end, str) and end.partition("/")[0] not in definition[side]:
-                raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
+def _check_ends(graph: Document, body: Document) -> None:
+    """The ends of an edge must lie in collections that some edge definition of the graph names, on whichever side and
+    for whichever edge collection. Raises ArangoError 1947.
+    """
+    known = {name for one in graph["edgeDefinitions"] for name in (*one["from"], *one["to"])}
+    for end in (body.get("_from"), body.get("_to")):
+        if isinstance(end, str) and end.partition("/")[0] not in known:
+            raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
 
 
 def _answer(operation: Operation, collection: Collection, kind: str, written: Written, *, synced: int) -> Outcome:
@@ -80,7 +81,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
     graph, collection, kind = _collection(server, operation, write=True)
     body = body_object(operation)
     if kind == "edge":
-        _check_ends(graph, body, collection.name)
+        _check_ends(graph, body)
         for side in ("_from", "_to"):
             _check_end(server, operation, body.get(side))
     return _answer(operation, collection, kind, writes.insert(collection, body), synced=201)
@@ -105,6 +106,9 @@ def read(server: Server, operation: Operation) -> Outcome:
     wanted = header_revision(operation.headers.get("if-match")) or operation.params.get("rev")
     if wanted is not None and wanted != rev:
         raise ConflictError(key, rev, precondition=True)
+    unwanted = header_revision(operation.headers.get("if-none-match"))
+    if unwanted is not None and unwanted == rev:
+        return Outcome(304, b"", ((b"etag", rev.encode()),), b"text/plain")
     body = b'{"error":false,"code":200,"' + kind.encode() + b'":' + raw + b"}"
     return Outcome(200, body, ((b"etag", rev.encode()),))
 
@@ -122,7 +126,7 @@ def change(server: Server, operation: Operation) -> Outcome:
     if kind == "edge":
         if collection.get(operation.key or "") is None:
             raise ArangoError(1202)
-        _check_ends(graph, body, collection.name)
+        _check_ends(graph, body)
     write = writes.update if operation.method == "PATCH" else writes.replace
     written = write(collection, operation.key or "", body, _rules(operation))
     return _answer(operation, collection, kind, written, synced=200)

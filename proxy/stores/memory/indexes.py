@@ -57,12 +57,10 @@ class Index:
 
     def same_as(self, other: Index) -> bool:
         """Whether a second definition means this index, so that creating it is no change."""
-        return (self.kind, self.fields, self.unique, self.sparse) == (
-            other.kind,
-            other.fields,
-            other.unique,
-            other.sparse,
-        ) and self.kind != "primary"
+        return self._identity() == other._identity() and self.kind != "primary"
+
+    def _identity(self) -> tuple[object, ...]:
+        return self.kind, self.fields, self.unique, self.sparse, self.shown.get("minLength")
 
     def values(self, document: Document, *, twice: bool = False) -> Iterator[bytes]:
         """The entries of a document: one, or one an element for a field `a[*]`; none for a sparse index with a null.
@@ -135,8 +133,7 @@ def define(body: Document, number: int, name: str) -> Index:
         shown = {
             "cacheEnabled": bool(body.get("cacheEnabled", False)),
             "deduplicate": bool(body.get("deduplicate", True)),
-            "estimates": bool(body.get("estimates", True)),
-            "selectivityEstimate": 1,
+            **_estimates(body, unique=unique),
         }
         if body.get("storedValues"):
             shown["storedValues"] = body["storedValues"]
@@ -166,7 +163,7 @@ def define(body: Document, number: int, name: str) -> Index:
         shown, sparse = {"minLength": whole(body, "minLength", 2)}, True
     elif family in ("zkd", "mdi", "mdi-prefixed"):
         _check_multi_dimensional(family, body)
-        shown = {"estimates": bool(body.get("estimates", True)), "fieldValueTypes": "double", "selectivityEstimate": 1}
+        shown = {**_estimates(body, unique=unique), "fieldValueTypes": "double"}
         shown |= {name: body[name] for name in ("prefixFields", "storedValues") if name in body}
     elif family == "inverted":
         shown, sparse = _inverted(body, fields), True
@@ -177,6 +174,12 @@ def define(body: Document, number: int, name: str) -> Index:
         shown = {name: value for name, value in body.items() if name not in known}
         sparse = bool(body.get("sparse", False))
     return Index(str(number), str(body.get("name") or name), stored_kind, paths, unique, sparse, shown)
+
+
+def _estimates(body: Document, *, unique: bool) -> dict[str, Any]:
+    """Whether the selectivity is estimated, and the estimate; that of a unique index is known to be 1."""
+    estimates = bool(body.get("estimates", True))
+    return {"estimates": estimates, **({"selectivityEstimate": 1} if estimates or unique else {})}
 
 
 def _check_multi_dimensional(family: str, body: Document) -> None:

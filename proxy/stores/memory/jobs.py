@@ -34,7 +34,7 @@ class Job:
     def outcome(self) -> Outcome:
         """The result of a job that has ended."""
         if self.task.cancelled():
-            return error_outcome(ArangoError(1500, "query killed"))
+            return error_outcome(ArangoError(21))
         found = self.task.result()
         return Outcome(found.status, b"", found.headers, found.content_type) if self.bare else found
 

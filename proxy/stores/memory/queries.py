@@ -103,7 +103,7 @@ def _options(operation: Operation, running: Running, options: Document) -> Optio
     return Options(
         full_count=bool(options.get("fullCount", False)),
         fail_on_warning=bool(options.get("failOnWarning", False)),
-        max_warnings=whole(options, "maxWarningCount", 10),
+        max_warnings=whole(options, "maxWarningCount", 10, zero=True),
         memory_limit=int(memory) if isinstance(memory, int | float) else _NO_LIMIT,
         max_runtime=running.most,
         pause=running.pause,

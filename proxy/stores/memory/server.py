@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.aql.functions.misc import SERVER_VERSION
+from proxy.documents import normalized
 from proxy.errors import ArangoError
 from proxy.operations import Operation, Outcome
 from proxy.revision import Clock
@@ -137,9 +138,11 @@ class Server:
         return created
 
     def database(self, operation: Operation) -> Database:
-        """The database of an operation. Raises ArangoError 1228."""
+        """The database of an operation. Raises ArangoError 1228, 1208."""
         found = self.databases.get(operation.database)
         if found is None:
+            if not normalized(operation.database):
+                raise ArangoError(1208, "database name is not properly UTF-8 NFC-normalized")
             raise ArangoError(1228)
         return found
 

@@ -64,6 +64,10 @@ _HANDLERS: Final[dict[str, Handler]] = {
 }
 
 
+_DIRTY_READS: Final = frozenset({"document.read", "document.head", "document.read_many", "cursor.create"})
+_DIRTY: Final = ((b"x-arango-potential-dirty-read", b"true"),)
+
+
 class MemoryStore:
     """An ArangoDB server in memory, behind the Store protocol. One event loop; each operation is atomic.
 
@@ -176,7 +180,7 @@ class MemoryStore:
                 return self._unhandled(operation)
             if operation.headers and "velocypack" in operation.headers.get("content-type", ""):
                 operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
-            return handler(self.server, operation)
+            return _dirty(operation, handler(self.server, operation))
         except ConflictError as error:
             if self.server.patient and isinstance(error, LockedError):
                 raise
@@ -202,3 +206,10 @@ class MemoryStore:
                 raise ArangoError(405)
             raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")
         raise Unsupported(operation.endpoint)
+
+
+def _dirty(operation: Operation, outcome: Outcome) -> Outcome:
+    """The answer to a read that allows dirty reads says that it may be one, on a single server too."""
+    if operation.endpoint not in _DIRTY_READS or not documents.flag(operation.headers, "x-arango-allow-dirty-read"):
+        return outcome
+    return msgspec.structs.replace(outcome, headers=(*outcome.headers, *_DIRTY))

@@ -145,9 +145,7 @@ def readable(server: Server, operation: Operation, name: str) -> Collection:
     if transaction is not None:
         found: Collection | None = transaction.collection(name, write=False)
     else:
-        database = server.databases.get(operation.database)
-        if database is None:
-            raise ArangoError(1228)
+        database = server.database(operation)
         found = database.collections.get(name)
         if found is None:
             found = database.find(name)

@@ -170,6 +170,7 @@ def options_of(database: str, request: CursorRequest) -> Options:
     return Options(
         full_count=request.full_count,
         fail_on_warning=request.fail_on_warning,
+        max_warnings=request.max_warnings,
         memory_limit=min(_MEMORY, request.memory_limit or _MEMORY),
         max_runtime=min(SECONDS, request.max_runtime or SECONDS),
         database=database,

@@ -1,4 +1,4 @@
-"""Reports of test tools, read: JUnit's XML (pytest, Maven) and mocha's JSON."""
+"""Reports of test tools, read: JUnit's XML (pytest, Maven), mocha's JSON and the events of `go test -json`."""
 
 from __future__ import annotations
 
@@ -62,6 +62,45 @@ def mocha(report: Path, everything: Path, printed: str) -> list[Result]:
             hooks = [message for hook, message in failures.items() if '" hook' in hook and _same_file(hook, name)]
             found.append(Result(name, Outcome.FAILED, f"not run: {hooks[0] if hooks else 'the run ended before it'}"))
     return found
+
+
+def golang(printed: str) -> list[Result]:
+    """The tests of a run that have none below them, named with slashes, of the events that it printed a line each.
+
+    A test that did not end, because the run crashed or its time was up, has failed. One that has others below it is
+    a test of its own where it failed and none of those did.
+    """
+    said: dict[str, list[str]] = {}
+    ended: dict[str, Outcome] = {}
+    for line in printed.splitlines():
+        event = _go_event(line)
+        name = event.get("Test")
+        if not name:
+            continue
+        lines = said.setdefault(name, [])
+        if event.get("Action") == "output":
+            lines.append(event.get("Output", ""))
+        elif event.get("Action") in _GO_ENDS:
+            ended[name] = _GO_ENDS[event["Action"]]
+    failed = {name for name in said if ended.get(name, Outcome.FAILED) is Outcome.FAILED}
+    found = []
+    for name, lines in said.items():
+        below = [other for other in said if other.startswith(f"{name}/")]
+        if not below or (name in failed and failed.isdisjoint(below)):
+            text = "".join(lines) if name in ended else f"did not end\n{''.join(lines)}"
+            found.append(Result(name, ended.get(name, Outcome.FAILED), text[:_MESSAGE] if name in failed else ""))
+    return found
+
+
+_GO_ENDS: Final = {"pass": Outcome.PASSED, "fail": Outcome.FAILED, "skip": Outcome.SKIPPED}
+
+
+def _go_event(line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}  # what the tool itself prints
+    return event if isinstance(event, dict) else {}
 
 
 def _same_file(left: str, right: str) -> bool:

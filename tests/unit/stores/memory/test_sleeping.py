@@ -75,3 +75,15 @@ async def test_a_server_without_user_functions_knows_none(store: MemoryStore) ->
     for text in ("RETURN my::own(1)", "RETURN CALL('my::own', 1)"):
         status, answer = await ask(store, text)
         assert (status, answer["errorNum"]) == (404, 1582)
+
+
+async def test_a_job_that_is_cancelled_ends_as_a_canceled_request(store: MemoryStore) -> None:
+    """Unlike a query that is killed: 21, not 1500."""
+    client, body = Client(store), json.dumps({"query": "RETURN SLEEP(60)"}).encode()
+    accepted = await store.execute(decode_parts("POST", b"/_api/cursor", [(b"x-arango-async", b"store")], body))
+    number = dict(accepted.headers)[b"x-arango-async-id"].decode()
+    assert client.send("PUT", f"/_api/job/{number}/cancel") == (200, {"result": True})
+    while client.send("GET", "/_api/job/done")[1] != [number]:
+        await asyncio.sleep(0)
+    status, answer = client.send("PUT", f"/_api/job/{number}")
+    assert (status, answer["errorNum"], answer["errorMessage"]) == (410, 21, "canceled request")
