@@ -87,7 +87,7 @@ def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaq
     params, name = operation.params, operation.collection
     if flag(params.get("overwrite")):
         return Whole()
-    mode = _MODES.get(params.get("onDuplicate", "error"))
+    mode = _MODES.get(params.get("onDuplicate", ""), "conflict")  # as ArangoDB reads any other word
     try:
         items = read(operation.body, params)
     except (ValueError, msgspec.DecodeError):  # ArangoDB very likely refuses it as well

@@ -51,7 +51,13 @@ def test_a_body_that_has_no_documents_is_opaque(kind: str, body: bytes) -> None:
 def test_documents_with_keys_are_read_again_by_them() -> None:
     body = b'{"_key":"a"}\n{"_key":"b","x":"\\ud800"}\n{"_key":"a"}'
     assert plan(operation(body, type="documents", complete="true", details="yes")) == ByKeys(("a", "b"))
-    assert plan(operation(b"", type="documents", onDuplicate="odd")) == ByKeys(())
+
+
+def test_a_word_for_duplicates_that_arangodb_does_not_know_is_an_import_like_any_other() -> None:
+    """ArangoDB takes it for `error` and carries the import out: its documents are captured as well."""
+    odd = {"type": "documents", "onDuplicate": "odd"}
+    assert plan(operation(b'{"_key":"a"}', **odd)) == ByKeys(("a",))
+    assert arrays(plan(operation(b'{"n":1}', **odd))).mode == "conflict"
 
 
 def test_an_import_that_truncates_needs_the_whole_collection() -> None:
