@@ -210,25 +210,33 @@ class Sweeper:
         """Makes the target what the origin has, whatever it was before.
 
         forget: tombstones are discarded before and after, since documents come back under this name with the revisions
-        that they had (a rename and one back). Raises DatabaseError, UpstreamError, ArangoError, OutOfOrder, CannotRead.
+        that they had (a rename and one back). For the same reason a row that is newer than what the origin has is of a
+        collection that had this name before: it goes, and its tombstone, before the key is repaired. Raises
+        DatabaseError, UpstreamError, ArangoError, OutOfOrder, CannotRead.
         """
         relation = await self._target.relation(collection)
-        self._absent = False
-        era = await self._horizon(collection, relation, forget=forget)
-        faults.reach("horizon-raised")
-        after = ""
+        exchanged = True
+        while exchanged:
+            self._absent = False
+            era = await self._horizon(collection, relation, forget=forget)
+            faults.reach("horizon-raised")
+            exchanged = await self._pages(collection, relation, era, forget=forget)
+        if forget:
+            await self._horizon(collection, relation, forget=True)
+        await self._target.dropped(collection, self._absent)
+
+    async def _pages(self, collection: str, relation: str, era: int, *, forget: bool) -> bool:
+        """Every key of both sides. Whether rows of another collection were removed whose keys the origin has too."""
+        after, exchanged = "", False
         while True:
             rows = await self._database.fetch(queries("mirror")["alive"].on(relation), after, _PAGE)
             stored = {row["key"]: row["rev"] for row in rows}
             upper = rows[-1]["key"] if len(rows) == _PAGE else None
-            await self._compare(collection, stored, after, upper, era)
+            exchanged |= await self._compare(collection, stored, after, upper, era, forget=forget)
             faults.reach("mid-sweep")
             if upper is None:
-                break
+                return exchanged
             after = upper
-        if forget:
-            await self._horizon(collection, relation, forget=True)
-        await self._target.dropped(collection, self._absent)
 
     async def _horizon(self, collection: str, relation: str, *, forget: bool) -> int:
         """Raises the era, and the horizon to it: whatever is stamped before is refused. Gives the era."""
@@ -238,12 +246,28 @@ class Sweeper:
             await purge(self._database, collection, relation, era)
         return era
 
-    async def _compare(self, collection: str, stored: dict[str, int], after: str, upper: str | None, era: int) -> None:
-        """One range of keys. `stored`: what the target had in it, read after the era was raised."""
-        position = after
+    async def _compare(
+        self, collection: str, stored: dict[str, int], after: str, upper: str | None, era: int, *, forget: bool
+    ) -> bool:
+        """One range of keys. `stored`: what the target had in it, read after the era was raised.
+
+        Whether some that the origin has were removed first, because their rows are of another collection.
+        """
+        position, exchanged = after, False
         while True:
             page = await self._list(collection, position, upper)
-            wrong = [key for key, rev in page if stored.pop(key, None) != rev]
+            wrong: list[str] = []
+            newer: dict[str, int] = {}
+            for key, rev in page:
+                had = stored.pop(key, None)
+                if forget and had is not None and had > rev:
+                    newer[key] = had
+                elif had != rev:
+                    wrong.append(key)
+            if newer:
+                exchanged = True
+                written = await self._target.absent(collection, newer, era)
+                self._refused |= bool(written.dead)
             await self._repair(collection, wrong)
             if len(page) < _PAGE:
                 break
@@ -252,6 +276,7 @@ class Sweeper:
             written = await self._target.absent(collection, stored, era)
             self._refused |= bool(written.dead)
             await self._repair(collection, sorted(written.reread))
+        return exchanged
 
     async def _list(self, collection: str, after: str, upper: str | None) -> Sequence[tuple[str, int]]:
         database, _, name = collection.partition("/")

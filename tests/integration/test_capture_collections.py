@@ -108,6 +108,20 @@ async def test_a_rename_reaches_the_graphs_that_use_the_collection(stack: Runnin
     await same(stack, "_system/_graphs")
 
 
+async def test_two_collections_that_exchange_their_names_exchange_their_documents(stack: Running) -> None:
+    """What comes under a name is older there than what had it before: it is what the origin has all the same."""
+    await stack.client.post("/_api/collection", json={"name": "tomes"})
+    await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}", "of": "books"} for n in range(30)])
+    await stack.client.post("/_api/document/tomes", json=[{"_key": f"k{n}", "of": "tomes"} for n in range(10, 40)])
+    await stack.drained()
+    for old, new in (("books", "aside"), ("tomes", "books"), ("aside", "tomes")):
+        renamed = await stack.client.put(f"/_api/collection/{old}/rename", json={"name": new})
+        assert renamed.status_code == 200
+    await stack.client.patch("/_api/document/tomes/k1", json={"new": True})
+    await same(stack, BOOKS, "_system/tomes", "_system/aside")
+    assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (30, 30)
+
+
 async def test_a_dropped_database_leaves_nothing(stack: Running) -> None:
     await stack.client.post("/_api/database", json={"name": "shop"})
     await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
