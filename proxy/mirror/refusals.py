@@ -12,6 +12,7 @@ exceptions may have written something before they failed, and count as carried o
     queries, simple writes   an error of the run: what a query wrote may have been committed in parts
     batches                  parts of it ran before one that could not be read
     scripts, Foxx services   the status is that of the script, but for ArangoDB's own words
+    unknown requests         but for a path that is not there, and for what no handler of `_WHOLE` carries out in parts
     5xx                      nobody knows, but for the errors of `_NOT_BEGUN`
 
 A query that was answered has written nothing where ArangoDB counts no write that it executed.
@@ -40,6 +41,8 @@ _UNAVAILABLE: Final = 503  # status and number of a server that starts, or is in
 _NO_ACCESS: Final = frozenset({401, 403, 405, 501})
 # ArangoDB's own refusals of what would come to a Foxx service: (status, number)
 _BEFORE_SERVICES: Final = frozenset({(401, 11), (405, 405), (501, 9)})
+# below these paths of the API every request is carried out whole, or refused
+_WHOLE: Final = frozenset({"collection", "database", "document", "edges", "gharial", "index", "user", "view"})
 _NOBODY: Final = "unknown path '"  # ArangoDB's router: the request came to nobody
 
 
@@ -80,6 +83,8 @@ def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
     endpoint = operation.endpoint
     if operation.effect is Effect.QUERY or endpoint.startswith("simple."):
         return number in NEVER_RAN
+    if endpoint == "unknown" and operation.path[:1] == ("_api",) and not _WHOLE.isdisjoint(operation.path[1:2]):
+        return True  # a segment too many, or no such action
     if endpoint in ("unknown", "admin.execute"):
         return status == 404 and message.startswith(_NOBODY)
     if endpoint == "foxx":  # services are installed: a script of theirs may have run

@@ -66,6 +66,8 @@ OPAQUE = [
     _query("A text that only a later ArangoDB understands: INSERT"),
     Asked("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "() => 1"}),
     Asked("POST", "/_api/whatever", {}),
+    Asked("POST", "/_api/document/books/a", {"n": 1}),
+    Asked("PUT", "/_api/collection/books/whatever", {}),
     Asked("PATCH", "/_db/_system/shop/orders", {}),
     Asked("GET", "/_db/_system/favicon.ico"),
 ]
@@ -85,6 +87,7 @@ REFUSALS = [
     (403, 11, "forbidden"),
     (404, 1203, "collection or view not found"),
     (404, 404, "unknown path '/x'"),
+    (400, 601, "superfluous suffix, expecting /_api/x"),
     (405, 405, "method not supported"),
     (409, 1210, "unique constraint violated"),
     (412, 1200, "conflict"),
@@ -96,11 +99,14 @@ REFUSALS = [
 # a part may have run before the error: of a query, a script, a batch, a service, a request that nobody here knows
 _SERVICES = ("/_db/_system/shop", "/_db/_system/favicon")
 _IN_PARTS = ("/_api/cursor", "/_api/simple/", "/_admin/execute", "/_api/foxx", "/_api/whatever")
+_WHOLE = ("/_api/document", "/_api/collection", "/_api/index", "/_api/gharial", "/_api/database", "/_api/view")
 
 
 def excludes_all_writes(asked: Asked, status: int, number: int) -> bool:
     """Whether the error says that nothing was written, whatever the request was."""
     partly = asked.target.startswith(_IN_PARTS + _SERVICES)
+    if number == 601:
+        return asked.target.startswith(_WHOLE)
     if partly and number in (1200, 1210):
         return False
     service = asked.target.startswith(_SERVICES)
