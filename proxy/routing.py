@@ -90,7 +90,7 @@ PACKED = "velocypack"
 _TOLD_BY_ANSWERS = frozenset({"", IN_TRANSACTION, PACKED})
 TRANSACTIONS = frozenset({"transaction.begin", "transaction.commit", "transaction.abort"})
 # what ArangoDB runs inside of a stream transaction, and is captured there (protocol page, section 5)
-_TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
+TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
 
 # reads that stores/postgres can answer, and that the shadow compares
 COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
@@ -396,7 +396,7 @@ def _captured(operation: Operation, snapshot: Snapshot, collections: tuple[str, 
     reason = bypass(operation)
     if reason == PACKED and operation.endpoint.startswith("gharial."):
         reason = ""
-    if reason and not (reason == IN_TRANSACTION and operation.endpoint in _TRANSACTIONAL):
+    if reason and not (reason == IN_TRANSACTION and operation.endpoint in TRANSACTIONAL):
         return _opaque(operation, snapshot, collections, reason)
     kept = mirrored(snapshot, collections)
     return Route(Action.CAPTURE, kept) if kept else Route(Action.FORWARD, writes=collections)

@@ -57,6 +57,8 @@ class Writes:
         if self._jobs.wanted(operation):
             return await self._jobs.accept(request, operation)
         if way.action is Action.OPAQUE:
+            if "x-arango-trx-id" in operation.headers:
+                return await self._transactions.write(request, operation, way)
             return await opaque.forward(self._kit, request, operation, way)
         if not isinstance(request.body, bytes):
             request.body = await collect(request.body, self._kit.settings.capture_body)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+from proxy.errors import UpstreamUnavailable
 from proxy.mirror.capture import body_keys
 from proxy.mirror.refusals import NEVER_RAN, error, wrote_nothing
 from proxy.mirror.transactions import Buffer
@@ -28,16 +29,24 @@ _CONFLICTING = re.compile(r"conflicting key: (\S+)$")
 
 
 async def forward(
-    kit: Kit, request: Request, operation: Operation, way: Route, buffer: Buffer | None = None
+    kit: Kit, request: Request, operation: Operation, way: Route, buffer: Buffer | None = None, *, apart: bool = False
 ) -> Response:
     """Forwards, and marks `way.collections` once the origin has carried it out. Raises UpstreamError.
 
-    buffer: of the transaction that it runs in, whose commit brings the marks about.
+    buffer: of the transaction that it runs in, whose commit brings the marks about. apart: whether the origin runs it
+    inside of that transaction is not known here; so it is marked at once as well.
     """
     reason = way.gap or operation.endpoint
     intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
-    undoes = (way.collections, reason) if buffer is None else ((), "")
-    response = await kit.forward(_readable(request), intent, whole=False, undoes=undoes)
+    undoes = (way.collections, reason) if buffer is None or apart else ((), "")
+    try:
+        response = await kit.forward(_readable(request), intent, whole=False, undoes=undoes)
+    except UpstreamUnavailable:
+        raise
+    except BaseException:  # it may have run
+        if buffer is not None:
+            _with_commit(kit, way, buffer, reason)
+        raise
     body = await _read(kit, response) if operation.effect is Effect.QUERY or response.status >= 400 else response.body
     if wrote_nothing(operation, response.status, body):
         kit.mirror.settled_nothing(intent)
@@ -47,15 +56,25 @@ async def forward(
             await _shown(kit, operation, response, way)
         return response
     kit.gap(operation, reason)
-    if buffer is not None and not buffer.ended:
-        buffer.keep([intent])
-        buffer.undo(way.collections, reason)
-        return response
+    if buffer is not None:
+        open_still = _with_commit(kit, way, buffer, reason)
+        if open_still and not apart:
+            kit.mirror.settled_nothing(intent)  # the buffer has one of its own, open until the end
+            return response
     try:
         await kit.taken_back(way.collections, reason)
     finally:
         kit.mirror.opaque_done(intent, way.collections, reason)
     return response
+
+
+def _with_commit(kit: Kit, way: Route, buffer: Buffer, reason: str) -> bool:
+    """Whether the transaction has not ended yet: its commit marks, and takes flips back."""
+    if buffer.ended:
+        return False
+    buffer.keep([kit.mirror.intend(way.collections[0], way.collections, opaque=reason)])
+    buffer.undo(way.collections, reason)
+    return True
 
 
 async def _shown(kit: Kit, operation: Operation, response: Response, way: Route) -> None:

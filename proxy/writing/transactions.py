@@ -14,6 +14,9 @@ flipped its commit is refused, elsewhere the database is marked behind it.
 
 A transaction is its user's, and ArangoDB says who that is: what it refuses changes nothing of what is kept here, and
 its state is asked for with the credentials that it took last.
+
+What is not captured in it leaves its mark with the commit: what is verified before that cannot see it. Where it may run
+outside of the transaction, it leaves one at once as well.
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ from proxy.mirror.capture import plan as plan_write
 from proxy.mirror.intent import Intent
 from proxy.mirror.refusals import not_begun, wrote_nothing
 from proxy.mirror.transactions import Buffer
-from proxy.operations import Operation
-from proxy.routing import Route, mirrored
+from proxy.operations import Effect, Operation
+from proxy.routing import TRANSACTIONAL, Action, Route, mirrored
 from proxy.wire.message import Headers, Request, Response
 from proxy.writing import opaque
 from proxy.writing.kit import Kit, collect
@@ -265,20 +268,22 @@ class Transactions:
             self._registry.wrote(name, lost=True)
 
     async def write(self, request: Request, operation: Operation, way: Route) -> Response:
-        """A write inside of a transaction: a document write, a modification, a truncation."""
-        number = operation.headers["x-arango-trx-id"]
-        name = operation.database, number
+        """A write inside of a transaction: a document write, a modification, a truncation, or one not captured."""
+        name = operation.database, operation.headers["x-arango-trx-id"]
         if name not in self._open and len(self._open) >= _MOST:
             return await opaque.forward(self._kit, request, operation, way.because("too many transactions"))
         new = name not in self._open
-        known = self._remember(operation.database, number, request)
+        known = self._remember(*name, request)
         known.busy += 1
         try:
             waits = any(map(self._kit.flipped, way.collections))
             noted = self._registry.wrote(name, soon=waits)
             if waits:  # a commit through another proxy must find it
                 await self._kit.until_both(asyncio.shield(noted))
-            if operation.endpoint == "cursor.create":
+            if way.action is Action.OPAQUE:
+                apart = operation.effect is not Effect.WRITE and operation.endpoint not in TRANSACTIONAL
+                response = await opaque.forward(self._kit, request, operation, way, known.buffer, apart=apart)
+            elif operation.endpoint == "cursor.create":
                 response = await self._modifications.capture(request, operation, way, known.buffer)
             elif operation.endpoint == "collection.truncate":
                 response = await self._truncate(request, operation, way, known.buffer)

@@ -252,3 +252,36 @@ async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_t
     await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
     await stack.direct.delete(f"/_api/transaction/{trx['x-arango-trx-id']}")
     await same(stack)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
+@pytest.mark.parametrize("how", ["document", "query", "vertex"])
+async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
+    stack: Running, how: str, method: str
+) -> None:
+    """A verification and a flip between the write and the commit cannot see it: the commit says it again (I7, I10)."""
+    vertices = {"name": "g", "orphanCollections": ["books"]}
+    assert (await stack.client.post("/_api/gharial", json=vertices)).is_success
+    await stack.drained()
+    trx = await begin(stack)
+    headers = trx | {"x-arango-allow-dirty-read": "true"}  # one of the reasons why a write is not captured
+    path, body = {
+        "document": (DOCUMENT, {"_key": "v"}),
+        "query": ("/_api/cursor", {"query": "INSERT {_key: 'v'} INTO books RETURN NEW"}),
+        "vertex": ("/_api/gharial/g/vertex/books", {"_key": "v"}),
+    }[how]
+    answer = await stack.client.post(path, json=body, headers=headers)
+    assert answer.is_success, answer.text
+    await stack.database.execute("DELETE FROM crossfade.unverified")
+    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+        await stack.move(standing, BOOKS)
+    await stack.database.execute("DELETE FROM crossfade.unverified")  # as a verification leaves it
+    assert await end(stack, trx, method) == 200
+    await stack.drained()
+    stage = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
+    marks = await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified")
+    if method == "PUT":
+        assert (stage, marks > 0) == ("shadow", True)
+        assert (await stack.client.get(DOCUMENT + "/v")).status_code == 200
+    else:
+        assert (stage, marks) == ("flipped", 0)
