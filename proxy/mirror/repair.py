@@ -85,8 +85,8 @@ class Repairer:
         self._scans = Scans(origin)
         self.something = asyncio.Event()
 
-    async def keys(self, collection: str, keys: Sequence[str]) -> Looked:
-        """One look at each key; `left` are those that changed meanwhile.
+    async def keys(self, collection: str, keys: Sequence[str], *, last: bool = False) -> Looked:
+        """One look at each key; `left` are those that changed meanwhile. last: see `Target.write`.
 
         Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): later; CannotRead: never.
         """
@@ -95,21 +95,21 @@ class Repairer:
         left: frozenset[str] = frozenset()
         dead: frozenset[str] = frozenset()
         for start in range(0, len(wanted), _KEYS):
-            looked = await self._look(database, name, wanted[start : start + _KEYS])
+            looked = await self._look(database, name, wanted[start : start + _KEYS], last=last)
             left, dead = left | looked.left, dead | looked.dead
         return Looked(left, dead)
 
     async def until_done(self, collection: str, keys: Sequence[str]) -> Looked:
         """Looks, a few times where keys change meanwhile; `left` are those that are not done."""
         left, dead = frozenset(keys), frozenset[str]()
-        for _ in range(_ROUNDS):
-            looked = await self.keys(collection, sorted(left))
+        for number in range(1, _ROUNDS + 1):
+            looked = await self.keys(collection, sorted(left), last=number == _ROUNDS)
             left, dead = looked.left, dead | looked.dead
             if not left:
                 break
         return Looked(left, dead)
 
-    async def _look(self, database: str, name: str, keys: Sequence[str]) -> Looked:
+    async def _look(self, database: str, name: str, keys: Sequence[str], *, last: bool) -> Looked:
         collection = f"{database}/{name}"
         era = await self._target.raise_era()
         before = await self._target.revisions(collection, keys)
@@ -125,10 +125,10 @@ class Repairer:
         again: frozenset[str] = frozenset()
         dead: frozenset[str] = frozenset()
         if rows:
-            written = await self._target.write(collection, rows, equal=True)
+            written = await self._target.write(collection, rows, equal=True, last=last)
             again, dead = written.reread, written.dead
         if gone:
-            written = await self._target.absent(collection, gone, era)
+            written = await self._target.absent(collection, gone, era, last=last)
             again, dead = again | written.reread, dead | written.dead
         metrics.REPAIRED.labels(collection).inc(len(keys) - len(again) - len(dead))
         return Looked(again, dead)

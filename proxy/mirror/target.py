@@ -107,9 +107,11 @@ class Target:
         async with self._database.session() as session:
             return await _revisions(session, relation, keys)
 
-    async def write(self, collection: str, rows: Sequence[Row], *, equal: bool = False) -> Written:
+    async def write(self, collection: str, rows: Sequence[Row], *, equal: bool = False, last: bool = False) -> Written:
         """Applies versions, one a key. `equal`: an equal revision with other content is replaced too (repair).
 
+        last: after several looks: what PostgreSQL passes over without an error (a trigger that returns NULL, a rule
+        with INSTEAD) is a dead letter then, and not read again for ever.
         A key that is neither in `reread` nor in `dead` is done: applied, or overtaken by what is stored.
         """
         relation = await self.relation(collection)
@@ -127,6 +129,8 @@ class Target:
                     await writer.remove(removals)
                     written.removed = len(writer.returned) - written.upserted
                 written.reread = await writer.refused(rows)
+                if last and written.reread:
+                    written.reread -= await writer.passed_over([row for row in rows if row.key in written.reread])
                 written.dead = frozenset(writer.dead)
                 await self._letters(session, collection, relation, writer)
         except DatabaseRefused:
@@ -152,17 +156,21 @@ class Target:
                 faults.reach("mid-transaction")
         return frozenset(again)
 
-    async def absent(self, collection: str, keys: Mapping[str, int], era: int) -> Written:
+    async def absent(self, collection: str, keys: Mapping[str, int], era: int, *, last: bool = False) -> Written:
         """The origin has none of these; `keys` with the revisions that the target had before the origin was read.
 
-        `era`: raised before that. `reread`: the keys that have a newer row by now, to be repaired again.
+        `era`: raised before that. `reread`: the keys that have a newer row by now, to be repaired again. last: see
+        `write`.
         """
         relation = await self.relation(collection)
+        rows = [Row(key, rev, None, era) for key, rev in keys.items()]
         async with self._database.session() as session:
             writer = _Writer(session, collection, relation, self._instance)
-            await writer.absent([Row(key, rev, None, era) for key, rev in keys.items()])
+            await writer.absent(rows)
+            again = keys.keys() - writer.returned - writer.dead
+            if last and again:
+                again -= await writer.passed_over([row for row in rows if row.key in again])
             await self._letters(session, collection, relation, writer)
-        again = keys.keys() - writer.returned - writer.dead
         return Written(removed=len(writer.returned), dead=frozenset(writer.dead), reread=frozenset(again))
 
     async def due_letters(self, seconds: float, most: int) -> dict[str, list[str]]:
@@ -318,6 +326,25 @@ class _Writer:
             return frozenset()
         stored = await _revisions(self._session, self._relation, [row.key for row in open_rows])
         return frozenset(row.key for row in open_rows if not overtaken(row, stored.get(row.key)))
+
+    async def passed_over(self, rows: Sequence[Row]) -> frozenset[str]:
+        """Of rows that no statement returned: those that were to be applied, and that nobody refused. They are over.
+
+        What PostgreSQL then lacks goes to the dead letters.
+        """
+        found = await self._session.fetch(
+            queries("documents")["passed_over"].on(self._relation),
+            self._collection,
+            [row.key for row in rows],
+            [row.rev for row in rows],
+            [row.stamp for row in rows],
+            [row.raw is None for row in rows],
+        )
+        lacks: dict[str, bool] = {row["key"]: row["lacks"] for row in found}
+        for row in rows:
+            if lacks.get(row.key):
+                await self._bury(row, "PostgreSQL passes it over: a trigger or a rule of the table")
+        return frozenset(lacks)
 
     async def _bury(self, row: Row, reason: str) -> None:
         """The first line of the reason, as text that PostgreSQL can hold. Flips of the collection are over with it."""

@@ -61,6 +61,16 @@ SET rev = greatest(d.rev, excluded.rev), raw = NULL, doc = NULL, mark = greatest
 WHERE d.doc IS NULL OR d.rev <= excluded.rev
 RETURNING key;
 
+-- name: passed_over
+-- Of versions ($2 keys, $3 revisions, $4 stamps, $5 whether removed) that a statement above did not return: those that
+-- it must apply to what is there now. So something else passed them over: a trigger or a rule. lacks: it matters.
+SELECT i.key, NOT i.removed OR d.doc IS NOT NULL AS lacks
+FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::boolean[]) AS i (key, rev, stamp, removed)
+JOIN _crossfade.horizon AS h ON h.collection = $1 AND h.mark <= i.stamp
+LEFT JOIN {relation} AS d ON d.key = i.key
+WHERE d.key IS NULL
+   OR CASE WHEN i.removed THEN d.doc IS NULL OR d.rev <= i.rev ELSE d.rev < i.rev AND d.mark <= i.stamp END;
+
 -- name: revisions
 -- What the target has of these keys ($1 text[]); a tombstone is alive = false.
 SELECT key, rev, doc IS NOT NULL AS alive FROM {relation} WHERE key = ANY ($1::text[]);

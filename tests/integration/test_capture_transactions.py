@@ -272,14 +272,14 @@ async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
     }[how]
     answer = await stack.client.post(path, json=body, headers=headers)
     assert answer.is_success, answer.text
-    await stack.database.execute("DELETE FROM crossfade.unverified")
+    await stack.database.execute("DELETE FROM _crossfade.unverified")
     for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
         await stack.move(standing, BOOKS)
-    await stack.database.execute("DELETE FROM crossfade.unverified")  # as a verification leaves it
+    await stack.database.execute("DELETE FROM _crossfade.unverified")  # as a verification leaves it
     assert await end(stack, trx, method) == 200
     await stack.drained()
-    stage = await stack.database.fetchval("SELECT stage FROM crossfade.collection WHERE collection = $1", BOOKS)
-    marks = await stack.database.fetchval("SELECT count(*) FROM crossfade.unverified")
+    stage = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
+    marks = await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified")
     if method == "PUT":
         assert (stage, marks > 0) == ("shadow", True)
         assert (await stack.client.get(DOCUMENT + "/v")).status_code == 200

@@ -138,6 +138,29 @@ async def test_a_trigger_may_refuse_with_any_sqlstate(stack: Running, state: str
     assert await stack.differences(BOOKS) == ["a: different"]
 
 
+@pytest.mark.parametrize("write", [*WRITES, "removal"])
+async def test_a_row_that_a_trigger_passes_over_without_a_word_is_refused_like_any_other(
+    stack: Running, write: str
+) -> None:
+    """A trigger that returns NULL is no error: nothing is applied, and nothing would ever be."""
+    await flip(stack)
+    await refuse(stack, removals=True)
+    name = "SELECT pg_get_functiondef('public.refuse()'::regprocedure)"
+    text = str(await stack.database.fetchval(name))
+    await stack.database.execute(text.replace("RAISE 'not this one' USING ERRCODE = 'P0001'", "RETURN NULL"))
+    removal = write == "removal"
+    answer = await (stack.client.delete(DOCUMENT + "/a") if removal else WRITES[write](stack.client))
+    assert answer.status_code < 300, answer.text
+    shown = await stack.client.get(DOCUMENT + "/a")
+    assert shown.status_code == 404 if removal else shown.json()["n"] == 666
+    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    await stack.drained()  # a backlog for ever would keep every collection from its flip
+    await mend(stack)
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    assert await stack.differences(BOOKS) == []
+
+
 async def test_a_value_that_is_too_large_for_an_index_takes_the_flip_back_and_heals_without_the_index(
     stack: Running,
 ) -> None:
