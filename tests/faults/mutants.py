@@ -24,6 +24,7 @@ from tests.model.explore import explore
 from tests.model.test_mirror import NEEDED
 
 _FOLDERS = ("proxy", "backfill", "sql", "deploy", "tests", "bench")
+_MODEL = "model"  # the subject that is no module of mutants: rules of the model
 _PART = 8  # mutants of one copy of the tree
 
 
@@ -106,11 +107,11 @@ def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
         ]
 
 
-def verdicts(chosen: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
+def verdicts(chosen: Sequence[Mutant], rules: Sequence[str], jobs: int) -> Iterator[Verdict]:
     """As they come, `jobs` at a time. Tests of one file go together: they start a PostgreSQL once a run."""
     ordered = sorted(chosen, key=lambda mutant: mutant.test)
     parts = [ordered[start : start + _PART] for start in range(0, len(ordered), _PART)]
-    yield from map(of_the_model, NEEDED)
+    yield from map(of_the_model, rules)
     with ThreadPoolExecutor(jobs) as threads:
         running: list[Future[list[Verdict]]] = [threads.submit(of_the_code, part) for part in parts]
         for done in as_completed(running):
@@ -127,14 +128,22 @@ def main() -> int:
     known = subjects()
     parser = argparse.ArgumentParser(prog="python -m tests.faults.mutants")
     parser.add_argument("--only", action="append", help="mutants whose name holds this")
-    parser.add_argument("--subject", action="append", choices=known, help="of this module (again: these); default: all")
+    parser.add_argument(
+        "--subject", action="append", choices=(*known, _MODEL), help="of this module (again: these); default: all"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="at a time")
     options = parser.parse_args()
-    mutants = [mutant for name in options.subject or known for mutant in known[name]]
+    wanted = options.subject or (*known, _MODEL)
+    mutants = [mutant for name in known if name in wanted for mutant in known[name]]
     chosen = [m for m in mutants if not options.only or any(part in m.name for part in options.only)]
+    rules = [
+        name
+        for name in NEEDED
+        if _MODEL in wanted and (not options.only or any(part in f"model: {name}" for part in options.only))
+    ]
     found = []
     begun = time.monotonic()
-    for verdict in verdicts(chosen, options.jobs):
+    for verdict in verdicts(chosen, rules, options.jobs):
         found.append(verdict)
         print(line(verdict), flush=True)
     alive = [verdict for verdict in found if not verdict.caught]

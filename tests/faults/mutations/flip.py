@@ -9,6 +9,7 @@ _BOTH = "tests/unit/writing/test_until_both.py"
 _SERVING = "tests/unit/test_serving.py"
 _GUARD = "tests/unit/cutover/test_guard.py"
 _CONDITIONS = f"{_CONTROLLER}::test_the_flip_waits_for_each_condition"
+_KILLED = f"{_LEASE}::test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained"
 _ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease"
 
 MUTANTS = (
@@ -17,7 +18,7 @@ MUTANTS = (
         "proxy/cutover/lease.py",
         "            if flipped and self._conditions.backlog(flipped) > 0:\n",
         "            if False:\n",
-        "tests/integration/test_cutover_lease.py::test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained",
+        _KILLED,
     ),
     Mutant(
         "an older copy of a state directory is believed",
@@ -158,9 +159,23 @@ MUTANTS = (
     Mutant(
         "unclean journal forgotten",
         "proxy/cutover/lease.py",
-        "        self._unsafe = self._noted or not self._conditions.journal_clean()\n",
-        "        self._unsafe = self._noted\n",
-        f"{_LEASE}::test_a_crash_rolls_back_only_with_an_unclean_journal",
+        "        self._draining = not self._conditions.journal_clean()\n",
+        "        self._draining = False\n",
+        _KILLED,
+    ),
+    Mutant(
+        "a restart with open intents answers alone although PostgreSQL answers",
+        "proxy/cutover/lease.py",
+        "(self._clock() >= self._lease_end and not drains)",
+        "self._clock() >= self._lease_end",
+        _KILLED,
+    ),
+    Mutant(
+        "a restart with open intents waits for PostgreSQL for ever",
+        "proxy/cutover/lease.py",
+        "self._draining and not self._unsafe and self._clock() < self._looked_at + 3 * self._settings.lease",
+        "self._draining and not self._unsafe",
+        f"{_LEASE}::test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last",
     ),
     Mutant(
         "end of the own lease ignored by reads",
@@ -172,7 +187,7 @@ MUTANTS = (
     Mutant(
         "own lease over at once",
         "proxy/cutover/lease.py",
-        "return self._diverged_in_row or self._clock() >= self._lease_end",
+        "return self._diverged_in_row or (self._clock() >= self._lease_end and not drains)",
         "return True",
         _ALONE,
     ),
@@ -193,9 +208,16 @@ MUTANTS = (
     Mutant(
         "an evicted process goes on",
         "sql/queries/cutover.sql",
-        "    WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL\n    RETURNING instance\n)",
-        "    WHERE instance = $1\n    RETURNING instance\n)",
+        "    WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL AND beats < $11\n",
+        "    WHERE instance = $1 AND $2::text IS NOT NULL AND beats < $11\n",
         f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+    ),
+    Mutant(
+        "a number of a heartbeat is taken twice",
+        "sql/queries/cutover.sql",
+        " AND stopped_at IS NULL AND beats < $11\n",
+        " AND stopped_at IS NULL\n",
+        "tests/integration/test_state_directory.py::test_two_clones_of_one_running_process_do_not_share_its_registration",
     ),
     Mutant(
         "answers are not held until the own lease is over",
@@ -257,9 +279,9 @@ MUTANTS = (
     ),
     Mutant(
         "an epoch that nobody drives stays open",
-        "proxy/cutover/lease.py",
-        "        elif now - self._open_since >= 2 * self._settings.lease:\n",
-        "        elif False:\n",
+        "proxy/cutover/overdue.py",
+        '        return Due("its controller went away", undriven=True)\n',
+        "        return None\n",
         f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from tests.faults.mutations import Mutant
 
 _RULES = "tests/faults/test_rules.py"
+_SCAN = "tests/unit/mirror/test_scan.py"
 _MIRROR = "tests/integration/test_mirror.py"
 _DOCUMENTS = "sql/queries/documents.sql"
 
@@ -82,9 +83,51 @@ MUTANTS = (
     Mutant(
         "what a scan finds is not read again",
         "proxy/mirror/repair.py",
-        "if not await self.until_done(collection, lacking):",
-        "if True:",
+        "                looked = await self.until_done(collection, lacking)\n",
+        "                looked = Looked()\n",
         "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
+    ),
+    Mutant(
+        "a scan passes over what the origin had shown before the intent",
+        "proxy/mirror/scan.py",
+        "min(min(note.since, now - int(1000 * age(note.time, note.up))) for note in looked)",
+        "min(now - int(1000 * age(note.time, note.up)) for note in looked)",
+        f"{_SCAN}::test_an_intent_from_before_the_origin_had_shown_a_time_is_searched_in_all",
+    ),
+    Mutant(
+        "a scan passes over a step back of the origin's clock",
+        "proxy/mirror/scan.py",
+        "min(min(note.since, now - int(1000 * age(note.time, note.up))) for note in looked)",
+        "min(note.since for note in looked)",
+        f"{_SCAN}::test_a_step_back_of_the_origins_clock_is_seen_by_the_age_of_the_intent",
+    ),
+    Mutant(
+        "a scan begins at this machine's time",
+        "proxy/mirror/scan.py",
+        "        now = await self._origin.time_now(database)\n",
+        "        import time\n\n        now = int(1000 * time.time())\n",
+        f"{_SCAN}::test_a_step_back_of_the_origins_clock_is_seen_by_the_age_of_the_intent",
+    ),
+    Mutant(
+        "the age of an intent is the wall clock's",
+        "proxy/mirror/clock.py",
+        "max(0.0, by_wall, uptime() - up) if up else",
+        "max(0.0, by_wall) if up else",
+        f"{_SCAN}::test_an_age_is_never_less_than_any_clock_says",
+    ),
+    Mutant(
+        "the revision of a removal is taken for the origin's time",
+        "proxy/mirror/clock.py",
+        "if change.raw is not None and change.rev",
+        "if change.rev",
+        f"{_SCAN}::test_the_origins_clock_is_told_by_revisions_that_it_gave_just_now",
+    ),
+    Mutant(
+        "one scan covers requests that this process may still send",
+        "proxy/mirror/scan.py",
+        "since is not None and note.seq < own and note.since >= since",
+        "since is not None and note.since >= since",
+        f"{_SCAN}::test_one_scan_is_enough_for_what_an_earlier_process_left",
     ),
     Mutant(
         "repair brings back what was removed behind its look",
