@@ -66,7 +66,7 @@ aql-long: $(STAMP) ## evaluator and compiled SQL agree on random queries; mutant
 	AQL_CASES=$(CASES) AQL_SEED=$$(date +%j) $(BIN)/pytest -q tests/property/test_aql_compile.py
 	$(BIN)/python -m bench.corpus.fuzz $(CORPUS) --number $(CASES) --seed $$(date +%j)
 
-faults: $(STAMP) ## each named point × each fault on real processes: what was lost (ten minutes, both cores)
+faults: $(STAMP) ## each named point × fault × stage on real processes: what was lost, what was read old (an hour, both cores)
 	$(BIN)/python -m tests.faults.matrix
 
 bench-backfill: $(STAMP) ## backfill and verification beside psql COPY and the origin's own speed; DOCUMENTS=200000

@@ -1,7 +1,9 @@
-"""Each named point × each fault: `python -m tests.faults.matrix`, or `make faults`. Exit code 1 where one lost a write.
+"""Each named point × each fault × each stage: `make faults`. Exit code 1 where one lost a write or showed an old one.
 
-At the point the proxy stands still, the fault begins, and it goes on under traffic of that kind and of documents. When
-the fault is over and the backlog is empty, both databases are read directly and compared document by document.
+At the point the proxy stands still, the fault begins, and it goes on under traffic of that kind and of documents, and
+of clients that judge what they read (tests/faults/judge.py). When the fault is over and the backlog is empty, both
+databases are read directly and compared document by document. At stage `flipped` every cell begins with a flip of all
+that clients write; new collections begin at `shadow` there.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -21,130 +24,88 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
+from proxy.config import load
+from proxy.cutover import controller, status
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
+from proxy.database import Database
+from proxy.errors import RefusedError
 from proxy.mirror.faults import POINTS
 from tests import harness
 from tests.conftest import _create, migrated_template
 from tests.faults import comparing, traffic
-from tests.faults.chaos import MODES
+from tests.faults.cells import (
+    CLOCKS,
+    FAULTS,
+    HEAD,
+    KILLS,
+    LEGEND,
+    PLACES,
+    READ_ONLY,
+    REFUSE,
+    REFUSED,
+    REMOVED,
+    STAGES,
+    Cell,
+    Place,
+    line,
+    table,
+)
+from tests.faults.judge import Crowd
 from tests.faults.points import Points
+from tests.faults.refusing import Refusing
 from tests.faults.stand import Proxy, Stand, stand
 from tests.faults.traffic import Tally
 from tests.harness import eventually
 
-REFUSE = "disk full, refuse"
-REMOVED = "kill, files removed"
-READ_ONLY = "session read-only"
-FAULTS: tuple[str, ...] = (
-    "kill",
-    REMOVED,
-    *(f"origin {mode}" for mode in MODES),
-    *(f"target {mode}" for mode in MODES),
-    "origin stopped",
-    "target stopped",
-    "disk full",
-    REFUSE,
-    READ_ONLY,
-)
-# which faults may cost clients an answer: those of ArangoDB itself, and where the operator said that it is to be so; a
-# kill breaks connections and nothing else
-_MAY_COST = (*(fault for fault in FAULTS if fault.startswith("origin")), REFUSE)
 _LASTS = 0.4  # seconds
-_CLIENTS = 2  # of the point's kind, and as many of documents
+_CLIENTS = 2  # of the point's kind, and as many of documents, and that judge
 _PAUSE = 0.01
+_PACE = 0.05  # seconds that a client who judges thinks at most
 PATIENCE = 150.0  # seconds for a proxy to start, or to drain: the machine may be busy with other things
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A point under traffic of one kind, reached for the nth time."""
-
-    kind: str
-    point: str
-    nth: int = 2
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} {self.point}"
-
-
-PLACES: tuple[Place, ...] = (
-    Place("documents", "after-intend", 9),
-    Place("documents", "after-forward", 9),
-    Place("documents", "before-settle", 9),
-    Place("documents", "mid-batch"),
-    Place("documents", "after-apply"),
-    Place("documents", "mid-repair", 1),
-    Place("opaque", "before-mark", 1),
-    Place("options", "after-forward", 5),
-    Place("transactions", "transaction-begun"),
-    Place("transactions", "transaction-wrote", 5),
-    Place("transactions", "before-commit"),
-    Place("transactions", "after-commit"),
-    Place("transactions", "before-transaction"),
-    Place("transactions", "mid-transaction", 1),
-    Place("imports", "after-intend", 3),
-    Place("imports", "after-forward", 3),
-    Place("imports", "mid-import", 1),
-    Place("modifications", "after-intend", 3),
-    Place("modifications", "after-forward", 3),
-    Place("modifications", "keys-read"),
-    Place("cursors", "after-forward", 3),
-    Place("cursors", "keys-read", 3),
-    Place("cursors", "before-commit"),
-    Place("graphs", "after-intend", 3),
-    Place("graphs", "after-forward", 9),
-    Place("graphs", "mid-cascade", 1),
-    Place("collections", "after-intend", 4),
-    Place("collections", "after-forward", 4),
-    Place("collections", "horizon-raised", 1),
-    Place("collections", "mid-sweep", 1),
-    Place("jobs", "job-begun", 3),
-    Place("jobs", "after-forward", 3),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one fault at one point cost. lost: missing or older in PostgreSQL; ghosts: there, and not in ArangoDB.
-
-    said: documents that differed in collections that became unverified, until a verification repaired them.
-    """
-
-    place: Place
-    fault: str
-    runs: int = 0
-    writes: int = 0
-    lost: int = 0
-    ghosts: int = 0
-    errors: int = 0
-    broken: int = 0
-    marks: int = 0
-    said: int = 0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def good(self) -> bool:
-        """Nothing lost, no ghost; errors only where ArangoDB was away, broken connections only by a kill."""
-        quiet = self.errors == 0 or self.fault in _MAY_COST
-        whole = self.broken == 0 or self.fault in ("kill", REMOVED, *_MAY_COST)
-        return not self.lost and not self.ghosts and not self.notes and quiet and whole
+_STAGED = [f"_system/{name}" for name in traffic.COLLECTIONS]
+_FAILED = re.compile(r": (\d{3}) ")
 
 
 @dataclass
 class _Found:
+    reads: int = 0
     lost: int = 0
     ghosts: int = 0
+    stale: int = 0
     marks: int = 0
+    letters: int = 0
     said: int = 0
+    stood: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def heard(self, crowd: Crowd, tally: Tally) -> None:
+        """What the clients saw that judge."""
+        seen = crowd.tally
+        tally.writes += seen.writes
+        self.reads += seen.reads
+        self.stale += len(seen.violations)
+        self.notes += seen.violations
+        for text in seen.failed:
+            status = _FAILED.search(text)
+            if status is None:
+                tally.broken += 1
+            elif status[1].startswith("5"):
+                tally.errors += 1
+            else:
+                self.notes.append(text)
 
 
 class Matrix:
     """One stand, one proxy after another; every cell begins on the state that the last one left."""
 
-    def __init__(self, stood: Stand, points: Points) -> None:
+    def __init__(self, stood: Stand, points: Points, database: Database, stage: Stage = Stage.MIRROR) -> None:
         self._stand = stood
         self._points = points
+        self._database = database
+        self._stage = stage
+        self._cells = 0
+        self._refusing = Refusing(database)
         self._proxies = {
             setting: stood.proxy(
                 setting,
@@ -164,28 +125,38 @@ class Matrix:
         tally, found = Tally(), _Found()
         for _ in range(runs):
             try:
-                await self._once(place, fault, tally)
+                await self._once(place, fault, tally, found)
             except* TimeoutError:
                 found.notes.append("the point was not reached")
             await self._compare(found)
         return Cell(
             place,
             fault,
+            self._stage,
             runs,
             tally.writes,
+            found.reads,
             found.lost,
             found.ghosts,
+            found.stale,
             tally.errors,
             tally.broken,
             found.marks,
+            found.letters,
             found.said,
+            found.stood,
             (*tally.others, *found.notes),
         )
 
-    async def _once(self, place: Place, fault: str, tally: Tally) -> None:
+    async def _once(self, place: Place, fault: str, tally: Tally, found: _Found) -> None:
+        self._stand.wall.step(0.0)
         proxy = await self._standing(fault)
+        proxy.wall.step(0.0)
+        await self._staged(fault)
+        self._cells += 1
         going = True
         mine = [(number, traffic.KINDS.get(place.kind, traffic.opaque)) for number in range(_CLIENTS)]
+        crowd = Crowd(f"judged{self._cells}", [proxy.port], _CLIENTS, self._cells, lambda *_: False, _PACE)
         async with asyncio.TaskGroup() as group:
 
             def begin(number: int, kind: traffic.Kind) -> None:
@@ -203,14 +174,18 @@ class Matrix:
                 tally.errors = before  # what the way to the point cost is not the fault's
                 for number in range(_CLIENTS, 2 * _CLIENTS):
                     begin(number, traffic.documents)
-                heal = await self._begin(fault, proxy)
-                await Points.go(reached)
-                await asyncio.sleep(_LASTS)
-                await heal()
-                await asyncio.sleep(0.1)
+                async with crowd:
+                    heal = await self._begin(fault, proxy)
+                    await Points.go(reached)
+                    await asyncio.sleep(_LASTS)
+                    await heal()
+                    await asyncio.sleep(0.1)
+                    going = False
+                    await proxy.drained()
             finally:
                 going = False
         await proxy.drained()
+        found.heard(crowd, tally)
 
     async def _standing(self, fault: str) -> Proxy:
         """The proxy with the setting that the fault asks for; the other one has ended."""
@@ -222,7 +197,40 @@ class Matrix:
         if not proxy.running:
             await proxy.start(f"@{self._points.path}")
             await self._stand.mirrored(everything=True)
+            if self._stage is not Stage.MIRROR:
+                await self._moved(Stage.SHADOW, "_system/*", *_STAGED)
         return proxy
+
+    async def _staged(self, fault: str) -> None:
+        """What a fault took back is flipped again, and what it needs is there."""
+        if self._stage is Stage.FLIPPED and not await self._flipped():
+            limit = time.monotonic() + harness.WAIT_SECONDS
+            while True:
+                try:
+                    await self._moved(Stage.FLIPPED, *_STAGED)
+                    break
+                except RefusedError:  # an instance that was killed has a lease to wait for, and a journal to drain
+                    if time.monotonic() > limit:
+                        raise
+                    await asyncio.sleep(0.2)
+        if fault == REFUSED:
+            await self._refusing.prepare(_STAGED)
+
+    async def _moved(self, stage: Stage, *names: str) -> None:
+        settings = load(dsn=self._stand.dsn)
+        await controller.change(
+            self._database,
+            [Target(name, stage, 100 if stage is Stage.FLIPPED else 0) for name in names],
+            settings=settings,
+            actor="matrix",
+            reason="test",
+            force=True,
+            timeout=30,
+        )
+
+    async def _flipped(self) -> bool:
+        standings = await status.standings(self._database)
+        return all(standings[name].stage is Stage.FLIPPED for name in _STAGED)
 
     async def _approach(self, point: str) -> None:
         """What it takes to come to a point that mere traffic does not reach: lost answers are read again."""
@@ -237,7 +245,10 @@ class Matrix:
         """Begins the fault; gives what ends it."""
         stood = self._stand
         where, _, what = fault.partition(" ")
-        if fault in ("kill", REMOVED):
+        if fault in CLOCKS:
+            whose, seconds = CLOCKS[fault]
+            (proxy.wall if whose == "proxy" else stood.wall).step(seconds)
+        if fault in KILLS:
             await asyncio.to_thread(proxy.kill)
             if fault == REMOVED:  # what was open in them must be said
                 for file in (proxy.state / "journal").glob("*.journal"):
@@ -255,21 +266,36 @@ class Matrix:
         if fault == READ_ONLY:
             await harness.read_only(stood.dsn, on=True)
             return lambda: harness.read_only(stood.dsn, on=False)
+        if fault == REFUSED:
+            await self._refusing.begin()
+            return self._refusing.end
         chaos = stood.to_origin if where == "origin" else stood.to_target
         chaos.misbehave(what)
         return _later(chaos.heal)
 
     async def _compare(self, found: _Found) -> None:
         """Counts what differs; where it was said, a verification must find and repair it."""
+        found.stood += self._stage is Stage.FLIPPED and await self._flipped()
         marks = await self._stand.marks()
         found.marks += len(marks)
         marked = {line.partition(": ")[0] for line in marks}
+        rows = await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter")
+        letters = {(row["collection"], row["key"]) for row in rows}
+        found.letters += max(self._refusing.letters, len(letters))
+        self._refusing.letters = 0
         differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
-        said = [one for one in differences if {f"_system/{one.collection}", "_system/*"} & marked]
-        if said:
+        said = [
+            one
+            for one in differences
+            if {f"_system/{one.collection}", "_system/*"} & marked or (f"_system/{one.collection}", one.key) in letters
+        ]
+        mended = {one.collection for one in said} | {collection.partition("/")[2] for collection, _ in letters}
+        if mended:
             found.said += len(said)
-            await self._stand.verified(sorted({one.collection for one in said}))
+            await self._stand.verified(sorted(mended))
             differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+            left = await self._database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
+            found.notes += [f"{row['collection']}/{row['key']} is a dead letter still: {row['reason']}" for row in left]
         if marks:
             await self._stand.unmarked()
         found.lost += sum(1 for one in differences if one.what != "extra")
@@ -290,46 +316,24 @@ def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
 
 
 @contextlib.asynccontextmanager
-async def matrix(folder: Path) -> AsyncIterator[Matrix]:
+async def matrix(folder: Path, stage: Stage = Stage.MIRROR) -> AsyncIterator[Matrix]:
     """Starts a PostgreSQL of its own, an origin, chaos."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with stand(server, dsn, folder) as stood, Points(folder) as points:
-            made = Matrix(stood, points)
+            database = await Database.open(dsn, size=2)
+            made = Matrix(stood, points, database, stage)
             try:
                 yield made
             finally:
                 await made.close()
+                await database.close()
 
 
-HEAD = (
-    f"{'point':32}{'fault':20}{'runs':>5}{'writes':>8}{'lost':>6}{'ghosts':>8}{'errors':>8}{'broken':>8}{'marks':>7}"
-    f"{'said':>6}"
-)
-
-
-def line(cell: Cell) -> str:
-    """A cell as text."""
-    figures = (
-        f"{cell.runs:5}{cell.writes:8}{cell.lost:6}{cell.ghosts:8}{cell.errors:8}{cell.broken:8}{cell.marks:7}"
-        f"{cell.said:6}"
-    )
-    wrong = "" if cell.good else "  WRONG " + "; ".join(cell.notes[:3])
-    return f"{cell.place.name:32}{cell.fault:20}{figures}{wrong}"
-
-
-def table(cells: Sequence[Cell]) -> str:
-    """A line a cell, and the sums."""
-    each = ((c.runs, c.writes, c.lost, c.ghosts, c.errors, c.broken, c.marks, c.said) for c in cells)
-    runs, writes, lost, ghosts, errors, broken, marks, said = (sum(values) for values in zip(*each, strict=True))
-    total = f"{'all':52}{runs:5}{writes:8}{lost:6}{ghosts:8}{errors:8}{broken:8}{marks:7}{said:6}"
-    return "\n".join([HEAD, *map(line, cells), total])
-
-
-async def _column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
+async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int) -> list[Cell]:
     with tempfile.TemporaryDirectory(prefix="crossfade-faults-") as folder:
-        async with matrix(Path(folder)) as made:
+        async with matrix(Path(folder), stage) as made:
             cells = []
             for place in places:
                 cells.append(await made.cell(place, fault, runs))
@@ -337,16 +341,19 @@ async def _column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
             return cells
 
 
-def column(fault: str, places: Sequence[Place], runs: int) -> list[Cell]:
-    """One fault at these places, on a stand of its own."""
+def column(fault: str, stage: Stage, places: Sequence[Place], runs: int) -> list[Cell]:
+    """One fault at these places in one stage, on a stand of its own."""
     harness.WAIT_SECONDS = PATIENCE
-    return asyncio.run(_column(fault, places, runs))
+    return asyncio.run(_column(fault, stage, places, runs))
 
 
-def cells(places: Sequence[Place], faults: Sequence[str], runs: int, jobs: int) -> Iterator[Cell]:
+def cells(
+    places: Sequence[Place], faults: Sequence[str], stages: Sequence[Stage], runs: int, jobs: int
+) -> Iterator[Cell]:
     """All of them, `jobs` faults at a time, each in a process of its own."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(column, fault, places, runs) for fault in faults]):
+        columns = [pool.submit(column, fault, stage, places, runs) for stage in stages for fault in faults]
+        for done in as_completed(columns):
             yield from done.result()
 
 
@@ -357,23 +364,24 @@ def main() -> int:
     parser.add_argument("--point", action="append", choices=POINTS, help="this one (again: these); default: all")
     parser.add_argument("--kind", action="append", choices=(*traffic.KINDS, "opaque"), help="of writes; default: all")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="this one (again: these); default: all")
+    parser.add_argument(
+        "--stage", action="append", choices=[stage.value for stage in STAGES], help="of all collections; default: all"
+    )
     options = parser.parse_args()
     begun = time.monotonic()
     places = [p for p in PLACES if p.point in (options.point or POINTS) and p.kind in (options.kind or [p.kind])]
     faults = options.fault or FAULTS
-    print(HEAD, flush=True)
-    found = list(cells(places, faults, options.runs, options.jobs))
-    found.sort(key=lambda cell: (places.index(cell.place), FAULTS.index(cell.fault)))
+    stages = [stage for stage in STAGES if not options.stage or stage.value in options.stage]
+    ran = ", ".join(stage.value for stage in stages)
+    print(f"{len(places)} points × {len(faults)} faults × {len(stages)} stages: {ran}\n{HEAD}", flush=True)
+    found = list(cells(places, faults, stages, options.runs, options.jobs))
+    found.sort(key=lambda cell: (STAGES.index(cell.stage), places.index(cell.place), FAULTS.index(cell.fault)))
     print("\n" + table(found))
     wrong = [cell for cell in found if not cell.good]
     for cell in wrong:
         print(line(cell))
-    print(f"\n{len(found)} cells in {time.monotonic() - begun:.0f} s, {len(wrong)} wrong")
-    print(
-        "errors: answers of 5xx, only where ArangoDB was away, or where the operator has writes refused on a full disk."
-    )
-    print("broken: connections, only by a kill of the proxy, or ArangoDB's. marks: collections that became unverified;")
-    print("said: documents that differed in such a collection until a verification repaired them.")
+    print(f"\n{len(found)} cells in {time.monotonic() - begun:.0f} s at the stages {ran}: {len(wrong)} wrong")
+    print(LEGEND)
     return 1 if wrong else 0
 
 

@@ -26,6 +26,7 @@ from proxy.ports import free_port
 from proxy.stores.memory import MemoryStore
 from tests.faults import traffic
 from tests.faults.chaos import Chaos
+from tests.faults.clocks import Wall
 from tests.harness import Origin, differences, eventually
 
 BOOKS = "_system/books"
@@ -42,7 +43,7 @@ _TINY = 16  # bytes that a file may have while the disk is "full"
 
 
 class Proxy:
-    """`crossfade proxy run` as a process of its own; every run uses the same state directory."""
+    """`crossfade proxy run` as a process of its own; every run has the same state directory, and the clock `wall`."""
 
     def __init__(self, origin: str, dsn: str, folder: Path, name: str = "state", **settings: str) -> None:
         self.port, self.admin = free_port(), free_port()
@@ -59,6 +60,7 @@ class Proxy:
             "CROSSFADE_LEASE": "5",  # a loaded machine is no silent instance
             **settings,
         }
+        self.wall = Wall(folder / f"{name}.clock")
         self._log = folder / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -70,7 +72,7 @@ class Proxy:
         environment = {**self.environment, **({"CROSSFADE_FAULT": fault} if fault else {})}
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("crossfade"), "proxy", "run"],
+                [sys.executable, "-m", "tests.faults.clocks", str(self.wall.path), "proxy", "run"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -142,6 +144,7 @@ class Stand:
     to_target: Chaos
     dsn: str
     folder: Path
+    wall: Wall  # ArangoDB's clock
 
     def proxy(self, name: str = "state", **settings: str) -> Proxy:
         through = self.dsn.replace(f":{self.server.port}/", f":{self.to_target.port}/")
@@ -223,10 +226,11 @@ class Stand:
 @contextlib.asynccontextmanager
 async def stand(server: EmbeddedPostgres, dsn: str, folder: Path) -> AsyncIterator[Stand]:
     """`server` is the PostgreSQL that `dsn` is on."""
-    origin = Origin(MemoryStore())
+    wall = Wall(folder / "origin.clock")
+    origin = Origin(MemoryStore(wall.revisions, wall))
     await origin.start()
     try:
         async with Chaos(origin.port) as to_origin, Chaos(server.port) as to_target:
-            yield Stand(origin, server, to_origin, to_target, dsn, folder)
+            yield Stand(origin, server, to_origin, to_target, dsn, folder, wall)
     finally:
         await origin.stop()

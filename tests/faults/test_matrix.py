@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cutover.stages import Stage
 from proxy.mirror.faults import POINTS
+from tests.faults.cells import CLOCKS, PLACES, READ_ONLY, REFUSE, REFUSED, Cell, Place, table
 from tests.faults.chaos import Chaos
-from tests.faults.matrix import PLACES, READ_ONLY, REFUSE, Cell, Place, matrix, table
+from tests.faults.matrix import matrix
 
 SHORT = (
     (Place("documents", "after-forward", 9), "origin cut"),
@@ -25,6 +27,13 @@ SHORT = (
 )
 
 
+FLIPPED = (
+    (Place("documents", "after-apply"), REFUSED),
+    (Place("imports", "after-forward", 3), "clock back, kill"),
+    (Place("refused", "after-forward", 3), "kill"),
+)
+
+
 @pytest.mark.long
 async def test_a_share_of_the_matrix_loses_nothing(tmp_path: Path) -> None:
     """I2, I3: zero lost, zero ghosts, client errors only where ArangoDB itself was away."""
@@ -36,6 +45,17 @@ async def test_a_share_of_the_matrix_loses_nothing(tmp_path: Path) -> None:
     assert full.marks, "a write that could not be noted is said"
 
 
+@pytest.mark.long
+async def test_a_share_of_the_matrix_shows_nothing_old_while_reads_are_flipped(tmp_path: Path) -> None:
+    """I7: whatever the fault, no read shows an older version than its client, or anybody, was told before."""
+    async with matrix(tmp_path, Stage.FLIPPED) as made:
+        cells = [await made.cell(place, fault) for place, fault in FLIPPED]
+    assert [cell for cell in cells if not cell.good] == [], table(cells)
+    assert all(cell.reads for cell in cells)
+    assert cells[0].letters, "documents that PostgreSQL refused are said"
+    assert cells[2].stood, "what ArangoDB refuses costs nobody a flip, and neither does a kill"
+
+
 def test_every_point_of_the_code_has_its_places() -> None:
     assert {place.point for place in PLACES} == set(POINTS)
     assert len({place.name for place in PLACES}) == len(PLACES)
@@ -43,10 +63,11 @@ def test_every_point_of_the_code_has_its_places() -> None:
 
 def test_a_cell_is_wrong_where_a_client_paid_for_postgresql() -> None:
     def cell(fault: str, lost: int = 0, errors: int = 0, broken: int = 0) -> Cell:
-        return Cell(SHORT[0][0], fault, 1, 10, lost=lost, errors=errors, broken=broken)
+        return Cell(SHORT[0][0], fault, runs=1, writes=10, lost=lost, errors=errors, broken=broken)
 
     assert cell("origin stopped", errors=3).good
     assert cell("kill", broken=3).good
+    assert all(cell(fault, broken=3).good and not cell(fault, errors=1).good for fault in CLOCKS)
     assert not cell("target stopped", errors=1).good
     assert not cell("disk full", broken=1).good
     assert not cell("disk full", errors=1).good

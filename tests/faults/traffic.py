@@ -44,9 +44,18 @@ class Client:
         self._tally = tally
 
     async def send(
-        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        *,
+        refused: bool = False,
     ) -> httpx.Response | None:
-        """The answer, or None where the connection broke. `body` as JSON, or text as it is."""
+        """The answer, or None where the connection broke. `body` as JSON, or text as it is.
+
+        refused: an answer of 4xx is what is expected.
+        """
         content = body if isinstance(body, str) or body is None else json.dumps(body)
         try:
             answer = await self._http.request(method, path, content=content, headers=headers)
@@ -58,6 +67,9 @@ class Client:
         if answer.status_code >= 500 and answer.status_code != _NOT_BUILT:
             self._tally.errors += 1
             await asyncio.sleep(_PAUSE)
+        elif refused:
+            if answer.status_code < 400:
+                self._tally.others.append(f"{method} {path} was not refused: {answer.status_code}")
         elif answer.status_code not in _EXPECTED and b'"errorNum":1653' not in answer.content:
             self._tally.others.append(f"{method} {path}: {answer.status_code} {answer.text[:100]}")
         return answer
@@ -264,6 +276,30 @@ async def simple(client: Client, n: int) -> None:
         await client.send("PUT", "/_api/simple/remove-by-example", {**body, "options": {"limit": 1}})
 
 
+_REFUSED: Final[tuple[tuple[str, str, object], ...]] = (
+    ("POST", DOCUMENT, {"_key": "no/key"}),
+    ("POST", DOCUMENT, '{"_key": '),
+    ("PATCH", f"{DOCUMENT}/nobody", {"n": 1}),
+    ("POST", "/_api/document/missing", {"n": 1}),
+    ("POST", "/_api/cursor", {"query": "FOR d IN books REMOVE d IN missing"}),
+    ("POST", "/_api/cursor", {"query": "INSERT {n: 1} INTO books RETRUN NEW"}),
+    ("POST", "/_api/cursor", {"query": "FOR k IN ['nobody'] REMOVE k IN books RETURN OLD", "batchSize": 1}),
+    ("POST", "/_api/import?collection=missing&type=documents", '{"n": 1}\n'),
+    ("PUT", "/_api/collection/missing/truncate", None),
+    ("DELETE", "/_api/collection/missing", None),
+    ("DELETE", "/_api/gharial/social/vertex/people/nobody", None),
+    ("PUT", "/_api/simple/remove-by-example", {"collection": "missing", "example": {}}),
+    ("POST", "/_api/transaction/begin", {"collections": {"write": ["missing"]}}),
+)
+
+
+async def refused(client: Client, n: int) -> None:
+    """Writes that ArangoDB refuses, of which nothing is written: texts, keys, collections that are not there."""
+    for number in range(3):
+        method, path, body = _REFUSED[(3 * n + number) % len(_REFUSED)]
+        await client.send(method, path, body, refused=True)
+
+
 async def opaque(client: Client, n: int) -> None:
     """What is carried out and not captured: documents would expire, though not in this century."""
     ttl = {"type": "ttl", "fields": [f"never{n % 3}"], "expireAfter": 1 << 32}
@@ -281,6 +317,7 @@ KINDS: Final[dict[str, Kind]] = {
     "collections": collections,
     "jobs": jobs,
     "simple": simple,
+    "refused": refused,
 }
 
 

@@ -1,0 +1,60 @@
+"""A wall clock that a test steps: `python -m tests.faults.clocks FILE proxy run` is `crossfade proxy run` with it.
+
+The file holds how many seconds the clock is ahead of the machine's; whoever maps it sees a step at once.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from proxy.revision import Clock
+
+_STEP: Final = struct.Struct("d")
+_real = time.time
+
+
+class Wall:
+    """Seconds since the epoch, as `time.time` gives them, and so many more or fewer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(handle, _STEP.size)
+            self._shared = mmap.mmap(handle, _STEP.size)
+        finally:
+            os.close(handle)
+
+    def __call__(self) -> float:
+        ahead: float = _STEP.unpack_from(self._shared)[0]
+        return _real() + ahead
+
+    def step(self, ahead: float) -> None:
+        """From now on it is so many seconds ahead of the machine's clock; below 0: behind."""
+        _STEP.pack_into(self._shared, 0, ahead)
+
+    @property
+    def revisions(self) -> Clock:
+        """The clock of an ArangoDB server whose wall clock this is."""
+        return Clock(lambda: int(1000 * self()))
+
+
+def main() -> None:
+    """Everything of this process that asks for the time is told that of the file."""
+    wall = Wall(Path(sys.argv[1]))
+    time.time = wall
+    time.time_ns = lambda: int(1_000_000_000 * wall())
+    from proxy.cli import main as crossfade  # modules may keep the function that they found
+
+    sys.argv[:2] = ["crossfade"]
+    crossfade()
+
+
+if __name__ == "__main__":
+    main()

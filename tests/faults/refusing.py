@@ -1,0 +1,41 @@
+"""A PostgreSQL that refuses every insert and update of chosen collections, by a trigger, from one moment to another.
+
+The trigger is there before the fault, which only changes what it does: that needs no lock, whatever a proxy has open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from proxy.database import Database
+
+_JUDGE: Final = "CREATE OR REPLACE FUNCTION public.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
+_TAKES: Final = _JUDGE.format("RETURN NEW;")
+_REFUSES: Final = _JUDGE.format("RAISE 'not this one';")
+_TRIGGER: Final = "CREATE TRIGGER judge BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION public.judge()"
+_WITHOUT: Final = """
+SELECT relation FROM _crossfade.collection WHERE collection = ANY ($1)
+    AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'judge' AND tgrelid = relation::regclass)
+"""
+
+
+class Refusing:
+    """letters: dead letters that were there when it ended. (The next write of a key takes its own back.)"""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.letters = 0
+
+    async def prepare(self, collections: Sequence[str]) -> None:
+        """Nothing is refused yet."""
+        await self._database.execute(_TAKES)
+        for row in await self._database.fetch(_WITHOUT, collections):
+            await self._database.execute(_TRIGGER.format(row["relation"]))
+
+    async def begin(self) -> None:
+        await self._database.execute(_REFUSES)
+
+    async def end(self) -> None:
+        self.letters = await self._database.fetchval("SELECT count(*) FROM _crossfade.dead_letter")
+        await self._database.execute(_TAKES)
