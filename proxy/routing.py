@@ -88,6 +88,8 @@ _NOT_IN_SHADOW = "reads a collection that is not in the shadow"
 PACKED = "velocypack"
 # what the answers to document writes say whatever their bodies are: forwarded as they are, and captured all the same
 _TOLD_BY_ANSWERS = frozenset({"", IN_TRANSACTION, PACKED})
+_DIRTY = "x-arango-allow-dirty-read"
+_TRUE = frozenset({"true", "1", "yes", "on", "y"})
 TRANSACTIONS = frozenset({"transaction.begin", "transaction.commit", "transaction.abort"})
 # what ArangoDB runs inside of a stream transaction, and is captured there (protocol page, section 5)
 TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
@@ -135,7 +137,7 @@ def bypass(operation: Operation) -> str:
         return "async job"
     if "velocypack" in headers.get("content-type", "") or "velocypack" in headers.get("accept", ""):
         return PACKED
-    if headers.get("x-arango-allow-dirty-read", "") == "true":
+    if headers.get(_DIRTY, "").lower() in _TRUE:
         return "dirty read"
     if headers.get("content-encoding", "identity") not in ("identity", ""):
         return "content encoding"
@@ -173,6 +175,9 @@ def route(
     effect = operation.effect
     if effect is Effect.READ:
         return _read(operation, snapshot)
+    if _DIRTY in operation.headers and (effect is not Effect.QUERY or (query is not None and query.modifies)):
+        headers = {name: value for name, value in operation.headers.items() if name != _DIRTY}
+        operation = msgspec.structs.replace(operation, headers=headers)  # a write reads nothing dirty
     if effect is Effect.WRITE:
         return _write(operation, snapshot)
     if effect is Effect.QUERY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import json
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -50,6 +51,17 @@ class Stand:
     def findings(self) -> dict[str, int]:
         """What the shadow's comparisons came to, after all of them; empty for the development server."""
         return {} if self.running is None else self.on_loop(_findings(self.running))
+
+    def apart(self) -> list[str]:
+        """What differs between both databases once all is applied, but for collections that are marked as unverified.
+
+        Empty for the development server, and where they hold the same.
+        """
+        return [] if self.running is None else self.on_loop(_apart(self.running))
+
+    def marked(self) -> list[str]:
+        """The collections whose copy may have missed a write, with the reasons."""
+        return [] if self.running is None else self.on_loop(_marked(self.running))
 
     def served(self) -> int:
         """Reads that PostgreSQL has served here."""
@@ -116,6 +128,38 @@ def _served(stack: Running) -> int:
     text = httpx.get(f"http://127.0.0.1:{stack.application.admin_port}/metrics").text
     lines = [line for line in text.splitlines() if line.startswith("crossfade_requests_total{")]
     return int(sum(float(line.split()[-1]) for line in lines if 'served_by="target"' in line))
+
+
+async def _apart(stack: Running) -> list[str]:
+    await stack.drained()
+    marked = {line.partition(": ")[0] for line in await _marked(stack)}
+    found = [
+        f"{row['collection']}/{row['key']}: dead letter, {row['reason']}"
+        for row in await stack.database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
+    ]
+    for name, collection in stack.origin.store.server.collections():
+        full = f"{name.name}/{collection.name}"
+        known = await stack.database.fetchrow(
+            "SELECT relation FROM _crossfade.collection WHERE collection = $1 AND stage <> 'off'", full
+        )
+        if known is None or full in marked or f"{name.name}/*" in marked:
+            continue
+        rows = await stack.database.fetch(
+            f"SELECT key, raw::text AS raw FROM {known['relation']} WHERE doc IS NOT NULL"
+        )
+        stored = {row["key"]: json.loads(row["raw"]) for row in rows}
+        held = {key: json.loads(raw) for key, raw in collection.documents.items()}
+        found += [f"{full}/{key}: missing" for key in held.keys() - stored.keys()]
+        found += [f"{full}/{key}: extra" for key in stored.keys() - held.keys()]
+        found += [f"{full}/{key}: different" for key in held.keys() & stored.keys() if held[key] != stored[key]]
+    return found
+
+
+async def _marked(stack: Running) -> list[str]:
+    rows = await stack.database.fetch(
+        "SELECT DISTINCT collection, reason FROM _crossfade.unverified ORDER BY collection, reason"
+    )
+    return [f"{row['collection']}: {row['reason']}" for row in rows]
 
 
 async def _findings(stack: Running) -> dict[str, int]:

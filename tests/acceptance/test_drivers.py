@@ -96,6 +96,13 @@ def test_the_rate_counts_what_is_in_scope() -> None:
     assert cases[0].feature == "queries"
 
 
+def test_databases_that_differ_behind_a_suite_miss_its_goal() -> None:
+    cases = scope.Scope(0.9, [], {}).applied([Result("test_insert", Outcome.PASSED)])
+    run = table.Run("one", Kind.SHADOW, 0.9, cases, apart=["_system/books/k: missing"])
+    assert not run.reached
+    assert "one shadow apart: _system/books/k: missing" in table.lines([run])
+
+
 @pytest.mark.parametrize("name", find())
 def test_every_suite_has_a_scope_with_reasons(name: str) -> None:
     ruled = scope.load(name)

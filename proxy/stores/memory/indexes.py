@@ -60,7 +60,8 @@ class Index:
         return self._identity() == other._identity() and self.kind != "primary"
 
     def _identity(self) -> tuple[object, ...]:
-        return self.kind, self.fields, self.unique, self.sparse, self.shown.get("minLength")
+        own = tuple(self.shown.get(name) for name in ("minLength", "geoJson", "legacyPolygons"))
+        return self.kind, self.fields, self.unique, self.sparse, own
 
     def values(self, document: Document, *, twice: bool = False) -> Iterator[bytes]:
         """The entries of a document: one, or one an element for a field `a[*]`; none for a sparse index with a null.

@@ -178,6 +178,7 @@ class MemoryStore:
         try:
             if handler is None:
                 return self._unhandled(operation)
+            self.server.database(operation)  # of an unknown one there is not even a version
             if operation.headers and "velocypack" in operation.headers.get("content-type", ""):
                 operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
             return _dirty(operation, handler(self.server, operation))

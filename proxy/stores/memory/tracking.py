@@ -178,10 +178,11 @@ def _empty(operation: Operation, below: tuple[str, ...]) -> Outcome:
 
 
 def _settings(server: Server, operation: Operation, name: str, defaults: Document) -> Document:
-    """The settings of that name; a PUT changes those that it names. Raises ArangoError 10 for another type."""
+    """The settings of that name; a PUT changes those that it names; null names none. Raises ArangoError 10."""
     kept = server.settings.setdefault(name, dict(defaults))
     if operation.method == "PUT":
-        changes = {key: value for key, value in body_object(operation).items() if key in kept}
+        given = body_object(operation)
+        changes = {key: value for key, value in given.items() if key in kept and value is not None}
         for key, value in changes.items():
             if _kind(value) is not _kind(kept[key]):
                 raise ArangoError(10, f"invalid value for '{key}'")

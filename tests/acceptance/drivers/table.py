@@ -13,13 +13,18 @@ from tests.acceptance.stands import Kind
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One suite on one target. error: why it did not run."""
+    """One suite on one target. error: why it did not run.
+
+    apart: what differed between both databases behind it; marked: collections whose copy was not known to be complete.
+    """
 
     suite: str
     target: Kind
     goal: float
     cases: Sequence[Case]
     error: str = ""
+    apart: Sequence[str] = ()
+    marked: Sequence[str] = ()
 
     def number(self, outcome: Outcome, feature: str | None = None) -> int:
         return sum(case.outcome is outcome and feature in (None, case.feature) for case in self.cases)
@@ -33,7 +38,7 @@ class Run:
 
     @property
     def reached(self) -> bool:
-        return not self.error and self.rate >= self.goal
+        return not self.error and not self.apart and self.rate >= self.goal
 
 
 def lines(runs: Sequence[Run], *, names: bool = True) -> list[str]:
@@ -47,10 +52,12 @@ def lines(runs: Sequence[Run], *, names: bool = True) -> list[str]:
         found.append(_line(run.suite, run.target, [str(run.number(outcome)) for outcome in Outcome], rate))
         for feature in sorted(Counter(case.feature for case in run.cases)):
             found.append(_line("", f"  {feature}", [str(run.number(outcome, feature)) for outcome in Outcome], ""))
+        found += [f"{run.suite} {run.target} apart: {one}" for one in run.apart]
     if names:
         for run in runs:
             failed = [case for case in run.cases if case.outcome is Outcome.FAILED]
             found += [f"{run.suite} {run.target} failed: {case.name}" for case in failed]
+            found += [f"{run.suite} {run.target} marked: {one}" for one in run.marked]
     return found
 
 
