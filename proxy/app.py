@@ -142,6 +142,7 @@ class Application:
         stack.push_async_callback(admin.close)
         self.lease = Lease(lease_database, settings, self.instance, self._conditions(), admin_url=admin.url)
         self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
+        self.mirror.unended = self.flight.unended
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
         self._clean = self.mirror.backlog == 0

@@ -34,12 +34,14 @@ class Token:
 
     applied: whether PostgreSQL has what it wrote (a write whose intent is settled), so that nothing waits for it.
     left: for an operation with intents in several collections, those of its intents that are open, by collection.
+    numbers: of its intents in the journal, for a stream transaction.
     """
 
     collections: tuple[str, ...]
     generation: int
     applied: Callable[[], bool]
     left: Callable[[], Iterable[str]] | None = None
+    numbers: Callable[[], Iterable[int]] = tuple
 
     def open_in(self, scope: Scope) -> int:
         """How many of its intents in the scope are open; one at most where it does not tell them apart."""
@@ -103,6 +105,10 @@ class Flight:
         What a transaction wrote is visible to nobody before its commit, and that is a write which is answered.
         """
         return sum(token.open_in(scope) for token in (*self.captured, *self.running))
+
+    def unended(self) -> frozenset[int]:
+        """Numbers of the intents of transactions that run."""
+        return frozenset(number for token in self.running for number in token.numbers())
 
     def older(self, scope: Scope, generation: int) -> int:
         """Captured writes of the scope that began before `generation` and are not applied yet.

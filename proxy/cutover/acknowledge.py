@@ -31,8 +31,9 @@ class Conditions:
     their answer are in no backlog: it would never be empty under load.
 
     backlog: intents whose write was acknowledged (or whose outcome is unknown) and that PostgreSQL does not have yet.
-    lag_seconds: age of the oldest of all open intents. asynchronous_pending: writes under way that will be, or
-    were, acknowledged without waiting for PostgreSQL. uncaptured_pending: writes under way without an intent.
+    lag_seconds: age of the oldest open intent that is of no running transaction. asynchronous_pending: writes under way
+    that will be, or were, acknowledged without waiting for PostgreSQL. uncaptured_pending: writes under way without an
+    intent.
     origin_queries: queries that the origin is running, or whose answer has not left. unapplied: writes forwarded
     before the instance behaved by its present generation, and not applied. diverged: it gave up a flipped write.
     acknowledged_alone: since `rejoined` was last called, an answer of a flipped collection left without the target.

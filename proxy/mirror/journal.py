@@ -15,7 +15,7 @@ import fcntl
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -235,11 +235,16 @@ class Journal:
                 taken.append(note)
         return taken
 
-    def oldest(self) -> Note | None:
-        """The oldest open intent; None where none is open."""
+    def oldest(self, without: Container[int] = ()) -> Note | None:
+        """The oldest open intent, but for those of these numbers; None where none is open."""
         for segment in self._segments:
             if segment.open:
-                seq = segment.base + len(segment.state) - len(segment.state.lstrip(b"\0"))
+                seq: int | None = segment.base + len(segment.state) - len(segment.state.lstrip(b"\0"))
+                if seq in without:
+                    numbered = enumerate(segment.state, segment.base)
+                    seq = next((at for at, state in numbered if state != DONE and at not in without), None)
+                if seq is None:
+                    continue
                 if self._oldest is None or seq != self._oldest.seq:
                     self._wake(segment)
                     note = segment.read(seq - segment.base)

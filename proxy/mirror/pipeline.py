@@ -14,7 +14,7 @@ import contextlib
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -93,6 +93,7 @@ class Mirror:
         self._tasks: list[asyncio.Task[None]] = []
         self._lost: deque[tuple[float, array[int]]] = deque()  # (monotonic time when due, intents)
         self._orphans: dict[int, Intent] = {}  # open, and not in the journal
+        self.unended: Callable[[], Container[int]] = tuple  # numbers of intents of transactions that run
         self._loose: WeakValueDictionary[int, Intent] = WeakValueDictionary()  # those that somebody still looks at
         self._orphan, self._failing, self._started = 0, False, False
         self.recovered: frozenset[str] = frozenset()  # databases in which an earlier process left open intents
@@ -281,9 +282,12 @@ class Mirror:
 
     @property
     def lag_seconds(self) -> float:
-        """Age of the oldest open intent; a day where the journal does not tell it: that is no time to catch up in."""
+        """Age of the oldest open intent; a day where the journal does not tell it: that is no time to catch up in.
+
+        What a transaction that runs wrote is not behind: nobody sees it before its commit, and its client decides when.
+        """
         try:
-            oldest = self._journal.oldest()
+            oldest = self._journal.oldest(self.unended())
         except JournalError:
             return _UNKNOWN
         if self._orphans:

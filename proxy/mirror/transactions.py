@@ -63,6 +63,10 @@ class Buffer:
         """Whether it wrote nothing through this proxy."""
         return not self.whole and not self.again
 
+    def numbers(self) -> list[int]:
+        """Of its intents in the journal."""
+        return [intent.seq for intent in self.intents]
+
     def wrote(self, intent: Intent, captured: Captured) -> None:
         """A document write was answered."""
         if captured.late or not captured.complete:

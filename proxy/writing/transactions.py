@@ -252,7 +252,8 @@ class Transactions:
     def _goes_on(self, known: _Open, generation: int) -> None:
         """It runs, by a look of that generation."""
         if known.token is None:
-            known.token = Token((f"{known.database}/*",), generation, lambda: False, known.left)
+            every = (f"{known.database}/*",)
+            known.token = Token(every, generation, lambda: False, known.left, known.buffer.numbers)
             self._kit.flight.running.add(known.token)
         known.token.generation = generation
 

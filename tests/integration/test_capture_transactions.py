@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -285,3 +286,17 @@ async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
         assert (await stack.client.get(DOCUMENT + "/v")).status_code == 200
     else:
         assert (stage, marks) == ("flipped", 0)
+
+
+async def test_a_transaction_that_its_client_leaves_open_is_no_lag(stack: Running) -> None:
+    """Its client would decide when any collection of the instance may be flipped; no force goes past *caught up*."""
+    trx = await begin(stack)
+    await write(stack, trx)
+    await asyncio.sleep(0.3)
+    mirror = stack.application.mirror
+    assert mirror.backlog > 0
+    assert mirror.lag_seconds == 0.0
+    await stack.client.patch(DOCUMENT + "/a?waitForSync=true", json={"n": 9})
+    await eventually(lambda: mirror.lag_seconds == 0.0, "a write behind it is no lag for long")
+    assert await end(stack, trx, "DELETE") == 200
+    await same(stack)
