@@ -115,6 +115,22 @@ REQUESTS: Final = (
     Burning("document of 20 MiB", "POST", _DOCUMENTS, lambda: json.dumps({"text": "x" * (20 * MiB)}).encode()),
     Burning("document of 8 MiB of numbers", "POST", _DOCUMENTS, lambda: json.dumps({"n": [*range(1 << 20)]}).encode()),
     Burning(
+        "document of 4 MiB of escapes",
+        "POST",
+        _DOCUMENTS,
+        lambda: json.dumps({"text": ["caf\u00e9 \u0000 \ufb01"] * 150_000}).encode(),
+    ),
+    Burning(
+        "query that writes 40,000 documents",
+        "POST",
+        _CURSOR,
+        _query(
+            "FOR d IN @documents INSERT d INTO burn RETURN NEW.n",
+            {"documents": [{"n": number, "text": "x" * 100} for number in range(40_000)]},
+            batchSize=40_000,
+        ),
+    ),
+    Burning(
         "array of 50,000 documents",
         "POST",
         _DOCUMENTS,

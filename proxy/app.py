@@ -70,6 +70,7 @@ _IN_WORKERS = (
     "proxy.shadow.settle",
     "proxy.shadow.explain",
     "proxy.facts",
+    "proxy.writing.carry",
 )
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
@@ -161,6 +162,8 @@ class Application:
         isolation = Isolation(_IN_WORKERS)
         await isolation.start()
         stack.push_async_callback(isolation.close)
+        reading_lane = isolation.lane("reading", workers=settings.workers, waiting=256, nice=2)
+        self.mirror.encode_by(reading_lane)
         serving_lane = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
         target = self.target = PostgresStore(read_database, lane=serving_lane, seconds=worker_limit(settings))
         stack.push_async_callback(target.close)
@@ -220,7 +223,7 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
             registry=registry,
-            lane=isolation.lane("reading", workers=settings.workers, waiting=256, nice=2),
+            lane=reading_lane,
         )
         stack.push_async_callback(self.dispatcher.close)
         await admin.start()

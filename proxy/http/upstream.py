@@ -23,6 +23,7 @@ from proxy.http.render import request_head
 from proxy.wire.message import Request, Response
 
 _PIECE = 64 << 10
+_WHOLE = 1 << 20  # bytes of a body that are written at once
 
 
 class Upstream:
@@ -101,6 +102,8 @@ class Upstream:
         body = request.body
         if not isinstance(body, bytes):
             return await self._send_stream(request, body)
+        if len(body) > _WHOLE and not idempotent:  # what may be sent again is sent as it is
+            return await self._stream(request, _in_pieces(body), len(body))
         data = self._head(request, len(body))
         if body:
             data += body
@@ -390,6 +393,11 @@ class _WhileSending(AsyncIterator[bytes]):
         if close is not None:
             await close()
         await _ended(self._sending)
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
 
 
 async def _replay(store: IO[bytes]) -> AsyncIterator[bytes]:

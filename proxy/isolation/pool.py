@@ -164,6 +164,7 @@ class Lane:
         self._memory = memory
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        self._closed = False
 
     @property
     def pids(self) -> list[int]:
@@ -180,6 +181,8 @@ class Lane:
         function: one that its module names. seconds: that it may take, behind its turn. Raises IsolationError, whose
         reason is "time", "memory", "ended" (the worker did, for whatever cause) or "busy".
         """
+        if self._closed:
+            raise self._over("ended")
         if self._waiting >= self._most:
             raise self._over("busy")
         frame = question(function, arguments, seconds)
@@ -247,6 +250,7 @@ class Lane:
         return None
 
     def close(self) -> None:
+        self._closed = True
         for worker in (*self._idle, *self._busy):
             self._template.kill(worker)
         self._idle.clear()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -54,10 +54,14 @@ class Queue:
         self.size = 0
         self.ready = asyncio.Event()
 
+    def fits(self, documents: int, size: int) -> bool:
+        """Whether there is room for so many; size: as `size_of` says."""
+        return self.count + documents <= self._documents and self.size + size <= self._limit
+
     def put(self, intent: Intent, changes: Sequence[Change]) -> bool:
         """Takes all of them, or none where they do not fit."""
-        size = sum(_size(change) for change in changes)
-        if self.count + len(changes) > self._documents or self.size + size > self._limit:
+        size = size_of(changes)
+        if not self.fits(len(changes), size):
             return False
         for change in changes:
             waiting = self._waiting.get(change.collection)
@@ -108,7 +112,7 @@ class Queue:
     def applied(self, batch: Batch) -> None:
         """A batch leaves memory."""
         self.count -= len(batch.entries)
-        self.size -= sum(_size(change) for change, _ in batch.entries)
+        self.size -= size_of(change for change, _ in batch.entries)
 
     def done(self, batch: Batch) -> None:
         """Nobody works on it any more."""
@@ -121,8 +125,9 @@ class Queue:
             self.ready.set()
 
 
-def _size(change: Change) -> int:
-    return _OVERHEAD + (0 if change.raw is None else len(change.raw))
+def size_of(changes: Iterable[Change]) -> int:
+    """Bytes of memory that they take."""
+    return sum(_OVERHEAD + (0 if change.raw is None else len(change.raw)) for change in changes)
 
 
 def told(error: DatabaseError) -> str:

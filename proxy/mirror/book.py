@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from proxy.mirror.intent import Settled
 from proxy.mirror.written import EVERYTHING
@@ -25,13 +26,20 @@ class _Barrier:
         self.passed = passed
 
 
+_CROWD: Final = 500  # keys of one intent that are kept as one set, since counting each takes too long at once
+
+
 class Book:
-    """Collections are `database/name`, `database/*` or `*`."""
+    """Collections are `database/name`, `database/*` or `*`.
+
+    What is done of an intent with many keys takes no step for each of them: its keys are a set, made and dropped whole.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
         self._vague: dict[str, int] = {}
         self._held: dict[str, dict[str, int]] = {}
+        self._crowds: dict[str, dict[Sequence[str], list[frozenset[str]]]] = {}  # by an intent's keys
         self._barriers: dict[str, list[_Barrier]] = {}
         self._waiters: dict[int, set[asyncio.Future[Settled]]] = {}
 
@@ -83,12 +91,18 @@ class Book:
         """Whether an open intent may concern one of these keys; in doubt, yes."""
         if any(self._vague.get(name) for name in covering(collection)):
             return True
-        held = self._held.get(collection)
+        held, crowds = self._held.get(collection), self._crowds.get(collection)
+        if crowds is not None:
+            keys = tuple(keys)
+            if any(not crowd.isdisjoint(keys) for same in crowds.values() for crowd in same):
+                return True
         return held is not None and any(key in held for key in keys)
 
     def held(self, collection: str, key: str) -> int:
         """Open intents that name this key and that somebody in memory sees to."""
-        return self._held.get(collection, {}).get(key, 0)
+        crowds = self._crowds.get(collection, {}).values()
+        number = sum(key in crowd for same in crowds for crowd in same)
+        return self._held.get(collection, {}).get(key, 0) + number
 
     def vague(self, collection: str) -> int:
         """Open intents that may concern any key of the collection."""
@@ -141,6 +155,9 @@ class Book:
         if not keys:
             self._vague[collection] = self._vague.get(collection, 0) + 1
             return
+        if len(keys) > _CROWD:
+            self._crowds.setdefault(collection, {}).setdefault(tuple(keys), []).append(frozenset(keys))
+            return
         held = self._held.get(collection)
         if held is None:
             held = self._held[collection] = {}
@@ -148,11 +165,22 @@ class Book:
             held[key] = held.get(key, 0) + 1
 
     def _release(self, collection: str, keys: Sequence[str]) -> None:
+        if len(keys) > _CROWD:
+            self._part(collection, tuple(keys))
+            return
         held = self._held.get(collection, {})
         for key in keys:
             _less(held, key)
         if not held:
             self._held.pop(collection, None)
+
+    def _part(self, collection: str, keys: tuple[str, ...]) -> None:
+        crowds = self._crowds[collection]
+        crowds[keys].pop()
+        if not crowds[keys]:
+            del crowds[keys]
+        if not crowds:
+            del self._crowds[collection]
 
     def _pass(self, collection: str, seq: int) -> None:
         for barrier in self._barriers.get(collection, ()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
@@ -19,7 +19,7 @@ import msgspec
 from proxy.documents import key_of
 from proxy.errors import ArangoError
 from proxy.mirror.refusals import not_begun
-from proxy.mirror.trim import cut_new, elements, members
+from proxy.mirror.trim import cut_new, elements, elements_in_pieces, members
 from proxy.operations import Change, Operation
 from proxy.revision import INVALID, decode_rev
 from proxy.wire.message import Headers, Request, header
@@ -119,6 +119,7 @@ class Captured(msgspec.Struct, frozen=True, gc=False):
 
 
 _AT_ONCE: Final = 100  # documents of an answer that are read between two turns of the event loop
+_PIECE: Final = 128 << 10  # bytes of them
 
 
 def plan(operation: Operation, *, transaction: bool = False) -> Plan | Opaque:
@@ -179,7 +180,7 @@ def settling(plan: Plan, status: int, headers: Headers, body: bytes) -> Generato
         return Captured(body, headers, complete=not late, late=late)
     body, headers = _decompressed(body, headers)
     if body[:1] == b"{":
-        return _settle_one(plan, headers, body)
+        return (yield from _settle_one(plan, headers, body))
     return (yield from _settle_many(plan, headers, body))
 
 
@@ -248,8 +249,10 @@ def _named(item: bytes, insert: bool) -> str | None:
 # ---- after
 
 
-def _settle_one(plan: Plan, headers: Headers, body: bytes) -> Captured:
+def _settle_one(plan: Plan, headers: Headers, body: bytes) -> Generator[None, None, Captured]:
     answer, new = _read(body)
+    if len(body) > _PIECE:
+        yield
     change, complete = _change(plan, answer, new)
     if plan.silent:
         body, headers = b"{}", [pair for pair in headers if pair[0].lower() not in (b"etag", b"location")]
@@ -259,31 +262,40 @@ def _settle_one(plan: Plan, headers: Headers, body: bytes) -> Captured:
 
 
 def _settle_many(plan: Plan, headers: Headers, body: bytes) -> Generator[None, None, Captured]:
-    items = elements(body)
+    items: list[bytes] = []
     changes: list[Change] = []
     keys: list[str] = []
     kept: list[bytes] = []
     complete = True
-    for number, item in enumerate(items):
-        if number % _AT_ONCE == _AT_ONCE - 1:
+    for some in _some(body):
+        if items:
             yield
-        answer, new = _read(item)
-        if answer.error:
-            kept.append(item)
-            continue
-        change, known = _change(plan, answer, new)
-        complete = complete and known
-        if change is not None:
-            changes.append(change)
-        if answer.key:
-            keys.append(answer.key)
-        if not plan.silent:
-            kept.append(item if plan.wants_new or not new else cut_new(item, new))
+        items += some
+        for item in some:
+            answer, new = _read(item)
+            if answer.error:
+                kept.append(item)
+                continue
+            change, known = _change(plan, answer, new)
+            complete = complete and known
+            if change is not None:
+                changes.append(change)
+            if answer.key:
+                keys.append(answer.key)
+            if not plan.silent:
+                kept.append(item if plan.wants_new or not new else cut_new(item, new))
     if plan.silent and items:
         body = b"[" + b",".join(kept) + b"]" if kept else b"{}"
     elif not plan.wants_new and not plan.removes:
         body = _joined(body, items, kept)
     return Captured(body, headers, tuple(changes), tuple(keys), complete)
+
+
+def _some(body: bytes) -> Iterator[list[bytes]]:
+    """The elements of an answer, some at a time."""
+    for piece in elements_in_pieces(body, _PIECE):
+        for start in range(0, len(piece), _AT_ONCE):
+            yield piece[start : start + _AT_ONCE]
 
 
 def _joined(body: bytes, items: list[bytes], kept: list[bytes]) -> bytes:

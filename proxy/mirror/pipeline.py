@@ -14,7 +14,7 @@ import contextlib
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -24,8 +24,9 @@ from proxy import metrics
 from proxy.config import Settings
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, JournalError, UpstreamError, named
+from proxy.isolation import Lane
 from proxy.mirror import faults
-from proxy.mirror.apply import Applier, Queue
+from proxy.mirror.apply import Applier, Queue, size_of
 from proxy.mirror.book import Book
 from proxy.mirror.capture import Captured
 from proxy.mirror.clock import OriginClock, age, uptime
@@ -33,7 +34,7 @@ from proxy.mirror.intent import Intent, Settled
 from proxy.mirror.journal import Journal
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import Purger
-from proxy.mirror.recent import Applied, Recent, sampled
+from proxy.mirror.recent import KEPT, Applied, Recent, sampled
 from proxy.mirror.records import OPAQUE, REVISED, Note
 from proxy.mirror.repair import CannotRead, Repairer
 from proxy.mirror.sweep import Origin, Sweeper
@@ -55,6 +56,7 @@ _LETTERS: Final = 15.0  # seconds between looks at dead letters
 _LETTERS_AGAIN: Final = 60.0  # seconds after which one is tried again, and so many at a time
 _LETTERS_AT_ONCE: Final = 100
 _UNKNOWN: Final = 86_400.0  # seconds
+_AT_ONCE: Final = 500  # documents of one write that are handed on between two turns of the event loop
 _NOT_JOURNALED: Final = "the journal could not be written"
 
 
@@ -140,6 +142,10 @@ class Mirror:
         self._tasks = []
         self._journal.close()
 
+    def encode_by(self, lane: Lane) -> None:
+        """Large documents are encoded for PostgreSQL in these workers from now on."""
+        self._target.lane = lane
+
     # ---- what the dispatcher tells
 
     def intend(
@@ -208,20 +214,51 @@ class Mirror:
             self.learn(intent, captured.written_keys)
             self.reread(intent)
 
+    async def answered_gently(self, intent: Intent, captured: Captured) -> None:
+        """The same; of many documents some at a time, between which the event loop has its turn (`_capturing`)."""
+        if captured.late or not captured.complete or len(captured.changes) <= _AT_ONCE:
+            self.answered(intent, captured)
+            return
+        for _ in self._capturing(intent, captured.changes):
+            await asyncio.sleep(0)
+
     def captured(self, intent: Intent, changes: Sequence[Change]) -> None:
         """These versions were written, and nothing else; they go to PostgreSQL."""
+        for _ in self._capturing(intent, changes):
+            pass
+
+    def _capturing(self, intent: Intent, changes: Sequence[Change]) -> Iterator[None]:
+        """`captured` in steps. Whatever happens between two of them finds the intent open, with all its keys.
+
+        In this order: the keys are known, everything is told, and only then does anything go to PostgreSQL. So nothing
+        of it can be settled before it is told, and an intent that ends here for want of room, of PostgreSQL's or by a
+        kill is read again whole.
+        """
         faults.reach("before-settle")
         if not changes:
             self.settled_nothing(intent)
             return
         self.learn(intent, [change.key for change in changes])
-        self.told.wrote(changes)
-        self._clock.wrote(changes)
+        parts = [changes[start : start + _AT_ONCE] for start in range(0, len(changes), _AT_ONCE)]
+        size = 0
+        for number, part in enumerate(parts):
+            if number:
+                yield
+            self.told.wrote(part)
+            self._clock.wrote(part)
+            size += size_of(part)
         intent.remaining = len(changes)
-        if not self._queue.put(intent, changes):
-            self.reread(intent)
-        elif self._queue.waiting >= self._settings.batch:
-            self._applier.hurry()
+        fits = self._queue.fits(len(changes), size)  # else no part of it takes the room of others
+        for number, part in enumerate(parts):
+            if number:
+                yield
+            if intent.loose:  # PostgreSQL refused a part: all of it is read again
+                return
+            if not fits or not self._queue.put(intent, part):
+                self.reread(intent)
+                return
+            if self._queue.waiting >= self._settings.batch:
+                self._applier.hurry()
 
     def settled_nothing(self, intent: Intent) -> None:
         """The origin wrote nothing."""
@@ -427,7 +464,7 @@ class Mirror:
     def _repaired(self, note: Note, how: Settled) -> None:
         now = time.time()
         self.told.repaired(note)
-        for key in note.keys:
+        for key in note.keys[-KEPT:]:
             self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
         self._end(note.seq, note.collection, (), how)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
-_KEPT: Final = 4096  # about 1.5 MB
+KEPT: Final = 4096  # about 1.5 MB
 _LENGTH: Final = 55  # of a traceparent of version 00
 _SAMPLED: Final = 1
 
@@ -30,7 +30,7 @@ class Applied(NamedTuple):
 class Recent:
     """The newest few thousand, of all collections."""
 
-    def __init__(self, kept: int = _KEPT) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
         self._ring: deque[Applied] = deque(maxlen=kept)
         self.add = self._ring.append
 

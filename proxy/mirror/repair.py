@@ -91,23 +91,28 @@ class Repairer:
         Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): later; CannotRead: never.
         """
         database, _, name = collection.partition("/")
-        wanted = [key for key in dict.fromkeys(keys) if valid_key(key)]  # ArangoDB refused the others
-        left: frozenset[str] = frozenset()
-        dead: frozenset[str] = frozenset()
-        for start in range(0, len(wanted), _KEYS):
-            looked = await self._look(database, name, wanted[start : start + _KEYS], last=last)
-            left, dead = left | looked.left, dead | looked.dead
-        return Looked(left, dead)
+        each = list(dict.fromkeys(keys))
+        left: set[str] = set()
+        dead: set[str] = set()
+        for start in range(0, len(each), _KEYS):  # the keys of one write may be many: each step sees to some alone
+            wanted = sorted(filter(valid_key, each[start : start + _KEYS]))  # ArangoDB refused the others
+            if not wanted:
+                await asyncio.sleep(0)
+                continue
+            looked = await self._look(database, name, wanted, last=last)
+            left |= looked.left
+            dead |= looked.dead
+        return Looked(frozenset(left), frozenset(dead))
 
     async def until_done(self, collection: str, keys: Sequence[str]) -> Looked:
         """Looks, a few times where keys change meanwhile; `left` are those that are not done."""
-        left, dead = frozenset(keys), frozenset[str]()
+        left, dead = tuple(keys), frozenset[str]()
         for number in range(1, _ROUNDS + 1):
-            looked = await self.keys(collection, sorted(left), last=number == _ROUNDS)
-            left, dead = looked.left, dead | looked.dead
+            looked = await self.keys(collection, left, last=number == _ROUNDS)
+            left, dead = tuple(looked.left), dead | looked.dead
             if not left:
                 break
-        return Looked(left, dead)
+        return Looked(frozenset(left), dead)
 
     async def _look(self, database: str, name: str, keys: Sequence[str], *, last: bool) -> Looked:
         collection = f"{database}/{name}"

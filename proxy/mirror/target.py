@@ -1,12 +1,16 @@
 """The statements of I4 on PostgreSQL: one row a key, refused keys told apart, documents that it cannot hold put aside.
 
+Documents are encoded before a connection is taken, so many and so many bytes between two turns of the event loop; a
+large one that jsonb cannot hold as it is in a worker process. One statement holds no more than a few megabytes of them.
+
 Every method raises DatabaseError where nothing can be said of any row; callers keep what they have and try again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
@@ -15,16 +19,19 @@ import structlog
 from proxy import metrics
 from proxy.cutover import lacking
 from proxy.database import Database, Session
-from proxy.documents import to_jsonb
-from proxy.errors import DatabaseRefused, named
+from proxy.documents import suspected, to_jsonb
+from proxy.errors import DatabaseRefused, IsolationError, named
+from proxy.isolation import Lane
 from proxy.mirror import faults, own_indexes
 from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE: Final = 50  # documents that are encoded between two other things
-
+_AT_ONCE: Final = 50  # documents that are encoded between two turns of the event loop
+_BYTES: Final = 256 << 10  # bytes of them, and of a document that is escaped there
+_STATEMENT: Final = 4 << 20  # bytes of the documents of one statement, unless it is one document
+_SECONDS: Final = 20.0  # that a worker has to escape one
 
 Item = TypeVar("Item")
 
@@ -59,9 +66,12 @@ class Written:
 
 
 class _Encoded(NamedTuple):
+    """A row, and its document as text and in its queryable form. wrong: why there is none."""
+
     row: Row
     raw: str
     doc: str | None
+    wrong: str = ""
 
 
 class Target:
@@ -72,6 +82,7 @@ class Target:
         self._instance = instance
         self._relations: dict[str, str] = {}
         self._lettered: set[str] = set()
+        self.lane: Lane | None = None  # workers for large documents; None: all is done here
 
     async def relation(self, collection: str) -> str:
         """The table of a collection, which is made where there is none."""
@@ -115,7 +126,7 @@ class Target:
         A key that is neither in `reread` nor in `dead` is done: applied, or overtaken by what is stored.
         """
         relation = await self.relation(collection)
-        upserts = [row for row in rows if row.raw is not None]
+        upserts = await self._encoded(rows)
         removals = [row for row in rows if row.raw is None]
         written = Written()
         try:
@@ -145,12 +156,13 @@ class Target:
         Gives (collection, key) of those that must be read again. Raises DatabaseRefused where a row is refused.
         """
         relations = {collection: await self.relation(collection) for collection in sorted(groups)}
+        encoded = {collection: await self._encoded(groups[collection]) for collection in relations}
         again: set[tuple[str, str]] = set()
         async with self._database.transaction() as session:
             for collection, relation in relations.items():  # in one order, so that two of them do not block each other
                 writer = _Writer(session, collection, relation, self._instance, whole=True)
                 rows = groups[collection]
-                await writer.upsert([row for row in rows if row.raw is not None], "upsert")
+                await writer.upsert(encoded[collection], "upsert")
                 await writer.remove([row for row in rows if row.raw is None])
                 again |= {(collection, key) for key in await writer.refused(rows)}
                 faults.reach("mid-transaction")
@@ -189,6 +201,30 @@ class Target:
             async with self._database.session() as session:
                 await self._revive(session, collection, relation)
 
+    async def _encoded(self, rows: Iterable[Row]) -> list[_Encoded]:
+        """Those that are documents."""
+        found: list[_Encoded] = []
+        number = size = 0
+        for row in rows:
+            if row.raw is None:
+                continue
+            number, size = number + 1, size + len(row.raw)
+            if number > _AT_ONCE or size > _BYTES:
+                number, size = 1, len(row.raw)
+                await asyncio.sleep(0)
+            try:
+                found.append(_Encoded(row, row.raw.decode(), await self._queryable(row.raw)))
+            except ValueError as error:
+                found.append(_Encoded(row, "", None, f"the document cannot be read: {error}"))
+        return found
+
+    async def _queryable(self, raw: bytes) -> str | None:
+        """`to_jsonb`; where no worker does it in time, here: no write is lost for its size."""
+        if self.lane is not None and len(raw) > _BYTES and suspected(raw):
+            with contextlib.suppress(IsolationError):
+                return await self.lane.run(to_jsonb, raw, seconds=_SECONDS)
+        return to_jsonb(raw)
+
     async def _letters(self, session: Session, collection: str, relation: str, writer: _Writer) -> None:
         if writer.dead:
             self._lettered.add(collection)
@@ -214,19 +250,13 @@ class _Writer:
         self._overtaken: set[str] = set()
         self._dropped: set[str] = set()  # indexes that gave way to a document of this batch
 
-    async def upsert(self, rows: Sequence[Row], statement: str) -> None:
+    async def upsert(self, encoded: Sequence[_Encoded], statement: str) -> None:
         """Applies documents; one that cannot be held goes to the dead letters and never stops the others."""
-        encoded = []
-        for number, row in enumerate(rows, 1):
-            assert row.raw is not None
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            try:
-                encoded.append(_Encoded(row, row.raw.decode(), to_jsonb(row.raw)))
-            except ValueError as error:
+        for item in encoded:
+            if item.wrong:
                 if self._whole:
-                    raise DatabaseRefused("a document cannot be read", "22000") from error
-                await self._bury(row, f"the document cannot be read: {error}")
+                    raise DatabaseRefused("a document cannot be read", "22000")
+                await self._bury(item.row, item.wrong)
         text = queries("documents")[statement].on(self._relation)
 
         async def run(part: Sequence[_Encoded]) -> None:
@@ -241,7 +271,8 @@ class _Writer:
             )
             self.returned.update(row["key"] for row in found)
 
-        await self._halve(encoded, run, lambda item: item.row)
+        for part in _parts([item for item in encoded if not item.wrong]):
+            await self._halve(part, run, lambda item: item.row)
 
     async def _halve(
         self, items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]], row_of: Callable[[Item], Row]
@@ -363,6 +394,18 @@ class _Writer:
         if new:
             metrics.DEAD_LETTERS.labels(self._collection).inc()
             log.warning("PostgreSQL cannot hold a document", collection=self._collection, reason=line.split(":")[0])
+
+
+def _parts(items: Sequence[_Encoded]) -> Iterator[Sequence[_Encoded]]:
+    """Those of one statement each."""
+    begin = size = 0
+    for index, item in enumerate(items):
+        length = len(item.raw) + len(item.doc or "")
+        if size and size + length > _STATEMENT:
+            yield items[begin:index]
+            begin, size = index, 0
+        size += length
+    yield items[begin:]
 
 
 async def _revisions(session: Session, relation: str, keys: Sequence[str]) -> dict[str, Stored]:

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 KEPT_SECONDS: Final = 600.0  # for how long PostgreSQL keeps what was told
 _SQL: Final = queries("bypass")
 _MOST: Final = 1_000_000  # revisions and keys in memory
-_AT_ONCE: Final = 20_000  # revisions and keys of one statement: two milliseconds of the event loop
+_AT_ONCE: Final = 5_000  # revisions and keys of one statement: two milliseconds of the event loop
 _FORGET: Final = 120  # reports between two looks at what is old
 
 
@@ -127,10 +127,12 @@ class Told:
         taken, number, untold = self._taken, self._number, self._untold
         self._taken, self._number, self._untold = {}, 0, False
         try:
-            parts = list(_parts(taken))
-            for part in parts[:-1]:
-                await self._tell(part, None, untold=untold)
-            await self._tell(parts[-1] if parts else ((), (), (), ()), age, untold=untold, closed=last and age == 0.0)
+            part: _Part = ((), (), (), ())
+            for number, following in enumerate(_parts(taken)):  # made one at a time: statements are sent between them
+                if number:
+                    await self._tell(part, None, untold=untold)
+                part = following
+            await self._tell(part, age, untold=untold, closed=last and age == 0.0)
         except BaseException:
             self._back(taken, number, untold=untold)
             raise
@@ -206,7 +208,7 @@ def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:
     rows: list[tuple[str, str, str, bool]] = []
     size = 0
     for collection, one in taken.items():
-        keys = list(map(_storable, one.keys))
+        keys = list(one.keys)
         for start in range(0, max(1, len(one.revisions), len(keys)), _AT_ONCE):
             revisions, some = one.revisions[start : start + _AT_ONCE], keys[start : start + _AT_ONCE]
             if rows and size + len(revisions) + len(some) > _AT_ONCE:
@@ -214,7 +216,7 @@ def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:
                 rows, size = [], 0
             size += len(revisions) + len(some)
             text = "{" + ",".join(map(str, revisions)) + "}"
-            rows.append((_storable(collection), text, orjson.dumps(some).decode(), one.whole))
+            rows.append((_storable(collection), text, orjson.dumps([*map(_storable, some)]).decode(), one.whole))
     if rows:
         yield _columns(rows)
 

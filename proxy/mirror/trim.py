@@ -17,7 +17,9 @@ _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 _BEFORE: Final = re.compile(rb"[ \t\r\n]*[{,][ \t\r\n]*")
 _BETWEEN: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
+_TRIES: Final = 4  # borders one behind the other that are tried
 _SCAN: Final = json.JSONDecoder(strict=False)
+_BORDER: Final = re.compile(rb'\},\{"(?:_id|error)":')  # between two elements of an answer to a write, or in a document
 
 
 class Member(NamedTuple):
@@ -103,6 +105,26 @@ def elements(body: bytes) -> list[bytes]:
         return [bytes(item) for item in _ITEMS.decode(body)]
     except msgspec.DecodeError:
         return list(_elements(body))
+
+
+def elements_in_pieces(body: bytes, size: int) -> Iterator[list[bytes]]:
+    """The same, some at a time: together a little more than so many bytes, where it is an answer of ArangoDB's.
+
+    What looks like a border between two elements may be in a document: a piece is right if it is valid JSON as an array
+    of its own, since it begins where an element does. A body without such borders is one piece.
+    """
+    position, at, tries = 1, 1 + size, 0
+    while body[:1] == b"[" and (border := _BORDER.search(body, at)) is not None:
+        end = border.start() + 1
+        try:
+            items = _ITEMS.decode(b"[" + body[position:end] + b"]")
+        except msgspec.DecodeError:  # the next ones, then one far behind: all tries together look at little more
+            tries += 1
+            at = end if tries % _TRIES else position + 2 * (end - position)
+            continue
+        yield [bytes(item) for item in items]
+        position, at, tries = end + 1, end + 1 + size, 0
+    yield elements(body if position == 1 else b"[" + body[position:])
 
 
 def _elements(body: bytes) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ async def capture(kit: Kit, request: Request, planned: Plan, way: Route) -> Resp
             mirror.lost(intent)
             await kit.applied((intent,))  # its client may take it for a success
             return Response(response.status, response.headers, body, response.reason)
-        mirror.answered(intent, captured)
+        await mirror.answered_gently(intent, captured)
         if kit.flipped(collection):  # looked up when answering, not before
             await kit.applied((intent,))
             if not captured.changes and response.status in (404, 409, 412):

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 import structlog
@@ -50,7 +50,7 @@ class LeaseView(Protocol):
 Result = TypeVar("Result")
 T = TypeVar("T")
 Odd = TypeVar("Odd")
-_LIGHT = 256 << 10  # bytes of a write that is looked through here: milliseconds
+_LIGHT: Final = 256 << 10  # bytes of a write that is looked through here: milliseconds
 _SECONDS = 20.0  # that a worker has to look through a larger one
 _KEYS = 500  # of one intent
 _AGAIN = 0.05  # seconds
@@ -74,12 +74,14 @@ class Kit:
     rollback: Callable[[Sequence[str], str], Awaitable[None]]
     lane: Lane | None = None  # workers that read what is large; None: it is read here
 
-    async def read(self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd) -> T | Odd:
+    async def read(
+        self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd, light: int = _LIGHT
+    ) -> T | Odd:
         """A pure function of so many bytes, in a worker where they are many; `odd` where none could in time."""
         if self.lane is None:
             return function(*arguments)
         try:
-            return await self.lane.beside(function, *arguments, size=size, seconds=_SECONDS, light=_LIGHT)
+            return await self.lane.beside(function, *arguments, size=size, seconds=_SECONDS, light=light)
         except IsolationError:
             return odd
 

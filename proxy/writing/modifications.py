@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.errors import ArangoError, UpstreamError, UpstreamLost, UpstreamUnavailable
 from proxy.mirror import faults, modifications
@@ -30,7 +30,8 @@ from proxy.writing.cursors import Cursors
 from proxy.writing.kit import Kit, collect, error_number, plain
 from proxy.writing.rows import Room, Rows
 
-_AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a thread
+_AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a worker
+_KEYS = 500  # that are noted between two other requests
 _REMOVAL = "removal by a query"
 
 
@@ -69,7 +70,12 @@ class Modifications:
         buffer: of the transaction that it runs in, whose end its intents wait for.
         """
         kit, mirror = self._kit, self._kit.mirror
-        planned = modifications.plan(operation.body, operation.database)
+        body = operation.body
+        # what is known of it already was too much to be found out here (`facts`), and to be rewritten as well
+        light = _AT_ONCE if operation.known is None else 0
+        planned = await kit.read(
+            modifications.plan, body, operation.database, size=len(body), odd="not read in time", light=light
+        )
         if isinstance(planned, str):
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
         run = _Run(request, operation, buffer)
@@ -195,14 +201,15 @@ class Modifications:
         """
         asked = planned.asked
         later = asked.stream  # until its last batch was read nothing of it is committed
+        told = replace(planned, body=b"")  # which no worker needs to see again
         head: list[bytes] = []
         rows: Rows | None = None
         last, extra = first, b""
         try:
             while True:
-                batch = await self._taken(planned, last)
+                batch = await self._taken(told, last)
                 faults.reach("keys-read")
-                self._learn(batch.keys, run, later=later)
+                await self._learn(batch.keys, run, later=later)
                 number = asked.size - len(head) if rows is None else 0
                 head += batch.rows[:number]
                 if rows is None and len(batch.rows) > number:
@@ -226,9 +233,9 @@ class Modifications:
 
     async def _taken(self, planned: Modification | Untold, body: bytes) -> Batch:
         try:
-            if len(body) > _AT_ONCE:
-                return await asyncio.to_thread(modifications.read, planned, body)
-            return modifications.read(planned, body)
+            batch = await self._kit.read(modifications.read, planned, body, size=len(body), odd=None, light=_AT_ONCE)
+            # what was carried out is known, whatever that takes
+            return batch if batch is not None else await asyncio.to_thread(modifications.read, planned, body)
         except ValueError as error:
             raise UpstreamLost("an answer to a query is none") from error
 
@@ -243,13 +250,17 @@ class Modifications:
             raise ArangoError(error_number(body) or 500, "the rest of a query's rows could not be read", status=500)
         return body
 
-    def _learn(self, keys: Mapping[str, Sequence[str]], run: _Run, *, later: bool) -> None:
+    async def _learn(self, keys: Mapping[str, Sequence[str]], run: _Run, *, later: bool) -> None:
+        """Notes the keys of one batch, some at a time: the client's batches may be large."""
         for collection, some in keys.items():
-            if collection in run.intents:
-                found = self._kit.intend_keys(collection, tuple(some))
+            if collection not in run.intents:
+                continue
+            for start in range(0, len(some), _KEYS):
+                found = self._kit.intend_keys(collection, some[start : start + _KEYS])
                 run.known += found
                 if not later:
                     self._noted(run, found)
+                await asyncio.sleep(0)
 
     def _noted(self, run: _Run, found: Sequence[Intent]) -> None:
         """Their keys are read again, now or after the end of the transaction."""

@@ -34,9 +34,8 @@ MUTANTS = (
     Mutant(
         "settled before applied",
         "proxy/mirror/pipeline.py",
-        "        elif self._queue.waiting >= self._settings.batch:",
-        "        else:\n            self.settled_nothing(intent)\n"
-        "        if self._queue.waiting >= self._settings.batch:",
+        "            if self._queue.waiting >= self._settings.batch:",
+        "            self.settled_nothing(intent)\n            if self._queue.waiting >= self._settings.batch:",
         "tests/faults/test_rules.py::test_an_intent_is_open_until_postgresql_has_the_write",
     ),
     Mutant(

@@ -60,6 +60,14 @@ MUTANTS = (
         "tests/faults/test_rules.py::test_the_stamp_is_the_era_from_before_the_write_was_sent",
     ),
     Mutant(
+        "a write of many documents is settled with the first of them",
+        "proxy/mirror/pipeline.py",
+        "        intent.remaining = len(changes)\n",
+        "        intent.remaining = 1\n",
+        "tests/integration/test_in_turns.py"
+        "::test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_meanwhile",
+    ),
+    Mutant(
         "repair that finds nothing writes nothing",
         "proxy/mirror/repair.py",
         "        if gone:\n",

@@ -101,3 +101,29 @@ async def test_catching_up_waits_for_what_was_open_then() -> None:
     await asyncio.gather(waiting, second)
     assert not book.hurried
     assert book.open_of("db/other") == 1
+
+
+def test_many_keys_of_one_intent_are_held_like_few() -> None:
+    book, many = Book(), tuple(f"k{number}" for number in range(2_000))
+    book.begin("db/c", many)
+    book.begin("db/c", ("k7", "other"))
+    book.begin("db/c", many)  # another write of the same
+    assert book.pending("db/c", iter(["x", "k1999"]))
+    assert book.pending("db/c", iter(["x", "other"]))
+    assert not book.pending("db/c", ["x"])
+    assert (book.held("db/c", "k7"), book.held("db/c", "k8"), book.held("db/c", "x")) == (3, 2, 0)
+    book.end(1, "db/c", many)
+    assert book.held("db/c", "k7") == 2
+    book.loosen("db/c", many)
+    assert book.held("db/c", "k8") == 0
+    assert book.pending("db/c", ["x"])  # the journal alone knows which
+    book.end(3, "db/c", ())
+    assert book.pending("db/c", ["k7"])
+    assert not book.pending("db/c", ["k8"])
+    book.begin("db/c", ())
+    book.named("db/c", many)
+    assert not book.pending("db/c", ["x"])
+    book.end(4, "db/c", many)
+    book.end(2, "db/c", ("k7", "other"))
+    assert book.open_of("db/c") == 0
+    assert not book.pending("db/c", many)

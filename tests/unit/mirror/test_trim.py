@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from proxy.mirror.trim import _members, cut, cut_new, elements, members
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.mirror.trim import _members, cut, cut_new, elements, elements_in_pieces, members
 
 
 def test_the_usual_form_is_cut_by_slicing() -> None:
@@ -69,3 +73,29 @@ def test_the_attributes_of_an_object_are_found_where_they_are(body: bytes, names
     found = list(members(body))
     assert [member.name for member in found] == names
     assert found == list(_members(body))
+
+
+_ODD = st.sampled_from(['},{"_id":"', '"}},{"error":', "\ud800"])
+_TEXTS = st.text(alphabet='ab"\\,{}[]:_\u00e9', max_size=12) | _ODD
+_VALUES = st.recursive(
+    _TEXTS | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS | st.sampled_from(["_id", "error"]), inner),
+    max_leaves=12,
+)
+_ANSWERS = st.lists(st.fixed_dictionaries({}, optional={"_id": _VALUES, "error": _VALUES, "new": _VALUES}), max_size=12)
+
+
+@given(_ANSWERS, st.integers(min_value=1, max_value=60))
+def test_elements_in_pieces_are_the_same_elements(answer: list[object], size: int) -> None:
+    body = json.dumps(answer, separators=(",", ":")).encode()
+    assert [item for piece in elements_in_pieces(body, size) for item in piece] == elements(body)
+
+
+def test_pieces_of_an_answer_are_small_whatever_looks_like_the_end_of_an_element() -> None:
+    one = b'{"_id":"c/k","new":{"text":"\\"},{\\"_id\\":","list":[{"_id":1},{"_id":2}]}}'
+    body = b"[" + b",".join([one] * 200) + b"]"
+    pieces = list(elements_in_pieces(body, 300))
+    assert [item for piece in pieces for item in piece] == [one] * 200
+    assert max(map(len, pieces)) <= 10
+    with pytest.raises(ValueError, match="no"):
+        list(elements_in_pieces(b'{"a":1}', 10))

@@ -1,0 +1,197 @@
+"""Writes of many documents, and large documents: no stretch of work on the event loop handles more than a bounded part.
+
+Counted, not timed: a task of its own counts the turns of the loop, and whoever handles documents says how many in which
+turn. What other requests see in between is asserted as well: the write is open, with all its keys, until the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from proxy.database import Database
+from proxy.isolation import Isolation, Lane
+from proxy.mirror import capture, repair, target
+from proxy.mirror.apply import Queue
+from proxy.mirror.capture import Captured, plan, settle_gently
+from proxy.mirror.intent import Settled
+from proxy.mirror.target import Row, Target
+from proxy.mirror.told import Told
+from proxy.revision import Clock, encode_rev
+from proxy.wire.decode import decode
+from proxy.wire.message import Request
+from tests.integration.mirror_support import COLLECTION, Origin, drained, running, stored
+
+MANY = 4_000
+MOST = 500  # documents in one turn
+
+
+class Turns:
+    """Counts turns of the loop; `spy` wraps a function so that `handled` tells how much it was given in each."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.handled: dict[str, Counter[int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def counted(self) -> AsyncIterator[None]:
+        async def count() -> None:
+            while True:
+                self.number += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(count())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    def spy(self, patch: pytest.MonkeyPatch, owner: object, name: str, size: Callable[..., int]) -> None:
+        """Counts what `owner.name` is given."""
+        handled, inner = self.handled.setdefault(name, Counter()), getattr(owner, name)
+
+        def spied(*arguments: Any, **named: Any) -> Any:
+            handled[self.number] += size(*arguments)
+            return inner(*arguments, **named)
+
+        patch.setattr(owner, name, spied)
+
+    def most(self, name: str) -> int:
+        return max(self.handled[name].values())
+
+    def all(self, name: str) -> int:
+        return sum(self.handled[name].values())
+
+
+def inserted(number: int, text: str = "x") -> tuple[bytes, list[bytes]]:
+    """An answer to an insert of so many, with `new`, as ArangoDB prints it; and the documents."""
+    clock, answers, documents = Clock(), [], []
+    for index in range(number):
+        head = f'"_key":"k{index}","_id":"products/k{index}","_rev":"{encode_rev(clock.tick())}"'
+        inner = "},{" if index % 7 else r"\"}},{\"_id\":\"products/a\"},{"  # what looks like the end of an element
+        document = f'{{{head},"text":"{text}{inner}","list":[{{"a":1}},{{"_id":"{index}"}},{{"error":true}}]}}'
+        identity = f'"_id":"products/k{index}","_key":"k{index}"'
+        answers.append(f'{{{identity},"_rev":{head.rpartition(":")[2]},"new":{document}}}')
+        documents.append(document.encode())
+    return ("[" + ",".join(answers) + "]").encode(), documents
+
+
+async def test_an_answer_of_many_documents_is_read_in_many_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+    turns.spy(monkeypatch, capture, "_read", lambda _: 1)
+    body, documents = inserted(MANY)
+    planned = plan(decode(Request("POST", b"/_db/shop/_api/document/products", [], b"[{}]")))
+    async with turns.counted():
+        found = await settle_gently(planned, 202, [], body)  # type: ignore[arg-type] # it is no Opaque
+    assert [change.raw for change in found.changes] == documents
+    assert len(json.loads(found.body)) == MANY
+    assert b'"new"' not in found.body
+    assert (turns.all("_read"), turns.most("_read") <= 100) == (MANY, True)
+
+
+async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_meanwhile(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, turns = Origin(), Turns()
+    turns.spy(monkeypatch, Queue, "put", lambda _self, _intent, changes: len(changes))
+    turns.spy(monkeypatch, Told, "wrote", lambda _self, changes: len(changes))
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        intent = mirror.intend(COLLECTION, (), revised=True)
+        changes = tuple(origin.put(f"k{number}", number) for number in range(MANY))
+
+        async def looks() -> None:
+            """Somebody asks for the key that is handed on last, and for all that is open."""
+            while mirror.is_open(intent):
+                assert mirror.pending(COLLECTION, [f"k{MANY - 1}"])
+                assert mirror.backlog_of(COLLECTION) == 1
+                await asyncio.sleep(0)
+            assert await stored(database) == origin.documents[COLLECTION]
+
+        async with turns.counted(), asyncio.TaskGroup() as group:
+            group.create_task(looks())
+            group.create_task(mirror.answered_gently(intent, Captured(b"", [], changes)))
+        assert intent.settled is Settled.APPLIED
+        assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
+        assert origin.reads == 0
+    for name in ("put", "wrote"):
+        assert (turns.all(name), turns.most(name) <= MOST) == (MANY, True), name
+
+
+async def test_a_write_that_does_not_fit_in_memory_takes_no_room_and_is_read_again_in_parts(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, turns = Origin(), Turns()
+    turns.spy(monkeypatch, Queue, "put", lambda _self, _intent, changes: len(changes))
+    turns.spy(monkeypatch, repair, "valid_key", lambda _: 1)
+    async with running(tmp_path, database, dsn, origin, queue_documents=MANY - 1) as mirror:
+        keys = tuple(f"k{number}" for number in range(MANY))
+        intent = mirror.intend(COLLECTION, keys)
+        changes = tuple(origin.put(key, 1) for key in keys)
+        async with turns.counted():
+            await mirror.answered_gently(intent, Captured(b"", [], changes))
+            assert mirror.pending(COLLECTION, keys[-1:])
+            await drained(mirror)
+        assert await stored(database) == origin.documents[COLLECTION]
+        assert not mirror.pending(COLLECTION, keys)
+    assert turns.all("put") == 0
+    assert (turns.all("valid_key"), turns.most("valid_key") <= MOST) == (MANY, True)
+
+
+async def test_documents_are_encoded_and_written_so_many_bytes_at_a_time(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, clock = Turns(), Clock()
+    turns.spy(monkeypatch, target, "to_jsonb", len)
+    rows = [Row(f"k{number}", clock.tick(), _document(number, "x" * 100_000), 0) for number in range(60)]
+    async with turns.counted():
+        written = await Target(database).write(COLLECTION, rows)
+    assert (written.upserted, len(await stored(database))) == (60, 60)
+    assert turns.most("to_jsonb") <= 256 << 10
+    encoded = [target._Encoded(row, "x" * 100_000, None) for row in rows]
+    statements = list(target._parts(encoded))
+    assert [item for part in statements for item in part] == encoded
+    assert all(sum(len(item.raw) for item in part) <= 4 << 20 for part in statements)
+    assert [len(part) for part in target._parts([target._Encoded(rows[0], "x" * (5 << 20), None)] * 2)] == [1, 1]
+    assert list(target._parts([])) == [[]]
+
+
+class Watched:
+    """A lane that remembers what it was asked for."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self.asked: list[int] = []
+
+    async def run(self, function: Callable[..., Any], raw: bytes, *, seconds: float) -> Any:
+        self.asked.append(len(raw))
+        return await self._lane.run(function, raw, seconds=seconds)
+
+
+async def test_a_large_document_that_must_be_escaped_is_escaped_by_a_worker(database: Database) -> None:
+    isolation, clock = Isolation(["proxy.documents"]), Clock()
+    lane = Watched(isolation.lane("reading", workers=1, waiting=4, nice=0))
+    mirror = Target(database)
+    mirror.lane = cast("Lane", lane)
+    large = _document(1, r"caf\u00e9 \u0000" * 50_000)
+    try:
+        rows = [Row("k1", clock.tick(), large, 0), Row("k2", clock.tick(), _document(2, r"\u0000"), 0)]
+        assert not (await mirror.write(COLLECTION, rows)).dead
+        assert lane.asked == [len(large)]
+    finally:
+        await isolation.close()
+    assert await mirror.write(COLLECTION, [Row("k3", clock.tick(), large.replace(b"k1", b"k3"), 0)])  # with none left
+    assert set(await stored(database)) == {"k1", "k2", "k3"}
+    table = await mirror.relation(COLLECTION)
+    texts = await database.fetch(f"SELECT key, doc->>'text' AS text FROM {table} ORDER BY key")
+    assert [row["text"] for row in texts] == ["café \ufdd00" * 50_000, "\ufdd00", "café \ufdd00" * 50_000]
+
+
+def _document(number: int, text: str) -> bytes:
+    return f'{{"_key":"k{number}","_id":"products/k{number}","_rev":"_a","text":"{text}"}}'.encode()
