@@ -113,6 +113,7 @@ class Stats:
             "executionTime": seconds,
             "peakMemoryUsage": 0,
             "intermediateCommits": 0,
+            "searchParallelism": 1,
         }
         if full_count is not None:
             body["fullCount"] = full_count

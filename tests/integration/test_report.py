@@ -161,7 +161,7 @@ def test_the_file_s_name_says_the_format_and_secrets_stay(both: Both, tmp_path: 
 
 def test_what_is_refused(both: Both, tmp_path: Path) -> None:
     code, _, err = both.crossfade("report", "shop/none")
-    assert (code, "shop/none: not known" in err) == (1, True)
+    assert (code, "shop/none is not known" in err) == (1, True)
     code, _, err = both.crossfade("report", "--to", str(tmp_path / "no" / "r.html"))
     assert (code, "cannot be written" in err) == (1, True)
     both.environment["CROSSFADE_DSN"] = "postgresql://crossfade@127.0.0.1:9/x"

@@ -90,7 +90,6 @@ def _run(server: Server, operation: Operation, running: Running, options: Docume
     result = session.drive(evaluate(query, bind, settings))
     marks.append(time.perf_counter())
     stats = result.stats.as_json(result.full_count, marks[3] - marks[0])
-    stats.setdefault("searchParallelism", 1)
     warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
     extra: Document = {"warnings": warnings, "stats": stats}
     if plan is not None:
