@@ -60,6 +60,7 @@ from proxy.database import Database
 from proxy.errors import DatabaseError, DatabaseUnavailable, RefusedError, named
 from proxy.machine import boot_id, place
 from proxy.repeated import Repeated
+from proxy.tasks import kept
 
 log = structlog.get_logger(__name__)
 
@@ -211,10 +212,10 @@ class Lease:
                 await self._tick()
         except DatabaseUnavailable:
             if self.generation == _UNKNOWN:
-                kept = self._files.kept()
-                if kept is not None:
-                    log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=kept.generation)
-                    self._adopt(kept)
+                last = self._files.kept()
+                if last is not None:
+                    log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=last.generation)
+                    self._adopt(last)
                 elif self._settings.start_without_postgresql == "refuse":
                     raise
                 else:
@@ -222,8 +223,8 @@ class Lease:
                     self._snapshot = _NOTHING_KNOWN
                     self.note_alone()
         self._tasks = [
-            asyncio.create_task(self._run(), name="lease"),
-            asyncio.create_task(self._listen(), name="lease-listen"),
+            asyncio.create_task(kept(self._run, "lease"), name="lease"),
+            asyncio.create_task(kept(self._listen, "lease-listen"), name="lease-listen"),
         ]
 
     async def close(self, deregister: bool = True, *, failed: bool = False) -> bool:

@@ -52,6 +52,7 @@ class StateFiles:
         self._origin_only = folder / "origin-only"
         self._alone = folder / "alone"
         self._control = folder / "control.json"
+        self._unkept: Snapshot | None = None  # what the disk did not take
 
     @property
     def origin_only(self) -> bool:
@@ -96,6 +97,8 @@ class StateFiles:
         self.sent += 1
         with contextlib.suppress(OSError):  # the place is there; a disk that fails makes an older copy of this one
             self._write()
+        if self._unkept is not None:
+            self.keep(self._unkept)
         return self.sent
 
     def sync(self) -> None:
@@ -121,10 +124,20 @@ class StateFiles:
             os.close(descriptor)
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Replaces the kept snapshot in one step."""
+        """Replaces the kept snapshot in one step.
+
+        Never fails: heartbeats go on while the disk is full. An older snapshot would be worse than none, so it goes,
+        and the new one is written as soon as the disk takes it (`beat`).
+        """
         temporary = self._control.with_suffix(".new")
-        temporary.write_bytes(orjson.dumps(encode(snapshot)))
-        temporary.replace(self._control)
+        self._unkept = snapshot
+        try:
+            temporary.write_bytes(orjson.dumps(encode(snapshot)))
+            temporary.replace(self._control)
+            self._unkept = None
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._control.unlink(missing_ok=True)
 
     def kept(self) -> Snapshot | None:
         """The snapshot of the last life; None after a clean stop, or where the file cannot be read."""
@@ -133,4 +146,5 @@ class StateFiles:
         return None
 
     def forget(self) -> None:
+        self._unkept = None
         self._control.unlink(missing_ok=True)

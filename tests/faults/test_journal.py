@@ -12,6 +12,10 @@ import httpx
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
+from proxy.config import load
+from proxy.cutover import controller
+from proxy.cutover.moves import Target
+from proxy.cutover.stages import Stage
 from proxy.database import Database
 from sql.loader import queries
 from tests.faults.stand import Proxy, Stand, stand
@@ -57,6 +61,24 @@ async def test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent
         assert (await client.put(f"{DOCUMENT}/during", json={"n": 2})).status_code in (201, 202)
         await proxy.drained()
         assert await stood.differences() == []
+
+
+async def test_on_a_full_disk_heartbeats_and_changes_of_stage_go_on(stood: Stand) -> None:
+    """An instance that falls silent without a word keeps every collection from its flip until it is started again."""
+    proxy = stood.proxy()
+    await proxy.start()
+    await stood.mirrored()
+    database = await Database.open(stood.dsn, size=2)
+    async with client_of(proxy) as client, contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        proxy.disk(full=True)
+        for stage in (Stage.SHADOW, Stage.MIRROR):
+            targets = [Target("_system/books", stage)]
+            await controller.change(database, targets, settings=load(dsn=stood.dsn), actor="test", timeout=20)
+        assert not (proxy.state / "control.json").exists(), "an older one would be worse than none"
+        proxy.disk(full=False)
+        await eventually((proxy.state / "control.json").exists, "it is written as soon as the disk takes it")
+        assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
 
 
 async def test_with_refuse_a_full_disk_stops_writes_and_nothing_else(stood: Stand) -> None:
