@@ -524,7 +524,7 @@ class Mirror:
         """Dead letters that nobody has tried for so long are read again and written, as far as PostgreSQL takes them.
 
         So they heal by themselves once the index, the trigger or the type is mended; a new write, a repair and a
-        verification take them back too. Raises DatabaseError.
+        verification take them back too (a verification: those of documents that either side has). Raises DatabaseError.
         """
         for collection, keys in (await self._target.due_letters(seconds, _LETTERS_AT_ONCE)).items():
             try:

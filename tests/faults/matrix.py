@@ -294,6 +294,9 @@ class Matrix:
             found.said += len(said)
             await self._stand.verified(sorted(mended))
             differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+            # a removal of what neither side has: nothing differs, so there is nothing that a verification repairs
+            for row in await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter WHERE removed"):
+                await self._stand.repaired(row["collection"], row["key"])
             left = await self._database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
             found.notes += [f"{row['collection']}/{row['key']} is a dead letter still: {row['reason']}" for row in left]
         if marks:

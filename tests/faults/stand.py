@@ -178,9 +178,15 @@ class Stand:
 
     async def verified(self, collections: Sequence[str]) -> None:
         """A verification repairs them, as an operator's command does."""
-        names = [f"_system/{name}" for name in collections]
+        await self._crossfade("verify", "--repair", *(f"_system/{name}" for name in collections))
+
+    async def repaired(self, collection: str, key: str) -> None:
+        """One document, as an operator's command does."""
+        await self._crossfade("repair", collection, key)
+
+    async def _crossfade(self, *command: str) -> None:
         done = await asyncio.create_subprocess_exec(
-            *(str(Path(sys.executable).with_name("crossfade")), "verify", "--repair", *names),
+            *(str(Path(sys.executable).with_name("crossfade")), *command),
             env={**os.environ, "CROSSFADE_ORIGIN": self.origin.url, "CROSSFADE_DSN": self.dsn},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

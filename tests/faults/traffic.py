@@ -22,6 +22,7 @@ COLLECTIONS: Final = ("books", "papers", "people", "knows", *(f"imported{number}
 _EXPECTED: Final = frozenset({200, 201, 202, 204, 404, 409, 412, 501})  # and 1653: a transaction had ended already
 _NOT_BUILT: Final = 501  # the development server runs no JavaScript
 _PAUSE: Final = 0.02
+_PATIENCE: Final = 40.0  # seconds for an answer: three leases of five seconds, and a machine that is busy
 _rounds = itertools.count(1)
 
 
@@ -333,7 +334,7 @@ async def client(
     url: str, number: int, tally: Tally, going: Callable[[int], bool], *kinds: Kind, pause: float = 0.0
 ) -> None:
     """Rounds of these kinds in turn, as long as `going(round)` says, `pause` seconds between them."""
-    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=10) as http:
+    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=_PATIENCE) as http:
         made = Client(http, number, tally)
         n = 0
         while going(n):
