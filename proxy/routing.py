@@ -175,9 +175,6 @@ def route(
     effect = operation.effect
     if effect is Effect.READ:
         return _read(operation, snapshot)
-    if _DIRTY in operation.headers and (effect is not Effect.QUERY or (query is not None and query.modifies)):
-        headers = {name: value for name, value in operation.headers.items() if name != _DIRTY}
-        operation = msgspec.structs.replace(operation, headers=headers)  # a write reads nothing dirty
     if effect is Effect.WRITE:
         return _write(operation, snapshot)
     if effect is Effect.QUERY:

@@ -101,16 +101,6 @@ def test_reads_in_a_transaction_or_dirty_go_to_the_origin_and_are_counted() -> N
         assert taken.gap
 
 
-@pytest.mark.parametrize("value", ["true", "1", "YES"])
-def test_writes_that_allow_dirty_reads_are_captured_like_others(value: str) -> None:
-    """Clients set the header for all that they send; ArangoDB heeds it where something is read alone."""
-    allowed = {"x-arango-allow-dirty-read": value}
-    assert route(write(headers=allowed), snapshot(books=MIRROR)) == route(write(), snapshot(books=MIRROR))
-    modification = facts("", writes="books")
-    assert route(query(headers=allowed), snapshot(books=MIRROR), modification).action is Action.CAPTURE
-    assert route(query(headers=allowed), snapshot(books=FLIPPED), facts("books")).gap == "dirty read"
-
-
 def test_a_query_is_served_by_the_target_only_if_every_collection_is_flipped() -> None:
     both = facts("books authors")
     assert route(query(), snapshot(books=FLIPPED, authors=FLIPPED), both).target
