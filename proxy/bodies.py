@@ -23,6 +23,7 @@ from proxy.wire.encoding import decoded, encoded, without
 from proxy.wire.message import Request, Response
 
 TOO_LARGE: Final = "body too large"
+_COPIED: Final = 4 << 20  # bytes that are put together beside the event loop: a few milliseconds and more
 _AT_ONCE: Final = 256 << 10  # bytes: what is longer is decoded beside the event loop
 
 
@@ -71,6 +72,8 @@ class Bodies:
             size += len(piece)
             if size > self._each:
                 return _chain(pieces, stream)
+        if size > _COPIED:
+            return await asyncio.to_thread(b"".join, pieces)  # which lets others run meanwhile
         return b"".join(pieces)
 
     async def _plain(self, request: Request, body: bytes) -> Request:

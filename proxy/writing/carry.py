@@ -96,7 +96,7 @@ class Writes:
             return await untold.by_revisions(kit, request, operation, collection)
         if operation.endpoint == examples.REMOVED:
             return await collections.swept(kit, request, operation, way.collections, "removal by example")
-        keys = examples.keys_of(operation.body)
+        keys = await kit.read(examples.keys_of, operation.body, size=len(operation.body), odd=None)
         if keys is None:
             return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
         return await untold.by_keys(kit, request, operation, collection, keys)

@@ -52,7 +52,7 @@ T = TypeVar("T")
 Odd = TypeVar("Odd")
 _LIGHT: Final = 256 << 10  # bytes of a write that is looked through here: milliseconds
 _SECONDS = 20.0  # that a worker has to look through a larger one
-_KEYS = 500  # of one intent
+KEYS: Final = 500  # of one intent
 _AGAIN = 0.05  # seconds
 
 
@@ -115,11 +115,22 @@ class Kit:
         while any(self.flipped(name) for name in collections):
             await asyncio.sleep(0.005)
 
-    def intend_keys(self, collection: str, keys: Sequence[str]) -> list[Intent]:
-        """Intents for these keys, some hundred each, that may be written or removed."""
-        return [
-            self.mirror.intend(collection, tuple(keys[start : start + _KEYS])) for start in range(0, len(keys), _KEYS)
-        ]
+    async def intend_keys(self, collection: str, keys: Sequence[str]) -> list[Intent]:
+        """Intents for these keys, some hundred each, that may be written or removed; a turn of the event loop for each.
+
+        Before the request is forwarded. Raises ArangoError where one cannot be noted; none is open then.
+        """
+        found: list[Intent] = []
+        try:
+            for start in range(0, len(keys), KEYS):
+                if start:
+                    await asyncio.sleep(0)
+                found.append(self.mirror.intend(collection, tuple(keys[start : start + KEYS])))
+        except BaseException:
+            for intent in found:
+                self.mirror.settled_nothing(intent)
+            raise
+        return found
 
     async def applied(self, intents: Sequence[Intent]) -> None:
         """Where a collection is flipped: until PostgreSQL has what these intents stand for, or is not read (I7)."""

@@ -27,11 +27,10 @@ from proxy.routing import Route
 from proxy.wire.message import Request, Response
 from proxy.writing import opaque
 from proxy.writing.cursors import Cursors
-from proxy.writing.kit import Kit, collect, error_number, plain
+from proxy.writing.kit import KEYS, Kit, collect, error_number, plain
 from proxy.writing.rows import Room, Rows
 
 _AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a worker
-_KEYS = 500  # that are noted between two other requests
 _REMOVAL = "removal by a query"
 
 
@@ -255,11 +254,11 @@ class Modifications:
         for collection, some in keys.items():
             if collection not in run.intents:
                 continue
-            for start in range(0, len(some), _KEYS):
-                found = self._kit.intend_keys(collection, some[start : start + _KEYS])
-                run.known += found
+            for start in range(0, len(some), KEYS):
+                found = self._kit.mirror.intend(collection, tuple(some[start : start + KEYS]))
+                run.known.append(found)
                 if not later:
-                    self._noted(run, found)
+                    self._noted(run, (found,))
                 await asyncio.sleep(0)
 
     def _noted(self, run: _Run, found: Sequence[Intent]) -> None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -300,7 +301,10 @@ class Transactions:
         return response
 
     async def _document(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
-        planned = plan_write(operation, transaction=True)
+        unread = Opaque("a body that could not be read in time", way.collections)
+        reading = functools.partial(plan_write, transaction=True)
+        size = len(operation.body) if operation.body[:1] == b"[" else 0  # one document is faster passed over than sent
+        planned = await self._kit.read(reading, operation, size=size, odd=unread)
         if isinstance(planned, Opaque):
             return await opaque.forward(self._kit, request, operation, way.because(planned.reason), buffer)
         intent = self._kit.mirror.intend(way.collections[0], planned.keys, revised=not planned.removes)

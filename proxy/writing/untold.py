@@ -23,7 +23,7 @@ _UNTOLD = "a write that does not tell its keys"
 
 async def by_keys(kit: Kit, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]) -> Response:
     """Forwards a request that writes no documents but those of these keys. Raises UpstreamError."""
-    return await _again(kit, request, operation, collection, kit.intend_keys(collection, keys), ())
+    return await _again(kit, request, operation, collection, await kit.intend_keys(collection, keys), ())
 
 
 async def by_revisions(

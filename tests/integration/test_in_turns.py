@@ -12,21 +12,25 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from proxy.database import Database
+from proxy.errors import ArangoError, JournalError
 from proxy.isolation import Isolation, Lane
 from proxy.mirror import capture, repair, target
 from proxy.mirror.apply import Queue
 from proxy.mirror.capture import Captured, plan, settle_gently
 from proxy.mirror.intent import Settled
+from proxy.mirror.journal import Journal
 from proxy.mirror.target import Row, Target
 from proxy.mirror.told import Told
 from proxy.revision import Clock, encode_rev
 from proxy.wire.decode import decode
 from proxy.wire.message import Request
+from proxy.writing.kit import Kit
 from tests.integration.mirror_support import COLLECTION, Origin, drained, running, stored
 
 MANY = 4_000
@@ -195,3 +199,32 @@ async def test_a_large_document_that_must_be_escaped_is_escaped_by_a_worker(data
 
 def _document(number: int, text: str) -> bytes:
     return f'{{"_key":"k{number}","_id":"products/k{number}","_rev":"_a","text":"{text}"}}'.encode()
+
+
+async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = Turns()
+    turns.spy(monkeypatch, Journal, "intend", lambda _self, _collection, keys, *_: len(keys))
+    keys = tuple(f"k{number}" for number in range(MANY))
+    async with running(tmp_path, database, dsn, Origin(), journal_full="refuse") as mirror:
+        kit = SimpleNamespace(mirror=mirror)
+        async with turns.counted():
+            intents = await Kit.intend_keys(cast("Kit", kit), COLLECTION, keys)
+        assert [key for intent in intents for key in intent.keys] == list(keys)
+        assert (turns.all("intend"), turns.most("intend") <= MOST) == (MANY, True)
+        assert mirror.backlog == len(intents)
+        for intent in intents:
+            mirror.settled_nothing(intent)
+
+        noted, left = Journal.intend, iter(range(3))
+
+        def full(*arguments: Any, **named: Any) -> int:
+            if next(left, None) is None:
+                raise JournalError("the disk is full")
+            return noted(*arguments, **named)
+
+        monkeypatch.setattr(Journal, "intend", full)
+        with pytest.raises(ArangoError):
+            await Kit.intend_keys(cast("Kit", kit), COLLECTION, keys)
+        assert mirror.backlog == 0
