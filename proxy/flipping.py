@@ -3,7 +3,8 @@
 New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so there the gates have
 nothing to look at, and they are waived: this handler stands before the dispatcher where `flip_new` is set, and takes
 each collection through the real epochs. It is for development and tests alone. What it holds on to: a collection whose
-copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy.
+copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy; nor is
+one that is unverified, since what its copy lacks may be the value of a document that is there.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from proxy.stores.base import Store
 from proxy.wire.decode import peek
 from proxy.wire.message import Handler, Request, Response
 from proxy.wire.routes import Row
+from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
+_MARKS: Final = queries("trace")["marks"].text
 _PATIENCE: Final = 2.0  # seconds that an answer may wait for its flip
 _POLL: Final = 0.005
 # what makes collections, or takes flipped ones back
@@ -126,6 +129,9 @@ class Flipping:
         return frozenset(name for name, standing in known.items() if standing.stage is Stage.SHADOW)
 
     async def _whole(self, name: str) -> bool:
+        """Whether its copy has as many documents as ArangoDB has, and no mark says that it may lack a write."""
+        if await self._database.fetch(_MARKS, name, f"{name.partition('/')[0]}/*"):
+            return False
         counts = [await self._count(store, name) for store in (self._origin, self._target)]
         return counts[0] is not None and counts[0] == counts[1]
 
