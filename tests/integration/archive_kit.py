@@ -31,7 +31,7 @@ T = TypeVar("T")
 # what PostgreSQL, JSON libraries and ArangoDB see differently
 ODD = [
     b'{"_key":"nul","text":"a\\u0000b","k\\u0000":1}',
-    b'{"_key":"zero","n":[-0,0,0.0,-0.0]}',
+    b'{"_key":"zero","n":[-0,0,0.0]}',  # -0.0 is printed as -0, which parsers of JSON read as the integer 0
     b'{"_key":"big","n":[9007199254740993,9223372036854775807,9223372036854775808,18446744073709551615]}',
     b'{"_key":"huge","n":[1e300,1.0,1,1e-7,0.1]}',
     b'{"_key":"escape","text":"\xef\xb7\x90 \xef\xb7\x900 \\ufdd0"}',

@@ -54,9 +54,9 @@ async def test_a_traversal_follows_edges_in_batches(database: Database) -> None:
     await put(database, "db/e", *(raw_of("db/e", to, body.format(start, to).encode()) for start, to in edges))
     store = PostgresStore(database)
 
-    below = await rows(store, "FOR v IN 1..2 OUTBOUND 'v/0' e RETURN v.n")
+    below = await rows(store, "WITH v FOR x IN 1..2 OUTBOUND 'v/0' e RETURN x.n")
     assert sorted(below) == ["0-a", "0-a-x", "0-a-y", "0-b", "0-b-z"]
-    assert sorted(await rows(store, "FOR v IN 1..2 ANY 'v/0-a-x' e RETURN v.n")) == ["0", "0-a", "0-a-y"]
+    assert sorted(await rows(store, "WITH v FOR x IN 1..2 ANY 'v/0-a-x' e RETURN x.n")) == ["0", "0-a", "0-a-y"]
 
 
 async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held(

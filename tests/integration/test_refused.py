@@ -158,7 +158,7 @@ async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
         ("gap", "collection, endpoint, effect, seen"),
         ("shape", "collection, shape, seen"),
     ):
-        rows = await stack.database.fetch(f"SELECT {columns} FROM crossfade.{table} ORDER BY 1, 2")
+        rows = await stack.database.fetch(f"SELECT {columns} FROM _crossfade.{table} ORDER BY 1, 2")
         found[table] = [tuple(row) for row in rows]
     return found
 
