@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import asyncpg
@@ -22,9 +23,9 @@ class Difference:
 
 
 async def everything(origin: str, dsn: str, database: str = "_system") -> list[Difference]:
-    """Every collection of the database that either side has, but for ArangoDB's own."""
-    of_origin = await _origin(origin, database)
+    """Every collection of the database that either side has; of ArangoDB's own those that PostgreSQL has as well."""
     of_target = await _target(dsn, database)
+    of_origin = await _origin(origin, database, of_target)
     found = []
     for name in sorted(of_origin.keys() | of_target.keys()):
         there, here = of_origin.get(name, {}), of_target.get(name, {})
@@ -36,11 +37,11 @@ async def everything(origin: str, dsn: str, database: str = "_system") -> list[D
     return found
 
 
-async def _origin(url: str, database: str) -> dict[str, dict[str, object]]:
+async def _origin(url: str, database: str, mirrored: Collection[str]) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     async with httpx.AsyncClient(base_url=f"{url}/_db/{database}", auth=("root", "")) as client:
-        names = (await client.get("/_api/collection?excludeSystem=true")).json()["result"]
-        for name in (one["name"] for one in names):
+        listed = (await client.get("/_api/collection")).json()["result"]
+        for name in (one["name"] for one in listed if not one["isSystem"] or one["name"] in mirrored):
             body = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000}
             answer = await client.post("/_api/cursor", json=body)
             found[name] = {document["_key"]: document for document in answer.json()["result"]}
