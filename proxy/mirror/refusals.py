@@ -92,6 +92,9 @@ def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
     return endpoint != "batch" or status != 400
 
 
+_NO_MATCH: Final = (404, "no match")
+
+
 def not_begun(status: int, body: object) -> bool:
     """Whether a 5xx says that the request, whatever it was, did not begin."""
     number, _ = error(body)
@@ -99,7 +102,12 @@ def not_begun(status: int, body: object) -> bool:
 
 
 def authorised(status: int, body: object) -> bool:
-    """Whether a request was carried out, or answered with what is there: one that counts as traffic."""
+    """Whether a request was carried out, or answered with what is there: one that counts as traffic.
+
+    A first example that no document matches is such an answer; only its text tells it from an unknown path.
+    """
+    if status == _NO_MATCH[0] and error(body) == _NO_MATCH:
+        return True
     return status < 400 or (status in (404, 409, 410, 412) and error(body)[0] not in NEVER_RAN | _NOT_BEGUN)
 
 
