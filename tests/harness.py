@@ -107,7 +107,9 @@ async def differences(origin: str, dsn: str, collection: str) -> list[str]:
         relation = await connection.fetchval(
             "SELECT relation FROM _crossfade.collection WHERE collection = $1", collection
         )
-        rows = await connection.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
+        rows = []
+        if relation is not None:  # a collection that was dropped leaves: whatever the origin still has is missing
+            rows = await connection.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
     finally:
         await connection.close()
     stored = {row["key"]: json.loads(row["raw"]) for row in rows}
