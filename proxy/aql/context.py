@@ -117,7 +117,10 @@ class Context:
             raise request.error
         found = request.result
         if found.__class__ is list:
-            self.stats.scanned += len(found)
+            if fetch.keys is None:
+                self.stats.scanned += len(found)
+            else:
+                self.stats.looked_up += len(found)
             if self.options.memory_limit:
                 self.hold(len(found), _size_of(found))
         return found

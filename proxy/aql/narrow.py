@@ -1,14 +1,16 @@
 """Which filters narrow the fetch of a FOR over a collection, so that a store need not hand over all of it.
 
 `FILTER d.path == value` directly under the FOR, where the value does not depend on d or anything later, becomes an
-equality; the same on _key and _id, and IN, become keys. Only strings, bools and numbers are pushed: a missing
-attribute equals null, and containment of arrays is not equality. What is pushed is filtered again, so a superset does.
+equality; the same on _key and _id, IN, and an OR of such conditions on one of both become keys. Only strings, bools
+and numbers are pushed: a missing attribute equals null, and containment of arrays is not equality. What is pushed is
+filtered again, so a superset does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.aql import ast
 from proxy.aql.analyse import path_of
@@ -19,6 +21,7 @@ from proxy.aql.values import Value
 
 _UNSAFE = RANDOM | {"ASSERT", "WARN", "FAIL", "SLEEP", "CALL", "APPLY", "RANGE", "REPEAT"}
 _SYSTEM = frozenset({"_key", "_id", "_rev"})
+_KEYS: Final = (("_key",), ("_id",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +59,50 @@ def conditions(
         if not isinstance(statement, ast.Filter):
             break
         for part in conjuncts(statement.condition):
-            if not isinstance(part, ast.Binary) or part.op not in ("==", "IN"):
-                continue
-            sides = [(part.left, part.right)]
-            if part.op == "==":
-                sides.append((part.right, part.left))
-            for attribute, value in sides:
-                path = path_of(attribute)
-                if path is None or path[0] != variable or not path[1] or not _independent(value, known):
-                    continue
-                if part.op == "IN" and path[1] not in (("_key",), ("_id",)):
-                    continue
-                compiled = compile_value(value)
-                if not isinstance(compiled, Stepwise):
-                    found.append(Condition(path[1], part.op, compiled))
-                break
+            if isinstance(part, ast.Logical):
+                one = _either([_condition(variable, operand, known, compile_value) for operand in part.operands])
+            else:
+                one = _condition(variable, part, known, compile_value)
+            if one is not None:
+                found.append(one)
     return found
+
+
+def _condition(
+    variable: str, part: ast.Expr, known: set[str], compile_value: Callable[[ast.Expr], Plain | Stepwise]
+) -> Condition | None:
+    """What one comparison pushes; None where it pushes nothing."""
+    if not isinstance(part, ast.Binary) or part.op not in ("==", "IN"):
+        return None
+    sides = [(part.left, part.right)]
+    if part.op == "==":
+        sides.append((part.right, part.left))
+    for attribute, value in sides:
+        path = path_of(attribute)
+        if path is None or path[0] != variable or not path[1] or not _independent(value, known):
+            continue
+        if part.op == "IN" and path[1] not in _KEYS:
+            continue
+        compiled = compile_value(value)
+        return None if isinstance(compiled, Stepwise) else Condition(path[1], part.op, compiled)
+    return None
+
+
+def _either(operands: list[Condition | None]) -> Condition | None:
+    """The keys that any operand of an OR wants; None where one of them wants something else."""
+    wanted = [operand for operand in operands if operand is not None]
+    path = wanted[0].path if wanted else ()
+    if len(wanted) < len(operands) or path not in _KEYS or any(operand.path != path for operand in wanted):
+        return None
+
+    def keys(frame: Frame) -> Value:
+        found: list[Value] = []
+        for operand in wanted:
+            value = operand.value(frame)
+            found += [value] if operand.op == "==" else value if value.__class__ is list else []
+        return found
+
+    return Condition(path, "IN", keys)
 
 
 def _independent(node: ast.Expr, known: set[str]) -> bool:

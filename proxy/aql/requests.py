@@ -88,11 +88,12 @@ class QueryWarning:
 
 @dataclass(slots=True)
 class Stats:
-    """What extra.stats counts."""
+    """What extra.stats counts. looked_up: documents that were fetched by their keys, as from an index."""
 
     writes_executed: int = 0
     writes_ignored: int = 0
     scanned: int = 0
+    looked_up: int = 0
     filtered: int = 0
 
     def as_json(self, full_count: int | None, seconds: float) -> dict[str, Any]:
@@ -103,7 +104,7 @@ class Stats:
             "documentLookups": 0,
             "seeks": 0,
             "scannedFull": self.scanned,
-            "scannedIndex": 0,
+            "scannedIndex": self.looked_up,
             "cursorsCreated": 0,
             "cursorsRearmed": 0,
             "cacheHits": 0,

@@ -45,7 +45,7 @@ def identity(server: Server, operation: Operation) -> Identity:
 
 
 def check(server: Server, operation: Operation) -> None:
-    """Raises Unauthorized or ArangoError 11 where the request may not be carried out; for enforced accounts alone."""
+    """Raises Unauthorized or ArangoError 11 where the request may not be carried out; for limited accounts alone."""
     endpoint = operation.endpoint
     if endpoint in _OPEN:
         return
@@ -95,6 +95,7 @@ def _databases(server: Server, operation: Operation, who: Identity) -> None:
     if operation.database != "_system":
         raise ArangoError(1230, "operation only allowed in system database")
     _admin(server, operation, who)
+    _database_write(server, operation, who)  # administrators keep their rights in read-only mode, but do not write
 
 
 def _database_write(server: Server, operation: Operation, who: Identity) -> None:

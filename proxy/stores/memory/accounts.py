@@ -3,6 +3,9 @@
 Who has no level of their own for a database has the better one of `*` and of `_system` (where `rw` is what makes an
 administrator). A collection's level is its own, else the best of: the database's, the database's `*`, those of
 `_system` and of `*`. Nobody reads `_users`; other system collections follow their database.
+
+A server in read-only mode (`PUT /_admin/server/mode`) counts each of these levels as `ro` at most, whether or not it
+checks who asks. Only a superuser's own token still writes there; administrators still change users and the mode.
 """
 
 from __future__ import annotations
@@ -72,26 +75,39 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks. A superuser (a server's own token, or a server that checks nobody) may do everything."""
+    """Who asks. A superuser (a server's own token, or a server that checks nobody) may do everything.
+
+    unchecked: a superuser for the second reason.
+    """
 
     user: str
     superuser: bool = False
+    unchecked: bool = False
 
 
-EVERYBODY: Final = Identity("root", superuser=True)
+EVERYBODY: Final = Identity("root", superuser=True, unchecked=True)
 
 
 class Accounts:
-    """All users of one server. enforced: whether anybody is checked; off, everybody is a superuser."""
+    """All users of one server. enforced: whether anybody is checked; off, everybody is a superuser.
+
+    read_only: whether the server takes no writes.
+    """
 
     def __init__(self, secret: bytes, *, enforced: bool = False) -> None:
         self.enforced = enforced
+        self.read_only = False
         self.by_name: dict[str, Account] = {}
         self.secret = secret
         # Authorization header -> (who, until when it holds): hashing a password for each request would cost too much
         self._remembered: dict[str, tuple[Identity, float]] = {}
         self.create("root", "")
         self.by_name["root"].grants = {SYSTEM: Grants(Level.RW, {"*": Level.RW}), "*": Grants(Level.RW)}
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is anything that somebody may not do."""
+        return self.enforced or self.read_only
 
     def enforce(self, root_password: str, secret: bytes | None = None) -> None:
         """From now on everybody is checked. secret: what tokens are signed with from now on; None keeps it."""
@@ -181,21 +197,33 @@ class Accounts:
 
     def database(self, identity: Identity, database: str) -> Level:
         """The level that holds for a database."""
+        return min(self._configured(identity, database), self._highest(identity))
+
+    def collection(self, identity: Identity, database: str, name: str) -> Level:
+        """The level that holds for a collection."""
+        if identity.superuser:
+            return self._highest(identity)
+        account = self.by_name.get(identity.user)
+        given = Level.NONE if account is None else collection_level(account, database, name)
+        return min(given, self._highest(identity))
+
+    def admin(self, identity: Identity) -> bool:
+        """Whether it may change users, settings and the server's mode: that mode does not take this away."""
+        return self._configured(identity, SYSTEM) is Level.RW
+
+    def _configured(self, identity: Identity, database: str) -> Level:
         if identity.superuser:
             return Level.RW
         account = self.by_name.get(identity.user)
         return Level.NONE if account is None else database_level(account, database)
 
-    def collection(self, identity: Identity, database: str, name: str) -> Level:
-        """The level that holds for a collection."""
-        if identity.superuser:
-            return Level.RW
-        account = self.by_name.get(identity.user)
-        return Level.NONE if account is None else collection_level(account, database, name)
+    @property
+    def highest(self) -> Level:
+        """How far users may go in the server's mode."""
+        return Level.RO if self.read_only else Level.RW
 
-    def admin(self, identity: Identity) -> bool:
-        """Whether it may change users and databases."""
-        return self.database(identity, SYSTEM) is Level.RW
+    def _highest(self, identity: Identity) -> Level:
+        return Level.RW if identity.superuser and not identity.unchecked else self.highest
 
 
 def database_level(account: Account, database: str) -> Level:

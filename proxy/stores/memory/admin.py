@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from proxy.stores.memory.server import VERSION, Handler, Server
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]
+_MODES: Final = ("default", "readonly")
 
 
 def version(_server: Server, operation: Operation) -> Outcome:
@@ -62,8 +64,8 @@ def status(server: Server, _operation: Operation) -> Outcome:
                 "progress": {"phase": "in wait", "feature": "", "recoveryTick": 0},
                 "maintenance": False,
                 "role": "SINGLE",
-                "writeOpsEnabled": True,
-                "readOnly": False,
+                "writeOpsEnabled": not server.accounts.read_only,
+                "readOnly": server.accounts.read_only,
                 "serverId": server.id,
             },
         },
@@ -80,7 +82,23 @@ def role(_server: Server, operation: Operation) -> Outcome:
 
 def availability(server: Server, operation: Operation) -> Outcome:
     server.database(operation)
-    return done(operation, {"mode": "default"})
+    return done(operation, {"mode": _shown_mode(server)})
+
+
+def mode(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/server/mode`: whether the server takes writes; administrators change it."""
+    server.database(operation)
+    if operation.method == "PUT":
+        access.require_admin(server, operation)
+        wanted = body_object(operation).get("mode")
+        if wanted not in _MODES:
+            raise ArangoError(400, "mode invalid" if isinstance(wanted, str) else "mode must be a string")
+        server.accounts.read_only = wanted == "readonly"
+    return done(operation, {"mode": _shown_mode(server)})
+
+
+def _shown_mode(server: Server) -> str:
+    return _MODES[server.accounts.read_only]
 
 
 def identity(_server: Server, _operation: Operation) -> Outcome:
@@ -172,6 +190,12 @@ def target_version(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"version": f"{major}{minor}00"})
 
 
+def deployment(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/deployment/id`: the same for as long as the server keeps its number."""
+    server.database(operation)
+    return json_outcome(200, {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, server.id))})
+
+
 def engine_statistics(server: Server, _operation: Operation) -> Outcome:
     keys = sum(len(collection.documents) for _, collection in server.collections())
     return json_outcome(200, {"rocksdb.estimate-num-keys": keys, "columnFamilies": {}})
@@ -190,6 +214,32 @@ def statistics(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {**shown, "error": False, "code": 200})
 
 
+def statistics_described(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/statistics-description`: the groups of figures, and those that `statistics` gives."""
+    server.database(operation)
+    groups = [
+        {"group": group, "name": f"{name} Statistics", "description": f"Statistics about {what}."}
+        for group, name, what in _FIGURES
+    ]
+    uptime = {
+        "group": "server",
+        "identifier": "uptime",
+        "name": "Server Uptime",
+        "description": "Number of seconds elapsed since server start.",
+        "type": "current",
+        "units": "seconds",
+    }
+    return done(operation, {"groups": groups, "figures": [uptime]})
+
+
+_FIGURES: Final = (
+    ("system", "Process", "the ArangoDB process"),
+    ("client", "Client Connection", "the connections"),
+    ("http", "HTTP Request", "the HTTP requests"),
+    ("server", "Server", "the ArangoDB server"),
+)
+
+
 def log(server: Server, operation: Operation) -> Outcome:
     """`/_admin/log`: nothing is logged; levels are kept and shown."""
     server.database(operation)
@@ -202,9 +252,12 @@ def log(server: Server, operation: Operation) -> Outcome:
             levels.update({name: str(level).upper() for name, level in body_object(operation).items()})
         return json_outcome(200, levels)
     if below == ("structured",) and method in ("GET", "PUT"):
-        shown = server.settings.setdefault("structured log", {"database": False, "url": False, "username": False})
-        if method == "PUT":
-            shown.update({name: value is True for name, value in body_object(operation).items() if name in shown})
+        shown = server.settings.setdefault("structured log", {})
+        wanted = body_object(operation) if method == "PUT" else {}
+        for name, value in wanted.items():
+            shown.pop(name, None)
+            if value is True:  # only those that are on are shown
+                shown[name] = True
         return json_outcome(200, shown)
     if method == "GET" and below == ("entries",):
         return json_outcome(200, {"total": 0, "messages": []})
@@ -213,6 +266,12 @@ def log(server: Server, operation: Operation) -> Outcome:
     if method == "DELETE" and not below:
         return done(operation, {})
     raise ArangoError(405)
+
+
+def routing(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/routing/reload`: no service is mounted, so that there is nothing to read anew."""
+    server.database(operation)
+    return done(operation, {})
 
 
 def compact(server: Server, operation: Operation) -> Outcome:
@@ -225,16 +284,21 @@ def echo(server: Server, operation: Operation) -> Outcome:
     """What the server has understood of a request."""
     database = server.database(operation)
     path = "/" + "/".join(operation.path)
+    who = access.identity(server, operation)
     shown = {
         "authorized": True,
-        "user": access.identity(server, operation).user,
+        "user": who.user,
+        "isAdminUser": server.accounts.admin(who),
         "database": database.name,
         "url": path,
         "protocol": "http",
         "requestType": operation.method,
         "requestBody": operation.body.decode("utf-8", "replace"),
+        "rawRequestBody": {"type": "Buffer", "data": list(operation.body)},
         "parameters": dict(operation.params),
+        "cookies": {},
         "suffix": [],
+        "rawSuffix": [],
         "path": path,
     }
     return json_outcome(200, {**shown, "error": False, "code": 200})
@@ -251,6 +315,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "engine.stats": engine_statistics,
     "key_generators": key_generators,
     "admin.statistics": statistics,
+    "admin.statistics_description": statistics_described,
     "admin.license": license_of,
     "admin.options": options,
     "admin.support_info": support_info,
@@ -259,13 +324,15 @@ HANDLERS: Final[dict[str, Handler]] = {
     "admin.jwt": jwt,
     "admin.target_version": target_version,
     "admin.log": log,
+    "admin.deployment": deployment,
     "admin.compact": compact,
+    "admin.routing": routing,
     "admin.echo": echo,
     "admin.status": status,
     "admin.time": clock,
     "admin.role": role,
     "admin.availability": availability,
-    "admin.mode": availability,
+    "admin.mode": mode,
     "admin.id": identity,
     "admin.metrics": metrics,
     "cluster.endpoints": endpoints,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ _SYSTEM_COLLECTIONS: Final = (
 )
 VERSION: Final = SERVER_VERSION
 _FIRST_TICK: Final = 100_000
+_CALLS: Final = 500  # requests that are remembered
 
 
 class Database:
@@ -89,6 +91,8 @@ class Server:
         self.running: dict[str, Running] = {}
         self.resumed: Running | None = None
         self.slow: list[dict[str, Any]] = []  # queries that took long, as they are shown
+        # the latest requests: when, method, database, path
+        self.calls: deque[tuple[float, str, str, tuple[str, ...]]] = deque(maxlen=_CALLS)
         self._waiting: set[asyncio.Event] = set()
         self.log = Log(self.tick)
         self.add_database("_system")

@@ -163,7 +163,7 @@ class MemoryStore:
 
     def _refused(self, operation: Operation) -> Outcome | None:
         """The answer to a request that its user may not make; None where it may."""
-        if not self.server.accounts.enforced:
+        if not self.server.accounts.limited:
             return None
         try:
             access.check(self.server, operation)
@@ -175,6 +175,7 @@ class MemoryStore:
 
     def _answer(self, operation: Operation) -> Outcome:
         handler = _HANDLERS.get(operation.endpoint)
+        self.server.calls.append((self.server.now(), operation.method, operation.database, operation.path))
         try:
             if handler is None:
                 return self._unhandled(operation)

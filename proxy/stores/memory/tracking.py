@@ -94,6 +94,21 @@ def history(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": {"queries": []}})
 
 
+def calls(server: Server, operation: Operation) -> Outcome:
+    """`/_admin/server/api-calls`: the latest requests, the newest first."""
+    access.require_admin(server, operation)
+    shown = [
+        {
+            "timeStamp": _moment(when),
+            "requestType": method,
+            "path": "/" + "/".join(path),
+            "database": database,
+        }
+        for when, method, database, path in reversed(server.calls)
+    ]
+    return done(operation, {"result": {"calls": shown}})
+
+
 def rules(server: Server, operation: Operation) -> Outcome:
     """The names of the optimizer's rules."""
     server.database(operation)
@@ -120,6 +135,10 @@ def ended(server: Server, running: Running, seconds: float, *, code: int, stream
     server.slow = [*server.slow, shown][-int(settings["maxSlowQueries"]) or len(server.slow) + 1 :]
 
 
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _shown(running: Running, seconds: float, state: str, *, bind: bool = True) -> Document:
     return {
         "id": running.id,
@@ -127,7 +146,7 @@ def _shown(running: Running, seconds: float, state: str, *, bind: bool = True) -
         "user": running.user,
         "query": running.query,
         "bindVars": running.bind_vars if bind else {},
-        "started": datetime.fromtimestamp(running.began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "started": _moment(running.began),
         "runTime": seconds,
         "peakMemoryUsage": 0,
         "state": state,
@@ -200,6 +219,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "query.slow": slow,
     "query.rules": rules,
     "query.history": history,
+    "admin.calls": calls,
     "query.clear_slow": clear,
     "query.kill": kill,
     "query.properties": properties,

@@ -150,7 +150,7 @@ def readable(server: Server, operation: Operation, name: str) -> Collection:
         if found is None:
             found = database.find(name)
     assert found is not None
-    if server.accounts.enforced:
+    if server.accounts.limited:
         access.collection(server, operation, found.name, write=False)
     return found
 
@@ -158,7 +158,7 @@ def readable(server: Server, operation: Operation, name: str) -> Collection:
 def writable(server: Server, operation: Operation, name: str) -> Collection:
     """The collection to write to."""
     transaction = of(server, operation)
-    if server.accounts.enforced:
+    if server.accounts.limited:
         access.collection(server, operation, server.database(operation).find(name).name, write=True)
     if transaction is not None:
         return transaction.collection(name, write=True)
@@ -215,7 +215,7 @@ def begin(server: Server, operation: Operation) -> Outcome:
     names = {kind: _names(collections.get(kind)) for kind in ("read", "write", "exclusive")}
     resolved = {kind: frozenset(database.find(name).name for name in given) for kind, given in names.items()}
     for name in sorted(resolved["read"] | resolved["write"] | resolved["exclusive"]):
-        if server.accounts.enforced:
+        if server.accounts.limited:
             access.collection(server, operation, name, write=name not in resolved["read"])
     _acquire(server, database, resolved, _lock_seconds(body))
     transaction = Transaction(

@@ -165,19 +165,14 @@ def _levels(server: Server, operation: Operation) -> Outcome:
     if not place:
         full = flag(operation.params, "full")
         return done(operation, {"result": _everything(server, account) if full else _open_to(server, account)})
-    configured = flag(operation.params, "configured")
-    grants = account.grants.get(place[0])
-    if len(place) == 1:
-        given = grants.level if grants is not None else None
-        level = given if configured else database_level(account, place[0])
-    else:
-        given = grants.collections.get(place[1]) if grants is not None else None
-        level = given if configured else collection_level(account, place[0], place[1])
-    return done(operation, {"result": _text(level)})
+    configured = database_level(account, place[0]) if len(place) == 1 else collection_level(account, *place[:2])
+    # what holds without the server's mode is told to who asks for what is configured
+    held = configured if flag(operation.params, "configured") else min(configured, server.accounts.highest)
+    return done(operation, {"result": held.text})
 
 
 def _open_to(server: Server, account: Account) -> Document:
-    levels = {name: database_level(account, name) for name in server.databases}
+    levels = {name: min(database_level(account, name), server.accounts.highest) for name in server.databases}
     return {name: level.text for name, level in levels.items() if level is not Level.NONE}
 
 

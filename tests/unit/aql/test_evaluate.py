@@ -96,6 +96,13 @@ def test_rows(store: Store, text: str, rows: list[object]) -> None:
         ("FOR p IN people FILTER p.age == null RETURN p", Fetch("people")),
         ("FOR p IN people FILTER p.tags == ['a'] RETURN p", Fetch("people")),
         ("FOR p IN people FILTER p.age == 30 OR p.age == 25 RETURN p", Fetch("people")),
+        ("FOR p IN people FILTER p._key == '1' OR '3' == p._key OR p._key IN ['1', '2'] RETURN p",
+         Fetch("people", (), ("1", "3", "2"))),
+        ("FOR p IN people FILTER (p._id == 'people/1' OR p._id == 'x/2') AND p.age == 30 RETURN p",
+         Fetch("people", ((("age",), 30),), ("1",))),
+        ("FOR p IN people FILTER p._key == '1' OR p._id == 'people/2' RETURN p", Fetch("people")),
+        ("FOR p IN people FILTER p._key == '1' OR p.age == 30 RETURN p", Fetch("people")),
+        ("FOR p IN people FILTER p._key == '1' OR (p._key == '2' AND p.age == 30) RETURN p", Fetch("people")),
         ("FOR p IN people FILTER p.age == p.other RETURN p", Fetch("people")),
         ("FOR p IN people FILTER p.age == RAND() RETURN p", Fetch("people")),
         ("FOR p IN people FILTER p.age == (FOR x IN [1] RETURN x)[0] RETURN p", Fetch("people")),
@@ -202,6 +209,12 @@ def test_statistics_count_what_was_scanned_and_filtered(store: Store) -> None:
     body = result.stats.as_json(7, 0.5)
     assert (body["scannedFull"], body["filtered"], body["fullCount"], body["executionTime"]) == (4, 2, 7, 0.5)
     assert "fullCount" not in result.stats.as_json(None, 0.5)
+
+
+def test_statistics_count_what_is_found_by_its_key_as_found_in_an_index(store: Store) -> None:
+    text = "FOR p IN people FILTER p._key == '1' OR p._key == '2' UPDATE p WITH {seen: 1} IN people RETURN NEW"
+    body = store.query(text).stats.as_json(None, 0.5)
+    assert (body["writesExecuted"], body["scannedIndex"], body["scannedFull"], body["filtered"]) == (2, 2, 0, 0)
 
 
 @pytest.mark.parametrize(
