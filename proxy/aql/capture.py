@@ -24,7 +24,8 @@ class Keyed:
 
     text: the query to run. collections: one for each key in a row, by name, or `@` and the bind variable's name.
     returns: rows are `[value, key, …]` and the client gets the values; else they are `[key, …]` and it gets none.
-    removes: by the same order, whether that modification removes. once: no loop, so a failure has written nothing.
+    removes: by the same order, whether that modification removes. once: no loop, so each is carried out once at most:
+    too few writes for an intermediate commit, unless the request asks for one after so few.
     """
 
     text: str

@@ -3,6 +3,9 @@
 ArangoDB carries a modification out whole before it answers the first batch (one with `stream` by the time its last
 batch was read). What it wrote must not be learnt only when the client asks for more: so the proxy itself reads the
 cursor to its end, and hands the client's rows out in batches of the client's size, shaped as ArangoDB's (I6).
+
+One that fails writes nothing, but for intermediate commits: behind so many operations or bytes, which a request may
+name (`Asked.commits`), what was written until then stays.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from proxy.errors import ArangoError
 from proxy.mirror.trim import cut, elements, members
 from proxy.values import dump
 
+_COMMIT: Final = "intermediateCommit"  # …Count, …Size
 _BATCH: Final = DEFAULT_BATCH  # rows: the least that the proxy asks for at once
 
 
@@ -47,7 +51,8 @@ class Asked:
     """What the client wants of its cursor. size: rows of a batch. ttl: seconds that it is kept between two batches.
 
     count: answers tell the number of all rows. retries: the batch that was sent last may be asked for again.
-    stream: what is known at the end alone (`extra`) stands in the last batch.
+    stream: what is known at the end alone (`extra`) stands in the last batch. commits: it names limits of intermediate
+    commits, so that what it wrote may stay although it fails.
     """
 
     size: int = DEFAULT_BATCH
@@ -55,6 +60,7 @@ class Asked:
     count: bool = False
     retries: bool = False
     stream: bool = False
+    commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ def plan(body: bytes, database: str) -> Modification | Untold | str:
         names,
         known.returns,
         frozenset(name for name, removes in zip(names, known.removes, strict=True) if removes),
-        known.once,
+        known.once and not asked.commits,
     )
 
 
@@ -189,6 +195,7 @@ def _asked(body: _Body) -> Asked:
         body.count is True and not streams,
         options.get("allowRetry") is True,
         streams,
+        any(isinstance(name, str) and name.startswith(_COMMIT) for name in options),
     )
 
 

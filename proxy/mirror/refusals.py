@@ -10,12 +10,18 @@ method, a text that cannot be parsed, a queue that is full), or where it undoes 
 exceptions may have written something before they failed, and count as carried out:
 
     queries, simple writes   an error of the run: what a query wrote may have been committed in parts
+    transactions as scripts  an error of the run, where that may have been (`in_parts`)
     batches                  parts of it ran before one that could not be read
     scripts, Foxx services   the status is that of the script, but for ArangoDB's own words
     unknown requests         but for a path that is not there, and for what no handler of `_WHOLE` carries out in parts
     5xx                      nobody knows, but for the errors of `_NOT_BEGUN`
 
 A query that was answered has written nothing where ArangoDB counts no write that it executed.
+
+Intermediate commits: a query commits behind a million operations or 512 MiB, or behind as many as its request says. No
+server carries out so much within a second: one that fails sooner, and whose request says nothing else, has committed
+nothing (`in_parts`). Lower limits that a server was started with are not known here. What a query with a loop may have
+written is looked for whenever it fails; what such limits change is that no answer waits for what it removed.
 """
 
 from __future__ import annotations
@@ -46,6 +52,10 @@ _WHOLE: Final = frozenset({"collection", "database", "document", "edges", "ghari
 _NOBODY: Final = "unknown path '"  # ArangoDB's router: the request came to nobody
 
 
+_SECOND: Final = 1.0
+_COMMIT: Final = "intermediateCommit"
+
+
 class _Error(msgspec.Struct):
     number: int = msgspec.field(name="errorNum", default=0)
     message: str = msgspec.field(name="errorMessage", default="")
@@ -65,6 +75,7 @@ class _Answer(msgspec.Struct):
 
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
+_NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
@@ -93,6 +104,25 @@ def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
 
 
 _NO_MATCH: Final = (404, "no match")
+
+
+def in_parts(*, named: bool, seconds: float) -> bool:
+    """Whether a query that failed may have been committed in parts.
+
+    named: its request names limits of intermediate commits. seconds: between its request and its answer.
+    """
+    return named or seconds >= _SECOND
+
+
+def script_in_parts(operation: Operation, status: int, body: object, seconds: float) -> bool:
+    """Whether a transaction that is a script, and that failed, may have been committed in parts."""
+    if operation.endpoint != "transaction.js" or status < 400 or status in _NO_ACCESS or error(body)[0] in NEVER_RAN:
+        return False
+    try:
+        names = _NAMES.decode(operation.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False  # it was never a transaction
+    return in_parts(named=any(name.startswith(_COMMIT) for name in names), seconds=seconds)
 
 
 def not_begun(status: int, body: object) -> bool:

@@ -140,6 +140,25 @@ class Kit:
                 if how is Settled.GIVEN_UP:
                     await self.taken_back((intent.collection,), "a write was given up")
 
+    async def applied_soon(self, intents: Sequence[Intent], reason: str) -> None:
+        """As `applied`, for a search or a comparison that nobody knows the length of: it has as long as a lease.
+
+        What takes longer takes the flip of its collection back, for that reason; nobody reads PostgreSQL meanwhile.
+        """
+        until = time.monotonic() + self.settings.lease
+        for intent in intents:
+            if self.flipped(intent.collection):
+                how = await self.until_both(self._by(intent, until), intent.collection)
+                if how is Settled.GIVEN_UP:
+                    await self.taken_back((intent.collection,), reason)
+
+    async def _by(self, intent: Intent, until: float) -> Settled:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await self.mirror.applied(intent)
+        except TimeoutError:
+            return Settled.GIVEN_UP
+
     async def forward(
         self, request: Request, *intents: Intent, whole: bool = True, undoes: tuple[Sequence[str], str] = ((), "")
     ) -> Response:

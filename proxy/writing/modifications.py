@@ -13,6 +13,7 @@ keys never become known.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +21,7 @@ from proxy.errors import ArangoError, UpstreamError, UpstreamLost, UpstreamUnava
 from proxy.mirror import faults, modifications
 from proxy.mirror.intent import Intent
 from proxy.mirror.modifications import Batch, Modification, Untold
-from proxy.mirror.refusals import wrote_nothing
+from proxy.mirror.refusals import in_parts, wrote_nothing
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Operation
 from proxy.routing import Route
@@ -32,18 +33,20 @@ from proxy.writing.rows import Room, Rows
 
 _AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a worker
 _REMOVAL = "removal by a query"
+_CALLED = frozenset({1540, 1541})  # of a function, by CALL in the middle of a run as well
 
 
 @dataclass(slots=True)
 class _Run:
     """One modification under way. intents: by collection. known: of keys that its answers told.
 
-    buffer: of the transaction that it runs in.
+    buffer: of the transaction that it runs in. began: on the monotonic clock.
     """
 
     request: Request
     operation: Operation
     buffer: Buffer | None
+    began: float
     intents: Mapping[str, Intent] = field(default_factory=dict)
     known: list[Intent] = field(default_factory=list)
 
@@ -77,7 +80,7 @@ class Modifications:
         )
         if isinstance(planned, str):
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
-        run = _Run(request, operation, buffer)
+        run = _Run(request, operation, buffer, time.monotonic())
         run.intents = {
             name: mirror.intend(name, (name,), sweep=_REMOVAL)
             if name in planned.removed
@@ -102,11 +105,7 @@ class Modifications:
         if response.status >= 400:
             await self._failed(run, planned, response.status, body)
         else:
-            try:
-                body = await self._read(run, planned, body)
-            except BaseException:  # also of who cancels a job: nobody will tell more keys
-                self._give_up(run, lost=True)
-                raise
+            body = await self._whole(run, planned, body)
             for intent in run.intended:  # all keys have intents of their own
                 self._kit.mirror.settled_nothing(intent)
             if run.buffer is None:
@@ -128,22 +127,30 @@ class Modifications:
         elif response.status >= 400:
             if response.status >= 500:
                 await self._undone(run, names, why)
-            self._give_up(run, lost=response.status >= 500)
+            await self._failed(run, planned, response.status, body)
         else:
             try:
-                body = await self._read(run, planned, body) if planned.body is not None else body
-            except BaseException as error:
-                self._give_up(run, lost=True)
-                if isinstance(error, UpstreamError | ArangoError):
-                    await self._undone(run, names, why)
+                body = await self._whole(run, planned, body) if planned.body is not None else body
+            except (UpstreamError, ArangoError):
+                await self._undone(run, names, why)
                 raise
             try:
                 await self._undone(run, names, why)
             finally:
                 self._give_up(run)
-        if run.buffer is None:
+        if run.buffer is None and response.status < 400:
             await self._kit.applied(run.intended)
         return Response(response.status, response.headers, body, response.reason)
+
+    async def _whole(self, run: _Run, planned: Modification | Untold, first: bytes) -> bytes:
+        """The client's first answer, once the cursor of the origin is read to its end; it may fail there as well."""
+        try:
+            return await self._read(run, planned, first)
+        except BaseException as error:  # also of who cancels a job: nobody will tell more keys
+            self._give_up(run, lost=True)
+            if isinstance(error, ArangoError):
+                await self._looked_for(run, planned)
+            raise
 
     async def _undone(self, run: _Run, collections: tuple[str, ...], why: str) -> None:
         """Flips are taken back: now, or with the commit of the transaction that it runs in."""
@@ -164,18 +171,27 @@ class Modifications:
             self._give_up(run)
             raise
 
-    async def _failed(self, run: _Run, planned: Modification, status: int, body: bytes) -> None:
-        """A query that failed may have written, by intermediate commits (protocol page, section 4).
-
-        An answer waits for the search of what was. It does not for the comparison of a whole collection, which would
-        cost the flip of a large one for each query that fails: intermediate commits are of a million removals.
-        """
-        if wrote_nothing(run.operation, status, body) or (planned.once and status < 500):
+    async def _failed(self, run: _Run, planned: Modification | Untold, status: int, body: bytes) -> None:
+        """A query that failed may have written, by intermediate commits (protocol page, section 4): looked for then."""
+        once = isinstance(planned, Modification) and planned.once
+        called = planned.asked.commits and error_number(body) in _CALLED
+        if (wrote_nothing(run.operation, status, body) and not called) or (once and status < 500):
             self._nothing(run)
             return
         self._give_up(run, lost=status >= 500)
-        if run.buffer is None:
-            await self._kit.applied([one for name, one in run.intents.items() if name not in planned.removed])
+        await self._looked_for(run, planned)
+
+    async def _looked_for(self, run: _Run, planned: Modification | Untold) -> None:
+        """The answer to a query that failed waits for the search of what it wrote to flipped collections (I7).
+
+        For the comparison of a whole collection, which finds what it removed, it waits only where ArangoDB may have
+        committed removals (`refusals.in_parts`): one that lasts takes the flip back.
+        """
+        if run.buffer is not None:  # no part of a transaction is committed before its end
+            return
+        parts = in_parts(named=planned.asked.commits, seconds=time.monotonic() - run.began)
+        waiting = [one for name, one in run.intents.items() if parts or name not in planned.removed]
+        await self._kit.applied_soon([*run.known, *waiting], "a query that failed may have been committed in parts")
 
     def _nothing(self, run: _Run) -> None:
         for intent in run.intended:

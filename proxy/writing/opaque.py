@@ -11,11 +11,12 @@ that state first, as behind every such answer.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator
 
 from proxy.errors import UpstreamUnavailable
 from proxy.mirror.capture import body_keys
-from proxy.mirror.refusals import NEVER_RAN, error, wrote_nothing
+from proxy.mirror.refusals import NEVER_RAN, error, script_in_parts, wrote_nothing
 from proxy.mirror.transactions import Buffer
 from proxy.operations import Effect, Operation
 from proxy.routing import Route
@@ -39,6 +40,7 @@ async def forward(
     reason = way.gap or operation.endpoint
     intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
     undoes = (way.collections, reason) if buffer is None or apart else ((), "")
+    began = time.monotonic()
     try:
         response = await kit.forward(_readable(request), intent, whole=False, undoes=undoes)
     except UpstreamUnavailable:
@@ -48,7 +50,8 @@ async def forward(
             _with_commit(kit, way, buffer, reason)
         raise
     body = await _read(kit, response) if operation.effect is Effect.QUERY or response.status >= 400 else response.body
-    if wrote_nothing(operation, response.status, body):
+    parts = script_in_parts(operation, response.status, body, time.monotonic() - began)
+    if not parts and wrote_nothing(operation, response.status, body):
         kit.mirror.settled_nothing(intent)
         if response.status < 400:  # a query that nobody here understands, and that wrote nothing: a read
             kit.gap(operation, reason)

@@ -64,5 +64,8 @@ async def _again(
                     mirror.lost(intent)
                 else:
                     mirror.reread(intent)
-        await kit.applied(intents)
+        if response.status < 400:
+            await kit.applied(intents)
+        else:  # of a query that failed: nearly always there is nothing to find
+            await kit.applied_soon(intents, _UNTOLD)
     return response

@@ -208,6 +208,24 @@ async def test_12_a_query_that_fails_leaves_nothing_here_and_no_answer_names_it(
     assert await server.count() == 1
 
 
+@pytest.mark.parametrize(("limit", "left"), [({"intermediateCommitCount": 2}, 5), ({"intermediateCommitSize": 1}, 5)])
+async def test_12_a_query_that_fails_leaves_what_it_had_committed(
+    server: Server, limit: dict[str, int], left: int
+) -> None:
+    """Through the proxy: tests/faults/ends.py, "in parts". None of it inside of a stream transaction."""
+    await server.get("POST", DOCUMENT, {"_key": "5"})
+    body = {"query": "FOR i IN 1..9 INSERT {_key: TO_STRING(i)} INTO c", "options": limit}
+    begun = await server.get("POST", "/_api/transaction/begin", {"collections": {"write": ["c"]}})
+    number = begun["result"]["id"]
+    assert (await server.send("POST", "/_api/cursor", body, x_arango_trx_id=number)).status == 409
+    await server.get("PUT", f"/_api/transaction/{number}")
+    assert await server.count() == 1
+    assert (await server.send("POST", "/_api/cursor", body)).status == 409
+    assert await server.count() == left
+    answer = await server.get("POST", "/_api/cursor", {**body, "query": "FOR i IN 11..14 INSERT {i} INTO c"})
+    assert answer["extra"]["stats"]["intermediateCommits"] == 4 // next(iter(limit.values()))
+
+
 async def test_13_412_is_a_conflict_or_a_queue_and_the_number_says_which(server: Server) -> None:
     made = await server.get("POST", DOCUMENT, {"_key": "k"})
     refused = await server.send("PUT", f"{DOCUMENT}/k", {}, if_match="_other")

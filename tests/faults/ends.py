@@ -60,22 +60,25 @@ class Step:
 class Kind:
     """A kind of write. steps: its requests; the last one is that whose end is looked at.
 
-    flip: whether a flip outlives one that ArangoDB carried out: what is not known by its keys takes it back. conflicts:
+    flip: whether a flip outlives one that ArangoDB carried out: what is not known by its keys takes it back; None: that
+    is so for some ways, and for others not. conflicts:
     the last step once more is refused (409, 404, 412). opaque: it is not captured, and marks what it may have touched.
     """
 
     name: str
     steps: tuple[Step, ...]
-    flip: bool = True
+    flip: bool | None = True
     conflicts: bool = False
     opaque: bool = False
 
 
-def one(name: str, method: str, path: str, body: Any = None, *, flip: bool = True, conflicts: bool = False) -> Kind:
+def one(
+    name: str, method: str, path: str, body: Any = None, *, flip: bool | None = True, conflicts: bool = False
+) -> Kind:
     return Kind(name, (Step(method, path, body),), flip, conflicts)
 
 
-def aql(name: str, query: str, *, flip: bool = True, **more: Any) -> Kind:
+def aql(name: str, query: str, *, flip: bool | None = True, **more: Any) -> Kind:
     return one(name, "POST", CURSOR, {"query": query, "batchSize": 1, **more}, flip=flip)
 
 
@@ -94,6 +97,11 @@ def within(name: str, *steps: Step, end: str = "PUT", flip: bool = True) -> Kind
 
 # documents k0 to k9 and one edge from k8 to k9 are there before each cell, with numbers `n` of their own
 _FEW: Final = "FOR d IN books FILTER d.n < 4 "
+_PARTS: Final = {"intermediateCommitCount": 1}
+_REMOVES_FAILS: Final = "FOR k IN ['k1', 'k2', 'none'] REMOVE k IN books"
+_TWO_FAIL: Final = (
+    "INSERT {_key: 'new{n}'} INTO books INSERT {_key: 'e', _from: 'books/k8', _to: 'books/k9'} INTO links"
+)
 _EXAMPLE: Final = {"collection": BOOKS, "example": {"n": 3}}
 KINDS: Final[tuple[Kind, ...]] = (
     one("insert", "POST", D, {"_key": "new{n}", "v": 1.5}, conflicts=True),
@@ -136,6 +144,21 @@ KINDS: Final[tuple[Kind, ...]] = (
     aql("AQL, untold stream", "FOR d IN books UPDATE d WITH {v: 1} IN books LIMIT 2 RETURN 1", flip=False, stream=True),
     aql("AQL that fails", "FOR i IN [1, 2, 2] INSERT {_key: CONCAT('new{n}-', i)} INTO books RETURN 1"),
     aql("AQL that removes and fails", "FOR k IN ['k1', 'k1', 'none'] REMOVE k IN books RETURN 1"),
+    aql(
+        "AQL that fails, in parts",
+        "FOR i IN [1, 2, 2] INSERT {_key: CONCAT('new{n}-', i)} INTO books RETURN 1",
+        options=_PARTS,
+    ),
+    aql(
+        "AQL that updates and fails, in parts", "FOR k IN ['k1', 'none'] UPDATE k WITH {v: 1} IN books", options=_PARTS
+    ),
+    aql("AQL that removes and fails, in parts", "FOR k IN ['k1', 'none'] REMOVE k IN books RETURN 1", options=_PARTS),
+    aql("AQL that removes and fails, stream", _REMOVES_FAILS, options={**_PARTS, "stream": True}),
+    aql("AQL without a loop, in parts", _TWO_FAIL, options={"intermediateCommitSize": 1}),
+    aql(
+        "AQL that fails behind its write, in parts", "REMOVE 'k1' IN books RETURN ASSERT(OLD == 1, '')", options=_PARTS
+    ),
+    aql("AQL, untold, in parts", f"LET gone = ({_REMOVES_FAILS} RETURN 1) RETURN gone", flip=None, options=_PARTS),
     within(
         "transaction",
         Step("POST", D, {"_key": "new{n}"}),
@@ -426,7 +449,7 @@ def _has_cursor(kind: Kind) -> bool:
 
 
 def _told(kind: Kind) -> bool:
-    return _has_cursor(kind) and kind.flip
+    return _has_cursor(kind) and bool(kind.flip)
 
 
 EVERY: Final = (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED)

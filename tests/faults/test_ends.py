@@ -126,7 +126,7 @@ async def cell(stand: Stand, kind: Kind, way: Way, stage: Stage, number: int) ->
         wrong.append("not captured, and nobody says so")
     if stage is Stage.FLIPPED and (kind.flip or way.after is After.NOTHING) and not await stand.stand():
         wrong.append(f"the flip does not stand: {await stand.stages()}")
-    if stage is Stage.FLIPPED and not kind.flip and way.after is After.ANSWERED and await stand.stand():
+    if stage is Stage.FLIPPED and kind.flip is False and way.after is After.ANSWERED and await stand.stand():
         wrong.append("the flip stands, and a search may have ended in a mark")
     return wrong
 

@@ -1,7 +1,7 @@
 """AQL over the collections of a server: parses, checks, drives the evaluator, answers what it asks for.
 
 The evaluator yields fetches and writes (`proxy.aql.requests`); here they meet the documents. A query that fails leaves
-nothing behind: its writes are undone.
+nothing behind: its writes are undone, but for those before its last intermediate commit.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from proxy.stores.memory.writes import Mode, Rules, Written
 
 Document = dict[str, Any]
 _NO_LIMIT: Final = 0
+_COMMIT_COUNT, _COMMIT_SIZE = 1_000_000, 512 << 20  # operations, bytes, behind which ArangoDB commits what there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _run(server: Server, operation: Operation, running: Running, options: Docume
     if analysis.unsupported:
         raise Unsupported(", ".join(analysis.unsupported))
     running.modifies = analysis.modifies
-    session = _Session(server, operation)
+    session = _Session(server, operation, options)
     for name in sorted(analysis.reads | analysis.writes):
         try:
             session.collection(name, write=name in analysis.writes)
@@ -90,6 +91,7 @@ def _run(server: Server, operation: Operation, running: Running, options: Docume
     result = session.drive(evaluate(query, bind, settings))
     marks.append(time.perf_counter())
     stats = result.stats.as_json(result.full_count, marks[3] - marks[0])
+    stats["intermediateCommits"] = session.commits
     warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
     extra: Document = {"warnings": warnings, "stats": stats}
     if plan is not None:
@@ -115,10 +117,14 @@ def _options(operation: Operation, running: Running, options: Document) -> Optio
 class _Session:
     """One run of one query against one database, within a transaction where the request names one."""
 
-    def __init__(self, server: Server, operation: Operation) -> None:
+    def __init__(self, server: Server, operation: Operation, options: Document) -> None:
         self._server = server
         self._operation = operation
         self._undo: list[tuple[Collection, str, bytes | None]] = []
+        self._count = _limit(options, "intermediateCommitCount", _COMMIT_COUNT)
+        self._size = _limit(options, "intermediateCommitSize", _COMMIT_SIZE)
+        self._kept = self._bytes = 0  # writes that are committed, and bytes of those that are not
+        self.commits = 0
         self.scan: Scan | None = None  # what the primary index answers of the query
 
     def collection(self, name: str, *, write: bool = False) -> Collection:
@@ -126,7 +132,7 @@ class _Session:
         return find(self._server, self._operation, name)
 
     def drive(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
-        """Answers the evaluator until it has its result. Undoes all writes where it fails."""
+        """Answers the evaluator until it has its result. Where it fails, undoes what is not committed yet."""
         try:
             request = next(steps)
             while True:
@@ -139,8 +145,9 @@ class _Session:
         except StopIteration as end:
             result: Result = end.value
             return result
-        except (ArangoError, PausedError):
-            for collection, key, old in reversed(self._undo):
+        except (ArangoError, PausedError) as error:
+            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses begins again
+            for collection, key, old in reversed(self._undo[kept:]):
                 writes.put_back(collection, key, old)
             raise
 
@@ -165,6 +172,14 @@ class _Session:
             return [document for raw in raws if (document := printed.load(raw)).get(name) in wanted_texts]
         return [printed.load(raw) for raw in raws]
 
+    def _commit(self) -> None:
+        """An intermediate commit, where enough was written; never inside of a stream transaction."""
+        if "x-arango-trx-id" in self._operation.headers:
+            return
+        if len(self._undo) - self._kept >= self._count or self._bytes >= self._size:
+            self._kept, self._bytes = len(self._undo), 0
+            self.commits += 1
+
     def _write(self, request: Write) -> tuple[Document | None, Document | None]:
         collection = self.collection(request.collection, write=True)
         options = request.options
@@ -177,11 +192,19 @@ class _Session:
         written = _carry_out(collection, request, rules)
         if written.changed:
             self._undo.append((collection, written.key, written.old))
+            self._bytes += len(written.key) + len(written.new or b"")
+            self._commit()
         elif request.kind == "insert" and rules.mode is Mode.IGNORE:
             return None, None
         old = None if written.old is None else printed.load(written.old)
         new = None if written.new is None else printed.load(written.new)
         return old, new
+
+
+def _limit(options: Document, name: str, default: int) -> int:
+    """Of intermediate commits; what is no number is passed over, as ArangoDB does."""
+    given = options.get(name)
+    return int(given) if isinstance(given, int | float) and not isinstance(given, bool) else default
 
 
 def _carry_out(collection: Collection, request: Write, rules: Rules) -> Written:
