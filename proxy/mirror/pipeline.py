@@ -200,6 +200,8 @@ class Mirror:
         if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
             self._journal.alarm.set(True)
             self._orphans[seq] = intent
+            if sweep is not None:  # there will be no sweep: that the collection is missing would say nothing
+                self._sweeper.kept(sweep, touched)
             self._marks.add(touched or (collection,), _NOT_JOURNALED)
         self._book.begin(collection, keys)
         return intent
@@ -262,11 +264,9 @@ class Mirror:
 
     def settled_nothing(self, intent: Intent) -> None:
         """The origin wrote nothing."""
+        if intent.opaque and intent.seq >= 0:
+            self._sweeper.kept(intent.opaque[0], intent.opaque[1:])
         self._done(intent, Settled.NOTHING)
-
-    def kept(self, kind: str, collections: Sequence[str]) -> None:
-        """The origin refused a change of whole collections: what it would have dropped is there."""
-        self._sweeper.kept(kind, collections)
 
     def lost(self, intent: Intent) -> None:
         """Nobody knows the outcome: read again when the request can no longer run at the origin."""

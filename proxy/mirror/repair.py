@@ -34,15 +34,13 @@ _ROUNDS: Final = 5  # looks at a key that goes on changing, before others get th
 _KEYLESS: Final = "a write whose key is not known had an unknown outcome"
 # the proxy's own account is refused, or the origin is in trouble: later it may read. All else speaks of what was asked.
 _LATER: Final = frozenset({401, 403, 408, 429})
-
-
-_GONE: Final = 1203
+GONE: Final = frozenset({1203, 1228})  # there is no such collection, no such database
 
 
 class OriginReader(OriginScanner, Protocol):
     """Reads documents of the origin as ArangoDB printed them.
 
-    Raises ArangoError (1203: the collection is gone; a document that is gone is None) and UpstreamError.
+    Raises ArangoError (one of `GONE`: the collection is; a document that is gone is None) and UpstreamError.
     """
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]: ...
@@ -238,7 +236,7 @@ class Repairer:
     def _swept(self, collection: str, error: BaseException) -> bool:
         """Whether there is no such collection because it was dropped through this proxy: its sweep removes all keys."""
         cause = error if isinstance(error, ArangoError) else error.__cause__
-        return isinstance(cause, ArangoError) and cause.number == _GONE and self.dropped(collection)
+        return isinstance(cause, ArangoError) and cause.number in GONE and self.dropped(collection)
 
     async def _repair(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
         """Those of the notes that are done."""

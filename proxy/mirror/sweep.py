@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -23,16 +23,16 @@ from proxy.mirror.intent import Settled
 from proxy.mirror.marks import Marks
 from proxy.mirror.purge import purge
 from proxy.mirror.records import SWEEP, Note
-from proxy.mirror.repair import CannotRead, Looked, OriginReader
+from proxy.mirror.repair import GONE, CannotRead, Looked, OriginReader
 from proxy.mirror.target import Target
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
 CASCADE: Final = "cascade:"  # the kind of a note: behind it the handle of a vertex that was removed
+_TAKING: Final = frozenset({"drop", "rename", "graph"})  # kinds that take the first of their collections away
 _APART: Final = frozenset({"create", "rename", "drop", "graph"})  # kinds of which each is seen to by itself
 _PAGE: Final = 1000  # keys of the target, and of the origin, at once
-_GONE: Final = frozenset({1203, 1228})  # there is no such collection, no such database
 _ORDER: Final = "the origin does not give keys in the order of their bytes"
 
 
@@ -84,35 +84,44 @@ class Sweeper:
         self._marks = marks
         self._settled = settled
         self._notes: deque[Note] = deque()
-        self._gone: set[str] = set()
+        self._gone: set[str] = set()  # what drops and renames took away, and nothing has made again
+        self._leaving: Counter[str] = Counter()  # drops and renames that are on their way
         self._refused = False  # PostgreSQL refused something of the sweep under way
         self._absent = False  # the origin has no collection of the sweep under way
         self._something = asyncio.Event()
         repairer.sweep, repairer.dropped = self.add, self.dropped
 
     def expect(self, kind: str, collections: Sequence[str]) -> int:
-        """Such a change is about to be forwarded. Gives the flag of its note."""
-        if kind in ("drop", "rename", "graph"):
+        """Such a change is about to be forwarded. Gives the flag of its note.
+
+        Whatever it takes away may be missing from now on; what it makes is there when it has ended, and not before.
+        """
+        if kind in _TAKING:
+            self._leaving[collections[0]] += 1
+        return SWEEP
+
+    def kept(self, kind: str, collections: Sequence[str]) -> None:
+        """Such a change took nothing away. What another one takes away, or took, is not there all the same."""
+        if kind in _TAKING:
+            self._leaving.subtract(collections[:1])
+            self._leaving = +self._leaving  # without those that are at zero
+
+    def add(self, note: Note) -> None:
+        """Sees to a note with the flag SWEEP from now on: its change has ended."""
+        kind, collections = note.keys[0], note.keys[1:]
+        self.kept(kind, collections)  # a note of an earlier process was never expected here
+        if kind in _TAKING:
             self._gone.add(collections[0])
             self._gone.difference_update(collections[1:])
         elif kind == "create":
             self._gone.difference_update(collections)
-        return SWEEP
-
-    def kept(self, kind: str, collections: Sequence[str]) -> None:
-        """Such a change was refused: what it would have dropped is there."""
-        if kind in ("drop", "rename", "graph"):
-            self._gone.discard(collections[0])
-
-    def add(self, note: Note) -> None:
-        """Sees to a note with the flag SWEEP from now on."""
-        self.expect(note.keys[0], note.keys[1:])
         self._notes.append(note)
         self._something.set()
 
     def dropped(self, collection: str) -> bool:
         """Whether a drop or rename through this proxy is the reason that the origin has no such collection."""
-        return collection in self._gone or collection.partition("/")[0] + "/*" in self._gone
+        names = (collection, collection.partition("/")[0] + "/*")
+        return any(name in self._gone or name in self._leaving for name in names)
 
     async def run(self) -> None:
         """Until it is cancelled; what is not done then is in the journal."""
@@ -170,7 +179,7 @@ class Sweeper:
         try:
             names = await self._origin.edge_collections(database)
         except ArangoError as error:
-            if error.number in _GONE:
+            if error.number in GONE:
                 return
             raise
         known = await self._registered([f"{database}/*"])
@@ -199,7 +208,7 @@ class Sweeper:
         try:
             edge = await self._origin.is_edge(database, name)
         except ArangoError as error:
-            if error.number in _GONE:
+            if error.number in GONE:
                 return False
             raise
         await self._target.register(collection, edge=edge)
@@ -283,7 +292,7 @@ class Sweeper:
         try:
             page = await self._origin.revisions(database, name, after, upper, _PAGE)
         except ArangoError as error:
-            if error.number in _GONE:
+            if error.number in GONE:
                 self._gone.add(collection)
                 self._absent = True
                 return ()

@@ -57,6 +57,4 @@ async def swept(
                 kit.mirror.lost(intent)
             else:
                 kit.mirror.reread(intent)
-        if nothing and collections and response.status != 404:
-            kit.mirror.kept(kind, collections)
     return response

@@ -74,6 +74,29 @@ async def test_a_dropped_collection_is_empty_and_may_come_back_with_edges(stack:
     assert await stack.database.fetchval("SELECT from_id FROM _system.books WHERE key = 'a'") == "x/1"
 
 
+async def test_a_write_that_waits_while_its_collection_is_dropped_leaves_no_mark(stack: Running) -> None:
+    """It is read again and the collection is missing because it was dropped: a second drop, refused, is no reason."""
+    async with stack.database.transaction() as session:
+        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await stack.client.post(DOCUMENT, json={"_key": "ghost"})
+        assert (await stack.client.delete("/_api/collection/books")).status_code == 200
+        assert (await stack.client.delete("/_api/collection/books")).status_code == 404
+    await same(stack, BOOKS)
+    assert await alive(stack, "_system.books") == 0
+
+
+async def test_a_write_that_waits_while_its_database_is_dropped_leaves_no_mark(stack: Running) -> None:
+    await stack.client.post("/_api/database", json={"name": "shop"})
+    await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
+    await stack.move(MIRROR, "shop/*", "shop/orders")
+    async with stack.database.transaction() as session:
+        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await stack.client.post("/_db/shop/_api/document/orders", json={"_key": "ghost"})
+        assert (await stack.client.delete("/_api/database/shop")).status_code == 200
+    await same(stack)
+    assert await alive(stack, "shop.orders") == 0
+
+
 async def test_a_new_collection_is_registered_before_anything_is_in_it(stack: Running) -> None:
     await stack.client.post("/_api/collection", json={"name": "links", "type": 3})
     await stack.drained()
