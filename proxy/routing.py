@@ -310,7 +310,8 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
 
 
 def extent_of(database: str, snapshot: Snapshot, query: QueryFacts) -> frozenset[str]:
-    """What a query whose text does not tell may read in PostgreSQL: every collection of its database that is compared.
+    """What a query whose text does not tell may read in PostgreSQL: every collection of its database that is compared
+    and that the origin has.
 
     Empty for one whose text tells. Its run is held to that: a document of another collection ends it there, and
     ArangoDB answers. It counts for the collections that its text names; PostgreSQL serves it where all of its extent is
@@ -319,7 +320,8 @@ def extent_of(database: str, snapshot: Snapshot, query: QueryFacts) -> frozenset
     if not query.dynamic:
         return frozenset()
     prefix = f"{database}/"
-    compared = {name for name in snapshot.collections if name.startswith(prefix) and snapshot.behaviour(name).compare}
+    there = (name for name in snapshot.collections if name.startswith(prefix) and name not in snapshot.absent)
+    compared = {name for name in there if snapshot.behaviour(name).compare}
     return frozenset(name.removeprefix(prefix) for name in compared) | query.reads
 
 

@@ -1,9 +1,9 @@
 """What the data leaves open in a query's result: which rows, and the order inside of them. Pure; on the tree alone.
 
 ArangoDB promises no order for a scan. What depends on one is a *choice* (`level_choices`, in words), and a query with
-a choice is not determined by its data. One kind of choice is open to any client of ArangoDB: LIMIT without SORT at the
-outermost level, with nothing but LET and RETURN behind it (`takes_any`). Any rows of the right number are an answer
-there; the comparison judges them by membership (`shadow.unsorted` finds the same queries in their tokens).
+a choice is not determined by its data. One kind of choice is open to any client of ArangoDB: LIMIT without SORT before
+it at the outermost level, with nothing but LET, SORT and RETURN behind it (`takes_any`). Any rows of the right number
+are an answer there; the comparison judges them by membership (`shadow.unsorted` finds the same ones in their tokens).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def ordered(statements: tuple[ast.Statement, ...]) -> bool:
 
 
 def takes_any(query: ast.Query) -> bool:
-    """Whether a LIMIT without SORT is the last thing that decides about rows, and the only LIMIT of the query."""
+    """Whether a LIMIT is the last thing that decides which rows there are, and the only LIMIT of the query."""
     places = [place for place, statement in enumerate(query.statements) if isinstance(statement, ast.Limit)]
     inner = sum(
         isinstance(node, ast.Limit) or (isinstance(node, ast.Expansion) and node.count is not None)
@@ -79,7 +79,7 @@ def takes_any(query: ast.Query) -> bool:
         isinstance(number, (ast.Literal, ast.Parameter)) for number in (limit.offset or limit.count, limit.count)
     )
     return plain and all(
-        (isinstance(statement, ast.Let) or (isinstance(statement, ast.Return) and not statement.distinct))
+        (isinstance(statement, ast.Let | ast.Sort) or (isinstance(statement, ast.Return) and not statement.distinct))
         and not any(isinstance(node, ast.Subquery) for node in ast.walk(statement))
         for statement in behind
     )

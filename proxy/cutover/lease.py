@@ -41,6 +41,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -382,6 +383,8 @@ class Lease:
         self._diverged_in_row = diverged and self.diverged
         self._read_until = min(began + length, self._lease_end) if look.everyone and self._target_clock.trusted else 0.0
         if look.snapshot is None:
+            if look.absent != self._snapshot.absent:
+                self._snapshot = replace(self._snapshot, absent=look.absent)
             return False
         self._adopt(look.snapshot)
         return True

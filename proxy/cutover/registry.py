@@ -71,7 +71,7 @@ class Look:
     """What a heartbeat saw, in one statement's snapshot.
 
     registered: False once evicted. everyone: no other instance is diverged or has let its lease run out.
-    snapshot: None where the generation is the one that was known.
+    snapshot: None where the generation is the one that was known. absent: see `Snapshot`.
     """
 
     registered: bool
@@ -80,6 +80,7 @@ class Look:
     generation: int
     everyone: bool
     snapshot: Snapshot | None
+    absent: frozenset[str] = frozenset()
 
 
 class Registry:
@@ -164,6 +165,7 @@ class Registry:
             row["generation"],
             row["everyone"],
             _snapshot(row) if row["collections"] is not None else None,
+            frozenset(row["absent"]),
         )
 
     async def deregister(self) -> bool:
@@ -181,4 +183,5 @@ def _snapshot(row: Any) -> Snapshot:
         },
         defaults={name: Stage(stage) for name, stage in orjson.loads(row["defaults"]).items()},
         moves={move.collection: move for move in moves},
+        absent=frozenset(row["absent"]),
     )

@@ -84,6 +84,7 @@ class Snapshot:
     collections: by `database/name`. defaults: stage of new collections, by database (`*` for any other).
     moves: those of the open epoch, by collection; empty when phase is `settled`. A move of `db/*` (or `*/*`) is that of
     a default: it counts for every collection without a move of its own, so for those registered meanwhile.
+    absent: those of the collections that the origin was seen to have no more; it changes within a generation.
     """
 
     generation: int = 0
@@ -92,6 +93,7 @@ class Snapshot:
     collections: Mapping[str, Standing] = field(default_factory=dict)
     defaults: Mapping[str, Stage] = field(default_factory=dict)
     moves: Mapping[str, Move] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
     # behaviours that were worked out already: several are asked for a request, and they never change
     _known: dict[str, Behaviour] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -1,8 +1,8 @@
 """LIMIT without SORT: any rows of the right number would do, so that the origin's are looked for among all there are.
 
 The query is asked of the target with a bound in place of its LIMIT; what it then gives are the candidates. Only where
-the LIMIT stands at the outermost level with nothing but LET and RETURN behind it, so that rows are chosen and nothing
-is made of the choice; everything else stays not deterministic. Pure.
+the LIMIT stands at the outermost level with nothing but LET, SORT and RETURN behind it, so that rows are chosen and
+nothing but their order is made of the choice; everything else stays not deterministic. Pure.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from proxy.shadow.compare import NotComparable, Rows
 
 MOST: Final = 1000  # candidates
 REASON: Final = LIMITED
-_AFTER: Final = frozenset({"LET", "RETURN"})
+_AFTER: Final = frozenset({"LET", "RETURN", "SORT"})
 _STATEMENTS: Final = frozenset(
-    ("FOR", "FILTER", "SORT", "COLLECT", "LIMIT", "INSERT", "UPDATE", "REPLACE", "REMOVE", "UPSERT", "DISTINCT")
+    ("FOR", "FILTER", "COLLECT", "LIMIT", "INSERT", "UPDATE", "REPLACE", "REMOVE", "UPSERT", "DISTINCT")
 )
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 

@@ -56,7 +56,8 @@ SELECT EXISTS (SELECT FROM mine) AS registered, clock_timestamp() AS now, e.era,
     )::text END AS defaults,
     CASE WHEN c.generation <> $10 AND c.phase <> 'settled' THEN (
         SELECT moves FROM _crossfade.epoch WHERE epoch = c.epoch
-    )::text END AS moves
+    )::text END AS moves,
+    ARRAY(SELECT collection FROM _crossfade.collection WHERE dropped_at IS NOT NULL) AS absent
 FROM _crossfade.control c, _crossfade.era e;
 
 -- name: deregister

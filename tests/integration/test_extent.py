@@ -14,7 +14,7 @@ import pytest
 from proxy.cutover import shapes
 from proxy.cutover.shapes import ShapeRow
 from proxy.cutover.stages import Stage, Standing
-from tests.harness import Running, running
+from tests.harness import Running, eventually, running
 
 MIRROR, SHADOW, FLIPPED = Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
 ALL = tuple(f"_system/{name}" for name in ("_graphs", "knows", "pages", "people"))
@@ -83,6 +83,27 @@ async def test_a_collection_that_is_not_flipped_keeps_them_at_arangodb(stack: Ru
     found = {name: (await _ask(stack, name))[1] for name in QUERIES}
     told = ("WITH", "id in a variable")
     assert found == {name: "postgresql" if name in told else "arangodb" for name in QUERIES}
+
+
+async def test_a_collection_that_was_dropped_keeps_nothing_at_arangodb(stack: Running) -> None:
+    """It lies in the way of no query, also while the generation stays what it is; once it is back it counts again."""
+    await stack.move(SHADOW, *ALL)
+    await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
+    assert (await _ask(stack, "computed id"))[1] == "arangodb"
+    await stack.client.delete("/_api/collection/pages")
+    await stack.drained()
+
+    async def served() -> bool:
+        return await _ask(stack, "computed id") == (QUERIES["computed id"][1], "postgresql")
+
+    await eventually(served, "it is served by PostgreSQL")
+    assert (await _ask(stack, "named graph"))[1] == "postgresql"
+    await stack.client.post("/_api/collection", json={"name": "pages"})
+
+    async def back() -> bool:
+        return (await _ask(stack, "computed id"))[1] == "arangodb"
+
+    await eventually(back, "a collection that is not flipped lies in its extent")
 
 
 async def test_what_lies_beyond_the_shadow_is_never_compared_with_an_old_copy(stack: Running) -> None:

@@ -34,6 +34,29 @@ async def test_a_collection_is_counted_where_it_is_too_large_to_be_read(database
     assert await rows(store, "RETURN LENGTH(docs)") == [50]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("RETURN DOCUMENT('foo', {})", [None]),
+        ("RETURN DOCUMENT('foo', 'k0')", [None]),
+        ("RETURN DOCUMENT('foo', ['k0'])", [[]]),
+        ("RETURN DOCUMENT('foo/k0')", [None]),
+        ("FOR d IN docs RETURN [d.x, DOCUMENT('foo', d._key), DOCUMENT('docs', d._key).x]", [[0, None, 0]]),
+        ("FOR d IN docs FILTER DOCUMENT('foo/k0') == null RETURN d.x", [0]),
+    ],
+)
+async def test_a_collection_that_document_alone_names_need_not_be_there(
+    database: Database, text: str, found: list[Any]
+) -> None:
+    await create(database, "db/docs")
+    await put(database, "db/docs", raw_of("db/docs", "k0", b'{"x":0}'))
+    store = PostgresStore(database)
+    assert await rows(store, text) == found
+    with pytest.raises(ArangoError, match="not found: foo"):
+        await rows(store, "FOR d IN foo RETURN DOCUMENT('foo/k0')")
+    await store.close()
+
+
 async def test_an_aggregate_over_the_outer_query_alone_is_evaluated(database: Database) -> None:
     """In SQL it would belong to the outer query: PostgreSQL refuses the statement, and nothing else is wrong."""
     await create(database, "db/docs")

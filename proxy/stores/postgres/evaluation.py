@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
@@ -67,14 +68,20 @@ class Evaluation:
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:
             raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
+        absent = set()  # what DOCUMENT alone names need not be there
         for name in sorted(analysis.reads):
-            await self._catalog.find(f"{database}/{name}")
+            try:
+                await self._catalog.find(f"{database}/{name}")
+            except ArangoError:
+                if name not in analysis.named:
+                    raise
+                absent.add(name)
         for name in sorted(request.extent - analysis.reads):  # now: there may be no second session while it runs
             with contextlib.suppress(ArangoError):
                 await self._catalog.find(f"{database}/{name}")
         running: Running = evaluate(query, request.bind_vars, options)
         try:
-            return await self._drive(running, database, request.extent or analysis.reads, generation)
+            return await self._drive(running, database, request.extent or analysis.reads, absent, generation)
         except Unsupported:
             raise
         except ArangoError as error:
@@ -85,8 +92,10 @@ class Evaluation:
         finally:
             running.close()
 
-    async def _drive(self, running: Running, database: str, known: frozenset[str], generation: int | None) -> Result:
-        step = _step(running, None)
+    async def _drive(
+        self, running: Running, database: str, known: frozenset[str], absent: AbstractSet[str], generation: int | None
+    ) -> Result:
+        step = _present(running, _step(running, None), absent)
         if isinstance(step, Result):
             if generation is not None:
                 await self._test(known, generation)
@@ -105,7 +114,7 @@ class Evaluation:
                     raise Unsupported("reads a collection that is not in the shadow")
                 documents = await self._fetch(session, database, step, tested, budget)
                 tested = None  # the next ones read the snapshot of which the fence held
-                step = _step(running, documents)
+                step = _present(running, _step(running, documents), absent)
         return step
 
     async def _test(self, known: frozenset[str], generation: int) -> None:
@@ -163,6 +172,16 @@ def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fet
     except StopIteration as stop:
         result: Result = stop.value
         return result
+
+
+def _present(running: Running, step: Fetch | Write | Result, absent: AbstractSet[str]) -> Fetch | Write | Result:
+    """The next step that asks for a collection that is there; the evaluator is told of those that are not."""
+    while isinstance(step, Fetch) and step.collection in absent:
+        try:
+            step = running.throw(ArangoError(1203, f"collection or view not found: {step.collection}"))
+        except StopIteration as stop:
+            step = stop.value
+    return step
 
 
 def options_of(database: str, request: CursorRequest) -> Options:

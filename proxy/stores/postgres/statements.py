@@ -20,7 +20,7 @@ from proxy.aql.compile import Compiled, NotCompiled, Run, Table, Tables, compile
 from proxy.aql.compile.finish import Finish
 from proxy.aql.requests import Options, Result, Stats
 from proxy.database import Database
-from proxy.errors import DatabaseRefused, Unsupported
+from proxy.errors import ArangoError, DatabaseRefused, Unsupported
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.fence import FenceBroken, Limits
 from sql.loader import queries
@@ -123,8 +123,13 @@ class Statements:
         """All that the compiler is told beside the query. Raises ArangoError 1203, DatabaseError."""
         tables = {}
         for name in sorted(analysis.reads):
-            found = await self._catalog.find(f"{database}/{name}")
-            tables[name] = await self._table(found)
+            try:
+                found = await self._catalog.find(f"{database}/{name}")
+            except ArangoError:
+                if name not in analysis.named:  # DOCUMENT alone names it: it finds nothing there
+                    raise
+            else:
+                tables[name] = await self._table(found)
         if self._icu is None:
             self._icu = await has_icu(self._database)
         return Tables(tables, self._icu)

@@ -26,6 +26,7 @@ def doc(key: str, n: int = 1, rev: str = "_l6zhVTW--A") -> dict[str, Any]:
     [
         ("FOR d IN c LIMIT 5 RETURN d", {}, 0, 5, f"FOR d IN c LIMIT {MOST + 1} RETURN d"),
         ("FOR d IN c FILTER d.x LIMIT 2, 5 LET y = d.y RETURN y", {}, 2, 5, None),
+        ("FOR d IN c LIMIT 5 SORT d.x RETURN d", {}, 0, 5, f"FOR d IN c LIMIT {MOST + 1} SORT d.x RETURN d"),
         ("FOR d IN @@c LIMIT @skip, @n RETURN d.@n2", {"__c": "c", "skip": 1, "n": 3, "n2": "x"}, 1, 3, None),
     ],
 )
