@@ -108,6 +108,7 @@ OVER_ALL = frozenset(
 _OF_INDEXES = frozenset({"simple.range"})
 # one document through a named graph, whose definition is a document of another collection
 IN_GRAPH = frozenset({"gharial.vertex_read", "gharial.edge_read"})
+_OF_ONE = ("_insert", "_replace", "_update")  # writes through a graph that change one document
 GRAPHS = "_graphs"
 # what may change who may read what
 RIGHTS = frozenset({"user.create", "user.replace", "user.update", "user.remove", "user.permission", "token"})
@@ -362,10 +363,14 @@ def touched(operation: Operation) -> tuple[str, ...]:
 
 
 def _of_graph(operation: Operation) -> tuple[str, ...]:
-    """A document's own collection; of a removal, and of changes of the graph itself, any of the database."""
-    if operation.qualified is None or operation.endpoint.endswith("_remove") or len(operation.path) < 5:
-        return (f"{operation.database}/*",)
-    return (operation.qualified,)
+    """The collection of a document that is written; of a removal, and of changes of the graph itself, any of them.
+
+    A change of the graph names a collection in its path and writes another, `_graphs`; it may make or drop some.
+    """
+    named = operation.collection is not None and not operation.collection[:1].isdigit()
+    if named and operation.qualified is not None and operation.endpoint.endswith(_OF_ONE):
+        return (operation.qualified,)
+    return (f"{operation.database}/*",)
 
 
 def _of_body(body: bytes) -> str:

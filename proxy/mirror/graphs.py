@@ -1,5 +1,8 @@
 """Vertices and edges through a named graph (`/_api/gharial`): which documents a request writes, by key. Pure.
 
+A change of the graph itself writes its definition, a document of `_graphs`; it may make collections, which its body
+names, and drop some: one that its path names, or, with the whole graph, whichever no other graph uses.
+
 The removal of a vertex or an edge takes every edge that ends in it along, in every graph, and says nothing of them
 (protocol page, "Surprises"): those are found afterwards, see `mirror.sweep`.
 """
@@ -105,6 +108,9 @@ def _several(given: str | list[str]) -> list[str]:
     return [given] if isinstance(given, str) else given
 
 
-def drops(operation: Operation) -> bool:
-    """Whether a change of a graph drops collections as well."""
-    return any(name.startswith("dropCollection") and flag(value) for name, value in operation.params.items())
+def drops(operation: Operation) -> tuple[str, ...]:
+    """Collections (`db/name`; `db/*`: any) that a change of a graph may drop as well; most changes drop none."""
+    if not any(name.startswith("dropCollection") and flag(value) for name, value in operation.params.items()):
+        return ()
+    name = operation.collection or ""
+    return (f"{operation.database}/{name if name and not name[:1].isdigit() else '*'}",)

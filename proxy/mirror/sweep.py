@@ -151,7 +151,7 @@ class Sweeper:
     async def _carry_out(self, notes: Sequence[Note]) -> None:
         note = notes[0]
         kind, collections = note.keys[0], note.keys[1:]
-        self._refused = False
+        self._refused = self._absent = False
         try:
             if kind == "create":
                 for collection in collections:
@@ -167,7 +167,7 @@ class Sweeper:
         else:
             for one in notes:
                 self._settled(one, Settled.GIVEN_UP if self._refused else Settled.APPLIED)
-            if kind == "graph":
+            if kind == "graph" and (collections[0].endswith("/*") or not self._absent):  # others use it: it is there
                 self._gone.discard(collections[0])
 
     async def _cascade(self, handle: str, database: str) -> None:

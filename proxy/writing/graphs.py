@@ -63,10 +63,8 @@ async def _define(kit: Kit, request: Request, operation: Operation, way: Route) 
     defined: list[Intent] = []
     if definition is not None and mirrored(kit.lease.snapshot, definition[:1]):
         defined.append(kit.mirror.intend(definition[0], definition[1:]))
-    if graphs.drops(operation):
-        response = await swept(kit, request, operation, way.collections, "graph", defined)
-    else:
-        made = mirrored(kit.lease.snapshot, graphs.makes(operation))
-        response = await swept(kit, request, operation, made, "create", defined)
+    dropped, made = (mirrored(kit.lease.snapshot, of(operation)) for of in (graphs.drops, graphs.makes))
+    kind = "graph" if dropped else "create"
+    response = await swept(kit, request, operation, (*dropped, *made), kind, defined)
     await kit.applied(defined)
     return response

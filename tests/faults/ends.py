@@ -102,6 +102,7 @@ _REMOVES_FAILS: Final = "FOR k IN ['k1', 'k2', 'none'] REMOVE k IN books"
 _TWO_FAIL: Final = (
     "INSERT {_key: 'new{n}'} INTO books INSERT {_key: 'e', _from: 'books/k8', _to: 'books/k9'} INTO links"
 )
+_DEFINED: Final = {"collection": LINKS, "from": [BOOKS]}
 _EXAMPLE: Final = {"collection": BOOKS, "example": {"n": 3}}
 KINDS: Final[tuple[Kind, ...]] = (
     one("insert", "POST", D, {"_key": "new{n}", "v": 1.5}, conflicts=True),
@@ -176,6 +177,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     one("vertex, update", "PATCH", GRAPH + "/vertex/books/k1?returnNew=true", {"v": "{n}"}),
     one("vertex, remove", "DELETE", GRAPH + "/vertex/books/k8"),
     one("edge of a graph", "POST", GRAPH + "/edge/links", {"_from": "books/k1", "_to": "books/k2"}),
+    one("graph, vertex collection", "POST", GRAPH + "/vertex", {"collection": "orphans{n}"}),
+    one("graph, edge definition", "PUT", GRAPH + "/edge/links", {**_DEFINED, "to": ["books", "more{n}"]}),
     one("remove by keys", "PUT", "/_api/simple/remove-by-keys", {"collection": BOOKS, "keys": ["k1", "books/k2"]}),
     one("update by example", "PUT", "/_api/simple/update-by-example", {**_EXAMPLE, "newValue": {"v": 1}}, flip=False),
     one("remove by example", "PUT", "/_api/simple/remove-by-example", _EXAMPLE, flip=False),

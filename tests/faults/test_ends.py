@@ -21,7 +21,8 @@ from proxy.mirror import modifications, pipeline
 from tests.faults.ends import GUEST, KINDS, WAYS, After, Kind, Way
 from tests.harness import Running, running
 
-COLLECTIONS = ("_system/books", "_system/links")
+NAMES = ("books", "links", "_graphs")
+COLLECTIONS = tuple(f"_system/{name}" for name in NAMES)
 STAGES = {
     Stage.MIRROR: (Standing(Stage.MIRROR),),
     Stage.SHADOW: (Standing(Stage.MIRROR), Standing(Stage.SHADOW)),
@@ -29,7 +30,7 @@ STAGES = {
 }
 
 
-READ = "RETURN {books: (FOR d IN books RETURN d), links: (FOR d IN links RETURN d)}"
+READ = "RETURN {" + ", ".join(f"{name}: (FOR d IN {name} RETURN d)" for name in NAMES) + "}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Stand:
     stack: Running
     direct: asyncpg.Connection
 
-    async def differences(self, names: Collection[str] = ("books", "links")) -> list[str]:
+    async def differences(self, names: Collection[str] = NAMES) -> list[str]:
         """What differs between ArangoDB and PostgreSQL now, neither asked through the product."""
         answer = await self.stack.direct.post("/_api/cursor", json={"query": READ})
         found = []
@@ -102,6 +103,7 @@ async def stood(dsn: str, folder: Path) -> AsyncIterator[Stand]:
         for name in ("books", "links"):
             await stack.direct.put(f"/_api/user/guest/database/_system/{name}", json={"grant": "none"})
         await stack.move(Standing(Stage.MIRROR), *COLLECTIONS)
+        await stack.client.put("/_api/gharial/g/edge/links", json=definition)  # the graph's document is mirrored
         connection = await asyncpg.connect(dsn)
         try:
             yield Stand(stack, connection)

@@ -88,6 +88,68 @@ async def test_a_dropped_graph_may_take_its_collections_along(stack: Running) ->
     assert await stack.database.fetchval("SELECT count(*) FROM _system.people WHERE doc IS NOT NULL") == 0
 
 
+DEFINITIONS: list[tuple[str, str, dict[str, object] | None]] = [
+    ("POST", f"{GRAPH}/vertex", {"collection": "towns"}),
+    ("DELETE", f"{GRAPH}/vertex/towns", None),
+    ("POST", f"{GRAPH}/edge", {"collection": "lives", "from": ["people"], "to": ["towns"]}),
+    ("PUT", f"{GRAPH}/edge/lives", {"collection": "lives", "from": ["people"], "to": ["streets"]}),
+    ("PUT", f"{GRAPH}/edge/lives?dropCollections=true", {"collection": "lives", "from": ["people"], "to": ["lanes"]}),
+    ("DELETE", f"{GRAPH}/edge/lives", None),
+    ("POST", "/_api/gharial", {"name": "other", "orphanCollections": ["alone"]}),
+    ("DELETE", "/_api/gharial/other", None),
+]
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["_graphs alone", "all"])
+async def test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer(
+    dsn: str, tmp_path: Path, *, alone: bool
+) -> None:
+    """Whatever collection its path names, it writes a document of `_graphs`; the flip stands."""
+    async with running(dsn, tmp_path) as stack:
+        definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
+        await stack.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
+        flipped = ("_system/_graphs",) if alone else ("_system/_graphs", PEOPLE, KNOWS)
+        for standing in (Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+            await stack.move(standing, *flipped)
+        await stack.client.put(f"{GRAPH}/edge/knows", json=definition)
+        for method, path, body in DEFINITIONS:
+            answer = await stack.client.request(method, path, json=body)
+            assert answer.status_code < 300, answer.text
+            assert await stack.differences("_system/_graphs") == [], (method, path)
+        await stack.drained()
+        rows = await stack.database.fetch("SELECT collection FROM _crossfade.collection WHERE stage = 'flipped'")
+        assert {row["collection"] for row in rows} == set(flipped)
+        assert await stack.database.fetch("SELECT collection FROM _crossfade.unverified") == []
+
+
+@pytest.mark.parametrize("kind", ["vertex", "edge"])
+async def test_a_collection_that_leaves_a_graph_and_is_dropped_is_captured_as_a_drop(stack: Running, kind: str) -> None:
+    """Its flip is taken back, and no other; a collection that another graph uses stays, with what is in it."""
+    await stack.client.post(f"{GRAPH}/vertex", json={"collection": "towns"})
+    body = {"collection": "lives", "from": ["people"], "to": ["people"]}
+    await stack.client.post(f"{GRAPH}/edge", json=body)
+    name, link = ("towns", {}) if kind == "vertex" else ("lives", {"_from": "people/a", "_to": "people/b"})
+    await stack.client.post(f"{GRAPH}/{kind}/{name}", json={"_key": "x", **link})
+    await stack.drained()
+    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+        await stack.move(standing, PEOPLE, f"_system/{name}")
+    parameter = "dropCollection" if kind == "vertex" else "dropCollections"
+    answer = await stack.client.delete(f"{GRAPH}/{kind}/{name}?{parameter}=true")
+    assert answer.status_code < 300, answer.text
+    rows = await stack.database.fetch("SELECT collection FROM _crossfade.collection WHERE stage = 'flipped'")
+    assert [row["collection"] for row in rows] == [PEOPLE]
+    await same(stack)
+    assert await stack.differences(f"_system/{name}") == []
+    found = await stack.database.fetchval(
+        "SELECT dropped_at IS NOT NULL FROM _crossfade.collection WHERE collection = $1", f"_system/{name}"
+    )
+    assert found
+    await stack.client.post("/_api/collection", json={"name": name, "type": 2 if kind == "edge" else 3})
+    await stack.client.post(f"/_api/document/{name}", json={"_key": "again", **link})
+    await same(stack)
+    assert await stack.differences(f"_system/{name}") == []
+
+
 async def test_a_flipped_collection_has_a_cascade_before_the_answer(stack: Running) -> None:
     """I7."""
     await edge(stack, "a", "b")

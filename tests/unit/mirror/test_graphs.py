@@ -53,9 +53,10 @@ def test_what_a_change_of_a_graph_makes() -> None:
 
 
 def test_dropping_collections_is_asked_for_by_a_parameter() -> None:
-    def dropping(**params: str) -> bool:
-        return drops(Operation("gharial.drop", Effect.OPAQUE, "DELETE", "shop", params=params))
+    def dropping(collection: str | None = None, **params: str) -> tuple[str, ...]:
+        return drops(Operation("gharial.drop", Effect.OPAQUE, "DELETE", "shop", collection, params=params))
 
-    assert dropping(dropCollections="true")
-    assert dropping(dropCollection="1")
-    assert not dropping(dropCollections="false", waitForSync="true")
+    assert dropping(dropCollections="true") == ("shop/*",)
+    assert dropping("people", dropCollection="1") == ("shop/people",)
+    assert dropping("4711", dropCollection="1") == ("shop/*",)
+    assert dropping("people", dropCollections="false", waitForSync="true") == ()
