@@ -1,7 +1,8 @@
 """A command under the constraints that `deploy/kubernetes` declares: what a container has, made of mount namespaces.
 
-The root file system is read only, there is no /tmp (an empty one that cannot be written), no capability, a host name
-that nobody resolves; one folder may be written. Needs root, or user namespaces; `possible` says whether it works here.
+The root file system is read only, there is no /tmp (one that cannot be written, with nothing in it but this working
+copy if it lies there), no capability, a host name that nobody resolves; one folder may be written. Needs root, or user
+namespaces; `possible` says whether it works here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 STATE: Final = "/mnt/state"  # the one folder that the command may write
 _SCRIPT: Final = f"""
-root=$1; state=$2; shift 2
+root=$1; state=$2; code=$3; shift 3
 hostname resume-service-0
 mount --make-rprivate /
 mount --rbind / "$root"
@@ -27,7 +28,10 @@ mkdir "$root{STATE}"
 mount --bind "$state" "$root{STATE}"
 mount -o remount,bind,ro "$root/mnt"
 for folder in tmp var/tmp usr/tmp; do
-    if [ -d "$root/$folder" ]; then mount -t tmpfs -o ro tmpfs "$root/$folder"; fi
+    [ -d "$root/$folder" ] || continue
+    mount -t tmpfs tmpfs "$root/$folder"
+    case "$code" in "/$folder"/*) mkdir -p "$root$code"; mount --bind "$code" "$root$code";; esac
+    mount -o remount,bind,ro "$root/$folder"
 done
 mount -o remount,bind,ro "$root"
 exec chroot "$root" setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
@@ -46,7 +50,7 @@ def possible(folder: Path) -> str:
 def command(folder: Path, state: Path, arguments: Sequence[str]) -> list[str]:
     """The words to run. folder: an empty one, where the file system of the command is put together."""
     spaces = ["--mount", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-    return ["unshare", *spaces, "sh", "-euc", _SCRIPT, "sh", str(folder), str(state), *arguments]
+    return ["unshare", *spaces, "sh", "-euc", _SCRIPT, "sh", str(folder), str(state), str(ROOT), *arguments]
 
 
 def crossfade(folder: Path, state: Path, *arguments: str) -> list[str]:
