@@ -19,10 +19,10 @@ from proxy.aql.arrays import array_test, expand, quantified
 from proxy.aql.compiled import Compiled, Constant, Frame, Plain, Stepwise
 from proxy.aql.context import Context
 from proxy.aql.functions import find
-from proxy.aql.operators import binary, constant_arithmetic, range_array, unary
+from proxy.aql.operators import ARITHMETIC, binary, constant_arithmetic, range_array, unary
 from proxy.aql.printing import to_string
 from proxy.aql.requests import Request
-from proxy.aql.signatures import FETCHING, TAKES_COLLECTION, UNSUPPORTED
+from proxy.aql.signatures import FETCHING, TAKES_COLLECTION, UNFOLDED, UNSUPPORTED
 from proxy.aql.values import Value, truthy
 from proxy.errors import ArangoError, Unsupported
 
@@ -125,10 +125,8 @@ class ExpressionCompiler:
 
     def binary(self, node: ast.Binary) -> Compiled:
         left, right = self.operand(node.left), self.operand(node.right)
-        if isinstance(left, Constant) and isinstance(right, Constant):
-            exact = constant_arithmetic(node.op, left.value, right.value)
-            if exact is not None:
-                return Constant(exact)
+        if isinstance(left, Constant) and isinstance(right, Constant) and node.op in ARITHMETIC:
+            return Constant(constant_arithmetic(self.context, node.op, left.value, right.value))
         return binary(self.context, node.op, left, right)
 
     def range(self, node: ast.Range) -> Compiled:
@@ -269,6 +267,8 @@ class ExpressionCompiler:
             return Stepwise(self.fetching(name, arguments))
         function = find(name)
         context = self.context
+        if name not in UNFOLDED and all(isinstance(argument, Constant) for argument in arguments):
+            return Constant(function(context, *[argument([]) for argument in arguments]))
         if len(arguments) == 1:
             only = arguments[0]
             return lambda frame: function(context, only(frame))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 from proxy.aql.compiled import Constant, Frame, Plain
 from proxy.aql.context import Context
@@ -19,6 +20,7 @@ from proxy.aql.values import (
     to_number,
     truthy,
 )
+from proxy.arango_errors import ARANGO_ERRORS
 
 _INT64 = 1 << 63
 _HASHED_FROM = 8  # elements of a constant list from which IN looks up a set
@@ -37,8 +39,8 @@ def _negative(number: int | float) -> Value:
     return double(-float(number)) if number.__class__ is float else -number
 
 
-def constant_arithmetic(op: str, left: Value, right: Value) -> Value:
-    """Folds + - * of two integer literals exactly, as ArangoDB does; None where it does not apply."""
+def _exact(op: str, left: Value, right: Value) -> Value:
+    """The result for two integers where ArangoDB computes it with integers; None elsewhere."""
     if left.__class__ is not int or right.__class__ is not int:
         return None
     if op == "+":
@@ -47,9 +49,25 @@ def constant_arithmetic(op: str, left: Value, right: Value) -> Value:
         result = left - right
     elif op == "*":
         result = left * right
+    elif op == "%" and right:
+        result = abs(left) % abs(right) * (-1 if left < 0 else 1)
+    elif op == "/" and right in (1, -1):
+        result = left * right
     else:
         return None
     return result if -_INT64 <= result < _INT64 else None
+
+
+def constant_arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
+    """Arithmetic of two constants, which ArangoDB folds before a query runs: exact where both are integers; a result
+    that no double holds is null with warning 1504, and like division by zero warns once for the whole query."""
+    exact = _exact(op, a, b)
+    if exact is not None:
+        return exact
+    value = arithmetic(context, op, a, b)
+    if value is None and (op in ("+", "-", "*") or to_number(b) != 0):
+        context.warn(1504, ARANGO_ERRORS[1504].message)
+    return value
 
 
 def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
@@ -95,9 +113,12 @@ COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
 }
 
 
+ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%"})
+
+
 def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
     """The function of a binary operator."""
-    if op in ("+", "-", "*", "/", "%"):
+    if op in ARITHMETIC:
         return lambda frame: arithmetic(context, op, left(frame), right(frame))
     if op in ("==", "!="):
         return _equality(op == "==", left, right)

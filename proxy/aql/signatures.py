@@ -97,6 +97,10 @@ FUNCTIONS: Final[dict[str, Signature]] = {
     name: signature for group in (*GROUPS.values(), UNSUPPORTED) for name, signature in group.items()
 }
 RANDOM: Final = frozenset({"RAND", "RANDOM", "RANDOM_TOKEN", "UUID", "DATE_NOW", "SLEEP", "CURRENT_USER", "FAIL"})
+# Functions that run for each row even where their arguments are constants; ArangoDB computes all others before a query
+UNFOLDED: Final = RANDOM | {
+    "APPLY", "ASSERT", "CALL", "CURRENT_DATABASE", "NOEVAL", "NOOPT", "PASSTHRU", "VERSION", "WARN",
+}  # fmt: skip
 # Functions that fetch documents, which only the evaluator's pipeline can
 FETCHING: Final = frozenset({"DOCUMENT", "COLLECTION_COUNT", "COLLECTIONS", "SHARD_ID", "SCHEMA_GET"})
 # Functions whose arguments may be collections, by name

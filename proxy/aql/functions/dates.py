@@ -94,7 +94,9 @@ def _from_parts(context: Context, name: str, values: tuple[Value, ...]) -> int |
     if parts[0] > 9999 or any(part < 0 or part > 10**9 for part in parts):
         _invalid(context, name)
         return None
-    found = moment_of(Civil(*parts))
+    # months and days are kept in a byte, and run on where they lie beyond their year or month
+    day = days_of(parts[0], parts[1] & 255, parts[2] & 255)
+    found = day * DAY + ((parts[3] * 60 + parts[4]) * 60 + parts[5]) * 1000 + parts[6]
     if FIRST <= found <= LAST or name == "DATE_TIMESTAMP":
         return found
     _invalid(context, name)

@@ -78,11 +78,11 @@ def median(context: Context, value: Value) -> Value:
 
 @function("PERCENTILE")
 def percentile(context: Context, value: Value, share: Value, method: Value = "rank") -> Value:
-    """PERCENTILE(array, n, "rank" or "interpolation")"""
+    """PERCENTILE(array, n, "rank" or "interpolation"): the least value below the first rank, as since 3.12.6"""
     if value.__class__ is not list:
         context.no_array("PERCENTILE")
         return None
-    if not is_number(share) or not 0 < share <= 100 or method not in ("rank", "interpolation"):
+    if not is_number(share) or not 0 <= share <= 100 or method not in ("rank", "interpolation"):
         context.invalid("PERCENTILE")
         return None
     found = _array(context, "PERCENTILE", value)
@@ -104,7 +104,7 @@ def percentile(context: Context, value: Value, share: Value, method: Value = "ra
     place = share * len(found) / 100
     if place >= len(found):
         return found[-1]
-    return found[math.ceil(place) - 1] if place > 0 else None
+    return found[max(0, math.ceil(place) - 1)]
 
 
 def _spread(context: Context, name: str, value: Value, sample: bool, root: bool) -> Value:

@@ -68,10 +68,17 @@ def local_time(moment: int, name: str) -> int:
 
 
 def utc_time(local: int, name: str) -> int:
-    """The moment at which a clock in the zone shows that; of two the earlier one. Raises ArangoError 4."""
-    shown = _when(local).replace(tzinfo=_known(name), fold=0)
-    offset = shown.utcoffset() or timedelta()
-    return local - int(offset.total_seconds()) * 1000
+    """The moment at which a clock in the zone shows that.
+
+    Raises ArangoError 4 for an unknown zone, and for what the clock shows never or twice, where daylight saving time
+    begins or ends: the query ends there as well.
+    """
+    shown = _when(local).replace(tzinfo=_known(name))
+    earlier, later = (shown.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+    if earlier != later:
+        what = "is ambiguous" if earlier > later else "is in a gap"
+        raise ArangoError(4, f"AQL: {iso_text(local)[:-1].replace('T', ' ')} {what} in {name} (while executing)")
+    return local - int(earlier.total_seconds()) * 1000
 
 
 def _facts(when: datetime, zone: ZoneInfo) -> tuple[str | None, timedelta | None, timedelta | None]:

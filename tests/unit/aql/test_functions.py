@@ -64,6 +64,8 @@ def test_every_function_is_tested_here() -> None:
         ("SUBSTITUTE('a', {}, 1, 1)", 1541), ("COSINE_SIMILARITY([0], [1])", 1561), ("ASSERT(true, 1)", 1542),
         ("KEEP({}, [1])", 1542), ("DATE_ADD(0, 1, 'sugar')", 1572), ("APPLY('UPPER', 1)", 1542),
         ("DATE_TRUNC(0, 'week')", 1572), ("DATE_ROUND(0, 1, 'week')", 1542), ("1e999", 1504),
+        ("1e308 * 10", 1504), ("[-1e308 - 1e308]", 1504), ("'1e308' * 100", 1504), ("POW(10, 308) * 10", 1504),
+        ("1 / 0", 1562), ("1e308 % null", 1562),
     ],
 )  # fmt: skip
 def test_warnings(expression: str, code: int) -> None:
@@ -78,6 +80,7 @@ def test_warnings(expression: str, code: int) -> None:
         "DOCUMENT({_id: 'people/1'})",
         "SUM([1, 'a'])",
         "SPLIT('a', '', -1)",
+        "NOOPT(1e308) * 10",
     ],
 )
 def test_what_is_null_without_a_warning(expression: str) -> None:
@@ -93,6 +96,11 @@ def test_what_is_null_without_a_warning(expression: str) -> None:
         ("REPLACE_NTH([1], 2, 1)", 1542), ("CALL(1)", 1542), ("APPLY([], [])", 1542), ("CALL('UPPER')", 1541),
         ("CALL('nosuch')", 1540), ("DATE_HOUR(0, 'No/Where')", 4), ("DATE_UTCTOLOCAL(0, 'No/Where')", 4),
         ("FAIL(1)", 1569), ("ASSERT(false, 'a')", 1593),
+        # what a clock never shows, or twice
+        ("DATE_LOCALTOUTC('2021-03-28T02:30', 'Europe/Berlin')", 4),
+        ("DATE_LOCALTOUTC('2021-10-31T02:30', 'Europe/Berlin')", 4),
+        ("DATE_ADD('2021-03-27T01:30Z', 'P1D', 'Europe/Berlin')", 4),
+        ("DATE_TRUNC('2018-11-04T15:00Z', 'day', 'America/Sao_Paulo')", 4),
     ],
 )  # fmt: skip
 def test_what_ends_the_query(expression: str, number: int) -> None:
@@ -107,6 +115,20 @@ def test_a_warning_says_where_it_comes_from() -> None:
         "in function 'FIRST()': array expected",
         "in function 'DATE_YEAR()': invalid date value",
         "invalid argument type in call to function 'KEEP()'",
+    ]
+
+
+def test_what_constants_alone_decide_is_computed_once() -> None:
+    """Before the first row, also where none follows, and with integers where all are."""
+    store = Store()
+    assert [warning.code for warning in store.query("FOR i IN 1..3 RETURN [1 / 0, DATE_YEAR('x')]").warnings] == [
+        1562,
+        1572,
+    ]
+    assert [warning.code for warning in store.query("FOR i IN 1..3 RETURN i / 0").warnings] == [1562] * 3
+    assert [warning.code for warning in store.query("FOR i IN [] RETURN 1 / 0").warnings] == [1562]
+    assert store.query("RETURN [9007199254740993 % 10, -7 % 3, 9007199254740993 / -1, 7 / 2]").rows == [
+        [3, -1, -9007199254740993, 3.5]
     ]
 
 
