@@ -5,6 +5,7 @@ A database sees the server's own, its own, and those of `_system`. Names of thos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _LANGUAGES: Final = ("de", "en", "es", "fi", "fr", "it", "nl", "no", "pt", "ru",
 _TEXT_FEATURES: Final = ["frequency", "position", "norm"]
 _FEATURES: Final = frozenset({"frequency", "norm", "position", "offset"})
 _OPTIONS: Final = {"maxCells": 20, "minLevel": 4, "maxLevel": 23}
+_CHARSET: Final = re.compile(r"\.[^@]*")
 _NEEDED: Final = object()
 # type -> what its properties are where a definition does not say; `_NEEDED`: it must say
 _KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -152,6 +154,9 @@ def _properties(body: Document) -> Document:
     for name in defaults:
         if name not in properties:
             raise ArangoError(10, f"failure initializing an arangosearch analyzer: '{name}' is missing")
+    if kind == "collation" and isinstance(properties["locale"], str):
+        # a locale is shown in its canonical form: without the charset, which is always UTF-8
+        properties["locale"] = _CHARSET.sub("", properties["locale"])
     return {"properties": properties}
 
 

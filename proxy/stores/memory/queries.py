@@ -74,7 +74,7 @@ def _run(server: Server, operation: Operation, running: Running, options: Docume
     if analysis.unsupported:
         raise Unsupported(", ".join(analysis.unsupported))
     running.modifies = analysis.modifies
-    session = _Session(server, operation, options)
+    session = _Session(server, operation, running, options)
     for name in sorted(analysis.reads | analysis.writes):
         try:
             session.collection(name, write=name in analysis.writes)
@@ -117,9 +117,10 @@ def _options(operation: Operation, running: Running, options: Document) -> Optio
 class _Session:
     """One run of one query against one database, within a transaction where the request names one."""
 
-    def __init__(self, server: Server, operation: Operation, options: Document) -> None:
+    def __init__(self, server: Server, operation: Operation, running: Running, options: Document) -> None:
         self._server = server
         self._operation = operation
+        self._running = running
         self._undo: list[tuple[Collection, str, bytes | None]] = []
         self._count = _limit(options, "intermediateCommitCount", _COMMIT_COUNT)
         self._size = _limit(options, "intermediateCommitSize", _COMMIT_SIZE)
@@ -134,6 +135,21 @@ class _Session:
     def drive(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
         """Answers the evaluator until it has its result. Where it fails, undoes what is not committed yet."""
         try:
+            try:
+                result = self._answered(steps)
+            except ArangoError:
+                self._running.ends()
+                raise
+            self._running.ends()
+        except (ArangoError, PausedError) as error:
+            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses begins again
+            for collection, key, old in reversed(self._undo[kept:]):
+                writes.put_back(collection, key, old)
+            raise
+        return result
+
+    def _answered(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
+        try:
             request = next(steps)
             while True:
                 try:
@@ -145,11 +161,6 @@ class _Session:
         except StopIteration as end:
             result: Result = end.value
             return result
-        except (ArangoError, PausedError) as error:
-            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses begins again
-            for collection, key, old in reversed(self._undo[kept:]):
-                writes.put_back(collection, key, old)
-            raise
 
     def _fetch(self, fetch: Fetch) -> list[Document] | int:
         collection = self.collection(fetch.collection)

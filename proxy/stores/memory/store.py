@@ -120,7 +120,7 @@ class MemoryStore:
                 except PausedError as paused:
                     running = paused.running
                     self.server.running[running.id] = running
-                    await running.rest(paused.seconds)
+                    await running.rest()
         finally:
             if running is not None:
                 del self.server.running[running.id]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.stores.memory import MemoryStore
+from proxy.stores.memory.sleeping import Running
 from proxy.wire.decode import decode_parts
 from tests.unit.stores.memory.kit import Client
 
@@ -50,6 +51,30 @@ async def test_what_was_written_before_a_pause_is_written_once(store: MemoryStor
     status, answer = await ask(store, text)
     assert (status, answer["result"]) == (201, [1, 2, 3])
     assert (await ask(store, "RETURN LENGTH(c)"))[1]["result"] == [3]
+
+
+async def test_many_short_pauses_evaluate_a_query_a_few_times(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each evaluation sleeps about as long as all before it together, and the last one what is left."""
+    slept: list[float] = []
+
+    async def rest(running: Running) -> None:
+        slept.append(running.owed)
+        await original(running)
+
+    original = Running.rest
+    monkeypatch.setattr(Running, "rest", rest)
+    status, answer = await ask(store, "FOR n IN 1..1000 FILTER SLEEP(0.00001) == null RETURN n")
+    assert (status, len(answer["result"])) == (201, 1000)
+    assert sum(slept) == pytest.approx(0.01)
+    assert len(slept) < 15
+
+
+async def test_a_query_that_fails_sleeps_first(store: MemoryStore) -> None:
+    status, answer = await ask(store, "RETURN [SLEEP(0.002), SLEEP(0.001), FAIL('now')]")
+    assert (status, answer["errorNum"]) == (400, 1569)
+    assert store.server.running == {}
 
 
 async def test_a_query_sleeps_no_longer_than_it_may_run(store: MemoryStore) -> None:
