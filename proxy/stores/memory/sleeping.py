@@ -20,8 +20,8 @@ from proxy.errors import ArangoError, CrossfadeError
 @dataclass(slots=True, eq=False)
 class Running:
     """One query that sleeps. began: seconds since the epoch; passed: how many of its pauses are over; met: how many of
-    them the present evaluation has met; slept, owed: seconds of the ones, and of those that were met since. most: seconds that
-    it may take, 0 for any number. killed: it ends with 1500.
+    them the present evaluation has met; slept: seconds of those that are over; owed: of those that it has met since.
+    most: seconds that it may take, 0 for any number. killed: it ends with 1500.
     """
 
     id: str

@@ -132,7 +132,9 @@ def ended(server: Server, running: Running, seconds: float, *, code: int, stream
     shown = _shown(running, seconds, "finished", bind=settings["trackBindVars"])
     shown["query"] = shown["query"][: settings["maxQueryStringLength"]]
     shown |= {"stream": streaming, "exitCode": code, "warnings": 0}
-    server.slow = [*server.slow, shown][-int(settings["maxSlowQueries"]) or len(server.slow) + 1 :]
+    own = [one for one in server.slow if one["database"] == running.database]
+    others = [one for one in server.slow if one["database"] != running.database]
+    server.slow = [*others, *[*own, shown][-int(settings["maxSlowQueries"]) or len(own) + 1 :]]
 
 
 def _moment(seconds: float) -> str:
