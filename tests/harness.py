@@ -30,15 +30,17 @@ from proxy.stores.memory import MemoryStore
 WAIT_SECONDS = 30.0
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str) -> None:
-    """Waits for a condition; fails with its name after WAIT_SECONDS."""
+async def eventually(
+    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str, pause: float = 0.01
+) -> None:
+    """Waits for a condition, asked for every `pause` seconds; fails with its name after WAIT_SECONDS."""
     limit = time.monotonic() + WAIT_SECONDS
     while True:
         held = condition()
         if (await held) if not isinstance(held, bool) else held:
             return
         assert time.monotonic() < limit, f"not within {WAIT_SECONDS} s: {what}"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
 
 
 @dataclass

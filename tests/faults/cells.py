@@ -95,7 +95,8 @@ class Cell:
 
     stale: reads of documents, of so many in all, that showed an older version than was known when they began. marks:
     collections that became unverified. letters: documents that PostgreSQL refused. said: documents that differed and
-    were said by either, until a verification repaired them. stood: runs whose flip stood in the end.
+    were said by either, until a verification repaired them. stood: runs whose flip stood in the end. ended: whether it
+    came to its end, so that the next one can begin on what it left.
     """
 
     place: Place
@@ -114,6 +115,8 @@ class Cell:
     said: int = 0
     stood: int = 0
     notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    ended: bool = True
 
     @property
     def good(self) -> bool:
@@ -137,7 +140,7 @@ _FIGURES: Final = (
     "said",
     "stood",
 )
-HEAD = f"{'point':32}{'fault':26}{'stage':8}" + "".join(f"{name:>8}" for name in _FIGURES)
+HEAD = f"{'point':32}{'fault':26}{'stage':8}" + "".join(f"{name:>8}" for name in (*_FIGURES, "seconds"))
 
 
 def figures(cells: Sequence[Cell]) -> str:
@@ -148,7 +151,7 @@ def figures(cells: Sequence[Cell]) -> str:
 def line(cell: Cell) -> str:
     """A cell as text."""
     wrong = "" if cell.good else "  WRONG " + "; ".join(cell.notes[:3])
-    return f"{cell.place.name:32}{cell.fault:26}{cell.stage.value:8}{figures([cell])}{wrong}"
+    return f"{cell.place.name:32}{cell.fault:26}{cell.stage.value:8}{figures([cell])}{cell.seconds:8.1f}{wrong}"
 
 
 def table(cells: Sequence[Cell]) -> str:

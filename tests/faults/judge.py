@@ -30,6 +30,7 @@ _REMOVE = (
     "RETURN OLD"
 )
 _PATIENCE = 40.0  # seconds after which a request counts as failed
+_AWAY = 0.1  # seconds that a client waits where a connection broke
 
 
 class Wire:
@@ -195,6 +196,7 @@ class Crowd:
             status, value, by = await wires[proxy].ask(method, path, body, transaction)
         except (OSError, EOFError, TimeoutError) as error:
             self.tally.failed.append(f"{method} {path} at {proxy}: {type(error).__name__} {error}")
+            await asyncio.sleep(_AWAY)
             return None
         if not self._frozen(proxy, began):
             self.tally.pause = max(self.tally.pause, time.monotonic() - began)

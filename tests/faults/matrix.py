@@ -62,6 +62,7 @@ _LASTS = 0.4  # seconds
 _CLIENTS = 2  # of the point's kind, and as many of documents, and that judge
 _PAUSE = 0.01
 _PACE = 0.05  # seconds that a client who judges thinks at most
+_REACHED = 60.0  # seconds for a point to be reached: it mostly takes less than one
 PATIENCE = 150.0  # seconds for a proxy to start, or to drain: the machine may be busy with other things
 _STAGED = [f"_system/{name}" for name in traffic.COLLECTIONS]
 _FAILED = re.compile(r": (\d{3}) ")
@@ -105,6 +106,7 @@ class Matrix:
         self._database = database
         self._stage = stage
         self._cells = 0
+        self._whole = True  # no cell but came to its end
         self._refusing = Refusing(database)
         self._proxies = {
             setting: stood.proxy(
@@ -112,23 +114,28 @@ class Matrix:
                 CROSSFADE_REQUEST_TIMEOUT="10",
                 CROSSFADE_JOURNAL_FULL=setting,
                 CROSSFADE_HEARTBEAT="0.2",
+                CROSSFADE_WORKERS="1",  # a start is most of what a kill costs
             )
             for setting in ("forward", "refuse")
         }
 
     async def close(self) -> None:
         for proxy in self._proxies.values():
+            if proxy.running and not self._whole:
+                proxy.kill()
             await _ended(proxy)
 
     async def cell(self, place: Place, fault: str, runs: int = 1) -> Cell:
-        """Runs it so many times."""
+        """Runs it so many times. Whatever goes wrong is in the cell's notes."""
         tally, found = Tally(), _Found()
-        for _ in range(runs):
-            try:
+        begun = time.monotonic()
+        try:
+            for _ in range(runs):
                 await self._once(place, fault, tally, found)
-            except* TimeoutError:
-                found.notes.append("the point was not reached")
-            await self._compare(found)
+                await self._compare(found)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the cell is wrong, and the others are run
+            self._whole = False
+            found.notes += [f"the cell did not end: {text}" for text in _told(error)]
         return Cell(
             place,
             fault,
@@ -146,7 +153,13 @@ class Matrix:
             found.said,
             found.stood,
             (*tally.others, *found.notes),
+            time.monotonic() - begun,
+            self._whole,
         )
+
+    def said(self) -> str:
+        """What the proxies wrote to their logs since this was last asked."""
+        return "\n".join(proxy.said_since() for proxy in self._proxies.values())
 
     async def _once(self, place: Place, fault: str, tally: Tally, found: _Found) -> None:
         self._stand.wall.step(0.0)
@@ -170,7 +183,10 @@ class Matrix:
                     begin(number, kind)
                 before = tally.errors
                 await self._approach(place.point)
-                reached = await self._points.reached(harness.WAIT_SECONDS)
+                try:
+                    reached = await self._points.reached(_REACHED)
+                except TimeoutError:
+                    raise AssertionError(f"{place.point} was not reached within {_REACHED} s") from None
                 tally.errors = before  # what the way to the point cost is not the fault's
                 for number in range(_CLIENTS, 2 * _CLIENTS):
                     begin(number, traffic.documents)
@@ -308,7 +324,18 @@ class Matrix:
 
 async def _ended(proxy: Proxy) -> None:
     if proxy.running:
-        await asyncio.to_thread(proxy.kill, signal.SIGTERM)  # it needs this loop to reach its databases
+        try:
+            await asyncio.to_thread(proxy.kill, signal.SIGTERM)  # it needs this loop to reach its databases
+        finally:
+            if proxy.running:
+                proxy.kill()
+
+
+def _told(error: BaseException) -> list[str]:
+    """Each error of a group, by its name and its text."""
+    if isinstance(error, BaseExceptionGroup):
+        return [text for one in error.exceptions for text in _told(one)]
+    return [f"{type(error).__name__} {str(error)[-500:]}"]
 
 
 def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
@@ -334,28 +361,40 @@ async def matrix(folder: Path, stage: Stage = Stage.MIRROR) -> AsyncIterator[Mat
                 await database.close()
 
 
-async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int) -> list[Cell]:
-    with tempfile.TemporaryDirectory(prefix="crossfade-faults-") as folder:
-        async with matrix(Path(folder), stage) as made:
-            cells = []
-            for place in places:
-                cells.append(await made.cell(place, fault, runs))
-                print(line(cells[-1]), flush=True)
-            return cells
+async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, keep: Path | None) -> list[Cell]:
+    cells: list[Cell] = []
+    while len(cells) < len(places):
+        with tempfile.TemporaryDirectory(prefix="crossfade-faults-") as folder:
+            async with matrix(Path(folder), stage) as made:
+                for place in places[len(cells) :]:
+                    cells.append(await made.cell(place, fault, runs))
+                    print(line(cells[-1]), flush=True)
+                    said = made.said()
+                    if keep is not None and not cells[-1].good:
+                        name = re.sub(r"\W+", "-", f"{stage.value} {fault} {place.name}")
+                        (keep / f"{name}.log").write_text("\n".join([*cells[-1].notes, said]), "utf-8")
+                    if not cells[-1].ended:
+                        break  # what it left is no state to begin on
+    return cells
 
 
-def column(fault: str, stage: Stage, places: Sequence[Place], runs: int) -> list[Cell]:
+def column(fault: str, stage: Stage, places: Sequence[Place], runs: int, keep: Path | None) -> list[Cell]:
     """One fault at these places in one stage, on a stand of its own."""
     harness.WAIT_SECONDS = PATIENCE
-    return asyncio.run(_column(fault, stage, places, runs))
+    return asyncio.run(_column(fault, stage, places, runs, keep))
 
 
 def cells(
-    places: Sequence[Place], faults: Sequence[str], stages: Sequence[Stage], runs: int, jobs: int
+    places: Sequence[Place],
+    faults: Sequence[str],
+    stages: Sequence[Stage],
+    runs: int,
+    jobs: int,
+    keep: Path | None,
 ) -> Iterator[Cell]:
     """All of them, `jobs` faults at a time, each in a process of its own."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        columns = [pool.submit(column, fault, stage, places, runs) for stage in stages for fault in faults]
+        columns = [pool.submit(column, fault, stage, places, runs, keep) for fault in faults for stage in stages]
         for done in as_completed(columns):
             yield from done.result()
 
@@ -363,21 +402,24 @@ def cells(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.matrix")
     parser.add_argument("--runs", type=int, default=1, help="of each cell")
-    parser.add_argument("--jobs", type=int, default=4, help="faults at a time; most of the time they wait")
+    parser.add_argument("--jobs", type=int, default=6, help="faults at a time; most of the time they wait")
     parser.add_argument("--point", action="append", choices=POINTS, help="this one (again: these); default: all")
     parser.add_argument("--kind", action="append", choices=(*traffic.KINDS, "opaque"), help="of writes; default: all")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="this one (again: these); default: all")
     parser.add_argument(
         "--stage", action="append", choices=[stage.value for stage in STAGES], help="of all collections; default: all"
     )
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of the proxies of wrong cells")
     options = parser.parse_args()
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     places = [p for p in PLACES if p.point in (options.point or POINTS) and p.kind in (options.kind or [p.kind])]
     faults = options.fault or FAULTS
     stages = [stage for stage in STAGES if not options.stage or stage.value in options.stage]
     ran = ", ".join(stage.value for stage in stages)
     print(f"{len(places)} points × {len(faults)} faults × {len(stages)} stages: {ran}\n{HEAD}", flush=True)
-    found = list(cells(places, faults, stages, options.runs, options.jobs))
+    found = list(cells(places, faults, stages, options.runs, options.jobs, options.keep))
     found.sort(key=lambda cell: (STAGES.index(cell.stage), places.index(cell.place), FAULTS.index(cell.fault)))
     print("\n" + table(found))
     wrong = [cell for cell in found if not cell.good]

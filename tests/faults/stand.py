@@ -39,7 +39,13 @@ WHERE EXISTS (
                            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
 ORDER BY c.collection
 """
+_POLL = 0.05  # seconds; asking more often would only take the time of the proxy that is asked
 _TINY = 16  # bytes that a file may have while the disk is "full"
+
+
+def _asking() -> httpx.AsyncClient:
+    """A client of plain HTTP: one that could do TLS as well would read all known certificates first, each time."""
+    return httpx.AsyncClient(verify=False)
 
 
 class Proxy:
@@ -62,6 +68,7 @@ class Proxy:
         }
         self.wall = Wall(folder / f"{name}.clock")
         self._log = folder / f"{name}.log"
+        self._heard = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,7 +86,7 @@ class Proxy:
                 stderr=log,
             )
         if wait:
-            await eventually(self._ready, "the proxy is ready")
+            await eventually(self._ready, "the proxy is ready", _POLL)
 
     async def supervised(self) -> None:
         """Started until it runs, as a supervisor does: a new instance that cannot reach PostgreSQL ends with a word."""
@@ -102,16 +109,26 @@ class Proxy:
         assert self.process is not None
         return await asyncio.to_thread(self.process.wait, 30)
 
+    def said_since(self) -> str:
+        """What it wrote to its log since this was last asked."""
+        if not self._log.exists():
+            return ""
+        with self._log.open("rb") as log:
+            log.seek(self._heard)
+            said = log.read()
+            self._heard = log.tell()
+        return said.decode(errors="replace")
+
     async def _ready(self) -> bool:
         assert self.running, self.said()[-2000:]
-        async with httpx.AsyncClient() as client:
+        async with _asking() as client:
             try:
                 return (await client.get(f"http://127.0.0.1:{self.admin}/readyz")).status_code == 200
             except httpx.TransportError:
                 return False
 
     async def backlog(self) -> int:
-        async with httpx.AsyncClient() as client:
+        async with _asking() as client:
             status = await client.get(f"http://127.0.0.1:{self.admin}/status")
             return int(status.json()["backlog"])
 
@@ -119,7 +136,7 @@ class Proxy:
         async def empty() -> bool:
             return await self.backlog() == 0
 
-        await eventually(empty, "the backlog is empty")
+        await eventually(empty, "the backlog is empty", _POLL)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         assert self.process is not None
