@@ -119,6 +119,17 @@ class ProgramCompiler(TraverseCompiler):
                 return (yield from context.count(str(collection(frame))))
 
             return count
+        if name == "SHARD_ID":
+
+            def shard(frame: Frame) -> Generator[Request, None, Value]:
+                collection, keys = arguments[0](frame), arguments[1](frame)
+                if collection.__class__ is not str or keys.__class__ is not dict:
+                    which, kind = ("second", "an object") if collection.__class__ is str else ("first", "a string")
+                    raise ArangoError(10, f"AQL: {which} parameter to SHARD_ID must be {kind} (while executing)")
+                yield from context.count(str(collection))  # which must be there
+                return collection
+
+            return shard
         if name != "DOCUMENT":
             raise Unsupported(f"function {name}")
 
@@ -163,7 +174,7 @@ def _asks(node: ast.Subquery) -> bool:
     return any(
         isinstance(below, (ast.Collection, ast.Traversal, ast.Paths, ast.Insert, ast.Change, ast.Remove, ast.Upsert))
         or (isinstance(below, ast.Parameter) and below.source)
-        or (isinstance(below, ast.Call) and below.name in ("DOCUMENT", "COLLECTION_COUNT"))
+        or (isinstance(below, ast.Call) and below.name in ("DOCUMENT", "COLLECTION_COUNT", "SHARD_ID"))
         for below in ast.walk(node)
     )
 

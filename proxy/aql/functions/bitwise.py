@@ -64,12 +64,12 @@ def bit_popcount(context: Context, value: Value) -> Value:
 
 
 def _shift(context: Context, name: str, value: Value, places: Value, width: Value, left: bool) -> Value:
+    """The number moved, of which the lowest bits are kept."""
     number, by = _number(context, name, value), _number(context, name, places, 33)
     size = _number(context, name, width, 33)
     if number is None or by is None or size is None:
         return None
-    mask = (1 << size) - 1
-    return (number << by if left else (number & mask) >> by) & mask
+    return (number << by if left else number >> by) & ((1 << size) - 1)
 
 
 @function("BIT_SHIFT_LEFT")

@@ -117,16 +117,15 @@ def check_document(context: Context, value: Value) -> Value:
 def decode_revision(context: Context, value: Value) -> Value:
     """DECODE_REV(revision): its time and its counter"""
     try:
-        number = decode_rev(value) if value.__class__ is str else None
+        number = decode_rev(value) if value.__class__ is str else 0
     except ValueError:
-        number = None
-    if number is None:
+        number = 0
+    if number in (0, (1 << 64) - 1):
         context.invalid("DECODE_REV")
         return None
     from proxy.aql.functions.moments import iso_text
 
-    milliseconds = number >> 20
-    return {"date": iso_text(milliseconds), "timestamp": milliseconds, "count": number & 0xFFFFF}
+    return {"date": iso_text(number >> 20), "count": number & 0xFFFFF}
 
 
 def _call(context: Context, by: str, name: Value, arguments: list[Value]) -> Value:

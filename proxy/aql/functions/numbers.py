@@ -112,10 +112,13 @@ def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> N
         context: Context, value: Value, origin: Value, scale: Value, offset: Value, decay: Value
     ) -> Value:
         rest = (origin, scale, offset, decay)
-        if not all(is_number(number) for number in rest) or scale <= 0 or offset < 0 or not 0 < decay < 1:
+        several = value.__class__ is list
+        if not all(is_number(number) for number in rest) or not (several or is_number(value)):
             context.invalid(name)
             return None
-        several = value.__class__ is list
+        if scale <= 0 or offset < 0 or not 0 < decay < 1:
+            context.caution(name, 1504)
+            return None
         found: list[Value] = []
         for one in value if several else [value]:
             if not is_number(one):
@@ -128,6 +131,6 @@ def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> N
     function(name)(implementation)
 
 
-_decay("DECAY_GAUSS", lambda d, scale, offset, decay: math.exp(d * d * math.log(decay) / (scale * scale)))
-_decay("DECAY_EXP", lambda d, scale, offset, decay: math.exp(d * math.log(decay) / scale))
+_decay("DECAY_GAUSS", lambda d, scale, offset, decay: math.exp(-d * d / (-(scale * scale) / math.log(decay))))
+_decay("DECAY_EXP", lambda d, scale, offset, decay: math.exp(math.log(decay) / scale * d))
 _decay("DECAY_LINEAR", lambda d, scale, offset, decay: max((scale / (1 - decay) - d) / (scale / (1 - decay)), 0.0))

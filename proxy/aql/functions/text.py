@@ -312,7 +312,8 @@ def ipv4_to_number(context: Context, value: Value) -> Value:
 @function("IPV4_FROM_NUMBER")
 def ipv4_from_number(context: Context, value: Value) -> Value:
     """IPV4_FROM_NUMBER(16909060)"""
-    if not is_number(value) or not 0 <= value < 1 << 32:
+    number = int(value) if is_number(value) else -1
+    if not 0 <= number < 1 << 32:
         context.invalid("IPV4_FROM_NUMBER")
         return None
-    return ".".join(str(int(value) >> shift & 255) for shift in (24, 16, 8, 0))
+    return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))

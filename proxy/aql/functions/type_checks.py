@@ -11,7 +11,7 @@ from proxy.aql.printing import to_string
 from proxy.aql.values import Value, to_number, truthy, type_name
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")
-_IPV4 = re.compile(r"(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})")
+_IPV4 = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 
 
 def is_ipv4(value: Value) -> bool:

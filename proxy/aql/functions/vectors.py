@@ -22,15 +22,21 @@ def _vectors(value: Value) -> list[Vector] | None:
     return [[float(item) for item in row] for row in rows]
 
 
+def _several(value: Value) -> bool:
+    """Whether its first element makes it several vectors, each of which is compared with the one of the other side."""
+    return value.__class__ is list and bool(value) and value[0].__class__ is list
+
+
 def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
     def implementation(context: Context, a: Value, b: Value) -> Value:
         left, right = _vectors(a), _vectors(b)
-        if left is None or right is None or len(right) != 1:
-            if right is not None and left is not None and len(left) == 1:
-                left, right = right, left
-            else:
-                context.invalid(name)
-                return None
+        if _several(b) and not _several(a):
+            left, right = right, left
+        elif _several(b):
+            right = None
+        if left is None or right is None:
+            context.invalid(name)
+            return None
         found: list[Value] = []
         for row in left:
             if len(row) != len(right[0]):
@@ -41,8 +47,7 @@ def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
             except ZeroDivisionError:
                 context.caution(name, 1561)
                 return None
-        several = any(v and v[0].__class__ is list for v in (a, b))
-        return found if several else found[0]
+        return found if _several(a) or _several(b) else found[0]
 
     function(name)(implementation)
 

@@ -65,7 +65,8 @@ def test_every_function_is_tested_here() -> None:
         ("KEEP({}, [1])", 1542), ("DATE_ADD(0, 1, 'sugar')", 1572), ("APPLY('UPPER', 1)", 1542),
         ("DATE_TRUNC(0, 'week')", 1572), ("DATE_ROUND(0, 1, 'week')", 1542), ("1e999", 1504),
         ("1e308 * 10", 1504), ("[-1e308 - 1e308]", 1504), ("'1e308' * 100", 1504), ("POW(10, 308) * 10", 1504),
-        ("1 / 0", 1562), ("1e308 % null", 1562),
+        ("1 / 0", 1562), ("1e308 % null", 1562), ("DECAY_EXP(1, 1, 0, 1, 0.5)", 1504),
+        ("DECAY_EXP('a', 1, 1, 1, 0.5)", 1542), ("DECODE_REV(' ')", 1542),
     ],
 )  # fmt: skip
 def test_warnings(expression: str, code: int) -> None:
@@ -95,7 +96,8 @@ def test_what_is_null_without_a_warning(expression: str) -> None:
         ("RANDOM_TOKEN(-1)", 1542), ("RANDOM_TOKEN(65537)", 1542), ("REPLACE_NTH([], null, 1)", 1542),
         ("REPLACE_NTH([1], 2, 1)", 1542), ("CALL(1)", 1542), ("APPLY([], [])", 1542), ("CALL('UPPER')", 1541),
         ("CALL('nosuch')", 1540), ("DATE_HOUR(0, 'No/Where')", 4), ("DATE_UTCTOLOCAL(0, 'No/Where')", 4),
-        ("FAIL(1)", 1569), ("ASSERT(false, 'a')", 1593),
+        ("FAIL(1)", 1569), ("ASSERT(false, 'a')", 1593), ("SHARD_ID(1, {})", 10), ("SHARD_ID('a', 1)", 10),
+        ("SHARD_ID('nosuch', {})", 1203),
         # what a clock never shows, or twice
         ("DATE_LOCALTOUTC('2021-03-28T02:30', 'Europe/Berlin')", 4),
         ("DATE_LOCALTOUTC('2021-10-31T02:30', 'Europe/Berlin')", 4),
