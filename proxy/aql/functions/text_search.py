@@ -147,15 +147,16 @@ def ngram_positional_similarity(context: Context, text: Value, target: Value, si
 
 @function("SOUNDEX")
 def soundex(context: Context, value: Value) -> Value:
-    """SOUNDEX(text): one letter and three digits"""
-    letters = [c for c in to_string(value).upper() if "A" <= c <= "Z"]
-    if not letters:
+    """SOUNDEX(text): its first letter and three digits; two equal digits count once where nothing stands between their
+    letters, and the first letter's own digit counts for nothing"""
+    text = to_string(value)
+    start = next((at for at, char in enumerate(text) if char.isascii() and char.isalpha()), None)
+    if start is None:
         return ""
-    code, last = letters[0], _SOUNDEX.get(letters[0], "")
-    for letter in letters[1:]:
-        digit = _SOUNDEX.get(letter, "")
+    code, last = text[start].upper(), ""
+    for char in text[start + 1 :]:
+        digit = _SOUNDEX.get(char.upper(), "") if char.isascii() else ""
         if digit and digit != last:
             code += digit
-        if letter not in "HW":
-            last = digit
+        last = digit
     return (code + "000")[:4]
