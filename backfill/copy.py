@@ -22,15 +22,17 @@ from backfill.pacing import Governor
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.runs import SQL, Claim, RangeCut
 from backfill.source import Source
-from backfill.target import cancelled, write
+from backfill.target import cancelled, set_aside, write
 from proxy.database import Database
 from proxy.errors import DatabaseRefused, DatabaseUnavailable, named
+from proxy.mirror.apart import ENOUGH
 from proxy.sqlstates import is_a_conflict
 
 log = structlog.get_logger(__name__)
 
 _SHRINKS: Final = 8  # of one page that PostgreSQL cancels: to a 256th
 _CANCELLED_PAUSE: Final = 0.25  # seconds, longer from time to time
+_APART: Final = 5  # refusals of one page in a row: then each of its documents is tried alone
 _MOST_REFUSALS: Final = 50  # of one page in a row: then something raises the horizon all the time
 
 
@@ -106,7 +108,8 @@ async def copy_chunk(
     copied = Copied(done=False)
     position = claim.start
     limit = first_page
-    stubborn = shrunk = 0
+    stubborn = shrunk = troubles = 0
+    aside: frozenset[str] = frozenset()  # dead letters of documents that are refused as if all were
     await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
     async with _reading(_Ahead(read)) as ahead:
         ahead.begin(position, limit)
@@ -119,10 +122,18 @@ async def copy_chunk(
                 ahead.begin(last, limit)
             noted = replace(claim, result=fingerprinted(claim.result, (document.raw for document in page.documents)))
             try:
-                once = await _write_page(database, noted, stamped, last, lease)
-            except DatabaseUnavailable as error:
+                once = await _write_page(database, noted, stamped, last, lease, aside)
+            except (DatabaseUnavailable, DatabaseRefused) as error:
                 if not cancelled(error) or shrunk == _SHRINKS:
-                    raise
+                    troubles += 1
+                    if not error.of_statement or troubles > ENOUGH:
+                        raise
+                    if troubles == ENOUGH:
+                        aside |= await set_aside(database, claim.table, page.documents, stamped.era)
+                    await ahead.close()
+                    await asyncio.sleep(_CANCELLED_PAUSE)
+                    ahead.begin(position, page.limit)
+                    continue
                 shrunk += 1
                 smaller = max(1, page.limit // 2)
                 why = (
@@ -144,12 +155,14 @@ async def copy_chunk(
                 stubborn += 1
                 if stubborn > _MOST_REFUSALS:
                     raise DatabaseRefused(f"a page of {claim.table.collection} was refused {stubborn} times", "40001")
+                if stubborn == _APART:
+                    aside |= await set_aside(database, claim.table, page.documents, stamped.era)
                 await ahead.close()
                 await asyncio.sleep(0.01 * stubborn)
                 ahead.begin(position, page.limit)
                 copied = replace(copied, reread=copied.reread + 1)
                 continue
-            stubborn = shrunk = 0
+            stubborn = shrunk = troubles = 0
             position, claim = last, noted
             copied = replace(
                 copied,
@@ -165,12 +178,15 @@ async def copy_chunk(
                 return copied
 
 
-async def _write_page(database: Database, claim: Claim, stamped: _Stamped, last: str, lease: float) -> int | None:
-    """How many documents were set aside; None where the page must be read again."""
+async def _write_page(
+    database: Database, claim: Claim, stamped: _Stamped, last: str, lease: float, aside: frozenset[str]
+) -> int | None:
+    """How many documents were set aside; None where the page must be read again. aside: keys that were before."""
     page = stamped.page
+    documents = [one for one in page.documents if one.key not in aside]
     try:
         async with database.transaction() as session:
-            written = await write(session, claim.table, page.documents, stamped.era)
+            written = await write(session, claim.table, documents, stamped.era)
             if written.stale:
                 return None  # what was applied stays, the position does not move
             await runs.checkpoint(
@@ -182,7 +198,7 @@ async def _write_page(database: Database, claim: Claim, stamped: _Stamped, last:
                 result=claim.result,
                 lease=lease,
             )
-            return len(written.refusals)
+            return len(written.refusals) + len(page.documents) - len(documents)
     except DatabaseRefused as error:
         if is_a_conflict(error.sqlstate):
             return None

@@ -23,13 +23,13 @@ from backfill.pacing import Governor
 from backfill.repair import repair_keys
 from backfill.runs import SQL, Claim, LeaseLost
 from backfill.source import Source
-from backfill.target import cancelled, write
+from backfill.target import cancelled, set_aside, write
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseRefused, DatabaseUnavailable
-from proxy.sqlstates import is_a_conflict
+from proxy.mirror.apart import ENOUGH
 
 BATCH_BYTES: Final = 4 << 20
-_TRIES: Final = 3
+_TRIES: Final = 2 * ENOUGH
 
 
 async def copy_dump(
@@ -98,7 +98,7 @@ async def _write(
     database: Database, claim: Claim, batch: tuple[Document, ...], era: int, lease: float
 ) -> tuple[list[str], int]:
     """Keys that must be read again, and how many documents were set aside."""
-    tries = 0
+    tries = gone = 0
     while True:
         try:
             async with database.transaction() as session:
@@ -112,15 +112,32 @@ async def _write(
                     result=claim.result,
                     lease=lease,
                 )
-            return sorted(written.stale), len(written.refusals)
+            return sorted(written.stale), len(written.refusals) + gone
         except DatabaseUnavailable as error:
             if not cancelled(error) or len(batch) == 1:
-                raise
+                tries += 1
+                if not error.of_statement or tries >= _TRIES:
+                    raise
+                if tries == ENOUGH:
+                    batch, dead = await _without_dead(database, claim, batch, era)
+                    gone += dead
+                continue
             half = len(batch) // 2
             stale, aside = await _write(database, claim, batch[:half], era, lease)
             others, more = await _write(database, claim, batch[half:], era, lease)
-            return sorted({*stale, *others}), aside + more
+            return sorted({*stale, *others}), aside + more + gone
         except DatabaseRefused as error:
             tries += 1
-            if not is_a_conflict(error.sqlstate) or tries == _TRIES:
+            if not error.of_statement or tries == _TRIES:
                 raise
+            if tries == ENOUGH:
+                batch, dead = await _without_dead(database, claim, batch, era)
+                gone += dead
+
+
+async def _without_dead(
+    database: Database, claim: Claim, batch: tuple[Document, ...], era: int
+) -> tuple[tuple[Document, ...], int]:
+    """Those that PostgreSQL takes when they are tried apart, and the number of the others."""
+    dead = await set_aside(database, claim.table, batch, era)
+    return tuple(one for one in batch if one.key not in dead), len(dead)

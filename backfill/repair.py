@@ -18,7 +18,9 @@ from backfill.answers import REV_MAX, Document, document
 from backfill.runs import SQL, Table
 from backfill.target import write
 from proxy.database import Database
-from proxy.errors import DatabaseRefused, RefusedError
+from proxy.errors import DatabaseError, RefusedError
+from proxy.mirror.apart import ENOUGH
+from proxy.mirror.target import Row, Target
 from proxy.sqlstates import is_a_conflict
 from sql.loader import queries
 
@@ -77,11 +79,17 @@ async def repair_keys(database: Database, source: Reader, collection: str, keys:
 
 async def _repair_batch(database: Database, source: Reader, table: Table, keys: Sequence[str]) -> RepairResult:
     result = RepairResult()
-    rest = list(keys)
+    rest, refusals = list(keys), 0
     for attempt in range(ATTEMPTS):
         if attempt:
             await asyncio.sleep(min(0.02 * 2**attempt, 1.0))
-        once = await _attempt(database, source, table, rest)
+        try:
+            once = await _attempt(database, source, table, rest, alone=refusals >= ENOUGH)
+        except DatabaseError as error:
+            refusals += 1
+            if not error.of_statement or (refusals > ENOUGH and not is_a_conflict(error.sqlstate)):
+                raise
+            continue
         rest = list(once.unsettled)
         result += RepairResult(once.replaced, once.removed, once.unchanged, once.refused)
         if not rest:
@@ -89,33 +97,33 @@ async def _repair_batch(database: Database, source: Reader, table: Table, keys: 
     return result + RepairResult(unsettled=tuple(rest))
 
 
-async def _attempt(database: Database, source: Reader, table: Table, keys: Sequence[str]) -> RepairResult:
+async def _attempt(
+    database: Database, source: Reader, table: Table, keys: Sequence[str], *, alone: bool
+) -> RepairResult:
+    """One look at each key. alone: PostgreSQL goes on refusing some of them; each is tried apart from the others."""
     era: int = await database.fetchval(SQL["raise_era"])
     stored = await database.fetch(_DOCUMENTS["revisions"].on(table.relation), list(keys))
     before = {row["key"]: row["rev"] for row in stored}
     found = await source.read(table.database, table.name, keys)
     present = [document(raw) for raw in found.values() if raw is not None]
     gone = sorted(key for key, raw in found.items() if raw is None)
-    try:
-        async with database.transaction() as session:
-            written = await write(session, table, present, era, statement="replace_equal")
-            removed: set[str] = set()
-            if gone:
-                rows = await session.fetch(
-                    _DOCUMENTS["absent"].on(table.relation),
-                    table.collection,
-                    gone,
-                    [before.get(key, 0) for key in gone],
-                    [era] * len(gone),
-                )
-                removed = {row["key"] for row in rows}
-                await session.execute(
-                    SQL["forget_dead_letters"], table.collection, sorted(removed), [REV_MAX] * len(removed)
-                )
-    except DatabaseRefused as error:
-        if is_a_conflict(error.sqlstate):
-            return RepairResult(unsettled=tuple(keys))
-        raise
+    if alone:
+        return await _apart(database, table, present, {key: before.get(key, 0) for key in gone}, era)
+    async with database.transaction() as session:
+        written = await write(session, table, present, era, statement="replace_equal")
+        removed: set[str] = set()
+        if gone:
+            rows = await session.fetch(
+                _DOCUMENTS["absent"].on(table.relation),
+                table.collection,
+                gone,
+                [before.get(key, 0) for key in gone],
+                [era] * len(gone),
+            )
+            removed = {row["key"] for row in rows}
+            await session.execute(
+                SQL["forget_dead_letters"], table.collection, sorted(removed), [REV_MAX] * len(removed)
+            )
     differing = await _still_different(database, table, present, written.settled)
     return RepairResult(
         replaced=tuple(sorted(written.applied)),
@@ -123,6 +131,22 @@ async def _attempt(database: Database, source: Reader, table: Table, keys: Seque
         unchanged=tuple(sorted(written.settled - differing)),
         refused=tuple(sorted(refusal.key for refusal in written.refusals)),
         unsettled=tuple(sorted(written.stale | differing | (set(gone) - removed))),
+    )
+
+
+async def _apart(
+    database: Database, table: Table, present: Sequence[Document], gone: Mapping[str, int], era: int
+) -> RepairResult:
+    target = Target(database, "backfill")
+    rows = [Row(one.key, one.rev, one.raw, era) for one in present]
+    kept = await target.write(table.collection, rows, equal=True, alone=True)
+    ended = await target.absent(table.collection, gone, era, alone=True)
+    dead, again = kept.dead | ended.dead, kept.reread | ended.reread
+    return RepairResult(
+        replaced=tuple(sorted({row.key for row in rows} - dead - again)),
+        removed=tuple(sorted(gone.keys() - dead - again)),
+        refused=tuple(sorted(dead)),
+        unsettled=tuple(sorted(again)),
     )
 
 

@@ -1,7 +1,8 @@
 """Documents into a table of the target, by the one rule of I4; those that PostgreSQL refuses are set aside.
 
 Statements are those of sql/queries/documents.sql. One that PostgreSQL refuses because of a document is run again in
-halves until the document is found (each attempt in a savepoint), so that one odd document never stops the others.
+halves until the document is found (each attempt in a savepoint), so that one odd document never stops the others. One
+that it goes on refusing with an error of another kind is found outside of that transaction (`set_aside`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Final, Literal
 from backfill.answers import Document
 from backfill.runs import SQL, Table
 from proxy.cutover import lacking
-from proxy.database import Session
+from proxy.database import Database, Session
 from proxy.documents import to_jsonb
-from proxy.errors import DatabaseRefused, DatabaseTimedOut, DatabaseUnavailable
+from proxy.errors import DatabaseError, DatabaseRefused, DatabaseTimedOut
+from proxy.mirror.target import Row, Target
 from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
@@ -99,7 +101,17 @@ async def write(
     return Written(frozenset(applied), frozenset(settled), frozenset(rest.keys() - settled), tuple(refusals))
 
 
-def cancelled(error: DatabaseUnavailable) -> bool:
+async def set_aside(database: Database, table: Table, documents: Iterable[Document], stamp: int) -> frozenset[str]:
+    """Tries documents apart that PostgreSQL goes on refusing, whatever it calls that (proxy.mirror.apart).
+
+    Gives the keys of those that are dead letters now; the others are applied, or must be read again. Raises
+    DatabaseError where PostgreSQL is not sound.
+    """
+    rows = [Row(one.key, one.rev, one.raw, stamp) for one in documents]
+    return (await Target(database, "backfill").write(table.collection, rows, alone=True)).dead
+
+
+def cancelled(error: DatabaseError) -> bool:
     """Whether the statement took longer than somebody allows: less of it at a time may do."""
     return isinstance(error, DatabaseTimedOut) or error.sqlstate == "57014"
 

@@ -147,12 +147,15 @@ class Session:
         try:
             yield
         except TimeoutError as error:
-            raise DatabaseTimedOut(f"no answer within {self._timeout or 0:g} s") from error
+            timed_out = DatabaseTimedOut(f"no answer within {self._timeout or 0:g} s")
+            timed_out.of_statement = True
+            raise timed_out from error
         except _FAILURES as error:
             self.outlived = self.outlived or _outlived(error)
             translated = translate(error)
             if translated is None:
                 raise
+            translated.of_statement = True
             raise translated from error
 
     async def fetch(self, sql: str, *values: object) -> list[Row]:

@@ -39,7 +39,12 @@ class ConfigurationError(CrossfadeError):
 
 
 class DatabaseError(CrossfadeError):
-    """PostgreSQL, as the target or as the control plane. sqlstate: empty where it did not answer."""
+    """PostgreSQL, as the target or as the control plane. sqlstate: empty where it did not answer.
+
+    of_statement: it came on a statement, and not on the way to a session.
+    """
+
+    of_statement = False
 
     def __init__(self, message: str = "", sqlstate: str = "") -> None:
         super().__init__(message)

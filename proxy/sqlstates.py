@@ -4,7 +4,8 @@
     RENEW     the session keeps a state that outlived its cause: it is closed, with every other one that the pool has
               idle, and the statement is tried on a new one
     DOCUMENT  a value in a row is refused: that document is put aside, and never stops the others. So is whatever is
-              not known to concern every row: a trigger may raise any SQLSTATE that it likes
+              not known to concern every row: a trigger may raise any SQLSTATE that it likes, and where it goes on
+              raising one of the others for a row, proxy/mirror/apart.py puts that row aside
     REFUSE    the statement is wrong here (a right, a name, a version): a repetition says the same
 
 A pooled session that PostgreSQL would refuse for as long as it lives must never be used twice: a database that was

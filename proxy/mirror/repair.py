@@ -162,13 +162,21 @@ class Repairer:
                     del open_notes[note.seq]
                 elif self._marked(note):
                     del open_notes[note.seq]
+            trouble: DatabaseError | None = None
             for collection, group in _by_collection(open_notes.values()).items():
                 named = [note for note in group if note.keys]
                 unnamed = [note for note in group if not note.keys]
-                for note in await self._repair(collection, named) if named else ():
-                    del open_notes[note.seq]
-                for note in await self._search(collection, unnamed) if unnamed else ():
-                    del open_notes[note.seq]
+                try:
+                    for note in await self._repair(collection, named) if named else ():
+                        del open_notes[note.seq]
+                    for note in await self._search(collection, unnamed) if unnamed else ():
+                        del open_notes[note.seq]
+                except DatabaseError as error:  # a table that takes nothing keeps no other collection waiting
+                    if not error.of_statement:
+                        raise
+                    trouble = error
+            if trouble is not None:
+                raise trouble
         finally:
             for seq in open_notes:
                 self._journal.spill(seq)

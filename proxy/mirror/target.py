@@ -3,14 +3,15 @@
 Documents are encoded before a connection is taken, so many and so many bytes between two turns of the event loop; a
 large one that jsonb cannot hold as it is in a worker process. One statement holds no more than a few megabytes of them.
 
-Every method raises DatabaseError where nothing can be said of any row; callers keep what they have and try again.
+Every method raises DatabaseError where nothing can be said of any row; callers keep what they have and try again. Where
+that goes on, `apart` finds out which rows it is, and puts those aside.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
@@ -20,9 +21,10 @@ from proxy import metrics
 from proxy.cutover import lacking
 from proxy.database import Database, Session
 from proxy.documents import suspected, to_jsonb
-from proxy.errors import DatabaseRefused, IsolationError, named
+from proxy.errors import DatabaseError, DatabaseRefused, IsolationError, named
 from proxy.isolation import Lane
 from proxy.mirror import faults, own_indexes
+from proxy.mirror.apart import Suspects, apart
 from proxy.sqlstates import of_a_document
 from sql.loader import queries
 
@@ -64,6 +66,11 @@ class Written:
     dead: frozenset[str] = frozenset()
     reread: frozenset[str] = frozenset()
 
+    def add(self, other: Written) -> None:
+        """What became of further rows."""
+        self.upserted, self.removed = self.upserted + other.upserted, self.removed + other.removed
+        self.dead, self.reread = self.dead | other.dead, self.reread | other.reread
+
 
 class _Encoded(NamedTuple):
     """A row, and its document as text and in its queryable form. wrong: why there is none."""
@@ -82,6 +89,7 @@ class Target:
         self._instance = instance
         self._relations: dict[str, str] = {}
         self._lettered: set[str] = set()
+        self._suspects = Suspects()
         self.lane: Lane | None = None  # workers for large documents; None: all is done here
 
     async def relation(self, collection: str) -> str:
@@ -118,13 +126,75 @@ class Target:
         async with self._database.session() as session:
             return await _revisions(session, relation, keys)
 
-    async def write(self, collection: str, rows: Sequence[Row], *, equal: bool = False, last: bool = False) -> Written:
+    async def write(
+        self, collection: str, rows: Sequence[Row], *, equal: bool = False, last: bool = False, alone: bool = False
+    ) -> Written:
         """Applies versions, one a key. `equal`: an equal revision with other content is replaced too (repair).
 
         last: after several looks: what PostgreSQL passes over without an error (a trigger that returns NULL, a rule
         with INSTEAD) is a dead letter then, and not read again for ever.
+        alone: the caller has tried often enough, and each row is to be tried apart from the others.
         A key that is neither in `reread` nor in `dead` is done: applied, or overtaken by what is stored.
         """
+
+        async def once(some: Sequence[Row]) -> Written:
+            return await self._write(collection, some, equal=equal, last=last)
+
+        return await (self._apart if alone else self._persistently)(collection, rows, once)
+
+    async def _persistently(
+        self, collection: str, rows: Sequence[Row], once: Callable[[Sequence[Row]], Awaitable[Written]]
+    ) -> Written:
+        """Rows that were refused several times over are tried apart (`mirror.apart`)."""
+        keys = [row.key for row in rows]
+        try:
+            written = await once(rows)
+        except DatabaseError as error:
+            if not (error.of_statement and self._suspects.refused(collection, keys)):
+                raise
+            log.warning("rows that PostgreSQL refuses are tried apart", collection=collection, error=named(error))
+            written = await self._apart(collection, rows, once)
+        self._suspects.taken(collection, keys)
+        return written
+
+    async def _apart(
+        self, collection: str, rows: Sequence[Row], once: Callable[[Sequence[Row]], Awaitable[Written]]
+    ) -> Written:
+        table = _Apart(self, collection, frozenset(row.key for row in rows), once)
+        if rows:
+            await apart(table, rows)
+        return table.written
+
+    async def sound(self, collection: str, keys: Collection[str]) -> bool:
+        """PostgreSQL takes another row of the table than these, and a note; whether there is such a row.
+
+        Raises DatabaseError.
+        """
+        others = False
+        relation = await self.relation(collection)
+        for order in ("ASC", "DESC"):  # that row may be one that is refused as well
+            try:
+                async with self._database.transaction() as session:
+                    sql = queries("mirror")["probe"].on(relation).replace("{order}", order)
+                    others = await session.fetchval(sql, collection, list(keys))
+                    raise _UndoneError
+            except _UndoneError:
+                break
+            except DatabaseError:
+                if order == "DESC":
+                    raise
+        return others
+
+    async def put_aside(self, collection: str, row: Row, reason: str) -> frozenset[str]:
+        """Its key, or none where it is overtaken: PostgreSQL lacks this version, which is said (`lacking`)."""
+        relation = await self.relation(collection)
+        async with self._database.session() as session:
+            writer = _Writer(session, collection, relation, self._instance)
+            await writer.bury(row, reason)
+            await self._letters(session, collection, relation, writer)
+        return frozenset(writer.dead)
+
+    async def _write(self, collection: str, rows: Sequence[Row], *, equal: bool, last: bool) -> Written:
         relation = await self.relation(collection)
         upserts = await self._encoded(rows)
         removals = [row for row in rows if row.raw is None]
@@ -168,18 +238,27 @@ class Target:
                 faults.reach("mid-transaction")
         return frozenset(again)
 
-    async def absent(self, collection: str, keys: Mapping[str, int], era: int, *, last: bool = False) -> Written:
+    async def absent(
+        self, collection: str, keys: Mapping[str, int], era: int, *, last: bool = False, alone: bool = False
+    ) -> Written:
         """The origin has none of these; `keys` with the revisions that the target had before the origin was read.
 
-        `era`: raised before that. `reread`: the keys that have a newer row by now, to be repaired again. last: see
-        `write`.
+        `era`: raised before that. `reread`: the keys that have a newer row by now, to be repaired again. last, alone:
+        see `write`.
         """
-        relation = await self.relation(collection)
         rows = [Row(key, rev, None, era) for key, rev in keys.items()]
+
+        async def once(some: Sequence[Row]) -> Written:
+            return await self._absent(collection, some, last=last)
+
+        return await (self._apart if alone else self._persistently)(collection, rows, once)
+
+    async def _absent(self, collection: str, rows: Sequence[Row], *, last: bool) -> Written:
+        relation = await self.relation(collection)
         async with self._database.session() as session:
             writer = _Writer(session, collection, relation, self._instance)
             await writer.absent(rows)
-            again = keys.keys() - writer.returned - writer.dead
+            again = {row.key for row in rows} - writer.returned - writer.dead
             if last and again:
                 again -= await writer.passed_over([row for row in rows if row.key in again])
             await self._letters(session, collection, relation, writer)
@@ -235,6 +314,38 @@ class Target:
         await session.fetch(queries("mirror")["revived"].on(relation), collection)
 
 
+class _UndoneError(Exception):
+    """A transaction that was only tried is rolled back."""
+
+
+class _Apart:
+    """Rows of one collection, for `mirror.apart`. written: what became of all of them."""
+
+    def __init__(
+        self,
+        target: Target,
+        collection: str,
+        keys: frozenset[str],
+        run: Callable[[Sequence[Row]], Awaitable[Written]],
+    ) -> None:
+        self._target = target
+        self._collection = collection
+        self._keys = keys
+        self._run = run
+        self.written = Written()
+
+    async def once(self, rows: Sequence[Row]) -> None:
+        self.written.add(await self._run(rows))
+
+    async def sound(self) -> bool:
+        return await self._target.sound(self._collection, self._keys)
+
+    async def put_aside(self, row: Row, error: DatabaseError) -> None:
+        reason = f"{error.sqlstate}: {error}" if error.sqlstate else str(error)
+        dead = await self._target.put_aside(self._collection, row, reason)
+        self.written.add(Written(dead=dead))
+
+
 class _Writer:
     """One batch on one connection: what came back, and what cannot be held."""
 
@@ -256,7 +367,7 @@ class _Writer:
             if item.wrong:
                 if self._whole:
                     raise DatabaseRefused("a document cannot be read", "22000")
-                await self._bury(item.row, item.wrong)
+                await self.bury(item.row, item.wrong)
         text = queries("documents")[statement].on(self._relation)
 
         async def run(part: Sequence[_Encoded]) -> None:
@@ -289,7 +400,7 @@ class _Writer:
                 if await self._given_way(error, items[0]):
                     await self._halve(items, run, row_of)
                     return
-                await self._bury(row_of(items[0]), f"{error.sqlstate}: {error}")
+                await self.bury(row_of(items[0]), f"{error.sqlstate}: {error}")
                 return
             middle = len(items) // 2
             await self._halve(items[:middle], run, row_of)
@@ -374,10 +485,10 @@ class _Writer:
         lacks: dict[str, bool] = {row["key"]: row["lacks"] for row in found}
         for row in rows:
             if lacks.get(row.key):
-                await self._bury(row, "PostgreSQL passes it over: a trigger or a rule of the table")
+                await self.bury(row, "PostgreSQL passes it over: a trigger or a rule of the table")
         return frozenset(lacks)
 
-    async def _bury(self, row: Row, reason: str) -> None:
+    async def bury(self, row: Row, reason: str) -> None:
         """The first line of the reason, as text that PostgreSQL can hold. Flips of the collection are over with it."""
         line = storable_text(reason.partition("\n")[0])[:500]
         lacks, new = await lacking.letter(

@@ -1,8 +1,8 @@
 """Committed stream transactions on their way to PostgreSQL: each is one transaction there as well.
 
 In the order of their commits, one at a time. PostgreSQL away: tried again, for ever; what does not fit in memory is
-read again after all, key by key. A document that PostgreSQL refuses takes the others with it on that slower way, where
-it alone is put aside.
+read again after all, key by key. A document that PostgreSQL refuses, whatever it calls that (`mirror.apart`), takes the
+others with it on that slower way, where it alone is put aside.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 
 from proxy.errors import DatabaseError, DatabaseRefused, named
 from proxy.mirror import faults
+from proxy.mirror.apart import ENOUGH
 from proxy.mirror.backoff import Backoff
 from proxy.mirror.intent import Intent
 from proxy.mirror.target import Row, Target, newest
@@ -64,7 +65,7 @@ class Together:
 
     async def run(self) -> None:
         """Applies, until it is cancelled."""
-        backoff = Backoff()
+        backoff, refusals = Backoff(), 0
         while True:
             while self._waiting:
                 changes, intents = self._waiting[0]
@@ -72,13 +73,16 @@ class Together:
                 try:
                     refused = await self._apply(changes, intents)
                 except DatabaseError as error:
-                    if not isinstance(error, DatabaseRefused) or is_a_conflict(error.sqlstate):
+                    refusals += error.of_statement
+                    passes = not isinstance(error, DatabaseRefused) or is_a_conflict(error.sqlstate)
+                    if passes and refusals < ENOUGH:
                         log.debug("a transaction waits for PostgreSQL", error=named(error))
                         await backoff.wait()
                         continue
                     log.info("a transaction is applied in parts", error=error.sqlstate)
                     refused = list(intents)
                 backoff.reset()
+                refusals = 0
                 faults.reach("after-apply")
                 self._waiting.popleft()
                 self._size -= _size(changes)

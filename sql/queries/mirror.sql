@@ -27,6 +27,21 @@ FROM (SELECT collection, key FROM _crossfade.dead_letter
 WHERE l.collection = due.collection AND l.key = due.key
 RETURNING l.collection, l.key;
 
+-- name: probe
+-- Only to be rolled back: another row of the table than $2 (keys), the first or last by key, is written as it is, and a
+-- note of collection $1. A row that somebody else holds is passed over. Gives whether there was such a row.
+WITH other AS (
+    SELECT d.key FROM {relation} d
+    WHERE d.key <> ALL ($2::text[])
+      AND NOT EXISTS (SELECT FROM _crossfade.dead_letter l WHERE l.collection = $1 AND l.key = d.key)
+    ORDER BY d.key {order} LIMIT 1 FOR UPDATE SKIP LOCKED
+), touched AS (
+    UPDATE {relation} d SET rev = d.rev FROM other WHERE d.key = other.key RETURNING d.key
+), noted AS (
+    INSERT INTO _crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, '', 0, '')
+)
+SELECT EXISTS (SELECT FROM touched);
+
 -- name: collections
 -- Every collection and its table.
 SELECT collection, relation FROM _crossfade.collection ORDER BY collection;

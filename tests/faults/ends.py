@@ -447,6 +447,34 @@ async def refused(stack: Running, steps: Sequence[Step]) -> None:
         await stack.database.execute("DROP FUNCTION public.refuse CASCADE")
 
 
+_CONFLICTS: Final = _REFUSE.replace(
+    "BEGIN RAISE 'not this one'; END",
+    "BEGIN IF TG_OP = 'UPDATE' AND NEW.rev = OLD.rev THEN RETURN NEW; END IF; RAISE 'x' USING ERRCODE = '40001'; END",
+)
+_ONE_OF_A_FAMILY: Final = frozenset(
+    {
+        "insert",
+        "update, array",
+        "remove",
+        "import, keys",
+        "AQL update",
+        "AQL remove",
+        "transaction",
+        "vertex, remove",
+        "job",
+    }
+)
+
+
+async def conflicting(stack: Running, steps: Sequence[Step]) -> None:
+    """PostgreSQL refuses every new version, by a trigger that calls it a conflict, which would pass."""
+    await stack.database.execute(_CONFLICTS)
+    try:
+        await send(stack, steps)
+    finally:
+        await stack.database.execute("DROP FUNCTION public.refuse CASCADE")
+
+
 def _has_cursor(kind: Kind) -> bool:
     return kind.steps[-1].path == CURSOR and "fails" not in kind.name and not kind.steps[-1].headers
 
@@ -467,6 +495,9 @@ WAYS: Final[tuple[Way, ...]] = (
     Way("unsent", After.NOTHING, unsent, lambda kind: not kind.name.startswith("transaction")),
     Way("unnoted", After.GIVEN_UP, unnoted, stages=(Stage.FLIPPED,)),
     Way("refused", After.GIVEN_UP, refused, stages=(Stage.FLIPPED,)),
+    Way(
+        "conflicting", After.GIVEN_UP, conflicting, lambda kind: kind.name in _ONE_OF_A_FAMILY, stages=(Stage.FLIPPED,)
+    ),
     Way("lost", After.UNKNOWN, lost, stages=EVERY),
     Way("dies", After.UNKNOWN, dies),
     Way("dies-between", After.UNKNOWN, dies_between, _told, batch=1),

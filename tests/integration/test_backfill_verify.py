@@ -377,6 +377,38 @@ async def test_repair_sets_aside_what_postgresql_refuses(
     assert await database.fetchval("SELECT count(*) FROM _crossfade.dead_letter") == 0
 
 
+_REFUSE = """
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.doc ->> 'n' = '13' OR (NEW.doc IS NULL AND NEW.key = '0002') THEN
+        RAISE 'x' USING ERRCODE = '{state}';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXECUTE FUNCTION public.refuse();
+"""
+
+
+@pytest.mark.parametrize("state", ["40001", "53200", "57014", "42501"])
+async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
+    database: Database, origin: StubOrigin, source: Source, state: str
+) -> None:
+    """A trigger may raise any SQLSTATE: the others are copied, and repaired."""
+    relation = await register(database)
+    await database.execute(_REFUSE.format(state=state, relation=relation))
+    await backfilled(database, origin, source, 20)  # one of them holds 13
+    letters = "SELECT key, removed FROM _crossfade.dead_letter ORDER BY key"
+    assert [tuple(row) for row in await database.fetch(letters)] == [("0013", False)]
+    assert len(await stored(database, relation)) == 19
+    origin.put(NAME, "0001", '"n":13')
+    origin.remove(NAME, "0002")
+    origin.put(NAME, "0003", '"n":7')
+    standing = await verified(database, source, repair=True)
+    assert (standing.state, standing.result["repaired"], standing.result["differences"]) == ("done", 1, 3)
+    found = [tuple(row) for row in await database.fetch(letters)]
+    assert found == [("0001", False), ("0002", True), ("0013", False)]
+
+
 async def test_a_collection_that_is_gone_is_no_reason_to_remove_documents(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:

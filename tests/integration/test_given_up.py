@@ -138,6 +138,70 @@ async def test_a_trigger_may_refuse_with_any_sqlstate(stack: Running, state: str
     assert await stack.differences(BOOKS) == ["a: different"]
 
 
+PASSING = ["40001", "57014", "25006", "53200", "57P01", "42501"]
+
+
+@pytest.mark.parametrize("state", PASSING)
+async def test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a_dead_letter(
+    stack: Running, state: str
+) -> None:
+    """Whatever a trigger calls it: others are applied, by captures and by what is read again, and it heals later."""
+    await stack.client.post("/_api/collection", json={"name": "others"})
+    await stack.move(Standing(Stage.MIRROR), "_system/others")
+    await refuse(stack, state, removals=True)
+    refused = [{"_key": f"k{n}", "n": 666 if n in (3, 17) else n} for n in range(30)]
+    await stack.client.post(DOCUMENT, json=refused)
+    await stack.client.delete(DOCUMENT + "/a")
+    await stack.client.post("/_api/document/others", json={"_key": "x"})
+    await stack.drained()
+    assert await letters(stack) == ["a", "k17", "k3"]
+    assert sorted(await stack.differences(BOOKS)) == ["a: extra", "k17: missing", "k3: missing"]
+    assert await stack.differences("_system/others") == []
+    reason = await stack.database.fetchval("SELECT reason FROM _crossfade.dead_letter WHERE key = 'k3'")
+    assert reason.startswith(f"{state}: ")
+    await mend(stack)
+    await stack.application.mirror.retry_letters(0)
+    assert await stack.differences(BOOKS) == []
+    assert await letters(stack) == []
+
+
+@pytest.mark.parametrize("write", ["update", "query", "transaction", "removal"])
+async def test_while_flipped_such_a_refusal_takes_the_flip_back_before_the_answer(stack: Running, write: str) -> None:
+    await flip(stack)
+    await refuse(stack, "40001", removals=True)
+    answer = await (WRITES[write](stack.client) if write in WRITES else stack.client.delete(DOCUMENT + "/a"))
+    assert answer.status_code < 300, answer.text
+    shown = await stack.client.get(DOCUMENT + "/a")
+    assert shown.status_code == 404 if write == "removal" else shown.json()["n"] == 666
+    assert await stage(stack) == "shadow"
+    assert await letters(stack) == ["a"]
+    await stack.drained()
+    assert [one for one in await stack.differences(BOOKS) if not one.startswith("a:")] == []
+
+
+async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other(stack: Running) -> None:
+    """A refusal that passes, for all of them, is the table's trouble: nothing is put aside, and the reason is shown."""
+    await stack.client.post("/_api/collection", json={"name": "others"})
+    await stack.move(Standing(Stage.MIRROR), "_system/others")
+    await refuse(stack, "53100")
+    text = str(await stack.database.fetchval("SELECT pg_get_functiondef('public.refuse()'::regprocedure)"))
+    await stack.database.execute(text.replace("NEW.doc ->> 'n' = '666'", "true"))
+    await stack.client.post("/_api/import?collection=books&type=documents", content=_lines({"_key": "d", "n": 1}))
+    await stack.client.patch(DOCUMENT + "/b", json={"n": 1})
+    mirror = stack.application.mirror
+    await eventually(lambda: any("53100" in reason for reason in mirror.waits_for), "it says for what it waits")
+    for number in range(3):
+        body = _lines({"_key": f"x{number}"})
+        await stack.client.post("/_api/import?collection=others&type=documents", content=body)
+        await eventually(lambda: mirror.backlog_of("_system/others") == 0, "others are applied")
+    assert await stack.differences("_system/others") == []
+    assert mirror.backlog_of(BOOKS) == 2
+    assert await letters(stack) == []
+    await mend(stack)
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
 @pytest.mark.parametrize("write", [*WRITES, "removal"])
 async def test_a_row_that_a_trigger_passes_over_without_a_word_is_refused_like_any_other(
     stack: Running, write: str
