@@ -8,7 +8,7 @@ from proxy.aql.context import Context
 from proxy.aql.functions.moments import timestamp
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.printing import to_string
-from proxy.aql.values import Value, to_number, truthy, type_name
+from proxy.aql.values import Value, double, to_number, truthy, type_name
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")
 _IPV4 = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
@@ -81,8 +81,9 @@ def is_key(context: Context, value: Value) -> Value:
 
 @function("TO_NUMBER")
 def to_number_function(context: Context, value: Value) -> Value:
-    """TO_NUMBER(value)"""
-    return to_number(value)
+    """TO_NUMBER(value): a double, so that an integer beyond 2^53 loses its last digits"""
+    number = to_number(value)
+    return number if abs(number) <= 1 << 53 else double(float(number))
 
 
 @function("TO_STRING")
