@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backfill.answers import REV_MAX, Document, document
+from backfill.answers import Document, document
 from backfill.runs import SQL, Table
 from backfill.target import write
+from proxy.cutover import lacking
 from proxy.database import Database
 from proxy.errors import DatabaseError, RefusedError
 from proxy.mirror.apart import ENOUGH
@@ -101,6 +102,7 @@ async def _attempt(
     database: Database, source: Reader, table: Table, keys: Sequence[str], *, alone: bool
 ) -> RepairResult:
     """One look at each key. alone: PostgreSQL goes on refusing some of them; each is tried apart from the others."""
+    noted = await lacking.letters(database, table.collection, keys)
     era: int = await database.fetchval(SQL["raise_era"])
     stored = await database.fetch(_DOCUMENTS["revisions"].on(table.relation), list(keys))
     before = {row["key"]: row["rev"] for row in stored}
@@ -108,7 +110,9 @@ async def _attempt(
     present = [document(raw) for raw in found.values() if raw is not None]
     gone = sorted(key for key, raw in found.items() if raw is None)
     if alone:
-        return await _apart(database, table, present, {key: before.get(key, 0) for key in gone}, era)
+        result = await _apart(database, table, present, {key: before.get(key, 0) for key in gone}, era)
+        await lacking.agreed(database, table.collection, table.relation, noted, {one.key: one.rev for one in present})
+        return result
     async with database.transaction() as session:
         written = await write(session, table, present, era, statement="replace_equal")
         removed: set[str] = set()
@@ -121,9 +125,7 @@ async def _attempt(
                 [era] * len(gone),
             )
             removed = {row["key"] for row in rows}
-            await session.execute(
-                SQL["forget_dead_letters"], table.collection, sorted(removed), [REV_MAX] * len(removed)
-            )
+    await lacking.agreed(database, table.collection, table.relation, noted, {one.key: one.rev for one in present})
     differing = await _still_different(database, table, present, written.settled)
     return RepairResult(
         replaced=tuple(sorted(written.applied)),

@@ -3,7 +3,8 @@
 Each page reads the target first, then the origin, and compares up to where both were read. `fast` compares revisions;
 `full` compares what is printed (by digest), and that the queried column is what the printed document gives. Differences
 are only suspects here: they are noted with the position, and looked at again in batches (backfill.look) before they
-count. `repair` repairs what was confirmed, and looks once more.
+count. `repair` repairs what was confirmed, and looks once more. A dead letter about whose key both sides agree is over
+(`proxy.cutover.lacking`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from backfill.pacing import Governor
 from backfill.plan import FIRST_PAGE, next_limit
 from backfill.repair import repair_keys
 from backfill.report import Tally
-from backfill.runs import SQL, Claim, RangeCut
+from backfill.runs import SQL, Claim, RangeCut, Table
 from backfill.source import Source
+from proxy.cutover import lacking
 from proxy.database import Database
 
 FAST_PAGE: Final = 5_000
@@ -134,12 +136,14 @@ class Verifier:
 
     async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
+        noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
         sql = SQL["target_revisions"].replace("{relation}", table.relation)
         rows = await self._database.fetch(sql, after, upper, limit)
         page = await self._source.revisions(table.database, table.name, after, upper, limit)
         bound = _bound(rows[-1]["key"] if len(rows) == limit else None, page.entries[-1][0] if not page.last else None)
         target = {row["key"]: row["rev"] for row in rows if bound is None or row["key"] <= bound}
         origin = {key: rev for key, rev in page.entries if bound is None or key <= bound}
+        await self._agreed(table, noted, bound, origin)
         if origin == target:
             return Compared({}, len(origin), len(target), len(origin), bound, limit, last=max(origin, default=""))
         return Compared(
@@ -154,6 +158,7 @@ class Verifier:
 
     async def _compare_full(self, looker: Looker, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
+        noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
         sql = SQL["target_digests"].replace("{relation}", table.relation)
         rows = await self._database.fetch(sql, after, upper, limit)
         page = await self._source.page(table.database, table.name, after, upper, limit)
@@ -161,6 +166,7 @@ class Verifier:
         bound = _bound(rows[-1]["key"] if len(rows) == limit else None, documents[-1].key if not page.last else None)
         target = {row["key"]: row for row in rows if bound is None or row["key"] <= bound}
         origin = {document.key: document for document in documents if bound is None or document.key <= bound}
+        await self._agreed(table, noted, bound, {key: document.rev for key, document in origin.items()})
         target_revs = {key: row["rev"] for key, row in target.items()}
         suspects: dict[str, int | None] = {}
         doubtful: list[str] = []
@@ -184,6 +190,13 @@ class Verifier:
             limit=next_limit(page.limit, len(documents), page.bytes),
             last=max(origin.keys() | target.keys(), default=""),
         )
+
+    async def _agreed(
+        self, table: Table, noted: Mapping[str, int], bound: str | None, origin: Mapping[str, int]
+    ) -> None:
+        """Dead letters of keys that both sides were read for are over where they agree."""
+        noted = {key: rev for key, rev in noted.items() if bound is None or key <= bound}
+        await lacking.agreed(self._database, table.collection, table.relation, noted, origin)
 
     async def _note(self, claim: Claim, position: str, tally: Tally) -> Claim:
         # the position is committed: a cut that came since lies behind it

@@ -8,11 +8,16 @@ flipped collections back to `shadow`, aborts an epoch that would flip one, and w
 flip over, on every proxy, since each read of the target tests the generation in its own statement (mirror-protocol,
 "Flip", 6). What was said between the judgement of the gates and the begin of an epoch is seen by the begin, which holds
 the control row too (`said_since`).
+
+A mark is over with a verification that began later. A dead letter is over when both sides agree about its key in a look
+at ArangoDB that began after it was noted (`letters`, then the look, then `agreed`): the same revision, or neither has
+such a document, whether there is a tombstone or not. Whoever looks at keys asks: repairs, retries, verifications, also
+those that find no difference. A later write is over it at once, by its revision (`revived`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -63,6 +68,28 @@ async def letter(
         why = f"PostgreSQL refused a document of {collection}"
         await give_way(session, (collection,), actor=f"instance {instance}", reason=why)
         return True, bool(row["new"])
+
+
+async def letters(
+    database: Database, collection: str, keys: Sequence[str] | None = None, *, after: str = "", upper: str | None = None
+) -> dict[str, int]:
+    """Revisions of the dead letters of a collection, by key: of these keys, or of a range. Raises DatabaseError."""
+    rows = await database.fetch(_SQL["letters"].text, collection, None if keys is None else list(keys), after, upper)
+    return {row["key"]: row["rev"] for row in rows}
+
+
+async def agreed(
+    database: Database, collection: str, relation: str, noted: Mapping[str, int], origin: Mapping[str, int]
+) -> None:
+    """Ends those of the dead letters `noted` about whose keys both sides agree. Raises DatabaseError.
+
+    noted: what `letters` gave before ArangoDB was read. origin: the revisions that it then had of these keys; of one
+    that is missing it had no document.
+    """
+    if noted:
+        keys = list(noted)
+        revisions = [origin.get(key) for key in keys]
+        await database.fetch(_SQL["agreed"].on(relation), collection, keys, [noted[key] for key in keys], revisions)
 
 
 async def give_way(session: Session, collections: Sequence[str], *, actor: str, reason: str) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ class Repairer:
 
     async def _look(self, database: str, name: str, keys: Sequence[str], *, last: bool) -> Looked:
         collection = f"{database}/{name}"
+        letters = await self._target.letters(collection, keys)
         era = await self._target.raise_era()
         before = await self._target.revisions(collection, keys)
         try:
@@ -133,6 +134,8 @@ class Repairer:
         if gone:
             written = await self._target.absent(collection, gone, era, last=last)
             again, dead = again | written.reread, dead | written.dead
+        if letters:
+            await self._target.agreed(collection, letters, {row.key: row.rev for row in rows})
         metrics.REPAIRED.labels(collection).inc(len(keys) - len(again) - len(dead))
         return Looked(again, dead)
 

@@ -269,7 +269,16 @@ class Target:
         found: dict[str, list[str]] = {}
         for row in await self._database.fetch(queries("mirror")["retried"].text, seconds, most):
             found.setdefault(row["collection"], []).append(row["key"])
+        self._lettered.update(found)
         return found
+
+    async def letters(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
+        """Dead letters of these keys with their revisions, before the origin is read."""
+        return await lacking.letters(self._database, collection, keys) if collection in self._lettered else {}
+
+    async def agreed(self, collection: str, noted: Mapping[str, int], origin: Mapping[str, int]) -> None:
+        """See `lacking.agreed`."""
+        await lacking.agreed(self._database, collection, await self.relation(collection), noted, origin)
 
     async def revive(self) -> None:
         """Takes back dead letters whose keys were overtaken since, whoever applied them."""

@@ -39,6 +39,20 @@ WITH there AS (
 )
 SELECT there.overtaken, coalesce((SELECT new FROM noted), false) AS new FROM there;
 
+-- name: letters
+-- Dead letters of collection $1, of the keys $2 (NULL: of all), above $3 and up to $4 (NULL: the end) in byte order.
+SELECT key, rev FROM _crossfade.dead_letter
+WHERE collection = $1 AND ($2::text[] IS NULL OR key = ANY ($2)) AND key > $3 AND ($4::text IS NULL OR key <= $4);
+
+-- name: agreed
+-- Dead letters of collection $1 that are over: keys $2, the revisions $3 that they had before ArangoDB was read, and what
+-- that gave then: revisions $4, NULL where it has no such document.
+DELETE FROM _crossfade.dead_letter l
+USING unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, noted, origin)
+WHERE l.collection = $1 AND l.key = i.key AND l.rev <= i.noted
+  AND i.origin IS NOT DISTINCT FROM (SELECT d.rev FROM {relation} d WHERE d.key = i.key AND d.doc IS NOT NULL)
+RETURNING l.key;
+
 -- name: flipped
 -- Those of the collections ($1: `db/name`, `db/*`, `*`) whose reads may come from PostgreSQL.
 SELECT collection, weight FROM _crossfade.collection

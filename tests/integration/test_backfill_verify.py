@@ -409,6 +409,29 @@ async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
     assert found == [("0001", False), ("0002", True), ("0013", False)]
 
 
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("repair", [False, True])
+async def test_a_dead_letter_about_which_both_sides_agree_is_over_though_nothing_differs(
+    database: Database, origin: StubOrigin, source: Source, *, full: bool, repair: bool
+) -> None:
+    """Of a removal as well: somebody removed the row by hand, or its tombstone is older, or purged."""
+    relation = await backfilled(database, origin, source, 5)
+    await database.execute(
+        f"INSERT INTO {relation} (key, rev, raw, doc, mark) SELECT '0000x', 7, NULL, NULL, mark FROM {relation} LIMIT 1"
+    )
+    newest = 1 << 60
+    noted = [("0000", newest, False), ("0000x", newest, True), ("gone", newest, True), ("0003", newest, False)]
+    for key, rev, removed in noted:
+        await database.execute(
+            "INSERT INTO _crossfade.dead_letter (collection, key, rev, removed, reason) VALUES ($1, $2, $3, $4, 'x')",
+            *(NAME, key, rev, removed),
+        )
+    await database.execute(f"UPDATE {relation} SET rev = rev - 1 WHERE key = '0003'")  # this one lacks
+    await verified(database, source, full=full, repair=repair)
+    left = await database.fetch("SELECT key FROM _crossfade.dead_letter")
+    assert [row["key"] for row in left] == ([] if repair else ["0003"])
+
+
 async def test_a_collection_that_is_gone_is_no_reason_to_remove_documents(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:

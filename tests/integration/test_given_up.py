@@ -179,6 +179,21 @@ async def test_while_flipped_such_a_refusal_takes_the_flip_back_before_the_answe
     assert [one for one in await stack.differences(BOOKS) if not one.startswith("a:")] == []
 
 
+async def test_a_removal_that_was_refused_is_over_once_its_row_is_gone_whoever_removed_it(stack: Running) -> None:
+    """There is no tombstone with its revision then, and none is needed: both sides agree."""
+    await refuse(stack, removals=True)
+    await stack.client.delete(DOCUMENT + "/a")
+    await stack.drained()
+    assert await letters(stack) == ["a"]
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == ["a"]
+    await mend(stack)
+    await stack.database.execute("DELETE FROM _system.books WHERE key = 'a'")
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    assert await stack.differences(BOOKS) == []
+
+
 async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other(stack: Running) -> None:
     """A refusal that passes, for all of them, is the table's trouble: nothing is put aside, and the reason is shown."""
     await stack.client.post("/_api/collection", json={"name": "others"})
