@@ -10,6 +10,7 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from proxy.revision import Clock
 
 _STEP: Final = struct.Struct("d")
 _real = time.time
+_followed: Callable[[], float] = _real
 
 
 class Wall:
@@ -45,12 +47,25 @@ class Wall:
         return Clock(lambda: int(1000 * self()))
 
 
+def follow(wall: Callable[[], float] = _real) -> None:
+    """From now on everything of this process that asks for the time is told that of this clock."""
+    global _followed
+    _followed = wall
+    time.time, time.time_ns = _told, _told_in_nanoseconds  # modules may keep the function that they find
+
+
+def _told() -> float:
+    return _followed()
+
+
+def _told_in_nanoseconds() -> int:
+    return int(1_000_000_000 * _followed())
+
+
 def main() -> None:
-    """Everything of this process that asks for the time is told that of the file."""
-    wall = Wall(Path(sys.argv[1]))
-    time.time = wall
-    time.time_ns = lambda: int(1_000_000_000 * wall())
-    from proxy.cli import main as crossfade  # modules may keep the function that they found
+    """Runs `crossfade` with the clock of the file that is named first."""
+    follow(Wall(Path(sys.argv[1])))
+    from proxy.cli import main as crossfade
 
     sys.argv[:2] = ["crossfade"]
     crossfade()

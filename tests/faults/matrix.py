@@ -118,6 +118,8 @@ class Matrix:
             )
             for setting in ("forward", "refuse")
         }
+        for proxy in self._proxies.values():
+            proxy.forks = True
 
     async def close(self) -> None:
         for proxy in self._proxies.values():

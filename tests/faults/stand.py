@@ -27,6 +27,7 @@ from proxy.stores.memory import MemoryStore
 from tests.faults import traffic
 from tests.faults.chaos import Chaos
 from tests.faults.clocks import Wall
+from tests.faults.forked import Forked
 from tests.harness import Origin, differences, eventually
 
 BOOKS = "_system/books"
@@ -69,7 +70,8 @@ class Proxy:
         self.wall = Wall(folder / f"{name}.clock")
         self._log = folder / f"{name}.log"
         self._heard = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
+        self.forks = False  # whether the next start forks a process that has imported everything
 
     @property
     def url(self) -> str:
@@ -77,14 +79,17 @@ class Proxy:
 
     async def start(self, fault: str = "", *, wait: bool = True) -> None:
         environment = {**self.environment, **({"CROSSFADE_FAULT": fault} if fault else {})}
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.clocks", str(self.wall.path), "proxy", "run"],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        if self.forks:
+            self.process = await asyncio.to_thread(Forked, self.wall.path, environment, self._log)
+        else:
+            with self._log.open("ab") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "tests.faults.clocks", str(self.wall.path), "proxy", "run"],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
         if wait:
             await eventually(self._ready, "the proxy is ready", _POLL)
 

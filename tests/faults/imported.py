@@ -1,0 +1,9 @@
+"""What the process has imported that proxies are forked from (`forked`): all of a proxy, with a clock that follows."""
+
+import importlib
+
+from tests.faults import clocks
+
+clocks.follow()  # before modules of the product keep the function that they find
+for _name in ("proxy.app", "proxy.cli", "proxy.cli.alone"):
+    importlib.import_module(_name)
