@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.drivers import scope, table
+from tests.acceptance.drivers import scope, suite, table
 from tests.acceptance.drivers.__main__ import main
 from tests.acceptance.drivers.case import Outcome, Result
 from tests.acceptance.drivers.reports import ReportError, golang, junit, mocha
@@ -101,6 +101,12 @@ def test_databases_that_differ_behind_a_suite_miss_its_goal() -> None:
     run = table.Run("one", Kind.SHADOW, 0.9, cases, apart=["_system/books/k: missing"])
     assert not run.reached
     assert "one shadow apart: _system/books/k: missing" in table.lines([run])
+
+
+def test_a_suite_that_does_not_end_in_time_did_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "LIMIT", 0.2)
+    with pytest.raises(ReportError, match="not ended"):
+        suite.command(["sh", "-c", "sleep 60 & wait"], tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("name", find())

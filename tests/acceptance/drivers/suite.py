@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pkgutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +16,12 @@ from urllib.parse import urlsplit
 
 from tests.acceptance.drivers import suites
 from tests.acceptance.drivers.case import Result
+from tests.acceptance.drivers.reports import ReportError
 from tests.acceptance.stands import Kind
 
 PASSWORD: Final = "passwd"  # of root, unless a suite expects another
 SECRET: Final = "secret"  # that the targets sign tokens with
-LIMIT: Final = 1800.0  # seconds for one suite on one target
+LIMIT: Final = 3600.0  # seconds for one suite on one target
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,22 @@ def find() -> dict[str, Suite]:
 def command(arguments: Sequence[str], tree: Path, results: Path, more: Mapping[str, str] | None = None) -> str:
     """Runs a suite's own test command in its checkout, keeps what it prints in `results`, and returns that.
 
-    A suite that fails has failing tests: its exit status says nothing that its report does not.
+    A suite that fails has failing tests: its exit status says nothing that its report does not. Raises ReportError
+    where it has not ended in time, since a report may then lack tests.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | dict(more or {})
     output = results / "output.txt"
     with output.open("wb") as file:
-        process = subprocess.Popen(arguments, cwd=tree, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            arguments, cwd=tree, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        except subprocess.TimeoutExpired as error:
+            raise ReportError(f"it has not ended within {LIMIT:.0f} s") from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # and what it has started
             process.wait()
     return output.read_text("utf-8", "replace")
 
