@@ -21,6 +21,7 @@ from proxy.cutover.lease import Lease
 from proxy.cutover.moves import Target
 from proxy.cutover.stages import Stage
 from proxy.database import Database
+from proxy.errors import RefusedError
 
 HEARTBEAT = 0.05
 LEASE = 1.5  # generous: the machine that runs the tests may be busy
@@ -188,15 +189,22 @@ class Fleet:
         if instance.admin is not None:
             await instance.admin.close()
 
-    async def to(self, stage: Stage, *collections: str, weight: int = 100, **more: Any) -> Any:
+    async def to(self, stage: Stage, *collections: str, weight: int = 100, patient: bool = True, **more: Any) -> Any:
+        """patient: tries again where a lease ran out in the last moment, as it may on a busy machine."""
         targets = [Target(c, stage, weight if stage is Stage.FLIPPED else 0) for c in collections]
-        return await change(
-            self.database,
-            targets,
-            settings=settings_for(self.folder),
-            actor="test",
-            **({"timeout": 20.0} | more),
-        )
+        limit = time.monotonic() + 20.0
+        while True:
+            try:
+                return await change(
+                    self.database,
+                    targets,
+                    settings=settings_for(self.folder),
+                    actor="test",
+                    **({"timeout": 20.0} | more),
+                )
+            except RefusedError as error:
+                if not patient or "fell out in the last moment" not in str(error) or time.monotonic() > limit:
+                    raise
 
     async def flipped(self, *collections: str, weight: int = 100) -> None:
         """Takes the collections all the way, with a backfill, a verification and comparisons that are on paper."""

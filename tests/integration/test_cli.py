@@ -247,8 +247,9 @@ async def test_rollback_aborts_an_open_epoch(shell: Shell, fleet: Fleet) -> None
 async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None:
     assert "no instance is registered" in (await shell("instances")).out
     await shell("mirror", "orders")
-    dead = await fleet.start("dead", lease=0.2)
-    assert (await shell("instances", "--json")).json[0]["state"] == "live"
+    dead = await fleet.start("dead")
+    while (await shell("instances", "--json")).json[0]["state"] != "live":  # a lease may run out on a busy machine
+        await asyncio.sleep(0.05)
     await fleet.crash(dead)
     while (await shell("instances", "--json")).json[0]["state"] != "silent":
         await asyncio.sleep(0.05)
@@ -260,9 +261,9 @@ async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None
     assert "1 unverified" in (await shell("status")).out
     assert (await shell("instances", "evict", "dead", "--confirmed-stopped", "--json")).code == 1
     assert "stopped" in (await shell("instances")).out
-    await fleet.start("other", lease=0.2)
+    await fleet.start("other")
     await fleet.crash(fleet.instances[0])
-    limit = asyncio.get_running_loop().time() + 10
+    limit = asyncio.get_running_loop().time() + 30
     while (told := await shell("instances", "evict", "other", "--confirmed-stopped", "--json")).code:
         assert asyncio.get_running_loop().time() < limit
         await asyncio.sleep(0.05)
@@ -322,10 +323,10 @@ async def test_doctor(shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path
     found = {check["name"]: check["verdict"] for check in alone.json}
     assert (alone.code, found["PostgreSQL"], found["schema"], found["ArangoDB"]) == (0, "ok", "ok", "ok")
     assert found["instances"] == "warn"
-    one = await fleet.start("one", lease=0.3)
+    one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
     one.application.diverged = True
-    await until(lambda: one.lease.own_lease_over)
+    await until(lambda: one.lease._diverged_in_row)
     origin.version = "3.11.2"
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "origin-only").touch()

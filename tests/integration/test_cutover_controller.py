@@ -121,7 +121,7 @@ async def test_eviction_takes_reads_back(fleet: Fleet, database: Database) -> No
     dead = await fleet.start("dead", lease=0.3)
     await fleet.flipped(JOBS)
     await fleet.crash(dead)
-    limit = asyncio.get_running_loop().time() + 10
+    limit = asyncio.get_running_loop().time() + 30
     while True:
         try:
             await evict(database, "dead", confirmed_stopped=True, actor="test")
@@ -222,7 +222,7 @@ async def _in_the_last_moment(
             last.append(step)
 
     monkeypatch.setattr(transitions, "lock", locked)
-    await fleet.to(Stage.FLIPPED, JOBS, progress=acknowledged)
+    await fleet.to(Stage.FLIPPED, JOBS, progress=acknowledged, patient=False)
 
 
 async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
