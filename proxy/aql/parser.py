@@ -135,12 +135,14 @@ class Parser(GraphParser):
         return ast.ArrayPattern(tuple(targets))
 
     def object_pattern(self) -> ast.ObjectPattern:
-        """{a, b: c, d: {e}}"""
+        """{a, b: c, , d: {e}}; nothing between commas stands for nothing, as ArangoDB takes it"""
         self.deeper()
         self.advance()
         attributes: list[str] = []
         targets: list[ast.Pattern] = []
         while self.kind != "}":
+            if self.accept(","):
+                continue
             if self.kind not in ("id", "str"):
                 self.unexpected("id")
             token = self.advance()

@@ -60,6 +60,7 @@ def store() -> Store:
         ("LET {name, city: {zip}} = DOCUMENT('people/1') RETURN [name, zip]", [["Ann", "1"]]),
         ("FOR [k, v] IN ENTRIES({a: 1}) LET [, x] = [1, 2] RETURN {k, v, x}", [{"k": "a", "v": 1, "x": 2}]),
         ("LET [a, b] = [1] LET {c} = null RETURN [a, b, c]", [[1, None, None]]),
+        ("LET {, a, , b,} = {a: 1, b: 2} FOR {, c} IN [{c: 3}] RETURN [a, b, c]", [[1, 2, 3]]),
         ("FOR p IN people FILTER IS_SAME_COLLECTION(people, p) COLLECT WITH COUNT INTO n RETURN n", [4]),
         (
             "FOR p IN people FILTER p.age == 30 ? DOCUMENT('people/1').age == 30 : false SORT p.name RETURN p.name",
