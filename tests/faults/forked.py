@@ -46,7 +46,7 @@ class Forked:
 
 def _context() -> ForkServerContext:
     made = get_context("forkserver")
-    made.set_forkserver_preload(["tests.faults.imported", "tests.faults.matrix"])
+    made.set_forkserver_preload(["tests.faults.imported", "tests.faults.stand", "tests.faults.judge", "tests.conftest"])
     return made
 
 
