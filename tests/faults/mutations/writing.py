@@ -6,9 +6,9 @@ MUTANTS = (
     Mutant(
         "a lost batch of a cursor is forgotten",
         "proxy/writing/modifications.py",
-        "            except BaseException:  # also of who cancels a job: nobody will tell more keys\n"
-        "                self._give_up(run, lost=True)\n",
-        "            except BaseException:\n                self._nothing(run)\n",
+        "        except BaseException as error:  # also of who cancels a job: nobody will tell more keys\n"
+        "            self._give_up(run, lost=True)\n",
+        "        except BaseException as error:\n            self._nothing(run)\n",
         "tests/integration/test_capture_lost.py::test_a_lost_batch_of_a_cursor_loses_no_write",
     ),
     Mutant(
