@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from proxy.cutover.stages import Stage
+from proxy.serve import TTL_INTERVAL
 from tests.acceptance.development import development_server
 from tests.harness import Running, running
 
@@ -121,7 +122,16 @@ async def _start(
     if root_password is not None:
         started.origin.store.server.accounts.enforce(root_password, secret)
     await started.default(Stage.SHADOW)
+    expiring = asyncio.create_task(_expiring(started), name="ttl")
+    stack.callback(expiring.cancel)
     return started
+
+
+async def _expiring(stack: Running) -> None:
+    """What TTL indexes say is over leaves the origin, as it does from any server."""
+    while True:
+        await asyncio.sleep(TTL_INTERVAL)
+        stack.origin.store.expire()
 
 
 def _served(stack: Running) -> int:
