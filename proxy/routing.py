@@ -91,8 +91,11 @@ _TOLD_BY_ANSWERS = frozenset({"", IN_TRANSACTION, PACKED})
 _DIRTY = "x-arango-allow-dirty-read"
 _TRUE = frozenset({"true", "1", "yes", "on", "y"})
 TRANSACTIONS = frozenset({"transaction.begin", "transaction.commit", "transaction.abort"})
-# what ArangoDB runs inside of a stream transaction, and is captured there (protocol page, section 5)
-TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"})
+# what ArangoDB runs inside of a stream transaction, beside writes of documents (protocol page, section 5)
+_THROUGH_GRAPHS = frozenset(
+    f"gharial.{kind}_{verb}" for kind in ("vertex", "edge") for verb in ("insert", "replace", "update", "remove")
+)
+TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"}) | _THROUGH_GRAPHS
 
 # reads that stores/postgres can answer, and that the shadow compares
 COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
@@ -120,16 +123,19 @@ UNCOMPARED = frozenset(
 SIMPLE_WRITES = frozenset(f"simple.{name}-by-example" for name in ("remove", "replace", "update")) | {
     "simple.remove-by-keys"
 }
+# captured in a transaction as well, whether ArangoDB runs them inside of it or not
+_IN_TRANSACTIONS = TRANSACTIONAL | SIMPLE_WRITES | {"import"}
 # changes of whole collections, which the mirror carries out after the origin's answer
 COLLECTIONS = frozenset(
     {"collection.create", "collection.truncate", "collection.drop", "collection.rename", "database.drop"}
 )
 
 
-def bypass(operation: Operation) -> str:
-    """Why this request cannot be captured or compared, whatever its endpoint; empty where it can.
+def bypass(operation: Operation, *, writes: bool = False) -> str:
+    """Why this request cannot be captured (`writes`) or compared, whatever its endpoint; empty where it can.
 
-    Stream transactions, async jobs, VelocyPack that JSON cannot say, and dirty reads (protocol sections 5 and 8).
+    Stream transactions, async jobs, VelocyPack that JSON cannot say, and dirty reads (protocol sections 5 and 8), which
+    no write is: ArangoDB passes over that header there.
     """
     headers = operation.headers
     if not headers:
@@ -138,7 +144,7 @@ def bypass(operation: Operation) -> str:
         return "async job"
     if "velocypack" in headers.get("content-type", "") or "velocypack" in headers.get("accept", ""):
         return PACKED
-    if headers.get(_DIRTY, "").lower() in _TRUE:
+    if not writes and headers.get(_DIRTY, "").lower() in _TRUE:
         return "dirty read"
     if headers.get("content-encoding", "identity") not in ("identity", ""):
         return "content encoding"
@@ -263,7 +269,7 @@ def _write(operation: Operation, snapshot: Snapshot) -> Route:
     behaviour = snapshot.behaviour(collection)
     if not behaviour.capture:
         return Route(Action.FORWARD, writes=(collection,))
-    reason = bypass(operation)
+    reason = bypass(operation, writes=True)
     if reason not in _TOLD_BY_ANSWERS:
         return Route(Action.OPAQUE, (collection,), synchronous=behaviour.synchronous, gap=reason)
     return Route(Action.CAPTURE, (collection,), synchronous=behaviour.synchronous)
@@ -402,10 +408,10 @@ def mirrored(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
 
 def _captured(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...]) -> Route:
     """Captured where a collection that it may write is mirrored, and nothing about the request forbids it."""
-    reason = bypass(operation)
+    reason = bypass(operation, writes=True)
     if reason == PACKED and operation.endpoint.startswith("gharial."):
         reason = ""
-    if reason and not (reason == IN_TRANSACTION and operation.endpoint in TRANSACTIONAL):
+    if reason and not (reason == IN_TRANSACTION and operation.endpoint in _IN_TRANSACTIONS):
         return _opaque(operation, snapshot, collections, reason)
     kept = mirrored(snapshot, collections)
     return Route(Action.CAPTURE, kept) if kept else Route(Action.FORWARD, writes=collections)

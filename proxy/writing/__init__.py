@@ -7,6 +7,7 @@
     imports       /_api/import, by its keys or as array writes
     modifications AQL that writes: keys from its rows, cursors until their end
     transactions  stream transactions: kept until their end, then applied as one
+    inside        writes in them whose answers tell no versions: through graphs, simple ones, imports
     registry      transactions that any proxy saw, in PostgreSQL
     jobs          requests that are answered before they are carried out
     graphs        vertices and edges of named graphs, with their cascades

@@ -43,7 +43,7 @@ from proxy.mirror.transactions import Buffer
 from proxy.operations import Effect, Operation
 from proxy.routing import TRANSACTIONAL, Action, Route, mirrored
 from proxy.wire.message import Headers, Request, Response
-from proxy.writing import opaque
+from proxy.writing import inside, opaque
 from proxy.writing.kit import Kit, collect
 from proxy.writing.modifications import Modifications
 from proxy.writing.registry import NOTED, Found, Name, Registry
@@ -270,7 +270,7 @@ class Transactions:
             self._registry.wrote(name, lost=True)
 
     async def write(self, request: Request, operation: Operation, way: Route) -> Response:
-        """A write inside of a transaction: a document write, a modification, a truncation, or one not captured."""
+        """A write inside of a transaction, of any kind; perhaps one that is not captured."""
         name = operation.database, operation.headers["x-arango-trx-id"]
         if name not in self._open and len(self._open) >= _MOST:
             return await opaque.forward(self._kit, request, operation, way.because("too many transactions"))
@@ -289,6 +289,8 @@ class Transactions:
                 response = await self._modifications.capture(request, operation, way, known.buffer)
             elif operation.endpoint == "collection.truncate":
                 response = await self._truncate(request, operation, way, known.buffer)
+            elif operation.effect is not Effect.WRITE:
+                response = await inside.capture(self._kit, request, operation, way, known.buffer)
             else:
                 response = await self._document(request, operation, way, known.buffer)
         finally:

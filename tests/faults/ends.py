@@ -104,6 +104,10 @@ _TWO_FAIL: Final = (
 )
 _DEFINED: Final = {"collection": LINKS, "from": [BOOKS]}
 _EXAMPLE: Final = {"collection": BOOKS, "example": {"n": 3}}
+_REMOVED_KEYS: Final = Step("PUT", "/_api/simple/remove-by-keys", {"collection": BOOKS, "keys": ["k1", "books/k2"]})
+_BY_EXAMPLE: Final = Step("PUT", "/_api/simple/update-by-example", {**_EXAMPLE, "newValue": {"v": 1}})
+_IMPORTED: Final = Step("POST", "/_api/import?collection=books&type=array", [{"v": 1}])
+_IMPORTED_KEYS: Final = Step("POST", "/_api/import?collection=books&type=documents", '{"_key":"new{n}"}\n')
 KINDS: Final[tuple[Kind, ...]] = (
     one("insert", "POST", D, {"_key": "new{n}", "v": 1.5}, conflicts=True),
     one("insert, key of the server", "POST", D, {"v": 1}),
@@ -172,6 +176,17 @@ KINDS: Final[tuple[Kind, ...]] = (
         Step("POST", CURSOR, {"query": _FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
         Step("POST", CURSOR, {"query": "FOR i IN 1..3 INSERT {i} INTO books RETURN 1", "batchSize": 1, "stream": True}),
     ),
+    within(
+        "transaction, graph",
+        Step("POST", GRAPH + "/vertex/books", {"v": 1}),
+        Step("POST", GRAPH + "/edge/links", {"_from": "books/k1", "_to": "books/k8"}),
+        Step("PATCH", GRAPH + "/vertex/books/k1", {"v": 1}),
+        Step("DELETE", GRAPH + "/vertex/books/k8"),
+    ),
+    within("transaction, by keys", _REMOVED_KEYS, _IMPORTED_KEYS),
+    within("transaction, by keys, aborted", _REMOVED_KEYS, _IMPORTED_KEYS, end="DELETE"),
+    within("transaction, by example", _BY_EXAMPLE, flip=False),
+    within("transaction, import", _IMPORTED, flip=False),
     within("transaction, truncate", Step("PUT", "/_api/collection/links/truncate"), flip=False),
     one("vertex", "POST", GRAPH + "/vertex/books", {"_key": "new{n}"}, conflicts=True),
     one("vertex, update", "PATCH", GRAPH + "/vertex/books/k1?returnNew=true", {"v": "{n}"}),

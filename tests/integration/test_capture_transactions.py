@@ -20,8 +20,8 @@ DOCUMENT = "/_api/document/books"
 
 
 @pytest.fixture
-async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(dsn, tmp_path) as started:
+async def stack(dsn: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
+    async with running(dsn, tmp_path, **getattr(request, "param", {})) as started:
         for name in ("books", "log"):
             await started.client.post("/_api/collection", json={"name": name})
         await started.move(Standing(Stage.MIRROR), BOOKS, LOG)
@@ -257,21 +257,25 @@ async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_t
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
 @pytest.mark.parametrize("how", ["document", "query", "vertex"])
+@pytest.mark.parametrize("stack", [{"buffer_body": 1 << 16, "capture_body": 1 << 16}], indirect=True, ids=["bounds"])
 async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
     stack: Running, how: str, method: str
 ) -> None:
-    """A verification and a flip between the write and the commit cannot see it: the commit says it again (I7, I10)."""
+    """A verification and a flip between the write and the commit cannot see it: the commit says it again (I7, I10).
+
+    Its body is too large to be looked into: one of the reasons why a write is not captured.
+    """
     vertices = {"name": "g", "orphanCollections": ["books"]}
     assert (await stack.client.post("/_api/gharial", json=vertices)).is_success
     await stack.drained()
     trx = await begin(stack)
-    headers = trx | {"x-arango-allow-dirty-read": "true"}  # one of the reasons why a write is not captured
+    large = "x" * (1 << 17)
     path, body = {
-        "document": (DOCUMENT, {"_key": "v"}),
-        "query": ("/_api/cursor", {"query": "INSERT {_key: 'v'} INTO books RETURN NEW"}),
-        "vertex": ("/_api/gharial/g/vertex/books", {"_key": "v"}),
+        "document": (DOCUMENT, {"_key": "v", "large": large}),
+        "query": ("/_api/cursor", {"query": f"INSERT {{_key: 'v'}} INTO books RETURN '{large}'"}),
+        "vertex": ("/_api/gharial/g/vertex/books", {"_key": "v", "large": large}),
     }[how]
-    answer = await stack.client.post(path, json=body, headers=headers)
+    answer = await stack.client.post(path, json=body, headers=trx)
     assert answer.is_success, answer.text
     await stack.database.execute("DELETE FROM _crossfade.unverified")
     for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
@@ -286,6 +290,47 @@ async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
         assert (await stack.client.get(DOCUMENT + "/v")).status_code == 200
     else:
         assert (stage, marks) == ("flipped", 0)
+
+
+INSIDE: dict[str, tuple[str, str, object]] = {
+    "vertex": ("POST", "/_api/gharial/g/vertex/books", {"_key": "v"}),
+    "vertex, key of the server": ("POST", "/_api/gharial/g/vertex/books", {"n": 1}),
+    "vertex, remove": ("DELETE", "/_api/gharial/g/vertex/books/a", None),
+    "dirty": ("POST", DOCUMENT, {"_key": "v"}),
+    "by keys": ("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": ["a"]}),
+    "by example": (
+        "PUT",
+        "/_api/simple/update-by-example",
+        {"collection": "books", "example": {}, "newValue": {"n": 7}},
+    ),
+    "removed by example": ("PUT", "/_api/simple/remove-by-example", {"collection": "books", "example": {"n": 1}}),
+    "import": ("POST", "/_api/import?collection=books&type=array", [{"_key": "v"}]),
+    "import without keys": ("POST", "/_api/import?collection=books&type=array", [{"n": 1}]),
+    "import, overwrite": ("POST", "/_api/import?collection=books&type=array&overwrite=true", [{"_key": "v"}]),
+}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
+@pytest.mark.parametrize("how", INSIDE)
+async def test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it(
+    stack: Running, how: str, method: str
+) -> None:
+    """Through graphs, simple ones, imports: nothing is marked, whether ArangoDB runs them inside of it or at once."""
+    await stack.client.post("/_api/gharial", json={"name": "g", "orphanCollections": ["books"]})
+    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+        await stack.move(standing, BOOKS)
+    trx = await begin(stack)
+    verb, path, body = INSIDE[how]
+    answer = await stack.client.request(
+        verb, path, json=body, headers=trx | ({"x-arango-allow-dirty-read": "true"} if how == "dirty" else {})
+    )
+    assert answer.is_success, answer.text
+    assert await end(stack, trx, method) == 200
+    stage = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
+    assert stage == "shadow" or await stack.differences(BOOKS) == []
+    if how in ("vertex", "vertex, key of the server", "vertex, remove", "dirty", "by keys", "import"):
+        assert stage == "flipped"  # its keys are known
+    await same(stack)
 
 
 async def test_a_transaction_that_its_client_leaves_open_is_no_lag(stack: Running) -> None:

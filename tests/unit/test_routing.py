@@ -101,6 +101,15 @@ def test_reads_in_a_transaction_or_dirty_go_to_the_origin_and_are_counted() -> N
         assert taken.gap
 
 
+def test_a_write_that_allows_dirty_reads_is_captured_like_any_other() -> None:
+    """ArangoDB passes over that header where something is written."""
+    dirty = {"x-arango-allow-dirty-read": "true"}
+    assert route(write(headers=dirty), snapshot(books=FLIPPED)).action is Action.CAPTURE
+    assert route(query(headers=dirty), snapshot(books=FLIPPED), facts("books", "books")).action is Action.CAPTURE
+    truncate = Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books", None, headers=dirty)
+    assert route(truncate, snapshot(books=FLIPPED)).action is Action.CAPTURE
+
+
 def test_a_query_is_served_by_the_target_only_if_every_collection_is_flipped() -> None:
     both = facts("books authors")
     assert route(query(), snapshot(books=FLIPPED, authors=FLIPPED), both).target
