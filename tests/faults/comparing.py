@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 
+_PATIENCE = 60.0  # seconds for an answer
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -39,7 +41,9 @@ async def everything(origin: str, dsn: str, database: str = "_system") -> list[D
 
 async def _origin(url: str, database: str, mirrored: Collection[str]) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
-    async with httpx.AsyncClient(base_url=f"{url}/_db/{database}", auth=("root", ""), verify=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{url}/_db/{database}", auth=("root", ""), verify=False, timeout=_PATIENCE
+    ) as client:
         listed = (await client.get("/_api/collection")).json()["result"]
         for name in (one["name"] for one in listed if not one["isSystem"] or one["name"] in mirrored):
             body = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000}

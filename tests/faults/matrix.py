@@ -54,7 +54,7 @@ from tests.faults.cells import (
 from tests.faults.judge import Crowd
 from tests.faults.points import Points
 from tests.faults.refusing import Refusing
-from tests.faults.stand import Proxy, Stand, stand
+from tests.faults.stand import PATIENCE, Proxy, Stand, stand
 from tests.faults.traffic import Tally
 from tests.harness import eventually
 
@@ -63,7 +63,6 @@ _CLIENTS = 2  # of the point's kind, and as many of documents, and that judge
 _PAUSE = 0.01
 _PACE = 0.05  # seconds that a client who judges thinks at most
 _REACHED = 60.0  # seconds for a point to be reached: it mostly takes less than one
-PATIENCE = 150.0  # seconds for a proxy to start, or to drain: the machine may be busy with other things
 _STAGED = [f"_system/{name}" for name in traffic.COLLECTIONS]
 _FAILED = re.compile(r": (\d{3}) ")
 
@@ -243,7 +242,7 @@ class Matrix:
             actor="matrix",
             reason="test",
             force=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     async def _flipped(self) -> bool:

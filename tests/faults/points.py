@@ -39,7 +39,7 @@ class Points:
         self.plan = plan
         self._asked.clear()
         signal()
-        await asyncio.wait_for(self._asked.wait(), 30)
+        await asyncio.wait_for(self._asked.wait(), 60)
 
     async def reached(self, seconds: float = 30.0) -> asyncio.StreamWriter:
         """Raises TimeoutError where the point is not reached."""

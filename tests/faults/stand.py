@@ -40,13 +40,14 @@ WHERE EXISTS (
                            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
 ORDER BY c.collection
 """
+PATIENCE = 150.0  # seconds for an answer, for a proxy to start, or to drain: the machine may be busy with other things
 _POLL = 0.05  # seconds; asking more often would only take the time of the proxy that is asked
 _TINY = 16  # bytes that a file may have while the disk is "full"
 
 
 def _asking() -> httpx.AsyncClient:
     """A client of plain HTTP: one that could do TLS as well would read all known certificates first, each time."""
-    return httpx.AsyncClient(verify=False)
+    return httpx.AsyncClient(verify=False, timeout=PATIENCE)
 
 
 class Proxy:
@@ -190,7 +191,7 @@ class Stand:
                 settings=load(dsn=self.dsn),
                 actor="test",
                 reason="test",
-                timeout=20,
+                timeout=PATIENCE,
             )
         finally:
             await database.close()

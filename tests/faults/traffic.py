@@ -325,7 +325,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 async def prepare(origin: str) -> None:
     """The collections of all clients, made in the origin before anything is mirrored."""
-    async with httpx.AsyncClient(base_url=origin, auth=("root", "")) as direct:
+    async with httpx.AsyncClient(base_url=origin, auth=("root", ""), verify=False, timeout=_PATIENCE) as direct:
         await direct.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [_SOCIAL]})
         for name in COLLECTIONS:
             await direct.post("/_api/collection", json={"name": name})
