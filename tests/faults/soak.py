@@ -25,8 +25,7 @@ from tests import harness
 from tests.conftest import _create, migrated_template
 from tests.faults import comparing, traffic
 from tests.faults.chaos import MODES
-from tests.faults.matrix import PATIENCE
-from tests.faults.stand import Stand, stand
+from tests.faults.stand import PATIENCE, Stand, stand
 from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
