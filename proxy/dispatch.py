@@ -32,7 +32,7 @@ from proxy.mirror.pipeline import Mirror
 from proxy.mirror.refusals import authorised
 from proxy.operations import Change, Effect, Operation, Outcome
 from proxy.revision import decode_rev
-from proxy.routing import IN_GRAPH, OVER_ALL, RIGHTS, Action, Route, bypass, outside, read_of, route
+from proxy.routing import IN_GRAPH, OVER_ALL, RIGHTS, TRANSACTIONS, Action, Route, bypass, outside, read_of, route
 from proxy.services import Services
 from proxy.serving import Serving
 from proxy.shadow.coverage import NOT_YET, Coverage
@@ -178,7 +178,7 @@ class Dispatcher:
         return (
             looked_into(operation, snapshot)
             or endpoint == "job"
-            or (endpoint in IN_GRAPH and snapshot.database_has(operation.database, Stage.MIRROR))
+            or (endpoint in IN_GRAPH | TRANSACTIONS and snapshot.database_has(operation.database, Stage.MIRROR))
             or self._target.owns_cursor(operation)
             or self._writes.owns(operation)
             or (endpoint in _OF_CURSORS and self._shadow.follows(operation))
@@ -426,7 +426,8 @@ def _whole(response: Response) -> Outcome | None:
 
 def _packed(operation: Operation) -> bool:
     """Whether the body is VelocyPack that somebody here has to read."""
-    return "velocypack" in operation.headers.get("content-type", "") and operation.effect is not Effect.PASSTHROUGH
+    known = _matters(operation) or operation.endpoint in TRANSACTIONS
+    return known and "velocypack" in operation.headers.get("content-type", "")
 
 
 def _matters(operation: Operation) -> bool:

@@ -165,6 +165,9 @@ async def test_no_form_of_request_or_answer_makes_a_write_opaque(stack: Running,
         answers.append(await asked(stack.client, "POST", DOCUMENT, {"_key": f"t{number}"}, inside))
         path = f"/_api/transaction/{begun['result']['id']}"
         answers.append(await asked(stack.client, "PUT", path, None, headers))
+        _, begun = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
+        path = f"/_api/transaction/{begun['result']['id']}"
+        answers.append(await asked(stack.client, "DELETE", path, None, headers))
         cursor = next(value["id"] for _, value in answers if "id" in value)
         answers.append(await asked(stack.client, "POST", f"/_api/cursor/{cursor}", None, headers))
         answers.append(await asked(stack.client, "DELETE", f"/_api/cursor/{cursor}", None, headers))
