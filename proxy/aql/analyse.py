@@ -201,7 +201,7 @@ def _facts(query: ast.Query) -> _Facts:
         graphs=frozenset(graphs),
         shape=shape_of(query.text) if query.text else "",
         choices=tuple(dict.fromkeys(choices)),
-        takes_any=choices == [LIMITED] and takes_any(query),
+        takes_any=set(choices) == {LIMITED} and takes_any(query),
         unordered=unordered,
         has_sort=has_sort,
         has_limit=has_limit,

@@ -65,18 +65,23 @@ def ordered(statements: tuple[ast.Statement, ...]) -> bool:
 
 
 def takes_any(query: ast.Query) -> bool:
-    """Whether a LIMIT is the last thing that decides which rows there are, and the only LIMIT of the query."""
+    """Whether a LIMIT is the last thing that decides which rows there are, and the only LIMIT of the query.
+
+    Several that follow each other are one.
+    """
     places = [place for place, statement in enumerate(query.statements) if isinstance(statement, ast.Limit)]
     inner = sum(
         isinstance(node, ast.Limit) or (isinstance(node, ast.Expansion) and node.count is not None)
         for node in ast.walk(query)
     )
-    if len(places) != 1 or inner != 1:
+    if not places or len(places) != inner or places[-1] - places[0] != len(places) - 1:
         return False
-    limit, behind = query.statements[places[0]], query.statements[places[0] + 1 :]
-    assert isinstance(limit, ast.Limit)
+    limits, behind = query.statements[places[0] : places[-1] + 1], query.statements[places[-1] + 1 :]
     plain = all(
-        isinstance(number, (ast.Literal, ast.Parameter)) for number in (limit.offset or limit.count, limit.count)
+        isinstance(number, (ast.Literal, ast.Parameter))
+        for limit in limits
+        if isinstance(limit, ast.Limit)
+        for number in (limit.offset or limit.count, limit.count)
     )
     return plain and all(
         (isinstance(statement, ast.Let | ast.Sort) or (isinstance(statement, ast.Return) and not statement.distinct))

@@ -30,7 +30,7 @@ _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """operation: the query with its LIMIT widened. offset, count: of the LIMIT that it had."""
+    """operation: the query with its LIMIT widened. offset, count: of the LIMIT that it had, or of several in a row."""
 
     operation: Operation
     offset: int
@@ -50,19 +50,25 @@ def choice(operation: Operation) -> Choice | None:
     text, binds = body.get("query", ""), body.get("bindVars") or {}
     tokens = tokenize(text)
     places = [place for place, token in enumerate(tokens) if token.kind == "LIMIT"]
-    if len(places) != 1 or _depth(tokens[: places[0]]):
+    full = (body.get("options") or {}).get("fullCount", False)  # of what there is before the last of several
+    if not places or _depth(tokens[: places[0]]) or (full and len(places) > 1):
         return None
-    (place,) = places
-    behind = place + 1
-    numbers: list[Any] = [_number(tokens[behind], binds)]
-    if tokens[behind + 1].kind == ",":
-        behind += 2
-        numbers.append(_number(tokens[behind], binds))
-    following = tokens[behind + 1 :]
-    plain = following[0].kind in _AFTER and not any(token.kind in _STATEMENTS for token in following)
-    if not plain or not all(type(number) is int and number >= 0 for number in numbers):
+    place = at = places[0]
+    offset, count = 0, 1 << 62
+    while tokens[at].kind == "LIMIT":
+        at += 1
+        numbers: list[Any] = [_number(tokens[at], binds)]
+        if tokens[at + 1].kind == ",":
+            at += 2
+            numbers.append(_number(tokens[at], binds))
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            return None
+        skipped, taken = (0, numbers[0]) if len(numbers) == 1 else numbers
+        offset, count = offset + skipped, max(0, min(taken, count - skipped))
+        at += 1
+    following = tokens[at:]
+    if following[0].kind not in _AFTER or any(token.kind in _STATEMENTS for token in following):
         return None
-    offset, count = (0, numbers[0]) if len(numbers) == 1 else numbers
     widened = f"{text[: tokens[place].offset]}LIMIT {MOST + 1} {text[following[0].offset :]}"
     named = {token.value.lstrip("@") for token in (*tokens[:place], *following) if token.kind in ("bind", "source")}
     kept = {name: value for name, value in binds.items() if name.lstrip("@") in named}

@@ -26,6 +26,8 @@ def doc(key: str, n: int = 1, rev: str = "_l6zhVTW--A") -> dict[str, Any]:
     [
         ("FOR d IN c LIMIT 5 RETURN d", {}, 0, 5, f"FOR d IN c LIMIT {MOST + 1} RETURN d"),
         ("FOR d IN c FILTER d.x LIMIT 2, 5 LET y = d.y RETURN y", {}, 2, 5, None),
+        ("FOR d IN c LIMIT 3, 5 LIMIT 1, 9 RETURN d", {}, 4, 4, f"FOR d IN c LIMIT {MOST + 1} RETURN d"),
+        ("FOR d IN c LIMIT 2 LIMIT 5, 1 RETURN d", {}, 5, 0, None),
         ("FOR d IN c LIMIT 5 SORT d.x RETURN d", {}, 0, 5, f"FOR d IN c LIMIT {MOST + 1} SORT d.x RETURN d"),
         ("FOR d IN @@c LIMIT @skip, @n RETURN d.@n2", {"__c": "c", "skip": 1, "n": 3, "n2": "x"}, 1, 3, None),
     ],
@@ -55,6 +57,12 @@ def test_the_limit_is_widened(text: str, binds: dict[str, Any], offset: int, cou
 )
 def test_where_something_is_made_of_the_choice_nothing_is_widened(text: str) -> None:
     assert choice(query(text)) is None
+
+
+def test_the_full_count_of_several_limits_is_not_that_of_one() -> None:
+    body = {"query": "FOR d IN c LIMIT 5 LIMIT 1 RETURN d", "options": {"fullCount": True}}
+    asked = Operation("cursor.create", Effect.QUERY, "POST", "db", body=orjson.dumps(body))
+    assert choice(asked) is None
 
 
 def test_rows_are_looked_for_among_all_that_would_do() -> None:
