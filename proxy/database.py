@@ -228,6 +228,14 @@ def _usable(connection: Any, renewed: float) -> bool:
         return False
 
 
+def _alive(connection: Any) -> bool:
+    """Whether it is not cut. Of one that was, the pool's handle answers nothing any more."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
+
+
 def _of_standby(connection: Any) -> bool:
     return getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
 
@@ -434,8 +442,8 @@ class Database:
             with _translated():
                 await connection.add_listener(channel, forward)
             try:
-                yield lambda: not connection.is_closed()
+                yield lambda: _alive(connection)
             finally:
-                if not connection.is_closed():
+                if _alive(connection):
                     with contextlib.suppress(*_FAILURES):
                         await connection.remove_listener(channel, forward)

@@ -190,8 +190,9 @@ def route(
         return _captured(operation, snapshot, _of_graph(operation))
     if operation.endpoint in SIMPLE_WRITES:
         return _captured(operation, snapshot, touched(operation))
-    if operation.endpoint in TRANSACTIONS:
-        return _captured(operation, snapshot, (f"{operation.database}/*",))
+    if operation.endpoint in TRANSACTIONS:  # whatever the request's headers: its body says nothing
+        every = mirrored(snapshot, (f"{operation.database}/*",))
+        return Route(Action.CAPTURE, every) if every else Route(Action.FORWARD, writes=(f"{operation.database}/*",))
     if operation.endpoint == "import" and operation.collection is not None:
         return _captured(operation, snapshot, touched(operation))
     if effect is Effect.OPAQUE:

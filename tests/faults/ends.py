@@ -20,6 +20,7 @@ import httpx
 from proxy.cutover.stages import Stage
 from proxy.errors import JournalError, UpstreamLost, UpstreamUnavailable
 from proxy.wire.message import Request, Response
+from proxy.wire.velocypack import to_json
 from tests.harness import Running, eventually
 from tests.unit.wire.vpack import encode
 
@@ -252,6 +253,28 @@ async def answered(stack: Running, steps: Sequence[Step]) -> None:
     """Answered; of a cursor the first batch, and no other is ever asked for."""
     answers = await send(stack, steps)
     assert all(answer.status_code < 500 for answer in answers), answers[-1].text
+
+
+async def binary(stack: Running, steps: Sequence[Step]) -> None:
+    """Answered, as drivers with a binary protocol ask: VelocyPack both ways, over HTTP/2."""
+    base = f"http://127.0.0.1:{stack.application.port}"
+    async with httpx.AsyncClient(base_url=base, auth=("root", ""), http1=False, http2=True, timeout=60) as client:
+        number: object = "0"
+        for step in steps:
+            ready = step.filled(transaction=number)
+            packed = [("accept", PACKED["accept"])]
+            if isinstance(ready.body, dict | list):
+                packed = list(PACKED.items())
+            ready = Step(ready.method, ready.path, ready.body, (*ready.headers, *packed))
+            answer = await client.request(
+                ready.method, ready.path, content=ready.content, headers=list(dict(ready.headers).items())
+            )
+            assert answer.http_version == "HTTP/2"
+            assert answer.status_code < 500, answer.content
+            if ready.path.endswith("/begin"):
+                number = json.loads(to_json(answer.content))["result"]["id"]
+            while (name := answer.headers.get("x-arango-async-id")) and answer.status_code in (202, 204):
+                answer = await client.get(f"/_api/job/{name}")
 
 
 async def read_on(stack: Running, steps: Sequence[Step]) -> None:
@@ -501,6 +524,7 @@ def _told(kind: Kind) -> bool:
 EVERY: Final = (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED)
 WAYS: Final[tuple[Way, ...]] = (
     Way("answered", After.ANSWERED, answered, stages=EVERY),
+    Way("binary", After.ANSWERED, binary, stages=(Stage.FLIPPED,)),
     Way("in-batches", After.ANSWERED, answered, _has_cursor, batch=1),
     Way("read-on", After.ANSWERED, read_on, _has_cursor),
     Way("deleted", After.ANSWERED, deleted, _has_cursor),
