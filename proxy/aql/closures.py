@@ -33,6 +33,9 @@ class ExpressionCompiler:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.slots: dict[str, int] = {}
+        self.constants: dict[
+            str, Constant
+        ] = {}  # variables that LET gives a constant, until their names are taken again
         self.size = 0
         self.pending: list[tuple[int, Stepwise]] = []
         self.currents: list[int] = []  # slots of CURRENT, innermost last
@@ -40,7 +43,8 @@ class ExpressionCompiler:
     # --- slots
 
     def slot(self, name: str) -> int:
-        """The slot of a variable."""
+        """The slot of a variable that is about to be bound."""
+        self.constants.pop(name, None)
         found = self.slots.get(name)
         if found is None:
             found = self.slots[name] = self.temporary()
@@ -85,7 +89,7 @@ class ExpressionCompiler:
     def variable(self, node: ast.Variable) -> Compiled:
         if node.name == "CURRENT" and self.currents:
             return itemgetter(self.currents[-1])
-        return itemgetter(self.slot(node.name))
+        return self.constants.get(node.name) or itemgetter(self.slot(node.name))
 
     def collection(self, node: ast.Collection) -> Compiled:
         raise ArangoError(1568, f"AQL: collection '{node.name}' used as expression operand (while parsing)", status=400)

@@ -59,7 +59,10 @@ class PipelineCompiler(ExpressionCompiler):
         if isinstance(statement, ast.Let):
             value = self.expression(statement.value)
             bound.update(_names(statement.target))
-            return let_stage(value, self.binder(statement.target))
+            stage = let_stage(value, self.binder(statement.target))
+            if isinstance(value, Constant) and isinstance(statement.target, str):
+                self.constants[statement.target] = value
+            return stage
         if isinstance(statement, ast.Sort):
             return self.inner_sort(statement, following)
         if isinstance(statement, ast.Limit):
@@ -143,11 +146,14 @@ class PipelineCompiler(ExpressionCompiler):
         source = node.source
         assert isinstance(source, (ast.Collection, ast.Parameter))
         name = source.name if isinstance(source, ast.Collection) else source_name(self.context.binds, source.name)
-        pushed = []
+        pushed, context = [], self.context
         if isinstance(node.variable, str):
-            pushed = conditions(node.variable, following, bound, self.expression)
+            before, context.quiet = context.quiet, True  # the filters are compiled once more, in their places
+            try:
+                pushed = conditions(node.variable, following, bound, self.expression)
+            finally:
+                context.quiet = before
         bound.update(_names(node.variable))
-        context = self.context
 
         def fetch(frame: Frame) -> Generator[Request, None, list[Document]]:
             context.quiet = True

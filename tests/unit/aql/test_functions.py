@@ -129,6 +129,10 @@ def test_what_constants_alone_decide_is_computed_once() -> None:
     ]
     assert [warning.code for warning in store.query("FOR i IN 1..3 RETURN i / 0").warnings] == [1562] * 3
     assert [warning.code for warning in store.query("FOR i IN [] RETURN 1 / 0").warnings] == [1562]
+    text = "LET a = 1e200 FOR d IN c FILTER d.x == 1 / 0 RETURN a * a"
+    assert sorted(warning.code for warning in Store(c=[{"x": 1}]).query(text).warnings) == [1504, 1562]
+    names = "LET a = (LET x = 1 RETURN x + 1) LET b = (FOR x IN [3] RETURN x) LET x = 5 RETURN [a, b, x]"
+    assert store.query(names).rows == [[[2], [3], 5]]
     assert store.query("RETURN [9007199254740993 % 10, -7 % 3, 9007199254740993 / -1, 7 / 2]").rows == [
         [3, -1, -9007199254740993, 3.5]
     ]
