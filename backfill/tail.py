@@ -101,6 +101,15 @@ class _Error(msgspec.Struct):
     message: str = msgspec.field(name="errorMessage", default="")
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Collections(msgspec.Struct):
+    result: list[_Named]
+
+
+_COLLECTIONS: Final = msgspec.json.Decoder(_Collections)
 _MARKER: Final = msgspec.json.Decoder(_Marker)
 _TYPE: Final = msgspec.json.Decoder(_Type)
 _TICK: Final = msgspec.json.Decoder(_Tick)
@@ -142,6 +151,19 @@ class _Origin:
                 error = _Error()
             raise ArangoError(error.number or response.status, error.message or None, status=response.status)
         return content, response
+
+
+async def collections_of(upstream: Requester, user: str, password: str, database: str) -> frozenset[str]:
+    """Names of a database's collections, system ones as well; none where it is not there. Raises as `Reader`."""
+    try:
+        content, _ = await _Origin(upstream, user, password).ask(
+            "GET", f"/_db/{quote(database, safe='')}/_api/collection"
+        )
+    except ArangoError as error:
+        if error.number in _GONE:
+            return frozenset()
+        raise
+    return frozenset(one.name for one in _COLLECTIONS.decode(content).result)
 
 
 async def _whole(body: bytes | AsyncIterator[bytes]) -> bytes:

@@ -3,6 +3,9 @@
 One at a time (an advisory lock); a second one waits. It goes on reading the origin while PostgreSQL is away, since the
 origin keeps its log for seconds; and it says since when nothing has escaped it: a part of the log that is gone, too
 many versions that wait, or a restart after too long begin that anew. What is judged, and why: backfill.suspects.
+
+A collection that the origin has no more was dropped around the proxies where none has dropped it once everything is
+settled that they took before that look. The log has no word of its documents, so the collection itself is named.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from typing import Final
 import structlog
 
 from backfill.suspects import Gap, Sighting, Stored, Suspects, Told
-from backfill.tail import Log, Reader, Requester, Scan, Version
+from backfill.tail import Log, Reader, Requester, Scan, Version, collections_of
+from proxy.cutover.outside_gates import VANISHED
 from proxy.database import Database, Row, Session
 from proxy.errors import ArangoError, DatabaseError, UpstreamError, named
 from proxy.repeated import Repeated
@@ -31,6 +35,7 @@ _RESUME: Final = 200.0  # seconds after which a restart begins anew: what was to
 _STALE: Final = 240.0  # seconds between two reads after which what was told in between may be forgotten (suspects)
 _BACK: Final = 120.0  # seconds of told rows that are looked through: reports land in another order than they began
 _READS: Final = 64  # reads of the log in a row, before what they gave is judged
+_VANISHED: Final = 10.0  # seconds between two looks at which collections there are
 _PAUSE: Final = {"log": 0.5, "scan": 10.0}  # seconds between two looks
 
 
@@ -83,6 +88,7 @@ class Watch:
         self._reader: Reader | None = None
         self._clock: Clock | None = None
         self._relations: dict[str, str] = {}  # what is mirrored
+        self._present: frozenset[str] = frozenset()  # of that, what no proxy has dropped
         self._since: dict[str, float] = {}  # what is watched
         self._last = 0.0  # when the last read that gave everything began, PostgreSQL's clock
         self._told: dict[int, float] = {}  # rows of _crossfade.taken that were taken in
@@ -90,6 +96,10 @@ class Watch:
         self._reads: list[_Read] = []  # those that gave everything, and are not judged yet
         self._judged = _Read(0.0, 0.0, 0)
         self._note = ""
+        self._listed = 0.0  # when collections were last looked for, by this process's clock
+        self._absent: dict[str, float] = {}  # those that were not there, since when, by PostgreSQL's clock
+        self._settled: frozenset[str] = frozenset()  # of these, those before which proxies have settled everything
+        self._vanished: frozenset[str] = frozenset()  # and that were not dropped by a proxy all the same
         self._trouble = Repeated()
 
     async def run(self) -> None:
@@ -113,8 +123,13 @@ class Watch:
         """One look. Raises DatabaseError."""
         self._note = ""
         await self._watched(session)
+        vanished = self._settled & self._present
+        for name in vanished - self._vanished:
+            log.warning("a collection was dropped around the proxies", collection=name)
+        self._vanished = vanished
         try:
             await self._read_on()
+            await self._look_for_collections()
         except (UpstreamError, ArangoError) as error:
             self._note = f"ArangoDB's log cannot be read: {error}"
             if self._trouble.now(named(error)):
@@ -127,6 +142,17 @@ class Watch:
 
     # ---- the origin
 
+    async def _look_for_collections(self) -> None:
+        """Which of those that no proxy has dropped are not there. Raises UpstreamError, ArangoError."""
+        if time.monotonic() - self._listed >= _VANISHED:
+            self._listed = time.monotonic()
+            there: set[str] = set()
+            for database in {name.partition("/")[0] for name in self._present}:
+                there |= {f"{database}/{name}" for name in await collections_of(*self._account, database)}
+            assert self._clock is not None
+            now = self._clock.latest(time.monotonic())
+            self._absent = {name: self._absent.get(name, now) for name in self._present - there}
+
     async def _watched(self, session: Session) -> None:
         """Which collections are mirrored."""
         before = time.monotonic()
@@ -135,6 +161,7 @@ class Watch:
         self._clock = Clock(now - time.monotonic(), now - before)
         rows = [row for row in rows if row["collection"] is not None]
         self._relations = {row["collection"]: row["relation"] for row in rows}
+        self._present = frozenset(row["collection"] for row in rows if row["present"])
         gone = self._since.keys() - self._relations.keys()
         self._suspects.forget(gone)
         for collection in gone:
@@ -214,6 +241,7 @@ class Watch:
         reached = row["reached"]
         if reached is None:
             return
+        self._settled = frozenset(name for name, since in self._absent.items() if since < reached)
         due = self._suspects.due(reached)
         if due:
             await self._name(session, due)
@@ -268,7 +296,7 @@ class Watch:
             [self._since[name] for name in names],
             self._judged.began,
             [pending.get(name, 0) for name in names],
-            self._note,
+            [VANISHED if name in self._vanished else self._note for name in names],
             self._judged.tick,
             self._judged.began,
         )

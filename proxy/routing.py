@@ -197,6 +197,8 @@ def route(
         return _captured(operation, snapshot, touched(operation))
     if effect is Effect.OPAQUE:
         return _opaque(operation, snapshot, touched(operation), "not captured")
+    if operation.endpoint == "collection.rename" and _name(operation.body) == operation.collection:
+        return FORWARD  # to the name that it has: ArangoDB changes nothing
     if effect is Effect.CONTROL and operation.endpoint in COLLECTIONS:
         return _captured(operation, snapshot, touched(operation))
     if operation.endpoint == "index.create" and b'"ttl"' in operation.body:

@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.cutover.findings import BypassFact, Evidence, Gate, Limits, Verdict
 
+VANISHED: Final = "ArangoDB has no such collection any more, and no proxy dropped it"  # the watch's note on one
 _SHOWN: Final = 5  # keys that a gate names
 
 
@@ -29,6 +30,8 @@ def not_bypassed(evidence: Evidence, limits: Limits) -> Gate:
     if watch is None:
         remedy = f"`crossfade watch`, which `crossfade backfill worker --watch` does as well; then {verify}"
         return Gate(name, Verdict.INCONCLUSIVE, "nobody watches", threshold, remedy)
+    if watch.note == VANISHED:
+        return Gate(name, Verdict.FAILED, VANISHED, threshold, f"`crossfade repair {evidence.collection}` takes it out")
     seen = f"watched since {_time(watch.since)} ({watch.mode})"
     if watch.behind > limits.watch_seconds:
         figures = f"{seen}, judged up to {watch.behind:.0f} s ago" + (f": {watch.note}" if watch.note else "")

@@ -56,8 +56,9 @@ SELECT pg_try_advisory_lock(hashtext('_crossfade.watch'), 0);
 
 -- name: watched
 -- The time, the collections whose writes are captured, and where their watch stands. tick: where the log is read on from.
+-- present: no proxy has dropped it.
 SELECT extract(epoch FROM clock_timestamp())::float8 AS now, c.collection, c.relation,
-    extract(epoch FROM w.since)::float8 AS since, w.tick, extract(epoch FROM w.tick_at)::float8 AS tick_at, w.mode
+    c.dropped_at IS NULL AS present, extract(epoch FROM w.since)::float8 AS since, w.tick, extract(epoch FROM w.tick_at)::float8 AS tick_at, w.mode
 FROM (VALUES (1)) AS one LEFT JOIN _crossfade.collection c ON c.stage IN ('mirror', 'shadow', 'flipped')
 LEFT JOIN _crossfade.watch w ON w.collection = c.collection
 ORDER BY c.collection;
@@ -115,12 +116,12 @@ SET rev = excluded.rev, removed = excluded.removed, found_at = clock_timestamp()
 
 -- name: keep_watch
 -- Where the watch stands: $1 mode, $2 collections, $3 since when each (seconds since the epoch), $4 up to when all is
--- judged, $5 how many wait in each, $6 note, $7 tick, $8 when it was read. Those that are watched no more go.
+-- judged, $5 how many wait in each, $6 a note on each, $7 tick, $8 when it was read. Those that are watched no more go.
 WITH gone AS (DELETE FROM _crossfade.watch WHERE collection <> ALL ($2::text[]))
 INSERT INTO _crossfade.watch AS w (collection, mode, since, judged, pending, note, tick, tick_at)
-SELECT i.collection, $1, to_timestamp(i.since), to_timestamp(greatest(i.since, $4::float8)), i.pending, $6, $7::bigint,
+SELECT i.collection, $1, to_timestamp(i.since), to_timestamp(greatest(i.since, $4::float8)), i.pending, i.note, $7::bigint,
        to_timestamp($8::float8)
-FROM unnest($2::text[], $3::float8[], $5::bigint[]) AS i (collection, since, pending)
+FROM unnest($2::text[], $3::float8[], $5::bigint[], $6::text[]) AS i (collection, since, pending, note)
 WHERE EXISTS (SELECT 1 FROM _crossfade.collection c WHERE c.collection = i.collection)
 ON CONFLICT (collection) DO UPDATE
 SET mode = excluded.mode, since = excluded.since, judged = excluded.judged, pending = excluded.pending,

@@ -18,7 +18,8 @@ from backfill.suspects import Sighting
 from backfill.watch import Watch
 from backfill.worker import Options, Workers
 from proxy.cutover import bypass, evidence
-from proxy.cutover.findings import Gate
+from proxy.cutover.findings import Gate, Verdict
+from proxy.cutover.outside_gates import VANISHED
 from proxy.cutover.stages import Stage, Standing
 from proxy.database import Database
 from proxy.http.upstream import Upstream
@@ -107,6 +108,34 @@ async def mirrored(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Run
         await stack.direct.post(PATH, json=[{"_key": f"old{n}"} for n in range(20)])
         await stack.move(Standing(Stage.MIRROR), BOOKS)
         yield stack
+
+
+async def test_a_collection_that_is_dropped_around_the_proxies_is_named_and_one_through_them_never(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is there again, or repaired; the gate says it."""
+    monkeypatch.setattr("backfill.watch._VANISHED", 0.1)
+    async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
+        await stack.client.post("/_api/collection", json={"name": "own"})
+        await stack.move(Standing(Stage.MIRROR), "_system/own")
+        await stack.client.delete("/_api/collection/own")
+        await stack.direct.delete("/_api/collection/books")
+
+        async def vanished() -> bool:
+            row = await watcher.row()
+            return row is not None and row["note"] == VANISHED
+
+        await eventually(vanished, "it is named")
+        sql = "SELECT note FROM _crossfade.watch WHERE collection = '_system/own'"
+        assert await stack.database.fetchval(sql) != VANISHED
+        gate = await _gate(stack)
+        assert (gate.verdict, gate.figures) == (Verdict.FAILED, VANISHED)
+        await stack.direct.post("/_api/collection", json={"name": "books"})
+
+        async def silent() -> bool:
+            return not await vanished()
+
+        await eventually(silent, "it is there again")
 
 
 async def _every_kind_of_write(client: httpx.AsyncClient) -> None:

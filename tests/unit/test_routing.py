@@ -110,6 +110,11 @@ def test_a_write_that_allows_dirty_reads_is_captured_like_any_other() -> None:
     assert route(truncate, snapshot(books=FLIPPED)).action is Action.CAPTURE
 
 
+def test_a_rename_to_the_name_that_it_has_changes_nothing() -> None:
+    rename = Operation("collection.rename", Effect.CONTROL, "PUT", "shop", "books", body=b'{"name":"books"}')
+    assert route(rename, snapshot(books=FLIPPED)) == FORWARD
+
+
 def test_a_query_is_served_by_the_target_only_if_every_collection_is_flipped() -> None:
     both = facts("books authors")
     assert route(query(), snapshot(books=FLIPPED, authors=FLIPPED), both).target
