@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ import structlog
 from proxy.config import Settings
 from proxy.cutover import controller, status
 from proxy.cutover.moves import Target
-from proxy.cutover.stages import Snapshot, Stage
+from proxy.cutover.stages import Snapshot, Stage, Standing
 from proxy.database import Database
 from proxy.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
 from proxy.mirror.graphs import DOCUMENTS
@@ -68,6 +68,10 @@ def _makes(row: Row) -> bool:
     return row.effect is Effect.CONTROL or definition
 
 
+def _shadowed(standings: Mapping[str, Standing]) -> frozenset[str]:
+    return frozenset(name for name, standing in standings.items() if standing.stage is Stage.SHADOW)
+
+
 class Flipping:
     """A handler around the dispatcher's. origin, target: both sides' counts are compared before a flip."""
 
@@ -108,10 +112,11 @@ class Flipping:
     async def flip(self) -> None:
         """Flips every collection at stage shadow whose copy is whole. Raises RefusedError, and as the stores do."""
         await self._until(lambda: self._mirror.backlog == 0)
-        standings = await status.standings(self._database)
-        names = [name for name, standing in standings.items() if standing.stage is Stage.SHADOW]
-        whole = [name for name in names if await self._whole(name)]
-        self._left = frozenset(names) - frozenset(whole)  # dropped, or not whole: until they are made again
+        waiting = _shadowed(await status.standings(self._database))
+        # only of those that the origin has: a stack outlives many databases, and each look is three round trips
+        present = _shadowed(await status.present(self._database))
+        whole = [name for name in present if await self._whole(name)]
+        self._left = waiting - frozenset(whole)  # dropped, or not whole: until they are made again
         if whole:
             await controller.change(
                 self._database,
@@ -125,8 +130,7 @@ class Flipping:
 
     def _waiting(self) -> frozenset[str]:
         """What this instance knows to be at stage shadow."""
-        known = self._lease.snapshot.collections
-        return frozenset(name for name, standing in known.items() if standing.stage is Stage.SHADOW)
+        return _shadowed(self._lease.snapshot.collections)
 
     async def _whole(self, name: str) -> bool:
         """Whether its copy has as many documents as ArangoDB has, and no mark says that it may lack a write."""

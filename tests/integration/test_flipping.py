@@ -75,6 +75,20 @@ async def test_a_collection_that_is_gone_is_not_found(stack: Running) -> None:
     assert (gone.status_code, gone.json()["errorNum"]) == (404, 1203)
 
 
+async def test_what_is_gone_is_not_looked_at_again_until_it_is_made_again(stack: Running) -> None:
+    """A stack outlives many collections, and each look costs three round trips."""
+    for name in ("books", "tomes"):
+        await stack.client.post("/_api/collection", json={"name": name})
+        await stack.client.delete(f"/_api/collection/{name}")
+    await stack.drained()
+    before = len(stack.origin.store.server.calls)
+    await stack.client.post("/_api/collection", json={"name": "others"})
+    asked = [path for _, _, _, path in list(stack.origin.store.server.calls)[before:]]
+    assert not [path for path in asked if "books" in path or "tomes" in path]
+    await stack.client.post("/_api/collection", json={"name": "books"})
+    assert await stage(stack, "books") == "flipped"
+
+
 def test_it_is_refused_where_arangodb_is_on_another_machine() -> None:
     with pytest.raises(ConfigurationError, match="only for a local stack"):
         load(origin="http://db.example.org:8529", flip_new=True)
