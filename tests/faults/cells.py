@@ -95,7 +95,8 @@ class Cell:
 
     stale: reads of documents, of so many in all, that showed an older version than was known when they began. marks:
     collections that became unverified. letters: documents that PostgreSQL refused. said: documents that differed and
-    were said by either, until a verification repaired them. stood: runs whose flip stood in the end. ended: whether it
+    were said by either, until a verification repaired them. stood: runs whose flip stood in the end. failed: what each
+    error was. ended: whether it
     came to its end, so that the next one can begin on what it left.
     """
 
@@ -115,6 +116,7 @@ class Cell:
     said: int = 0
     stood: int = 0
     notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     seconds: float = 0.0
     ended: bool = True
 
@@ -150,7 +152,7 @@ def figures(cells: Sequence[Cell]) -> str:
 
 def line(cell: Cell) -> str:
     """A cell as text."""
-    wrong = "" if cell.good else "  WRONG " + "; ".join(cell.notes[:3])
+    wrong = "" if cell.good else "  WRONG " + "; ".join((*cell.notes[:3], *cell.failed[:3]))
     return f"{cell.place.name:32}{cell.fault:26}{cell.stage.value:8}{figures([cell])}{cell.seconds:8.1f}{wrong}"
 
 

@@ -92,6 +92,7 @@ class _Found:
                 tally.broken += 1
             elif status[1].startswith("5"):
                 tally.errors += 1
+                tally.failed.append(text)
             else:
                 self.notes.append(text)
 
@@ -110,7 +111,7 @@ class Matrix:
         self._proxies = {
             setting: stood.proxy(
                 setting,
-                CROSSFADE_REQUEST_TIMEOUT="10",
+                CROSSFADE_REQUEST_TIMEOUT="30",
                 CROSSFADE_JOURNAL_FULL=setting,
                 CROSSFADE_HEARTBEAT="0.2",
                 CROSSFADE_WORKERS="1",  # a start is most of what a kill costs
@@ -154,6 +155,7 @@ class Matrix:
             found.said,
             found.stood,
             (*tally.others, *found.notes),
+            tuple(tally.failed),
             time.monotonic() - begun,
             self._whole,
         )
@@ -189,6 +191,7 @@ class Matrix:
                 except TimeoutError:
                     raise AssertionError(f"{place.point} was not reached within {_REACHED} s") from None
                 tally.errors = before  # what the way to the point cost is not the fault's
+                del tally.failed[before:]
                 for number in range(_CLIENTS, 2 * _CLIENTS):
                     begin(number, traffic.documents)
                 async with crowd:
@@ -373,7 +376,9 @@ async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, 
                     said = made.said()
                     if keep is not None and not cells[-1].good:
                         name = re.sub(r"\W+", "-", f"{stage.value} {fault} {place.name}")
-                        (keep / f"{name}.log").write_text("\n".join([*cells[-1].notes, said]), "utf-8")
+                        (keep / f"{name}.log").write_text(
+                            "\n".join([*cells[-1].notes, *cells[-1].failed, said]), "utf-8"
+                        )
                     if not cells[-1].ended:
                         break  # what it left is no state to begin on
     return cells

@@ -35,6 +35,7 @@ class Tally:
     errors: int = 0
     broken: int = 0
     others: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # what each error was
 
 
 class Client:
@@ -68,6 +69,7 @@ class Client:
         self._tally.writes += 1
         if answer.status_code >= 500 and answer.status_code != _NOT_BUILT:
             self._tally.errors += 1
+            self._tally.failed.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
             await asyncio.sleep(_PAUSE)
         elif refused:
             if answer.status_code < 400:

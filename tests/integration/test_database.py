@@ -13,6 +13,7 @@ from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrate
 from proxy.gaps import Gaps
 from proxy.ports import free_port
 from tests.faults.chaos import Chaos
+from tests.harness import eventually
 
 
 async def test_an_unreachable_server_is_unavailable() -> None:
@@ -67,6 +68,13 @@ async def test_notifications_arrive(database: Database) -> None:
         await database.execute("SELECT pg_notify('crossfade', '7')")
         assert await asyncio.wait_for(heard.get(), 10) == "7"
         assert alive()
+
+
+async def test_who_listens_is_told_that_the_connection_was_lost(database: Database) -> None:
+    """Its pool takes a connection back that breaks: that is no error of whoever asks for it then."""
+    async with database.listening("crossfade", lambda _: None) as alive:
+        await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        await eventually(lambda: not alive(), "the connection is seen to be lost")
 
 
 async def test_copy_loads_rows(database: Database) -> None:

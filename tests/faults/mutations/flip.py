@@ -55,8 +55,8 @@ MUTANTS = (
         "proxy/cutover/lacking.py",
         "    if moves or towards:\n",
         "    if False:\n",
-        "tests/integration/test_given_up.py::test_a_value_that_is_too_large_for_an_index_takes_the_flip_back_and_heals_"
-        "without_the_index",
+        "tests/integration/test_given_up.py"
+        "::test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer[update]",
     ),
     Mutant(
         "a mark between the gates and the begin of a flip is passed over",
