@@ -62,6 +62,7 @@ async def test_what_is_evaluated_is_evaluated_in_another_process(
     for text, binds, wanted in (
         ("FOR d IN books SORT d.n RETURN REGEX_TEST(d.v, '[0-3]$')", {}, [True] * 4 + [False]),
         ("FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..d.n)]", {}, [[n, n + 1 if n < 1 else n] for n in range(5)]),
+        ("FOR d IN books FILTER REGEX_TEST(d.v, '[0-3]$') SORT d.n RETURN d.n", {}, [0, 1, 2, 3]),  # by no statement
         ("FOR d IN books FILTER d.v IN @x SORT d.n RETURN d.n", {"x": many}, [0, 1, 2, 3, 4]),
         ("FOR d IN books FILTER d.n == 3 RETURN d.v /*" + "x" * 5000 + "*/", {}, ["pub-3"]),
     ):
