@@ -1,0 +1,71 @@
+"""Of what fails in parts, is refused for ever, or was given up (I3, I7, I10)."""
+
+from tests.faults.mutations import Mutant
+
+_GIVEN_UP = "tests/integration/test_given_up.py"
+_GRAPHS = "tests/integration/test_capture_graphs.py"
+_INSIDE = (
+    "tests/integration/test_capture_transactions.py"
+    "::test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it"
+)
+
+MUTANTS = (
+    Mutant(
+        "a query without a loop fails whole, whatever limits it names",
+        "proxy/mirror/modifications.py",
+        "        known.once and not asked.commits,\n",
+        "        known.once,\n",
+        "tests/unit/mirror/test_refusals.py"
+        "::test_a_query_without_a_loop_fails_whole_unless_its_request_says_otherwise[intermediateCommitCount]",
+    ),
+    Mutant(
+        "no answer waits for what a query that failed had removed",
+        "proxy/writing/modifications.py",
+        "if parts or name not in planned.removed]",
+        "if name not in planned.removed]",
+        "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
+    ),
+    Mutant(
+        "a change of a graph writes the collection that its path names",
+        "proxy/routing.py",
+        "operation.endpoint.endswith(_OF_ONE)",
+        'not operation.endpoint.endswith("_remove")',
+        f"{_GRAPHS}::test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer[_graphs alone]",
+    ),
+    Mutant(
+        "what is refused as if all were is tried for ever",
+        "proxy/mirror/apart.py",
+        "        return worst >= ENOUGH\n",
+        "        return False\n",
+        f"{_GIVEN_UP}::test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a_dead_letter[40001]",
+    ),
+    Mutant(
+        "a table that refuses every row has its rows put aside",
+        "proxy/mirror/target.py",
+        "        others = False\n        relation = await self.relation(collection)\n",
+        "        return True\n        relation = await self.relation(collection)\n",
+        f"{_GIVEN_UP}::test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other",
+    ),
+    Mutant(
+        "a dead letter of a removal waits for a tombstone",
+        "sql/queries/lacking.sql",
+        "  AND i.origin IS NOT DISTINCT FROM (",
+        "  AND i.origin = (",
+        f"{_GIVEN_UP}::test_a_removal_that_was_refused_is_over_once_its_row_is_gone_whoever_removed_it",
+    ),
+    Mutant(
+        "a write inside of a transaction is forgotten at its end",
+        "proxy/writing/inside.py",
+        "        else:\n            buffer.keep(inside)\n",
+        "        else:\n            _settled(kit, inside)\n",
+        f"{_INSIDE}[vertex-commit]",
+    ),
+    Mutant(
+        "a write that may be done at once waits for the transaction's end",
+        "proxy/writing/inside.py",
+        "    apart = operation.endpoint not in TRANSACTIONAL\n",
+        "    apart = False\n",
+        "tests/integration/test_capture_transactions.py"
+        "::test_what_arangodb_does_at_once_is_known_whatever_becomes_of_the_transaction[import-abort]",
+    ),
+)
