@@ -42,6 +42,8 @@ ORDER BY c.collection
 """
 PATIENCE = 150.0  # seconds for an answer, for a proxy to start, or to drain: the machine may be busy with other things
 _POLL = 0.05  # seconds; asking more often would only take the time of the proxy that is asked
+_STARTS = 5
+_TAKEN = "address already in use"
 _TINY = 16  # bytes that a file may have while the disk is "full"
 
 
@@ -54,14 +56,12 @@ class Proxy:
     """`crossfade proxy run` as a process of its own; every run has the same state directory, and the clock `wall`."""
 
     def __init__(self, origin: str, dsn: str, folder: Path, name: str = "state", **settings: str) -> None:
-        self.port, self.admin = free_port(), free_port()
+        self.port = self.admin = 0
         self.state = folder / name
         self.environment = {
             **os.environ,
             "CROSSFADE_ORIGIN": origin,
             "CROSSFADE_DSN": dsn,
-            "CROSSFADE_LISTEN_PORT": str(self.port),
-            "CROSSFADE_ADMIN_PORT": str(self.admin),
             "CROSSFADE_STATE_DIR": str(self.state),
             "CROSSFADE_HEARTBEAT": "0.05",
             "CROSSFADE_LATE_REQUEST": "0.3",
@@ -70,6 +70,7 @@ class Proxy:
         }
         self.wall = Wall(folder / f"{name}.clock")
         self._log = folder / f"{name}.log"
+        self._ports()
         self._heard = 0
         self.process: subprocess.Popen[bytes] | Forked | None = None
         self.forks = False  # whether the next start forks a process that has imported everything
@@ -78,7 +79,27 @@ class Proxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def _ports(self) -> None:
+        self.port, self.admin = free_port(), free_port()
+        self.environment |= {"CROSSFADE_LISTEN_PORT": str(self.port), "CROSSFADE_ADMIN_PORT": str(self.admin)}
+
     async def start(self, fault: str = "", *, wait: bool = True) -> None:
+        """`wait`: until it is ready; where somebody else took its port meanwhile, again, the first time on another."""
+        first = not self._log.exists()
+        for left in reversed(range(_STARTS)):
+            await self._launch(fault)
+            try:
+                if wait:
+                    await eventually(self._ready, "the proxy is ready", _POLL)
+                return
+            except AssertionError:
+                if self.running or not left or _TAKEN not in self.said()[-2000:]:
+                    raise
+            if first:
+                self._ports()
+            await asyncio.sleep(1)
+
+    async def _launch(self, fault: str) -> None:
         environment = {**self.environment, **({"CROSSFADE_FAULT": fault} if fault else {})}
         if self.forks:
             self.process = await asyncio.to_thread(Forked, self.wall.path, environment, self._log)
@@ -91,8 +112,6 @@ class Proxy:
                     stdout=log,
                     stderr=log,
                 )
-        if wait:
-            await eventually(self._ready, "the proxy is ready", _POLL)
 
     async def supervised(self) -> None:
         """Started until it runs, as a supervisor does: a new instance that cannot reach PostgreSQL ends with a word."""
