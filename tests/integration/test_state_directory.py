@@ -118,9 +118,11 @@ async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
     one = await fleet.start("one", lease=0.3)
     copied(tmp_path / "one", tmp_path / "copy")
     clone = Lease(database, settings_for(tmp_path / "copy", lease=0.3), "one", Told().conditions(), host="here")
-    with pytest.raises(RefusedError, match=r"already runs as process .* Start this one with an empty directory"):
-        await clone.start()
-    await clone.close()
+    try:
+        with pytest.raises(RefusedError, match=r"already runs as process .* Start this one with an empty directory"):
+            await clone.start()
+    finally:
+        await clone.close()
     await until(lambda: one.lease.may_read_target)
     assert one.lease.connected
 
