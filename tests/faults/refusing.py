@@ -5,11 +5,14 @@ The trigger is there before the fault, which only changes what it does: that nee
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
 from proxy.database import Database
 
+_LIMIT: Final = 20.0  # seconds
 _JUDGE: Final = "CREATE OR REPLACE FUNCTION public.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
 _TAKES: Final = _JUDGE.format("RETURN NEW;")
 _REFUSES: Final = _JUDGE.format("RAISE 'not this one';")
@@ -37,5 +40,11 @@ class Refusing:
         await self._database.execute(_REFUSES)
 
     async def end(self) -> None:
-        self.letters = await self._database.fetchval("SELECT count(*) FROM _crossfade.dead_letter")
+        """Not before a document was refused, however slow the machine is; writes go on meanwhile."""
+        limit = time.monotonic() + _LIMIT
+        while not (count := await self._database.fetchval("SELECT count(*) FROM _crossfade.dead_letter")):
+            if time.monotonic() > limit:
+                break
+            await asyncio.sleep(0.1)
+        self.letters = count
         await self._database.execute(_TAKES)
