@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from backfill import cli_throttle, cli_verify, cli_watch, runs
-from backfill.cli_parts import (
+from backfill import cli_throttle, cli_verify, cli_watch, run_store
+from backfill.cli_runtime import (
     LagOption,
     Parts,
     ProcessesOption,
@@ -28,14 +28,14 @@ from backfill.cli_parts import (
     say_left_out,
     work_on,
 )
-from backfill.pacing import setting
-from backfill.planning import plan_backfill
-from backfill.processes import die_with_parent
-from backfill.throttle import told
+from backfill.governor import setting
+from backfill.run_planner import plan_backfill
+from backfill.throttle import as_options
 from backfill.worker import Workers
-from proxy.cli.common import DONE, REFUSED, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections
+from backfill.worker_processes import die_with_parent
+from proxy.base.errors import RefusedError
 from proxy.cli.naming import expand
-from proxy.errors import RefusedError
+from proxy.cli.runtime import DONE, REFUSED, CollectionsArgument, DatabaseOption, JsonOption, SomeCollections
 
 DumpOption = Annotated[
     bool,
@@ -83,7 +83,7 @@ def plan(
 
     async def go(parts: Parts) -> int:
         chosen, left = await _plan_all(parts, collections, database, workers, dump=dump, full_text=full_text)
-        found = await runs.standings(parts.database, chosen)
+        found = await run_store.standings(parts.database, chosen)
         print_standings(found, as_json)
         if not as_json:
             for standing in found:
@@ -115,7 +115,7 @@ def run(
             at_once = workers * processes
             chosen, left = await _plan_all(parts, collections, database, at_once, dump=dump, full_text=full_text)
         else:
-            chosen, left = await runs.open_runs(parts.database), {}
+            chosen, left = await run_store.open_runs(parts.database), {}
         how = options(workers, max_rate, max_lag)
         return await work_on(parts, chosen, how, as_json, "crossfade backfill run", processes=processes, left=left)
 
@@ -131,13 +131,13 @@ def status(
         names = None
         if collections:
             names = await expand(parts.database, collections, database, lambda _: True, "known")
-        found = await runs.latest(parts.database, names)
+        found = await run_store.latest(parts.database, names)
         print_standings(found, as_json)
         if as_json:
             return DONE
         if not found:
             typer.echo("no backfill or verification has been run")
-        limits = told((await setting(parts.database)).limits)
+        limits = as_options((await setting(parts.database)).limits)
         if limits:
             typer.echo("throttle: " + ", ".join(f"{name} {value}" for name, value in limits.items()))
         return DONE
@@ -178,7 +178,7 @@ def worker(
 
 
 async def _require_runs(parts: Parts, wanted: Sequence[int]) -> None:
-    there = {standing.run for standing in await runs.standings(parts.database, wanted)} if wanted else set()
+    there = {standing.run for standing in await run_store.standings(parts.database, wanted)} if wanted else set()
     missing = [str(run) for run in wanted if run not in there]
     if missing:
         raise RefusedError(f"there is no run {', '.join(missing)}: see `crossfade backfill status`")

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from backfill.pacing import Setting, change, setting
-from backfill.throttle import Limits, told
-from proxy.cli.common import DONE, ActorOption, JsonOption, ReasonOption, actor_or_me, execute, write_json
-from proxy.config import Settings
-from proxy.database import Database
-from proxy.errors import RefusedError
+from backfill.governor import Setting, change, setting
+from backfill.throttle import ThrottleLimits, as_options
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.cli.runtime import DONE, ActorOption, JsonOption, ReasonOption, actor_or_me, execute, write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def throttle(
     }
     wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
-    def limited(known: Setting) -> Limits:
+    def limited(known: Setting) -> ThrottleLimits:
         if max_replica_lag is not None and known.replica_lag is None:
             raise RefusedError(
                 "this account may not see the lag of PostgreSQL's replicas: GRANT pg_monitor to it, as a superuser"
@@ -71,7 +71,7 @@ def throttle(
 
 def no_throttle(actor: ActorOption = None, reason: ReasonOption = None, as_json: JsonOption = False) -> None:
     """Take all limits of `crossfade throttle` away. A pause stays a pause."""
-    _execute(lambda known: Limits(paused=known.limits.paused), "no-throttle", actor, reason, as_json)
+    _execute(lambda known: ThrottleLimits(paused=known.limits.paused), "no-throttle", actor, reason, as_json)
 
 
 def pause(actor: ActorOption = None, reason: ReasonOption = None, as_json: JsonOption = False) -> None:
@@ -85,7 +85,11 @@ def resume(actor: ActorOption = None, reason: ReasonOption = None, as_json: Json
 
 
 def _execute(
-    wanted: Callable[[Setting], Limits] | None, action: str, actor: str | None, reason: str | None, as_json: bool
+    wanted: Callable[[Setting], ThrottleLimits] | None,
+    action: str,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
 ) -> None:
     async def go(_: Settings, database: Database) -> int:
         if wanted is not None:
@@ -93,9 +97,9 @@ def _execute(
         known = await setting(database)
         if as_json:
             figures = {"lag": known.lag, "replica_lag": known.replica_lag, "workers": known.workers}
-            write_json({"limits": told(known.limits), "figures": figures, "changed_by": known.changed_by})
+            write_json({"limits": as_options(known.limits), "figures": figures, "changed_by": known.changed_by})
             return DONE
-        limits = told(known.limits)
+        limits = as_options(known.limits)
         text = ", ".join(f"{name} {value}" for name, value in limits.items()) if limits else "no limits"
         typer.echo(f"{text}; {known.workers} workers, the mirror is {known.lag:.1f} s behind")
         return DONE

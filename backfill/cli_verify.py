@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from backfill import runs
-from backfill.cli_parts import (
+from backfill import run_store
+from backfill.cli_runtime import (
     LagOption,
     Parts,
     ProcessesOption,
@@ -24,11 +24,11 @@ from backfill.cli_parts import (
     say_left_out,
     work_on,
 )
-from backfill.planning import plan_changed, plan_sample, plan_verification
-from backfill.report import samples
+from backfill.run_planner import plan_changed, plan_sample, plan_verification
+from backfill.run_summary import samples
 from backfill.worker import Options, Workers
-from proxy.cli.common import DONE, REFUSED, CollectionsArgument, DatabaseOption, JsonOption
-from proxy.errors import RefusedError
+from proxy.base.errors import RefusedError
+from proxy.cli.runtime import DONE, REFUSED, CollectionsArgument, DatabaseOption, JsonOption
 
 WATCH_RATE: Final = 1_000.0  # keys a second: what the background may cost
 
@@ -113,7 +113,7 @@ async def _watch(
         left += len(refused)
         for run in chosen:
             await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work([run])
-            found = await runs.standings(parts.database, [run])
+            found = await run_store.standings(parts.database, [run])
             if parts.stop.is_set() and found[0].state == "open":
                 return code
             print_standings(found, as_json)

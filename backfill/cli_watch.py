@@ -10,11 +10,11 @@ from typing import Annotated
 import orjson
 import typer
 
-from backfill.cli_parts import Parts, execute
-from backfill.suspects import Sighting
-from backfill.watch import Watch
-from proxy.cli.common import DONE, JsonOption
-from proxy.config import Settings, load
+from backfill.cli_runtime import Parts, execute
+from backfill.out_of_band_judge import OriginVersion
+from backfill.out_of_band_watch import OutOfBandWatch
+from proxy.base.config import Settings, load
+from proxy.cli.runtime import DONE, JsonOption
 from proxy.http.upstream import Upstream
 
 
@@ -53,7 +53,7 @@ def watch(
 @contextlib.asynccontextmanager
 async def watching(
     parts: Parts, settings: Settings, *, every: float | None = None, as_json: bool = False
-) -> AsyncIterator[Watch]:
+) -> AsyncIterator[OutOfBandWatch]:
     """A watch that prints what it finds, with connections of its own to ArangoDB."""
     upstream = Upstream(
         str(settings.origin),
@@ -62,7 +62,7 @@ async def watching(
         request_timeout=settings.request_timeout,
     )
 
-    def found(one: Sighting) -> None:
+    def found(one: OriginVersion) -> None:
         if as_json:
             value = {"collection": one.collection, "key": one.key, "revision": str(one.rev), "removed": one.removed}
             typer.echo(orjson.dumps(value).decode())
@@ -71,7 +71,7 @@ async def watching(
 
     account = (settings.origin_user, settings.origin_password)
     try:
-        yield Watch(parts.database, upstream, *account, parts.stop, found=found, pause=every)
+        yield OutOfBandWatch(parts.database, upstream, *account, parts.stop, found=found, pause=every)
     finally:
         await upstream.close()
 

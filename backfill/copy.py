@@ -15,18 +15,18 @@ from typing import Final
 
 import structlog
 
-from backfill import runs
-from backfill.answers import Page
-from backfill.digest import fingerprinted
-from backfill.pacing import Governor
-from backfill.plan import FIRST_PAGE, next_limit
-from backfill.runs import SQL, Claim, RangeCut
+from backfill import run_store
+from backfill.checksum import fingerprinted
+from backfill.governor import Governor
+from backfill.key_ranges import FIRST_PAGE, next_limit
+from backfill.origin_pages import Page
+from backfill.run_store import SQL, Claim, RangeCut
 from backfill.source import Source
-from backfill.target import cancelled, set_aside, write
-from proxy.database import Database
-from proxy.errors import DatabaseRefused, DatabaseUnavailable, named
-from proxy.mirror.apart import ENOUGH
-from proxy.sqlstates import is_a_conflict
+from backfill.target_writer import cancelled, set_aside, write
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable, StatementError, error_label
+from proxy.base.sqlstates import is_a_conflict
+from proxy.replication.bisection import ENOUGH
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ async def copy_chunk(
     *,
     stop: asyncio.Event,
     governor: Governor | None = None,
-    lease: float = runs.LEASE,
+    lease: float = run_store.LEASE,
     first_page: int = FIRST_PAGE,
 ) -> Copied:
     """Copies from the claim's position to the end of its range, or until `stop` is set, always whole pages.
@@ -123,7 +123,7 @@ async def copy_chunk(
             noted = replace(claim, result=fingerprinted(claim.result, (document.raw for document in page.documents)))
             try:
                 once = await _write_page(database, noted, stamped, last, lease, aside)
-            except (DatabaseUnavailable, DatabaseRefused) as error:
+            except (DatabaseUnavailable, StatementError) as error:
                 if not cancelled(error) or shrunk == _SHRINKS:
                     troubles += 1
                     if not error.of_statement or troubles > ENOUGH:
@@ -139,9 +139,11 @@ async def copy_chunk(
                 why = (
                     f"PostgreSQL cancelled a page of {len(page.documents)} documents ({error}): now {smaller} at a time"
                 )
-                log.warning("a page was cancelled", collection=claim.table.collection, error=named(error), next=smaller)
+                log.warning(
+                    "a page was cancelled", collection=claim.table.collection, error=error_label(error), next=smaller
+                )
                 await ahead.close()
-                await runs.renew(database, claim, lease, why)
+                await run_store.renew(database, claim, lease, why)
                 await asyncio.sleep(_CANCELLED_PAUSE * shrunk)
                 ahead.begin(position, smaller)
                 continue
@@ -154,7 +156,7 @@ async def copy_chunk(
             if once is None:
                 stubborn += 1
                 if stubborn > _MOST_REFUSALS:
-                    raise DatabaseRefused(f"a page of {claim.table.collection} was refused {stubborn} times", "40001")
+                    raise StatementError(f"a page of {claim.table.collection} was refused {stubborn} times", "40001")
                 if stubborn == _APART:
                     aside |= await set_aside(database, claim.table, page.documents, stamped.era)
                 await ahead.close()
@@ -189,7 +191,7 @@ async def _write_page(
             written = await write(session, claim.table, documents, stamped.era)
             if written.stale:
                 return None  # what was applied stays, the position does not move
-            await runs.checkpoint(
+            await run_store.checkpoint(
                 session,
                 claim,
                 last or None,
@@ -199,7 +201,7 @@ async def _write_page(
                 lease=lease,
             )
             return len(written.refusals) + len(page.documents) - len(documents)
-    except DatabaseRefused as error:
+    except StatementError as error:
         if is_a_conflict(error.sqlstate):
             return None
         raise

@@ -15,18 +15,18 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
-from backfill import runs
-from backfill.answers import Document
+from backfill import run_store
+from backfill.checksum import fingerprinted
 from backfill.copy import Copied
-from backfill.digest import fingerprinted
-from backfill.pacing import Governor
-from backfill.repair import repair_keys
-from backfill.runs import SQL, Claim, LeaseLost
+from backfill.governor import Governor
+from backfill.key_repair import repair_keys
+from backfill.origin_pages import Document
+from backfill.run_store import SQL, Claim, LeaseLost
 from backfill.source import Source
-from backfill.target import cancelled, set_aside, write
-from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseRefused, DatabaseUnavailable
-from proxy.mirror.apart import ENOUGH
+from backfill.target_writer import cancelled, set_aside, write
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError
+from proxy.replication.bisection import ENOUGH
 
 BATCH_BYTES: Final = 4 << 20
 _TRIES: Final = 2 * ENOUGH
@@ -39,7 +39,7 @@ async def copy_dump(
     *,
     stop: asyncio.Event,
     governor: Governor | None = None,
-    lease: float = runs.LEASE,
+    lease: float = run_store.LEASE,
 ) -> Copied:
     """Copies the claim's shard whole, or until `stop` is set; what was done counts only where it is finished.
 
@@ -103,7 +103,7 @@ async def _write(
         try:
             async with database.transaction() as session:
                 written = await write(session, claim.table, batch, era)
-                await runs.checkpoint(
+                await run_store.checkpoint(
                     session,
                     claim,
                     None,
@@ -126,7 +126,7 @@ async def _write(
             stale, aside = await _write(database, claim, batch[:half], era, lease)
             others, more = await _write(database, claim, batch[half:], era, lease)
             return sorted({*stale, *others}), aside + more + gone
-        except DatabaseRefused as error:
+        except StatementError as error:
             tries += 1
             if not error.of_statement or tries == _TRIES:
                 raise

@@ -11,10 +11,10 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from backfill.report import Rate, Standing, duration, line
-from backfill.runs import standings
-from proxy.database import Database
-from proxy.errors import DatabaseError
+from backfill.run_store import standings
+from backfill.run_summary import Rate, Standing, duration, line
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError
 
 BAR_SECONDS = 0.25
 LINE_SECONDS = 5.0

@@ -30,7 +30,8 @@ from arango.http import DefaultHTTPClient
 from arango.request import Request
 from arango.response import Response
 
-from backfill.answers import (
+from backfill.key_ranges import KeyRange, smaller_limit
+from backfill.origin_pages import (
     COUNT,
     DOCUMENTS,
     ERROR,
@@ -50,8 +51,7 @@ from backfill.answers import (
     merged_revisions,
     revision,
 )
-from backfill.plan import KeyRange, smaller_limit
-from proxy.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamError, UpstreamLost
+from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamError, UpstreamOutcomeUnknown
 
 T = TypeVar("T")
 
@@ -226,7 +226,7 @@ class Source:
             answer = decode(PAIRS, self._ask(database, "post", "/_api/cursor", body))
             if answer.more:
                 self._forget_cursor(database, answer.id)
-                raise UpstreamLost(f"ArangoDB answered a part of {len(keys)} keys only")
+                raise UpstreamOutcomeUnknown(f"ArangoDB answered a part of {len(keys)} keys only")
             return {key: revision(rev) for key, rev in answer.result}
 
         return await self._retried(ask) if keys else {}
@@ -364,7 +364,7 @@ class Source:
         try:
             response = self._database(database).conn.send_request(request)
         except OSError as error:  # the errors of python-arango's transport are OSErrors
-            raise UpstreamLost(f"ArangoDB at {self._url} did not answer: {error}") from error
+            raise UpstreamOutcomeUnknown(f"ArangoDB at {self._url} did not answer: {error}") from error
         assert isinstance(response, _ByteResponse)
         if 200 <= response.status_code < 300:
             return response
@@ -376,7 +376,7 @@ class Source:
         except msgspec.MsgspecError:
             error = Error(message=content[:200].decode("utf-8", "replace"))
         if status in _TRY_AGAIN or error.number in _TRY_AGAIN_NUMBERS:
-            return UpstreamLost(f"ArangoDB at {self._url} answered {status}: {error.message}")
+            return UpstreamOutcomeUnknown(f"ArangoDB at {self._url} answered {status}: {error.message}")
         if status in (401, 403):
             return ConfigurationError(
                 f"ArangoDB at {self._url} refuses the account {self._user!r} ({error.message}): "

@@ -16,7 +16,7 @@ _DRIFT: Final = 1.01  # what is usual may rise by so much a look: a database tha
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ThrottleLimits:
     """None: no limit.
 
     max_rate: documents a second and worker; max_lag, max_replica_lag: seconds that the mirror, or the replicas of
@@ -31,9 +31,9 @@ class Limits:
     flag_file: str | None = None
     paused: bool = False
 
-    def and_also(self, other: Limits) -> Limits:
+    def and_also(self, other: ThrottleLimits) -> ThrottleLimits:
         """What both allow. A flag file of `other` comes second."""
-        return Limits(
+        return ThrottleLimits(
             max_rate=_less(self.max_rate, other.max_rate),
             max_lag=_less(self.max_lag, other.max_lag),
             max_replica_lag=_less(self.max_replica_lag, other.max_replica_lag),
@@ -42,7 +42,7 @@ class Limits:
             paused=self.paused or other.paused,
         )
 
-    def shared(self, workers: int) -> Limits:
+    def shared(self, workers: int) -> ThrottleLimits:
         """The part of one of so many workers: a rate for all of them is divided."""
         return replace(self, max_rate=None if self.max_rate is None else self.max_rate / max(1, workers))
 
@@ -52,7 +52,7 @@ def _less(one: float | None, other: float | None) -> float | None:
     return min(known) if known else None
 
 
-def told(limits: Limits) -> dict[str, Any]:
+def as_options(limits: ThrottleLimits) -> dict[str, Any]:
     """The limits that are set, by their options' names."""
     named = {name.replace("_", "-"): value for name, value in asdict(limits).items()}
     return {name: value for name, value in named.items() if value not in (None, False)}
@@ -83,7 +83,7 @@ class Decision:
     reason: str = ""
 
 
-def decide(limits: Limits, figures: Figures) -> Decision:
+def decide(limits: ThrottleLimits, figures: Figures) -> Decision:
     """The first reason to wait, those of operators first; an unknown figure that is limited is one (I9)."""
     if limits.paused:
         return Decision(LAG_WAIT, "paused: `crossfade resume` goes on")

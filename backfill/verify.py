@@ -2,9 +2,9 @@
 
 Each page reads the target first, then the origin, and compares up to where both were read. `fast` compares revisions;
 `full` compares what is printed (by digest), and that the queried column is what the printed document gives. Differences
-are only suspects here: they are noted with the position, and looked at again in batches (backfill.look) before they
+are only suspects here: they are noted with the position, and looked at again in batches (backfill.recheck) before they
 count. `repair` repairs what was confirmed, and looks once more. A dead letter about whose key both sides agree is over
-(`proxy.cutover.lacking`).
+(`proxy.state.lacking`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from backfill import runs
-from backfill.look import FULL_KEYS, PATIENCE, Looker, intact
-from backfill.pacing import Governor
-from backfill.plan import FIRST_PAGE, next_limit
-from backfill.repair import repair_keys
-from backfill.report import Tally
-from backfill.runs import SQL, Claim, RangeCut, Table
+from backfill import run_store
+from backfill.governor import Governor
+from backfill.key_ranges import FIRST_PAGE, next_limit
+from backfill.key_repair import repair_keys
+from backfill.recheck import FULL_KEYS, PATIENCE, Looker, intact
+from backfill.run_store import SQL, Claim, RangeCut, Table
+from backfill.run_summary import Tally
 from backfill.source import Source
-from proxy.cutover import lacking
-from proxy.database import Database
+from proxy.base.database import Database
+from proxy.state import lacking
 
 FAST_PAGE: Final = 5_000
 MOST_PENDING: Final = 500  # suspects until they are looked at again
@@ -61,7 +61,7 @@ class Verifier:
         *,
         governor: Governor | None = None,
         patience: float = PATIENCE,
-        lease: float = runs.LEASE,
+        lease: float = run_store.LEASE,
         page: int = FAST_PAGE,
     ) -> None:
         self._database = database
@@ -118,7 +118,7 @@ class Verifier:
         waits = f"{len(tally.pending):,} keys that differ are looked at again, once the mirror has reached them"
 
         async def keep() -> None:
-            await runs.renew(self._database, claim, self._lease, waits)
+            await run_store.renew(self._database, claim, self._lease, waits)
 
         settled = await looker.settle(tally.pending, keep)
         tally = replace(tally, pending={})
@@ -208,7 +208,7 @@ class Verifier:
 
     async def _checkpoint(self, claim: Claim, position: str, tally: Tally, documents: int) -> None:
         async with self._database.transaction() as session:
-            await runs.checkpoint(
+            await run_store.checkpoint(
                 session, claim, position or None, documents=documents, result=tally.as_json(), lease=self._lease
             )
 

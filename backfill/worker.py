@@ -23,31 +23,31 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from backfill import digest, runs
-from backfill.answers import OriginDisorder
+from backfill import checksum, run_store
+from backfill.chunk_split import SPLIT_DOCUMENTS, split_largest
 from backfill.copy import copy_chunk
 from backfill.dump import copy_dump
-from backfill.look import PATIENCE
-from backfill.pacing import Governor
-from backfill.planning import plan_due
-from backfill.presence import Presence
-from backfill.report import Tally
-from backfill.runs import SQL, Claim, LeaseLost
+from backfill.governor import Governor
+from backfill.liveness_lock import Presence
+from backfill.origin_pages import OriginDisorder
+from backfill.recheck import PATIENCE
+from backfill.run_planner import plan_due
+from backfill.run_store import SQL, Claim, LeaseLost
+from backfill.run_summary import Tally
 from backfill.source import GONE, Source
-from backfill.split import SPLIT_DOCUMENTS, split_largest
-from backfill.throttle import Limits
+from backfill.throttle import ThrottleLimits
 from backfill.verify import Verifier
-from proxy.database import Database, Row, Session
-from proxy.errors import (
+from proxy.base.database import Database, Row, Session
+from proxy.base.errors import (
     ArangoError,
     CrossfadeError,
     DatabaseError,
-    DatabaseRefused,
     DatabaseUnavailable,
+    StatementError,
     UpstreamError,
-    named,
+    error_label,
 )
-from proxy.shadow.mismatches import list_mismatches, mark_repaired
+from proxy.operator.mismatches import list_mismatches, mark_repaired
 
 log = structlog.get_logger(__name__)
 
@@ -64,8 +64,8 @@ class Options:
     """
 
     workers: int = 2
-    limits: Limits = field(default_factory=Limits)
-    lease: float = runs.LEASE
+    limits: ThrottleLimits = field(default_factory=ThrottleLimits)
+    lease: float = run_store.LEASE
     split: int = SPLIT_DOCUMENTS
     poll: float = 0.2
     idle: float = 1.0
@@ -159,7 +159,7 @@ class Workers:
     async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, watch: bool) -> bool | None:
         """True: something was done; False: nothing to do now; None: nothing more to do."""
         holder = await self._presence.holder()
-        claim = await runs.claim(self._database, name, chosen, self._options.lease, holder)
+        claim = await run_store.claim(self._database, name, chosen, self._options.lease, holder)
         if claim is not None:
             await self._carry_out(claim, verifier)
             return True
@@ -170,8 +170,8 @@ class Workers:
             return True
         if watch:
             return bool(await plan_due(self._database, self._source))
-        waiting = chosen if chosen is not None else await runs.open_runs(self._database)
-        standings = await runs.standings(self._database, waiting)
+        waiting = chosen if chosen is not None else await run_store.open_runs(self._database)
+        standings = await run_store.standings(self._database, waiting)
         return False if any(standing.state == "open" for standing in standings) else None
 
     async def _split(self, chosen: Sequence[int] | None) -> bool:
@@ -200,10 +200,10 @@ class Workers:
                 done = copied.done
             else:
                 done = (await verifier.verify_chunk(claim, self._stop)).done
-            await runs.leave(self._database, claim, "done" if done else "open")
+            await run_store.leave(self._database, claim, "done" if done else "open")
         except LeaseLost:
             return
-        except (OriginDisorder, DatabaseRefused) as error:
+        except (OriginDisorder, StatementError) as error:
             await self._fail(claim, str(error))
         except ArangoError as error:
             gone = f"ArangoDB has no collection {claim.table.collection} any more"
@@ -211,14 +211,14 @@ class Workers:
         except (CrossfadeError, asyncio.CancelledError) as error:
             why = "" if isinstance(error, asyncio.CancelledError) else f"chunk {claim.number}, tried again: {error}"
             with contextlib.suppress(DatabaseError):
-                await runs.leave(self._database, claim, "open", why)
+                await run_store.leave(self._database, claim, "open", why)
             raise
 
     async def _fail(self, claim: Claim, error: str, state: Literal["failed", "cancelled"] = "failed") -> None:
-        await runs.leave(self._database, claim, "failed", error)
+        await run_store.leave(self._database, claim, "failed", error)
         row = await self._database.fetchrow(SQL["run"], claim.run)
         known = json.loads(row["result"]) if row is not None else {}
-        await runs.end(self._database, claim.run, state, {**known, "error": error})
+        await run_store.end(self._database, claim.run, state, {**known, "error": error})
 
     async def _finish(self, run: int) -> bool:
         """Ends a run whose chunks are done; False where another worker is at it, or it has ended."""
@@ -231,11 +231,11 @@ class Workers:
                     return False
                 if row["left_mirror"]:
                     error = f"{row['collection']} left the mirror while the run went on: writes may have been missed"
-                    await runs.end(self._database, run, "cancelled", {**json.loads(row["result"]), "error": error})
+                    await run_store.end(self._database, run, "cancelled", {**json.loads(row["result"]), "error": error})
                     return True
                 if row["kind"] == "backfill":
                     await self._index(session, row)
-                    await runs.end(self._database, run, "done", await self._copied(row))
+                    await run_store.end(self._database, run, "done", await self._copied(row))
                 else:
                     await self._end_verification(row)
                 return True
@@ -246,15 +246,17 @@ class Workers:
     async def _index(self, session: Session, row: Row) -> None:
         """Raises DatabaseError; until a later try succeeds, the run says what it waits for."""
         step = "for its index"
-        await runs.note_wait(self._database, row["id"], step)
+        await run_store.note_wait(self._database, row["id"], step)
         try:
             await _build_indexes(session, row)
             step = "for its statistics"
             await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
         except DatabaseError as error:
-            log.warning("a backfill could not be ended", collection=row["collection"], step=step, error=named(error))
+            log.warning(
+                "a backfill could not be ended", collection=row["collection"], step=step, error=error_label(error)
+            )
             with contextlib.suppress(DatabaseError):
-                await runs.note_wait(self._database, row["id"], f"{step}, tried again: {error}")
+                await run_store.note_wait(self._database, row["id"], f"{step}, tried again: {error}")
             raise
 
     async def _copied(self, row: Row) -> dict[str, Any]:
@@ -263,7 +265,9 @@ class Workers:
             **json.loads(row["result"]),
             "documents": sum(chunk["documents"] for chunk in chunks),
             "bytes": sum(chunk["bytes"] for chunk in chunks),
-            "fingerprint": digest.add(json.loads(chunk["result"]).get("fingerprint", digest.EMPTY) for chunk in chunks),
+            "fingerprint": checksum.add(
+                json.loads(chunk["result"]).get("fingerprint", checksum.EMPTY) for chunk in chunks
+            ),
             "dead_letters": await self._database.fetchval(SQL["count_dead_letters"], row["collection"]),
             "documents_origin": await self._source.count(row["database"], row["name"]),
         }
@@ -280,9 +284,9 @@ class Workers:
             error = (
                 f"{row['collection']}: pages showed {tally.origin} documents, and ArangoDB counts {now}: verify again"
             )
-            await runs.end(self._database, row["id"], "failed", {**result, "error": error})
+            await run_store.end(self._database, row["id"], "failed", {**result, "error": error})
         else:
-            await runs.end(self._database, row["id"], "done", result)
+            await run_store.end(self._database, row["id"], "done", result)
             if tally.repaired and not tally.remaining:
                 await self._mismatches_repaired(row)
 

@@ -38,13 +38,13 @@ from deploy.demo.postgres import EmbeddedPostgres
 from deploy.demo.stack import Options, Stack
 from proxy.aql import analyse, ast, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
-from proxy.cli.explaining import examine
-from proxy.cutover import migrate
-from proxy.database import Database
-from proxy.errors import ArangoError
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError
+from proxy.cli.explain import examine
 from proxy.http import Upstream
+from proxy.model.message import Request
+from proxy.operator import migrate
 from proxy.stores.postgres.evaluation import parsed
-from proxy.wire.message import Request
 from sql.loader import queries
 
 _CORPUS = Path("../shared/conformance/aql-corpus.jsonl")

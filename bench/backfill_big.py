@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploy.demo.child import Child
-from deploy.demo.direct import Row, Target, compare
+from deploy.demo.db_checks import Row, Target, compare
 from deploy.demo.stack import Options, Stack, crossfade
 
 DATABASE, COLLECTION = "bench", "papers"

@@ -30,12 +30,12 @@ import asyncpg
 from bench.process import Process, wait_for_port
 from bench.variants import Variant
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import load
-from proxy.cutover import controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.ports import free_port
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.base.free_port import free_port
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
 
 NAME: Final = "_system/burn"
 GOAL: Final = 50.0  # ms that a burning request may add to the worst pause
@@ -278,7 +278,7 @@ def stack(folder: Path) -> Iterator[tuple[Variant, int, str]]:
         server = exits.enter_context(EmbeddedPostgres())
         back, front, port, admin = free_port(), free_port(), free_port(), free_port()
         commands = (
-            (back, [sys.executable, "-m", "proxy.serve", "--port", str(back)]),
+            (back, [sys.executable, "-m", "proxy.devserver.serve", "--port", str(back)]),
             (front, [sys.executable, "-m", "bench.calm", str(front), f"http://127.0.0.1:{back}"]),
         )
         for listening, command in commands:
@@ -310,7 +310,7 @@ async def move(dsn: str, origin: int, stage: Stage, *names: str) -> None:
     """Past every gate."""
     database = await Database.open(dsn, size=2)
     try:
-        targets = [Target(name, stage, 100) for name in names]
+        targets = [DesiredState(name, stage, 100) for name in names]
         settings = load(dsn=dsn, origin=f"http://127.0.0.1:{origin}")
         await controller.change(
             database, targets, settings=settings, actor="bench", reason="bench", force=True, timeout=30

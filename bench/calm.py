@@ -12,7 +12,7 @@ import sys
 import uvloop
 
 from proxy.http import Listener, Upstream
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
 
 QUIET = b"/_api/document/burn/calm"
 _EMPTY = b'{"result":[],"hasMore":false,"cached":false,"extra":{"warnings":[],"stats":{}},"error":false,"code":201}'

@@ -33,7 +33,7 @@ from bench.process import OTHER_CORE, Process, ahead, pin, wait_for_port
 from bench.proxy import WRITE, measure
 from bench.variants import Variant
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.ports import free_port
+from proxy.base.free_port import free_port
 
 ADDED_CPU, SUSTAINED = 80.0, 0.4
 LAG_P99, ADDED_P50, ADDED_P99 = 250.0, 0.3, 3.0

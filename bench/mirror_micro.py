@@ -19,15 +19,15 @@ from pathlib import Path
 import orjson
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import Settings
-from proxy.database import Database
-from proxy.errors import ArangoError
-from proxy.mirror.capture import Plan, plan, settle
-from proxy.mirror.journal import Journal
-from proxy.mirror.pipeline import Mirror
-from proxy.operations import Change, Effect, Operation
-from proxy.revision import decode_rev, encode_rev
-from proxy.wire.message import Headers, Request
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError
+from proxy.capture.answers import DocumentPlan, plan, settle
+from proxy.journal.journal import Journal
+from proxy.model.message import Headers, Request
+from proxy.model.operations import Change, Effect, Operation
+from proxy.model.revision import decode_rev, encode_rev
+from proxy.replication.mirror import Mirror
 from sql.loader import migrations
 
 C = "shop/products"
@@ -86,7 +86,7 @@ def calls(folder: Path) -> None:
     headers: Headers = [(b"Etag", b'"x"'), (b"Content-Type", b"application/json"), (b"Server", b"ArangoDB")]
     request = Request("POST", b"/_db/shop/_api/document/products?silent=0", headers, raw)
     made = plan(operation)
-    assert isinstance(made, Plan)
+    assert isinstance(made, DocumentPlan)
     unit = measured("orjson.loads of the document", lambda: orjson.loads(raw))
     measured("plan", lambda: plan(operation), unit=unit)
     measured("rewritten", lambda: made.rewritten(request), unit=unit)

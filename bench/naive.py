@@ -13,8 +13,8 @@ import msgspec
 import uvloop
 
 from proxy.http import Listener, Upstream
-from proxy.revision import decode_rev
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
+from proxy.model.revision import decode_rev
 
 _UPSERT = """
 INSERT INTO {table} AS d (key, rev, raw, doc) VALUES ($1, $2, $3::json, _crossfade.queryable($3::json))

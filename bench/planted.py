@@ -22,15 +22,15 @@ from typing import Any
 import asyncpg
 import httpx
 
-from backfill import runs
-from backfill.planning import plan_backfill, plan_verification
+from backfill import run_store
+from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from deploy.demo.direct import Origin, compare_all
+from deploy.demo.db_checks import Origin, compare_all
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover import migrate
-from proxy.database import Database
-from proxy.serve import DevelopmentServer
+from proxy.base.database import Database
+from proxy.devserver.serve import DevelopmentServer
+from proxy.operator import migrate
 
 BASE, COLLECTION = "planted", "papers"
 NAME = f"{BASE}/{COLLECTION}"
@@ -166,7 +166,7 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
             options = Options(workers=workers, poll=0.05)
             await Workers(database, database, source, options, asyncio.Event()).work(chosen)
             outcome.seconds[what] = time.monotonic() - began
-            [standing] = await runs.standings(database, chosen)
+            [standing] = await run_store.standings(database, chosen)
             return dict(standing.result)
 
         await work([await plan_backfill(database, source, NAME)], "backfill")

@@ -23,7 +23,7 @@ from bench import variants
 from bench.process import OTHER_CORE, Process, pin, wait_for_port
 from bench.variants import COLLECTION, Variant
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.ports import free_port
+from proxy.base.free_port import free_port
 
 READ = ("GET", f"/_db/_system/_api/document/{COLLECTION}/canned")
 WRITE = ("POST", f"/_db/_system/_api/document/{COLLECTION}")

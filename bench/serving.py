@@ -10,9 +10,9 @@ import sys
 
 import uvloop
 
-from proxy.database import Database
-from proxy.http import Limits, Listener
-from proxy.serve import StoreHandler
+from proxy.base.database import Database
+from proxy.devserver.serve import StoreHandler
+from proxy.http import HttpLimits, Listener
 from proxy.stores.postgres import PostgresStore
 
 
@@ -20,7 +20,7 @@ async def main(dsn: str) -> None:
     """Serves until standard input is closed."""
     database = await Database.open(dsn, size=4, reset=False)
     store = PostgresStore(database)
-    listener = Listener(StoreHandler(store), host="127.0.0.1", port=0, limits=Limits())
+    listener = Listener(StoreHandler(store), host="127.0.0.1", port=0, limits=HttpLimits())
     await listener.start()
     print(listener.port, flush=True)
     await asyncio.to_thread(sys.stdin.read)

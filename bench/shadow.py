@@ -42,8 +42,8 @@ from bench.mirror import _database, say
 from bench.process import OTHER_CORE, Process, ahead, pin, wait_for_port
 from bench.variants import COLLECTION, Variant
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.database import Database
-from proxy.ports import free_port
+from proxy.base.database import Database
+from proxy.base.free_port import free_port
 from proxy.stores.postgres import PostgresStore
 
 NAME = f"_system/{COLLECTION}"

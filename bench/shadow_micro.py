@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import orjson
 
-from proxy.shadow.compare import compare_documents
+from proxy.shadow.diff.documents import compare_documents
 from proxy.shadow.explain import describe
 
 

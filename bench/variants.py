@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.process import PROXY_CORE, Process, wait_for_port
-from proxy.ports import free_port
+from proxy.base.free_port import free_port
 
 COLLECTION = "bench"
 _NGINX = """

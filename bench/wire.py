@@ -22,13 +22,13 @@ import httptools
 from bench.load import request as as_bytes
 from bench.process import OTHER_CORE, PROXY_CORE, Process, pin, wait_for_port
 from bench.stub import document
-from proxy.cutover.stages import Snapshot
-from proxy.http.limits import Limits
+from proxy.base.free_port import free_port
+from proxy.http.limits import HttpLimits
 from proxy.http.requests import Incoming, RequestParser
-from proxy.ports import free_port
-from proxy.routing import Action, route
+from proxy.model.message import Request
+from proxy.model.stages import Snapshot
+from proxy.routing.routes import Action, route
 from proxy.wire.decode import decode
-from proxy.wire.message import Request
 
 DECODE_LIMIT, PASS_LIMIT, READS_LIMIT = 15.0, 3.0, 6000.0
 _CALLS, _ROUNDS = 5000, 9
@@ -66,7 +66,7 @@ def cost(call: Callable[[], object], calls: int = _CALLS) -> float:
 def parsed(raw: bytes) -> Request:
     """The request as the listener hands it over."""
     found: list[Incoming] = []
-    RequestParser(Limits(), found.append, resume=lambda: None, abandon=lambda: None).feed(raw)
+    RequestParser(HttpLimits(), found.append, resume=lambda: None, abandon=lambda: None).feed(raw)
     return found[0].request
 
 
@@ -101,7 +101,7 @@ def understanding(calls: int) -> list[Figure]:
 
 def reads(seconds: float, connections: int) -> list[Figure]:
     """Key reads of the development server, on one core of its own."""
-    server = _rate(["-m", "proxy.serve", "--port"], seconds, connections, fill=True)
+    server = _rate(["-m", "proxy.devserver.serve", "--port"], seconds, connections, fill=True)
     stub = _rate(["-m", "bench.stub"], seconds, connections, fill=False)
     return [
         Figure(

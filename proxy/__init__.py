@@ -1,25 +1,41 @@
 """The sidecar proxy: speaks ArangoDB's HTTP API, mirrors writes into PostgreSQL, compares reads, flips them over.
 
-Imports run strictly downward by layer; `tests/architecture` and `make lint` hold them to it.
+Imports run strictly downward, room by room (`.importlinter`, held by `tests/architecture`); rooms on one line do not
+import each other:
 
-    layer 5   cli         the command `crossfade`; app, admin: composition, the only places that construct things
-    layer 4   dispatch    carries out a Route; serve: one store as a server
-              writing/    how each kind of write is carried out
-    layer 3   mirror/     journal, capture, apply, repair: whatever ArangoDB took is in PostgreSQL in the end
-              shadow/     runner, compare, ledger: off the path, a verdict is never a race
-              cutover/    controller, lease, audit (and stages, layer 0; gates, layer 1)
-    layer 2   routing     (Operation, Snapshot) -> Route, pure
-              http/       listener and upstream pool, on httptools and h2
-              stores/     base, arango, postgres, memory: one operation, many stores
-    layer 1   wire/       routes, decode, encode, auth: HTTP <-> Operation
-              aql/        lexer, parser, analysis, evaluator, compiler to SQL
-              config, metrics, database (asyncpg), ports, tasks
-              isolation/  work in processes of its own, within limits; what may take long runs nowhere else
-    layer 0   operations, revision, documents, errors, cutover.stages
+    cli           the command `crossfade`: one module a verb
+    app, admin    composition: the only places that construct things; the admin listener
+    devserver/    the development ArangoDB server: a test double, and the local stack's origin
+    operator/     what only commands need: status, mismatches, migrations, bundles
+    gateway/      a request's path: dispatcher, reads served by PostgreSQL, authorization, service paths
+    capture/      one module a kind of write: what to ask ArangoDB for, what its answer says was written
+    replication/ shadow/ control/
+                  the mirror, from captured writes to PostgreSQL; comparison of reads; stages and how they change
+    state/        the control row in PostgreSQL: compare-and-set, audit, marks and dead letters that end flips
+    journal/      the write-ahead log of intents
+    routing/ http/ stores/
+                  (Operation, Snapshot) -> Route, pure; listener and upstream pool; one operation, two databases
+    isolation/    worker processes with limits of time and memory
+    wire/ aql/    HTTP <-> Operation; AQL: lexer, parser, analysis, evaluator, compiler to SQL
+    model/        values that every room names
+    base/         plumbing without domain: settings, errors, metrics, database, ArangoDB client, tasks
 
-A read: listener -> wire.decode -> routing -> dispatch -> primary store -> client, then off the path
-shadow.runner -> other store -> compare -> ledger. A write: listener -> wire.decode -> routing -> dispatch:
-journal.intend -> mirror.capture -> origin -> journal -> client; mirror.apply drains to PostgreSQL.
+A read: http.listener -> wire.decode -> routing.routes -> gateway.dispatcher -> gateway.target_reads or the upstream ->
+client; then, off the path, shadow.comparator -> shadow.readers -> shadow.diff -> shadow.result_store.
+A write: http.listener -> wire.decode -> routing.routes -> capture.dispatch -> capture.<kind> -> journal, upstream,
+client; then replication.mirror drains to PostgreSQL.
+
+Terms, one meaning each:
+
+    origin, target  ArangoDB; PostgreSQL
+    stage           how far a collection has come: off, mirror, shadow, flipped
+    epoch           one change of stages, taken through phases that every instance acknowledges
+    intent          a journal record: this write was forwarded, and PostgreSQL may not have it yet
+    mark            a collection may have missed a write: it needs a verification
+    dead letter     a version of a document that PostgreSQL refused
+    shape           a request without its literals (query fingerprint): what coverage is counted by
+    gate            a condition of a flip: pass, fail, or inconclusive
+    fence           the condition inside a statement that makes a read of PostgreSQL fail if the lease or stage changed
 """
 
 __version__ = "0.1.0"

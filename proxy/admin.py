@@ -27,8 +27,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from proxy import __version__, metrics
-from proxy.errors import ConfigurationError
+from proxy import __version__
+from proxy.base import metrics
+from proxy.base.errors import ConfigurationError
 
 
 def create(

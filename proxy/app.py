@@ -21,41 +21,42 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from proxy import __version__, state_directory
+from proxy import __version__
 from proxy.admin import AdminServer, create
-from proxy.config import Settings
-from proxy.credentials import Credentials
-from proxy.cutover import controller
-from proxy.cutover.acknowledge import Conditions
-from proxy.cutover.lease import Lease
-from proxy.cutover.readings import Readings
-from proxy.cutover.states import States
-from proxy.cutover.transitions import By
-from proxy.cutover.watch import Watch
-from proxy.database import Database
-from proxy.dispatch import Dispatcher
-from proxy.errors import ConfigurationError
-from proxy.flight import Flight, Scope
-from proxy.flipping import Flipping
-from proxy.gaps import Gaps
-from proxy.http import Limits, Listener, Upstream
+from proxy.base import state_directory
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ConfigurationError
+from proxy.capture import TransactionRegistry
+from proxy.control import controller
+from proxy.control.instance.ack_conditions import Conditions
+from proxy.control.instance.auto_rollback import AutoRollback
+from proxy.control.instance.lease import Lease
+from proxy.control.read_stats import Readings
+from proxy.devserver.auto_flip import AutoFlip
+from proxy.gateway.authorization import Credentials
+from proxy.gateway.dispatcher import Dispatcher
+from proxy.gateway.health import probe
+from proxy.gateway.service_proxy import Services
+from proxy.gateway.target_reads import QUEUE, TargetReads, statement_limit, worker_limit
+from proxy.http import HttpLimits, Listener, Upstream
 from proxy.isolation import Isolation
-from proxy.mirror.pipeline import Mirror
-from proxy.probe import probe
-from proxy.services import Services
-from proxy.serving import QUEUE, Serving, statement_limit, worker_limit
+from proxy.model.in_flight import InFlight, Scope
+from proxy.model.message import Handler
+from proxy.operator.states import States
+from proxy.replication.coverage_gaps import Gaps
+from proxy.replication.mirror import Mirror
 from proxy.shadow.bounds import Bound
-from proxy.shadow.coverage import Coverage
+from proxy.shadow.comparator import Shadow
 from proxy.shadow.examples import Examples
-from proxy.shadow.fleet import Fleet
-from proxy.shadow.ledger import Ledger
-from proxy.shadow.rules import Rules
-from proxy.shadow.runner import Shadow
+from proxy.shadow.peer_lag import PeerLag
+from proxy.shadow.result_store import Ledger
+from proxy.shadow.sampling_rules import SamplingRules
+from proxy.shadow.shape_coverage import Coverage
+from proxy.state.control_row import By
 from proxy.stores.arango import ArangoStore
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore, streams
-from proxy.wire.message import Handler
-from proxy.writing import Registry
 
 log = structlog.get_logger(__name__)
 
@@ -65,12 +66,12 @@ _SERVICE_IDLE = 2.0  # seconds
 _STATEMENT = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
 # what worker processes import once
 _IN_WORKERS = (
-    "proxy.stores.postgres.apart",
+    "proxy.stores.postgres.worker_queries",
     "proxy.shadow.looks",
-    "proxy.shadow.settle",
+    "proxy.shadow.recheck",
     "proxy.shadow.explain",
-    "proxy.facts",
-    "proxy.writing.carry",
+    "proxy.routing.query_facts",
+    "proxy.capture.dispatch",
 )
 _COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
@@ -82,7 +83,7 @@ class Application:
         self.settings = settings
         self.instance = state_directory.prepare(settings.state_dir)
         self._spool = state_directory.spool(settings.state_dir)
-        self.flight = Flight()
+        self.flight = InFlight()
         self.readings = Readings()
         self._started = False
 
@@ -151,7 +152,7 @@ class Application:
         await self.lease.start()
         await self.mirror.told.start()
         stack.push_async_callback(self.mirror.told.close)
-        self.guards = Watch(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
+        self.guards = AutoRollback(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
         await self.guards.start()
         stack.push_async_callback(self.guards.close)
         states = States(self.database, watch_seconds=settings.gate_watch_seconds)
@@ -182,8 +183,8 @@ class Application:
             reader,
             self.mirror.caught_up,
             Ledger(self.database, settings),
-            rules=Rules(settings, self.database),
-            fleet=Fleet(self.database, self.instance),
+            rules=SamplingRules(settings, self.database),
+            fleet=PeerLag(self.database, self.instance),
             sinks=(self.coverage,),
             lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=5),
             explaining=isolation.lane("explaining", workers=1, waiting=4, nice=10),
@@ -203,10 +204,10 @@ class Application:
             stack.push_async_callback(upstream.close)
         credentials = Credentials(self.origin)
         stack.push_async_callback(credentials.close)
-        serving = Serving(settings, target, self.lease, credentials, self.readings)
+        serving = TargetReads(settings, target, self.lease, credentials, self.readings)
         await serving.start()
         stack.push_async_callback(serving.close)
-        registry = Registry(self.database, self.instance, lambda: self.mirror.recovered)
+        registry = TransactionRegistry(self.database, self.instance, lambda: self.mirror.recovered)
         await registry.start()
         stack.push_async_callback(registry.close)
         self.dispatcher = Dispatcher(
@@ -229,7 +230,7 @@ class Application:
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
-        limits = Limits(buffer_body=settings.buffer_body, body=settings.max_body, whole_paths=b"/_")
+        limits = HttpLimits(buffer_body=settings.buffer_body, body=settings.max_body, whole_paths=b"/_")
         listener = Listener(
             self._handler(reader, target), host=settings.listen_host, port=settings.listen_port, limits=limits
         )
@@ -245,7 +246,7 @@ class Application:
         """The dispatcher's; in a local stack that flips what is made, with that before it."""
         if not self.settings.flip_new:
             return self.dispatcher.handle
-        return Flipping(
+        return AutoFlip(
             self.dispatcher.handle,
             settings=self.settings,
             database=self.database,

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover import migrate
-from proxy.database import Database
+from proxy.base.database import Database
+from proxy.operator import migrate
 
 _numbers = itertools.count(1)
 

@@ -18,14 +18,14 @@ import asyncpg
 import httpx
 
 from proxy.app import Application
-from proxy.config import Settings, load
-from proxy.cutover import controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.http import Limits, Listener
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
+from proxy.base.config import Settings, load
+from proxy.base.database import Database
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
+from proxy.http import HttpLimits, Listener
+from proxy.model.stages import Stage, Standing
 
 WAIT_SECONDS = 30.0
 
@@ -56,7 +56,7 @@ class Origin:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self.listener = Listener(StoreHandler(self.store), host="127.0.0.1", port=self.port, limits=Limits())
+        self.listener = Listener(StoreHandler(self.store), host="127.0.0.1", port=self.port, limits=HttpLimits())
         await self.listener.start()
         self.port = self.listener.port
 
@@ -81,7 +81,7 @@ class Running:
 
     async def move(self, standing: Standing, *collections: str) -> None:
         """Takes collections ('db/name') to a stage by an epoch, past the gates that may be passed."""
-        targets = [Target(name, standing.stage, standing.weight) for name in collections]
+        targets = [DesiredState(name, standing.stage, standing.weight) for name in collections]
         await controller.change(
             self.database, targets, settings=self.settings, actor="test", reason="test", force=True, timeout=10
         )

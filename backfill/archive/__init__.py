@@ -1,11 +1,11 @@
 """Archives: collections as compressed JSON Lines with checksums and a manifest, and back (DESIGN section 10).
 
-    cli          `crossfade archive export | import | verify`; progress draws the bars; told: answers
+    cli          `crossfade archive export | import | verify`; progress draws the bars; cli_output: answers
     export       a store's documents into an archive, part by part; resumable
     import_      an archive into a store, never over a newer version; the target itself says what is left to do
     verify       every line against its checksum; compare: an archive against a store, in key order
-    stores       what is read from: ArangoDB, PostgreSQL
-    into_arango, into_postgres   what is written into
+    sources      what is read from: ArangoDB, PostgreSQL
+    arango_target, postgres_target what is written into
     reader       lines of a part, and what is damaged, by file, line and key
     writer       a part: written beside, synced, renamed
     manifest     what an archive holds, as values     storage    the folder: lock, atomic files

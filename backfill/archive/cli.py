@@ -18,20 +18,24 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from backfill.archive import cli_output, storage, verify
 from backfill.archive import manifest as manifests
-from backfill.archive import storage, told, verify
+from backfill.archive.arango_target import IntoArango
 from backfill.archive.export import Export, Options
 from backfill.archive.import_ import Import
 from backfill.archive.import_ import Options as ImportOptions
-from backfill.archive.into_arango import IntoArango
-from backfill.archive.into_postgres import IntoPostgres
 from backfill.archive.manifest import Entry, Manifest
+from backfill.archive.postgres_target import IntoPostgres
 from backfill.archive.progress import shown
 from backfill.archive.server import Server
-from backfill.archive.stores import SQL, FromArango, FromPostgres, Store
-from backfill.archive.targets import Target
+from backfill.archive.sources import SQL, FromArango, FromPostgres, Store
+from backfill.archive.targets import ArchiveTarget
 from backfill.source import Source
-from proxy.cli.common import (
+from proxy.base.config import Settings, load
+from proxy.base.database import Database
+from proxy.base.errors import CrossfadeError, DatabaseError, RefusedError
+from proxy.cli.naming import near, qualified
+from proxy.cli.runtime import (
     DONE,
     ActorOption,
     CollectionsArgument,
@@ -45,11 +49,8 @@ from proxy.cli.common import (
     note,
     write_json,
 )
-from proxy.cli.naming import near, qualified
-from proxy.config import Settings, load
-from proxy.cutover import audit, lacking, migrate
-from proxy.database import Database
-from proxy.errors import CrossfadeError, DatabaseError, RefusedError
+from proxy.operator import migrate
+from proxy.state import audit, lacking
 
 
 class Side(enum.StrEnum):
@@ -73,7 +74,7 @@ of keys; `zstd -dc` and `sha256sum` read them without Crossfade. Whatever is int
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ArchiveInputs:
     """What a command works with; databases are opened when they are asked for."""
 
     settings: Settings
@@ -133,7 +134,7 @@ def export(
       crossfade archive export 'shop/*' --to /backup/monday --from postgresql
     """
 
-    async def go(means: Means) -> int:
+    async def go(means: ArchiveInputs) -> int:
         store = await means.store(side)
         names = await _names(store, collections, database)
         if dry_run:
@@ -141,7 +142,7 @@ def export(
         with storage.locked(to), shown("export", quiet=as_json) as progress:
             job = Export(store, to, progress, means.stop, Options(part_size << 20, level))
             manifest = await job.run(names)
-        return told.exported(manifest, names, to, as_json)
+        return cli_output.exported(manifest, names, to, as_json)
 
     _main(go, as_json)
 
@@ -177,13 +178,13 @@ def import_(
       crossfade archive import /backup/monday shop/orders --into postgresql --dry-run
     """
 
-    async def go(means: Means) -> int:
+    async def go(means: ArchiveInputs) -> int:
         if overwrite_newer and not (reason or "").strip():
             raise RefusedError("--overwrite-newer loses newer versions: say why with --reason")
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
         opened = await means.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(means)
-        target: Target
+        target: ArchiveTarget
         if into is Side.POSTGRESQL:
             assert opened is not None
             target = IntoPostgres(opened, await means.postgres(timeout=None), indexes=indexes)
@@ -206,7 +207,7 @@ def import_(
             async with opened.transaction() as session:
                 who = actor_or_me(actor)
                 await audit.record(session, actor=who, action="archive.import", reason=reason, detail=detail)
-        return told.imported(found, entries, folder, into, dry_run=dry_run, as_json=as_json)
+        return cli_output.imported(found, entries, folder, into, dry_run=dry_run, as_json=as_json)
 
     _main(go, as_json)
 
@@ -230,7 +231,7 @@ def verify_(
       crossfade archive verify /backup/monday shop/orders --against postgresql
     """
 
-    async def go(means: Means) -> int:
+    async def go(means: ArchiveInputs) -> int:
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
         found = []
@@ -241,7 +242,7 @@ def verify_(
                     store = await means.store(against)
                     one = await verify.compare(folder, entry, store, one, progress, means.stop)
                 found.append(one)
-        return told.verified(found, as_json)
+        return cli_output.verified(found, as_json)
 
     _main(go, as_json)
 
@@ -299,7 +300,7 @@ async def _plan_export(store: Store, to: Path, names: Sequence[str], as_json: bo
     return DONE
 
 
-async def _control(means: Means) -> Database | None:
+async def _control(means: ArchiveInputs) -> Database | None:
     """PostgreSQL as the control plane, where it can be had: an import into ArangoDB must not need it."""
     try:
         return await means.postgres()
@@ -332,7 +333,7 @@ async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest
 # ---- running
 
 
-def _main(go: Callable[[Means], Awaitable[int]], as_json: bool) -> None:
+def _main(go: Callable[[ArchiveInputs], Awaitable[int]], as_json: bool) -> None:
     """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
 
     async def run() -> int:
@@ -347,11 +348,11 @@ def _main(go: Callable[[Means], Awaitable[int]], as_json: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _means(settings: Settings) -> AsyncIterator[Means]:
+async def _means(settings: Settings) -> AsyncIterator[ArchiveInputs]:
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_stopping(stop))
-        yield Means(settings, stack, stop)
+        yield ArchiveInputs(settings, stack, stop)
 
 
 @contextlib.contextmanager

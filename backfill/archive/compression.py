@@ -7,7 +7,7 @@ from typing import IO, Final, Protocol, cast
 
 import zstandard
 
-from proxy.errors import CrossfadeError
+from proxy.base.errors import CrossfadeError
 
 LEVEL: Final = 6
 _PIECE: Final = 4 << 10  # compressed bytes

@@ -15,13 +15,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from backfill.answers import Document
 from backfill.archive import manifest as manifests
 from backfill.archive.compression import LEVEL
 from backfill.archive.manifest import Entry, Manifest
+from backfill.archive.sources import Store
 from backfill.archive.storage import ArchiveError, clear_partial, folder_name
-from backfill.archive.stores import Store
 from backfill.archive.writer import PartWriter
+from backfill.origin_pages import Document
 from proxy import __version__
 
 PART_BYTES: Final = 128 << 20

@@ -15,15 +15,15 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from backfill.answers import Document
 from backfill.archive import reader
 from backfill.archive.export import Progress
 from backfill.archive.manifest import Entry, Part
 from backfill.archive.reader import Damage
-from backfill.archive.targets import Refused, Target, Written
-from backfill.plan import PAGE_BYTES, PAGE_DOCUMENTS
-from proxy.errors import CrossfadeError, DatabaseRefused, DatabaseUnavailable, UpstreamError
-from proxy.sqlstates import is_a_conflict
+from backfill.archive.targets import ArchiveTarget, Refused, TargetResult
+from backfill.key_ranges import PAGE_BYTES, PAGE_DOCUMENTS
+from backfill.origin_pages import Document
+from proxy.base.errors import CrossfadeError, DatabaseUnavailable, StatementError, UpstreamError
+from proxy.base.sqlstates import is_a_conflict
 
 T = TypeVar("T")
 SAMPLES: Final = 20  # refusals that are named; all are counted
@@ -101,7 +101,7 @@ class Import:
     """Writes collections of one archive into one target."""
 
     root: Path
-    target: Target
+    target: ArchiveTarget
     progress: Progress
     stop: asyncio.Event
     options: Options = field(default_factory=Options)
@@ -151,10 +151,10 @@ class Import:
     async def _page(self, collection: str, page: Sequence[Document], tally: Imported) -> Imported:
         present = await self.target.revisions(collection, [document.key for document in page])
         found = sort(page, present)
-        done, forced = Written(), Written()
+        done, forced = TargetResult(), TargetResult()
         if self.options.dry_run:
-            done = Written(len(found.new) + len(found.older))
-            forced = Written(len(found.newer) if self.options.overwrite else 0)
+            done = TargetResult(len(found.new) + len(found.older))
+            forced = TargetResult(len(found.newer) if self.options.overwrite else 0)
         else:
             if found.new or found.older:
                 done = await self.target.write(collection, found.new, found.older)
@@ -222,6 +222,6 @@ def batches(
 
 
 def _passing(error: CrossfadeError) -> bool:
-    if isinstance(error, DatabaseRefused):
+    if isinstance(error, StatementError):
         return is_a_conflict(error.sqlstate)
     return isinstance(error, UpstreamError | DatabaseUnavailable)

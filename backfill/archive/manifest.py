@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from backfill import digest
+from backfill import checksum as digest
 from backfill.archive.storage import ArchiveError, write_atomically
 
 FORMAT: Final = "crossfade-archive"

@@ -20,8 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from backfill.archive.cli_output import volume
 from backfill.archive.export import Progress as Shown
-from backfill.archive.told import volume
 
 LINE_SECONDS: Final = 5.0
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from backfill import digest
-from backfill.answers import Document
+from backfill import checksum
 from backfill.archive import compression
 from backfill.archive.compression import DamagedError
 from backfill.archive.manifest import Part
 from backfill.archive.storage import ArchiveError, inside
 from backfill.archive.writer import SUM_DIGITS
+from backfill.origin_pages import Document
 
 SAMPLES: Final = 20  # damages that are named; all are counted
 
@@ -164,7 +164,7 @@ class _Walk:
                 f"it has {self.number:,} documents of {self.bytes:,} bytes, and the manifest says "
                 f"{part.documents:,} of {part.bytes:,}"
             )
-        elif digest.text(self._total) != part.digest:
+        elif checksum.text(self._total) != part.digest:
             self.damage("the checksum of its documents is not that of the manifest")
         elif sha256 != part.sha256:
             self.damage("the checksum of the file is wrong, though every line in it is right")

@@ -13,9 +13,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from proxy.errors import ArangoError, ConfigurationError, UpstreamLost
+from proxy.base.errors import ArangoError, ConfigurationError, UpstreamOutcomeUnknown
 from proxy.http.upstream import Upstream
-from proxy.wire.message import Request
+from proxy.model.message import Request
 
 T = TypeVar("T")
 _BUSY: Final = frozenset({429, 502, 503, 504})
@@ -109,7 +109,7 @@ class Server:
         body = b"[" + b",".join(raws) + b"]"
         told = _decode(_TOLD, await self._ask("POST", database, path, params, body))
         if len(told) != len(raws):
-            raise UpstreamLost(f"ArangoDB answered for {len(told)} of {len(raws)} documents")
+            raise UpstreamOutcomeUnknown(f"ArangoDB answered for {len(told)} of {len(raws)} documents")
         return told
 
     async def replace_exactly(
@@ -155,7 +155,7 @@ class Server:
             return content
         told = _decode(_ONE, content) if content[:1] == b"{" else Told(message=content[:200].decode("utf-8", "replace"))
         if response.status in _BUSY:
-            raise UpstreamLost(f"ArangoDB at {self._url} answered {response.status}: {told.message}")
+            raise UpstreamOutcomeUnknown(f"ArangoDB at {self._url} answered {response.status}: {told.message}")
         if response.status == 401:
             raise ConfigurationError(
                 f"ArangoDB at {self._url} refuses the account {self._user!r} ({told.message}): "
@@ -168,4 +168,4 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.MsgspecError as error:
-        raise UpstreamLost(f"ArangoDB's answer is not what was asked for: {error}") from error
+        raise UpstreamOutcomeUnknown(f"ArangoDB's answer is not what was asked for: {error}") from error

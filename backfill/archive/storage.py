@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote
 
-from proxy.errors import CrossfadeError
+from proxy.base.errors import CrossfadeError
 
 PARTIAL: Final = ".partial"
 _LOCK: Final = ".lock"

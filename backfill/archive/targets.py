@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backfill.answers import Document
 from backfill.archive.manifest import Entry
+from backfill.origin_pages import Document
 
 Refused = tuple[str, str]  # key, reason
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class TargetResult:
     """What became of some documents. kept: keys whose present version was found newer meanwhile."""
 
     written: int = 0
@@ -21,7 +21,7 @@ class Written:
     refused: tuple[Refused, ...] = ()
 
 
-class Target(Protocol):
+class ArchiveTarget(Protocol):
     """A database that documents are written into. Collections are 'database/name'.
 
     Its methods raise UpstreamError or DatabaseUnavailable where it does not answer: the page may be tried again.
@@ -40,11 +40,13 @@ class Target(Protocol):
         """What it has of these keys, deletions that it remembers included; nothing where there is no collection."""
         ...
 
-    async def write(self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]) -> Written:
+    async def write(
+        self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]
+    ) -> TargetResult:
         """Writes documents whose key was not there, or was there in that older revision. Never over a newer one."""
         ...
 
-    async def overwrite(self, collection: str, documents: Sequence[Document]) -> Written:
+    async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
         """Writes documents over whatever is there."""
         ...
 

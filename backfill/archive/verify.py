@@ -15,7 +15,7 @@ from backfill.archive import reader
 from backfill.archive.export import Progress
 from backfill.archive.manifest import Entry
 from backfill.archive.reader import Damage, Sum
-from backfill.archive.stores import Store
+from backfill.archive.sources import Store
 from backfill.archive.writer import SUM_DIGITS
 
 SAMPLES: Final = 20

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from backfill import digest
-from backfill.answers import Document
+from backfill import checksum
 from backfill.archive.compression import LEVEL, Compressor
 from backfill.archive.manifest import Part
 from backfill.archive.storage import PARTIAL, put_in_place
+from backfill.origin_pages import Document
 
 SUM_DIGITS: Final = 16
 
@@ -106,7 +106,7 @@ class PartWriter:
             sha256=sha256,
             sums=f"{self._stem}.sums.zst",
             sums_sha256=sums_sha256,
-            digest=digest.text(self._total),
+            digest=checksum.text(self._total),
             first=self._first,
             last=self._last,
         )

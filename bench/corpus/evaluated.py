@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.corpus.world import Document, World, system
 from proxy.aql import Fetch, Options, Query, Result, Write, equal, run
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _OPTIONS = Options(memory_limit=1 << 28, max_runtime=10.0, user="root")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.corpus.holes import Hole
 from proxy.aql import Options, ast, run
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _NUMERIC = frozenset({"ABS", "CEIL", "FLOOR", "ROUND", "SQRT", "POW", "LOG", "LOG2", "LOG10", "EXP", "EXP2", "SUM",
                       "AVG", "AVERAGE", "MEDIAN", "PERCENTILE", "STDDEV", "VARIANCE", "PRODUCT", "TO_NUMBER", "RAND",

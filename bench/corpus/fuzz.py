@@ -20,7 +20,7 @@ from bench.corpus.infer import Inference
 from bench.corpus.world import Filler, Way
 from proxy.aql import Options, Query, analyse, ast, parse, print_query
 from proxy.aql.compile import Table, Tables, compile_query
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _OPTIONS = Options(memory_limit=32 << 20, max_runtime=1.0)
 _LONG = 8.0  # seconds that one mutant may take on a busy machine; its evaluation has one

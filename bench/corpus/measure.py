@@ -13,8 +13,8 @@ from bench.corpus.literals import NAME, moved
 from bench.corpus.postgres import OUTSIDE, Refused, Target
 from bench.corpus.world import Filler, World, system, ways
 from proxy.aql import Query, Result, analyse, parse, print_query
-from proxy.errors import ArangoError
-from proxy.shadow.compare import Rows, compare_rows
+from proxy.base.errors import ArangoError
+from proxy.shadow.diff.documents import Rows, compare_rows
 
 # ArangoDB refuses the text itself, whatever the documents: an unknown function, a wrong number of arguments, a
 # collection where a value must stand

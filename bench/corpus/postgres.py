@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.corpus.world import World
-from proxy import values
 from proxy.aql import Query
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
-from proxy.database import Database
-from proxy.documents import to_jsonb
-from proxy.errors import DatabaseRefused
-from proxy.revision import decode_rev
-from proxy.stores.postgres.statements import has_icu
+from proxy.base.database import Database
+from proxy.base.errors import StatementError
+from proxy.model import json_values
+from proxy.model.documents import to_jsonb
+from proxy.model.revision import decode_rev
+from proxy.stores.postgres.compiled_queries import has_icu
 
 _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
 SELECT key, rev, raw::json, _crossfade.queryable(doc::json)
@@ -49,7 +49,7 @@ class Target:
         for name, rows in world.collections.items():
             if not rows:
                 continue
-            raws = [values.dump(row) for row in rows]
+            raws = [json_values.dump(row) for row in rows]
             documents = [to_jsonb(raw) for raw in raws]
             await self._database.execute(
                 _INSERT.format(relation=tables[name].relation),
@@ -82,7 +82,7 @@ class Target:
         try:
             rows = await self._database.fetch(compiled.sql, *compiled.parameters)
             return compiled, compiled.finish.start(binds).values([tuple(row.values()) for row in rows])
-        except DatabaseRefused as error:
+        except StatementError as error:
             if error.sqlstate.startswith(_DATA):
                 raise Refused(f"{OUTSIDE}: {error}") from error
             raise Refused(f"WRONG: PostgreSQL refuses the statement: {error}") from error

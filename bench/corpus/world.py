@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.corpus.holes import Hole, candidates, holds
 from bench.corpus.infer import Inference, order
-from proxy.documents import valid_collection, valid_key
-from proxy.revision import encode_rev
+from proxy.model.documents import valid_collection, valid_key
+from proxy.model.revision import encode_rev
 
 Document = dict[str, Any]
 _DEEP = 8

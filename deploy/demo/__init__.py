@@ -3,14 +3,14 @@ the command line, by SQL.
 
     cli          the two commands
     scenario     the steps of the demo, each asserted      verbs     the command line, as an operator types it
-    means        what the steps are made of
-    outcome      what must be true at the end, the table
+    harness      what the steps are made of
+    result_table what must be true at the end, the table
     client       one client of live traffic                traffic   all of them     tally   what they count
-    ledger       what a client knows to be right           sweep     reads, as fast as it goes
+    expected_state what a client knows to be right           sweep     reads, as fast as it goes
     service      what the résumé service does, by an unmodified python-arango
     records      real records that packages ship           generated a history, the same for the same seed
     loader       both, straight into ArangoDB
-    direct       both databases read and compared without any product code
+    db_checks    both databases read and compared without any product code
     stack        PostgreSQL, a development ArangoDB, the proxy
     postgres     an embedded PostgreSQL                    child, warden   processes that never outlive us
 """

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
-_WARDEN = Path(__file__).with_name("warden.py")
+_WARDEN = Path(__file__).with_name("supervisor.py")
 _POLL = 0.02  # seconds between two looks at a condition
 
 

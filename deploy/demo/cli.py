@@ -14,11 +14,11 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from deploy.demo.means import Play
+from deploy.demo.harness import Play
 from deploy.demo.scenario import run
 from deploy.demo.stack import Options, Part, Stack
-from proxy.cutover.stages import Stage
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
+from proxy.model.stages import Stage
 
 _USUAL = Play()
 _LOOK = 0.25  # seconds between two looks at children and parent

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from arango.exceptions import ArangoError
 
-from deploy.demo.generated import DATABASE, SKILLS, Document, Generator
-from deploy.demo.ledger import Ledger, merged, plain
+from deploy.demo.expected_state import Ledger, merged, plain
+from deploy.demo.fake_data import DATABASE, SKILLS, Document, Generator
 from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService
-from deploy.demo.tally import Conditions, Tally
+from deploy.demo.traffic_stats import Conditions, Tally
 
 _T = TypeVar("_T")
 _PATIENCE = 60.0  # seconds that a client asks what became of a request that was cut

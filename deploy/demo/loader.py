@@ -9,8 +9,8 @@ from arango.client import ArangoClient
 from arango.collection import StandardCollection
 from arango.database import StandardDatabase
 
-from deploy.demo import generated, records
-from proxy.errors import ConfigurationError
+from deploy.demo import fake_data, records
+from proxy.base.errors import ConfigurationError
 
 Document = dict[str, Any]
 
@@ -44,7 +44,7 @@ def load(database: StandardDatabase, collection: str, documents: Sequence[Docume
 
 def load_all(
     url: str,
-    history: generated.History,
+    history: fake_data.History,
     *,
     share: float = 1.0,
     password: str = "",
@@ -56,11 +56,11 @@ def load_all(
     """
     loaded: dict[tuple[str, str], list[Document]] = {}
     reference = make_database(url, records.DATABASE, password)
-    service = make_database(url, generated.DATABASE, password)
+    service = make_database(url, fake_data.DATABASE, password)
     for name, real in records.collections():
         loaded[records.DATABASE, name] = load(reference, name, real[: int(len(real) * share)])
         note(f"{records.DATABASE}/{name}", len(loaded[records.DATABASE, name]))
     for name, made in history.collections().items():
-        loaded[generated.DATABASE, name] = load(service, name, made)
-        note(f"{generated.DATABASE}/{name}", len(made))
+        loaded[fake_data.DATABASE, name] = load(service, name, made)
+        note(f"{fake_data.DATABASE}/{name}", len(made))
     return loaded

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.demo.child import Child
-from proxy.errors import ConfigurationError
-from proxy.ports import free_port
+from proxy.base.errors import ConfigurationError
+from proxy.base.free_port import free_port
 
 _OLDEST = 15
 # what pg_ctl calls its modes of shutdown, as the signals that they are

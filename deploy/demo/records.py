@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any, Final
 
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
 Document = dict[str, Any]
 

@@ -12,18 +12,18 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from deploy.demo import direct, generated
-from deploy.demo.generated import DATABASE, RESUMES
+from deploy.demo import db_checks, fake_data
+from deploy.demo.cli_runner import DemoFailed
+from deploy.demo.fake_data import DATABASE, RESUMES
+from deploy.demo.harness import NAMES, REFERENCE, SERVICE, Harness, Play
 from deploy.demo.loader import load_all
-from deploy.demo.means import NAMES, REFERENCE, SERVICE, Means, Play
-from deploy.demo.outcome import Outcome, report
+from deploy.demo.result_table import Outcome, report
 from deploy.demo.service import ResumeService
 from deploy.demo.stack import Stack
 from deploy.demo.traffic import Traffic
-from deploy.demo.verbs import DemoFailed
 
 
-class Scenario(Means):
+class Scenario(Harness):
     """One run. `play` returns the outcome; the stack stays up until `close`."""
 
     def play(self) -> Outcome:
@@ -55,7 +55,7 @@ class Scenario(Means):
         self.stack.start_arangodb()
         share = self._play.share
         sizes = {"users": 200, "resumes": 2000, "jobs": 1800, "results": 1200}
-        history = generated.history(**{name: int(size * share) for name, size in sizes.items()})
+        history = fake_data.history(**{name: int(size * share) for name, size in sizes.items()})
         self._loaded = load_all(
             self.stack.arango_url, history, share=share, password=self._play.password, note=self._loaded_one
         )
@@ -113,7 +113,7 @@ class Scenario(Means):
             told is not None and told["resume_data"] == expected["resume_data"],
             "a client that reads it gets ArangoDB's answer",
         )
-        self._until(lambda: asyncio.run(self._ask(direct.Target.open_mismatches)) > 0, "the shadow has caught it")
+        self._until(lambda: asyncio.run(self._ask(db_checks.Target.open_mismatches)) > 0, "the shadow has caught it")
         self._verbs.run("mismatches", "list")
         for found in self._verbs.json("mismatches", "list"):
             self._explain(found["id"], ".".join(path))
@@ -175,16 +175,16 @@ class Scenario(Means):
         self._until(lambda: self._status()["backlog"] == 0, "the backlog is empty")
         self._count_metrics()
         self.outcome.tally.add(self.traffic.tally())
-        home = asyncio.run(self._ask(direct.Target.profiles_led_home))
+        home = asyncio.run(self._ask(db_checks.Target.profiles_led_home))
         profiles, before, _ = self.outcome.profiles
         self.outcome.profiles = (profiles, before, min(home, self._profiles_led_home()))
-        origin = direct.Origin(self.stack.arango_url, password=self._play.password)
-        self.outcome.comparisons = asyncio.run(direct.compare_all(origin, self.stack.dsn, (*SERVICE, *REFERENCE)))
+        origin = db_checks.Origin(self.stack.arango_url, password=self._play.password)
+        self.outcome.comparisons = asyncio.run(db_checks.compare_all(origin, self.stack.dsn, (*SERVICE, *REFERENCE)))
         for one in self.outcome.comparisons:
             verdict = "equal" if one.equal else "NOT EQUAL"
             self.console.print(f"    {one.collection}: {one.documents:,} documents, {verdict}", highlight=False)
         self.outcome.lost = self._lost(origin)
-        self.outcome.seeded = asyncio.run(direct.mutants(origin, self.stack.dsn, DATABASE, RESUMES))
+        self.outcome.seeded = asyncio.run(db_checks.mutants(origin, self.stack.dsn, DATABASE, RESUMES))
 
 
 def run(play: Play, console: Console, keep: Callable[[Stack], None] | None = None) -> bool:

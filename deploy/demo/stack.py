@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from deploy.demo.child import Child
 from deploy.demo.postgres import EmbeddedPostgres, port_taken
-from proxy.errors import ConfigurationError
-from proxy.ports import free_port
+from proxy.base.errors import ConfigurationError
+from proxy.base.free_port import free_port
 
 Part = Literal["arangodb", "postgres"]
 
@@ -148,7 +148,7 @@ class Stack:
             return
         port = self._take(self.options.arango_port, "--arango-port")
         self.arango_url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "proxy.serve", "--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.executable, "-m", "proxy.devserver.serve", "--host", "127.0.0.1", "--port", str(port)]
         self.arangodb = self._child("arangodb", command).start()
         self.arangodb.wait_for(lambda: answers(self.arango_url, "/_api/version"))
 

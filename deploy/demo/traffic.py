@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from concurrent import futures
 
 from deploy.demo.client import Client
-from deploy.demo.generated import Document
-from deploy.demo.tally import Conditions, Tally
+from deploy.demo.fake_data import Document
+from deploy.demo.traffic_stats import Conditions, Tally
 
 
 class Traffic:

@@ -7,8 +7,8 @@
            program -> evaluate                                   runs it: yields Fetch and Write, returns Result
     values, collation, printing, operators, access, arrays       the semantics of values
     functions/                                                   one module a group; signatures: all names and arities
-    narrow, primary                                              the filters that narrow a fetch; order by `_key`
-    unlimited                                                    fullCount as a query of its own
+    scan_narrowing, primary_index_order                          the filters that narrow a fetch; order by `_key`
+    full_count                                                   fullCount as a query of its own
 
 Whatever can be parsed and not be run raises `Unsupported`, by name. Nothing here knows a store or does I/O.
 """

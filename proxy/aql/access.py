@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from proxy.aql.compiled import Frame, Plain
+from proxy.aql.compiled_types import Frame, Plain
 from proxy.aql.values import Value
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
 

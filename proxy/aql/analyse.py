@@ -15,7 +15,7 @@ from proxy.aql.choices import LIMITED, level_choices, levels, ordered, takes_any
 from proxy.aql.named import collections_of, depends
 from proxy.aql.shape import shape_of
 from proxy.aql.signatures import FETCHING, RANDOM, UNSUPPORTED
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from proxy.aql.compiled import Compiled, Frame, Plain, Stepwise, evaluate
+from proxy.aql.compiled_types import Compiled, Frame, Plain, Stepwise, evaluate
 from proxy.aql.operators import COMPARISONS
 from proxy.aql.requests import Request
 from proxy.aql.values import Value, to_integer, truthy

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from proxy.aql import ast
 from proxy.aql.lexer import position
 from proxy.aql.signatures import AGGREGATES, FETCHING, FUNCTIONS, RANDOM
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
 _NOT_FOLDED = RANDOM | {"NOOPT"}  # calls that are no constants even where their arguments are

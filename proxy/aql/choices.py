@@ -3,7 +3,8 @@
 ArangoDB promises no order for a scan. What depends on one is a *choice* (`level_choices`, in words), and a query with
 a choice is not determined by its data. One kind of choice is open to any client of ArangoDB: LIMIT without SORT before
 it at the outermost level, with nothing but LET, SORT and RETURN behind it (`takes_any`). Any rows of the right number
-are an answer there; the comparison judges them by membership (`shadow.unsorted` finds the same ones in their tokens).
+are an answer there; the comparison judges them by membership (`shadow.unordered_limit` finds the same ones in their
+tokens).
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.aggregates import AGGREGATORS
-from proxy.aql.compiled import Compiled, Constant, Frame, evaluate
+from proxy.aql.compiled_types import Compiled, Constant, Frame, evaluate
 from proxy.aql.pipeline import Flow, PipelineCompiler, Stage
 from proxy.aql.requests import Request
 from proxy.aql.values import Value, hash_key, order_key, to_number
 from proxy.aql.windows import bounds_of, spans
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 
 class _Group:

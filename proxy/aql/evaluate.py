@@ -17,14 +17,14 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
-from proxy.aql.compiled import Frame
-from proxy.aql.context import Context
+from proxy.aql.compiled_types import Frame
 from proxy.aql.pipeline import Flow, Row, Stage
-from proxy.aql.primary import by_primary_index
-from proxy.aql.program import ProgramCompiler
+from proxy.aql.primary_index_order import by_primary_index
+from proxy.aql.query_compiler import ProgramCompiler
+from proxy.aql.query_context import Context
 from proxy.aql.requests import Fetch, Options, Request, Result, Write
 from proxy.aql.values import Value
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _ROW = 128  # bytes of a row beside its value and the slots of its frame
 

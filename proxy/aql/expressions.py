@@ -13,7 +13,7 @@ from functools import partial
 
 from proxy.aql import ast
 from proxy.aql.tokens import MAX_CHAIN, STATEMENTS, TokenStream
-from proxy.arango_errors import ARANGO_ERRORS
+from proxy.base.arango_errors import ARANGO_ERRORS
 
 _BINARY = {
     "==": 6,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from proxy.aql.context import Context
+from proxy.aql.query_context import Context
 from proxy.aql.requests import Document, Fetch, Request
 from proxy.aql.values import Value, to_number, truthy
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _NOT_FOUND = 1203
 

@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any, NamedTuple, NoReturn
 
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 
 class Token(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.collect import CollectCompiler
-from proxy.aql.compiled import Compiled, Frame, Stepwise, evaluate
+from proxy.aql.compiled_types import Compiled, Frame, Stepwise, evaluate
 from proxy.aql.pipeline import Flow, Stage
 from proxy.aql.requests import Document, Fetch, Path, Request, Write, WriteOptions
 from proxy.aql.values import Value, equal, truthy
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _MODES = frozenset({"ignore", "replace", "update", "conflict"})
 

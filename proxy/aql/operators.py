@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from proxy.aql.compiled import Constant, Frame, Plain
-from proxy.aql.context import Context
+from proxy.aql.compiled_types import Constant, Frame, Plain
 from proxy.aql.functions.patterns import like, regex_test
+from proxy.aql.query_context import Context
 from proxy.aql.values import (
     Value,
     contains,
@@ -20,7 +20,7 @@ from proxy.aql.values import (
     to_number,
     truthy,
 )
-from proxy.arango_errors import ARANGO_ERRORS
+from proxy.base.arango_errors import ARANGO_ERRORS
 
 _INT64 = 1 << 63
 _HASHED_FROM = 8  # elements of a constant list from which IN looks up a set

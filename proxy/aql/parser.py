@@ -11,7 +11,7 @@ from functools import lru_cache
 from proxy.aql import ast
 from proxy.aql.graph_syntax import DIRECTIONS, GraphParser, Targets
 from proxy.aql.tokens import STATEMENTS
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
 _PATHS = frozenset({"SHORTEST_PATH", "K_SHORTEST_PATHS", "K_PATHS", "ALL_SHORTEST_PATHS"})

@@ -15,14 +15,14 @@ from proxy.aql import ast
 from proxy.aql.access import access
 from proxy.aql.analyse import source_name
 from proxy.aql.choices import scans
-from proxy.aql.closures import ExpressionCompiler
-from proxy.aql.compiled import Compiled, Constant, Frame, Plain, Stepwise, evaluate
-from proxy.aql.context import Context
-from proxy.aql.narrow import conditions, narrowed
-from proxy.aql.primary import by_primary_index
+from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise, evaluate
+from proxy.aql.expression_compiler import ExpressionCompiler
+from proxy.aql.primary_index_order import by_primary_index
+from proxy.aql.query_context import Context
 from proxy.aql.requests import Document, Request
+from proxy.aql.scan_narrowing import conditions, narrowed
 from proxy.aql.values import Value, hash_key, order_key, to_integer, truthy, type_name
-from proxy.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError, Unsupported
 
 Flow: TypeAlias = Iterator[Any]  # of frames and Requests
 Stage: TypeAlias = Callable[[Flow], Flow]

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from proxy.aql.values import Value
-from proxy.values import number_text as double_text
+from proxy.model.json_values import number_text as double_text
 
 _quote = json.encoder.encode_basestring  # leaves everything but quotes, backslashes and control characters
 
 
 def number_text(number: int | float) -> str:
-    """A number's digits: an int in full, a double as `proxy.values` prints it."""
+    """A number's digits: an int in full, a double as `proxy.model.json_values` prints it."""
     return str(number) if number.__class__ is int else double_text(number)
 
 

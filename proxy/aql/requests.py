@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.aql.values import Value
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 Document = dict[str, Any]
 Path = tuple[str, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from proxy.aql.lexer import Token, fail, tokenize
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 MAX_DEPTH = 128  # nesting of expressions and subqueries together; deeper is error 1524
 MAX_CHAIN = 500  # accesses or operators of one level in a row

@@ -11,14 +11,14 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
-from proxy.aql.compiled import Compiled, Frame, Stepwise, evaluate
+from proxy.aql.compiled_types import Compiled, Frame, Stepwise, evaluate
 from proxy.aql.graphs import EdgeCollection, Graph, GraphOptions, graph_options, identity_of
 from proxy.aql.modify import ModifyCompiler
 from proxy.aql.paths import Route, all_shortest, k_paths, k_shortest, shortest
 from proxy.aql.pipeline import Flow, Stage
 from proxy.aql.requests import Document, Fetch, Request
 from proxy.aql.values import double, to_integer, truthy
-from proxy.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError, Unsupported
 
 _MAX_DEPTH = 1_000_000
 

@@ -7,10 +7,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.aql.compiled import Compiled, Stepwise
-from proxy.aql.functions.moments import Duration, parse_duration, shift, timestamp
+from proxy.aql.compiled_types import Compiled, Stepwise
+from proxy.aql.functions.calendar import Duration, parse_duration, shift, timestamp
 from proxy.aql.values import Value
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _FAR = math.inf
 

@@ -1,23 +1,23 @@
 """The command `crossfade`.
 
-    common      options, names of collections, errors -> exit codes, output for people and for machines
+    runtime     options, names of collections, errors -> exit codes, output for people and for machines
     naming      names of collections, and what is said of those that are not known
-    stages      mirror, shadow, default-stage; flipping: flip; going_back: rollback; changing: what changes share
-    replaying   shadow replay: recorded reads once more, until rare shapes are compared often enough
-    guarding    guard: what the guards of flipped collections see, and taking them off
-    acknowledging  acknowledge: notice is taken of what a guard or an instance took back
-    show        status, gates, audit
+    stages      mirror, shadow, default-stage; flip: flip; rollback: rollback; stage_change: what changes share
+    replay      shadow replay: recorded reads once more, until rare shapes are compared often enough
+    guard       guard: what the guards of flipped collections see, and taking them off
+    acknowledge    acknowledge: notice is taken of what a guard or an instance took back
+    status      status, gates, audit
     instances   instances, instances evict
     shapes      shapes, waive, unwaive; limits: what gates measure by
-    tracing     trace: what is known of one document
-    mismatches  list, show, ignore, repair (exporting: export, reproduce)
-    noise       noise: what does not matter; sampling: how many reads are compared
+    trace       trace: what is known of one document
+    mismatches  list, show, ignore, repair (export: export, reproduce)
+    tolerances  noise: what does not matter; sampling: how many reads are compared
     repair      documents by name, or those that were written around the proxies
-    repairing   reads documents of the origin again and puts them right in PostgreSQL
-    system      migrate, proxy run
+    repair_keys reads documents of the origin again and puts them right in PostgreSQL
+    proxy_run   migrate, proxy run
     doctor      what must be in place, checked one by one
-    explaining  explain: what becomes of an AQL query
-    indexing    indexes: what the shapes that were seen need (making_indexes: concurrently, with progress)
+    explain     explain: what becomes of an AQL query
+    indexes     indexes: what the shapes that were seen need (index_building: concurrently, with progress)
     tables      rich tables for people
 
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
@@ -38,25 +38,25 @@ from typing import Annotated, Final, TextIO
 import structlog
 import typer
 
-from proxy.errors import CrossfadeError
+from proxy.base.errors import CrossfadeError
 
 _GROUP = "crossfade.commands"
 # modules and their commands. The one that is wanted is loaded alone: a command begins in half the time
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "system": ("migrate", "proxy"),
+    "proxy_run": ("migrate", "proxy"),
     "doctor": ("doctor",),
     "stages": ("mirror", "shadow", "default-stage"),
-    "flipping": ("flip",),
-    "going_back": ("rollback",),
-    "guarding": ("guard",),
-    "acknowledging": ("acknowledge",),
-    "show": ("status", "gates", "audit"),
+    "flip": ("flip",),
+    "rollback": ("rollback",),
+    "guard": ("guard",),
+    "acknowledge": ("acknowledge",),
+    "status": ("status", "gates", "audit"),
     "shapes": ("shapes", "limits"),
-    "tracing": ("trace",),
-    "explaining": ("explain",),
-    "indexing": ("indexes",),
+    "trace": ("trace",),
+    "explain": ("explain",),
+    "indexes": ("indexes",),
     "mismatches": ("mismatches",),
-    "noise": ("noise", "sampling"),
+    "tolerances": ("noise", "sampling"),
     "repair": ("repair",),
     "instances": ("instances",),
 }
@@ -129,7 +129,7 @@ def _add(app: typer.Typer, entry: EntryPoint) -> str:
     return ""
 
 
-class Patient(io.StringIO):
+class NonFailingStream(io.StringIO):
     """A stream that cannot fail: a full disk under a log must not break the request that is logged (I2)."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -150,7 +150,7 @@ def log_to(stream: TextIO) -> None:
     """Logs go there. A traceback shows lines and no variables: these hold documents and credentials."""
     printing = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(Patient(stream)),
+        logger_factory=structlog.PrintLoggerFactory(NonFailingStream(stream)),
         processors=[*structlog.get_config()["processors"][:-1], printing],
     )
 

@@ -12,21 +12,21 @@ from typing import Final
 import typer
 from rich.markup import escape
 
-from proxy.cli.common import DONE, REFUSED, UNUSABLE, JsonOption, console, fail, write_json
-from proxy.client import OriginClient, ask_instance
-from proxy.config import Settings, load
-from proxy.cutover import migrate, status
-from proxy.database import Database
-from proxy.errors import (
+from proxy.base.arango_client import OriginClient, ask_instance
+from proxy.base.config import Settings, load
+from proxy.base.database import Database
+from proxy.base.errors import (
     ArangoError,
     ConfigurationError,
     DatabaseError,
     DatabaseTimedOut,
     DatabaseUnavailable,
-    DatabaseUnmigrated,
+    SchemaOutdated,
     UpstreamError,
 )
-from proxy.stores.postgres.statements import has_icu
+from proxy.cli.runtime import DONE, REFUSED, UNUSABLE, JsonOption, console, fail, write_json
+from proxy.operator import migrate, status
+from proxy.stores.postgres.compiled_queries import has_icu
 
 _OLDEST_POSTGRESQL: Final = 15
 _OLDEST_ARANGODB: Final = (3, 12)
@@ -117,7 +117,7 @@ async def _postgresql(database: Database) -> list[Check]:
 async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
     try:
         return await look()
-    except DatabaseUnmigrated as error:
+    except SchemaOutdated as error:
         return Check(name, "fail", str(error), "run `crossfade migrate`", unusable=True)
     except DatabaseError as error:
         return Check(name, "fail", f"cannot be looked at: {error}", "see PostgreSQL's log", unusable=True)

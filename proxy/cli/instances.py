@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from proxy.base.config import Settings
+from proxy.base.database import Database
 from proxy.cli import tables
-from proxy.cli.common import DONE, ActorOption, JsonOption, ReasonOption, actor_or_me, console, execute, write_json
-from proxy.config import Settings
-from proxy.cutover import controller, status
-from proxy.database import Database
+from proxy.cli.runtime import DONE, ActorOption, JsonOption, ReasonOption, actor_or_me, console, execute, write_json
+from proxy.control import controller
+from proxy.operator import status
 
 
 def register(app: typer.Typer) -> None:

@@ -8,8 +8,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from proxy.cli import exporting, tables
-from proxy.cli.common import (
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError
+from proxy.cli import export, tables
+from proxy.cli.naming import expand
+from proxy.cli.repair_keys import repair_documents
+from proxy.cli.runtime import (
     DONE,
     REFUSED,
     ActorOption,
@@ -24,14 +29,9 @@ from proxy.cli.common import (
     note,
     write_json,
 )
-from proxy.cli.naming import expand
-from proxy.cli.repairing import repair_documents
-from proxy.config import Settings
-from proxy.cutover import audit
-from proxy.database import Database
-from proxy.errors import ArangoError, RefusedError
-from proxy.shadow import mismatches as ledger
-from proxy.shadow.mismatches import MismatchRow
+from proxy.operator import mismatches as ledger
+from proxy.operator.mismatches import MismatchRow
+from proxy.state import audit
 
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="as `crossfade mismatches list` shows them")]
 
@@ -45,8 +45,8 @@ def register(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(ignore)
     group.command()(repair)
-    group.command()(exporting.export)
-    group.command()(exporting.reproduce)
+    group.command()(export.export)
+    group.command()(export.reproduce)
     app.add_typer(group, name="mismatches")
 
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.cutover import status
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.model.stages import Stage, Standing
+from proxy.operator import status
 
 _NEAR: Final = 3  # near matches that are offered
 _LISTED: Final = 5  # names that are listed where nothing is near

@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli.common import (
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.cli.naming import require_known
+from proxy.cli.repair_keys import has_collection, repair_documents, repair_dropped
+from proxy.cli.runtime import (
     DONE,
     REFUSED,
     ActorOption,
@@ -20,13 +25,9 @@ from proxy.cli.common import (
     note,
     write_json,
 )
-from proxy.cli.naming import require_known
-from proxy.cli.repairing import has_collection, repair_documents, repair_dropped
-from proxy.config import Settings
-from proxy.cutover import audit, bypass, status
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.model.stages import Stage
+from proxy.operator import out_of_band, status
+from proxy.state import audit
 
 
 def register(app: typer.Typer) -> None:
@@ -59,13 +60,13 @@ def repair(
         (name,) = await require_known(connected, [collection], database)
         if not keys and not await has_collection(settings, name):
             return await _dropped(settings, connected, name, actor, reason, dry_run=dry_run, as_json=as_json)
-        wanted = list(dict.fromkeys(keys)) if keys else await bypass.open_keys(connected, name)
+        wanted = list(dict.fromkeys(keys)) if keys else await out_of_band.open_keys(connected, name)
         left: frozenset[str] = frozenset()
         if wanted and not dry_run:
-            began = await bypass.now(connected)
+            began = await out_of_band.now(connected)
             left = await repair_documents(settings, connected, name, wanted)
             done = [key for key in wanted if key not in left]
-            await bypass.mark_repaired(connected, name, done, began)
+            await out_of_band.mark_repaired(connected, name, done, began)
             async with connected.transaction() as session:
                 await audit.record(
                     session,

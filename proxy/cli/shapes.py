@@ -11,7 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from proxy.cli.common import (
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.cli.naming import expand, require_known
+from proxy.cli.runtime import (
     DONE,
     REFUSED,
     ActorOption,
@@ -25,14 +29,11 @@ from proxy.cli.common import (
     execute,
     write_json,
 )
-from proxy.cli.naming import expand, require_known
 from proxy.cli.tables import table
-from proxy.config import Settings
-from proxy.cutover import shapes, thresholds
-from proxy.cutover.findings import Limits
-from proxy.cutover.shapes import Advice, ShapeRow, State
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.control import thresholds
+from proxy.control.gates.gate_types import GateLimits
+from proxy.operator import shapes
+from proxy.operator.shapes import Advice, ShapeRow, State
 
 ShapeArgument = Annotated[str, typer.Argument(metavar="SHAPE", help="as `crossfade shapes` shows it")]
 CollectionOption = Annotated[
@@ -272,7 +273,7 @@ def _plain(row: ShapeRow, advice: Advice) -> dict[str, Any]:
     }
 
 
-def _show(out: Console, found: Sequence[tuple[ShapeRow, Advice]], limits: Limits) -> None:
+def _show(out: Console, found: Sequence[tuple[ShapeRow, Advice]], limits: GateLimits) -> None:
     by_collection: dict[str, list[tuple[ShapeRow, Advice]]] = {}
     for row, advice in found:
         by_collection.setdefault(row.collection, []).append((row, advice))

@@ -8,8 +8,13 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from proxy.cli.changing import change
-from proxy.cli.common import (
+from proxy.base.arango_client import OriginClient, OriginCollection
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError, UpstreamError
+from proxy.cli.naming import expand, known, near, qualified
+from proxy.cli.replay import replay
+from proxy.cli.runtime import (
     ActorOption,
     CollectionsArgument,
     DatabaseOption,
@@ -20,15 +25,10 @@ from proxy.cli.common import (
     execute,
     note,
 )
-from proxy.cli.naming import expand, known, near, qualified
-from proxy.cli.replaying import replay
-from proxy.client import OriginClient, OriginCollection
-from proxy.config import Settings
-from proxy.cutover import status
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import ArangoError, RefusedError, UpstreamError
+from proxy.cli.stage_change import change
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage, Standing
+from proxy.operator import status
 
 _NO_DATABASE: Final = 1228  # ArangoDB's error number
 
@@ -77,7 +77,7 @@ def mirror(
         names = qualified(collections, database)
         registered, present = await status.standings(connected), await status.present(connected)
         there = await _ask_origin(settings, names, registered)
-        targets: dict[str, Target] = {}
+        targets: dict[str, DesiredState] = {}
         for name in names:
             for target in _mirrored(name, registered, there, present):
                 targets.setdefault(target.collection, target)
@@ -112,9 +112,9 @@ def shadow(
 
     async def go(settings: Settings, connected: Database) -> int:
         names = await expand(connected, collections, database, lambda s: s.stage is Stage.MIRROR, "mirrored")
-        targets = [Target(name, Stage.SHADOW) for name in names]
+        targets = [DesiredState(name, Stage.SHADOW) for name in names]
         patterns = [name for name in qualified(collections, database) if name.endswith("/*")]
-        targets += [Target(name, Stage.SHADOW) for name in patterns]
+        targets += [DesiredState(name, Stage.SHADOW) for name in patterns]
         return await change(
             connected,
             targets,
@@ -150,7 +150,7 @@ def default_stage(
             await _require_database(settings, name)
         return await change(
             connected,
-            [Target(f"{name}/*", stage)],
+            [DesiredState(f"{name}/*", stage)],
             settings=settings,
             dry_run=dry_run,
             as_json=as_json,
@@ -211,7 +211,7 @@ def _mirrored(
     registered: Mapping[str, Standing],
     there: Mapping[str, Mapping[str, OriginCollection]],
     present: Collection[str],
-) -> list[Target]:
+) -> list[DesiredState]:
     """The targets of one name or pattern; what is further already stays where it is."""
     database, _, rest = name.partition("/")
     listed = there.get(database)
@@ -223,15 +223,17 @@ def _mirrored(
                 f"ArangoDB has no collection {name}: {meant} those to come, `crossfade mirror '{database}/*'`"
             )
         edge = listed is not None and rest in listed and listed[rest].edge
-        return [Target(name, Stage.MIRROR, edge=edge)] if not _beyond(registered.get(name)) else []
+        return [DesiredState(name, Stage.MIRROR, edge=edge)] if not _beyond(registered.get(name)) else []
     names = {one: None for one in present if one.startswith(f"{database}/")}
     names |= {f"{database}/{one}": None for one in listed or ()}
     targets = [
-        Target(one, Stage.MIRROR, edge=bool(listed and (found := listed.get(one.partition("/")[2])) and found.edge))
+        DesiredState(
+            one, Stage.MIRROR, edge=bool(listed and (found := listed.get(one.partition("/")[2])) and found.edge)
+        )
         for one in names
         if not _beyond(registered.get(one))
     ]
-    return [*targets, Target(name, Stage.MIRROR)]
+    return [*targets, DesiredState(name, Stage.MIRROR)]
 
 
 def _beyond(standing: Standing | None) -> bool:

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from proxy.cutover.audit import Entry
-from proxy.cutover.bypass import Bypassed
-from proxy.cutover.findings import Gate, Verdict
-from proxy.cutover.stages import Move, Stage, Standing
-from proxy.cutover.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
-from proxy.shadow.mismatches import MismatchRow
+from proxy.control.gates.gate_types import Gate, GateVerdict
+from proxy.model.stages import Move, Stage, Standing
+from proxy.operator.mismatches import MismatchRow
+from proxy.operator.out_of_band import Bypassed
+from proxy.operator.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
+from proxy.state.audit import Entry
 
-_COLOUR = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow"}
+_COLOUR = {GateVerdict.PASSED: "green", GateVerdict.FAILED: "red", GateVerdict.INCONCLUSIVE: "yellow"}
 # what people copy into the next command
 _WHOLE = frozenset({"instance", "id", "collection", "shape", "gate", "verdict", "stage", "state", "limit"})
 _STATE = {"live": "green", "silent": "red", "diverged": "red", "stopped": "dim"}

@@ -15,11 +15,11 @@
                    may hold of memory; http2_answer.py the sending side
     exchange.py    one connection to a server             upstream.py  the pool of them
 
-All speak `proxy.wire.message`; a handler knows no socket and no protocol, and tests call it without one.
+All speak `proxy.model.message`; a handler knows no socket and no protocol, and tests call it without one.
 """
 
-from proxy.http.limits import Limits
+from proxy.http.limits import HttpLimits
 from proxy.http.listener import Listener
 from proxy.http.upstream import Upstream
 
-__all__ = ["Limits", "Listener", "Upstream"]
+__all__ = ["HttpLimits", "Listener", "Upstream"]

@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import cast
 
-from proxy.errors import FramingError
-from proxy.http.faults import failure
-from proxy.http.hub import Hub
+from proxy.base.errors import FramingError
+from proxy.http.error_responses import failure
+from proxy.http.head_writer import response_head, tokens
 from proxy.http.limits import HIGH_WATER, LOW_WATER
-from proxy.http.render import response_head, tokens
-from proxy.http.reply import refusal, whole, write_pieces
+from proxy.http.listener_state import ListenerState
 from proxy.http.requests import BODY, HEAD, IDLE, Incoming, RequestParser
+from proxy.http.response_writer import refusal, whole, write_pieces
 from proxy.http.stream import Flow
 from proxy.http.tunnel import ConnectionTunnel
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
     task: asyncio.Task[None]
     transport: asyncio.Transport
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: ListenerState) -> None:
         self._hub = hub
         self._flow = Flow()
         self._queue: deque[Incoming | FramingError] = deque()

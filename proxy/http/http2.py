@@ -11,17 +11,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, cast
 
-from proxy.errors import FramingError
-from proxy.http import frames
-from proxy.http.faults import failure
-from proxy.http.frames import CONNECTION_WINDOW, ErrorCodes, Event
-from proxy.http.http2_answer import Answers
-from proxy.http.http2_exchange import Exchange, Patience
+from proxy.base.errors import FramingError
+from proxy.http import h2_adapter
+from proxy.http.error_responses import failure
+from proxy.http.h2_adapter import CONNECTION_WINDOW, ErrorCodes, Event
 from proxy.http.http2_head import read_head
-from proxy.http.hub import Hub
+from proxy.http.http2_sender import Answers
+from proxy.http.http2_stream import Exchange, Patience
 from proxy.http.limits import READ
+from proxy.http.listener_state import ListenerState
 from proxy.http.stream import Flow
-from proxy.wire.message import Request
+from proxy.model.message import Request
 
 _RESET: Final = "the client has reset the stream"
 
@@ -32,10 +32,10 @@ class Http2Connection(asyncio.Protocol):
     task: asyncio.Task[None]
     transport: asyncio.Transport
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: ListenerState) -> None:
         self._hub = hub
         self._flow = Flow()
-        self._session = frames.session(hub.limits)
+        self._session = h2_adapter.session(hub.limits)
         self._patience = Patience()
         self._exchanges: dict[int, Exchange] = {}
         self._begun: deque[Exchange] = deque()
@@ -71,7 +71,7 @@ class Http2Connection(asyncio.Protocol):
             return
         try:
             events = self._session.receive_data(data)
-        except frames.BrokenError:  # the GOAWAY that says so is among what is to be sent
+        except h2_adapter.BrokenError:  # the GOAWAY that says so is among what is to be sent
             self._die("the client broke HTTP/2")
             return
         if events:
@@ -139,31 +139,31 @@ class Http2Connection(asyncio.Protocol):
 
     def _take(self, event: Event) -> None:
         match event:
-            case frames.DataReceived():
+            case h2_adapter.DataReceived():
                 self._body(event)
-            case frames.RequestReceived():
+            case h2_adapter.RequestReceived():
                 self._head(event)
-            case frames.StreamEnded():
+            case h2_adapter.StreamEnded():
                 exchange = self._exchanges.get(event.stream_id)
                 if exchange is not None and not exchange.gone:
                     self._whole(exchange)
-            case frames.StreamReset():
+            case h2_adapter.StreamReset():
                 self._patience.spend(Patience.RESET)
                 exchange = self._exchanges.get(event.stream_id)
                 if exchange is not None:
                     self._drop(exchange, _RESET)
-            case frames.WindowUpdated(stream_id=number) if number:
+            case h2_adapter.WindowUpdated(stream_id=number) if number:
                 self._patience.spend()
                 exchange = self._exchanges.get(number)
                 if exchange is not None:
                     self._taken(exchange)
-            case frames.WindowUpdated() | frames.RemoteSettingsChanged():
+            case h2_adapter.WindowUpdated() | h2_adapter.RemoteSettingsChanged():
                 self._patience.spend()
                 for exchange in self._exchanges.values():
                     self._taken(exchange)
-            case frames.TrailersReceived():
+            case h2_adapter.TrailersReceived():
                 pass  # nobody asked for them
-            case frames.ConnectionTerminated():
+            case h2_adapter.ConnectionTerminated():
                 self._closing = True
                 self._wake()
             case _:
@@ -171,13 +171,13 @@ class Http2Connection(asyncio.Protocol):
 
     def _foresee(self, events: Sequence[Event]) -> None:
         """What the last frames of a read have ended, the framing layer knows already: the first must not use it."""
-        self._reset = frozenset(event.stream_id for event in events if isinstance(event, frames.StreamReset))
+        self._reset = frozenset(event.stream_id for event in events if isinstance(event, h2_adapter.StreamReset))
         for number in self._reset:
             exchange = self._exchanges.get(number)
             if exchange is not None:
                 exchange.leave(FramingError(_RESET))
-        if any(isinstance(event, frames.ConnectionTerminated) for event in events):
-            frames.go_on(self._session)
+        if any(isinstance(event, h2_adapter.ConnectionTerminated) for event in events):
+            h2_adapter.go_on(self._session)
 
     def _incomplete(self, size: int) -> None:
         """The framing layer holds what has no end yet: neither for ever nor without bound."""
@@ -187,7 +187,7 @@ class Http2Connection(asyncio.Protocol):
         if self._unfinished > self._hub.limits.head + READ:
             self._die("a frame is too large")
 
-    def _head(self, event: frames.RequestReceived) -> None:
+    def _head(self, event: h2_adapter.RequestReceived) -> None:
         number, limits = event.stream_id, self._hub.limits
         self._stamp = self._hub.ticks
         self._patience.earn(2)
@@ -213,7 +213,7 @@ class Http2Connection(asyncio.Protocol):
             if exchange.stream is not None:
                 exchange.start()
 
-    def _body(self, event: frames.DataReceived) -> None:
+    def _body(self, event: h2_adapter.DataReceived) -> None:
         counted = event.flow_controlled_length
         self._uncredited += counted
         if self._uncredited >= CONNECTION_WINDOW // 4:
@@ -308,7 +308,7 @@ class Http2Connection(asyncio.Protocol):
             self._closing = True
             self._answers.flush()
             if not self.transport.is_closing():
-                self.transport.write(frames.farewell(self._last))
+                self.transport.write(h2_adapter.farewell(self._last))
 
     def _die(self, why: str) -> None:
         self._answers.flush()

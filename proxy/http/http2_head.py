@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.errors import FramingError
-from proxy.http.limits import Limits
-from proxy.http.render import HOP_BY_HOP
-from proxy.wire.message import Headers, Response
+from proxy.base.errors import FramingError
+from proxy.http.head_writer import HOP_BY_HOP
+from proxy.http.limits import HttpLimits
+from proxy.model.message import Headers, Response
 
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE: Final = re.compile(rb"[\t -~\x80-\xff]*")
@@ -37,7 +37,7 @@ class Head:
     expects: bool
 
 
-def read_head(fields: Iterable[tuple[bytes, bytes]], limits: Limits) -> Head:
+def read_head(fields: Iterable[tuple[bytes, bytes]], limits: HttpLimits) -> Head:
     """The head of a request out of its fields. Raises FramingError with the status to answer."""
     method = authority = target = b""
     headers: Headers = []

@@ -10,7 +10,7 @@ LOW_WATER = 64 << 10  # and below which it is read again
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HttpLimits:
     """Limits of one listener.
 
     head: request line and headers together, else 431. url: else 414. body: else 413. headers: their number, else 431.

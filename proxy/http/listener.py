@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from proxy.http.hub import Hub
-from proxy.http.limits import Limits
-from proxy.http.opening import Opening
-from proxy.wire.message import Handler
+from proxy.http.limits import HttpLimits
+from proxy.http.listener_state import ListenerState
+from proxy.http.protocol_sniffer import ProtocolSniffer
+from proxy.model.message import Handler
 
 
 class Listener:
@@ -23,13 +23,13 @@ class Listener:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._tls = tls
-        self._hub = Hub(handler, limits or Limits(), tls is not None)
+        self._hub = ListenerState(handler, limits or HttpLimits(), tls is not None)
         self._server: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
 
@@ -42,7 +42,7 @@ class Listener:
         """Binds and accepts. Raises OSError where the address cannot be had."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Opening(self._hub),
+            lambda: ProtocolSniffer(self._hub),
             self.host,
             self.port,
             ssl=self._tls,

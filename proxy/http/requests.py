@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.errors import FramingError
-from proxy.http.limits import READ, Limits
-from proxy.http.parser import MalformedError, RequestScanner, UpgradePause
+from proxy.base.errors import FramingError
+from proxy.http.httptools_adapter import MalformedError, RequestScanner, UpgradePause
+from proxy.http.limits import READ, HttpLimits
 from proxy.http.stream import BodyStream
-from proxy.wire.message import Headers, Request
+from proxy.model.message import Headers, Request
 
 IDLE, HEAD, BODY = 0, 1, 2  # where in a message a parser stands
 _HOST, _LENGTH, _CODING, _EXPECT = 1, 2, 3, 4
@@ -52,7 +52,7 @@ class RequestParser:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: HttpLimits,
         emit: Callable[[Incoming], None],
         *,
         resume: Callable[[], None],

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from proxy.errors import FramingError
+from proxy.base.errors import FramingError
+from proxy.http.head_writer import tokens
+from proxy.http.httptools_adapter import MalformedError, ResponseScanner, UpgradePause
 from proxy.http.limits import READ
-from proxy.http.parser import MalformedError, ResponseScanner, UpgradePause
-from proxy.http.render import tokens
 from proxy.http.stream import BodyStream
-from proxy.wire.message import Headers, Response, Streaming
+from proxy.model.message import Headers, Response, Streaming
 
 _LENGTH, _CODING, _CONNECTION, _OTHER_HOP = 1, 2, 3, 4
 _KINDS: Final = {

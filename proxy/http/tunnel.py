@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from proxy.http.limits import HIGH_WATER
 from proxy.http.stream import BodyStream, Flow
-from proxy.wire.message import Tunnel
+from proxy.model.message import Tunnel
 
 
 class ConnectionTunnel(Tunnel):

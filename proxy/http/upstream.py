@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
-from proxy.errors import ConfigurationError, UpstreamLost, UpstreamUnavailable
-from proxy.http.exchange import ServerConnection
-from proxy.http.render import request_head
-from proxy.wire.message import Request, Response
+from proxy.base.errors import ConfigurationError, UpstreamOutcomeUnknown, UpstreamUnavailable
+from proxy.http.head_writer import request_head
+from proxy.http.server_connection import ServerConnection
+from proxy.model.message import Request, Response
 
 _PIECE = 64 << 10
 _WHOLE = 1 << 20  # bytes of a body that are written at once
@@ -115,9 +115,9 @@ class Upstream:
             try:
                 return await future
             except asyncio.CancelledError:
-                connection.disown(future)
+                connection.abandon(future)
                 raise
-            except UpstreamLost:
+            except UpstreamOutcomeUnknown:
                 if not (idempotent and connection.unanswered and not connection.fresh):
                     raise
 
@@ -216,7 +216,9 @@ class Upstream:
             if left is not None:
                 left -= len(piece)
                 if left < 0:
-                    raise UpstreamLost(f"{self.name}: the body of the request is longer than its Content-Length")
+                    raise UpstreamOutcomeUnknown(
+                        f"{self.name}: the body of the request is longer than its Content-Length"
+                    )
             if piece:
                 connection.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
             while connection.flow.paused and not connection.flow.lost and not stop():
@@ -225,7 +227,7 @@ class Upstream:
         if stop():
             return
         if left:
-            raise UpstreamLost(f"{self.name}: the body of the request is shorter than its Content-Length")
+            raise UpstreamOutcomeUnknown(f"{self.name}: the body of the request is shorter than its Content-Length")
         if length is None:
             connection.write(b"0\r\n\r\n")
         connection.sent()

@@ -22,8 +22,8 @@ from typing import Any, Final, TypeVar, overload
 
 import structlog
 
-from proxy import metrics
-from proxy.errors import IsolationError
+from proxy.base import metrics
+from proxy.base.errors import IsolationError
 from proxy.isolation.frames import BORN, COUNT, FORK, KILL, LENGTH, ORDER, PIECE, Frame, head, load, question
 
 log = structlog.get_logger(__name__)

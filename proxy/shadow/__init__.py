@@ -1,37 +1,24 @@
-"""Shadow reads: what a client was answered is compared with the other store, off the path; never a race (I8).
+"""Shadow reads: what a client was answered is compared with the other database, off the path, never a race (I8).
 
-    runner      Shadow: queues, workers, first looks
-    gather      which reads are looked at together, and when; pure
-    together    many reads of single documents by one statement (glance: what that tells at once; pure)
-    courtesy    clients go first: work waits while the event loop is behind with them
-    looks       one look at both sides and what it comes to: here where it is small, else in a worker process (packed)
-    settle      looks again until a difference is lag, a mismatch, or unsettled
-    confirm     a confirmed difference: counted, kept, explained later
-    history     what the origin answered meanwhile: lag is proven where the target shows a state out of that; pure
-    fleet       whether the other proxies have applied what they took
-    batches     cursors read in several batches: one comparison of the whole
-    unsorted    LIMIT without SORT: the query whose rows are all that would do; pure
-    sides       asks the target and the origin
-    jobs        a read to compare, one look: the values that workers hand on
-    plain       simple reads, edges, documents of graphs: as the queries and documents that they are; pure
-    classify    two answers to one operation -> Difference or None: statuses, documents, arrays, queries; pure
-    compare     documents and rows: class and paths of a difference, in microseconds; pure
-    judge       two answers with noise and ArangoDB's own differences taken into account; pure
-    noise       rules on paths where a difference does not matter; pure (paths: how they are written)
-    itself      ArangoDB against itself: what differs without PostgreSQL's doing
-    rules       shares of reads, noise, ArangoDB's own differences: read from PostgreSQL once a second
-    verdicts    Verdict and Sink: what each read came to (shape, collections, class, seconds on both sides)
-    account     each read's one end: counted by the ledger, told to the sinks
-    counts      deltas in memory; ledger writes them in batches, and survives PostgreSQL's being away
-    samples     what is kept of a mismatch as an example, redacted on request; pure
-    explain     DeepDiff in a worker process, once a fingerprint
-    shapes      an operation without its literals: what coverage is counted by
-    coverage    the account of shapes, with histograms of latency (latency)
-    mismatches  what the command line reads and marks
+comparator          the room's face: queues, workers, first looks; jobs, packed_answer: values that they hand on
+sampling_rules      which reads are compared, and by what tolerances; examples: requests kept for `shadow replay`
+batching            which reads are compared together; batch_compare: by one statement; fast_path: what that shows
+backpressure        comparisons wait while the event loop is busy with clients
+normalize           simple reads, edges and graph documents as the queries and documents that they are
+cursor_assembly     cursors read in several batches: one comparison of the whole
+readers             ask both databases again; looks: one look at both, here or in a worker process
+diff/               how two answers differ; pure
+recheck             looks again until a difference is lag, a mismatch, or unresolved
+origin_history      what ArangoDB answered meanwhile: proves lag; peer_lag: what other instances have not applied
+self_check          ArangoDB against itself (A/A): differences that are not PostgreSQL's
+unordered_limit     LIMIT without SORT: any rows of the right number do
+accounting          each read ends once: counters, verdicts (for sinks), result_store (PostgreSQL, in batches)
+mismatch_recorder   a confirmed mismatch is counted, sampled (samples) and explained (explain, by DeepDiff)
+shape_coverage      reads by shape, with latency; bounds: how many shapes are kept
 
-Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (noise), missing, extra, stale, value,
+Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (tolerance), missing, extra, stale, value,
 type, order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
 deterministic, reads what only its run tells, partial, equal sort keys inside, target unavailable, origin unavailable,
-origin answered 401 (and the like), too large, compressed, not understood, over the
-limit of time, over the limit of memory, its worker ended, shutdown, failed.
+origin answered 401 (and the like), too large, compressed, not understood, over the limit of time, over the limit of
+memory, its worker ended, shutdown, failed.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.shadow.shapes import OTHER, Shape
+from proxy.routing.query_shapes import OTHER, Shape
 
 MOST: Final = 1000  # shapes of one collection
 _COLLECTIONS: Final = 10_000

@@ -16,14 +16,14 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from proxy import values
-from proxy.config import Settings
-from proxy.database import Database
-from proxy.errors import DatabaseError
-from proxy.operations import Operation
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError
+from proxy.base.supervise import supervise
+from proxy.model import json_values
+from proxy.model.operations import Operation
+from proxy.routing.query_shapes import Shape
 from proxy.shadow.samples import MAX_TEXT, Redaction, request_of
-from proxy.shadow.shapes import Shape
-from proxy.tasks import kept
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ class Examples:
             raise
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(kept(self._run, "examples"), name="examples")
+        self._task = asyncio.create_task(supervise(self._run, "examples"), name="examples")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -111,6 +111,8 @@ class Examples:
 
 
 def _row(example: _Example) -> tuple[str, str, str, str]:
-    request = values.dump(request_of(example.operation, example.shape.text, Redaction())).decode("utf-8", "replace")
+    request = json_values.dump(request_of(example.operation, example.shape.text, Redaction())).decode(
+        "utf-8", "replace"
+    )
     digest = hashlib.blake2b(request.encode(), digest_size=12).hexdigest()
     return example.shape.name, digest, "\n".join(example.collections), request

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import structlog
 
-from proxy import printed
-from proxy.errors import IsolationError
+from proxy.base.errors import IsolationError
 from proxy.isolation import Lane
+from proxy.model import json_reader
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ def describe(origin: bytes, target: bytes, values: bool) -> str | None:
     from deepdiff import DeepDiff
 
     try:
-        ours, theirs = printed.load(origin), printed.load(target)
+        ours, theirs = json_reader.load(origin), json_reader.load(target)
         found = DeepDiff(ours, theirs, ignore_numeric_type_changes=True, verbose_level=2 if values else 1)
         if not found:
             return _numbers(ours, theirs)

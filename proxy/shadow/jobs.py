@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.operations import Operation, Outcome
-from proxy.shadow.classify import TargetAnswer
-from proxy.shadow.packed import Packed
-from proxy.shadow.shapes import Shape
+from proxy.model.operations import Operation, Outcome
+from proxy.routing.query_shapes import Shape
+from proxy.shadow.diff.compare_answers import TargetAnswer
+from proxy.shadow.packed_answer import Packed
 
 QUEUE_BYTES: Final = 24 << 20  # bodies that may wait in one process
 
@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadPair:
     """Both answers, and the moment (monotonic) at which looking began."""
 
     began: float

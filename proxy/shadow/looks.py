@@ -18,22 +18,22 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from proxy.errors import ArangoError, DatabaseRefused, IsolationError, Unsupported
+from proxy.base.errors import ArangoError, IsolationError, StatementError, Unsupported
 from proxy.isolation import Lane
-from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow.classify import TargetAnswer
-from proxy.shadow.compare import Difference, NotComparable
-from proxy.shadow.itself import differs_from_itself
-from proxy.shadow.judge import Judged, Own, judge
-from proxy.shadow.noise import Rule
-from proxy.shadow.packed import Packed, opened, packed
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.shadow.diff.compare_answers import TargetAnswer
+from proxy.shadow.diff.documents import Difference, NotComparable
+from proxy.shadow.diff.tolerances import Rule
+from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
+from proxy.shadow.packed_answer import Packed, opened, packed
+from proxy.shadow.readers import Pending, ReadBothSides
 from proxy.shadow.samples import shown_answers
-from proxy.shadow.sides import Pending, Sides
+from proxy.shadow.self_check import differs_from_itself
 from proxy.stores.postgres import PostgresStore
-from proxy.stores.postgres.apart import Address, worker_database
+from proxy.stores.postgres.compiled_queries import inexact
 from proxy.stores.postgres.evaluation import SECONDS
 from proxy.stores.postgres.queries import TEXT, Heavy
-from proxy.stores.postgres.statements import inexact
+from proxy.stores.postgres.worker_queries import Address, worker_database
 
 T = TypeVar("T")
 SMALL: Final = 8 << 10  # bytes of both answers that are compared on the event loop: a millisecond or two
@@ -55,9 +55,9 @@ class Looked:
 
     target: Answer
     seconds: float
-    judged: Judged | NotComparable
+    judged: ComparisonResult | NotComparable
 
-    def verdict(self) -> Judged:
+    def verdict(self) -> ComparisonResult:
         """Raises NotComparable."""
         if isinstance(self.judged, NotComparable):
             raise self.judged
@@ -67,7 +67,7 @@ class Looked:
 class Looks:
     """The looks of one proxy. lane: the workers; None: everything is done here, as long as it takes."""
 
-    def __init__(self, sides: Sides, lane: Lane | None) -> None:
+    def __init__(self, sides: ReadBothSides, lane: Lane | None) -> None:
         self._sides = sides
         self._lane = lane
         self._ties = asyncio.Lock()  # an evaluation is dear
@@ -107,7 +107,7 @@ class Looks:
             try:
                 target = found if isinstance(found, ArangoError) else found.answer()
                 return Looked(target, seconds, _judged(operation, origin, target, rules, own))
-            except DatabaseRefused as error:
+            except StatementError as error:
                 if not inexact(error):
                     raise
                 looked: Looked = await self._run(_look, self._sides.store.address, operation, origin, rules, own)
@@ -131,7 +131,7 @@ class Looks:
                 pending = found
             except Heavy:
                 pass
-            except DatabaseRefused as error:
+            except StatementError as error:
                 if not inexact(error):
                     raise
         answer: Packed = await self._run(_target, self._sides.store.address, operation, pending)
@@ -139,7 +139,7 @@ class Looks:
 
     async def judge(
         self, operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
-    ) -> Judged | NotComparable:
+    ) -> ComparisonResult | NotComparable:
         """What two answers come to."""
         return await self.done(_judged, operation, origin, target, rules, own, answers=(origin, target))
 
@@ -224,7 +224,7 @@ def _size(answer: Answer) -> int | None:
 
 def _judged(
     operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
-) -> Judged | NotComparable:
+) -> ComparisonResult | NotComparable:
     try:
         return judge(operation, origin, opened(target), rules, own)
     except NotComparable as reason:
@@ -235,7 +235,9 @@ def _shown(origin: Outcome, target: Answer, difference: Difference) -> tuple[byt
     return shown_answers(origin, opened(target), difference)
 
 
-async def _looked(sides: Sides, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
+async def _looked(
+    sides: ReadBothSides, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own
+) -> Looked:
     if operation.effect is Effect.QUERY:
         sides.comparable(operation)
     began = time.monotonic()
@@ -245,7 +247,7 @@ async def _looked(sides: Sides, operation: Operation, origin: Outcome, rules: tu
 
 # ---- in a worker
 
-_sides: dict[Address, Sides] = {}
+_sides: dict[Address, ReadBothSides] = {}
 
 
 class _Nobody:
@@ -257,11 +259,11 @@ class _Nobody:
         raise Unsupported(operation.endpoint)
 
 
-async def _sides_of(address: Address) -> Sides:
+async def _sides_of(address: Address) -> ReadBothSides:
     database = await worker_database(address)
     found = _sides.get(address)
     if found is None:
-        found = _sides[address] = Sides(PostgresStore(database, limits=address.limits), _Nobody())
+        found = _sides[address] = ReadBothSides(PostgresStore(database, limits=address.limits), _Nobody())
     return found
 
 
@@ -282,7 +284,7 @@ async def _finish(
 ) -> Looked:
     try:
         target: TargetAnswer = pending.answer()
-    except DatabaseRefused as error:
+    except StatementError as error:
         if not inexact(error):
             raise
         return await _look(address, operation, origin, rules, own)
@@ -293,7 +295,7 @@ async def _target(address: Address, operation: Operation, pending: Pending | Non
     if pending is not None:
         try:
             return packed(pending.answer())
-        except DatabaseRefused as error:
+        except StatementError as error:
             if not inexact(error):
                 raise
     return packed(await (await _sides_of(address)).target(operation))

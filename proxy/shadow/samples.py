@@ -14,12 +14,12 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from proxy import printed, values
-from proxy.errors import ArangoError
-from proxy.operations import Operation, Outcome
-from proxy.shadow.classify import TargetAnswer
-from proxy.shadow.compare import Difference, key_of
-from proxy.shadow.paths import matches, tokens
+from proxy.base.errors import ArangoError
+from proxy.model import json_reader, json_values
+from proxy.model.operations import Operation, Outcome
+from proxy.shadow.diff.compare_answers import TargetAnswer
+from proxy.shadow.diff.documents import Difference, key_of
+from proxy.shadow.diff.paths import matches, tokens
 
 MAX_TEXT: Final = 8 << 10  # characters of one answer
 _ROWS: Final = 50
@@ -61,14 +61,14 @@ def shown_answers(origin: Outcome, target: TargetAnswer, difference: Difference)
     """Both answers as evidence: bodies; of a query's rows those of the documents concerned, else the first ones."""
     if isinstance(target, ArangoError):
         body = {"code": target.status, "error": True, "errorMessage": target.message, "errorNum": target.number}
-        return origin.body, values.dump(body)
+        return origin.body, json_values.dump(body)
     if isinstance(target, Outcome):
         return origin.body, target.body
     try:
-        rows = values.dump(_concerned(printed.load(origin.body)["result"], difference))
+        rows = json_values.dump(_concerned(json_reader.load(origin.body)["result"], difference))
     except (ValueError, LookupError):  # the origin refused the query
         rows = origin.body
-    return rows, values.dump(_concerned(target.rows.rows, difference))
+    return rows, json_values.dump(_concerned(target.rows.rows, difference))
 
 
 def _concerned(rows: Sequence[object], difference: Difference) -> list[object]:
@@ -112,7 +112,7 @@ def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[st
     if conditions:
         request["headers"] = conditions
     if operation.endpoint == "cursor.create":
-        body = printed.load(operation.body)
+        body = json_reader.load(operation.body)
         request["query"] = text if redaction else body.get("query")
         binds = body.get("bindVars") or {}
         request["bindVars"] = redacted(binds) if redaction else binds
@@ -128,8 +128,8 @@ def shown(raw: bytes, redaction: Redaction) -> str:
     """An answer as text, cut; with types for the values that are not to be kept."""
     if redaction:
         try:
-            value = printed.load(raw)
-            raw = values.dump(redacted(value) if redaction.everything else without(value, redaction.paths))
+            value = json_reader.load(raw)
+            raw = json_values.dump(redacted(value) if redaction.everything else without(value, redaction.paths))
         except ValueError:
             return f"{len(raw)} bytes"
     text = raw.decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.shadow.shapes import Shape
+from proxy.routing.query_shapes import Shape
 
 MATCH: Final = "match"
 LAG: Final = "lag"  # a match, once the mirror had caught up
@@ -22,7 +22,7 @@ SKIPPED: Final = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReadVerdict:
     """What became of one read, or of `number` reads that one look at both sides has told apart from nothing else.
 
     kind: one of the words above, or the class of a confirmed mismatch (`compare.Kind`: missing, extra, stale, value,
@@ -48,4 +48,4 @@ class Verdict:
 
 _HARMLESS: Final = frozenset({MATCH, LAG, IGNORED, UNSETTLED, UNSUPPORTED, SKIPPED})
 
-Sink = Callable[[Verdict], None]
+Sink = Callable[[ReadVerdict], None]

@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from proxy.errors import ArangoError, UpstreamLost
-from proxy.operations import Effect, Operation, Outcome
-from proxy.revision import decode_rev
-from proxy.wire.message import Request, Response
+from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
+from proxy.model.message import Request, Response
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.revision import decode_rev
 
 
 class Requester(Protocol):
@@ -144,7 +144,7 @@ class ArangoStore:
         _refused(outcome, 201)
         answer = _REVISIONS.decode(outcome.body)
         if answer.more:
-            raise UpstreamLost("the origin gave a part of the keys that were asked for")
+            raise UpstreamOutcomeUnknown("the origin gave a part of the keys that were asked for")
         return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
@@ -170,7 +170,7 @@ class ArangoStore:
             raise ArangoError(error.number, error.message, status=outcome.status)
         elements = _ARRAY.decode(outcome.body)
         if len(elements) != len(keys):
-            raise UpstreamLost(f"the origin answered {len(elements)} documents for {len(keys)} keys")
+            raise UpstreamOutcomeUnknown(f"the origin answered {len(elements)} documents for {len(keys)} keys")
         found: dict[str, bytes | None] = {}
         for key, raw in zip(keys, elements, strict=True):
             element = _ELEMENT.decode(raw)
@@ -210,7 +210,7 @@ class ArangoStore:
             raise ArangoError(error.number, error.message, status=outcome.status)
         answer = _REVISIONS.decode(outcome.body)
         if answer.more:
-            raise UpstreamLost("the origin gave a part of the keys that were asked for")
+            raise UpstreamOutcomeUnknown("the origin gave a part of the keys that were asked for")
         return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     @staticmethod

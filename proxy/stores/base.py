@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from proxy.operations import Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 
 
 class Store(Protocol):

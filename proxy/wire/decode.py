@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from proxy.operations import Effect, Operation
-from proxy.wire.message import Headers, Request
-from proxy.wire.routes import Row, find
+from proxy.model.message import Headers, Request
+from proxy.model.operations import Effect, Operation
+from proxy.wire.endpoints import Endpoint, find
 
 # Headers that change what an operation means, by every spelling that clients send; others by their lower-case form.
 _WANTED: Final = {
@@ -50,7 +50,7 @@ _COLLECTION_PARAMETER: Final = frozenset(
     }
 )
 
-_Target = tuple[Row, str, tuple[str, ...], str | None, str | None, dict[str, str]]
+_Target = tuple[Endpoint, str, tuple[str, ...], str | None, str | None, dict[str, str]]
 _remembered: dict[tuple[str, bytes], _Target] = {}
 _REMEMBER: Final = 1024
 _NO_PARAMS: Final[dict[str, str]] = {}
@@ -93,7 +93,7 @@ def decode_parts(
     )
 
 
-def peek(method: str, target: bytes) -> Row:
+def peek(method: str, target: bytes) -> Endpoint:
     """The row of a request alone: what kind of request it is, before anything else is looked at."""
     found = _remembered.get((method, target))
     return found[0] if found is not None else _target(method, target)[0]

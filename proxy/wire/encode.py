@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxy.errors import ArangoError
-from proxy.operations import Outcome
-from proxy.values import dump
-from proxy.wire.message import Headers, Response
+from proxy.base.errors import ArangoError
+from proxy.model.json_values import dump
+from proxy.model.message import Headers, Response
+from proxy.model.operations import Outcome
 
 # on every answer, as recorded from a 3.12 server; framing and Connection are the listener's
 _USUAL: Final[Headers] = [

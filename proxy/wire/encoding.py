@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from proxy.errors import ArangoError, Unsupported
-from proxy.wire.message import Headers
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model.message import Headers
 
 _MEMBERS: Final = 64  # each costs a copy of all that follows it
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}

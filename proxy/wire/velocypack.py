@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.errors import ArangoError
-from proxy.values import MAX_DEPTH, dump
-from proxy.wire.message import Request
+from proxy.base.errors import ArangoError
+from proxy.model.json_values import MAX_DEPTH, dump
+from proxy.model.message import Request
 
 CONTENT_TYPE: Final = "application/x-velocypack"
 # index of a translated attribute name -> the name, as ArangoDB numbers them

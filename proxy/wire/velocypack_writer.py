@@ -10,8 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proxy import values
-from proxy.values import INT_MAX, INT_MIN
+from proxy.model import json_values
+from proxy.model.json_values import INT_MAX, INT_MIN
 
 _DOUBLE: Final = struct.Struct("<d")
 _SHORT: Final = 126  # bytes of text whose length stands in the first byte
@@ -19,7 +19,7 @@ _SHORT: Final = 126  # bytes of text whose length stands in the first byte
 
 def of_json(text: bytes) -> bytes:
     """The value of a JSON text as VelocyPack. Raises ArangoError 600 where it is none."""
-    return encode(values.parse(text))
+    return encode(json_values.parse(text))
 
 
 def encode(value: Any) -> bytes:

@@ -13,7 +13,7 @@ CREATE FUNCTION crossfade.schema_of(database text) RETURNS text LANGUAGE sql IMM
 $$;
 
 -- The document without its system attributes, as jsonb: what is queried. (What is served is `raw`.)
--- Callers escape U+0000 and U+FDD0 first where a document has them; see proxy/documents.py, "jsonb escape".
+-- Callers escape U+0000 and U+FDD0 first where a document has them; see proxy/model/documents.py, "jsonb escape".
 CREATE FUNCTION crossfade.queryable(raw json) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT raw::jsonb - ARRAY['_key', '_id', '_rev']
 $$;

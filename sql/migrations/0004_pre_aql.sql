@@ -1,6 +1,6 @@
 -- The semantics of AQL's values in SQL (the compiler, proxy/aql/compile, writes statements with these). A value is jsonb;
 -- SQL NULL is null. All are IMMUTABLE, so that indexes on expressions serve them. What they cannot do exactly they refuse
--- with SQLSTATE 22P05, and the query is then evaluated outside. U+FDD0 begins an escape (proxy/documents.py).
+-- with SQLSTATE 22P05, and the query is then evaluated outside. U+FDD0 begins an escape (proxy/model/documents.py).
 
 -- Strings order by ICU, in ArangoDB's own way; not deterministic, so that what collates equal is told by its length.
 -- Without ICU the collation is a stand-in, and the compiler does not use it: see crossfade.has_icu().

@@ -11,7 +11,7 @@ CREATE FUNCTION crossfade.add_counts(one bigint[], other bigint[]) RETURNS bigin
 $$;
 
 -- Comparisons of a shape since the reset of the collection's figures at `since` (crossfade.comparison.since; rows of an
--- older one count no more), and how long both sides took: proxy/shadow/coverage.py has the bounds of the places.
+-- older one count no more), and how long both sides took: proxy/shadow/shape_coverage.py has the bounds of the places.
 CREATE TABLE crossfade.coverage (
     collection text COLLATE "C" NOT NULL,
     shape text NOT NULL,

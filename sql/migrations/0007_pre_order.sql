@@ -1,7 +1,7 @@
 -- Lists in AQL's order out of an index: the key of an attribute as an expression of built-in functions alone, which PostgreSQL
 -- puts in the place of the call, so that a scan of an index on it costs what the comparison of a text costs.
 
--- A text with its escapes undone, as far as PostgreSQL can hold it (proxy/documents.py): U+0000 is U+0001, which no
+-- A text with its escapes undone, as far as PostgreSQL can hold it (proxy/model/documents.py): U+0000 is U+0001, which no
 -- collation tells from it but by the code point itself; a lone surrogate is U+FFFD, as in ArangoDB.
 CREATE FUNCTION crossfade.unescaped(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT replace(replace(regexp_replace(t COLLATE "C", U&'\FDD0s[0-9a-f]{4}', U&'\FFFD', 'g'), U&'\FDD0' || '0', U&'\0001'),

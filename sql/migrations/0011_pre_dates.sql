@@ -1,4 +1,4 @@
--- Dates in conditions (proxy/aql/functions/moments.py has the rules). What is no date, or one in an odd form, is refused: the
+-- Dates in conditions (proxy/aql/functions/calendar.py has the rules). What is no date, or one in an odd form, is refused: the
 -- query is then evaluated outside, with the warning.
 
 -- Milliseconds since 1970, UTC, of a number of them or of a text: 2024-05-06, 2024-05-06T07:08:09.123Z, +02:00.

@@ -1,7 +1,7 @@
 -- The control schema is `_crossfade`: a name that no application and no role has by accident (a role's own name is a schema
 -- that PostgreSQL looks into first), and that no database of ArangoDB can have. Up to 0018 it was `crossfade`.
 --
--- A new installation has `_crossfade` from the first migration on (proxy/cutover/migrate.py); one that is older is renamed
+-- A new installation has `_crossfade` from the first migration on (proxy/operator/migrate.py); one that is older is renamed
 -- here. Texts of functions name the schema: they are made again with the new name. All else PostgreSQL knows by number.
 
 DO $$

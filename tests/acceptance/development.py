@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from proxy.serve import DevelopmentServer
+from proxy.devserver.serve import DevelopmentServer
 
 
 @contextmanager

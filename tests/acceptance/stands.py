@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
-from proxy.cutover.stages import Stage
-from proxy.serve import TTL_INTERVAL
+from proxy.devserver.serve import TTL_INTERVAL
+from proxy.model.stages import Stage
 from tests.acceptance.development import development_server
 from tests.harness import Running, running
 

@@ -8,13 +8,13 @@ import io
 import pytest
 from rich.console import Console
 
-from deploy.demo import direct
-from deploy.demo.generated import DATABASE, RESUMES
-from deploy.demo.means import Play
-from deploy.demo.outcome import report
+from deploy.demo import db_checks
+from deploy.demo.cli_runner import DemoFailed
+from deploy.demo.fake_data import DATABASE, RESUMES
+from deploy.demo.harness import Play
+from deploy.demo.result_table import report
 from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
-from deploy.demo.verbs import DemoFailed
 
 SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, late_request=0.5)
 
@@ -38,8 +38,8 @@ def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
 
         key = next(iter(scenario.traffic.expected()[RESUMES]))
         asyncio.run(scenario._falsify(key, ("user_id",)))
-        origin = direct.Origin(scenario.stack.arango_url)
-        outcome.comparisons = asyncio.run(direct.compare_all(origin, scenario.stack.dsn, [(DATABASE, RESUMES)]))
+        origin = db_checks.Origin(scenario.stack.arango_url)
+        outcome.comparisons = asyncio.run(db_checks.compare_all(origin, scenario.stack.dsn, [(DATABASE, RESUMES)]))
         assert outcome.comparisons[0].different == [key]
         assert not outcome.good()
     except DemoFailed as failed:

@@ -1,6 +1,6 @@
 """Who gives a write up: every place that ends in a mark or a dead letter, and the test that holds it to the rule.
 
-The rule (proxy/cutover/lacking.py): what PostgreSQL lacks, or may lack, is said together with the end of the flips that
+The rule (proxy/state/lacking.py): what PostgreSQL lacks, or may lack, is said together with the end of the flips that
 it concerns. A new place fails here until it is named with a test of its own.
 """
 
@@ -19,21 +19,31 @@ _REFUSED = f"{_GIVEN_UP}::test_a_document_that_postgresql_refuses_takes_the_flip
 
 # who marks a collection, or notes a dead letter -> the test that sees the flip taken back
 PLACES = {
-    "proxy/mirror/pipeline.py:Mirror.intend": _FULL,
-    "proxy/mirror/pipeline.py:Mirror._spill": _FULL,
-    "proxy/mirror/pipeline.py:Mirror.opaque_done": f"{_GIVEN_UP}::test_an_opaque_write_ends_with_the_flip",
-    "proxy/mirror/pipeline.py:Mirror.bring_up": f"{_GIVEN_UP}::test_an_answer_that_cannot_be_brought_up_ends_the_flip",
-    "proxy/mirror/repair.py:Repairer._marked": f"{_GIVEN_UP}::test_what_an_earlier_process_left_opaque_ends_the_flip",
-    "proxy/mirror/repair.py:Repairer._search": f"{_GIVEN_UP}::test_a_search_that_finds_too_much_ends_the_flip",
-    "proxy/mirror/repair.py:Repairer._repair": _UNREAD,
-    "proxy/mirror/sweep.py:Sweeper._carry_out": f"{_GIVEN_UP}::test_a_sweep_that_cannot_be_done_ends_the_flip",
-    "proxy/mirror/marks.py:Marks.say": f"{_GIVEN_UP}::test_an_answer_that_cannot_be_brought_up_ends_the_flip",
-    "proxy/mirror/marks.py:Marks.post": _FULL,
-    "proxy/mirror/timeline.py:Timeline.step": f"{_GIVEN_UP}::test_a_failover_of_postgresql_takes_every_flip_back",
-    "proxy/mirror/target.py:_Writer.bury": _REFUSED,
-    "proxy/cutover/registry.py:Registry.register": "tests/integration/test_state_directory.py"
+    "proxy/replication/mirror.py:Mirror.intend": _FULL,
+    "proxy/replication/mirror.py:Mirror._spill": _FULL,
+    "proxy/replication/mirror.py:Mirror.opaque_done": f"{_GIVEN_UP}::test_an_opaque_write_ends_with_the_flip",
+    "proxy/replication/mirror.py:Mirror.bring_up": (
+        f"{_GIVEN_UP}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
+    ),
+    "proxy/replication/key_repair.py:KeyRepairer._marked": (
+        f"{_GIVEN_UP}::test_what_an_earlier_process_left_opaque_ends_the_flip"
+    ),
+    "proxy/replication/key_repair.py:KeyRepairer._search": (
+        f"{_GIVEN_UP}::test_a_search_that_finds_too_much_ends_the_flip"
+    ),
+    "proxy/replication/key_repair.py:KeyRepairer._repair": _UNREAD,
+    "proxy/replication/resync.py:Resyncer._carry_out": f"{_GIVEN_UP}::test_a_sweep_that_cannot_be_done_ends_the_flip",
+    "proxy/replication/verification_marks.py:VerificationMarks.say": (
+        f"{_GIVEN_UP}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
+    ),
+    "proxy/replication/verification_marks.py:VerificationMarks.post": _FULL,
+    "proxy/replication/failover_detector.py:FailoverDetector.step": (
+        f"{_GIVEN_UP}::test_a_failover_of_postgresql_takes_every_flip_back"
+    ),
+    "proxy/replication/target_writer.py:_Writer.bury": _REFUSED,
+    "proxy/control/instance/registry.py:InstanceRegistry.register": "tests/integration/test_state_directory.py"
     "::test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back",
-    "backfill/target.py:_dead_letters": f"{_GIVEN_UP}::test_a_repair_that_postgresql_refuses_ends_the_flip",
+    "backfill/target_writer.py:_dead_letters": f"{_GIVEN_UP}::test_a_repair_that_postgresql_refuses_ends_the_flip",
     "backfill/archive/cli.py:_mark": f"{_GIVEN_UP}::test_a_mark_aborts_an_epoch_that_would_flip_its_collection",
 }
 # statements that write to the two tables: only these, each with the end of the flips in its transaction
@@ -58,7 +68,7 @@ def _callers() -> Iterator[str]:
     for folder in ("proxy", "backfill"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             name = str(file.relative_to(ROOT))
-            if name == "proxy/cutover/lacking.py":
+            if name == "proxy/state/lacking.py":
                 continue
             yield from _in(ast.parse(file.read_text("utf-8")), name, "")
 

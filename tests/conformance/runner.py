@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy.wire.message import Handler, Request, Response
+from proxy.model.message import Handler, Request, Response
 
 CASES = Path(__file__).parent / "cases"
 _SENT = ("send", "headers", "user", "body", "text", "hex")

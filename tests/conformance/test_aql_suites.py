@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from proxy.stores.memory import MemoryStore
-from tests.unit.stores.memory.kit import Client
+from proxy.devserver.store import MemoryStore
+from tests.unit.devserver.store.kit import Client
 
 SUITES = Path(__file__).resolve().parents[2].parent / "shared" / "conformance" / "suites"
 DIFFERENCES: dict[str, str] = json.loads(

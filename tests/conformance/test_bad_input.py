@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
-from proxy.wire.message import Request
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
+from proxy.model.message import Request
 from tests.conformance import runner
 
 _SPOILT: list[Any] = [

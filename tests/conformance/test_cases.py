@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
 from tests.conformance import runner
 
 _CASES = runner.load()

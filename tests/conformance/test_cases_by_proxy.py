@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
 from tests.acceptance.stands import Kind, Stand
 from tests.conformance import runner
 

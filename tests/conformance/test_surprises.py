@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import STATUS
+from proxy.base.errors import STATUS
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
 from proxy.http import Listener
-from proxy.revision import decode_rev, encode_rev
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
+from proxy.model.revision import decode_rev, encode_rev
 
 DOCUMENT = "/_api/document/c"
 

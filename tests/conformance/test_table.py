@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
+from proxy.model.message import Request
 from proxy.wire.decode import decode_parts
-from proxy.wire.message import Request
-from proxy.wire.routes import endpoints
+from proxy.wire.endpoints import endpoints
 from tests.conformance import runner
 
 # protocol page, section 6, "Must" and "Common", with what sections 1 to 5, 7 and 8 say of methods

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import httpx
 
-from backfill.planning import plan_backfill, plan_verification
+from backfill.out_of_band_judge import OriginVersion
+from backfill.out_of_band_watch import OutOfBandWatch
+from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
-from backfill.suspects import Sighting
-from backfill.watch import Watch
 from backfill.worker import Options, Workers
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.database import Database
+from proxy.base.database import Database
 from proxy.http.upstream import Upstream
 from tests.conftest import _create, migrated_template
 from tests.faults import traffic
@@ -112,10 +112,10 @@ class Around:
         upstream = Upstream(self._stand.origin.url, connections=2)
         stop = asyncio.Event()
 
-        def named(one: Sighting) -> None:
+        def named(one: OriginVersion) -> None:
             self._named.setdefault(f"{one.collection}/{one.key}", time.monotonic())
 
-        task = asyncio.create_task(Watch(database, upstream, "root", "", stop, found=named, pause=0.2).run())
+        task = asyncio.create_task(OutOfBandWatch(database, upstream, "root", "", stop, found=named, pause=0.2).run())
         try:
             yield database
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.cutover.stages import Stage
+from proxy.model.stages import Stage
 from tests.faults.chaos import MODES
 
 STAGES: Final = (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED)
@@ -15,7 +15,8 @@ REMOVED = "kill, files removed"
 READ_ONLY = "session read-only"
 REFUSED = "document refused"  # every insert and update, by a trigger
 # whose wall clock is stepped before the proxy is killed, and by how many seconds. (The machine's time since its boot
-# goes on, as with a real step. PostgreSQL's clock cannot be stepped alone: tests/unit/cutover/test_target_clock.py.)
+# goes on, as with a real step. PostgreSQL's clock cannot be stepped alone:
+# tests/unit/control/instance/test_target_clock.py.)
 CLOCKS: Final = {
     "clock back, kill": ("proxy", -600.0),
     "clock ahead, kill": ("proxy", 600.0),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from proxy.revision import Clock
+from proxy.model.revision import Clock
 
 _STEP: Final = struct.Struct("d")
 _real = time.time

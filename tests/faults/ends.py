@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import httpx
 
-from proxy.cutover.stages import Stage
-from proxy.errors import JournalError, UpstreamLost, UpstreamUnavailable
-from proxy.wire.message import Request, Response
+from proxy.base.errors import JournalError, UpstreamOutcomeUnknown, UpstreamUnavailable
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage
 from proxy.wire.velocypack import to_json
 from tests.harness import Running, eventually
 from tests.unit.wire.vpack import encode
@@ -345,7 +345,7 @@ async def lost(stack: Running, steps: Sequence[Step]) -> None:
     async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
         response = await real()
         if _decides(asked, steps[-1]):
-            raise UpstreamLost("cut off in the middle of an answer")
+            raise UpstreamOutcomeUnknown("cut off in the middle of an answer")
         return response
 
     await _last_under(stack, steps, behave)

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import load
-from proxy.cutover import controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
 from tests.conftest import _create, migrated_template
 from tests.faults.judge import COLLECTION, Wire
 from tests.faults.planted_reads import Plant, diverge, plants, sow, touch
@@ -136,7 +136,7 @@ class Run:
         await self._proxies[0].drained()
         await controller.change(
             database,
-            [Target(BOOKS, Stage.SHADOW)],
+            [DesiredState(BOOKS, Stage.SHADOW)],
             settings=load(dsn=self._stand.dsn),
             actor="test",
             reason="test",

@@ -26,13 +26,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import Settings, load
-from proxy.cutover import controller, status
-from proxy.cutover.epoch import TimedOut
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.base.config import Settings, load
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.control import controller
+from proxy.control.epoch import TimedOut
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
+from proxy.operator import status
 from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
 from tests.faults.judge import COLLECTION, Crowd
@@ -173,7 +174,7 @@ class Flips:
         try:
             await controller.change(
                 self._database,
-                [Target(BOOKS, Stage.FLIPPED, weight)],
+                [DesiredState(BOOKS, Stage.FLIPPED, weight)],
                 settings=self._settings,
                 actor="flips",
                 reason="test",
@@ -265,7 +266,7 @@ async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterat
             stood.origin.store.server.accounts.enforce("")
             settings = load(dsn=dsn)
             await controller.change(
-                database, [Target(BOOKS, Stage.SHADOW)], settings=settings, actor="flips", timeout=20
+                database, [DesiredState(BOOKS, Stage.SHADOW)], settings=settings, actor="flips", timeout=20
             )
             made = Flips(stood, lines, proxies, database, settings)
             try:

@@ -59,8 +59,8 @@ def _run(wall: Path, environment: dict[str, str], log: Path) -> None:
     os.environ.update(environment)
     clocks.follow(clocks.Wall(wall))
     from proxy import cli
-    from proxy.mirror import faults
+    from proxy.base import failpoints
 
-    faults.reach = faults.armed(environment.get("CROSSFADE_FAULT", ""))
+    failpoints.reach = failpoints.armed(environment.get("CROSSFADE_FAULT", ""))
     sys.argv = ["crossfade", "proxy", "run"]
     cli.main()

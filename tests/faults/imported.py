@@ -5,5 +5,5 @@ import importlib
 from tests.faults import clocks
 
 clocks.follow()  # before modules of the product keep the function that they find
-for _name in ("proxy.app", "proxy.cli", "proxy.cli.alone"):
+for _name in ("proxy.app", "proxy.cli", "proxy.cli.offline_status"):
     importlib.import_module(_name)

@@ -24,13 +24,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import load
-from proxy.cutover import controller, status
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.errors import RefusedError
-from proxy.mirror.faults import POINTS
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.base.failpoints import POINTS
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
+from proxy.operator import status
 from tests import harness
 from tests.conftest import _create, migrated_template
 from tests.faults import comparing, traffic
@@ -240,7 +241,7 @@ class Matrix:
         settings = load(dsn=self._stand.dsn)
         await controller.change(
             self._database,
-            [Target(name, stage, 100 if stage is Stage.FLIPPED else 0) for name in names],
+            [DesiredState(name, stage, 100 if stage is Stage.FLIPPED else 0) for name in names],
             settings=settings,
             actor="matrix",
             reason="test",

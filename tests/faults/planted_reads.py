@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.database import Database
-from proxy.documents import to_jsonb
+from proxy.base.database import Database
+from proxy.model.documents import to_jsonb
 from tests.faults.judge import COLLECTION, Wire
 
 CLASSES = ("missing", "extra", "stale", "value", "type", "order", "error")
@@ -119,7 +119,7 @@ async def diverge(database: Database, relation: str, origin: Wire, plant: Plant)
 
 def _older(rev: str) -> str:
     """A revision before that one."""
-    from proxy.revision import decode_rev, encode_rev
+    from proxy.model.revision import decode_rev, encode_rev
 
     return encode_rev(decode_rev(rev) - 1)
 

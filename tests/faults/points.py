@@ -1,4 +1,4 @@
-"""Named points from outside: a proxy that comes to one says so here, and stands still (proxy/mirror/faults.py)."""
+"""Named points from outside: a proxy that comes to one says so here, and stands still (proxy/base/failpoints.py)."""
 
 from __future__ import annotations
 

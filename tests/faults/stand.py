@@ -17,13 +17,13 @@ import asyncpg
 import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import load
-from proxy.cutover import controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.ports import free_port
-from proxy.stores.memory import MemoryStore
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.base.free_port import free_port
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.devserver.store import MemoryStore
+from proxy.model.stages import Stage
 from tests.faults import traffic
 from tests.faults.chaos import Chaos
 from tests.faults.clocks import Wall
@@ -194,11 +194,13 @@ class Stand:
 
     async def mirrored(self, *, everything: bool = False) -> None:
         """`books` is there and mirrored; or everything is that is there and that will be. A proxy must run."""
-        targets = [Target(BOOKS, Stage.MIRROR)]
+        targets = [DesiredState(BOOKS, Stage.MIRROR)]
         if everything:
             await traffic.prepare(self.origin.url)
-            targets = [Target(f"_system/{name}", Stage.MIRROR, edge=name == "knows") for name in traffic.COLLECTIONS]
-            targets.append(Target("_system/*", Stage.MIRROR))
+            targets = [
+                DesiredState(f"_system/{name}", Stage.MIRROR, edge=name == "knows") for name in traffic.COLLECTIONS
+            ]
+            targets.append(DesiredState("_system/*", Stage.MIRROR))
         else:
             async with httpx.AsyncClient(base_url=self.origin.url) as direct:
                 await direct.post("/_api/collection", json={"name": "books"})

@@ -16,8 +16,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.mirror import modifications, pipeline
+from proxy.capture import aql_plan
+from proxy.model.stages import Stage, Standing
+from proxy.replication import mirror as pipeline
 from tests.faults.ends import GUEST, KINDS, WAYS, After, Kind, Way
 from tests.harness import Running, running
 
@@ -141,7 +142,7 @@ async def test_a_write_is_in_both_stores_however_it_ends(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way, stage: Stage
 ) -> None:
     """I1, I3, I7, I10."""
-    monkeypatch.setattr(modifications, "_BATCH", way.batch)
+    monkeypatch.setattr(aql_plan, "_BATCH", way.batch)
     monkeypatch.setattr(pipeline, "_TICK", 0.02)
     wrong: list[str] = []
     async with stood(dsn, tmp_path) as stand:

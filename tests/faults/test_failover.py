@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover.stages import Stage, Standing
-from proxy.errors import DatabaseError
-from proxy.mirror.target import Row, Target
+from proxy.base.errors import DatabaseError
+from proxy.model.stages import Stage, Standing
+from proxy.replication.target_writer import TargetWriter, Version
 from tests.conftest import _create, migrated_template
 from tests.harness import eventually, running
 
@@ -43,7 +43,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
 
             await eventually(looked, "the timeline is noted")
             assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
-            before = await Target(stack.database).raise_era()
+            before = await TargetWriter(stack.database).raise_era()
             server.stop("immediate")
             promoted(server)
 
@@ -58,8 +58,8 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
                 ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")
             ]
             assert await stack.database.fetchval("SELECT min(mark) FROM _crossfade.horizon") >= before + 1_000_000
-            old = Row("a", 1 << 62, b'{"_key":"a"}', before)
-            assert (await Target(stack.database).write(BOOKS, [old])).reread == {"a"}, (
+            old = Version("a", 1 << 62, b'{"_key":"a"}', before)
+            assert (await TargetWriter(stack.database).write(BOOKS, [old])).reread == {"a"}, (
                 "what was stamped before is refused"
             )
             await stack.client.patch(DOCUMENT + "/a", json={"n": 1})

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import load
-from proxy.cutover import controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
 from sql.loader import queries
 from tests.faults.stand import Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
@@ -73,7 +73,7 @@ async def test_on_a_full_disk_heartbeats_and_changes_of_stage_go_on(stood: Stand
         stack.push_async_callback(database.close)
         proxy.disk(full=True)
         for stage in (Stage.SHADOW, Stage.MIRROR):
-            targets = [Target("_system/books", stage)]
+            targets = [DesiredState("_system/books", stage)]
             await controller.change(database, targets, settings=load(dsn=stood.dsn), actor="test", timeout=20)
         assert not (proxy.state / "control.json").exists(), "an older one would be worse than none"
         proxy.disk(full=False)

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy.config import load
-from proxy.cutover import controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.mirror import faults
-from proxy.stores.memory import MemoryStore
+from proxy.base import failpoints
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.devserver.store import MemoryStore
+from proxy.model.stages import Stage
 from tests.faults import traffic
 from tests.faults.stand import BOOKS, Proxy
 from tests.harness import Origin, differences, eventually
@@ -56,18 +56,18 @@ async def opaque(port: int, wanted: bool) -> None:
 
 
 # a point -> the faults of successive lives of the process; the last one is reached under traffic or while it recovers
-LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in faults.DOCUMENTS}
+LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in failpoints.DOCUMENTS}
 LIVES["before-mark"] = ("before-mark",)
 LIVES["mid-repair"] = ("after-forward:20", "mid-repair")
 
 
-@pytest.mark.parametrize("point", faults.DOCUMENTS)
+@pytest.mark.parametrize("point", failpoints.DOCUMENTS)
 async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Database], dsn: str, point: str) -> None:
     origin, proxy, database = stack
     async with httpx.AsyncClient(base_url=origin.url) as direct:
         await direct.post("/_api/collection", json={"name": "books"})
     await proxy.start(fault=LIVES[point][0])
-    mirror = [Target(BOOKS, Stage.MIRROR)]
+    mirror = [DesiredState(BOOKS, Stage.MIRROR)]
     await controller.change(database, mirror, settings=load(dsn=dsn), actor="test", reason="test", timeout=10)
     await asyncio.gather(*(writes(proxy.port, n, 60) for n in range(3)), opaque(proxy.port, point == "before-mark"))
     assert await proxy.died() == -signal.SIGKILL, f"the point {point} was never reached"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover.stages import Stage
-from proxy.mirror.faults import POINTS
+from proxy.base.failpoints import POINTS
+from proxy.model.stages import Stage
 from tests.faults.cells import CLOCKS, PLACES, READ_ONLY, REFUSE, REFUSED, Cell, Place, table
 from tests.faults.chaos import Chaos
 from tests.faults.matrix import matrix

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import proxy.cli
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from sql.loader import migrations
 from tests.harness import Running, eventually, running
 

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from sql.loader import migrations
 from tests.harness import Running, eventually, running
 

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.config import load
-from proxy.cutover import audit, controller
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
+from proxy.state import audit
 from tests.faults import traffic
 from tests.faults.stand import BOOKS, Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
@@ -33,7 +34,7 @@ async def flipped(stood: Stand) -> None:
     database = await Database.open(stood.dsn, size=2)
     try:
         for stage, weight in ((Stage.SHADOW, 0), (Stage.FLIPPED, 100)):
-            targets = [Target(BOOKS, stage, weight)]
+            targets = [DesiredState(BOOKS, stage, weight)]
             settings = load(dsn=stood.dsn, origin=stood.origin.url)
             await controller.change(
                 database, targets, settings=settings, actor="test", reason="test", force=True, timeout=20

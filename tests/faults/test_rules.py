@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from proxy.database import Database
-from proxy.mirror.pipeline import Mirror
-from proxy.mirror.purge import purge
-from proxy.mirror.target import Row, Target
-from proxy.operations import Operation, Outcome
+from proxy.base.database import Database
+from proxy.model.operations import Operation, Outcome
+from proxy.replication.mirror import Mirror
+from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.tombstone_gc import purge
 from sql.loader import queries
 from tests.harness import running as running_stack
 from tests.integration.mirror_support import COLLECTION, Origin, drained, running, settings, stored
@@ -31,8 +31,8 @@ async def test_a_purge_waits_for_the_statements_that_began_before_it(database: D
     assert await purging == 1
 
 
-def _row(rev: int, stamp: int, *, removed: bool = False) -> Row:
-    return Row("a", rev, None if removed else b'{"_key":"a"}', stamp)
+def _row(rev: int, stamp: int, *, removed: bool = False) -> Version:
+    return Version("a", rev, None if removed else b'{"_key":"a"}', stamp)
 
 
 async def _alive(database: Database, relation: str) -> int | None:
@@ -42,7 +42,7 @@ async def _alive(database: Database, relation: str) -> int | None:
 
 async def test_an_older_version_never_goes_over_a_newer(database: Database) -> None:
     """I4."""
-    target = Target(database)
+    target = TargetWriter(database)
     relation = await target.relation(COLLECTION)
     for rev in (7, 5):
         assert (await target.write(COLLECTION, [_row(rev, 1)])).reread == frozenset()
@@ -50,7 +50,7 @@ async def test_an_older_version_never_goes_over_a_newer(database: Database) -> N
 
 
 async def test_a_tombstone_refuses_what_it_overtook(database: Database) -> None:
-    target = Target(database)
+    target = TargetWriter(database)
     relation = await target.relation(COLLECTION)
     for row in (_row(5, 1), _row(5, 1, removed=True), _row(5, 1)):
         await target.write(COLLECTION, [row])
@@ -97,7 +97,7 @@ async def test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_to
 
 
 async def test_behind_a_purge_older_statements_are_refused_and_read_again(database: Database) -> None:
-    target = Target(database)
+    target = TargetWriter(database)
     relation = await target.relation(COLLECTION)
     await target.write(COLLECTION, [_row(5, 1, removed=True)])
     era = await target.raise_era()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-from proxy.wire import routes
+from proxy.wire import endpoints
 
 NAMES = ["c", "e", "g", "missing", "_users", "_graphs", "", "0", "1", "x/y", "ä", "a" * 300, "%00", "..", "_system"]
 KEYS = ["k1", "k2", "e1", "missing", "", "_", "a/b", "ü", "k" * 255, "1", "\x00", "\ud800"]
@@ -289,7 +289,7 @@ bodies = st.one_of(
     st.binary(max_size=40),
 )
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK", "TRACE"]
-_PATTERNS = [(method, pattern) for method, pattern, _, _ in routes._ROWS]
+_PATTERNS = [(method, pattern) for method, pattern, _, _ in endpoints._ROWS]
 
 
 def _quoted(text: str) -> str:

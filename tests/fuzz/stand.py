@@ -21,15 +21,15 @@ from typing import Any
 import httpx
 import structlog
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.http import Limits, Listener
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
-from proxy.wire.message import Handler, Request, Response
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
+from proxy.http import HttpLimits, Listener
+from proxy.model.message import Handler, Request, Response
+from proxy.model.stages import Stage, Standing
 from tests.harness import eventually, running
 
 PATIENCE = 20.0  # seconds that a server may take to end a connection whose client has said everything
-LIMITS = Limits(body=2 << 20, buffer_body=1 << 20, head=8 << 10, headers=200)
+LIMITS = HttpLimits(body=2 << 20, buffer_body=1 << 20, head=8 << 10, headers=200)
 MARKS = 8
 _COLLECTIONS = (
     ("POST", "/_api/database", {"name": "own"}),

@@ -17,13 +17,13 @@ import typer
 from typer.testing import CliRunner
 
 import backfill.archive.cli
-import backfill.reporting.cli
-from proxy.documents import to_jsonb
-from proxy.http import Limits, Listener
-from proxy.revision import decode_rev
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
-from proxy.wire.message import Request, Response
+import backfill.migration_report.cli
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
+from proxy.http import HttpLimits, Listener
+from proxy.model.documents import to_jsonb
+from proxy.model.message import Request, Response
+from proxy.model.revision import decode_rev
 from sql.loader import queries
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Both:
         """Exit code, standard output, standard error."""
         app = typer.Typer()
         backfill.archive.cli.register(app)
-        backfill.reporting.cli.register(app)
+        backfill.migration_report.cli.register(app)
         app.callback()(lambda: None)  # as the whole command has: the name of a verb is never left out
         environment = {"CROSSFADE_DSN": self.dsn, "CROSSFADE_ORIGIN": self.origin, "COLUMNS": "200"}
         result = CliRunner().invoke(app, arguments, env={**environment, **self.environment})
@@ -152,7 +152,7 @@ def arangodb(*, restores: bool = True) -> Iterator[str]:
         return await serve_it(request)
 
     def serve() -> None:
-        listener = Listener(handle, host="127.0.0.1", port=0, limits=Limits())
+        listener = Listener(handle, host="127.0.0.1", port=0, limits=HttpLimits())
         loop.run_until_complete(listener.start())
         urls.append(f"http://127.0.0.1:{listener.port}")
         ready.set()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from backfill import runs
-from backfill.planning import plan_backfill
+from backfill import run_store
+from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from proxy.database import Database
-from proxy.documents import to_jsonb
+from proxy.base.database import Database
+from proxy.model.documents import to_jsonb
 from sql.loader import queries
 from tests.integration.origin import StubOrigin
 
@@ -36,9 +36,9 @@ async def stored(database: Database, relation: str) -> dict[str, bytes]:
     return {row["key"]: row["raw"].encode() for row in rows}
 
 
-async def claimed(database: Database, source: Source) -> runs.Claim:
+async def claimed(database: Database, source: Source) -> run_store.Claim:
     run = await plan_backfill(database, source, NAME)
-    claim = await runs.claim(database, "me", [run])
+    claim = await run_store.claim(database, "me", [run])
     assert claim is not None
     return claim
 

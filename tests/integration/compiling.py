@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from proxy import values
 from proxy.aql import Fetch, Options, Result, Write, parse, run
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
-from proxy.database import Database
-from proxy.documents import to_jsonb
-from proxy.errors import ArangoError, DatabaseRefused
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, StatementError
+from proxy.model import json_values
+from proxy.model.documents import to_jsonb
 
 Document = dict[str, Any]
 
@@ -37,7 +37,7 @@ class Both:
             documents[key] = {"_key": key, "_id": f"{collection}/{key}", "_rev": f"_r{number}", **row}
         self.collections[collection] = documents
         relation = self.tables[collection].relation
-        raws = [json.dumps(row) if _lone(row) else values.dump(row).decode() for row in documents.values()]
+        raws = [json.dumps(row) if _lone(row) else json_values.dump(row).decode() for row in documents.values()]
         docs = [to_jsonb(raw.encode()) for raw in raws]
         async with self.database.transaction() as session:
             await session.execute(f"DELETE FROM {relation}")
@@ -85,7 +85,7 @@ class Both:
         try:
             rows = await self.database.fetch(plan.sql, *plan.parameters)
             return plan, plan.finish.start(binds or {}, Options(database="db")).values([tuple(row) for row in rows])
-        except DatabaseRefused as refused:
+        except StatementError as refused:
             if refused.sqlstate[:2] != "22":
                 raise
             return f"refused: {refused}"

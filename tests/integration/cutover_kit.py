@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from proxy.admin import AdminServer, create
-from proxy.config import Settings
-from proxy.cutover.acknowledge import Conditions, Scope
-from proxy.cutover.controller import change
-from proxy.cutover.lease import Lease
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.control.controller import change
+from proxy.control.instance.ack_conditions import Conditions, Scope
+from proxy.control.instance.lease import Lease
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
 
 HEARTBEAT = 0.05
 LEASE = 1.5  # generous: the machine that runs the tests may be busy
@@ -191,7 +191,7 @@ class Fleet:
 
     async def to(self, stage: Stage, *collections: str, weight: int = 100, patient: bool = True, **more: Any) -> Any:
         """patient: tries again where a lease ran out in the last moment, as it may on a busy machine."""
-        targets = [Target(c, stage, weight if stage is Stage.FLIPPED else 0) for c in collections]
+        targets = [DesiredState(c, stage, weight if stage is Stage.FLIPPED else 0) for c in collections]
         limit = time.monotonic() + 20.0
         while True:
             try:

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from proxy.database import Database
-from proxy.errors import ArangoError
-from proxy.mirror import faults
-from proxy.mirror.pipeline import Mirror
-from proxy.operations import Change
+from proxy.base import failpoints
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError
+from proxy.model.operations import Change
+from proxy.replication.mirror import Mirror
 from tests.integration.mirror_support import COLLECTION, Origin, settings
 
 
@@ -71,10 +71,10 @@ async def main(state: Path, folder: Path, dsn: str) -> None:
         for number in range(20):
             key = f"k{number}"
             intent = mirror.intend(COLLECTION, () if number == 7 else (key,))
-            faults.reach("after-intend")
+            failpoints.reach("after-intend")
             deletes = turn > 0 and number % 5 == 0 and turn % 2
             change = origin.delete(key) if deletes else origin.put(key, turn)
-            faults.reach("after-forward")
+            failpoints.reach("after-forward")
             mirror.captured(intent, (change,))
         mirror.reread(mirror.intend(COLLECTION, ("k1",)))
         mirror.opaque_done(mirror.intend("shop/*", (), opaque="import"), ("shop/orders",), "import")

@@ -8,12 +8,12 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
-from proxy.config import Settings
-from proxy.database import Database
-from proxy.errors import ArangoError, UpstreamUnavailable
-from proxy.mirror.pipeline import Mirror
-from proxy.operations import Change
-from proxy.revision import Clock, encode_rev
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, UpstreamUnavailable
+from proxy.model.operations import Change
+from proxy.model.revision import Clock, encode_rev
+from proxy.replication.mirror import Mirror
 
 COLLECTION = "shop/products"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from proxy.revision import Clock, encode_rev
+from proxy.model.revision import Clock, encode_rev
 
 Hook = Callable[[str, Mapping[str, Any]], Awaitable[bytes | None]]
 

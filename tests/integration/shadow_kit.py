@@ -9,18 +9,18 @@ from typing import Any
 
 import orjson
 
-from proxy.config import Settings
-from proxy.database import Database
-from proxy.documents import to_jsonb
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation
-from proxy.operations import Operation, Outcome
-from proxy.shadow.fleet import Fleet
-from proxy.shadow.ledger import Ledger
-from proxy.shadow.mismatches import list_mismatches, shapes
-from proxy.shadow.rules import Rules
-from proxy.shadow.runner import Shadow
-from proxy.shadow.verdicts import Verdict
-from proxy.stores.memory import MemoryStore
+from proxy.model.documents import to_jsonb
+from proxy.model.operations import Operation, Outcome
+from proxy.operator.mismatches import list_mismatches, shapes
+from proxy.shadow.comparator import Shadow
+from proxy.shadow.peer_lag import PeerLag
+from proxy.shadow.result_store import Ledger
+from proxy.shadow.sampling_rules import SamplingRules
+from proxy.shadow.verdicts import ReadVerdict
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode_parts
 from tests.integration.target import create, put
@@ -68,11 +68,11 @@ class Stack:
     mirrored: bool = True  # what `caught_up` says
     catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
     waited: int = 0
-    verdicts: list[Verdict] = field(default_factory=list)  # of a `ruled` shadow
+    verdicts: list[ReadVerdict] = field(default_factory=list)  # of a `ruled` shadow
     _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.isolation = Isolation(["proxy.shadow.settle", "proxy.shadow.explain"])  # begins with its first work
+        self.isolation = Isolation(["proxy.shadow.recheck", "proxy.shadow.explain"])  # begins with its first work
         self.lane = self.isolation.lane("shadow", workers=1, waiting=100, nice=10)
         self.explaining = self.isolation.lane("explaining", workers=1, waiting=4, nice=15)
         self.store = PostgresStore(self.database)
@@ -181,7 +181,7 @@ async def stack_on(database: Database, **settings: Any) -> Stack:
     return stack
 
 
-def ruled(stack: Stack, fleet: Fleet | None = None) -> Shadow:
+def ruled(stack: Stack, fleet: PeerLag | None = None) -> Shadow:
     """A shadow with rules from PostgreSQL, whose verdicts the stack notes."""
     return Shadow(
         stack.settings,
@@ -189,7 +189,7 @@ def ruled(stack: Stack, fleet: Fleet | None = None) -> Shadow:
         stack.origin,
         stack.caught_up,
         stack.ledger,
-        rules=Rules(stack.settings, stack.database),
+        rules=SamplingRules(stack.settings, stack.database),
         fleet=fleet,
         lane=stack.lane,
         explaining=stack.explaining,

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import orjson
 
-from proxy.database import Database
-from proxy.documents import to_jsonb
-from proxy.revision import decode_rev, encode_rev
+from proxy.base.database import Database
+from proxy.model.documents import to_jsonb
+from proxy.model.revision import decode_rev, encode_rev
 from sql.loader import queries
 
 _revisions = itertools.count(1872607071780732928)

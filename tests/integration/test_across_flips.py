@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
 
 BOOKS = "_system/books"

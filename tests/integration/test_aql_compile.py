@@ -9,11 +9,11 @@ import pytest
 
 from proxy.aql.compile import Compiled, NotCompiled
 from proxy.aql.requests import Options
-from proxy.database import Database
-from proxy.errors import DatabaseRefused
+from proxy.base.database import Database
+from proxy.base.errors import StatementError
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.fence import Limits
-from proxy.stores.postgres.statements import Statements
+from proxy.stores.postgres.compiled_queries import Statements
+from proxy.stores.postgres.read_fence import QueryLimits
 from tests.integration.compiling import Both
 from tests.unit.aql.test_resume_queries import LIST, REPORTS, SEARCH, STATISTICS, resume
 
@@ -272,10 +272,10 @@ async def test_what_postgresql_cannot_do_exactly_is_refused_and_evaluated(databa
         answer = await both.answered(text)
         assert isinstance(answer, str), text
         assert answer.startswith("refused"), answer
-    statements = Statements(database, Catalog(database), Limits())
+    statements = Statements(database, Catalog(database), QueryLimits())
     plan = both.compiled("FOR d IN c SORT d.x LIMIT 2 RETURN d._key")
     assert isinstance(plan, Compiled)
-    with pytest.raises(DatabaseRefused, match="order"):
+    with pytest.raises(StatementError, match="order"):
         await statements.result(plan, {}, Options())
 
 
@@ -372,7 +372,7 @@ async def test_keys_come_in_the_order_of_the_primary_index_where_that_gives_it(b
 async def test_a_limit_bounds_and_orders_nothing_behind_a_later_loop_or_sort(database: Database, both: Both) -> None:
     """Else a join's rows are fetched at once, and a right result is compared in the order of the SORT before."""
     await both.fill("c", [{"n": n, "m": n % 3} for n in range(6)])
-    statements = Statements(database, Catalog(database), Limits())
+    statements = Statements(database, Catalog(database), QueryLimits())
     for text, most in (
         ("FOR d IN c SORT d.n LIMIT 2 LET m = d.m FILTER m >= 0 RETURN d.n", 2),
         ("FOR d IN c SORT d.n LIMIT 2 FOR e IN c FILTER e.m == d.m RETURN [d.n, e.n]", None),

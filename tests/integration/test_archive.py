@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from backfill.answers import Document
 from backfill.archive import manifest as manifests
 from backfill.archive.manifest import Entry, Origin
 from backfill.archive.writer import PartWriter
-from proxy.revision import decode_rev, encode_rev
+from backfill.origin_pages import Document
+from proxy.model.revision import decode_rev, encode_rev
 from tests.integration.archive_kit import ODD, Both, arangodb
 
 NAME = "shop/carts"
@@ -161,12 +161,12 @@ def test_what_no_server_would_print_today_survives_postgresql(both: Both, tmp_pa
 _KILLED = """
 import asyncio, sys
 from pathlib import Path
-from backfill.answers import Document
+from backfill.origin_pages import Document
 from backfill.archive.export import Export, Options
 from backfill.archive.manifest import Origin
 from backfill.archive.progress import Silent
 from backfill.archive.storage import locked
-from backfill.archive.stores import Described, Pages
+from backfill.archive.sources import Described, Pages
 
 class Slow:
     async def origin(self): return Origin(kind="arangodb", at=sys.argv[2], version="3")
@@ -443,8 +443,8 @@ async def test_postgresql_pages_are_bounded_by_their_bytes(dsn: str) -> None:
     """Documents of a megabyte that does not compress come one or two a page, however many are asked for."""
     import os
 
-    from backfill.archive.stores import FromPostgres
-    from proxy.database import Database
+    from backfill.archive.sources import FromPostgres
+    from proxy.base.database import Database
 
     database = await Database.open(dsn, size=1)
     try:

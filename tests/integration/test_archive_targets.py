@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from backfill.answers import Document
-from backfill.archive.into_arango import IntoArango
-from backfill.archive.into_postgres import IntoPostgres
+from backfill.archive.arango_target import IntoArango
 from backfill.archive.manifest import Entry
+from backfill.archive.postgres_target import IntoPostgres
 from backfill.archive.server import Server
 from backfill.archive.storage import ArchiveError
+from backfill.origin_pages import Document
 from backfill.source import Source
-from proxy.database import Database
-from proxy.errors import ConfigurationError, DatabaseUnavailable, UpstreamLost
-from proxy.revision import decode_rev, encode_rev
+from proxy.base.database import Database
+from proxy.base.errors import ConfigurationError, DatabaseUnavailable, UpstreamOutcomeUnknown
+from proxy.model.revision import decode_rev, encode_rev
 from tests.integration.archive_kit import Both, arangodb
 
 NAME = "shop/carts"
@@ -85,7 +85,7 @@ async def test_a_document_that_a_transaction_holds_is_tried_again_later(target: 
     base = f"{url}/_db/shop/_api"
     begun = httpx.post(f"{base}/transaction/begin", json={"collections": {"write": ["carts"]}}).json()["result"]["id"]
     httpx.post(f"{base}/document/carts", json={"_key": "a"}, headers={"x-arango-trx-id": begun})
-    with pytest.raises(UpstreamLost, match="busy with shop/carts/a"):
+    with pytest.raises(UpstreamOutcomeUnknown, match="busy with shop/carts/a"):
         await target.write(NAME, [document("a", OLD, "1")], [])
     httpx.delete(f"{base}/transaction/{begun}")
     assert (await target.write(NAME, [document("a", OLD, "1")], [])).written == 1
@@ -113,21 +113,21 @@ async def test_an_index_or_a_rule_that_cannot_be_made_is_a_sentence(target: Into
 
 
 async def test_an_account_that_is_refused_says_what_to_set() -> None:
-    from proxy.http import Limits, Listener
-    from proxy.wire.message import Request, Response
+    from proxy.http import HttpLimits, Listener
+    from proxy.model.message import Request, Response
 
     async def refuse(request: Request) -> Response:
         if b"version" in request.target:
             return Response(503, [], b"starting")
         return Response(401, [], b'{"error":true,"errorNum":11,"errorMessage":"not authorized"}')
 
-    listener = Listener(refuse, host="127.0.0.1", port=0, limits=Limits())
+    listener = Listener(refuse, host="127.0.0.1", port=0, limits=HttpLimits())
     await listener.start()
     server = Server(f"http://127.0.0.1:{listener.port}", "me", "x")
     try:
         with pytest.raises(ConfigurationError, match="set CROSSFADE_ORIGIN_USER"):
             await server.databases()
-        with pytest.raises(UpstreamLost, match="answered 503: starting"):
+        with pytest.raises(UpstreamOutcomeUnknown, match="answered 503: starting"):
             await server.version()
     finally:
         await server.close()

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from proxy.database import Database
-from proxy.ports import free_port
+from proxy.base.database import Database
+from proxy.base.free_port import free_port
 from tests.integration.backfilling import NAME, register, stored
 from tests.integration.origin import StubOrigin, answer
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from backfill import runs
+from backfill import run_store
+from backfill.checksum import of_documents
 from backfill.copy import copy_chunk
-from backfill.digest import of_documents
-from backfill.pacing import Governor
-from backfill.plan import KeyRange
-from backfill.planning import plan_backfill
+from backfill.governor import Governor
+from backfill.key_ranges import KeyRange
+from backfill.run_planner import plan_backfill
 from backfill.source import Source
-from backfill.throttle import Limits
+from backfill.throttle import ThrottleLimits
 from backfill.worker import Options, Workers
-from proxy.database import Database
-from proxy.errors import DatabaseUnavailable, RefusedError, UpstreamLost
-from proxy.ports import free_port
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable, RefusedError, UpstreamOutcomeUnknown
+from proxy.base.free_port import free_port
 from tests.integration.backfilling import NAME, LateMirror, claimed, register, stored, work
 from tests.integration.origin import StubOrigin, answer
 
@@ -58,7 +58,7 @@ async def test_copies_every_document_as_arangodb_printed_it(
     assert await stored(database, relation) == origin.collections[NAME].raw
     queried = await database.fetchval(f"SELECT doc ->> 'nul' FROM {relation} WHERE key = 'k2'")
     assert queried == "a\ufdd00b"
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.result["documents"], standing.result["dead_letters"]) == ("done", 5, 0)
 
 
@@ -76,7 +76,7 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
     assert len(chunks) == 6
     assert {chunk["state"] for chunk in chunks} == {"done"}
     assert min(chunk["documents"] for chunk in chunks) > 1_700
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.documents == 10_500
     assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
     index = "SELECT indisvalid FROM pg_index WHERE indrelid = $1::text::regclass AND NOT indisprimary"
@@ -120,7 +120,7 @@ async def test_live_writes_beside_the_copy_converge(database: Database, origin: 
             claim,
             stop=asyncio.Event(),
             first_page=7,
-            governor=Governor(database, source, Limits(max_rate=2_000)),
+            governor=Governor(database, source, ThrottleLimits(max_rate=2_000)),
         )
     )
     for step in range(250):
@@ -201,7 +201,7 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     ]
     assert "23514" in letters[0]["reason"]
     assert "not UTF-8" in letters[1]["reason"]
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.result["dead_letters"]) == ("done", 2)
 
     # a later version that PostgreSQL takes is a dead letter no more
@@ -221,8 +221,8 @@ async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(
     stop.set()
     copied = await copy_chunk(database, source, claim, stop=stop, first_page=10)
     assert (copied.done, copied.documents) == (False, 10)
-    await runs.leave(database, claim, "open")
-    again = await runs.claim(database, "other", [claim.run])
+    await run_store.leave(database, claim, "open")
+    again = await run_store.claim(database, "other", [claim.run])
     assert again is not None
     assert again.position == "009"
     assert (await copy_chunk(database, source, again, stop=asyncio.Event())).documents == 90
@@ -236,13 +236,13 @@ async def test_a_worker_that_lost_its_lease_undoes_its_page(
     origin.put(NAME, "a")
     claim = await claimed(database, source)
     await database.execute("UPDATE _crossfade.chunk SET lease_until = now()")
-    other = await runs.claim(database, "other", [claim.run])
+    other = await run_store.claim(database, "other", [claim.run])
     assert other is not None
-    with pytest.raises(runs.LeaseLost):
+    with pytest.raises(run_store.LeaseLost):
         await copy_chunk(database, source, claim, stop=asyncio.Event())
     assert await stored(database, relation) == {}
-    with pytest.raises(runs.LeaseLost):
-        await runs.renew(database, claim)
+    with pytest.raises(run_store.LeaseLost):
+        await run_store.renew(database, claim)
     assert (await copy_chunk(database, source, other, stop=asyncio.Event())).done
 
 
@@ -284,7 +284,7 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
     await work(database, source, [run], workers=1)
     assert await database.fetchval("SELECT finished_at < $2 FROM _crossfade.run WHERE id = $1", run, until)
     assert await stored(database, relation) == origin.collections[NAME].raw
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
     assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
     assert origin.asked.count("page") - pages <= 4  # it went on at 0299
@@ -298,7 +298,7 @@ async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
     run = await plan_backfill(database, source, NAME)
     del origin.collections[NAME]
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.state == "failed"
     assert standing.result["error"] == "ArangoDB has no collection shop/carts any more"
 
@@ -310,7 +310,7 @@ async def test_pages_in_another_order_end_the_run(database: Database, origin: St
     origin.collections[NAME].keys.reverse()
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.state == "failed"
     assert "not in byte order" in standing.result["error"]
 
@@ -326,13 +326,13 @@ async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
         """(1, clock_timestamp(), 'committed', 'test', '[{"collection": "shop/carts", "after": {"stage": "off"}}]')"""
     )
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, "left the mirror" in standing.result["error"]) == ("cancelled", True)
 
     run = await plan_backfill(database, source, NAME)
     await database.execute("UPDATE _crossfade.collection SET stage = 'off'")
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.state == "cancelled"
 
 
@@ -385,7 +385,7 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
             claim,
             stop=asyncio.Event(),
             first_page=10,
-            governor=Governor(database, source, Limits(max_lag=5)),
+            governor=Governor(database, source, ThrottleLimits(max_lag=5)),
         )
     )
     while (why := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
@@ -425,7 +425,7 @@ async def test_a_horizon_that_never_stops_rising_is_given_up(
     origin.put(NAME, "a")
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, "refused 3 times" in standing.result["error"]) == ("failed", True)
 
 
@@ -489,7 +489,7 @@ async def test_databases_that_stay_away_are_given_up(database: Database, origin:
 
     origin.hook = busy
     try:
-        with pytest.raises(UpstreamLost):
+        with pytest.raises(UpstreamOutcomeUnknown):
             await work(database, impatient, [run])
     finally:
         await impatient.close()

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from backfill import runs
-from backfill.pacing import Governor
-from backfill.planning import plan_backfill, plan_verification
-from backfill.presence import Presence
-from backfill.runs import SQL, Claim, LeaseLost, RangeCut
+from backfill import run_store
+from backfill.chunk_split import split_largest
+from backfill.governor import Governor
+from backfill.liveness_lock import Presence
+from backfill.run_planner import plan_backfill, plan_verification
+from backfill.run_store import SQL, Claim, LeaseLost, RangeCut
 from backfill.source import Source
-from backfill.split import split_largest
 from backfill.verify import Verifier
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
 from tests.integration.backfilling import NAME, register, stored, work
 from tests.integration.origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade, start
@@ -45,7 +45,7 @@ async def filled(database: Database, origin: StubOrigin, number: int = 900) -> s
 
 
 async def claim(database: Database, run: int, worker: str = "me", holder: int | None = None) -> Claim:
-    found = await runs.claim(database, worker, [run], holder=holder)
+    found = await run_store.claim(database, worker, [run], holder=holder)
     assert found is not None
     return found
 
@@ -66,7 +66,7 @@ async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, orig
     origin.hook = wait_for_the_cut
     await work(database, source, [run], split=100)
     assert second.is_set()
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.documents, standing.chunks >= 2) == ("done", 900, True)
     assert await stored(database, relation) == origin.collections[NAME].raw
 
@@ -89,10 +89,10 @@ async def test_a_verification_that_was_cut_counts_every_key_once(
 
     origin.hook = cut
     verified = await Verifier(database, source, page=250).verify_chunk(first, stop)
-    await runs.leave(database, first, "done")
+    await run_store.leave(database, first, "done")
     assert (verified.done, verified.tally.checked < 900) == (True, True)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.result["checked"], standing.result["keys"]) == (900, {"missing": ["0100", "0800"]})
 
 
@@ -106,14 +106,14 @@ async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: St
     assert not await split_largest(database, source, [run], 10)  # the other half is free
     async with database.transaction() as session:
         with pytest.raises(RangeCut) as caught:
-            await runs.checkpoint(session, held, "0001", result={})
+            await run_store.checkpoint(session, held, "0001", result={})
     narrower = held.up_to(caught.value.upper)
     async with database.transaction() as session:
-        await runs.checkpoint(session, narrower, "0001", result={})
+        await run_store.checkpoint(session, narrower, "0001", result={})
     await database.execute("UPDATE _crossfade.chunk SET state = 'done', worker = NULL")
     async with database.transaction() as session:
         with pytest.raises(LeaseLost):
-            await runs.checkpoint(session, narrower, "0002", result={})
+            await run_store.checkpoint(session, narrower, "0002", result={})
     del origin.collections[NAME]
     await database.execute("UPDATE _crossfade.chunk SET state = 'claimed'")
     assert not await split_largest(database, source, [run], 10)  # the collection is gone: its worker says so
@@ -129,10 +129,10 @@ async def test_a_chunk_whose_holder_is_gone_is_free_at_once(
     holder = await presence.holder()
     assert await presence.holder() == holder
     await claim(database, run, "first", holder)
-    assert await runs.claim(database, "second", [run], holder=1) is None  # alive, and its lease has not run out
+    assert await run_store.claim(database, "second", [run], holder=1) is None  # alive, and its lease has not run out
     pid = await database.fetchval("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::oid", holder)
     await database.execute("SELECT pg_terminate_backend($1)", pid)
-    while (taken := await runs.claim(database, "second", [run])) is None:
+    while (taken := await run_store.claim(database, "second", [run])) is None:
         await asyncio.sleep(0.01)
     assert taken.worker == "second"
     assert await presence.holder() != holder  # the cut connection is replaced

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from arango.client import ArangoClient
 
-from backfill import runs
-from backfill.planning import plan_backfill, plan_verification
-from backfill.repair import repair_keys
+from backfill import run_store
+from backfill.key_repair import repair_keys
+from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
-from proxy.database import Database
-from proxy.errors import ArangoError
-from proxy.serve import DevelopmentServer
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError
+from proxy.devserver.serve import DevelopmentServer
 from tests.integration.backfilling import register, stored, work
 
 KEYS = ["Zebra", "apple", "_x", "x-y", "x_y", "10", "9", "a:b", "a.b", "@", "(", "%41"]
@@ -62,7 +62,7 @@ async def test_a_collection_is_copied_verified_and_repaired(
     await database.execute(f"UPDATE {relation} SET doc = '{{}}' WHERE key = 'apple'")
     run = await plan_verification(database, source, "shop/carts", full=True, repair=True)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.result["keys"] == {"missing": ["Zebra"], "different": ["apple"]}
     assert (standing.result["repaired"], standing.result["differences"], standing.result["checked"]) == (2, 0, 12)
     assert (await repair_keys(database, source, "shop/carts", ["nobody"])).removed == ("nobody",)

@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from backfill import runs
-from backfill.answers import OriginDisorder
-from backfill.digest import of_documents
-from backfill.planning import plan_backfill, plan_changed, plan_sample, plan_verification
-from backfill.probe import spread
+from backfill import run_store
+from backfill.checksum import of_documents
+from backfill.key_sampling import spread
+from backfill.origin_pages import OriginDisorder
+from backfill.run_planner import plan_backfill, plan_changed, plan_sample, plan_verification
 from backfill.source import Source
 from bench import planted
-from proxy.database import Database
-from proxy.errors import RefusedError
-from proxy.serve import DevelopmentServer
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.devserver.serve import DevelopmentServer
 from tests.integration.backfilling import NAME, register, stored, work
 from tests.integration.origin import StubOrigin, answer
 from tests.integration.test_backfill_cli import crossfade, start
@@ -68,7 +68,7 @@ async def test_a_sample_says_how_much_it_is_and_opens_no_gate(
     run = await plan_sample(database, source, NAME, 20)
     assert await plan_sample(database, source, NAME, 20) == run  # gone on with
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.kind, standing.state, standing.planned) == ("check", "done", 900)
     assert 100 <= standing.result["checked"] <= 300
     assert standing.result["differences"] == 0
@@ -76,15 +76,15 @@ async def test_a_sample_says_how_much_it_is_and_opens_no_gate(
     await database.execute(f"DELETE FROM {relation}")
     run = await plan_sample(database, source, NAME, 100, repair=True)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.result["checked"], standing.result["repaired"]) == (900, 900)
 
 
 async def test_only_what_failed_or_changed_is_verified_again(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backfill.planning.chunk_count", lambda *_: 9)
-    monkeypatch.setattr("backfill.planning._SLACK_MS", 0)
+    monkeypatch.setattr("backfill.run_planner.chunk_count", lambda *_: 9)
+    monkeypatch.setattr("backfill.run_planner._SLACK_MS", 0)
     relation = await filled(database, origin)
     await work(database, source, [await plan_backfill(database, source, NAME)])
     with pytest.raises(RefusedError, match="not been verified yet"):
@@ -98,7 +98,7 @@ async def test_only_what_failed_or_changed_is_verified_again(
     assert run is not None
     assert await plan_changed(database, source, NAME, repair=True) == run
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.chunks == 2  # of nine
     assert (standing.result["checked"], standing.result["missing"], standing.result["different"]) == (200, 1, 1)
 
@@ -144,14 +144,14 @@ async def test_a_dump_copies_what_pages_would(database: Database, server: Develo
         await database.execute("UPDATE _crossfade.horizon SET mark = 100")  # what the snapshot has is read again by key
         await database.execute("UPDATE _crossfade.era SET era = 99")
         await work(database, source, [run])
-        [standing] = await runs.standings(database, [run])
+        [standing] = await run_store.standings(database, [run])
         assert (standing.mode, standing.state, standing.documents) == ("dump", "done", 2_500)
         copied = await stored(database, relation)
         assert len(copied) == 2_500
         assert standing.result["fingerprint"] == of_documents(copied.values())
         verify = await plan_verification(database, source, NAME, full=True)
         await work(database, source, [verify])
-        [standing] = await runs.standings(database, [verify])
+        [standing] = await run_store.standings(database, [verify])
         assert (standing.result["checked"], standing.result["differences"]) == (2_500, 0)
     finally:
         await source.close()
@@ -161,7 +161,7 @@ async def test_a_server_without_dumps_is_read_by_pages(database: Database, origi
     relation = await filled(database, origin, 5)
     run = await plan_backfill(database, source, NAME, dump=True)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.mode, standing.documents, len(await stored(database, relation))) == ("copy", 5, 5)
 
 
@@ -176,7 +176,7 @@ async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origi
     for full in (False, True):
         run = await plan_verification(database, source, NAME, full=full)
         await work(database, source, [run])
-        [standing] = await runs.standings(database, [run])
+        [standing] = await run_store.standings(database, [run])
         assert (standing.state, standing.result["checked"], standing.result["differences"]) == ("done", 400, 0)
 
     async def step(after: str, skip: int) -> str | None:

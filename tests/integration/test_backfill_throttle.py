@@ -12,14 +12,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from backfill import cli_throttle, runs
+from backfill import cli_throttle, run_store
 from backfill.copy import copy_chunk
-from backfill.pacing import Governor, change, setting
-from backfill.planning import plan_backfill
+from backfill.governor import Governor, change, setting
+from backfill.run_planner import plan_backfill
 from backfill.source import Source
-from backfill.throttle import Limits
-from proxy.cutover import audit
-from proxy.database import Database
+from backfill.throttle import ThrottleLimits
+from proxy.base.database import Database
+from proxy.state import audit
 from tests.integration.backfilling import NAME, claimed, register, work
 from tests.integration.origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade
@@ -60,7 +60,7 @@ async def waiting(database: Database) -> str:
     return str(why)
 
 
-async def set_to(database: Database, limits: Limits) -> None:
+async def set_to(database: Database, limits: ThrottleLimits) -> None:
     await change(database, lambda _: limits, action="throttle", actor="test")
 
 
@@ -72,7 +72,7 @@ async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOr
     run = await plan_backfill(database, source, NAME)
     working = asyncio.create_task(work(database, source, [run]))
     assert await waiting(database) == "paused: `crossfade resume` goes on"
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.as_json()["throttled"] == ["paused: `crossfade resume` goes on"]
     _, out, _ = await crossfade(dsn, origin, "backfill", "status")
     assert "waits: paused" in out
@@ -94,7 +94,7 @@ async def test_a_file_holds_the_workers_of_its_machine_back(
     await filled(database, origin)
     flag = tmp_path / "hold"
     flag.touch()
-    await set_to(database, Limits(flag_file=str(flag)))
+    await set_to(database, ThrottleLimits(flag_file=str(flag)))
     claim = await claimed(database, source)
     copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event()))
     assert await waiting(database) == f"the file {flag} exists"
@@ -104,23 +104,23 @@ async def test_a_file_holds_the_workers_of_its_machine_back(
 
 async def test_a_rate_for_all_is_shared_and_may_change(database: Database, origin: StubOrigin, source: Source) -> None:
     await filled(database, origin)
-    await set_to(database, Limits(max_rate=1.0))
+    await set_to(database, ThrottleLimits(max_rate=1.0))
     claim = await claimed(database, source)
     copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=10))
     assert await waiting(database) == "the rate limit is 1 documents/s"
     assert (await setting(database)).workers == 1
     # ten documents are owed at once: at the new rate that is a moment
-    await set_to(database, Limits(max_rate=100_000.0))
+    await set_to(database, ThrottleLimits(max_rate=100_000.0))
     assert (await copying).documents == 30
 
 
 async def test_a_database_that_answers_slower_than_usual_is_spared(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backfill.pacing.REFRESH", 0.0)
+    monkeypatch.setattr("backfill.governor.REFRESH", 0.0)
     await filled(database, origin, 10)
     claim = await claimed(database, source)
-    governor = Governor(database, source, Limits(max_slowdown=5))
+    governor = Governor(database, source, ThrottleLimits(max_slowdown=5))
     slow = False
 
     async def answer_late(kind: str, bind: Mapping[str, Any]) -> bytes | None:
@@ -163,13 +163,13 @@ async def test_limits_of_the_command_line_and_of_operators_both_hold(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await filled(database, origin)
-    await set_to(database, Limits(max_lag=60))
+    await set_to(database, ThrottleLimits(max_lag=60))
     await database.execute(
         "INSERT INTO _crossfade.instance (instance, host, pid, version, backlog, lag_seconds) "
         "VALUES ('i', 'h', 1, 'v', 9, 30)"
     )
     claim = await claimed(database, source)
-    governor = Governor(database, source, Limits(max_lag=5))
+    governor = Governor(database, source, ThrottleLimits(max_lag=5))
     copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event(), governor=governor))
     assert await waiting(database) == "the mirror is 30.0 s behind, more than 5 s"
     await database.execute("UPDATE _crossfade.instance SET backlog = 0")

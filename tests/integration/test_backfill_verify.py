@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from backfill import look as looking
-from backfill import runs, verify
-from backfill.answers import OriginDisorder
-from backfill.look import Looker
-from backfill.planning import plan_backfill, plan_due, plan_verification
-from backfill.repair import repair_keys
-from backfill.report import Standing
+from backfill import recheck as looking
+from backfill import run_store, verify
+from backfill.key_repair import repair_keys
+from backfill.origin_pages import OriginDisorder
+from backfill.recheck import Looker
+from backfill.run_planner import plan_backfill, plan_due, plan_verification
+from backfill.run_summary import Standing
 from backfill.source import Source
 from backfill.verify import Verifier
 from backfill.worker import Options, Workers
-from proxy.database import Database
-from proxy.errors import ArangoError, RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError
 from tests.integration.backfilling import NAME, LateMirror, register, stored, work
 from tests.integration.origin import StubOrigin, answer
 
@@ -52,7 +52,7 @@ async def verified(
 ) -> Standing:
     run = await plan_verification(database, source, NAME, full=full, repair=repair)
     await work(database, source, [run], patience=patience)
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     return standing
 
 
@@ -236,7 +236,7 @@ async def test_a_verification_cut_at_half_goes_on_at_half(
     relation = await backfilled(database, origin, source, 100)
     await database.execute(f"DELETE FROM {relation} WHERE key = '0010'")
     run = await plan_verification(database, source, NAME)
-    claim = await runs.claim(database, "first", [run])
+    claim = await run_store.claim(database, "first", [run])
     assert claim is not None
     stop = asyncio.Event()
     stop.set()
@@ -248,7 +248,7 @@ async def test_a_verification_cut_at_half_goes_on_at_half(
     seen = len(origin.asked)
     await work(database, source, [run])
     assert origin.asked[seen:].count("revisions") == 1
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.result["checked"], standing.result["keys"]) == (100, {"missing": ["0010"]})
     assert standing.documents == 100
 
@@ -277,7 +277,7 @@ async def test_a_page_that_left_a_document_out_is_noticed(
             return None
         keys = [key for key in origin.collections[NAME].keys if key != "0004"]
         origin.collections["shop/part"] = origin.collections[NAME]
-        from proxy.revision import encode_rev
+        from proxy.model.revision import encode_rev
 
         pairs = [[key, encode_rev(origin.collections[NAME].revs[key])] for key in keys]
         return answer(200, json.dumps({"result": pairs, "hasMore": False}).encode())
@@ -354,7 +354,7 @@ async def test_repair_of_keys_that_keep_changing_says_so(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
-    monkeypatch.setattr("backfill.repair.ATTEMPTS", 2)
+    monkeypatch.setattr("backfill.key_repair.ATTEMPTS", 2)
     await database.execute("UPDATE _crossfade.horizon SET mark = 1000000")  # something raises it faster than repairs
     origin.remove(NAME, "0002")
     origin.put(NAME, "0001", '"n":2')
@@ -454,11 +454,11 @@ async def test_disorder_is_told_only_while_the_origin_has_every_write_first(
         return
 
     suspects = {"0001": origin.collections[NAME].revs["0001"]}
-    looker = Looker(database, source, await runs.table(database, NAME), full=False)
+    looker = Looker(database, source, await run_store.table(database, NAME), full=False)
     with pytest.raises(OriginDisorder):
         await looker.settle(suspects, keep)
     await database.execute("UPDATE _crossfade.collection SET stage = 'promoted'")
-    looker = Looker(database, source, await runs.table(database, NAME), full=False)
+    looker = Looker(database, source, await run_store.table(database, NAME), full=False)
     assert (await looker.settle(suspects, keep)).keys == []
     assert await looker.look([]) == {}
 
@@ -493,7 +493,7 @@ async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
     )
     [run] = await plan_due(database, source)
     await work(database, source, [run])
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.result["error"]) == ("failed", "ArangoDB has no collection shop/carts any more")
     assert await plan_due(database, source) == []  # not again and again
 
@@ -506,7 +506,7 @@ async def test_a_verification_begun_too_early_for_the_gates_is_not_gone_on_with(
     await plan_backfill(database, source, NAME)  # a newer copy
     new = await plan_verification(database, source, NAME)
     assert new != old
-    [before, after] = await runs.standings(database, [old, new])
+    [before, after] = await run_store.standings(database, [old, new])
     assert (before.state, after.state) == ("cancelled", "open")
 
 

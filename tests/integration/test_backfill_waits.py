@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from rich.console import Console
 
-from backfill import runs
-from backfill.planning import plan_backfill
+from backfill import run_store
 from backfill.progress import Lines, shown
-from backfill.report import Standing, line
+from backfill.run_planner import plan_backfill
+from backfill.run_summary import Standing, line
 from backfill.source import Source
-from proxy.database import Database
+from proxy.base.database import Database
 from tests.harness import eventually
 from tests.integration.backfilling import NAME, register, stored, work
 from tests.integration.origin import StubOrigin
@@ -73,7 +73,7 @@ async def test_a_page_that_is_cancelled_is_tried_again_in_smaller_parts(
     )
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run], workers=1)
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.documents) == ("done", 60)
     assert len(await stored(database, relation)) == 60
 
@@ -89,13 +89,13 @@ async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Datab
     working = asyncio.create_task(work(database, source, [run], workers=2))
 
     async def told() -> bool:
-        [standing] = await runs.standings(database, [run])
+        [standing] = await run_store.standings(database, [run])
         return "waits: for its index, tried again: canceling statement due to statement timeout" in line(standing)
 
     await eventually(told, "the run says what it waits for")
     await database.execute("DROP EVENT TRIGGER no_index")
     await working
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.waits_for) == ("done", ())
     assert "waits" not in standing.result
 
@@ -103,14 +103,14 @@ async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Datab
 async def test_a_run_that_nobody_works_on_says_so(database: Database, source: Source) -> None:
     await register(database)
     run = await plan_backfill(database, source, NAME)
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert "waits: for a worker: `crossfade backfill run`" in line(standing)
-    claim = await runs.claim(database, "me", [run])
+    claim = await run_store.claim(database, "me", [run])
     assert claim is not None
-    [standing] = await runs.standings(database, [run])
+    [standing] = await run_store.standings(database, [run])
     assert standing.waits_for == ()
-    await runs.leave(database, claim, "open", f"chunk {claim.number}, tried again: the disk is full")
-    [standing] = await runs.standings(database, [run])
+    await run_store.leave(database, claim, "open", f"chunk {claim.number}, tried again: the disk is full")
+    [standing] = await run_store.standings(database, [run])
     assert standing.as_json()["waits_for"] == ["chunk 1, tried again: the disk is full"]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.serve import DevelopmentServer
+from proxy.devserver.serve import DevelopmentServer
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
 MIRROR = Standing(Stage.MIRROR)

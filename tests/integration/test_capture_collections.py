@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.mirror.pipeline import Mirror
+from proxy.model.stages import Stage, Standing
+from proxy.replication.mirror import Mirror
 from proxy.stores.arango import ArangoStore
 from tests.harness import Running, eventually, running
 

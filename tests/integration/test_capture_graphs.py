@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
 
 PEOPLE, KNOWS = "_system/people", "_system/knows"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.capture import async_jobs
+from proxy.model.stages import Stage, Standing
 from proxy.wire.auth import make_token
-from proxy.writing import jobs
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -99,13 +99,13 @@ async def test_jobs_that_write_nothing_mirrored_are_arangodbs_own(stack: Running
 async def test_too_many_jobs_are_refused_and_old_results_make_room(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_MOST", 1)
+    monkeypatch.setattr(async_jobs, "_MOST", 1)
     first = await stack.client.post(DOCUMENT, json={"_key": "a"}, headers=STORE)
     await done(stack, first.headers["x-arango-async-id"])
     second = await stack.client.post(DOCUMENT, json={"_key": "b"}, headers=STORE)
     assert second.status_code == 202
     assert (await stack.client.get(f"/_api/job/{first.headers['x-arango-async-id']}")).status_code == 404
-    monkeypatch.setattr(jobs, "_MOST", 0)
+    monkeypatch.setattr(async_jobs, "_MOST", 0)
     stack.application.dispatcher._writes._jobs._jobs.clear()
     full = await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=STORE)
     assert (full.status_code, full.json()["errorNum"]) == (503, 21003)

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.errors import UpstreamLost
-from proxy.mirror import modifications
-from proxy.wire.message import Request, Response
-from proxy.writing import transactions
+from proxy.base.errors import UpstreamOutcomeUnknown
+from proxy.capture import aql_plan, transactions
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
 
 BOOKS, LINKS = "_system/books", "_system/links"
@@ -40,7 +39,7 @@ def lose(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def lost(request: Request, *, idempotent: bool = False) -> Response:
         monkeypatch.setattr(origin, "request", real)
         await real(request)
-        raise UpstreamLost("cut off in the middle of an answer")
+        raise UpstreamOutcomeUnknown("cut off in the middle of an answer")
 
     monkeypatch.setattr(origin, "request", lost)
 
@@ -78,7 +77,7 @@ async def test_a_lost_batch_of_a_cursor_loses_no_write(
     stack: Running, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """What it named is found by its revisions; what was removed by a comparison of the whole collection."""
-    monkeypatch.setattr(modifications, "_BATCH", 3)
+    monkeypatch.setattr(aql_plan, "_BATCH", 3)
     origin = stack.application.origin
     real = origin.request
 
@@ -86,7 +85,7 @@ async def test_a_lost_batch_of_a_cursor_loses_no_write(
         response = await real(request, idempotent=idempotent)
         if request.target.startswith(b"/_api/cursor/") and request.method == "POST":
             monkeypatch.setattr(origin, "request", real)
-            raise UpstreamLost("cut off in the middle of an answer")
+            raise UpstreamOutcomeUnknown("cut off in the middle of an answer")
         return response
 
     monkeypatch.setattr(origin, "request", second_lost)

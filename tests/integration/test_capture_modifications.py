@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.wire.message import Request, Response
-from proxy.writing import rows
+from proxy.capture import unread_rows as rows
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
 BOOKS, LOG = "_system/books", "_system/log"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.capture import transactions
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage, Standing
 from proxy.wire.auth import user_of
-from proxy.wire.message import Request, Response
-from proxy.writing import transactions
 from tests.harness import Running, eventually, running
 
 BOOKS, LOG = "_system/books", "_system/log"

@@ -19,9 +19,9 @@ import typer
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.cutover.stages import Phase, Stage
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.model.stages import Phase, Stage
 from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
 
 ORDERS = "shop/orders"

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 import proxy.cli
 from proxy.aql import analyse, parse
 from proxy.aql.compile import NotCompiled
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError
 from proxy.cli.doctor import _postgresql
-from proxy.cli.explaining import binds_of, examine
-from proxy.database import Database
-from proxy.errors import ArangoError, RefusedError
+from proxy.cli.explain import binds_of, examine
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.fence import Limits
-from proxy.stores.postgres.statements import Statements
+from proxy.stores.postgres.compiled_queries import Statements
+from proxy.stores.postgres.read_fence import QueryLimits
 from tests.integration.target import create
 
 LIST = "FOR d IN docs FILTER d.user == @u SORT d.created DESC LIMIT 20 RETURN d"
@@ -53,7 +53,9 @@ async def test_a_postgresql_without_icu_is_told_of_as_the_proxy_takes_it(docs: D
     await docs.execute("CREATE OR REPLACE FUNCTION _crossfade.has_icu() RETURNS boolean LANGUAGE sql AS 'SELECT false'")
     found = await examine(docs, "db", LIST, {"u": "u7"})
     query = parse(LIST)
-    plan = await Statements(docs, Catalog(docs), Limits()).plan("db", query, {"u": "u7"}, analyse(query, {"u": "u7"}))
+    plan = await Statements(docs, Catalog(docs), QueryLimits()).plan(
+        "db", query, {"u": "u7"}, analyse(query, {"u": "u7"})
+    )
     assert isinstance(plan, NotCompiled)
     assert (found.compiled, found.reason) == (False, f"{plan.reason} {plan.detail}".strip())
     checks = {check.name: check for check in await _postgresql(docs)}

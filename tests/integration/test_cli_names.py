@@ -12,9 +12,9 @@ import pytest
 import typer
 
 import proxy.cli
-from proxy.cutover.stages import Phase, Stage
-from proxy.database import Database
-from proxy.errors import RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.model.stages import Phase, Stage
 from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
 from tests.integration.test_cli import ORDERS, Shell, _quiet_instances, origin, shell
 
@@ -111,7 +111,7 @@ async def test_every_command_refuses_a_name_that_it_does_not_know(
 ) -> None:
     """Exit code 1 and a sentence that says what there is: a typing error never looks like success."""
     monkeypatch.chdir(tmp_path)
-    for module in ("backfill.cli_parts", "backfill.archive.cli"):  # signals are the main thread's alone
+    for module in ("backfill.cli_runtime", "backfill.archive.cli"):  # signals are the main thread's alone
         monkeypatch.setattr(f"{module}._stopping", lambda _: contextlib.nullcontext())
     await fleet.to(Stage.MIRROR, ORDERS)
     tried = set()

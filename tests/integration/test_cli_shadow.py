@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.cutover.stages import Stage, Standing
-from proxy.documents import to_jsonb
-from proxy.http import Limits, Listener
-from proxy.wire.message import Request, Response
+from proxy.http import HttpLimits, Listener
+from proxy.model.documents import to_jsonb
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -44,7 +44,7 @@ class Service:
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     """A proxy in front of a service, books in the shadow."""
     service = Service()
-    listener = Listener(service.handle, host="127.0.0.1", port=0, limits=Limits())
+    listener = Listener(service.handle, host="127.0.0.1", port=0, limits=HttpLimits())
     await listener.start()
     try:
         async with running(dsn, tmp_path, services={"/shelf": f"http://127.0.0.1:{listener.port}"}) as made:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from proxy.cutover import audit
-from proxy.database import Database
+from proxy.base.database import Database
+from proxy.state import audit
 
 
 async def _write(database: Database, number: int) -> None:
@@ -22,7 +22,7 @@ async def _write(database: Database, number: int) -> None:
 
 
 async def test_a_chain_that_many_write_at_once_holds(database: Database) -> None:
-    assert await audit.verify(database) == audit.Verdict(0, audit.ORIGIN)
+    assert await audit.verify(database) == audit.ChainVerdict(0, audit.ORIGIN)
     await asyncio.gather(*(_write(database, number) for number in range(12)))
     found = await audit.verify(database)
     assert (found.rows, found.broken) == (12, None)

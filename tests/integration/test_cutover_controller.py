@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover import audit, transitions
-from proxy.cutover.controller import change, evict, rollback
-from proxy.cutover.epoch import Step, TimedOut
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Move, Phase, Stage, Standing
-from proxy.database import Database, Session
-from proxy.errors import RefusedError
+from proxy.base.database import Database, Session
+from proxy.base.errors import RefusedError
+from proxy.control.controller import change, evict, rollback
+from proxy.control.epoch import Step, TimedOut
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.state import audit, control_row
 from sql.loader import queries
 from tests.harness import eventually
 from tests.integration.cutover_kit import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
@@ -208,10 +208,10 @@ async def _in_the_last_moment(
     await fleet.to(Stage.MIRROR, JOBS)
     await fleet.to(Stage.SHADOW, JOBS)
     await pass_gates(database, JOBS)
-    lock = transitions.lock
+    lock = control_row.lock
     last: list[Step] = []
 
-    async def locked(session: Session) -> transitions.Control:
+    async def locked(session: Session) -> control_row.Control:
         if last:
             last.clear()
             await happens()
@@ -221,7 +221,7 @@ async def _in_the_last_moment(
         if step.phase is Phase.DRAIN and not step.waiting:
             last.append(step)
 
-    monkeypatch.setattr(transitions, "lock", locked)
+    monkeypatch.setattr(control_row, "lock", locked)
     await fleet.to(Stage.FLIPPED, JOBS, progress=acknowledged, patient=False)
 
 
@@ -253,7 +253,7 @@ async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
 
     async def take_back() -> None:
         async with database.transaction() as session:
-            await transitions.take_back(session, actor="somebody", reason="second thoughts")
+            await control_row.take_back(session, actor="somebody", reason="second thoughts")
 
     with pytest.raises(RefusedError, match="aborted by somebody else"):
         await _in_the_last_moment(fleet, database, monkeypatch, take_back)
@@ -268,7 +268,7 @@ async def test_who_rejoins_compares_the_generation_it_decided_by(fleet: Fleet, d
     await fleet.flipped(JOBS)
     with pytest.raises(RefusedError, match="look again"):
         async with database.transaction() as session:
-            await transitions.take_back(session, actor="one", reason="it came back", expected=one.lease.generation - 1)
+            await control_row.take_back(session, actor="one", reason="it came back", expected=one.lease.generation - 1)
     assert await _stage(database, JOBS) == ("flipped", 100)
 
 
@@ -359,11 +359,11 @@ async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
     await fleet.to(Stage.MIRROR, JOBS)
     one.line.up.clear()  # holds the first change between its look and its epoch: nobody acknowledges
     settings = settings_for(tmp_path)
-    target = [Target(JOBS, Stage.SHADOW)]
+    target = [DesiredState(JOBS, Stage.SHADOW)]
     waiting = asyncio.create_task(change(database, target, settings=settings, actor="slow"))
     while await database.fetchval("SELECT phase FROM _crossfade.control") == "settled":
         await asyncio.sleep(0.01)
-    await change(database, [Target(JOBS, Stage.OFF)], settings=settings, actor="quick", wait=False)
+    await change(database, [DesiredState(JOBS, Stage.OFF)], settings=settings, actor="quick", wait=False)
     with pytest.raises(RefusedError):
         await waiting
     assert await _stage(database, JOBS) == ("off", 0)
@@ -380,7 +380,7 @@ async def test_changing_stages_does_not_deadlock_with_the_shadow(database: Datab
 
     async def change_stages() -> None:
         async with database.transaction() as session:
-            await transitions.carry_out(session, moves, 1)
+            await control_row.carry_out(session, moves, 1)
 
     async def waits() -> bool:
         return bool(await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))

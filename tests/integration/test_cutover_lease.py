@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover import audit
-from proxy.cutover.lease import Lease
-from proxy.cutover.registry import Beat, Registry
-from proxy.cutover.stages import Phase, Stage
-from proxy.database import Database
-from proxy.errors import DatabaseUnavailable, RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable, RefusedError
+from proxy.control.instance.lease import Lease
+from proxy.control.instance.registry import Heartbeat, InstanceRegistry
+from proxy.model.stages import Phase, Stage
+from proxy.state import audit
 from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS = "shop/jobs"
@@ -79,7 +79,7 @@ async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
     assert not cut.lease.own_lease_over  # until then its answers wait
     await until(lambda: cut.lease.own_lease_over)
     cut.application.alone, cut.application.backlog = True, 2
-    cut.lease.note_alone()
+    cut.lease.record_origin_only_ack()
     cut.line.up.set()
     await until(lambda: cut.lease.connected)
     for _ in range(3):
@@ -104,7 +104,7 @@ async def test_alone_is_remembered_across_a_crash(fleet: Fleet, database: Databa
     await fleet.flipped(JOBS)
     cut.line.up.clear()
     await until(lambda: cut.lease.own_lease_over)
-    cut.lease.note_alone()
+    cut.lease.record_origin_only_ack()
     await fleet.crash(cut)
     again = await fleet.start("cut")
     await until(lambda: again.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
@@ -142,7 +142,7 @@ async def test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last(
     again = await fleet.start("two", Application(clean=False, backlog=3))
     again.line.up.clear()
     await until(lambda: again.lease.own_lease_over)
-    again.lease.note_alone()
+    again.lease.record_origin_only_ack()
     again.line.up.set()
     again.application.backlog = 0
     await until(lambda: again.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
@@ -197,20 +197,20 @@ async def test_an_evicted_process_that_lives_on_finds_itself_out_and_joins_anew(
 
 
 async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> None:
-    registry = Registry(database, "late", lease=1.0, host=None, admin_url=None)
+    registry = InstanceRegistry(database, "late", lease=1.0, host=None, admin_url=None)
     joined = await registry.register()
-    look = await registry.beat(Beat(0, 0, False, 0, 0.0, joined.now), 0)
+    look = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, joined.now), 0)
     assert look.registered
     until_ = await database.fetchval("SELECT lease_until FROM _crossfade.instance")
     assert until_ == joined.now  # absolute: not now() + 1 s
-    mere = await registry.beat(Beat(0, 0, False, 0, 0.0, None, number=2), 0)
+    mere = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, None, number=2), 0)
     assert mere.registered
     assert (
         await database.fetchval("SELECT lease_until FROM _crossfade.instance") == joined.now
     )  # a look extends nothing
-    other = Registry(database, "late", lease=1.0, host=None, admin_url=None)
+    other = InstanceRegistry(database, "late", lease=1.0, host=None, admin_url=None)
     assert (await other.register()).registered  # a new process of the same host
-    stale = await registry.beat(Beat(9, 9, False, 0, 0.0, None, number=3), 0)
+    stale = await registry.beat(Heartbeat(9, 9, False, 0, 0.0, None, number=3), 0)
     assert not stale.registered
     assert await database.fetchval("SELECT acknowledged FROM _crossfade.instance") == 0
 

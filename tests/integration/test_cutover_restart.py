@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover import audit
-from proxy.cutover.controller import change
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Phase, Stage
-from proxy.database import Database, Session
-from proxy.errors import DatabaseError, DatabaseUnavailable
+from proxy.base.database import Database, Session
+from proxy.base.errors import DatabaseError, DatabaseUnavailable
+from proxy.control.controller import change
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Phase, Stage
+from proxy.state import audit
 from tests.conftest import _create, migrated_template
 from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
 
@@ -78,7 +78,7 @@ async def test_a_restart_in_every_phase_leaves_nothing_open_and_nothing_half(
         await asyncio.to_thread(server.stop, "immediate")
         await until(lambda: one.lease.own_lease_over)
         one.application.alone = True
-        one.lease.note_alone()
+        one.lease.record_origin_only_ack()
         await asyncio.to_thread(server.start)
         await until(lambda: one.application.rejoined and two.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
         await until(lambda: one.lease.may_read_target and two.lease.may_read_target)
@@ -110,13 +110,13 @@ async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tm
     forgetful = Forgetful(database._pool, database._timeout)
     try:
         await fleet.start("one")
-        targets = [Target(JOBS, Stage.MIRROR)]
+        targets = [DesiredState(JOBS, Stage.MIRROR)]
         forgetful.lost = 3  # 1 at first, 2 begin, 3 commit
         done = await change(forgetful, targets, settings=settings_for(tmp_path), actor="test")
         assert (done.generation, forgetful.lost) == (3, 0)
         forgetful.lost = 4  # begin: nobody knows that it is open, and it is closed all the same
         with pytest.raises(DatabaseUnavailable):
-            await change(forgetful, [Target(JOBS, Stage.SHADOW)], settings=settings_for(tmp_path), actor="test")
+            await change(forgetful, [DesiredState(JOBS, Stage.SHADOW)], settings=settings_for(tmp_path), actor="test")
         instance = fleet.instances[0]
         await until(lambda: instance.lease.snapshot.generation >= 5)
         await until(lambda: instance.lease.snapshot.phase is Phase.SETTLED)

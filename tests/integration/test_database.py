@@ -8,10 +8,10 @@ import hashlib
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.database import Database, _usable
-from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
-from proxy.gaps import Gaps
-from proxy.ports import free_port
+from proxy.base.database import Database, _usable
+from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
+from proxy.base.free_port import free_port
+from proxy.replication.coverage_gaps import Gaps
 from tests.faults.chaos import Chaos
 from tests.harness import eventually
 
@@ -25,16 +25,16 @@ async def test_an_unreachable_server_is_unavailable() -> None:
 
 async def test_a_database_without_the_schema_says_what_to_run(empty_dsn: str) -> None:
     database = await Database.open(empty_dsn)
-    with pytest.raises(DatabaseUnmigrated, match="crossfade migrate"):
+    with pytest.raises(SchemaOutdated, match="crossfade migrate"):
         await database.fetchval("SELECT era FROM _crossfade.era")
     await database.close()
 
 
 async def test_refusals_carry_the_sqlstate(database: Database) -> None:
-    with pytest.raises(DatabaseRefused) as caught:
+    with pytest.raises(StatementError) as caught:
         await database.execute("SELECT 1/0")
     assert caught.value.sqlstate == "22012"
-    with pytest.raises(DatabaseRefused):  # a value that cannot be encoded
+    with pytest.raises(StatementError):  # a value that cannot be encoded
         await database.fetchval("SELECT $1::bigint", 1 << 70)
 
 
@@ -179,7 +179,7 @@ async def test_names_that_postgresql_makes_by_itself_meet_no_collection(database
 
 async def test_two_collections_never_register_one_table(database: Database) -> None:
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
-    with pytest.raises(DatabaseRefused) as refused:
+    with pytest.raises(StatementError) as refused:
         await database.execute(
             "INSERT INTO _crossfade.collection (collection, database, name, relation) "
             "VALUES ('shop/o', 'shop', 'o', 'shop.orders')"
@@ -193,7 +193,7 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     for _ in range(3):
         gaps.add("shop", "books", "import", "not captured")
     await database.execute("ALTER TABLE _crossfade.gap RENAME TO hidden")
-    with pytest.raises(DatabaseUnmigrated):
+    with pytest.raises(SchemaOutdated):
         await gaps.flush()
     await database.execute("ALTER TABLE _crossfade.hidden RENAME TO gap")
     gaps.add("shop", "shop/books", "import", "not captured")
@@ -300,14 +300,14 @@ async def test_one_that_lay_idle_is_not_taken_for_alive(dsn: str, monkeypatch: p
     """A line that nobody used for minutes may be dead, and would answer nobody."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
-    monkeypatch.setattr("proxy.database._IDLE", 0.0)
+    monkeypatch.setattr("proxy.base.database._IDLE", 0.0)
     assert await _pid(database) != first
     await database.close()
 
 
 async def test_one_on_which_something_went_wrong_goes_back_to_the_pool(dsn: str) -> None:
     database = await Database.open(dsn, size=1, reset=False)
-    with pytest.raises(DatabaseRefused):
+    with pytest.raises(StatementError):
         await database.execute("SELECT 1/0")
     assert database._free == []
     assert await database.fetchval("SELECT 1") == 1

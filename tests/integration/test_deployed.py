@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import DatabaseUnavailable
-from proxy.ports import free_port
-from proxy.stores.memory import MemoryStore
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable
+from proxy.base.free_port import free_port
+from proxy.devserver.store import MemoryStore
+from proxy.model.stages import Stage, Standing
 from tests.conftest import migrated_template
 from tests.harness import Origin, differences, eventually, running
 from tests.integration.contained import ROOT, STATE, crossfade, environment, possible

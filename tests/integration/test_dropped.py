@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy import metrics
-from proxy.cutover import status
-from proxy.cutover.stages import Stage, Standing
-from proxy.cutover.states import States
+from proxy.base import metrics
+from proxy.model.stages import Stage, Standing
+from proxy.operator import status
+from proxy.operator.states import States
 from tests.harness import Running, running
 from tests.integration.test_deployed import ended
 

@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres, binaries, port_taken, wheel_binaries
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB", "max_connections": "10"}
 

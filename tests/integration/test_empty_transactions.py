@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from proxy.app import Application
-from proxy.cutover.stages import Stage, Standing
-from proxy.writing import transactions
+from proxy.capture import transactions
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover import shapes
-from proxy.cutover.shapes import ShapeRow
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
+from proxy.operator import shapes
+from proxy.operator.shapes import ShapeRow
 from tests.harness import Running, eventually, running
 
 MIRROR, SHADOW, FLIPPED = Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)

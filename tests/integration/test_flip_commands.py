@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover import guard
-from proxy.cutover.stages import Phase, Stage
-from proxy.database import Database
+from proxy.base.database import Database
+from proxy.control import guard
+from proxy.model.stages import Phase, Stage
 from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
 from tests.integration.test_cli import ORDERS, Origin, Shell, _quiet_instances, origin, shell
 
@@ -85,7 +85,7 @@ async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet
 async def test_flip_waits_for_its_gates_and_says_which_are_open(
     shell: Shell, fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.cli.flipping._LOOK", 0.05)
+    monkeypatch.setattr("proxy.cli.flip._LOOK", 0.05)
     await fleet.start("one")
     await in_the_shadow(fleet, ORDERS, ready=False)
     late = await shell("flip", "orders", "--wait", "--wait-limit", "1")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config import load
-from proxy.cutover.stages import Stage
-from proxy.errors import ConfigurationError
+from proxy.base.config import load
+from proxy.base.errors import ConfigurationError
+from proxy.model.stages import Stage
 from tests.harness import Running, running
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from proxy import gaps
-from proxy.database import Database
-from proxy.gaps import Gaps
+from proxy.base.database import Database
+from proxy.replication import coverage_gaps
+from proxy.replication.coverage_gaps import Gaps
 
 
 async def test_beyond_the_bound_there_is_one_row_with_a_name(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gaps, "_ROWS", 5)
+    monkeypatch.setattr(coverage_gaps, "_ROWS", 5)
     counted = Gaps(database)
     for _ in range(2):
         for number in range(8):
@@ -32,7 +32,7 @@ async def test_beyond_the_bound_there_is_one_row_with_a_name(
 async def test_memory_is_bounded_between_two_flushes_and_forgets_no_database(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gaps, "_LIMIT", 2)
+    monkeypatch.setattr(coverage_gaps, "_LIMIT", 2)
     counted = Gaps(database)
     for number in range(4):
         counted.add("shop", f"c{number}", "cursor.create", "in a transaction")

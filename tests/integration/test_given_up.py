@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover import audit, lacking
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage, Standing
-from proxy.errors import JournalError, RefusedError
-from proxy.mirror.journal import Journal
-from proxy.mirror.timeline import Timeline
+from proxy.base.errors import JournalError, RefusedError
+from proxy.control.transitions_plan import DesiredState
+from proxy.journal.journal import Journal
+from proxy.model.stages import Stage, Standing
+from proxy.replication.failover_detector import FailoverDetector
+from proxy.state import audit, lacking
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -324,7 +324,7 @@ async def test_documents_that_arangodb_will_not_give_take_the_flip_back(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that must be read again and cannot be ends in a mark, and its answer waits for the end of the flip."""
-    from proxy.errors import ArangoError
+    from proxy.base.errors import ArangoError
     from proxy.stores.arango import ArangoStore
 
     async def none(self: ArangoStore, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
@@ -341,7 +341,7 @@ async def test_documents_that_arangodb_will_not_give_take_the_flip_back(
 async def test_a_failover_of_postgresql_takes_every_flip_back(stack: Running) -> None:
     """What clients were told may be among the commits that it lost."""
     await flip(stack)
-    timeline = Timeline(stack.database, "one")
+    timeline = FailoverDetector(stack.database, "one")
     await timeline.step()
     await stack.database.execute("UPDATE _crossfade.timeline SET timeline = timeline + 1")
     assert await timeline.step()
@@ -352,29 +352,29 @@ async def test_a_failover_of_postgresql_takes_every_flip_back(stack: Running) ->
 async def test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from proxy.cutover import evidence
+    from proxy.control import gate_inputs
 
-    judge = evidence.judge
+    judge = gate_inputs.judge
 
     async def judged(*arguments: Any) -> Any:
         found = await judge(*arguments)
         await lacking.mark(stack.database, [BOOKS], ["in between"], "test")
         return found
 
-    monkeypatch.setattr(evidence, "judge", judged)
+    monkeypatch.setattr(gate_inputs, "judge", judged)
     with pytest.raises(RefusedError, match="in between"):
         await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
     assert await stage(stack) == "shadow"
 
 
 async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Running) -> None:
-    from proxy.cutover import controller
+    from proxy.control import controller
 
     intent = stack.application.mirror.intend(BOOKS, ("x",))  # a backlog: the flip waits in `begin`
     flipping = asyncio.create_task(
         controller.change(
             stack.database,
-            [Target(BOOKS, Stage.FLIPPED, 100)],
+            [DesiredState(BOOKS, Stage.FLIPPED, 100)],
             settings=stack.settings,
             actor="test",
             reason="test",
@@ -386,7 +386,7 @@ async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Runn
     await lacking.mark(stack.database, ["_system/*"], ["a stranger"], "test")
     with pytest.raises(RefusedError):
         await flipping
-    stack.application.mirror.settled_nothing(intent)
+    stack.application.mirror.close_intent(intent)
     assert await stage(stack) == "shadow"
 
 
@@ -420,9 +420,9 @@ async def test_what_an_earlier_process_left_opaque_ends_the_flip(stack: Running)
 
 
 async def test_a_search_that_finds_too_much_ends_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from proxy.mirror import scan
+    from proxy.replication import revision_scan
 
-    monkeypatch.setattr(scan, "_LIMIT", 1)
+    monkeypatch.setattr(revision_scan, "_LIMIT", 1)
     mirror = stack.application.mirror
     intent = mirror.intend(BOOKS, (), revised=True)
     await _flipped_while_open(stack)
@@ -449,7 +449,7 @@ async def test_a_sweep_that_cannot_be_done_ends_the_flip(stack: Running, monkeyp
 async def test_an_answer_that_cannot_be_brought_up_ends_the_flip(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from proxy.errors import ArangoError
+    from proxy.base.errors import ArangoError
     from proxy.stores.arango import ArangoStore
 
     async def none(self: ArangoStore, *_: object) -> dict[str, bytes | None]:
@@ -463,7 +463,7 @@ async def test_an_answer_that_cannot_be_brought_up_ends_the_flip(
 
 async def test_a_repair_that_postgresql_refuses_ends_the_flip(stack: Running) -> None:
     """A worker's verification finds a difference, and PostgreSQL does not take what ArangoDB has."""
-    from backfill.repair import repair_keys
+    from backfill.key_repair import repair_keys
     from proxy.stores.arango import ArangoStore
 
     await flip(stack)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover import audit, controller, guard
-from proxy.cutover.guard import Budget
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import DatabaseUnavailable
-from proxy.operations import Operation, Outcome
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable
+from proxy.control import controller, guard
+from proxy.control.guard import Budget
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.operations import Operation, Outcome
+from proxy.model.stages import Stage, Standing
+from proxy.state import audit
 from proxy.stores.postgres import PostgresStore
 from tests.harness import Running, eventually, running
 
@@ -37,7 +38,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 async def flip(stack: Running, budget: Budget | None, *collections: str, weight: int = 100) -> None:
     await controller.change(
         stack.database,
-        [Target(name, Stage.FLIPPED, weight) for name in collections],
+        [DesiredState(name, Stage.FLIPPED, weight) for name in collections],
         settings=stack.settings,
         actor="anna",
         reason="test",

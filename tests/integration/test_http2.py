@@ -13,10 +13,10 @@ import httpx
 import pytest
 import uvloop
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.http import Limits, Listener, Upstream
-from proxy.serve import DevelopmentServer
-from proxy.wire.message import Request, Response
+from proxy.devserver.serve import DevelopmentServer
+from proxy.http import HttpLimits, Listener, Upstream
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage, Standing
 from tests.harness import running
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -41,7 +41,7 @@ async def relayed() -> None:
     behind = Listener(origin)
     await behind.start()
     upstream = Upstream(f"http://127.0.0.1:{behind.port}", buffer_body=1 << 16)
-    front = Listener(upstream.request, limits=Limits(buffer_body=1 << 16))
+    front = Listener(upstream.request, limits=HttpLimits(buffer_body=1 << 16))
     await front.start()
     try:
         async with client(f"http://127.0.0.1:{front.port}") as http:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 import uvloop
 
-from proxy.http import Limits, Listener, Upstream
-from proxy.wire.message import Handler, Request, Response, Tunnel
+from proxy.http import HttpLimits, Listener, Upstream
+from proxy.model.message import Handler, Request, Response, Tunnel
 from tests.integration.http_kit import OK, Client, Server, client_tls, server_tls, until
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -25,7 +25,9 @@ async def hello(request: Request) -> Response:
 OPEN: list[Listener] = []
 
 
-async def listening(handler: Handler, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None) -> Listener:
+async def listening(
+    handler: Handler, *, limits: HttpLimits | None = None, tls: ssl.SSLContext | None = None
+) -> Listener:
     """A listener that is closed even where the scenario fails: uvloop cannot close a loop with an open one."""
     listener = Listener(handler, limits=limits, tls=tls)
     await listener.start()
@@ -44,7 +46,7 @@ async def relayed() -> None:
     ]
     async with Server(list(answers)) as server:
         upstream = Upstream(server.url, buffer_body=1 << 16)
-        listener = await listening(upstream.request, limits=Limits(buffer_body=1 << 16))
+        listener = await listening(upstream.request, limits=HttpLimits(buffer_body=1 << 16))
         async with Client(listener.port) as client:
             assert (await client.ask(GET))[1] == b"ok"
             head, body = await client.ask(b"PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % BIG + big)
@@ -287,7 +289,7 @@ async def test_a_client_that_does_not_take_its_last_answer_is_cut_when_draining(
 
 
 async def test_quiet_clients_are_closed_by_the_listeners_clock() -> None:
-    listener = Listener(hello, limits=Limits(idle=0.05))
+    listener = Listener(hello, limits=HttpLimits(idle=0.05))
     await listener.start()
     async with Client(listener.port) as client:
         assert (await client.ask(GET))[1] == b"hello"

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.errors import ConfigurationError, FramingError, UpstreamLost, UpstreamUnavailable
-from proxy.http.exchange import ServerConnection
+from proxy.base.errors import ConfigurationError, FramingError, UpstreamOutcomeUnknown, UpstreamUnavailable
+from proxy.base.free_port import free_port
 from proxy.http.limits import HIGH_WATER
+from proxy.http.server_connection import ServerConnection
 from proxy.http.stream import BodyStream
 from proxy.http.upstream import Upstream
-from proxy.ports import free_port
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
 from tests.integration.http_kit import OK, Server, client_tls, server_tls, until
 
 GET = Request("GET", b"/x")
@@ -224,7 +224,7 @@ CUTS = {
 async def test_a_new_connection_that_is_cut_is_never_retried(cut: bytes | None, idempotent: bool) -> None:
     async with Server([cut], [OK]) as server:
         pool = Upstream(server.url)
-        with pytest.raises(UpstreamLost):
+        with pytest.raises(UpstreamOutcomeUnknown):
             await pool.request(POST, idempotent=idempotent)
         assert len(server.heard) == 1
         await until(lambda: pool.open == 0)
@@ -236,7 +236,7 @@ async def test_a_used_connection_that_is_cut_is_lost(cut: bytes | None) -> None:
     async with Server([OK, cut], [OK]) as server:
         pool = Upstream(server.url)
         await pool.request(POST)
-        with pytest.raises(UpstreamLost):
+        with pytest.raises(UpstreamOutcomeUnknown):
             await pool.request(POST)
         assert len(server.heard) == 2
         await pool.close()
@@ -251,7 +251,7 @@ async def test_only_silence_on_a_used_connection_is_retried_and_only_where_that_
             assert (await pool.request(GET, idempotent=True)).status == 200
             assert (server.accepted, len(server.heard)) == (2, 3)
         else:
-            with pytest.raises(UpstreamLost):
+            with pytest.raises(UpstreamOutcomeUnknown):
                 await pool.request(GET, idempotent=True)
             assert len(server.heard) == 2
         await pool.close()
@@ -303,7 +303,7 @@ async def test_an_answer_and_a_second_one_close_the_connection() -> None:
 async def test_no_answer_in_time_is_lost() -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url, request_timeout=0.1)
-        with pytest.raises(UpstreamLost, match="within"):
+        with pytest.raises(UpstreamOutcomeUnknown, match="within"):
             await pool.request(GET, idempotent=True)
         assert len(server.heard) == 1
         await pool.close()
@@ -397,7 +397,7 @@ async def test_a_large_answer_that_is_cut_fails_its_reader() -> None:
     async with Server([big()[: BIG // 2]]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         response = await pool.request(GET)
-        with pytest.raises(UpstreamLost):
+        with pytest.raises(UpstreamOutcomeUnknown):
             await whole(response)
         await pool.close()
 
@@ -410,7 +410,7 @@ async def test_a_streamed_answer_that_stalls_is_lost() -> None:
     async with Server([stall]) as server:
         pool = Upstream(server.url, buffer_body=1000, request_timeout=0.1)
         response = await pool.request(GET)
-        with pytest.raises(UpstreamLost, match="within"):
+        with pytest.raises(UpstreamOutcomeUnknown, match="within"):
             await whole(response)
         await pool.close()
 
@@ -459,7 +459,7 @@ async def test_a_server_that_takes_chunks_gets_them() -> None:
 async def test_a_body_that_breaks_its_length_is_not_finished(parts: tuple[bytes, ...]) -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url)
-        with pytest.raises(UpstreamLost, match="Content-Length"):
+        with pytest.raises(UpstreamOutcomeUnknown, match="Content-Length"):
             await pool.request(Request("PUT", b"/x", [(b"Content-Length", b"6")], pieces(*parts)))
         await until(lambda: pool.open == 0)
         await pool.close()
@@ -504,7 +504,7 @@ async def test_closing_ends_what_is_under_way() -> None:
         running, waiting = asyncio.ensure_future(pool.request(GET)), asyncio.ensure_future(pool.request(GET))
         await until(lambda: server.heard)
         await pool.close()
-        with pytest.raises(UpstreamLost, match="closed"):
+        with pytest.raises(UpstreamOutcomeUnknown, match="closed"):
             await running
         with pytest.raises(UpstreamUnavailable, match="closed"):
             await waiting

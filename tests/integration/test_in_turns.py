@@ -17,20 +17,22 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.database import Database
-from proxy.errors import ArangoError, JournalError
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, JournalError
+from proxy.capture import answers as capture
+from proxy.capture.answers import plan, settle_gently
+from proxy.capture.context import WriteContext
 from proxy.isolation import Isolation, Lane
-from proxy.mirror import capture, repair, target
-from proxy.mirror.apply import Queue
-from proxy.mirror.capture import Captured, plan, settle_gently
-from proxy.mirror.intent import Settled
-from proxy.mirror.journal import Journal
-from proxy.mirror.target import Row, Target
-from proxy.mirror.told import Told
-from proxy.revision import Clock, encode_rev
+from proxy.journal.intent import Settled
+from proxy.journal.journal import Journal
+from proxy.model.message import Request
+from proxy.model.parsed_answer import ParsedAnswer
+from proxy.model.revision import Clock, encode_rev
+from proxy.replication import key_repair, target_writer
+from proxy.replication.applier import Queue
+from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.write_reports import WriteReporter
 from proxy.wire.decode import decode
-from proxy.wire.message import Request
-from proxy.writing.kit import Kit
 from tests.integration.mirror_support import COLLECTION, Origin, drained, running, stored
 
 MANY = 4_000
@@ -105,7 +107,7 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
 ) -> None:
     origin, turns = Origin(), Turns()
     turns.spy(monkeypatch, Queue, "put", lambda _self, _intent, changes: len(changes))
-    turns.spy(monkeypatch, Told, "wrote", lambda _self, changes: len(changes))
+    turns.spy(monkeypatch, WriteReporter, "wrote", lambda _self, changes: len(changes))
     async with running(tmp_path, database, dsn, origin) as mirror:
         intent = mirror.intend(COLLECTION, (), revised=True)
         changes = tuple(origin.put(f"k{number}", number) for number in range(MANY))
@@ -120,7 +122,7 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
 
         async with turns.counted(), asyncio.TaskGroup() as group:
             group.create_task(looks())
-            group.create_task(mirror.answered_gently(intent, Captured(b"", [], changes)))
+            group.create_task(mirror.answered_gently(intent, ParsedAnswer(b"", [], changes)))
         assert intent.settled is Settled.APPLIED
         assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
         assert origin.reads == 0
@@ -133,13 +135,13 @@ async def test_a_write_that_does_not_fit_in_memory_takes_no_room_and_is_read_aga
 ) -> None:
     origin, turns = Origin(), Turns()
     turns.spy(monkeypatch, Queue, "put", lambda _self, _intent, changes: len(changes))
-    turns.spy(monkeypatch, repair, "valid_key", lambda _: 1)
+    turns.spy(monkeypatch, key_repair, "valid_key", lambda _: 1)
     async with running(tmp_path, database, dsn, origin, queue_documents=MANY - 1) as mirror:
         keys = tuple(f"k{number}" for number in range(MANY))
         intent = mirror.intend(COLLECTION, keys)
         changes = tuple(origin.put(key, 1) for key in keys)
         async with turns.counted():
-            await mirror.answered_gently(intent, Captured(b"", [], changes))
+            await mirror.answered_gently(intent, ParsedAnswer(b"", [], changes))
             assert mirror.pending(COLLECTION, keys[-1:])
             await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
@@ -152,18 +154,20 @@ async def test_documents_are_encoded_and_written_so_many_bytes_at_a_time(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, clock = Turns(), Clock()
-    turns.spy(monkeypatch, target, "to_jsonb", len)
-    rows = [Row(f"k{number}", clock.tick(), _document(number, "x" * 100_000), 0) for number in range(60)]
+    turns.spy(monkeypatch, target_writer, "to_jsonb", len)
+    rows = [Version(f"k{number}", clock.tick(), _document(number, "x" * 100_000), 0) for number in range(60)]
     async with turns.counted():
-        written = await Target(database).write(COLLECTION, rows)
+        written = await TargetWriter(database).write(COLLECTION, rows)
     assert (written.upserted, len(await stored(database))) == (60, 60)
     assert turns.most("to_jsonb") <= 256 << 10
-    encoded = [target._Encoded(row, "x" * 100_000, None) for row in rows]
-    statements = list(target._parts(encoded))
+    encoded = [target_writer._Encoded(row, "x" * 100_000, None) for row in rows]
+    statements = list(target_writer._parts(encoded))
     assert [item for part in statements for item in part] == encoded
     assert all(sum(len(item.raw) for item in part) <= 4 << 20 for part in statements)
-    assert [len(part) for part in target._parts([target._Encoded(rows[0], "x" * (5 << 20), None)] * 2)] == [1, 1]
-    assert list(target._parts([])) == [[]]
+    assert [
+        len(part) for part in target_writer._parts([target_writer._Encoded(rows[0], "x" * (5 << 20), None)] * 2)
+    ] == [1, 1]
+    assert list(target_writer._parts([])) == [[]]
 
 
 class Watched:
@@ -179,18 +183,20 @@ class Watched:
 
 
 async def test_a_large_document_that_must_be_escaped_is_escaped_by_a_worker(database: Database) -> None:
-    isolation, clock = Isolation(["proxy.documents"]), Clock()
+    isolation, clock = Isolation(["proxy.model.documents"]), Clock()
     lane = Watched(isolation.lane("reading", workers=1, waiting=4, nice=0))
-    mirror = Target(database)
+    mirror = TargetWriter(database)
     mirror.lane = cast("Lane", lane)
     large = _document(1, r"caf\u00e9 \u0000" * 50_000)
     try:
-        rows = [Row("k1", clock.tick(), large, 0), Row("k2", clock.tick(), _document(2, r"\u0000"), 0)]
+        rows = [Version("k1", clock.tick(), large, 0), Version("k2", clock.tick(), _document(2, r"\u0000"), 0)]
         assert not (await mirror.write(COLLECTION, rows)).dead
         assert lane.asked == [len(large)]
     finally:
         await isolation.close()
-    assert await mirror.write(COLLECTION, [Row("k3", clock.tick(), large.replace(b"k1", b"k3"), 0)])  # with none left
+    assert await mirror.write(
+        COLLECTION, [Version("k3", clock.tick(), large.replace(b"k1", b"k3"), 0)]
+    )  # with none left
     assert set(await stored(database)) == {"k1", "k2", "k3"}
     table = await mirror.relation(COLLECTION)
     texts = await database.fetch(f"SELECT key, doc->>'text' AS text FROM {table} ORDER BY key")
@@ -210,12 +216,12 @@ async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
     async with running(tmp_path, database, dsn, Origin(), journal_full="refuse") as mirror:
         kit = SimpleNamespace(mirror=mirror)
         async with turns.counted():
-            intents = await Kit.intend_keys(cast("Kit", kit), COLLECTION, keys)
+            intents = await WriteContext.intend_keys(cast("WriteContext", kit), COLLECTION, keys)
         assert [key for intent in intents for key in intent.keys] == list(keys)
         assert (turns.all("intend"), turns.most("intend") <= MOST) == (MANY, True)
         assert mirror.backlog == len(intents)
         for intent in intents:
-            mirror.settled_nothing(intent)
+            mirror.close_intent(intent)
 
         noted, left = Journal.intend, iter(range(3))
 
@@ -226,5 +232,5 @@ async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
 
         monkeypatch.setattr(Journal, "intend", full)
         with pytest.raises(ArangoError):
-            await Kit.intend_keys(cast("Kit", kit), COLLECTION, keys)
+            await WriteContext.intend_keys(cast("WriteContext", kit), COLLECTION, keys)
         assert mirror.backlog == 0

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from proxy.cli.indexing import made_up, needed
-from proxy.cli.making_indexes import make
-from proxy.database import Database
-from proxy.errors import RefusedError
-from proxy.mirror.target import Row, Target
-from proxy.revision import Clock
-from proxy.shadow.shapes import shape_of_text
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.cli.index_building import make
+from proxy.cli.indexes import made_up, needed
+from proxy.model.revision import Clock
+from proxy.replication.target_writer import TargetWriter, Version
+from proxy.routing.query_shapes import shape_of_text
 from tests.integration.target import create
 from tests.integration.test_cli import Shell, _quiet_instances, origin, shell
 
@@ -137,10 +137,10 @@ async def test_an_index_gives_way_to_a_document_that_is_too_large_for_it(
     assert any(name.startswith("list_") for name in await indexes_of(docs))
     clock = Clock()
 
-    def row(key: str, **document: Any) -> Row:
-        return Row(key, clock.tick(), json.dumps({"_key": key, **document}).encode(), 1)
+    def row(key: str, **document: Any) -> Version:
+        return Version(key, clock.tick(), json.dumps({"_key": key, **document}).encode(), 1)
 
-    target = Target(docs, "one")
+    target = TargetWriter(docs, "one")
     written = await target.write(DOCS, [row("a", user="u"), row("b", user="u", created=LONG), row("c", user="u")])
     assert (written.dead, written.reread) == (frozenset(), frozenset())
     assert await docs.fetchval("SELECT count(*) FROM shop.orders WHERE key IN ('a', 'b', 'c')") == 3
@@ -150,8 +150,8 @@ async def test_an_index_gives_way_to_a_document_that_is_too_large_for_it(
 
 async def test_an_index_of_somebody_else_stays(docs: Database) -> None:
     await docs.execute("CREATE INDEX reporting ON shop.orders ((doc -> 'user'))")
-    written = await Target(docs, "one").write(
-        DOCS, [Row("b", Clock().tick(), json.dumps({"_key": "b", "user": LONG}).encode(), 1)]
+    written = await TargetWriter(docs, "one").write(
+        DOCS, [Version("b", Clock().tick(), json.dumps({"_key": "b", "user": LONG}).encode(), 1)]
     )
     assert written.dead == {"b"}
     assert await indexes_of(docs) == {"reporting": True}

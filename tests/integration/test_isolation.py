@@ -16,12 +16,12 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy import facts
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow import looks, settle
-from proxy.stores.memory import MemoryStore
+from proxy.base.database import Database
+from proxy.devserver.store import MemoryStore
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.stages import Stage, Standing
+from proxy.routing import query_facts
+from proxy.shadow import looks, recheck
 from proxy.stores.postgres.evaluation import Evaluation
 from tests.harness import Running, running
 from tests.integration.shadow_kit import hand_over, ruled, stack_on
@@ -159,7 +159,7 @@ async def test_large_answers_are_compared_and_settled_in_workers(
     for number in range(40):
         await shadowed.both(f"k{number:02}", n=number, text="x" * 1000)
     monkeypatch.setattr(looks, "judge", never)
-    monkeypatch.setattr(settle, "judge", never)
+    monkeypatch.setattr(recheck, "judge", never)
     text = "FOR d IN docs SORT d.n RETURN d"
     await shadowed.query(text)
     for number in (3, 5):
@@ -176,7 +176,7 @@ async def test_a_large_query_is_understood_in_a_worker(stack: Running, monkeypat
     def never(*_: object) -> None:
         raise AssertionError("parsed where clients wait")
 
-    monkeypatch.setattr(facts, "parse", never)
+    monkeypatch.setattr(query_facts, "parse", never)
     condition = " OR ".join(f"d.n == {number}" for number in range(3, 400))
     assert await asked(stack, f"FOR d IN books FILTER {condition} SORT d.n RETURN d.n") == ([3, 4], "postgresql")
     await stack.application.shadow.idle()

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from proxy.database import Database
-from proxy.errors import ArangoError, JournalError
-from proxy.mirror import pipeline
-from proxy.mirror.capture import Captured
-from proxy.mirror.journal import Journal
-from proxy.mirror.pipeline import Mirror
-from proxy.mirror.purge import Purger
-from proxy.mirror.target import Target
-from proxy.operations import Change
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, JournalError
+from proxy.journal.journal import Journal
+from proxy.model.operations import Change
+from proxy.model.parsed_answer import ParsedAnswer
+from proxy.replication import mirror as pipeline
+from proxy.replication.mirror import Mirror
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.tombstone_gc import Purger
 from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, settings, stored, until
 
 
@@ -71,7 +71,7 @@ async def test_an_array_write_is_one_intent(tmp_path: Path, database: Database, 
 async def test_a_write_that_the_origin_refused_never_appears(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()  # I1
     async with running(tmp_path, database, dsn, origin) as mirror:
-        mirror.settled_nothing(mirror.intend(COLLECTION, ("a",)))
+        mirror.close_intent(mirror.intend(COLLECTION, ("a",)))
         mirror.captured(mirror.intend(COLLECTION, ("b",)), ())
         assert mirror.backlog == 0
         assert await stored(database) == {}
@@ -126,7 +126,7 @@ async def test_an_incomplete_answer_is_read_again_at_once(tmp_path: Path, databa
     async with running(tmp_path, database, dsn, origin, late_request=60) as mirror:
         intent = mirror.intend(COLLECTION, ())
         origin.put("a", 1)
-        mirror.answered(intent, Captured(b"", [], (), ("a",), complete=False))
+        mirror.answered(intent, ParsedAnswer(b"", [], (), ("a",), complete=False))
         await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
         assert await marks(database) == []
@@ -137,7 +137,7 @@ async def test_a_write_that_nobody_can_name_makes_the_collection_unverified(
 ) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
-        mirror.answered(mirror.intend(COLLECTION, ()), Captured(b"", [], complete=False, late=True))
+        mirror.answered(mirror.intend(COLLECTION, ()), ParsedAnswer(b"", [], complete=False, late=True))
         await drained(mirror)
         assert await marks(database) == [(COLLECTION, "a write whose key is not known had an unknown outcome")]
 
@@ -367,7 +367,7 @@ async def test_old_tombstones_go_and_what_is_older_than_the_horizon_is_read_agai
 
 async def test_the_purge_waits_for_postgresql() -> None:
     away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
-    purger = Purger(away, Target(away), 0.04)
+    purger = Purger(away, TargetWriter(away), 0.04)
     task = asyncio.create_task(purger.run())
     await asyncio.sleep(0.1)
     assert not task.done()

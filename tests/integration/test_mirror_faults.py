@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.database import Database
-from proxy.errors import DatabaseError
-from proxy.mirror import faults
+from proxy.base import failpoints
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError
 from tests.conftest import _create, migrated_template
 from tests.integration.mirror_driver import FolderOrigin
 from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, stored, until
 
 
 @pytest.mark.parametrize(
-    "fault", [f"{point}:{nth}" for point, nth in zip(faults.DOCUMENTS, (65, 44, 87, 3, 4, 2, 2), strict=True)]
+    "fault", [f"{point}:{nth}" for point, nth in zip(failpoints.DOCUMENTS, (65, 44, 87, 3, 4, 2, 2), strict=True)]
 )
 async def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, database: Database, dsn: str, fault: str) -> None:
     folder, state = tmp_path / "origin", tmp_path / "state"
@@ -160,4 +160,4 @@ async def test_a_journal_that_cannot_be_written_stops_no_write(
         intent = mirror.intend(COLLECTION, ("a",))
         assert intent.seq > 0
         assert mirror.stats()["journaled"] is True
-        mirror.settled_nothing(intent)
+        mirror.close_intent(intent)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage
+from proxy.model.stages import Stage
 from proxy.wire.auth import make_token
 from tests.harness import Running, running
 

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.database import Database
-from proxy.errors import ArangoError, Unsupported
-from proxy.operations import Effect, Operation
-from proxy.stores.postgres import Limits, PostgresStore
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model.operations import Effect, Operation
+from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres.evaluation import Evaluation
 from tests.integration.target import create, put, raw_of
 
@@ -29,7 +29,7 @@ async def rows(store: PostgresStore, text: str, **options: Any) -> list[Any]:
 async def test_a_collection_is_counted_where_it_is_too_large_to_be_read(database: Database) -> None:
     await create(database, "db/docs")
     await put(database, "db/docs", *(raw_of("db/docs", f"k{n}") for n in range(50)))
-    store = PostgresStore(database, limits=Limits(rows=10))
+    store = PostgresStore(database, limits=QueryLimits(rows=10))
 
     assert await rows(store, "RETURN LENGTH(docs)") == [50]
 

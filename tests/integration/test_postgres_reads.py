@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from proxy.database import Database
-from proxy.serve import StoreHandler
-from proxy.stores.memory import MemoryStore
+from proxy.base.database import Database
+from proxy.devserver.serve import StoreHandler
+from proxy.devserver.store import MemoryStore
+from proxy.model.message import Request, Response
 from proxy.stores.postgres import PostgresStore
-from proxy.wire.message import Request, Response
-from proxy.wire.routes import _ROWS
+from proxy.wire.endpoints import _ROWS
 from tests.integration.target import create, put
 
 _GRAPH = {"name": "g", "edgeDefinitions": [{"collection": "knows", "from": ["people"], "to": ["people"]}]}

@@ -10,10 +10,10 @@ import msgspec
 import orjson
 import pytest
 
-from proxy.database import Database
-from proxy.errors import ArangoError, Unsupported
-from proxy.operations import Effect, Operation, Outcome
-from proxy.stores.postgres import Limits, PostgresStore
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.stores.postgres import PostgresStore, QueryLimits
 from tests.integration.target import create, new_rev, put, raw_of
 
 C = "db/docs"
@@ -265,9 +265,9 @@ async def test_errors_of_queries_are_arangodbs(store: PostgresStore, database: D
         await store.execute(query("INSERT {} INTO docs"))
     await put(database, C, raw_of(C, "a"), raw_of(C, "b"))
     with pytest.raises(Unsupported, match="too large"):
-        await PostgresStore(database, limits=Limits(rows=1)).query(query("FOR d IN docs RETURN d"))
+        await PostgresStore(database, limits=QueryLimits(rows=1)).query(query("FOR d IN docs RETURN d"))
     with pytest.raises(Unsupported, match="too large"):
-        await PostgresStore(database, limits=Limits(bytes=60)).query(query("FOR d IN docs RETURN d"))
+        await PostgresStore(database, limits=QueryLimits(bytes=60)).query(query("FOR d IN docs RETURN d"))
 
 
 async def test_all_fetches_of_a_query_see_one_state(store: PostgresStore, database: Database) -> None:

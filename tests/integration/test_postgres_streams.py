@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.cursor_requests import request_of
-from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseError, Unsupported
-from proxy.operations import Effect, Operation, Outcome
-from proxy.stores.postgres import Limits, PostgresStore
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, DatabaseError, Unsupported
+from proxy.model.cursor_requests import request_of
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres import cursors as cursors_module
 from proxy.stores.postgres.cursors import Cursors
-from proxy.stores.postgres.fence import FenceBroken
+from proxy.stores.postgres.read_fence import ReadFenceError
 from proxy.stores.postgres.streams import Stream, Streams
 from tests.integration.target import create
 
@@ -143,7 +143,7 @@ async def test_a_batch_may_be_asked_for_again(database: Database, cursors: Curso
 async def test_the_fence_is_tested_before_any_row(database: Database) -> None:
     streams = Streams(database)
     for total in (False, True):
-        with pytest.raises(FenceBroken):
+        with pytest.raises(ReadFenceError):
             await streams.open(NUMBERS, [5], 12345, encode, total=total)
     assert await connections(database) == 0
     assert (await (await streams.open(NUMBERS, [5], None, encode)).take(9)) == [b"5", b"4", b"3", b"2", b"1"]
@@ -247,7 +247,7 @@ async def test_full_count_is_asked_of_postgresql(
     database: Database, large: PostgresStore, text: str, rows: list[int], full: int
 ) -> None:
     """The collection is larger than what would be evaluated."""
-    small = PostgresStore(database, limits=Limits(rows=100))
+    small = PostgresStore(database, limits=QueryLimits(rows=100))
     operation = query(text, options={"fullCount": True})
 
     body = parsed(await small.execute(operation))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy.client import ask_instance
-from proxy.database import Database
-from proxy.ports import free_port
-from proxy.probe import probe
+from proxy.base.arango_client import ask_instance
+from proxy.base.database import Database
+from proxy.base.free_port import free_port
+from proxy.gateway.health import probe
 from tests.harness import running
 
 

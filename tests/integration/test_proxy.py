@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.metrics import REGISTRY
+from proxy.base.metrics import REGISTRY
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
 MIRROR, SHADOW = Standing(Stage.MIRROR), Standing(Stage.SHADOW)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cutover import transitions
-from proxy.cutover.stages import Move, Phase, Stage, Standing
-from proxy.errors import DatabaseBusy, DatabaseUnavailable
-from proxy.mirror.pipeline import Mirror
-from proxy.operations import Operation, Outcome
+from proxy.base.errors import DatabaseBusy, DatabaseUnavailable
+from proxy.model.message import Request, Response
+from proxy.model.operations import Operation, Outcome
+from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.replication.mirror import Mirror
+from proxy.state import control_row
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.cursors import Cursors
-from proxy.wire.message import Request, Response
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -79,9 +79,9 @@ async def test_what_a_read_of_many_shows_is_in_postgresql_before_the_client_sees
 
 async def test_a_fault_that_passes_costs_nobody_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     await flip(stack, 1)
-    from proxy.errors import UpstreamLost
+    from proxy.base.errors import UpstreamOutcomeUnknown
 
-    real, failures = Mirror.bring_up, [UpstreamLost("once"), UpstreamLost("twice")]
+    real, failures = Mirror.bring_up, [UpstreamOutcomeUnknown("once"), UpstreamOutcomeUnknown("twice")]
 
     async def sometimes(self: Mirror, *arguments: object, **named: object) -> None:
         if failures:
@@ -207,8 +207,8 @@ async def test_nobody_waits_for_a_command_that_was_killed(dsn: str, tmp_path: Pa
             await stack.move(Standing(stage_), BOOKS)
         async with stack.database.transaction() as session:
             moves = [Move(BOOKS, Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100))]
-            control = await transitions.lock(session)
-            await transitions.begin(session, control, moves, phase, actor="somebody", reason=None)
+            control = await control_row.lock(session)
+            await control_row.begin(session, control, moves, phase, actor="somebody", reason=None)
         query = {"query": "FOR b IN books RETURN b"}
         assert (await asyncio.wait_for(stack.client.post("/_api/cursor", json=query), 25)).status_code == 201
         assert (await asyncio.wait_for(stack.client.get(f"{DOCUMENT}/none"), 25)).status_code == 404

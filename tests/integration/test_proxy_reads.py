@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage
+from proxy.model.stages import Stage
 from tests.harness import Running, eventually, running
 
 _GRAPH = {"name": "g", "edgeDefinitions": [{"collection": "knows", "from": ["people"], "to": ["people"]}]}

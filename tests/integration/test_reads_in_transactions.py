@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover import shapes
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
+from proxy.operator import shapes
 from tests.harness import Running, running
 
 BOOKS = "_system/books"

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
-from proxy.errors import UpstreamLost
-from proxy.operations import Effect
-from proxy.wire import routes
-from proxy.wire.message import Request, Response
+from proxy.base.errors import UpstreamOutcomeUnknown
+from proxy.model.message import Request, Response
+from proxy.model.operations import Effect
+from proxy.model.stages import Stage, Standing
+from proxy.wire import endpoints
 from tests.harness import Running, running
 
 BOOKS = "_system/books"
@@ -75,7 +75,7 @@ OPAQUE = [
 
 def _of_table() -> list[Asked]:
     found = []
-    for method, pattern, _, effect in routes._ROWS:
+    for method, pattern, _, effect in endpoints._ROWS:
         if effect in _WRITES:
             target = "/" + "/".join(_PLACES.get(part, part) for part in pattern.split("/"))
             found.append(Asked(method, target, None if method == "DELETE" else {"name": "books", "query": "RETURN 1"}))
@@ -229,7 +229,7 @@ async def test_what_may_have_run_counts_as_carried_out(
     mouth = Mouth(stack, monkeypatch)
 
     def lost(_: Request) -> Response:
-        raise UpstreamLost("cut")
+        raise UpstreamOutcomeUnknown("cut")
 
     if said is None:
         mouth.says = lost

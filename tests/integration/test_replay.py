@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover.stages import Stage
-from proxy.shadow.replay import Example, sendable
+from proxy.model.stages import Stage
+from proxy.operator.replay import Example, sendable
 from tests.harness import Running, running
 from tests.integration.test_shapes import SHAPE, _ask, _mirrored, shell
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from backfill import digest
-from proxy.cutover import audit
-from proxy.database import Database
+from backfill import checksum
+from proxy.base.database import Database
+from proxy.state import audit
 from tests.integration.archive_kit import ODD, Both, arangodb, run
 
 NAME = "shop/carts"
@@ -84,7 +84,7 @@ def test_every_fact_of_a_migration_is_told(both: Both) -> None:
     history(both)
     told = both.told("report")
     one = collection(told)
-    expected = digest.of_documents(both.documents(NAME).values())
+    expected = checksum.of_documents(both.documents(NAME).values())
     size = sum(map(len, both.documents(NAME).values()))
     assert (one["origin"]["documents"], one["origin"]["bytes"], one["origin"]["checksum"]) == (12, size, expected)
     assert (one["target"]["documents"], one["target"]["bytes"], one["target"]["checksum"]) == (12, size, expected)

@@ -16,11 +16,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from proxy.base.metrics import REGISTRY
 from proxy.http import Listener, Upstream
-from proxy.metrics import REGISTRY
-from proxy.wire.message import Request as Message
-from proxy.wire.message import Response as Answer
-from proxy.wire.message import Streaming
+from proxy.model.message import Request as Message
+from proxy.model.message import Response as Answer
+from proxy.model.message import Streaming
 from tests.harness import eventually, running
 from tests.integration.http_kit import Server
 

@@ -11,12 +11,12 @@ import pytest
 
 from deploy.demo import postgres
 from deploy.demo.postgres import EmbeddedPostgres
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
+from proxy.base.session_settings import statements
 from proxy.cli.doctor import _instances
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
-from proxy.operations import Effect, Operation
-from proxy.session_settings import statements
+from proxy.model.operations import Effect, Operation
+from proxy.model.stages import Stage, Standing
 from proxy.stores.postgres import PostgresStore
 from tests.harness import eventually, read_only, running, straight
 from tests.integration.target import create

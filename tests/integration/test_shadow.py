@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 import pytest
 
-from proxy.database import Database, Session
-from proxy.errors import DatabaseUnavailable, UpstreamUnavailable
-from proxy.operations import Operation, Outcome
-from proxy.ports import free_port
-from proxy.shadow.ledger import Ledger
-from proxy.shadow.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
-from proxy.shadow.runner import Shadow
-from proxy.stores.postgres import Limits, PostgresStore
+from proxy.base.database import Database, Session
+from proxy.base.errors import DatabaseUnavailable, UpstreamUnavailable
+from proxy.base.free_port import free_port
+from proxy.model.operations import Operation, Outcome
+from proxy.operator.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
+from proxy.shadow.comparator import Shadow
+from proxy.shadow.result_store import Ledger
+from proxy.stores.postgres import PostgresStore, QueryLimits
 from tests.integration.shadow_kit import C, Stack, hand_over, stack_on
 from tests.integration.target import put, remove
 
@@ -327,7 +327,7 @@ def _numbered(number: int) -> Callable[[bytes], bytes]:
 async def test_what_the_target_cannot_run_is_unsupported(stack: Stack, database: Database) -> None:
     for key in "abc":
         await stack.both(key)
-    stack.store = PostgresStore(database, limits=Limits(rows=2))
+    stack.store = PostgresStore(database, limits=QueryLimits(rows=2))
     stack.shadow._sides.store = stack.store
 
     await stack.query("FOR d IN docs RETURN d")

@@ -9,16 +9,16 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.database import Database
-from proxy.errors import RefusedError
-from proxy.operations import Operation
-from proxy.shadow import bundle as bundles
-from proxy.shadow import rulebook
-from proxy.shadow.fleet import Fleet
-from proxy.shadow.ledger import Ledger
-from proxy.shadow.mismatches import find_mismatch, list_mismatches, show_mismatch
-from proxy.shadow.reproduce import reproduce
-from proxy.shadow.rules import Rules
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.devserver.repro_run import reproduce
+from proxy.model.operations import Operation
+from proxy.operator import repro_bundle as bundles
+from proxy.operator import rules_admin
+from proxy.operator.mismatches import find_mismatch, list_mismatches, show_mismatch
+from proxy.shadow.peer_lag import PeerLag
+from proxy.shadow.result_store import Ledger
+from proxy.shadow.sampling_rules import SamplingRules
 from tests.integration.shadow_kit import C, Origin, Stack, hand_over, ruled, stack_on
 from tests.integration.target import put, remove
 
@@ -48,7 +48,7 @@ async def beat(database: Database, instance: str, lag: float = 0.0) -> None:
 async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: Database) -> None:
     """I8: this proxy's mirror has nothing to do; the write came through another one, whose intent is open."""
     stack = await stack_on(database)
-    stack.shadow = ruled(stack, Fleet(database, "me"))
+    stack.shadow = ruled(stack, PeerLag(database, "me"))
     await stack.shadow.start()
     await beat(database, "me")
     await beat(database, "other")
@@ -73,7 +73,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
 async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
     """Nobody knows what it holds: unsettled, never a mismatch."""
     stack = await stack_on(database, settle_seconds=1.0)
-    stack.shadow = ruled(stack, Fleet(database, "me"))
+    stack.shadow = ruled(stack, PeerLag(database, "me"))
     await stack.shadow.start()
     await beat(database, "silent")
     await stack.both("a", x=1)
@@ -88,7 +88,7 @@ async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
 async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database: Database) -> None:
     """One revision, two contents: of an answer of many documents the certain part counts, the rest is unsettled."""
     stack = await stack_on(database, settle_seconds=0.5)
-    stack.shadow = ruled(stack, Fleet(database, "me"))
+    stack.shadow = ruled(stack, PeerLag(database, "me"))
     await stack.shadow.start()
     await beat(database, "silent")
     await stack.both("a", x=1)
@@ -172,8 +172,8 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
     await stack.plant(
         "a", lambda raw: raw.replace(b'"price":1.0', b'"price":1.0000001').replace(b'"price":1,', b'"price":1.0000001,')
     )
-    rule = rulebook.checked(C, "price", "round", 3)
-    identifier = await rulebook.add(stack.database, rule, reason="floats", actor="me")
+    rule = rules_admin.checked(C, "price", "round", 3)
+    identifier = await rules_admin.add(stack.database, rule, reason="floats", actor="me")
     await stack.shadow._rules.refresh()
 
     await stack.read()
@@ -184,13 +184,13 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
     row = await stack.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
     assert row is not None
     assert (row["compared"], row["matched"], row["ignored"], row["mismatched"]) == (3, 0, 3, 0)
-    (known,) = await rulebook.noise(stack.database, C)
+    (known,) = await rules_admin.noise(stack.database, C)
     assert (known.rule, known.argument, known.seen) == ("round", 3.0, 3)
 
     await stack.plant("a", lambda raw: raw.replace(b'"at":1', b'"at":2'))
     await stack.read()
     assert await stack.found() == [("value", ("at",), ("a",))]
-    assert str(await rulebook.remove(stack.database, identifier, reason="done", actor="me")) == "round price 3"
+    assert str(await rules_admin.remove(stack.database, identifier, reason="done", actor="me")) == "round price 3"
     audited = await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
     assert [entry["action"] for entry in audited] == ["add noise", "remove noise"]
 
@@ -208,7 +208,7 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
 )
 def test_a_rule_that_is_none_is_refused(path: str, rule: str, argument: float | None, why: str) -> None:
     with pytest.raises(RefusedError, match=why):
-        rulebook.checked(C, path, rule, argument)
+        rules_admin.checked(C, path, rule, argument)
 
 
 # ---- ArangoDB against itself
@@ -234,7 +234,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
         await stack.ledger.flush()
         await stack.shadow._rules.refresh()
 
-    own = {(row.kind, row.path): row for row in await rulebook.own(database, C)}
+    own = {(row.kind, row.path): row for row in await rules_admin.own(database, C)}
     assert ("value", "[].score") in own
     assert own["value", "[].score"].subtracted >= 1
     assert stack.verdicts[-1].kind == "ignored"
@@ -243,7 +243,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await ask()
     assert await stack.found() == [("value", ("[].x",), ("a",))]
-    assert await rulebook.forget(database, C, reason=None, actor="me") > 0
+    assert await rules_admin.forget(database, C, reason=None, actor="me") > 0
     await stack.close()
 
 
@@ -280,7 +280,7 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
     assert outcome.body == raw
     hand_over(stack.shadow, operation, outcome, (C,))
     await stack.shadow.idle()
-    while not (found := await rulebook.own(database, C)):
+    while not (found := await rules_admin.own(database, C)):
         await asyncio.sleep(0.02)
         await stack.ledger.flush()
 
@@ -294,8 +294,8 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
 async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -> None:
     await stack.both("a", x=1)
     await stack.read()
-    await rulebook.share(stack.database, [C], "", percent=0, twice=None, actor="me", reason=None)
-    await rulebook.share(stack.database, [C], "document.read", percent=100, twice=5, actor="me", reason=None)
+    await rules_admin.share(stack.database, [C], "", percent=0, twice=None, actor="me", reason=None)
+    await rules_admin.share(stack.database, [C], "document.read", percent=100, twice=5, actor="me", reason=None)
     await stack.shadow._rules.refresh()
 
     await stack.read()
@@ -307,20 +307,20 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
     shares = stack.shadow._rules.shares((C,), "document.read")
     assert (shares.sampled, shares.twice) == (1.0, 0.05)
     assert stack.shadow._rules.shares((C, "db/other"), "q").sampled == 0.0  # the smallest
-    rows = await rulebook.sampling(stack.database, C)
+    rows = await rules_admin.sampling(stack.database, C)
     assert [(row.shape, row.percent, row.twice) for row in rows] == [("", 0.0, None), ("document.read", 100.0, 5.0)]
     with pytest.raises(RefusedError, match="no shape begins so"):
-        await rulebook.share(stack.database, [C], "nonsense", percent=1, twice=None, actor="me", reason=None)
-    await rulebook.share(stack.database, [C], "", percent=None, twice=None, actor="me", reason=None)
-    assert len(await rulebook.sampling(stack.database)) == 1
+        await rules_admin.share(stack.database, [C], "nonsense", percent=1, twice=None, actor="me", reason=None)
+    await rules_admin.share(stack.database, [C], "", percent=None, twice=None, actor="me", reason=None)
+    assert len(await rules_admin.sampling(stack.database)) == 1
     skipped = await stack.database.fetch("SELECT reason, sum(number) AS n FROM _crossfade.skipped GROUP BY reason")
     assert [(row["reason"], row["n"]) for row in skipped] == [("sampled out", 2)]
 
 
 async def test_rules_hold_on_while_postgresql_is_away(database: Database) -> None:
     stack = await stack_on(database)
-    rules = Rules(stack.settings, database)
-    await rulebook.share(database, [C], "", percent=1, twice=None, actor="me", reason=None)
+    rules = SamplingRules(stack.settings, database)
+    await rules_admin.share(database, [C], "", percent=1, twice=None, actor="me", reason=None)
     await rules.start()
     assert rules.shares((C,), "x").sampled == 0.01
     await rules.close()
@@ -426,8 +426,8 @@ def test_what_is_no_bundle_is_refused() -> None:
 
 
 async def test_a_ledger_that_cannot_redact_does_not_start(database: Database) -> None:
-    from proxy.config import Settings
-    from proxy.errors import ConfigurationError
+    from proxy.base.config import Settings
+    from proxy.base.errors import ConfigurationError
 
     with pytest.raises(ConfigurationError, match="CROSSFADE_REDACT_PATHS"):
         Ledger(database, Settings(redact_paths=["a[1]"]))

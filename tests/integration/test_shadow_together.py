@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from proxy.database import Database
-from proxy.errors import DatabaseUnavailable
-from proxy.shadow import rulebook
-from proxy.shadow.compare import Difference, Kind
-from proxy.shadow.counts import MAX_SAMPLES
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable
+from proxy.operator import rules_admin
+from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
+from proxy.shadow.counters import MAX_SAMPLES
+from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.jobs import Job
-from proxy.shadow.mismatches import list_mismatches, shapes, show_mismatch
 from tests.integration.shadow_kit import C, Stack, hand_over, ruled, stack_on
 
 MANY = 40  # more than one statement reads
@@ -94,7 +94,7 @@ async def test_noise_is_no_mismatch_among_many(stack: Stack) -> None:
         await stack.both(key, x=1, at=1)
     await stack.plant("noisy", lambda raw: raw.replace(b'"at":1', b'"at":2'))
     await stack.plant("wrong", changed)
-    await rulebook.add(stack.database, rulebook.checked(C, "at", "ignore", None), reason="clock", actor="me")
+    await rules_admin.add(stack.database, rules_admin.checked(C, "at", "ignore", None), reason="clock", actor="me")
     await stack.shadow._rules.refresh()
 
     assert await read_all(stack, "noisy", "wrong", "noisy") == {"ignored": 2, "value": 1}

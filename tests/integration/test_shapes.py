@@ -12,15 +12,16 @@ import structlog
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.cutover import evidence, shapes, thresholds
-from proxy.cutover.findings import Gate
-from proxy.cutover.shapes import State
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import DatabaseUnavailable
-from proxy.shadow.coverage import Coverage
-from proxy.shadow.shapes import OTHER, Shape
-from proxy.shadow.verdicts import MATCH, UNSUPPORTED, Verdict
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseUnavailable
+from proxy.control import gate_inputs, thresholds
+from proxy.control.gates.gate_types import Gate
+from proxy.model.stages import Stage, Standing
+from proxy.operator import shapes
+from proxy.operator.shapes import State
+from proxy.routing.query_shapes import OTHER, Shape
+from proxy.shadow.shape_coverage import Coverage
+from proxy.shadow.verdicts import MATCH, UNSUPPORTED, ReadVerdict
 from tests.harness import Running, running
 
 BOOKS = "_system/books"
@@ -48,7 +49,7 @@ async def _account(stack: Running) -> dict[str, shapes.ShapeRow]:
 
 
 async def _gates(stack: Running) -> dict[str, Gate]:
-    return {gate.name: gate for gate in (await evidence.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]}
+    return {gate.name: gate for gate in (await gate_inputs.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]}
 
 
 async def shell(stack: Running, *arguments: str) -> tuple[int, str]:
@@ -159,14 +160,14 @@ async def test_what_postgresql_cannot_run_blocks_until_it_is_waived(database: Da
     await database.execute("UPDATE _crossfade.collection SET stage = 'shadow'")
     coverage, shape = Coverage(database), Shape("7f3a", "FOR d IN orders RETURN PREGEL(d)")
     coverage.query("shop", b'{"query": "FOR d IN orders RETURN PREGEL(d)"}', frozenset({"orders"}), "x")
-    coverage(Verdict(shape, ("shop/orders",), UNSUPPORTED))
+    coverage(ReadVerdict(shape, ("shop/orders",), UNSUPPORTED))
     await coverage.close()
     await database.execute("INSERT INTO _crossfade.shape (collection, shape, text) VALUES ('shop/orders', '7f3a', 'x')")
-    found = await evidence.read(database, "shop/orders")
+    found = await gate_inputs.read(database, "shop/orders")
     assert found is not None
     assert found.unsupported == ("x",)
     await shapes.waive(database, "7f3a", "shop/orders", actor="ann", reason="old")
-    found = await evidence.read(database, "shop/orders")
+    found = await gate_inputs.read(database, "shop/orders")
     assert found is not None
     assert found.unsupported == ()
 
@@ -177,11 +178,11 @@ async def test_comparisons_from_before_a_reset_do_not_count(database: Database) 
     now = time.monotonic()
     coverage = Coverage(database, clock=lambda: now)
     shape = Shape("document.read", "document.read")
-    coverage(Verdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
+    coverage(ReadVerdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
     now += 60  # it waited, as when PostgreSQL was away, and the collection is younger
     await coverage.flush()
     assert await database.fetchval("SELECT count(*) FROM _crossfade.coverage") == 0
-    coverage(Verdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
+    coverage(ReadVerdict(shape, ("shop/orders",), MATCH, "", (0.001,), 0.002))
     await coverage.flush()
     assert await database.fetchval("SELECT compared FROM _crossfade.coverage") == 1
 
@@ -214,7 +215,7 @@ async def test_what_was_seen_outlives_an_outage_and_memory_is_bounded(database: 
     for number in range(20_000):
         coverage.read(f"shop/made-up-{number}", "document.read", "x")
         coverage.query("shop", b'{"query": "RETURN %d"}' % number, frozenset({"orders"}), "x")
-        coverage(Verdict(Shape(str(number), ""), ("shop/orders",), MATCH))
+        coverage(ReadVerdict(Shape(str(number), ""), ("shop/orders",), MATCH))
     assert len(coverage._reads) + len(coverage._texts) + len(coverage._windows) < 11_100
     line.away = False
     await coverage.flush()

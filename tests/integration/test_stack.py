@@ -21,7 +21,7 @@ from arango.client import ArangoClient
 
 from deploy.demo.postgres import port_taken
 from deploy.demo.stack import Options, Part, Stack
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
 HERE = {name: value for name, value in os.environ.items() if name not in ("ARANGO_URL", "POSTGRES_DSN")}

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from proxy.app import Application
-from proxy.cutover import lease as leases
-from proxy.cutover.lease import Lease
-from proxy.cutover.registry import OLDER, Beat, Registry
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
-from proxy.errors import ConfigurationError, CrossfadeError, DatabaseUnavailable, RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import ConfigurationError, CrossfadeError, DatabaseUnavailable, RefusedError
+from proxy.control.instance import lease as leases
+from proxy.control.instance.lease import Lease
+from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
 from tests.integration.cutover_kit import Application as Told
 from tests.integration.cutover_kit import Fleet, Instance, settings_for, until
@@ -129,11 +129,11 @@ async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
 
 async def test_two_clones_of_one_running_process_do_not_share_its_registration(database: Database) -> None:
     """They have even the incarnation: no number of a heartbeat is taken twice."""
-    registry = Registry(database, "one", lease=1.0, host=None, admin_url=None)
+    registry = InstanceRegistry(database, "one", lease=1.0, host=None, admin_url=None)
     joined = await registry.register()
 
-    def beat(number: int) -> Beat:
-        return Beat(0, 0, False, 0, 0.0, joined.now, number=number)
+    def beat(number: int) -> Heartbeat:
+        return Heartbeat(0, 0, False, 0, 0.0, joined.now, number=number)
 
     assert (await registry.beat(beat(1), 0)).registered
     assert (await registry.beat(beat(2), 0)).registered
@@ -146,7 +146,7 @@ async def test_who_answered_alone_is_known_by_either_of_two_files(fleet: Fleet, 
     one = await fleet.start("one", lease=0.3)
     one.line.up.clear()
     await until(lambda: one.lease.own_lease_over)
-    one.lease.note_alone()
+    one.lease.record_origin_only_ack()
     await fleet.crash(one)
     (tmp_path / "one" / "alone").unlink()
     again = Lease(fleet.database, settings_for(tmp_path / "one"), "one", Told(backlog=1).conditions(), host="here")
@@ -190,7 +190,7 @@ async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(
         update={"state_dir": stack.settings.state_dir / "other", "start_without_postgresql": "refuse"}
     )
     with monkeypatch.context() as patched, contextlib.suppress(CrossfadeError):
-        patched.setattr(Registry, "beat", refused)
+        patched.setattr(InstanceRegistry, "beat", refused)
         async with Application(settings):
             raise AssertionError
     counted = [name for name, here in await instances(stack.database) if here]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from sql.loader import Query, queries
 from tests.harness import running
 from tests.unit.sql.test_loader import TOPICS

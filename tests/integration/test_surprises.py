@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
 BOOKS, LINKS = "_system/books", "_system/links"

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from proxy import metrics
-from proxy.cutover import controller, guard, lacking, transitions
-from proxy.cutover.guard import Budget
-from proxy.cutover.stages import Stage
-from proxy.cutover.states import States, taken_back
-from proxy.database import Database
+from proxy.base import metrics
+from proxy.base.database import Database
+from proxy.control import controller, guard
+from proxy.control.guard import Budget
+from proxy.model.stages import Stage
+from proxy.operator.states import States, taken_back
+from proxy.state import control_row, lacking
 from tests.integration.cutover_kit import Fleet, pass_gates
 from tests.integration.test_cli import ORDERS, Shell, _quiet_instances, origin, shell
 from tests.unit.deploy.alerting import fires
@@ -86,7 +87,7 @@ async def test_what_an_instance_takes_back_is_named_until_it_is_flipped_again(fl
     await fleet.start("one")
     await flipped(fleet, ORDERS, JOBS)
     async with database.transaction() as session:
-        await transitions.take_back(session, actor="instance one", reason="its journal was not clean")
+        await control_row.take_back(session, actor="instance one", reason="its journal was not clean")
     assert await alerts(database) == [
         {"collection": JOBS, "by": "instance"},
         {"collection": ORDERS, "by": "instance"},

@@ -11,10 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.cli import tracing
-from proxy.cli.tracing import InstanceView, Side
-from proxy.cutover.stages import Stage, Standing
-from proxy.errors import RefusedError
+from proxy.base.errors import RefusedError
+from proxy.cli import trace
+from proxy.cli.trace import InstanceView, Side
+from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
 
 BOOKS = "_system/books"
@@ -30,7 +30,7 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
         await stack.move(Standing(Stage.MIRROR), BOOKS)
         made = await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1}, headers={"traceparent": TRACEPARENT})
         await stack.drained()
-        found = await tracing.read(stack.settings, stack.database, BOOKS, "a")
+        found = await trace.read(stack.settings, stack.database, BOOKS, "a")
         assert (found.stage, found.verdict) == ("mirror", "equal")
         assert found.origin.revision == found.target.revision
         assert found.origin.written_at is not None
@@ -44,16 +44,16 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
 
         await stack.client.delete(DOCUMENT + "/a")
         await stack.drained()
-        found = await tracing.read(stack.settings, stack.database, BOOKS, "a")
+        found = await trace.read(stack.settings, stack.database, BOOKS, "a")
         assert (found.verdict, found.origin.state, found.target.state) == ("equal", "absent", "tombstone")
         assert found.target.mark
         assert [item["removed"] for item in found.instances[0].known["applied"]] == [False, True]
-        tracing.show(found)
+        trace.show(found)
         said = capsys.readouterr().out
         assert "tombstone, revision" in said
         assert "removal of" in said
         with pytest.raises(RefusedError, match="crossfade status"):
-            await tracing.read(stack.settings, stack.database, "_system/unknown", "a")
+            await trace.read(stack.settings, stack.database, "_system/unknown", "a")
 
 
 async def test_what_is_open_dead_or_marked_is_shown(
@@ -78,19 +78,19 @@ async def test_what_is_open_dead_or_marked_is_shown(
         mirror = stack.application.mirror
         held = mirror.intend(BOOKS, ("a",))
         unnamed = mirror.intend(BOOKS, ())
-        found = await tracing.read(stack.settings, stack.database, BOOKS, "a")
+        found = await trace.read(stack.settings, stack.database, BOOKS, "a")
         assert found.dead_letter is not None
         assert [mark["reason"] for mark in found.unverified] == ["import"]
         assert [one["class"] for one in found.mismatches] == ["stale"]
         known = found.instances[0].known
         assert (known["open"], known["vague"]) == (1, 1)
         assert [item["key_known"] for item in known["intents"]] == [True, False]
-        tracing.show(found)
+        trace.show(found)
         said = capsys.readouterr().out
         for part in ("dead letter since", "open mismatch", "unverified since", "key is not known yet"):
             assert part in said
-        mirror.settled_nothing(held)
-        mirror.settled_nothing(unnamed)
+        mirror.close_intent(held)
+        mirror.close_intent(unnamed)
 
 
 async def _invoke(stack: Running, *arguments: str) -> tuple[int, str]:
@@ -127,10 +127,10 @@ async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: s
 
 
 def test_a_document_is_named_with_or_without_its_database() -> None:
-    assert tracing.parse("books/a", "shop") == ("shop/books", "a")
-    assert tracing.parse("x/books/a", "shop") == ("x/books", "a")
+    assert trace.parse("books/a", "shop") == ("shop/books", "a")
+    assert trace.parse("x/books/a", "shop") == ("x/books", "a")
     with pytest.raises(typer.BadParameter):
-        tracing.parse("books", "shop")
+        trace.parse("books", "shop")
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_a_document_is_named_with_or_without_its_database() -> None:
     ],
 )
 def test_the_verdict(origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, said: str) -> None:
-    assert said in tracing.verdict(origin, target, views, dead=dead)
+    assert said in trace.verdict(origin, target, views, dead=dead)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.cutover.stages import Stage, Standing
+from proxy.model.stages import Stage, Standing
 from proxy.wire.velocypack import decode
 from tests.harness import Running, running
 from tests.unit.wire.vpack import encode

@@ -12,18 +12,19 @@ from typing import Any
 import httpx
 import pytest
 
-from backfill import planning
+from backfill import run_planner
+from backfill.out_of_band_judge import OriginVersion
+from backfill.out_of_band_watch import OutOfBandWatch
 from backfill.source import Source
-from backfill.suspects import Sighting
-from backfill.watch import Watch
 from backfill.worker import Options, Workers
-from proxy.cutover import bypass, evidence
-from proxy.cutover.findings import Gate, Verdict
-from proxy.cutover.outside_gates import VANISHED
-from proxy.cutover.stages import Stage, Standing
-from proxy.database import Database
+from proxy.base.database import Database
+from proxy.control import gate_inputs
+from proxy.control.gates.gate_types import Gate, GateVerdict
+from proxy.control.gates.origin_gates import VANISHED
 from proxy.http.upstream import Upstream
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
+from proxy.model.stages import Stage, Standing
+from proxy.operator import out_of_band
 from sql.loader import queries
 from tests.harness import Running, eventually, running
 from tests.integration.test_shapes import shell
@@ -53,10 +54,10 @@ class Watcher:
         self.stop = asyncio.Event()
         self._upstream = Upstream(stack.origin.url, connections=2)
         requester = NoLog(self._upstream) if scans else self._upstream
-        self._watch = Watch(stack.database, requester, "root", "", self.stop, found=self._named, pause=0.05)
+        self._watch = OutOfBandWatch(stack.database, requester, "root", "", self.stop, found=self._named, pause=0.05)
         self._task = asyncio.create_task(self._watch.run())
 
-    def _named(self, one: Sighting) -> None:
+    def _named(self, one: OriginVersion) -> None:
         self.found.append((one.key, one.removed))
 
     async def close(self) -> None:
@@ -114,7 +115,7 @@ async def test_a_collection_that_is_dropped_around_the_proxies_is_named_and_one_
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until it is there again, or repaired; the gate says it."""
-    monkeypatch.setattr("backfill.watch._VANISHED", 0.1)
+    monkeypatch.setattr("backfill.out_of_band_watch._VANISHED", 0.1)
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         await stack.client.post("/_api/collection", json={"name": "own"})
         await stack.move(Standing(Stage.MIRROR), "_system/own")
@@ -129,7 +130,7 @@ async def test_a_collection_that_is_dropped_around_the_proxies_is_named_and_one_
         sql = "SELECT note FROM _crossfade.watch WHERE collection = '_system/own'"
         assert await stack.database.fetchval(sql) != VANISHED
         gate = await _gate(stack)
-        assert (gate.verdict, gate.figures) == (Verdict.FAILED, VANISHED)
+        assert (gate.verdict, gate.figures) == (GateVerdict.FAILED, VANISHED)
         await stack.direct.post("/_api/collection", json={"name": "books"})
 
         async def silent() -> bool:
@@ -171,21 +172,21 @@ async def test_a_write_around_the_proxy_is_named_and_those_through_it_are_not(ds
         await stack.drained()
         await watcher.judged()
         assert sorted(watcher.found) == [("around", False), ("k1", False), ("old2", True)]
-        (counted,) = await bypass.counts(stack.database)
+        (counted,) = await out_of_band.counts(stack.database)
         assert (counted.collection, counted.number, counted.open) == (BOOKS, 3, 3)
 
 
 async def _verified(stack: Running, *, repair: bool = True) -> None:
     source = Source(stack.origin.url, "root", "")
     try:
-        run = await planning.plan_verification(stack.database, source, BOOKS, repair=repair)
+        run = await run_planner.plan_verification(stack.database, source, BOOKS, repair=repair)
         await Workers(stack.database, stack.database, source, Options(poll=0.02), asyncio.Event()).work([run])
     finally:
         await source.close()
 
 
 async def _gate(stack: Running, name: str = "no bypass") -> Gate:
-    gates = (await evidence.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]
+    gates = (await gate_inputs.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]
     return next(gate for gate in gates if gate.name == name)
 
 
@@ -210,7 +211,7 @@ async def test_what_backfill_and_verification_copied_is_judged_by_who_wrote_it(d
     async with mirrored(dsn, tmp_path) as stack:
         source = Source(stack.origin.url, "root", "")
         async with watched(stack) as watcher:
-            run = await planning.plan_backfill(stack.database, source, BOOKS)
+            run = await run_planner.plan_backfill(stack.database, source, BOOKS)
             workers = Workers(stack.database, stack.database, source, Options(poll=0.02), asyncio.Event())
             copying = asyncio.create_task(workers.work([run]))
             for n in range(100):
@@ -306,7 +307,7 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
         assert watcher.found == []
         await stack.database.execute("DROP TRIGGER refuse ON _crossfade.bypass")
         await watcher.named("around")
-        assert await bypass.open_keys(stack.database, BOOKS) == ["around"]
+        assert await out_of_band.open_keys(stack.database, BOOKS) == ["around"]
 
 
 async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(database: Database) -> None:
@@ -318,7 +319,7 @@ async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(
     )
     found = ([BOOKS] * 2, ["k7", "new"], [20_000, 20_001], [False, False])
     await database.execute(sql["found"].text, *found)
-    assert await bypass.open_keys(database, BOOKS) == ["k7", "new"]
+    assert await out_of_band.open_keys(database, BOOKS) == ["k7", "new"]
     await database.execute(
         "UPDATE _crossfade.bypass SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')"
     )
@@ -326,8 +327,10 @@ async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(
     assert [(row["key"], row["repaired"]) for row in shown[:2]] == [("k7", False), ("new", False)]
     await database.execute("UPDATE _crossfade.bypass SET repaired_at = NULL WHERE key <> 'k7'")
     await database.execute(sql["found"].text, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
-    assert (await bypass.counts(database))[0].number == 10_001  # one more is not named, one that is known is open again
-    assert "k7" in await bypass.open_keys(database, BOOKS)
+    assert (await out_of_band.counts(database))[
+        0
+    ].number == 10_001  # one more is not named, one that is known is open again
+    assert "k7" in await out_of_band.open_keys(database, BOOKS)
 
 
 async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:

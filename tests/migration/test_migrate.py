@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.cutover import migrate
-from proxy.database import Database
-from proxy.errors import DatabaseRefused, DatabaseUnmigrated, RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError, SchemaOutdated, StatementError
+from proxy.operator import migrate
 from sql.loader import Migration, migrations
 
 _SHAPE = """
@@ -36,7 +36,7 @@ async def _shape(database: Database) -> list[str]:
 
 
 async def test_from_nothing_and_twice(empty: Database) -> None:
-    with pytest.raises(DatabaseUnmigrated, match="crossfade migrate"):
+    with pytest.raises(SchemaOutdated, match="crossfade migrate"):
         await migrate.require_migrated(empty)
     planned = await migrate.apply(empty, dry_run=True)
     assert planned.applied == migrations()
@@ -60,7 +60,7 @@ async def test_the_schema_is_the_migrations(empty: Database, empty_dsn: str) -> 
 async def test_from_each_version_before(empty: Database) -> None:
     for count in range(1, len(migrations())):
         await migrate.apply(empty, known=migrations()[:count])
-        with pytest.raises(DatabaseUnmigrated, match="lacks"):
+        with pytest.raises(SchemaOutdated, match="lacks"):
             await migrate.require_migrated(empty)
     assert (await migrate.apply(empty)).applied == migrations()[-1:]
 
@@ -82,7 +82,7 @@ async def test_a_newer_database_is_refused(empty: Database) -> None:
     await migrate.apply(empty, known=(*migrations(), newer))
     with pytest.raises(RefusedError, match="of_tomorrow, which this version of Crossfade does not know"):
         await migrate.apply(empty)
-    with pytest.raises(DatabaseUnmigrated, match="of_tomorrow"):
+    with pytest.raises(SchemaOutdated, match="of_tomorrow"):
         await migrate.require_migrated(empty)
 
 
@@ -95,7 +95,7 @@ async def test_post_migrations_wait_until_they_are_asked_for(empty: Database) ->
 
 async def test_a_migration_that_fails_leaves_nothing_of_itself(empty: Database) -> None:
     broken = Migration(len(migrations()) + 1, "pre", "broken", "CREATE TABLE _crossfade.half (); SELECT 1 / 0")
-    with pytest.raises(DatabaseRefused, match="broken: division by zero"):
+    with pytest.raises(StatementError, match="broken: division by zero"):
         await migrate.apply(empty, known=(*migrations(), broken))
     assert await empty.fetchval("SELECT to_regclass('_crossfade.half')") is None
     await migrate.require_migrated(empty)
@@ -118,7 +118,7 @@ async def _sharing(empty: Database, *, stage: str) -> tuple[str, str]:
 
 async def test_two_collections_that_share_a_table_and_are_in_use_stop_the_migration(empty: Database) -> None:
     long, chosen = await _sharing(empty, stage="mirror")
-    with pytest.raises(DatabaseRefused, match="these collections share the table") as refused:
+    with pytest.raises(StatementError, match="these collections share the table") as refused:
         await migrate.apply(empty)
     assert f"shop/{chosen}" in str(refused.value)
     assert f"shop/{long}" in str(refused.value)
@@ -191,7 +191,7 @@ async def test_a_schema_of_an_application_that_is_called_crossfade_is_left_alone
     await empty.execute(
         "CREATE SCHEMA crossfade; CREATE TABLE crossfade.run (id bigint); CREATE TABLE crossfade.migration (id bigint)"
     )
-    with pytest.raises(DatabaseUnmigrated, match="crossfade migrate"):
+    with pytest.raises(SchemaOutdated, match="crossfade migrate"):
         await migrate.require_migrated(empty)
     await migrate.apply(empty)
     await migrate.require_migrated(empty)

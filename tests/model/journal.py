@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.mirror.journal import Journal
-from proxy.mirror.segment import SUFFIX
+from proxy.journal.journal import Journal
+from proxy.journal.segment import SUFFIX
 
 # operations: an intent with a key, one without, the key of the last one known, the oldest or the newest settled
 INTEND, KEYLESS, LEARN, FIRST, LAST = "intend", "keyless", "learn", "first", "last"

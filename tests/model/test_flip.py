@@ -24,13 +24,13 @@ from typing import Any
 import pytest
 import structlog
 
-from proxy.cutover.acknowledge import Conditions
-from proxy.cutover.controller import change, rollback
-from proxy.cutover.lease import Lease
-from proxy.cutover.moves import Target
-from proxy.cutover.stages import Stage
-from proxy.database import Database
-from proxy.errors import DatabaseError, RefusedError
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, RefusedError
+from proxy.control.controller import change, rollback
+from proxy.control.instance.ack_conditions import Conditions
+from proxy.control.instance.lease import Lease
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
 from tests.integration.cutover_kit import Line, settings_for
 
 COLLECTION = "m/c"
@@ -130,7 +130,7 @@ class Proxy:
             while not applying.done():
                 await asyncio.wait({applying}, timeout=0.01)
                 if not applying.done() and self.lease.own_lease_over:
-                    self.lease.note_alone()
+                    self.lease.record_origin_only_ack()
                     self.world.alone += 1
                     return False
             applying.result()
@@ -177,7 +177,7 @@ class Proxy:
             while not undoing.done() or self.lease.snapshot.behaviour(COLLECTION).synchronous:
                 await asyncio.sleep(0.005)
                 if self.lease.own_lease_over:
-                    self.lease.note_alone()
+                    self.lease.record_origin_only_ack()
                     self.world.alone += 1
                     return
             undoing.result()
@@ -225,7 +225,7 @@ async def _operator(database: Database, folder: Path, dice: random.Random, stop:
         try:
             await change(
                 database,
-                [Target(COLLECTION, Stage.FLIPPED, 100)],
+                [DesiredState(COLLECTION, Stage.FLIPPED, 100)],
                 settings=settings,
                 actor="operator",
                 reason="chaos",
@@ -249,7 +249,7 @@ async def test_what_a_client_was_told_it_is_told_again(seed: int, database: Data
     await database.execute("CREATE TABLE target (key text PRIMARY KEY, rev bigint NOT NULL)")
     settings = settings_for(tmp_path)
     for stage in (Stage.MIRROR, Stage.SHADOW):
-        await change(database, [Target(COLLECTION, stage)], settings=settings, actor="test")
+        await change(database, [DesiredState(COLLECTION, stage)], settings=settings, actor="test")
     proxies = [Proxy(name, database, tmp_path, world) for name in ("one", "two", "three")]
     for proxy in proxies:
         await proxy.start()

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from proxy.mirror import faults
+from proxy.base import failpoints
 from tests.model import journal
 from tests.model.explore import FILES_SMALL, SMALL, explore, line
 from tests.model.mirror import CURSOR, PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
@@ -100,4 +100,4 @@ def test_the_steps_are_those_of_the_code() -> None:
                 thing = getattr(thing, part)
             assert thing is not None, step
     points = [point for _, some in STEPS.values() for point in some]
-    assert sorted(points) == sorted(set(faults.POINTS) - UNMODELLED_POINTS)
+    assert sorted(points) == sorted(set(failpoints.POINTS) - UNMODELLED_POINTS)

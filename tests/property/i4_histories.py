@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from proxy.mirror.target import Row
-from proxy.revision import encode_rev
+from proxy.model.revision import encode_rev
+from proxy.replication.target_writer import Version
 
 BASE = 1_800_000_000_000 << 20  # a revision of these years
 
@@ -25,16 +25,16 @@ class History:
 
     events: tuple[tuple[str, bool], ...]
 
-    def rows(self, stamp: int = 1) -> list[Row]:
+    def rows(self, stamp: int = 1) -> list[Version]:
         """One message an event: upserts with new revisions, removals with the removed one."""
         alive: dict[str, int] = {}
         made = []
         for number, (key, removed) in enumerate(self.events):
             if not removed:
                 alive[key] = BASE + number
-                made.append(Row(key, alive[key], document(key, alive[key]), stamp))
+                made.append(Version(key, alive[key], document(key, alive[key]), stamp))
             elif key in alive:
-                made.append(Row(key, alive.pop(key), None, stamp))
+                made.append(Version(key, alive.pop(key), None, stamp))
         return made
 
     def final(self) -> dict[str, int]:

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseError
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, DatabaseError
+from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation, Lane
-from proxy.operations import Effect, Operation, Outcome
-from proxy.shadow.compare import NotComparable
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.looks import Looks
-from proxy.shadow.sides import Sides
-from proxy.stores.memory import MemoryStore
+from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
 from tests.integration.compiling import Both
 from tests.property.aql_queries import Maker, documents, edges
@@ -27,7 +27,7 @@ CASES = int(os.environ.get("AQL_CASES", "160")) // 2
 
 @pytest.fixture
 async def lane() -> AsyncIterator[Lane]:
-    isolation = Isolation(["proxy.shadow.settle"])
+    isolation = Isolation(["proxy.shadow.recheck"])
     yield isolation.lane("test", workers=1, waiting=8, nice=5)
     await isolation.close()
 
@@ -54,7 +54,7 @@ async def test_answers_and_verdicts_are_those_of_this_process(database: Database
     ):
         await both.fill(name, rows, edge=edge)
     here, apart = PostgresStore(database), PostgresStore(database, lane=lane)
-    looks, others = Looks(Sides(here, MemoryStore()), None), Looks(Sides(here, MemoryStore()), lane)
+    looks, others = Looks(ReadBothSides(here, MemoryStore()), None), Looks(ReadBothSides(here, MemoryStore()), lane)
     answered = 0
     for number in range(CASES):
         text = maker.query()

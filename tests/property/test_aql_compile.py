@@ -13,12 +13,12 @@ from proxy.aql import analyse, parse
 from proxy.aql.compile import Compiled
 from proxy.aql.requests import Options
 from proxy.aql.values import hash_key
-from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseRefused
-from proxy.shadow.compare import Rows, compare_rows
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, StatementError
+from proxy.shadow.diff.documents import Rows, compare_rows
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.fence import Limits
-from proxy.stores.postgres.statements import Statements, inexact
+from proxy.stores.postgres.compiled_queries import Statements, inexact
+from proxy.stores.postgres.read_fence import QueryLimits
 from tests.integration.compiling import Both
 from tests.property.aql_queries import Maker, documents, edges
 
@@ -30,7 +30,7 @@ ROUNDS = 4  # in each of which the documents are others
 async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: Database, seed: int) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
     both = Both(database)
-    statements = Statements(database, Catalog(database), Limits())
+    statements = Statements(database, Catalog(database), QueryLimits())
     maker = Maker(rng)
     answered = refused = failed = 0
     for case in range(CASES // ROUNDS):
@@ -50,7 +50,7 @@ async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: D
             wanted = None
         try:
             found = await statements.result(plan, binds, Options(database="db"))
-        except DatabaseRefused as error:
+        except StatementError as error:
             if not inexact(error):
                 raise
             refused += 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.aql import Fetch, Options, analyse, ast, parse, print_query, run
 from proxy.aql.compile import Table, Tables, compile_query
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 SEEDS = [
     "FOR d IN docs FILTER d.a == @x AND d.b IN [1, 'a', null] SORT d.a DESC, d.b LIMIT 1, 5 RETURN "

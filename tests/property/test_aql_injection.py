@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from proxy.aql import analyse, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
-from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseRefused
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, StatementError
 
 HOSTILE = [
     "'; DROP TABLE db.docs; --", "\\'; SELECT pg_sleep(9); --", '"; DROP TABLE db.docs; --', "$1", "${generation}",
@@ -123,7 +123,7 @@ class Inexact(Exception):
 async def fetched(database: Database, statement: Compiled) -> None:
     try:
         await database.fetch(statement.sql, *statement.parameters)
-    except DatabaseRefused as error:
+    except StatementError as error:
         if error.sqlstate.startswith("22"):
             raise Inexact from error
         raise

@@ -11,14 +11,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill import digest
-from backfill.answers import Document, document
+from backfill import checksum
 from backfill.archive import reader
 from backfill.archive.export import Export, Options
 from backfill.archive.manifest import Origin
 from backfill.archive.progress import Silent
-from backfill.archive.stores import Described, Pages
-from proxy.revision import encode_rev
+from backfill.archive.sources import Described, Pages
+from backfill.origin_pages import Document, document
+from proxy.model.revision import encode_rev
 
 NUMBERS = st.sampled_from(["-0", "0", "1.0", "1", "9007199254740993", "9223372036854775808", "-9223372036854775808",
                            "18446744073709551615", "1e+300", "1.7976931348623157e+308", "5e-324"])  # fmt: skip
@@ -88,4 +88,4 @@ def test_round_trip(values: dict[str, Any], part_bytes: int, page: int, first: i
         found = [one for part in entry.parts for one in reader.documents(root, part)]
         assert found == documents
         assert not any(reader.check(root, part).damaged for part in entry.parts)
-        assert (entry.documents, entry.digest) == (len(raws), digest.of_documents(raws))
+        assert (entry.documents, entry.digest) == (len(raws), checksum.of_documents(raws))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.cutover.codec import decode, encode
-from proxy.cutover.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.state.codec import decode, encode
 
 standings = st.builds(Standing, st.sampled_from(Stage), st.integers(0, 100))
 names = st.text(min_size=1, max_size=8)

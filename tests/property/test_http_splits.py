@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.http.limits import Limits
+from proxy.http.limits import HttpLimits
 from proxy.http.requests import Incoming, RequestParser
 from proxy.http.responses import ResponseParser
 from tests.unit.http.support import nothing
 
-LIMITS = Limits(buffer_body=16)
+LIMITS = HttpLimits(buffer_body=16)
 names = st.from_regex(rb"X-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,8}", fullmatch=True)
 values = st.from_regex(rb"[!-~\x80-\xff]([ -~\x80-\xff]{0,10}[!-~\x80-\xff])?", fullmatch=True)
 headers = st.lists(st.tuples(names, values), max_size=4)

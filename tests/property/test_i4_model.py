@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.mirror.target import Row, Stored, newest, overtaken
+from proxy.replication.target_writer import Stored, Version, is_superseded, newest
 from tests.property.i4_histories import History, histories
 
 
-def apply(state: dict[str, Stored], row: Row) -> None:
+def apply(state: dict[str, Stored], row: Version) -> None:
     """The rule: a version wins over what is smaller by (revision, removed)."""
     stored = state.get(row.key)
     if stored is None or (row.rev, row.raw is None) > (stored.rev, not stored.alive):
@@ -38,7 +38,7 @@ def test_any_order_with_duplicates_gives_the_newest_state(history: History, data
 @given(histories, st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_batch_with_one_row_a_key_says_the_same_as_all_its_rows(history: History, data: st.DataObject) -> None:
-    order: Sequence[Row] = data.draw(st.permutations(history.rows()))
+    order: Sequence[Version] = data.draw(st.permutations(history.rows()))
     one_by_one: dict[str, Stored] = {}
     batched: dict[str, Stored] = {}
     for row in order:
@@ -63,5 +63,5 @@ def test_overtaken_is_what_the_rule_would_not_change(history: History) -> None:
                 apply(state, first)
                 before = dict(state)
                 apply(state, second)
-                assert overtaken(second, before.get(second.key)) == (state == before)
-    assert not overtaken(Row("k", 1, None, 0), None)
+                assert is_superseded(second, before.get(second.key)) == (state == before)
+    assert not is_superseded(Version("k", 1, None, 0), None)

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.database import Database
-from proxy.errors import ArangoError
-from proxy.mirror.journal import Journal
-from proxy.mirror.marks import Marks
-from proxy.mirror.purge import purge
-from proxy.mirror.repair import Repairer
-from proxy.mirror.target import Row, Target, newest
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError
+from proxy.journal.journal import Journal
+from proxy.replication.key_repair import KeyRepairer
+from proxy.replication.target_writer import TargetWriter, Version, newest
+from proxy.replication.tombstone_gc import purge
+from proxy.replication.verification_marks import VerificationMarks
 from tests.conftest import _create
 from tests.property.i4_histories import History, histories
 
@@ -37,7 +37,7 @@ class FinalOrigin:
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
 
-    def commit(self, row: Row) -> None:
+    def commit(self, row: Version) -> None:
         if row.raw is None:
             del self.documents[row.key]
         else:
@@ -59,7 +59,7 @@ class World:
 
     runner: asyncio.Runner
     database: Database
-    target: Target
+    target: TargetWriter
     relation: str
 
     async def era(self) -> int:
@@ -78,9 +78,9 @@ class World:
 def world(postgres_server: EmbeddedPostgres) -> Iterator[World]:
     with asyncio.Runner() as runner:
 
-        async def make() -> tuple[Database, Target, str]:
+        async def make() -> tuple[Database, TargetWriter, str]:
             database = await Database.open(await _create(postgres_server, "migrated"), size=4)
-            target = Target(database)
+            target = TargetWriter(database)
             return database, target, await target.relation(COLLECTION)
 
         database, target, relation = runner.run(make())
@@ -88,12 +88,12 @@ def world(postgres_server: EmbeddedPostgres) -> Iterator[World]:
         runner.run(database.close())
 
 
-def repairer(world: World, origin: FinalOrigin) -> Repairer:
-    marks = Marks(world.database, "test", lambda seq, owner: None)
-    return Repairer(world.target, origin, Journal(Path("unused")), marks, lambda note, how: None)
+def repairer(world: World, origin: FinalOrigin) -> KeyRepairer:
+    marks = VerificationMarks(world.database, "test", lambda seq, owner: None)
+    return KeyRepairer(world.target, origin, Journal(Path("unused")), marks, lambda note, how: None)
 
 
-async def deliver(world: World, repair: Repairer, rows: Sequence[Row]) -> None:
+async def deliver(world: World, repair: KeyRepairer, rows: Sequence[Version]) -> None:
     """As the mirror does: apply a batch, read again what is refused."""
     written = await world.target.write(COLLECTION, newest(rows))
     if written.reread:
@@ -113,8 +113,8 @@ def test_any_interleaving_converges(world: World, history: History, steps: list[
         origin = FinalOrigin()
         repair = repairer(world, origin)
         events = history.rows()
-        on_the_way: list[Row] = []
-        sent: list[Row] = []
+        on_the_way: list[Version] = []
+        sent: list[Version] = []
         for step in [*steps, *(["commit"] * len(events))]:
             if step == "commit" and events:
                 event = events.pop(0)._replace(stamp=await world.era())
@@ -161,7 +161,7 @@ def test_concurrent_appliers_repairs_and_purges_converge(world: World, history: 
         for event in events:
             origin.commit(event)
 
-        async def applier(mine: Sequence[Row]) -> None:
+        async def applier(mine: Sequence[Version]) -> None:
             for row in mine:
                 await deliver(world, repair, [row._replace(stamp=stamp)])
 
@@ -201,15 +201,15 @@ def test_equal_revisions_with_other_content_are_repaired_only_by_repair(world: W
 
 
 def test_refusals_that_concern_all_rows_are_no_dead_letters(world: World) -> None:
-    from proxy.errors import DatabaseRefused
+    from proxy.base.errors import StatementError
 
     async def run() -> None:
         await world.clean()
         [row] = History((("a", False),)).rows()
-        other = Target(world.database)
+        other = TargetWriter(world.database)
         await other.relation("db/dropped")
         await world.database.execute("DROP TABLE db.dropped")
-        with pytest.raises(DatabaseRefused) as refused:
+        with pytest.raises(StatementError) as refused:
             await other.write("db/dropped", [row])
         assert refused.value.sqlstate == "42P01"
         assert await world.database.fetch("SELECT * FROM _crossfade.dead_letter") == []

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from proxy.admin import AdminServer, create
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
 
 async def test_it_answers_health_readiness_status_metrics_and_a_page() -> None:

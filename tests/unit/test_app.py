@@ -11,9 +11,9 @@ import pytest
 
 from proxy import app
 from proxy.app import Application
-from proxy.cutover.stages import Move, Phase, Snapshot, Stage, Standing
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 from proxy.http import Listener
+from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
 
 SHADOW, FLIPPED = Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
 

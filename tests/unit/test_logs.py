@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from proxy import app
+from proxy.base.config import Settings
 from proxy.cli import log_to
-from proxy.config import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from proxy.cli import tables
-from proxy.cli.common import console
-from proxy.cutover.stages import Stage, Standing
-from proxy.cutover.status import CollectionStatus, InstanceStatus, Status
+from proxy.cli.runtime import console
+from proxy.model.stages import Stage, Standing
+from proxy.operator.status import CollectionStatus, InstanceStatus, Status
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ID = "resume-service-with-a-long-name-0-a9ead740"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from proxy.database import Database, translate
-from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrated
+from proxy.base.database import Database, translate
+from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from proxy.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnmigrate
     ],
 )
 def test_what_is_missing_of_our_own_schema_wants_a_migration(message: str) -> None:
-    assert isinstance(translate(asyncpg.UndefinedTableError(message)), DatabaseUnmigrated)
+    assert isinstance(translate(asyncpg.UndefinedTableError(message)), SchemaOutdated)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_what_is_missing_of_our_own_schema_wants_a_migration(message: str) -> No
 )
 def test_a_table_of_documents_that_is_gone_is_looked_up_again(message: str) -> None:
     found = translate(asyncpg.UndefinedTableError(message))
-    assert isinstance(found, DatabaseRefused)
+    assert isinstance(found, StatementError)
     assert found.sqlstate == "42P01"
 
 

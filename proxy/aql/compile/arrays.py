@@ -9,7 +9,7 @@ from typing import Final
 from proxy.aql import ast
 from proxy.aql.compile.functions import FunctionCompiler
 from proxy.aql.compile.scope import Scope, ValueVar
-from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term
+from proxy.aql.compile.sql_terms import AnyTerm, Constant, NotCompilable, Term
 
 _MOST: Final = 1 << 31
 
@@ -35,7 +35,7 @@ class ArrayCompiler(FunctionCompiler):
     def expansion(self, node: ast.Expansion) -> AnyTerm:
         """base[* FILTER … LIMIT … RETURN …]; [] of what is no array."""
         if node.levels != 1:
-            raise Refused("an expansion that flattens")
+            raise NotCompilable("an expansion that flattens")
         base = self.array_of(node.base)
         limit = ""
         if node.count is not None:
@@ -56,13 +56,13 @@ class ArrayCompiler(FunctionCompiler):
     def array_test(self, node: ast.ArrayTest) -> Term:
         """base[? quantifier FILTER condition]; false of what is no array."""
         if node.levels != 1:
-            raise Refused("an array test that flattens")
+            raise NotCompilable("an array test that flattens")
         base = self.array_of(node.base)
         with self.current() as alias:
             test = "true" if node.condition is None else self.condition(node.condition)
         if node.quantifier == "":
             if node.amount is None or isinstance(node.amount, ast.Range):
-                raise Refused("a range of elements")
+                raise NotCompilable("a range of elements")
             judged = f"{{matched}} = {self.parameters.add(self.amount(node.amount), 'bigint')}"
         else:
             judged = self.judged(node.quantifier or "ANY", node.amount)
@@ -104,10 +104,10 @@ class ArrayCompiler(FunctionCompiler):
     def amount(self, node: ast.Expr) -> int:
         """A number of elements that is known."""
         if not self.constant(node):
-            raise Refused("a number of elements that is no constant")
+            raise NotCompilable("a number of elements that is no constant")
         value = self.folded(node).value
         if type(value) is not int or not 0 <= value < _MOST:
-            raise Refused("a number of elements")
+            raise NotCompilable("a number of elements")
         return value
 
     # --- sets

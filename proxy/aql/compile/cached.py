@@ -12,13 +12,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from proxy import values
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
 from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Tables
-from proxy.aql.compile.terms import Refused, kind_of, settled
-from proxy.aql.compile.whole import Template, Whole
-from proxy.errors import ArangoError, Unsupported
+from proxy.aql.compile.query import QueryCompiler, Template
+from proxy.aql.compile.sql_terms import NotCompilable, kind_of, settled
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model import json_values as values
 
 _MOST: Final = 8  # outcomes of one query
 Outcome: TypeAlias = Template | NotCompiled
@@ -75,11 +75,11 @@ def kept_of(query: ast.Query) -> list[Kept]:
 
 def _made(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[Outcome, set[str] | None]:
     """The outcome, and the bind variables whose values it depends on; None where it must not be kept."""
-    whole = Whole(binds, catalog)
+    whole = QueryCompiler(binds, catalog)
     outcome: Outcome
     try:
         outcome = whole.query(query)
-    except Refused as reason:
+    except NotCompilable as reason:
         outcome = NotCompiled(str(reason))
     except (ArangoError, Unsupported) as error:
         outcome = NotCompiled(f"{error}")

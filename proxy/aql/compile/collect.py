@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from proxy.aql import ast
-from proxy.aql.compile.finish import Finish
-from proxy.aql.compile.hops import HopCompiler
 from proxy.aql.compile.output import Sink
-from proxy.aql.compile.rows import Wanted
+from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import Block, Item, OrderKey, RowsVar, Scope, ValueVar
-from proxy.aql.compile.terms import Refused, Term
+from proxy.aql.compile.sql_terms import NotCompilable, Term
+from proxy.aql.compile.subquery_rows import Wanted
+from proxy.aql.compile.traversal_joins import HopCompiler
 
 
 class CollectCompiler(HopCompiler):
@@ -16,7 +16,7 @@ class CollectCompiler(HopCompiler):
 
     def collect(self, node: ast.Collect) -> None:
         if node.groups and not self.catalog.icu:
-            raise Refused("order of groups without ICU")
+            raise NotCompilable("order of groups without ICU")
         if self.block.limit:
             self.wrap()
         inner, outer_scope, alias = self.block, self.scope.outer, self.fresh("g")
@@ -68,11 +68,11 @@ class CollectCompiler(HopCompiler):
             rows.finish = Finish((), self.output(value, sink))
             rows.finish = Finish(tuple(sink.columns), rows.finish.expression)
             rows.output_column = f"json_build_array({', '.join(sink.sql)})"
-        except Refused as reason:
+        except NotCompilable as reason:
             rows.no_output = reason
         try:
             rows.value_column = self.json(self.term(value))
-        except Refused as reason:
+        except NotCompilable as reason:
             rows.no_value = reason
         return rows
 
@@ -81,12 +81,12 @@ class CollectCompiler(HopCompiler):
     def aggregate(self, node: ast.Expr) -> Term:
         """One aggregate of the rows of a group."""
         if not isinstance(node, ast.Call):
-            raise Refused("an aggregate that is no function")
+            raise NotCompilable("an aggregate that is no function")
         name = node.name
         if name in ("COUNT", "LENGTH"):
             return Term("count(*)", "int", True)
         if not node.arguments:
-            raise Refused(f"aggregate {name}")
+            raise NotCompilable(f"aggregate {name}")
         value = self.json(self.term(self.hoisted(node.arguments[0])))
         if name in ("SUM", "AVG", "AVERAGE"):
             mixed = f"bool_or(jsonb_typeof({value}) NOT IN ('null', 'number'))"
@@ -101,7 +101,7 @@ class CollectCompiler(HopCompiler):
             return Term(f"CASE WHEN count(*) > 0 AND NOT coalesce({mixed}, false) THEN {total} END", "number", True)
         if name in ("MIN", "MAX"):
             if not self.catalog.icu:
-                raise Refused("order of strings without ICU")
+                raise NotCompilable("order of strings without ICU")
             way = " DESC" if name == "MAX" else ""
             found = (
                 f"(array_agg({value} ORDER BY _crossfade.sort_key({value}){way}) FILTER (WHERE {value} <> 'null'))[1]"
@@ -109,7 +109,7 @@ class CollectCompiler(HopCompiler):
             return Term(f"_crossfade.group_key({found})", "json", True)
         if name in ("COUNT_DISTINCT", "COUNT_UNIQUE"):
             return Term(f"count(DISTINCT _crossfade.canonical({value}))", "int", True)
-        raise Refused(f"aggregate {name}")
+        raise NotCompilable(f"aggregate {name}")
 
 
 def _ordering(order: list[OrderKey]) -> str:

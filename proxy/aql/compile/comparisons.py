@@ -7,9 +7,18 @@ from typing import Any, Final
 from proxy.aql import ast
 from proxy.aql.compile.expressions import ExpressionCompiler
 from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
-from proxy.aql.compile.terms import SCALAR_KINDS, AnyTerm, Bound, Constant, Refused, Term, json_parameter, plain_text
-from proxy.aql.narrow import conjuncts
+from proxy.aql.compile.sql_terms import (
+    SCALAR_KINDS,
+    AnyTerm,
+    Bound,
+    Constant,
+    NotCompilable,
+    Term,
+    json_parameter,
+    plain_text,
+)
 from proxy.aql.operators import COMPARISONS
+from proxy.aql.scan_narrowing import conjuncts
 
 _ORDER: Final = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -29,7 +38,7 @@ class ComparisonCompiler(ExpressionCompiler):
             return Term(sql if op == "LIKE" else f"(NOT {sql})", "bool", True)
         if op in ("==", "!=") or op in _ORDER:
             return Term(self.comparison(op, self.term(node.left), self.term(node.right)), "bool", True)
-        raise Refused(f"operator {op}")
+        raise NotCompilable(f"operator {op}")
 
     # --- == != < <= > >=
 
@@ -43,7 +52,7 @@ class ComparisonCompiler(ExpressionCompiler):
             sql = self.equality(left, right)
             return sql if op == "==" else f"(NOT {sql})"
         if not self.catalog.icu and not (isinstance(right, Constant) and right.kind in SCALAR_KINDS - {"text", "odd"}):
-            raise Refused("order of strings without ICU")
+            raise NotCompilable("order of strings without ICU")
         if left.kind in ("int", "number") and isinstance(right, Constant) and right.kind in ("count", "float"):
             number = self.parameters.constant(right, "double precision", float, "double")
             if left.kind == "int":
@@ -71,7 +80,7 @@ class ComparisonCompiler(ExpressionCompiler):
                 return left.sql if right.value else f"(NOT {left.sql})"
             if left.kind == "text":
                 if right.kind == "odd":
-                    raise Refused("text that jsonb does not hold")
+                    raise NotCompilable("text that jsonb does not hold")
                 return f"({left.sql} = {self.text(right)})" if right.kind == "text" else "false"
             return f"coalesce({self.json(left)} = {self.json(right)}, false)"
         if left.kind == "text" and right.kind == "text":
@@ -108,14 +117,14 @@ class ComparisonCompiler(ExpressionCompiler):
     def like(self, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
         """LIKE of a pattern that is known: % and _, a backslash before what is meant as itself."""
         if not isinstance(pattern, Constant) or pattern.kind not in ("text", "odd"):
-            raise Refused("LIKE of a pattern that is no constant")
+            raise NotCompilable("LIKE of a pattern that is no constant")
         if pattern.kind == "odd":
-            raise Refused("text that jsonb does not hold")
+            raise NotCompilable("text that jsonb does not hold")
         sql = self.text(text)
         if not ignore_case:
             return f'({sql} COLLATE "C" LIKE {self.parameters.constant(pattern, "text", _like, "like")})'
         if not pattern.value.isascii():
-            raise Refused("LIKE without case, beyond ASCII")
+            raise NotCompilable("LIKE without case, beyond ASCII")
         # what is beyond ASCII and folds to a letter of ASCII: K of Kelvin, long s
         folded = f"translate(lower({sql} COLLATE \"C\"), U&'\\212A\\017F\\0130\\0131', 'ksii')"
         return f'({folded} COLLATE "C" LIKE {self.parameters.add(_like(pattern.value).lower(), "text")})'

@@ -6,7 +6,7 @@ from typing import Final
 
 from proxy.aql import ast
 from proxy.aql.compile.arrays import ArrayCompiler
-from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term
+from proxy.aql.compile.sql_terms import AnyTerm, Constant, NotCompilable, Term
 
 _PARTS: Final = {
     "DATE_YEAR": "year",
@@ -61,5 +61,5 @@ class DateCompiler(ArrayCompiler):
         term = self.term(node)
         unit = _UNITS.get(str(term.value).lower()) if isinstance(term, Constant) else None
         if unit is None:
-            raise Refused("DATE_TRUNC to such a unit")
+            raise NotCompilable("DATE_TRUNC to such a unit")
         return unit

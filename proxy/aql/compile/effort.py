@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.aql import ast
-from proxy.aql.compile.finish import Finish
+from proxy.aql.compile.result_builder import Finish
 
 _NODES: Final = 200
 _PLAIN: Final = (

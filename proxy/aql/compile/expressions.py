@@ -5,12 +5,12 @@ from __future__ import annotations
 from proxy.aql import ast
 from proxy.aql.access import bound_path
 from proxy.aql.ast import written
-from proxy.aql.compile.forms import FormCompiler
+from proxy.aql.compile.base import FormCompiler
 from proxy.aql.compile.scope import AliasVar, DocumentVar, RowsVar, Scope, ValueVar, Var
-from proxy.aql.compile.terms import AnyTerm, Bound, Constant, Refused, Term
+from proxy.aql.compile.sql_terms import AnyTerm, Bound, Constant, NotCompilable, Term
 from proxy.aql.signatures import FETCHING
 from proxy.aql.values import truthy
-from proxy.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError, Unsupported
 
 
 class ExpressionCompiler(FormCompiler):
@@ -20,7 +20,7 @@ class ExpressionCompiler(FormCompiler):
         """An expression. Raises Refused."""
         self.budget -= 1
         if self.budget < 0:
-            raise Refused("an expression that grows too large")
+            raise NotCompilable("an expression that grows too large")
         if isinstance(node, ast.Literal):
             return Constant(node.value)
         if isinstance(node, ast.Parameter) and not node.source and node.name in self.binds:
@@ -29,7 +29,7 @@ class ExpressionCompiler(FormCompiler):
             try:
                 return self.folded(node)
             except (ArangoError, Unsupported) as error:
-                raise Refused(str(error)) from None
+                raise NotCompilable(str(error)) from None
         if isinstance(node, (ast.Attribute, ast.BoundAttribute, ast.Index)):
             return self.access(node)
         if isinstance(node, ast.Variable):
@@ -58,7 +58,7 @@ class ExpressionCompiler(FormCompiler):
             return self.array_test(node)
         if isinstance(node, ast.Quantified):
             return self.quantified(node)
-        raise Refused(type(node).__name__.lower())
+        raise NotCompilable(type(node).__name__.lower())
 
     def condition(self, node: ast.Expr) -> str:
         """An expression as a boolean that is never NULL."""
@@ -73,7 +73,7 @@ class ExpressionCompiler(FormCompiler):
         """NOT, - and +."""
         if node.op == "NOT":
             return Term(self.condition(node), "bool", True)
-        raise Refused("a sign before an expression")
+        raise NotCompilable("a sign before an expression")
 
     def choice(self, node: ast.Logical) -> AnyTerm:
         """AND and OR, which give an operand."""
@@ -124,7 +124,7 @@ class ExpressionCompiler(FormCompiler):
         """The variable of this name. Raises Refused."""
         found = self.scope.find(name)
         if found is None:
-            raise Refused(f"variable {name}")
+            raise NotCompilable(f"variable {name}")
         return found
 
     def within(self, scope: Scope, node: ast.Expr) -> AnyTerm:
@@ -144,7 +144,7 @@ class ExpressionCompiler(FormCompiler):
             try:
                 names = bound_path(node.parameter.name, self.binds.get(node.parameter.name))
             except ArangoError as error:
-                raise Refused(str(error)) from None
+                raise NotCompilable(str(error)) from None
         else:
             index = self.term(node.index)
             if not isinstance(index, Constant):
@@ -153,11 +153,11 @@ class ExpressionCompiler(FormCompiler):
             if isinstance(value, float):
                 value = int(value)
             if isinstance(value, bool) or not isinstance(value, str | int):
-                raise Refused("an index of another type")
+                raise NotCompilable("an index of another type")
             if isinstance(value, str) and value.lstrip("+-").isdigit():
-                raise Refused("an index of digits")
+                raise NotCompilable("an index of digits")
             if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
-                raise Refused("a large index")
+                raise NotCompilable("a large index")
             names = (value,)
         return self.path(node.base, names)
 
@@ -165,12 +165,12 @@ class ExpressionCompiler(FormCompiler):
         """base[expression]"""
         inner = self.term(base)
         if index.kind == "text" or not isinstance(inner, Constant):
-            raise Refused("an index that is no constant")
+            raise NotCompilable("an index that is no constant")
         if not isinstance(inner.value, dict):
-            raise Refused("an index that is no constant")
+            raise NotCompilable("an index that is no constant")
         # only a text finds an attribute whose name is no number
         if any(name.lstrip("+-").replace(".", "").isdigit() for name in inner.value):
-            raise Refused("an index that is no constant")
+            raise NotCompilable("an index that is no constant")
         sql = self.json(index)
         return Term(f"({self.json(inner)} -> CASE jsonb_typeof({sql}) WHEN 'string' THEN ({sql} #>> '{{}}') END)")
 
@@ -248,16 +248,16 @@ class ExpressionCompiler(FormCompiler):
             name = item.name
             if item.computed is not None:
                 if not self.constant(item.computed):
-                    raise Refused("an attribute name that is computed")
+                    raise NotCompilable("an attribute name that is computed")
                 value = self.folded(item.computed).value
                 name = value if isinstance(value, str) else None
             if name is None:
-                raise Refused("an attribute name that is computed")
+                raise NotCompilable("an attribute name that is computed")
             if name not in pairs:
                 pairs[name] = self.json(self.term(item.value))
         parts = ", ".join(f"{self.parameters.name(name)}, {value}" for name, value in pairs.items())
         if len(pairs) > 40:  # PostgreSQL takes 100 arguments
-            raise Refused("an object of many attributes")
+            raise NotCompilable("an object of many attributes")
         return Term(f"jsonb_build_object({parts})")
 
     # --- elsewhere

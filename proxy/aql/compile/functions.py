@@ -11,7 +11,7 @@ from typing import Final
 from proxy.aql import ast
 from proxy.aql.compile.comparisons import ComparisonCompiler
 from proxy.aql.compile.scope import AliasVar, DocumentVar, RowsVar, Scope
-from proxy.aql.compile.terms import AnyTerm, Constant, Refused, Term
+from proxy.aql.compile.sql_terms import AnyTerm, Constant, NotCompilable, Term
 from proxy.aql.values import truthy
 
 _TYPES: Final = {
@@ -37,7 +37,7 @@ class FunctionCompiler(ComparisonCompiler):
             return Term(f"(jsonb_typeof({sql}) IS NOT DISTINCT FROM '{_TYPES[name]}')", "bool", True)
         method = _METHODS.get(name)
         if method is None:
-            raise Refused(f"function {name} in a condition")
+            raise NotCompilable(f"function {name} in a condition")
         return method(self, node)
 
     def length(self, node: ast.Expr) -> AnyTerm:
@@ -83,13 +83,13 @@ class FunctionCompiler(ComparisonCompiler):
     def concat(self, node: ast.Call) -> Term:
         """CONCAT of several: nulls are skipped, which is what their text "" does"""
         if len(node.arguments) == 1:
-            raise Refused("CONCAT of one argument, which may be an array")
+            raise NotCompilable("CONCAT of one argument, which may be an array")
         return Term("(" + " || ".join(self.text(self.term(item)) for item in node.arguments) + ")", "text", True)
 
     def concat_separator(self, node: ast.Call) -> Term:
         """CONCAT_SEPARATOR of several; nulls are skipped"""
         if len(node.arguments) < 3:
-            raise Refused("CONCAT_SEPARATOR of one argument, which may be an array")
+            raise NotCompilable("CONCAT_SEPARATOR of one argument, which may be an array")
         parts = []
         for item in node.arguments[1:]:
             term = self.term(item)
@@ -109,7 +109,7 @@ class FunctionCompiler(ComparisonCompiler):
         if len(node.arguments) == 3:
             third = self.term(node.arguments[2])
             if not isinstance(third, Constant):
-                raise Refused("CONTAINS with a third argument")
+                raise NotCompilable("CONTAINS with a third argument")
             if truthy(third.value):
                 return Term(f"({sql} - 1)", "int", True)
         return Term(f"({sql} > 0)", "bool", True)
@@ -120,7 +120,7 @@ class FunctionCompiler(ComparisonCompiler):
         if len(node.arguments) == 3:
             third = self.term(node.arguments[2])
             if not isinstance(third, Constant):
-                raise Refused("LIKE with a third argument")
+                raise NotCompilable("LIKE with a third argument")
             ignore = truthy(third.value)
         sql = self.like(self.term(node.arguments[0]), self.term(node.arguments[1]), ignore_case=ignore)
         return Term(sql, "bool", True)
@@ -129,7 +129,7 @@ class FunctionCompiler(ComparisonCompiler):
         """STARTS_WITH(text, prefix)"""
         prefix = self.term(node.arguments[1])
         if len(node.arguments) != 2 or not isinstance(prefix, Constant) or prefix.kind not in ("text", "odd"):
-            raise Refused("STARTS_WITH of no constant")
+            raise NotCompilable("STARTS_WITH of no constant")
         text = self.term(node.arguments[0])
         if isinstance(text, Term) and text.kind == "text":
             return Term(f"starts_with({text.sql}, {self.text(prefix)})", "bool", True)
@@ -145,7 +145,7 @@ class FunctionCompiler(ComparisonCompiler):
         for argument in node.arguments[1:]:
             term = self.term(argument)
             if not isinstance(term, Constant) or type(term.value) is not int or not 0 <= term.value < 1 << 30:
-                raise Refused("SUBSTRING of no constant place")
+                raise NotCompilable("SUBSTRING of no constant place")
             places.append(term.value)
         sql = f"substr({text}, {self.parameters.add(places[0] + 1, 'integer')}"
         if len(places) > 1:
@@ -156,7 +156,7 @@ class FunctionCompiler(ComparisonCompiler):
         """LEFT(text, n)"""
         count = self.term(node.arguments[1])
         if not isinstance(count, Constant) or type(count.value) is not int or not 0 <= count.value < 1 << 30:
-            raise Refused("LEFT of no constant place")
+            raise NotCompilable("LEFT of no constant place")
         return Term(
             f"left({self.text(self.term(node.arguments[0]))}, {self.parameters.add(count.value, 'integer')})",
             "text",
@@ -166,7 +166,7 @@ class FunctionCompiler(ComparisonCompiler):
     def trim(self, node: ast.Call) -> Term:
         """TRIM(text)"""
         if len(node.arguments) > 1:
-            raise Refused("TRIM with characters")
+            raise NotCompilable("TRIM with characters")
         return Term(f"btrim({self.text(self.term(node.arguments[0]))}, E' \\t\\r\\n')", "text", True)
 
     # --- choosing, testing, numbers
@@ -184,7 +184,7 @@ class FunctionCompiler(ComparisonCompiler):
         """HAS(object, name): a stored null counts"""
         name = self.term(node.arguments[1])
         if not isinstance(name, Constant) or not isinstance(name.value, str):
-            raise Refused("HAS of a name that is no constant")
+            raise NotCompilable("HAS of a name that is no constant")
         quoted = self.parameters.name(name.value)
         base = node.arguments[0]
         var = self.scope.find(base.name) if isinstance(base, ast.Variable) else None
@@ -213,10 +213,10 @@ class FunctionCompiler(ComparisonCompiler):
     def split(self, node: ast.Call) -> Term:
         """SPLIT(text, separator)"""
         if len(node.arguments) != 2:
-            raise Refused("SPLIT with a limit")
+            raise NotCompilable("SPLIT with a limit")
         mark = self.term(node.arguments[1])
         if not isinstance(mark, Constant) or not isinstance(mark.value, str) or not mark.value:
-            raise Refused("SPLIT at no constant")
+            raise NotCompilable("SPLIT at no constant")
         text = self.text(self.term(node.arguments[0]))
         # of an empty text PostgreSQL makes no part, AQL one
         return Term(
@@ -226,7 +226,7 @@ class FunctionCompiler(ComparisonCompiler):
     def position(self, node: ast.Call) -> Term:
         """POSITION(array, value): of no array it warns"""
         if len(node.arguments) > 2:
-            raise Refused("POSITION with a place")
+            raise NotCompilable("POSITION with a place")
         array, value = (self.json(self.term(item)) for item in node.arguments)
         return Term(f"_crossfade.member({value}, _crossfade.loop({array}))", "bool", True)
 

@@ -15,9 +15,9 @@ from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compile.dates import DateCompiler
 from proxy.aql.compile.expressions import pure
-from proxy.aql.compile.finish import Column, Finish
+from proxy.aql.compile.result_builder import Column, Finish
 from proxy.aql.compile.scope import AliasVar, Block, DocumentVar, ElementVar, RowsVar, Scope, ValueVar
-from proxy.aql.compile.terms import AnyTerm, Refused, Term
+from proxy.aql.compile.sql_terms import AnyTerm, NotCompilable, Term
 from proxy.aql.signatures import FETCHING
 
 _NOTHING: frozenset[str] = frozenset()
@@ -48,7 +48,7 @@ class OutputCompiler(DateCompiler):
         """An expression over columns. hidden: variables that the expression itself binds."""
         self.budget -= 1
         if self.budget < 0:
-            raise Refused("an expression that grows too large")
+            raise NotCompilable("an expression that grows too large")
         if isinstance(node, ast.Variable):
             if node.name in hidden or node.name == "CURRENT":
                 return node
@@ -74,21 +74,21 @@ class OutputCompiler(DateCompiler):
                 if rows is not None:
                     return sink.add(rows.at(rows.count()), "value")
                 if isinstance(node.arguments[0], ast.Subquery) and not pure(node.arguments[0]):
-                    with contextlib.suppress(Refused):
+                    with contextlib.suppress(NotCompilable):
                         return sink.add(self.subquery_count(node.arguments[0]), "value")
             if node.name in FETCHING:
-                raise Refused(f"function {node.name}")
+                raise NotCompilable(f"function {node.name}")
             if "::" in node.name:
-                raise Refused(f"user function {node.name}")
+                raise NotCompilable(f"user function {node.name}")
             arguments = tuple(
                 ast.Literal(name) if (name := self.collection_name(item)) else self.output(item, sink, hidden)
                 for item in node.arguments
             )
             return replace(node, arguments=arguments)
         if isinstance(node, (ast.Collection, ast.Traversal, ast.Paths)):
-            raise Refused(type(node).__name__.lower())
+            raise NotCompilable(type(node).__name__.lower())
         if isinstance(node, ast.Parameter) and node.source:
-            raise Refused(f"collection {source_name(self.binds, node.name)} as a value")
+            raise NotCompilable(f"collection {source_name(self.binds, node.name)} as a value")
         if isinstance(node, ast.Node):
             return self.output_children(node, sink, hidden)
         return node
@@ -196,14 +196,14 @@ class OutputCompiler(DateCompiler):
     def subquery(self, node: ast.Subquery) -> AnyTerm:
         with self.inside(node.query) as final:
             if final.distinct:
-                raise Refused("RETURN DISTINCT in a condition")
+                raise NotCompilable("RETURN DISTINCT in a condition")
             column = self.json(self.term(final.value))
             return Term(f"({self.gathered(column, 'jsonb_agg')})")
 
     def subquery_count(self, node: ast.Subquery) -> str:
         with self.inside(node.query) as final:
             if final.distinct:
-                raise Refused("RETURN DISTINCT in a condition")
+                raise NotCompilable("RETURN DISTINCT in a condition")
             self.block.order = []
             return f"(SELECT count(*) FROM ({self.block.select(['1 AS t'])}) q)"
 

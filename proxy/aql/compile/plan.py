@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.aql.compile.finish import Finish
-from proxy.aql.compile.terms import settled
+from proxy.aql.compile.result_builder import Finish
+from proxy.aql.compile.sql_terms import settled
 
 
 @dataclass(frozen=True, slots=True)

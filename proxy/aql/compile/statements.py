@@ -7,9 +7,8 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.compile.expressions import pure
-from proxy.aql.compile.finish import Finish
 from proxy.aql.compile.output import OutputCompiler, Sink
-from proxy.aql.compile.rows import Rows
+from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import (
     AliasVar,
     Block,
@@ -22,9 +21,10 @@ from proxy.aql.compile.scope import (
     Scan,
     ValueVar,
 )
-from proxy.aql.compile.terms import AnyTerm, Bound, Constant, Deferred, Refused, Term
-from proxy.aql.primary import by_primary_index
-from proxy.documents import valid_key
+from proxy.aql.compile.sql_terms import AnyTerm, Bound, Constant, Deferred, NotCompilable, Term
+from proxy.aql.compile.subquery_rows import Rows
+from proxy.aql.primary_index_order import by_primary_index
+from proxy.model.documents import valid_key
 
 
 class StatementCompiler(OutputCompiler):
@@ -36,7 +36,7 @@ class StatementCompiler(OutputCompiler):
             self.statement(statement)
         final = query.statements[-1]
         if not isinstance(final, ast.Return):
-            raise Refused(type(final).__name__.upper())
+            raise NotCompilable(type(final).__name__.upper())
         return ast.Return(self.hoisted(final.value, calls=True), final.distinct)
 
     def statement(self, node: ast.Statement) -> None:
@@ -49,7 +49,7 @@ class StatementCompiler(OutputCompiler):
             self.filter(self.hoisted(node.condition))
         elif isinstance(node, ast.Let):
             if not isinstance(node.target, str):
-                raise Refused("destructuring")
+                raise NotCompilable("destructuring")
             self.scope.variables[node.target] = AliasVar(self.hoisted(node.value, calls=True), self.scope)
         elif isinstance(node, ast.Sort):
             self.sort(node)
@@ -58,7 +58,7 @@ class StatementCompiler(OutputCompiler):
         elif isinstance(node, ast.Collect):
             self.collect(node)
         else:
-            raise Refused(type(node).__name__.upper())
+            raise NotCompilable(type(node).__name__.upper())
 
     def collect(self, node: ast.Collect) -> None:
         """COLLECT"""
@@ -92,9 +92,9 @@ class StatementCompiler(OutputCompiler):
     def loop(self, node: ast.For) -> None:
         """FOR over a collection, a range, a subquery or an array."""
         if node.search is not None:
-            raise Refused("SEARCH")
+            raise NotCompilable("SEARCH")
         if not isinstance(node.variable, str):
-            raise Refused("destructuring")
+            raise NotCompilable("destructuring")
         if self.block.limit:
             self.wrap()
         self.unsorted()
@@ -106,7 +106,7 @@ class StatementCompiler(OutputCompiler):
         elif isinstance(node.source, ast.Subquery) and not pure(node.source):
             with self.inside(node.source.query) as final:
                 if final.distinct:
-                    raise Refused("RETURN DISTINCT in a loop")
+                    raise NotCompilable("RETURN DISTINCT in a loop")
                 inner, scope = self.block, self.scope
             self.scope.variables[node.variable] = AliasVar(final.value, scope)
             self.derive(inner, self.fresh("s"))
@@ -144,14 +144,14 @@ class StatementCompiler(OutputCompiler):
             term = self.term(self.hoisted(end))
             if isinstance(term, Constant):
                 if type(term.value) is not int or abs(term.value) > 1 << 40:
-                    raise Refused("a range of no integers")
+                    raise NotCompilable("a range of no integers")
                 bounds.append(self.parameters.add(term.value, "bigint"))
             elif term.kind == "int":
                 bounds.append(term.sql)
             elif term.kind == "number":
                 bounds.append(f"trunc(coalesce({term.sql}, 0))::bigint")
             else:
-                raise Refused("a range of no numbers")
+                raise NotCompilable("a range of no numbers")
         low, high = bounds
         alias = self.fresh("e")
         step = f"CASE WHEN {low} <= {high} THEN 1 ELSE -1 END"
@@ -215,7 +215,7 @@ class StatementCompiler(OutputCompiler):
         if term.kind in ("int", "bool"):
             return OrderKey(term.sql, descending, False)
         if not self.catalog.icu and term.kind != "number":
-            raise Refused("order of strings without ICU")
+            raise NotCompilable("order of strings without ICU")
         return OrderKey(self.sort_key(term), descending, not term.scalar)
 
     def descending(self, direction: str | ast.Expr) -> bool:
@@ -228,7 +228,7 @@ class StatementCompiler(OutputCompiler):
                 return value.upper() == "DESC"
             if isinstance(value, bool | int | float):
                 return not value
-        raise Refused("a direction of SORT")
+        raise NotCompilable("a direction of SORT")
 
     def limit(self, node: ast.Limit) -> None:
         """LIMIT offset, count."""
@@ -247,7 +247,7 @@ class StatementCompiler(OutputCompiler):
     def bound(self, node: ast.Expr) -> int | Deferred | None:
         """A number of LIMIT; a bind variable's is that of each run."""
         if not self.constant(node):
-            raise Refused("a LIMIT that is no constant")
+            raise NotCompilable("a LIMIT that is no constant")
         term = self.term(node)
         if isinstance(term, Bound) and term.kind == "count":
             name = term.name
@@ -257,7 +257,7 @@ class StatementCompiler(OutputCompiler):
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 62:
-            raise Refused("a LIMIT out of range")
+            raise NotCompilable("a LIMIT out of range")
         return int(value)
 
     # --- subqueries and documents, once each
@@ -306,13 +306,13 @@ class StatementCompiler(OutputCompiler):
                 expression = self.output(final.value, sink)
                 rows.finish = Finish(tuple(sink.columns), expression, final.distinct)
                 rows.output_column = f"json_build_array({', '.join(sink.sql)})"
-            except Refused as reason:
+            except NotCompilable as reason:
                 rows.no_output = reason
             try:
                 if final.distinct:
-                    raise Refused("RETURN DISTINCT in a condition")
+                    raise NotCompilable("RETURN DISTINCT in a condition")
                 rows.value_column = self.json(self.term(final.value))
-            except Refused as reason:
+            except NotCompilable as reason:
                 rows.no_value = reason
         if rows.no_output is not None and rows.no_value is not None:
             raise rows.no_output
@@ -331,23 +331,23 @@ class StatementCompiler(OutputCompiler):
             if collection is None:
                 term = self.term(arguments[0])
                 if not isinstance(term, Constant) or not isinstance(term.value, str):
-                    raise Refused("DOCUMENT of a collection that is computed")
+                    raise NotCompilable("DOCUMENT of a collection that is computed")
                 collection = term.value
         wanted = self.term(arguments[-1])
         if isinstance(wanted, Bound) and wanted.kind == "text" and collection is not None:
             return self.looked_up(collection, Term(self.text(wanted), "text", True))
         if isinstance(wanted, Constant):
             if not isinstance(wanted.value, str):
-                raise Refused("DOCUMENT of several")
+                raise NotCompilable("DOCUMENT of several")
             head, slash, key = wanted.value.partition("/")
             if slash and collection is None:
                 collection, wanted = head, Constant(key)
             elif slash and collection == head:
                 wanted = Constant(key)
             elif slash or collection is None:
-                raise Refused("DOCUMENT of another collection")
+                raise NotCompilable("DOCUMENT of another collection")
             if not valid_key(wanted.value):
-                raise Refused("DOCUMENT of no key")
+                raise NotCompilable("DOCUMENT of no key")
         return self.looked_up(collection, wanted)
 
     def looked_up(self, collection: str | None, wanted: AnyTerm) -> DocumentVar:
@@ -378,7 +378,7 @@ class StatementCompiler(OutputCompiler):
             self.dynamic = True
             names = sorted(self.catalog.tables)
             if not names or len(names) > 200:
-                raise Refused("DOCUMENT over that many collections")
+                raise NotCompilable("DOCUMENT over that many collections")
             prefixes = self.parameters.add(names, "text[]")
             whole = f"_crossfade.known({text}, {prefixes})"
             parts = []

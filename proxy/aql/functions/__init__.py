@@ -3,7 +3,7 @@ a function fail, a wrong type gives null and a warning (semantics page, section 
 
     type_checks   IS_… and TO_…             text, text_search   strings             patterns, regex   LIKE, REGEX_…
     arrays, sets  arrays                    documents   objects    numbers, statistics, bitwise, vectors
-    dates, moments, timezones  DATE_…       hashing, value_hash  digests, encodings, HASH  misc
+    dates, calendar, timezones DATE_…       hashing, value_hash  digests, encodings, HASH  misc
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from proxy.aql.functions import (
     zones,
 )
 from proxy.aql.functions.registry import REGISTRY, Implementation
-from proxy.errors import Unsupported
+from proxy.base.errors import Unsupported
 
 __all__ = ["find"]
 _GROUPS = (

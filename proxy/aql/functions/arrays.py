@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integer, to_number, truthy, unique
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.aql.aggregates import bits
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value
 
 _LIMIT = 1 << 32

@@ -7,9 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from proxy.aql.context import Context
-from proxy.aql.functions import moments
-from proxy.aql.functions.moments import (
+from proxy.aql.functions import calendar as moments
+from proxy.aql.functions.calendar import (
     DAY,
     FIRST,
     LAST,
@@ -27,6 +26,7 @@ from proxy.aql.functions.moments import (
 )
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.zones import local_time, utc_time
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, double, to_integer
 
 _UNITS = {

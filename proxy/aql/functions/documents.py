@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.printing import to_string
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, equal, order_key, truthy
 
 Object = dict[str, Any]

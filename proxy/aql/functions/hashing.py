@@ -8,9 +8,9 @@ import string
 import uuid
 from functools import lru_cache
 
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function
 from proxy.aql.printing import to_string
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, to_integer
 
 _TOKEN_LETTERS = string.ascii_letters + string.digits

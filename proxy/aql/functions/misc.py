@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import REGISTRY, function, is_number
+from proxy.aql.query_context import Context
 from proxy.aql.signatures import FETCHING, FUNCTIONS
 from proxy.aql.values import Value, less, truthy
-from proxy.errors import ArangoError, Unsupported
-from proxy.revision import decode_rev
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model.revision import decode_rev
 
 SERVER_VERSION = "3.12.10"
 
@@ -123,7 +123,7 @@ def decode_revision(context: Context, value: Value) -> Value:
     if number in (0, (1 << 64) - 1):
         context.invalid("DECODE_REV")
         return None
-    from proxy.aql.functions.moments import iso_text
+    from proxy.aql.functions.calendar import iso_text
 
     return {"date": iso_text(number >> 20), "count": number & 0xFFFFF}
 

@@ -6,10 +6,10 @@ import re
 from functools import lru_cache
 
 from proxy.aql.collation import Pattern, compile_pattern
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function
 from proxy.aql.functions.text import split_limit
 from proxy.aql.printing import to_string
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, truthy
 
 

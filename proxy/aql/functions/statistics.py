@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 
 from proxy.aql.aggregates import average, deviation, float_sum, largest, numbers, smallest, variance
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, double
 
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from proxy.aql.collation import lower as lower_case
 from proxy.aql.collation import upper as upper_case
-from proxy.aql.context import MAX_TEXT, Context
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.type_checks import is_ipv4
 from proxy.aql.printing import json_text, to_string
+from proxy.aql.query_context import MAX_TEXT, Context
 from proxy.aql.values import Value, double, to_integer
 
 _BLANKS = " \t\r\n"

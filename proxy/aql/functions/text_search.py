@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.printing import to_string
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, double, to_integer, truthy
 
 _SOUNDEX = {

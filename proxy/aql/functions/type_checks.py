@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from proxy.aql.context import Context
-from proxy.aql.functions.moments import timestamp
+from proxy.aql.functions.calendar import timestamp
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.printing import to_string
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value, double, to_number, truthy, type_name
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")

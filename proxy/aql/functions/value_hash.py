@@ -6,8 +6,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from proxy.aql.context import Context
 from proxy.aql.functions.registry import function
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value
 
 _MASK: Final = (1 << 64) - 1

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import tzdata
 
-from proxy.aql.context import Context
-from proxy.aql.functions.moments import FIRST, LAST, iso_text, timestamp
+from proxy.aql.functions.calendar import FIRST, LAST, iso_text, timestamp
 from proxy.aql.functions.registry import function
+from proxy.aql.query_context import Context
 from proxy.aql.values import Value
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR = datetime(2500, 1, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@
     graphs      a vertex or an edge through its graph's definition: pure
     queries     AQL: one statement where it compiles, else evaluated; what is too heavy for the event loop
     evaluation  drives the evaluator, answers its fetches by SQL under one snapshot
-    apart       heavy queries in worker processes
-    statements  AQL that compiles: one statement under the fence; what is compared of it
-    fence       what stops a query here
-    narrow      a fetch -> the scan that brings all that it needs and little more: pure
+    worker_queries heavy queries in worker processes
+    compiled_queries AQL that compiles: one statement under the fence; what is compared of it
+    read_fence  what stops a query here
+    scan_choice a fetch -> the scan that brings all that it needs and little more: pure
     cursors     results in batches, with a time to live; cursor ids that tell whose they are
     streams     rows that stay in PostgreSQL until they are asked for
     catalog     collection -> table, cached
@@ -17,7 +17,7 @@
 Statements: sql/queries/store.sql.
 """
 
-from proxy.stores.postgres.fence import Limits
+from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.store import PostgresStore
 
-__all__ = ["Limits", "PostgresStore"]
+__all__ = ["PostgresStore", "QueryLimits"]

@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from proxy import printed, values
-from proxy.documents import key_of, valid_key
-from proxy.errors import ArangoError
-from proxy.operations import Operation, Outcome
-from proxy.revision import INVALID, decode_rev
+from proxy.base.errors import ArangoError
+from proxy.model import json_reader, json_values
+from proxy.model.documents import key_of, valid_key
+from proxy.model.operations import Operation, Outcome
+from proxy.model.revision import INVALID, decode_rev
 
 
 class _System(msgspec.Struct):
@@ -32,7 +32,7 @@ def system_of(raw: bytes) -> _System:
     try:
         return _SYSTEM.decode(raw)
     except msgspec.DecodeError:  # a lone surrogate, which data from before 3.11 may have
-        return msgspec.convert(printed.load(raw), _System)
+        return msgspec.convert(json_reader.load(raw), _System)
 
 
 def document_outcome(operation: Operation, raw: bytes) -> Outcome:
@@ -52,7 +52,7 @@ def document_outcome(operation: Operation, raw: bytes) -> Outcome:
             "_key": system.key,
             "_rev": system.rev,
         }
-        return Outcome(412, values.dump(body), etag)
+        return Outcome(412, json_values.dump(body), etag)
     return Outcome(200, raw, etag)
 
 
@@ -70,7 +70,7 @@ def header_revision(header: str) -> int:
 
 def wanted_items(body: bytes) -> list[Any]:
     """The array of a read of many documents. Raises ArangoError 600 where it is no JSON, 10 where it is no array."""
-    items = values.parse(body)
+    items = json_values.parse(body)
     if not isinstance(items, list):
         raise ArangoError(10, "expecting an array of documents or keys")
     return items
@@ -111,7 +111,7 @@ def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str,
 @lru_cache(maxsize=16)
 def _element(number: int, message: str | None = None) -> bytes:
     error = ArangoError(number, message)
-    return values.dump({"error": True, "errorNum": number, "errorMessage": error.message})
+    return json_values.dump({"error": True, "errorNum": number, "errorMessage": error.message})
 
 
 def _conflicts(item: Any, raw: bytes) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.database import Database
-from proxy.documents import escape_text
-from proxy.errors import ArangoError
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError
+from proxy.model.documents import escape_text
 from sql.loader import queries
 
 

@@ -12,9 +12,9 @@ from typing import Final, Protocol
 
 import orjson
 
-from proxy.cursor_requests import CursorRequest, misplaced_batch
-from proxy.errors import ArangoError
-from proxy.operations import Operation, Outcome
+from proxy.base.errors import ArangoError
+from proxy.model.cursor_requests import CursorRequest, misplaced_batch
+from proxy.model.operations import Operation, Outcome
 from proxy.wire.auth import owner_of
 
 # Cursor ids are decimal text, as ArangoDB's are. Nineteen digits that begin so lie above every tick that a server gives

@@ -19,18 +19,18 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
-from proxy import printed, values
 from proxy.aql.analyse import analyse
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.evaluate import sorts_inside
 from proxy.aql.parser import parse
 from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Write
-from proxy.cursor_requests import CursorRequest
-from proxy.database import Database, Session
-from proxy.errors import ArangoError, Unsupported
+from proxy.base.database import Database, Session
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model import json_reader, json_values
+from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
-from proxy.stores.postgres.fence import FenceBroken, Limits
-from proxy.stores.postgres.narrow import scan_of
+from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
+from proxy.stores.postgres.scan_choice import scan_of
 from sql.loader import queries
 
 _BATCH: Final = 200  # rows that one round trip brings
@@ -45,7 +45,7 @@ Running = Generator[Fetch | Write, Any, Result]
 class Evaluation:
     """Evaluates queries; holds no state but the limits."""
 
-    def __init__(self, database: Database, catalog: Catalog, limits: Limits) -> None:
+    def __init__(self, database: Database, catalog: Catalog, limits: QueryLimits) -> None:
         self._database = database
         self._catalog = catalog
         self._limits = limits
@@ -110,7 +110,7 @@ class Evaluation:
                     raise Unsupported("AQL modification on PostgreSQL")
                 if step.collection not in known:
                     if generation is not None:
-                        raise FenceBroken
+                        raise ReadFenceError
                     raise Unsupported("reads a collection that is not in the shadow")
                 documents = await self._fetch(session, database, step, tested, budget)
                 tested = None  # the next ones read the snapshot of which the fence held
@@ -120,7 +120,7 @@ class Evaluation:
     async def _test(self, known: frozenset[str], generation: int) -> None:
         """The fence of a query that fetched nothing (WITH alone, DOCUMENT of no id). Raises FenceBroken."""
         if not known or not await self._database.fetchval(queries("store")["holds"].text, generation):
-            raise FenceBroken
+            raise ReadFenceError
 
     async def _fetch(
         self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: _Budget
@@ -137,11 +137,11 @@ class Evaluation:
         async with contextlib.aclosing(session.cursor(text, *parameters, prefetch=_BATCH)) as rows:
             async for row in rows:
                 if not row["holds"]:
-                    raise FenceBroken
+                    raise ReadFenceError
                 raw = row["raw"]
                 if raw is not None:
                     budget.spend(len(raw))
-                    documents.append(printed.load(raw.encode()))
+                    documents.append(json_reader.load(raw.encode()))
         documents.sort(key=itemgetter("_key"))  # as what is compiled gives them
         return documents
 
@@ -149,12 +149,12 @@ class Evaluation:
 async def _counted(session: Session, relation: str, generation: int | None) -> int:
     row = await session.fetchrow(queries("store")["scan_count"].on(relation), generation)
     if row is None or not row["holds"]:
-        raise FenceBroken
+        raise ReadFenceError
     return int(row["number"])
 
 
 class _Budget:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: QueryLimits) -> None:
         self.rows = limits.rows
         self._bytes = limits.bytes
 
@@ -204,4 +204,4 @@ def warnings_of(found: Iterable[QueryWarning]) -> list[dict[str, Any]]:
 def encoded(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
     """(rows, extra) as ArangoDB prints them. seconds: how long the query took."""
     extra = {"warnings": warnings_of(result.warnings), "stats": result.stats.as_json(result.full_count, seconds)}
-    return [values.dump(row) for row in result.rows], values.dump(extra)
+    return [json_values.dump(row) for row in result.rows], json_values.dump(extra)

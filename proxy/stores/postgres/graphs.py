@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy import values
-from proxy.errors import ArangoError
-from proxy.operations import Operation, Outcome
-from proxy.revision import decode_rev
+from proxy.base.errors import ArangoError
+from proxy.model import json_values
+from proxy.model.operations import Operation, Outcome
+from proxy.model.revision import decode_rev
 from proxy.stores.postgres.answers import CONFLICT, header_revision, system_of
 
 DEFINITIONS: Final = "_graphs"  # the collection of all definitions of a database
@@ -45,5 +45,5 @@ def outcome(operation: Operation, raw: bytes | None) -> Outcome:
     unwanted = operation.headers.get("if-none-match")
     if unwanted is not None and header_revision(unwanted) == decode_rev(rev):
         return Outcome(304, b"", ((b"etag", rev.encode()),), b"text/plain")
-    body: list[bytes] = [b'{"error":false,"code":200,', values.dump(kind), b":", raw, b"}"]
+    body: list[bytes] = [b'{"error":false,"code":200,', json_values.dump(kind), b":", raw, b"}"]
     return Outcome(200, b"".join(body), ((b"etag", rev.encode()),))

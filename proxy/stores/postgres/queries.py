@@ -13,20 +13,20 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy import values
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.ast import Parameter, Query, walk
 from proxy.aql.compile import Compiled, Run
 from proxy.aql.compile.effort import light as in_proportion
+from proxy.aql.full_count import unlimited
 from proxy.aql.requests import Result, Stats
-from proxy.aql.unlimited import unlimited
-from proxy.cursor_requests import CursorRequest
-from proxy.database import Database
-from proxy.errors import ArangoError, DatabaseRefused, Unsupported
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, StatementError, Unsupported
+from proxy.model import json_values
+from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.compiled_queries import AT_ONCE, Statements, TooLarge, Unfinished, inexact
 from proxy.stores.postgres.evaluation import Evaluation, encoded, options_of, parsed, warnings_of
-from proxy.stores.postgres.fence import Limits
-from proxy.stores.postgres.statements import AT_ONCE, Statements, TooLarge, Unfinished, inexact
+from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.streams import Stream, Streams, counted
 
 _HELD: Final = 4 << 20  # bytes of a result up to which it is read at once, and its connection given back
@@ -58,7 +58,7 @@ class Answer:
 class Queries:
     """Runs queries; holds no state but the limits."""
 
-    def __init__(self, database: Database, catalog: Catalog, limits: Limits) -> None:
+    def __init__(self, database: Database, catalog: Catalog, limits: QueryLimits) -> None:
         self._database = database
         self._catalog = catalog
         self.evaluation = Evaluation(database, catalog, limits)
@@ -99,13 +99,13 @@ class Queries:
                         rows, stream, full = await self._first(plan, run, request, generation, whole)
                 except TimeoutError:
                     raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
-                except DatabaseRefused as error:
+                except StatementError as error:
                     if not inexact(error):
                         raise
                 else:
                     stats = Stats(scanned=len(rows)).as_json(full, time.perf_counter() - began)
                     extra = {"warnings": warnings_of(run.context.warnings), "stats": stats}
-                    return Answer(rows, values.dump(extra), stream)
+                    return Answer(rows, json_values.dump(extra), stream)
         if light and not (analysis.modifies or analysis.unsupported):
             raise Heavy(compiled=False)
         result = await self.evaluation.run(database, request, generation)
@@ -151,7 +151,7 @@ class Queries:
         if found is not None:
             try:
                 return finished(*found)
-            except DatabaseRefused as error:
+            except StatementError as error:
                 if not inexact(error):
                     raise
         return await self.evaluation.run(database, request, None)
@@ -193,7 +193,7 @@ class Queries:
             return rows, row["number"] if row is not None else None
         except TooLarge:
             raise Heavy(compiled=True) from None
-        except DatabaseRefused as error:
+        except StatementError as error:
             if not inexact(error):
                 raise
             return None

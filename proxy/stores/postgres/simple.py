@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from proxy import printed, values
-from proxy.documents import escape_text
-from proxy.errors import ArangoError, Unsupported
-from proxy.operations import Effect, Operation, Outcome
-from proxy.revision import decode_rev
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model import json_reader, json_values
+from proxy.model.documents import escape_text
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.revision import decode_rev
 from proxy.wire.encode import error_outcome
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -64,7 +64,7 @@ def as_query(operation: Operation) -> Operation:
         operation.database,
         path=_CURSOR,
         headers=operation.headers,
-        body=values.dump(query),
+        body=json_values.dump(query),
     )
 
 
@@ -72,7 +72,7 @@ def body_of(operation: Operation) -> dict[str, Any]:
     """The request's body; nothing at all is an empty object. Raises ArangoError 600 (no JSON), 10 (no object)."""
     if not operation.body.strip():
         return {}
-    body = values.parse(operation.body)
+    body = json_values.parse(operation.body)
     if not isinstance(body, dict):
         raise ArangoError(10, "expecting a JSON object as body")
     return body
@@ -218,7 +218,7 @@ def wanted_edges(operation: Operation) -> list[str]:
     if direction not in ("any", "in", "out"):
         raise ArangoError(400, "<direction> must be any, in, or out, not: " + direction)
     if operation.method == "POST":
-        given = values.parse(operation.body)
+        given = json_values.parse(operation.body)
         if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
             raise ArangoError(10, "expected type Array<String> as body")
         vertices = list(dict.fromkeys(given))
@@ -228,14 +228,14 @@ def wanted_edges(operation: Operation) -> list[str]:
             raise ArangoError(1205, "illegal document identifier")
         vertices = [vertex]
     sides = [side for side, other in (("_from", "in"), ("_to", "out")) if direction != other]
-    return [values.dump({side: escape_text(vertex)}).decode() for side in sides for vertex in vertices]
+    return [json_values.dump({side: escape_text(vertex)}).decode() for side in sides for vertex in vertices]
 
 
 def edges_outcome(rows: Sequence[bytes]) -> Outcome:
     """The edges in the order of their revisions, and what ArangoDB says of its run."""
-    ordered = sorted(rows, key=lambda row: decode_rev(printed.load(row)["_rev"]))
+    ordered = sorted(rows, key=lambda row: decode_rev(json_reader.load(row)["_rev"]))
     stats = dict.fromkeys(_STATS, 0) | {"documentLookups": len(rows), "scannedIndex": len(rows), "searchParallelism": 1}
     return Outcome(
         200,
-        b'{"edges":[' + b",".join(ordered) + b'],"error":false,"code":200,"stats":' + values.dump(stats) + b"}",
+        b'{"edges":[' + b",".join(ordered) + b'],"error":false,"code":200,"stats":' + json_values.dump(stats) + b"}",
     )

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from proxy import values
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
-from proxy.cursor_requests import CursorRequest, request_of
-from proxy.database import Database, Row
-from proxy.documents import valid_key
-from proxy.errors import ArangoError, DatabaseRefused, DatabaseUnavailable, Unsupported
+from proxy.base.database import Database, Row
+from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError, Unsupported
+from proxy.base.sqlstates import on_another
 from proxy.isolation import Lane
-from proxy.operations import Operation, Outcome
-from proxy.sqlstates import on_another
+from proxy.model import json_values
+from proxy.model.cursor_requests import CursorRequest, request_of
+from proxy.model.documents import valid_key
+from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import answers, graphs, simple
-from proxy.stores.postgres.apart import BODY, Address, Apart
 from proxy.stores.postgres.catalog import Catalog, Relation
+from proxy.stores.postgres.compiled_queries import Unfinished
 from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.evaluation import parsed
-from proxy.stores.postgres.fence import FenceBroken, Limits
 from proxy.stores.postgres.queries import Answer, Heavy, Queries
-from proxy.stores.postgres.statements import Unfinished
+from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
+from proxy.stores.postgres.worker_queries import BODY, Address, Apart
 from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
 from sql.loader import queries
@@ -38,7 +38,7 @@ class PostgresStore:
         self,
         database: Database,
         *,
-        limits: Limits | None = None,
+        limits: QueryLimits | None = None,
         lane: Lane | None = None,
         seconds: float | None = None,
     ) -> None:
@@ -47,7 +47,7 @@ class PostgresStore:
         """
         self._database = database
         self._catalog = Catalog(database)
-        self._limits = limits or Limits()
+        self._limits = limits or QueryLimits()
         self.address = Address(database.dsn, self._limits)
         self.apart = Apart(lane, self.address, seconds) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
@@ -81,7 +81,7 @@ class PostgresStore:
             return None
         try:
             return await self._execute(operation, generation)
-        except FenceBroken:
+        except ReadFenceError:
             return None
 
     async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
@@ -103,7 +103,7 @@ class PostgresStore:
         request = request_of(_query_of(operation).body, operation.extent)
         try:
             return await self._queries.compared(operation.database, request)
-        except DatabaseRefused as error:
+        except StatementError as error:
             self._look_again(error)
             return await self._queries.compared(operation.database, request)
 
@@ -112,7 +112,7 @@ class PostgresStore:
         request = request_of(_query_of(operation).body, operation.extent)
         try:
             return await self._queries.unfinished(operation.database, request)
-        except DatabaseRefused as error:
+        except StatementError as error:
             self._look_again(error)
             return await self._queries.unfinished(operation.database, request)
 
@@ -124,7 +124,7 @@ class PostgresStore:
     async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
         try:
             return await self._answer(operation, generation)
-        except DatabaseRefused as error:
+        except StatementError as error:
             self._look_again(error)
             return await self._answer(operation, generation)
         except DatabaseUnavailable as error:
@@ -132,7 +132,7 @@ class PostgresStore:
                 raise
             return await self._answer(operation, generation)
 
-    def _look_again(self, error: DatabaseRefused) -> None:
+    def _look_again(self, error: StatementError) -> None:
         """Forgets where documents lie if a table is gone, so that one more try looks it up; else raises the error."""
         if error.sqlstate not in _UNDEFINED:
             raise error
@@ -174,7 +174,7 @@ class PostgresStore:
         text = queries("store")["read"].on(relation.relation)
         row = await self._database.fetchrow(text, key if valid_key(key) else "", generation)
         if row is None or not row["holds"]:
-            raise FenceBroken
+            raise ReadFenceError
         if row["raw"] is None:
             return error_outcome(ArangoError(1202))
         return answers.document_outcome(operation, row["raw"].encode())
@@ -185,7 +185,7 @@ class PostgresStore:
         text = queries("store")["read_many"].on(relation.relation)
         rows = await self._database.fetch(text, answers.wanted_keys(items), generation)
         if not rows or not rows[0]["holds"]:
-            raise FenceBroken
+            raise ReadFenceError
         found = {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
         return answers.many_outcome(operation, items, found)
 
@@ -212,7 +212,7 @@ class PostgresStore:
             definitions = await self._catalog.find(f"{operation.database}/{graphs.DEFINITIONS}")
         except ArangoError:  # not mirrored: the document can be compared, whether the graph has it only ArangoDB knows
             if generation is not None:
-                raise FenceBroken from None
+                raise ReadFenceError from None
             rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), [key], None)
             found = _held(rows)
             return graphs.outcome(operation, found[0] if found else None)
@@ -220,7 +220,7 @@ class PostgresStore:
         graph = graphs.names_of(operation)[0]
         row = await self._database.fetchrow(text, key, generation, graph if valid_key(graph) else "")
         if row is None or not row["holds"]:
-            raise FenceBroken
+            raise ReadFenceError
         definition, raw = (None if row[name] is None else row[name].encode() for name in ("graph", "raw"))
         try:  # an error that the documents themselves make is an answer
             graphs.check_definition(operation, definition)
@@ -238,7 +238,7 @@ class PostgresStore:
         asked = [key for key in keys if valid_key(key)]
         rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), asked, generation)
         if not rows or not rows[0]["holds"]:
-            raise FenceBroken
+            raise ReadFenceError
         found = {row["key"]: row["raw"].encode() for row in rows if row["raw"] is not None}
         return simple.documents_outcome([found[key] for key in asked if key in found])
 
@@ -265,7 +265,7 @@ class PostgresStore:
             "isSystem": relation.name.startswith("_"),
             "count": count,
         }
-        return Outcome(200, values.dump(body))
+        return Outcome(200, json_values.dump(body))
 
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
         request, found = await self._asked(operation, generation)
@@ -311,5 +311,5 @@ def _query_of(operation: Operation) -> Operation:
 def _held(rows: Sequence[Row]) -> list[bytes]:
     """The documents of a fenced statement. Raises FenceBroken."""
     if not rows or not rows[0]["holds"]:
-        raise FenceBroken
+        raise ReadFenceError
     return [row["raw"].encode() for row in rows if row["raw"] is not None]

@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
-from proxy.database import Database, Row, Session
-from proxy.errors import Unsupported
-from proxy.stores.postgres.fence import FenceBroken
-from proxy.stores.postgres.statements import in_pieces, size_of
+from proxy.base.database import Database, Row, Session
+from proxy.base.errors import Unsupported
+from proxy.stores.postgres.compiled_queries import in_pieces, size_of
+from proxy.stores.postgres.read_fence import ReadFenceError
 from sql.loader import queries
 
 MOST: Final = 4  # streams of a store at a time: so many connections may be held by clients that read on when they like
@@ -126,7 +126,7 @@ class Streams:
             first = await anext(rows, None)
             if first is None or not first["holds"]:
                 await rows.aclose()
-                raise FenceBroken
+                raise ReadFenceError
             stream = Stream(stack.pop_all(), rows, encode)
             stream._next = first
             stream.total, stream.full = number, full
@@ -141,5 +141,5 @@ async def _number(session: Session, sql: str, parameters: Sequence[object], gene
     """How many rows a statement gives, under the fence."""
     row = await session.fetchrow(counted(sql, len(parameters)), *parameters, generation)
     if row is None or not row["holds"]:
-        raise FenceBroken
+        raise ReadFenceError
     return int(row["number"])

@@ -2,8 +2,8 @@
 
 from tests.faults.mutations import Mutant
 
-_FILE = "backfill/suspects.py"
-_TEST = "tests/unit/backfill/test_suspects.py"
+_FILE = "backfill/out_of_band_judge.py"
+_TEST = "tests/unit/backfill/test_out_of_band_judge.py"
 
 MUTANTS = (
     Mutant(

@@ -2,11 +2,11 @@
 
 from tests.faults.mutations import Mutant
 
-_GATES = "tests/unit/cutover/test_gates.py"
+_GATES = "tests/unit/control/gates/test_gates.py"
 _EACH = f"{_GATES}::test_each_gate"
-_SHAPES = "proxy/cutover/shape_gates.py"
-_OUTSIDE = "proxy/cutover/outside_gates.py"
-_COPY = "proxy/cutover/gates.py"
+_SHAPES = "proxy/control/gates/shape_gates.py"
+_OUTSIDE = "proxy/control/gates/origin_gates.py"
+_COPY = "proxy/control/gates/gates.py"
 
 MUTANTS = (
     Mutant(
@@ -42,7 +42,7 @@ MUTANTS = (
     ),
     Mutant(
         "what did not settle is evidence of a shape",
-        "proxy/cutover/findings.py",
+        "proxy/control/gates/gate_types.py",
         "return self.recent - self.unsettled",
         "return self.recent",
         _EACH,
@@ -64,8 +64,8 @@ MUTANTS = (
     Mutant(
         "a collection without reads is covered",
         _SHAPES,
-        '    if not evidence.shapes:\n        return Gate(name, Verdict.INCONCLUSIVE, "no read was seen", threshold, '
-        '"let clients read it through a proxy")\n    waived =',
+        "    if not evidence.shapes:\n        return Gate(\n            name, GateVerdict.INCONCLUSIVE, "
+        '"no read was seen", threshold, "let clients read it through a proxy"\n        )\n    waived =',
         "    waived =",
         _EACH,
     ),
@@ -143,8 +143,8 @@ MUTANTS = (
     Mutant(
         "no proxy is no backlog",
         _COPY,
-        'return Gate(name, Verdict.INCONCLUSIVE, "no instance", threshold, "start a proxy")',
-        'return Gate(name, Verdict.PASSED, "no instance", threshold)',
+        'return Gate(name, GateVerdict.INCONCLUSIVE, "no instance", threshold, "start a proxy")',
+        'return Gate(name, GateVerdict.PASSED, "no instance", threshold)',
         _EACH,
     ),
     Mutant(
@@ -164,8 +164,8 @@ MUTANTS = (
     Mutant(
         "inconclusive is good enough",
         _COPY,
-        "all(gate.verdict is Verdict.PASSED for gate in gates)",
-        "all(gate.verdict is not Verdict.FAILED for gate in gates)",
+        "all(gate.verdict is GateVerdict.PASSED for gate in gates)",
+        "all(gate.verdict is not GateVerdict.FAILED for gate in gates)",
         f"{_GATES}::test_what_is_inconclusive_does_not_pass",
     ),
     Mutant(
@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "reads before the shadow are not seen",
-        "proxy/dispatch.py",
+        "proxy/gateway/dispatcher.py",
         "            self._coverage.read(collection, compared.endpoint, way.gap or NOT_YET)\n",
         "            pass\n",
         "tests/integration/test_shapes.py::test_reads_are_seen_before_anything_is_compared",

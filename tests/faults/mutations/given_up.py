@@ -12,36 +12,36 @@ _INSIDE = (
 MUTANTS = (
     Mutant(
         "a query without a loop fails whole, whatever limits it names",
-        "proxy/mirror/modifications.py",
+        "proxy/capture/aql_plan.py",
         "        known.once and not asked.commits,\n",
         "        known.once,\n",
-        "tests/unit/mirror/test_refusals.py"
+        "tests/unit/capture/test_refusals.py"
         "::test_a_query_without_a_loop_fails_whole_unless_its_request_says_otherwise[intermediateCommitCount]",
     ),
     Mutant(
         "no answer waits for what a query that failed had removed",
-        "proxy/writing/modifications.py",
+        "proxy/capture/aql.py",
         "if parts or name not in planned.removed]",
         "if name not in planned.removed]",
         "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
     ),
     Mutant(
         "a change of a graph writes the collection that its path names",
-        "proxy/routing.py",
+        "proxy/routing/routes.py",
         "operation.endpoint.endswith(_OF_ONE)",
         'not operation.endpoint.endswith("_remove")',
         f"{_GRAPHS}::test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer[_graphs alone]",
     ),
     Mutant(
         "what is refused as if all were is tried for ever",
-        "proxy/mirror/apart.py",
+        "proxy/replication/bisection.py",
         "        return worst >= ENOUGH\n",
         "        return False\n",
         f"{_GIVEN_UP}::test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a_dead_letter[40001]",
     ),
     Mutant(
         "a table that refuses every row has its rows put aside",
-        "proxy/mirror/target.py",
+        "proxy/replication/target_writer.py",
         "        others = False\n        relation = await self.relation(collection)\n",
         "        return True\n        relation = await self.relation(collection)\n",
         f"{_GIVEN_UP}::test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other",
@@ -55,14 +55,14 @@ MUTANTS = (
     ),
     Mutant(
         "a write inside of a transaction is forgotten at its end",
-        "proxy/writing/inside.py",
+        "proxy/capture/in_transactions.py",
         "        else:\n            buffer.keep(inside)\n",
         "        else:\n            _settled(kit, inside)\n",
         f"{_INSIDE}[vertex-commit]",
     ),
     Mutant(
         "a write that may be done at once waits for the transaction's end",
-        "proxy/writing/inside.py",
+        "proxy/capture/in_transactions.py",
         "    apart = operation.endpoint not in TRANSACTIONAL\n",
         "    apart = False\n",
         "tests/integration/test_capture_transactions.py"

@@ -3,7 +3,7 @@
 from tests.faults.mutations import Mutant
 
 _RULES = "tests/faults/test_rules.py"
-_SCAN = "tests/unit/mirror/test_scan.py"
+_SCAN = "tests/unit/replication/test_revision_scan.py"
 _MIRROR = "tests/integration/test_mirror.py"
 _DOCUMENTS = "sql/queries/documents.sql"
 
@@ -17,10 +17,10 @@ MUTANTS = (
     ),
     Mutant(
         "a key in two batches at once",
-        "proxy/mirror/apply.py",
+        "proxy/replication/applier.py",
         "                if taken and waiting[0][0].key in taken:\n                    break\n",
         "",
-        "tests/unit/mirror/test_queue.py::test_a_later_version_of_a_key_waits_for_the_batch_that_has_the_earlier_one",
+        "tests/unit/replication/test_queue.py::test_a_later_version_of_a_key_waits_for_the_batch_that_has_the_earlier_one",
     ),
     Mutant(
         "tombstone dropped",
@@ -31,7 +31,7 @@ MUTANTS = (
     ),
     Mutant(
         "tombstone purged, horizon not raised",
-        "proxy/mirror/purge.py",
+        "proxy/replication/tombstone_gc.py",
         '            await session.execute(statements["raise_horizon"].text, collection, era)\n',
         "",
         f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
@@ -54,14 +54,14 @@ MUTANTS = (
     ),
     Mutant(
         "stamp taken too late",
-        "proxy/mirror/pipeline.py",
+        "proxy/replication/mirror.py",
         "        intent.remaining = len(changes)\n",
         "        intent.remaining = len(changes)\n        intent.stamp = self._era()\n",
         "tests/faults/test_rules.py::test_the_stamp_is_the_era_from_before_the_write_was_sent",
     ),
     Mutant(
         "a write of many documents is settled with the first of them",
-        "proxy/mirror/pipeline.py",
+        "proxy/replication/mirror.py",
         "        intent.remaining = len(changes)\n",
         "        intent.remaining = 1\n",
         "tests/integration/test_in_turns.py"
@@ -69,70 +69,70 @@ MUTANTS = (
     ),
     Mutant(
         "repair that finds nothing writes nothing",
-        "proxy/mirror/repair.py",
+        "proxy/replication/key_repair.py",
         "        if gone:\n",
         "        if gone and before:\n",
         f"{_MIRROR}::test_a_lost_delete_while_an_older_upsert_is_queued_leaves_no_ghost",
     ),
     Mutant(
         "refused taken for settled",
-        "proxy/mirror/target.py",
-        "if not overtaken(row, stored.get(row.key)))",
+        "proxy/replication/target_writer.py",
+        "if not is_superseded(row, stored.get(row.key)))",
         "if False)",
         f"{_MIRROR}::test_what_the_horizon_refuses_is_read_again",
     ),
     Mutant(
         "lost answer read at once",
-        "proxy/mirror/pipeline.py",
+        "proxy/replication/mirror.py",
         "due = time.monotonic() + self._settings.late_request",
         "due = time.monotonic() - 1.0",
         f"{_MIRROR}::test_a_request_that_runs_late_at_the_origin_is_mirrored",
     ),
     Mutant(
         "what a scan finds is not read again",
-        "proxy/mirror/repair.py",
+        "proxy/replication/key_repair.py",
         "                looked = await self.until_done(collection, lacking)\n",
         "                looked = Looked()\n",
         "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
     ),
     Mutant(
         "a scan passes over what the origin had shown before the intent",
-        "proxy/mirror/scan.py",
+        "proxy/replication/revision_scan.py",
         "min(min(note.since, now - int(1000 * age(note.time, note.up))) for note in looked)",
         "min(now - int(1000 * age(note.time, note.up)) for note in looked)",
         f"{_SCAN}::test_an_intent_from_before_the_origin_had_shown_a_time_is_searched_in_all",
     ),
     Mutant(
         "a scan passes over a step back of the origin's clock",
-        "proxy/mirror/scan.py",
+        "proxy/replication/revision_scan.py",
         "min(min(note.since, now - int(1000 * age(note.time, note.up))) for note in looked)",
         "min(note.since for note in looked)",
         f"{_SCAN}::test_a_step_back_of_the_origins_clock_is_seen_by_the_age_of_the_intent",
     ),
     Mutant(
         "a scan begins at this machine's time",
-        "proxy/mirror/scan.py",
+        "proxy/replication/revision_scan.py",
         "        now = await self._origin.time_now(database)\n",
         "        import time\n\n        now = int(1000 * time.time())\n",
         f"{_SCAN}::test_a_step_back_of_the_origins_clock_is_seen_by_the_age_of_the_intent",
     ),
     Mutant(
         "the age of an intent is the wall clock's",
-        "proxy/mirror/clock.py",
+        "proxy/model/clock.py",
         "max(0.0, by_wall, uptime() - up) if up else",
         "max(0.0, by_wall) if up else",
         f"{_SCAN}::test_an_age_is_never_less_than_any_clock_says",
     ),
     Mutant(
         "the revision of a removal is taken for the origin's time",
-        "proxy/mirror/clock.py",
+        "proxy/model/clock.py",
         "if change.raw is not None and change.rev",
         "if change.rev",
         f"{_SCAN}::test_the_origins_clock_is_told_by_revisions_that_it_gave_just_now",
     ),
     Mutant(
         "one scan covers requests that this process may still send",
-        "proxy/mirror/scan.py",
+        "proxy/replication/revision_scan.py",
         "since is not None and note.seq < own and note.since >= since",
         "since is not None and note.since >= since",
         f"{_SCAN}::test_one_scan_is_enough_for_what_an_earlier_process_left",

@@ -5,7 +5,7 @@ from tests.faults.mutations import Mutant
 MUTANTS = (
     Mutant(
         "a lost batch of a cursor is forgotten",
-        "proxy/writing/modifications.py",
+        "proxy/capture/aql.py",
         "        except BaseException as error:  # also of who cancels a job: nobody will tell more keys\n"
         "            self._give_up(run, lost=True)\n",
         "        except BaseException as error:\n            self._nothing(run)\n",
@@ -13,28 +13,28 @@ MUTANTS = (
     ),
     Mutant(
         "the client reads the cursor of a modification on, and not the proxy",
-        "proxy/writing/modifications.py",
+        "proxy/capture/aql.py",
         "                if batch.id is None:\n                    break\n",
         "                break\n",
         "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[in-batches-flipped]",
     ),
     Mutant(
         "the keys of a modification are read again behind the answer",
-        "proxy/writing/modifications.py",
+        "proxy/capture/aql.py",
         "                await self._kit.applied(run.known)\n",
         "                pass\n",
         "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
     ),
     Mutant(
         "an answer in velocypack is not read",
-        "proxy/dispatch.py",
-        "            looked_into(operation, snapshot)\n",
+        "proxy/gateway/dispatcher.py",
+        "            must_read_body(operation, snapshot)\n",
         "            False\n",
         "tests/integration/test_velocypack.py::test_no_form_of_request_or_answer_makes_a_write_opaque[mirror]",
     ),
     Mutant(
         "a commit that is refused stops what is kept of the transaction",
-        "proxy/writing/transactions.py",
+        "proxy/capture/transactions.py",
         "                self._goes_on(known, generation if self._registry.noted(name) else 0)\n",
         "                pass\n",
         "tests/integration/test_capture_transactions.py"
@@ -42,35 +42,35 @@ MUTANTS = (
     ),
     Mutant(
         "a write in a transaction does not wait for its end",
-        "proxy/writing/transactions.py",
+        "proxy/capture/transactions.py",
         "            buffer.wrote(intent, captured)\n",
         "            self._kit.mirror.answered(intent, captured)\n",
         "tests/integration/test_capture_transactions.py::test_an_abort_leaves_nothing",
     ),
     Mutant(
         "a transaction is applied key by key",
-        "proxy/mirror/transactions.py",
+        "proxy/capture/transaction_plan.py",
         "        self.whole.append(intent)\n",
         "        self.again.append(intent)\n        return\n",
         "tests/integration/test_capture_transactions.py::test_a_transaction_becomes_visible_as_a_whole",
     ),
     Mutant(
         "a removal by example is looked for by revisions",
-        "proxy/writing/carry.py",
+        "proxy/capture/dispatch.py",
         '            return await collections.swept(kit, request, operation, way.collections, "removal by example")\n',
         "            return await untold.by_revisions(kit, request, operation, collection)\n",
         "tests/integration/test_capture_modifications.py::test_a_write_by_example_is_captured[remove]",
     ),
     Mutant(
         "what a scan finds passes for mirrored",
-        "proxy/mirror/repair.py",
+        "proxy/replication/key_repair.py",
         "if key not in stored or stored[key].rev < rev]",
         "if key not in stored]",
         "tests/integration/test_capture_modifications.py::test_a_write_by_example_is_captured[update]",
     ),
     Mutant(
         "behind a failover old stamps are believed",
-        "proxy/mirror/timeline.py",
+        "proxy/replication/failover_detector.py",
         '            await session.fetch(statements["leap"].text)\n',
         "",
         "tests/faults/test_failover.py::test_a_new_timeline_raises_the_era_and_makes_every_database_unverified",

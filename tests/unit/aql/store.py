@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.aql import Fetch, Options, Result, Write, equal, parse, run
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 Document = dict[str, Any]
 

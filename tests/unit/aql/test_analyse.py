@@ -7,8 +7,8 @@ import json
 import pytest
 
 from proxy.aql import analyse, parse, shape_of
-from proxy.errors import ArangoError
-from proxy.shadow.unsorted import choice
+from proxy.base.errors import ArangoError
+from proxy.shadow.unordered_limit import choice
 from proxy.wire.decode import decode_parts
 
 

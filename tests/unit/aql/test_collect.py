@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store
 
 

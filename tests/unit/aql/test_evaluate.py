@@ -8,7 +8,7 @@ import pytest
 
 from proxy.aql import Fetch, parse, run
 from proxy.aql.evaluate import sorts_inside
-from proxy.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError, Unsupported
 from tests.unit.aql.store import Store, value_of
 
 PEOPLE: list[dict[str, Any]] = [

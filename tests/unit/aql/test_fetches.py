@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.aql import Fetch, Options, parse, run
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store
 
 

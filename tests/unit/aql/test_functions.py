@@ -11,7 +11,7 @@ import pytest
 
 from proxy.aql.functions.registry import REGISTRY
 from proxy.aql.signatures import FETCHING, FUNCTIONS, UNSUPPORTED
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store, value_of, warnings_of
 
 # known to the parser and to no store of ours, each refused by its name

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from proxy.aql import Write, WriteOptions
-from proxy.errors import ArangoError
-from proxy.stores.memory import MemoryStore
+from proxy.base.errors import ArangoError
+from proxy.devserver.store import MemoryStore
 from tests.unit.aql.store import Store
-from tests.unit.stores.memory.kit import Client
+from tests.unit.devserver.store.kit import Client
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.aql import ast, parse, print_query
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 
 
 def tree(expression: str) -> ast.Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.aql import compare, order_key, sort_key
-from proxy.errors import ArangoError
+from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store, value_of, warnings_of
 
 

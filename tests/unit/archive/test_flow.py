@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from backfill.answers import Document
 from backfill.archive import import_
 from backfill.archive import manifest as manifests
+from backfill.archive.bisect import isolated
+from backfill.archive.cli_output import volume
 from backfill.archive.export import Export, Options, pieces
 from backfill.archive.import_ import Import, batches, sort
-from backfill.archive.isolate import isolated
 from backfill.archive.manifest import Entry, Origin
 from backfill.archive.progress import Bars, Lines, Silent, shown
+from backfill.archive.sources import Described, Pages, address
 from backfill.archive.storage import ArchiveError
-from backfill.archive.stores import Described, Pages, address
-from backfill.archive.targets import Written
-from backfill.archive.told import volume
+from backfill.archive.targets import TargetResult
 from backfill.archive.verify import Verified, check, compare
-from proxy.errors import ArangoError, CrossfadeError, DatabaseRefused, DatabaseUnavailable
+from backfill.origin_pages import Document
+from proxy.base.errors import ArangoError, CrossfadeError, DatabaseUnavailable, StatementError
 
 NAME = "db/c"
 
@@ -79,7 +79,9 @@ class Kept:
     async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
         return {key: self.documents[key].rev for key in keys if key in self.documents}
 
-    async def write(self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]) -> Written:
+    async def write(
+        self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]
+    ) -> TargetResult:
         if self.fails:
             raise self.fails.pop()
         found = [*new, *(one for one, _ in older)]
@@ -87,11 +89,11 @@ class Kept:
         self.stop_after -= 1
         if self.stop_after == 0:
             self.stop.set()
-        return Written(len(found))
+        return TargetResult(len(found))
 
-    async def overwrite(self, collection: str, documents: Sequence[Document]) -> Written:
+    async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
         self.documents |= {one.key: one for one in documents}
-        return Written(len(documents))
+        return TargetResult(len(documents))
 
     async def finish(self, entry: Entry) -> list[str]:
         return ["an index was not made"]
@@ -171,11 +173,11 @@ def test_what_to_do_with_a_document() -> None:
 
 async def test_a_target_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
     entry = await export(tmp_path, Listed([document(n) for n in range(25)]))
-    target = Kept(fails=[DatabaseUnavailable("restarting"), DatabaseRefused("deadlock", "40P01")])
+    target = Kept(fails=[DatabaseUnavailable("restarting"), StatementError("deadlock", "40P01")])
     [told] = await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
     assert (told.complete, len(target.documents), told.notes) == (True, 25, ("an index was not made",))
-    target = Kept(fails=[DatabaseRefused("no such table", "42P01")])
-    with pytest.raises(DatabaseRefused, match="no such table"):
+    target = Kept(fails=[StatementError("no such table", "42P01")])
+    with pytest.raises(StatementError, match="no such table"):
         await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
     target = Kept(fails=[DatabaseUnavailable("gone")])
     with pytest.raises(DatabaseUnavailable, match="gone"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill import digest
+from backfill import checksum
 from backfill.archive import manifest as manifests
 from backfill.archive.manifest import Entry, Manifest, Origin, Part
 from backfill.archive.storage import ArchiveError, folder_name, inside, locked
@@ -41,7 +41,7 @@ def test_it_comes_back_with_totals_for_readers(tmp_path: Path) -> None:
     assert (found, manifests.exists(tmp_path)) == (manifests.read(tmp_path), True)
     [entry] = found.collections
     assert (entry.documents, entry.bytes, entry.compressed, entry.position) == (4, 20, 10, "2z")
-    assert entry.digest == digest.add([f"{1:064x}", f"{2:064x}"]) == f"{3:064x}"
+    assert entry.digest == checksum.add([f"{1:064x}", f"{2:064x}"]) == f"{3:064x}"
     told = json.loads((tmp_path / "manifest.json").read_text())
     assert (told["format"], told["version"], told["collections"][0]["documents"]) == ("crossfade-archive", 1, 4)
 
@@ -120,7 +120,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 
 def test_digests() -> None:
-    assert digest.of_documents([]) == digest.EMPTY == digest.of_words([0] * 8)
+    assert checksum.of_documents([]) == checksum.EMPTY == checksum.of_words([0] * 8)
     words = [1, 2, 3, 4, 5, 6, 7, 2**32 + 8]
-    assert digest.of_words(words) == "0000000100000002000000030000000400000005000000060000000800000008"
-    assert digest.text(2**256 + 5) == f"{5:064x}"
+    assert checksum.of_words(words) == "0000000100000002000000030000000400000005000000060000000800000008"
+    assert checksum.text(2**256 + 5) == f"{5:064x}"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from backfill import digest
-from backfill.answers import Document
+from backfill import checksum
 from backfill.archive import reader
 from backfill.archive.manifest import Part
 from backfill.archive.reader import Damage
 from backfill.archive.storage import ArchiveError
 from backfill.archive.writer import PartWriter
+from backfill.origin_pages import Document
 
 RAWS = [b'{"_key":"%c","pad":"%s"}' % (97 + n, bytes([48 + n]) * 40) for n in range(6)]
 DATA, SUMS = "db/c/part-000001.jsonl.zst", "db/c/part-000001.sums.zst"
@@ -46,7 +46,7 @@ def test_what_was_written_is_read(root: Path) -> None:
     assert [found.raw for found in reader.documents(root, part)] == RAWS
     assert [(found.key, found.rev) for found in reader.sums(root, part)] == [(chr(97 + n), n + 1) for n in range(6)]
     assert (part.documents, part.bytes, part.first, part.last) == (6, sum(map(len, RAWS)), "a", "f")
-    assert part.digest == digest.of_documents(reversed(RAWS)), "the order does not matter"
+    assert part.digest == checksum.of_documents(reversed(RAWS)), "the order does not matter"
     assert reader.check(root, part) == reader.Checked(6, part.bytes, 0, ())
 
 

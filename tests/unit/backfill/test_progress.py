@@ -8,8 +8,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from backfill.progress import Bars, Lines
-from backfill.report import At
-from tests.unit.backfill.test_report import STANDING
+from backfill.run_summary import WorkerProgress
+from tests.unit.backfill.test_run_summary import STANDING
 
 
 def test_bars_show_rate_time_left_and_the_end() -> None:
@@ -35,7 +35,7 @@ def test_lines_come_now_and_then_for_open_runs() -> None:
 
 def test_each_worker_has_a_bar_with_the_reason_for_which_it_waits() -> None:
     text = io.StringIO()
-    at = At("host:12:1:abcd", 2, 100, 250, "paused: `crossfade resume` goes on")
+    at = WorkerProgress("host:12:1:abcd", 2, 100, 250, "paused: `crossfade resume` goes on")
     with Bars(Console(file=text, force_terminal=True, width=200)) as bars:
         bars.show([replace(STANDING, workers=(at,))])
         bars._progress.refresh()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from backfill.source import Source
-from proxy.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamLost
+from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamOutcomeUnknown
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (503, b"busy", UpstreamLost),
-        (412, b'{"errorNum":21004,"errorMessage":"queue time"}', UpstreamLost),
+        (503, b"busy", UpstreamOutcomeUnknown),
+        (412, b'{"errorNum":21004,"errorMessage":"queue time"}', UpstreamOutcomeUnknown),
         (401, b"{}", ConfigurationError),
         (403, b'{"errorNum":11}', ConfigurationError),
         (404, b'{"errorNum":1203,"errorMessage":"collection or view not found: carts"}', ArangoError),
@@ -27,6 +27,6 @@ async def test_errors_are_those_of_the_tree(status: int, body: bytes, kind: type
 
 async def test_an_origin_that_is_away_is_given_up_after_the_patience() -> None:
     source = Source("http://127.0.0.1:1", "root", "", patience=0.0)
-    with pytest.raises(UpstreamLost, match="did not answer"):
+    with pytest.raises(UpstreamOutcomeUnknown, match="did not answer"):
         await source.count("shop", "carts")
     await source.close()

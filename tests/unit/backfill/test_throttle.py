@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.throttle import LONGEST, Figures, Latency, Limits, Meter, decide, told
+from backfill.throttle import LONGEST, Figures, Latency, Meter, ThrottleLimits, as_options, decide
 
 
 def test_without_limits_nobody_waits() -> None:
-    assert decide(Limits(), Figures(10**9, 0.0, lag=3600)).wait == 0
+    assert decide(ThrottleLimits(), Figures(10**9, 0.0, lag=3600)).wait == 0
 
 
 def test_the_rate_limit_spreads_documents_over_time() -> None:
-    limits = Limits(max_rate=100)
+    limits = ThrottleLimits(max_rate=100)
     early = decide(limits, Figures(50, 0.2))
     assert (round(early.wait, 3), early.reason) == (0.3, "the rate limit is 100 documents/s")
     assert decide(limits, Figures(50, 0.5)).wait == 0
@@ -20,16 +20,16 @@ def test_the_rate_limit_spreads_documents_over_time() -> None:
 
 
 def test_the_mirror_s_lag_comes_first() -> None:
-    decision = decide(Limits(max_rate=1, max_lag=5), Figures(100, 0.0, lag=7.25))
+    decision = decide(ThrottleLimits(max_rate=1, max_lag=5), Figures(100, 0.0, lag=7.25))
     assert decision.reason == "the mirror is 7.2 s behind, more than 5 s"
     assert decision.wait > 0
 
 
 def test_operators_come_first_and_what_cannot_be_seen_is_a_reason() -> None:
-    limits = Limits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold", paused=True)
+    limits = ThrottleLimits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold", paused=True)
     bad = Figures(0, 0, lag=9, replica_lag=None, origin=4, target=5, flagged=True)
     assert decide(limits, bad).reason.startswith("paused")
-    limits = Limits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold")
+    limits = ThrottleLimits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold")
     assert decide(limits, bad).reason == "the file /run/hold exists"
     fine = Figures(0, 0, replica_lag=0.0)
     assert decide(limits, fine).wait == 0
@@ -42,11 +42,13 @@ def test_operators_come_first_and_what_cannot_be_seen_is_a_reason() -> None:
 
 
 def test_the_stricter_of_two_limits_holds() -> None:
-    both = Limits(max_rate=10, max_lag=5).and_also(Limits(max_rate=4, max_replica_lag=1, flag_file="f", paused=True))
-    assert both == Limits(max_rate=4, max_lag=5, max_replica_lag=1, flag_file="f", paused=True)
-    assert Limits(max_rate=10).shared(4).max_rate == 2.5
-    assert Limits().shared(0).max_rate is None
-    assert told(Limits(max_rate=10, flag_file="f")) == {"max-rate": 10, "flag-file": "f"}
+    both = ThrottleLimits(max_rate=10, max_lag=5).and_also(
+        ThrottleLimits(max_rate=4, max_replica_lag=1, flag_file="f", paused=True)
+    )
+    assert both == ThrottleLimits(max_rate=4, max_lag=5, max_replica_lag=1, flag_file="f", paused=True)
+    assert ThrottleLimits(max_rate=10).shared(4).max_rate == 2.5
+    assert ThrottleLimits().shared(0).max_rate is None
+    assert as_options(ThrottleLimits(max_rate=10, flag_file="f")) == {"max-rate": 10, "flag-file": "f"}
 
 
 def test_slowness_is_told_in_units_of_what_is_usual() -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import warden
+from deploy.demo import supervisor
 from deploy.demo.child import Child
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
 READY = "import signal, sys, time\n{before}\nprint('ready', flush=True)\ntime.sleep(600)"
 
@@ -152,7 +152,7 @@ def test_whoever_ends_the_warden_ends_the_command(tmp_path: Path) -> None:
 def test_the_wardens_exit_code_is_the_commands(tmp_path: Path, command: str, code: int) -> None:
     options = {"log": str(tmp_path / "log"), "stop": "SIGTERM", "grace": 5, "user": None, "group": None, "remove": None}
     with subprocess.Popen(
-        [sys.executable, warden.__file__, json.dumps(options), sys.executable, "-c", command],
+        [sys.executable, supervisor.__file__, json.dumps(options), sys.executable, "-c", command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from deploy.demo.client import Client
-from deploy.demo.generated import DATABASE, Generator
-from deploy.demo.ledger import Ledger, merged
+from deploy.demo.expected_state import Ledger, merged
+from deploy.demo.fake_data import DATABASE, Generator
 from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService, matches
-from deploy.demo.tally import Conditions, Tally
 from deploy.demo.traffic import Traffic
+from deploy.demo.traffic_stats import Conditions, Tally
 
 Document = dict[str, Any]
 

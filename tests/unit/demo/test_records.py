@@ -7,7 +7,7 @@ import re
 import pytest
 
 from deploy.demo import records
-from proxy.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError
 
 KEY = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from proxy import metrics
-from proxy.cutover.states import TakenBack, families
+from proxy.base import metrics
+from proxy.operator.states import TakenBack, families
 from tests.unit.deploy.alerting import fires, understood
 
 FILE = Path(__file__).parents[3] / "deploy/prometheus/alerts.yml"

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from proxy.config import Settings
-from proxy.metrics import REGISTRY, Comparisons, ControlPlane, Traffic
+from proxy.base.config import Settings
+from proxy.base.metrics import REGISTRY, Comparisons, ControlPlane, Traffic
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/crossfade.json").read_text())

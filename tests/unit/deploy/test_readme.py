@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config import Settings
+from proxy.base.config import Settings
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")

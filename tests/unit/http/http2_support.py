@@ -17,10 +17,10 @@ from h2.events import (
     StreamReset,
 )
 
-from proxy.http.hub import Hub
-from proxy.http.limits import Limits
-from proxy.http.opening import Opening
-from proxy.wire.message import Handler
+from proxy.http.limits import HttpLimits
+from proxy.http.listener_state import ListenerState
+from proxy.http.protocol_sniffer import ProtocolSniffer
+from proxy.model.message import Handler
 from tests.unit.http.support import FakeTransport
 
 Fields = list[tuple[str, str]]
@@ -57,11 +57,11 @@ class Talk2:
     """
 
     def __init__(
-        self, handler: Handler, limits: Limits | None = None, *, lax: bool = False, greet: bool = True
+        self, handler: Handler, limits: HttpLimits | None = None, *, lax: bool = False, greet: bool = True
     ) -> None:
-        self.hub = Hub(handler, limits or Limits())
+        self.hub = ListenerState(handler, limits or HttpLimits())
         self.transport = Switching()
-        opening = Opening(self.hub)
+        opening = ProtocolSniffer(self.hub)
         self.transport.protocol = opening
         opening.connection_made(self.transport)
         self.client = H2Connection(

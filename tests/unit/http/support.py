@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable
 
 from proxy.http.connection import Connection
-from proxy.http.hub import Hub
-from proxy.http.limits import Limits
+from proxy.http.limits import HttpLimits
+from proxy.http.listener_state import ListenerState
 from proxy.http.requests import Incoming, RequestParser
-from proxy.wire.message import Handler
+from proxy.model.message import Handler
 
 
 class FakeTransport(asyncio.Transport):
@@ -61,8 +61,8 @@ class FakeTransport(asyncio.Transport):
 class Talk:
     """One connection on a fake transport."""
 
-    def __init__(self, handler: Handler, limits: Limits | None = None) -> None:
-        self.hub = Hub(handler, limits or Limits())
+    def __init__(self, handler: Handler, limits: HttpLimits | None = None) -> None:
+        self.hub = ListenerState(handler, limits or HttpLimits())
         self.transport = FakeTransport()
         self.connection = Connection(self.hub)
         self.transport.protocol = self.connection
@@ -87,10 +87,10 @@ class Talk:
         await asyncio.wait([self.connection.task])
 
 
-def parsed(pieces: Iterable[bytes], limits: Limits | None = None) -> list[Incoming]:
+def parsed(pieces: Iterable[bytes], limits: HttpLimits | None = None) -> list[Incoming]:
     """All requests in the pieces, streamed bodies left as streams."""
     found: list[Incoming] = []
-    parser = RequestParser(limits or Limits(), found.append, resume=nothing, abandon=nothing)
+    parser = RequestParser(limits or HttpLimits(), found.append, resume=nothing, abandon=nothing)
     for piece in pieces:
         parser.feed(piece)
     return found

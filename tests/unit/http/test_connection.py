@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.errors import ArangoError, FramingError, UpstreamLost
-from proxy.http.limits import HIGH_WATER, Limits
+from proxy.base.errors import ArangoError, FramingError, UpstreamOutcomeUnknown
+from proxy.http.limits import HIGH_WATER, HttpLimits
 from proxy.http.stream import BodyStream
-from proxy.wire.message import Request, Response, Tunnel
+from proxy.model.message import Request, Response, Tunnel
 from tests.unit.http.support import Talk
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -67,7 +67,7 @@ async def test_pipelined_requests_are_answered_in_their_order_and_one_at_a_time(
 
 async def test_a_deep_pipeline_stops_the_reading_until_it_is_shorter() -> None:
     gate = Gate()
-    talk = Talk(gate, Limits(pipeline=3))
+    talk = Talk(gate, HttpLimits(pipeline=3))
     await talk.say(b"".join(GET % number for number in range(5)))
     assert not talk.transport.reading
     for _ in range(3):
@@ -79,7 +79,7 @@ async def test_a_deep_pipeline_stops_the_reading_until_it_is_shorter() -> None:
 
 async def test_large_bodies_in_a_pipeline_stop_the_reading_too() -> None:
     gate = Gate()
-    talk = Talk(gate, Limits(buffer_body=HIGH_WATER))
+    talk = Talk(gate, HttpLimits(buffer_body=HIGH_WATER))
     body = b"x" * HIGH_WATER
     await talk.say(GET % 1, *[POST % (len(body), b"") + body] * 3)
     assert not talk.transport.reading
@@ -93,7 +93,7 @@ async def test_a_slow_handler_stops_the_reading_of_its_streamed_body() -> None:
         await taken.wait()
         return await echo(request)
 
-    talk = Talk(slow, Limits(buffer_body=10))
+    talk = Talk(slow, HttpLimits(buffer_body=10))
     size = 4 * HIGH_WATER
     await talk.say(POST % (size, b""))
     sent = 0
@@ -179,7 +179,7 @@ async def test_a_stream_that_breaks_its_length_is_cut(pieces: list[bytes]) -> No
 async def test_a_stream_that_fails_is_cut_so_that_the_client_knows() -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"abc"
-        raise UpstreamLost("gone")
+        raise UpstreamOutcomeUnknown("gone")
 
     async def handler(request: Request) -> Response:
         return Response(200, [], body())
@@ -289,7 +289,7 @@ async def test_continue_is_said_when_the_body_is_due() -> None:
 
 
 async def test_continue_is_said_before_a_streamed_body() -> None:
-    talk = Talk(echo, Limits(buffer_body=2))
+    talk = Talk(echo, HttpLimits(buffer_body=2))
     out = await talk.say(POST % (3, b"Expect: 100-continue\r\n"))
     assert out == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert (await talk.say(b"abc")).endswith(b"/ abc")
@@ -297,7 +297,7 @@ async def test_continue_is_said_before_a_streamed_body() -> None:
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_comes() -> None:
-    talk = Talk(echo, Limits(body=2))
+    talk = Talk(echo, HttpLimits(body=2))
     out = await talk.say(POST % (3, b"Expect: 100-continue\r\n"))
     assert out.startswith(b"HTTP/1.1 413 ")
     assert b"100 Continue" not in out
@@ -328,7 +328,7 @@ async def test_broken_framing_is_answered_in_its_turn_and_in_arangodbs_shape() -
     [
         (ArangoError(1202), 404, 1202),
         (FramingError("too much", 413), 413, 413),
-        (UpstreamLost("gone"), 503, 503),
+        (UpstreamOutcomeUnknown("gone"), 503, 503),
         (ValueError("a document's value"), 500, 500),
     ],
 )
@@ -398,7 +398,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_streamed_body_fails_its_r
             errors.append(error)
             raise
 
-    talk = Talk(handler, Limits(buffer_body=2))
+    talk = Talk(handler, HttpLimits(buffer_body=2))
     await talk.say(POST % (10, b"") + b"abc")
     talk.transport.close()
     await talk.settle()
@@ -428,7 +428,7 @@ async def test_an_unread_streamed_body_ends_the_connection_after_the_answer() ->
     async def handler(request: Request) -> Response:
         return Response(403, [], b"no")
 
-    talk = Talk(handler, Limits(buffer_body=2))
+    talk = Talk(handler, HttpLimits(buffer_body=2))
     out = await talk.say(POST % (10**7, b"") + b"abc")
     assert b"connection: close" in out
     assert talk.transport.eof
@@ -440,7 +440,7 @@ async def test_an_unread_streamed_body_ends_the_connection_after_the_answer() ->
 
 
 async def test_time_limits() -> None:
-    limits = Limits(idle=10, head_time=5, stall=7, linger=4)
+    limits = HttpLimits(idle=10, head_time=5, stall=7, linger=4)
     assert limits.tick == 1.0
     quiet, dribbling, starving = Talk(echo, limits), Talk(echo, limits), Talk(echo, limits)
     await quiet.settle()
@@ -465,7 +465,7 @@ async def test_time_limits() -> None:
 
 async def test_a_handler_at_work_has_no_time_limit_but_its_body_has() -> None:
     gate = Gate()
-    working, starving = Talk(gate), Talk(echo, Limits(buffer_body=2))
+    working, starving = Talk(gate), Talk(echo, HttpLimits(buffer_body=2))
     await working.say(GET % 1)
     await starving.say(POST % (10, b"") + b"abc")
     working.connection.look(10**6)
@@ -485,7 +485,7 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
 
 
 async def test_too_many_clients_are_told_so() -> None:
-    talk = Talk(echo, Limits(connections=0))
+    talk = Talk(echo, HttpLimits(connections=0))
     assert (await talk.settle()).startswith(b"HTTP/1.1 503 ")
     await talk.end()
 

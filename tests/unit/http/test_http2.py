@@ -10,11 +10,11 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
 
-from proxy.errors import ArangoError
-from proxy.http.http2_exchange import WINDOW
-from proxy.http.limits import Limits
+from proxy.base.errors import ArangoError
+from proxy.http.http2_stream import WINDOW
+from proxy.http.limits import HttpLimits
 from proxy.http.stream import BodyStream
-from proxy.wire.message import Request, Response
+from proxy.model.message import Request, Response
 from tests.unit.http.http2_support import Talk2, fields
 from tests.unit.http.support import Talk
 
@@ -67,7 +67,7 @@ async def test_the_preface_may_come_byte_by_byte_and_http_1_is_not_mistaken_for_
 
 
 async def test_a_client_that_opens_and_says_nothing_is_closed_in_time() -> None:
-    for said, limits in ((b"", Limits(idle=1)), (b"PRI * HT", Limits(head_time=1))):
+    for said, limits in ((b"", HttpLimits(idle=1)), (b"PRI * HT", HttpLimits(head_time=1))):
         talk = Talk2(echo, limits, greet=False)
         if said:
             talk.feed(said)
@@ -114,7 +114,7 @@ async def test_more_streams_than_are_granted_are_refused_and_those_reset_count_u
         ended += 1
         return Response(200, [], b"done")
 
-    talk = Talk2(handler, Limits(streams=3))
+    talk = Talk2(handler, HttpLimits(streams=3))
     await talk.say()
     assert talk.client.remote_settings.max_concurrent_streams == 3
     for _ in range(3):
@@ -169,7 +169,7 @@ async def test_cookies_come_as_one() -> None:
 async def test_bodies_of_any_size_come_back_whole(size: int, buffer_body: int) -> None:
     """Put together, put together by a lease, or streamed; the windows open as the body is taken."""
     body = bytes(range(256)) * (size // 256 + 1)
-    talk = Talk2(echo, Limits(buffer_body=buffer_body))
+    talk = Talk2(echo, HttpLimits(buffer_body=buffer_body))
     for extra in ((), (("content-length", str(size)),)):
         answer = await talk.ask(fields("PUT", "/", *extra), body[:size])
         assert answer.body == body[:size]
@@ -185,7 +185,7 @@ async def test_a_body_that_nobody_reads_is_not_taken_beyond_its_window() -> None
         return await echo(request)
 
     size = 4 * WINDOW
-    talk = Talk2(handler, Limits(buffer_body=1000))
+    talk = Talk2(handler, HttpLimits(buffer_body=1000))
     number = talk.begin(fields("PUT", "/", ("content-length", str(size))), end=False)
     rest = talk.upload(number, b"x" * size)
     await talk.say()
@@ -202,7 +202,7 @@ async def test_a_body_that_nobody_reads_is_not_taken_beyond_its_window() -> None
 
 async def test_few_bodies_are_put_together_at_a_time_and_all_come_to_their_end() -> None:
     size = 3 * WINDOW
-    talk = Talk2(echo, Limits(held=4 << 20))
+    talk = Talk2(echo, HttpLimits(held=4 << 20))
     rests = {talk.begin(fields("PUT", "/"), end=False): b"x" * size for _ in range(4)}
     waiting: list[int] = []
     for _ in range(100):
@@ -227,7 +227,7 @@ async def test_bodies_that_declare_little_share_the_room() -> None:
         await go.wait()
         return await echo(request)
 
-    talk = Talk2(handler, Limits(held=5 * WINDOW, buffer_body=5 * WINDOW, stall=10, linger=4))
+    talk = Talk2(handler, HttpLimits(held=5 * WINDOW, buffer_body=5 * WINDOW, stall=10, linger=4))
     await talk.say()
     head = fields("PUT", "/", ("content-length", str(size)))
     rests = {talk.begin(head, end=False): b"x" * size for _ in range(3)}
@@ -247,7 +247,7 @@ async def test_bodies_that_declare_little_share_the_room() -> None:
 
 
 async def test_a_reset_or_lost_body_gives_its_lease_back() -> None:
-    talk = Talk2(echo, Limits(held=4 << 20))
+    talk = Talk2(echo, HttpLimits(held=4 << 20))
     for _ in range(3):
         await talk.say()
         number = talk.begin(fields("PUT", "/"), end=False)
@@ -418,7 +418,7 @@ async def test_a_body_that_breaks_its_content_length() -> None:
 
 
 async def test_a_body_without_a_length_that_grows_too_large_is_413() -> None:
-    talk = Talk2(echo, Limits(buffer_body=100, body=1000))
+    talk = Talk2(echo, HttpLimits(buffer_body=100, body=1000))
     number = talk.begin(fields("POST", "/"), end=False)
     talk.client.send_data(number, b"x" * 1001)
     await talk.say()
@@ -455,7 +455,7 @@ async def test_an_unread_streamed_body_is_reset_after_the_answer() -> None:
     async def handler(request: Request) -> Response:
         return Response(403, [], b"no")
 
-    talk = Talk2(handler, Limits(buffer_body=10))
+    talk = Talk2(handler, HttpLimits(buffer_body=10))
     number = talk.begin(fields("PUT", "/", ("content-length", "1000")), end=False)
     await talk.say()
     assert (talk.answers[number].status, talk.answers[number].body, talk.answers[number].reset) == (403, b"no", 0)
@@ -503,7 +503,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_body_fails_its_reader() -
         return Response(200)
 
     for leave in ("reset", "close"):
-        talk = Talk2(handler, Limits(buffer_body=10))
+        talk = Talk2(handler, HttpLimits(buffer_body=10))
         number = talk.begin(fields("PUT", "/", ("content-length", "1000")), end=False)
         await talk.say()
         if leave == "reset":
@@ -567,7 +567,7 @@ async def test_draining_says_goaway_answers_what_is_under_way_and_refuses_the_re
 
 
 async def test_time_limits() -> None:
-    talk = Talk2(echo, Limits(idle=10, stall=10, linger=4, buffer_body=100))
+    talk = Talk2(echo, HttpLimits(idle=10, stall=10, linger=4, buffer_body=100))
     await talk.say()
     (connection,) = talk.hub.connections
     gathered = talk.begin(fields("PUT", "/"), end=False)
@@ -593,7 +593,7 @@ async def test_a_client_that_does_not_take_an_answer_is_reset_and_one_that_takes
     async def handler(request: Request) -> Response:
         return Response(200, [], b"x" * 200_000)
 
-    talk = Talk2(handler, Limits(stall=10, linger=4))
+    talk = Talk2(handler, HttpLimits(stall=10, linger=4))
     talk.acknowledge = False
     number = talk.begin(fields())
     await talk.say()
@@ -628,7 +628,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("name", FLOODS)
 async def test_floods_are_told_to_calm_down(name: str) -> None:
-    talk = Talk2(echo, Limits(streams=10_000))
+    talk = Talk2(echo, HttpLimits(streams=10_000))
     talk.feed(talk.client.data_to_send())
     talk.feed(FLOODS[name])
     await talk.say()
@@ -651,7 +651,7 @@ async def test_a_head_without_an_end_and_one_above_the_limit_end_the_connection(
         b"\xff" * (300 << 10),
         b"\x00\x00\x01\x00\x00\x00\x00\x00\x00x",
     ):
-        talk = Talk2(echo, Limits(head=10_000))
+        talk = Talk2(echo, HttpLimits(head=10_000))
         await talk.say()
         await talk.say(frames)
         assert talk.transport.closing
@@ -659,7 +659,7 @@ async def test_a_head_without_an_end_and_one_above_the_limit_end_the_connection(
 
 
 async def test_a_frame_without_an_end_is_not_waited_for_for_ever() -> None:
-    talk = Talk2(echo, Limits(head_time=10, linger=4))
+    talk = Talk2(echo, HttpLimits(head_time=10, linger=4))
     talk.begin(fields("PUT", "/"), end=False)
     await talk.say()
     (connection,) = talk.hub.connections
@@ -672,7 +672,7 @@ async def test_a_frame_without_an_end_is_not_waited_for_for_ever() -> None:
 
 
 async def test_a_crowd_is_told_so_in_http_1() -> None:
-    talk = Talk2(echo, Limits(connections=0))
+    talk = Talk2(echo, HttpLimits(connections=0))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert bytes(talk.transport.out).startswith(b"HTTP/1.1 503 ")

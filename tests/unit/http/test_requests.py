@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import FramingError
-from proxy.http.limits import Limits
+from proxy.base.errors import FramingError
+from proxy.http.limits import HttpLimits
 from proxy.http.requests import BODY, HEAD, IDLE, Incoming, RequestParser
 from tests.unit.http.support import body_of, nothing, parsed
 
@@ -143,14 +143,14 @@ SMUGGLING = {
 @pytest.mark.parametrize("raw", SMUGGLING.values(), ids=SMUGGLING)
 def test_broken_framing_is_refused_and_nothing_behind_it_is_read(raw: bytes) -> None:
     found: list[Incoming] = []
-    parser = RequestParser(Limits(), found.append, resume=nothing, abandon=nothing)
+    parser = RequestParser(HttpLimits(), found.append, resume=nothing, abandon=nothing)
     with pytest.raises(FramingError) as refused:
         parser.feed(raw + get(b"/smuggled"))
     assert refused.value.status in {400, 405, 417, 501, 505}
     assert found == []
 
 
-LIMITS = Limits(head=400, url=50, headers=5, body=30, buffer_body=10)
+LIMITS = HttpLimits(head=400, url=50, headers=5, body=30, buffer_body=10)
 TOO_LARGE = {
     "the URL": (get(b"/" + b"u" * 50), 414),
     "a header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 400 + b"\r\n\r\n", 431),
@@ -224,7 +224,7 @@ async def test_a_streamed_body_that_grows_too_large_fails_its_reader() -> None:
 def test_an_upgrade_request_holds_back_what_comes_behind_it() -> None:
     asking = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     found: list[Incoming] = []
-    parser = RequestParser(Limits(), found.append, resume=nothing, abandon=nothing)
+    parser = RequestParser(HttpLimits(), found.append, resume=nothing, abandon=nothing)
     parser.feed(asking + b"raw")
     parser.feed(b" bytes")
     assert found[0].upgrade
@@ -236,7 +236,7 @@ def test_an_upgrade_request_holds_back_what_comes_behind_it() -> None:
 def test_a_declined_upgrade_goes_on_with_http() -> None:
     asking = b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     found: list[Incoming] = []
-    parser = RequestParser(Limits(), found.append, resume=nothing, abandon=nothing)
+    parser = RequestParser(HttpLimits(), found.append, resume=nothing, abandon=nothing)
     parser.feed(asking + get(b"/2")[:9])
     assert len(found) == 1
     parser.decline()
@@ -260,7 +260,7 @@ def test_an_upgrade_with_a_body_is_no_upgrade(framing: bytes, body: bytes, cut: 
 
 def test_expecting_to_continue() -> None:
     found: list[Incoming] = []
-    parser = RequestParser(Limits(), found.append, resume=nothing, abandon=nothing)
+    parser = RequestParser(HttpLimits(), found.append, resume=nothing, abandon=nothing)
     parser.feed(post(b"Expect: 100-Continue\r\nContent-Length: 2"))
     assert parser.awaiting is not None
     assert parser.awaiting.expects
@@ -269,7 +269,7 @@ def test_expecting_to_continue() -> None:
 
 
 def test_where_in_a_message_the_parser_stands() -> None:
-    parser = RequestParser(Limits(), lambda _: None, resume=nothing, abandon=nothing)
+    parser = RequestParser(HttpLimits(), lambda _: None, resume=nothing, abandon=nothing)
     states = []
     for piece in (b"PO", b"ST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"a", b"b"):
         parser.feed(piece)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import FramingError
+from proxy.base.errors import FramingError
 from proxy.http.responses import ResponseParser
 from tests.unit.http.support import nothing
 

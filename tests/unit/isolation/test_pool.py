@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import ArangoError, DatabaseRefused, IsolationError, Unsupported
+from proxy.base.errors import ArangoError, IsolationError, StatementError, Unsupported
 from proxy.isolation import Isolation, Lane
 from tests.unit.isolation import work
 
@@ -39,13 +39,13 @@ async def test_work_is_done_in_another_process_and_its_end_comes_back(lane: Lane
     assert await lane.run(work.length, b"x" * (20 << 20), seconds=30) == 20 << 20
     assert os.getpriority(os.PRIO_PROCESS, worker) == 10
 
-    for how, error in (("arango", ArangoError), ("unsupported", Unsupported), ("refused", DatabaseRefused)):
+    for how, error in (("arango", ArangoError), ("unsupported", Unsupported), ("refused", StatementError)):
         with pytest.raises(error) as raised:
             await lane.run(work.fail, how, seconds=30)
         assert type(raised.value) is error
         if isinstance(raised.value, ArangoError) and how == "arango":
             assert (raised.value.number, raised.value.message, raised.value.status) == (1500, "killed", 410)
-        if isinstance(raised.value, DatabaseRefused):
+        if isinstance(raised.value, StatementError):
             assert raised.value.sqlstate == "22P05"
     with pytest.raises(LookupError):
         await lane.run(work.fail, "plain", seconds=30)

@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from proxy.errors import ArangoError, DatabaseRefused, Unsupported
+from proxy.base.errors import ArangoError, StatementError, Unsupported
 
 
 def where() -> int:
@@ -48,7 +48,7 @@ def fail(how: str) -> None:
         case "unsupported":
             raise Unsupported("a feature")
         case "refused":
-            raise DatabaseRefused("no", "22P05")
+            raise StatementError("no", "22P05")
         case "odd":
             raise OddError("a", "b")
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfill.reporting.facts import (
+from backfill.migration_report.facts import (
     AuditFacts,
     AuditRow,
     CollectionFacts,

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from backfill.reporting import html, markdown, words
-from backfill.reporting.facts import AuditFacts, Facts, Side, as_json, total, verdict
+from backfill.migration_report import format as words
+from backfill.migration_report import html, markdown
+from backfill.migration_report.facts import AuditFacts, Facts, Side, as_json, total, verdict
 from tests.unit.reporting.sample import backfill, collection, facts, verification
 
 

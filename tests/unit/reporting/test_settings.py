@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.reporting.settings import masked, settings_facts, versions
-from proxy.config import Settings, load
+from backfill.migration_report.settings import masked, settings_facts, versions
+from proxy.base.config import Settings, load
 
 
 def test_every_setting_is_there_and_secrets_are_hidden() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from proxy.routing.query_shapes import OTHER, Shape
 from proxy.shadow.bounds import Bound
-from proxy.shadow.shapes import OTHER, Shape
 
 
 def shape(number: int) -> Shape:

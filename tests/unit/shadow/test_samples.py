@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from proxy.operations import Effect, Operation
-from proxy.shadow.compare import Difference, Kind
+from proxy.model.operations import Effect, Operation
+from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.samples import MAX_TEXT, Evidence, Redaction, sample
 
 READ = Operation("document.read", Effect.READ, "GET", "d b", "c", "k", ("_api", "document", "c", "k/1"), {"a": "ü"})

@@ -9,9 +9,9 @@ import msgspec
 import orjson
 import pytest
 
-from proxy.cursor_requests import request_of
-from proxy.errors import ArangoError
-from proxy.operations import Effect, Operation, Outcome
+from proxy.base.errors import ArangoError
+from proxy.model.cursor_requests import request_of
+from proxy.model.operations import Effect, Operation, Outcome
 from proxy.stores.postgres.cursors import Cursors
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from proxy.stores.postgres.narrow import Scan, scan_of
+from proxy.stores.postgres.scan_choice import Scan, scan_of
 
 
 def containing(*equalities: tuple[tuple[str, ...], object]) -> object:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.operations import Effect
+from proxy.model.message import Request
+from proxy.model.operations import Effect
 from proxy.wire import decode as decoding
 from proxy.wire.decode import decode, decode_parts, is_database_path, peek
-from proxy.wire.message import Request
 
 
 def test_a_document_read() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.errors import ArangoError, Unsupported
-from proxy.operations import Outcome
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model.operations import Outcome
 from proxy.wire.encode import encode, error_outcome, json_outcome
 
 

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from proxy.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError, Unsupported
 from proxy.wire.encoding import decoded, encoded, without
 
 PLAIN = b'{"a":1}' * 1000

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import ArangoError
-from proxy.values import dump, parse, same
+from proxy.base.errors import ArangoError
+from proxy.model.json_values import dump, parse, same
 from proxy.wire.velocypack import decode, to_json
 from proxy.wire.velocypack_writer import encode as write
 from proxy.wire.velocypack_writer import of_json

@@ -1,0 +1,136 @@
+"""What an archive is read from: ArangoDB or PostgreSQL, in pages of bounded size, in byte order of keys."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from backfill.archive.manifest import Origin
+from backfill.archive.server import EDGE, Server
+from backfill.archive.storage import ArchiveError
+from backfill.key_ranges import FIRST_PAGE, PAGE_BYTES, PAGE_DOCUMENTS, next_limit
+from backfill.origin_pages import Document
+from backfill.source import Source
+from proxy.base.database import Database
+from sql.loader import queries
+
+SQL: Final = {name: query.text for name, query in queries("archive").items()}
+_STORED_BYTES: Final = 1 << 20  # of a page as PostgreSQL stores it, compressed
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a collection is beside its documents."""
+
+    edge: bool
+    properties: Mapping[str, Any]
+    indexes: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Some documents in key order. last: there are no more; limit: how many to ask for next."""
+
+    documents: Sequence[Document]
+    last: bool
+    limit: int
+
+
+class Store(Protocol):
+    """A database that documents are read from. Collections are 'database/name'."""
+
+    async def origin(self) -> Origin: ...
+
+    async def collections(self, pattern: str) -> list[str]:
+        """Those that a pattern 'database/*' stands for."""
+        ...
+
+    async def describe(self, collection: str) -> Described: ...
+
+    async def count(self, collection: str) -> int: ...
+
+    async def page(self, collection: str, after: str, limit: int) -> Pages: ...
+
+
+class FromArango:
+    """ArangoDB, with Crossfade's own account."""
+
+    def __init__(self, server: Server, source: Source) -> None:
+        self._server = server
+        self._source = source
+
+    async def origin(self) -> Origin:
+        return Origin(kind="arangodb", at=self._server.at, version=await self._server.version())
+
+    async def collections(self, pattern: str) -> list[str]:
+        wanted, _, _ = pattern.partition("/")
+        found = []
+        for database in await self._server.databases() if "*" in wanted else [wanted]:
+            found += [f"{database}/{name}" for name in await self._server.collections(database)]
+        return [name for name in found if fnmatch.fnmatchcase(name, pattern)]
+
+    async def describe(self, collection: str) -> Described:
+        database, _, name = collection.partition("/")
+        properties = await self._server.properties(database, name)
+        indexes = await self._server.indexes(database, name)
+        for told in ("code", "error", "globallyUniqueId", "id", "status", "statusString"):
+            properties.pop(told, None)
+        return Described(properties.get("type") == EDGE, properties, tuple(indexes))
+
+    async def count(self, collection: str) -> int:
+        database, _, name = collection.partition("/")
+        return await self._source.count(database, name)
+
+    async def page(self, collection: str, after: str, limit: int) -> Pages:
+        database, _, name = collection.partition("/")
+        page = await self._source.page(database, name, after, None, limit or FIRST_PAGE)
+        return Pages(page.documents, page.last, next_limit(page.limit, len(page.documents), page.bytes))
+
+
+class FromPostgres:
+    """The document tables. at: host, port and database."""
+
+    def __init__(self, database: Database, dsn: str) -> None:
+        self._database = database
+        self._at = address(dsn)
+        self._relations: dict[str, str] = {}
+
+    async def origin(self) -> Origin:
+        version = await self._database.fetchval("SHOW server_version")
+        return Origin(kind="postgresql", at=self._at, version=version)
+
+    async def collections(self, pattern: str) -> list[str]:
+        rows = await self._database.fetch("SELECT collection FROM _crossfade.collection ORDER BY collection")
+        return [row["collection"] for row in rows if fnmatch.fnmatchcase(row["collection"], pattern)]
+
+    async def describe(self, collection: str) -> Described:
+        row = await self._database.fetchrow(SQL["entry"], collection)
+        if row is None:
+            raise ArchiveError(f"PostgreSQL has no table for {collection}: see `crossfade status`")
+        self._relations[collection] = row["relation"]
+        return Described(row["edge"], {}, ())
+
+    async def count(self, collection: str) -> int:
+        return int(await self._database.fetchval(await self._on("count", collection)))
+
+    async def page(self, collection: str, after: str, limit: int) -> Pages:
+        most = min(limit or FIRST_PAGE, PAGE_DOCUMENTS)
+        rows = await self._database.fetch(await self._on("page", collection), after, most, _STORED_BYTES)
+        documents = [Document(row["key"], row["rev"], row["raw"].encode()) for row in rows]
+        size = sum(len(document.raw) for document in documents)
+        # a page that was cut by its size tells nothing of the end: only an empty one does
+        return Pages(documents, not documents, next_limit(most, len(documents), size, wanted=PAGE_BYTES))
+
+    async def _on(self, name: str, collection: str) -> str:
+        if collection not in self._relations:
+            await self.describe(collection)
+        return SQL[name].replace("{relation}", self._relations[collection])
+
+
+def address(url: str) -> str:
+    """Host, port and path of a URL or DSN, without account and options."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")

@@ -1,0 +1,43 @@
+"""Cuts a chunk that a worker is at, so that an idle one has something to do: ranges are planned from estimates.
+
+The cut is one statement in PostgreSQL: the chunk ends at a key that its worker has not reached, and a new chunk begins
+there. The worker learns of it at its next checkpoint, whose transaction it gives up (`RangeCut`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from backfill.key_sampling import find_cut
+from backfill.run_store import SQL
+from backfill.source import Source
+from proxy.base.database import Database, Row
+from proxy.base.errors import ArangoError
+
+SPLIT_DOCUMENTS: Final = 5_000
+
+
+async def split_largest(database: Database, source: Source, chosen: Sequence[int] | None, least: int) -> bool:
+    """Cuts one chunk of these runs (None: of any) such that either part has `least` documents to do, if there is one.
+
+    Raises UpstreamError, DatabaseError.
+    """
+    for row in await database.fetch(SQL["divisible"], None if chosen is None else list(chosen)):
+        async with database.transaction() as session:
+            if not await session.fetchval(SQL["lock_split"], row["run"]):
+                return False  # somebody else is looking, and there will be a chunk to claim
+            cut = await _cut(source, row, least)
+            if cut is not None and await session.fetchval(SQL["split"], row["run"], row["number"], cut, row["upper"]):
+                return True
+    return False
+
+
+async def _cut(source: Source, row: Row, least: int) -> str | None:
+    async def step(after: str, skip: int) -> str | None:
+        return await source.step(row["database"], row["name"], after, skip)
+
+    try:
+        return await find_cut(step, row["position"] or row["lower"] or "", row["upper"], least)
+    except ArangoError:
+        return None  # the worker that has the chunk meets it as well, and says so

@@ -1,0 +1,190 @@
+"""What the commands of the backfill share: options, connections, signals, and working on runs while showing them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated
+
+import typer
+
+from backfill import run_store
+from backfill.progress import Bars, Lines, shown
+from backfill.run_summary import Standing, line, samples
+from backfill.source import Source
+from backfill.throttle import ThrottleLimits
+from backfill.worker import Options, Workers
+from backfill.worker_processes import WorkerPool
+from proxy.base.config import Settings, load
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, CrossfadeError, RefusedError
+from proxy.cli.naming import expand
+from proxy.cli.runtime import DONE, REFUSED, fail, note, write_json
+from proxy.cli.runtime import console as shown_to_people
+from proxy.model.stages import Stage
+from proxy.operator import migrate
+
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in each process")]
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", min=1, max=64, help="processes, where one core is the limit: --workers in each")
+]
+RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents a second and worker")]
+LagOption = Annotated[float | None, typer.Option("--max-lag", min=0.0, help="seconds that the mirror may be behind")]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a command works with."""
+
+    database: Database
+    maintenance: Database
+    source: Source
+    stop: asyncio.Event
+
+
+def options(workers: int, max_rate: float | None, max_lag: float | None) -> Options:
+    """The options of workers, from those of a command."""
+    return Options(workers=workers, limits=ThrottleLimits(max_rate, max_lag))
+
+
+async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]]) -> tuple[list[int], dict[str, str]]:
+    """The runs that are planned, and the collections that were left out: one that fails keeps no other back.
+
+    Raises what the only one raises; UpstreamError where ArangoDB does not answer at all, DatabaseError.
+    """
+    chosen: list[int] = []
+    left: dict[str, str] = {}
+    for name in names:
+        try:
+            run = await plan(name)
+        except (ArangoError, RefusedError) as error:
+            if len(names) == 1:
+                raise
+            left[name] = str(error)
+        else:
+            chosen += [] if run is None else [run]
+    return chosen, left
+
+
+def say_left_out(left: Mapping[str, str]) -> None:
+    """At the end, where it is read: what a command over many did not do, and why."""
+    for name, why in left.items():
+        note(f"left out: {name}: {why}")
+
+
+async def work_on(
+    parts: Parts,
+    chosen: list[int],
+    how: Options,
+    as_json: bool,
+    again: str,
+    *,
+    processes: int = 1,
+    left: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Works on runs until they have ended, shows them meanwhile, prints what came of them; the exit code.
+
+    left: collections that could not be planned; they are named at the end, and the code says so.
+    """
+    code = await _worked(parts, chosen, how, as_json, again, processes) if chosen or not left else REFUSED
+    if as_json and not chosen and left:
+        write_json([])
+    say_left_out(left)
+    return REFUSED if left else code
+
+
+async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, again: str, processes: int) -> int:
+    with _view(as_json) as view:
+        async with shown(parts.database, chosen, view) if view is not None else contextlib.nullcontext():
+            if processes > 1:
+                await WorkerPool(parts.stop, processes, how).work(chosen)
+            else:
+                await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work(chosen)
+    found = await run_store.standings(parts.database, chosen)
+    print_standings(found, as_json)
+    if any(standing.state == "open" for standing in found):
+        note(f"stopped; it goes on where it was with: {again}")
+        return REFUSED
+    if any(standing.state != "done" for standing in found):
+        return REFUSED
+    differences = sum(standing.result.get("differences", 0) for standing in found)
+    if differences and not as_json:
+        for text in samples(found):
+            typer.echo(text)
+    return REFUSED if differences else DONE
+
+
+@contextlib.contextmanager
+def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
+    console = shown_to_people(stderr=True)
+    if as_json:
+        yield None
+    elif console.is_terminal:
+        with Bars(console) as bars:
+            yield bars
+    else:
+        yield Lines(console)
+
+
+def print_standings(found: Sequence[Standing], as_json: bool) -> None:
+    """A line a run, or one JSON document."""
+    if as_json:
+        write_json([standing.as_json() for standing in found])
+        return
+    for standing in found:
+        typer.echo(line(standing))
+
+
+async def names_of(parts: Parts, collections: Sequence[str], database: str) -> list[str]:
+    """The mirrored collections that names and patterns stand for."""
+    return await expand(
+        parts.database, collections, database, lambda standing: standing.stage.at_least(Stage.MIRROR), "mirrored"
+    )
+
+
+def execute(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:
+    """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
+    try:
+        code = asyncio.run(_with_parts(go, load(), workers))
+    except CrossfadeError as error:
+        raise fail(error, as_json=as_json) from error
+    raise typer.Exit(code)
+
+
+async def _with_parts(go: Callable[[Parts], Awaitable[int]], settings: Settings, workers: int) -> int:
+    async with _parts(settings, workers) as parts:
+        return await go(parts)
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
+    stop = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_stopping(stop))
+        database = await Database.open(settings.dsn, size=2 * workers + 3, application="crossfade backfill")
+        stack.push_async_callback(database.close)
+        maintenance = await Database.open(
+            settings.dsn, size=max(2, workers), timeout=None, application="crossfade backfill"
+        )
+        stack.push_async_callback(maintenance.close)
+        await migrate.require_migrated(database)
+        source = Source(str(settings.origin), settings.origin_user, settings.origin_password, threads=workers + 1)
+        stack.push_async_callback(source.close)
+        yield Parts(database, maintenance, source, stop)
+
+
+@contextlib.contextmanager
+def _stopping(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`: pages under way are finished and chunks handed back."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,158 @@
+"""Holds a worker back for as long as limits ask, keeping its chunk: the I/O around `throttle`.
+
+Limits come from the command line (of one worker) and from _crossfade.throttle (of all workers together, changed while
+they run). What they are compared with is looked up at most twice a second, once for all workers of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os.path
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from backfill import run_store
+from backfill.run_store import SQL, Claim
+from backfill.source import Source
+from backfill.throttle import Figures, Latency, Meter, ThrottleLimits, as_options, decide
+from proxy.base.database import Database, Row
+from proxy.state import audit
+from sql.loader import queries
+
+REFRESH: Final = 0.5  # seconds that figures are believed
+_RENEW: Final = 1.0  # seconds between two signs of life of a worker that waits
+_REVISIONS: Final = queries("documents")["revisions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """_crossfade.throttle, and what its limits are compared with. limits.max_rate is of all workers together."""
+
+    limits: ThrottleLimits
+    lag: float
+    workers: int
+    replica_lag: float | None
+    changed_by: str | None
+
+
+async def setting(database: Database) -> Setting:
+    """What operators have set, and how things are. Raises DatabaseError."""
+    row = await database.fetchrow(SQL["throttle"])
+    assert row is not None
+    return _setting(row)
+
+
+async def change(
+    database: Database,
+    wanted: Callable[[Setting], ThrottleLimits],
+    *,
+    action: str,
+    actor: str,
+    reason: str | None = None,
+) -> None:
+    """Sets the limits of every worker, wherever it runs, and writes it to the audit; they notice within a second.
+
+    Raises DatabaseError, and what `wanted` raises.
+    """
+    async with database.transaction() as session:
+        row = await session.fetchrow(SQL["throttle"] + " FOR UPDATE OF t")
+        assert row is not None
+        limits = wanted(_setting(row))
+        await session.execute(
+            SQL["set_throttle"],
+            limits.max_rate,
+            limits.max_lag,
+            limits.max_replica_lag,
+            limits.max_slowdown,
+            limits.flag_file,
+            limits.paused,
+            actor,
+        )
+        await audit.record(session, actor=actor, action=action, reason=reason, detail=as_options(limits))
+
+
+def _setting(row: Row) -> Setting:
+    limits = ThrottleLimits(
+        max_rate=row["max_rate"],
+        max_lag=row["max_lag"],
+        max_replica_lag=row["max_replica_lag"],
+        max_slowdown=row["max_slowdown"],
+        flag_file=row["flag_file"],
+        paused=row["paused"],
+    )
+    return Setting(limits, row["lag"], row["workers"], row["replica_lag"], row["changed_by"])
+
+
+class Governor:
+    """Says when the workers of one process may go on. own: limits of each of them alone."""
+
+    def __init__(self, database: Database, source: Source, own: ThrottleLimits | None = None) -> None:
+        self._database = database
+        self._source = source
+        self._own = own or ThrottleLimits()
+        self._known: Setting | None = None
+        self._until = 0.0
+        self._flagged = False
+        self._looking = asyncio.Lock()
+        self._origin, self._target = Latency(), Latency()
+
+    def meter(self) -> Meter:
+        """One a chunk that a worker holds."""
+        return Meter(time.monotonic)
+
+    async def hold_back(
+        self, claim: Claim, meter: Meter, documents: int, *, stop: asyncio.Event, lease: float, key: str | None = None
+    ) -> None:
+        """Counts `documents` as done, waits as long as the limits ask for, keeping the lease; ends early at `stop`.
+
+        key: of a document that is read on both sides to see how long they take. Raises LeaseLost, and what reading
+        raises.
+        """
+        noted, renewed = "", time.monotonic()
+        while not stop.is_set():
+            known = await self._look(claim, key)
+            limits = self._own.and_also(known.limits.shared(known.workers))
+            meter.add(documents, limits.max_rate)
+            documents = 0
+            decision = decide(
+                limits,
+                Figures(
+                    documents=meter.documents,
+                    seconds=meter.seconds,
+                    lag=known.lag,
+                    replica_lag=known.replica_lag,
+                    origin=self._origin.times,
+                    target=self._target.times,
+                    flagged=self._flagged,
+                ),
+            )
+            if decision.wait == 0:
+                return
+            now = time.monotonic()
+            if noted != decision.reason.partition(" ")[0] or now - renewed > min(_RENEW, lease / 4):
+                await run_store.renew(self._database, claim, lease, decision.reason)
+                noted, renewed = decision.reason.partition(" ")[0], now
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), decision.wait)
+
+    async def _look(self, claim: Claim, key: str | None) -> Setting:
+        async with self._looking:
+            if self._known is None or time.monotonic() >= self._until:
+                self._known = await setting(self._database)
+                limits = self._own.and_also(self._known.limits)
+                self._flagged = limits.flag_file is not None and os.path.exists(limits.flag_file)
+                if limits.max_slowdown is not None and key is not None:
+                    await self._time(claim, key)
+                self._until = time.monotonic() + REFRESH
+            return self._known
+
+    async def _time(self, claim: Claim, key: str) -> None:
+        began = time.monotonic()
+        await self._source.read(claim.table.database, claim.table.name, [key])
+        between = time.monotonic()
+        await self._database.fetch(_REVISIONS.on(claim.table.relation), [key])
+        self._origin.add(between - began)
+        self._target.add(time.monotonic() - between)

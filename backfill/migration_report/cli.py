@@ -1,0 +1,123 @@
+"""`crossfade report`. Exit codes: 0 written; 1 refused; 2 a wrong setting, or PostgreSQL cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from backfill.archive.storage import write_atomically
+from backfill.migration_report import facts as values
+from backfill.migration_report import html, markdown
+from backfill.migration_report.collect import Inputs, gather
+from backfill.migration_report.facts import Facts
+from backfill.source import Source
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.base.errors import CrossfadeError, RefusedError
+from proxy.cli.naming import expand
+from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, SomeCollections, fail, note, write_json
+from proxy.operator import migrate
+
+
+class Format(enum.StrEnum):
+    """How a report is written."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+    HTML = "html"
+
+
+_SUFFIXES: Final = {".md": Format.MARKDOWN, ".json": Format.JSON, ".html": Format.HTML, ".htm": Format.HTML}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this package's command to the application."""
+    app.command("report")(report)
+
+
+def report(
+    collections: SomeCollections = None,
+    *,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="markdown, unless the name of the file says something else")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="write it there", dir_okay=False)] = None,
+    checksums: Annotated[
+        bool, typer.Option("--checksums/--no-checksums", help="read both sides whole, for bytes and checksums")
+    ] = True,
+    database: DatabaseOption = "_system",
+    as_json: JsonOption = False,
+) -> None:
+    """What was migrated, and how it is known: the papers for whoever asks later.
+
+    For each collection: documents, bytes and checksums on both sides, backfills and verifications with time and rates,
+    mismatches and repairs, what was left out and why, user ids without a user. Then every change of stages, the audit
+    and whether its chain is whole, configuration (passwords hidden) and versions.
+
+    With checksums both databases are read whole: leave them out for a quick look, or beside heavy traffic.
+
+      crossfade report --to report.html
+
+      crossfade report 'shop/*' --format markdown --no-checksums
+    """
+
+    async def go() -> Facts:
+        settings = load()
+        async with contextlib.AsyncExitStack() as stack:
+            opened = await Database.open(settings.dsn, size=2, timeout=None, application="crossfade report")
+            stack.push_async_callback(opened.close)
+            await migrate.require_migrated(opened)
+            source = Source(str(settings.origin), settings.origin_user, settings.origin_password, patience=3.0)
+            stack.push_async_callback(source.close)
+            names = None
+            if collections:
+                names = await expand(opened, collections, database, lambda _: True, "known")
+            means = Inputs(settings, opened, source)
+            return await gather(means, names, checksums=checksums, tell=_tell(checksums and not as_json))
+
+    chosen = Format.JSON if as_json else form or (_SUFFIXES.get(to.suffix.lower()) if to else None) or Format.MARKDOWN
+    try:
+        found = asyncio.run(go())
+        if to is None:
+            _print(found, chosen)
+        else:
+            _write(to, rendered(found, chosen))
+    except CrossfadeError as error:
+        raise fail(error, as_json=as_json) from error
+    if to is not None:
+        note(f"{to}: {len(found.collections)} collections, {chosen}")
+    raise typer.Exit(DONE)
+
+
+def rendered(found: Facts, form: Format) -> str:
+    """The report as text."""
+    if form is Format.HTML:
+        return html.render(found)
+    if form is Format.MARKDOWN:
+        return markdown.render(found)
+    return msgspec.json.format(msgspec.json.encode(values.as_json(found)), indent=2).decode() + "\n"
+
+
+def _print(found: Facts, form: Format) -> None:
+    if form is Format.JSON:
+        write_json(values.as_json(found))
+    else:
+        typer.echo(rendered(found, form))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _tell(loud: bool) -> Callable[[str], None]:
+    return note if loud else lambda _: None

@@ -1,0 +1,296 @@
+"""Reads the facts of a report: the control plane in a few statements a collection, checksums by reading both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from backfill import checksum
+from backfill.key_ranges import FIRST_PAGE, next_limit
+from backfill.migration_report.facts import (
+    AuditFacts,
+    AuditRow,
+    CollectionFacts,
+    EpochFacts,
+    Facts,
+    InstanceFacts,
+    LeftOut,
+    MismatchFacts,
+    Orphans,
+    RunFacts,
+    Side,
+)
+from backfill.migration_report.settings import settings_facts, versions
+from backfill.source import Source
+from proxy.base.arango_client import OriginClient
+from proxy.base.config import Settings
+from proxy.base.database import Database, Row
+from proxy.base.errors import (
+    ArangoError,
+    ConfigurationError,
+    CrossfadeError,
+    DatabaseError,
+    RefusedError,
+    UpstreamError,
+)
+from proxy.operator import status
+from proxy.state import audit
+from sql.loader import queries
+
+RUNS: Final = 10  # a collection, newest first
+ROWS: Final = 50  # of mismatches, epochs, audit
+DEAD_LETTERS: Final = 20
+_SQL: Final = {name: query.text for name, query in queries("report").items()}
+_DIGEST: Final = queries("archive")["digest"]
+_CLASSES: Final = ("missing", "extra", "stale", "different", "unsettled")
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What facts are read with. database: statements not limited in time; source: None where it is not to be read."""
+
+    settings: Settings
+    database: Database
+    source: Source
+
+
+async def gather(
+    means: Inputs,
+    collections: Sequence[str] | None,
+    *,
+    checksums: bool,
+    tell: Told,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Facts:
+    """The facts of these collections (None: of all). checksums: read both sides whole; tell: hears what is done.
+
+    Raises RefusedError where a collection is not known, DatabaseError. An ArangoDB that does not answer is a fact.
+    """
+    began = time.monotonic()
+    at = _time(now())
+    rows = await means.database.fetch(_SQL["collections"], None if collections is None else list(collections))
+    unknown = set(collections or ()) - {row["collection"] for row in rows}
+    if unknown:
+        raise RefusedError(f"{', '.join(sorted(unknown))}: not known; see `crossfade status`")
+    users = await means.database.fetchval(_SQL["users"])
+    found = []
+    for row in rows:
+        tell(f"reading {row['collection']}")
+        found.append(await _collection(means, row, users, checksums))
+    return Facts(
+        at=at,
+        seconds=round(time.monotonic() - began, 3),
+        checksums=checksums,
+        collections=tuple(found),
+        epochs=await _epochs(means.database),
+        audit=await _audit(means.database),
+        instances=await _instances(means.database),
+        settings=settings_facts(means.settings),
+        versions=versions(await means.database.fetchval("SHOW server_version"), await _arangodb(means.settings)),
+    )
+
+
+async def _collection(means: Inputs, row: Row, users: str | None, checksums: bool) -> CollectionFacts:
+    database, collection = means.database, row["collection"]
+    target, tombstones, disk = await _target(database, row["relation"], checksums)
+    runs = await database.fetch(_SQL["runs"], collection, RUNS)
+    states = await database.fetch(_SQL["mismatch_counts"], collection)
+    return CollectionFacts(
+        collection=collection,
+        relation=row["relation"],
+        edge=row["edge"],
+        stage=row["stage"],
+        weight=row["weight"],
+        stage_since=_time(row["stage_since"]),
+        origin=await _origin(means.source, collection, checksums),
+        target=target,
+        tombstones=tombstones,
+        disk=disk,
+        compared=row["compared"],
+        mismatched=row["mismatched"],
+        shapes=row["shapes"],
+        shapes_compared=row["shapes_compared"],
+        runs=tuple(map(run_facts, runs)),
+        more_runs=max(0, await database.fetchval(_SQL["run_count"], collection) - RUNS),
+        mismatches=tuple(map(_mismatch, await database.fetch(_SQL["mismatches"], collection, ROWS))),
+        mismatch_states={state["state"]: state["found"] for state in states},
+        left_out=await _left_out(database, row),
+        orphans=await _orphans(database, row["relation"], users) if users else None,
+    )
+
+
+async def _target(database: Database, relation: str, checksums: bool) -> tuple[Side, int | None, int | None]:
+    try:
+        counts = await database.fetchrow(_SQL["counts"].replace("{relation}", relation))
+        assert counts is not None
+        side = Side(documents=counts["documents"])
+        if checksums:
+            row = await database.fetchrow(_DIGEST.on(relation))
+            assert row is not None
+            words = [int(row[f"w{number}"]) for number in range(1, 9)]
+            side = Side(documents=row["documents"], bytes=row["bytes"], checksum=checksum.of_words(words))
+        return side, counts["tombstones"], counts["disk"]
+    except DatabaseError as error:
+        return Side(error=str(error)), None, None
+
+
+async def _origin(source: Source, collection: str, checksums: bool) -> Side:
+    database, _, name = collection.partition("/")
+    try:
+        if not checksums:
+            return Side(documents=await source.count(database, name))
+        documents, size, total, after, limit = 0, 0, 0, "", FIRST_PAGE
+        while True:
+            page = await source.page(database, name, after, None, limit)
+            raws = [document.raw for document in page.documents]
+            total += await asyncio.to_thread(_sum, raws)
+            documents, size = documents + len(raws), size + page.bytes
+            if page.last:
+                return Side(documents, size, checksum.text(total))
+            after, limit = page.documents[-1].key, next_limit(page.limit, len(raws), page.bytes)
+    except (ArangoError, UpstreamError, ConfigurationError) as error:
+        return Side(error=error.message if isinstance(error, ArangoError) else str(error))
+
+
+def _sum(raws: Sequence[bytes]) -> int:
+    return sum(int.from_bytes(hashlib.sha256(raw).digest()) for raw in raws)
+
+
+def run_facts(row: Any) -> RunFacts:
+    """A row of `runs`. Pure."""
+    result = json.loads(row["result"])
+    verified = row["kind"] != "backfill"
+    return RunFacts(
+        id=row["id"],
+        kind=row["kind"],
+        mode=row["mode"],
+        state=row["state"],
+        started_at=_time(row["started_at"]),
+        finished_at=_time(row["finished_at"]) if row["finished_at"] else None,
+        seconds=round(row["seconds"], 3),
+        documents=row["documents"],
+        bytes=row["bytes"],
+        chunks=row["chunks"],
+        chunks_done=row["done"],
+        checked=result.get("checked") if verified else None,
+        found={kind: result[kind] for kind in _CLASSES if verified and result.get(kind)},
+        repaired=result.get("repaired") or 0,
+        left=result.get("differences") if verified else None,
+        error=result.get("error"),
+    )
+
+
+def _mismatch(row: Row) -> MismatchFacts:
+    return MismatchFacts(
+        row["id"],
+        row["class"],
+        tuple(row["paths"]),
+        row["state"],
+        row["seen"],
+        row["keys"],
+        _time(row["first_seen"]),
+        _time(row["last_seen"]),
+    )
+
+
+async def _left_out(database: Database, row: Row) -> tuple[LeftOut, ...]:
+    collection, base = row["collection"], row["database"]
+    found = []
+    letters = await database.fetchval(_SQL["dead_letter_count"], collection)
+    few = await database.fetch(_SQL["dead_letters"], collection, DEAD_LETTERS)
+    found += [LeftOut("dead letter", one["key"], 1, one["reason"]) for one in few]
+    if letters > len(few):
+        found.append(LeftOut("dead letter", "further keys", letters - len(few), "PostgreSQL cannot hold them"))
+    for one in await database.fetch(_SQL["unverified"], collection, base):
+        found.append(
+            LeftOut("unverified", one["reason"], one["seen"], "the copy may have missed a write since the last check")
+        )
+    for one in await database.fetch(_SQL["gaps"], collection, base):
+        where = "" if one["collection"] == collection else " (somewhere in the database)"
+        found.append(LeftOut("gap", one["endpoint"] + where, one["seen"], one["effect"]))
+    for kind, why in (
+        ("unsettled", "comparisons whose documents kept changing"),
+        ("unsupported", "comparisons that PostgreSQL could not answer"),
+    ):
+        if row[kind]:
+            found.append(LeftOut(kind, "reads", row[kind], why))
+    return tuple(found)
+
+
+async def _orphans(database: Database, relation: str, users: str) -> Orphans | None:
+    sql = _SQL["orphans"].replace("{relation}", relation).replace("{users}", users)
+    try:
+        row = await database.fetchrow(sql)
+    except DatabaseError:
+        return None  # the table of the collection is gone, which its side says already
+    if row is None or not row["with_user"]:
+        return None
+    return Orphans(users, row["with_user"], row["documents"], row["users"], tuple(row["ids"] or ()))
+
+
+async def _epochs(database: Database) -> tuple[EpochFacts, ...]:
+    return tuple(
+        EpochFacts(
+            row["epoch"],
+            _time(row["opened_at"]),
+            _time(row["closed_at"]) if row["closed_at"] else None,
+            row["outcome"],
+            row["actor"],
+            row["reason"],
+            tuple(move_text(move) for move in json.loads(row["moves"])),
+        )
+        for row in await database.fetch(_SQL["epochs"], ROWS)
+    )
+
+
+def move_text(move: Any) -> str:
+    """`shop/carts: shadow -> flipped 10 %`."""
+
+    def standing(value: Any) -> str:
+        return f"{value['stage']} {value['weight']} %" if value["stage"] == "flipped" else str(value["stage"])
+
+    return f"{move['collection']}: {standing(move['before'])} -> {standing(move['after'])}"
+
+
+async def _audit(database: Database) -> AuditFacts:
+    walked = await audit.verify(database)
+    newest = tuple(
+        AuditRow(entry.id, _time(entry.at), entry.actor, entry.action, entry.reason)
+        for entry in await audit.entries(database, limit=ROWS)
+    )
+    return AuditFacts(walked.rows, walked.head.hex(), walked.broken, walked.why, newest)
+
+
+async def _instances(database: Database) -> tuple[InstanceFacts, ...]:
+    return tuple(
+        InstanceFacts(
+            one.instance,
+            one.state,
+            one.host,
+            one.version,
+            _time(one.joined_at),
+            one.backlog,
+            round(one.lag_seconds, 3),
+        )
+        for one in sorted(await status.instances(database), key=lambda one: one.instance)
+    )
+
+
+async def _arangodb(settings: Settings) -> str | None:
+    try:
+        async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+            return (await client.version()).version
+    except CrossfadeError:
+        return None
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,212 @@
+"""What ArangoDB answers to the backfill's requests, as values: bytes kept, order of keys checked. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from proxy.base.errors import ArangoError, CrossfadeError, UpstreamOutcomeUnknown
+from proxy.model.revision import decode_rev
+
+T = TypeVar("T")
+# the escape of a surrogate, of a pair's halves too: what stands for them need only be as long
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+REV_MAX: Final = (1 << 63) - 1  # what PostgreSQL's bigint holds; decoded revisions above are no real ones
+
+
+class OriginDisorder(CrossfadeError):
+    """A page of the origin is not in byte order of its keys, or left one out: copying by pages would lose documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document as ArangoDB printed it, with its key and decoded revision."""
+
+    key: str
+    rev: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Documents in key order. bytes: of all of them; last: the range has no more; limit: how many were asked for."""
+
+    documents: tuple[Document, ...]
+    bytes: int
+    last: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionPage:
+    """(key, revision) in key order; last: the range has no more."""
+
+    entries: tuple[tuple[str, int], ...]
+    last: bool
+
+
+class Head(msgspec.Struct):
+    key: str = msgspec.field(name="_key")
+    rev: str = msgspec.field(name="_rev")
+
+
+class _Element(msgspec.Struct):
+    key: str = msgspec.field(name="_key", default="")
+    rev: str = msgspec.field(name="_rev", default="")
+    error: msgspec.Raw = msgspec.Raw(b"false")
+    number: msgspec.Raw = msgspec.field(name="errorNum", default=msgspec.Raw(b"0"))
+
+
+class Documents(msgspec.Struct):
+    result: list[msgspec.Raw]
+    more: bool = msgspec.field(name="hasMore", default=False)
+    id: str = ""
+
+
+class Pairs(msgspec.Struct):
+    result: list[tuple[str, str]]
+    more: bool = msgspec.field(name="hasMore", default=False)
+    id: str = ""
+
+
+class Keys(msgspec.Struct):
+    result: list[str]
+
+
+class Count(msgspec.Struct):
+    count: int
+
+
+class Role(msgspec.Struct):
+    role: str = "UNDEFINED"
+
+
+class Shards(msgspec.Struct):
+    shards: list[str]
+
+
+class Error(msgspec.Struct):
+    number: int = msgspec.field(name="errorNum", default=0)
+    message: str = msgspec.field(name="errorMessage", default="")
+
+
+DOCUMENTS = msgspec.json.Decoder(Documents)
+PAIRS = msgspec.json.Decoder(Pairs)
+KEYS = msgspec.json.Decoder(Keys)
+ROLE = msgspec.json.Decoder(Role)
+SHARDS = msgspec.json.Decoder(Shards)
+COUNT = msgspec.json.Decoder(Count)
+ERROR = msgspec.json.Decoder(Error)
+HEAD = msgspec.json.Decoder(Head)
+_ELEMENT = msgspec.json.Decoder(_Element)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        found = _with_lone_surrogates(decoder, body)
+        if found is None:
+            raise UpstreamOutcomeUnknown(f"ArangoDB's answer is not what was asked for: {error}") from error
+        return found
+
+
+def _with_lone_surrogates(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """What the decoder makes of text with escapes of lone surrogates, which it refuses, and which old data may have.
+
+    Every such escape stands for a letter while the text is taken apart; documents keep the bytes that they had. None
+    where that is not what is wrong.
+    """
+    neutral = _SURROGATE.sub(rb"\\u0041", body)
+    if neutral == body:
+        return None
+    try:
+        found: Any = decoder.decode(neutral)
+    except msgspec.MsgspecError:
+        return None
+    if isinstance(found, Documents):
+        found.result = _originals(found.result, neutral, body)
+    elif isinstance(found, list):
+        found = _originals(found, neutral, body)
+    return cast(T, found)
+
+
+def _originals(raws: list[msgspec.Raw], neutral: bytes, body: bytes) -> list[msgspec.Raw]:
+    """The same pieces of `body`, which is as long as `neutral`, whose pieces they are, in order."""
+    found, at = [], 0
+    for raw in raws:
+        begin = neutral.index(bytes(raw), at)
+        at = begin + len(bytes(raw))
+        found.append(msgspec.Raw(body[begin:at]))
+    return found
+
+
+def revision(text: str) -> int:
+    return min(decode_rev(text), REV_MAX)
+
+
+def document(raw: bytes | msgspec.Raw) -> Document:
+    head = decode(HEAD, bytes(raw))
+    return Document(head.key, revision(head.rev), bytes(raw))
+
+
+def elements(body: bytes, keys: Sequence[str]) -> dict[str, Document | None]:
+    parts = decode(_ARRAY, body)
+    if len(parts) != len(keys):
+        raise UpstreamOutcomeUnknown(f"ArangoDB answered {len(parts)} documents for {len(keys)} keys")
+    found: dict[str, Document | None] = {}
+    for key, raw in zip(keys, parts, strict=True):
+        element = decode(_ELEMENT, bytes(raw))
+        if element.key:  # an error has no key; a document may have an attribute `error`
+            found[key] = Document(key, revision(element.rev), bytes(raw))
+        elif bytes(element.number) == b"1202":
+            found[key] = None
+        else:
+            raise ArangoError(int(bytes(element.number)), f"ArangoDB could not read the key {key}")
+    return found
+
+
+def check_order(keys: Sequence[str], after: str, upper: str | None, collection: str) -> None:
+    previous = after
+    for key in keys:
+        if key <= previous or (upper is not None and key > upper):
+            raise OriginDisorder(
+                f"ArangoDB's page of {collection} is not in byte order of its keys: {key!r} came after {previous!r}"
+                + (f" in a range up to {upper!r}" if upper is not None else "")
+                + "; on a cluster, read from a single server or one shard"
+            )
+        previous = key
+
+
+def merged(pages: Sequence[Page], limit: int, collection: str) -> Page:
+    """One page in byte order of what several shards gave, up to where all of them were read. limit: of all together."""
+    bound = _common_end([page.documents[-1].key for page in pages if not page.last])
+    documents = sorted((one for page in pages for one in page.documents), key=lambda one: one.key)
+    _check_disjoint([one.key for one in documents], collection)
+    found = tuple(one for one in documents if bound is None or one.key <= bound)
+    return Page(found, sum(len(one.raw) for one in found), bound is None, limit)
+
+
+def merged_revisions(pages: Sequence[RevisionPage], collection: str) -> RevisionPage:
+    """As `merged`, of revisions."""
+    bound = _common_end([page.entries[-1][0] for page in pages if not page.last])
+    entries = sorted(entry for page in pages for entry in page.entries)
+    _check_disjoint([key for key, _ in entries], collection)
+    return RevisionPage(tuple(entry for entry in entries if bound is None or entry[0] <= bound), bound is None)
+
+
+def _common_end(ends: Sequence[str]) -> str | None:
+    return min(ends, default=None)
+
+
+def _check_disjoint(keys: Sequence[str], collection: str) -> None:
+    if len(set(keys)) != len(keys):
+        raise OriginDisorder(
+            f"ArangoDB showed one key of {collection} in two shards: it does not keep to `options.shardIds`, and a "
+            "cluster cannot be read in order of keys without; read from a single server"
+        )

@@ -1,0 +1,313 @@
+"""The watch for writers that go around the proxies: reads what the origin shows, asks what proxies took, names others.
+
+One at a time (an advisory lock); a second one waits. It goes on reading the origin while PostgreSQL is away, since the
+origin keeps its log for seconds; and it says since when nothing has escaped it: a part of the log that is gone, too
+many versions that wait, or a restart after too long begin that anew. What is judged, and why:
+backfill.out_of_band_judge.
+
+A collection that the origin has no more was dropped around the proxies where none has dropped it once everything is
+settled that they took before that look. The log has no word of its documents, so the collection itself is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites, Stored
+from backfill.wal_reader import Log, Reader, Requester, Scan, Version, collections_of
+from proxy.base.database import Database, Row, Session
+from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
+from proxy.base.repeated import Repeated
+from proxy.control.gates.origin_gates import VANISHED
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_SQL: Final = queries("bypass")
+_DOCUMENTS: Final = queries("documents")
+_RESUME: Final = 200.0  # seconds after which a restart begins anew: what was told before is forgotten soon
+_STALE: Final = 240.0  # seconds between two reads after which what was told in between may be forgotten (suspects)
+_BACK: Final = 120.0  # seconds of told rows that are looked through: reports land in another order than they began
+_READS: Final = 64  # reads of the log in a row, before what they gave is judged
+_VANISHED: Final = 10.0  # seconds between two looks at which collections there are
+_PAUSE: Final = {"log": 0.5, "scan": 10.0}  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """PostgreSQL's clock by this process's own: it showed something in between at each moment."""
+
+    low: float
+    high: float
+
+    def earliest(self, moment: float) -> float:
+        return moment + self.low
+
+    def latest(self, moment: float) -> float:
+        return moment + self.high
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A read that gave everything there was. seen: when it had; began: what was written before is in it or earlier."""
+
+    seen: float
+    began: float
+    tick: int
+
+
+class OutOfBandWatch:
+    """Runs until it is cancelled or `stop` is set. found: called with each document that went around.
+
+    pause: seconds between two looks; by default half a second for a log, ten for scans.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        upstream: Requester,
+        user: str,
+        password: str,
+        stop: asyncio.Event,
+        *,
+        found: Callable[[OriginVersion], object] = lambda _: None,
+        pause: float | None = None,
+    ) -> None:
+        self._database = database
+        self._account = (upstream, user, password)
+        self._stop = stop
+        self._found = found
+        self._pause = pause
+        self._suspects = PendingVersions()
+        self._reader: Reader | None = None
+        self._clock: Clock | None = None
+        self._relations: dict[str, str] = {}  # what is mirrored
+        self._present: frozenset[str] = frozenset()  # of that, what no proxy has dropped
+        self._since: dict[str, float] = {}  # what is watched
+        self._last = 0.0  # when the last read that gave everything began, PostgreSQL's clock
+        self._told: dict[int, float] = {}  # rows of _crossfade.taken that were taken in
+        self._learned = 0.0  # when they were last asked for
+        self._reads: list[_Read] = []  # those that gave everything, and are not judged yet
+        self._judged = _Read(0.0, 0.0, 0)
+        self._note = ""
+        self._listed = 0.0  # when collections were last looked for, by this process's clock
+        self._absent: dict[str, float] = {}  # those that were not there, since when, by PostgreSQL's clock
+        self._settled: frozenset[str] = frozenset()  # of these, those before which proxies have settled everything
+        self._vanished: frozenset[str] = frozenset()  # and that were not dropped by a proxy all the same
+        self._trouble = Repeated()
+
+    async def run(self) -> None:
+        """Watches; waits where another one does. Both databases may be away as long as they like."""
+        while not self._stop.is_set():
+            try:
+                async with self._database.session() as session:
+                    while not self._stop.is_set() and not await session.fetchval(_SQL["hold_watch"].text):
+                        await self._wait(1.0)
+                    while not self._stop.is_set():
+                        await self._look(session)
+                        await self._wait(self._pause or _PAUSE[self._reader.mode if self._reader else "log"])
+            except DatabaseError as error:
+                if self._trouble.now(error_label(error)):
+                    log.info("the watch waits for PostgreSQL", error=str(error))
+                with contextlib.suppress(UpstreamError, ArangoError):
+                    await self._read_on()  # the origin's log does not wait
+                await self._wait(0.5)
+
+    async def _look(self, session: Session) -> None:
+        """One look. Raises DatabaseError."""
+        self._note = ""
+        await self._watched(session)
+        vanished = self._settled & self._present
+        for name in vanished - self._vanished:
+            log.warning("a collection was dropped around the proxies", collection=name)
+        self._vanished = vanished
+        try:
+            await self._read_on()
+            await self._look_for_collections()
+        except (UpstreamError, ArangoError) as error:
+            self._note = f"ArangoDB's log cannot be read: {error}"
+            if self._trouble.now(error_label(error)):
+                log.info("the watch waits for ArangoDB", error=str(error))
+        else:
+            self._trouble.over()
+        await self._judge(session)
+        if self._reader is not None:
+            await self._keep(session, self._reader.mode)
+
+    # ---- the origin
+
+    async def _look_for_collections(self) -> None:
+        """Which of those that no proxy has dropped are not there. Raises UpstreamError, ArangoError."""
+        if time.monotonic() - self._listed >= _VANISHED:
+            self._listed = time.monotonic()
+            there: set[str] = set()
+            for database in {name.partition("/")[0] for name in self._present}:
+                there |= {f"{database}/{name}" for name in await collections_of(*self._account, database)}
+            assert self._clock is not None
+            now = self._clock.latest(time.monotonic())
+            self._absent = {name: self._absent.get(name, now) for name in self._present - there}
+
+    async def _watched(self, session: Session) -> None:
+        """Which collections are mirrored."""
+        before = time.monotonic()
+        rows = await session.fetch(_SQL["watched"].text)
+        now = rows[0]["now"]
+        self._clock = Clock(now - time.monotonic(), now - before)
+        rows = [row for row in rows if row["collection"] is not None]
+        self._relations = {row["collection"]: row["relation"] for row in rows}
+        self._present = frozenset(row["collection"] for row in rows if row["present"])
+        gone = self._since.keys() - self._relations.keys()
+        self._suspects.forget(gone)
+        for collection in gone:
+            del self._since[collection]
+        if rows and self._reader is None:
+            await self._open(rows, now)
+
+    async def _open(self, rows: Sequence[Row], now: float) -> None:
+        """Finds out how the origin can be read, and goes on where an earlier watch was, if that is not long ago."""
+        self._last, self._judged, reader = now, _Read(0.0, 0.0, 0), Log(*self._account)
+        known = [row for row in rows if row["tick"] and row["mode"] == "log" and row["tick_at"] > now - _RESUME]
+        newest = max(known, key=lambda row: row["tick_at"], default=None)
+        try:
+            await reader.begin(0 if newest is None else newest["tick"])
+            await reader.probe()
+        except ArangoError as error:
+            log.info("the origin's log is not for us: the watch scans for new revisions", error=str(error))
+            self._reader = Scan(*self._account)
+            return
+        except UpstreamError as error:
+            self._note = f"ArangoDB does not answer: {error}"
+            return
+        self._reader = reader
+        if newest is not None:
+            self._last = newest["tick_at"]
+            self._judged = _Read(0.0, self._last, newest["tick"])
+            self._since = {row["collection"]: row["since"] for row in known}
+
+    async def _read_on(self) -> None:
+        """Reads all that is new. Raises UpstreamError, ArangoError."""
+        if self._reader is None or self._clock is None:
+            return
+        new = [collection for collection in self._relations if collection not in self._since]
+        if new:
+            before = await self._reader.join(new)
+            self._suspects.dismiss(_sightings(before, 0.0, 0.0))
+        for _ in range(_READS):
+            if not await self._read(self._reader, self._clock):
+                break
+        else:
+            return
+        # what is written from here on, a later read shows
+        self._since |= dict.fromkeys(new, self._clock.latest(time.monotonic()))
+
+    async def _read(self, reader: Reader, clock: Clock) -> bool:
+        """One read; whether there is more at once."""
+        began = clock.earliest(time.monotonic())
+        page = await reader.read(list(self._relations))
+        seen = clock.latest(time.monotonic())
+        if page.lost or began - self._last > _STALE:
+            self._begin_anew(seen, "part of ArangoDB's log was gone, or what was told of it, before it was read")
+        else:
+            fresh = _sightings(page.versions, self._last, seen)
+            self._suspects.saw(one for one in fresh if one.collection in self._since)
+        if self._suspects.overflowed:
+            self._suspects.overflowed = False
+            self._begin_anew(seen, "too many versions waited to be judged")
+        if not page.more:
+            self._last = began
+            self._reads.append(_Read(seen, began, page.tick))
+        return page.more
+
+    def _begin_anew(self, now: float, why: str) -> None:
+        log.warning("the watch for writers around the proxies begins anew", why=why)
+        self._suspects.forget(self._since)
+        self._since = dict.fromkeys(self._since, now)
+
+    # ---- judgement
+
+    async def _judge(self, session: Session) -> None:
+        """Judges what is due."""
+        row = await session.fetchrow(_SQL["reached"].text)
+        assert row is not None
+        await self._learn(session)  # later than `reached` was asked for: all that it speaks of is told
+        if row["behind"]:
+            self._note = self._note or f"waits for what {', '.join(row['behind'])} took"
+        reached = row["reached"]
+        if reached is None:
+            return
+        self._settled = frozenset(name for name, since in self._absent.items() if since < reached)
+        due = self._suspects.due(reached)
+        if due:
+            await self._name(session, due)
+        while self._reads and self._reads[0].seen < reached:
+            self._judged = self._reads.pop(0)
+
+    async def _learn(self, session: Session) -> None:
+        assert self._clock is not None
+        now = self._clock.earliest(time.monotonic())
+        if self._learned and now - self._learned > _RESUME:
+            self._begin_anew(now, "what proxies told may be forgotten by now")
+        since = (self._learned or now - _RESUME) - _BACK
+        rows = await session.fetch(_SQL["new_taken"].text, since, list(self._told))
+        self._learned = now
+        self._told |= {row["id"]: row["at"] for row in rows}
+        self._told = {row: at for row, at in self._told.items() if at >= now - 2 * _BACK}
+        told = [
+            ReportedWrites(row["collection"], row["revisions"], row["keys"], row["whole"], row["at"]) for row in rows
+        ]
+        self._suspects.learn(told, now)
+
+    async def _name(self, session: Session, due: Sequence[OriginVersion]) -> None:
+        """Judges, and writes down what went around."""
+        collections = sorted({one.collection for one in due})
+        marks = await session.fetch(_SQL["unverified_until"].text, collections)
+        gaps = [Gap(row["since"], row["until"]) for row in await session.fetch(_SQL["missed"].text)]
+        stored: dict[tuple[str, str], Stored] = {}
+        for collection in collections if gaps else ():
+            keys = sorted({one.key for one in due if one.collection == collection})
+            rows = await session.fetch(_DOCUMENTS["revisions"].on(self._relations[collection]), keys)
+            stored |= {(collection, row["key"]): Stored(row["rev"], row["alive"]) for row in rows}
+        unverified: Mapping[str, float] = {row["collection"]: row["until"] for row in marks}
+        guilty = self._suspects.judge(due, unverified=unverified, gaps=gaps, stored=stored)
+        if guilty:
+            await session.execute(
+                _SQL["found"].text,
+                [one.collection for one in guilty],
+                [one.key for one in guilty],
+                [one.rev for one in guilty],
+                [one.removed for one in guilty],
+            )
+        self._suspects.done(due)  # not before it is written down: PostgreSQL may be away
+        for one in guilty:
+            log.warning("a document was written around the proxies", collection=one.collection, key=one.key)
+            self._found(one)
+
+    async def _keep(self, session: Session, mode: str) -> None:
+        names = sorted(self._since)
+        pending = self._suspects.count()
+        await session.execute(
+            _SQL["keep_watch"].text,
+            mode,
+            names,
+            [self._since[name] for name in names],
+            self._judged.began,
+            [pending.get(name, 0) for name in names],
+            [VANISHED if name in self._vanished else self._note for name in names],
+            self._judged.tick,
+            self._judged.began,
+        )
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+
+def _sightings(versions: Sequence[Version], after: float, seen: float) -> list[OriginVersion]:
+    return [OriginVersion(one.collection, one.key, one.rev, one.removed, after, seen) for one in versions]

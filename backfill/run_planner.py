@@ -1,0 +1,167 @@
+"""Makes runs: what to copy or to verify, cut into key ranges of about even size, without walking through the documents.
+
+Up to `probe.EXACT` documents the ranges are exact quantiles of the key index; above, they are estimated by probing it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Final
+
+from backfill import run_store
+from backfill.key_ranges import KeyRange, chunk_count, ranges
+from backfill.key_sampling import EXACT, spread
+from backfill.run_store import SQL, Table
+from backfill.source import Source
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError
+
+REQUEST_PAUSE: Final = 30.0  # seconds between two verifications that marks ask for, of one collection
+SAMPLE_RANGES: Final = 20  # ranges of a sample, at least, where there are documents for so many
+MOST_PIECES: Final = 1_000
+LEAST_PIECE: Final = 50  # documents
+_GONE: Final = frozenset({1203, 1228})  # ArangoDB has no such collection, no such database
+_SLACK_MS: Final = 60_000  # what ArangoDB's clock may be behind PostgreSQL's
+
+
+async def plan_backfill(
+    database: Database,
+    source: Source,
+    collection: str,
+    *,
+    workers: int = 2,
+    dump: bool = False,
+    full_text: bool = False,
+) -> int:
+    """The run to work on: the collection's unfinished backfill, else a new one.
+
+    dump: by ArangoDB's dump API where the server has it, else by pages. full_text: an index for full-text search too.
+    Raises RefusedError at stage `off`, and where the table cannot hold documents.
+    """
+    table = await run_store.table(database, collection)
+    unfinished = await run_store.open_run(database, collection, "backfill", ("copy", "dump"), repair=False)
+    if unfinished is not None:
+        return unfinished
+    count = await _counted(source, table)
+    known = {"planned": count, "repair": False} | ({"full_text": True} if full_text else {})
+    if dump:
+        begun = await source.begin_dump(table.database, table.name, 1 << 20)
+        if begun is not None:
+            await source.end_dump(table.database, begun)
+            return await run_store.begin(
+                database, collection, "backfill", "dump", chunks=(), known=known, shards=[table.name]
+            )
+    chunks = await key_ranges(source, table, count, chunk_count(count, workers))
+    return await run_store.begin(database, collection, "backfill", "copy", chunks=chunks, known=known)
+
+
+async def plan_verification(
+    database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False, workers: int = 2
+) -> int:
+    """The run to work on: an unfinished verification of the same mode, else a new one. Raises RefusedError."""
+    mode = "full" if full else "fast"
+    table = await run_store.table(database, collection)
+    unfinished = await run_store.open_run(database, collection, "verify", (mode,), repair)
+    if unfinished is not None:
+        return unfinished
+    count = await _counted(source, table)
+    chunks = await key_ranges(source, table, count, chunk_count(count, workers))
+    known = {"planned": count, "repair": repair}
+    return await run_store.begin(database, collection, "verify", mode, chunks=chunks, known=known)
+
+
+async def plan_sample(
+    database: Database, source: Source, collection: str, percent: float, *, full: bool = False, repair: bool = False
+) -> int:
+    """A verification of about that share of the documents: key ranges chosen by chance. It opens no gate.
+
+    Raises RefusedError.
+    """
+    mode, part = ("full" if full else "fast"), f"a sample of {percent:g} %"
+    table = await run_store.table(database, collection)
+    unfinished = await run_store.open_run(database, collection, "check", (mode,), repair, part)
+    if unfinished is not None:
+        return unfinished
+    count = await _counted(source, table)
+    pieces = max(1, min(math.ceil(SAMPLE_RANGES * 100 / percent), MOST_PIECES, count // LEAST_PIECE))
+    every = await key_ranges(source, table, count, pieces)
+    chosen = random.SystemRandom().sample(every, max(1, round(len(every) * percent / 100)))
+    known = {"planned": count, "repair": repair, "part": part}
+    return await run_store.begin(database, collection, "check", mode, chunks=sorted(chosen, key=_order), known=known)
+
+
+async def plan_changed(
+    database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False
+) -> int | None:
+    """A verification of what the newest one of the whole collection found different or did not finish, and of ranges
+    in which PostgreSQL has newer versions since; None where there is no such range. It opens no gate.
+
+    Raises RefusedError where nothing was verified yet.
+    """
+    mode, part = ("full" if full else "fast"), "what failed or changed"
+    table = await run_store.table(database, collection)
+    unfinished = await run_store.open_run(database, collection, "check", (mode,), repair, part)
+    if unfinished is not None:
+        return unfinished
+    newest = await database.fetchrow(SQL["newest_verification"], collection)
+    if newest is None:
+        raise RefusedError(f"{collection} has not been verified yet: run `crossfade verify {collection}` first")
+    since = max(0, newest["began"] - _SLACK_MS) << 20  # a revision has milliseconds in its upper bits
+    sql = SQL["ranges_to_look_at"].replace("{relation}", table.relation)
+    rows = await database.fetch(sql, since, newest["id"])
+    chosen = [KeyRange(row["lower"], row["upper"]) for row in rows if row["failed"] or row["changed"]]
+    if not chosen:
+        return None
+    count = await _counted(source, table)
+    known = {"planned": count, "repair": repair, "part": part, "of_ranges": len(rows)}
+    return await run_store.begin(database, collection, "check", mode, chunks=chosen, known=known)
+
+
+async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> tuple[KeyRange, ...]:
+    """At most so many ranges of about even size which hold every key once. Raises ArangoError, UpstreamError."""
+    if chunks < 2:
+        return (KeyRange(),)
+    if count <= EXACT:
+        return ranges(await source.sample_keys(table.database, table.name, count, chunks - 1), chunks)
+
+    async def step(after: str, skip: int) -> str | None:
+        return await source.step(table.database, table.name, after, skip)
+
+    cuts = await spread(step, count, chunks)
+    return ranges(cuts, len(cuts) + 1)
+
+
+async def _counted(source: Source, table: Table) -> int:
+    """How many documents the origin has. Raises RefusedError where it has no such collection, ArangoError."""
+    try:
+        return await source.count(table.database, table.name)
+    except ArangoError as error:
+        if error.number not in _GONE:
+            raise
+        raise RefusedError(
+            f"ArangoDB has no collection {table.collection} any more: `crossfade repair {table.collection}` takes what "
+            "is left of it out of PostgreSQL, and out of `crossfade status`"
+        ) from error
+
+
+def _order(span: KeyRange) -> str:
+    return span.lower or ""
+
+
+async def plan_due(database: Database, source: Source, pause: float = REQUEST_PAUSE) -> list[int]:
+    """Verifications, with repair, of backfilled collections that were marked unverified since the last one."""
+    async with database.transaction() as session:
+        await session.execute(SQL["lock_requests"])  # workers that look at once do not plan the same twice
+        due = await session.fetch(SQL["due_verifications"], pause)
+        return [await _plan_one_due(database, source, row["collection"]) for row in due]
+
+
+async def _plan_one_due(database: Database, source: Source, collection: str) -> int:
+    try:
+        return await plan_verification(database, source, collection, repair=True)
+    except (ArangoError, RefusedError):
+        # the collection is gone, or may not be read: a run that fails says so where the operator looks
+        return await run_store.begin(
+            database, collection, "verify", "fast", chunks=ranges([], 1), known={"planned": 0, "repair": True}
+        )

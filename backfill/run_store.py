@@ -1,0 +1,244 @@
+"""Runs and chunks in PostgreSQL: how work is begun, handed out, checkpointed and ended (DESIGN section 10).
+
+A claim is a lease in PostgreSQL's time: its worker renews it with every checkpoint, in the page's own transaction; a
+worker that lost it is told so by the checkpoint, whose transaction it then gives up. So no page counts twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from backfill.key_ranges import KeyRange
+from backfill.run_summary import Standing, WorkerProgress
+from proxy.base.database import Database, Row, Session
+from proxy.base.errors import CrossfadeError, RefusedError
+from sql.loader import queries
+
+Kind = Literal["backfill", "verify", "check"]
+LEASE = 15.0  # seconds; a page takes far less than one
+
+SQL = {name: query.text for name, query in queries("backfill").items()}
+
+
+class LeaseLost(CrossfadeError):
+    """Another worker has this chunk now: whatever this one did since its last checkpoint is undone."""
+
+
+class RangeCut(CrossfadeError):
+    """The end of this worker's chunk was given to another worker: the page is undone, and read again up to `upper`."""
+
+    def __init__(self, upper: str | None) -> None:
+        super().__init__(f"the chunk ends at {upper!r} now")
+        self.upper = upper
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where one collection's documents are. relation: quoted, for `Query.on`."""
+
+    collection: str
+    database: str
+    name: str
+    relation: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A chunk that this worker holds. position: the last key done, None before the first; shard: to be dumped whole."""
+
+    run: int
+    number: int
+    worker: str
+    kind: Kind
+    mode: str
+    repair: bool
+    table: Table
+    range: KeyRange
+    position: str | None
+    result: Mapping[str, Any]
+    shard: str | None = None
+
+    @property
+    def start(self) -> str:
+        """The key to go on after; "" is before every key."""
+        return self.position if self.position is not None else self.range.lower or ""
+
+    def up_to(self, upper: str | None) -> Claim:
+        """The same with another end."""
+        return replace(self, range=KeyRange(self.range.lower, upper))
+
+
+async def table(database: Database, collection: str) -> Table:
+    """The table of a collection that is mirrored. Raises RefusedError where it is unknown, or at stage `off`.
+
+    What is written before every proxy captures would be missed for good (mirror-protocol, answer 11).
+    """
+    row = await database.fetchrow(SQL["collection"], collection)
+    if row is None or row["stage"] == "off":
+        what = "is not known yet" if row is None else "is at stage off"
+        raise RefusedError(
+            f"{collection} {what}: run `crossfade mirror {collection}` first, since writes that no proxy captures "
+            "would be missed"
+        )
+    faults = await database.fetch(SQL["wrong_mapping"], collection, row["relation"])
+    if faults:
+        told = "; ".join(fault["fault"] for fault in faults)
+        raise RefusedError(f"{row['relation']} cannot hold the documents of {collection}: {told}")
+    return _table(row)
+
+
+async def begin(
+    database: Database,
+    collection: str,
+    kind: Kind,
+    mode: str,
+    *,
+    chunks: Sequence[KeyRange],
+    known: Mapping[str, Any],
+    shards: Sequence[str] | None = None,
+) -> int:
+    """A new run with its chunks; its number. known: for result (`planned`, `repair`).
+
+    shards: the chunks are dumps of these, one each, and no ranges.
+    """
+    if shards is not None:
+        chunks = [KeyRange() for _ in shards]
+    expected = known.get("planned", 0) // max(1, len(chunks))
+    lowers, uppers = [c.lower for c in chunks], [c.upper for c in chunks]
+    async with database.transaction() as session:
+        await session.execute(SQL["fence_marks"])
+        run: int = await session.fetchval(SQL["begin_run"], collection, kind, mode, json.dumps(known))
+        await session.execute(SQL["add_chunks"], run, lowers, uppers, shards or [None] * len(chunks), expected)
+    return run
+
+
+async def open_run(
+    database: Database, collection: str, kind: Kind, modes: Sequence[str], repair: bool, part: str = ""
+) -> int | None:
+    """An unfinished run of the same work: going on with it is better than to begin again.
+
+    A verification that is older than the newest backfill, or than the newest proxy, is cancelled instead: no gate
+    would take it.
+    """
+    if kind == "verify":
+        await database.execute(SQL["supersede"], collection, json.dumps({"error": "superseded: begun too early"}))
+    run: int | None = await database.fetchval(SQL["open_run"], collection, kind, list(modes), repair, part)
+    return run
+
+
+async def open_runs(database: Database) -> list[int]:
+    """Every run that has not ended."""
+    return [row["id"] for row in await database.fetch(SQL["open_runs"])]
+
+
+async def claim(
+    database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE, holder: int | None = None
+) -> Claim | None:
+    """A free chunk of these runs (None: of any open one), or None. holder: of the worker's `Presence`."""
+    row = await database.fetchrow(SQL["claim"], worker, lease, None if runs is None else list(runs), holder)
+    if row is None:
+        return None
+    return Claim(
+        run=row["run"],
+        number=row["number"],
+        worker=worker,
+        kind=row["kind"],
+        mode=row["mode"],
+        repair=row["repair"],
+        table=_table(row),
+        range=KeyRange(row["lower"], row["upper"]),
+        position=row["position"],
+        result=json.loads(row["result"]),
+        shard=row["shard"],
+    )
+
+
+async def checkpoint(
+    session: Session,
+    claim: Claim,
+    position: str | None,
+    *,
+    documents: int = 0,
+    size: int = 0,
+    result: Mapping[str, Any],
+    lease: float = LEASE,
+) -> None:
+    """Notes progress in the caller's transaction. Raises LeaseLost or RangeCut, which must undo that transaction."""
+    me = (claim.run, claim.number, claim.worker)
+    noted = await session.fetchval(
+        SQL["checkpoint"], *me, position, documents, size, lease, json.dumps(result), claim.range.upper
+    )
+    if noted is None:
+        held = await session.fetchrow(SQL["held_range"], *me)
+        if held is not None:
+            raise RangeCut(held["upper"])
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
+
+
+async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting: str | None = None) -> None:
+    """Keeps the claim through a wait; waiting: for what. Raises LeaseLost."""
+    if await database.fetchval(SQL["renew"], claim.run, claim.number, claim.worker, lease, waiting) is None:
+        raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
+
+
+async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
+    """Hands the chunk back (error: why), or says that it is done. Nothing happens where the lease was lost since."""
+    await database.execute(SQL["leave_chunk"], claim.run, claim.number, claim.worker, state, error or None)
+
+
+async def end(
+    database: Database, run: int, state: Literal["done", "failed", "cancelled"], result: Mapping[str, Any]
+) -> None:
+    """Ends an open run; one that has ended stays as it is."""
+    kept = {name: value for name, value in result.items() if name != "waits"}
+    await database.execute(SQL["end_run"], run, state, json.dumps(kept))
+
+
+async def note_wait(database: Database, run: int, reason: str | None) -> None:
+    """What the run as a whole waits for, beside its chunks; None: for nothing any more."""
+    await database.execute(SQL["note_wait"], run, reason)
+
+
+async def standings(database: Database, runs: Sequence[int]) -> list[Standing]:
+    """How these runs stand, in order of their numbers."""
+    rows = await database.fetch(SQL["states"], list(runs))
+    return [_standing(row) for row in rows]
+
+
+async def latest(database: Database, collections: Sequence[str] | None) -> list[Standing]:
+    """The newest run of each kind of these collections (None: all)."""
+    rows = await database.fetch(SQL["latest"], None if collections is None else list(collections))
+    return await standings(database, [row["id"] for row in rows])
+
+
+def _table(row: Row) -> Table:
+    return Table(row["collection"], row["database"], row["name"], row["relation"], row["stage"])
+
+
+def _standing(row: Row) -> Standing:
+    result = json.loads(row["result"])
+    return Standing(
+        run=row["id"],
+        collection=row["collection"],
+        kind=row["kind"],
+        mode=row["mode"],
+        state=row["state"],
+        documents=row["documents"],
+        bytes=row["bytes"],
+        chunks=row["chunks"],
+        done=row["done"],
+        claimed=row["claimed"],
+        seconds=row["seconds"],
+        planned=result.get("planned", 0),
+        result=result,
+        waiting=tuple(json.loads(row["waiting"])),
+        reasons=(*json.loads(row["handed_back"]), *([result["waits"]] if "waits" in result else [])),
+        workers=tuple(
+            WorkerProgress(one["worker"], one["chunk"], one["documents"], one["expected"], one["waiting"])
+            for one in json.loads(row["workers"])
+        ),
+    )

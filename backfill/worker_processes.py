@@ -1,0 +1,101 @@
+"""Several processes for one command: where one Python core is the limit, reading and writing go on on several.
+
+Each child is `crossfade backfill worker` on the command's runs. Children that end badly are not started again: what
+they held goes to the others. SIGTERM is handed on, and children end by themselves where their parent is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from backfill.worker import Options
+from proxy.base.errors import CrossfadeError
+
+_LOOK: Final = 0.5  # seconds between two looks for the parent
+_COMMAND: Final = "import typer, backfill.cli; app = typer.Typer(); backfill.cli.register(app); app()"
+
+
+class ProcessesFailed(CrossfadeError):
+    """No process is left, and the work is not done."""
+
+
+class WorkerPool:
+    """Processes that work on runs. `stop` set: they finish their pages and end."""
+
+    def __init__(self, stop: asyncio.Event, processes: int, options: Options) -> None:
+        self._stop = stop
+        self._processes = processes
+        self._options = options
+
+    async def work(self, chosen: Sequence[int]) -> None:
+        """Until all have ended. Raises ProcessesFailed where every one of them failed, with what the first one said."""
+        started: list[asyncio.subprocess.Process] = []
+        try:
+            while len(started) < self._processes:
+                started.append(await self._start(chosen))
+            said = await self._ended(started)
+        finally:
+            for process in started:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        if all(process.returncode for process in started):
+            raise ProcessesFailed(said[0] or "every process of the backfill was ended from outside")
+
+    async def _start(self, chosen: Sequence[int]) -> asyncio.subprocess.Process:
+        limits = self._options.limits
+        command = ["backfill", "worker", "--child", "--workers", str(self._options.workers)]
+        for run in chosen:
+            command += ["--run", str(run)]
+        if limits.max_rate is not None:
+            command += ["--max-rate", str(limits.max_rate)]
+        if limits.max_lag is not None:
+            command += ["--max-lag", str(limits.max_lag)]
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _COMMAND,
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "CROSSFADE_PARENT": str(os.getpid())},
+        )
+
+    async def _ended(self, started: Sequence[asyncio.subprocess.Process]) -> list[str]:
+        stopping = asyncio.create_task(self._hand_on(started))
+        try:
+            told = await asyncio.gather(*(process.communicate() for process in started))
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+        return [err.decode("utf-8", "replace").strip() for _, err in told]
+
+    async def _hand_on(self, started: Sequence[asyncio.subprocess.Process]) -> None:
+        await self._stop.wait()
+        for process in started:
+            if process.returncode is None:
+                process.terminate()
+
+
+@contextlib.asynccontextmanager
+async def die_with_parent(stop: asyncio.Event) -> AsyncIterator[None]:
+    """Sets `stop` when the process that started this one is gone."""
+    parent = int(os.environ.get("CROSSFADE_PARENT", "0")) or os.getppid()
+
+    async def watch() -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(_LOOK)
+        stop.set()
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,148 @@
+"""A whole query as one statement: the top level."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from proxy.aql import ast
+from proxy.aql.compile.collect import CollectCompiler
+from proxy.aql.compile.output import Sink
+from proxy.aql.compile.plan import Compared, Compiled, Listing
+from proxy.aql.compile.result_builder import Finish
+from proxy.aql.compile.scope import Block
+from proxy.aql.compile.sql_terms import Deferred, settled
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled query whose parameters, and whose LIMIT, may have to be settled for each run (`terms.Deferred`).
+
+    compared: as that of `compiled` will be; offset, count: its; most: that of `compiled`.
+    """
+
+    compiled: Compiled
+    compared: Compared | None
+    most: int | Deferred | None
+    offset: int | Deferred
+    count: int | Deferred | None
+
+
+class QueryCompiler(CollectCompiler):
+    """Compiles one query."""
+
+    def query(self, query: ast.Query) -> Template:
+        """Its statement. Raises Refused, ArangoError, Unsupported."""
+        self.mentioned = frozenset(node.name for node in ast.walk(query) if isinstance(node, ast.Variable))
+        final = self.statements(query)
+        sink = Sink()
+        expression = self.output(final.value, sink)
+        block = self.block
+        block.distinct = final.distinct
+        guarded = [number for number, key in enumerate(block.order) if key.guarded and block.sorted_by == "sort"]
+        finish = Finish(tuple(sink.columns), expression, final.distinct, len(guarded))
+        columns = [_text(sql, column.kind) for sql, column in zip(sink.sql, sink.columns, strict=True)]
+        named = [f"{sql} AS c{number}" for number, sql in enumerate(columns)]
+        outer = ["true AS found", *(f"q.c{number}" for number in range(len(named)))]
+        outer += [f"(q.k{number}).r AS r{number}" for number in guarded]
+        sql = f"SELECT {', '.join(outer)} FROM ({block.select(named or ['1 AS one'])}) q"
+        text, parameters = self.parameters.numbered(sql)
+        compared: Compared | None = None
+        bounds: tuple[int | Deferred, int | Deferred | None] = (0, None)
+        order = "" if final.distinct else _order(query.statements)
+        if order == "sort" and not block.order:
+            order = ""  # by constants alone
+        if order == "sort" and block.sorted_by == "sort" and _comparable(query.statements):
+            compared, bounds = self.compared(block, named, outer)
+        compiled = Compiled(
+            sql=text,
+            parameters=parameters,
+            collections=frozenset(self.used),
+            finish=finish,
+            dynamic=self.dynamic,
+            order=order,
+            pushed=_words(query),
+            finished=("RETURN",) if not finish.plain else (),
+            listings=tuple(
+                Listing(scan.collection, (*scan.equal, *scan.order)) for scan in self.scans.values() if scan.order
+            ),
+        )
+        return Template(compiled, compared, _most(block), *bounds)
+
+    def compared(
+        self, block: Block, named: list[str], outer: list[str]
+    ) -> tuple[Compared, tuple[int | Deferred, int | Deferred | None]]:
+        """The same with the whole of the runs of equal sort keys that LIMIT cuts: n is a row's number, run its run."""
+        cut, place = (block, "q") if block.limited is None else block.limited
+        offset, count = cut.bounds or (0, None)
+        first = self.parameters.add(_sum(offset, 1), "bigint")
+        last = self.parameters.add((1 << 62) if count is None else _sum(offset, count), "bigint")
+        cut.ties = (first, last)
+        columns = named or ["1 AS one"]
+        if cut is not block:
+            columns = [*columns, f"{place}.n AS n", f"{place}.run AS run"]
+        sql = f"SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM ({block.select(columns)}) q ORDER BY q.n"
+        cut.ties = None
+        text, parameters = self.parameters.numbered(sql)
+        return Compared(text, parameters, 0, None), (offset, count)
+
+
+def _sum(one: int | Deferred, other: int | Deferred) -> int | Deferred:
+    if isinstance(one, int) and isinstance(other, int):
+        return one + other
+    return Deferred(
+        lambda binds: settled(one, binds) + settled(other, binds), ("sum", _identity(one), _identity(other))
+    )
+
+
+def _identity(value: int | Deferred) -> Hashable:
+    return value.identity if isinstance(value, Deferred) else value
+
+
+def _most(block: Block) -> int | Deferred | None:
+    """How many rows it gives at most."""
+    if not block.items:
+        return 1
+    bounds = block.bounds if block.limited is None else block.limited[0].bounds
+    return None if bounds is None else bounds[1]
+
+
+def _text(sql: str, kind: str) -> str:
+    return f"({sql})::text" if kind in ("raw", "json", "rows") else sql
+
+
+def _order(statements: tuple[ast.Statement, ...]) -> str:
+    """What decides the order of the result, as the evaluator sees it: "sort", "collect" or nothing."""
+    for statement in reversed(statements[:-1]):
+        if isinstance(statement, ast.Sort):
+            return "sort"
+        if isinstance(statement, ast.Collect):
+            return "collect"
+        if not isinstance(statement, (ast.Limit, ast.Let, ast.Filter)):
+            return ""
+    return ""
+
+
+def _comparable(statements: tuple[ast.Statement, ...]) -> bool:
+    """Whether behind the SORT there is nothing but one LIMIT and LETs: then its runs are those of the result."""
+    limits = 0
+    for statement in reversed(statements[:-1]):
+        if isinstance(statement, ast.Sort):
+            return True
+        if isinstance(statement, ast.Limit):
+            limits += 1
+            if limits > 1:
+                return False
+        elif not isinstance(statement, ast.Let) and not (isinstance(statement, ast.Filter) and not limits):
+            return False
+    return False
+
+
+def _words(query: ast.Query) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for node in ast.walk(query):
+        if isinstance(node, (ast.For, ast.Filter, ast.Sort, ast.Limit, ast.Collect, ast.Traversal)):
+            found[type(node).__name__.upper()] = None
+        elif isinstance(node, ast.Subquery):
+            found["subquery"] = None
+    return tuple(found)

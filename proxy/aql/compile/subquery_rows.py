@@ -1,0 +1,70 @@
+"""The rows of a subquery as a FROM item: those of its columns that turn out to be wanted."""
+
+from __future__ import annotations
+
+from proxy.aql.compile.result_builder import Finish
+from proxy.aql.compile.scope import Block
+from proxy.aql.compile.sql_terms import NotCompilable
+
+
+class Wanted:
+    """What a condition or an output wants of rows, and why it cannot have it. prefix: of the columns that give it."""
+
+    def __init__(self, alias: str, prefix: str = "") -> None:
+        self.alias = alias
+        self.prefix = prefix
+        self.finish: Finish | None = None
+        self.output_column = self.value_column = ""
+        self.no_output: NotCompilable | None = None
+        self.no_value: NotCompilable | None = None
+        self.wanted: set[str] = set()
+
+    def value(self) -> str:
+        """The rows as jsonb."""
+        if self.no_value is not None:
+            raise self.no_value
+        self.wanted.add("v")
+        return f"{self.alias}.{self.prefix}v"
+
+    def output(self) -> tuple[str, object]:
+        """The rows as json tuples, and how each is finished."""
+        if self.no_output is not None:
+            raise self.no_output
+        self.wanted.add("o")
+        return f"{self.alias}.{self.prefix}o", self.finish
+
+    def count(self) -> str:
+        """How many there are."""
+        self.wanted.add("n")
+        return f"{self.alias}.{self.prefix}n"
+
+
+class Rows(Wanted):
+    """Those of a subquery."""
+
+    def count(self) -> str:
+        """How many there are. Raises Refused where only their finishing tells."""
+        if self.finish is not None and self.finish.distinct:
+            raise NotCompilable("RETURN DISTINCT in a condition")
+        return super().count()
+
+    def text(self, block: Block) -> str:
+        """The FROM item."""
+        columns, inner = [], []
+        guard = block.guard("q")
+        if "v" in self.wanted:
+            columns.append(_refusing(guard, "coalesce(jsonb_agg(q.v), '[]'::jsonb)") + " AS v")
+            inner.append(f"{self.value_column} AS v")
+        if "o" in self.wanted:
+            columns.append(_refusing(guard, "coalesce(json_agg(q.o), '[]'::json)") + " AS o")
+            inner.append(f"{self.output_column} AS o")
+        if "n" in self.wanted:
+            columns.append("count(*) AS n")
+        if not inner and not block.limit:
+            block.order = []  # of the number of rows the order is no matter
+        rows = block.select(inner or ["1 AS one"])
+        return f"LATERAL (SELECT {', '.join(columns or ['1 AS one'])} FROM ({rows}) q) {self.alias}"
+
+
+def _refusing(guard: str, value: str) -> str:
+    return f"_crossfade.unless(bool_or({guard}), {value})" if guard else value

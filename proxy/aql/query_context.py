@@ -1,0 +1,190 @@
+"""One run of one query: what its parts share. Warnings, limits, bind variables, what was fetched."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Generator, Mapping
+from typing import Any, TypeAlias
+
+from proxy.aql.requests import Document, Fetch, Options, QueryWarning, Request, Stats
+from proxy.aql.values import Value, hash_key
+from proxy.base.arango_errors import ARANGO_ERRORS
+from proxy.base.errors import ArangoError
+
+Steps: TypeAlias = Generator[Request, None, Value]
+
+MAX_ELEMENTS = 10_000_000  # of one range or array that a function makes (ArangoDB's own limit for ranges)
+MAX_TEXT = 1 << 26  # characters of one string that a function makes
+_CACHED = 20_000  # documents kept for a second look within one run
+_TOGETHER = 500  # keys or values that one fetch asks for
+_ELEMENT = 128  # bytes of a row or element that is kept, about
+_SAMPLED = 8  # documents whose size stands for that of all
+
+
+class Context:
+    """Belongs to one run; never shared. `now` is one moment for the whole query, in milliseconds since 1970."""
+
+    def __init__(self, binds: Mapping[str, Value], options: Options) -> None:
+        self.binds = binds
+        self.options = options
+        self.warnings: list[QueryWarning] = []
+        self.stats = Stats()
+        self._random: random.Random | None = None
+        self.quiet = False  # while a filter is evaluated ahead of its turn
+        self.full_count: int | None = None
+        self.torn = False  # equal sort keys were seen where their order shows
+        self._now: int | None = None
+        self._fetched: dict[Any, list[Document]] = {}
+        self._cached = 0
+        self._held = 0
+        self._deadline = time.monotonic() + options.max_runtime if options.max_runtime else None
+
+    @property
+    def now(self) -> int:
+        """Milliseconds since 1970, the same all through the query."""
+        if self._now is None:
+            self._now = time.time_ns() // 1_000_000
+        return self._now
+
+    @property
+    def random(self) -> random.Random:
+        """Chance, seeded when it is first asked for: that costs more than the rest of a run's beginning."""
+        if self._random is None:
+            self._random = random.Random()  # noqa: S311 - RAND() is no secret
+        return self._random
+
+    def warn(self, code: int, message: str) -> None:
+        """Adds a warning. Raises it as an error where the query runs with failOnWarning."""
+        if self.quiet:
+            return
+        if self.options.fail_on_warning:
+            raise ArangoError(code, f"AQL: {message} (while executing)", status=400)
+        if len(self.warnings) < self.options.max_warnings:
+            self.warnings.append(QueryWarning(code, message))
+
+    def invalid(self, function: str) -> None:
+        """Warning 1542: an argument of a wrong type; the function's result is null."""
+        self.warn(1542, ARANGO_ERRORS[1542].message % function)
+
+    def caution(self, function: str, code: int, message: str | None = None) -> None:
+        """Any other warning of a function; the message is the table's unless given."""
+        self.warn(code, f"in function '{function}()': {message or ARANGO_ERRORS[code].message}")
+
+    def no_array(self, function: str) -> None:
+        """Warning 1563: no array where one is expected; the function's result is null."""
+        self.caution(function, 1563)
+
+    def refuse(self, function: str) -> ArangoError:
+        """Error 1542, of the few functions that end the query at an argument of a wrong type."""
+        return ArangoError(1542, f"AQL: {ARANGO_ERRORS[1542].message % function} (while executing)")
+
+    def check_time(self) -> None:
+        """Raises 1500 where the query has run for longer than it may."""
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
+
+    def hold(self, count: int, each: int = _ELEMENT) -> None:
+        """Counts elements that are kept, `each` bytes of them. Raises 32 beyond the query's memory limit, 1500 beyond
+        its time."""
+        self._held += count * each
+        limit = self.options.memory_limit
+        if limit and self._held > limit:
+            raise ArangoError(32, "AQL: query would use more memory than allowed (while executing)")
+        if self._deadline is not None:
+            self.check_time()
+
+    def size(self, count: int, most: int = MAX_ELEMENTS) -> int:
+        """Passes the size of something that a function is to make. Raises 32 where it is too large."""
+        if count > most:
+            raise ArangoError(32, "AQL: resource limit exceeded: value too large (while executing)")
+        return count
+
+    def fetch(self, fetch: Fetch) -> Generator[Request, None, list[Document]]:
+        """The documents of a fetch: from the store, or from the same fetch made before."""
+        key = (fetch.collection, tuple((path, hash_key(value)) for path, value in fetch.equalities), fetch.keys)
+        found = self._fetched.get(key)
+        if found is None:
+            found = yield from self._asked(fetch)
+            self._keep(key, found)
+        return found
+
+    def _asked(self, fetch: Fetch) -> Generator[Request, None, Any]:
+        request = Request(fetch)
+        yield request
+        if request.error is not None:
+            raise request.error
+        found = request.result
+        if found.__class__ is list:
+            if fetch.keys is None:
+                self.stats.scanned += len(found)
+            else:
+                self.stats.looked_up += len(found)
+            if self.options.memory_limit:
+                self.hold(len(found), _size_of(found))
+        return found
+
+    def _keep(self, key: Any, found: list[Document]) -> None:
+        self._cached += len(found) + 1
+        if self._cached > _CACHED:
+            self._fetched.clear()
+            self._cached = len(found) + 1
+        self._fetched[key] = found
+
+    def count(self, collection: str) -> Generator[Request, None, int]:
+        """The number of documents of a collection."""
+        found = yield from self._asked(Fetch(collection, count=True))
+        return len(found) if found.__class__ is list else int(found)
+
+    def prefetch(self, collection: str, keys: list[str]) -> Generator[Request, None, None]:
+        """Asks for many documents at once: `document` then finds each, or that it is not there."""
+        wanted = [key for key in dict.fromkeys(keys) if (collection, (), (key,)) not in self._fetched]
+        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _TOGETHER):
+            part = tuple(wanted[begin : begin + _TOGETHER])
+            found = {
+                document.get("_key"): document for document in (yield from self._asked(Fetch(collection, (), part)))
+            }
+            for key in part:
+                self._keep((collection, (), (key,)), [found[key]] if key in found else [])
+
+    def prefetch_equal(self, collection: str, name: str, values: list[str]) -> Generator[Request, None, None]:
+        """Asks at once for the documents in which an attribute is one of these strings; `fetch` then has them."""
+        key_of = {value: (collection, (((name,), hash_key(value)),), None) for value in dict.fromkeys(values)}
+        wanted = [value for value, key in key_of.items() if key not in self._fetched]
+        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _TOGETHER):
+            part = tuple(wanted[begin : begin + _TOGETHER])
+            groups: dict[str, list[Document]] = {value: [] for value in part}
+            for document in (yield from self._asked(Fetch(collection, among=((name,), part)))):
+                value = document.get(name)
+                if value.__class__ is str and value in groups:
+                    groups[value].append(document)
+            for value, documents in groups.items():
+                self._keep(key_of[value], documents)
+
+    def document(self, collection: str, key: str) -> Generator[Request, None, Document | None]:
+        """One document by key."""
+        for document in (yield from self.fetch(Fetch(collection, (), (key,)))):
+            if document.get("_key") == key:
+                return document
+        return None
+
+    def forget(self, collection: str) -> None:
+        """What was fetched of a collection is out of date: it was written to."""
+        for key in [key for key in self._fetched if key[0] == collection]:
+            del self._fetched[key]
+
+
+def _size_of(documents: list[Document]) -> int:
+    """Bytes that one of the documents takes in memory, about."""
+    sample = documents[:: len(documents) // _SAMPLED + 1]
+    return sum(_weight(document) for document in sample) // max(1, len(sample))
+
+
+def _weight(value: Any) -> int:
+    size = sys.getsizeof(value)
+    if value.__class__ is dict:
+        return size + sum(_weight(item) for item in value.values())
+    if value.__class__ is list:
+        return size + sum(_weight(item) for item in value)
+    return size

@@ -1,0 +1,13 @@
+"""Plumbing without domain knowledge: every other room may import it, it imports none.
+
+config            settings: environment, TOML, defaults
+errors            the one tree of errors, drawn; sqlstates, arango_errors: what the codes of both databases mean
+database          PostgreSQL by asyncpg; session_settings: what each session sets for itself
+arango_client     ArangoDB by httpx, for what is not on a request's path
+metrics           every Prometheus metric; waits: what a request waits for, by reason
+supervise         tasks that are restarted, and awaited at the end
+backoff           longer pauses from failure to failure; repeated: one log line a minute for trouble that lasts
+failpoints        named points where a test kills or stops the process
+state_directory   the instance's private directory and lasting id; machine: boot and file identities
+free_port         free ports on loopback
+"""

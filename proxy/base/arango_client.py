@@ -1,0 +1,175 @@
+"""A small client of ArangoDB's HTTP API for what is not on the request path: doctor, the command line. Owns httpx.
+
+It asks what operators need to know before a change: whether ArangoDB answers, to whom, and which collections it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown, UpstreamUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """What `/_api/version` says."""
+
+    server: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class OriginCollection:
+    """One collection of a database; edge: it holds edges."""
+
+    name: str
+    edge: bool
+    system: bool
+
+
+class OriginClient:
+    """ArangoDB, asked with one account. Use `async with`. timeout: seconds for each step of a request."""
+
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 5.0) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, auth=httpx.BasicAuth(user, password), timeout=timeout, trust_env=False
+        )
+
+    async def __aenter__(self) -> OriginClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def version(self) -> ServerVersion:
+        """Its name and version. Raises as `_get`."""
+        value = await self._get("/_api/version")
+        return ServerVersion(str(value.get("server", "")), str(value.get("version", "")))
+
+    async def databases(self) -> tuple[str, ...]:
+        """The databases that the account may read. Raises as `_get`."""
+        value = await self._get("/_api/database/user")
+        return tuple(value.get("result", ()))
+
+    async def collections(self, database: str) -> tuple[OriginCollection, ...]:
+        """The collections of a database. Raises as `_get`; ArangoError 1228 where there is no such database."""
+        value = await self._get(f"/_db/{quote(database, safe='')}/_api/collection")
+        return tuple(
+            OriginCollection(str(item["name"]), item.get("type") == 3, bool(item.get("isSystem")))
+            for item in value.get("result", ())
+        )
+
+    async def read_only(self) -> bool:
+        """Whether the server takes no writes (`/_admin/server/mode`). Raises UpstreamUnavailable, UpstreamLost."""
+        try:
+            return (await self._get("/_admin/server/mode")).get("mode") == "readonly"
+        except ArangoError:
+            return False  # not for this account to know, or for this server to tell
+
+    async def revisions(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, str]:
+        """The `_rev` of those of these keys that it has. Raises as `_get`."""
+        body = {
+            "query": "FOR d IN @@c FILTER d._key IN @keys RETURN [d._key, d._rev]",
+            "bindVars": {"@c": collection, "keys": list(keys)},
+            "batchSize": max(1, len(keys)),
+        }
+        value = await self._ask("POST", f"/_db/{quote(database, safe='')}/_api/cursor", body)
+        return {str(key): str(rev) for key, rev in value.get("result", ())}
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        """As `_ask`."""
+        return await self._ask("GET", path)
+
+    async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The object that it answers.
+
+        Raises UpstreamUnavailable (no connection), UpstreamLost (no whole answer, or one that is not ArangoDB's),
+        ArangoError (it refused: 401 and so on).
+        """
+        try:
+            response = await self._client.request(method, path, json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            raise UpstreamUnavailable(str(error) or type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise UpstreamOutcomeUnknown(str(error) or type(error).__name__) from error
+        try:
+            value = response.json()
+        except ValueError as error:
+            raise UpstreamOutcomeUnknown(f"the answer to {path} is no JSON (status {response.status_code})") from error
+        if not isinstance(value, dict):
+            raise UpstreamOutcomeUnknown(f"the answer to {path} is not ArangoDB's")
+        if response.status_code >= 400:
+            number = value.get("errorNum")
+            raise ArangoError(
+                number if isinstance(number, int) else response.status_code,
+                str(value.get("errorMessage", "")) or None,
+                status=response.status_code,
+            )
+        return value
+
+
+class ReplayClient:
+    """Reads through a proxy, as a client of its traffic listener. Use `async with`."""
+
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 60.0) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, auth=httpx.BasicAuth(user, password), timeout=timeout, trust_env=False
+        )
+
+    async def __aenter__(self) -> ReplayClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def read(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> int:
+        """The status of one read; a cursor is read to its end. Raises UpstreamUnavailable, UpstreamLost."""
+        try:
+            response = await self._client.request(method, target, headers=dict(headers), content=body or None)
+            status, answer = response.status_code, _object(response)
+            database = target.split("/")[2]
+            while status < 400 and answer.get("hasMore") and answer.get("id"):
+                response = await self._client.post(f"/_db/{database}/_api/cursor/{answer['id']}")
+                status, answer = response.status_code, _object(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            raise UpstreamUnavailable(str(error) or type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise UpstreamOutcomeUnknown(str(error) or type(error).__name__) from error
+        return status
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    """The object that an answer holds; empty where it is something else."""
+    try:
+        value = response.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+async def ask_instance(url: str, path: str, params: Mapping[str, str], *, timeout: float = 2.0) -> dict[str, Any]:
+    """What the admin listener of an instance answers to a GET, an object.
+
+    Raises UpstreamUnavailable (no connection), UpstreamLost (no answer in time, or none of an admin listener).
+    """
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:
+            response = await client.get(path, params=dict(params))
+            value = response.json()
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+        raise UpstreamUnavailable(str(error) or type(error).__name__) from error
+    except (httpx.HTTPError, ValueError) as error:
+        raise UpstreamOutcomeUnknown(str(error) or type(error).__name__) from error
+    if response.status_code != 200 or not isinstance(value, dict):
+        raise UpstreamOutcomeUnknown(f"{path} gave status {response.status_code}")
+    return value

@@ -1,0 +1,26 @@
+"""Tasks that go on, whatever happens in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_PAUSE: Final = 1.0  # seconds
+
+
+async def supervise(work: Callable[[], Awaitable[None]], part: str) -> None:
+    """Carries out work that never ends by itself: what nobody foresaw is logged, and the work begins again.
+
+    part: whose work it is, for the log.
+    """
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a task failed and begins again", part=part)
+            await asyncio.sleep(_PAUSE)

@@ -1,0 +1,58 @@
+"""What a client's request waits for, apart from ArangoDB's answer and PostgreSQL's: each has a bound, a name, a count.
+
+A read that takes seconds must be explainable from the metrics of its minute: every wait on a request's way is one of
+these reasons, counted in `crossfade_wait_seconds`, and logged where it took long.
+
+    flip        a query, for the decision of a flip that holds queries         bound: `hold_limit`
+    both        an answer, for PostgreSQL to have what it shows                bound: three leases, then the own lease
+    cut off     a read, for a look at the control plane after trouble          bound: the lease
+    memory      a large body, for room to be put together                      bound: `request_timeout`
+    rights      a read of PostgreSQL's, for ArangoDB to say who may            bound: proxy/gateway/authorization.py
+
+A read waits in the pool for a connection as well (proxy/gateway/target_reads.py): that is part of its
+`target_instead` reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal, ParamSpec, TypeVar
+
+import structlog
+
+from proxy.base import metrics
+
+log = structlog.get_logger(__name__)
+
+Reason = Literal["flip", "both", "cut off", "memory", "rights"]
+Result = TypeVar("Result")
+Given = ParamSpec("Given")
+_COUNTED: Final = 0.001  # seconds: less is no wait
+_LONG: Final = 1.0
+
+
+def counted(
+    reason: Reason,
+) -> Callable[[Callable[Given, Coroutine[Any, Any, Result]]], Callable[Given, Coroutine[Any, Any, Result]]]:
+    """A decorator of the function that waits."""
+
+    def decorate(
+        function: Callable[Given, Coroutine[Any, Any, Result]],
+    ) -> Callable[Given, Coroutine[Any, Any, Result]]:
+        @functools.wraps(function)
+        async def waiting(*values: Given.args, **named: Given.kwargs) -> Result:
+            began = time.monotonic()
+            try:
+                return await function(*values, **named)
+            finally:
+                took = time.monotonic() - began
+                if took > _COUNTED:
+                    metrics.WAIT_SECONDS.labels(reason).observe(took)
+                if took > _LONG:
+                    log.warning("a client waited long", reason=reason, seconds=round(took, 2))
+
+        return waiting
+
+    return decorate

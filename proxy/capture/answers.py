@@ -1,0 +1,348 @@
+"""Document writes: what to ask ArangoDB for beside what the client asked, and what its answer says was written. Pure.
+
+`plan` before forwarding, `settle` after the answer. `returnNew=true` is added and `silent` removed, so that every
+version that was written comes back; `settle` takes out again what the client did not ask for (I6) and gives the
+changes. Rules: protocol page, section 2 and "Surprises"; mirror-protocol, answer 8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from proxy.base.errors import ArangoError
+from proxy.capture.refusals import not_begun
+from proxy.model.documents import key_of
+from proxy.model.json_trim import cut_new, elements, elements_in_pieces, members
+from proxy.model.message import Headers, Request, header
+from proxy.model.operations import Change, Operation
+from proxy.model.parsed_answer import ParsedAnswer, version_of
+from proxy.model.revision import INVALID, decode_rev
+from proxy.wire.velocypack import to_json
+
+_TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
+_REMOVALS: Final = frozenset({"document.remove", "document.remove_many"})
+_WRITES: Final = _REMOVALS | {
+    "document.insert",
+    "document.replace",
+    "document.update",
+    "document.replace_many",
+    "document.update_many",
+}
+
+
+class _Keyed(msgspec.Struct, gc=False):
+    key: str | None = msgspec.field(name="_key", default=None)
+
+
+class _Answer(msgspec.Struct, gc=False):
+    identity: str = msgspec.field(name="_id", default="")
+    key: str = msgspec.field(name="_key", default="")
+    rev: str = msgspec.field(name="_rev", default="")
+    old_rev: str = msgspec.field(name="_oldRev", default="")
+    error: bool = False
+    new: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+_KEYED: Final = msgspec.json.Decoder(_Keyed)
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A write that is not captured: forwarded as it is, `collections` (`db/name`, `db/*`) become unverified (I10)."""
+
+    reason: str
+    collections: tuple[str, ...]
+
+
+class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
+    """How one document write is forwarded and read back.
+
+    collection: `database/name`. keys: those known before the answer; empty where ArangoDB makes them.
+    removes: the operation removes. wants_new, silent: what the client asked for.
+    """
+
+    collection: str
+    keys: tuple[str, ...]
+    removes: bool
+    wants_new: bool
+    silent: bool
+
+    def rewritten(self, request: Request) -> Request:
+        """The request to send: other parameters, and no Accept-Encoding, since the answer must be readable."""
+        headers = [pair for pair in request.headers if len(pair[0]) != 15 or pair[0].lower() != b"accept-encoding"]
+        return Request(
+            request.method, self.target(request.target), headers, request.body, request.version, request.peer
+        )
+
+    def target(self, target: bytes) -> bytes:
+        """The target with `returnNew` asked for (where something is new) and `silent` taken out; the rest untouched."""
+        path, _, query = target.partition(b"?")
+        kept = [part for part in query.split(b"&") if part and not self._ours(part)] if query else []
+        if not self.removes:
+            kept.append(b"returnNew=true")
+        return path + b"?" + b"&".join(kept) if kept else path
+
+    def _ours(self, part: bytes) -> bool:
+        name = part.partition(b"=")[0]
+        if b"%" in name or b"+" in name:
+            name = unquote_plus(name.decode("latin-1")).encode("latin-1", "replace")
+        return name == b"silent" or (name == b"returnNew" and not self.removes)
+
+
+_AT_ONCE: Final = 100  # documents of an answer that are read between two turns of the event loop
+_PIECE: Final = 128 << 10  # bytes of them
+
+
+def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | Opaque:
+    """The plan for a document write, or why there is none. transaction: one in a stream transaction is no reason."""
+    collection = operation.qualified
+    whole = f"{operation.database}/*"
+    if operation.endpoint not in _WRITES:
+        return Opaque(f"{operation.endpoint} is not captured", (collection or whole,))
+    if collection is None or operation.collection is None or operation.collection[:1].isdigit():
+        return Opaque("the collection is not named", (whole,))
+    headers, params = operation.headers, operation.params
+    if headers:
+        reason = _uncapturable(headers, transaction)
+        if reason:
+            return Opaque(reason, (collection,))
+    if flag(params.get("isRestore")):
+        return Opaque("revisions given by the client", (collection,))
+    key = operation.key
+    return DocumentPlan(
+        collection,
+        (key,) if key is not None else body_keys(operation),
+        operation.endpoint in _REMOVALS,
+        flag(params.get("returnNew")),
+        flag(params.get("silent")),
+    )
+
+
+def settle(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
+    """Reads ArangoDB's answer to a planned write. Never raises for what an ArangoDB can answer.
+
+    Raises ValueError where a 2xx body is no JSON at all: the caller then treats the outcome as unknown.
+    """
+    steps = settling(plan, status, headers, body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            captured: ParsedAnswer = end.value
+            return captured
+
+
+async def settle_gently(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
+    """The same; answers of many documents are read some at a time, between which the event loop has its turn."""
+    steps = settling(plan, status, headers, body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            captured: ParsedAnswer = end.value
+            return captured
+        await asyncio.sleep(0)
+
+
+def settling(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
+    """`settle` in steps of a few milliseconds."""
+    if status >= 400:
+        late = status >= 500 and not not_begun(status, body)
+        return ParsedAnswer(body, headers, complete=not late, late=late)
+    body, headers = _decompressed(body, headers)
+    if body[:1] == b"{":
+        return (yield from _settle_one(plan, headers, body))
+    return (yield from _settle_many(plan, headers, body))
+
+
+# ---- before
+
+
+def flag(value: str | None) -> bool:
+    """As ArangoDB reads a boolean parameter; python-arango sends 1 and 0."""
+    return value is not None and value.strip().lower() in _TRUE
+
+
+def _uncapturable(headers: Mapping[str, str], transaction: bool) -> str:
+    if "x-arango-trx-id" in headers and not transaction:
+        return "in a transaction"
+    if headers.get("x-arango-async") in ("true", "store"):
+        return "async job"
+    if "velocypack" in headers.get("accept", ""):
+        return "velocypack"
+    if headers.get("content-encoding", "identity") not in ("identity", ""):
+        return "content encoding"
+    return ""
+
+
+def _readable(operation: Operation) -> bytes:
+    """The body as JSON, for its keys: of VelocyPack that JSON cannot say, a date as its number; empty where nothing."""
+    if "velocypack" not in operation.headers.get("content-type", ""):
+        return operation.body
+    try:
+        return to_json(operation.body)
+    except ArangoError:
+        return b""
+
+
+def body_keys(operation: Operation) -> tuple[str, ...]:
+    """Keys that a body names. One that is not known makes it none at all: ArangoDB makes it, or refuses the body."""
+    body, insert = _readable(operation), operation.endpoint == "document.insert"
+    try:
+        if body[:1] == b"{":
+            key = _named(body, insert)
+            return () if key is None else (key,)
+        found = []
+        for item in elements(body) if body.lstrip()[:1] == b"[" else [body]:
+            key = _named(item, insert)
+            if key is None:
+                return ()
+            found.append(key)
+    except ValueError:
+        return ()
+    return tuple(found)
+
+
+def _named(item: bytes, insert: bool) -> str | None:
+    """The key that one element means; an insert looks at `_key` alone. Raises ValueError where it is no JSON."""
+    try:
+        key = _KEYED.decode(item).key
+        if key is not None or insert:
+            return key
+    except msgspec.ValidationError:
+        if insert:
+            return None
+    value = msgspec.json.decode(item)
+    # ArangoDB 3.12 finds nothing by `_id` alone; to name one key too many is harmless
+    return key_of(value.get("_id") if isinstance(value, dict) else value)
+
+
+# ---- after
+
+
+def _settle_one(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
+    answer, new = _read(body)
+    if len(body) > _PIECE:
+        yield
+    change, complete = _change(plan, answer, new)
+    if plan.silent:
+        body, headers = b"{}", [pair for pair in headers if pair[0].lower() not in (b"etag", b"location")]
+    elif new and not plan.wants_new:
+        body = cut_new(body, new)
+    return ParsedAnswer(
+        body, headers, () if change is None else (change,), (answer.key,) if answer.key else (), complete
+    )
+
+
+def _settle_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
+    items: list[bytes] = []
+    changes: list[Change] = []
+    keys: list[str] = []
+    kept: list[bytes] = []
+    complete = True
+    for some in _some(body):
+        if items:
+            yield
+        items += some
+        for item in some:
+            answer, new = _read(item)
+            if answer.error:
+                kept.append(item)
+                continue
+            change, known = _change(plan, answer, new)
+            complete = complete and known
+            if change is not None:
+                changes.append(change)
+            if answer.key:
+                keys.append(answer.key)
+            if not plan.silent:
+                kept.append(item if plan.wants_new or not new else cut_new(item, new))
+    if plan.silent and items:
+        body = b"[" + b",".join(kept) + b"]" if kept else b"{}"
+    elif not plan.wants_new and not plan.removes:
+        body = _joined(body, items, kept)
+    return ParsedAnswer(body, headers, tuple(changes), tuple(keys), complete)
+
+
+def _some(body: bytes) -> Iterator[list[bytes]]:
+    """The elements of an answer, some at a time."""
+    for piece in elements_in_pieces(body, _PIECE):
+        for start in range(0, len(piece), _AT_ONCE):
+            yield piece[start : start + _AT_ONCE]
+
+
+def _joined(body: bytes, items: list[bytes], kept: list[bytes]) -> bytes:
+    """The array with each element in its trimmed form; what stands between the elements stays as it was."""
+    if sum(map(len, items)) + len(items) + 1 == len(body):  # nothing but commas between, as ArangoDB prints
+        return b"[" + b",".join(kept) + b"]"
+    parts, position = [], 0
+    for item, short in zip(items, kept, strict=True):
+        start = body.index(item, position)
+        parts += [body[position:start], short]
+        position = start + len(item)
+    return b"".join([*parts, body[position:]])
+
+
+def _read(body: bytes) -> tuple[_Answer, bytes]:
+    """(what the answer says, the text of `new`; empty where there is none)."""
+    try:
+        answer = _ANSWER.decode(body)
+    except msgspec.DecodeError:
+        return _read_oddly(body)
+    return answer, bytes(answer.new)
+
+
+def _read_oddly(body: bytes) -> tuple[_Answer, bytes]:
+    """Answers that hold documents with lone surrogates, from servers that let them in."""
+    found = {member.name: body[member.value : member.end] for member in members(body)}
+    kept = {name: msgspec.Raw(found[name]) for name in ("_id", "_key", "_rev", "_oldRev", "error") if name in found}
+    return _ANSWER.decode(msgspec.json.encode(kept)), found.get("new", b"")
+
+
+def _change(plan: DocumentPlan, answer: _Answer, new: bytes) -> tuple[Change | None, bool]:
+    """(the version that was written, whether that is known for sure)."""
+    rev = decode_rev(answer.rev)
+    if not answer.key or rev == INVALID:
+        return None, False
+    if plan.removes:
+        return Change(plan.collection, answer.key, rev, None), True
+    if not new:
+        # overwriteMode=ignore on a key that exists: nothing was written, and it has no `_oldRev`
+        return None, not answer.old_rev
+    if not _is_version(new, answer):
+        # a no-op shows another version; otherwise nobody knows what was written
+        return None, answer.rev == answer.old_rev
+    return Change(plan.collection, answer.key, rev, new), True
+
+
+def _is_version(new: bytes, answer: _Answer) -> bool:
+    """Whether `new` is the version whose revision the answer gives (mirror-protocol, answer 8)."""
+    usual = f'{{"_key":"{answer.key}","_id":"{answer.identity}","_rev":"{answer.rev}"'
+    if new.startswith(usual.encode()):
+        return True
+    version = version_of(new)
+    return version.rev == answer.rev and version.key == answer.key
+
+
+def _decompressed(body: bytes, headers: Headers) -> tuple[bytes, Headers]:
+    """A server may compress although nobody asked: undone, since the answer must be trimmed."""
+    if header(headers, b"content-encoding") is None:
+        return body, headers
+    encodings = [value.lower() for name, value in headers if name.lower() == b"content-encoding"]
+    if encodings == [b"identity"]:
+        return body, headers
+    if encodings not in ([b"gzip"], [b"deflate"]):
+        raise ValueError(f"an answer in an encoding that was not asked for: {encodings}")
+    try:
+        plain = zlib.decompress(body, zlib.MAX_WBITS | 32 if encodings == [b"gzip"] else zlib.MAX_WBITS)
+    except zlib.error as error:
+        raise ValueError(f"an answer that cannot be decompressed: {error}") from error
+    return plain, [pair for pair in headers if pair[0].lower() not in (b"content-encoding", b"content-length")]

@@ -1,0 +1,279 @@
+"""What every way of a write needs: the origin, the mirror, the lease, and waiting for both stores."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote
+
+import structlog
+
+from proxy.base.config import Settings
+from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError, UpstreamUnavailable
+from proxy.base.waits import counted
+from proxy.capture.refusals import error
+from proxy.isolation import Lane
+from proxy.journal.intent import Intent, Settled
+from proxy.model.in_flight import InFlight
+from proxy.model.message import Request, Response
+from proxy.model.operations import Change, Operation
+from proxy.model.stages import Snapshot
+from proxy.replication.coverage_gaps import Gaps
+from proxy.replication.mirror import Mirror
+from proxy.stores.arango import Requester
+from proxy.wire.auth import expiry_of, owner_of
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseView(Protocol):
+    """What a request needs of the lease."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def may_read_target(self) -> bool: ...
+    @property
+    def own_lease_over(self) -> bool: ...
+    @property
+    def era(self) -> int: ...
+    def record_origin_only_ack(self) -> None: ...
+    def give_up(self, reason: str) -> None: ...
+
+
+Result = TypeVar("Result")
+T = TypeVar("T")
+Odd = TypeVar("Odd")
+_LIGHT: Final = 256 << 10  # bytes of a write that is looked through here: milliseconds
+_SECONDS = 20.0  # that a worker has to look through a larger one
+KEYS: Final = 500  # of one intent
+_AGAIN = 0.05  # seconds
+
+
+def error_number(body: object) -> int:
+    """ArangoDB's `errorNum` of an answer; 0 where there is none."""
+    return error(body)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """Shared by the ways of a write. `rollback` takes flipped collections back at once, with a reason."""
+
+    settings: Settings
+    origin: Requester
+    mirror: Mirror
+    lease: LeaseView
+    gaps: Gaps
+    flight: InFlight
+    rollback: Callable[[Sequence[str], str], Awaitable[None]]
+    lane: Lane | None = None  # workers that read what is large; None: it is read here
+
+    async def read(
+        self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd, light: int = _LIGHT
+    ) -> T | Odd:
+        """A pure function of so many bytes, in a worker where they are many; `odd` where none could in time."""
+        if self.lane is None:
+            return function(*arguments)
+        try:
+            return await self.lane.beside(function, *arguments, size=size, seconds=_SECONDS, light=light)
+        except IsolationError:
+            return odd
+
+    def gap(self, operation: Operation, reason: str) -> None:
+        """Counts what is not captured or not compared (I10)."""
+        self.gaps.add(operation.database, operation.qualified or f"{operation.database}/*", operation.endpoint, reason)
+
+    def flipped(self, collection: str) -> bool:
+        """Whether an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""
+        snapshot = self.lease.snapshot
+        if collection.endswith("/*"):
+            prefix = collection[:-1]
+            names = (*snapshot.collections, *snapshot.moves)
+            return any(snapshot.behaviour(name).synchronous for name in names if name.startswith(prefix))
+        return snapshot.behaviour(collection).synchronous
+
+    async def roll_back(self, collections: Sequence[str], reason: str) -> None:
+        """Those of the collections that are flipped are rolled back: PostgreSQL does not have what was written.
+
+        For a write that ArangoDB carried out, or may have, between its answer and that to the client: until then the
+        write and every read run at the same time, so that either value is right; from the rollback's commit on no
+        instance reads PostgreSQL, by the fence in each read's own statement. A request that was refused never gets
+        here (`capture.refusals`).
+        """
+        flipped = [name for name in collections if self.flipped(name)]
+        if flipped:
+            await self.wait_for_replica(self._roll_back(flipped, reason))
+
+    async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
+        await self.rollback(collections, reason)
+        while any(self.flipped(name) for name in collections):
+            await asyncio.sleep(0.005)
+
+    async def intend_keys(self, collection: str, keys: Sequence[str]) -> list[Intent]:
+        """Intents for these keys, some hundred each, that may be written or removed; a turn of the event loop for each.
+
+        Before the request is forwarded. Raises ArangoError where one cannot be noted; none is open then.
+        """
+        found: list[Intent] = []
+        try:
+            for start in range(0, len(keys), KEYS):
+                if start:
+                    await asyncio.sleep(0)
+                found.append(self.mirror.intend(collection, tuple(keys[start : start + KEYS])))
+        except BaseException:
+            for intent in found:
+                self.mirror.close_intent(intent)
+            raise
+        return found
+
+    async def applied(self, intents: Sequence[Intent]) -> None:
+        """Where a collection is flipped: until PostgreSQL has what these intents stand for, or is not read (I7)."""
+        for intent in intents:
+            if self.flipped(intent.collection):  # looked up when answering, not before
+                how = await self.wait_for_replica(self.mirror.applied(intent), intent.collection)
+                if how is Settled.GIVEN_UP:
+                    await self.roll_back((intent.collection,), "a write was given up")
+
+    async def applied_soon(self, intents: Sequence[Intent], reason: str) -> None:
+        """As `applied`, for a search or a comparison that nobody knows the length of: it has as long as a lease.
+
+        What takes longer takes the flip of its collection back, for that reason; nobody reads PostgreSQL meanwhile.
+        """
+        until = time.monotonic() + self.settings.lease
+        for intent in intents:
+            if self.flipped(intent.collection):
+                how = await self.wait_for_replica(self._by(intent, until), intent.collection)
+                if how is Settled.GIVEN_UP:
+                    await self.roll_back((intent.collection,), reason)
+
+    async def _by(self, intent: Intent, until: float) -> Settled:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await self.mirror.applied(intent)
+        except TimeoutError:
+            return Settled.GIVEN_UP
+
+    async def forward(
+        self, request: Request, *intents: Intent, whole: bool = True, undoes: tuple[Sequence[str], str] = ((), "")
+    ) -> Response:
+        """The origin's answer; `whole`: to its last byte. Without one the intents are settled (never sent) or lost.
+
+        undoes: collections, and why, whose flip cannot stand if the write ran: taken back where its answer is lost.
+        """
+        try:
+            response = await self.origin.request(request)
+            if whole:
+                response.body = await collect(response.body)
+            return response
+        except UpstreamUnavailable:
+            for intent in intents:
+                self.mirror.close_intent(intent)
+            raise
+        except BaseException as error:  # cut in the middle, cancelled, no HTTP: nobody knows what the origin did
+            for intent in intents:
+                self.mirror.lost(intent)
+            if isinstance(error, UpstreamError):
+                await self.roll_back(*undoes)
+            raise
+
+    async def ensure_replica_has(
+        self, collection: str, changes: Sequence[Change] = (), absent: Sequence[str] = (), *, stamp: int | None = None
+    ) -> None:
+        """PostgreSQL has at least these versions, and what ArangoDB has of `absent`, before an answer leaves."""
+
+        async def persistently() -> Settled:
+            while True:
+                try:
+                    return await self.mirror.bring_up(collection, changes, absent, stamp=stamp)
+                except (DatabaseError, UpstreamError):  # one that passes costs nobody a flip
+                    await asyncio.sleep(_AGAIN)
+
+        if await self.wait_for_replica(persistently(), collection) is Settled.GIVEN_UP:
+            await self.roll_back((collection,), "a document was given up")
+
+    @counted("both")
+    async def wait_for_replica(self, waiting: Awaitable[Result], collection: str | None = None) -> Result | None:
+        """Waits for PostgreSQL; or until nobody reads from it because of this instance: then the origin answers alone.
+
+        mirror-protocol, "Flip", 7. What goes on for three leases, or fails, while heartbeats still arrive (a lock, a
+        right that is missing, a full disk) is given up: the instance declares itself diverged, and drains and rolls
+        back before it comes again. So an answer waits once, and never for ever. `collection`: nobody need wait any
+        more once its flip is taken back, since the mode is looked up when answering. Gives what it waited for, or None.
+        """
+        task = asyncio.ensure_future(waiting)
+        limit = time.monotonic() + 3 * self.settings.lease
+        try:
+            while not task.done() or task.exception() is not None:
+                await asyncio.wait({task}, timeout=0.05) if not task.done() else await asyncio.sleep(0.02)
+                if task.done() and task.exception() is None:
+                    return task.result()
+                if self.lease.own_lease_over:
+                    self.lease.record_origin_only_ack()
+                    return None
+                if collection is not None and not self.flipped(collection):
+                    return None
+                if task.done() or time.monotonic() > limit:
+                    self._give_up(task)
+            return task.result()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DatabaseError, UpstreamError, ArangoError):
+                await task
+
+    def _give_up(self, task: asyncio.Future[Result]) -> None:
+        failed = task.exception() if task.done() else None
+        if failed is not None and not isinstance(failed, DatabaseError | UpstreamError | ArangoError):
+            raise failed
+        self.lease.give_up(type(failed).__name__ if failed is not None else "it took three leases")
+
+    async def owned(self, request: Request, owner: bytes | None, database: str) -> bool:
+        """Whether a request comes from who opened something with the `Authorization` header `owner`.
+
+        The same header says so as long as its token lives; another of the same user, where ArangoDB admits it.
+        Raises UpstreamError.
+        """
+        given = request.header(b"authorization")
+        if given == owner:
+            ends = expiry_of(given)
+            if ends is None or ends > time.time():
+                return True
+        return same_user(given, owner) and await self.admitted(request, database)
+
+    async def admitted(self, request: Request, database: str) -> bool:
+        """Whether ArangoDB knows these credentials in the database."""
+        headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
+        target = f"/_db/{quote(database, safe='')}/_api/database/current".encode()
+        response = await self.origin.request(Request("GET", target, headers), idempotent=True)
+        await collect(response.body)
+        return response.status not in (401, 403, 404)  # one that is overloaded says nothing of them
+
+
+def same_user(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two `Authorization` headers name one user; whether they are right is ArangoDB's to say."""
+    first, second = (owner_of(header.decode("latin-1") if header is not None else None) for header in (one, other))
+    return first == second
+
+
+def plain(request: Request, body: bytes) -> Request:
+    """The request with another body, whose answer must be readable: no Accept-Encoding, no length of the old body."""
+    own = (b"accept-encoding", b"content-length", b"transfer-encoding", b"expect")
+    headers = [pair for pair in request.headers if pair[0].lower() not in own]
+    return Request(request.method, request.target, headers, body, request.version, request.peer)
+
+
+async def collect(parts: bytes | AsyncIterator[bytes], limit: int | None = None) -> bytes:
+    """A body as a whole, streamed or not. Raises ArangoError(413) above the limit."""
+    if isinstance(parts, bytes):
+        return parts
+    collected = bytearray()
+    async for part in parts:
+        collected += part
+        if limit is not None and len(collected) > limit:
+            raise ArangoError(413)
+    return bytes(collected)

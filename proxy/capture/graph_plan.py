@@ -1,0 +1,116 @@
+"""Vertices and edges through a named graph (`/_api/gharial`): which documents a request writes, by key. Pure.
+
+A change of the graph itself writes its definition, a document of `_graphs`; it may make collections, which its body
+names, and drop some: one that its path names, or, with the whole graph, whichever no other graph uses.
+
+The removal of a vertex or an edge takes every edge that ends in it along, in every graph, and says nothing of them
+(protocol page, "Surprises"): those are found afterwards, see `replication.resync`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from proxy.capture.answers import flag
+from proxy.model.documents import valid_key
+from proxy.model.operations import Operation
+
+_KINDS: Final = ("vertex", "edge")
+_VERBS: Final = ("insert", "replace", "update", "remove")
+DOCUMENTS: Final = frozenset(f"gharial.{kind}_{verb}" for kind in _KINDS for verb in _VERBS)
+
+
+class _Keyed(msgspec.Struct):
+    key: str | None = msgspec.field(name="_key", default=None)
+
+
+class _Answer(msgspec.Struct):
+    vertex: _Keyed | None = None
+    edge: _Keyed | None = None
+
+
+class _Definition(msgspec.Struct):
+    collection: str = ""
+    start: str | list[str] = msgspec.field(name="from", default_factory=list)
+    end: str | list[str] = msgspec.field(name="to", default_factory=list)
+
+
+class _Graph(_Definition):
+    name: str = ""
+    definitions: list[_Definition] = msgspec.field(name="edgeDefinitions", default_factory=list)
+    orphans: list[str] = msgspec.field(name="orphanCollections", default_factory=list)
+
+
+_GRAPH: Final = msgspec.json.Decoder(_Graph)
+_KEYED: Final = msgspec.json.Decoder(_Keyed)
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPlan:
+    """One write of one document. key: None where ArangoDB makes it. cascade: the handle whose edges go along."""
+
+    collection: str
+    key: str | None
+    cascade: str | None
+
+
+def plan(operation: Operation) -> GraphPlan | None:
+    """What a write of `DOCUMENTS` concerns; None where its path or its body does not say."""
+    collection = operation.qualified
+    if collection is None or operation.collection is None or operation.collection[:1].isdigit():
+        return None
+    if operation.endpoint.endswith("_insert"):
+        try:
+            return GraphPlan(collection, _KEYED.decode(operation.body).key, None)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return GraphPlan(collection, None, None)
+    removes = operation.endpoint.endswith("_remove")
+    return GraphPlan(collection, operation.key, f"{operation.collection}/{operation.key}" if removes else None)
+
+
+def key_of(body: bytes) -> str | None:
+    """The key that an answer names; None where it names none."""
+    try:
+        answer = _ANSWER.decode(body)
+    except msgspec.DecodeError:
+        return None
+    shown = answer.vertex or answer.edge
+    return None if shown is None else shown.key
+
+
+def makes(operation: Operation) -> tuple[str, ...]:
+    """Collections (`db/name`) that a change of a graph makes where they are not there."""
+    body = _graph_of(operation.body)
+    names = list(body.orphans)
+    for definition in (*body.definitions, body):
+        names += [definition.collection, *_several(definition.start), *_several(definition.end)]
+    return tuple(f"{operation.database}/{name}" for name in dict.fromkeys(names) if name)
+
+
+def definition(operation: Operation) -> tuple[str, str] | None:
+    """(collection, key) of the document that defines the graph; None where the request does not say which graph."""
+    key = operation.path[2] if len(operation.path) > 2 else _graph_of(operation.body).name
+    return (f"{operation.database}/_graphs", key) if valid_key(key) else None
+
+
+def _graph_of(body: bytes) -> _Graph:
+    try:
+        return _GRAPH.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Graph()
+
+
+def _several(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def drops(operation: Operation) -> tuple[str, ...]:
+    """Collections (`db/name`; `db/*`: any) that a change of a graph may drop as well; most changes drop none."""
+    if not any(name.startswith("dropCollection") and flag(value) for name, value in operation.params.items()):
+        return ()
+    name = operation.collection or ""
+    return (f"{operation.database}/{name if name and not name[:1].isdigit() else '*'}",)

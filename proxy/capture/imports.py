@@ -1,0 +1,56 @@
+"""`/_api/import`: forwarded and read again, or carried out as array writes (`capture.import_plan` decides)."""
+
+from __future__ import annotations
+
+from proxy.base import failpoints
+from proxy.capture import collections, documents, import_plan, opaque, reread
+from proxy.capture.answers import DocumentPlan, Opaque
+from proxy.capture.answers import plan as plan_write
+from proxy.capture.context import WriteContext, collect
+from proxy.model.message import Request, Response
+from proxy.model.operations import Operation, Outcome
+from proxy.routing.routes import Route
+from proxy.wire.decode import decode
+from proxy.wire.encode import encode
+
+
+async def capture(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+    """Carries out an import of one collection."""
+    unread = Opaque("a body that could not be read in time", way.collections)
+    planned = await kit.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
+    if isinstance(planned, Opaque):
+        return await opaque.forward(kit, request, operation, way.because(f"import: {planned.reason}"))
+    if isinstance(planned, import_plan.Whole):
+        return await collections.swept(
+            kit, request, operation, way.collections, "overwrite", reason="import with overwrite"
+        )
+    if isinstance(planned, import_plan.ByKeys):
+        return await reread.by_keys(kit, request, operation, way.collections[0], planned.keys)
+    if isinstance(planned, import_plan.ByRevisions):
+        return await reread.by_revisions(kit, request, operation, way.collections[0], planned.keys)
+    return await _by_arrays(kit, request, operation, way, planned)
+
+
+async def _by_arrays(
+    kit: WriteContext, request: Request, operation: Operation, way: Route, planned: import_plan.ByArrays
+) -> Response:
+    prefix = request.target.partition(b"/_api/import")[0]
+    answers: list[bytes] = []
+    for part in planned.bodies or (b"[]",):
+        write = Request("POST", prefix + planned.target.encode(), _headers(request), part, peer=request.peer)
+        known = await kit.read(plan_write, decode(write), size=len(part), odd=None)
+        assert isinstance(known, DocumentPlan)  # what makes a write opaque was looked at before
+        response = await documents.capture(kit, write, known, way)
+        body = await collect(response.body)
+        if response.status >= 400:
+            return Response(response.status, response.headers, body, response.reason)
+        answers.append(body)
+        failpoints.reach("mid-import")
+    return encode(Outcome(201, import_plan.summary(planned, answers)))
+
+
+def _headers(request: Request) -> list[tuple[bytes, bytes]]:
+    """Those of the request but what speaks of its body."""
+    own = (b"content-type", b"content-length", b"transfer-encoding", b"expect")
+    kept = [pair for pair in request.headers if pair[0].lower() not in own]
+    return [*kept, (b"content-type", b"application/json")]

@@ -1,0 +1,163 @@
+"""Whether ArangoDB's answer says that a request wrote nothing. Pure.
+
+The rule: what a request did is judged behind ArangoDB's answer, never before it. A write that is not captured by key
+leaves a mark, a sweep or a gap, and takes a flip back, only if ArangoDB carried it out or may have done so; a request
+that was refused leaves nothing. What the request's text looks like decides nothing: neither words in a query, nor that
+its path is unknown.
+
+An error says that nothing was written where ArangoDB gives it before it runs anything (no rights, no such path or
+method, a text that cannot be parsed, a queue that is full), or where it undoes all of a request that fails. The
+exceptions may have written something before they failed, and count as carried out:
+
+    queries, simple writes   an error of the run: what a query wrote may have been committed in parts
+    transactions as scripts  an error of the run, where that may have been (`in_parts`)
+    batches                  parts of it ran before one that could not be read
+    scripts, Foxx services   the status is that of the script, but for ArangoDB's own words
+    unknown requests         but for a path that is not there, and for what no handler of `_WHOLE` carries out in parts
+    5xx                      nobody knows, but for the errors of `_NOT_BEGUN`
+
+A query that was answered has written nothing where ArangoDB counts no write that it executed.
+
+Intermediate commits: a query commits behind a million operations or 512 MiB, or behind as many as its request says. No
+server carries out so much within a second: one that fails sooner, and whose request says nothing else, has committed
+nothing (`in_parts`). Lower limits that a server was started with are not known here. What a query with a loop may have
+written is looked for whenever it fails; what such limits change is that no answer waits for what it removed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from proxy.model.operations import Effect, Operation
+
+# errors of a query, simple or not, that was never run: parsed, bound, authorised, planned
+NEVER_RAN: Final = frozenset(
+    {
+        *(10, 11, 17, 400, 401, 403, 404, 405, 501, 600, 1004, 1203, 1228, 1229),
+        *(1501, 1502, 1504, 1510, 1511, 1512, 1521, 1522, 1524, 1539, 1540, 1541, 1544, 1551, 1552, 1553),
+        *(1573, 1574, 1575, 1576, 1577, 1579, 1595),
+        *(1654, 1655),  # there is no such transaction, or it was aborted
+    }
+)
+# whatever the request: too few replicas, the queue is full, it would wait too long there
+_NOT_BEGUN: Final = frozenset({1429, 21003, 21004})
+_UNAVAILABLE: Final = 503  # status and number of a server that starts, or is in maintenance: it takes no requests
+_NO_ACCESS: Final = frozenset({401, 403, 405, 501})
+# ArangoDB's own refusals of what would come to a Foxx service: (status, number)
+_BEFORE_SERVICES: Final = frozenset({(401, 11), (405, 405), (501, 9)})
+# below these paths of the API every request is carried out whole, or refused
+_WHOLE: Final = frozenset({"collection", "database", "document", "edges", "gharial", "index", "user", "view"})
+_NOBODY: Final = "unknown path '"  # ArangoDB's router: the request came to nobody
+
+
+_SECOND: Final = 1.0
+_COMMIT: Final = "intermediateCommit"
+
+
+class _Error(msgspec.Struct):
+    number: int = msgspec.field(name="errorNum", default=0)
+    message: str = msgspec.field(name="errorMessage", default="")
+
+
+class _Stats(msgspec.Struct):
+    executed: int = msgspec.field(name="writesExecuted", default=-1)
+
+
+class _Extra(msgspec.Struct):
+    stats: _Stats = msgspec.field(default_factory=_Stats)
+
+
+class _Answer(msgspec.Struct):
+    extra: _Extra = msgspec.field(default_factory=_Extra)
+
+
+_ERROR: Final = msgspec.json.Decoder(_Error)
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
+    """Whether this answer says so. body: the answer's, as bytes; anything else is one that cannot be read."""
+    if status < 400:
+        return operation.effect is Effect.QUERY and executed(body) == 0
+    number, message = error(body)
+    if status >= 500 and status != 501:
+        return not_begun(status, body)
+    if number in _NOT_BEGUN:
+        return True
+    if _of_service(operation):
+        return (status, number) in _BEFORE_SERVICES or (status == 404 and message.startswith(_NOBODY))
+    if status in _NO_ACCESS:
+        return True
+    endpoint = operation.endpoint
+    if operation.effect is Effect.QUERY or endpoint.startswith("simple."):
+        return number in NEVER_RAN
+    if endpoint == "unknown" and operation.path[:1] == ("_api",) and not _WHOLE.isdisjoint(operation.path[1:2]):
+        return True  # a segment too many, or no such action
+    if endpoint in ("unknown", "admin.execute"):
+        return status == 404 and message.startswith(_NOBODY)
+    if endpoint == "foxx":  # services are installed: a script of theirs may have run
+        return status == 404
+    return endpoint != "batch" or status != 400
+
+
+_NO_MATCH: Final = (404, "no match")
+
+
+def in_parts(*, named: bool, seconds: float) -> bool:
+    """Whether a query that failed may have been committed in parts.
+
+    named: its request names limits of intermediate commits. seconds: between its request and its answer.
+    """
+    return named or seconds >= _SECOND
+
+
+def script_in_parts(operation: Operation, status: int, body: object, seconds: float) -> bool:
+    """Whether a transaction that is a script, and that failed, may have been committed in parts."""
+    if operation.endpoint != "transaction.js" or status < 400 or status in _NO_ACCESS or error(body)[0] in NEVER_RAN:
+        return False
+    try:
+        names = _NAMES.decode(operation.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False  # it was never a transaction
+    return in_parts(named=any(name.startswith(_COMMIT) for name in names), seconds=seconds)
+
+
+def not_begun(status: int, body: object) -> bool:
+    """Whether a 5xx says that the request, whatever it was, did not begin."""
+    number, _ = error(body)
+    return status == 501 or number in _NOT_BEGUN or status == number == _UNAVAILABLE
+
+
+def authorised(status: int, body: object) -> bool:
+    """Whether a request was carried out, or answered with what is there: one that counts as traffic.
+
+    A first example that no document matches is such an answer; only its text tells it from an unknown path.
+    """
+    if status == _NO_MATCH[0] and error(body) == _NO_MATCH:
+        return True
+    return status < 400 or (status in (404, 409, 410, 412) and error(body)[0] not in NEVER_RAN | _NOT_BEGUN)
+
+
+def executed(body: object) -> int:
+    """How many writes the answer to a query counts; -1 where it does not say (a stream before its last batch)."""
+    try:
+        return _ANSWER.decode(body).extra.stats.executed if isinstance(body, bytes) else -1
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return -1
+
+
+def error(body: object) -> tuple[int, str]:
+    """ArangoDB's number and words of an answer; 0 and none where it is no error of ArangoDB's."""
+    try:
+        found = _ERROR.decode(body) if isinstance(body, bytes) else _Error()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0, ""
+    return found.number, found.message
+
+
+def _of_service(operation: Operation) -> bool:
+    """Whether the path is one that a Foxx service may be mounted at."""
+    return operation.endpoint == "foxx" and operation.path[:1] != ("_api",)

@@ -1,0 +1,119 @@
+"""What a stream transaction wrote so far, kept until it has ended: versions, bounded, and intents. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from proxy.journal.intent import Intent
+from proxy.model.operations import Change
+from proxy.model.parsed_answer import ParsedAnswer
+
+_LIMIT: Final = 8 << 20  # bytes of documents of one transaction; beyond, its keys alone
+ENDED: Final = frozenset({"committed", "aborted"})
+
+
+class _Names(msgspec.Struct):
+    write: str | list[str] = []
+    exclusive: str | list[str] = []
+
+
+class _Begin(msgspec.Struct):
+    collections: _Names
+
+
+class _Result(msgspec.Struct):
+    id: str = ""
+    status: str = ""
+
+
+class _Answer(msgspec.Struct):
+    result: _Result = msgspec.field(default_factory=_Result)
+
+
+_BEGIN: Final = msgspec.json.Decoder(_Begin)
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
+@dataclass(slots=True)
+class Buffer:
+    """One transaction. changes: versions of writes whose intents are `whole`; the keys of `again` are read afterwards.
+
+    declared: collections (`db/name`) that it said it would write. size: bytes of `changes`. ended: nobody looks after
+    it any more. undoes: collections, with why, that its commit changes in a way that no flip of theirs outlives.
+    """
+
+    declared: tuple[str, ...] = ()
+    changes: list[Change] = field(default_factory=list)
+    whole: list[Intent] = field(default_factory=list)
+    again: list[Intent] = field(default_factory=list)
+    size: int = 0
+    ended: bool = False
+    undoes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def intents(self) -> list[Intent]:
+        return [*self.whole, *self.again]
+
+    @property
+    def empty(self) -> bool:
+        """Whether it wrote nothing through this proxy."""
+        return not self.whole and not self.again
+
+    def numbers(self) -> list[int]:
+        """Of its intents in the journal."""
+        return [intent.seq for intent in self.intents]
+
+    def wrote(self, intent: Intent, captured: ParsedAnswer) -> None:
+        """A document write was answered."""
+        if captured.late or not captured.complete:
+            self.again.append(intent)
+            return
+        self.whole.append(intent)
+        self.changes += captured.changes
+        self.size += sum(len(change.raw or b"") for change in captured.changes)
+        if self.size > _LIMIT:
+            self.forget()
+
+    def keep(self, intents: Collection[Intent]) -> None:
+        """Writes of which the keys alone are known, or nothing: read again after the end."""
+        self.again += intents
+
+    def undo(self, collections: Iterable[str], reason: str) -> None:
+        """Its commit takes flips of these collections back; an abort leaves them."""
+        for collection in collections:
+            self.undoes.setdefault(collection, reason)
+
+    def forget(self) -> None:
+        """Keeps no versions any more: everything is read again after the end."""
+        self.again += self.whole
+        self.whole, self.changes, self.size = [], [], 0
+
+
+def declared(body: bytes, database: str) -> tuple[str, ...]:
+    """Collections that the body of a begin declares for writing."""
+    try:
+        names = _BEGIN.decode(body).collections
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+    found: list[str] = []
+    for given in (names.write, names.exclusive):
+        found += [given] if isinstance(given, str) else given
+    return tuple(f"{database}/{name}" for name in dict.fromkeys(found))
+
+
+def state(body: bytes) -> tuple[str, str]:
+    """(id, status) of an answer about a transaction; empty where it does not say."""
+    try:
+        result = _ANSWER.decode(body).result
+    except msgspec.DecodeError:
+        return "", ""
+    return result.id, result.status
+
+
+def touched(intents: Sequence[Intent]) -> tuple[str, ...]:
+    """The collections of these intents."""
+    return tuple(dict.fromkeys(intent.collection for intent in intents))

@@ -1,0 +1,225 @@
+"""Stream transactions that the proxies saw, in PostgreSQL: who began one, and who wrote in it.
+
+A commit needs to know whether something was written that the proxy which forwards it does not hold. What it began
+itself it knows; for one that was begun through another proxy, or before a restart, it looks here:
+
+    nobody has a row            it did not come through a proxy: it may have written anything
+    a row, nobody wrote         nothing was written: its commit is as harmless as that of an own empty one
+    another process wrote       that process has the intents, sees the end by asking, and applies them
+    lost                        written, and in no process's memory: before a restart, or while nothing was mirrored
+
+Notes go out every tenth of a second, and nobody waits for them (I2), with one exception: while a collection is flipped
+the first write in a transaction is noted before it is forwarded, so that a commit through another proxy finds it. For
+a process that is killed before a note went out its journal speaks: whatever was open in a database makes the notes of
+that database `lost`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, error_label
+from proxy.base.supervise import supervise
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+Name = tuple[str, str]  # database, id
+_SQL: Final = queries("transactions")
+_POST: Final = 0.1  # seconds
+NOTED: Final = 2.0  # seconds within which a note of another proxy's is here, if there is one
+_FORGET: Final = 3600.0
+_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What all proxies know of one transaction, beside what this process holds itself."""
+
+    begun: bool = False
+    elsewhere: bool = False
+    lost: bool = False
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing was written in it but what this process holds."""
+        return self.begun and not self.elsewhere and not self.lost
+
+
+@dataclass(slots=True)
+class _Note:
+    wrote: bool = False
+    lost: bool = False
+    posted: bool = False
+
+
+class TransactionRegistry:
+    """Owns the task that posts notes and answers questions; start and close it.
+
+    earlier: databases in which the journal of the process before this one had open intents.
+    """
+
+    def __init__(self, database: Database, instance: str, earlier: Callable[[], Collection[str]]) -> None:
+        self._database = database
+        self._instance = instance
+        self._incarnation = uuid.uuid4().hex
+        self._earlier = earlier
+        self._notes: dict[Name, _Note] = {}
+        self._waiting: dict[Name, asyncio.Future[None]] = {}  # until that note is in PostgreSQL
+        self._over: list[Name] = []
+        self._questions: list[tuple[Name, float, Callable[[Found], None]]] = []
+        self._something = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(supervise(self._run, "transactions"), name="registry of transactions")
+
+    async def close(self) -> None:
+        """Stops, with a last attempt to post; what is not posted is spoken for by the journal."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+            with contextlib.suppress(DatabaseError):
+                await self.post()
+
+    # ---- what this process sees
+
+    def begun(self, name: Name) -> None:
+        """It was begun through this process."""
+        self._note(name)
+
+    def wrote(self, name: Name, *, lost: bool = False, soon: bool = False) -> asyncio.Future[None]:
+        """Something is about to be written in it; done once PostgreSQL knows. lost: this process will not hold it.
+
+        soon: somebody waits.
+        """
+        note = self._notes.get(name) or self._note(name)
+        if note.posted and note.wrote and (note.lost or not lost):
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+        note.wrote, note.lost, note.posted = True, note.lost or lost, False
+        if soon:
+            self._something.set()
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            waiting = self._waiting[name] = asyncio.get_running_loop().create_future()
+        return waiting
+
+    def noted(self, name: Name) -> bool:
+        """Whether PostgreSQL knows what this process does."""
+        note = self._notes.get(name)
+        return note is None or note.posted
+
+    def over(self, name: Name) -> None:
+        """It has ended."""
+        note = self._notes.pop(name, None)
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+        if note is None or note.posted or note.wrote:
+            self._over.append(name)
+
+    def _note(self, name: Name) -> _Note:
+        return self._notes.setdefault(name, _Note())
+
+    # ---- what all of them saw
+
+    async def look(self, name: Name) -> Found:
+        """What PostgreSQL knows now; tries again as long as it is away."""
+        while True:
+            with contextlib.suppress(DatabaseError):
+                return (await self._looked([name])).get(name, Found())
+            await asyncio.sleep(_POST)
+
+    def ask(self, name: Name, tell: Callable[[Found], None]) -> None:
+        """For who does not wait: `tell` is called once there is a note, or it should be there if there is one."""
+        self._questions.append((name, time.monotonic() + NOTED, tell))
+        self._something.set()
+
+    async def _looked(self, names: list[Name]) -> dict[Name, Found]:
+        rows = await self._database.fetch(
+            _SQL["look"].text,
+            [database for database, _ in names],
+            [number for _, number in names],
+            self._instance,
+            self._incarnation,
+        )
+        return {(row["database"], row["id"]): Found(True, row["elsewhere"], row["lost"]) for row in rows}
+
+    # ---- PostgreSQL
+
+    async def post(self) -> None:
+        """Posts what waits, and answers questions. Raises DatabaseError, and then keeps them."""
+        names = [name for name, note in self._notes.items() if not note.posted][:_AT_ONCE]
+        if names:
+            shown = [(self._notes[name].wrote, self._notes[name].lost) for name in names]
+            await self._database.execute(
+                _SQL["note"].text,
+                [database for database, _ in names],
+                [number for _, number in names],
+                [wrote for wrote, _ in shown],
+                [lost for _, lost in shown],
+                self._instance,
+                self._incarnation,
+            )
+            for name, before in zip(names, shown, strict=True):
+                note = self._notes.get(name)
+                if note is not None and (note.wrote, note.lost) == before:
+                    note.posted = True
+                    waiting = self._waiting.pop(name, None)
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(None)
+        await self._answer()
+        asked = {name for name, _, _ in self._questions}
+        over = [name for name in self._over if name not in asked][:_AT_ONCE]
+        if over:
+            columns = [database for database, _ in over], [number for _, number in over]
+            await self._database.execute(_SQL["over"].text, *columns, self._instance)
+            gone = set(over)
+            self._over = [name for name in self._over if name not in gone]
+
+    async def _answer(self) -> None:
+        if not self._questions:
+            return
+        asked = self._questions[:_AT_ONCE]
+        found = await self._looked([name for name, _, _ in asked])
+        now = time.monotonic()
+        left = []
+        for question in asked:
+            name, until, tell = question
+            if name in found or now >= until:
+                tell(found.get(name, Found()))
+            else:
+                left.append(question)
+        self._questions[: len(asked)] = left
+
+    async def _run(self) -> None:
+        restarted, forgot = False, 0.0
+        while True:
+            try:
+                if not restarted:
+                    databases = sorted(self._earlier())
+                    await self._database.execute(_SQL["restarted"].text, self._instance, self._incarnation, databases)
+                    restarted = True
+                await self.post()
+                if time.monotonic() - forgot > _FORGET:
+                    await self._database.execute(_SQL["forget"].text)
+                    forgot = time.monotonic()
+            except DatabaseError as error:
+                log.debug("notes of transactions wait for PostgreSQL", error=error_label(error))
+            self._something.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POST):
+                    await self._something.wait()

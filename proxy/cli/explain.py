@@ -1,0 +1,288 @@
+"""explain: what Crossfade makes of an AQL query, and what PostgreSQL makes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.markup import escape
+
+from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
+from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError
+from proxy.cli.index_building import drop_invalid, make
+from proxy.cli.naming import about, known
+from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, console, execute, write_json
+from proxy.replication import own_indexes
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.compiled_queries import Statements
+from proxy.stores.postgres.read_fence import QueryLimits
+from proxy.stores.postgres.scan_choice import scan_of
+from sql.loader import queries
+
+_SYSTEM = "_system"  # a query that reads nothing needs no database
+_VALID = """SELECT indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass($1) AND c.relname = $2"""
+_STATEMENTS: tuple[tuple[type, str], ...] = (
+    (ast.For, "FOR"), (ast.Filter, "FILTER"), (ast.Sort, "SORT"), (ast.Limit, "LIMIT"), (ast.Collect, "COLLECT"),
+    (ast.Traversal, "traversal"), (ast.Paths, "path search"), (ast.Subquery, "subquery"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """An index that would help: the statement that makes it, and why."""
+
+    statement: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything about one query. choices: why the data alone do not decide its rows; empty: they do.
+
+    compiled: whether one SQL statement answers it. reason: why not. sql, parameters: that statement, or the scan of the
+    first collection that the evaluator asks for. pushed, kept: what PostgreSQL does, and what is done outside. plan:
+    PostgreSQL's, line by line.
+    """
+
+    shape: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    choices: tuple[str, ...]
+    unordered: bool
+    unsupported: tuple[str, ...]
+    compiled: bool
+    reason: str
+    sql: str
+    parameters: tuple[Any, ...]
+    pushed: tuple[str, ...]
+    kept: tuple[str, ...]
+    plan: tuple[str, ...]
+    indexes: tuple[Advice, ...]
+    created: tuple[str, ...] = ()
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(explain)
+
+
+def explain(
+    query: Annotated[str, typer.Argument(metavar="AQL", help="the query's text")],
+    *,
+    bind: Annotated[str, typer.Option("--bind", metavar="JSON", help="bind variables, as in a request")] = "{}",
+    measure: Annotated[bool, typer.Option("--analyze", help="run the statement too, for real times")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="make the indexes that it names, beside running writes")
+    ] = False,
+    database: DatabaseOption = "_system",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what becomes of an AQL query: shape, collections, determinism, SQL, PostgreSQL's plan, a missing index.
+
+    What cannot be compiled to one statement is evaluated over the documents of narrowed scans: then the reason and the
+    first scan are shown. Nothing is changed but by --create; a modification is analysed and never run. An index for
+    filter and order lets PostgreSQL read the first rows of a list and no others: make it after the backfill.
+
+    Example: crossfade explain 'FOR o IN orders FILTER o.user == @u SORT o.at RETURN o' --bind '{"u": "7"}' --create
+    """
+
+    async def go(_settings: Settings, connected: Database) -> int:
+        binds = binds_of(bind)
+        if database not in (await known(connected)).databases | {_SYSTEM}:
+            raise RefusedError(f"{database} is not known: {about(f'{database}/*', await known(connected))}")
+        found = await examine(connected, database, query, binds, measure=measure)
+        if create and found.indexes:
+            for advice in found.indexes:
+                relation = (await Catalog(connected).find(f"{database}/{advice.reason.partition(':')[0]}")).relation
+                await drop_invalid(connected, relation)
+                await make(connected, relation, advice.statement)
+            made = tuple(advice.statement for advice in found.indexes)
+            found = replace(await examine(connected, database, query, binds, measure=measure), created=made)
+        write_json(asdict(found)) if as_json else _show(found)
+        return DONE
+
+    execute(go, as_json=as_json, timeout=None if create or measure else 30.0)
+
+
+def binds_of(text: str) -> dict[str, Any]:
+    """The bind variables of an option. Raises RefusedError where it is no JSON object."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(f"--bind is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise RefusedError("--bind must be a JSON object of names and values")
+    return found
+
+
+async def examine(
+    connected: Database, database: str, text: str, binds: Mapping[str, Any], *, measure: bool = False
+) -> Explanation:
+    """The explanation. Raises ArangoError as the query's own errors, 1203 for an unknown collection, DatabaseError."""
+    query = parse(text)
+    analysis = analyse(query, binds)
+    statements = Statements(connected, Catalog(connected), QueryLimits())
+    tables = (await statements.tables(database, analysis)).tables
+    made = await _outcome(statements, database, query, analysis, binds)
+    if isinstance(made, Compiled):
+        sql, parameters, reason = made.sql, made.parameters, ""
+        pushed, kept = made.pushed, made.finished
+    else:
+        sql, parameters = _scan(query, analysis, binds, tables)
+        reason = f"{made.reason} {made.detail}".strip()
+        pushed, kept = ("the scan of the first collection",) if sql else (), _written(query)
+    plan: tuple[str, ...] = ()
+    indexes: tuple[Advice, ...] = ()
+    if sql:
+        options = "(ANALYZE, BUFFERS)" if measure else "(COSTS)"
+        plan = tuple(row[0] for row in await connected.fetch(f"EXPLAIN {options} {sql}", *parameters))
+        tree = orjson.loads((await connected.fetch(f"EXPLAIN (FORMAT JSON) {sql}", *parameters))[0][0])[0]["Plan"]
+        listings = made.listings if isinstance(made, Compiled) else ()
+        indexes = tuple([advice async for advice in _missing(connected, database, tables, listings, sql, tree)])
+    return Explanation(
+        analysis.shape,
+        tuple(sorted(analysis.reads)),
+        tuple(sorted(analysis.writes)),
+        analysis.choices,
+        analysis.unordered,
+        analysis.unsupported,
+        isinstance(made, Compiled),
+        reason,
+        sql,
+        parameters,
+        pushed,
+        kept,
+        plan,
+        indexes,
+    )
+
+
+async def _outcome(
+    statements: Statements, database: str, query: Query, analysis: Analysis, binds: Mapping[str, Any]
+) -> Compiled | NotCompiled:
+    """What the proxy makes of it, by the proxy's own function."""
+    if analysis.modifies:
+        return NotCompiled("a modification: it runs on ArangoDB, and what it wrote is mirrored")
+    if analysis.unsupported:
+        return NotCompiled("not supported:", ", ".join(analysis.unsupported))
+    return await statements.plan(database, query, dict(binds), analysis)
+
+
+def _written(query: Query) -> tuple[str, ...]:
+    """What the query is made of, in the order in which it is written, each once."""
+    found: dict[str, None] = {}
+    for node in ast.walk(query):
+        for kind, name in _STATEMENTS:
+            if isinstance(node, kind):
+                found[name] = None
+    return tuple(found)
+
+
+def _scan(
+    query: Query, analysis: Analysis, binds: Mapping[str, Any], tables: Mapping[str, Table]
+) -> tuple[str, tuple[Any, ...]]:
+    """The first scan of an evaluated query; empty where it asks for nothing, or changes something."""
+    if analysis.modifies or analysis.unsupported:
+        return "", ()
+    running = run(query, binds, Options())
+    try:
+        first = next(running)
+    except (StopIteration, ArangoError):
+        return "", ()
+    finally:
+        running.close()
+    if not isinstance(first, Fetch) or first.collection not in tables or first.count:
+        return "", ()
+    scan = scan_of(first.collection, first.equalities, first.keys, first.among)
+    text = queries("store")[scan.statement].on(tables[first.collection].relation)
+    return text, (1 << 40, None) if scan.value is None else (1 << 40, None, scan.value)
+
+
+# ---- indexes
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from _nodes(below)
+
+
+async def _missing(
+    connected: Database,
+    database: str,
+    tables: Mapping[str, Table],
+    listings: tuple[Listing, ...],
+    sql: str,
+    plan: Mapping[str, Any],
+) -> Any:
+    """Indexes that would spare the plan a sort of all that passes the filters, or a look at every document."""
+    relations = {table.relation.rpartition(".")[2].strip('"'): name for name, table in tables.items()}
+    nodes = list(_nodes(plan))
+    told = set()
+    if any(node["Node Type"] in ("Sort", "Incremental Sort") for node in nodes):
+        for listing in listings:
+            relation = tables[listing.collection].relation
+            columns = ", ".join(listing.columns)
+            name = own_indexes.name_of(relation, columns)
+            valid = await connected.fetchval(_VALID, relation, name)
+            if valid is False:
+                yield Advice(own_indexes.drop(relation, name), f"{listing.collection}: its making broke off")
+            if not valid:
+                told.add(listing.collection)
+                yield Advice(
+                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {relation} ({columns})",
+                    f"{listing.collection}: the first rows would be read in the order of SORT, and no others",
+                )
+    for node in nodes:
+        if node["Node Type"] != "Seq Scan" or node.get("Relation Name") not in relations:
+            continue
+        name = relations[node["Relation Name"]]
+        condition = str(node.get("Filter", ""))
+        if name in told or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in sql):
+            continue
+        if not await connected.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisvalid "
+            "AND pg_get_indexdef(i.indexrelid) LIKE '%jsonb_path_ops%')",
+            tables[name].relation,
+        ):
+            statement = await connected.fetchval("SELECT _crossfade.index_statement($1)", f"{database}/{name}")
+            yield Advice(statement, f"{name}: the equality filters would be looked up")
+
+
+# ---- for people
+
+
+def _show(found: Explanation) -> None:
+    out = console()
+
+    def line(name: str, value: str) -> None:
+        out.print(f"[bold]{name:13}[/bold] {escape(value)}", soft_wrap=True)
+
+    line("shape", found.shape)
+    line("reads", ", ".join(found.reads) or "nothing")
+    if found.writes:
+        line("writes", ", ".join(found.writes))
+    line("determined", "by the data" if not found.choices else "not by the data alone: " + "; ".join(found.choices))
+    if found.unordered:
+        line("", "arrays inside rows come in the order of a scan, and compare without it")
+    line("compiled", "to one statement" if found.compiled else f"no: {found.reason}")
+    line("in SQL", ", ".join(found.pushed) or "nothing")
+    line("outside", ", ".join(found.kept) or "nothing")
+    if found.sql:
+        line("SQL", found.sql)
+        line("parameters", ", ".join(f"${n} = {value!r}" for n, value in enumerate(found.parameters, 1)) or "none")
+        for number, text in enumerate(found.plan):
+            line("plan" if not number else "", text)
+    for advice in found.indexes:
+        line("index", f"{advice.statement}; -- {advice.reason}")
+    for statement in found.created:
+        line("made", statement)
+    if found.plan and not found.indexes:
+        line("index", "none is missing")

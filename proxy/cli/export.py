@@ -1,0 +1,110 @@
+"""mismatches export and reproduce: a difference as a file, and the same difference on another machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, note, write_json
+from proxy.devserver.repro_run import reproduce as reproduced
+from proxy.http.upstream import Upstream
+from proxy.operator import mismatches as ledger
+from proxy.operator import repro_bundle as bundles
+from proxy.operator.mismatches import MismatchRow
+from proxy.shadow.diff.documents import NotComparable
+from proxy.stores.arango import ArangoStore
+
+
+def export(
+    which: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="or ID, as `crossfade mismatches list` shows it")],
+    *,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the file; standard output without")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="all documents of its collections, at most 1,000 each")
+    ] = False,
+) -> None:
+    """Write a mismatch as a bundle that reproduces it: request, both answers, the documents concerned on both sides.
+
+    The file holds values of documents. Example: crossfade mismatches export 7 -o mismatch.json
+    """
+
+    async def go(settings: Settings, connected: Database) -> int:
+        found = await _find(connected, which)
+        upstream = Upstream(
+            str(settings.origin),
+            connections=2,
+            connect_timeout=settings.connect_timeout,
+            request_timeout=settings.request_timeout,
+        )
+        try:
+            origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+            made = await bundles.build(connected, origin, found, whole=whole)
+        finally:
+            await upstream.close()
+        text = orjson.dumps(made, option=orjson.OPT_INDENT_2) + b"\n"
+        if output is None:
+            sys.stdout.write(text.decode())
+            return DONE
+        try:
+            output.write_bytes(text)
+        except OSError as error:
+            raise RefusedError(f"{output} cannot be written: {error.strerror}") from error
+        documents = sum(len(one["documents"]) for one in made["collections"].values())
+        note(f"{output}: {documents} documents; `crossfade mismatches reproduce {output}` shows it elsewhere")
+        if not made["reproducible"]:
+            note("its values were redacted when it was found: it can be read, and not reproduced")
+        return DONE
+
+    execute(go)
+
+
+def reproduce(
+    file: Annotated[Path, typer.Argument(metavar="BUNDLE", help="what `crossfade mismatches export` wrote")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask both sides the request of a bundle: its documents in a development ArangoDB in memory and in PostgreSQL.
+
+    PostgreSQL is that of CROSSFADE_DSN (`crossfade dev` has one); what this makes there is a schema of its own, and is
+    dropped at the end. Exit code 0: they differ as the bundle says; 1: they do not.
+    Example: crossfade mismatches reproduce mismatch.json
+    """
+
+    async def go(_: Settings, connected: Database) -> int:
+        try:
+            text = file.read_bytes()
+        except OSError as error:
+            raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
+        bundle = bundles.read(text)
+        try:
+            found = await reproduced(connected, bundle)
+        except NotComparable as reason:
+            raise RefusedError(f"the answers cannot be compared here: {reason}") from reason
+        parts = found.each() if found is not None else ()
+        same = any(part.kind.value == bundle["class"] and list(part.paths) == bundle["paths"] for part in parts)
+        if as_json:
+            shown = [{"class": p.kind.value, "paths": list(p.paths), "keys": list(p.keys)} for p in parts]
+            write_json({"reproduced": same, "differences": shown})
+        else:
+            for part in parts:
+                console().print(f"{part.kind.value} at {', '.join(part.paths) or '-'} of {', '.join(part.keys) or '-'}")
+            wanted = f"{bundle['class']} at {', '.join(bundle['paths']) or '-'}"
+            console().print("reproduced" if same else f"not reproduced: the bundle has {wanted}")
+        return DONE if same else REFUSED
+
+    execute(go, as_json=as_json)
+
+
+async def _find(connected: Database, which: str) -> MismatchRow:
+    identifier = int(which) if which.isdecimal() and len(which) < 12 else await ledger.find_mismatch(connected, which)
+    found = await ledger.show_mismatch(connected, identifier) if identifier is not None else None
+    if found is None:
+        raise RefusedError(f"there is no mismatch {which}, or several begin so: see `crossfade mismatches list --all`")
+    return found

@@ -1,0 +1,79 @@
+"""Repair of named documents from the command line: the mirror's own repair, beside whatever proxies are running."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from proxy.base.arango_client import OriginClient
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, RefusedError
+from proxy.http.upstream import Upstream
+from proxy.journal.journal import Journal
+from proxy.replication.key_repair import CannotRead, KeyRepairer
+from proxy.replication.resync import Resyncer
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.verification_marks import VerificationMarks
+from proxy.stores.arango import ArangoStore
+
+_NO_DATABASE: Final = 1228
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, Resyncer]]:
+    """What repairs. The journal is never opened: only what is named here is repaired, no proxy's intents."""
+    upstream = Upstream(
+        str(settings.origin),
+        connections=2,
+        connect_timeout=settings.connect_timeout,
+        request_timeout=settings.request_timeout,
+    )
+    try:
+        origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+        target = TargetWriter(database)
+        marks = VerificationMarks(database, "command line", lambda *_: None)
+        repairer = KeyRepairer(target, origin, Journal(settings.state_dir / "journal"), marks, lambda *_: None)
+        yield repairer, Resyncer(database, target, origin, repairer, marks, lambda *_: None)
+    finally:
+        await upstream.close()
+
+
+async def repair_documents(
+    settings: Settings, database: Database, collection: str, keys: Sequence[str]
+) -> frozenset[str]:
+    """PostgreSQL has of these keys what ArangoDB has (I5); gives those that changed at every look, or were refused.
+
+    Raises UpstreamError, ArangoError where ArangoDB does not give them now; RefusedError where it never will;
+    DatabaseError.
+    """
+    if not keys:
+        return frozenset()
+    try:
+        async with _parts(settings, database) as (repairer, _):
+            looked = await repairer.until_done(collection, keys)
+    except CannotRead as error:
+        raise RefusedError(f"ArangoDB does not give documents of {collection}: {error}") from error
+    return looked.left | looked.dead
+
+
+async def has_collection(settings: Settings, collection: str) -> bool:
+    """Whether ArangoDB has it. Raises UpstreamError, ArangoError where it does not tell."""
+    database, _, name = collection.partition("/")
+    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+        try:
+            return name in {one.name for one in await client.collections(database)}
+        except ArangoError as error:
+            if error.number != _NO_DATABASE:
+                raise
+            return False
+
+
+async def repair_dropped(settings: Settings, database: Database, collection: str) -> None:
+    """PostgreSQL has nothing of a collection that ArangoDB has no more; operators do not see it from then on.
+
+    Raises as `repair_documents`.
+    """
+    async with _parts(settings, database) as (_, sweeper):
+        await sweeper.sweep(collection)

@@ -1,0 +1,253 @@
+"""shadow replay: sends recorded reads through a proxy once more, until rare shapes have been compared often enough."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from proxy.base.arango_client import ReplayClient
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError, UpstreamOutcomeUnknown, UpstreamUnavailable
+from proxy.cli.naming import expand
+from proxy.cli.runtime import (
+    DONE,
+    REFUSED,
+    DatabaseOption,
+    DryRunOption,
+    JsonOption,
+    SomeCollections,
+    console,
+    execute,
+    write_json,
+)
+from proxy.cli.tables import table
+from proxy.control import thresholds
+from proxy.model.stages import Stage
+from proxy.operator import shapes
+from proxy.operator.replay import Sent, Wanted, examples_of, sendable, turns
+from proxy.operator.shapes import State
+from sql.loader import queries
+
+_LOOK: Final = 1.0  # seconds between two looks at what has been compared
+_CLIENTS: Final = 8  # reads at a time
+_REFUSED: Final = frozenset({401, 403})
+_OPEN: Final = frozenset({State.NEVER, State.FEW})
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was sent: answers by status, and reads that got none."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    lost: int = 0
+
+    @property
+    def sent(self) -> int:
+        return self.statuses.total() + self.lost
+
+
+def replay(
+    collections: SomeCollections = None,
+    *,
+    rate: Annotated[float, typer.Option("--rate", min=0.1, help="reads a second")] = 20.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="how long at most")] = 600.0,
+    proxy: Annotated[
+        str | None,
+        typer.Option("--proxy", metavar="URL", help="the proxy's traffic listener; by default CROSSFADE_LISTEN_HOST"),
+    ] = None,
+    database: DatabaseOption = "_system",
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send recorded reads again, so that shapes that clients rarely send are compared as often as gates ask.
+
+    The proxies keep some reads of each shape (CROSSFADE_EXAMPLES), with their keys and bind variables. They are sent as
+    the account CROSSFADE_ORIGIN_USER through a proxy, which compares them as it does every read. Nothing that writes is
+    ever sent. Ends when every shape has its number, or when the time is up.
+
+    Example: crossfade shadow replay shop/orders --rate 50; --dry-run shows which shapes lack how many
+    """
+
+    async def go(settings: Settings, connected: Database) -> int:
+        names = None
+        if collections:
+            names = await expand(connected, collections, database, lambda s: s.stage.at_least(Stage.SHADOW), "compared")
+        wanted = await _wanted(connected, settings, names)
+        if dry_run:
+            _show(wanted, as_json=as_json)
+            return DONE
+        tally, left = _Tally(), wanted
+        if any(one.requests for one in wanted):
+            url = proxy or f"http://{settings.listen_host}:{settings.listen_port}"
+            account = (settings.origin_user, settings.origin_password)
+            async with ReplayClient(url, *account) as client:
+                run = _Run(connected, settings, names, client, rate, seconds, quiet=as_json)
+                tally, left = await run.until_enough(wanted)
+        return _tell(wanted, left, tally, as_json=as_json)
+
+    execute(go, as_json=as_json)
+
+
+async def _wanted(connected: Database, settings: Settings, names: Sequence[str] | None) -> list[Wanted]:
+    """The shapes that lack comparisons, each once, the most lacking first."""
+    limits = await thresholds.read(connected, settings)
+    missing: dict[str, tuple[str, set[str], int]] = {}
+    for row in await shapes.listed(connected, names):
+        if shapes.advise(row, limits).state in _OPEN:
+            _, collections, most = missing.get(row.shape, ("", set(), 0))
+            needed = max(most, limits.shape_comparisons - row.fact.settled, 1)
+            missing[row.shape] = (row.text, collections | {row.collection}, needed)
+    rows = await connected.fetch(queries("examples")["of_shapes"].text, list(missing))
+    found = examples_of((row["shape"], row["collections"], row["request"]) for row in rows)
+    wanted = [
+        Wanted(shape, text, tuple(sorted(of)), needed, _requests(found.get(shape, ())))
+        for shape, (text, of, needed) in missing.items()
+    ]
+    return sorted(wanted, key=lambda one: (-one.missing, one.shape))
+
+
+def _requests(examples: Sequence[Any]) -> tuple[Sent, ...]:
+    return tuple(sent for example in examples if (sent := sendable(example)) is not None)
+
+
+class _Run:
+    """One replay: workers that send, and a look now and then at what has been compared since."""
+
+    def __init__(
+        self,
+        connected: Database,
+        settings: Settings,
+        names: Sequence[str] | None,
+        client: ReplayClient,
+        rate: float,
+        seconds: float,
+        *,
+        quiet: bool,
+    ) -> None:
+        self._connected = connected
+        self._settings = settings
+        self._names = names
+        self._client = client
+        self._rate = rate
+        self._end = time.monotonic() + seconds
+        self._quiet = quiet
+        self._tally = _Tally()
+        self._turns: Iterator[tuple[Wanted, Sent]] = iter(())
+        self._next = time.monotonic()
+        self._stop = asyncio.Event()
+        self._failure: RefusedError | None = None
+
+    async def until_enough(self, wanted: list[Wanted]) -> tuple[_Tally, list[Wanted]]:
+        """What was sent, and what is still lacking at the end. Raises RefusedError where nothing can be sent."""
+        self._turns = turns(wanted)
+        total = sum(one.missing for one in wanted if one.requests)
+        columns = (TextColumn("compared"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[sent]} sent"))
+        with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), disable=self._quiet) as bar:
+            task = bar.add_task("replay", total=total, sent=0)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_CLIENTS):
+                    group.create_task(self._send())
+                left = wanted
+                while any(one.requests for one in left) and time.monotonic() < self._end:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._stop.wait(), _LOOK)
+                    if self._stop.is_set():
+                        break
+                    left = await _wanted(self._connected, self._settings, self._names)
+                    self._turns = turns(left)
+                    lacking = sum(one.missing for one in left if one.requests)
+                    bar.update(task, completed=max(0, total - lacking), sent=self._tally.sent)
+                self._stop.set()
+        if self._failure is not None:
+            raise self._failure
+        return self._tally, left
+
+    async def _send(self) -> None:
+        while not self._stop.is_set():
+            now = time.monotonic()
+            self._next = max(self._next + 1 / self._rate, now)
+            await asyncio.sleep(self._next - now)
+            turn = next(self._turns, None)
+            if turn is None or self._stop.is_set():
+                continue
+            sent = turn[1]
+            try:
+                status = await self._client.read(sent.method, sent.target, sent.headers, sent.body)
+            except UpstreamOutcomeUnknown:  # one answer: the next one may come
+                self._tally.lost += 1
+                continue
+            except UpstreamUnavailable as error:
+                self._fail(
+                    RefusedError(f"no proxy answers there ({error}): name its traffic listener with --proxy URL")
+                )
+                return
+            self._tally.statuses[status] += 1
+            if status in _REFUSED:
+                self._fail(
+                    RefusedError(
+                        f"the proxy answered {status} to {self._settings.origin_user}: set CROSSFADE_ORIGIN_USER and "
+                        "CROSSFADE_ORIGIN_PASSWORD to an account that may read these collections"
+                    )
+                )
+
+    def _fail(self, error: RefusedError) -> None:
+        self._failure = self._failure or error
+        self._stop.set()
+
+
+def _show(wanted: Sequence[Wanted], *, as_json: bool) -> None:
+    if as_json:
+        write_json([_plain(one) for one in wanted])
+        return
+    out = console()
+    if not wanted:
+        out.print("every shape has been compared often enough")
+        return
+    shown = table("shape", "missing", "examples", "collections", "text")
+    for one in wanted:
+        shown.add_row(
+            one.shape,
+            str(one.missing),
+            str(len(one.requests)),
+            escape(", ".join(one.collections)),
+            escape(one.text[:80]),
+        )
+    out.print(shown)
+
+
+def _short(one: Wanted) -> str:
+    return escape(one.text[:80])
+
+
+def _plain(one: Wanted) -> dict[str, Any]:
+    return {
+        "shape": one.shape,
+        "text": one.text,
+        "collections": one.collections,
+        "missing": one.missing,
+        "examples": len(one.requests),
+    }
+
+
+def _tell(wanted: Sequence[Wanted], left: Sequence[Wanted], tally: _Tally, *, as_json: bool) -> int:
+    """The end of a replay, and its exit code: 1 where a shape still lacks comparisons."""
+    if as_json:
+        answers = {str(status): number for status, number in sorted(tally.statuses.items())}
+        write_json({"sent": tally.sent, "answers": answers, "missing": [_plain(one) for one in left]})
+    else:
+        out = console()
+        out.print(f"{tally.sent} reads sent; {len(wanted) - len(left)} of {len(wanted)} shapes have enough now")
+        for one in left:
+            why = "no example of it is kept" if not one.requests else "`crossfade shapes` says why it is not compared"
+            out.print(f"  {_short(one)}: {one.missing} more needed; {why}", soft_wrap=True)
+    return REFUSED if left else DONE

@@ -1,0 +1,275 @@
+"""trace: what the mirror knows of one document, from both databases and from every registered instance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from proxy.base.arango_client import ask_instance
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, CrossfadeError, UpstreamError
+from proxy.cli.naming import require_known
+from proxy.cli.runtime import DONE, REFUSED, DatabaseOption, JsonOption, console, execute, note, write_json
+from proxy.http.upstream import Upstream
+from proxy.model.parsed_answer import revision_of
+from proxy.operator import status
+from proxy.operator.status import InstanceStatus
+from proxy.stores.arango import ArangoStore
+from sql.loader import queries
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one database has. state: `document`, `tombstone`, `absent`, or why it could not be asked.
+
+    revision: as an integer in text; written_at: the time that the revision holds. mark: an era, PostgreSQL's only.
+    """
+
+    state: str
+    revision: str | None = None
+    written_at: datetime | None = None
+    mark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """What one instance said; `unheard`: why it said nothing."""
+
+    instance: str
+    unheard: str | None
+    known: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything about one document. verdict: what both sides come to, in a word."""
+
+    collection: str
+    key: str
+    stage: str
+    verdict: str
+    origin: Side
+    target: Side
+    horizon: int
+    era: int
+    dead_letter: dict[str, Any] | None
+    unverified: tuple[dict[str, Any], ...]
+    mismatches: tuple[dict[str, Any], ...]
+    instances: tuple[InstanceView, ...]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(trace)
+
+
+def trace(
+    document: Annotated[str, typer.Argument(metavar="COLLECTION/KEY", help="database/collection/key, or without it")],
+    *,
+    database: DatabaseOption = "_system",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the mirror knows of one document: both sides, open intents, what was applied when, by which instance.
+
+    A tombstone, a dead letter, marks and open mismatches are shown, too. Journals are local: an instance is asked
+    through its admin listener, and said to be unheard where that is not reached. What it applied is remembered for the
+    newest few thousand versions. Exit code 1 where nobody has ever heard of it.
+
+    Example: crossfade trace shop/orders/4711
+    """
+    collection, key = parse(document, database)
+
+    async def go(settings: Settings, connected: Database) -> int:
+        found = await read(settings, connected, collection, key)
+        if as_json:
+            write_json(asdict(found))
+        else:
+            show(found)
+        if not heard_of(found):
+            note(f"nobody knows a document {collection}/{key}: neither database has it, and no proxy has a note of it")
+            return REFUSED
+        return DONE
+
+    execute(go, as_json=as_json)
+
+
+def heard_of(found: Trace) -> bool:
+    """Whether anybody has, had or expects this document, or ArangoDB could not tell: else it is a wrong key."""
+    return (
+        (found.origin.state, found.target.state) != ("absent", "absent")
+        or found.dead_letter is not None
+        or bool(found.mismatches)
+        or any(view.known.get(name) for view in found.instances for name in ("intents", "queued", "applied"))
+    )
+
+
+def parse(document: str, database: str) -> tuple[str, str]:
+    """(`database/name`, key). Raises typer.BadParameter."""
+    parts = document.split("/")
+    if len(parts) == 2:
+        parts = [database, *parts]
+    if len(parts) != 3 or not all(parts):
+        raise typer.BadParameter(f"{document!r} is no document: write collection/key or database/collection/key")
+    return "/".join(parts[:2]), parts[2]
+
+
+async def read(settings: Settings, connected: Database, collection: str, key: str) -> Trace:
+    """Asks everybody. Raises RefusedError where the collection is not known; DatabaseError."""
+    statements = queries("trace")
+    await require_known(connected, [collection], "")
+    about = (await connected.fetch(statements["collection"].text, collection))[0]
+    registered = [one for one in await status.instances(connected) if one.stopped_at is None]
+    heard = asyncio.gather(*(_asked(one, collection, key) for one in registered))
+    views = tuple(await heard)
+    origin = await _origin(settings, collection, key)  # after the instances: what they still had open may be there now
+    stored = await connected.fetch(statements["row"].on(about["relation"]), key)
+    target = Side("absent")
+    if stored:
+        one = stored[0]
+        target = Side("tombstone" if one["tombstone"] else "document", *_revision(one["rev"]), one["mark"])
+    letters = await connected.fetch(statements["dead_letter"].text, collection, key)
+    whole = collection.partition("/")[0] + "/*"
+    marks = await connected.fetch(statements["marks"].text, collection, whole)
+    mismatches = await connected.fetch(statements["mismatches"].text, collection, key)
+    return Trace(
+        collection,
+        key,
+        about["stage"],
+        verdict(origin, target, views, dead=bool(letters)),
+        origin,
+        target,
+        about["horizon"],
+        about["era"],
+        dict(letters[0]) if letters else None,
+        tuple(map(dict, marks)),
+        tuple(map(dict, mismatches)),
+        views,
+    )
+
+
+def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: bool) -> str:
+    """What both sides come to: `equal`, `under way`, `dead letter`, `different`, or `unknown`."""
+    if origin.state not in ("document", "absent"):
+        return "unknown: ArangoDB could not be asked"
+    alive = target.revision if target.state == "document" else None
+    if alive == (origin.revision if origin.state == "document" else None):
+        return "equal"
+    if dead:
+        return "different: PostgreSQL cannot hold this document"
+    if any(view.known.get("open") or view.known.get("vague") for view in views):
+        return "different: a write is still under way to PostgreSQL"
+    if any(view.unheard for view in views):
+        return "different: perhaps under way, not every instance was heard"
+    return "different: nothing is under way, see `crossfade verify`"
+
+
+async def _origin(settings: Settings, collection: str, key: str) -> Side:
+    upstream = Upstream(
+        str(settings.origin),
+        connections=1,
+        connect_timeout=settings.connect_timeout,
+        request_timeout=settings.request_timeout,
+    )
+    try:
+        reader = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+        database, _, name = collection.partition("/")
+        raw = (await reader.read(database, name, [key]))[key]
+    except (UpstreamError, ArangoError) as error:
+        return Side(f"not read: {error}")
+    finally:
+        await upstream.close()
+    return Side("absent") if raw is None else Side("document", *_revision(revision_of(raw)))
+
+
+async def _asked(one: InstanceStatus, collection: str, key: str) -> InstanceView:
+    if one.admin_url is None:
+        return InstanceView(one.instance, "it has no admin address", {})
+    try:
+        answer = await ask_instance(one.admin_url, "/trace", {"collection": collection, "key": key})
+    except CrossfadeError as error:
+        return InstanceView(one.instance, f"{one.admin_url} does not answer: {error}", {})
+    if answer.get("instance") != one.instance:
+        return InstanceView(one.instance, f"{one.admin_url} is another instance's: ask from its machine", {})
+    return InstanceView(one.instance, None, answer)
+
+
+def _revision(rev: int) -> tuple[str, datetime | None]:
+    milliseconds = rev >> 20
+    return str(rev), datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+
+
+# ---- for people
+
+
+def show(found: Trace) -> None:
+    """A few lines a subject."""
+    out = console()
+    out.print(f"[bold]{escape(found.collection)}/{escape(found.key)}[/bold]  stage {found.stage}: {found.verdict}")
+    out.print(f"  ArangoDB    {_side(found.origin)}")
+    mark = f", mark {found.target.mark}" if found.target.mark else ""
+    out.print(f"  PostgreSQL  {_side(found.target)}{mark}; horizon {found.horizon}, era {found.era}")
+    if found.dead_letter is not None:
+        letter = found.dead_letter
+        out.print(
+            f"  dead letter since {_time(letter['noted_at'])}, revision {letter['rev']}: {escape(letter['reason'])}"
+        )
+    for one in found.mismatches:
+        out.print(
+            f"  open mismatch {one['id']}: {one['class']}, seen {one['seen']} times, last {_time(one['last_seen'])}"
+        )
+    for one in found.unverified:
+        out.print(f"  unverified since {_time(one['marked_at'])}: {escape(one['reason'])} ({escape(one['instance'])})")
+    for view in found.instances:
+        out.print(
+            f"  instance {escape(view.instance)}" + (f": not heard, {escape(view.unheard)}" if view.unheard else "")
+        )
+        for line in _lines(view.known):
+            out.print(f"    {escape(line)}")
+    if not found.instances:
+        out.print("  no instance is registered: a stopped one's journal is seen when it is back")
+
+
+def _lines(known: dict[str, Any]) -> list[str]:
+    if not known:
+        return []
+    lines = [f"open intents: {known['open']} of this key, {known['vague']} of the collection whose keys stand on disk"]
+    if known["unnoted"]:
+        lines.append(f"{known['unnoted']} more that the journal could not note")
+    for item in known["intents"]:
+        key = "" if item["key_known"] else ", its key is not known yet"
+        lines.append(f"intent {item['number']} taken {_at(item['taken'])}, stamp {item['stamp']}{key}")
+    for item in known["queued"]:
+        what = "removal of" if item["removed"] else "revision"
+        lines.append(f"{what} {item['revision']} taken {_at(item['taken'])}, waits for PostgreSQL{_trace(item)}")
+    for item in known["applied"]:
+        if item["how"] == "captured":
+            what = f"{'removal of' if item['removed'] else 'revision'} {item['revision']}"
+        else:
+            what = "read again"
+        lines.append(f"{what}: taken {_at(item['taken'])}, applied {_at(item['applied'])}{_trace(item)}")
+    return lines
+
+
+def _side(side: Side) -> str:
+    if side.revision is None:
+        return escape(side.state)
+    return f"{side.state}, revision {side.revision}" + (f" of {_time(side.written_at)}" if side.written_at else "")
+
+
+def _trace(item: dict[str, Any]) -> str:
+    return f", traceparent {item['trace']}" if item["trace"] else ""
+
+
+def _at(seconds: float) -> str:
+    return _time(datetime.fromtimestamp(seconds, UTC))
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"

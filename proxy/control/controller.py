@@ -1,0 +1,245 @@
+"""The operator's side: take collections to other stages, back, and an instance out of the registry.
+
+Every way back is one transaction, needs no acknowledgement, and takes precedence over whatever is under way; every
+way forward is an epoch (mirror-protocol, "Flip", 1 to 6), and towards PostgreSQL its gates come first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.control import gate_inputs
+from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, silent
+from proxy.control.gates.gate_types import Gate
+from proxy.control.gates.gates import refusal
+from proxy.control.guard import Budget, arm, as_json
+from proxy.control.preflight import Reached, reach
+from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
+from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.state import audit, control_row, lacking
+from proxy.state.control_row import By
+from sql.loader import queries
+
+_SQL = queries("cutover")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change did, or with `dry_run` would do. gates: of each collection that goes to PostgreSQL.
+
+    behind: instances that did not behave by the new generation yet when it returned; they are safe all the same.
+    reached: with `dry_run`, what each instance said of itself. seconds: that the change took, from its first step on.
+    """
+
+    moves: tuple[Move, ...]
+    phases: tuple[Phase, ...]
+    epoch: int
+    generation: int
+    dry_run: bool
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def unready(self) -> tuple[Reached, ...]:
+        """Instances that a change which needs every one of them would fail on."""
+        return tuple(one for one in self.reached if one.trouble) if self.phases else ()
+
+
+async def change(
+    database: Database,
+    targets: Sequence[DesiredState],
+    *,
+    settings: Settings,
+    actor: str,
+    reason: str | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    wait: bool = True,
+    timeout: float = 30.0,
+    progress: Progress = silent,
+    guard: Budget | None = None,
+) -> Changed:
+    """Takes the collections to their stages, all of them or none.
+
+    wait: return only once every instance behaves by the new generation (a few seconds at most). timeout: seconds for
+    each phase. guard: armed with the change, for the collections that are flipped then; without one, guards that are
+    armed already stay so. force: go past the gates that do not keep I7; it needs a reason. dry_run: judge the gates and
+    ask every instance, and do nothing. Raises RefusedError for a move that the stages, a gate or a change under way
+    forbid; TimedOut, with the names, where instances did not acknowledge; DatabaseError.
+    """
+    if force and not reason:
+        raise RefusedError("--force needs --reason: it is written into the audit")
+    async with database.session() as session:
+        collections, defaults = await control_row.standings(session)
+        registered = [row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None]
+        control = await session.fetchrow(_SQL["control"].text)
+    assert control is not None
+    moves = plan(targets, collections, defaults)
+    steps = phases_of(moves)
+    judged = await lacking.moment(database) if to_target(moves) and not dry_run else None
+    gates = await gate_inputs.judge(database, settings, [move.collection for move in to_target(moves)])
+    result = Changed(
+        moves,
+        steps,
+        control["epoch"],
+        control["generation"],
+        dry_run,
+        gates,
+        tuple(row["instance"] for row in registered),
+    )
+    if dry_run:
+        return replace(result, reached=await reach(registered, control["generation"]))
+    began = time.monotonic()
+    _refuse_gates(gates, force=force)
+    if not moves:
+        await _ensure(database, targets, guard, control["epoch"], actor=actor, reason=reason)
+        return result
+    run = Run(
+        database,
+        targets=targets,
+        moves=moves,
+        settings=settings,
+        actor=actor,
+        reason=reason,
+        timeout=timeout,
+        progress=progress,
+        guard=guard,
+        judged=judged,
+    )
+    detail: dict[str, object] = {"gates": _gate_values(gates), "forced": force} if gates else {}
+    if steps:
+        epoch, generation = await run.forward(steps, detail)
+    else:
+        epoch, generation = await run.at_once()
+    progress(Step(Phase.SETTLED, generation))
+    behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
+    return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
+
+
+async def rollback(
+    database: Database,
+    collections: Sequence[str],
+    *,
+    actor: str,
+    reason: str | None = None,
+    by: By = By.OPERATOR,
+) -> int | None:
+    """Takes flipped collections back to `shadow` at once, with no gates and no acknowledgements.
+
+    An epoch that is open is aborted. Returns the new generation, None where there was nothing to take back.
+    """
+    async with database.transaction() as session:
+        control = await control_row.lock(session)
+        standing, _ = await control_row.standings(session)
+        moves = tuple(
+            Move(name, standing[name], Standing(Stage.SHADOW))
+            for name in dict.fromkeys(collections)
+            if name in standing and standing[name].stage is Stage.FLIPPED
+        )
+        if not moves and not control.open:
+            return None
+        _, generation = await control_row.immediate(
+            session, control, moves, actor=actor, action="rollback", reason=reason, by=by
+        )
+        return generation
+
+
+async def evict(
+    database: Database, instance: str, *, confirmed_stopped: bool, actor: str, reason: str | None = None
+) -> tuple[str, ...]:
+    """Takes an instance out of the registry: the operator asserts that its process is dead.
+
+    What it forwarded and had not applied is lost with its journal: the collections that it served are marked
+    unverified (returned), flipped ones are rolled back, an open epoch is aborted. Raises RefusedError where it is
+    not known, still lives, or the assertion is missing.
+    """
+    if not confirmed_stopped:
+        raise RefusedError(
+            f"evicting {instance} asserts that its process is dead and stays so: stop it, then say --confirmed-stopped"
+        )
+    async with database.transaction() as session:
+        control = await control_row.lock(session)
+        row = await session.fetchrow(_SQL["instance_lock"].text, instance)
+        if row is None or row["stopped_at"] is not None:
+            raise RefusedError(f"no instance {instance} is registered: see `crossfade instances`")
+        if row["alive"]:
+            raise RefusedError(
+                f"instance {instance} lives (process {row['pid']} on {row['host']}, heartbeat "
+                f"{row['heartbeat_age']:.1f} s ago): stop it first"
+            )
+        await session.execute(_SQL["evict"].text, instance)
+        marked = await session.fetch(_SQL["mark_served"].text, instance, f"instance {instance} was evicted")
+        served = tuple(sorted(mark["collection"] for mark in marked))
+        standings, _ = await control_row.standings(session)
+        moves = tuple(
+            Move(name, standing, Standing(Stage.SHADOW))
+            for name, standing in standings.items()
+            if standing.stage is Stage.FLIPPED
+        )
+        await control_row.immediate(
+            session,
+            control,
+            moves,
+            actor=actor,
+            action="evict",
+            reason=reason,
+            by=By.OPERATOR,
+            detail={"instance": instance, "unverified": list(served)},
+        )
+        return served
+
+
+def _refuse_gates(gates: Mapping[str, tuple[Gate, ...]], *, force: bool) -> None:
+    why = refusal(gates, force=force)
+    if why:
+        raise RefusedError(why)
+
+
+def _gate_values(gates: Mapping[str, tuple[Gate, ...]]) -> dict[str, dict[str, str]]:
+    return {
+        collection: {gate.name: f"{gate.verdict}: {gate.figures}" for gate in found}
+        for collection, found in gates.items()
+    }
+
+
+async def _ensure(
+    database: Database,
+    targets: Sequence[DesiredState],
+    guard: Budget | None,
+    epoch: int,
+    *,
+    actor: str,
+    reason: str | None,
+) -> None:
+    """Nothing moves: tables are made where there are none, and a guard is armed where it is asked for."""
+    async with database.transaction() as session:
+        await control_row.lock(session)
+        await ensure_in(session, targets)
+        flipped = [target.collection for target in targets if target.stage is Stage.FLIPPED]
+        if guard is not None and flipped:
+            await arm(session, flipped, epoch, guard, actor=actor)
+            await audit.record(
+                session,
+                actor=actor,
+                action="guard",
+                reason=reason,
+                detail={"collections": flipped, "guard": as_json(guard)},
+            )
+
+
+async def _learned(database: Database, generation: int, seconds: float) -> tuple[str, ...]:
+    limit = time.monotonic() + seconds
+    while True:
+        behind = tuple(row["instance"] for row in await database.fetch(_SQL["behind"].text, generation))
+        if not behind or time.monotonic() >= limit:
+            return behind
+        await asyncio.sleep(POLL)

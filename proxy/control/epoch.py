@@ -1,0 +1,286 @@
+"""One change that is carried out: at once, or as an epoch that is driven through its phases.
+
+Correctness is in the compare-and-set of the control row, whose generation every step names; the advisory lock only
+tells an epoch that is being driven from one whose controller is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+import orjson
+
+from proxy.base.config import Settings
+from proxy.base.database import Database, Row, Session
+from proxy.base.errors import DatabaseError, DatabaseUnavailable, RefusedError
+from proxy.control.guard import Budget, arm, as_json
+from proxy.control.transitions_plan import DesiredState, plan, to_target
+from proxy.model.stages import Move, Phase, Stage
+from proxy.state import control_row, lacking
+from sql.loader import queries
+
+_SQL = queries("cutover")
+Result = TypeVar("Result")
+POLL: Final = 0.03  # seconds between looks at the instances
+_PERSISTENCE: Final = 10.0  # seconds to go on trying to learn, or to close, what an outage of PostgreSQL left open
+# queries wait for hold_limit at most: whatever is decided is decided before the first of them gives up
+_HELD_SHARE: Final = 0.8
+
+
+class TimedOut(RefusedError):
+    """Instances did not acknowledge in time; the epoch was aborted, and nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An instance that an epoch waits for, and why."""
+
+    instance: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress of a change. phase: the one under way, `settled` once it is committed; waiting: for whom."""
+
+    phase: Phase
+    generation: int
+    waiting: tuple[Waiting, ...] = ()
+
+
+Progress = Callable[[Step], None]
+
+
+def silent(_: Step) -> None:
+    """For callers that show no progress."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One change that is carried out."""
+
+    database: Database
+    targets: Sequence[DesiredState]
+    moves: tuple[Move, ...]
+    settings: Settings
+    actor: str
+    reason: str | None
+    timeout: float
+    progress: Progress
+    guard: Budget | None = None  # of the collections that are flipped when it is done
+    judged: datetime | None = None  # PostgreSQL's clock before the gates were judged, where there were any
+    generation: int = 0  # of the last step taken: every next one compares it
+
+    async def at_once(self) -> tuple[int, int]:
+        """One compare-and-set; what it was decided by must still stand."""
+        async with self.database.transaction() as session:
+            control = await control_row.lock(session)
+            await self._confirm(session)
+            await ensure_in(session, self.targets)
+            back = any(move.before.stage.at_least(Stage.FLIPPED) for move in self.moves)
+            epoch, generation = await control_row.immediate(
+                session,
+                control,
+                self.moves,
+                actor=self.actor,
+                action="rollback" if back else "change",
+                reason=self.reason,
+                by=control_row.By.OPERATOR,
+                detail={"guard": as_json(self.guard)} if self.guard is not None else None,
+            )
+            await self._arm(session, epoch)
+            return epoch, generation
+
+    async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
+        """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
+        async with self.database.session() as driver:
+            if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", control_row.DRIVER):
+                raise RefusedError(await _under_way(self.database))
+            try:
+                epoch = await self._begin(steps[0])
+                try:
+                    await self._walk(steps)
+                    return epoch, await self._committed(epoch, detail)
+                except BaseException as error:
+                    await self._abort(error)
+                    raise
+            finally:
+                with contextlib.suppress(DatabaseError):
+                    await driver.execute("SELECT pg_advisory_unlock($1)", control_row.DRIVER)
+
+    async def _begin(self, first: Phase) -> int:
+        async with self.database.transaction() as session:
+            control = await control_row.lock(session)
+            if control.open:  # nobody drives it, or we had not got the lock
+                await control_row.give_up(
+                    session, control.generation, actor=self.actor, reason="its controller went away"
+                )
+                control = await control_row.lock(session)
+            await self._confirm(session)
+            await ensure_in(session, self.targets)
+            epoch, self.generation = await control_row.begin(
+                session, control, self.moves, first, actor=self.actor, reason=self.reason
+            )
+            return epoch
+
+    async def _walk(self, steps: tuple[Phase, ...]) -> None:
+        held_until = None
+        for position, phase in enumerate(steps):
+            limit = time.monotonic() + self.timeout
+            if phase is not Phase.BEGIN:
+                held_until = held_until or time.monotonic() + _HELD_SHARE * self.settings.hold_limit
+                limit = min(limit, held_until)
+            await self._acknowledged(phase, limit)
+            if position + 1 < len(steps):
+                await self._advance(steps[position + 1])
+
+    async def _acknowledged(self, phase: Phase, limit: float) -> None:
+        """Until every registered instance acknowledged this generation. Raises TimedOut with their names."""
+        while True:
+            waiting = tuple(
+                Waiting(row["instance"], _why(row, self.generation))
+                for row in await self.database.fetch(_SQL["waiting_for"].text, self.generation)
+            )
+            self.progress(Step(phase, self.generation, waiting))
+            if not waiting:
+                return
+            await self._still_ours()
+            if time.monotonic() > limit:
+                named = "; ".join(f"{one.instance} {one.why}" for one in waiting)
+                raise TimedOut(
+                    f"phase {phase} was not acknowledged in time: {named}. The epoch was aborted, nothing changed. "
+                    "Start a silent instance again, or evict it (`crossfade instances`)"
+                )
+            await asyncio.sleep(POLL)
+
+    async def _still_ours(self) -> None:
+        row = await self.database.fetchrow(_SQL["control"].text)
+        if row is None or row["generation"] != self.generation:
+            raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
+
+    async def _advance(self, phase: Phase) -> None:
+        async with self.database.transaction() as session:
+            control = await self._lock(session)
+            self.generation = await control_row.advance(session, control, control.epoch, phase)
+
+    async def _committed(self, epoch: int, detail: Mapping[str, object]) -> int:
+        """The commit; where its answer is lost, PostgreSQL is asked what became of it.
+
+        Raises what the commit raised where it did not happen, or where nobody can tell.
+        """
+        try:
+            return await self._commit(detail)
+        except DatabaseError:
+            row = await self._persistently(self._outcome(epoch))
+            if row is None or row["outcome"] != "committed":
+                raise
+            return int(row["generation"])
+
+    def _outcome(self, epoch: int) -> Callable[[], Awaitable[Row | None]]:
+        return lambda: self.database.fetchrow(_SQL["epoch_outcome"].text, epoch)
+
+    async def _persistently(self, ask: Callable[[], Awaitable[Result]]) -> Result | None:
+        """The answer, through an outage of some seconds; None where PostgreSQL stays away."""
+        limit = time.monotonic() + _PERSISTENCE
+        while True:
+            try:
+                return await ask()
+            except DatabaseUnavailable:
+                if time.monotonic() > limit:
+                    return None
+                await asyncio.sleep(POLL)
+
+    async def _commit(self, detail: Mapping[str, object]) -> int:
+        async with self.database.transaction() as session:
+            control = await self._lock(session)
+            if await session.fetchval(_SQL["held_too_long"].text, _HELD_SHARE * self.settings.hold_limit):
+                raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
+            if self.guard is not None:
+                detail = {**detail, "guard": as_json(self.guard)}
+            generation = await control_row.commit(session, control, actor=self.actor, reason=self.reason, detail=detail)
+            await self._arm(session, control.epoch)
+            return generation
+
+    async def _arm(self, session: Session, epoch: int) -> None:
+        """The guard stands from the moment that reads may go to PostgreSQL: it is of the same transaction."""
+        flipped = [target.collection for target in self.targets if target.stage is Stage.FLIPPED]
+        if self.guard is not None and flipped:
+            await arm(session, flipped, epoch, self.guard, actor=self.actor)
+
+    async def _lock(self, session: Session) -> control_row.Control:
+        """The control row, still ours and acknowledged by everybody, and so until the transaction ends."""
+        control = await control_row.lock(session)
+        if control.generation != self.generation:
+            raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
+        late = await session.fetch(_SQL["waiting_for"].text, self.generation)
+        if late:
+            names = "; ".join(f"{row['instance']} {_why(row, self.generation)}" for row in late)
+            raise RefusedError(f"an instance fell out in the last moment: {names}. The epoch was aborted, try again")
+        return control
+
+    async def _confirm(self, session: Session) -> None:
+        """What the moves start from is still so: another change may have come between."""
+        collections, defaults = await control_row.standings(session)
+        if plan(self.targets, collections, defaults) != self.moves:
+            raise RefusedError(
+                "the stages were changed by somebody else meanwhile: look at `crossfade status`, try again"
+            )
+        if to_target(self.moves) and not [
+            row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None
+        ]:
+            raise RefusedError("no instance is registered: a flip needs a proxy that serves it")
+        if self.judged is not None:
+            said = await lacking.said_since(session, [move.collection for move in to_target(self.moves)], self.judged)
+            if said:
+                raise RefusedError(f"{said}: nothing changed, look at `crossfade gates`")
+
+    async def _abort(self, error: BaseException) -> None:
+        """Leaves nothing open; a later change would find an epoch without a driver and close it itself."""
+        why = str(error) or type(error).__name__
+
+        async def close() -> bool:
+            async with self.database.transaction() as session:
+                return await control_row.give_up(session, self.generation, actor=self.actor, reason=why[:500])
+
+        # what stays open all the same, the instances close once they see that nobody drives it
+        with contextlib.suppress(DatabaseError):
+            await asyncio.shield(self._persistently(close))
+
+
+def _why(row: Row, generation: int) -> str:
+    if row["diverged"]:
+        return "is diverged"
+    if row["lease_left"] <= 0 and row["heartbeat_age"] < 1 and row["backlog"]:
+        return f"drains what it had open when it ended (backlog {row['backlog']})"
+    if row["lease_left"] <= 0:
+        return f"is silent for {row['heartbeat_age']:.1f} s (process {row['pid']} on {row['host']})"
+    if row["generation"] != generation:
+        return f"behaves by generation {row['generation']} still"
+    return f"has not met the phase's conditions (backlog {row['backlog']})"
+
+
+async def ensure_in(session: Session, targets: Sequence[DesiredState]) -> None:
+    """Tables for collections that are to be mirrored; an older epoch's default does not make them."""
+    for target in targets:
+        if target.is_default or target.stage is Stage.OFF:
+            continue
+        name, _, rest = target.collection.partition("/")
+        await session.fetchval(_SQL["ensure"].text, name, rest, target.edge)
+        await session.execute(_SQL["present_again"].text, target.collection)
+
+
+async def _under_way(database: Database) -> str:
+    row = await database.fetchrow(_SQL["control"].text)
+    if row is None or row["moves"] is None:
+        return "another change is under way: try again in a moment"
+    names = ", ".join(move["collection"] for move in orjson.loads(row["moves"]))
+    return (
+        f"epoch {row['epoch']} of {row['actor']} is under way (phase {row['phase']}, for {row['open_seconds']:.0f} s, "
+        f"{names}): wait for it, or `crossfade rollback` those collections, which aborts it"
+    )

@@ -1,0 +1,190 @@
+"""Reads the Evidence of a collection, for the gates to judge: from PostgreSQL, and a look at ArangoDB.
+
+Where a gate looks, nothing is changed, and nothing is believed that is older than the look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from proxy.base.arango_client import OriginClient
+from proxy.base.config import Settings
+from proxy.base.database import Database, Row
+from proxy.base.errors import ArangoError, UpstreamError
+from proxy.control import thresholds
+from proxy.control.gates.gate_types import (
+    BypassFact,
+    Evidence,
+    GapFact,
+    Gate,
+    GateLimits,
+    InstanceFact,
+    MarkFact,
+    OriginFact,
+    RunFact,
+    ShapeFact,
+    WatchFact,
+)
+from proxy.control.gates.gates import evaluate, missing_gates
+from proxy.model.histogram import quantile
+from proxy.model.revision import decode_rev
+from proxy.model.stages import Stage, Standing
+from sql.loader import queries
+
+_SQL = queries("cutover")
+_COVERAGE = queries("coverage")
+_BYPASS = queries("bypass")
+_DOCUMENTS = queries("documents")
+_LOOKED_UP: Final = 50  # documents of each collection that a rollback must find
+_PAUSE: Final = 0.2  # seconds between two looks at one that seems to be missing
+
+
+async def judge(database: Database, settings: Settings, collections: Sequence[str]) -> dict[str, tuple[Gate, ...]]:
+    """The gates of these collections (`database/name`), by what both databases have now. Raises DatabaseError."""
+    limits = await thresholds.read(database, settings)
+    origin = OriginClient(str(settings.origin), settings.origin_user, settings.origin_password)
+    async with origin as client:
+        trouble = await _trouble(client)
+        found: dict[str, tuple[Gate, ...]] = {}
+        for collection in collections:
+            evidence = await read(database, collection)
+            if evidence is None:
+                found[collection] = missing_gates(collection)
+                continue
+            fact = OriginFact(trouble) if trouble else await _looked_up(database, client, collection, limits)
+            found[collection] = evaluate(replace(evidence, origin=fact), limits)
+    return found
+
+
+async def read(database: Database, collection: str) -> Evidence | None:
+    """What the gates of `database/name` look at but for the origin; None where the control plane does not know it."""
+    row = await database.fetchrow(_SQL["evidence"].text, collection)
+    if row is None:
+        return None
+    instances = await database.fetch(_SQL["instances"].text)
+    shapes = await database.fetch(_COVERAGE["shapes"].text, [collection])
+    watch = await database.fetchrow(_BYPASS["watch_of"].text, collection)
+    bypassed = await database.fetch(_BYPASS["bypassed"].text, collection)
+    facts = tuple(map(shape_fact, shapes))
+    return Evidence(
+        collection=collection,
+        standing=Standing(Stage(row["stage"]), row["weight"]),
+        generation=row["generation"],
+        instances=tuple(_instance(i) for i in instances if i["stopped_at"] is None),
+        backfill=_run(row["backfill"]),
+        verification=_run(row["verification"]),
+        open_runs=tuple(orjson.loads(row["open_runs"])),
+        mark=_mark(row["mark"]),
+        last_joined=row["last_joined"],
+        since=row["since"],
+        compared=row["compared"],
+        mismatched=row["mismatched"],
+        unsettled=row["unsettled"],
+        open_mismatches=row["open_mismatches"],
+        dead_letters=row["dead_letters"],
+        unsupported=tuple(fact.text for fact in facts if fact.unsupported and fact.waived is None),
+        gaps=tuple(_gap(gap) for gap in orjson.loads(row["gaps"])),
+        shapes=facts,
+        watch=None if watch is None else WatchFact(**dict(watch)),
+        bypassed=tuple(BypassFact(one["key"], one["removed"], one["found_at"], one["repaired"]) for one in bypassed),
+        bypasses=bypassed[0]["number"] if bypassed else 0,
+    )
+
+
+def shape_fact(row: Row) -> ShapeFact:
+    """A row of `coverage.shapes` as the gates see it."""
+    return ShapeFact(
+        row["shape"],
+        row["text"],
+        row["seen"],
+        row["compared"],
+        row["recent_compared"],
+        row["recent_unsettled"],
+        row["recent_unsupported"],
+        min(sum(row["origin_histogram"]), sum(row["target_histogram"])),
+        quantile(row["origin_histogram"], 0.99),
+        quantile(row["target_histogram"], 0.99),
+        row["waived"],
+        orjson.loads(row["reasons"]),
+    )
+
+
+# ---- the origin
+
+
+async def _trouble(client: OriginClient) -> str:
+    """Why ArangoDB does not take reads and writes; empty where it does."""
+    try:
+        await client.version()
+        if await client.read_only():
+            return "ArangoDB takes no writes: it is in read-only mode"
+    except (UpstreamError, ArangoError) as error:
+        return f"ArangoDB does not answer: {error}"
+    return ""
+
+
+async def _looked_up(database: Database, client: OriginClient, collection: str, limits: GateLimits) -> OriginFact:
+    """Whether ArangoDB has what PostgreSQL wrote last. What seems to be missing is looked at again: it may be lag."""
+    table = await database.fetchrow(_BYPASS["relation"].text, collection)
+    assert table is not None
+    relation = table["relation"]
+    rows = await database.fetch(_BYPASS["newest"].on(relation), table["place"], _LOOKED_UP)
+    wanted: Mapping[str, int] = {row["key"]: row["rev"] for row in rows}
+    left = wanted
+    until = asyncio.get_running_loop().time() + limits.lag_seconds
+    while left:
+        name, _, rest = collection.partition("/")
+        try:
+            there = await client.revisions(name, rest, list(left))
+        except (UpstreamError, ArangoError) as error:
+            return OriginFact(f"ArangoDB does not show documents of {collection}: {error}")
+        left = {key: rev for key, rev in left.items() if key not in there or decode_rev(there[key]) < rev}
+        if not left or asyncio.get_running_loop().time() > until:
+            break
+        await asyncio.sleep(_PAUSE)
+        now = await database.fetch(_DOCUMENTS["revisions"].on(relation), list(left))
+        left = {row["key"]: row["rev"] for row in now if row["alive"]}
+    return OriginFact("", len(wanted), tuple(sorted(left)))
+
+
+# ---- rows
+
+
+def _instance(row: Row) -> InstanceFact:
+    return InstanceFact(
+        row["instance"],
+        row["lease_left"],
+        row["heartbeat_age"],
+        row["generation"],
+        row["diverged"],
+        row["backlog"],
+        row["lag_seconds"],
+    )
+
+
+def _run(text: str | None) -> RunFact | None:
+    if text is None:
+        return None
+    value = orjson.loads(text)
+    return RunFact(value["id"], _time(value["started_at"]), value["unverified_before"], value["result"])
+
+
+def _mark(text: str | None) -> MarkFact | None:
+    if text is None:
+        return None
+    value = orjson.loads(text)
+    return MarkFact(value["id"], value["reason"], value["instance"])
+
+
+def _gap(value: dict[str, Any]) -> GapFact:
+    return GapFact(value["endpoint"], value["effect"], value["seen"], _time(value["last_seen"]))
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,186 @@
+"""What gates look at, and what they answer: frozen values, no rules. The rules: gates, shape_gates."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from proxy.model.stages import Standing
+
+
+class GateVerdict(enum.StrEnum):
+    PASSED = "pass"
+    FAILED = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate's answer. figures: what was found; threshold: what it takes; remedy: what to do, empty on pass.
+
+    protects_reads: it keeps I7, and no `--force` goes past it (gates.KEEP_I7).
+    """
+
+    name: str
+    verdict: GateVerdict
+    figures: str
+    threshold: str
+    remedy: str = ""
+    protects_reads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunFact:
+    """A backfill or verification that is done. unverified_before: marks up to that id are covered by it."""
+
+    id: int
+    started_at: datetime
+    unverified_before: int
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFact:
+    """The newest mark that says that the collection (or its database) may have missed a write."""
+
+    id: int
+    reason: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFact:
+    """A registered instance; seconds in PostgreSQL's time."""
+
+    instance: str
+    lease_left: float
+    heartbeat_age: float
+    generation: int
+    diverged: bool
+    backlog: int
+    lag_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GapFact:
+    """An endpoint that was neither captured nor compared, for this collection or its whole database."""
+
+    endpoint: str
+    effect: str
+    seen: int
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeFact:
+    """A shape of the collection that was seen.
+
+    compared: ever; recent, unsettled, unsupported: comparisons since the last reset, of which both sides were timed
+    `timed` times. p99 in seconds, None without a sample. skips: reads that were not compared, by reason.
+    """
+
+    shape: str
+    text: str
+    seen: int
+    compared: int
+    recent: int
+    unsettled: int = 0
+    unsupported: int = 0
+    timed: int = 0
+    origin_p99: float | None = None
+    target_p99: float | None = None
+    waived: str | None = None
+    skips: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> int:
+        """Comparisons since the last reset that say something: equal or different (I9)."""
+        return self.recent - self.unsettled
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFact:
+    """The watch for writers that go around the proxies. since: nothing escaped it from then on.
+
+    behind: seconds since the moment up to which everything is judged; pending: revisions that wait for that.
+    """
+
+    mode: str
+    since: datetime
+    behind: float
+    pending: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BypassFact:
+    """A document that was written or removed around the proxies."""
+
+    key: str
+    removed: bool
+    found_at: datetime
+    repaired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OriginFact:
+    """Whether a rollback finds ArangoDB ready.
+
+    trouble: why it does not take reads and writes, empty where it does. looked: documents that PostgreSQL wrote last,
+    looked up in it; lost: keys of those of which it has no such version.
+    """
+
+    trouble: str
+    looked: int = 0
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the gates of one collection look at. Counts of comparisons are since `since`.
+
+    bypassed: the newest few of `bypasses`. origin: None where nobody asked it.
+    """
+
+    collection: str
+    standing: Standing
+    generation: int
+    instances: tuple[InstanceFact, ...]
+    backfill: RunFact | None
+    verification: RunFact | None
+    open_runs: tuple[str, ...]
+    mark: MarkFact | None
+    last_joined: datetime | None
+    since: datetime | None
+    compared: int
+    mismatched: int
+    unsettled: int
+    open_mismatches: int
+    dead_letters: int
+    unsupported: tuple[str, ...]
+    gaps: tuple[GapFact, ...]
+    shapes: tuple[ShapeFact, ...] = ()
+    watch: WatchFact | None = None
+    bypassed: tuple[BypassFact, ...] = ()
+    bypasses: int = 0
+    origin: OriginFact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateLimits:
+    """What the gates measure by: of a collection, of each shape, of instances, of the watch.
+
+    slowdown: times the origin's p99 that the target's may be, where it is above fast_seconds. Below, a pause of the
+    proxy's own event loop (a collection of garbage, a large document) decides a p99, and no client notices.
+    """
+
+    comparisons: int = 3000
+    shape_comparisons: int = 300
+    lag_seconds: float = 5.0
+    unsettled_share: float = 0.001
+    slowdown: float = 1.5
+    fast_seconds: float = 0.005
+    watch_seconds: float = 30.0

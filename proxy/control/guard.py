@@ -1,0 +1,147 @@
+"""Guards: a flipped collection whose reads fail, drag on or differ is taken back without anybody at a terminal.
+
+A guard is armed in the transaction of its flip, and stands in PostgreSQL. Every instance judges how its own reads went
+(`readings`) and what all of them have confirmed as mismatches, and any of them takes the collections back, in one
+compare-and-set that the audit gives the reason of. Collections that were flipped together go back together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from proxy.base.database import Database, Row, Session
+from proxy.control.read_stats import WINDOW, Figures
+from proxy.model.stages import Move, Stage, Standing
+from proxy.state import control_row
+from sql.loader import queries
+
+_SQL = queries("guard")
+_FEW: Final = 3  # errors, or slow reads: fewer within the window are no trend
+_SLOW_SHARE: Final = 0.01  # p99 is within the budget where one read in a hundred at most is not
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a guard lets pass, within some seconds, on any one instance; mismatches since it was armed, on all of them.
+
+    errors_percent: of the reads that PostgreSQL was asked. seconds: that 99 of 100 reads keep to; None: any.
+    """
+
+    errors_percent: float = 1.0
+    seconds: float | None = 0.25
+    mismatches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """One collection's guard, armed or the last one. why: what it took the collection back for; None: it did not."""
+
+    collection: str
+    epoch: int
+    budget: Budget
+    mismatched: int
+    standing: Standing
+    armed_at: datetime
+    armed_by: str
+    ended_at: datetime | None
+    ended_by: str | None
+    why: str | None
+
+    @property
+    def armed(self) -> bool:
+        return self.ended_at is None
+
+
+def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
+    """Why the collection must go back; empty where it need not. Pure."""
+    if mismatched > budget.mismatches:
+        return f"confirmed mismatches since the guard was armed: {mismatched}, allowed: {budget.mismatches}"
+    reads, errors, slow = figures.reads, figures.errors, figures.slow
+    if errors >= _FEW and 100 * errors > budget.errors_percent * reads:
+        return (
+            f"{errors} of {reads} reads failed on PostgreSQL within {WINDOW} s ({errors / reads:.1%}, "
+            f"{budget.errors_percent:g} % are allowed)"
+        )
+    if budget.seconds is not None and slow >= _FEW and slow > _SLOW_SHARE * reads:
+        return (
+            f"{slow} of {reads} reads on PostgreSQL took longer than {1000 * budget.seconds:g} ms within {WINDOW} s "
+            f"({slow / reads:.1%}, 1 % are allowed; the longest {1000 * figures.worst:.0f} ms)"
+        )
+    return ""
+
+
+async def arm(session: Session, collections: Sequence[str], epoch: int, budget: Budget, *, actor: str) -> None:
+    """Within the transaction of the change that it belongs to."""
+    await session.execute(
+        _SQL["arm"].text,
+        list(collections),
+        epoch,
+        budget.errors_percent,
+        budget.seconds,
+        budget.mismatches,
+        actor,
+    )
+
+
+async def disarm(session: Session, collections: Sequence[str], *, actor: str) -> tuple[str, ...]:
+    """Takes the guards off, and leaves the collections where they are. Returns those that had one."""
+    rows = await session.fetch(_SQL["disarm"].text, list(collections), actor)
+    return tuple(sorted(row["collection"] for row in rows))
+
+
+async def read(database: Database) -> tuple[Guarded, ...]:
+    """Every guard, armed ones first. Raises DatabaseError."""
+    return tuple(_guarded(row) for row in await database.fetch(_SQL["guards"].text))
+
+
+async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) -> int | None:
+    """Takes back what this guard's flip took along; returns the new generation, None where it is not armed any more."""
+    async with database.transaction() as session:
+        control = await control_row.lock(session)
+        names = [row["collection"] for row in await session.fetch(_SQL["together"].text, guarded.collection)]
+        if guarded.collection not in names:
+            return None
+        standings, _ = await control_row.standings(session)
+        moves = [
+            Move(name, standings[name], Standing(Stage.SHADOW))
+            for name in names
+            if standings[name].stage is Stage.FLIPPED
+        ]
+        await session.execute(_SQL["tripped"].text, names, actor, why)
+        if not moves:
+            return None
+        detail = {"guard": {"collection": guarded.collection, "armed_by": guarded.armed_by, **as_json(guarded.budget)}}
+        _, generation = await control_row.immediate(
+            session,
+            control,
+            moves,
+            actor=actor,
+            action="rollback",
+            reason=f"{guarded.collection}: {why}",
+            detail=detail,
+            by=control_row.By.GUARD,
+        )
+        return generation
+
+
+def as_json(budget: Budget) -> dict[str, float | int | None]:
+    """For the audit."""
+    return {"errors_percent": budget.errors_percent, "seconds": budget.seconds, "mismatches": budget.mismatches}
+
+
+def _guarded(row: Row) -> Guarded:
+    return Guarded(
+        row["collection"],
+        row["epoch"],
+        Budget(row["errors_percent"], row["seconds"], row["mismatches"]),
+        max(0, row["mismatched"]),
+        Standing(Stage(row["stage"]), row["weight"]),
+        row["armed_at"],
+        row["armed_by"],
+        row["ended_at"],
+        row["ended_by"],
+        row["why"],
+    )

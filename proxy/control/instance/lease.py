@@ -1,0 +1,458 @@
+"""The instance's side of the flip: heartbeat, snapshot, acknowledgements, read lease, rejoin (mirror-protocol, "Flip").
+
+The end of a lease is absolute and in PostgreSQL's time. A look told PostgreSQL's clock P and its answer came at local
+time r; a beat that is sent at local time s asks for P + (s - r) + L. So PostgreSQL never holds the lease longer than
+until s + L on the local clock, however late the statement lands, and s + L is also how long this instance may read: one
+number serves both. Only one beat that extends is ever unanswered: after a failure the next ones merely look.
+
+**Rejoin.** The model (`rejoin_aborts`) lets every instance whose lease ran out roll the flip back when it comes back.
+Its counterexamples need an instance that answered from the origin *alone* meanwhile: others then go on with a target
+that lacks what its clients have seen, for example another instance's write that is not applied yet. An instance whose
+every answer since was backed by both stores is no different from a slow one: nothing that a client saw is missing in
+the target, so it just renews its lease. It must drain and roll back first where
+  - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
+  - it was diverged, here or in the row of its last life,
+  - its state directory is an older copy: what it had forwarded may not be in the target,
+  - it had been evicted: others went on without it,
+  - it started without PostgreSQL and without a memory of its own.
+
+**A restart with open intents** (a kill) must drain first, and need not roll back: all that the last process
+acknowledged while flipped is in both stores, and whatever it had forwarded without an answer is in its journal. Nobody
+reads from PostgreSQL while this instance has no lease. It takes none before each of these intents was looked at again,
+when its request can no longer run at the origin (`late_request`), and the target has what the origin has. What cannot
+be read again ends in a mark or a dead letter, and with it the flip (`state.lacking`); so does what the journal does
+not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped. While
+it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB answers
+queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol, "Limits").
+An outage in which an instance answered alone is another thing: what its clients were shown may be another instance's
+write, which no journal of its own knows, so it rolls back.
+
+**A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
+stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.
+It counts as having answered alone: when PostgreSQL is back it registers (from that moment the fence keeps every other
+instance off the target), drains, and rolls back whatever is flipped. Until then others cannot know of it: where
+PostgreSQL is away from this instance alone, they may serve reads that lack its writes, and only
+`start_without_postgresql = refuse` excludes that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from proxy.base import metrics
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, DatabaseUnavailable, RefusedError, error_label
+from proxy.base.machine import boot_id, place
+from proxy.base.repeated import Repeated
+from proxy.base.supervise import supervise
+from proxy.control.instance.ack_conditions import Conditions, ready
+from proxy.control.instance.deadline import Deadline
+from proxy.control.instance.local_state import Count, StateFiles
+from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
+from proxy.control.instance.target_clock import TargetClock
+from proxy.control.overdue import Overdue
+from proxy.model.stages import Phase, Snapshot, Stage
+from proxy.state import control_row
+
+log = structlog.get_logger(__name__)
+
+_UNKNOWN: Final = -1  # a generation that the control row never has
+# every write is captured, no read is served from PostgreSQL
+_NOTHING_KNOWN: Final = Snapshot(generation=_UNKNOWN, defaults={"*": Stage.MIRROR})
+_PRESENT: Final = Count(2**62, rebooted=False)  # of a process that was registered: it knows of all its heartbeats
+_SYNC: Final = 5.0  # seconds between two moments at which the disk has the count of heartbeats
+_ACK_POLL: Final = 0.01  # seconds between looks at the conditions while an epoch waits for this instance
+
+
+class Lease:
+    """The control plane as one instance sees it. Start it before the listener; close it after the last answer."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        instance: str,
+        conditions: Conditions,
+        *,
+        host: str | None = None,
+        admin_url: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._instance = instance
+        self._conditions = conditions
+        self._clock = clock
+        self._files = StateFiles(settings.state_dir, boot_id())
+        self._registry = InstanceRegistry(
+            database, instance, lease=settings.lease, host=host, admin_url=admin_url, place=place(settings.state_dir)
+        )
+        self._snapshot = Snapshot(generation=_UNKNOWN)
+        self._era = 0
+        self._acknowledged = 0
+        self._registered = False
+        self._fresh = False  # nobody counted this instance before this process registered it
+        self._joined = False  # this process was registered once
+        self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time when it was told
+        self._target_clock = TargetClock(settings.lease)
+        self._current = False  # the last beat was answered
+        self._looked_at = 0.0  # local: when the last beat began that was answered
+        self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
+        self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
+        self._noted = False  # the file `alone` is there
+        self._unsafe = False  # must drain and roll back before it holds a lease again
+        self._draining = False  # an earlier process left open intents: it holds no lease before they are settled
+        self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
+        self._origin_only = False
+        self._overdue = Overdue(database, settings, f"instance {instance}", clock)
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._bounded = Deadline()
+        self._trouble = Repeated()
+
+    # ---- what the rest of the proxy asks
+
+    @property
+    def instance(self) -> str:
+        return self._instance
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What this instance behaves by. It changes between two awaits: look it up when answering."""
+        return self._snapshot
+
+    @property
+    def generation(self) -> int:
+        return self._snapshot.generation
+
+    @property
+    def era(self) -> int:
+        """The era of the last look: the stamp of a write that is forwarded now."""
+        return self._era
+
+    @property
+    def connected(self) -> bool:
+        """The last look succeeded."""
+        return self._current
+
+    @property
+    def looked_at(self) -> float:
+        """When the last look that succeeded began, on this instance's clock; 0 before the first."""
+        return self._looked_at
+
+    @property
+    def diverged(self) -> bool:
+        """This instance says of itself that the target lacks what it acknowledged, or that it must not be read."""
+        return self._conditions.diverged() or self._origin_only or self._unsafe
+
+    @property
+    def may_read_target(self) -> bool:
+        """Less than L ago a look began that showed everybody fresh, nobody diverged. The statement's fence decides."""
+        return self._clock() < self._read_until and not self.diverged and not self._draining
+
+    @property
+    def own_lease_over(self) -> bool:
+        """Nobody reads from PostgreSQL any more because of this instance, until it has rolled back.
+
+        Its lease has run out in PostgreSQL's time, or the row there says that it is diverged. Only then may it answer
+        for flipped collections from the origin alone; call `record_origin_only_ack` before such an answer leaves.
+        While it drains
+        what an earlier process left, and PostgreSQL answers, it waits although it holds none.
+        """
+        drains = self._draining and not self._unsafe and self._clock() < self._looked_at + 3 * self._settings.lease
+        return self._diverged_in_row or (self._clock() >= self._lease_end and not drains)
+
+    def record_origin_only_ack(self) -> None:
+        """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
+        if not self._noted:
+            self._noted = self._unsafe = True
+            self._read_until = 0.0
+            self._files.record_origin_only_ack()
+            log.warning("answers come from ArangoDB alone until the backlog is drained", instance=self._instance)
+
+    def give_up(self, reason: str) -> None:
+        """A flipped write cannot be applied though PostgreSQL answers: diverged from now on, until it has drained.
+
+        Nobody reads from PostgreSQL once the row says so (`own_lease_over`); then flipped collections are rolled back.
+        """
+        if not self._unsafe:
+            self._unsafe = True
+            self._read_until = 0.0
+            log.warning("this instance gives the flip up", instance=self._instance, reason=reason)
+            self._wake.set()
+
+    def look_now(self) -> None:
+        """Beat at once, not at the next interval."""
+        self._wake.set()
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Registers, looks once, and goes on beating.
+
+        Without PostgreSQL it goes on by the snapshot of a life that PostgreSQL still counts, else knowing nothing
+        where the settings allow that. Raises DatabaseUnavailable where they do not, DatabaseUnmigrated, or RefusedError
+        where another process has this id.
+        """
+        self._noted = self._files.alone
+        self._unsafe = self._noted
+        self._draining = not self._conditions.journal_clean()
+        self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
+        try:
+            await self._join()
+            await self._beat(extend=False)
+            if not self._unsafe:
+                await self._tick()
+        except DatabaseUnavailable:
+            if self.generation == _UNKNOWN:
+                last = self._files.kept()
+                if last is not None:
+                    log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=last.generation)
+                    self._adopt(last)
+                elif self._settings.start_without_postgresql == "refuse":
+                    raise
+                else:
+                    log.warning("PostgreSQL does not answer, and no stage is known: forwarding until it does")
+                    self._snapshot = _NOTHING_KNOWN
+                    self.record_origin_only_ack()
+        self._tasks = [
+            asyncio.create_task(supervise(self._run, "lease"), name="lease"),
+            asyncio.create_task(supervise(self._listen, "lease-listen"), name="lease-listen"),
+        ]
+
+    async def close(self, deregister: bool = True, *, failed: bool = False) -> bool:
+        """Stops beating. Deregisters where asked, and says whether it did.
+
+        An instance that has a backlog, or answered alone, stays registered: others must go on counting it, until it
+        comes back and drains, or is evicted. failed: it never served, so it leaves the registry as it found it.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._bounded.close(self._settings.connect_timeout)
+        self._tasks = []
+        self._read_until = 0.0
+        if not deregister or not self._registered:
+            return False
+        if failed:
+            if not self._fresh:
+                return False
+        elif self._unsafe or self._conditions.backlog(None) > 0:
+            return False
+        try:
+            gone = await self._registry.deregister()
+        except DatabaseError as error:
+            log.warning("could not deregister", error=str(error))
+            return False
+        if gone:
+            self._files.forget()
+        return gone
+
+    # ---- the loop
+
+    async def _run(self) -> None:
+        synced = self._clock()
+        while True:
+            self._wake.clear()
+            try:
+                again = await self._tick()
+                if self._trouble.over():
+                    log.info("the control plane is looked at again")
+            except (DatabaseError, RefusedError) as error:
+                again = False
+                self._current = False
+                if self._trouble.now(error_label(error)):
+                    log.info("no look at the control plane", error=str(error))
+            if self._clock() - synced > _SYNC:
+                synced = self._clock()
+                await asyncio.to_thread(self._files.sync)
+            metrics.LEASE_OK.set(self.may_read_target)
+            metrics.DIVERGED.set(self.diverged)
+            if not again:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next interval, a notification, or the moment that an epoch's conditions hold."""
+        until = self._clock() + self._settings.heartbeat
+        while (left := until - self._clock()) > 0 and not self._wake.is_set():
+            if self._can_acknowledge():
+                return
+            waiting = self._snapshot.phase is not Phase.SETTLED and self._acknowledged != self.generation
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _ACK_POLL) if waiting else left):
+                    await self._wake.wait()
+
+    async def _tick(self) -> bool:
+        """One step; True where the next should follow at once. Raises DatabaseError, RefusedError."""
+        self._origin_only = self._files.origin_only
+        if self._origin_only or self._conditions.diverged():
+            self._unsafe = True
+        elif self._conditions.acknowledged_alone():
+            self.record_origin_only_ack()
+        if not self._registered:
+            await self._join()
+        if not self._current:
+            await self._beat(extend=False)
+            return True
+        if self._unsafe and not await self._rejoin():
+            return await self._beat(extend=False)
+        if self._draining:
+            flipped = self._flipped()
+            if flipped and self._conditions.backlog(flipped) > 0:
+                return await self._beat(extend=False)
+            self._draining = False
+            log.info("what an earlier process left open is settled: this instance may hold a lease")
+        await self._give_up_epoch()
+        if self._can_acknowledge():
+            self._acknowledged = self.generation
+        return await self._beat(extend=True)
+
+    async def _join(self) -> None:
+        """Registers; waits out the lease of a process elsewhere that had this id, or raises RefusedError."""
+        deadline = self._clock() + 3 * self._settings.lease + 1
+        while True:
+            joined = await self._bounded(
+                self._registry.register(self._files.found if not self._joined else _PRESENT, again=self._joined),
+                self._settings.connect_timeout,
+            )
+            if joined.registered:
+                break
+            if self._clock() > deadline:
+                raise RefusedError(
+                    f"instance {self._instance} already runs as process {joined.pid} on {joined.host}, which sends "
+                    f"heartbeats: {self._settings.state_dir} is a copy of its state directory (a clone of the machine, "
+                    "a snapshot of the volume), or both use one. Start this one with an empty directory "
+                    "(CROSSFADE_STATE_DIR), or stop the other one and remove the copy"
+                )
+            await asyncio.sleep(self._settings.heartbeat)
+        if joined.older:
+            log.error("every database becomes unverified", reason=OLDER)
+        self._unsafe = self._unsafe or joined.diverged or joined.older
+        self._fresh = joined.fresh and not self._joined
+        self._files.beats_from(joined.beats)
+        self._registered, self._joined, self._current = True, True, False
+
+    async def _beat(self, *, extend: bool) -> bool:
+        """Heartbeat and look; True where it brought a new generation, or found that this instance was evicted."""
+        began, length = self._clock(), self._settings.lease
+        until = None
+        if extend and self._answered is not None:
+            told, at = self._answered
+            until = told + timedelta(seconds=began - at + length)
+            self._lease_end = began + length
+        diverged = self.diverged
+        # from the moment that a statement may say otherwise, the row no longer speaks for us
+        self._diverged_in_row = self._diverged_in_row and diverged
+        look = await self._bounded(
+            self._registry.beat(
+                Heartbeat(
+                    generation=self.generation,
+                    acknowledged=0 if diverged else self._acknowledged,
+                    diverged=diverged,
+                    backlog=self._conditions.backlog(None),
+                    lag_seconds=self._conditions.lag_seconds(),
+                    until=until,
+                    number=self._files.beat(),
+                    synced=self._files.synced,
+                ),
+                self.generation,
+            ),
+            length,
+        )
+        self._answered = (look.now, self._clock())
+        if self._target_clock.saw(look.now, began, self._answered[1]):
+            log.warning("PostgreSQL's clock was set back: nothing is read there until it is where it was")
+        self._era = look.era
+        if not look.registered:
+            log.warning(
+                "this instance was evicted, or another process has its state directory: it joins again",
+                instance=self._instance,
+            )
+            self._registered, self._unsafe, self._read_until = False, True, 0.0
+            return True
+        self._current = True
+        self._looked_at = began
+        self._diverged_in_row = diverged and self.diverged
+        self._read_until = min(began + length, self._lease_end) if look.everyone and self._target_clock.trusted else 0.0
+        if look.snapshot is None:
+            if look.absent != self._snapshot.absent:
+                self._snapshot = replace(self._snapshot, absent=look.absent)
+            return False
+        self._adopt(look.snapshot)
+        return True
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._overdue.adopt(snapshot.phase)
+        self._files.keep(snapshot)
+        metrics.EPOCH.set(snapshot.epoch)
+        metrics.GENERATION.set(snapshot.generation)
+        log.info("new generation", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
+
+    async def _rejoin(self) -> bool:
+        """Whether this instance may hold a lease again: it drains, then rolls back, then renews."""
+        if self._origin_only or self._conditions.diverged():
+            return False
+        flipped = self._flipped()
+        if flipped:
+            if self._conditions.backlog(flipped) == 0:
+                await self._bounded(self._take_back(), self._settings.connect_timeout)
+            return False
+        # no await from here to the next beat: nobody can answer alone in between
+        self._unsafe = self._noted = False
+        self._files.clear_alone()
+        self._conditions.rejoined()
+        return True
+
+    async def _take_back(self) -> None:
+        async with self._database.transaction() as session:
+            await control_row.take_back(
+                session,
+                actor=f"instance {self._instance}",
+                reason="it came back: it had answered from ArangoDB alone, was diverged, evicted or without a memory",
+                expected=self.generation,
+            )
+
+    def _flipped(self) -> frozenset[str]:
+        """The collections of which reads may come from PostgreSQL now, or towards which an epoch is open."""
+        standings = self._snapshot.collections.items()
+        moves = self._snapshot.moves.values()
+        return frozenset(name for name, standing in standings if standing.stage.at_least(Stage.FLIPPED)) | frozenset(
+            move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED)
+        )
+
+    async def _give_up_epoch(self) -> None:
+        """Aborts an epoch that nobody may have to wait for any longer."""
+        due = self._overdue.due()
+        if due is not None:
+            await self._bounded(self._overdue.abort(self.generation, due), self._settings.connect_timeout)
+
+    def _can_acknowledge(self) -> bool:
+        return (
+            self._acknowledged != self.generation
+            and self._current
+            and not self.diverged
+            and not self._draining
+            and self._clock() < self._lease_end
+            and ready(self._snapshot, self._conditions)
+        )
+
+    async def _listen(self) -> None:
+        """A notification shortens the wait; without it the next beat finds the same."""
+        while True:
+            try:
+                async with self._database.listening("crossfade", lambda _: self._wake.set()) as alive:
+                    while alive():
+                        await asyncio.sleep(self._settings.heartbeat)
+            except DatabaseError as error:
+                log.debug("no notifications", error=str(error))
+            await asyncio.sleep(self._settings.heartbeat)

@@ -1,0 +1,150 @@
+"""What an instance keeps in its state directory for the protocol: it must outlive the process, and need no PostgreSQL.
+
+origin-only    made by the operator: break-glass, this instance reads from ArangoDB at once and is diverged
+alone          made before the first answer from the origin alone while collections were flipped: until it has
+               drained and rolled back, this instance may not renew its lease (mirror-protocol, "Flip", 7)
+beats          how many heartbeats this directory has sent, before each is sent, whether it answered alone since it last
+               held a lease, and on which boot of the machine. PostgreSQL keeps the count as well: a directory that
+               knows of fewer is an older copy, and its journal lacks what was noted since it was made. The file lies
+               with the journal, so that a journal that was removed as a whole is missed too. What a stop of the
+               machine took is no older copy: then only the count that was synced is compared.
+control.json   the last snapshot: an instance that PostgreSQL still counts goes on by it when it starts without
+               PostgreSQL. Gone after a clean stop: from then on it says nothing about what others do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from proxy.model.stages import Snapshot
+from proxy.state.codec import decode, encode
+
+_DIGITS: Final = 20
+_BOOT: Final = 36  # characters of a boot's name
+_ALONE: Final = "A"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Heartbeats that the directory had sent when it was opened. rebooted: the machine has stopped since."""
+
+    sent: int
+    rebooted: bool
+
+
+class StateFiles:
+    """The files, in one directory that is made where it is missing. `boot`: what tells this boot of the machine."""
+
+    def __init__(self, folder: Path, boot: str = "") -> None:
+        (folder / "journal").mkdir(parents=True, exist_ok=True)
+        self._beats = folder / "journal" / "beats"
+        self._boot = boot[:_BOOT].ljust(_BOOT)
+        before, flag, boot_before = self._read()
+        self._alone_too = flag
+        self.found = Count(before, rebooted=before > 0 and boot_before != self._boot)
+        self.sent = self.synced = before
+        self._origin_only = folder / "origin-only"
+        self._alone = folder / "alone"
+        self._control = folder / "control.json"
+        self._unkept: Snapshot | None = None  # what the disk did not take
+
+    @property
+    def origin_only(self) -> bool:
+        return self._origin_only.exists()
+
+    @property
+    def alone(self) -> bool:
+        return self._alone.exists() or self._alone_too
+
+    def record_origin_only_ack(self) -> None:
+        """Durable when it returns: a machine that goes down after the answer must still know of it."""
+        if self._alone.exists():
+            return
+        self._alone_too = True
+        with contextlib.suppress(OSError):
+            self._write()
+        descriptor = os.open(self._alone, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        folder = os.open(self._alone.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def clear_alone(self) -> None:
+        self._alone.unlink(missing_ok=True)
+        self._alone_too = False
+        with contextlib.suppress(OSError):
+            self._write()
+
+    # ---- the count of heartbeats
+
+    def beats_from(self, count: int) -> None:
+        """PostgreSQL knows of so many: the next is beyond them."""
+        self.sent = max(self.sent, count)
+
+    def beat(self) -> int:
+        """The number of the heartbeat that is about to be sent; it is on file when this returns."""
+        self.sent += 1
+        with contextlib.suppress(OSError):  # the place is there; a disk that fails makes an older copy of this one
+            self._write()
+        if self._unkept is not None:
+            self.keep(self._unkept)
+        return self.sent
+
+    def sync(self) -> None:
+        """Waits until the disk has the count; to be run in a thread."""
+        sent = self.sent
+        with contextlib.suppress(OSError), self._beats.open("r+b") as file:
+            os.fdatasync(file.fileno())
+            self.synced = sent
+
+    def _read(self) -> tuple[int, bool, str]:
+        with contextlib.suppress(OSError, ValueError):
+            text = self._beats.read_text("ascii")
+            return int(text[:_DIGITS]), text[_DIGITS] == _ALONE, text[_DIGITS + 1 :]
+        return 0, False, ""
+
+    def _write(self) -> None:
+        """In the place of what was there, which a full disk takes."""
+        text = f"{self.sent:0{_DIGITS}d}{_ALONE if self._alone_too else '-'}{self._boot}"
+        descriptor = os.open(self._beats, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.pwrite(descriptor, text.encode("ascii", "replace"), 0)
+        finally:
+            os.close(descriptor)
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Replaces the kept snapshot in one step.
+
+        Never fails: heartbeats go on while the disk is full. An older snapshot would be worse than none, so it goes,
+        and the new one is written as soon as the disk takes it (`beat`).
+        """
+        temporary = self._control.with_suffix(".new")
+        self._unkept = snapshot
+        try:
+            temporary.write_bytes(orjson.dumps(encode(snapshot)))
+            temporary.replace(self._control)
+            self._unkept = None
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._control.unlink(missing_ok=True)
+
+    def kept(self) -> Snapshot | None:
+        """The snapshot of the last life; None after a clean stop, or where the file cannot be read."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return decode(orjson.loads(self._control.read_bytes()))
+        return None
+
+    def forget(self) -> None:
+        self._unkept = None
+        self._control.unlink(missing_ok=True)

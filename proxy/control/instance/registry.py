@@ -1,0 +1,187 @@
+"""The instance's statements: it joins, beats, looks, leaves. What to do with it decides `lease`.
+
+One row an instance, and one process that may write it: the incarnation names that process. A state directory that is
+copied brings the instance's name along (a clone of a machine, a snapshot of a volume), so a new process takes the row
+only where the other one is known to be gone: it deregistered, its lease has run out, or the new one runs at the same
+*place* (the same directory of the same boot of the same machine, whose journal's lock it holds). A clone of a running
+process has even the incarnation; but each heartbeat has a number of its own, and PostgreSQL takes none twice.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from proxy import __version__
+from proxy.base.database import Database
+from proxy.control.instance.local_state import Count
+from proxy.model.stages import Phase, Snapshot, Stage, Standing
+from proxy.state import control_row, lacking
+from proxy.state.codec import decode_moves
+from sql.loader import queries
+
+_SQL = queries("cutover")
+NONE: Final = Count(0, rebooted=False)
+OLDER: Final = "a state directory is an older copy: what was noted since it was made is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What registering found. registered: False where another living process has this id (host, pid).
+
+    diverged: the row of the last life said so. fresh: nobody counted this instance before. beats: the greatest number
+    of a heartbeat that PostgreSQL has. older: the directory is an older copy; everything was marked. now: PostgreSQL's
+    clock.
+    """
+
+    registered: bool
+    diverged: bool
+    host: str | None
+    pid: int | None
+    now: datetime
+    fresh: bool = True
+    beats: int = 0
+    older: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a heartbeat writes. until: absolute end of the lease in PostgreSQL's time; None extends nothing.
+
+    number: one that no heartbeat of this instance had. synced: of the last one that this machine's disk knows of.
+    """
+
+    generation: int
+    acknowledged: int
+    diverged: bool
+    backlog: int
+    lag_seconds: float
+    until: datetime | None
+    number: int = 1
+    synced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryView:
+    """What a heartbeat saw, in one statement's snapshot.
+
+    registered: False once evicted. everyone: no other instance is diverged or has let its lease run out.
+    snapshot: None where the generation is the one that was known. absent: see `Snapshot`.
+    """
+
+    registered: bool
+    now: datetime
+    era: int
+    generation: int
+    everyone: bool
+    snapshot: Snapshot | None
+    absent: frozenset[str] = frozenset()
+
+
+class InstanceRegistry:
+    """One instance's row. incarnation: of this process; a statement of an earlier one matches nothing any more."""
+
+    def __init__(
+        self,
+        database: Database,
+        instance: str,
+        *,
+        lease: float,
+        host: str | None,
+        admin_url: str | None,
+        place: str = "",
+    ) -> None:
+        self._database = database
+        self._instance = instance
+        self._incarnation = os.urandom(8).hex()
+        self._lease = lease
+        self._host = host or socket.gethostname()
+        self._admin_url = admin_url
+        self._place = f"{self._host} {place}"
+
+    async def register(self, count: Count = NONE, *, again: bool = False) -> Joined:
+        """count: heartbeats that the state directory knows of. again: this process was registered and is no more.
+
+        Then somebody took the row, and it is not taken back while a lease is held. An older copy of a directory is
+        told from the present one in the same transaction that registers it: every database becomes unverified.
+        """
+        if again:
+            self._incarnation = os.urandom(8).hex()
+        async with self._database.transaction() as session:
+            await control_row.lock(session)  # before any row, as whoever marks takes them
+            row = await session.fetchrow(
+                _SQL["register"].text,
+                self._instance,
+                self._incarnation,
+                self._host,
+                os.getpid(),
+                __version__,
+                self._admin_url,
+                "" if again else self._place,
+            )
+            assert row is not None
+            known = row["synced"] if count.rebooted else row["beats"]
+            older = bool(row["registered"] and not row["fresh"] and count.sent < known)
+            if older:
+                await lacking.mark_in(session, [lacking.EVERYTHING], [OLDER], self._instance)
+        return Joined(
+            row["registered"],
+            row["diverged"],
+            row["host"],
+            row["pid"],
+            row["now"],
+            row["fresh"],
+            row["beats"],
+            older,
+        )
+
+    async def beat(self, beat: Heartbeat, known: int) -> RegistryView:
+        """known: the generation whose collections the caller has."""
+        row = await self._database.fetchrow(
+            _SQL["beat"].text,
+            self._instance,
+            self._incarnation,
+            beat.generation,
+            beat.acknowledged,
+            beat.diverged,
+            beat.backlog,
+            beat.lag_seconds,
+            beat.until,
+            self._lease,
+            known,
+            beat.number,
+            beat.synced,
+        )
+        assert row is not None
+        return RegistryView(
+            row["registered"],
+            row["now"],
+            row["era"],
+            row["generation"],
+            row["everyone"],
+            _snapshot(row) if row["collections"] is not None else None,
+            frozenset(row["absent"]),
+        )
+
+    async def deregister(self) -> bool:
+        return await self._database.fetchval(_SQL["deregister"].text, self._instance, self._incarnation) is not None
+
+
+def _snapshot(row: Any) -> Snapshot:
+    moves = decode_moves(orjson.loads(row["moves"])) if row["moves"] else ()
+    return Snapshot(
+        generation=row["generation"],
+        epoch=row["epoch"],
+        phase=Phase(row["phase"]),
+        collections={
+            name: Standing(Stage(stage), weight) for name, (stage, weight) in orjson.loads(row["collections"]).items()
+        },
+        defaults={name: Stage(stage) for name, stage in orjson.loads(row["defaults"]).items()},
+        moves={move.collection: move for move in moves},
+        absent=frozenset(row["absent"]),
+    )

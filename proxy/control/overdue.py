@@ -1,0 +1,66 @@
+"""Epochs that nobody may have to wait for any longer: aborted by whichever instance sees it first.
+
+While an epoch is open, origin queries of its collections wait for it (`hold`), and answers wait for both stores
+(`begin` of a flip). Two bounds keep that short:
+- queries never wait longer than `hold_limit`;
+- an epoch whose controller is gone is closed as soon as that is seen. Its controller holds an advisory lock for as long
+  as the epoch is open, and loses it with its connection: killed, or cut off. Nobody else commits what it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.model.stages import Phase
+from proxy.state import control_row
+
+_BEATS: Final = 2  # heartbeats between two looks whether somebody drives it: each is a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Why an epoch should be aborted; undriven: only where nobody drives it."""
+
+    why: str
+    undriven: bool
+
+
+class Overdue:
+    """The open epoch as one instance has seen it, by its own clock."""
+
+    def __init__(self, database: Database, settings: Settings, actor: str, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._settings = settings
+        self._actor = actor
+        self._clock = clock
+        self._open_since: float | None = None
+        self._held_since: float | None = None  # queries wait in it
+        self._looked = 0.0
+
+    def adopt(self, phase: Phase) -> None:
+        """A new generation."""
+        now = self._clock()
+        self._open_since = None if phase is Phase.SETTLED else (self._open_since or now)
+        self._held_since = (self._held_since or now) if phase in (Phase.HOLD, Phase.DRAIN) else None
+
+    def due(self) -> Due | None:
+        """What to try now; None: nothing."""
+        now, limit = self._clock(), self._settings.hold_limit
+        if self._open_since is None:
+            return None
+        if self._held_since is not None and now - self._held_since >= limit:
+            return Due(f"queries have waited for {limit:g} s", undriven=False)
+        if now - max(self._open_since, self._looked) < _BEATS * self._settings.heartbeat:
+            return None
+        self._looked = now
+        return Due("its controller went away", undriven=True)
+
+    async def abort(self, generation: int, due: Due) -> None:
+        """Closes it, where it is still that generation. Raises DatabaseError."""
+        async with self._database.transaction() as session:
+            if not (due.undriven and await control_row.driven(session)):
+                await control_row.give_up(session, generation, actor=self._actor, reason=due.why)

@@ -1,0 +1,75 @@
+"""Asks every registered instance, through the address that it registered, whether it is ready for a change.
+
+What PostgreSQL has of an instance is what the instance last wrote there. Here each is asked itself: that it answers, is
+the one that is registered, behaves by the generation that stands, and reaches both databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.base.arango_client import ask_instance
+from proxy.base.database import Row
+from proxy.base.errors import UpstreamError
+
+_PATIENCE: Final = 4.0  # seconds; the instance gives each database less
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """One instance. trouble: why a change would not go through with it, and what to do; empty where it would."""
+
+    instance: str
+    admin_url: str | None
+    epoch: int | None = None
+    generation: int | None = None
+    backlog: int | None = None
+    lag_seconds: float | None = None
+    trouble: str = ""
+
+
+async def reach(registered: Sequence[Row], generation: int) -> tuple[Reached, ...]:
+    """Every instance of these rows (sql/queries/cutover.sql, `instances`), asked at once."""
+    return tuple(await asyncio.gather(*(_one(row, generation) for row in registered)))
+
+
+async def _one(row: Row, generation: int) -> Reached:
+    instance, url = row["instance"], row["admin_url"]
+    if url is None:
+        return Reached(instance, None, trouble="it registered no admin address")
+    try:
+        said = await ask_instance(url, "/check", {}, timeout=_PATIENCE)
+    except UpstreamError as error:
+        silent = f", and silent for {row['heartbeat_age']:.0f} s" if row["lease_left"] <= 0 else ""
+        where = f"{url} does not answer from here ({error}){silent}: set its CROSSFADE_ADMIN_ADVERTISE to what does"
+        return Reached(instance, url, trouble=where)
+    return judge(instance, url, said, generation)
+
+
+def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> Reached:
+    """What its answer says. Pure."""
+    other = said.get("instance")
+    if other != instance:
+        why = f"{url} is {other or 'no Crossfade'}: set its CROSSFADE_ADMIN_ADVERTISE to an address that is its own"
+        return Reached(instance, url, trouble=why)
+    troubles = []
+    if said.get("generation") != generation:
+        troubles.append(f"it behaves by generation {said.get('generation')}, not {generation}: try again in a moment")
+    if said.get("diverged"):
+        troubles.append("it is diverged: see its log, and the file origin-only in its state directory")
+    troubles += [f"its mirror waits for PostgreSQL: {why}" for why in said.get("waits_for", ())]
+    for name, label in (("postgresql", "PostgreSQL"), ("arangodb", "ArangoDB")):
+        if said.get(name, "not asked"):
+            troubles.append(f"{label} does not answer it: {said.get(name, 'not asked')}")
+    return Reached(
+        instance,
+        url,
+        said.get("epoch"),
+        said.get("generation"),
+        said.get("backlog"),
+        said.get("lag_seconds"),
+        "; ".join(troubles),
+    )

@@ -1,0 +1,157 @@
+"""The local stack's stage `flipped`: a collection that is made through the proxy is flipped before its answer leaves.
+
+New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so there the gates have
+nothing to look at, and they are waived: this handler stands before the dispatcher where `flip_new` is set, and takes
+each collection through the real epochs. It is for development and tests alone. What it holds on to: a collection whose
+copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy; nor is
+one that is unverified, since what its copy lacks may be the value of a document that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
+from proxy.capture.graph_plan import DOCUMENTS
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.message import Handler, Request, Response
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.stages import Snapshot, Stage, Standing
+from proxy.operator import status
+from proxy.stores.base import Store
+from proxy.wire.decode import peek
+from proxy.wire.endpoints import Endpoint
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_MARKS: Final = queries("trace")["marks"].text
+_PATIENCE: Final = 2.0  # seconds that an answer may wait for its flip
+_POLL: Final = 0.005
+# what makes collections, or takes flipped ones back
+_CHANGES: Final = frozenset({Effect.CONTROL, Effect.OPAQUE})
+
+
+class _Count(msgspec.Struct):
+    count: int = -1
+
+
+_COUNT: Final = msgspec.json.Decoder(_Count)
+
+
+class Backlog(Protocol):
+    """What it asks of the mirror."""
+
+    @property
+    def backlog(self) -> int: ...
+
+
+class Known(Protocol):
+    """What it asks of the lease."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+
+def _makes(row: Endpoint) -> bool:
+    """Whether such a request may make a collection, or give one another name."""
+    definition = row.endpoint.startswith("gharial.") and row.endpoint not in DOCUMENTS
+    return row.effect is Effect.CONTROL or definition
+
+
+def _shadowed(standings: Mapping[str, Standing]) -> frozenset[str]:
+    return frozenset(name for name, standing in standings.items() if standing.stage is Stage.SHADOW)
+
+
+class AutoFlip:
+    """A handler around the dispatcher's. origin, target: both sides' counts are compared before a flip."""
+
+    def __init__(
+        self,
+        handle: Handler,
+        *,
+        settings: Settings,
+        database: Database,
+        mirror: Backlog,
+        origin: Store,
+        target: Store,
+        lease: Known,
+    ) -> None:
+        self._handle = handle
+        self._settings = settings
+        self._database = database
+        self._mirror = mirror
+        self._origin = origin
+        self._target = target
+        self._lease = lease
+        self._left: frozenset[str] = frozenset()
+        self._one = asyncio.Lock()
+
+    async def handle(self, request: Request) -> Response:
+        """The dispatcher's answer; behind a change of collections, once they are flipped or cannot be."""
+        response = await self._handle(request)
+        row = peek(request.method, request.target)
+        if response.status < 400 and row.effect in _CHANGES and (_makes(row) or self._waiting() != self._left):
+            async with self._one:
+                try:
+                    await self.flip()
+                except (RefusedError, DatabaseError, UpstreamError, ArangoError) as error:
+                    # reads go to ArangoDB, which has every write: nothing is wrong but the stage
+                    log.info("a new collection is not flipped", reason=str(error))
+        return response
+
+    async def flip(self) -> None:
+        """Flips every collection at stage shadow whose copy is whole. Raises RefusedError, and as the stores do."""
+        await self._until(lambda: self._mirror.backlog == 0)
+        waiting = _shadowed(await status.standings(self._database))
+        # only of those that the origin has: a stack outlives many databases, and each look is three round trips
+        present = _shadowed(await status.present(self._database))
+        whole = [name for name in present if await self._whole(name)]
+        self._left = waiting - frozenset(whole)  # dropped, or not whole: until they are made again
+        if whole:
+            await controller.change(
+                self._database,
+                [DesiredState(name, Stage.FLIPPED, 100) for name in whole],
+                settings=self._settings,
+                actor="local stack",
+                reason="a local stack starts empty: gates are waived",
+                force=True,
+                timeout=_PATIENCE,
+            )
+
+    def _waiting(self) -> frozenset[str]:
+        """What this instance knows to be at stage shadow."""
+        return _shadowed(self._lease.snapshot.collections)
+
+    async def _whole(self, name: str) -> bool:
+        """Whether its copy has as many documents as ArangoDB has, and no mark says that it may lack a write."""
+        if await self._database.fetch(_MARKS, name, f"{name.partition('/')[0]}/*"):
+            return False
+        counts = [await self._count(store, name) for store in (self._origin, self._target)]
+        return counts[0] is not None and counts[0] == counts[1]
+
+    @staticmethod
+    async def _count(store: Store, name: str) -> int | None:
+        database, _, collection = name.partition("/")
+        path = ("_api", "collection", collection, "count")
+        operation = Operation("collection.count", Effect.PASSTHROUGH, "GET", database, collection, path=path)
+        outcome = Outcome(404)
+        with contextlib.suppress(ArangoError):
+            outcome = await store.execute(operation)
+        return _COUNT.decode(outcome.body).count if outcome.status == 200 else None
+
+    @staticmethod
+    async def _until(condition: Callable[[], bool]) -> None:
+        limit = time.monotonic() + _PATIENCE
+        while not condition() and time.monotonic() < limit:
+            await asyncio.sleep(_POLL)

@@ -1,0 +1,94 @@
+"""Reproduces the mismatch of a bundle: its documents in a development ArangoDB in memory and in a schema of its own in
+PostgreSQL, then the same request to both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from proxy.base.database import Database
+from proxy.devserver.store import MemoryStore
+from proxy.model.operations import Effect, Operation
+from proxy.model.revision import decode_rev
+from proxy.shadow.diff.compare_answers import compare_answers
+from proxy.shadow.diff.documents import Difference
+from proxy.shadow.readers import ReadBothSides
+from proxy.stores.postgres import PostgresStore
+from proxy.wire.decode import decode_parts
+from sql.loader import queries
+
+
+async def reproduce(database: Database, bundle: Mapping[str, Any]) -> Difference | None:
+    """How the two sides differ here; None where they agree. What it makes in PostgreSQL is gone afterwards.
+
+    Raises ArangoError where the request is none, NotComparable where its answers cannot be compared, DatabaseError.
+    """
+    base = f"reproduce_{bundle['fingerprint']}"
+    memory = MemoryStore()
+    _run(memory, "POST", "/_api/database", {"name": base})
+    async with _schema(database, base):
+        for name, collection in bundle["collections"].items():
+            await _load(database, memory, base, name.partition("/")[2], collection)
+        store = PostgresStore(database)
+        try:
+            operation = request_of(bundle["request"], base)
+            sides = ReadBothSides(store, memory)
+            return compare_answers(operation, await sides.origin(operation), await sides.target(operation))
+        finally:
+            await store.close()
+
+
+def request_of(request: Mapping[str, Any], base: str) -> Operation:
+    """The request of a sample as an operation on another database; a cursor's rows come in one batch."""
+    path = "/".join(str(request["target"]).split("/")[3:])
+    headers = [(name.encode(), str(value).encode()) for name, value in (request.get("headers") or {}).items()]
+    if "query" in request:
+        body = {"query": request["query"], "bindVars": request.get("bindVars") or {}}
+        options = {name: value for name, value in (request.get("options") or {}).items() if name != "batchSize"}
+        content = orjson.dumps(body | options | {"batchSize": 1_000_000})
+    else:
+        content = str(request.get("body", "")).encode()
+    return decode_parts(str(request["method"]), f"/_db/{base}/{path}".encode(), headers, content)
+
+
+def _run(memory: MemoryStore, method: str, target: str, body: object) -> None:
+    outcome = memory.run(decode_parts(method, target.encode(), [], orjson.dumps(body)))
+    assert outcome.status in (200, 201, 202), outcome.body
+
+
+@asynccontextmanager
+async def _schema(database: Database, base: str) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await database.execute(queries("shadow")["forget_reproduction"].text, base)
+        await database.execute(await database.fetchval(queries("shadow")["drop_reproduction"].text, base))
+
+
+async def _load(database: Database, memory: MemoryStore, base: str, name: str, collection: Mapping[str, Any]) -> None:
+    """The documents of one collection, with their revisions, into both sides."""
+    _run(memory, "POST", f"/_db/{base}/_api/collection", {"name": name, "type": 3 if collection["edge"] else 2})
+    row = await database.fetchrow(queries("shadow")["make_reproduction"].text, base, name, collection["edge"])
+    assert row is not None
+    for document in collection["documents"]:
+        if document["origin"] is not None:
+            operation = Operation(
+                "document.insert",
+                Effect.WRITE,
+                "POST",
+                base,
+                name,
+                path=("_api", "document", name),
+                params={"isRestore": "true"},
+                body=document["origin"].encode(),
+            )
+            outcome = memory.run(operation)
+            assert outcome.status in (201, 202), outcome.body
+        if document["target"] is not None:
+            rev = decode_rev(orjson.loads(document["target"])["_rev"])
+            text = queries("shadow")["put_reproduction"].on(row["relation"])
+            await database.execute(text, document["key"], rev, document["target"], document["queryable"])

@@ -1,0 +1,235 @@
+"""One store as a server: a handler for the listener, and `python -m proxy.devserver.serve`, the development ArangoDB
+server.
+
+`wire` over `devserver.store` is the ArangoDB that tests and the local stack use; `wire` over PostgreSQL is how services
+are served when ArangoDB is gone (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uvloop
+
+from proxy.base.errors import ArangoError, UpstreamError
+from proxy.devserver.store import MemoryStore
+from proxy.devserver.store import snapshot as snapshots
+from proxy.gateway.velocypack_answers import packed
+from proxy.http import HttpLimits, Listener
+from proxy.model.message import Request, Response
+from proxy.stores.base import Store
+from proxy.wire.decode import decode_parts
+from proxy.wire.encode import encode, error_outcome
+from proxy.wire.encoding import decoded
+
+TTL_INTERVAL: Final = 30.0  # seconds, as in ArangoDB
+BODY: Final = 256 << 20  # bytes: everything is held in memory here; ArangoDB's own limit is four times as high
+
+
+class StoreHandler:
+    """A `Handler`: decode, execute, encode. Whatever the store cannot do is an answer in ArangoDB's error shape.
+
+    The store sees who asks, and decides; one that checks nobody is for whoever may speak to where it listens. limit:
+    bytes of a body, without its encoding.
+    """
+
+    def __init__(self, store: Store, *, limit: int = BODY) -> None:
+        self._store = store
+        self._limit = limit
+
+    async def __call__(self, request: Request) -> Response:
+        body = request.body
+        try:
+            if request.header(b"transfer-encoding") is not None:
+                raise ArangoError(9, "chunked requests are not supported")  # as ArangoDB: a body has its length
+            if not isinstance(body, bytes):
+                body = await self._together(body)
+            operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
+            if body and operation.headers and "content-encoding" in operation.headers:
+                body = decoded(body, operation.headers["content-encoding"], self._limit)
+                operation = msgspec.structs.replace(operation, body=body)
+            outcome = await self._store.execute(operation)
+        except ArangoError as error:
+            outcome = error_outcome(error)
+        except UpstreamError as error:
+            outcome = error_outcome(ArangoError(503, str(error)))
+        response = encode(outcome)
+        return await packed(response) if b"velocypack" in (request.header(b"accept") or b"") else response
+
+    async def _together(self, stream: AsyncIterator[bytes]) -> bytes:
+        parts: list[bytes] = []
+        left = self._limit
+        async for part in stream:
+            left -= len(part)
+            if left < 0:
+                raise ArangoError(413)
+            parts.append(part)
+        return b"".join(parts)
+
+
+class DevelopmentServer:
+    """A development ArangoDB on loopback: `await start()`, `.url`, `await close()`. port 0 takes a free one.
+
+    root_password: checks who asks, and what they may do; None lets everybody do everything. secret: what tokens are
+    signed with; None makes one. ttl_interval: seconds
+    between two looks for documents whose time is over; 0 never looks.
+    """
+
+    def __init__(
+        self,
+        store: MemoryStore | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        root_password: str | None = None,
+        secret: bytes | None = None,
+        ttl_interval: float = TTL_INTERVAL,
+    ) -> None:
+        self.store = store or MemoryStore()
+        if root_password is not None:
+            self.store.server.accounts.enforce(root_password, secret)
+        self._listener = Listener(StoreHandler(self.store), host=host, port=port, limits=HttpLimits(body=BODY))
+        self._ttl_interval = ttl_interval
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._listener.host}:{self._listener.port}"
+
+    async def start(self) -> None:
+        await self._listener.start()
+        if self._ttl_interval > 0:
+            self._sweeper = asyncio.create_task(self._sweep(), name="ttl")
+
+    async def close(self, grace: float = 2.0) -> None:
+        """Lets requests under way end, for `grace` seconds."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+            self._sweeper = None
+        await self._listener.close(grace)
+        await self.store.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._ttl_interval)
+            self.store.expire()
+
+    async def __aenter__(self) -> DevelopmentServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `python -m proxy.devserver.serve` was told. snapshot: a folder to load from and to save to."""
+
+    host: str = "127.0.0.1"
+    port: int = 8529
+    snapshot: Path | None = None
+    root_password: str | None = None
+    ttl_interval: float = TTL_INTERVAL
+
+
+async def run(options: Options) -> None:
+    """Serves until SIGTERM, SIGINT, or the parent goes.
+
+    With a snapshot folder: loads it, and saves to it at the end and whenever SIGUSR1 comes.
+    """
+    store = MemoryStore()
+    directory = options.snapshot
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if directory is not None:
+        snapshots.load(store.server, directory)
+        loop.add_signal_handler(signal.SIGUSR1, snapshots.save, store.server, directory)
+    async with DevelopmentServer(
+        store,
+        host=options.host,
+        port=options.port,
+        root_password=options.root_password,
+        ttl_interval=options.ttl_interval,
+    ) as server:
+        sys.stdout.write(f"development ArangoDB on {server.url}\n")
+        sys.stdout.flush()
+        watcher = asyncio.create_task(_parent_gone(stop))
+        try:
+            await stop.wait()
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+    if directory is not None:
+        snapshots.save(store.server, directory)
+
+
+async def _parent_gone(stop: asyncio.Event) -> None:
+    """A process without its parent belongs to another one: that is when this one ends."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(0.5)
+    stop.set()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m proxy.devserver.serve --port N`."""
+    uvloop.run(run(options_of(arguments)))
+
+
+def options_of(arguments: list[str] | None) -> Options:
+    """The command line, read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m proxy.devserver.serve",
+        description="A development ArangoDB server in memory: the HTTP API of a 3.12 single server, AQL included.",
+        epilog="What it refuses, with 501 and the name: JavaScript (transactions, Foxx, tasks, functions), views and "
+        "ArangoSearch, geo and fulltext queries, computed values. It ends with its parent process.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; loopback unless told otherwise")
+    parser.add_argument("--port", type=int, default=8529, help="0 takes a free one; the URL is printed")
+    parser.add_argument(
+        "--snapshot",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="a folder to load from at the start and to save to at the end, and whenever SIGUSR1 comes",
+    )
+    parser.add_argument(
+        "--auth",
+        action="store_true",
+        help="check passwords and tokens, and what users may do (else everybody may do everything)",
+    )
+    parser.add_argument(
+        "--root-password", default=None, metavar="TEXT", help="of the user root, with --auth; empty unless given"
+    )
+    parser.add_argument(
+        "--ttl-interval",
+        type=float,
+        default=TTL_INTERVAL,
+        metavar="SECONDS",
+        help=f"between two looks for documents that TTL indexes say are over (default {TTL_INTERVAL:g}; 0: never)",
+    )
+    given = parser.parse_args(arguments)
+    if given.root_password is not None and not given.auth:
+        parser.error("--root-password needs --auth")
+    password = (given.root_password or "") if given.auth else None
+    return Options(given.host, given.port, given.snapshot, password, given.ttl_interval)
+
+
+if __name__ == "__main__":
+    main()

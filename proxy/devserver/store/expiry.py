@@ -1,0 +1,57 @@
+"""TTL indexes: documents whose time is over are removed, by whoever owns the server's background.
+
+The attribute is a number of seconds since the epoch or a date as text; any other value never ends. A document goes
+`expireAfter` seconds after it. Protocol page, surprise 5: nobody is told.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from proxy.devserver.store.collection import Collection
+from proxy.devserver.store.server import Server
+
+
+def sweep(server: Server) -> int:
+    """Removes every document that is over; those that a running transaction has written are left. Returns how many."""
+    now, removed = server.now(), 0
+    for _, collection in server.collections():
+        for index in collection.indexes:
+            if index.kind == "ttl" and collection.exclusive is None:
+                removed += _sweep(collection, index.fields[0], float(index.shown["expireAfter"]), now)
+    return removed
+
+
+def _sweep(collection: Collection, path: str, after: float, now: float) -> int:
+    over = [
+        document["_key"]
+        for document in collection.scan()
+        if document["_key"] not in collection.locks
+        and (moment := moment_of(_at(document, path))) is not None
+        and moment + after < now
+    ]
+    for key in over:
+        collection.remove(key, collection.clock.tick())
+    return len(over)
+
+
+def _at(document: Any, path: str) -> Any:
+    for name in path.split("."):
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def moment_of(value: object) -> float | None:
+    """Seconds since the epoch of what stands in the attribute; None where it is no time."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)).timestamp()

@@ -1,0 +1,10 @@
+"""A request's path: from a decoded operation to the client's answer.
+
+dispatcher          carries out a Route: origin, capture, PostgreSQL, shadow
+target_reads        reads that PostgreSQL serves: fenced, bounded in time, counted when ArangoDB must answer instead
+request_body        bodies that must be decoded, within bounds of memory
+authorization       whether a client may read: ArangoDB decides, the answer is cached for a while
+velocypack_answers  answers in VelocyPack for clients that accept it
+service_proxy       service paths: a reverse proxy in front of document services
+health              whether both databases answer, now and within a bound
+"""

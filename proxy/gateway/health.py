@@ -1,0 +1,41 @@
+"""Whether both databases answer this instance, asked at this moment and within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, UpstreamError
+from proxy.model.message import Request
+from proxy.stores.arango import Requester
+
+_PATIENCE: Final = 1.5  # seconds
+
+
+async def probe(database: Database, origin: Requester) -> dict[str, str]:
+    """`postgresql` and `arangodb`: why it does not answer, empty where it does."""
+    target, source = await asyncio.gather(_target(database), _origin(origin))
+    return {"postgresql": target, "arangodb": source}
+
+
+async def _target(database: Database) -> str:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await database.fetchval("SELECT 1")
+    except (DatabaseError, TimeoutError) as error:
+        return str(error) or f"no answer within {_PATIENCE:g} s"
+    return ""
+
+
+async def _origin(origin: Requester) -> str:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            response = await origin.request(Request("GET", b"/_api/version"), idempotent=True)
+            if not isinstance(response.body, bytes):
+                async for _ in response.body:
+                    pass
+    except (UpstreamError, TimeoutError) as error:
+        return str(error) or f"no answer within {_PATIENCE:g} s"
+    # without credentials it may well refuse, and then it answers
+    return f"it answers with status {response.status}" if response.status >= 500 else ""

@@ -1,0 +1,146 @@
+"""Bodies that must be looked into: put together and decoded, within bounds of memory.
+
+The listener hands a body up to `buffer_body` over whole and a larger one as a stream. What only passes through goes on
+as it came. A write or a query is put together first, up to `each` bytes, and of all connections together no more than
+`together` bytes at a time: further ones wait, and so do their clients, since nobody reads their sockets meanwhile. A
+body that is larger still goes on unseen, as a stream; what it may have written becomes unverified (I10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from proxy.base.errors import ArangoError
+from proxy.base.waits import counted
+from proxy.model.message import Request, Response
+from proxy.model.operations import Effect, Operation
+from proxy.model.stages import Snapshot, Stage
+from proxy.routing.routes import OVER_ALL
+from proxy.wire.encoding import decoded, encoded, without
+
+TOO_LARGE: Final = "body too large"
+_COPIED: Final = 4 << 20  # bytes that are put together beside the event loop: a few milliseconds and more
+_AT_ONCE: Final = 256 << 10  # bytes: what is longer is decoded beside the event loop
+
+
+def must_read_body(operation: Operation, snapshot: Snapshot) -> bool:
+    """Whether the mirror or the shadow must read this request's body."""
+    if operation.effect is Effect.PASSTHROUGH and operation.endpoint not in OVER_ALL:
+        return False
+    if operation.effect is Effect.WRITE and operation.qualified is not None:
+        return snapshot.behaviour(operation.qualified).capture
+    return snapshot.database_has(operation.database, Stage.MIRROR)
+
+
+class Bodies:
+    """One a dispatcher. wait: seconds that a large body may wait for room."""
+
+    def __init__(self, each: int, together: int, wait: float) -> None:
+        self._each = each
+        self._room = ByteSemaphore(max(together, each))
+        self._wait = wait
+
+    async def opened(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Calls `handle` with the request, its body as bytes and in no encoding where that can be had.
+
+        Raises ArangoError (503) where there is no room in time, and what reading the body raises.
+        """
+        if isinstance(request.body, bytes):
+            return await handle(await self._plain(request, request.body))
+        declared = request.header(b"content-length")
+        length = int(declared) if declared is not None and declared.isdigit() else self._each
+        if length > self._each:
+            return await handle(request)
+        async with self._room.taken(length, self._wait):
+            body = await self._together(request.body)
+            if isinstance(body, bytes):
+                request.body = body
+                return await handle(await self._plain(request, body))
+            request.body = body
+            return await handle(request)
+
+    async def _together(self, stream: AsyncIterator[bytes]) -> bytes | AsyncIterator[bytes]:
+        """The whole body; or, where it is too large, all of it as a stream again."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in stream:
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._each:
+                return _chain(pieces, stream)
+        if size > _COPIED:
+            return await asyncio.to_thread(b"".join, pieces)  # which lets others run meanwhile
+        return b"".join(pieces)
+
+    async def _plain(self, request: Request, body: bytes) -> Request:
+        """The request without its Content-Encoding; as it came where that cannot be undone: ArangoDB says why."""
+        named = request.header(b"content-encoding")
+        encoding = named.decode("latin-1") if named is not None else ""
+        if not encoded(encoding):
+            return request
+        try:
+            if len(body) > _AT_ONCE:
+                plain = await asyncio.to_thread(decoded, body, encoding, self._each)
+            else:
+                plain = decoded(body, encoding, self._each)
+        except ArangoError:
+            return request
+        return Request(request.method, request.target, without(request.headers), plain, request.version, request.peer)
+
+
+async def _chain(pieces: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while pieces:
+        yield pieces.pop(0)
+    async for piece in rest:
+        yield piece
+
+
+class ByteSemaphore:
+    """So many bytes of memory, given out in order of asking."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @contextlib.asynccontextmanager
+    async def taken(self, size: int, seconds: float) -> AsyncIterator[None]:
+        """Holds so many bytes, no more than there are, as long as the block runs. Raises ArangoError (503) in time."""
+        await self._take(size, seconds)
+        try:
+            yield
+        finally:
+            self._give(size)
+
+    @counted("memory")
+    async def _take(self, size: int, seconds: float) -> None:
+        if not self._waiters and size <= self._free:
+            self._free -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((size, turn))
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._give(size)
+            else:
+                with contextlib.suppress(ValueError):  # passed over already, being cancelled
+                    self._waiters.remove((size, turn))
+                self._give(0)
+            if isinstance(error, TimeoutError):
+                raise ArangoError(503, "too many large requests at a time", status=503) from error
+            raise
+
+    def _give(self, size: int) -> None:
+        self._free += size
+        while self._waiters and self._waiters[0][0] <= self._free:
+            needed, turn = self._waiters.popleft()
+            if turn.cancelled():
+                continue
+            self._free -= needed
+            turn.set_result(None)

@@ -1,0 +1,143 @@
+"""The sending side of an HTTP/2 connection: answers as frames, no faster than the client takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from proxy.base.errors import FramingError
+from proxy.http.error_responses import error_response, failure
+from proxy.http.h2_adapter import ErrorCodes, H2Connection
+from proxy.http.http2_head import answer_fields
+from proxy.http.http2_stream import Exchange, Patience
+from proxy.http.listener_state import ListenerState
+from proxy.http.response_writer import bare, declared
+from proxy.http.stream import Flow
+from proxy.model.message import Headers, Response
+
+_BATCH: Final = 64 << 10  # bytes of frames that go out by one write
+
+
+class Answers:
+    """What one connection sends on its streams."""
+
+    def __init__(
+        self, session: H2Connection, transport: asyncio.Transport, flow: Flow, hub: ListenerState, patience: Patience
+    ) -> None:
+        self._session = session
+        self._transport = transport
+        self._flow = flow
+        self._hub = hub
+        self._patience = patience
+
+    def flush(self) -> None:
+        """Everything that is to be sent goes to the transport."""
+        data = self._session.data_to_send()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def reset(self, exchange: Exchange, code: ErrorCodes) -> None:
+        """Ends a stream here and now, unless it has ended."""
+        if not exchange.gone:
+            self._session.reset_stream(exchange.number, code)
+
+    def refuse(self, number: int, error: FramingError, *, whole: bool) -> None:
+        """A request that is none: the answer in ArangoDB's shape; what may still come of it is nobody's."""
+        response = error_response(error.status, error.status, str(error))
+        body = response.body if isinstance(response.body, bytes) else b""
+        fits = len(body) <= min(self._session.local_flow_control_window(number), self._session.max_outbound_frame_size)
+        self._session.send_headers(number, answer_fields(response, len(body)), end_stream=False)
+        if fits:
+            self._session.send_data(number, body, end_stream=True)
+        if not whole or not fits:
+            self._session.reset_stream(number, ErrorCodes.NO_ERROR)
+
+    async def send(self, exchange: Exchange, response: Response) -> None:
+        """One answer to its end, or as far as the client wants it."""
+        body, request = response.body, exchange.request
+        if not isinstance(body, bytes):
+            await self._stream(exchange, response, body)
+            return
+        length: int | None = len(body)
+        if request.method == "HEAD" or response.status in {204, 304}:
+            length, body = bare(response, body), b""
+        try:
+            fields = answer_fields(response, length)
+        except FramingError as error:
+            response = failure(error, request.method)
+            body = response.body if isinstance(response.body, bytes) and request.method != "HEAD" else b""
+            fields = answer_fields(response, len(body))
+        if self._head(exchange, fields, end=not body) and body:
+            try:
+                await self._data(exchange, body, end=True)
+            except ConnectionResetError:
+                pass  # the answer goes with the client
+
+    async def _stream(self, exchange: Exchange, response: Response, body: AsyncIterator[bytes]) -> None:
+        try:
+            await self._pieces(exchange, response, body)
+        except BaseException as error:
+            # the head is out: only a reset tells the client that this is not all
+            self.reset(exchange, ErrorCodes.INTERNAL_ERROR)
+            exchange.gone = True
+            if not isinstance(error, Exception):
+                raise
+            if not isinstance(error, ConnectionResetError):
+                failure(error, exchange.request.method)
+        finally:
+            close = getattr(body, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _pieces(self, exchange: Exchange, response: Response, body: AsyncIterator[bytes]) -> None:
+        """A body that comes in pieces. Raises what it raises, and FramingError where it breaks its length."""
+        left = declared(response)
+        empty = exchange.request.method == "HEAD" or response.status in {204, 304}
+        fields = answer_fields(response, left if response.status != 204 else None)
+        if not self._head(exchange, fields, end=empty) or empty:
+            return
+        async for piece in body:
+            if left is not None:
+                left -= len(piece)
+                if left < 0:
+                    raise FramingError("the body is longer than its Content-Length", 500)
+            if piece:
+                await self._data(exchange, piece)
+        if left:
+            raise FramingError("the body is shorter than its Content-Length", 500)
+        await self._data(exchange, b"", end=True)
+
+    def _head(self, exchange: Exchange, fields: Headers, *, end: bool) -> bool:
+        """The head of an answer; False where nobody waits for it."""
+        if exchange.gone:
+            return False
+        self._session.send_headers(exchange.number, fields, end_stream=end)
+        self.flush()
+        return True
+
+    async def _data(self, exchange: Exchange, data: bytes, *, end: bool = False) -> None:
+        """A part of a body. Raises ConnectionResetError where the client does not take it any more."""
+        session, number = self._session, exchange.number
+        view, unsent = memoryview(data), 0
+        while True:
+            if exchange.gone:
+                raise ConnectionResetError("the client wants no answer")
+            room = min(session.local_flow_control_window(number), session.max_outbound_frame_size)
+            if view and room <= 0:
+                self.flush()
+                unsent = 0
+                exchange.stamp = self._hub.ticks
+                await exchange.room()
+                continue
+            piece, view = view[:room], view[room:]
+            session.send_data(number, piece, end_stream=end and not view)
+            self._patience.earn(2)
+            unsent += len(piece)
+            if not view or unsent > _BATCH:
+                self.flush()
+                unsent = 0
+                if self._flow.paused:
+                    await self._flow.drained()
+            if not view:
+                return

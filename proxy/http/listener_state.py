@@ -1,0 +1,39 @@
+"""What the clients of one listener share, and what the listener asks of each of them, whichever protocol it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.http.limits import HttpLimits
+from proxy.model.message import Handler
+
+
+class Client(Protocol):
+    """One client's connection, as its listener sees it."""
+
+    @property
+    def transport(self) -> asyncio.Transport: ...
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What answers its requests, once there may be any."""
+
+    def look(self, ticks: int) -> None:
+        """Enforces the time limits; called at each tick of the hub."""
+
+    def drain(self) -> None:
+        """No further request: closes at once where nothing is under way."""
+
+
+@dataclass(slots=True)
+class ListenerState:
+    """ticks: the coarse clock that the connections' time limits are read from."""
+
+    handler: Handler
+    limits: HttpLimits
+    tls: bool = False
+    ticks: int = 0
+    draining: bool = False
+    connections: set[Client] = field(default_factory=set)

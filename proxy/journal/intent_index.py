@@ -1,0 +1,210 @@
+"""What is open in this process, by collection and key, and who waits for it. No I/O; memory stays bounded.
+
+An open intent is *held* under its keys while somebody in memory sees to it, and *vague* where its keys are not known
+or stand in the journal alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from proxy.journal.dirty_collections import EVERYTHING
+from proxy.journal.intent import Settled
+
+
+class _Barrier:
+    """Waits for the intents that were open when it was made: those below `limit`, and orphans down to `orphan`."""
+
+    __slots__ = ("left", "limit", "orphan", "passed")
+
+    def __init__(self, limit: int, orphan: int, left: int, passed: asyncio.Future[None]) -> None:
+        self.limit = limit
+        self.orphan = orphan
+        self.left = left
+        self.passed = passed
+
+
+_CROWD: Final = 500  # keys of one intent that are kept as one set, since counting each takes too long at once
+
+
+class IntentIndex:
+    """Collections are `database/name`, `database/*` or `*`.
+
+    What is done of an intent with many keys takes no step for each of them: its keys are a set, made and dropped whole.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+        self._vague: dict[str, int] = {}
+        self._held: dict[str, dict[str, int]] = {}
+        self._crowds: dict[str, dict[Sequence[str], list[frozenset[str]]]] = {}  # by an intent's keys
+        self._barriers: dict[str, list[_Barrier]] = {}
+        self._waiters: dict[int, set[asyncio.Future[Settled]]] = {}
+
+    # ---- changes
+
+    def begin(self, collection: str, keys: Sequence[str]) -> None:
+        """An intent is open."""
+        self._open[collection] = self._open.get(collection, 0) + 1
+        self._hold(collection, keys)
+
+    def recovered(self, collections: Mapping[str, int]) -> None:
+        """Intents of an earlier process are open."""
+        for collection, number in collections.items():
+            self._open[collection] = self._open.get(collection, 0) + number
+            self._vague[collection] = self._vague.get(collection, 0) + number
+
+    def named(self, collection: str, keys: Sequence[str]) -> None:
+        """The keys of a vague intent became known."""
+        _less(self._vague, collection)
+        self._hold(collection, keys)
+
+    def loosen(self, collection: str, keys: Sequence[str]) -> None:
+        """From now on the journal alone knows the intent."""
+        if keys:
+            self._release(collection, keys)
+            self._vague[collection] = self._vague.get(collection, 0) + 1
+
+    def end(self, seq: int, collection: str, keys: Sequence[str], how: Settled = Settled.APPLIED) -> None:
+        """An intent is settled, and how. `keys`: those that it is held under; none where it is vague."""
+        _less(self._open, collection)
+        if keys:
+            self._release(collection, keys)
+        else:
+            _less(self._vague, collection)
+        if self._waiters:
+            for waiter in self._waiters.pop(seq, ()):
+                if not waiter.done():
+                    waiter.set_result(how)
+        if self._barriers:
+            self._pass(collection, seq)
+
+    # ---- questions
+
+    def open_of(self, collection: str) -> int:
+        """Open intents that may concern the collection, those of its whole database included."""
+        return sum(self._open.get(name, 0) for name in scopes_of(collection))
+
+    def pending(self, collection: str, keys: Iterable[str]) -> bool:
+        """Whether an open intent may concern one of these keys; in doubt, yes."""
+        if any(self._vague.get(name) for name in scopes_of(collection)):
+            return True
+        held, crowds = self._held.get(collection), self._crowds.get(collection)
+        if crowds is not None:
+            keys = tuple(keys)
+            if any(not crowd.isdisjoint(keys) for same in crowds.values() for crowd in same):
+                return True
+        return held is not None and any(key in held for key in keys)
+
+    def held(self, collection: str, key: str) -> int:
+        """Open intents that name this key and that somebody in memory sees to."""
+        crowds = self._crowds.get(collection, {}).values()
+        number = sum(key in crowd for same in crowds for crowd in same)
+        return self._held.get(collection, {}).get(key, 0) + number
+
+    def vague(self, collection: str) -> int:
+        """Open intents that may concern any key of the collection."""
+        return sum(self._vague.get(name, 0) for name in scopes_of(collection))
+
+    @property
+    def hurried(self) -> bool:
+        """Whether anybody waits for anything."""
+        return bool(self._waiters or self._barriers)
+
+    # ---- waiting
+
+    async def settled(self, seq: int) -> Settled:
+        """Until that intent, which is open, is settled: how it was."""
+        waiter: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(seq, set()).add(waiter)
+        try:
+            return await waiter
+        finally:
+            others = self._waiters.get(seq)
+            if others is not None:
+                others.discard(waiter)
+                if not others:
+                    del self._waiters[seq]
+
+    async def caught_up(self, collection: str, limit: int, orphan: int = 0) -> None:
+        """Until every intent that is open now and may concern the collection is settled.
+
+        limit: the number of the next intent. orphan: that of the last one that is not in the journal; they are
+        negative and count down.
+        """
+        mine: list[tuple[str, _Barrier]] = []
+        loop = asyncio.get_running_loop()
+        for name in scopes_of(collection):
+            number = self._open.get(name, 0)
+            if number:
+                barrier = _Barrier(limit, orphan, number, loop.create_future())
+                self._barriers.setdefault(name, []).append(barrier)
+                mine.append((name, barrier))
+        try:
+            for _, barrier in mine:
+                await barrier.passed
+        finally:
+            for name, barrier in mine:
+                self._lift(name, barrier)
+
+    # ---- parts
+
+    def _hold(self, collection: str, keys: Sequence[str]) -> None:
+        if not keys:
+            self._vague[collection] = self._vague.get(collection, 0) + 1
+            return
+        if len(keys) > _CROWD:
+            self._crowds.setdefault(collection, {}).setdefault(tuple(keys), []).append(frozenset(keys))
+            return
+        held = self._held.get(collection)
+        if held is None:
+            held = self._held[collection] = {}
+        for key in keys:
+            held[key] = held.get(key, 0) + 1
+
+    def _release(self, collection: str, keys: Sequence[str]) -> None:
+        if len(keys) > _CROWD:
+            self._part(collection, tuple(keys))
+            return
+        held = self._held.get(collection, {})
+        for key in keys:
+            _less(held, key)
+        if not held:
+            self._held.pop(collection, None)
+
+    def _part(self, collection: str, keys: tuple[str, ...]) -> None:
+        crowds = self._crowds[collection]
+        crowds[keys].pop()
+        if not crowds[keys]:
+            del crowds[keys]
+        if not crowds:
+            del self._crowds[collection]
+
+    def _pass(self, collection: str, seq: int) -> None:
+        for barrier in self._barriers.get(collection, ()):
+            if barrier.orphan <= seq < barrier.limit:
+                barrier.left -= 1
+                if barrier.left == 0 and not barrier.passed.done():
+                    barrier.passed.set_result(None)
+
+    def _lift(self, name: str, barrier: _Barrier) -> None:
+        barriers = self._barriers[name]
+        barriers.remove(barrier)
+        if not barriers:
+            del self._barriers[name]
+
+
+def scopes_of(collection: str) -> tuple[str, ...]:
+    """The names under which an intent may concern the collection."""
+    whole = collection.partition("/")[0] + "/*"
+    return (collection, whole, EVERYTHING) if collection != whole else (collection, EVERYTHING)
+
+
+def _less(counts: dict[str, int], name: str) -> None:
+    left = counts.get(name, 0) - 1
+    if left > 0:
+        counts[name] = left
+    else:
+        counts.pop(name, None)

@@ -1,0 +1,14 @@
+"""Values that every room names. Pure: no I/O, no tasks, no settings.
+
+operations        Operation, Outcome, Change: one typed request of ArangoDB's API, its answer, a version written
+documents         keys, handles, system attributes, merging, the form in jsonb
+revision          `_rev`: text <-> 64-bit integer, and the hybrid logical clock that makes them
+stages            stages, phases and the snapshot of all collections that an instance acts on; allowed transitions
+message           HTTP requests and responses
+json_values       JSON as ArangoDB compares and prints it; json_reader reads it, json_trim cuts attributes out of it
+parsed_answer     what an answer of ArangoDB to a write says was written
+cursor_requests   what a request for a cursor asks for
+in_flight         requests under way, by collection: what an instance waits for before it acknowledges an epoch
+clock             ages and times that a step of the wall clock does not change
+histogram         latency histograms that can be added up across instances
+"""

@@ -1,0 +1,290 @@
+"""What a document is, for every store: keys, handles, system attributes, merging, and its form in jsonb. Layer 0: pure.
+
+Documents are dictionaries of plain JSON values whose attributes keep their order. Rules: protocol page, section 2.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from proxy.base.errors import ArangoError
+from proxy.model.json_values import same
+
+__all__ = [
+    "SYSTEM",
+    "Merging",
+    "assemble",
+    "content",
+    "escape_text",
+    "from_jsonb_text",
+    "key_of",
+    "merge",
+    "normalized",
+    "same",
+    "split_handle",
+    "suspected",
+    "to_jsonb",
+    "unescape_text",
+    "valid_collection",
+    "valid_database",
+    "valid_handle",
+    "valid_key",
+]
+
+Document = dict[str, Any]
+SYSTEM: Final = ("_key", "_id", "_from", "_to", "_rev")  # in the order in which ArangoDB prints them
+_SYSTEM_SET: Final = frozenset(SYSTEM)
+_KEY: Final = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")
+_NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f/]")  # what no name of a collection or a database has in it
+_LONGEST_COLLECTION: Final = 256  # bytes
+_LONGEST_DATABASE: Final = 128
+_ESCAPE: Final = "\ufdd0"  # a noncharacter: no text for interchange has it, and where one has, it is escaped itself
+
+
+# ---- keys and handles
+
+
+def valid_key(key: object) -> bool:
+    """Whether ArangoDB takes it for a `_key`: 1 to 254 bytes of its alphabet."""
+    return isinstance(key, str) and _KEY.fullmatch(key) is not None
+
+
+def valid_collection(name: object, *, system: bool = True) -> bool:
+    """Whether a collection may be called so; system: with a leading underscore too."""
+    return isinstance(name, str) and _valid_name(name, _LONGEST_COLLECTION) and (system or name[0] != "_")
+
+
+def valid_database(name: object) -> bool:
+    """Whether a database may be called so (`_system` is there already)."""
+    return isinstance(name, str) and _valid_name(name, _LONGEST_DATABASE) and name[0] != "_" and ":" not in name
+
+
+def normalized(name: str) -> bool:
+    """Whether a name is in Unicode's normal form C, outside which ArangoDB takes and finds none."""
+    return name.isascii() or unicodedata.is_normalized("NFC", name)
+
+
+def _valid_name(name: str, longest: int) -> bool:
+    """The extended names that 3.12 takes by default: Unicode in NFC, no digit or dot in front, no blank at an end."""
+    if not name or name[0] in "0123456789." or name[0] == " " or name[-1] == " " or _NO_NAME.search(name):
+        return False
+    try:
+        return len(name.encode()) <= longest and normalized(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def split_handle(handle: str) -> tuple[str, str]:
+    """(collection, key) of an `_id`. Raises ArangoError 1205 where it is none."""
+    collection, slash, key = handle.partition("/")
+    if not slash or not collection or not valid_key(key):
+        raise ArangoError(1205)
+    return collection, key
+
+
+def valid_handle(handle: object) -> bool:
+    """Whether it has the form of an `_id`: what `_from` and `_to` must have (that they exist is not asked)."""
+    if not isinstance(handle, str):
+        return False
+    collection, slash, key = handle.partition("/")
+    return bool(slash) and valid_collection(collection) and valid_key(key)
+
+
+def key_of(item: object) -> str | None:
+    """The key that an element of an array request means: a key, a handle (its collection is *not* looked at, as in
+    ArangoDB), or an object with `_key` (`_id` alone names no document). None where it means none (1205 in ArangoDB).
+    """
+    if isinstance(item, dict):
+        item = item.get("_key")
+    elif isinstance(item, str) and "/" in item:
+        item = item.partition("/")[2]
+    return item if isinstance(item, str) and item else None
+
+
+# ---- system attributes and content
+
+
+def content(document: Document) -> Document:
+    """The document without its system attributes, in its order."""
+    return {name: value for name, value in document.items() if name not in _SYSTEM_SET}
+
+
+def assemble(collection: str, key: str, rev: str, body: Document, *, edge: bool) -> Document:
+    """A document as ArangoDB stores and prints it: system attributes first, then the body's own in their order.
+
+    `_key`, `_id` and `_rev` of the body are ignored. An edge needs `_from` and `_to` (ArangoError 1233); elsewhere
+    they are dropped. Other attributes that begin with an underscore are kept, and so are nested `_key`s.
+    """
+    document: Document
+    if not edge:
+        document = {"_key": key, "_id": f"{collection}/{key}", "_rev": rev}
+    else:
+        start, end = body.get("_from"), body.get("_to")
+        if not valid_handle(start) or not valid_handle(end):
+            raise ArangoError(1233)
+        document = {"_key": key, "_id": f"{collection}/{key}", "_from": start, "_to": end, "_rev": rev}
+    for name, value in body.items():
+        if name not in _SYSTEM_SET:
+            document[name] = value
+    return document
+
+
+# ---- merging (PATCH, overwriteMode=update, AQL's UPDATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """keep_null: store nulls of the patch (else they delete). merge_objects: merge objects into objects."""
+
+    keep_null: bool = True
+    merge_objects: bool = True
+
+
+def merge(old: Document, patch: Document, merging: Merging, *, edge: bool) -> Document | None:
+    """The body of the new version: `old` with `patch` merged into it; system attributes but `_from/_to` left out.
+
+    None where the patch is empty (or has system attributes only): ArangoDB then keeps the revision. The corners of
+    protocol section 2, "PATCH merge": with keep_null=False a null deletes an attribute that merging reaches; a new
+    top-level object loses its own nulls, one level deep; an object that is new deeper, or that replaces another value
+    than an object, is stored as it is; arrays are never merged.
+    """
+    changes = {
+        name: value for name, value in patch.items() if name not in _SYSTEM_SET or (edge and name in ("_from", "_to"))
+    }
+    if not changes:
+        return None
+    result = {
+        name: value for name, value in old.items() if name not in _SYSTEM_SET or (edge and name in ("_from", "_to"))
+    }
+    for name, value in changes.items():
+        present = name in result
+        if value is None and not merging.keep_null:
+            result.pop(name, None)
+        elif isinstance(value, dict) and merging.merge_objects and isinstance(result.get(name), dict):
+            result[name] = _merge_object(result[name], value, merging.keep_null)
+        elif isinstance(value, dict) and not present and not merging.keep_null:
+            result[name] = {inner: child for inner, child in value.items() if child is not None}
+        else:
+            result[name] = value
+    return result
+
+
+def _merge_object(old: Document, patch: Document, keep_null: bool) -> Document:
+    result = dict(old)
+    for name, value in patch.items():
+        if value is None and not keep_null:
+            result.pop(name, None)
+        elif isinstance(value, dict) and isinstance(result.get(name), dict):
+            result[name] = _merge_object(result[name], value, keep_null)
+        else:
+            result[name] = value
+    return result
+
+
+# ---- jsonb: PostgreSQL's jsonb holds neither U+0000 nor lone surrogates; a reversible escape stands for them
+
+_SUSPECT: Final = re.compile(rb"\\u(?:0000|[fF][dD][dD]0|[dD][89a-fA-F])|\xef\xb7\x90|\xed[\xa0-\xbf]|\x00")
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_UNIT: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_NEEDS: Final = re.compile("[\x00\ufdd0\ud800-\udfff]")
+_ESCAPED: Final = re.compile("\ufdd0(0|1|s[0-9a-f]{4})")
+_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def escape_text(text: str) -> str:
+    """Text as it stands in jsonb: U+0000 is U+FDD0 '0', U+FDD0 is U+FDD0 '1', a lone surrogate is U+FDD0 's' hhhh."""
+    if _NEEDS.search(text) is None:
+        return text
+    return _NEEDS.sub(lambda match: _escape_char(match[0]), text)
+
+
+def unescape_text(text: str) -> str:
+    """What `escape_text` was given."""
+    if _ESCAPE not in text:
+        return text
+    return _ESCAPED.sub(lambda match: _unescape_char(match[1]), text)
+
+
+def _escape_char(char: str) -> str:
+    if char == "\x00":
+        return _ESCAPE + "0"
+    if char == _ESCAPE:
+        return _ESCAPE + "1"
+    return f"{_ESCAPE}s{ord(char):04x}"
+
+
+def _unescape_char(code: str) -> str:
+    if code == "0":
+        return "\x00"
+    if code == "1":
+        return _ESCAPE
+    return chr(int(code[1:], 16))
+
+
+def suspected(raw: bytes) -> bool:
+    """Whether `_SUSPECT` may match. Searches for single bytes: fifty times as fast as the pattern is."""
+    if not raw.isascii() and (b"\xed" in raw or b"\xef" in raw):
+        return True
+    return b"\0" in raw or (b"\\" in raw and b"\\u" in raw)
+
+
+def to_jsonb(raw: bytes) -> str | None:
+    """The queryable form of a document that jsonb cannot hold as it is: JSON text, escaped, no _key, _id, _rev.
+
+    None where PostgreSQL makes the same of `raw` itself (`_crossfade.queryable(raw)`), nearly always. Numbers keep
+    their digits. Raises ValueError where `raw` is no UTF-8 even with lone surrogates allowed, or no JSON object.
+    """
+    if not suspected(raw) or _SUSPECT.search(raw) is None:
+        return None
+    text = raw.decode("utf-8", "surrogatepass")
+    escaped = _STRING.sub(_escape_token, text)
+    if escaped == text:
+        return None
+    try:
+        members = msgspec.json.decode(escaped, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"no JSON object: {error}") from error
+    parts = [
+        f"{msgspec.json.encode(name).decode()}:{bytes(value).decode()}"
+        for name, value in members.items()
+        if name not in ("_key", "_id", "_rev")
+    ]
+    return "{" + ",".join(parts) + "}"
+
+
+def from_jsonb_text(value: Any) -> Any:
+    """A parsed jsonb value with the escape undone, in strings and attribute names."""
+    if isinstance(value, str):
+        return unescape_text(value)
+    if isinstance(value, list):
+        return [from_jsonb_text(item) for item in value]
+    if isinstance(value, dict):
+        return {unescape_text(name): from_jsonb_text(item) for name, item in value.items()}
+    return value
+
+
+def _escape_token(match: re.Match[str]) -> str:
+    token = match[0]
+    if "\\u" not in token and _NEEDS.search(token) is None:
+        return token
+    # escapes of surrogate pairs are two units until they are put together
+    text = _PAIR.sub(_join_pair, _UNIT.sub(_unit, token[1:-1]))
+    if _NEEDS.search(text) is None:
+        return token
+    return msgspec.json.encode(escape_text(text)).decode()
+
+
+def _unit(match: re.Match[str]) -> str:
+    if match[1] is not None:
+        return chr(int(match[1], 16))
+    return _SHORT.get(match[2], match[2])
+
+
+def _join_pair(match: re.Match[str]) -> str:
+    return match[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")

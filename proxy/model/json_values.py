@@ -1,0 +1,201 @@
+"""JSON values as ArangoDB reads, compares and prints them. Layer 0: pure.
+
+Values are plain Python ones (None, bool, int, float, str, list, dict). Rules: protocol page, section 2, "JSON values":
+integers from INT64_MIN to UINT64_MAX are exact, everything else with a `.`, an exponent or more digits is a double;
+duplicate attribute names, NaN, lone surrogates and nesting over 200 are refused; attributes keep their order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from proxy.base.errors import ArangoError
+
+Json = (
+    Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; recursive types cost more than they tell here
+)
+MAX_DEPTH: Final = 200
+_EXACT: Final = float(1 << 53)  # doubles below are printed as integers where they are whole
+_WIDE: Final = float(1 << 64)  # whole doubles from 2^53 up to here are printed with `.0`
+_CONTROL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u00([01])([a-f])")
+# A number with a fraction or an exponent, or one of 19 digits and more; some strings match too, which costs a walk.
+_MAYBE_DOUBLE: Final = re.compile(rb"[\[:,\s]-?\d+[.eE]|\d{19}|^-?\d+[.eE]")
+# An integer that 64 bits may not hold; some strings and fractions match too.
+_LONG: Final = re.compile(rb"\d{20}")
+_CUT: Final = ((1 << 64) - 1) // 10
+INT_MIN: Final = -(1 << 63)
+INT_MAX: Final = (1 << 64) - 1
+
+
+def parse(body: bytes) -> Json:
+    """The value of a JSON text. Raises ArangoError 600 with ArangoDB's words where it has them."""
+    return parse_printed(body)[0]
+
+
+def parse_printed(body: bytes) -> tuple[Json, bytes]:
+    """A JSON text's value, and the same text as ArangoDB would print it: compact, numbers in their shortest form."""
+    try:
+        value = orjson.loads(body)
+        printed = orjson.dumps(value)
+    except (orjson.JSONDecodeError, TypeError) as error:
+        _refuse(body, str(error))
+    # The colons that the printed text lacks are those of attributes that came twice (and of escaped colons in strings).
+    if body.count(b":") != printed.count(b":") or b"\\u003" in body:
+        _refuse_duplicates(body)
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
+        raise ArangoError(600, "VPackError error: Array or Object nesting too deep")
+    if _LONG.search(body):
+        value = json.loads(body, parse_int=_integer)
+    if _MAYBE_DOUBLE.search(body):
+        return value, dump(value)
+    return value, _upper_controls(printed)
+
+
+def dump(value: Json) -> bytes:
+    """A value as ArangoDB prints it, compact. Integers that no 64 bits hold are printed as doubles."""
+    try:
+        return _upper_controls(orjson.dumps(_printable(value)))
+    except TypeError:
+        return _upper_controls(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+
+
+def number_text(value: float) -> str:
+    """A double as ArangoDB prints it: whole ones without a fraction, exponents from eight zeros on.
+
+    The digits are the shortest that read back as the same double. Out of range (NaN, infinity): null.
+    """
+    if not math.isfinite(value):
+        return "null"
+    if value == 0:
+        return "-0" if str(value)[0] == "-" else "0"
+    size = abs(value)
+    if _EXACT <= size < _WIDE:
+        return f"{int(value)}.0"
+    sign = "-" if value < 0 else ""
+    digits, _, exponent = f"{size!r}".partition("e")
+    whole, _, fraction = digits.partition(".")
+    fraction = fraction if fraction != "0" else ""
+    shift = int(exponent or "0") - len(fraction)
+    digits = (whole + fraction).lstrip("0")
+    stripped = digits.rstrip("0")
+    shift += len(digits) - len(stripped)
+    digits, count = stripped, len(stripped)
+    magnitude = shift + count - 1
+    if shift >= 0 and abs(magnitude) < count + 7:
+        return sign + digits + "0" * shift
+    if shift < 0 and (shift > -7 or abs(magnitude) < 4):
+        point = count + shift
+        if point <= 0:
+            return f"{sign}0.{'0' * -point}{digits}"
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    mantissa = digits if count == 1 else f"{digits[0]}.{digits[1:]}"
+    return f"{sign}{mantissa}e{'-' if magnitude < 0 else '+'}{abs(magnitude)}"
+
+
+def too_deep(value: Json, limit: int = MAX_DEPTH) -> bool:
+    """Whether arrays and objects nest deeper than ArangoDB takes."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for item in level
+            if isinstance(item, list | dict)
+            for child in (item if isinstance(item, list) else item.values())
+            if isinstance(child, list | dict)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def same(left: Json, right: Json) -> bool:
+    """Whether ArangoDB sees one value: true is not 1, 1 is 1.0, order of attributes does not count, null is a value."""
+    if left != right:
+        return False
+    if isinstance(left, dict):
+        return isinstance(right, dict) and all(same(value, right[name]) for name, value in left.items())
+    if isinstance(left, list):
+        return all(map(same, left, right))
+    return isinstance(left, bool) == isinstance(right, bool)
+
+
+def _integer(text: str) -> int | float:
+    """An integer as VelocyPack's parser reads it: beyond 64 bits a double, made digit by digit, each step rounded.
+
+    That is not always the double that is nearest (which `strtod` would give).
+    """
+    digits = text.removeprefix("-")
+    negative = text[0] == "-"
+    if len(digits) <= 20:
+        value = -int(digits) if negative else int(digits)
+        if INT_MIN <= value <= INT_MAX:
+            return value
+    whole, place = 0, 0
+    while place < len(digits) and (whole < _CUT or (whole == _CUT and digits[place] <= "5")):
+        whole = whole * 10 + int(digits[place])
+        place += 1
+    double = float(whole)
+    for digit in digits[place:]:
+        double = double * 10.0 + int(digit)
+    return -double if negative else double
+
+
+def _printable(value: Json) -> Json:
+    if isinstance(value, float):
+        return orjson.Fragment(number_text(value).encode())
+    if isinstance(value, dict):
+        return {name: _printable(child) if type(child) not in _PLAIN else child for name, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(child) if type(child) not in _PLAIN else child for child in value]
+    if isinstance(value, int) and not isinstance(value, bool) and not INT_MIN <= value <= INT_MAX:
+        return orjson.Fragment(number_text(float(value)).encode())
+    return value
+
+
+_PLAIN: Final = frozenset({str, bool, type(None)})
+
+
+def _upper_controls(printed: bytes) -> bytes:
+    # ArangoDB writes the hexadecimal digits of control characters in capitals
+    if b"\\u00" not in printed:
+        return printed
+    return _CONTROL.sub(lambda m: m[1] + b"\\u00" + m[2] + m[3].upper(), printed)
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ArangoError(600, "VPackError error: Duplicate attribute name")
+        return found
+
+    try:
+        json.loads(body, object_pairs_hook=unique)
+    except RecursionError as error:
+        raise ArangoError(600, "VPackError error: Array or Object nesting too deep") from error
+
+
+def _refuse(body: bytes, reason: str) -> NoReturn:
+    raise ArangoError(600, f"VPackError error: {_reason(body, reason)}")
+
+
+def _reason(body: bytes, reason: str) -> str:
+    # ArangoDB's own words for the common mistakes; the parser's for the rest
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "Invalid UTF-8 sequence"
+    if "surrogate" in reason:
+        return "Invalid UTF-8 sequence"
+    if "infinity" in reason:
+        return "Number out of range"
+    if not body.strip():
+        return "Expecting digit"
+    if re.search(rb"[{]\s*[^\s\"}]", body) and not re.search(rb'^[^{]*"[^"]*[{]', body):
+        return "Expecting '\"' or '}'"
+    return reason.split(":", 1)[0]

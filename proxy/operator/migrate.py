@@ -1,0 +1,154 @@
+"""Applies the migrations of `sql/migrations` in order, each in a transaction, one migrator at a time.
+
+`pre` migrations are what every version runs on; `post` ones (constraints that may refuse rows) are applied when
+PostgreSQL takes over, and only when asked for (DESIGN section 11).
+
+The control schema is `_crossfade`. Migrations before RENAMED say `crossfade`, its former name; released migrations are
+not edited, so their text is carried out under the name that the database's schema has: `_crossfade` in a new
+installation, where a schema `crossfade` is an application's; `crossfade` in one that has yet to be renamed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.base.database import Database, Session
+from proxy.base.errors import RefusedError, SchemaOutdated, StatementError
+from sql.loader import Migration, migrations
+
+_LOCK = 0x0C0_55FADE  # pg_advisory_lock: one migrator at a time in one PostgreSQL database
+_SCHEMA = "_crossfade"
+_OLD_SCHEMA = "crossfade"
+_COLUMNS = 5  # of the table `migration`
+RENAMED = 19  # the migration that renames the schema
+_OLD_NAME = re.compile(r"\bcrossfade(?=\.)|(?<=SCHEMA IF NOT EXISTS )crossfade\b")
+_CREATE = """
+CREATE SCHEMA IF NOT EXISTS _crossfade;
+CREATE TABLE IF NOT EXISTS _crossfade.migration (
+    number integer PRIMARY KEY,
+    name text NOT NULL,
+    phase text NOT NULL CHECK (phase IN ('pre', 'post')),
+    checksum text NOT NULL, -- sha256 of the file's text
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did, or with `dry_run` would do. before: those that stood already."""
+
+    before: tuple[Migration, ...]
+    applied: tuple[Migration, ...]
+    dry_run: bool
+
+
+async def apply(
+    database: Database,
+    *,
+    dry_run: bool = False,
+    phases: Sequence[str] = ("pre",),
+    known: Sequence[Migration] | None = None,
+) -> Report:
+    """Brings the schema up to date; safe to run twice, and at once from several machines.
+
+    known: the migrations that there are (the package's own). Raises RefusedError where an applied migration is not
+    the one that this program has, or where the database is of a newer version; DatabaseRefused, with the migration's
+    number, where PostgreSQL refuses one: those before it stay applied.
+    """
+    known = migrations() if known is None else known
+    async with database.session() as session:
+        if dry_run:
+            applied = await _applied(session)
+            standing, missing = _plan(known, applied, phases)
+            return Report(standing, missing, dry_run=True)
+        await session.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        try:
+            if await _schema(session) is None:
+                await session.execute(_CREATE)
+            standing, missing = _plan(known, await _applied(session), phases)
+            for migration in missing:
+                await _run(session, migration)
+            return Report(standing, missing, dry_run=False)
+        finally:
+            await session.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+async def require_migrated(database: Database) -> None:
+    """Returns where the schema is the one that this program knows. Raises DatabaseUnmigrated with what to do."""
+    async with database.session() as session:
+        try:
+            standing, missing = _plan(migrations(), await _applied(session), ("pre",))
+        except RefusedError as error:
+            raise SchemaOutdated(str(error)) from error
+    if not standing:
+        raise SchemaOutdated("this PostgreSQL database has no schema of Crossfade: run `crossfade migrate`")
+    if missing:
+        numbers = ", ".join(f"{m.number:04}_{m.name}" for m in missing)
+        raise SchemaOutdated(f"the schema lacks {numbers}: run `crossfade migrate`")
+
+
+async def _schema(session: Session) -> str | None:
+    """Return the name of the control schema: `_crossfade`, or the former `crossfade`; None if there is none."""
+    if await session.fetchval("SELECT to_regclass('_crossfade.migration')") is not None:
+        return _SCHEMA
+    # an application may have a schema of that name, and a table `migration` in it: ours has these columns
+    columns = await session.fetchval(
+        "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'crossfade' "
+        "AND table_name = 'migration' AND column_name IN ('number', 'name', 'phase', 'checksum', 'applied_at')"
+    )
+    return _OLD_SCHEMA if columns == _COLUMNS else None
+
+
+async def _applied(session: Session) -> dict[int, tuple[str, str]]:
+    """Number -> (name, checksum) of what stands; empty where nothing does."""
+    schema = await _schema(session)
+    if schema is None:
+        return {}
+    rows = await session.fetch(f"SELECT number, name, checksum FROM {schema}.migration ORDER BY number")  # noqa: S608 - one of two
+    return {row["number"]: (row["name"], row["checksum"]) for row in rows}
+
+
+def _plan(
+    known: Sequence[Migration], applied: dict[int, tuple[str, str]], phases: Sequence[str]
+) -> tuple[tuple[Migration, ...], tuple[Migration, ...]]:
+    """(those that stand, those to apply). Raises RefusedError as `apply` says."""
+    by_number = {migration.number: migration for migration in known}
+    for number, (name, checksum) in applied.items():
+        migration = by_number.get(number)
+        if migration is None:
+            raise RefusedError(
+                f"the database has migration {number:04}_{name}, which this version of Crossfade does not know: "
+                "use the version that migrated it, or a newer one"
+            )
+        if migration.checksum != checksum:
+            raise RefusedError(
+                f"migration {number:04}_{name} was applied with another text (checksum {checksum[:12]}, here "
+                f"{migration.checksum[:12]}): an applied migration must not change; use the version that it came from"
+            )
+    standing = tuple(m for m in known if m.number in applied)
+    return standing, tuple(m for m in known if m.number not in applied and m.phase in phases)
+
+
+def text_of(migration: Migration, *, old: bool = False) -> str:
+    """The text to carry out. old: the database's control schema has yet to be renamed."""
+    return migration.text if old or migration.number >= RENAMED else _OLD_NAME.sub(_SCHEMA, migration.text)
+
+
+async def _run(session: Session, migration: Migration) -> None:
+    try:
+        async with session.transaction():
+            old = await _schema(session) == _OLD_SCHEMA
+            await session.execute(text_of(migration, old=old))
+            schema = _OLD_SCHEMA if old and migration.number < RENAMED else _SCHEMA
+            await session.execute(
+                f"INSERT INTO {schema}.migration (number, name, phase, checksum) VALUES ($1, $2, $3, $4)",  # noqa: S608 - one of two
+                migration.number,
+                migration.name,
+                migration.phase,
+                migration.checksum,
+            )
+    except StatementError as error:
+        raise StatementError(f"migration {migration.number:04}_{migration.name}: {error}", error.sqlstate) from error

@@ -1,0 +1,124 @@
+"""What the shadow found, for the command line: mismatches, shapes, and marking as repaired or ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from proxy.base.database import Database, Row
+from sql.loader import queries
+
+
+@dataclass(frozen=True, slots=True)
+class MismatchRow:
+    """One fingerprint. kind: its class; samples: only where one is shown."""
+
+    id: int
+    collection: str
+    fingerprint: str
+    kind: str
+    paths: tuple[str, ...]
+    state: str
+    seen: int
+    first_seen: datetime
+    last_seen: datetime
+    keys: tuple[str, ...]
+    samples: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeRow:
+    """Coverage and latency of one shape. origin_seconds, target_seconds: sums over what was compared."""
+
+    collection: str
+    shape: str
+    text: str
+    seen: int
+    compared: int
+    matched: int
+    ignored: int
+    mismatched: int
+    unsettled: int
+    unsupported: int
+    skipped: int
+    origin_seconds: float
+    target_seconds: float
+    first_seen: datetime
+    last_seen: datetime
+    waived: str | None
+
+
+async def list_mismatches(
+    database: Database, collection: str | None = None, state: str | None = "open"
+) -> list[MismatchRow]:
+    """The newest first; state None: all. Raises DatabaseError."""
+    return [_row(row) for row in await database.fetch(queries("shadow")["list_mismatches"].text, collection, state)]
+
+
+async def show_mismatch(database: Database, identifier: int) -> MismatchRow | None:
+    """One with its samples; None where there is none of that id. Raises DatabaseError."""
+    row = await database.fetchrow(queries("shadow")["show_mismatch"].text, identifier)
+    return None if row is None else _row(row, tuple(orjson.loads(row["samples"])))
+
+
+async def find_mismatch(database: Database, fingerprint: str) -> int | None:
+    """The id of the one whose fingerprint begins so; None where none does, or several do. Raises DatabaseError."""
+    rows = await database.fetch(queries("shadow")["find_mismatch"].text, fingerprint)
+    return rows[0]["id"] if len(rows) == 1 else None
+
+
+async def mark_repaired(
+    database: Database, *, ids: Sequence[int] | None = None, collection: str | None = None
+) -> list[str]:
+    """The mismatches of these ids, or all open ones of a collection, are repaired. Returns the collections concerned,
+    whose figures begin anew; a fingerprint that is seen again opens again. Raises DatabaseError.
+    """
+    return await _mark(database, "repaired", ids, collection)
+
+
+async def mark_ignored(
+    database: Database, *, ids: Sequence[int] | None = None, collection: str | None = None
+) -> list[str]:
+    """As `mark_repaired`, but they stay ignored: seen again they are counted, and block nothing."""
+    return await _mark(database, "ignored", ids, collection)
+
+
+async def reset(database: Database, collections: Sequence[str]) -> None:
+    """The figures of these collections begin anew (repair, epoch, change of mapping). Raises DatabaseError."""
+    await database.execute(queries("shadow")["reset_comparisons"].text, sorted(collections))
+
+
+async def shapes(database: Database, collection: str | None = None) -> list[ShapeRow]:
+    """By collection, the most seen first. Raises DatabaseError."""
+    return [ShapeRow(**dict(row)) for row in await database.fetch(queries("shadow")["shapes"].text, collection)]
+
+
+async def _mark(database: Database, state: str, ids: Sequence[int] | None, collection: str | None) -> list[str]:
+    async with database.transaction() as session:
+        rows = await session.fetch(
+            queries("shadow")["mark_mismatches"].text, state, None if ids is None else list(ids), collection
+        )
+        concerned = sorted({row["collection"] for row in rows} | ({collection} if collection is not None else set()))
+        if concerned:
+            await session.execute(queries("shadow")["reset_comparisons"].text, concerned)
+        return concerned
+
+
+def _row(row: Row, samples: tuple[dict[str, Any], ...] = ()) -> MismatchRow:
+    return MismatchRow(
+        row["id"],
+        row["collection"],
+        row["fingerprint"],
+        row["class"],
+        tuple(row["paths"]),
+        row["state"],
+        row["seen"],
+        row["first_seen"],
+        row["last_seen"],
+        tuple(row["keys"]),
+        samples,
+    )

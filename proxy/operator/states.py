@@ -1,0 +1,148 @@
+"""The states that operators watch: read from PostgreSQL, exported by every instance alike, shown by `crossfade status`.
+
+A change of stage that nobody typed is loud. Whoever takes reads back without an operator (a guard, an instance that
+rejoins or gives the flip up) says so in the audit by `taken_back_by`; `status` and the metric `crossfade_taken_back`
+name it until an operator acknowledges it or its collections are flipped again.
+
+States are gauges: an alert on `> 0` fires with their first sample, and ends with the state. A counter whose series
+begins with its first event has no increase then, and never fires for that event. `crossfade_rollbacks_total` is counted
+in PostgreSQL: every instance shows the same number, through restarts, and 0 from its first scrape on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from proxy.base import metrics
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, error_label
+from proxy.base.repeated import Repeated
+from proxy.base.supervise import supervise
+from proxy.model.stages import Stage
+from proxy.state import audit
+from proxy.state.control_row import By
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_SQL = queries("states")
+_INTERVAL: Final = 3.0  # seconds
+_WATCHED: Final = (Stage.MIRROR.value, Stage.SHADOW.value, Stage.FLIPPED.value)
+_STATES: Final = ("live", "silent", "diverged")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A change that nobody typed. id: of its row in the audit; by: guard or instance."""
+
+    id: int
+    at: datetime
+    actor: str
+    reason: str | None
+    by: str
+    collections: tuple[str, ...]
+
+
+async def taken_back(database: Database) -> tuple[TakenBack, ...]:
+    """Those that were neither acknowledged nor made up for by a new flip, the newest first. Raises DatabaseError."""
+    return tuple(
+        TakenBack(row["id"], row["at"], row["actor"], row["reason"], row["by"], tuple(row["collections"]))
+        for row in await database.fetch(_SQL["taken_back"].text)
+    )
+
+
+async def acknowledge(database: Database, seen: Sequence[TakenBack], *, actor: str, reason: str | None) -> None:
+    """Nobody names these any more; what comes later is named again. Raises DatabaseError."""
+    async with database.transaction() as session:
+        await audit.record(
+            session,
+            actor=actor,
+            action="acknowledge",
+            reason=reason,
+            detail={
+                "until": max(one.id for one in seen),
+                "collections": sorted({name for one in seen for name in one.collections}),
+            },
+        )
+
+
+def families(
+    collections: Sequence[Mapping[str, Any]],
+    instances: Mapping[str, int],
+    rollbacks: Mapping[str, int],
+    back: Sequence[TakenBack],
+    watch_seconds: float,
+) -> metrics.Samples:
+    """What is exported: metric -> labels -> value. Pure."""
+    behind = [one["behind"] for one in collections if one["watchable"]]
+    watched = [seconds for seconds in behind if seconds is not None]
+    alive = len(watched) == len(behind) and all(seconds <= watch_seconds for seconds in watched)
+    return {
+        "crossfade_rollbacks": {(by.value,): rollbacks.get(by.value, 0) for by in By},
+        "crossfade_taken_back": {(name, one.by): 1 for one in back for name in one.collections},
+        "crossfade_unverified": _by_collection(collections, "unverified"),
+        "crossfade_dead_documents": _by_collection(collections, "dead"),
+        "crossfade_open_mismatches": _by_collection(collections, "mismatches"),
+        "crossfade_written_around": _by_collection(collections, "around"),
+        "crossfade_guard_armed": _by_collection(collections, "guarded"),
+        "crossfade_stage": {(one["collection"],): Stage(one["stage"]).rank for one in collections},
+        "crossfade_weight_percent": _by_collection(collections, "weight"),
+        "crossfade_instances": {(state,): instances.get(state, 0) for state in _STATES},
+        "crossfade_watch_alive": {(): int(alive)} if behind else {},
+        "crossfade_watch_behind_seconds": {(): max(watched)} if watched else {},
+    }
+
+
+def _by_collection(collections: Sequence[Mapping[str, Any]], name: str) -> dict[tuple[str, ...], float]:
+    return {(one["collection"],): float(one[name]) for one in collections}
+
+
+class States:
+    """Reads the states every few seconds, for /metrics. Without PostgreSQL the last ones stand, with their age."""
+
+    def __init__(self, database: Database, *, watch_seconds: float) -> None:
+        self._database = database
+        self._watch_seconds = watch_seconds
+        self._task: asyncio.Task[None] | None = None
+        self._trouble = Repeated()
+
+    async def start(self) -> None:
+        """The first look comes at once, so that the first scrape has every series."""
+        await self._try()
+        self._task = asyncio.create_task(supervise(self._run, "states"), name="states")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def look(self) -> None:
+        """One look. Raises DatabaseError."""
+        rows = await self._database.fetch(_SQL["collections"].text, list(_WATCHED))
+        collections = [dict(row) for row in rows]
+        instances = {row["state"]: row["number"] for row in await self._database.fetch(_SQL["instances"].text)}
+        rollbacks = {row["by"]: row["number"] for row in await self._database.fetch(_SQL["rollbacks"].text)}
+        back = await taken_back(self._database)
+        metrics.CONTROL_PLANE.replace(
+            families(collections, instances, rollbacks, back, self._watch_seconds), at=time.monotonic()
+        )
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            await self._try()
+
+    async def _try(self) -> None:
+        try:
+            await self.look()
+            self._trouble.over()
+        except DatabaseError as error:
+            if self._trouble.now(error_label(error)):
+                log.info("states cannot be read", error=error_label(error))

@@ -1,0 +1,209 @@
+"""Everything that `crossfade status` shows, read in a few statements into one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from proxy.base.database import Database, Row
+from proxy.control.gates.gates import differences
+from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.operator import out_of_band
+from proxy.operator.out_of_band import Bypassed
+from proxy.state.codec import decode_moves
+from sql.loader import queries
+
+_SQL = queries("cutover")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """The newest backfill or verification. differences: of a verification that is done."""
+
+    id: int
+    state: str
+    finished_at: datetime | None
+    documents: int | None = None
+    differences: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """One collection; counts of comparisons are since the last repair or change of stage."""
+
+    collection: str
+    standing: Standing
+    stage_since: datetime
+    compared: int
+    mismatched: int
+    unsettled: int
+    open_mismatches: int
+    dead_letters: int
+    unverified: int
+    backfill: RunStatus | None
+    verification: RunStatus | None
+
+    @property
+    def mismatch_rate(self) -> float | None:
+        """Confirmed / compared; None without a comparison."""
+        return self.mismatched / self.compared if self.compared else None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """A registered instance, or one that stopped within a day. Ages in seconds."""
+
+    instance: str
+    host: str
+    pid: int
+    version: str
+    admin_url: str | None
+    started_at: datetime
+    joined_at: datetime
+    stopped_at: datetime | None
+    generation: int
+    acknowledged: int
+    diverged: bool
+    backlog: int
+    lag_seconds: float
+    heartbeat_age: float
+    lease_left: float
+
+    @property
+    def state(self) -> str:
+        """`stopped`, `diverged`, `silent` or `live`."""
+        if self.stopped_at is not None:
+            return "stopped"
+        if self.diverged:
+            return "diverged"
+        return "silent" if self.lease_left <= 0 else "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What passed through without being captured or compared (I10). collection is empty where it cannot be told."""
+
+    database: str
+    collection: str
+    endpoint: str
+    effect: str
+    seen: int
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """An epoch under way."""
+
+    epoch: int
+    phase: Phase
+    actor: str
+    reason: str | None
+    open_seconds: float
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The control plane at one moment."""
+
+    generation: int
+    epoch: int
+    open_epoch: OpenEpoch | None
+    defaults: dict[str, Stage]
+    collections: tuple[CollectionStatus, ...]
+    instances: tuple[InstanceStatus, ...]
+    gaps: tuple[Gap, ...]
+    bypassed: tuple[Bypassed, ...] = ()
+
+
+async def read(database: Database) -> Status:
+    """The whole status. Raises DatabaseError."""
+    async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
+        control = await session.fetchrow(_SQL["control"].text)
+        defaults = await session.fetch(_SQL["defaults"].text)
+        collections = await session.fetch(_SQL["status"].text)
+        gaps = await session.fetch(_SQL["gaps"].text)
+        instances = await session.fetch(_SQL["instances"].text)
+        bypassed = await out_of_band.counts(session)
+    assert control is not None
+    return Status(
+        control["generation"],
+        control["epoch"],
+        _open(control),
+        {row["database"]: Stage(row["stage"]) for row in defaults},
+        tuple(_collection(row) for row in collections),
+        tuple(InstanceStatus(**dict(row)) for row in instances),
+        tuple(Gap(**dict(row)) for row in gaps),
+        bypassed,
+    )
+
+
+async def instances(database: Database) -> tuple[InstanceStatus, ...]:
+    """Registered instances, then those that stopped within a day."""
+    return tuple(InstanceStatus(**dict(row)) for row in await database.fetch(_SQL["instances"].text))
+
+
+async def standings(database: Database) -> dict[str, Standing]:
+    """Every registered collection's standing."""
+    return {
+        row["collection"]: Standing(Stage(row["stage"]), row["weight"])
+        for row in await database.fetch(_SQL["standings"].text)
+    }
+
+
+async def present(database: Database) -> dict[str, Standing]:
+    """As `standings`, without the collections that the origin has no more."""
+    return {
+        row["collection"]: Standing(Stage(row["stage"]), row["weight"])
+        for row in await database.fetch(_SQL["present"].text)
+    }
+
+
+async def defaults(database: Database) -> dict[str, Stage]:
+    """The stage that new collections begin with, by database; `*`: of every other."""
+    return {row["database"]: Stage(row["stage"]) for row in await database.fetch(_SQL["defaults"].text)}
+
+
+async def open_epoch(database: Database) -> OpenEpoch | None:
+    """The change that is under way, if one is."""
+    row = await database.fetchrow(_SQL["control"].text)
+    assert row is not None
+    return _open(row)
+
+
+def _open(row: Row) -> OpenEpoch | None:
+    if row["moves"] is None:
+        return None
+    return OpenEpoch(
+        row["epoch"],
+        Phase(row["phase"]),
+        row["actor"],
+        row["reason"],
+        row["open_seconds"],
+        decode_moves(orjson.loads(row["moves"])),
+    )
+
+
+def _collection(row: Row) -> CollectionStatus:
+    backfill = verification = None
+    if row["backfill"] is not None:
+        backfill = RunStatus(row["backfill"], row["backfill_state"], row["backfill_at"], row["backfill_documents"])
+    if row["verify"] is not None:
+        result = orjson.loads(row["verify_result"])
+        verification = RunStatus(row["verify"], row["verify_state"], row["verify_at"], differences=differences(result))
+    return CollectionStatus(
+        row["collection"],
+        Standing(Stage(row["stage"]), row["weight"]),
+        row["stage_since"],
+        row["compared"],
+        row["mismatched"],
+        row["unsettled"],
+        row["open_mismatches"],
+        row["dead_letters"],
+        row["unverified"],
+        backfill,
+        verification,
+    )

@@ -1,0 +1,80 @@
+"""What passed through without being captured or compared: counted, named, kept in PostgreSQL (I10).
+
+Clients name collections, so both are bounded: what waits in memory, and the rows of one database. What is new beyond
+that is counted under one name for all collections of the database, so that it still shuts their gates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from proxy.base import metrics
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, error_label
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_LIMIT = 2000  # distinct (database, collection, endpoint, effect) between two flushes
+_ROWS = 1000  # of one database
+OTHER = ("other", "more kinds than are kept")  # endpoint and effect of what is beyond the bounds
+
+
+class Gaps:
+    """Counts in memory, written every few seconds. Counts survive PostgreSQL being away, bounded by _LIMIT names."""
+
+    def __init__(self, database: Database, interval: float = 1.0) -> None:
+        self._database = database
+        self._interval = interval
+        self._counts: dict[tuple[str, str, str, str], int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, database: str, collection: str, endpoint: str, effect: str) -> None:
+        """One more request. Never blocks.
+
+        collection: its name, or `database/name`, which is what is kept: the gates look for that. Empty: none is named.
+        """
+        if collection and "/" not in collection:
+            collection = f"{database}/{collection}"
+        metrics.GAPS.labels(endpoint, effect).inc()
+        key = (database, collection, endpoint, effect)
+        if key not in self._counts and len(self._counts) >= _LIMIT:
+            key = (database, f"{database}/*" if database else "", *OTHER)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="gaps")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            with contextlib.suppress(DatabaseError):
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Adds the counts to _crossfade.gap. Raises DatabaseError, and then keeps them."""
+        if not self._counts:
+            return
+        counts, self._counts = self._counts, {}
+        rows = [(*key, seen) for key, seen in sorted(counts.items())]
+        try:
+            await self._database.execute(
+                queries("gaps")["add"].text, *(list(column) for column in zip(*rows, strict=True)), _ROWS, *OTHER
+            )
+        except DatabaseError:
+            for key, seen in counts.items():
+                self._counts[key] = self._counts.get(key, 0) + seen
+            raise
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.flush()
+            except DatabaseError as error:
+                log.debug("gaps are kept until PostgreSQL is back", error=error_label(error))

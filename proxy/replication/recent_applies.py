@@ -1,0 +1,49 @@
+"""What was applied a moment ago: when each version was taken, and when PostgreSQL had it. For eyes; bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+KEPT: Final = 4096  # about 1.5 MB
+_LENGTH: Final = 55  # of a traceparent of version 00
+_SAMPLED: Final = 1
+
+
+class Applied(NamedTuple):
+    """One version, or one look at a key. taken, applied: wall time. rev: 0 where the key was read again.
+
+    how: `captured` from an answer, or `read again`. PostgreSQL has this version since then, or a newer one.
+    trace: the request's `traceparent` where it was sampled, else empty.
+    """
+
+    collection: str
+    key: str
+    rev: int
+    removed: bool
+    taken: float
+    applied: float
+    how: str
+    trace: str
+
+
+class RecentApplies:
+    """The newest few thousand, of all collections."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._ring: deque[Applied] = deque(maxlen=kept)
+        self.add = self._ring.append
+
+    def of(self, collection: str, key: str) -> list[Applied]:
+        """Those of one document, the oldest first."""
+        return [item for item in self._ring if item.key == key and item.collection == collection]
+
+
+def sampled(header: bytes | None) -> str:
+    """A `traceparent` that says it is sampled; empty for every other."""
+    if header is None or len(header) != _LENGTH:
+        return ""
+    try:
+        return header.decode("ascii") if int(header[-2:], 16) & _SAMPLED else ""
+    except ValueError:
+        return ""

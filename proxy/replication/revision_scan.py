@@ -1,0 +1,81 @@
+"""Writes whose keys never became known, found in the origin by the time of their revisions (DESIGN section 6, Journal).
+
+A crash between forwarding an insert and reading its answer leaves an intent without a key, and so does an answer that
+tells no keys. Whatever was written has a revision that is not older than what the origin's clock had shown before the
+intent, so one scan of the collection finds it, and only what PostgreSQL does not have of that is read again. All of it
+is in the origin's own time (`model.clock`). Should that clock have been set back since, its time now less the age of
+the intent is before the write as well: the earlier of both counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from proxy.journal.records import REVISED, Note
+from proxy.model.clock import age
+from proxy.replication.target_writer import storable_text
+
+# milliseconds by which clocks of the origin may differ from each other, where it is a cluster
+MARGIN: Final = 60_000
+_LIMIT: Final = 50_000  # keys that one scan may give; beyond, a verification is the better way
+
+
+class OriginScanner(Protocol):
+    """(key, revision) of documents whose revision is not older than a time, in milliseconds of the origin's own clock.
+
+    At most `limit`. Raises ArangoError, UpstreamError.
+    """
+
+    async def written_since(
+        self, database: str, collection: str, since: int, limit: int
+    ) -> Sequence[tuple[str, int]]: ...
+
+    async def time_now(self, database: str) -> int:
+        """Milliseconds that it shows now."""
+        ...
+
+
+class TooMany(Exception):
+    """More than a scan should give."""
+
+
+def can_scan(note: Note) -> bool:
+    """Whether a scan finds whatever that intent wrote: a removal leaves no revision to find."""
+    return not note.keys and bool(note.flags & REVISED) and storable_text(note.collection) == note.collection
+
+
+class Scans:
+    """Remembers what a scan covered: one is enough for all that an earlier process left of a collection.
+
+    own: intents below are of an earlier process; all its requests have ended before the first scan.
+    """
+
+    def __init__(self, origin: OriginScanner) -> None:
+        self._origin = origin
+        self._covered: dict[str, int] = {}
+
+    def covered(self, note: Note, own: int) -> bool:
+        """Whether an earlier scan, whose keys are done, was for this intent as well."""
+        since = self._covered.get(note.collection)
+        return since is not None and note.seq < own and note.since >= since
+
+    async def found(
+        self, collection: str, notes: Iterable[Note], oldest: Note | None
+    ) -> tuple[Sequence[tuple[str, int]], int]:
+        """What was written, and the time since which (tell `done` once it is seen to). oldest: open intent of all.
+
+        Raises TooMany, and as OriginScanner.
+        """
+        looked = [*notes, oldest] if oldest is not None else list(notes)
+        database, _, name = collection.partition("/")
+        now = await self._origin.time_now(database)
+        since = min(min(note.since, now - int(1000 * age(note.time, note.up))) for note in looked)
+        found = await self._origin.written_since(database, name, max(0, since - MARGIN), _LIMIT + 1)
+        if len(found) > _LIMIT:
+            raise TooMany(f"more than {_LIMIT} documents were written since")
+        return found, since
+
+    def done(self, collection: str, since: int) -> None:
+        """Whatever was written since then and before the scan is in PostgreSQL."""
+        self._covered[collection] = min(since, self._covered.get(collection, since))

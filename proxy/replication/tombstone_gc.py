@@ -1,0 +1,73 @@
+"""Old tombstones go (mirror-protocol, answer 3): safe at any moment, since what is older than the horizon is refused.
+
+Tombstones are kept `tombstone_seconds`, only to save re-reads. What an era means in time is known from the eras that
+this process raised itself: an era that was raised so long ago is one before which all tombstones are old enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, error_label
+from proxy.replication.target_writer import TargetWriter
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_ROWS: Final = 1000  # in one transaction: applies of the collection wait for its end
+
+
+async def purge(database: Database, collection: str, relation: str, era: int) -> int:
+    """Removes tombstones marked before `era`; gives their number. Raises DatabaseError.
+
+    The horizon is raised in the same transaction as the first rows go, and only where there are any.
+    """
+    statements = queries("mirror")
+    total = 0
+    while True:
+        rows = await database.fetch(statements["old_tombstones"].on(relation), era, _ROWS)
+        keys = [row["key"] for row in rows]
+        if not keys:
+            return total
+        async with database.transaction() as session:
+            await session.execute(statements["raise_horizon"].text, collection, era)
+            await session.execute(statements["purge"].on(relation), era, keys)
+        total += len(keys)
+
+
+class Purger:
+    """Purges every collection from time to time."""
+
+    def __init__(self, database: Database, target: TargetWriter, keep: float) -> None:
+        self._database = database
+        self._target = target
+        self._keep = keep
+        self._eras: list[tuple[float, int]] = []  # (monotonic time, era raised then)
+
+    async def step(self, now: float) -> int:
+        """Raises an era and purges what is older than those of `keep` seconds ago. Raises DatabaseError."""
+        old = [(at, era) for at, era in self._eras if now - at >= self._keep]
+        self._eras.append((now, await self._target.raise_era()))
+        if not old:
+            return 0
+        self._eras = [(at, era) for at, era in self._eras if (at, era) >= old[-1]]
+        total = 0
+        for row in await self._database.fetch(queries("mirror")["collections"].text):
+            total += await purge(self._database, row["collection"], row["relation"], old[-1][1])
+        return total
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            try:
+                removed = await self.step(time.monotonic())
+                if removed:
+                    log.info("old tombstones were removed", number=removed)
+            except DatabaseError as error:
+                log.debug("the purge waits for the next time", error=error_label(error))
+            await asyncio.sleep(self._keep / 4)

@@ -1,0 +1,106 @@
+"""Committed stream transactions on their way to PostgreSQL: each is one transaction there as well.
+
+In the order of their commits, one at a time. PostgreSQL away: tried again, for ever; what does not fit in memory is
+read again after all, key by key. A document that PostgreSQL refuses, whatever it calls that
+(`replication.bisection`), takes the
+others with it on that slower way, where it alone is put aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from proxy.base import failpoints
+from proxy.base.backoff import Backoff
+from proxy.base.errors import DatabaseError, StatementError, error_label
+from proxy.base.sqlstates import is_a_conflict
+from proxy.journal.intent import Intent
+from proxy.model.operations import Change
+from proxy.replication.bisection import ENOUGH
+from proxy.replication.target_writer import TargetWriter, Version, newest
+
+log = structlog.get_logger(__name__)
+
+_LIMIT: Final = 32 << 20  # bytes of documents that wait
+
+
+class TransactionApplier:
+    """Owns what waits. `settled`: PostgreSQL has all of an intent; `reread`: its keys must be read again.
+
+    `told`: called with what was written, before anything of it is settled.
+    """
+
+    def __init__(
+        self,
+        target: TargetWriter,
+        settled: Callable[[Intent], None],
+        reread: Callable[[Intent], None],
+        told: Callable[[Sequence[Change]], None] = lambda _: None,
+        limit: int = _LIMIT,
+    ) -> None:
+        self._target = target
+        self._told = told
+        self._settled = settled
+        self._reread = reread
+        self._limit = limit
+        self._size = 0
+        self._waiting: deque[tuple[Sequence[Change], Sequence[Intent]]] = deque()
+        self._something = asyncio.Event()
+
+    def add(self, changes: Sequence[Change], intents: Sequence[Intent]) -> None:
+        """All that one transaction wrote, and the intents of its writes, which have no other changes."""
+        self._told(changes)
+        size = _size(changes)
+        if self._size + size > self._limit:
+            for intent in intents:
+                self._reread(intent)
+            return
+        self._size += size
+        self._waiting.append((changes, intents))
+        self._something.set()
+
+    async def run(self) -> None:
+        """Applies, until it is cancelled."""
+        backoff, refusals = Backoff(), 0
+        while True:
+            while self._waiting:
+                changes, intents = self._waiting[0]
+                failpoints.reach("before-transaction")
+                try:
+                    refused = await self._apply(changes, intents)
+                except DatabaseError as error:
+                    refusals += error.of_statement
+                    passes = not isinstance(error, StatementError) or is_a_conflict(error.sqlstate)
+                    if passes and refusals < ENOUGH:
+                        log.debug("a transaction waits for PostgreSQL", error=error_label(error))
+                        await backoff.wait()
+                        continue
+                    log.info("a transaction is applied in parts", error=error.sqlstate)
+                    refused = list(intents)
+                backoff.reset()
+                refusals = 0
+                failpoints.reach("after-apply")
+                self._waiting.popleft()
+                self._size -= _size(changes)
+                for intent in intents:
+                    (self._reread if intent in refused else self._settled)(intent)
+            self._something.clear()
+            await self._something.wait()
+
+    async def _apply(self, changes: Sequence[Change], intents: Sequence[Intent]) -> list[Intent]:
+        """One transaction; gives the intents with keys that the horizon or a newer era refused."""
+        stamp = min(intent.stamp for intent in intents)
+        groups: dict[str, list[Version]] = {}
+        for change in changes:
+            groups.setdefault(change.collection, []).append(Version(change.key, change.rev, change.raw, stamp))
+        refused = await self._target.write_together({name: newest(rows) for name, rows in groups.items()})
+        return [intent for intent in intents if any((intent.collection, key) in refused for key in intent.keys)]
+
+
+def _size(changes: Sequence[Change]) -> int:
+    return sum(400 + len(change.raw or b"") for change in changes)

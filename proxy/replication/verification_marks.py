@@ -1,0 +1,104 @@
+"""Marks of collections as unverified, on their way to PostgreSQL (I10).
+
+A mark is written after the origin's answer to the write that is behind it, so that a verification that began before
+does not cover it. The intents behind marks stay open in the journal until the marks are in PostgreSQL, and with them
+the end of every flip that they concern (`state.lacking`): an intent that ends in a mark is given up, and nobody reads
+less than it was told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from proxy.base import failpoints, metrics
+from proxy.base.backoff import Backoff
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError, error_label
+from proxy.replication.target_writer import storable_text
+from proxy.state import lacking
+
+log = structlog.get_logger(__name__)
+
+
+class VerificationMarks:
+    """Equal marks are one until they are posted: memory holds distinct (collection, reason) and 16 bytes an intent."""
+
+    def __init__(self, database: Database, instance: str, posted: Callable[[int, str], None]) -> None:
+        self._database = database
+        self._instance = instance
+        self._posted = posted
+        self._waiting: dict[tuple[str, str], None] = {}
+        self._seqs = array("q")
+        self._owners: list[str] = []
+        self._said: list[asyncio.Future[None]] = []
+        self._something = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, collections: Iterable[str], reason: str, seq: int | None = None, owner: str = "") -> None:
+        """Marks them as soon as PostgreSQL can be reached; then `posted(seq, owner)`, the intent's own collection."""
+        for collection in collections:
+            self._waiting[storable_text(collection), storable_text(reason)] = None
+        if seq is not None:
+            self._seqs.append(seq)
+            self._owners.append(owner)
+        self._something.set()
+
+    async def say(self, collections: Iterable[str], reason: str) -> None:
+        """Marks them, and returns once PostgreSQL has it and the flips that it concerns are over."""
+        said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._said.append(said)
+        self.add(collections, reason)
+        await said
+
+    async def post(self) -> None:
+        """Writes what waits. Raises DatabaseError, and then keeps it."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        seqs, self._seqs = self._seqs, array("q")
+        owners, self._owners = self._owners, []
+        said, self._said = self._said, []
+        failpoints.reach("before-mark")
+        try:
+            marked = await lacking.mark(
+                self._database,
+                [collection for collection, _ in waiting],
+                [reason for _, reason in waiting],
+                self._instance,
+            )
+        except BaseException:
+            self._waiting |= waiting
+            self._seqs.extend(seqs)
+            self._owners.extend(owners)
+            self._said.extend(said)
+            raise
+        for collection in marked:
+            metrics.UNVERIFIED.labels(collection).inc()
+            log.info("a collection is unverified", collection=collection)
+        for seq, owner in zip(seqs, owners, strict=True):
+            self._posted(seq, owner)
+        for one in said:
+            if not one.done():
+                one.set_result(None)
+
+    async def run(self) -> None:
+        """Posts, until it is cancelled."""
+        backoff = Backoff()
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            try:
+                await self.post()
+                backoff.reset()
+            except DatabaseError as error:
+                log.debug("marks wait for PostgreSQL", error=error_label(error))
+                await backoff.wait()
+            if self._waiting:
+                self._something.set()

@@ -1,0 +1,75 @@
+"""An operation without its literals: what coverage is counted by."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from proxy.aql.shape import shape_of
+from proxy.base.errors import ArangoError
+from proxy.model.operations import Operation
+
+_MAX_TEXT: Final = 4000  # characters of a shape that are kept
+_CACHED: Final = 16 << 10  # characters of a query up to which its shape is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An operation without its literals. name: a hash, or the endpoint's name; text: what a person reads."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found out about a large query elsewhere. facts: as `proxy.routing.query_facts` has them."""
+
+    facts: object
+    shape: Shape
+
+
+OTHER: Final = Shape("other", "(further shapes, beyond the number that is kept)")
+NOT_UNDERSTOOD: Final = Shape("cursor.create", "(a query that is not understood)")
+
+
+class _Query(msgspec.Struct):
+    query: str = ""
+
+
+_QUERY: Final = msgspec.json.Decoder(_Query)
+
+
+def shape_of_operation(operation: Operation) -> Shape:
+    """The endpoint, or the query without its literals. The request path calls it: microseconds where it is known."""
+    if operation.endpoint != "cursor.create":
+        return _endpoint_shape(operation.endpoint)
+    if isinstance(operation.known, Known):
+        return operation.known.shape
+    try:
+        return shape_of_text(_QUERY.decode(operation.body).query)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return NOT_UNDERSTOOD
+
+
+def shape_of_text(text: str) -> Shape:
+    """The shape of a query's text."""
+    try:
+        return _query_shape(text) if len(text) <= _CACHED else _query_shape.__wrapped__(text)
+    except ArangoError:
+        return NOT_UNDERSTOOD
+
+
+@lru_cache(maxsize=256)
+def _endpoint_shape(endpoint: str) -> Shape:
+    return Shape(endpoint, endpoint)
+
+
+@lru_cache(maxsize=2048)
+def _query_shape(text: str) -> Shape:
+    shape = shape_of(text).replace("\x00", "\ufffd").encode("utf-8", "replace")
+    return Shape(hashlib.blake2b(shape, digest_size=12).hexdigest(), shape.decode()[:_MAX_TEXT])

@@ -1,0 +1,7 @@
+"""Whether two answers say the same, and if not, where and how. Pure, a few microseconds a document.
+
+compare_answers   two answers to one operation: statuses, documents, arrays, query results
+documents         two documents or rows: class and paths of a difference
+tolerances        rules on paths where a difference does not matter; paths: how they are written
+verdict           a difference after tolerances and ArangoDB's own differences
+"""

@@ -1,0 +1,290 @@
+"""Looks again at what differed, until it is told apart from a race: lag, a mismatch, or unsettled (I8).
+
+One look reads origin, target, origin. A look in which the target shows what the origin has answered since the read says
+lag (`history`). Where the origin's answer did not stand still around the target's, a look tells nothing else. A
+difference counts when consecutive looks show the same answers on
+both sides, with every mirror caught up in between (this proxy's and those of the others): then what the origin showed
+first has reached the target, and still it differs.
+
+Two looks are enough where answers carry revisions, which never come back: reads of documents, and queries that loop
+over one collection and return its documents. Values alone may: a counter that goes there and back between the looks
+shows the same answers, and the target something in between. Then two looks count only where the collections' revisions,
+which every write changes, stood still as well, and else LOOKS_OF_VALUES are needed.
+
+What looks bring is bounded by the second, so that a storm of differences takes next to nothing from clients: large ones
+then wait, and may stay unsettled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.base.errors import ArangoError, DatabaseUnavailable, UpstreamError
+from proxy.model.operations import Effect, Operation, Outcome
+from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, stable
+from proxy.shadow.diff.documents import Difference, canonical
+from proxy.shadow.diff.tolerances import Rule, without_baseline
+from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
+from proxy.shadow.jobs import Job, ReadPair
+from proxy.shadow.looks import Answer, Looks
+from proxy.shadow.origin_history import History
+from proxy.shadow.packed_answer import Packed, opened
+from proxy.shadow.peer_lag import PeerLag
+from proxy.shadow.readers import ReadBothSides
+from proxy.shadow.sampling_rules import SamplingRules
+from proxy.shadow.self_check import differs_from_itself
+
+LOOKS: Final = 2
+LOOKS_OF_VALUES: Final = 4
+_QUICK: Final = 3  # looks before any mirror is waited for: most differences are lag, and over by then
+_FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
+_LONGEST_PAUSE: Final = 0.25
+_BYTES_A_SECOND: Final = 16 << 20  # of answers that looks again may bring: a storm costs clients a tenth of the loop
+_LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGNORECASE)
+_VERSIONED: Final = frozenset({"document.read", "document.head", "document.read_many"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The end of looking. look: the last one; judged.difference: None where it was lag, or noise."""
+
+    look: ReadPair
+    judged: ComparisonResult
+
+
+@dataclass(slots=True)
+class _Streak:
+    """Consecutive looks that showed the same on both sides."""
+
+    look: ReadPair
+    difference: Difference
+    revisions: tuple[str, ...]
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one look says. judged: what the answers come to; explained: the target shows what the origin has answered
+    before; steady: the origin stood still around the target's answer; versioned: the answers carry revisions; repeated:
+    both sides show what they showed in the look before.
+    """
+
+    judged: ComparisonResult
+    explained: bool = False
+    steady: bool = False
+    versioned: bool = False
+    repeated: bool = False
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of one read when it is looked at again: pickled where a worker keeps it."""
+
+    history: History
+    origin: Outcome | None = None  # of the look before
+    target: TargetAnswer | None = None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is settled. collections: how many it reads."""
+
+    operation: Operation
+    collections: int
+    rules: tuple[Rule, ...]
+    own: Own
+
+
+class Rechecker:
+    """Settles the differences of one proxy."""
+
+    def __init__(
+        self,
+        sides: ReadBothSides,
+        looks: Looks,
+        rules: SamplingRules,
+        caught_up: Callable[[str, float], Awaitable[bool]],
+        fleet: PeerLag,
+        seconds: float,
+    ) -> None:
+        """caught_up(collection, timeout): True once this proxy's mirror has applied all that it took up to now.
+
+        seconds: how long to look.
+        """
+        self._sides = sides
+        self._looks = looks
+        self._rules = rules
+        self._caught_up = caught_up
+        self._fleet = fleet
+        self._seconds = seconds
+        self._free = 0.0  # the moment (monotonic) from which on another look may be taken
+
+    async def settle(self, job: Job, first: ReadPair) -> Settled | None:
+        """None where it stays unsettled. first: the look that differed. Raises Unsupported,
+        NotComparable, and what an odd answer makes parsers raise.
+        """
+        deadline = time.monotonic() + self._seconds
+        pause, attempt = _FIRST_PAUSE, 0
+        rules, own = self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)
+        read = _Read(job.operation, len(job.collections), rules, own)
+        known: ReadPair | Known | bytes = first
+        streak: _Streak | None = None
+        while time.monotonic() < deadline:
+            if (behind := self._free - time.monotonic()) > 0:
+                await asyncio.sleep(min(behind, max(0.0, deadline - time.monotonic())))
+                continue
+            attempt += 1
+            if attempt > _QUICK and not await self._mirrored(_read_by(job), deadline):
+                return None
+            try:
+                found, known = await self._look(job, read, streak, known)
+            except (UpstreamError, DatabaseUnavailable):
+                found = None
+            if isinstance(found, Settled):
+                return found
+            # what a quick look found is where a streak may begin: the others have been waited for before the next one
+            streak = found if attempt >= _QUICK else None
+            await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return None
+
+    async def _look(
+        self, job: Job, read: _Read, streak: _Streak | None, known: ReadPair | Known | bytes
+    ) -> tuple[_Streak | Settled | None, Known | bytes]:
+        """One look: the end, or the streak that goes on or begins with it; None where it told nothing.
+
+        known: what is known, at first the look that differed; and what is known then.
+        """
+        operation, began = job.operation, time.monotonic()
+        before = await self._sides.origin(operation)
+        target = await self._looks.target(operation)
+        after = await self._sides.origin(operation)
+        size = len(before.body) + len(after.body) + (len(target.data) if isinstance(target, Packed) else 0)
+        self._free = max(self._free, time.monotonic()) + size / _BYTES_A_SECOND
+        look = ReadPair(began, after, target)
+        observed, known = await self._observed(read, known, before, target, after)
+        judged = observed.judged
+        if judged.difference is None or (operation.effect is Effect.READ and judged.difference.certain):
+            return Settled(look, judged), known
+        if observed.explained:
+            return Settled(look, ComparisonResult(None)), known
+        if not observed.steady:
+            return None, known
+        revisions: tuple[str, ...] = ()
+        versioned = observed.versioned
+        if not versioned:
+            revisions = tuple([await self._sides.revision(collection) for collection in job.collections])
+        if streak is None or not observed.repeated:
+            return _Streak(look, judged.difference, revisions), known
+        streak.length += 1
+        stood = "" not in revisions and streak.revisions == revisions
+        if streak.length >= (LOOKS if stood or versioned else LOOKS_OF_VALUES):
+            return Settled(look, judged), known
+        return streak, known
+
+    async def _observed(
+        self, read: _Read, known: ReadPair | Known | bytes, before: Outcome, target: Answer, after: Outcome
+    ) -> tuple[Observed, Known | bytes]:
+        """Here where all of it is small, else in a worker, which gives what is known as bytes."""
+        answers: tuple[Answer | None, ...] = (before, target, after)
+        if isinstance(known, ReadPair):
+            answers += (known.origin, known.target)
+        if not isinstance(known, bytes) and self._looks.here(answers):
+            return observe(read, known, before, target, after)
+        return await self._looks.apart(_observe, read, known, before, target, after)
+
+    async def _mirrored(self, collections: Iterable[str], deadline: float) -> bool:
+        """Whether every mirror, this proxy's and the others', has applied what it took before now."""
+        left = max(0.0, deadline - time.monotonic())
+        waits = [self._caught_up(collection, left) for collection in collections]
+        return all(await asyncio.gather(self._fleet.caught_up(left), *waits))
+
+
+def observe(
+    read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
+) -> tuple[Observed, Known]:
+    """What one look says, and what is known after it: pure. Raises NotComparable."""
+    operation, target = read.operation, opened(packed)
+    if isinstance(known, bytes):
+        known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it
+    if isinstance(known, ReadPair):
+        known = Known(History(operation, known.origin, opened(known.target), read.rules))
+    assert isinstance(known, Known)
+    known.history.add(before)
+    known.history.add(after)
+    judged = judge(operation, after, target, read.rules, read.own)
+    if judged.difference is None or (operation.effect is Effect.READ and judged.difference.certain):
+        return Observed(judged), known
+    if known.history.explains(target):
+        return Observed(judged, explained=True), known
+    if not _steady(operation, before, after, read.own):
+        return Observed(judged), known
+    repeated = (
+        known.origin is not None
+        and known.target is not None
+        and known.difference == judged.difference
+        and _steady(operation, known.origin, before, read.own)
+        and _same(known.target, target)
+    )
+    known.origin, known.target, known.difference = after, target, judged.difference
+    versioned = carries_revisions(operation, read.collections, target)
+    return Observed(judged, steady=True, versioned=versioned, repeated=repeated), known
+
+
+def _observe(
+    read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
+) -> tuple[Observed, bytes]:
+    """In a worker."""
+    observed, known = observe(read, known, before, packed, after)
+    return observed, pickle.dumps(known, pickle.HIGHEST_PROTOCOL)
+
+
+def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> bool:
+    """Whether the origin gave one answer twice, but for what it differs in from itself."""
+    if stable(operation, before, after):
+        return True
+    if not own:
+        return False
+    difference = differs_from_itself(operation, before, after)
+    return difference is None or without_baseline(difference, own)[0] is None
+
+
+def carries_revisions(operation: Operation, collections: int, target: TargetAnswer) -> bool:
+    """Whether what decides the answer shows its revision in it. collections: how many it reads."""
+    if operation.endpoint in _VERSIONED:
+        return True
+    if not isinstance(target, QueryAnswer) or collections != 1 or len(_LOOPS.findall(operation.body)) != 1:
+        return False
+    rows = target.rows.rows  # none at all say nothing of what the origin's show
+    return bool(rows) and all(isinstance(row, dict) and "_id" in row and "_rev" in row for row in rows)
+
+
+def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
+    """Whether the target answered the same twice."""
+    if isinstance(first, ArangoError) and isinstance(second, ArangoError):
+        return (first.status, first.number) == (second.status, second.number)
+    if isinstance(first, QueryAnswer) and isinstance(second, QueryAnswer):
+        # a scan may give equal rows in another order: whether an order is wrong, the difference itself tells
+        return first.full_count == second.full_count and all(
+            Counter(map(canonical, one or ())) == Counter(map(canonical, other or ()))
+            for one, other in (
+                (first.rows.rows, second.rows.rows) if not first.rows.chosen else ((), ()),
+                (first.rows.first_run, second.rows.first_run),
+                (first.rows.last_run, second.rows.last_run),
+            )
+        )
+    return first == second
+
+
+def _read_by(job: Job) -> Iterable[str]:
+    """Every collection that a read may have read: lag in any of them may be the difference."""
+    operation = job.operation
+    return {*job.collections, *(f"{operation.database}/{name}" for name in operation.extent)}

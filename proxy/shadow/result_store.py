@@ -1,0 +1,385 @@
+"""Counts and samples of comparisons: kept in memory as deltas (`counts`), written to PostgreSQL in batches.
+
+A flush is one transaction. Where its answer is lost, the next flush asks for that transaction's fate before it writes
+anything, so that nothing is counted twice or lost. While PostgreSQL is away, deltas are kept, bounded.
+
+A mismatch whose fingerprint is ignored is counted by its fingerprint and shape, not by the gate's figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from proxy.base import metrics
+from proxy.base.config import Settings
+from proxy.base.database import Database, Session
+from proxy.base.errors import ConfigurationError, DatabaseError, DatabaseUnavailable
+from proxy.base.supervise import supervise
+from proxy.routing.query_shapes import Shape
+from proxy.shadow.counters import FIGURES, SHAPE_COUNTERS, SLICE, ComparisonDelta, Deltas, fingerprint
+from proxy.shadow.diff.documents import MAX_KEYS, Difference
+from proxy.shadow.diff.paths import tokens
+from proxy.shadow.diff.tolerances import Rule
+from proxy.shadow.samples import Evidence, Redaction, sample
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+SAMPLED_OUT: Final = "sampled out"
+_MAX_KNOWN: Final = 10_000
+_PURGE_EVERY: Final = 600.0  # seconds
+
+
+class Ledger:
+    """Counts without blocking; `flush` writes. Start and close it with its owner."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        interval: float = 0.5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._redaction = redaction_of(settings)
+        self._retention = settings.sample_days * 86400.0
+        self._interval = interval
+        self._clock = clock
+        self._deltas = Deltas()
+        self._writing: tuple[str, Deltas] | None = None  # a transaction whose end is unknown, and what it wrote
+        self._known: set[str] = set()  # fingerprints met by this process: explained once
+        self._figures: dict[str, dict[str, float]] = {}
+        self._passed: dict[tuple[str, str], list[Any]] = {}  # [number, shape] of what is not of the sampled share
+        self._skipped: Counter[tuple[str, str]] = Counter()  # collection, reason: since this process began
+        self._flushing = asyncio.Lock()
+        self._purged = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    # ---- what happened
+
+    def seen(self, collections: Iterable[str], shape: Shape) -> None:
+        """A read came that can be compared."""
+        for collection in collections:
+            self._deltas.shape(collection, shape).seen += 1
+
+    def sampled_out(self, collections: Iterable[str], shape: Shape) -> None:
+        """A read came that can be compared, and is not of the share that is."""
+        for collection in collections:
+            passed = self._passed.get((collection, shape.name))
+            if passed is None:
+                passed = self._passed[collection, shape.name] = [0, shape]
+            passed[0] += 1
+
+    def _fold(self) -> None:
+        """Counts what was passed over: nearly every read where the share is small, so that each costs one addition."""
+        for (collection, _), (number, shape) in self._passed.items():
+            metrics.SHADOW.skipped(collection, SAMPLED_OUT, number)
+            self._skipped[collection, SAMPLED_OUT] += number
+            self._deltas.skip(collection, shape, SAMPLED_OUT, number).seen += number
+        self._passed.clear()
+
+    def skipped(self, collections: Iterable[str], shape: Shape, reason: str) -> None:
+        """It was not compared, and why."""
+        for collection in collections:
+            metrics.SHADOW.skipped(collection, reason)
+            self._skipped[collection, reason] += 1
+            self._deltas.skip(collection, shape, reason)
+
+    def matched(
+        self, collections: Iterable[str], shape: Shape, *, began: float, lagged: bool = False, number: int = 1
+    ) -> None:
+        """Both sides said the same, at once or (lagged) once the mirror had caught up. began: the look's moment."""
+        for collection in collections:
+            metrics.SHADOW.compared(collection, "lag" if lagged else "match", number)
+            delta, figures = self._deltas.shape(collection, shape), self._deltas.comparison(collection, began)
+            delta.compared += number
+            delta.matched += number
+            figures.compared += number
+            figures.matched += number
+            if lagged:
+                figures.lagged += number
+
+    def ignored(self, collections: Iterable[str], shape: Shape, *, began: float, rules: Iterable[Rule] = ()) -> None:
+        """They differ by what is noise alone. rules: those that took part in saying so."""
+        for collection in collections:
+            metrics.SHADOW.compared(collection, "ignored")
+            delta, figures = self._deltas.shape(collection, shape), self._deltas.comparison(collection, began)
+            delta.compared += 1
+            delta.ignored += 1
+            figures.compared += 1
+            figures.ignored += 1
+        self._deltas.noise.update((rule.collection, rule.path, rule.rule) for rule in rules)
+
+    def unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
+        """They differed, and it could not be told within the bound whether that was a race."""
+        for collection in collections:
+            metrics.SHADOW.compared(collection, "unsettled")
+            delta, figures = self._deltas.shape(collection, shape), self._deltas.comparison(collection, began)
+            delta.compared += 1
+            delta.unsettled += 1
+            figures.compared += 1
+            figures.unsettled += 1
+
+    def unsupported(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
+        """PostgreSQL cannot answer it yet."""
+        for collection in collections:
+            metrics.SHADOW.compared(collection, "unsupported")
+            self._deltas.shape(collection, shape).unsupported += 1
+            self._deltas.comparison(collection, began).unsupported += 1
+
+    def seconds(self, collections: Iterable[str], shape: Shape, *, origin: float, target: float) -> None:
+        """How long both sides took, in seconds (of several reads: the sums)."""
+        for collection in collections:
+            delta = self._deltas.shape(collection, shape)
+            delta.origin_seconds += origin
+            delta.target_seconds += target
+
+    def mismatched(
+        self,
+        collections: Sequence[str],
+        shape: Shape,
+        difference: Difference,
+        examples: Sequence[Evidence],
+        *,
+        began: float,
+        number: int = 1,
+    ) -> None:
+        """Confirmed mismatches of one class and paths: of a read, or of so many. As `found`, and the reads count."""
+        for collection in collections:
+            metrics.SHADOW.compared(collection, difference.kind.value, number)
+            delta = self._deltas.shape(collection, shape)
+            delta.compared += number
+            delta.mismatched += number
+        self.found(collections, shape, difference, examples, began=began, number=number)
+
+    def found(
+        self,
+        collections: Sequence[str],
+        shape: Shape,
+        difference: Difference,
+        examples: Sequence[Evidence],
+        *,
+        began: float,
+        number: int = 1,
+    ) -> None:
+        """Counts the fingerprint alone: a further difference of reads that are counted as mismatches.
+
+        difference: with the keys of all of them. examples: at least as many as `wanted` says, and there are. began: the
+        moment of the look that confirmed it.
+        """
+        for collection in collections:
+            if len(self._known) < _MAX_KNOWN:
+                self._known.add(fingerprint(collection, difference))
+            delta = self._deltas.mismatch(collection, difference, began, number)
+            for key in difference.keys:
+                if len(delta.keys) >= MAX_KEYS:
+                    break
+                delta.keys[_storable(key)] = None
+            for example in examples:
+                if not self._deltas.wants_sample(delta):
+                    break
+                text = orjson.dumps(_storable(sample(example, text=shape.text, redaction=self._redaction)))
+                self._deltas.add_sample(delta, text)
+
+    def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
+        """Sentences about a mismatch that has been counted: they are added to its sample."""
+        for collection in collections:
+            key = (collection, fingerprint(collection, evidence.difference), evidence.id)
+            self._deltas.explanations[key] = _storable(text)
+
+    def twice(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
+        """ArangoDB was compared with itself: (class, path) of each difference; none where it agreed."""
+        for collection in collections:
+            self._deltas.twice.update((collection, shape.name, *one) for one in (tuple(found) or (("", ""),)))
+
+    def subtracted(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
+        """A difference was taken for one of ArangoDB's own."""
+        for collection in collections:
+            self._deltas.subtracted.update((collection, shape.name, *one) for one in found)
+
+    def is_new(self, collections: Iterable[str], difference: Difference) -> bool:
+        """Whether a fingerprint of it has not been met yet by this process: then an explanation is worth its price."""
+        return any(fingerprint(collection, difference) not in self._known for collection in collections)
+
+    def wanted(self, collections: Iterable[str], difference: Difference) -> int:
+        """How many examples of it there is room for at most."""
+        return max((self._deltas.room(collection, difference) for collection in collections), default=0)
+
+    def figures(self, collection: str) -> dict[str, float]:
+        """The gate's figures of a collection as they were last written; empty before the first flush."""
+        return dict(self._figures.get(collection, {}))
+
+    def skips(self, collection: str) -> dict[str, int]:
+        """How many reads this process has not compared since it began, by reason."""
+        self._fold()
+        return {reason: number for (name, reason), number in sorted(self._skipped.items()) if name == collection}
+
+    # ---- PostgreSQL
+
+    async def flush(self) -> None:
+        """Writes what has gathered. Raises DatabaseError, and then nothing is lost: the next flush goes on."""
+        async with self._flushing:
+            self._fold()
+            if self._writing is not None:
+                await self._settle()
+            if not self._deltas:
+                return
+            deltas, self._deltas = self._deltas, Deltas()
+            transaction: str | None = None
+            try:
+                async with self._database.transaction() as session:
+                    transaction = await session.fetchval(queries("shadow")["transaction_id"].text)
+                    await self._write(session, deltas)
+            except BaseException:
+                if transaction is None:
+                    self._restore(deltas)
+                else:
+                    self._writing = (transaction, deltas)
+                raise
+            await self._look(sorted({*deltas.comparisons, *(collection for collection, _ in deltas.mismatches)}))
+
+    async def purge(self) -> int:
+        """Forgets repaired and ignored mismatches that are older than the retention, and the samples of all others.
+
+        An open mismatch stays, without values of documents. Returns how many rows were touched. Raises DatabaseError.
+        """
+        sql = queries("shadow")
+        gone = await self._database.fetchval(sql["forget_mismatches"].text, self._retention)
+        return int(gone or 0) + int(await self._database.fetchval(sql["forget_samples"].text, self._retention) or 0)
+
+    async def _settle(self) -> None:
+        assert self._writing is not None
+        transaction, deltas = self._writing
+        status = await self._database.fetchval(queries("shadow")["transaction_status"].text, transaction)
+        if status == "in progress":  # its connection is dying
+            raise DatabaseUnavailable("the end of the last flush is not known yet")
+        self._writing = None
+        if status == "aborted":
+            self._restore(deltas)
+
+    def _restore(self, deltas: Deltas) -> None:
+        """Puts deltas back before the newer ones."""
+        newer, self._deltas = self._deltas, deltas
+        deltas.absorb(newer)
+
+    async def _write(self, session: Session, deltas: Deltas) -> None:
+        sql, now = queries("shadow"), self._clock()
+        if deltas.shapes:
+            rows: Iterable[Sequence[object]] = (
+                (*key, delta.text, *(getattr(delta, counter) for counter in SHAPE_COUNTERS))
+                for key, delta in deltas.shapes.items()
+            )
+            await session.execute(sql["add_shapes"].text, *_columns(rows))
+        counters: tuple[tuple[str, Counter[Any]], ...] = (
+            ("add_skipped", deltas.skipped),
+            ("add_noise", deltas.noise),
+            ("add_twice", deltas.twice),
+            ("add_subtracted", deltas.subtracted),
+        )
+        for name, counter in counters:
+            if counter:
+                await session.execute(sql[name].text, *_columns((*key, number) for key, number in counter.items()))
+        counted = await self._write_mismatches(session, deltas, now)
+        for key, text in sorted(deltas.explanations.items()):
+            await session.execute(sql["explain_mismatch"].text, *key, text)
+        # every row that is touched below is locked here, in order: two proxies cannot deadlock
+        locked = deltas.comparisons | {
+            collection: ComparisonDelta(now) for collection, _, _ in counted if collection not in deltas.comparisons
+        }
+        if locked:
+            rows = (
+                (name, max(0.0, now - delta.oldest), *(getattr(delta, counter) for counter in FIGURES))
+                for name, delta in locked.items()
+            )
+            await session.execute(sql["add_comparisons"].text, *_columns(rows))
+        if counted:
+            await session.execute(sql["count_mismatches"].text, *_columns(counted))
+
+    async def _write_mismatches(self, session: Session, deltas: Deltas, now: float) -> list[tuple[str, float, int]]:
+        """(collection, age in seconds, number) of the mismatches that count: those that are not ignored."""
+        counted: list[tuple[str, float, int]] = []
+        for (collection, print_), delta in sorted(deltas.mismatches.items()):
+            ages = {moment: max(0.0, now - (moment + 1) * SLICE) for moment in delta.moments}
+            state = await session.fetchval(
+                queries("shadow")["add_mismatch"].text,
+                collection,
+                print_,
+                delta.difference.kind.value,
+                list(delta.difference.paths),
+                sum(delta.moments.values()),
+                min(ages.values()),
+                list(delta.keys),
+                (b"[" + b",".join(delta.samples) + b"]").decode(),
+            )
+            if state != "ignored":
+                counted += [(collection, ages[moment], number) for moment, number in delta.moments.items()]
+        return counted
+
+    async def _look(self, collections: Sequence[str]) -> None:
+        """Reads the figures back: other proxies add to them, and a repair resets them."""
+        for row in await self._database.fetch(queries("shadow")["figures"].text, list(collections)):
+            figures: dict[str, float] = {name: row[name] for name in ("compared", "mismatched", *FIGURES[1:])}
+            base = row["matched"] + row["mismatched"]
+            figures["mismatch_rate"] = row["mismatched"] / base if base else 0.0
+            self._figures[row["collection"]] = figures
+            metrics.MISMATCH_RATE.labels(row["collection"]).set(figures["mismatch_rate"])
+
+    # ---- life
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(supervise(self._run, "shadow ledger"), name="shadow ledger")
+
+    async def close(self) -> None:
+        """The last flush; what PostgreSQL does not take then is lost, and said."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        try:
+            await self.flush()
+        except DatabaseError as error:
+            log.warning("counts of the last comparisons are lost", error=str(error))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.flush()
+                if self._clock() > self._purged + _PURGE_EVERY:
+                    self._purged = self._clock()
+                    await self.purge()
+            except DatabaseError as error:
+                log.debug("counts are kept until PostgreSQL is back", error=str(error))
+
+
+def redaction_of(settings: Settings) -> Redaction:
+    """What the settings forbid samples to keep. Raises ConfigurationError where a pattern is no path."""
+    try:
+        for pattern in settings.redact_paths:
+            tokens(pattern)
+    except ValueError as error:
+        raise ConfigurationError(f"set CROSSFADE_REDACT_PATHS to a JSON array of paths: {error}") from error
+    return Redaction(settings.redact, tuple(settings.redact_paths))
+
+
+def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _storable(value: Any) -> Any:
+    """Text that jsonb holds: U+0000 and lone surrogates, which only bind variables can bring here, are replaced."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_storable(name): _storable(child) for name, child in value.items()}
+    return [_storable(child) for child in value] if isinstance(value, list) else value

@@ -1,0 +1,132 @@
+"""By what one proxy samples and judges: shares of reads, noise, where ArangoDB differs from itself. From PostgreSQL.
+
+The command line writes the tables; every proxy looks once a second. While PostgreSQL is away the last look holds, which
+is no more than a share of reads and a harmlessness that an operator has said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+import structlog
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import DatabaseError
+from proxy.base.supervise import supervise
+from proxy.shadow.diff.tolerances import Rule
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_EVERY: Final = 1.0  # seconds
+_REMEMBERED: Final = 10_000
+_NONE: Final[frozenset[tuple[str, str]]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of the reads of one shape: the part that is compared, and the part of those for which ArangoDB is read twice.
+
+    Both from 0 to 1.
+    """
+
+    sampled: float
+    twice: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the tables held. sampling: (collection, shape or '') -> (percent, percent), None where it says nothing."""
+
+    sampling: Mapping[tuple[str, str], tuple[float | None, float | None]]
+    noise: Mapping[str, tuple[Rule, ...]]
+    own: Mapping[tuple[str, str], frozenset[tuple[str, str]]]
+
+
+class SamplingRules:
+    """Looks things up in memory; `refresh` reads them. Start and close it with its owner."""
+
+    def __init__(self, settings: Settings, database: Database | None = None) -> None:
+        """database: None for rules that never change: those of the settings."""
+        self._database = database
+        self._default = (settings.sample_percent, settings.twice_percent)
+        self._table = _Table({}, {}, {})
+        self._text = ""
+        self._shares: dict[tuple[tuple[str, ...], str], Shares] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def shares(self, collections: tuple[str, ...], shape: str) -> Shares:
+        """Of a read of these collections: where they differ, the smallest of each."""
+        found = self._shares.get((collections, shape))
+        if found is None:
+            if len(self._shares) >= _REMEMBERED:
+                self._shares.clear()
+            each = [self._of(collection, shape) for collection in collections] or [self._default]
+            found = Shares(min(one[0] for one in each) / 100, min(one[1] for one in each) / 100)
+            self._shares[collections, shape] = found
+        return found
+
+    def noise(self, collections: Sequence[str]) -> tuple[Rule, ...]:
+        """The rules of these collections, in the order in which they were made."""
+        table = self._table.noise
+        return tuple(rule for name in collections for rule in table.get(name, ())) if table else ()
+
+    def own(self, collections: Sequence[str], shape: str) -> frozenset[tuple[str, str]]:
+        """(class, path) in which ArangoDB differs from itself when it answers this shape."""
+        table = self._table.own
+        return frozenset().union(*(table.get((name, shape), _NONE) for name in collections)) if table else _NONE
+
+    def _of(self, collection: str, shape: str) -> tuple[float, float]:
+        """The narrowest that says something: of the shape, of the collection, of the settings."""
+        said = [self._table.sampling.get((collection, key)) for key in (shape, "")]
+        percents = [next((one[n] for one in said if one is not None and one[n] is not None), None) for n in (0, 1)]
+        sampled, twice = (d if p is None else p for p, d in zip(percents, self._default, strict=True))
+        return sampled, twice
+
+    # ---- PostgreSQL
+
+    async def refresh(self) -> None:
+        """Reads the tables. Raises DatabaseError, and then all stays as it was."""
+        if self._database is None:
+            return
+        row = await self._database.fetchrow(queries("shadow")["rules"].text)
+        assert row is not None
+        text = "\0".join((row["sampling"], row["noise"], row["own"]))
+        if text == self._text:
+            return
+        noise: dict[str, tuple[Rule, ...]] = {}
+        for collection, path, rule, argument in orjson.loads(row["noise"]):
+            noise[collection] = (*noise.get(collection, ()), Rule(collection, path, rule, argument))
+        own: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+        for collection, shape, kind, path in orjson.loads(row["own"]):
+            own[collection, shape] = own.get((collection, shape), _NONE) | {(kind, path)}
+        sampling = {(name, shape): (percent, twice) for name, shape, percent, twice in orjson.loads(row["sampling"])}
+        self._table, self._text = _Table(sampling, noise, own), text
+        self._shares.clear()
+
+    async def start(self) -> None:
+        if self._database is not None:
+            with contextlib.suppress(DatabaseError):
+                await self.refresh()
+            self._task = asyncio.create_task(supervise(self._run, "shadow rules"), name="shadow rules")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            try:
+                await self.refresh()
+            except DatabaseError as error:
+                log.debug("the shadow's rules are not known anew", error=str(error))

@@ -1,0 +1,128 @@
+"""Who changed what, when and why: rows chained by hash, written in the transaction of the change itself.
+
+hash = sha256(previous hash || canonical JSON of the row); the first row's previous hash is 32 zero bytes. Changing,
+removing or inserting a row breaks the chain at that row; only cutting rows off its end does not, so keep the last hash
+elsewhere where that matters (`crossfade audit --verify` prints it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from proxy.base.database import Database, Session
+from sql.loader import queries
+
+ORIGIN: Final = bytes(32)
+_PAGE = 500
+_SQL = queries("cutover")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the audit. detail: JSON values."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    reason: str | None
+    detail: Mapping[str, Any]
+    previous: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChainVerdict:
+    """What a walk over the chain found. broken: the first row that does not fit, and why; head: the last good hash."""
+
+    rows: int
+    head: bytes
+    broken: int | None = None
+    why: str = ""
+
+
+def chain(
+    previous: bytes, *, at: datetime, actor: str, action: str, reason: str | None, detail: Mapping[str, Any]
+) -> bytes:
+    """The hash of a row. `at` has a time zone; `detail` is as PostgreSQL gives it back (jsonb)."""
+    row = {
+        "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": actor,
+        "action": action,
+        "reason": reason,
+        "detail": detail,
+    }
+    return hashlib.sha256(previous + orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+async def record(
+    session: Session, *, actor: str, action: str, reason: str | None = None, detail: Mapping[str, Any] | None = None
+) -> int:
+    """Adds a row within the caller's transaction, and returns its id. detail: JSON values, floats finite.
+
+    Takes a lock until the transaction ends, so that the chain has one end: take the control row before, never after.
+    """
+    text = orjson.dumps(detail or {}).decode()
+    await session.execute(_SQL["audit_lock"].text)
+    # what jsonb makes of the numbers is what a later walk reads: hash that
+    row = await session.fetchrow(_SQL["audit_end"].text, text)
+    assert row is not None
+    previous: bytes = row["previous"] or ORIGIN
+    digest = chain(
+        previous, at=row["at"], actor=actor, action=action, reason=reason, detail=orjson.loads(row["detail"])
+    )
+    return int(
+        await session.fetchval(_SQL["audit_insert"].text, row["at"], actor, action, reason, text, previous, digest)
+    )
+
+
+async def entries(database: Database, *, limit: int = 50) -> list[Entry]:
+    """The newest rows, newest first."""
+    return [_entry(row) for row in await database.fetch(_SQL["audit_newest"].text, limit)]
+
+
+async def verify(database: Database) -> ChainVerdict:
+    """Walks the whole chain from its first row."""
+    previous, rows, after = ORIGIN, 0, 0
+    while True:
+        page = [_entry(row) for row in await database.fetch(_SQL["audit_page"].text, after, _PAGE)]
+        for entry in page:
+            if entry.previous != previous:
+                return ChainVerdict(
+                    rows, previous, entry.id, "it does not follow the row before it: a row was taken out or put in"
+                )
+            if _hash(entry) != entry.hash:
+                return ChainVerdict(rows, previous, entry.id, "its content is not what was written")
+            previous, rows, after = entry.hash, rows + 1, entry.id
+        if len(page) < _PAGE:
+            return ChainVerdict(rows, previous)
+
+
+def _hash(entry: Entry) -> bytes:
+    return chain(
+        entry.previous,
+        at=entry.at,
+        actor=entry.actor,
+        action=entry.action,
+        reason=entry.reason,
+        detail=entry.detail,
+    )
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        row["id"],
+        row["at"],
+        row["actor"],
+        row["action"],
+        row["reason"],
+        orjson.loads(row["detail"]),
+        row["previous"],
+        row["hash"],
+    )

@@ -1,0 +1,248 @@
+"""Compiled queries on PostgreSQL: one statement, the fence within it, rows as they were stored.
+
+What compiles is no promise: a statement may find data that SQL does not treat exactly, and refuses it (SQLSTATE 22…).
+Whoever runs one then evaluates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from proxy.aql.analyse import Analysis
+from proxy.aql.ast import Query
+from proxy.aql.compile import Compiled, NotCompiled, Run, Table, Tables, compile_query
+from proxy.aql.compile.result_builder import Finish
+from proxy.aql.requests import Options, Result, Stats
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, StatementError, Unsupported
+from proxy.stores.postgres.catalog import Catalog, Relation
+from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
+from sql.loader import queries
+
+AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
+_FEW: Final = 40  # rows that one round trip brings where a result may turn out to be large
+PIECE: Final = 64 << 10  # bytes of rows that are worked out between two turns of the event loop: milliseconds
+_LOOKED_UP_FOR: Final = 60.0  # seconds
+_INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
+_GROUPED: Final = "42803"  # an aggregate over columns of an outer query alone is that query's, in SQL's eyes
+Rows = list[Sequence[Any]]
+
+
+def inexact(error: StatementError) -> bool:
+    """Whether a statement refused its data, or says something else in SQL: the query is to be evaluated."""
+    return error.sqlstate[:2] == _INEXACT or error.sqlstate == _GROUPED
+
+
+async def has_icu(database: Database) -> bool:
+    """Whether strings can be put into ArangoDB's order here. Raises DatabaseError.
+
+    The one place that says so: the proxy, its workers and the commands ask it. A server without ICU may well list a
+    collation of its kind; what counts is whether the migration could make the one of ArangoDB's order.
+    """
+    return bool(await database.fetchval(queries("store")["has_icu"].text))
+
+
+class TooLarge(Exception):
+    """A result has more bytes than were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Rows of a statement for comparison, and what makes a result of them.
+
+    collect: whether each is a group of its own. offset, count: of the LIMIT, where rows have their number and their run
+    as the last two columns; else offset is None.
+    """
+
+    finish: Finish
+    binds: dict[str, Any]
+    options: Options
+    rows: Rows
+    collect: bool
+    offset: int | None
+    count: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the rows, nearly."""
+        return sum(map(size_of, self.rows))
+
+    def result(self) -> Result:
+        """Raises ArangoError, and DatabaseRefused where the data is outside what SQL does exactly."""
+        run = self.finish.start(self.binds, self.options)
+        groups: tuple[int, ...] | None = None
+        cut = None
+        if self.offset is None:
+            rows = run.values(self.rows)
+            if self.collect:
+                groups = (1,) * len(rows)
+        else:
+            last = None if self.count is None else self.offset + self.count
+            values = run.values(self.rows)
+            placed = [(row[-2], row[-1], value) for row, value in zip(self.rows, values, strict=True)]
+            through = [row for row in placed if row[0] > self.offset and (last is None or row[0] <= last)]
+            rows = [value for _, _, value in through]
+            groups = tuple(len(list(group)) for _, group in groupby(through, key=lambda row: row[1]))
+            cut = _cut(placed, through)
+        return Result(rows, groups, cut, tuple(run.context.warnings), Stats(scanned=len(rows)))
+
+
+async def table_of(database: Database, found: Relation) -> Table:
+    """What the compiler is told of a table: its indexes, and whether it is small."""
+    indexed = await database.fetchval(queries("store")["indexed"].text, found.relation)
+    small = await database.fetchval(queries("store")["small"].text, found.relation)
+    return Table(found.relation, found.edge, frozenset(indexed), bool(small))
+
+
+class Statements:
+    """Compiles queries and runs what they compile to; knows whether PostgreSQL has ICU."""
+
+    def __init__(self, database: Database, catalog: Catalog, limits: QueryLimits) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._limits = limits
+        self._icu: bool | None = None
+        self._tables: dict[str, tuple[float, Table]] = {}
+
+    async def plan(
+        self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
+    ) -> Compiled | NotCompiled:
+        """The statement of a query over the collections that its text tells. Raises ArangoError 1203, DatabaseError."""
+        plan = compile_query(query, binds, await self.tables(database, analysis))
+        if isinstance(plan, Compiled) and not plan.collections:
+            return NotCompiled("reads no collection")
+        return plan
+
+    async def tables(self, database: str, analysis: Analysis) -> Tables:
+        """All that the compiler is told beside the query. Raises ArangoError 1203, DatabaseError."""
+        tables = {}
+        for name in sorted(analysis.reads):
+            try:
+                found = await self._catalog.find(f"{database}/{name}")
+            except ArangoError:
+                if name not in analysis.named:  # DOCUMENT alone names it: it finds nothing there
+                    raise
+            else:
+                tables[name] = await self._table(found)
+        if self._icu is None:
+            self._icu = await has_icu(self._database)
+        return Tables(tables, self._icu)
+
+    async def _table(self, found: Relation) -> Table:
+        """What the compiler is told of a table; looked up again after a minute."""
+        known, now = self._tables.get(found.relation), time.monotonic()
+        if known is None or known[0] < now:
+            known = self._tables[found.relation] = (now + _LOOKED_UP_FOR, await table_of(self._database, found))
+        return known[1]
+
+    async def rows(self, plan: Compiled, run: Run, generation: int | None) -> list[bytes]:
+        """The result as JSON, row by row. Raises FenceBroken, Unsupported (too large), ArangoError, DatabaseError."""
+        return await in_pieces(run.encoded, await self._fetch(plan.sql, plan.parameters, generation, plan.most))
+
+    async def result(self, plan: Compiled, binds: dict[str, Any], options: Options) -> Result:
+        """The result with what its order and its limits leave open, for comparison: no fence. Raises as `rows`."""
+        return (await self.unfinished(plan, binds, options)).result()
+
+    async def unfinished(
+        self, plan: Compiled, binds: dict[str, Any], options: Options, most: int | None = None
+    ) -> Unfinished:
+        """The same, of which only the statement has been run. most: raises TooLarge beyond so many bytes of rows."""
+        compared = plan.compared
+        if compared is None:
+            rows, count = await self._compared(plan.sql, plan.parameters, plan.most, most), None
+            return Unfinished(plan.finish, binds, options, rows, plan.order == "collect", None, count)
+        rows = await self._compared(compared.sql, compared.parameters, None, most)
+        return Unfinished(plan.finish, binds, options, rows, False, compared.offset, compared.count)
+
+    async def _compared(self, sql: str, parameters: tuple[object, ...], number: int | None, most: int | None) -> Rows:
+        """Rows, not more than a comparison may hold."""
+        rows = await self._fetch(sql, parameters, None, number, most)
+        if len(rows) > self._limits.rows:
+            raise Unsupported("result too large to be compared")
+        return rows
+
+    async def _fetch(
+        self,
+        sql: str,
+        parameters: tuple[object, ...],
+        generation: int | None,
+        most: int | None,
+        size: int | None = None,
+    ) -> Rows:
+        """The rows of a statement under the fence. size: raises TooLarge beyond so many bytes."""
+        # the statement comes last: nothing in it is ever taken for a place of the frame
+        text = queries("store")["fenced"].text.replace("{generation}", f"${len(parameters) + 1}")
+        text = text.replace("{query}", sql)
+        found: Rows = []
+        if most is not None and most <= AT_ONCE:
+            for row in await self._database.fetch(text, *parameters, generation):
+                if not row[0]:
+                    raise ReadFenceError
+                if row[1]:  # else no row was found
+                    found.append(tuple(row)[1:])
+            if size is not None and sum(map(size_of, found)) > size:
+                raise TooLarge
+            return found
+        budget = self._limits.bytes if size is None else size
+        prefetch = AT_ONCE if size is None else _FEW
+        async with (
+            self._database.session() as session,
+            session.transaction(isolation="repeatable_read", readonly=True),
+            contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=prefetch)) as rows,
+        ):
+            async for row in rows:
+                budget -= _take(row, found)
+                if budget < 0:
+                    if size is not None:
+                        raise TooLarge
+                    raise Unsupported("result too large to be held")
+        return found
+
+
+async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[bytes]:
+    """What `encode` gives of all rows: of a few bytes at a time, between which the event loop has its turn."""
+    found: list[bytes] = []
+    piece: Rows = []
+    size = 0
+    for row in rows:
+        piece.append(row)
+        size += size_of(row)
+        if size > PIECE:
+            found += encode(piece)
+            piece, size = [], 0
+            await asyncio.sleep(0)
+    return found + encode(piece) if found else encode(piece)
+
+
+def size_of(cells: Sequence[Any]) -> int:
+    """Bytes of a row, nearly."""
+    return 64 + sum([len(cell) for cell in cells if cell.__class__ is str])
+
+
+def _take(row: Any, found: Rows) -> int:
+    """Adds a row of the statement, without the fence's column; how many bytes it has, nearly."""
+    cells = tuple(row)
+    if not cells[0]:
+        raise ReadFenceError
+    if not cells[1]:  # no row was found
+        return 0
+    found.append(cells[1:])
+    return size_of(cells)
+
+
+def _cut(placed: list[tuple[int, int, Any]], through: list[tuple[int, int, Any]]) -> Any:
+    """The whole first and last run where LIMIT cuts them; see `requests.Result`."""
+    if not through or len(placed) == len(through):
+        return None
+    first, last = through[0][1], through[-1][1]
+    before, after = placed[0][0] < through[0][0], placed[-1][0] > through[-1][0]
+    one = first == last
+    head = [value for _, run, value in placed if run == first] if before or one else None
+    tail = [value for _, run, value in placed if run == last] if after or one else None
+    return head, tail

@@ -1,0 +1,80 @@
+"""A query's fetch as one of the scans of `store.sql`: pure. What is fetched may be more than is wanted, never less."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.model import json_values
+from proxy.model.documents import escape_text, valid_key
+
+Equality = tuple[tuple[str, ...], Any]
+_OUTSIDE_DOC = frozenset({"_key", "_id", "_rev"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """statement: a name of `queries/store.sql`; value: its third parameter, None where it has none.
+
+    Where no document can pass, the scan is one of no keys: it still tests the fence.
+    """
+
+    statement: str
+    value: str | list[str] | None = None
+
+
+def scan_of(
+    collection: str,
+    equalities: Sequence[Equality],
+    keys: Sequence[str] | None,
+    among: tuple[tuple[str, ...], Sequence[str]] | None = None,
+) -> Scan:
+    """The narrowest scan: by key where keys are known, else by containment of the equalities that jsonb can tell.
+
+    An equality with null is left to the evaluator (a missing attribute is null too), and so are lists and objects
+    (`{}` equals `{a: null}` in AQL). Strings are escaped as they are in `doc`; numbers are printed as ArangoDB does.
+    """
+    wanted = list(keys) if keys is not None else _keys_of(collection, equalities)
+    if wanted is not None:
+        return Scan("scan_keys", [key for key in wanted if valid_key(key)])
+    if among is not None and not equalities:
+        path, texts = among
+        return Scan("scan_among", [json_values.dump(_containing([(path, text)])).decode() for text in texts])
+    containing = _containing(equalities)
+    if not containing:
+        return Scan("scan")
+    return Scan("scan_containing", json_values.dump(containing).decode())
+
+
+def _keys_of(collection: str, equalities: Iterable[Equality]) -> list[str] | None:
+    for path, value in equalities:
+        if path == ("_key",):
+            return [value] if isinstance(value, str) else []
+        if path == ("_id",):
+            prefix = f"{collection}/"
+            return [value[len(prefix) :]] if isinstance(value, str) and value.startswith(prefix) else []
+    return None
+
+
+def _containing(equalities: Iterable[Equality]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path, value in equalities:
+        if not path or path[0] in _OUTSIDE_DOC or not _indexable(value):
+            continue
+        node = found
+        for name in path[:-1]:
+            inner = node.setdefault(escape_text(name), {})
+            if not isinstance(inner, dict):  # the same attribute is said to be a value: the evaluator sees to it
+                break
+            node = inner
+        else:
+            node.setdefault(escape_text(path[-1]), escape_text(value) if isinstance(value, str) else value)
+    return found
+
+
+def _indexable(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | bool | int)

@@ -1,0 +1,173 @@
+"""A wrong configuration stops at start with a sentence that says what to set."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from proxy.base.config import load
+from proxy.base.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CROSSFADE_CONFIG", "POSTGRES_DSN", "ARANGO_URL", "CROSSFADE_DSN", "CROSSFADE_ORIGIN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults_bind_to_loopback() -> None:
+    settings = load()
+    assert (settings.listen_host, settings.admin_host) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "crossfade.toml"
+    file.write_text('listen_port = 1\nbatch = 7\n[services]\n"/resumes" = "http://127.0.0.1:8000"\n')
+    monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
+    monkeypatch.setenv("CROSSFADE_LISTEN_PORT", "2")
+    settings = load()
+    assert (settings.listen_port, settings.batch) == (2, 7)
+    assert str(settings.services["/resumes"]) == "http://127.0.0.1:8000/"
+
+
+def test_the_usual_names_of_both_servers_are_taken_where_crossfades_own_are_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POSTGRES_DSN", "postgresql://a/b")
+    monkeypatch.setenv("ARANGO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("CROSSFADE_ORIGIN", "http://127.0.0.1:2")
+    settings = load()
+    assert (settings.dsn, str(settings.origin)) == ("postgresql://a/b", "http://127.0.0.1:2/")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CROSSFADE_ORIGIN", "ftp://x", "set CROSSFADE_ORIGIN"),
+        ("CROSSFADE_LISTEN_PORT", "99999", "set CROSSFADE_LISTEN_PORT"),
+        ("CROSSFADE_SAMPLE_PERCENT", "many", "set CROSSFADE_SAMPLE_PERCENT"),
+        ("CROSSFADE_SERVICES", "resumes", "set CROSSFADE_SERVICES to a JSON object"),
+        ("CROSSFADE_REDACT_PATHS", "foo", "set CROSSFADE_REDACT_PATHS to a JSON array"),
+        ("CROSSFADE_SERVICES", '{"resumes": "http://127.0.0.1:1"}', "'resumes' is no path of a service"),
+        ("CROSSFADE_LEASE", "0.3", "set CROSSFADE_LEASE .*: .*a lease lasts two heartbeats"),
+        ("CROSSFADE_CONFIG", "/nonexistent.toml", "no such file"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=says):
+        load()
+
+
+def test_an_unknown_setting_or_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "crossfade.toml"
+    monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
+    file.write_text("listen_prot = 1\n")
+    with pytest.raises(ConfigurationError, match="LISTEN_PROT"):
+        load()
+    file.write_text("listen_port = = 1\n")
+    with pytest.raises(ConfigurationError, match="is not TOML"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("CROSSFADE_HEARTBET", "CROSSFADE_HEARTBET is not a setting: do you mean CROSSFADE_HEARTBEAT?"),
+        (
+            "crossfade_origin_pasword",
+            "crossfade_origin_pasword is not a setting: do you mean CROSSFADE_ORIGIN_PASSWORD?",
+        ),
+        ("CROSSFADE_ADMIN_PRT", "do you mean CROSSFADE_ADMIN_PORT?"),
+        ("CROSSFADE_COLOUR", "CROSSFADE_COLOUR is not a setting: docs/settings.md lists the settings"),
+        ("CROSSFADE_ORIGINS__X", "CROSSFADE_ORIGINS__X is not a setting"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_and_the_near_one_named(
+    name: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "s3cret")
+    with pytest.raises(ConfigurationError) as refused:
+        load()
+    assert says in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CROSSFADE_SERVICE_HOST", "10.0.0.1"),
+        ("CROSSFADE_SERVICE_PORT", "8531"),
+        ("CROSSFADE_SERVICE_PORT_ADMIN", "8531"),
+        ("CROSSFADE_PORT", "tcp://10.0.0.1:8531"),
+        ("CROSSFADE_PORT_8531_TCP", "tcp://10.0.0.1:8531"),
+        ("CROSSFADE_PORT_8531_TCP_ADDR", "10.0.0.1"),
+        ("CROSSFADE_PROXY_SERVICE_HOST", "10.0.0.1"),
+        ("CROSSFADE_FAULT", ""),
+        ("CROSSFADE_DATABASE", "shop"),
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_of_that_name_is_let_through(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert load().listen_port == 8530
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CROSSFADE_ORIGIN", "ftp://root:s3cret@host"),
+        ("CROSSFADE_ORIGIN", "http://root:s3cret@host:99999999"),
+        ("CROSSFADE_SERVICES", '{"/a": "ftp://u:s3cret@host"}'),
+        ("CROSSFADE_SERVICES", '{"/a": "s3cret'),
+        ("CROSSFADE_DSN", "postgresql://u:s3cret/x@host/db"),
+        ("CROSSFADE_DSN", "postgresql://u:s3cret@host:99x/db"),
+        ("CROSSFADE_DSN", "s3cret"),
+        ("CROSSFADE_SERVICES__A", "s3cret"),
+    ],
+)
+def test_no_message_shows_what_may_hold_a_password(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as refused:
+        load()
+    shown = "".join(traceback.format_exception(refused.value))
+    assert "s3cret" not in shown
+
+
+def test_a_misspelt_password_in_the_file_is_named_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "crossfade.toml"
+    file.write_text('origin_pasword = "s3cret"\n')
+    monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
+    with pytest.raises(ConfigurationError, match="ORIGIN_PASWORD") as refused:
+        load()
+    assert "s3cret" not in str(refused.value)
+
+
+def test_the_representation_of_settings_holds_no_password() -> None:
+    settings = load(
+        origin="http://root:s3cret@127.0.0.1:8529",
+        origin_password="s3cret",
+        dsn="postgresql://app:s3cret@127.0.0.1/app",
+        services={"/a": "http://u:s3cret@127.0.0.1:1"},
+    )
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://127.0.0.1:5432/crossfade",
+        "postgres://app:p%2Fw@db.example:5432,db2.example:5433/app?sslmode=verify-full",
+        "postgresql://app@[::1]:5432/app",
+        "postgresql:///app?host=/var/run/postgresql",
+        "postgresql://app@%2Fvar%2Frun%2Fpostgresql/app",
+    ],
+)
+def test_every_usual_form_of_a_dsn_is_taken(dsn: str) -> None:
+    assert load(dsn=dsn).dsn == dsn

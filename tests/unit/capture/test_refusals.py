@@ -1,0 +1,45 @@
+"""What an error of ArangoDB's says of a request that may have been committed in parts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from proxy.capture.aql_plan import Modification, plan
+from proxy.capture.refusals import in_parts, script_in_parts
+from proxy.model.operations import Effect, Operation
+
+
+def body_of(query: str, **options: object) -> bytes:
+    return json.dumps({"query": query, "options": options}).encode()
+
+
+@pytest.mark.parametrize("name", ["intermediateCommitCount", "intermediateCommitSize"])
+def test_a_query_without_a_loop_fails_whole_unless_its_request_says_otherwise(name: str) -> None:
+    alone, given = plan(body_of("INSERT {} INTO c"), "db"), plan(body_of("INSERT {} INTO c", **{name: 1}), "db")
+    assert isinstance(alone, Modification)
+    assert (alone.once, alone.asked.commits) == (True, False)
+    assert isinstance(given, Modification)
+    assert (given.once, given.asked.commits) == (False, True)
+
+
+def test_no_server_commits_by_its_own_limits_within_a_second() -> None:
+    assert not in_parts(named=False, seconds=0.99)
+    assert in_parts(named=False, seconds=1.0)
+    assert in_parts(named=True, seconds=0.0)
+
+
+def test_a_script_that_fails_may_have_committed_where_it_names_a_limit_or_ran_long() -> None:
+    body = json.dumps({"collections": {"write": "c"}, "action": "x", "intermediateCommitCount": 1}).encode()
+    script = Operation("transaction.js", Effect.OPAQUE, "POST", "db", None, None, body=body)
+    plain = Operation("transaction.js", Effect.OPAQUE, "POST", "db", None, None, body=b'{"action":"x"}')
+    failed = b'{"error":true,"errorNum":1650,"errorMessage":"x"}'
+    assert script_in_parts(script, 500, failed, 0.0)
+    assert not script_in_parts(plain, 500, failed, 0.0)
+    assert script_in_parts(plain, 500, failed, 2.0)
+    assert not script_in_parts(script, 200, b"{}", 0.0)
+    assert not script_in_parts(script, 403, b'{"errorNum":11}', 0.0)
+    assert not script_in_parts(script, 404, b'{"errorNum":1203}', 0.0)
+    other = Operation("cursor.create", Effect.QUERY, "POST", "db", None, None, body=body)
+    assert not script_in_parts(other, 400, failed, 2.0)

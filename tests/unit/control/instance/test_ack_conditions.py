@@ -1,0 +1,59 @@
+"""When a phase may be acknowledged (mirror-protocol, "Flip", 2 to 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.control.instance.ack_conditions import Conditions, Scope, ready
+from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+
+FLIP = {"a/b": Move("a/b", Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100))}
+MIRROR = {"a/b": Move("a/b", Standing(), Standing(Stage.MIRROR))}
+SHADOW = {"a/b": Move("a/b", Standing(Stage.MIRROR), Standing(Stage.SHADOW))}
+
+
+def _conditions(asked: list[Scope], **counts: int) -> Conditions:
+    def count(name: str) -> Any:
+        def counted(scope: Scope) -> int:
+            asked.append(scope)
+            return counts.get(name, 0)
+
+        return counted
+
+    return Conditions(
+        backlog=count("backlog"),
+        lag_seconds=lambda: 0.0,
+        asynchronous_pending=count("asynchronous_pending"),
+        uncaptured_pending=count("uncaptured_pending"),
+        origin_queries=count("origin_queries"),
+        unapplied=count("unapplied"),
+        diverged=lambda: False,
+        acknowledged_alone=lambda: False,
+        journal_clean=lambda: True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("moves", "phase", "blocks"),
+    [
+        (FLIP, Phase.BEGIN, {"backlog", "asynchronous_pending"}),
+        (FLIP, Phase.HOLD, {"origin_queries"}),
+        (FLIP, Phase.DRAIN, {"unapplied"}),
+        (MIRROR, Phase.BEGIN, {"uncaptured_pending"}),
+        (SHADOW, Phase.BEGIN, set()),
+        ({}, Phase.SETTLED, set()),
+    ],
+)
+def test_what_each_phase_waits_for(moves: dict[str, Move], phase: Phase, blocks: set[str]) -> None:
+    snapshot = Snapshot(3, 1, phase, {}, {}, moves)
+    asked: list[Scope] = []
+    assert ready(snapshot, _conditions(asked))
+    for name in ("backlog", "asynchronous_pending", "uncaptured_pending", "origin_queries", "unapplied"):
+        assert ready(snapshot, _conditions(asked, **{name: 1})) == (name not in blocks)
+    assert set(asked) <= {frozenset({"a/b"})}
+
+
+def test_nobody_need_be_told_of_a_rejoin() -> None:
+    _conditions([]).rejoined()

@@ -1,0 +1,92 @@
+"""Stages: what an instance does at each, and which moves there are."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.base.errors import RefusedError
+from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
+from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
+
+OFF, MIRROR, SHADOW = Standing(), Standing(Stage.MIRROR), Standing(Stage.SHADOW)
+TEN, ALL = Standing(Stage.FLIPPED, 10), Standing(Stage.FLIPPED, 100)
+FLIP = (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "steps"),
+    [
+        (OFF, MIRROR, (Phase.BEGIN,)),
+        (MIRROR, SHADOW, (Phase.BEGIN,)),
+        (SHADOW, TEN, FLIP),
+        (TEN, ALL, FLIP),
+        (ALL, TEN, ()),
+        (ALL, SHADOW, ()),
+        (SHADOW, OFF, ()),
+    ],
+)
+def test_forward_is_acknowledged_and_back_is_at_once(before: Standing, after: Standing, steps: tuple[Phase]) -> None:
+    assert allowed(before, after) is None
+    assert phases(before, after) == steps
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        (OFF, SHADOW, "goes to mirror first"),
+        (MIRROR, ALL, "goes to shadow first"),
+        (SHADOW, Standing(Stage.FLIPPED, 0), "1 to 100 percent"),
+        (ALL, Standing(Stage.PROMOTED), "not built yet"),
+    ],
+)
+def test_what_is_not_allowed(before: Standing, after: Standing, why: str) -> None:
+    assert why in (allowed(before, after) or "")
+
+
+@pytest.mark.parametrize(
+    ("phase", "capture", "synchronous", "hold"),
+    [(Phase.BEGIN, True, True, False), (Phase.HOLD, True, True, True), (Phase.DRAIN, True, True, True)],
+)
+def test_from_begin_on_an_instance_behaves_by_the_flip(
+    phase: Phase, capture: bool, synchronous: bool, hold: bool
+) -> None:
+    moves = {"a/b": Move("a/b", SHADOW, ALL)}
+    behaviour = Snapshot(1, 1, phase, {"a/b": SHADOW}, {}, moves).behaviour("a/b")
+    assert (behaviour.capture, behaviour.synchronous, behaviour.hold_queries) == (capture, synchronous, hold)
+    assert behaviour.weight == 0  # but no read is served before the commit
+
+
+def test_a_default_that_changes_counts_for_collections_that_appear_meanwhile() -> None:
+    moves = {"a/*": Move("a/*", OFF, MIRROR)}
+    snapshot = Snapshot(1, 1, Phase.BEGIN, {"a/late": OFF}, {}, moves)
+    assert snapshot.behaviour("a/new").capture
+    assert snapshot.behaviour("a/late").capture
+    assert not snapshot.behaviour("b/new").capture
+    assert snapshot.database_has("a", Stage.MIRROR)
+    every = Snapshot(1, 1, Phase.BEGIN, {}, {"b": Stage.OFF}, {"*/*": Move("*/*", OFF, MIRROR)})
+    assert every.behaviour("a/new").capture
+    assert not every.behaviour("b/new").capture  # b has a default of its own
+    assert every.database_has("c", Stage.MIRROR)
+
+
+def test_collections_that_are_not_registered_have_the_default() -> None:
+    snapshot = Snapshot(collections={"a/b": SHADOW}, defaults={"a": Stage.MIRROR, "*": Stage.OFF})
+    assert snapshot.standing("a/c").stage is Stage.MIRROR
+    assert snapshot.standing("z/c").stage is Stage.OFF
+    assert snapshot.database_has("a", Stage.SHADOW)
+    assert not snapshot.database_has("z", Stage.MIRROR)
+    assert ALL.serves_target
+    assert not Standing(Stage.FLIPPED, 0).serves_target
+
+
+def test_plan() -> None:
+    known = {"a/b": SHADOW, "a/c": MIRROR}
+    moves = plan([DesiredState("a/b", Stage.FLIPPED, 10), DesiredState("a/c", Stage.MIRROR)], known, {})
+    assert moves == (Move("a/b", SHADOW, TEN),)
+    assert phases_of(moves) == FLIP
+    assert to_target(moves) == moves
+    assert phases_of(()) == ()
+    assert to_target(plan([DesiredState("a/b", Stage.OFF)], known, {})) == ()
+    with pytest.raises(RefusedError, match=r"a/c: a collection at stage mirror goes to shadow first; x/\*: new"):
+        plan([DesiredState("a/c", Stage.FLIPPED, 1), DesiredState("x/*", Stage.FLIPPED, 1)], known, {})
+    assert plan([DesiredState("x/*", Stage.SHADOW)], known, {}) == (Move("x/*", OFF, SHADOW),)
