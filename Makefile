@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help setup demo dev test versions lint format bench corpus faults lock clean bench-backfill backfill-big planted
 help: ## this list
