@@ -13,8 +13,8 @@
               target_writer documents into a table, those that PostgreSQL refuses set aside
               run_store   the rows of _crossfade.run and _crossfade.chunk
               liveness_lock says to PostgreSQL that this process lives: a killed worker's chunks are free at once
-              out_of_band_watch names who writes around the proxies; out_of_band_judge: whose revision is nobody's
-                          (pure, with the argument); wal_reader: the origin's log, or scans
+              out_of_band_watch names who writes around the proxies; out_of_band_judge: which revisions no
+                          proxy reported (pure, with the argument); wal_reader: the origin's log, or scans
               governor    waits as the throttle says, keeping the chunk
               source      the origin, by python-arango, in threads; shards of a cluster merged by bytes
     layer 1   plan, probe key ranges, sizes of pages; answers of the origin; throttle; run_summary: tallies, rates

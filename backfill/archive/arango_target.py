@@ -81,7 +81,7 @@ class IntoArango:
         written, kept, refused = done.written, done.kept, list(done.refused)
         for document, stored in older:
             try:
-                told = await self._server.replace_exactly(
+                answer = await self._server.replace_exactly(
                     database, name, document.key, document.raw, stored=encode_rev(stored), keep_revisions=self._keep
                 )
             except ArangoError as error:
@@ -89,11 +89,11 @@ class IntoArango:
                     raise
                 refused.append((document.key, str(error)))
                 continue
-            if told is None:
+            if answer is None:
                 kept += 1
             else:
                 written += 1
-                self._look(document, told)
+                self._look(document, answer)
         return TargetResult(written, kept, tuple(refused))
 
     async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
@@ -125,10 +125,10 @@ class IntoArango:
 
         async def attempt(part: Sequence[Document]) -> None:
             nonlocal written
-            told = await self._server.insert(
+            answers = await self._server.insert(
                 database, name, [document.raw for document in part], keep_revisions=self._keep, replace=replace
             )
-            for document, one in zip(part, told, strict=True):
+            for document, one in zip(part, answers, strict=True):
                 if one.number == _CONFLICT:
                     raise UpstreamOutcomeUnknown(f"ArangoDB is busy with {collection}/{document.key}: {one.message}")
                 if one.error or not one.key:

@@ -107,10 +107,10 @@ class Server:
             params["overwriteMode"] = "replace"
         path = f"document/{quote(collection, safe='')}"
         body = b"[" + b",".join(raws) + b"]"
-        told = _decode(_TOLD, await self._ask("POST", database, path, params, body))
-        if len(told) != len(raws):
-            raise UpstreamOutcomeUnknown(f"ArangoDB answered for {len(told)} of {len(raws)} documents")
-        return told
+        answers = _decode(_TOLD, await self._ask("POST", database, path, params, body))
+        if len(answers) != len(raws):
+            raise UpstreamOutcomeUnknown(f"ArangoDB answered for {len(answers)} of {len(raws)} documents")
+        return answers
 
     async def replace_exactly(
         self, database: str, collection: str, key: str, raw: bytes, *, stored: str, keep_revisions: bool
@@ -153,15 +153,17 @@ class Server:
         )
         if 200 <= response.status < 300:
             return content
-        told = _decode(_ONE, content) if content[:1] == b"{" else Told(message=content[:200].decode("utf-8", "replace"))
+        answer = (
+            _decode(_ONE, content) if content[:1] == b"{" else Told(message=content[:200].decode("utf-8", "replace"))
+        )
         if response.status in _BUSY:
-            raise UpstreamOutcomeUnknown(f"ArangoDB at {self._url} answered {response.status}: {told.message}")
+            raise UpstreamOutcomeUnknown(f"ArangoDB at {self._url} answered {response.status}: {answer.message}")
         if response.status == 401:
             raise ConfigurationError(
-                f"ArangoDB at {self._url} refuses the account {self._user!r} ({told.message}): "
+                f"ArangoDB at {self._url} refuses the account {self._user!r} ({answer.message}): "
                 "set CROSSFADE_ORIGIN_USER and CROSSFADE_ORIGIN_PASSWORD"
             )
-        raise ArangoError(told.number or response.status, told.message or None, status=response.status)
+        raise ArangoError(answer.number or response.status, answer.message or None, status=response.status)
 
 
 def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -5,6 +5,7 @@ errors            the one tree of errors, drawn; sqlstates, arango_errors: what 
 database          PostgreSQL by asyncpg; session_settings: what each session sets for itself
 arango_client     ArangoDB by httpx, for what is not on a request's path
 metrics           every Prometheus metric; waits: what a request waits for, by reason
+sql_values        columns and text in the form that PostgreSQL takes
 supervise         tasks that are restarted, and awaited at the end
 backoff           longer pauses from failure to failure; repeated: one log line a minute for trouble that lasts
 failpoints        named points where a test kills or stops the process

@@ -1,8 +1,9 @@
-"""Tasks that go on, whatever happens in them."""
+"""Tasks that begin again after a failure, and how their owners end them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -24,3 +25,10 @@ async def supervise(work: Callable[[], Awaitable[None]], part: str) -> None:
         except Exception:
             log.exception("a task failed and begins again", part=part)
             await asyncio.sleep(_PAUSE)
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end. Raises what it raised instead."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

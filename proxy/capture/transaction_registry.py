@@ -28,7 +28,7 @@ import structlog
 
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
-from proxy.base.supervise import supervise
+from proxy.base.supervise import cancelled, supervise
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -86,9 +86,7 @@ class TransactionRegistry:
     async def close(self) -> None:
         """Stops, with a last attempt to post; what is not posted is spoken for by the journal."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
             with contextlib.suppress(DatabaseError):
                 await self.post()

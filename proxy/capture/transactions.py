@@ -33,6 +33,7 @@ import structlog
 
 from proxy.base import failpoints
 from proxy.base.errors import ArangoError, UpstreamError, UpstreamUnavailable, error_label
+from proxy.base.supervise import cancelled
 from proxy.capture import in_transactions, opaque, transaction_plan
 from proxy.capture.answers import Opaque, settle_gently
 from proxy.capture.answers import plan as plan_write
@@ -92,9 +93,7 @@ class Transactions:
     async def close(self) -> None:
         """Stops asking. What was written is in the journal."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
 
     def wrote(self, operation: Operation) -> bool:

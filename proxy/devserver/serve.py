@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ import msgspec
 import uvloop
 
 from proxy.base.errors import ArangoError, UpstreamError
+from proxy.base.supervise import cancelled
 from proxy.devserver.store import MemoryStore
 from proxy.devserver.store import snapshot as snapshots
 from proxy.gateway.velocypack_answers import packed
@@ -114,9 +114,7 @@ class DevelopmentServer:
     async def close(self, grace: float = 2.0) -> None:
         """Lets requests under way end, for `grace` seconds."""
         if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            await cancelled(self._sweeper)
             self._sweeper = None
         await self._listener.close(grace)
         await self.store.close()
@@ -172,9 +170,7 @@ async def run(options: Options) -> None:
         try:
             await stop.wait()
         finally:
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+            await cancelled(watcher)
     if directory is not None:
         snapshots.save(store.server, directory)
 

@@ -14,6 +14,7 @@ import structlog
 from proxy.base import metrics
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
+from proxy.base.supervise import cancelled
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -50,9 +51,7 @@ class Gaps:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             with contextlib.suppress(DatabaseError):
                 await self.flush()
 

@@ -25,12 +25,14 @@ import structlog
 
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, JournalError
+from proxy.base.supervise import cancelled
 from proxy.journal.intent import Intent
 from proxy.journal.journal import Journal
 from proxy.journal.records import SWEEP, Note
 from proxy.model.clock import age
 from proxy.model.operations import Change
 from proxy.replication.resync import CASCADE
+from proxy.replication.target_writer import storable_text
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -172,9 +174,7 @@ class WriteReporter:
     async def close(self) -> None:
         """The last report: it says whether all was told. Without it whoever reads takes this process for crashed."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
         with contextlib.suppress(DatabaseError):
             await self.report(last=True)
@@ -216,7 +216,9 @@ def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:
                 rows, size = [], 0
             size += len(revisions) + len(some)
             text = "{" + ",".join(map(str, revisions)) + "}"
-            rows.append((_storable(collection), text, orjson.dumps([*map(_storable, some)]).decode(), one.whole))
+            rows.append(
+                (storable_text(collection), text, orjson.dumps([*map(storable_text, some)]).decode(), one.whole)
+            )
     if rows:
         yield _columns(rows)
 
@@ -224,8 +226,3 @@ def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:
 def _columns(rows: Sequence[tuple[str, str, str, bool]]) -> _Part:
     names, revisions, keys, whole = zip(*rows, strict=True)
     return names, revisions, keys, whole
-
-
-def _storable(text: str) -> str:
-    """Text that PostgreSQL can hold: names and keys that it cannot are nobody's documents."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "")

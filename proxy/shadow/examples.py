@@ -19,7 +19,8 @@ import structlog
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
-from proxy.base.supervise import supervise
+from proxy.base.sql_values import columns
+from proxy.base.supervise import cancelled, supervise
 from proxy.model import json_values
 from proxy.model.operations import Operation
 from proxy.routing.query_shapes import Shape
@@ -82,8 +83,7 @@ class Examples:
         rows = {(row[0], row[1]): row for row in map(_row, waiting)}
         shapes = sorted({shape for shape, _ in rows})
         try:
-            columns = [list(column) for column in zip(*rows.values(), strict=True)]
-            await self._database.execute(_SQL["add"].text, *columns)
+            await self._database.execute(_SQL["add"].text, *columns(rows.values()))
             await self._database.execute(_SQL["trim"].text, shapes, self._each, self._days)
         except DatabaseError:
             self._waiting = waiting[: _WAITING - len(self._waiting)] + self._waiting
@@ -94,9 +94,7 @@ class Examples:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
         with contextlib.suppress(DatabaseError):
             await self.flush()

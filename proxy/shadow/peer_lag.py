@@ -17,6 +17,7 @@ from typing import Final
 
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
+from proxy.base.supervise import cancelled
 from sql.loader import queries
 
 _EVERY: Final = 0.05  # seconds, while somebody waits
@@ -85,9 +86,7 @@ class PeerLag:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
 
     async def _look_while_waited(self) -> None:

@@ -9,7 +9,6 @@ A mismatch whose fingerprint is ignored is counted by its fingerprint and shape,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +21,8 @@ from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
 from proxy.base.errors import ConfigurationError, DatabaseError, DatabaseUnavailable
-from proxy.base.supervise import supervise
+from proxy.base.sql_values import columns, storable
+from proxy.base.supervise import cancelled, supervise
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.counters import FIGURES, SHAPE_COUNTERS, SLICE, ComparisonDelta, Deltas, fingerprint
 from proxy.shadow.diff.documents import MAX_KEYS, Difference
@@ -278,7 +278,7 @@ class Ledger:
                 (*key, delta.text, *(getattr(delta, counter) for counter in SHAPE_COUNTERS))
                 for key, delta in deltas.shapes.items()
             )
-            await session.execute(sql["add_shapes"].text, *_columns(rows))
+            await session.execute(sql["add_shapes"].text, *columns(rows))
         counters: tuple[tuple[str, Counter[Any]], ...] = (
             ("add_skipped", deltas.skipped),
             ("add_noise", deltas.noise),
@@ -287,7 +287,7 @@ class Ledger:
         )
         for name, counter in counters:
             if counter:
-                await session.execute(sql[name].text, *_columns((*key, number) for key, number in counter.items()))
+                await session.execute(sql[name].text, *columns((*key, number) for key, number in counter.items()))
         counted = await self._write_mismatches(session, deltas, now)
         for key, text in sorted(deltas.explanations.items()):
             await session.execute(sql["explain_mismatch"].text, *key, text)
@@ -300,9 +300,9 @@ class Ledger:
                 (name, max(0.0, now - delta.oldest), *(getattr(delta, counter) for counter in FIGURES))
                 for name, delta in locked.items()
             )
-            await session.execute(sql["add_comparisons"].text, *_columns(rows))
+            await session.execute(sql["add_comparisons"].text, *columns(rows))
         if counted:
-            await session.execute(sql["count_mismatches"].text, *_columns(counted))
+            await session.execute(sql["count_mismatches"].text, *columns(counted))
 
     async def _write_mismatches(self, session: Session, deltas: Deltas, now: float) -> list[tuple[str, float, int]]:
         """(collection, age in seconds, number) of the mismatches that count: those that are not ignored."""
@@ -341,9 +341,7 @@ class Ledger:
     async def close(self) -> None:
         """The last flush; what PostgreSQL does not take then is lost, and said."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
         try:
             await self.flush()
@@ -372,14 +370,10 @@ def redaction_of(settings: Settings) -> Redaction:
     return Redaction(settings.redact, tuple(settings.redact_paths))
 
 
-def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 def _storable(value: Any) -> Any:
     """Text that jsonb holds: U+0000 and lone surrogates, which only bind variables can bring here, are replaced."""
     if isinstance(value, str):
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+        return storable(value)
     if isinstance(value, dict):
         return {_storable(name): _storable(child) for name, child in value.items()}
     return [_storable(child) for child in value] if isinstance(value, list) else value

@@ -18,7 +18,7 @@ import structlog
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
-from proxy.base.supervise import supervise
+from proxy.base.supervise import cancelled, supervise
 from proxy.shadow.diff.tolerances import Rule
 from sql.loader import queries
 
@@ -118,9 +118,7 @@ class SamplingRules:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
 
     async def _run(self) -> None:

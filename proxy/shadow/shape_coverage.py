@@ -24,7 +24,8 @@ import structlog
 
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
-from proxy.base.supervise import supervise
+from proxy.base.sql_values import columns, storable
+from proxy.base.supervise import cancelled, supervise
 from proxy.model import histogram
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, OTHER, Shape, shape_of_text
 from proxy.shadow.bounds import Bound
@@ -155,7 +156,7 @@ class Coverage:
             try:
                 async with self._database.transaction() as session:
                     begun = True
-                    await session.execute(_SQL["add_coverage"].text, *_columns(self._rows(windows)))
+                    await session.execute(_SQL["add_coverage"].text, *columns(self._rows(windows)))
             except BaseException:
                 if not begun and not self._windows:
                     self._windows = windows
@@ -187,9 +188,9 @@ class Coverage:
 
     def _add(self, collection: str, shape: Shape, reason: str, number: int) -> None:
         shape = self._bound.of((collection,), shape)
-        key = (_storable(collection), shape, reason)
+        key = (storable(collection), shape, reason)
         if key not in self._seen and len(self._seen) >= 2 * _MOST:
-            key = (_storable(collection.partition("/")[0]) + "/*", OTHER, reason)
+            key = (storable(collection.partition("/")[0]) + "/*", OTHER, reason)
         self._seen[key] = self._seen.get(key, 0) + number
 
     def _rows(self, windows: dict[tuple[str, str], _Window]) -> Iterable[Sequence[object]]:
@@ -203,10 +204,10 @@ class Coverage:
         for (collection, shape, _), number in seen.items():
             totals[collection, shape] = totals.get((collection, shape), 0) + number
         rows = [(collection, shape.name, shape.text, number) for (collection, shape), number in totals.items()]
-        await self._database.execute(_SQL["add_seen"].text, *_columns(rows))
+        await self._database.execute(_SQL["add_seen"].text, *columns(rows))
         reasons = [(collection, shape.name, reason, number) for (collection, shape, reason), number in seen.items()]
         with contextlib.suppress(DatabaseError):  # a reason is for eyes
-            await self._database.execute(_SQL["add_reasons"].text, *_columns(reasons))
+            await self._database.execute(_SQL["add_reasons"].text, *columns(reasons))
 
     # ---- life
 
@@ -216,9 +217,7 @@ class Coverage:
     async def close(self) -> None:
         """Writes once more; what PostgreSQL does not take then is lost, and said."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
             self._task = None
         try:
             await self.flush()
@@ -237,14 +236,5 @@ class Coverage:
                 log.debug("counts of shapes are kept until PostgreSQL is back", error=str(error))
 
 
-def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 def _array(counts: Sequence[int]) -> str:
     return "{" + ",".join(map(str, counts)) + "}"
-
-
-def _storable(text: str) -> str:
-    """What PostgreSQL's `text` holds of a name that a client gave."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -20,7 +20,7 @@ import pytest
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, JournalError
 from proxy.capture import answers as capture
-from proxy.capture.answers import plan, settle_gently
+from proxy.capture.answers import DocumentPlan, plan, settle_gently
 from proxy.capture.context import WriteContext
 from proxy.isolation import Isolation, Lane
 from proxy.journal.intent import Settled
@@ -94,8 +94,9 @@ async def test_an_answer_of_many_documents_is_read_in_many_turns(monkeypatch: py
     turns.spy(monkeypatch, capture, "_read", lambda _: 1)
     body, documents = inserted(MANY)
     planned = plan(decode(Request("POST", b"/_db/shop/_api/document/products", [], b"[{}]")))
+    assert isinstance(planned, DocumentPlan)
     async with turns.counted():
-        found = await settle_gently(planned, 202, [], body)  # type: ignore[arg-type] # it is no Opaque
+        found = await settle_gently(planned, 202, [], body)
     assert [change.raw for change in found.changes] == documents
     assert len(json.loads(found.body)) == MANY
     assert b'"new"' not in found.body

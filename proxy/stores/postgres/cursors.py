@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Final, Protocol
 import orjson
 
 from proxy.base.errors import ArangoError
+from proxy.base.supervise import cancelled
 from proxy.model.cursor_requests import CursorRequest, misplaced_batch
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.auth import owner_of
@@ -162,9 +162,7 @@ class Cursors:
     async def close(self) -> None:
         """Ends every cursor, and gives their connections back."""
         if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            await cancelled(self._sweeper)
         sources = [cursor.source for cursor in self._open.values() if cursor.source is not None]
         self._open.clear()
         self._bytes = 0
