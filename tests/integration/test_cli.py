@@ -385,7 +385,7 @@ async def test_audit_and_gates_for_machines(shell: Shell) -> None:
     await shell("mirror", "orders")
     assert (await shell("audit", "--json")).json[0]["action"] == "change"
     gates = (await shell("gates", "--json")).json
-    assert {gate["name"] for gate in gates[ORDERS]} >= {"backfilled", "verified", "instances current"}
+    assert {gate["name"] for gate in gates[ORDERS]} >= {"backfilled", "verified", "instances in sync"}
 
 
 async def test_doctor_sees_silence(shell: Shell, fleet: Fleet) -> None:

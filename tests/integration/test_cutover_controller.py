@@ -163,7 +163,7 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
 async def test_a_flip_needs_gates_and_an_instance(fleet: Fleet, database: Database) -> None:
     await fleet.to(Stage.MIRROR, JOBS)  # nobody behaves otherwise: allowed
     await fleet.to(Stage.SHADOW, JOBS)
-    with pytest.raises(RefusedError, match=r"instances current is fail \(no instance\)"):
+    with pytest.raises(RefusedError, match=r"instances in sync is fail \(no instance\)"):
         await fleet.to(Stage.FLIPPED, JOBS, force=True, reason="never mind")
     await fleet.start("one")
     with pytest.raises(RefusedError, match="backfilled is fail"):
@@ -345,7 +345,7 @@ async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet,
     await fleet.flipped(JOBS, weight=50)
     await fleet.to(Stage.FLIPPED, JOBS, weight=60)  # what was compared goes on counting
     await database.execute("UPDATE _crossfade.comparison SET compared = 3, matched = 3")
-    with pytest.raises(RefusedError, match="no mismatch is inconclusive"):
+    with pytest.raises(RefusedError, match="zero mismatches is inconclusive"):
         await fleet.to(Stage.FLIPPED, JOBS, weight=100)
     lower = await fleet.to(Stage.FLIPPED, JOBS, weight=5)
     assert lower.phases == ()

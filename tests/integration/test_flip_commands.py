@@ -89,7 +89,7 @@ async def test_flip_waits_for_its_gates_and_says_which_are_open(
     await fleet.start("one")
     await in_the_shadow(fleet, ORDERS, ready=False)
     late = await shell("flip", "orders", "--wait", "--wait-limit", "1")
-    assert (late.code, "gates refuse the flip" in late.err) == (1, True)
+    assert (late.code, "Flip blocked by " in late.err) == (1, True)
     assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # said once, not at every look
     waiting = asyncio.create_task(shell("flip", "orders", "--wait"))
     await pass_gates(database, ORDERS)

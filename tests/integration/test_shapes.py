@@ -80,7 +80,7 @@ async def test_reads_are_seen_before_anything_is_compared(dsn: str, tmp_path: Pa
             SHAPE: (2, 0, {"stage before shadow": 2}),
         }
         assert await shapes.listed(stack.database, ["_system/nobody_mirrors_this"]) == []
-        covered = (await _gates(stack))["every shape compared"]
+        covered = (await _gates(stack))["every query compared"]
         assert (covered.verdict, "2 of 2 never" in covered.figures) == ("inconclusive", True)
 
 
@@ -110,29 +110,29 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
 
         code, out = await shell(stack, "shapes", BOOKS)
         assert (code, "never compared" in out, "answered by ArangoDB after a flip as well" in out) == (0, True, True)
-        assert (await _gates(stack))["every shape compared"].verdict == "inconclusive"
+        assert (await _gates(stack))["every query compared"].verdict == "inconclusive"
         code, out = await shell(stack, "shapes", "waive", chance.shape)
         assert (code, "needs --reason" in out) == (1, True)
         assert (await shell(stack, "shapes", "waive", "no-such-shape", "--reason", "x"))[0] == 1
         assert (await shell(stack, "shapes", "waive", chance.shape, "--reason", "a lottery", "--actor", "ann"))[0] == 0
         gates = await _gates(stack)
-        assert (gates["every shape compared"].verdict, gates["every shape compared"].figures) == (
+        assert (gates["every query compared"].verdict, gates["every query compared"].figures) == (
             "pass",
             "3 seen, 1 waived",
         )
-        assert gates["enough of each shape"].verdict == "inconclusive"
+        assert gates["sample size per query"].verdict == "inconclusive"
 
         assert (await shell(stack, "limits", "set", "shape_comparisons", "0", "--reason", "x"))[0] == 1
         assert (await shell(stack, "limits", "set", "shape_comparison", "9", "--reason", "x"))[0] == 1
         assert (await shell(stack, "limits", "set", "shape_comparisons", "9"))[0] == 1
         assert (await shell(stack, "limits", "set", "shape_comparisons", "1", "--reason", "a quiet service"))[0] == 0
-        assert (await _gates(stack))["enough of each shape"].verdict == "pass"
+        assert (await _gates(stack))["sample size per query"].verdict == "pass"
         assert "a quiet service" in (await shell(stack, "limits"))[1]
         listed = json.loads((await shell(stack, "limits", "--json"))[1])
         assert {one["name"] for one in listed} == set(thresholds.TOLD)
         assert (await shell(stack, "limits", "reset", "shape_comparisons"))[0] == 0
         assert (await shell(stack, "limits", "reset", "shape_comparisons"))[0] == 1
-        assert (await _gates(stack))["enough of each shape"].verdict == "inconclusive"
+        assert (await _gates(stack))["sample size per query"].verdict == "inconclusive"
 
         code, out = await shell(stack, "shapes", "--json")
         by_text = {row["text"]: row for row in json.loads(out)}
@@ -140,7 +140,7 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert by_text["document.read"]["state"] == "too few"
         assert (await shell(stack, "shapes", "unwaive", chance.shape, "--collection", "books"))[0] == 0
         assert (await shell(stack, "shapes", "unwaive", chance.shape))[0] == 1
-        assert (await _gates(stack))["every shape compared"].verdict == "inconclusive"
+        assert (await _gates(stack))["every query compared"].verdict == "inconclusive"
         actions = [
             row["action"] for row in await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
         ]

@@ -185,7 +185,7 @@ async def _verified(stack: Running, *, repair: bool = True) -> None:
         await source.close()
 
 
-async def _gate(stack: Running, name: str = "no bypass") -> Gate:
+async def _gate(stack: Running, name: str = "no out-of-band writes") -> Gate:
     gates = (await gate_inputs.judge(stack.database, stack.settings, [BOOKS]))[BOOKS]
     return next(gate for gate in gates if gate.name == name)
 
@@ -194,14 +194,14 @@ async def test_an_origin_that_lost_what_it_acknowledged_is_not_ready_for_a_rollb
     async with mirrored(dsn, tmp_path, gate_lag_seconds=0.5) as stack:
         await stack.client.post(PATH, json=[{"_key": f"k{n}"} for n in range(60)])
         await stack.drained()
-        ready = await _gate(stack, "rollback ready")
+        ready = await _gate(stack, "rollback possible")
         assert (ready.verdict, ready.figures) == ("pass", "answers, has 50 of 50 looked up")
         await stack.direct.delete(f"{PATH}/k59")
         await stack.direct.put(f"{PATH}/k58", json={"newer": True})  # the origin may be ahead, never behind
-        lost = await _gate(stack, "rollback ready")
+        lost = await _gate(stack, "rollback possible")
         assert (lost.verdict, lost.figures) == ("fail", "1 of 50 looked up are not in ArangoDB: k59")
         await stack.origin.stop()
-        away = await _gate(stack, "rollback ready")
+        away = await _gate(stack, "rollback possible")
         assert (away.verdict, "does not answer" in away.figures) == ("fail", True)
         await stack.origin.start()
 

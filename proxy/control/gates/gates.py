@@ -19,7 +19,7 @@ KEEP_I7: Final[Mapping[str, str]] = {
     "registered": "a proxy that does not know a collection neither mirrors its writes nor holds its answers",
     "no dead letter": "PostgreSQL would answer with a version older than the one that it refused",
     "caught up": "a backlog is writes that were acknowledged and that PostgreSQL does not show yet",
-    "instances current": "a proxy that does not behave by the epoch acknowledges writes before PostgreSQL has them",
+    "instances in sync": "a proxy that does not behave by the epoch acknowledges writes before PostgreSQL has them",
 }
 # what differs between both sides, as a verification counts it
 _DIFFERENCES: Final = ("missing", "extra", "stale", "different")
@@ -56,13 +56,16 @@ def refusal(gates: Mapping[str, Sequence[Gate]], *, force: bool) -> str:
 
     Empty where none forbids it.
     """
-    lines = []
+    lines: list[str] = []
+    count = 0
     for collection, found in gates.items():
         stopped = blocking(found, force=force)
         if stopped:
+            count += len(stopped)
             lines += [f"{collection}: {_said(gate, stopped, force=force)}" for gate in stopped]
             lines += [f"{collection}: {_said(gate, stopped, force=force)}" for gate in found if gate not in stopped]
-    return "\n  ".join(["gates refuse the flip", *lines]) if lines else ""
+    title = f"Flip blocked by {count} gate{'' if count == 1 else 's'}"
+    return "\n  ".join([title, *lines]) if lines else ""
 
 
 def _said(gate: Gate, stopped: Sequence[Gate], *, force: bool) -> str:
@@ -116,7 +119,7 @@ def _verified(evidence: Evidence, _: GateLimits) -> Gate:
 
 
 def _covered(evidence: Evidence, _: GateLimits) -> Gate:
-    name, threshold = "nothing unverified", "no mark newer than the last verification"
+    name, threshold = "verification current", "no mark newer than the last verification"
     mark, run = evidence.mark, evidence.verification
     if mark is None:
         return Gate(name, GateVerdict.PASSED, "no mark", threshold)
@@ -149,10 +152,10 @@ def _held(evidence: Evidence, _: GateLimits) -> Gate:
     return Gate(name, GateVerdict.FAILED, str(evidence.dead_letters), threshold, remedy)
 
 
-# What an opaque write of unknown extent may have touched is marked, collection by collection: `nothing unverified` sees
-# to those. Here are the gaps that name this collection, or its whole database.
+# An opaque write of unknown extent marks every collection that it may have touched: the gate `verification current`
+# judges those marks. This gate judges the gaps that name this collection, or its whole database.
 def _supported(evidence: Evidence, _: GateLimits) -> Gate:
-    name, threshold = "no gap", "everything that was seen is captured or compared (I10)"
+    name, threshold = "no unsupported traffic", "everything that was seen is captured or compared (I10)"
     found = [f"unsupported: {text[:80]}" for text in evidence.unsupported]
     found += [f"{gap.endpoint} ({gap.effect}, {gap.seen} times)" for gap in evidence.gaps if _matters(gap, evidence)]
     if not found:
@@ -173,7 +176,7 @@ def _matters(gap: GapFact, evidence: Evidence) -> bool:
 
 
 def _current(evidence: Evidence, _: GateLimits) -> Gate:
-    name, threshold = "instances current", "every registered instance fresh, on this generation, none diverged"
+    name, threshold = "instances in sync", "every registered instance fresh, on this generation, none diverged"
     if not evidence.instances:
         remedy = "start a proxy: without one nobody serves the flip"
         return Gate(name, GateVerdict.FAILED, "no instance", threshold, remedy)

@@ -13,7 +13,7 @@ _SHOWN: Final = 5  # keys that a gate names
 
 def not_bypassed(evidence: Evidence, limits: GateLimits) -> Gate:
     """No revision in the origin that no journal knows, from before the last verification until now (I10)."""
-    name = "no bypass"
+    name = "no out-of-band writes"
     threshold = (
         f"watched since before the last verification began, judged up to {limits.watch_seconds:g} s ago, and every "
         "write came through a proxy"
@@ -47,7 +47,7 @@ def not_bypassed(evidence: Evidence, limits: GateLimits) -> Gate:
 
 def can_go_back(evidence: Evidence, _: GateLimits) -> Gate:
     """ArangoDB answers, and has what it acknowledged: else a rollback would lose writes."""
-    name, threshold = "rollback ready", "ArangoDB answers, takes writes, and has what PostgreSQL has from it"
+    name, threshold = "rollback possible", "ArangoDB answers, takes writes, and has what PostgreSQL has from it"
     origin = evidence.origin
     if origin is None:
         remedy = "set CROSSFADE_ORIGIN to where ArangoDB runs"

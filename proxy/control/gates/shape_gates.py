@@ -17,12 +17,11 @@ _LENGTH: Final = 70  # characters of each
 
 def matching(evidence: Evidence, limits: GateLimits) -> Gate:
     """No mismatch in enough comparisons of the collection."""
-    name, n = "no mismatch", limits.comparisons
+    name, n = "zero mismatches", limits.comparisons
     threshold = f"0 of at least {n} comparisons (true rate at most {_bound(n)} at 95 %)"
     settled = evidence.compared - evidence.unsettled  # the others were seen neither equal nor different
-    figures = f"{evidence.mismatched} of {settled}"
+    figures = _mismatches(evidence, settled)
     if evidence.mismatched or evidence.open_mismatches:
-        figures += f", {evidence.open_mismatches} kinds open"
         remedy = f"`crossfade mismatches list {evidence.collection}`; then repair or ignore what it shows"
         return Gate(name, GateVerdict.FAILED, figures, threshold, remedy)
     if settled < n:
@@ -31,9 +30,18 @@ def matching(evidence: Evidence, limits: GateLimits) -> Gate:
     return Gate(name, GateVerdict.PASSED, f"{figures} (true rate at most {_bound(settled)})", threshold)
 
 
+def _mismatches(evidence: Evidence, reads: int) -> str:
+    """`2 unresolved mismatches in 880 reads, 5 confirmed`: kinds that are open, comparisons that differed."""
+    counted = f"{evidence.mismatched} confirmed" if evidence.mismatched else ""
+    if not evidence.open_mismatches:
+        return f"{counted or 'none'} in {reads} reads"
+    kinds = f"{evidence.open_mismatches} unresolved mismatch{'' if evidence.open_mismatches == 1 else 'es'}"
+    return f"{kinds} in {reads} reads" + (f", {counted}" if counted else "")
+
+
 def settled(evidence: Evidence, limits: GateLimits) -> Gate:
     """Nearly every difference could be told from lag."""
-    name, threshold = "settled", f"at most {limits.unsettled_share:.1%} of comparisons unsettled"
+    name, threshold = "rechecks resolved", f"at most {limits.unsettled_share:.1%} of comparisons unsettled"
     if not evidence.compared:
         remedy = "keep it at stage shadow under traffic"
         return Gate(name, GateVerdict.INCONCLUSIVE, "no comparison", threshold, remedy)
@@ -46,7 +54,7 @@ def settled(evidence: Evidence, limits: GateLimits) -> Gate:
 
 def covered(evidence: Evidence, limits: GateLimits) -> Gate:
     """Every shape that production sent was compared at least once, or waived by name (I9)."""
-    name, threshold = "every shape compared", "no shape that was seen and never compared, but those waived by name"
+    name, threshold = "every query compared", "no shape that was seen and never compared, but those waived by name"
     if not evidence.shapes:
         return Gate(
             name, GateVerdict.INCONCLUSIVE, "no read was seen", threshold, "let clients read it through a proxy"
@@ -66,7 +74,7 @@ def covered(evidence: Evidence, limits: GateLimits) -> Gate:
 
 def sampled(evidence: Evidence, limits: GateLimits) -> Gate:
     """Enough comparisons of each shape since the last reset."""
-    name, n = "enough of each shape", limits.shape_comparisons
+    name, n = "sample size per query", limits.shape_comparisons
     threshold = f"at least {n} comparisons of each shape (true rate at most {_bound(n)} at 95 %)"
     shapes = _judged(evidence)
     if not evidence.shapes:
@@ -88,7 +96,7 @@ def sampled(evidence: Evidence, limits: GateLimits) -> Gate:
 
 def fast(evidence: Evidence, limits: GateLimits) -> Gate:
     """The target keeps up with the origin, shape by shape."""
-    name = "fast enough"
+    name = "latency budget"
     threshold = (
         f"p99 of PostgreSQL at most {limits.slowdown:g} times that of ArangoDB, or under "
         f"{1000 * limits.fast_seconds:g} ms, for each shape"

@@ -90,82 +90,103 @@ def _bypass(minutes: int, *, repaired: bool = True) -> BypassFact:
         ("verified", {"backfill": RunFact(3, NOON + timedelta(hours=2), 0, {})}, OPEN, "older than the backfill"),
         ("verified", {"last_joined": NOON + timedelta(hours=2)}, OPEN, "before the last instance joined"),
         ("verified", {"last_joined": None}, PASS, "0 differences"),
-        ("nothing unverified", {"mark": MarkFact(6, "batch", "two")}, FAIL, "mark 6: batch (instance two)"),
-        ("nothing unverified", {"mark": None}, PASS, "no mark"),
-        ("nothing unverified", {"verification": None}, FAIL, "mark 5"),
+        ("verification current", {"mark": MarkFact(6, "batch", "two")}, FAIL, "mark 6: batch (instance two)"),
+        ("verification current", {"mark": None}, PASS, "no mark"),
+        ("verification current", {"verification": None}, FAIL, "mark 5"),
         ("caught up", {"instances": ()}, OPEN, "no instance"),
         ("caught up", {"instances": (replace(LIVE, lag_seconds=5.1),)}, FAIL, "lag 5.1 s"),
         ("caught up", {"instances": (replace(LIVE, lag_seconds=5.0, backlog=9000),)}, PASS, "backlog 9003"),
-        ("no mismatch", {"mismatched": 1}, FAIL, "1 of 3000"),
-        ("no mismatch", {"open_mismatches": 2}, FAIL, "2 kinds open"),
-        ("no mismatch", {"compared": 3002}, OPEN, "0 of 2999"),
-        ("no mismatch", {"compared": 0, "unsettled": 0}, OPEN, "0 of 0"),
-        ("no mismatch", {"compared": 6003}, PASS, "true rate at most 0.05%"),
-        ("settled", {"unsettled": 4}, FAIL, "4 of 3003"),
-        ("settled", {"compared": 0}, OPEN, "no comparison"),
-        ("every shape compared", {"shapes": ()}, OPEN, "no read was seen"),
+        ("zero mismatches", {"mismatched": 1}, FAIL, "1 confirmed in 3000 reads"),
+        ("zero mismatches", {"open_mismatches": 2}, FAIL, "2 unresolved mismatches in 3000 reads"),
         (
-            "every shape compared",
+            "zero mismatches",
+            {"mismatched": 5, "open_mismatches": 1},
+            FAIL,
+            "1 unresolved mismatch in 3000 reads, 5 conf",
+        ),
+        ("zero mismatches", {"compared": 3002}, OPEN, "none in 2999 reads"),
+        ("zero mismatches", {"compared": 0, "unsettled": 0}, OPEN, "none in 0 reads"),
+        ("zero mismatches", {"compared": 6003}, PASS, "true rate at most 0.05%"),
+        ("rechecks resolved", {"unsettled": 4}, FAIL, "4 of 3003"),
+        ("rechecks resolved", {"compared": 0}, OPEN, "no comparison"),
+        ("every query compared", {"shapes": ()}, OPEN, "no read was seen"),
+        (
+            "every query compared",
             {"shapes": (READ, replace(QUERY, compared=0, recent=0))},
             OPEN,
             "1 of 2 never: FOR d IN",
         ),
         (
-            "every shape compared",
+            "every query compared",
             {"shapes": (READ, replace(QUERY, compared=0, waived="old"))},
             PASS,
             "2 seen, 1 waived",
         ),
-        ("every shape compared", {"shapes": (replace(READ, recent=0),)}, PASS, "1 seen"),
-        ("enough of each shape", {"shapes": ()}, OPEN, "no read was seen"),
-        ("enough of each shape", {"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "1 with too few: FOR d IN"),
-        ("enough of each shape", {"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "(299 of 300)"),
-        ("enough of each shape", {"shapes": (READ, replace(QUERY, unsettled=2))}, OPEN, "(298 of 300)"),
+        ("every query compared", {"shapes": (replace(READ, recent=0),)}, PASS, "1 seen"),
+        ("sample size per query", {"shapes": ()}, OPEN, "no read was seen"),
+        ("sample size per query", {"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "1 with too few: FOR d IN"),
+        ("sample size per query", {"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "(299 of 300)"),
+        ("sample size per query", {"shapes": (READ, replace(QUERY, unsettled=2))}, OPEN, "(298 of 300)"),
         (
-            "enough of each shape",
+            "sample size per query",
             {"shapes": (READ, replace(QUERY, recent=0, waived="rare"))},
             PASS,
             "2700 of the rarest",
         ),
-        ("enough of each shape", {}, PASS, "300 of the rarest (true rate at most 1.00%)"),
-        ("fast enough", {"shapes": (READ, replace(QUERY, target_p99=0.0051))}, FAIL, "5.1 ms against 1.0 ms"),
-        ("fast enough", {"shapes": (replace(READ, target_p99=0.0151), QUERY)}, FAIL, "15.1 ms against 10.0 ms"),
-        ("fast enough", {"shapes": (READ, replace(QUERY, target_p99=9.0, waived="rare"))}, PASS, "at most 1.50 times"),
-        ("fast enough", {"shapes": (READ, replace(QUERY, timed=299))}, OPEN, "299 of 300"),
+        ("sample size per query", {}, PASS, "300 of the rarest (true rate at most 1.00%)"),
+        ("latency budget", {"shapes": (READ, replace(QUERY, target_p99=0.0051))}, FAIL, "5.1 ms against 1.0 ms"),
+        ("latency budget", {"shapes": (replace(READ, target_p99=0.0151), QUERY)}, FAIL, "15.1 ms against 10.0 ms"),
         (
-            "fast enough",
+            "latency budget",
+            {"shapes": (READ, replace(QUERY, target_p99=9.0, waived="rare"))},
+            PASS,
+            "at most 1.50 times",
+        ),
+        ("latency budget", {"shapes": (READ, replace(QUERY, timed=299))}, OPEN, "299 of 300"),
+        (
+            "latency budget",
             {"shapes": (replace(READ, origin_p99=None, target_p99=None, timed=0),)},
             OPEN,
             "timed too seldom",
         ),
-        ("fast enough", {"shapes": ()}, OPEN, "no read was seen"),
-        ("no bypass", {"watch": None}, OPEN, "nobody watches"),
-        ("no bypass", {"watch": WatchFact("log", NOON, 30.1)}, OPEN, "judged up to 30 s ago"),
-        ("no bypass", {"watch": WatchFact("log", NOON + timedelta(hours=2), 0)}, OPEN, "after the last verification"),
-        ("no bypass", {"verification": None}, OPEN, "nothing is verified"),
-        ("no bypass", {"bypassed": (_bypass(+1),), "bypasses": 1}, FAIL, "1 written around the proxies: a1 (removed)"),
-        ("no bypass", {"bypassed": (_bypass(-1),), "bypasses": 1}, PASS, "none, watched since"),
-        ("no bypass", {"bypassed": (_bypass(-1, repaired=False),), "bypasses": 7}, FAIL, "and 6 more"),
-        ("no bypass", {"watch": None, "bypassed": (_bypass(+1),), "bypasses": 1}, FAIL, "a1"),
-        ("rollback ready", {"origin": None}, OPEN, "not asked"),
-        ("rollback ready", {"origin": OriginFact("ArangoDB does not answer: refused")}, FAIL, "does not answer"),
+        ("latency budget", {"shapes": ()}, OPEN, "no read was seen"),
+        ("no out-of-band writes", {"watch": None}, OPEN, "nobody watches"),
+        ("no out-of-band writes", {"watch": WatchFact("log", NOON, 30.1)}, OPEN, "judged up to 30 s ago"),
         (
-            "rollback ready",
+            "no out-of-band writes",
+            {"watch": WatchFact("log", NOON + timedelta(hours=2), 0)},
+            OPEN,
+            "after the last verification",
+        ),
+        ("no out-of-band writes", {"verification": None}, OPEN, "nothing is verified"),
+        (
+            "no out-of-band writes",
+            {"bypassed": (_bypass(+1),), "bypasses": 1},
+            FAIL,
+            "1 written around the proxies: a1 (removed)",
+        ),
+        ("no out-of-band writes", {"bypassed": (_bypass(-1),), "bypasses": 1}, PASS, "none, watched since"),
+        ("no out-of-band writes", {"bypassed": (_bypass(-1, repaired=False),), "bypasses": 7}, FAIL, "and 6 more"),
+        ("no out-of-band writes", {"watch": None, "bypassed": (_bypass(+1),), "bypasses": 1}, FAIL, "a1"),
+        ("rollback possible", {"origin": None}, OPEN, "not asked"),
+        ("rollback possible", {"origin": OriginFact("ArangoDB does not answer: refused")}, FAIL, "does not answer"),
+        (
+            "rollback possible",
             {"origin": OriginFact("", 50, ("k1", "k2"))},
             FAIL,
             "2 of 50 looked up are not in ArangoDB: k1",
         ),
-        ("rollback ready", {}, PASS, "has 50 of 50"),
+        ("rollback possible", {}, PASS, "has 50 of 50"),
         ("no dead letter", {"dead_letters": 1}, FAIL, "1"),
-        ("no gap", {"unsupported": ("FOR d IN GRAPH",)}, FAIL, "unsupported: FOR d IN GRAPH"),
-        ("no gap", {"gaps": (_gap("async job", 1),)}, FAIL, "import (async job, 4 times)"),
-        ("no gap", {"gaps": (_gap("async job", -1),)}, PASS, "none"),
-        ("no gap", {"gaps": (_gap("passthrough", 1),)}, PASS, "none"),
-        ("no gap", {"gaps": tuple(_gap(f"way {n}", 1) for n in range(5))}, FAIL, "and 2 more"),
-        ("instances current", {"instances": ()}, FAIL, "no instance"),
-        ("instances current", {"instances": (replace(LIVE, lease_left=-0.1),)}, FAIL, "silent"),
-        ("instances current", {"instances": (LIVE, replace(LIVE, diverged=True))}, FAIL, "diverged"),
-        ("instances current", {"instances": (replace(LIVE, generation=6),)}, FAIL, "at generation 6, not 7"),
+        ("no unsupported traffic", {"unsupported": ("FOR d IN GRAPH",)}, FAIL, "unsupported: FOR d IN GRAPH"),
+        ("no unsupported traffic", {"gaps": (_gap("async job", 1),)}, FAIL, "import (async job, 4 times)"),
+        ("no unsupported traffic", {"gaps": (_gap("async job", -1),)}, PASS, "none"),
+        ("no unsupported traffic", {"gaps": (_gap("passthrough", 1),)}, PASS, "none"),
+        ("no unsupported traffic", {"gaps": tuple(_gap(f"way {n}", 1) for n in range(5))}, FAIL, "and 2 more"),
+        ("instances in sync", {"instances": ()}, FAIL, "no instance"),
+        ("instances in sync", {"instances": (replace(LIVE, lease_left=-0.1),)}, FAIL, "silent"),
+        ("instances in sync", {"instances": (LIVE, replace(LIVE, diverged=True))}, FAIL, "diverged"),
+        ("instances in sync", {"instances": (replace(LIVE, generation=6),)}, FAIL, "at generation 6, not 7"),
     ],
 )
 def test_each_gate(gate: str, changed: dict[str, Any], verdict: GateVerdict, found: str) -> None:
@@ -181,7 +202,7 @@ def test_each_gate(gate: str, changed: dict[str, Any], verdict: GateVerdict, fou
 def test_force_goes_past_all_but_those_that_keep_clients_own_writes_visible() -> None:
     evidence = replace(GOOD, backfill=None, compared=0, instances=(replace(LIVE, diverged=True, lag_seconds=60),))
     gates = evaluate(evidence, LIMITS)
-    assert {gate.name for gate in blocking(gates, force=True)} == {"caught up", "instances current"}
+    assert {gate.name for gate in blocking(gates, force=True)} == {"caught up", "instances in sync"}
     assert len(blocking(gates, force=False)) > 2
 
 
@@ -200,10 +221,10 @@ def test_a_refusal_names_every_gate_those_that_forbid_it_first() -> None:
     broken = replace(GOOD, backfill=None, instances=(replace(LIVE, diverged=True),))
     found = {"shop/orders": evaluate(broken, LIMITS), "shop/good": evaluate(GOOD, LIMITS)}
     title, *lines = refusal(found, force=False).split("\n  ")
-    assert title == "gates refuse the flip"
+    assert title == "Flip blocked by 2 gates"
     assert len(lines) == len(evaluate(GOOD, LIMITS))  # of what is held back alone
     assert lines[0] == "shop/orders: backfilled is fail (no backfill is done): `crossfade backfill shop/orders`"
-    assert lines[1].startswith("shop/orders: instances current is fail (one is diverged): ")
+    assert lines[1].startswith("shop/orders: instances in sync is fail (one is diverged): ")
     assert "shop/orders: no dead letter is pass (0)" in lines[2:]
     forced = refusal(found, force=True)
     assert "no --force goes past it: a proxy that does not behave by the epoch" in forced
@@ -222,7 +243,7 @@ def test_what_is_inconclusive_does_not_pass() -> None:
     gates = evaluate(replace(GOOD, compared=2999, unsettled=0), LIMITS)
     assert {gate.verdict for gate in gates} == {PASS, OPEN}
     assert not passed(gates)
-    assert [gate.name for gate in blocking(gates, force=False)] == ["no mismatch"]
+    assert [gate.name for gate in blocking(gates, force=False)] == ["zero mismatches"]
 
 
 def test_no_gates_are_no_pass() -> None:
