@@ -94,7 +94,7 @@ soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, t
 .PHONY: around
 WRITES ?= 10000
 around: $(STAMP) ## writes through three proxies under faults, none of which the watch may name; then some around them: WRITES=10000
-	$(BIN)/python -m tests.faults.around --writes $(WRITES)
+	$(BIN)/python -m tests.faults.out_of_band --writes $(WRITES)
 
 .PHONY: flips
 ROUNDS ?= 100

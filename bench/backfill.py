@@ -6,7 +6,7 @@
     verify --fast        keys a second
     memory               of a worker process at most: documents of 1 KB, 1 MB, 16 MB
 
-The origin is a stub with documents rendered beforehand (tests/integration/origin.py) in a process of its own: it
+The origin is a stub with documents rendered beforehand (tests/integration/stub_origin.py) in a process of its own: it
 answers faster than an ArangoDB would, so that what is measured is the reader and the writer.
 """
 
@@ -33,7 +33,7 @@ from deploy.demo.stack import crossfade
 from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.operator import migrate
-from tests.integration.origin import StubOrigin
+from tests.integration.stub_origin import StubOrigin
 
 BASE = "bench"
 SIZE = 1_300  # bytes of a document

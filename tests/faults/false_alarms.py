@@ -26,9 +26,9 @@ from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from tests.conftest import _create, migrated_template
-from tests.faults.judge import COLLECTION, Wire
-from tests.faults.planted_reads import Plant, diverge, plants, sow, touch
-from tests.faults.stand import BOOKS, Proxy, Stand, stand
+from tests.faults.environment import BOOKS, Proxy, Stand, stand
+from tests.faults.oracle import COLLECTION, Wire
+from tests.faults.seeded_mismatches import Plant, diverge, plants, sow, touch
 from tests.harness import eventually
 
 PROXIES, WRITERS, READERS = 3, 3, 6

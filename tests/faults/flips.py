@@ -1,11 +1,11 @@
 """Flips and rollbacks at random moments under clients that judge by themselves: `make flips`. Exit 1 if one is wrong.
 
-Three proxies are processes of their own; each has a line to PostgreSQL of its own, which can be cut. Eight clients read
-and write through all three (tests/faults/judge.py). What each scenario must show: no answer that is older than what its
-client, or anybody, was told before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
+Three proxies run as processes; each has its own line to PostgreSQL, which can be cut. Eight clients read and write
+through all three (tests/faults/oracle.py). Each scenario must show: no answer that is older than what its client, or
+any other, saw before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
 
 calm        flips to 100 %, or to a part, and rollbacks
-pestered    clients beside whose requests must cost nobody a flip (tests/faults/pestering.py): it stands
+pestered    clients beside whose requests must cost nobody a flip (tests/faults/pestering_clients.py): it stands
 cut one     the line of one proxy fails while reads are flipped: cut off, or swallowed
 cut all     so do the lines of all three; the operator's own stays
 frozen      one proxy stands still (SIGSTOP) before, during or after a flip, and wakes again
@@ -36,9 +36,9 @@ from proxy.model.stages import Stage
 from proxy.operator import status
 from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
-from tests.faults.judge import COLLECTION, Crowd
-from tests.faults.pestering import Pests, without_rights
-from tests.faults.stand import Proxy, Stand, stand
+from tests.faults.environment import Proxy, Stand, stand
+from tests.faults.oracle import COLLECTION, Crowd
+from tests.faults.pestering_clients import Pests, without_rights
 from tests.harness import eventually
 
 PROXIES, CLIENTS = 3, 8

@@ -1,7 +1,7 @@
 """Each named point × each fault × each stage: `make faults`. Exit code 1 where one lost a write or showed an old one.
 
 At the point the proxy stands still, the fault begins, and it goes on under traffic of that kind and of documents, and
-of clients that judge what they read (tests/faults/judge.py). When the fault is over and the backlog is empty, both
+of clients that judge what they read (tests/faults/oracle.py). When the fault is over and the backlog is empty, both
 databases are read directly and compared document by document. At stage `flipped` every cell begins with a flip of all
 that clients write; new collections begin at `shadow` there.
 """
@@ -34,7 +34,7 @@ from proxy.model.stages import Stage
 from proxy.operator import status
 from tests import harness
 from tests.conftest import _create, migrated_template
-from tests.faults import comparing, traffic
+from tests.faults import database_comparison, traffic
 from tests.faults.cells import (
     CLOCKS,
     FAULTS,
@@ -52,10 +52,10 @@ from tests.faults.cells import (
     line,
     table,
 )
-from tests.faults.judge import Crowd
+from tests.faults.environment import PATIENCE, Proxy, Stand, stand
+from tests.faults.oracle import Crowd
 from tests.faults.points import Points
-from tests.faults.refusing import Refusing
-from tests.faults.stand import PATIENCE, Proxy, Stand, stand
+from tests.faults.refusing_database import Refusing
 from tests.faults.traffic import Tally
 from tests.harness import eventually
 
@@ -304,7 +304,7 @@ class Matrix:
         letters = {(row["collection"], row["key"]) for row in rows}
         found.letters += max(self._refusing.letters, len(letters))
         self._refusing.letters = 0
-        differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+        differences = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
         said = [
             one
             for one in differences
@@ -314,7 +314,7 @@ class Matrix:
         if mended:
             found.said += len(said)
             await self._stand.verified(sorted(mended))
-            differences = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+            differences = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
             # a removal of what neither side has: nothing differs, so there is nothing that a verification repairs
             for row in await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter WHERE removed"):
                 await self._stand.repaired(row["collection"], row["key"])

@@ -23,9 +23,9 @@ import httpx
 from deploy.demo.postgres import EmbeddedPostgres
 from tests import harness
 from tests.conftest import _create, migrated_template
-from tests.faults import comparing, traffic
+from tests.faults import database_comparison, traffic
 from tests.faults.chaos import MODES
-from tests.faults.stand import PATIENCE, Stand, stand
+from tests.faults.environment import PATIENCE, Stand, stand
 from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
@@ -180,7 +180,7 @@ class Soak:
         self.result.marks = len(await self._stand.marks())
         self.result.accused = await self._stand.accused()
         await self._verified()
-        found = await comparing.everything(self._stand.origin.url, self._stand.dsn)
+        found = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
         self.result.differences = [str(one) for one in found]
         async with httpx.AsyncClient(base_url=self._stand.origin.url) as direct:
             self.result.documents = (await direct.get("/_api/collection/books/count")).json()["count"]

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
 from tests.faults.flips import Flips, flips, table
-from tests.faults.judge import Key
+from tests.faults.oracle import Key
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from sql.loader import queries
-from tests.faults.stand import Proxy, Stand, stand
+from tests.faults.environment import Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
 from tests.harness import eventually
 

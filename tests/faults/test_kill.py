@@ -19,7 +19,7 @@ from proxy.control.transitions_plan import DesiredState
 from proxy.devserver.store import MemoryStore
 from proxy.model.stages import Stage
 from tests.faults import traffic
-from tests.faults.stand import BOOKS, Proxy
+from tests.faults.environment import BOOKS, Proxy
 from tests.harness import Origin, differences, eventually
 
 

@@ -19,7 +19,7 @@ from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from proxy.state import audit
 from tests.faults import traffic
-from tests.faults.stand import BOOKS, Proxy, Stand, stand
+from tests.faults.environment import BOOKS, Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
 from tests.harness import eventually
 

@@ -12,7 +12,7 @@ from proxy.replication.target_writer import TargetWriter, Version
 from proxy.replication.tombstone_gc import purge
 from sql.loader import queries
 from tests.harness import running as running_stack
-from tests.integration.mirror_support import COLLECTION, Origin, drained, running, settings, stored
+from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, settings, stored
 
 
 async def test_a_purge_waits_for_the_statements_that_began_before_it(database: Database) -> None:

@@ -14,7 +14,7 @@ from proxy.base.errors import StatementError
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
-from tests.integration.compiling import Both
+from tests.integration.compile_fixtures import Both
 from tests.unit.aql.test_resume_queries import LIST, REPORTS, SEARCH, STATISTICS, resume
 
 MIXED: list[dict[str, Any]] = [

@@ -18,7 +18,7 @@ from backfill.source import Source
 from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError, DatabaseUnavailable, UpstreamOutcomeUnknown
 from proxy.model.revision import decode_rev, encode_rev
-from tests.integration.archive_kit import Both, arangodb
+from tests.integration.archive_fixtures import Both, arangodb
 
 NAME = "shop/carts"
 OLD = decode_rev("_kNo8DHm---")

@@ -14,8 +14,8 @@ import pytest
 
 from proxy.base.database import Database
 from proxy.base.free_port import free_port
-from tests.integration.backfilling import NAME, register, stored
-from tests.integration.origin import StubOrigin, answer
+from tests.integration.backfill_fixtures import NAME, register, stored
+from tests.integration.stub_origin import StubOrigin, answer
 
 SCRIPT = "import typer, backfill.cli; app = typer.Typer(); backfill.cli.register(app); app()"
 

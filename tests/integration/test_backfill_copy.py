@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -23,8 +20,8 @@ from backfill.worker import Options, Workers
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable, RefusedError, UpstreamOutcomeUnknown
 from proxy.base.free_port import free_port
-from tests.integration.backfilling import NAME, LateMirror, claimed, register, stored, work
-from tests.integration.origin import StubOrigin, answer
+from tests.integration.backfill_fixtures import NAME, LateMirror, claimed, register, stored, work
+from tests.integration.stub_origin import StubOrigin, answer
 
 
 @pytest.fixture
@@ -208,165 +205,6 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     origin.put(NAME, "13", '"n":14')
     await work(database, source, [await plan_backfill(database, source, NAME)])
     assert [row["key"] for row in await database.fetch("SELECT key FROM _crossfade.dead_letter")] == ["latin"]
-
-
-async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
-    relation = await register(database)
-    for number in range(100):
-        origin.put(NAME, f"{number:03}")
-    claim = await claimed(database, source)
-    stop = asyncio.Event()
-    stop.set()
-    copied = await copy_chunk(database, source, claim, stop=stop, first_page=10)
-    assert (copied.done, copied.documents) == (False, 10)
-    await run_store.leave(database, claim, "open")
-    again = await run_store.claim(database, "other", [claim.run])
-    assert again is not None
-    assert again.position == "009"
-    assert (await copy_chunk(database, source, again, stop=asyncio.Event())).documents == 90
-    assert await stored(database, relation) == origin.collections[NAME].raw
-
-
-async def test_a_worker_that_lost_its_lease_undoes_its_page(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
-    relation = await register(database)
-    origin.put(NAME, "a")
-    claim = await claimed(database, source)
-    await database.execute("UPDATE _crossfade.chunk SET lease_until = now()")
-    other = await run_store.claim(database, "other", [claim.run])
-    assert other is not None
-    with pytest.raises(run_store.LeaseLost):
-        await copy_chunk(database, source, claim, stop=asyncio.Event())
-    assert await stored(database, relation) == {}
-    with pytest.raises(run_store.LeaseLost):
-        await run_store.renew(database, claim)
-    assert (await copy_chunk(database, source, other, stop=asyncio.Event())).done
-
-
-async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
-) -> None:
-    relation = await register(database)
-    for number in range(900):
-        origin.put(NAME, f"{number:04}", f'"n":{number}')
-    waiting, released = asyncio.Event(), asyncio.Event()
-
-    async def stall(kind: str, bind: Mapping[str, Any]) -> bytes | None:
-        if kind == "page" and bind["after"] >= "0299":
-            waiting.set()
-            await released.wait()
-        return None
-
-    origin.hook = stall
-    script = "import typer, backfill.cli; app = typer.Typer(); backfill.cli.register(app); app()"
-    environment = {**os.environ, "CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN": origin.url}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, "backfill", NAME, "--workers", "1", env=environment
-    )
-    try:
-        await waiting.wait()
-        position = "SELECT position FROM _crossfade.chunk"
-        while await database.fetchval(position) != "0299":
-            await asyncio.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        released.set()
-
-    origin.hook = None
-    pages = origin.asked.count("page")
-    # nobody waits for the lease: PostgreSQL knows that the worker's connection is gone
-    run = await plan_backfill(database, source, NAME)
-    until = await database.fetchval("SELECT lease_until FROM _crossfade.chunk")
-    await work(database, source, [run], workers=1)
-    assert await database.fetchval("SELECT finished_at < $2 FROM _crossfade.run WHERE id = $1", run, until)
-    assert await stored(database, relation) == origin.collections[NAME].raw
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
-    assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
-    assert origin.asked.count("page") - pages <= 4  # it went on at 0299
-
-
-async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
-    await register(database)
-    origin.put(NAME, "a")
-    run = await plan_backfill(database, source, NAME)
-    del origin.collections[NAME]
-    await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.state == "failed"
-    assert standing.result["error"] == "ArangoDB has no collection shop/carts any more"
-
-
-async def test_pages_in_another_order_end_the_run(database: Database, origin: StubOrigin, source: Source) -> None:
-    await register(database)
-    for key in ("Zebra", "apple"):
-        origin.put(NAME, key)
-    origin.collections[NAME].keys.reverse()
-    run = await plan_backfill(database, source, NAME)
-    await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.state == "failed"
-    assert "not in byte order" in standing.result["error"]
-
-
-async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
-    await register(database)
-    origin.put(NAME, "a")
-    run = await plan_backfill(database, source, NAME)
-    await database.execute(
-        "INSERT INTO _crossfade.epoch (epoch, closed_at, outcome, actor, moves) VALUES "
-        """(1, clock_timestamp(), 'committed', 'test', '[{"collection": "shop/carts", "after": {"stage": "off"}}]')"""
-    )
-    await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, "left the mirror" in standing.result["error"]) == ("cancelled", True)
-
-    run = await plan_backfill(database, source, NAME)
-    await database.execute("UPDATE _crossfade.collection SET stage = 'off'")
-    await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.state == "cancelled"
-
-
-async def test_an_origin_that_hiccups_is_asked_again(database: Database, origin: StubOrigin, source: Source) -> None:
-    relation = await register(database)
-    origin.put(NAME, "a")
-    failures = iter([answer(503, b"busy"), answer(502, b"{}"), b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nbroken"])
-
-    async def fail(kind: str, bind: Mapping[str, Any]) -> bytes | None:
-        return next(failures, None) if kind == "page" else None
-
-    run = await plan_backfill(database, source, NAME)
-    origin.hook = fail
-    copying = asyncio.create_task(work(database, source, [run]))
-    while origin.asked.count("page") < 3:
-        await asyncio.sleep(0.01)
-    for writer in list(origin._writers):  # the third answer never comes whole
-        writer.transport.abort()
-    await copying
-    assert list(await stored(database, relation)) == ["a"]
-
-
-async def test_a_page_too_large_to_be_read_is_asked_for_in_smaller_parts(
-    database: Database, origin: StubOrigin
-) -> None:
-    relation = await register(database)
-    for number in range(30):
-        origin.put(NAME, f"{number:02}", '"text":"' + "x" * 50_000 + '"')
-    small = Source(origin.url, "root", "", most_bytes=200_000)
-    try:
-        await work(database, small, [await plan_backfill(database, small, NAME)], workers=1)
-    finally:
-        await small.close()
-    assert await stored(database, relation) == origin.collections[NAME].raw
 
 
 async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: StubOrigin, source: Source) -> None:

@@ -16,7 +16,7 @@ from backfill.source import Source
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.devserver.serve import DevelopmentServer
-from tests.integration.backfilling import register, stored, work
+from tests.integration.backfill_fixtures import register, stored, work
 
 KEYS = ["Zebra", "apple", "_x", "x-y", "x_y", "10", "9", "a:b", "a.b", "@", "(", "%41"]
 

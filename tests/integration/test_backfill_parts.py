@@ -19,8 +19,8 @@ from bench import planted
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.devserver.serve import DevelopmentServer
-from tests.integration.backfilling import NAME, register, stored, work
-from tests.integration.origin import StubOrigin, answer
+from tests.integration.backfill_fixtures import NAME, register, stored, work
+from tests.integration.stub_origin import StubOrigin, answer
 from tests.integration.test_backfill_cli import crossfade, start
 from tests.integration.test_backfill_origin import load
 

@@ -20,8 +20,8 @@ from backfill.source import Source
 from backfill.throttle import ThrottleLimits
 from proxy.base.database import Database
 from proxy.state import audit
-from tests.integration.backfilling import NAME, claimed, register, work
-from tests.integration.origin import StubOrigin
+from tests.integration.backfill_fixtures import NAME, claimed, register, work
+from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade
 
 APP = typer.Typer()

@@ -19,7 +19,7 @@ from proxy.cli.explain import binds_of, examine
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
-from tests.integration.target import create
+from tests.integration.target_fixtures import create
 
 LIST = "FOR d IN docs FILTER d.user == @u SORT d.created DESC LIMIT 20 RETURN d"
 

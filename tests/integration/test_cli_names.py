@@ -15,10 +15,10 @@ import proxy.cli
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.model.stages import Phase, Stage
-from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
-from tests.integration.test_cli import ORDERS, Shell, _quiet_instances, origin, shell
+from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
+from tests.integration.control_fixtures import Application, Fleet, pass_gates, until
 
-__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+__all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
 # what the help calls a name -> one that nobody knows; a name of something that PostgreSQL or ArangoDB should have
 WRONG: Final = {

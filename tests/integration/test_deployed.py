@@ -21,7 +21,7 @@ from proxy.devserver.store import MemoryStore
 from proxy.model.stages import Stage, Standing
 from tests.conftest import migrated_template
 from tests.harness import Origin, differences, eventually, running
-from tests.integration.contained import ROOT, STATE, crossfade, environment, possible
+from tests.integration.container_limits import ROOT, STATE, crossfade, environment, possible
 
 DOCUMENTS = [
     document

@@ -15,10 +15,10 @@ import pytest
 from proxy.base.database import Database
 from proxy.control import guard
 from proxy.model.stages import Phase, Stage
-from tests.integration.cutover_kit import Application, Fleet, pass_gates, until
-from tests.integration.test_cli import ORDERS, Origin, Shell, _quiet_instances, origin, shell
+from tests.integration.cli_fixtures import ORDERS, Origin, Shell, origin, quiet_instances, shell
+from tests.integration.control_fixtures import Application, Fleet, pass_gates, until
 
-__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+__all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
 KNOWS = "shop/knows"
 

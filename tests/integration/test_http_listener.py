@@ -11,7 +11,7 @@ import uvloop
 
 from proxy.http import HttpLimits, Listener, Upstream
 from proxy.model.message import Handler, Request, Response, Tunnel
-from tests.integration.http_kit import OK, Client, Server, client_tls, server_tls, until
+from tests.integration.http_fixtures import OK, Client, Server, client_tls, server_tls, until
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

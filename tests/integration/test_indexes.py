@@ -17,10 +17,10 @@ from proxy.cli.indexes import made_up, needed
 from proxy.model.revision import Clock
 from proxy.replication.target_writer import TargetWriter, Version
 from proxy.routing.query_shapes import shape_of_text
-from tests.integration.target import create
-from tests.integration.test_cli import Shell, _quiet_instances, origin, shell
+from tests.integration.cli_fixtures import Shell, origin, quiet_instances, shell
+from tests.integration.target_fixtures import create
 
-__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+__all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
 DOCS = "shop/orders"
 LIST = "FOR d IN orders FILTER d.user == 'u7' SORT d.created DESC LIMIT 20 RETURN d"

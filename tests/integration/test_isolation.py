@@ -24,7 +24,7 @@ from proxy.routing import query_facts
 from proxy.shadow import looks, recheck
 from proxy.stores.postgres.evaluation import Evaluation
 from tests.harness import Running, running
-from tests.integration.shadow_kit import hand_over, ruled, stack_on
+from tests.integration.shadow_fixtures import hand_over, ruled, stack_on
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"

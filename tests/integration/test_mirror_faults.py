@@ -16,8 +16,8 @@ from proxy.base import failpoints
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from tests.conftest import _create, migrated_template
-from tests.integration.mirror_driver import FolderOrigin
-from tests.integration.mirror_support import COLLECTION, Origin, drained, marks, running, stored, until
+from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, stored, until
+from tests.integration.mirror_process import FolderOrigin
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ async def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, database: Datab
     folder.mkdir()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.integration.mirror_driver", str(state), str(folder), dsn),
+        *("-m", "tests.integration.mirror_process", str(state), str(folder), dsn),
         env={**os.environ, "CROSSFADE_FAULT": fault},
     )
     assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
@@ -49,7 +49,7 @@ async def test_a_kill_before_the_key_is_known_makes_the_collection_unverified(
     folder.mkdir()
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "tests.integration.mirror_driver", str(state), str(folder), dsn],
+        [sys.executable, "-m", "tests.integration.mirror_process", str(state), str(folder), dsn],
         env={**os.environ, "CROSSFADE_FAULT": "after-forward:8"},
         check=False,
     )

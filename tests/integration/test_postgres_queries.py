@@ -13,7 +13,7 @@ from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.operations import Effect, Operation
 from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres.evaluation import Evaluation
-from tests.integration.target import create, put, raw_of
+from tests.integration.target_fixtures import create, put, raw_of
 
 
 def query(text: str, bind_vars: dict[str, Any] | None = None, **options: Any) -> Operation:

@@ -16,7 +16,7 @@ from proxy.devserver.store import MemoryStore
 from proxy.model.message import Request, Response
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.endpoints import _ROWS
-from tests.integration.target import create, put
+from tests.integration.target_fixtures import create, put
 
 _GRAPH = {"name": "g", "edgeDefinitions": [{"collection": "knows", "from": ["people"], "to": ["people"]}]}
 _PEOPLE = [

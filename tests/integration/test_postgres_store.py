@@ -14,7 +14,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.operations import Effect, Operation, Outcome
 from proxy.stores.postgres import PostgresStore, QueryLimits
-from tests.integration.target import create, new_rev, put, raw_of
+from tests.integration.target_fixtures import create, new_rev, put, raw_of
 
 C = "db/docs"
 

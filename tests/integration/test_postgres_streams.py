@@ -18,7 +18,7 @@ from proxy.stores.postgres import cursors as cursors_module
 from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.read_fence import ReadFenceError
 from proxy.stores.postgres.streams import Stream, Streams
-from tests.integration.target import create
+from tests.integration.target_fixtures import create
 
 NUMBERS = "SELECT true AS found, n FROM generate_series(1, $1::int) n ORDER BY n DESC"
 

@@ -12,7 +12,7 @@ import pytest
 from backfill import checksum
 from proxy.base.database import Database
 from proxy.state import audit
-from tests.integration.archive_kit import ODD, Both, arangodb, run
+from tests.integration.archive_fixtures import ODD, Both, arangodb, run
 
 NAME = "shop/carts"
 

@@ -22,7 +22,7 @@ from proxy.model.message import Request as Message
 from proxy.model.message import Response as Answer
 from proxy.model.message import Streaming
 from tests.harness import eventually, running
-from tests.integration.http_kit import Server
+from tests.integration.http_fixtures import Server
 
 TOKEN = b"data: %d\n\n"
 

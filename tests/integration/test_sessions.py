@@ -19,7 +19,7 @@ from proxy.model.operations import Effect, Operation
 from proxy.model.stages import Stage, Standing
 from proxy.stores.postgres import PostgresStore
 from tests.harness import eventually, read_only, running, straight
-from tests.integration.target import create
+from tests.integration.target_fixtures import create
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"

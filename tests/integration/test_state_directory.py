@@ -19,8 +19,8 @@ from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
 from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
-from tests.integration.cutover_kit import Application as Told
-from tests.integration.cutover_kit import Fleet, Instance, settings_for, until
+from tests.integration.control_fixtures import Application as Told
+from tests.integration.control_fixtures import Fleet, Instance, settings_for, until
 
 JOBS = "shop/jobs"
 

@@ -31,7 +31,7 @@ from proxy.control.instance.ack_conditions import Conditions
 from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
-from tests.integration.cutover_kit import Line, settings_for
+from tests.integration.control_fixtures import Line, settings_for
 
 COLLECTION = "m/c"
 KEYS = tuple(f"k{number}" for number in range(20))  # many: a write or a read through others mends a key

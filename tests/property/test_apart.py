@@ -19,7 +19,7 @@ from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.looks import Looks
 from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
-from tests.integration.compiling import Both
+from tests.integration.compile_fixtures import Both
 from tests.property.aql_queries import Maker, documents, edges
 
 CASES = int(os.environ.get("AQL_CASES", "160")) // 2

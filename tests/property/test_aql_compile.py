@@ -19,7 +19,7 @@ from proxy.shadow.diff.documents import Rows, compare_rows
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements, inexact
 from proxy.stores.postgres.read_fence import QueryLimits
-from tests.integration.compiling import Both
+from tests.integration.compile_fixtures import Both
 from tests.property.aql_queries import Maker, documents, edges
 
 CASES = int(os.environ.get("AQL_CASES", "2000"))

@@ -2,9 +2,9 @@
 
 from tests.faults.mutations import Mutant
 
-_LEASE = "tests/integration/test_cutover_lease.py"
-_CONTROLLER = "tests/integration/test_cutover_controller.py"
-_RESTART = "tests/integration/test_cutover_restart.py"
+_LEASE = "tests/integration/test_control_lease.py"
+_CONTROLLER = "tests/integration/test_control_controller.py"
+_RESTART = "tests/integration/test_control_restart.py"
 _BOTH = "tests/unit/capture/test_until_both.py"
 _SERVING = "tests/unit/gateway/test_target_reads.py"
 _GUARD = "tests/unit/control/test_guard.py"
@@ -55,7 +55,7 @@ MUTANTS = (
         "proxy/state/lacking.py",
         "    if moves or towards:\n",
         "    if False:\n",
-        "tests/integration/test_given_up.py"
+        "tests/integration/test_refused_rows.py"
         "::test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer[update]",
     ),
     Mutant(
@@ -63,14 +63,14 @@ MUTANTS = (
         "proxy/control/epoch.py",
         "            if said:\n",
         "            if said and False:\n",
-        "tests/integration/test_given_up.py::test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it",
+        "tests/integration/test_flip_ends.py::test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it",
     ),
     Mutant(
         "what the journal could not note ends without its mark",
         "proxy/replication/mirror.py",
         "        if intent.seq < 0:\n            self._loosen(intent)\n",
         "        if intent.seq < 0 and False:\n            self._loosen(intent)\n",
-        "tests/integration/test_given_up.py::test_with_a_full_journal_the_flip_is_over_before_the_answer",
+        "tests/integration/test_flip_ends.py::test_with_a_full_journal_the_flip_is_over_before_the_answer",
     ),
     Mutant(
         "drain skipped",

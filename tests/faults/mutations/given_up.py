@@ -2,7 +2,7 @@
 
 from tests.faults.mutations import Mutant
 
-_GIVEN_UP = "tests/integration/test_given_up.py"
+_GIVEN_UP = "tests/integration/test_refused_rows.py"
 _GRAPHS = "tests/integration/test_capture_graphs.py"
 _INSIDE = (
     "tests/integration/test_capture_transactions.py"

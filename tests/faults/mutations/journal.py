@@ -29,7 +29,7 @@ MUTANTS = (
         "proxy/journal/segment.py",
         " and following is not None and base + len(loaded.segment.state) < following:",
         " and False:",
-        "tests/unit/journal/test_journal.py::test_intents_that_lack_before_the_next_file_are_damage",
+        "tests/unit/journal/test_journal_damage.py::test_intents_that_lack_before_the_next_file_are_damage",
     ),
     Mutant(
         "settled before applied",
@@ -50,7 +50,7 @@ MUTANTS = (
         "proxy/journal/journal.py",
         "            marks += [(name, _MACHINE) for name in self._written.read()]\n",
         "",
-        "tests/unit/journal/test_journal.py::test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point",
+        "tests/unit/journal/test_journal_damage.py::test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point",
     ),
     Mutant(
         "alarm of a full disk not rung",

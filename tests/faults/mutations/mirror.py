@@ -64,7 +64,7 @@ MUTANTS = (
         "proxy/replication/mirror.py",
         "        intent.remaining = len(changes)\n",
         "        intent.remaining = 1\n",
-        "tests/integration/test_in_turns.py"
+        "tests/integration/test_loop_pauses.py"
         "::test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_meanwhile",
     ),
     Mutant(
@@ -79,7 +79,7 @@ MUTANTS = (
         "proxy/replication/target_writer.py",
         "if not is_superseded(row, stored.get(row.key)))",
         "if False)",
-        f"{_MIRROR}::test_what_the_horizon_refuses_is_read_again",
+        "tests/integration/test_mirror_repairs.py::test_what_the_horizon_refuses_is_read_again",
     ),
     Mutant(
         "lost answer read at once",

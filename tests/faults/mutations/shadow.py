@@ -5,8 +5,8 @@ from tests.faults.mutations import Mutant
 _CLASSIFY = "tests/unit/shadow/diff/test_compare_answers.py"
 _COMPARE = "tests/unit/shadow/diff/test_documents.py"
 _SHADOW = "tests/integration/test_shadow.py"
-_SETTLE = "tests/integration/test_shadow_settle.py"
-_TOGETHER = "tests/integration/test_shadow_together.py"
+_SETTLE = "tests/integration/test_shadow_recheck.py"
+_TOGETHER = "tests/integration/test_shadow_batching.py"
 
 MUTANTS = (
     Mutant(
@@ -84,7 +84,7 @@ MUTANTS = (
         "proxy/shadow/cursor_assembly.py",
         "    bodies = [_BODY.decode(batch.body) for batch in batches]\n",
         "    bodies = [_BODY.decode(batch.body) for batch in batches[:1]]\n",
-        f"{_SHADOW}::test_every_batch_of_a_cursor_is_compared",
+        "tests/integration/test_shadow_queries.py::test_every_batch_of_a_cursor_is_compared",
     ),
     Mutant(
         "a difference counts at the first look",
@@ -147,7 +147,7 @@ MUTANTS = (
         "proxy/shadow/self_check.py",
         '    if before != after or "" in before:\n        return (UNDECIDED,)\n',
         "",
-        f"{_SETTLE}::test_a_write_in_between_teaches_nothing",
+        "tests/integration/test_shadow_rules.py::test_a_write_in_between_teaches_nothing",
     ),
     Mutant(
         "noise covers what lies beside it",

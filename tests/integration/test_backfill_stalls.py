@@ -15,8 +15,8 @@ from backfill.run_summary import Standing, line
 from backfill.source import Source
 from proxy.base.database import Database
 from tests.harness import eventually
-from tests.integration.backfilling import NAME, register, stored, work
-from tests.integration.origin import StubOrigin
+from tests.integration.backfill_fixtures import NAME, register, stored, work
+from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade
 
 # as a `statement_timeout` would do it, for more than ten rows at once

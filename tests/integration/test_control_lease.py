@@ -15,7 +15,7 @@ from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import Heartbeat, InstanceRegistry
 from proxy.model.stages import Phase, Stage
 from proxy.state import audit
-from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
+from tests.integration.control_fixtures import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS = "shop/jobs"
 

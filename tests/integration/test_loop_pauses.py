@@ -33,7 +33,7 @@ from proxy.replication.applier import Queue
 from proxy.replication.target_writer import TargetWriter, Version
 from proxy.replication.write_reports import WriteReporter
 from proxy.wire.decode import decode
-from tests.integration.mirror_support import COLLECTION, Origin, drained, running, stored
+from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, stored
 
 MANY = 4_000
 MOST = 500  # documents in one turn

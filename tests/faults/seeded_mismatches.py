@@ -14,7 +14,7 @@ from typing import Any
 
 from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
-from tests.faults.judge import COLLECTION, Wire
+from tests.faults.oracle import COLLECTION, Wire
 
 CLASSES = ("missing", "extra", "stale", "value", "type", "order", "error")
 READS = ("key", "many", "query", "attribute", "batch")

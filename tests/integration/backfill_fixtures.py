@@ -12,7 +12,7 @@ from backfill.worker import Options, Workers
 from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
 from sql.loader import queries
-from tests.integration.origin import StubOrigin
+from tests.integration.stub_origin import StubOrigin
 
 NAME = "shop/carts"
 DOCUMENTS = queries("documents")

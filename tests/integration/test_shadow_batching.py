@@ -16,7 +16,7 @@ from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
 from proxy.shadow.counters import MAX_SAMPLES
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.jobs import Job
-from tests.integration.shadow_kit import C, Stack, hand_over, ruled, stack_on
+from tests.integration.shadow_fixtures import C, Stack, hand_over, ruled, stack_on
 
 MANY = 40  # more than one statement reads
 

@@ -1,6 +1,6 @@
 """A process that writes through a mirror until a fault kills it. Its origin is a folder, which outlives it.
 
-Run as `python -m tests.integration.mirror_driver STATE_DIR ORIGIN_DIR DSN` with CROSSFADE_FAULT.
+Run as `python -m tests.integration.mirror_process STATE_DIR ORIGIN_DIR DSN` with CROSSFADE_FAULT.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.model.operations import Change
 from proxy.replication.mirror import Mirror
-from tests.integration.mirror_support import COLLECTION, Origin, settings
+from tests.integration.mirror_fixtures import COLLECTION, Origin, settings
 
 
 class FolderOrigin:

@@ -17,7 +17,7 @@ from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Phase, Stage
 from proxy.state import audit
 from tests.conftest import _create, migrated_template
-from tests.integration.cutover_kit import Application, Fleet, Instance, pass_gates, settings_for, until
+from tests.integration.control_fixtures import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS = "shop/jobs"
 

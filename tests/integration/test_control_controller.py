@@ -17,7 +17,7 @@ from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.state import audit, control_row
 from sql.loader import queries
 from tests.harness import eventually
-from tests.integration.cutover_kit import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
+from tests.integration.control_fixtures import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS, RESUMES = "shop/jobs", "shop/resumes"
 

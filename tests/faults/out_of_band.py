@@ -30,7 +30,7 @@ from proxy.base.database import Database
 from proxy.http.upstream import Upstream
 from tests.conftest import _create, migrated_template
 from tests.faults import traffic
-from tests.faults.stand import BOOKS, Stand, stand
+from tests.faults.environment import BOOKS, Stand, stand
 from tests.faults.traffic import DOCUMENT, Tally
 from tests.harness import eventually
 
@@ -237,7 +237,7 @@ async def around(folder: Path, writes: int, faults: int, seed: int) -> Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.around")
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.out_of_band")
     parser.add_argument("--writes", type=int, default=10_000)
     parser.add_argument("--faults", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)

@@ -19,8 +19,8 @@ from backfill.source import Source
 from backfill.verify import Verifier
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
-from tests.integration.backfilling import NAME, register, stored, work
-from tests.integration.origin import StubOrigin
+from tests.integration.backfill_fixtures import NAME, register, stored, work
+from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade, start
 
 

@@ -27,7 +27,7 @@ from proxy.model.stages import Stage
 from tests.faults import traffic
 from tests.faults.chaos import Chaos
 from tests.faults.clocks import Wall
-from tests.faults.forked import Forked
+from tests.faults.forked_proxies import Forked
 from tests.harness import Origin, differences, eventually
 
 BOOKS = "_system/books"

@@ -23,7 +23,7 @@ from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.verdicts import ReadVerdict
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode_parts
-from tests.integration.target import create, put
+from tests.integration.target_fixtures import create, put
 
 C = "db/docs"
 

@@ -15,11 +15,11 @@ from proxy.control.guard import Budget
 from proxy.model.stages import Stage
 from proxy.operator.states import States, taken_back
 from proxy.state import control_row, lacking
-from tests.integration.cutover_kit import Fleet, pass_gates
-from tests.integration.test_cli import ORDERS, Shell, _quiet_instances, origin, shell
+from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
+from tests.integration.control_fixtures import Fleet, pass_gates
 from tests.unit.deploy.alerting import fires
 
-__all__ = ["_quiet_instances", "origin", "shell"]  # fixtures
+__all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/alerts.yml"
 JOBS = "shop/jobs"

@@ -46,7 +46,9 @@ class Forked:
 
 def _context() -> ForkServerContext:
     made = get_context("forkserver")
-    made.set_forkserver_preload(["tests.faults.imported", "tests.faults.stand", "tests.faults.judge", "tests.conftest"])
+    made.set_forkserver_preload(
+        ["tests.faults.fork_template", "tests.faults.environment", "tests.faults.oracle", "tests.conftest"]
+    )
     return made
 
 

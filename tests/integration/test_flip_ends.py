@@ -1,0 +1,208 @@
+"""What ends a flip before the answer: a full journal, marks, failovers, opaque writes, searches, repairs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from proxy.base.errors import JournalError, RefusedError
+from proxy.control.transitions_plan import DesiredState
+from proxy.journal.journal import Journal
+from proxy.model.stages import Stage, Standing
+from proxy.replication.failover_detector import FailoverDetector
+from proxy.state import lacking
+from tests.harness import Running, eventually
+from tests.integration.refused_rows_fixtures import (
+    BOOKS,
+    DOCUMENT,
+    WRITES,
+    flip,
+    letters,
+    refuse,
+    stack,
+    stage,
+    why,
+)
+
+__all__ = ["stack"]  # fixtures
+
+
+# ---- marks
+
+
+def full(*_: object, **__: object) -> int:
+    raise JournalError("the disk is full")
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_with_a_full_journal_the_flip_is_over_before_the_answer(
+    stack: Running, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    """journal_full = forward: what could not be noted may be lost by a kill, and cannot be read again."""
+    await flip(stack)
+    monkeypatch.setattr(Journal, "intend", full)
+    answer = await WRITES[write](stack.client)
+    assert answer.status_code < 300, answer.text
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
+    assert await stage(stack) == "shadow"
+    assert "the journal could not be written" in await why(stack)
+    monkeypatch.undo()
+    await stack.drained()
+
+
+async def test_documents_that_arangodb_will_not_give_take_the_flip_back(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that must be read again and cannot be ends in a mark, and its answer waits for the end of the flip."""
+    from proxy.base.errors import ArangoError
+    from proxy.stores.arango import ArangoStore
+
+    async def none(self: ArangoStore, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
+        raise ArangoError(1203)
+
+    await flip(stack)
+    monkeypatch.setattr(ArangoStore, "read", none)
+    assert (await WRITES["query"](stack.client)).status_code < 300
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
+    assert await stage(stack) == "shadow"
+    assert "could not be read" in await why(stack)
+
+
+async def test_a_failover_of_postgresql_takes_every_flip_back(stack: Running) -> None:
+    """What clients were told may be among the commits that it lost."""
+    await flip(stack)
+    timeline = FailoverDetector(stack.database, "one")
+    await timeline.step()
+    await stack.database.execute("UPDATE _crossfade.timeline SET timeline = timeline + 1")
+    assert await timeline.step()
+    assert await stage(stack) == "shadow"
+    assert "timeline" in await why(stack)
+
+
+async def test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from proxy.control import gate_inputs
+
+    judge = gate_inputs.judge
+
+    async def judged(*arguments: Any) -> Any:
+        found = await judge(*arguments)
+        await lacking.mark(stack.database, [BOOKS], ["in between"], "test")
+        return found
+
+    monkeypatch.setattr(gate_inputs, "judge", judged)
+    with pytest.raises(RefusedError, match="in between"):
+        await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    assert await stage(stack) == "shadow"
+
+
+async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Running) -> None:
+    from proxy.control import controller
+
+    intent = stack.application.mirror.intend(BOOKS, ("x",))  # a backlog: the flip waits in `begin`
+    flipping = asyncio.create_task(
+        controller.change(
+            stack.database,
+            [DesiredState(BOOKS, Stage.FLIPPED, 100)],
+            settings=stack.settings,
+            actor="test",
+            reason="test",
+            force=True,
+            timeout=20,
+        )
+    )
+    await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "the epoch has begun")
+    await lacking.mark(stack.database, ["_system/*"], ["a stranger"], "test")
+    with pytest.raises(RefusedError):
+        await flipping
+    stack.application.mirror.close_intent(intent)
+    assert await stage(stack) == "shadow"
+
+
+# ---- every other place that marks (tests/architecture/test_giving_up.py names them)
+
+
+async def _flipped_while_open(stack: Running) -> None:
+    """Flipped by hand, as it may be where an intent of before comes to its end only now."""
+    await stack.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")
+    await stack.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
+    await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "it is flipped")
+
+
+async def test_an_opaque_write_ends_with_the_flip(stack: Running) -> None:
+    mirror = stack.application.mirror
+    intent = mirror.intend("_system/*", ("_system/*",), opaque="somebody else's code")
+    await _flipped_while_open(stack)
+    mirror.opaque_done(intent, ("_system/*",), "somebody else's code")
+    assert (await mirror.applied(intent)).value == "given up"
+    assert await stage(stack) == "shadow"
+    assert "somebody else's code" in await why(stack)
+
+
+async def test_what_an_earlier_process_left_opaque_ends_the_flip(stack: Running) -> None:
+    mirror = stack.application.mirror
+    intent = mirror.intend(BOOKS, (BOOKS,), opaque="cut in the middle")
+    await _flipped_while_open(stack)
+    mirror.reread(intent)  # as recovery does: the journal alone knows of it
+    assert (await mirror.applied(intent)).value == "given up"
+    assert await stage(stack) == "shadow"
+
+
+async def test_a_search_that_finds_too_much_ends_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from proxy.replication import revision_scan
+
+    monkeypatch.setattr(revision_scan, "_LIMIT", 1)
+    mirror = stack.application.mirror
+    intent = mirror.intend(BOOKS, (), revised=True)
+    await _flipped_while_open(stack)
+    mirror.reread(intent)
+    assert (await mirror.applied(intent)).value == "given up"
+    assert await stage(stack) == "shadow"
+
+
+async def test_a_sweep_that_cannot_be_done_ends_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from proxy.stores.arango import ArangoStore
+
+    async def mixed(self: ArangoStore, *_: object) -> list[tuple[str, int]]:
+        return [("b", 1), ("a", 1)]
+
+    monkeypatch.setattr(ArangoStore, "revisions", mixed)
+    mirror = stack.application.mirror
+    intent = mirror.intend(BOOKS, (BOOKS,), sweep="truncate")
+    await _flipped_while_open(stack)
+    mirror.reread(intent)
+    assert (await mirror.applied(intent)).value == "given up"
+    assert await stage(stack) == "shadow"
+
+
+async def test_an_answer_that_cannot_be_brought_up_ends_the_flip(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from proxy.base.errors import ArangoError
+    from proxy.stores.arango import ArangoStore
+
+    async def none(self: ArangoStore, *_: object) -> dict[str, bytes | None]:
+        raise ArangoError(1203)
+
+    await flip(stack)
+    monkeypatch.setattr(ArangoStore, "read", none)
+    assert (await stack.client.post(DOCUMENT, json={"_key": "a"})).status_code == 409
+    assert await stage(stack) == "shadow"
+
+
+async def test_a_repair_that_postgresql_refuses_ends_the_flip(stack: Running) -> None:
+    """A worker's verification finds a difference, and PostgreSQL does not take what ArangoDB has."""
+    from backfill.key_repair import repair_keys
+    from proxy.stores.arango import ArangoStore
+
+    await flip(stack)
+    await refuse(stack)
+    await stack.direct.patch(DOCUMENT + "/a", json={"n": 666})
+    source = ArangoStore(stack.application.origin, "root", "")
+    result = await repair_keys(stack.database, source, BOOKS, ["a"])
+    assert result.refused == ("a",)
+    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])

@@ -1,0 +1,227 @@
+"""The mirror under refusals and repairs: spilled queues, dead letters, late keys, tombstones, failing parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, JournalError
+from proxy.journal.journal import Journal
+from proxy.model.operations import Change
+from proxy.replication import mirror as pipeline
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.tombstone_gc import Purger
+from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, stored, until
+
+
+async def test_what_the_horizon_refuses_is_read_again(tmp_path: Path, database: Database, dsn: str) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        await database.execute("SELECT _crossfade.ensure_collection('shop', 'products')")
+        await database.execute("UPDATE _crossfade.era SET era = 9")
+        await database.execute("UPDATE _crossfade.horizon SET mark = 5")
+        put, gone = origin.put("a", 1), origin.put("b", 1)
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (put,))
+        mirror.captured(mirror.intend(COLLECTION, ("b",)), (origin.delete(gone),))
+        await drained(mirror)
+        assert origin.reads > 0
+        assert await stored(database) == origin.documents[COLLECTION]
+
+
+async def test_a_full_queue_spills_into_the_journal_and_drains(tmp_path: Path, database: Database, dsn: str) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin, queue_documents=10) as mirror:
+        for number in range(300):  # nothing awaits in here: no applier gets its turn
+            intent = mirror.intend(COLLECTION, (f"k{number % 120}",))
+            mirror.captured(intent, (origin.put(f"k{number % 120}", number),))
+        assert mirror.queued == 10
+        assert mirror.backlog == 300
+        assert await mirror.caught_up(COLLECTION, 30)
+        assert mirror.backlog == 0
+        assert await stored(database) == origin.documents[COLLECTION]
+
+
+async def test_what_postgresql_cannot_hold_stands_aside(tmp_path: Path, database: Database, dsn: str) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        bad = Change(COLLECTION, "k3", origin.clock.tick(), b'{"_key":"k3",,}')
+        worse = Change(COLLECTION, "k4", origin.clock.tick(), b'{"_key":"k4","a":"\xff"}')
+        good = [origin.put(f"k{number}", number) for number in range(10) if number not in (3, 4)]
+        for change in (*good[:3], bad, worse, *good[3:]):
+            mirror.captured(mirror.intend(COLLECTION, (change.key,)), (change,))
+        await drained(mirror)
+        assert await stored(database) == origin.documents[COLLECTION]
+        rows = await database.fetch("SELECT key, rev, reason FROM _crossfade.dead_letter ORDER BY key")
+        assert [(row["key"], row["rev"]) for row in rows] == [("k3", bad.rev), ("k4", worse.rev)]
+        assert rows[0]["reason"].startswith("22P02")
+        # a newer version that can be held takes the letter back
+        mirror.captured(mirror.intend(COLLECTION, ("k3",)), (origin.put("k3", "whole"),))
+        mirror.captured(mirror.intend(COLLECTION, ("k4",)), (Change(COLLECTION, "k4", worse.rev, None),))
+        await drained(mirror)
+        assert await database.fetch("SELECT * FROM _crossfade.dead_letter") == []
+
+
+async def test_texts_that_jsonb_cannot_hold_are_mirrored_all_the_same(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        change = origin.put("a", "nul \x00 in the middle, ﷐ too")
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
+        await drained(mirror)
+        assert await stored(database) == {"a": change.raw}
+        assert await database.fetch("SELECT * FROM _crossfade.dead_letter") == []
+
+
+async def test_bring_up_shows_the_target_what_an_answer_showed(tmp_path: Path, database: Database, dsn: str) -> None:
+    """mirror-protocol, "Flip", 2: documents, and documents that are not there."""
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        seen = origin.put("a", 1)
+        await mirror.bring_up(COLLECTION, (seen,), stamp=1)
+        assert await stored(database) == origin.documents[COLLECTION]
+        assert origin.reads == 0
+        await mirror.bring_up(COLLECTION, (seen,))  # it is there already
+        assert origin.reads == 0
+        newer = origin.put("a", 2)
+        await mirror.bring_up(COLLECTION, (newer,))  # without a stamp it must be read again
+        assert origin.reads == 1
+        origin.delete(newer)
+        await mirror.bring_up(COLLECTION, (), ("a", "b", "no key of / anyone"))
+        assert await stored(database) == {}
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (newer,))  # late, as if it had been queued
+        await drained(mirror)
+        assert await stored(database) == {}
+        origin.gone.add(COLLECTION)
+        await mirror.bring_up(COLLECTION, (), ("a",))
+        await until(lambda: mirror.stats()["marks"] == 0)
+        assert [collection for collection, _ in await marks(database)] == [COLLECTION]
+
+
+async def test_a_key_that_changes_under_a_repair_is_looked_at_again(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+
+        async def race() -> None:  # somebody inserts, and it is mirrored before this repair writes
+            intent = mirror.intend(COLLECTION, ("a",))
+            mirror.captured(intent, (origin.put("a", "new"),))
+            await mirror.applied(intent)
+
+        origin.before_answer = race
+        mirror.reread(mirror.intend(COLLECTION, ("a",)))
+        await drained(mirror)
+        assert origin.reads == 2
+        assert await stored(database) == origin.documents[COLLECTION]
+
+
+async def test_who_waits_may_go(tmp_path: Path, database: Database, dsn: str) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin, late_request=0.6) as mirror:
+        intent = mirror.intend(COLLECTION, ("a",))
+        waiting = [asyncio.create_task(mirror.applied(intent)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        mirror.captured(intent, (origin.put("a", 1),))
+        await waiting[1]
+        await mirror.applied(intent)  # settled: at once
+
+
+async def test_one_process_has_a_journal(tmp_path: Path, database: Database, dsn: str) -> None:
+    async with running(tmp_path, database, dsn, Origin()):
+        with pytest.raises(JournalError, match=r"in use by process .* set CROSSFADE_STATE_DIR"):
+            async with running(tmp_path, database, dsn, Origin()):
+                pass
+
+
+async def test_old_tombstones_go_and_what_is_older_than_the_horizon_is_read_again(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """mirror-protocol, answer 3."""
+    origin = Origin()
+
+    async def tombstones() -> int:
+        return int(await database.fetchval("SELECT count(*) FROM shop.products WHERE doc IS NULL"))
+
+    async with running(tmp_path, database, dsn, origin, tombstone_seconds=0.2) as mirror:
+        change = origin.put("a", 1)
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.delete(change),))
+        kept = origin.put("b", 1)
+        mirror.captured(mirror.intend(COLLECTION, ("b",)), (kept,))
+        await drained(mirror)
+        async with asyncio.timeout(20):
+            while await tombstones():
+                await asyncio.sleep(0.02)
+        # the insert that the delete was of arrives late, as from a queue that was frozen
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
+        await drained(mirror)
+        assert await stored(database) == {"b": kept.raw}
+        assert origin.reads > 0
+
+
+async def test_the_purge_waits_for_postgresql() -> None:
+    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
+    purger = Purger(away, TargetWriter(away), 0.04)
+    task = asyncio.create_task(purger.run())
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await away.close()
+
+
+async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_SYNC", 0.02)
+    real = Journal.unsynced
+    failures: list[int] = []
+
+    def unsynced(self: Journal) -> Callable[[], None]:
+        if len(failures) < 2:
+            failures.append(len(failures))
+            raise (OSError(5, "I/O error"), RuntimeError("nobody foresaw this"))[len(failures) - 1]
+        failures.append(0)
+        return real(self)
+
+    monkeypatch.setattr(Journal, "unsynced", unsynced)
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.put("a", 1),))
+        await until(lambda: len(failures) > 3)
+        await drained(mirror)
+
+
+async def test_a_revision_that_is_stored_already_takes_a_dead_letter_back(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """Another proxy may have noted it, and yet another applied the newer version."""
+    origin = Origin()
+    change = origin.put("a", 1)
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
+        await drained(mirror)
+    note = "INSERT INTO _crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, $2, $3, 'x')"
+    await database.execute(note, COLLECTION, "a", change.rev)
+    await database.execute(note, COLLECTION, "b", 5)
+    async with running(tmp_path, database, dsn, origin), asyncio.timeout(20):
+        while await database.fetchval("SELECT count(*) FROM _crossfade.dead_letter") > 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_proxys_own_account_may_be_refused_for_a_while(tmp_path: Path, database: Database, dsn: str) -> None:
+    origin = Origin()
+    origin.refusals = [ArangoError(401), ArangoError(500)]
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        origin.put("a", 1)
+        mirror.reread(mirror.intend(COLLECTION, ("a",)))
+        await drained(mirror)
+        assert await stored(database) == origin.documents[COLLECTION]
+        assert await marks(database) == []

@@ -1,0 +1,219 @@
+"""What PostgreSQL will not have, while it serves reads: the flip is over before the client has its answer (I7, I10).
+
+Every write here is acknowledged by ArangoDB and never comes to PostgreSQL, each in another way. A read that begins
+after the answer shows it all the same, the collection is at `shadow`, and what lacks is said.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from proxy.base.errors import RefusedError
+from proxy.model.stages import Stage, Standing
+from tests.harness import Running, eventually
+from tests.integration.refused_rows_fixtures import (
+    BOOKS,
+    DOCUMENT,
+    WRITES,
+    flip,
+    letters,
+    lines,
+    refuse,
+    stack,
+    stage,
+    why,
+)
+
+__all__ = ["stack"]  # fixtures
+
+
+async def mend(stack: Running) -> None:
+    await stack.database.execute("DROP FUNCTION public.refuse CASCADE")
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer(
+    stack: Running, write: str
+) -> None:
+    await flip(stack)
+    await refuse(stack)
+    answer = await WRITES[write](stack.client)
+    assert answer.status_code < 300, answer.text
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
+    assert await stage(stack) == "shadow"
+    assert await letters(stack) == ["a"]
+    assert await why(stack) == f"PostgreSQL refused a document of {BOOKS}"
+
+
+@pytest.mark.parametrize("state", ["23514", "22012", "CF001", "38000"])
+async def test_a_trigger_may_refuse_with_any_sqlstate(stack: Running, state: str) -> None:
+    """One document never stops the others, whatever PostgreSQL calls its refusal."""
+    await flip(stack)
+    await refuse(stack, state)
+    await stack.client.patch(DOCUMENT + "/a", json={"n": 666})
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
+    assert await stage(stack) == "shadow"
+    await stack.client.patch(DOCUMENT + "/b", json={"n": 1})
+    await stack.drained()
+    assert await stack.differences(BOOKS) == ["a: different"]
+
+
+PASSING = ["40001", "57014", "25006", "53200", "57P01", "42501"]
+
+
+@pytest.mark.parametrize("state", PASSING)
+async def test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a_dead_letter(
+    stack: Running, state: str
+) -> None:
+    """Whatever a trigger calls it: others are applied, by captures and by what is read again, and it heals later."""
+    await stack.client.post("/_api/collection", json={"name": "others"})
+    await stack.move(Standing(Stage.MIRROR), "_system/others")
+    await refuse(stack, state, removals=True)
+    refused = [{"_key": f"k{n}", "n": 666 if n in (3, 17) else n} for n in range(30)]
+    await stack.client.post(DOCUMENT, json=refused)
+    await stack.client.delete(DOCUMENT + "/a")
+    await stack.client.post("/_api/document/others", json={"_key": "x"})
+    await stack.drained()
+    assert await letters(stack) == ["a", "k17", "k3"]
+    assert sorted(await stack.differences(BOOKS)) == ["a: extra", "k17: missing", "k3: missing"]
+    assert await stack.differences("_system/others") == []
+    reason = await stack.database.fetchval("SELECT reason FROM _crossfade.dead_letter WHERE key = 'k3'")
+    assert reason.startswith(f"{state}: ")
+    await mend(stack)
+    await stack.application.mirror.retry_letters(0)
+    assert await stack.differences(BOOKS) == []
+    assert await letters(stack) == []
+
+
+@pytest.mark.parametrize("write", ["update", "query", "transaction", "removal"])
+async def test_while_flipped_such_a_refusal_takes_the_flip_back_before_the_answer(stack: Running, write: str) -> None:
+    await flip(stack)
+    await refuse(stack, "40001", removals=True)
+    answer = await (WRITES[write](stack.client) if write in WRITES else stack.client.delete(DOCUMENT + "/a"))
+    assert answer.status_code < 300, answer.text
+    shown = await stack.client.get(DOCUMENT + "/a")
+    assert shown.status_code == 404 if write == "removal" else shown.json()["n"] == 666
+    assert await stage(stack) == "shadow"
+    assert await letters(stack) == ["a"]
+    await stack.drained()
+    assert [one for one in await stack.differences(BOOKS) if not one.startswith("a:")] == []
+
+
+async def test_a_removal_that_was_refused_is_over_once_its_row_is_gone_whoever_removed_it(stack: Running) -> None:
+    """There is no tombstone with its revision then, and none is needed: both sides agree."""
+    await refuse(stack, removals=True)
+    await stack.client.delete(DOCUMENT + "/a")
+    await stack.drained()
+    assert await letters(stack) == ["a"]
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == ["a"]
+    await mend(stack)
+    await stack.database.execute("DELETE FROM _system.books WHERE key = 'a'")
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other(stack: Running) -> None:
+    """A refusal that passes, for all of them, is the table's trouble: nothing is put aside, and the reason is shown."""
+    await stack.client.post("/_api/collection", json={"name": "others"})
+    await stack.move(Standing(Stage.MIRROR), "_system/others")
+    await refuse(stack, "53100")
+    text = str(await stack.database.fetchval("SELECT pg_get_functiondef('public.refuse()'::regprocedure)"))
+    await stack.database.execute(text.replace("NEW.doc ->> 'n' = '666'", "true"))
+    await stack.client.post("/_api/import?collection=books&type=documents", content=lines({"_key": "d", "n": 1}))
+    await stack.client.patch(DOCUMENT + "/b", json={"n": 1})
+    mirror = stack.application.mirror
+    await eventually(lambda: any("53100" in reason for reason in mirror.waits_for), "it says for what it waits")
+    for number in range(3):
+        body = lines({"_key": f"x{number}"})
+        await stack.client.post("/_api/import?collection=others&type=documents", content=body)
+        await eventually(lambda: mirror.backlog_of("_system/others") == 0, "others are applied")
+    assert await stack.differences("_system/others") == []
+    assert mirror.backlog_of(BOOKS) == 2
+    assert await letters(stack) == []
+    await mend(stack)
+    await stack.drained()
+    assert await stack.differences(BOOKS) == []
+
+
+@pytest.mark.parametrize("write", [*WRITES, "removal"])
+async def test_a_row_that_a_trigger_passes_over_without_a_word_is_refused_like_any_other(
+    stack: Running, write: str
+) -> None:
+    """A trigger that returns NULL is no error: nothing is applied, and nothing would ever be."""
+    await flip(stack)
+    await refuse(stack, removals=True)
+    name = "SELECT pg_get_functiondef('public.refuse()'::regprocedure)"
+    text = str(await stack.database.fetchval(name))
+    await stack.database.execute(text.replace("RAISE 'not this one' USING ERRCODE = 'P0001'", "RETURN NULL"))
+    removal = write == "removal"
+    answer = await (stack.client.delete(DOCUMENT + "/a") if removal else WRITES[write](stack.client))
+    assert answer.status_code < 300, answer.text
+    shown = await stack.client.get(DOCUMENT + "/a")
+    assert shown.status_code == 404 if removal else shown.json()["n"] == 666
+    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    await stack.drained()  # a backlog for ever would keep every collection from its flip
+    await mend(stack)
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_a_value_that_is_too_large_for_an_index_takes_the_flip_back_and_heals_without_the_index(
+    stack: Running,
+) -> None:
+    await flip(stack)
+    await stack.database.execute("CREATE INDEX small ON _system.books ((doc ->> 't'))")
+    dice = random.Random(1)
+    text = "".join(chr(dice.randrange(33, 0x2000)) for _ in range(9000))
+    assert (await stack.client.patch(DOCUMENT + "/a", json={"t": text})).status_code < 300
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["t"] == text
+    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    await stack.database.execute("DROP INDEX _system.small")
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_a_removal_that_postgresql_refuses_takes_the_flip_back(stack: Running) -> None:
+    await flip(stack)
+    await refuse(stack, removals=True)
+    assert (await stack.client.delete(DOCUMENT + "/a")).status_code < 300
+    assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
+    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == ["a"], "it is refused still, and said once"
+    await mend(stack)
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    assert await stack.differences(BOOKS) == []
+
+
+async def test_a_dead_letter_is_taken_back_by_a_new_write_and_by_a_retry(stack: Running) -> None:
+    await refuse(stack)
+    for key in ("a", "b"):
+        await stack.client.patch(f"{DOCUMENT}/{key}", json={"n": 666})
+    await stack.drained()
+    assert await letters(stack) == ["a", "b"]
+    await stack.client.patch(DOCUMENT + "/a", json={"n": 1})
+    await stack.drained()
+    assert await letters(stack) == ["b"]
+    with pytest.raises(RefusedError, match="no dead letter"):
+        await flip(stack)  # no force goes past it
+    await mend(stack)
+    await stack.application.mirror.retry_letters(0)
+    assert await letters(stack) == []
+    await flip(stack)
+
+
+async def test_an_answer_that_shows_what_postgresql_refuses_takes_the_flip_back(stack: Running) -> None:
+    """mirror-protocol, "Flip", 2: a conflict shows ArangoDB's state, and the next read may come from PostgreSQL."""
+    await flip(stack)
+    await refuse(stack)
+    await stack.direct.patch(DOCUMENT + "/a", json={"n": 666})  # as another proxy's write that is under way
+    assert (await stack.client.post(DOCUMENT, json={"_key": "a"})).status_code == 409
+    assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
+    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])

@@ -1,0 +1,305 @@
+"""What the shadow keeps and counts: samples, explanations, skipped and failed comparisons."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from proxy.base.database import Database, Session
+from proxy.base.errors import DatabaseUnavailable
+from proxy.base.free_port import free_port
+from proxy.model.operations import Operation, Outcome
+from proxy.operator.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
+from proxy.shadow.comparator import Shadow
+from proxy.shadow.result_store import Ledger
+from proxy.stores.postgres import PostgresStore
+from tests.integration.shadow_fixtures import C, Stack, hand_over, stack_on
+from tests.integration.target_fixtures import put
+
+
+@pytest.fixture
+async def stack(database: Database) -> AsyncIterator[Stack]:
+    made = await stack_on(database)
+    await made.shadow.start()
+    yield made
+    await made.close()
+
+
+# ---- what is kept
+
+
+async def test_a_mismatch_is_kept_with_samples_and_an_explanation(stack: Stack) -> None:
+    await stack.both("a", name="Zoë \u0000", x=1)
+    await stack.both("b", name="Ann", x=1)
+    for key in "ab":
+        await stack.plant(key, lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    for _ in range(4):
+        await stack.read("a")
+        await stack.read("b")
+
+    (row,) = await list_mismatches(stack.database, C)
+    shown = await show_mismatch(stack.database, row.id)
+
+    assert shown is not None
+    assert (shown.seen, shown.keys, shown.state, len(shown.samples)) == (8, ("a", "b"), "open", 5)
+    first, second = shown.samples[:2]
+    assert first["request"] == {"method": "GET", "target": "/_db/db/_api/document/docs/a"}
+    assert orjson.loads(first["origin"]) == orjson.loads(stack.ask("GET", "/_api/document/docs/a")[1].body)
+    assert first["origin_rev"] == first["target_rev"] != second["origin_rev"]
+    assert first["route"] == "/api/x"
+    assert "root['x'] changed from 1 to 2" in first["explanation"]
+    assert second["explanation"] is None
+    assert await show_mismatch(stack.database, 0) is None
+
+
+async def test_redacted_samples_hold_no_values(database: Database) -> None:
+    stack = await stack_on(database, redact=True)
+    await stack.shadow.start()
+    await stack.both("a", name="secret", x=[1, True, None], y={"z": "secret"})
+    await stack.plant("a", lambda raw: raw.replace(b'"secret"}', b'"hidden"}'))
+    await stack.read()
+    await stack.query("FOR d IN docs FILTER d.name == 'secret' AND d.x != @hidden RETURN d.y", {"hidden": "hidden"})
+    stored = "".join(
+        row[0]
+        for row in await database.fetch(
+            "SELECT samples::text FROM _crossfade.mismatch UNION SELECT text FROM _crossfade.shape"
+        )
+    )
+
+    (value, query_value) = await list_mismatches(database)
+
+    assert {value.paths, query_value.paths} == {("y.z",), ("[].z",)}
+    assert "secret" not in stored
+    assert "hidden" not in stored.replace("@hidden", "").replace('"hidden"', "", 1)
+    await stack.close()
+
+
+async def test_repaired_and_ignored(stack: Stack) -> None:
+    await stack.both("a", x=1, y=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.read()
+    (row,) = await list_mismatches(stack.database)
+
+    assert await mark_repaired(stack.database, ids=[row.id]) == [C]
+    assert await stack.counted() == {}
+    assert await list_mismatches(stack.database) == []
+
+    await stack.read()
+    (again,) = await list_mismatches(stack.database)
+    assert (again.id, again.state, again.seen) == (row.id, "open", 2)
+    assert await stack.counted() == {"compared": 1, "mismatched": 1}
+
+    assert await mark_ignored(stack.database, collection=C) == [C]
+    await stack.read()
+    assert await stack.counted() == {}
+    assert [(row.state, row.seen) for row in await list_mismatches(stack.database, state=None)] == [("ignored", 3)]
+    assert await mark_repaired(stack.database) == []
+
+
+# ---- bounds
+
+
+async def test_what_is_not_sampled_is_counted(database: Database) -> None:
+    stack = await stack_on(database, sample_percent=25)
+    chances = iter([0.1, 0.3, 0.9, 0.2])
+    stack.shadow = Shadow(
+        stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger, chance=lambda: next(chances)
+    )
+    await stack.shadow.start()
+    for _ in range(4):
+        await stack.read()
+
+    (row,) = await shapes(database)
+    assert (row.seen, row.matched, row.skipped) == (4, 2, 2)
+    await stack.close()
+
+
+async def test_what_finds_no_place_is_counted(database: Database) -> None:
+    """I2: the queue is bounded, and nothing waits for it."""
+    stack = await stack_on(database, shadow_queue=2)
+    operation, outcome = stack.ask("GET", "/_api/document/docs/a")
+    huge = Outcome(200, b"x" * (25 << 20))
+
+    for _ in range(3):
+        hand_over(stack.shadow, operation, outcome)
+    hand_over(stack.shadow, operation, huge)
+    stack.shadow.skip(operation, (C,), "too large")
+    await stack.close()
+
+    (row,) = await shapes(database)
+    assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
+
+
+INSIDE = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMIT 1 RETURN d._key) RETURN k"
+
+
+async def test_equal_sort_keys_inside_a_query_are_no_mismatch(database: Database) -> None:
+    """I8: which of them the LIMIT lets through, each side decides for itself."""
+    stack = await stack_on(database)
+    await stack.shadow.start()
+    raws = [stack.insert(f"t{number}", of="ties", n=7) for number in range(3)]
+    for raw in reversed(raws):  # so that a scan meets them in another order
+        await put(database, C, raw)
+    operation, origin = stack.ask("POST", "/_api/cursor", {"query": INSIDE})
+    assert (await stack.store.query(operation)).rows != orjson.loads(origin.body)["result"]
+
+    await stack.query(INSIDE)
+    assert stack.shadow.skips(C) == {"equal sort keys inside": 1}
+    assert await stack.found() == []
+
+    # the same query, where no keys are equal: a difference is one
+    await stack.both("t3", of="ties", n=8)
+    await stack.query(INSIDE)
+    assert await stack.counted() == {"compared": 1, "matched": 1}
+    await stack.plant("t3", lambda raw: raw.replace(b'"n":8', b'"n":6'))
+    await stack.query(INSIDE)
+    assert len(await stack.found()) == 0  # in PostgreSQL the others are equal now
+    await stack.plant("t0", lambda raw: raw.replace(b'"n":7', b'"n":9'))
+    await stack.query(INSIDE)
+    assert len(await stack.found()) == 1
+    await stack.close()
+
+
+class Failing(PostgresStore):
+    """Fails as nobody foresaw: at the `times` first reads."""
+
+    times = 0
+
+    async def execute(self, operation: Operation) -> Outcome:
+        if self.times:
+            self.times -= 1
+            raise ZeroDivisionError
+        return await super().execute(operation)
+
+
+async def test_what_nobody_foresaw_costs_one_comparison(database: Database) -> None:
+    """I10: it is counted, and the worker goes on."""
+    stack = await stack_on(database, shadow_concurrency=1)
+    store = Failing(database)
+    store.times = 1
+    stack.shadow = Shadow(stack.settings, store, stack.origin, stack.caught_up, stack.ledger)
+    await stack.shadow.start()
+
+    await stack.read()
+    await stack.read()
+
+    assert stack.shadow.skips(C) == {"failed": 1}
+    assert await stack.counted() == {"compared": 1, "matched": 1}
+    await stack.close()
+    await store.close()
+
+
+async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
+    stack = await stack_on(database)
+    nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
+    stack.shadow = Shadow(stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger)
+    await stack.shadow.start()
+
+    await stack.read()
+
+    assert await stack.counted() == {}
+    assert await stack.skipped() == 1
+    await stack.close()
+    await nowhere.close()
+
+
+async def test_answers_that_make_no_sense_are_skipped(stack: Stack) -> None:
+    operation, _ = stack.ask("GET", "/_api/document/docs/a")
+    await stack.both("a")
+
+    for status, body in ((200, b"<html>"), (503, b"{}"), (403, b'{"errorNum":11}')):
+        hand_over(stack.shadow, operation, Outcome(status, body))
+    await stack.shadow.idle()
+
+    assert await stack.counted() == {}
+    assert await stack.skipped() == 3
+
+
+async def test_closing_counts_what_was_under_way(database: Database) -> None:
+    stack = await stack_on(database)
+    await stack.shadow.start()
+    await stack.both("a", x=1)
+    stack.insert("a", x=2)
+    begun = asyncio.Event()
+
+    async def for_ever(_collection: str, _timeout: float) -> bool:
+        begun.set()
+        await asyncio.Event().wait()
+        return True
+
+    stack.shadow._settler._caught_up = for_ever
+    operation, outcome = stack.ask("GET", "/_api/document/docs/a")
+    hand_over(stack.shadow, operation, outcome)
+    await begun.wait()
+    await stack.close()
+
+    assert await stack.skipped() == 1
+    assert await stack.counted() == {}
+
+
+# ---- the ledger and PostgreSQL
+
+
+class Losing(Database):
+    """A real pool whose next transactions end as `fates` says: before or after their commit the answer is lost."""
+
+    fates: list[str]
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        fate = self.fates.pop(0) if self.fates else ""
+        if fate == "unreachable":
+            raise DatabaseUnavailable("no connection")
+        async with super().transaction() as session:
+            yield session
+            if fate == "before":
+                raise DatabaseUnavailable("connection lost")
+        if fate == "after":
+            raise DatabaseUnavailable("connection lost")
+
+
+async def test_counts_survive_lost_answers(stack: Stack) -> None:
+    """Nothing is counted twice, nothing is lost, whatever the transaction came to."""
+    losing = Losing(stack.database._pool, 30.0)
+    losing.fates = ["unreachable", "before", "after", "after", "before"]
+    stack.ledger = Ledger(losing, stack.settings, interval=3600)
+    stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger)
+    await stack.shadow.start()
+    await stack.both("a", x=1)
+    await stack.both("b", x=1)
+    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+
+    for _ in range(5):
+        for key in "ab":
+            operation, outcome = stack.ask("GET", f"/_api/document/docs/{key}")
+            hand_over(stack.shadow, operation, outcome)
+        with pytest.raises(DatabaseUnavailable):
+            await stack.shadow.idle()
+    await stack.close()
+
+    assert await stack.counted() == {"compared": 10, "matched": 5, "mismatched": 5}
+    (row,) = await list_mismatches(stack.database)
+    assert row.seen == 5
+    assert [row.seen for row in await shapes(stack.database)] == [10]
+
+
+async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stack) -> None:
+    await stack.both("a", x=1)
+    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    now = asyncio.get_running_loop().time()
+    ledger = Ledger(stack.database, stack.settings, clock=lambda: now + 60)
+    stack.ledger = ledger
+    stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, ledger)
+    await mark_repaired(stack.database, collection=C)
+    await stack.shadow.start()
+
+    await stack.read("a")
+    await stack.read("none")
+
+    assert await stack.counted() == {}
+    assert [row.compared for row in await shapes(stack.database)] == [2]
+    await stack.close()

@@ -1,0 +1,46 @@
+"""What the tests of verification and repair share: a backfilled collection, planted differences."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from backfill import run_store
+from backfill.run_planner import plan_backfill, plan_verification
+from backfill.run_summary import Standing
+from backfill.source import Source
+from proxy.base.database import Database
+from tests.integration.backfill_fixtures import NAME, register, work
+from tests.integration.stub_origin import StubOrigin
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[StubOrigin]:
+    async with StubOrigin() as stub:
+        yield stub
+
+
+@pytest.fixture
+async def source(origin: StubOrigin) -> AsyncIterator[Source]:
+    opened = Source(origin.url, "root", "", threads=4, patience=5)
+    yield opened
+    await opened.close()
+
+
+async def backfilled(database: Database, origin: StubOrigin, source: Source, documents: int = 30) -> str:
+    """A collection of small documents, copied; its relation."""
+    relation = await register(database)
+    for number in range(documents):
+        origin.put(NAME, f"{number:04}", f'"n":{number},"deep":{{"list":[1,{{"x":"{number}"}}]}}')
+    await work(database, source, [await plan_backfill(database, source, NAME)])
+    return relation
+
+
+async def verified(
+    database: Database, source: Source, *, full: bool = False, repair: bool = False, patience: float = 5.0
+) -> Standing:
+    run = await plan_verification(database, source, NAME, full=full, repair=repair)
+    await work(database, source, [run], patience=patience)
+    [standing] = await run_store.standings(database, [run])
+    return standing

@@ -1,0 +1,47 @@
+"""What the tests of the journal share: a journal that can be killed, its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.journal.journal import Journal, Recovery
+from proxy.journal.segment import SUFFIX
+
+Open = Callable[..., tuple[Journal, Recovery]]
+C = "db/things"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    """Opens the journal of this test; the one before is killed: it loses its lock and its memory, nothing else."""
+    journals: list[Journal] = []
+
+    def make(**options: object) -> tuple[Journal, Recovery]:
+        kill(journals)
+        journal = Journal(tmp_path, **options)  # type: ignore[arg-type]
+        recovery = journal.open()
+        journals.append(journal)
+        return journal, recovery
+
+    yield make
+    kill(journals)
+
+
+def kill(journals: list[Journal]) -> None:
+    """What the end of the process does to a journal."""
+    while journals:
+        journal = journals.pop()
+        for segment in journal._segments:
+            segment.rest()
+        journal._release()
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def take_all(journal: Journal) -> list[tuple[str, tuple[str, ...]]]:
+    return [(note.collection, note.keys) for note in journal.take(10**9, 10**9)]
