@@ -20,8 +20,9 @@ import asyncpg
 import httpx
 
 from deploy.demo.stack import Options, Stack
-from tests.acceptance.clients import DOCS, EDGES, GRAPH, SHARED, SHARED_KEYS, VERTICES, Client
+from tests.acceptance.client import DOCS, EDGES, GRAPH, SHARED, SHARED_KEYS, VERTICES, Client
 from tests.acceptance.model import Shelf, plain
+from tests.acceptance.moves import MOVES
 from tests.harness import differences
 
 COLLECTIONS = (DOCS, VERTICES, EDGES, SHARED)
@@ -75,7 +76,7 @@ async def soak(
     headers = {"accept-encoding": "identity"}
     limits = httpx.Limits(max_connections=clients * 2)
     async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=60, headers=headers, limits=limits) as http:
-        workers = [Client(http, number, seed) for number in range(clients)]
+        workers = [Client(http, number, seed, MOVES) for number in range(clients)]
 
         async def work(client: Client) -> None:
             while len(client.wrong) < 20:

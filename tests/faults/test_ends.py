@@ -19,7 +19,8 @@ import pytest
 from proxy.capture import aql_plan
 from proxy.model.stages import Stage, Standing
 from proxy.replication import mirror as pipeline
-from tests.faults.ends import GUEST, KINDS, WAYS, After, Kind, Way
+from tests.faults.ends import GUEST, WAYS, After, Way
+from tests.faults.write_kinds import KINDS, Kind
 from tests.harness import Running, running
 
 NAMES = ("books", "links", "_graphs")

@@ -12,7 +12,7 @@ from proxy.base.failpoints import POINTS
 from proxy.model.stages import Stage
 from tests.faults.cells import CLOCKS, PLACES, READ_ONLY, REFUSE, REFUSED, Cell, Place, table
 from tests.faults.chaos import Chaos
-from tests.faults.matrix import matrix
+from tests.faults.matrix_stand import matrix
 
 SHORT = (
     (Place("documents", "after-forward", 9), "origin cut"),

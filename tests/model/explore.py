@@ -15,20 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from tests.model import flipped, journal
-from tests.model.mirror import (
-    BATCH,
-    CURSOR,
-    DELETE,
-    POISON,
-    PUT,
-    TRANSACTION,
-    TRUNCATE,
-    Bounds,
-    Broken,
-    Model,
-    Rules,
-    canonical,
-)
+from tests.model.mirror import Model, canonical
+from tests.model.mirror_state import BATCH, CURSOR, DELETE, POISON, PUT, TRANSACTION, TRUNCATE, Bounds, Broken, Rules
 
 PROPERTIES = (
     "no lost write",

@@ -9,7 +9,7 @@ import pytest
 from proxy.base import failpoints
 from tests.model import journal
 from tests.model.explore import FILES_SMALL, SMALL, explore, line
-from tests.model.mirror import CURSOR, PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
+from tests.model.mirror_state import CURSOR, PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
 
 # a rule that is not kept -> the bounds that show it, and what the model then says
 NEEDED: dict[str, tuple[Rules, Bounds, str]] = {

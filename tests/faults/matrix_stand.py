@@ -1,0 +1,347 @@
+"""What runs one cell of the matrix of faults: a stand, one proxy after another, and what was found after each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.demo.postgres import EmbeddedPostgres
+from proxy.base.config import load
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.control import controller
+from proxy.control.transitions_plan import DesiredState
+from proxy.model.stages import Stage
+from proxy.operator import status
+from tests import harness
+from tests.conftest import _create, migrated_template
+from tests.faults import database_comparison, traffic
+from tests.faults.cells import (
+    CLOCKS,
+    KILLS,
+    READ_ONLY,
+    REFUSE,
+    REFUSED,
+    REMOVED,
+    Cell,
+    Place,
+)
+from tests.faults.environment import PATIENCE, Proxy, Stand, stand
+from tests.faults.oracle import Crowd
+from tests.faults.points import Points
+from tests.faults.refusing_database import Refusing
+from tests.faults.traffic import Tally
+from tests.harness import eventually
+
+_LASTS = 0.4  # seconds
+_CLIENTS = 2  # of the point's kind, and as many of documents, and that judge
+_PAUSE = 0.01
+_PACE = 0.05  # seconds that a client who judges thinks at most
+_REACHED = 60.0  # seconds for a point to be reached: it mostly takes less than one
+_STAGED = [f"_system/{name}" for name in traffic.COLLECTIONS]
+_FAILED = re.compile(r": (\d{3}) ")
+
+
+@dataclass
+class _Found:
+    reads: int = 0
+    lost: int = 0
+    ghosts: int = 0
+    stale: int = 0
+    marks: int = 0
+    letters: int = 0
+    said: int = 0
+    stood: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def heard(self, crowd: Crowd, tally: Tally) -> None:
+        """What the clients saw that judge."""
+        seen = crowd.tally
+        tally.writes += seen.writes
+        self.reads += seen.reads
+        self.stale += len(seen.violations)
+        self.notes += seen.violations
+        for text in seen.failed:
+            status = _FAILED.search(text)
+            if status is None:
+                tally.broken += 1
+            elif status[1].startswith("5"):
+                tally.errors += 1
+                tally.failed.append(text)
+            else:
+                self.notes.append(text)
+
+
+class Matrix:
+    """One stand, one proxy after another; every cell begins on the state that the last one left."""
+
+    def __init__(self, stood: Stand, points: Points, database: Database, stage: Stage = Stage.MIRROR) -> None:
+        self._stand = stood
+        self._points = points
+        self._database = database
+        self._stage = stage
+        self._cells = 0
+        self._whole = True  # no cell but came to its end
+        self._refusing = Refusing(database)
+        self._proxies = {
+            setting: stood.proxy(
+                setting,
+                CROSSFADE_REQUEST_TIMEOUT="30",
+                CROSSFADE_JOURNAL_FULL=setting,
+                CROSSFADE_HEARTBEAT="0.2",
+                CROSSFADE_WORKERS="1",  # a start is most of what a kill costs
+            )
+            for setting in ("forward", "refuse")
+        }
+        for proxy in self._proxies.values():
+            proxy.forks = True
+
+    async def close(self) -> None:
+        for proxy in self._proxies.values():
+            if proxy.running and not self._whole:
+                proxy.kill()
+            await _ended(proxy)
+
+    async def cell(self, place: Place, fault: str, runs: int = 1) -> Cell:
+        """Runs it so many times. Whatever goes wrong is in the cell's notes."""
+        tally, found = Tally(), _Found()
+        begun = time.monotonic()
+        try:
+            for _ in range(runs):
+                await self._once(place, fault, tally, found)
+                await self._compare(found)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the cell is wrong, and the others are run
+            self._whole = False
+            found.notes += [f"the cell did not end: {text}" for text in _told(error)]
+        return Cell(
+            place,
+            fault,
+            self._stage,
+            runs,
+            tally.writes,
+            found.reads,
+            found.lost,
+            found.ghosts,
+            found.stale,
+            tally.errors,
+            tally.broken,
+            found.marks,
+            found.letters,
+            found.said,
+            found.stood,
+            (*tally.others, *found.notes),
+            tuple(tally.failed),
+            time.monotonic() - begun,
+            self._whole,
+        )
+
+    def said(self) -> str:
+        """What the proxies wrote to their logs since this was last asked."""
+        return "\n".join(proxy.said_since() for proxy in self._proxies.values())
+
+    async def _once(self, place: Place, fault: str, tally: Tally, found: _Found) -> None:
+        self._stand.wall.step(0.0)
+        proxy = await self._standing(fault)
+        proxy.wall.step(0.0)
+        await self._staged(fault)
+        self._cells += 1
+        going = True
+        mine = [(number, traffic.KINDS.get(place.kind, traffic.opaque)) for number in range(_CLIENTS)]
+        crowd = Crowd(f"judged{self._cells}", [proxy.port], _CLIENTS, self._cells, lambda *_: False, _PACE)
+        async with asyncio.TaskGroup() as group:
+
+            def begin(number: int, kind: traffic.Kind) -> None:
+                group.create_task(traffic.client(proxy.url, number, tally, lambda _: going, kind, pause=_PAUSE))
+
+            try:
+                assert proxy.process is not None
+                arm = proxy.process.pid
+                await self._points.armed(f"{place.point}:{place.nth}", lambda: os.kill(arm, signal.SIGUSR2))
+                for number, kind in mine:
+                    begin(number, kind)
+                before = tally.errors
+                await self._approach(place.point)
+                try:
+                    reached = await self._points.reached(_REACHED)
+                except TimeoutError:
+                    raise AssertionError(f"{place.point} was not reached within {_REACHED} s") from None
+                tally.errors = before  # what the way to the point cost is not the fault's
+                del tally.failed[before:]
+                for number in range(_CLIENTS, 2 * _CLIENTS):
+                    begin(number, traffic.documents)
+                async with crowd:
+                    heal = await self._begin(fault, proxy)
+                    await Points.go(reached)
+                    await asyncio.sleep(_LASTS)
+                    await heal()
+                    await asyncio.sleep(0.1)
+                    going = False
+                    await proxy.drained()
+            finally:
+                going = False
+        await proxy.drained()
+        found.heard(crowd, tally)
+
+    async def _standing(self, fault: str) -> Proxy:
+        """The proxy with the setting that the fault asks for; the other one has ended."""
+        wanted = "refuse" if fault == REFUSE else "forward"
+        for setting, proxy in self._proxies.items():
+            if setting != wanted:
+                await _ended(proxy)
+        proxy = self._proxies[wanted]
+        if not proxy.running:
+            await proxy.start(f"@{self._points.path}")
+            await self._stand.mirrored(everything=True)
+            if self._stage is not Stage.MIRROR:
+                await self._moved(Stage.SHADOW, "_system/*", *_STAGED)
+        return proxy
+
+    async def _staged(self, fault: str) -> None:
+        """What a fault took back is flipped again, and what it needs is there."""
+        if self._stage is Stage.FLIPPED and not await self._flipped():
+            limit = time.monotonic() + harness.WAIT_SECONDS
+            while True:
+                try:
+                    await self._moved(Stage.FLIPPED, *_STAGED)
+                    break
+                except RefusedError:  # an instance that was killed has a lease to wait for, and a journal to drain
+                    if time.monotonic() > limit:
+                        raise
+                    await asyncio.sleep(0.2)
+        if fault == REFUSED:
+            await self._refusing.prepare(_STAGED)
+
+    async def _moved(self, stage: Stage, *names: str) -> None:
+        settings = load(dsn=self._stand.dsn)
+        await controller.change(
+            self._database,
+            [DesiredState(name, stage, 100 if stage is Stage.FLIPPED else 0) for name in names],
+            settings=settings,
+            actor="matrix",
+            reason="test",
+            force=True,
+            timeout=PATIENCE,
+        )
+
+    async def _flipped(self) -> bool:
+        standings = await status.standings(self._database)
+        return all(standings[name].stage is Stage.FLIPPED for name in _STAGED)
+
+    async def _approach(self, point: str) -> None:
+        """What it takes to come to a point that mere traffic does not reach: lost answers are read again."""
+        if point == "mid-repair":
+            chaos = self._stand.to_origin
+            before = chaos.hit
+            chaos.misbehave("cut")
+            await eventually(lambda: chaos.hit > before + 1, "answers are lost")
+            chaos.heal()
+
+    async def _begin(self, fault: str, proxy: Proxy) -> Callable[[], Awaitable[object]]:
+        """Begins the fault; gives what ends it."""
+        stood = self._stand
+        where, _, what = fault.partition(" ")
+        if fault in CLOCKS:
+            whose, seconds = CLOCKS[fault]
+            (proxy.wall if whose == "proxy" else stood.wall).step(seconds)
+        if fault in KILLS:
+            await asyncio.to_thread(proxy.kill)
+            if fault == REMOVED:  # what was open in them must be said
+                for file in (proxy.state / "journal").glob("*.journal"):
+                    file.unlink()
+            return lambda: proxy.start(f"@{self._points.path}")
+        if where == "disk":
+            proxy.disk(full=True)
+            return _later(lambda: proxy.disk(full=False))
+        if fault == "origin stopped":
+            await stood.origin.stop()
+            return stood.origin.start
+        if fault == "target stopped":
+            await asyncio.to_thread(stood.server.stop, "immediate")
+            return lambda: asyncio.to_thread(stood.server.start)
+        if fault == READ_ONLY:
+            await harness.read_only(stood.dsn, on=True)
+            return lambda: harness.read_only(stood.dsn, on=False)
+        if fault == REFUSED:
+            await self._refusing.begin()
+            return self._refusing.end
+        chaos = stood.to_origin if where == "origin" else stood.to_target
+        chaos.misbehave(what)
+        return _later(chaos.heal)
+
+    async def _compare(self, found: _Found) -> None:
+        """Counts what differs; where it was said, a verification must find and repair it."""
+        found.stood += self._stage is Stage.FLIPPED and await self._flipped()
+        marks = await self._stand.marks()
+        found.marks += len(marks)
+        marked = {line.partition(": ")[0] for line in marks}
+        rows = await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter")
+        letters = {(row["collection"], row["key"]) for row in rows}
+        found.letters += max(self._refusing.letters, len(letters))
+        self._refusing.letters = 0
+        differences = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
+        said = [
+            one
+            for one in differences
+            if {f"_system/{one.collection}", "_system/*"} & marked or (f"_system/{one.collection}", one.key) in letters
+        ]
+        mended = {one.collection for one in said} | {collection.partition("/")[2] for collection, _ in letters}
+        if mended:
+            found.said += len(said)
+            await self._stand.verified(sorted(mended))
+            differences = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
+            # a removal of what neither side has: nothing differs, so there is nothing that a verification repairs
+            for row in await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter WHERE removed"):
+                await self._stand.repaired(row["collection"], row["key"])
+            left = await self._database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
+            found.notes += [f"{row['collection']}/{row['key']} is a dead letter still: {row['reason']}" for row in left]
+        if marks:
+            await self._stand.unmarked()
+        found.lost += sum(1 for one in differences if one.what != "extra")
+        found.ghosts += sum(1 for one in differences if one.what == "extra")
+        found.notes += map(str, differences)
+
+
+async def _ended(proxy: Proxy) -> None:
+    if proxy.running:
+        try:
+            await asyncio.to_thread(proxy.kill, signal.SIGTERM)  # it needs this loop to reach its databases
+        finally:
+            if proxy.running:
+                proxy.kill()
+
+
+def _told(error: BaseException) -> list[str]:
+    """Each error of a group, by its name and its text."""
+    if isinstance(error, BaseExceptionGroup):
+        return [text for one in error.exceptions for text in _told(one)]
+    return [f"{type(error).__name__} {str(error)[-500:]}"]
+
+
+def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    async def run() -> None:
+        call()
+
+    return run
+
+
+@contextlib.asynccontextmanager
+async def matrix(folder: Path, stage: Stage = Stage.MIRROR) -> AsyncIterator[Matrix]:
+    """Starts a PostgreSQL of its own, an origin, chaos."""
+    with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
+        await migrated_template(server.dsn)
+        dsn = await _create(server, "migrated")
+        async with stand(server, dsn, folder) as stood, Points(folder) as points:
+            database = await Database.open(dsn, size=2)
+            made = Matrix(stood, points, database, stage)
+            try:
+                yield made
+            finally:
+                await made.close()
+                await database.close()
