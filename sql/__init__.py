@@ -1,9 +1,55 @@
-"""SQL lives here, named and described, and nowhere else.
+"""All SQL of Crossfade, named, described and typed.
 
     migrations/NNNN_{pre,post}_name.sql   numbered, checksummed; `pre` before PostgreSQL takes over, `post` after
     queries/*.sql                         a file a topic; `-- name: x` begins a statement
-    loader.py                             reads both
+    statements/*.py                       a module a topic: each statement with the type of its rows
+    statement.py                          the class of a statement
+    loader.py                             reads the text
 
-Statements on document tables have `{relation}` for the table, filled by `Query.on`, whose argument comes from
+A statement is named `sql.topic.NAME`, as in `await database.fetch(sql.mirror.COLLECTIONS)`. Statements on document
+tables have `{relation}` for the table, filled by `Statement.on`, whose argument comes from
 `_crossfade.collection.relation`: schema-qualified and quoted by PostgreSQL itself. Everything else is a parameter.
+
+SQL elsewhere is generated text: what the AQL compiler makes (proxy/aql/compile) and the index advice on top of it.
+tests/architecture/test_sql.py lists the modules that may hold any, with the reason.
 """
+
+from sql.statements import (
+    archive,
+    backfill,
+    bypass,
+    coverage,
+    cutover,
+    documents,
+    examples,
+    gaps,
+    guard,
+    lacking,
+    mirror,
+    report,
+    shadow,
+    states,
+    store,
+    trace,
+    transactions,
+)
+
+__all__ = [
+    "archive",
+    "backfill",
+    "bypass",
+    "coverage",
+    "cutover",
+    "documents",
+    "examples",
+    "gaps",
+    "guard",
+    "lacking",
+    "mirror",
+    "report",
+    "shadow",
+    "states",
+    "store",
+    "trace",
+    "transactions",
+]

@@ -191,7 +191,7 @@ def run_facts(row: Any) -> RunFacts:
 def _mismatch(row: Row) -> MismatchFacts:
     return MismatchFacts(
         row["id"],
-        row["class"],
+        row["kind"],
         tuple(row["paths"]),
         row["state"],
         row["seen"],

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+import sql
 from proxy.base.arango_client import ask_instance
 from proxy.base.config import Settings
 from proxy.base.database import Database
@@ -22,7 +23,6 @@ from proxy.model.parsed_answer import revision_of
 from proxy.operator import status
 from proxy.operator.status import InstanceStatus
 from proxy.stores.arango import ArangoStore
-from sql.loader import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,36 +122,38 @@ def parse(document: str, database: str) -> tuple[str, str]:
 
 async def read(settings: Settings, connected: Database, collection: str, key: str) -> Trace:
     """Asks everybody. Raises RefusedError where the collection is not known; DatabaseError."""
-    statements = queries("trace")
     await require_known(connected, [collection], "")
-    about = (await connected.fetch(statements["collection"].text, collection))[0]
+    about = await connected.fetchval(sql.trace.COLLECTION, collection)
     registered = [one for one in await status.instances(connected) if one.stopped_at is None]
     heard = asyncio.gather(*(_asked(one, collection, key) for one in registered))
     views = tuple(await heard)
     origin = await _origin(settings, collection, key)  # after the instances: what they still had open may be there now
-    stored = await connected.fetch(statements["row"].on(about["relation"]), key)
+    stored = await connected.fetchrow(sql.trace.ROW.on(about.relation), key)
     target = Side("absent")
-    if stored:
-        one = stored[0]
-        target = Side("tombstone" if one["tombstone"] else "document", *_revision(one["rev"]), one["mark"])
-    letters = await connected.fetch(statements["dead_letter"].text, collection, key)
+    if stored is not None:
+        target = Side("tombstone" if stored.tombstone else "document", *_revision(stored.rev), stored.mark)
+    letter = await connected.fetchrow(sql.trace.DEAD_LETTER, collection, key)
     whole = collection.partition("/")[0] + "/*"
-    marks = await connected.fetch(statements["marks"].text, collection, whole)
-    mismatches = await connected.fetch(statements["mismatches"].text, collection, key)
+    marks = await connected.fetch(sql.trace.MARKS, collection, whole)
+    mismatches = await connected.fetch(sql.trace.MISMATCHES, collection, key)
     return Trace(
         collection,
         key,
-        about["stage"],
-        verdict(origin, target, views, dead=bool(letters)),
+        about.stage,
+        verdict(origin, target, views, dead=letter is not None),
         origin,
         target,
-        about["horizon"],
-        about["era"],
-        dict(letters[0]) if letters else None,
-        tuple(map(dict, marks)),
-        tuple(map(dict, mismatches)),
+        about.horizon,
+        about.era,
+        None if letter is None else letter._asdict(),
+        tuple(mark._asdict() for mark in marks),
+        tuple(_mismatch(one) for one in mismatches),
         views,
     )
+
+
+def _mismatch(row: sql.trace.MismatchRow) -> dict[str, object]:
+    return {("class" if name == "kind" else name): value for name, value in row._asdict().items()}
 
 
 def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: bool) -> str:

@@ -113,7 +113,7 @@ def _row(row: Row, samples: tuple[dict[str, Any], ...] = ()) -> MismatchRow:
         row["id"],
         row["collection"],
         row["fingerprint"],
-        row["class"],
+        row["kind"],
         tuple(row["paths"]),
         row["state"],
         row["seen"],

@@ -73,7 +73,7 @@ async def own(database: Database, collection: str | None = None) -> list[OwnRow]
             row["collection"],
             row["shape"],
             row["text"],
-            row["class"],
+            row["kind"],
             row["path"],
             row["number"],
             row["subtracted"],

@@ -15,12 +15,11 @@ from typing import Any, Final
 
 import orjson
 
+import sql
 from proxy.base.database import Database, Session
-from sql.loader import queries
 
 ORIGIN: Final = bytes(32)
 _PAGE = 500
-_SQL = queries("cutover")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +68,24 @@ async def record(
     Takes a lock until the transaction ends, so that the chain has one end: take the control row before, never after.
     """
     text = orjson.dumps(detail or {}).decode()
-    await session.execute(_SQL["audit_lock"].text)
+    await session.execute(sql.cutover.AUDIT_LOCK)
     # what jsonb makes of the numbers is what a later walk reads: hash that
-    row = await session.fetchrow(_SQL["audit_end"].text, text)
-    assert row is not None
-    previous: bytes = row["previous"] or ORIGIN
-    digest = chain(
-        previous, at=row["at"], actor=actor, action=action, reason=reason, detail=orjson.loads(row["detail"])
-    )
-    return int(
-        await session.fetchval(_SQL["audit_insert"].text, row["at"], actor, action, reason, text, previous, digest)
-    )
+    end = await session.fetchval(sql.cutover.AUDIT_END, text)
+    previous = end.previous or ORIGIN
+    digest = chain(previous, at=end.at, actor=actor, action=action, reason=reason, detail=orjson.loads(end.detail))
+    return await session.fetchval(sql.cutover.AUDIT_INSERT, end.at, actor, action, reason, text, previous, digest)
 
 
 async def entries(database: Database, *, limit: int = 50) -> list[Entry]:
     """The newest rows, newest first."""
-    return [_entry(row) for row in await database.fetch(_SQL["audit_newest"].text, limit)]
+    return [_entry(row) for row in await database.fetch(sql.cutover.AUDIT_NEWEST, limit)]
 
 
 async def verify(database: Database) -> ChainVerdict:
     """Walks the whole chain from its first row."""
     previous, rows, after = ORIGIN, 0, 0
     while True:
-        page = [_entry(row) for row in await database.fetch(_SQL["audit_page"].text, after, _PAGE)]
+        page = [_entry(row) for row in await database.fetch(sql.cutover.AUDIT_PAGE, after, _PAGE)]
         for entry in page:
             if entry.previous != previous:
                 return ChainVerdict(
@@ -115,14 +109,5 @@ def _hash(entry: Entry) -> bytes:
     )
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(
-        row["id"],
-        row["at"],
-        row["actor"],
-        row["action"],
-        row["reason"],
-        orjson.loads(row["detail"]),
-        row["previous"],
-        row["hash"],
-    )
+def _entry(row: sql.cutover.AuditRow) -> Entry:
+    return Entry(row.id, row.at, row.actor, row.action, row.reason, orjson.loads(row.detail), row.previous, row.hash)

@@ -21,12 +21,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+import sql
 from proxy.base.database import Database, Session
 from proxy.model.stages import Move, Stage, Standing
 from proxy.state import control_row
-from sql.loader import queries
 
-_SQL: Final = queries("lacking")
 EVERYTHING: Final = "*"  # instead of a collection: every database
 
 
@@ -48,8 +47,7 @@ async def mark_in(
     named = dict(zip(collections, reasons, strict=True))
     reason = "; ".join(f"{name}: {why}" for name, why in named.items())
     await give_way(session, tuple(named), actor=f"instance {instance}", reason=reason)
-    rows = await session.fetch(_SQL["mark"].text, list(collections), list(reasons), instance)
-    return tuple(row["collection"] for row in rows)
+    return tuple(await session.fetch(sql.lacking.MARK, list(collections), list(reasons), instance))
 
 
 async def letter(
@@ -60,22 +58,21 @@ async def letter(
     It lacks nothing where the table has a newer version by now.
     """
     async with session.transaction():
-        row = await session.fetchrow(_SQL["letter"].on(relation), collection, key, rev, removed, reason)
-        assert row is not None
-        if row["overtaken"]:
+        row = await session.fetchval(sql.lacking.LETTER.on(relation), collection, key, rev, removed, reason)
+        if row.overtaken:
             return False, False
         # the collection, and nothing of the document: reasons are shown and logged
         why = f"PostgreSQL refused a document of {collection}"
         await give_way(session, (collection,), actor=f"instance {instance}", reason=why)
-        return True, bool(row["new"])
+        return True, row.new
 
 
 async def letters(
     database: Database, collection: str, keys: Sequence[str] | None = None, *, after: str = "", upper: str | None = None
 ) -> dict[str, int]:
     """Revisions of the dead letters of a collection, by key: of these keys, or of a range. Raises DatabaseError."""
-    rows = await database.fetch(_SQL["letters"].text, collection, None if keys is None else list(keys), after, upper)
-    return {row["key"]: row["rev"] for row in rows}
+    rows = await database.fetch(sql.lacking.LETTERS, collection, None if keys is None else list(keys), after, upper)
+    return {row.key: row.rev for row in rows}
 
 
 async def agreed(
@@ -89,7 +86,7 @@ async def agreed(
     if noted:
         keys = list(noted)
         revisions = [origin.get(key) for key in keys]
-        await database.fetch(_SQL["agreed"].on(relation), collection, keys, [noted[key] for key in keys], revisions)
+        await database.fetch(sql.lacking.AGREED.on(relation), collection, keys, [noted[key] for key in keys], revisions)
 
 
 async def give_way(session: Session, collections: Sequence[str], *, actor: str, reason: str) -> tuple[str, ...]:
@@ -98,10 +95,8 @@ async def give_way(session: Session, collections: Sequence[str], *, actor: str, 
     In the caller's transaction. Gives the collections that were flipped; the audit has the reason.
     """
     control = await control_row.lock(session)
-    rows = await session.fetch(_SQL["flipped"].text, list(collections))
-    moves = tuple(
-        Move(row["collection"], Standing(Stage.FLIPPED, row["weight"]), Standing(Stage.SHADOW)) for row in rows
-    )
+    rows = await session.fetch(sql.lacking.FLIPPED, list(collections))
+    moves = tuple(Move(row.collection, Standing(Stage.FLIPPED, row.weight), Standing(Stage.SHADOW)) for row in rows)
     towards = control.towards_target and any(_concerned(move.collection, collections) for move in control.moves)
     if moves or towards:
         await control_row.immediate(
@@ -114,8 +109,7 @@ async def moment(database: Database) -> datetime:
     """PostgreSQL's clock, at a moment at which nobody is giving anything up: what is said later is not older."""
     async with database.transaction() as session:
         await control_row.lock(session)
-        now: datetime = await session.fetchval(_SQL["now"].text)
-        return now
+        return await session.fetchval(sql.lacking.NOW)
 
 
 async def said_since(session: Session, collections: Sequence[str], since: datetime) -> str:
@@ -123,8 +117,8 @@ async def said_since(session: Session, collections: Sequence[str], since: dateti
 
     For who judged them then and holds the control row now.
     """
-    row = await session.fetchrow(_SQL["said_since"].text, list(collections), since)
-    return "" if row is None else f"{row['collection']} became unverified meanwhile ({row['reason']})"
+    row = await session.fetchrow(sql.lacking.SAID_SINCE, list(collections), since)
+    return "" if row is None else f"{row.collection} became unverified meanwhile ({row.reason})"
 
 
 def _concerned(collection: str, said: Sequence[str]) -> bool:

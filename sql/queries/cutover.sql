@@ -101,6 +101,19 @@ UPDATE _crossfade.epoch SET closed_at = now(), outcome = $2 WHERE epoch = $1 AND
 -- What became of epoch $1, and the generation now; the outcome of one that was never opened is NULL.
 SELECT c.generation, (SELECT outcome FROM _crossfade.epoch WHERE epoch = $1) AS outcome FROM _crossfade.control c;
 
+-- name: lock_driver
+-- Whether this session now is the one that drives the open epoch: $1 the number of the lock, which ends with the
+-- connection.
+SELECT pg_try_advisory_lock($1);
+
+-- name: unlock_driver
+-- $1 the number of the lock.
+SELECT pg_advisory_unlock($1);
+
+-- name: no_driver
+-- Whether no session drives the open epoch: $1 the number of the lock, which ends with the transaction.
+SELECT pg_try_advisory_xact_lock($1);
+
 -- name: notify
 -- $1 the new generation: instances look at once.
 SELECT pg_notify('crossfade', $1::text);

@@ -34,7 +34,7 @@ SELECT count(*) FROM _crossfade.run WHERE collection = $1;
 
 -- name: mismatches
 -- $1 collection, $2 at most.
-SELECT id, class, paths, state, seen, first_seen, last_seen, cardinality(keys) AS keys
+SELECT id, class AS kind, paths, state, seen, first_seen, last_seen, cardinality(keys) AS keys
 FROM _crossfade.mismatch WHERE collection = $1 ORDER BY state, last_seen DESC, id LIMIT $2;
 
 -- name: mismatch_counts

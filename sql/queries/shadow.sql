@@ -73,14 +73,14 @@ FROM _crossfade.comparison WHERE collection = ANY ($1::text[]);
 
 -- name: list_mismatches
 -- $1 collection or NULL, $2 state or NULL; the newest first.
-SELECT id, collection, fingerprint, class, paths, state, seen, first_seen, last_seen, keys
+SELECT id, collection, fingerprint, class AS kind, paths, state, seen, first_seen, last_seen, keys
 FROM _crossfade.mismatch
 WHERE ($1::text IS NULL OR collection = $1) AND ($2::text IS NULL OR state = $2)
 ORDER BY last_seen DESC, id;
 
 -- name: show_mismatch
 -- One, with its samples. $1 id.
-SELECT id, collection, fingerprint, class, paths, state, seen, first_seen, last_seen, keys, samples
+SELECT id, collection, fingerprint, class AS kind, paths, state, seen, first_seen, last_seen, keys, samples
 FROM _crossfade.mismatch WHERE id = $1;
 
 -- name: mark_mismatches
@@ -152,7 +152,7 @@ WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, id;
 
 -- name: list_twice
 -- What ArangoDB differs in from itself, with how often it was compared with itself. $1 collection or NULL.
-SELECT t.collection, t.shape, s.text, t.class, t.path, t.number, t.subtracted, t.first_seen, t.last_seen
+SELECT t.collection, t.shape, s.text, t.class AS kind, t.path, t.number, t.subtracted, t.first_seen, t.last_seen
 FROM _crossfade.twice t LEFT JOIN _crossfade.shape s USING (collection, shape)
 WHERE $1::text IS NULL OR t.collection = $1 ORDER BY t.collection, t.shape, t.class, t.path;
 

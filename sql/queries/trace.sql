@@ -25,5 +25,5 @@ ORDER BY u.id DESC LIMIT 20;
 
 -- name: mismatches
 -- Open mismatches that name the document: $1 collection, $2 key.
-SELECT id, class, paths, seen, last_seen FROM _crossfade.mismatch
+SELECT id, class AS kind, paths, seen, last_seen FROM _crossfade.mismatch
 WHERE collection = $1 AND state = 'open' AND $2::text = ANY (keys) ORDER BY id DESC LIMIT 20;

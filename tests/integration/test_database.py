@@ -8,7 +8,8 @@ import hashlib
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database, _usable
+from proxy.base.database import Database
+from proxy.base.database.session import is_usable
 from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
 from proxy.base.free_port import free_port
 from proxy.replication.coverage_gaps import Gaps
@@ -290,7 +291,7 @@ async def test_one_that_was_cut_is_not_handed_out(dsn: str, database: Database) 
     await database.fetchval("SELECT pg_terminate_backend($1, 5000)", first)
     connection = hands._free[0].connection
     async with asyncio.timeout(10):
-        while _usable(connection, -1.0):
+        while is_usable(connection, -1.0):
             await asyncio.sleep(0.005)
     assert await _pid(hands) != first
     await hands.close()
@@ -300,7 +301,7 @@ async def test_one_that_lay_idle_is_not_taken_for_alive(dsn: str, monkeypatch: p
     """A line that nobody used for minutes may be dead, and would answer nobody."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
-    monkeypatch.setattr("proxy.base.database._IDLE", 0.0)
+    monkeypatch.setattr("proxy.base.database.pool._IDLE", 0.0)
     assert await _pid(database) != first
     await database.close()
 

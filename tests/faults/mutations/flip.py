@@ -287,14 +287,14 @@ MUTANTS = (
     Mutant(
         "an epoch that is driven is closed",
         "proxy/state/control_row.py",
-        'return not await session.fetchval("SELECT pg_try_advisory_xact_lock($1)", DRIVER)',
+        "return not await session.fetchval(sql.cutover.NO_DRIVER, DRIVER)",
         "return False",
         f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
     ),
     Mutant(
         "a cancelled statement hangs on a dead line",
-        "proxy/base/database.py",
-        "release(connection, timeout=_LETTING_GO)",
+        "proxy/base/database/pool.py",
+        "release(connection, timeout=LETTING_GO)",
         "release(connection)",
         "tests/integration/test_database.py::test_who_is_cancelled_on_a_dead_line_is_let_go",
     ),

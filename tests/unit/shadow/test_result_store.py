@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from proxy.base.config import Settings
@@ -25,7 +27,7 @@ def met(ledger: Ledger, example: Evidence, *, began: float) -> None:
 
 @pytest.fixture
 def ledger() -> Ledger:
-    return Ledger(Database(None, None), Settings())
+    return Ledger(Mock(spec=Database), Settings())
 
 
 def evidence(*paths: str, keys: tuple[str, ...] = (), body: bytes = b"{}") -> Evidence:

@@ -1,0 +1,208 @@
+"""One connection to PostgreSQL: statements, transactions, cursors, COPY, notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from proxy.base.database.failures import FAILURES, ends_session, translate, translated
+from proxy.base.errors import DatabaseTimedOut, DatabaseUnavailable, StatementError
+from proxy.base.session_settings import statements
+from sql.statement import Statement
+
+T = TypeVar("T")
+Row = asyncpg.Record
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable", "read_uncommitted"]
+# seconds to clean a connection, or to have PostgreSQL cancel a statement whose caller is gone: on a dead line neither
+# is ever answered, and a cancelled task must not wait there; then the connection is cut
+LETTING_GO: Final = 1.0
+_NO_DATA: Final = "02000"
+_STANDBY: Final = "this PostgreSQL is a standby: CROSSFADE_DSN must lead to the primary"
+
+
+# what the pool lends: it passes calls on to a connection of class OurConnection
+Connection = PoolConnectionProxy
+
+
+class OurConnection(asyncpg.Connection):
+    """A connection that is reset to our settings and not to those of the role. began: monotonic time of its begin."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.began = time.monotonic()
+
+    def get_reset_query(self) -> str:
+        return str(super().get_reset_query()) + statements(self.get_server_version().major)
+
+
+async def prepare_session(connection: asyncpg.Connection | Connection, limit: float | None = None) -> None:
+    """Give a new session our settings. Raise DatabaseUnavailable if it is one of a standby.
+
+    limit: seconds after which PostgreSQL ends a statement.
+    """
+    standby = getattr(connection.get_settings(), "in_hot_standby", None)
+    if standby is None:  # a pooler that does not pass it on
+        standby = "on" if await connection.fetchval("SELECT pg_is_in_recovery()") else "off"
+    if standby == "on":
+        raise DatabaseUnavailable(_STANDBY, "25006")
+    text = statements(connection.get_server_version().major)
+    if limit is not None:
+        text += f"SET statement_timeout = {int(limit * 1000)};"
+    await connection.execute(text)
+
+
+def is_usable(connection: Connection, renewed: float) -> bool:
+    """Return True if the next statement may run on it. renewed: when sessions were last found to be outlived."""
+    try:
+        sound = not connection.is_closed() and not connection.is_in_transaction()
+        began: float = getattr(connection, "began", 0.0)
+        standby = getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
+    except asyncpg.InterfaceError:  # it broke, and the pool took it back immediately
+        return False
+    return sound and not standby and began > renewed
+
+
+class Session:
+    """One connection, within a `with`. Values are parameters, always. outlived: it must not be used again."""
+
+    def __init__(self, connection: Connection, timeout: float | None) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self.outlived = False
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            timed_out = DatabaseTimedOut(f"no answer within {self._timeout or 0:g} s")
+            timed_out.of_statement = True
+            raise timed_out from error
+        except FAILURES as error:
+            self.outlived = self.outlived or ends_session(error)
+            ours = translate(error)
+            if ours is None:
+                raise
+            ours.of_statement = True
+            raise ours from error
+
+    @overload
+    async def fetch(self, statement: Statement[T], *values: object) -> list[T]: ...
+    @overload
+    async def fetch(self, statement: str, *values: object) -> list[Row]: ...
+    async def fetch(self, statement: Statement[T] | str, *values: object) -> list[T] | list[Row]:
+        """Return the rows."""
+        with self._watched():
+            if isinstance(statement, str):
+                return await self._connection.fetch(statement, *values, timeout=self._timeout)
+            records = await self._connection.fetch(statement.text, *values, timeout=self._timeout)
+        return statement.rows(records)
+
+    @overload
+    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None: ...
+    @overload
+    async def fetchrow(self, statement: str, *values: object) -> Row | None: ...
+    async def fetchrow(self, statement: Statement[T] | str, *values: object) -> T | Row | None:
+        """Return the first row; None if there is none."""
+        with self._watched():
+            if isinstance(statement, str):
+                return await self._connection.fetchrow(statement, *values, timeout=self._timeout)
+            record = await self._connection.fetchrow(statement.text, *values, timeout=self._timeout)
+        return None if record is None else statement.make(record)
+
+    @overload
+    async def fetchval(self, statement: Statement[T], *values: object) -> T: ...
+    @overload
+    async def fetchval(self, statement: str, *values: object) -> Any: ...
+    async def fetchval(self, statement: Statement[T] | str, *values: object) -> Any:
+        """Return the row of a statement that always gives one. Raise StatementError if it gave none."""
+        if isinstance(statement, str):
+            with self._watched():
+                return await self._connection.fetchval(statement, *values, timeout=self._timeout)
+        with self._watched():
+            record = await self._connection.fetchrow(statement.text, *values, timeout=self._timeout)
+        if record is None:
+            raise StatementError(f"{statement.topic}.{statement.name} gave no row", _NO_DATA)
+        return statement.make(record)
+
+    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+        """Run a statement whose rows are not needed."""
+        text = statement if isinstance(statement, str) else statement.text
+        with self._watched():
+            return await self._connection.execute(text, *values, timeout=self._timeout)
+
+    async def run_script(self, text: str) -> None:
+        """Run several statements without parameters, in one transaction if none is open: a migration."""
+        with self._watched():
+            await self._connection.execute(text, timeout=self._timeout)
+
+    async def copy(
+        self, table: str, schema: str | None, columns: Sequence[str], records: Sequence[tuple[object, ...]]
+    ) -> None:
+        """Write rows into a table by binary COPY."""
+        with self._watched():
+            await self._connection.copy_records_to_table(table, schema_name=schema, columns=columns, records=records)
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, *, isolation: Isolation = "read_committed", readonly: bool = False
+    ) -> AsyncIterator[None]:
+        """Run the body in a transaction, or in a savepoint of the one that is open."""
+        transaction = self._connection.transaction(isolation=isolation, readonly=readonly)
+        with self._watched():
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            try:
+                async with asyncio.timeout(LETTING_GO):
+                    await transaction.rollback()
+            except FAILURES:
+                # PostgreSQL rolls back when the connection ends: no one may get a connection with a transaction in it
+                with contextlib.suppress(*FAILURES):
+                    self._connection.terminate()
+            raise
+        with self._watched():
+            await transaction.commit()
+
+    @overload
+    def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]: ...
+    @overload
+    def cursor(self, statement: str, *values: object, prefetch: int = 500) -> AsyncGenerator[Row, None]: ...
+    async def cursor(
+        self, statement: Statement[Any] | str, *values: object, prefetch: int = 500
+    ) -> AsyncGenerator[Any, None]:
+        """Yield rows one by one from a server-side cursor; only within a transaction."""
+        text = statement if isinstance(statement, str) else statement.text
+        with self._watched():
+            async for record in self._connection.cursor(text, *values, prefetch=prefetch):
+                yield record if isinstance(statement, str) else statement.make(record)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[Callable[[], bool]]:
+        """Call `heard` with each payload of a channel; yield a function that returns True while the line is up."""
+        connection = self._connection
+
+        def forward(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+            heard(str(payload))
+
+        def is_connected() -> bool:
+            try:
+                return not connection.is_closed()
+            except asyncpg.InterfaceError:  # it was cut, and the pool's handle answers nothing any more
+                return False
+
+        with translated():
+            await connection.add_listener(channel, forward)
+        try:
+            yield is_connected
+        finally:
+            if is_connected():
+                with contextlib.suppress(*FAILURES):
+                    await connection.remove_listener(channel, forward)

@@ -1,0 +1,103 @@
+"""A named statement with the type of its rows.
+
+    READ = Statement("store", "read", HeldRow)      rows of several columns: a NamedTuple
+    COUNT = Statement("store", "count", int)        one column: its type
+    LIMIT = Statement("x", "limit", int, nullable=True)
+    ARM = Statement("guard", "arm")                 a command: no rows
+
+The text is in `queries/{topic}.sql`; the declarations are in `statements/{topic}.py`. `Database.fetch`, `fetchrow` and
+`fetchval` take a statement and return its row type. tests/integration/test_statements.py compares every declaration
+with what PostgreSQL reports of the prepared statement.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Any, Final, Generic, Literal, TypeVar, overload
+
+from sql.loader import queries
+
+RowT_co = TypeVar("RowT_co", covariant=True)
+_T = TypeVar("_T")
+_NAME: Final = r'(?:[a-z_][a-z0-9_$]*|"(?:[^"\0]|"")+")'
+_RELATION: Final = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
+
+
+class Statement(Generic[RowT_co]):
+    """One statement of `queries/{topic}.sql` and the type of its rows; immutable.
+
+    row: a NamedTuple with a field for each column, the type of the only column, `tuple` for a statement whose columns
+    depend on a blank, None for a command. make: the row from a record of the client library.
+    """
+
+    __slots__ = ("make", "name", "nullable", "row", "text", "topic")
+
+    @overload
+    def __init__(self: Statement[None], topic: str, name: str) -> None: ...
+    @overload
+    def __init__(self, topic: str, name: str, row: type[RowT_co]) -> None: ...
+    @overload
+    def __init__(
+        self: Statement[_T | None], topic: str, name: str, row: type[_T], *, nullable: Literal[True]
+    ) -> None: ...
+    def __init__(self, topic: str, name: str, row: type[Any] | None = None, *, nullable: bool = False) -> None:
+        """Raise KeyError if there is no such statement. nullable: the only column may be NULL."""
+        self.topic = topic
+        self.name = name
+        self.row = row
+        self.nullable = nullable
+        self.text = queries(topic)[name].text
+        self.make: Callable[[Any], RowT_co] = _maker(row)
+
+    def on(self, relation: str) -> Statement[RowT_co]:
+        """Return the statement for one document table. Raise ValueError if `relation` is not a quoted name.
+
+        `relation` is a value of `_crossfade.collection.relation`, which PostgreSQL qualified and quoted.
+        """
+        return _with_text(self, _on(self.text, "relation", relation))
+
+    def fill(self, **blanks: str) -> Statement[RowT_co]:
+        """Return the statement with SQL in its blanks, in the order given: what comes later is not filled again."""
+        text = self.text
+        for blank, sql in blanks.items():
+            text = text.replace(f"{{{blank}}}", sql)
+        return _with_text(self, text)
+
+    def rows(self, records: Iterable[Any]) -> list[RowT_co]:
+        """Return the rows of the client library's records."""
+        return list(map(self.make, records))
+
+    def __repr__(self) -> str:
+        return f"Statement({self.topic!r}, {self.name!r})"
+
+
+@functools.lru_cache(maxsize=4096)
+def _on(text: str, blank: str, relation: str) -> str:
+    if not _RELATION.fullmatch(relation):
+        raise ValueError(f"{relation!r} is not the quoted name of a table")
+    return text.replace(f"{{{blank}}}", relation)
+
+
+def _with_text(statement: Statement[_T], text: str) -> Statement[_T]:
+    filled: Statement[_T] = object.__new__(Statement)
+    filled.topic, filled.name, filled.row = statement.topic, statement.name, statement.row
+    filled.nullable, filled.make, filled.text = statement.nullable, statement.make, text
+    return filled
+
+
+def _maker(row: type[Any] | None) -> Callable[[Any], Any]:
+    if row is None:
+        return _no_row
+    if row is tuple:
+        return tuple
+    if isinstance(row, type) and issubclass(row, tuple):
+        # past NamedTuple's own constructor, which would cost as much as the rest: the columns are compared in a test
+        return functools.partial(tuple.__new__, row)
+    return itemgetter(0)
+
+
+def _no_row(_record: object) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""A module a topic: its statements and the types of their rows."""

@@ -1,0 +1,49 @@
+"""Statements of queries/archive.sql."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class CollectionRow(NamedTuple):
+    collection: str
+    database: str
+    name: str
+    edge: bool
+    relation: str
+    stage: str
+
+
+class PageRow(NamedTuple):
+    key: str
+    rev: int
+    raw: str
+
+
+class SumsRow(NamedTuple):
+    key: str
+    digest: bytes
+
+
+class DigestRow(NamedTuple):
+    documents: int
+    bytes: int
+    w1: str
+    w2: str
+    w3: str
+    w4: str
+    w5: str
+    w6: str
+    w7: str
+    w8: str
+
+
+ENTRY = Statement("archive", "entry", CollectionRow)
+ENSURE = Statement("archive", "ensure", CollectionRow)
+PAGE = Statement("archive", "page", PageRow)
+SUMS = Statement("archive", "sums", SumsRow)
+COUNT = Statement("archive", "count", int)
+DIGEST = Statement("archive", "digest", DigestRow)
+RESTORE = Statement("archive", "restore", str)

@@ -1,0 +1,188 @@
+"""Statements of queries/backfill.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class TableRow(NamedTuple):
+    collection: str
+    database: str
+    name: str
+    relation: str
+    stage: str
+    stage_since: datetime
+
+
+class ClaimRow(NamedTuple):
+    run: int
+    number: int
+    lower: str | None
+    upper: str | None
+    position: str | None
+    shard: str | None
+    result: str
+    collection: str
+    kind: str
+    mode: str
+    repair: bool
+    database: str
+    name: str
+    relation: str
+    stage: str
+
+
+class DivisibleChunkRow(NamedTuple):
+    run: int
+    number: int
+    lower: str | None
+    upper: str | None
+    position: str | None
+    collection: str
+    database: str
+    name: str
+
+
+class RunRow(NamedTuple):
+    id: int
+    collection: str
+    kind: str
+    mode: str
+    state: str
+    result: str
+    started_at: datetime
+    database: str
+    name: str
+    relation: str
+    stage: str
+    left_mirror: bool
+
+
+class ChunkRow(NamedTuple):
+    number: int
+    state: str
+    documents: int
+    bytes: int
+    result: str
+    error: str | None
+
+
+class RunProgressRow(NamedTuple):
+    id: int
+    collection: str
+    kind: str
+    mode: str
+    state: str
+    result: str
+    seconds: float
+    documents: int
+    bytes: int
+    chunks: int
+    done: int
+    claimed: int
+    waiting: str
+    handed_back: str
+    workers: str
+
+
+class KeyRevisionRow(NamedTuple):
+    key: str
+    rev: int
+
+
+class DigestRow(NamedTuple):
+    key: str
+    rev: int
+    digest: bytes
+    intact: bool | None
+
+
+class DocumentRow(NamedTuple):
+    key: str
+    rev: int
+    raw: str
+    doc: str
+
+
+class CaughtUpRow(NamedTuple):
+    now: datetime
+    until: datetime
+
+
+class ThrottleRow(NamedTuple):
+    max_rate: float | None
+    max_lag: float | None
+    max_replica_lag: float | None
+    max_slowdown: float | None
+    flag_file: str | None
+    paused: bool
+    changed_by: str | None
+    changed_at: datetime
+    lag: float
+    workers: int
+    replica_lag: float | None
+
+
+class VerifiedRangeRow(NamedTuple):
+    lower: str | None
+    upper: str | None
+    failed: bool
+    changed: bool
+
+
+class NewestVerificationRow(NamedTuple):
+    id: int
+    began: int
+
+
+COLLECTION = Statement("backfill", "collection", TableRow)
+WRONG_MAPPING = Statement("backfill", "wrong_mapping", str)
+ERA = Statement("backfill", "era", int)
+RAISE_ERA = Statement("backfill", "raise_era", int)
+FENCE_MARKS = Statement("backfill", "fence_marks")
+OPEN_RUN = Statement("backfill", "open_run", int)
+SUPERSEDE = Statement("backfill", "supersede")
+BEGIN_RUN = Statement("backfill", "begin_run", int)
+ADD_CHUNKS = Statement("backfill", "add_chunks")
+CLAIM = Statement("backfill", "claim", ClaimRow)
+HOLD = Statement("backfill", "hold", bool)
+ALIVE = Statement("backfill", "alive", int)
+CHECKPOINT = Statement("backfill", "checkpoint", int)
+HELD_RANGE = Statement("backfill", "held_range", str, nullable=True)
+RENEW = Statement("backfill", "renew", int)
+LEAVE_CHUNK = Statement("backfill", "leave_chunk", int)
+START_OVER = Statement("backfill", "start_over", int)
+DIVISIBLE = Statement("backfill", "divisible", DivisibleChunkRow)
+LOCK_SPLIT = Statement("backfill", "lock_split", bool)
+SPLIT = Statement("backfill", "split", int)
+FINISHABLE = Statement("backfill", "finishable", int)
+RUN = Statement("backfill", "run", RunRow)
+CHUNKS = Statement("backfill", "chunks", ChunkRow)
+END_RUN = Statement("backfill", "end_run", int)
+STATES = Statement("backfill", "states", RunProgressRow)
+OPEN_RUNS = Statement("backfill", "open_runs", int)
+LATEST = Statement("backfill", "latest", int)
+NOTE_WAIT = Statement("backfill", "note_wait")
+LOCK_RUN = Statement("backfill", "lock_run", bool)
+UNLOCK_RUN = Statement("backfill", "unlock_run", bool)
+INDEX_STATEMENT = Statement("backfill", "index_statement", str, nullable=True)
+BROKEN_INDEXES = Statement("backfill", "broken_indexes", str)
+ANALYZE = Statement("backfill", "analyze")
+DEAD_LETTERS = Statement("backfill", "dead_letters")
+FORGET_DEAD_LETTERS = Statement("backfill", "forget_dead_letters")
+COUNT_DEAD_LETTERS = Statement("backfill", "count_dead_letters", int)
+TARGET_REVISIONS = Statement("backfill", "target_revisions", KeyRevisionRow)
+TARGET_DIGESTS = Statement("backfill", "target_digests", DigestRow)
+TARGET_DOCUMENTS = Statement("backfill", "target_documents", DocumentRow)
+MIRROR_CAUGHT_UP = Statement("backfill", "mirror_caught_up", CaughtUpRow)
+MIRROR_LAG = Statement("backfill", "mirror_lag", float)
+LOCK_REQUESTS = Statement("backfill", "lock_requests")
+DUE_VERIFICATIONS = Statement("backfill", "due_verifications", str)
+THROTTLE = Statement("backfill", "throttle", ThrottleRow)
+SET_THROTTLE = Statement("backfill", "set_throttle")
+FULL_TEXT_STATEMENT = Statement("backfill", "full_text_statement", str, nullable=True)
+RANGES_TO_LOOK_AT = Statement("backfill", "ranges_to_look_at", VerifiedRangeRow)
+NEWEST_VERIFICATION = Statement("backfill", "newest_verification", NewestVerificationRow)

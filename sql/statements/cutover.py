@@ -1,0 +1,217 @@
+"""Statements of queries/cutover.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class RegisterRow(NamedTuple):
+    registered: bool
+    host: str | None
+    pid: int | None
+    fresh: bool
+    beats: int
+    synced: int
+    diverged: bool
+    now: datetime
+
+
+class BeatRow(NamedTuple):
+    registered: bool
+    now: datetime
+    era: int
+    generation: int
+    epoch: int
+    phase: str
+    everyone: bool
+    collections: str | None
+    defaults: str | None
+    moves: str | None
+    absent: list[str]
+
+
+class ControlLockRow(NamedTuple):
+    generation: int
+    epoch: int
+    phase: str
+    held_since: datetime | None
+    moves: str | None
+
+
+class ControlRow(NamedTuple):
+    generation: int
+    epoch: int
+    phase: str
+    moves: str | None
+    actor: str | None
+    reason: str | None
+    open_seconds: float | None
+
+
+class EpochOutcomeRow(NamedTuple):
+    generation: int
+    outcome: str | None
+
+
+class StandingRow(NamedTuple):
+    collection: str
+    stage: str
+    weight: int
+
+
+class DefaultStageRow(NamedTuple):
+    database: str
+    stage: str
+
+
+class InstanceRow(NamedTuple):
+    instance: str
+    host: str
+    pid: int
+    version: str
+    admin_url: str | None
+    started_at: datetime
+    joined_at: datetime
+    stopped_at: datetime | None
+    generation: int
+    acknowledged: int
+    diverged: bool
+    backlog: int
+    lag_seconds: float
+    heartbeat_age: float
+    lease_left: float
+
+
+class WaitingInstanceRow(NamedTuple):
+    instance: str
+    host: str
+    pid: int
+    generation: int
+    acknowledged: int
+    diverged: bool
+    backlog: int
+    heartbeat_age: float
+    lease_left: float
+
+
+class InstanceLockRow(NamedTuple):
+    instance: str
+    host: str
+    pid: int
+    stopped_at: datetime | None
+    heartbeat_age: float
+    alive: bool
+
+
+class EvidenceRow(NamedTuple):
+    collection: str
+    stage: str
+    weight: int
+    generation: int
+    phase: str
+    backfill: str | None
+    verification: str | None
+    open_runs: str
+    mark: str | None
+    last_joined: datetime | None
+    compared: int
+    matched: int
+    mismatched: int
+    unsettled: int
+    since: datetime | None
+    open_mismatches: int
+    dead_letters: int
+    unsupported: str
+    gaps: str
+
+
+class StatusRow(NamedTuple):
+    collection: str
+    stage: str
+    weight: int
+    stage_since: datetime
+    compared: int
+    matched: int
+    mismatched: int
+    unsettled: int
+    open_mismatches: int
+    dead_letters: int
+    unverified: int
+    backfill: int | None
+    backfill_state: str | None
+    backfill_at: datetime | None
+    backfill_documents: int
+    verify: int | None
+    verify_state: str | None
+    verify_at: datetime | None
+    verify_result: str | None
+
+
+class GapRow(NamedTuple):
+    database: str
+    collection: str
+    endpoint: str
+    effect: str
+    seen: int
+    last_seen: datetime
+
+
+class AuditEndRow(NamedTuple):
+    at: datetime
+    detail: str
+    previous: bytes | None
+
+
+class AuditRow(NamedTuple):
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    reason: str | None
+    detail: str
+    previous: bytes
+    hash: bytes
+
+
+REGISTER = Statement("cutover", "register", RegisterRow)
+BEAT = Statement("cutover", "beat", BeatRow)
+DEREGISTER = Statement("cutover", "deregister", str)
+CONTROL_LOCK = Statement("cutover", "control_lock", ControlLockRow)
+CONTROL = Statement("cutover", "control", ControlRow)
+CONTROL_SET = Statement("cutover", "control_set", int)
+EPOCH_OPEN = Statement("cutover", "epoch_open")
+EPOCH_RECORD = Statement("cutover", "epoch_record")
+EPOCH_CLOSE = Statement("cutover", "epoch_close")
+EPOCH_OUTCOME = Statement("cutover", "epoch_outcome", EpochOutcomeRow)
+LOCK_DRIVER = Statement("cutover", "lock_driver", bool)
+UNLOCK_DRIVER = Statement("cutover", "unlock_driver", bool)
+NO_DRIVER = Statement("cutover", "no_driver", bool)
+NOTIFY = Statement("cutover", "notify")
+HELD_TOO_LONG = Statement("cutover", "held_too_long", bool)
+STANDINGS = Statement("cutover", "standings", StandingRow)
+PRESENT = Statement("cutover", "present", StandingRow)
+PRESENT_AGAIN = Statement("cutover", "present_again")
+DEFAULTS = Statement("cutover", "defaults", DefaultStageRow)
+ENSURE = Statement("cutover", "ensure", str)
+SET_STANDING = Statement("cutover", "set_standing")
+SET_DEFAULT = Statement("cutover", "set_default")
+ADOPT_DEFAULT = Statement("cutover", "adopt_default")
+CANCEL_RUNS = Statement("cutover", "cancel_runs")
+RESET_COMPARISON = Statement("cutover", "reset_comparison")
+INSTANCES = Statement("cutover", "instances", InstanceRow)
+WAITING_FOR = Statement("cutover", "waiting_for", WaitingInstanceRow)
+BEHIND = Statement("cutover", "behind", str)
+INSTANCE_LOCK = Statement("cutover", "instance_lock", InstanceLockRow)
+EVICT = Statement("cutover", "evict")
+MARK_SERVED = Statement("cutover", "mark_served", str)
+EVIDENCE = Statement("cutover", "evidence", EvidenceRow)
+STATUS = Statement("cutover", "status", StatusRow)
+GAPS = Statement("cutover", "gaps", GapRow)
+AUDIT_LOCK = Statement("cutover", "audit_lock")
+AUDIT_END = Statement("cutover", "audit_end", AuditEndRow)
+AUDIT_INSERT = Statement("cutover", "audit_insert", int)
+AUDIT_NEWEST = Statement("cutover", "audit_newest", AuditRow)
+AUDIT_PAGE = Statement("cutover", "audit_page", AuditRow)

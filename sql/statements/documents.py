@@ -1,0 +1,39 @@
+"""Statements of queries/documents.sql."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class PassedOverRow(NamedTuple):
+    key: str
+    lacks: bool
+
+
+class RevisionRow(NamedTuple):
+    key: str
+    rev: int
+    alive: bool
+
+
+class ReadRow(NamedTuple):
+    raw: str
+    rev: int
+
+
+class ReadManyRow(NamedTuple):
+    key: str
+    raw: str
+    rev: int
+
+
+UPSERT = Statement("documents", "upsert", str)
+REPLACE_EQUAL = Statement("documents", "replace_equal", str)
+REMOVE = Statement("documents", "remove", str)
+ABSENT = Statement("documents", "absent", str)
+PASSED_OVER = Statement("documents", "passed_over", PassedOverRow)
+REVISIONS = Statement("documents", "revisions", RevisionRow)
+READ = Statement("documents", "read", ReadRow)
+READ_MANY = Statement("documents", "read_many", ReadManyRow)

@@ -1,0 +1,7 @@
+"""Statements of queries/gaps.sql."""
+
+from __future__ import annotations
+
+from sql.statement import Statement
+
+ADD = Statement("gaps", "add")

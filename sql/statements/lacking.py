@@ -1,0 +1,37 @@
+"""Statements of queries/lacking.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class LetterRow(NamedTuple):
+    overtaken: bool
+    new: bool
+
+
+class DeadLetterRow(NamedTuple):
+    key: str
+    rev: int
+
+
+class FlippedRow(NamedTuple):
+    collection: str
+    weight: int
+
+
+class SaidSinceRow(NamedTuple):
+    collection: str
+    reason: str
+
+
+MARK = Statement("lacking", "mark", str)
+LETTER = Statement("lacking", "letter", LetterRow)
+LETTERS = Statement("lacking", "letters", DeadLetterRow)
+AGREED = Statement("lacking", "agreed", str)
+FLIPPED = Statement("lacking", "flipped", FlippedRow)
+SAID_SINCE = Statement("lacking", "said_since", SaidSinceRow)
+NOW = Statement("lacking", "now", datetime)

@@ -1,0 +1,60 @@
+"""Statements of queries/mirror.sql."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class DeadLetterRow(NamedTuple):
+    collection: str
+    key: str
+
+
+class CollectionRow(NamedTuple):
+    collection: str
+    relation: str
+
+
+class KeyRevisionRow(NamedTuple):
+    key: str
+    rev: int
+
+
+class RegisteredRow(NamedTuple):
+    relation: str
+    edge: bool
+
+
+class TimelineRow(NamedTuple):
+    present: int
+    noted: int | None
+
+
+class IndexRow(NamedTuple):
+    name: str
+    columns: list[str]
+
+
+ENSURE = Statement("mirror", "ensure", str)
+RAISE_ERA = Statement("mirror", "raise_era", int)
+LETTERED = Statement("mirror", "lettered", str)
+REVIVED = Statement("mirror", "revived", str)
+RETRIED = Statement("mirror", "retried", DeadLetterRow)
+PROBE = Statement("mirror", "probe", bool)
+COLLECTIONS = Statement("mirror", "collections", CollectionRow)
+OLD_TOMBSTONES = Statement("mirror", "old_tombstones", str)
+RAISE_HORIZON = Statement("mirror", "raise_horizon")
+PURGE = Statement("mirror", "purge")
+ALIVE = Statement("mirror", "alive", KeyRevisionRow)
+REGISTER = Statement("mirror", "register", RegisteredRow)
+EDGE_COLUMNS = Statement("mirror", "edge_columns")
+EDGE = Statement("mirror", "edge")
+EDGES_OF = Statement("mirror", "edges_of", str)
+TIMELINE = Statement("mirror", "timeline", TimelineRow)
+NOTE_TIMELINE = Statement("mirror", "note_timeline")
+MOVE_TIMELINE = Statement("mirror", "move_timeline", int)
+LEAP = Statement("mirror", "leap", str)
+DROPPED = Statement("mirror", "dropped")
+OWN_INDEXES = Statement("mirror", "own_indexes", IndexRow)

@@ -1,0 +1,172 @@
+"""Statements of queries/shadow.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class FiguresRow(NamedTuple):
+    collection: str
+    compared: int
+    matched: int
+    ignored: int
+    mismatched: int
+    unsettled: int
+    unsupported: int
+    lagged: int
+
+
+class MismatchRow(NamedTuple):
+    id: int
+    collection: str
+    fingerprint: str
+    kind: str
+    paths: list[str]
+    state: str
+    seen: int
+    first_seen: datetime
+    last_seen: datetime
+    keys: list[str]
+
+
+class MismatchSamplesRow(NamedTuple):
+    id: int
+    collection: str
+    fingerprint: str
+    kind: str
+    paths: list[str]
+    state: str
+    seen: int
+    first_seen: datetime
+    last_seen: datetime
+    keys: list[str]
+    samples: str
+
+
+class ShapeRow(NamedTuple):
+    collection: str
+    shape: str
+    text: str
+    seen: int
+    compared: int
+    matched: int
+    ignored: int
+    mismatched: int
+    unsettled: int
+    unsupported: int
+    skipped: int
+    origin_seconds: float
+    target_seconds: float
+    first_seen: datetime
+    last_seen: datetime
+    waived: str | None
+
+
+class SkippedRow(NamedTuple):
+    collection: str
+    shape: str
+    reason: str
+    number: int
+    last_seen: datetime
+
+
+class RulesRow(NamedTuple):
+    sampling: str
+    noise: str
+    own: str
+
+
+class NoiseRow(NamedTuple):
+    id: int
+    collection: str
+    path: str
+    rule: str
+    argument: float | None
+    reason: str
+    actor: str
+    added_at: datetime
+    seen: int
+
+
+class TwiceRow(NamedTuple):
+    collection: str
+    shape: str
+    text: str | None
+    kind: str
+    path: str
+    number: int
+    subtracted: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+class RuleRow(NamedTuple):
+    collection: str
+    path: str
+    rule: str
+    argument: float | None
+
+
+class SamplingRow(NamedTuple):
+    collection: str
+    shape: str
+    text: str | None
+    percent: float | None
+    twice: float | None
+    changed_at: datetime
+
+
+class BeatsRow(NamedTuple):
+    now: float
+    instance: str | None
+    at: float | None
+    lag: float | None
+
+
+class DocumentRow(NamedTuple):
+    key: str
+    raw: str
+    doc: str
+
+
+TRANSACTION_ID = Statement("shadow", "transaction_id", str)
+TRANSACTION_STATUS = Statement("shadow", "transaction_status", str, nullable=True)
+ADD_SHAPES = Statement("shadow", "add_shapes")
+ADD_COMPARISONS = Statement("shadow", "add_comparisons")
+ADD_MISMATCH = Statement("shadow", "add_mismatch", str)
+COUNT_MISMATCHES = Statement("shadow", "count_mismatches")
+FIGURES = Statement("shadow", "figures", FiguresRow)
+LIST_MISMATCHES = Statement("shadow", "list_mismatches", MismatchRow)
+SHOW_MISMATCH = Statement("shadow", "show_mismatch", MismatchSamplesRow)
+MARK_MISMATCHES = Statement("shadow", "mark_mismatches", str)
+RESET_COMPARISONS = Statement("shadow", "reset_comparisons")
+SHAPES = Statement("shadow", "shapes", ShapeRow)
+ADD_SKIPPED = Statement("shadow", "add_skipped")
+SKIPPED = Statement("shadow", "skipped", SkippedRow)
+ADD_NOISE = Statement("shadow", "add_noise")
+ADD_TWICE = Statement("shadow", "add_twice")
+ADD_SUBTRACTED = Statement("shadow", "add_subtracted")
+RULES = Statement("shadow", "rules", RulesRow)
+LIST_NOISE = Statement("shadow", "list_noise", NoiseRow)
+LIST_TWICE = Statement("shadow", "list_twice", TwiceRow)
+ADD_RULE = Statement("shadow", "add_rule", int)
+REMOVE_RULE = Statement("shadow", "remove_rule", RuleRow)
+REMOVE_TWICE = Statement("shadow", "remove_twice", int)
+SET_SAMPLING = Statement("shadow", "set_sampling")
+CLEAR_SAMPLING = Statement("shadow", "clear_sampling", int)
+LIST_SAMPLING = Statement("shadow", "list_sampling", SamplingRow)
+FIND_SHAPES = Statement("shadow", "find_shapes", str)
+FORGET_MISMATCHES = Statement("shadow", "forget_mismatches", int)
+FORGET_SAMPLES = Statement("shadow", "forget_samples", int)
+FIND_MISMATCH = Statement("shadow", "find_mismatch", int)
+BEATS = Statement("shadow", "beats", BeatsRow)
+SOME_KEYS = Statement("shadow", "some_keys", str)
+ROWS = Statement("shadow", "rows", DocumentRow)
+MAKE_REPRODUCTION = Statement("shadow", "make_reproduction", str)
+PUT_REPRODUCTION = Statement("shadow", "put_reproduction")
+FORGET_REPRODUCTION = Statement("shadow", "forget_reproduction")
+DROP_REPRODUCTION = Statement("shadow", "drop_reproduction", str)
+EXPLAIN_MISMATCH = Statement("shadow", "explain_mismatch")

@@ -1,0 +1,53 @@
+"""Statements of queries/store.sql."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sql.statement import Statement
+
+
+class RelationRow(NamedTuple):
+    relation: str
+    edge: bool
+
+
+class HeldRow(NamedTuple):
+    holds: bool
+    raw: str | None
+
+
+class HeldKeyRow(NamedTuple):
+    holds: bool
+    key: str | None
+    raw: str | None
+
+
+class HeldInGraphRow(NamedTuple):
+    holds: bool
+    raw: str | None
+    graph: str | None
+
+
+class HeldNumberRow(NamedTuple):
+    holds: bool
+    number: int | None
+
+
+CATALOG = Statement("store", "catalog", RelationRow)
+COUNT = Statement("store", "count", int)
+READ = Statement("store", "read", HeldRow)
+READ_MANY = Statement("store", "read_many", HeldKeyRow)
+READ_IN_GRAPH = Statement("store", "read_in_graph", HeldInGraphRow)
+ANY = Statement("store", "any", HeldRow)
+SCAN = Statement("store", "scan", HeldRow)
+SCAN_KEYS = Statement("store", "scan_keys", HeldRow)
+SCAN_CONTAINING = Statement("store", "scan_containing", HeldRow)
+SCAN_AMONG = Statement("store", "scan_among", HeldRow)
+SCAN_COUNT = Statement("store", "scan_count", HeldNumberRow)
+HOLDS = Statement("store", "holds", bool)
+FENCED = Statement("store", "fenced", tuple)
+FENCED_COUNT = Statement("store", "fenced_count", HeldNumberRow)
+HAS_ICU = Statement("store", "has_icu", bool)
+INDEXED = Statement("store", "indexed", list[str])
+SMALL = Statement("store", "small", bool)
