@@ -56,7 +56,7 @@ class OriginVersion:
 
 @dataclass(frozen=True, slots=True)
 class ReportedWrites:
-    """One row of _crossfade.taken. at: when it was told."""
+    """One row of _crossfade.reported_write. at: when it was told."""
 
     collection: str
     revisions: Sequence[int]

@@ -30,7 +30,7 @@ from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_SQL: Final = queries("bypass")
+_SQL: Final = queries("out_of_band")
 _DOCUMENTS: Final = queries("documents")
 _RESUME: Final = 200.0  # seconds after which a restart begins anew: what was told before is forgotten soon
 _STALE: Final = 240.0  # seconds between two reads after which what was told in between may be forgotten (suspects)
@@ -92,7 +92,7 @@ class OutOfBandWatch:
         self._present: frozenset[str] = frozenset()  # of that, what no proxy has dropped
         self._since: dict[str, float] = {}  # what is watched
         self._last = 0.0  # when the last read that gave everything began, PostgreSQL's clock
-        self._told: dict[int, float] = {}  # rows of _crossfade.taken that were taken in
+        self._told: dict[int, float] = {}  # rows of _crossfade.reported_write that were taken in
         self._learned = 0.0  # when they were last asked for
         self._reads: list[_Read] = []  # those that gave everything, and are not judged yet
         self._judged = _Read(0.0, 0.0, 0)
@@ -234,12 +234,12 @@ class OutOfBandWatch:
 
     async def _judge(self, session: Session) -> None:
         """Judges what is due."""
-        row = await session.fetchrow(_SQL["reached"].text)
+        row = await session.fetchrow(_SQL["complete_until"].text)
         assert row is not None
         await self._learn(session)  # later than `reached` was asked for: all that it speaks of is told
         if row["behind"]:
             self._note = self._note or f"waits for what {', '.join(row['behind'])} took"
-        reached = row["reached"]
+        reached = row["complete_until"]
         if reached is None:
             return
         self._settled = frozenset(name for name, since in self._absent.items() if since < reached)
@@ -255,12 +255,15 @@ class OutOfBandWatch:
         if self._learned and now - self._learned > _RESUME:
             self._begin_anew(now, "what proxies told may be forgotten by now")
         since = (self._learned or now - _RESUME) - _BACK
-        rows = await session.fetch(_SQL["new_taken"].text, since, list(self._told))
+        rows = await session.fetch(_SQL["reported_since"].text, since, list(self._told))
         self._learned = now
-        self._told |= {row["id"]: row["at"] for row in rows}
+        self._told |= {row["id"]: row["reported_at"] for row in rows}
         self._told = {row: at for row, at in self._told.items() if at >= now - 2 * _BACK}
         told = [
-            ReportedWrites(row["collection"], row["revisions"], row["keys"], row["whole"], row["at"]) for row in rows
+            ReportedWrites(
+                row["collection"], row["revisions"], row["keys"], row["whole_collection"], row["reported_at"]
+            )
+            for row in rows
         ]
         self._suspects.learn(told, now)
 

@@ -3,7 +3,7 @@
     READ = Statement("store", "read", HeldRow)      rows of several columns: a NamedTuple
     COUNT = Statement("store", "count", int)        one column: its type
     LIMIT = Statement("x", "limit", int, nullable=True)
-    ARM = Statement("guard", "arm")                 a command: no rows
+    ARM = Statement("auto_rollback", "arm")                 a command: no rows
 
 The text is in `queries/{topic}.sql`; the declarations are in `statements/{topic}.py`. `Database.fetch`, `fetchrow` and
 `fetchval` take a statement and return its row type. tests/integration/test_statements.py compares every declaration

@@ -213,9 +213,9 @@ async def _left_out(database: Database, row: Row) -> tuple[LeftOut, ...]:
         found.append(
             LeftOut("unverified", one["reason"], one["seen"], "the copy may have missed a write since the last check")
         )
-    for one in await database.fetch(_SQL["gaps"], collection, base):
+    for one in await database.fetch(_SQL["uncovered"], collection, base):
         where = "" if one["collection"] == collection else " (somewhere in the database)"
-        found.append(LeftOut("gap", one["endpoint"] + where, one["seen"], one["effect"]))
+        found.append(LeftOut("gap", one["endpoint"] + where, one["seen"], one["reason"]))
     for kind, why in (
         ("unsettled", "comparisons whose documents kept changing"),
         ("unsupported", "comparisons that PostgreSQL could not answer"),

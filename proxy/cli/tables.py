@@ -172,7 +172,7 @@ def gaps(console: Console, found: Sequence[Gap]) -> None:
     shown = table("not captured or not compared", "where", "endpoint", "why", "times", "last", right=("times",))
     for one in found:
         where = one.collection or f"{one.database}/?"
-        shown.add_row(escape(where), escape(one.endpoint), escape(one.effect), f"{one.seen:,}", _time(one.last_seen))
+        shown.add_row(escape(where), escape(one.endpoint), escape(one.reason), f"{one.seen:,}", _time(one.last_seen))
     console.print(shown)
 
 

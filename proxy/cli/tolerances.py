@@ -203,7 +203,9 @@ def sampling(
             shown = tables.table("", "collection", "shape", "compared", "twice", right=("compared", "twice"))
             for row in found:
                 told = escape(f"{row.shape[:8]} {row.text or ''}"[:70]) if row.shape else "all"
-                shown.add_row(escape(row.collection), told, *(_percent(share) for share in (row.percent, row.twice)))
+                shown.add_row(
+                    escape(row.collection), told, *(_percent(share) for share in (row.percent, row.baseline_percent))
+                )
             console().print(shown)
         return DONE
 

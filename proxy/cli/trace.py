@@ -57,7 +57,7 @@ class Trace:
     verdict: str
     origin: Side
     target: Side
-    horizon: int
+    stamp_floor: int
     era: int
     dead_letter: dict[str, Any] | None
     unverified: tuple[dict[str, Any], ...]
@@ -143,7 +143,7 @@ async def read(settings: Settings, connected: Database, collection: str, key: st
         verdict(origin, target, views, dead=letter is not None),
         origin,
         target,
-        about.horizon,
+        about.stamp_floor,
         about.era,
         None if letter is None else letter._asdict(),
         tuple(mark._asdict() for mark in marks),
@@ -216,7 +216,7 @@ def show(found: Trace) -> None:
     out.print(f"[bold]{escape(found.collection)}/{escape(found.key)}[/bold]  stage {found.stage}: {found.verdict}")
     out.print(f"  ArangoDB    {_side(found.origin)}")
     mark = f", mark {found.target.mark}" if found.target.mark else ""
-    out.print(f"  PostgreSQL  {_side(found.target)}{mark}; horizon {found.horizon}, era {found.era}")
+    out.print(f"  PostgreSQL  {_side(found.target)}{mark}; stamp floor {found.stamp_floor}, era {found.era}")
     if found.dead_letter is not None:
         letter = found.dead_letter
         out.print(

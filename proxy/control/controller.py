@@ -26,7 +26,7 @@ from proxy.state import audit, control_row, lacking
 from proxy.state.control_row import By
 from sql.loader import queries
 
-_SQL = queries("cutover")
+_SQL = queries("control")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from proxy.model.stages import Move, Phase, Stage
 from proxy.state import control_row, lacking
 from sql.loader import queries
 
-_SQL = queries("cutover")
+_SQL = queries("control")
 Result = TypeVar("Result")
 POLL: Final = 0.03  # seconds between looks at the instances
 _PERSISTENCE: Final = 10.0  # seconds to go on trying to learn, or to close, what an outage of PostgreSQL left open

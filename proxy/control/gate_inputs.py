@@ -37,9 +37,9 @@ from proxy.model.revision import decode_rev
 from proxy.model.stages import Stage, Standing
 from sql.loader import queries
 
-_SQL = queries("cutover")
+_SQL = queries("control")
 _COVERAGE = queries("coverage")
-_BYPASS = queries("bypass")
+_BYPASS = queries("out_of_band")
 _DOCUMENTS = queries("documents")
 _LOOKED_UP: Final = 50  # documents of each collection that a rollback must find
 _PAUSE: Final = 0.2  # seconds between two looks at one that seems to be missing
@@ -70,7 +70,7 @@ async def read(database: Database, collection: str) -> Evidence | None:
     instances = await database.fetch(_SQL["instances"].text)
     shapes = await database.fetch(_COVERAGE["shapes"].text, [collection])
     watch = await database.fetchrow(_BYPASS["watch_of"].text, collection)
-    bypassed = await database.fetch(_BYPASS["bypassed"].text, collection)
+    bypassed = await database.fetch(_BYPASS["out_of_band_writes"].text, collection)
     facts = tuple(map(shape_fact, shapes))
     return Evidence(
         collection=collection,
@@ -110,7 +110,7 @@ def shape_fact(row: Row) -> ShapeFact:
         min(sum(row["origin_histogram"]), sum(row["target_histogram"])),
         quantile(row["origin_histogram"], 0.99),
         quantile(row["target_histogram"], 0.99),
-        row["waived"],
+        row["exempt_reason"],
         orjson.loads(row["reasons"]),
     )
 
@@ -183,7 +183,7 @@ def _mark(text: str | None) -> MarkFact | None:
 
 
 def _gap(value: dict[str, Any]) -> GapFact:
-    return GapFact(value["endpoint"], value["effect"], value["seen"], _time(value["last_seen"]))
+    return GapFact(value["endpoint"], value["reason"], value["seen"], _time(value["last_seen"]))
 
 
 def _time(text: str) -> datetime:

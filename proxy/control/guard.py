@@ -18,7 +18,7 @@ from proxy.model.stages import Move, Stage, Standing
 from proxy.state import control_row
 from sql.loader import queries
 
-_SQL = queries("guard")
+_SQL = queries("auto_rollback")
 _FEW: Final = 3  # errors, or slow reads: fewer within the window are no trend
 _SLOW_SHARE: Final = 0.01  # p99 is within the budget where one read in a hundred at most is not
 
@@ -94,7 +94,7 @@ async def disarm(session: Session, collections: Sequence[str], *, actor: str) ->
 
 async def read(database: Database) -> tuple[Guarded, ...]:
     """Every guard, armed ones first. Raises DatabaseError."""
-    return tuple(_guarded(row) for row in await database.fetch(_SQL["guards"].text))
+    return tuple(_guarded(row) for row in await database.fetch(_SQL["all"].text))
 
 
 async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) -> int | None:
@@ -136,12 +136,12 @@ def _guarded(row: Row) -> Guarded:
     return Guarded(
         row["collection"],
         row["epoch"],
-        Budget(row["errors_percent"], row["seconds"], row["mismatches"]),
+        Budget(row["max_error_percent"], row["max_p99_seconds"], row["max_mismatches"]),
         max(0, row["mismatched"]),
         Standing(Stage(row["stage"]), row["weight"]),
         row["armed_at"],
         row["armed_by"],
         row["ended_at"],
         row["ended_by"],
-        row["why"],
+        row["reason"],
     )

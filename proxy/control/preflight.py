@@ -32,7 +32,7 @@ class Reached:
 
 
 async def reach(registered: Sequence[Row], generation: int) -> tuple[Reached, ...]:
-    """Every instance of these rows (sql/queries/cutover.sql, `instances`), asked at once."""
+    """Every instance of these rows (sql/queries/control.sql, `instances`), asked at once."""
     return tuple(await asyncio.gather(*(_one(row, generation) for row in registered)))
 
 

@@ -49,7 +49,7 @@ class ShapeRow:
     target_seconds: float
     first_seen: datetime
     last_seen: datetime
-    waived: str | None
+    exempt_reason: str | None
 
 
 async def list_mismatches(

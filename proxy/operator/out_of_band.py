@@ -10,7 +10,7 @@ from datetime import datetime
 from proxy.base.database import Database, Session
 from sql.loader import queries
 
-_SQL = queries("bypass")
+_SQL = queries("out_of_band")
 
 
 @dataclass(frozen=True, slots=True)

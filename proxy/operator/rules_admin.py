@@ -56,18 +56,20 @@ class SamplingRow:
     shape: str
     text: str | None
     percent: float | None
-    twice: float | None
+    baseline_percent: float | None
     changed_at: datetime
 
 
 async def noise(database: Database, collection: str | None = None) -> list[NoiseRow]:
     """In the order in which they were made. Raises DatabaseError."""
-    return [NoiseRow(**dict(row)) for row in await database.fetch(queries("shadow")["list_noise"].text, collection)]
+    return [
+        NoiseRow(**dict(row)) for row in await database.fetch(queries("shadow")["list_tolerances"].text, collection)
+    ]
 
 
 async def own(database: Database, collection: str | None = None) -> list[OwnRow]:
     """Raises DatabaseError."""
-    rows = await database.fetch(queries("shadow")["list_twice"].text, collection)
+    rows = await database.fetch(queries("shadow")["list_baseline"].text, collection)
     return [
         OwnRow(
             row["collection"],
@@ -109,7 +111,7 @@ def checked(collection: str, path: str, rule: str, argument: float | None) -> Ru
 async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int:
     """Stores a rule; gives its id. Raises DatabaseError."""
     async with database.transaction() as session:
-        text = queries("shadow")["add_rule"].text
+        text = queries("shadow")["add_tolerance"].text
         identifier = await session.fetchval(text, rule.collection, rule.path, rule.rule, rule.argument, reason, actor)
         await session.execute(queries("shadow")["reset_comparisons"].text, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
@@ -120,7 +122,7 @@ async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int
 async def remove(database: Database, identifier: int, *, reason: str | None, actor: str) -> Rule:
     """Takes a rule away; gives it. Raises RefusedError where there is none of that id, DatabaseError."""
     async with database.transaction() as session:
-        row = await session.fetchrow(queries("shadow")["remove_rule"].text, identifier)
+        row = await session.fetchrow(queries("shadow")["remove_tolerance"].text, identifier)
         if row is None:
             raise RefusedError(f"there is no rule {identifier}: see `crossfade noise list`")
         rule = Rule(row["collection"], row["path"], row["rule"], row["argument"])
@@ -133,7 +135,7 @@ async def remove(database: Database, identifier: int, *, reason: str | None, act
 async def forget(database: Database, collection: str, *, reason: str | None, actor: str) -> int:
     """Forgets what was learnt of ArangoDB against itself in a collection; gives how many rows. Raises DatabaseError."""
     async with database.transaction() as session:
-        gone = int(await session.fetchval(queries("shadow")["remove_twice"].text, collection))
+        gone = int(await session.fetchval(queries("shadow")["remove_baseline"].text, collection))
         if gone:
             await session.execute(queries("shadow")["reset_comparisons"].text, [collection])
             detail = {"collection": collection, "rows": gone}

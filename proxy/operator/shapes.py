@@ -146,9 +146,9 @@ def _row(row: Row) -> ShapeRow:
         target_p99=fact.target_p99,
         first_seen=row["first_seen"],
         last_seen=row["last_seen"],
-        waived=row["waived"],
-        waived_by=row["waived_by"],
-        waived_at=row["waived_at"],
+        waived=row["exempt_reason"],
+        waived_by=row["exempted_by"],
+        waived_at=row["exempted_at"],
         fact=fact,
     )
 
@@ -170,7 +170,7 @@ async def _mark(
 ) -> list[str]:
     waived = reason if action == "waive shape" else None
     async with database.transaction() as session:
-        rows = await session.fetch(_SQL["waive"].text, shape, collection, waived, actor)
+        rows = await session.fetch(_SQL["exempt"].text, shape, collection, waived, actor)
         names = sorted(row["collection"] for row in rows)
         if not names:
             where = f" of {collection}" if collection else ""

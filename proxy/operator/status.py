@@ -15,7 +15,7 @@ from proxy.operator.out_of_band import Bypassed
 from proxy.state.codec import decode_moves
 from sql.loader import queries
 
-_SQL = queries("cutover")
+_SQL = queries("control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Gap:
     database: str
     collection: str
     endpoint: str
-    effect: str
+    reason: str
     seen: int
     last_seen: datetime
 
@@ -125,7 +125,7 @@ async def read(database: Database) -> Status:
         control = await session.fetchrow(_SQL["control"].text)
         defaults = await session.fetch(_SQL["defaults"].text)
         collections = await session.fetch(_SQL["status"].text)
-        gaps = await session.fetch(_SQL["gaps"].text)
+        gaps = await session.fetch(_SQL["uncovered"].text)
         instances = await session.fetch(_SQL["instances"].text)
         bypassed = await out_of_band.counts(session)
     assert control is not None

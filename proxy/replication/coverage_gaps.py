@@ -19,9 +19,9 @@ from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_LIMIT = 2000  # distinct (database, collection, endpoint, effect) between two flushes
+_LIMIT = 2000  # distinct (database, collection, endpoint, reason) between two flushes
 _ROWS = 1000  # of one database
-OTHER = ("other", "more kinds than are kept")  # endpoint and effect of what is beyond the bounds
+OTHER = ("other", "more kinds than are kept")  # endpoint and reason of what is beyond the bounds
 
 
 class Gaps:
@@ -33,15 +33,15 @@ class Gaps:
         self._counts: dict[tuple[str, str, str, str], int] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, database: str, collection: str, endpoint: str, effect: str) -> None:
+    def add(self, database: str, collection: str, endpoint: str, reason: str) -> None:
         """One more request. Never blocks.
 
         collection: its name, or `database/name`, which is what is kept: the gates look for that. Empty: none is named.
         """
         if collection and "/" not in collection:
             collection = f"{database}/{collection}"
-        metrics.GAPS.labels(endpoint, effect).inc()
-        key = (database, collection, endpoint, effect)
+        metrics.GAPS.labels(endpoint, reason).inc()
+        key = (database, collection, endpoint, reason)
         if key not in self._counts and len(self._counts) >= _LIMIT:
             key = (database, f"{database}/*" if database else "", *OTHER)
         self._counts[key] = self._counts.get(key, 0) + 1
@@ -56,14 +56,14 @@ class Gaps:
                 await self.flush()
 
     async def flush(self) -> None:
-        """Adds the counts to _crossfade.gap. Raises DatabaseError, and then keeps them."""
+        """Adds the counts to _crossfade.uncovered. Raises DatabaseError, and then keeps them."""
         if not self._counts:
             return
         counts, self._counts = self._counts, {}
         rows = [(*key, seen) for key, seen in sorted(counts.items())]
         try:
             await self._database.execute(
-                queries("gaps")["add"].text, *(list(column) for column in zip(*rows, strict=True)), _ROWS, *OTHER
+                queries("uncovered")["add"].text, *(list(column) for column in zip(*rows, strict=True)), _ROWS, *OTHER
             )
         except DatabaseError:
             for key, seen in counts.items():

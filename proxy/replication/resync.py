@@ -250,7 +250,7 @@ class Resyncer:
     async def _horizon(self, collection: str, relation: str, *, forget: bool) -> int:
         """Raises the era, and the horizon to it: whatever is stamped before is refused. Gives the era."""
         era = await self._target.raise_era()
-        await self._database.execute(queries("mirror")["raise_horizon"].text, collection, era)
+        await self._database.execute(queries("mirror")["raise_stamp_floor"].text, collection, era)
         if forget:
             await purge(self._database, collection, relation, era)
         return era

@@ -35,7 +35,7 @@ async def purge(database: Database, collection: str, relation: str, era: int) ->
         if not keys:
             return total
         async with database.transaction() as session:
-            await session.execute(statements["raise_horizon"].text, collection, era)
+            await session.execute(statements["raise_stamp_floor"].text, collection, era)
             await session.execute(statements["purge"].on(relation), era, keys)
         total += len(keys)
 

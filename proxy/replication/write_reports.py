@@ -38,7 +38,7 @@ from sql.loader import queries
 log = structlog.get_logger(__name__)
 
 KEPT_SECONDS: Final = 600.0  # for how long PostgreSQL keeps what was told
-_SQL: Final = queries("bypass")
+_SQL: Final = queries("out_of_band")
 _MOST: Final = 1_000_000  # revisions and keys in memory
 _AT_ONCE: Final = 5_000  # revisions and keys of one statement: two milliseconds of the event loop
 _FORGET: Final = 120  # reports between two looks at what is old
@@ -143,7 +143,7 @@ class WriteReporter:
         self._sequence += 1
         names, revisions, keys, whole = part
         await self._database.execute(
-            _SQL["tell"].text,
+            _SQL["report"].text,
             self._instance,
             self._incarnation,
             self._sequence,

@@ -281,8 +281,8 @@ class Ledger:
             await session.execute(sql["add_shapes"].text, *columns(rows))
         counters: tuple[tuple[str, Counter[Any]], ...] = (
             ("add_skipped", deltas.skipped),
-            ("add_noise", deltas.noise),
-            ("add_twice", deltas.twice),
+            ("add_tolerated", deltas.noise),
+            ("add_baseline", deltas.twice),
             ("add_subtracted", deltas.subtracted),
         )
         for name, counter in counters:

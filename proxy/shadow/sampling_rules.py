@@ -97,14 +97,14 @@ class SamplingRules:
             return
         row = await self._database.fetchrow(queries("shadow")["rules"].text)
         assert row is not None
-        text = "\0".join((row["sampling"], row["noise"], row["own"]))
+        text = "\0".join((row["sampling"], row["tolerances"], row["baseline"]))
         if text == self._text:
             return
         noise: dict[str, tuple[Rule, ...]] = {}
-        for collection, path, rule, argument in orjson.loads(row["noise"]):
+        for collection, path, rule, argument in orjson.loads(row["tolerances"]):
             noise[collection] = (*noise.get(collection, ()), Rule(collection, path, rule, argument))
         own: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
-        for collection, shape, kind, path in orjson.loads(row["own"]):
+        for collection, shape, kind, path in orjson.loads(row["baseline"]):
             own[collection, shape] = own.get((collection, shape), _NONE) | {(kind, path)}
         sampling = {(name, shape): (percent, twice) for name, shape, percent, twice in orjson.loads(row["sampling"])}
         self._table, self._text = _Table(sampling, noise, own), text

@@ -68,24 +68,24 @@ async def record(
     Takes a lock until the transaction ends, so that the chain has one end: take the control row before, never after.
     """
     text = orjson.dumps(detail or {}).decode()
-    await session.execute(sql.cutover.AUDIT_LOCK)
+    await session.execute(sql.control.AUDIT_LOCK)
     # what jsonb makes of the numbers is what a later walk reads: hash that
-    end = await session.fetchval(sql.cutover.AUDIT_END, text)
+    end = await session.fetchval(sql.control.AUDIT_END, text)
     previous = end.previous or ORIGIN
     digest = chain(previous, at=end.at, actor=actor, action=action, reason=reason, detail=orjson.loads(end.detail))
-    return await session.fetchval(sql.cutover.AUDIT_INSERT, end.at, actor, action, reason, text, previous, digest)
+    return await session.fetchval(sql.control.AUDIT_INSERT, end.at, actor, action, reason, text, previous, digest)
 
 
 async def entries(database: Database, *, limit: int = 50) -> list[Entry]:
     """The newest rows, newest first."""
-    return [_entry(row) for row in await database.fetch(sql.cutover.AUDIT_NEWEST, limit)]
+    return [_entry(row) for row in await database.fetch(sql.control.AUDIT_NEWEST, limit)]
 
 
 async def verify(database: Database) -> ChainVerdict:
     """Walks the whole chain from its first row."""
     previous, rows, after = ORIGIN, 0, 0
     while True:
-        page = [_entry(row) for row in await database.fetch(sql.cutover.AUDIT_PAGE, after, _PAGE)]
+        page = [_entry(row) for row in await database.fetch(sql.control.AUDIT_PAGE, after, _PAGE)]
         for entry in page:
             if entry.previous != previous:
                 return ChainVerdict(
@@ -109,5 +109,5 @@ def _hash(entry: Entry) -> bytes:
     )
 
 
-def _entry(row: sql.cutover.AuditRow) -> Entry:
+def _entry(row: sql.control.AuditRow) -> Entry:
     return Entry(row.id, row.at, row.actor, row.action, row.reason, orjson.loads(row.detail), row.previous, row.hash)

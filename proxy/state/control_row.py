@@ -56,24 +56,24 @@ class Control:
 
 async def lock(session: Session) -> Control:
     """Takes the control row until the transaction ends."""
-    row = await session.fetchval(sql.cutover.CONTROL_LOCK)
+    row = await session.fetchval(sql.control.CONTROL_LOCK)
     moves = decode_moves(orjson.loads(row.moves)) if row.moves else ()
     return Control(row.generation, row.epoch, Phase(row.phase), moves)
 
 
 async def advance(session: Session, control: Control, epoch: int, phase: Phase) -> int:
     """One generation further; returns it, and wakes every instance when the transaction commits."""
-    generation = await session.fetchval(sql.cutover.CONTROL_SET, control.generation, epoch, phase.value)
-    await session.execute(sql.cutover.NOTIFY, str(generation))
+    generation = await session.fetchval(sql.control.CONTROL_SET, control.generation, epoch, phase.value)
+    await session.execute(sql.control.NOTIFY, str(generation))
     return generation
 
 
 async def standings(session: Session) -> tuple[dict[str, Standing], dict[str, Stage]]:
     """Every registered collection's standing, and the defaults by database."""
     collections = {
-        row.collection: Standing(Stage(row.stage), row.weight) for row in await session.fetch(sql.cutover.STANDINGS)
+        row.collection: Standing(Stage(row.stage), row.weight) for row in await session.fetch(sql.control.STANDINGS)
     }
-    defaults = {row.database: Stage(row.stage) for row in await session.fetch(sql.cutover.DEFAULTS)}
+    defaults = {row.database: Stage(row.stage) for row in await session.fetch(sql.control.DEFAULTS)}
     return collections, defaults
 
 
@@ -81,7 +81,7 @@ async def abort(session: Session, control: Control, *, actor: str, reason: str) 
     """Closes the open epoch without its moves; the caller advances the control row. Nothing where none is open."""
     if not control.open:
         return
-    await session.execute(sql.cutover.EPOCH_CLOSE, control.epoch, "aborted")
+    await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "aborted")
     await audit.record(
         session,
         actor=actor,
@@ -99,18 +99,18 @@ async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None
     for move in sorted(moves, key=lambda move: "" if move.collection.endswith("/*") else move.collection):
         if move.collection.endswith("/*"):
             database = move.collection.removesuffix("/*")
-            await session.execute(sql.cutover.SET_DEFAULT, database, move.after.stage.value)
+            await session.execute(sql.control.SET_DEFAULT, database, move.after.stage.value)
             if move.before.stage is Stage.OFF:
-                await session.execute(sql.cutover.ADOPT_DEFAULT, database, move.after.stage.value, epoch)
+                await session.execute(sql.control.ADOPT_DEFAULT, database, move.after.stage.value, epoch)
             continue
-        await session.execute(sql.cutover.SET_STANDING, move.collection, move.after.stage.value, move.after.weight)
+        await session.execute(sql.control.SET_STANDING, move.collection, move.after.stage.value, move.after.weight)
         if not move.after.stage.at_least(Stage.FLIPPED):
-            await session.execute(sql.guard.OVER, move.collection)
+            await session.execute(sql.auto_rollback.OVER, move.collection)
         if Stage.OFF in (move.before.stage, move.after.stage) and move.before.stage is not move.after.stage:
-            await session.execute(sql.cutover.CANCEL_RUNS, move.collection)
+            await session.execute(sql.control.CANCEL_RUNS, move.collection)
         # on the way to PostgreSQL, at 10 percent and then at 100, what was compared goes on counting
         if move.after.stage is not Stage.FLIPPED or not phases(move.before, move.after):
-            await session.execute(sql.cutover.RESET_COMPARISON, move.collection)
+            await session.execute(sql.control.RESET_COMPARISON, move.collection)
 
 
 async def immediate(
@@ -132,7 +132,7 @@ async def immediate(
     lowered = any(move.before.stage is Stage.FLIPPED and not move.after.stage.at_least(_TO_TARGET) for move in moves)
     await abort(session, control, actor=actor, reason=f"gave way to {action}")
     epoch = control.epoch + 1
-    await session.execute(sql.cutover.EPOCH_RECORD, epoch, actor, reason, _moves_text(moves))
+    await session.execute(sql.control.EPOCH_RECORD, epoch, actor, reason, _moves_text(moves))
     await carry_out(session, moves, epoch)
     generation = await advance(session, control, epoch, Phase.SETTLED)
     await audit.record(
@@ -186,7 +186,7 @@ async def give_up(session: Session, expected: int, *, actor: str, reason: str) -
 
 async def driven(session: Session) -> bool:
     """Whether somebody drives the open epoch: a controller whose connection to PostgreSQL stands."""
-    return not await session.fetchval(sql.cutover.NO_DRIVER, DRIVER)
+    return not await session.fetchval(sql.control.NO_DRIVER, DRIVER)
 
 
 async def begin(
@@ -194,7 +194,7 @@ async def begin(
 ) -> tuple[int, int]:
     """Opens an epoch in its first phase; returns (epoch, generation)."""
     epoch = control.epoch + 1
-    await session.execute(sql.cutover.EPOCH_OPEN, epoch, actor, reason, _moves_text(moves))
+    await session.execute(sql.control.EPOCH_OPEN, epoch, actor, reason, _moves_text(moves))
     generation = await advance(session, control, epoch, first)
     return epoch, generation
 
@@ -203,7 +203,7 @@ async def commit(
     session: Session, control: Control, *, actor: str, reason: str | None, detail: Mapping[str, Any]
 ) -> int:
     """Carries out the open epoch's moves and settles; returns the new generation."""
-    await session.execute(sql.cutover.EPOCH_CLOSE, control.epoch, "committed")
+    await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "committed")
     await carry_out(session, control.moves, control.epoch)
     generation = await advance(session, control, control.epoch, Phase.SETTLED)
     await audit.record(

@@ -42,11 +42,11 @@ FROM (SELECT text, sha256(convert_to(text, 'UTF8')) AS hash
 
 -- name: restore
 -- The archive wins, whatever is there: by the operator's word only. Parameters as `upsert` in documents.sql.
-WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE)
+WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
 FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
-WHERE i.stamp >= h.mark
+WHERE i.stamp >= h.floor
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
 RETURNING key;

@@ -19,7 +19,7 @@ WHERE to_regclass($2) IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'key'
     WHERE i.indrelid = to_regclass($2) AND i.indisunique AND i.indkey::text = a.attnum::text)
 UNION ALL
-SELECT '_crossfade.horizon has no row for it' WHERE NOT EXISTS (SELECT 1 FROM _crossfade.horizon WHERE collection = $1);
+SELECT '_crossfade.stamp_floor has no row for it' WHERE NOT EXISTS (SELECT 1 FROM _crossfade.stamp_floor WHERE collection = $1);
 
 -- name: era
 -- The era now: the stamp of whatever is read from the origin after this statement.

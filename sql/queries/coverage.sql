@@ -55,7 +55,7 @@ WHERE s.since <= excluded.since;
 -- name: shapes
 -- Every shape of collections ($1; NULL for all), with what counts since the last reset and why reads were skipped.
 SELECT s.collection, s.shape, s.text, s.seen, s.compared, s.matched, s.mismatched, s.ignored, s.unsettled,
-    s.unsupported, s.skipped, s.first_seen, s.last_seen, s.waived, s.waived_by, s.waived_at,
+    s.unsupported, s.skipped, s.first_seen, s.last_seen, s.exempt_reason, s.exempted_by, s.exempted_at,
     coalesce(v.compared, 0) AS recent_compared, coalesce(v.mismatched, 0) AS recent_mismatched,
     coalesce(v.unsettled, 0) AS recent_unsettled, coalesce(v.unsupported, 0) AS recent_unsupported,
     coalesce(v.origin_histogram, '{}') AS origin_histogram, coalesce(v.target_histogram, '{}') AS target_histogram,
@@ -67,12 +67,12 @@ LEFT JOIN _crossfade.coverage v ON v.collection = s.collection AND v.shape = s.s
 WHERE $1::text[] IS NULL OR s.collection = ANY ($1::text[])
 ORDER BY s.collection, s.seen DESC, s.shape;
 
--- name: waive
+-- name: exempt
 -- $1 shape, $2 collection or NULL for each that has it, $3 reason (NULL revokes), $4 who.
 UPDATE _crossfade.shape
-SET waived = $3, waived_by = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::text END,
-    waived_at = CASE WHEN $3::text IS NULL THEN NULL ELSE clock_timestamp() END
-WHERE shape = $1 AND ($2::text IS NULL OR collection = $2) AND ($3::text IS NOT NULL OR waived IS NOT NULL)
+SET exempt_reason = $3, exempted_by = CASE WHEN $3::text IS NULL THEN NULL ELSE $4::text END,
+    exempted_at = CASE WHEN $3::text IS NULL THEN NULL ELSE clock_timestamp() END
+WHERE shape = $1 AND ($2::text IS NULL OR collection = $2) AND ($3::text IS NOT NULL OR exempt_reason IS NOT NULL)
 RETURNING collection;
 
 -- name: limits

@@ -1,14 +1,14 @@
 -- The one rule of I4, as mirror-protocol verified it. Every statement: READ COMMITTED, on the primary, with the
--- horizon locked FOR SHARE, one row a key, ordered by key. $1 is the collection ('database/name').
+-- stamp floor locked FOR SHARE, one row a key, ordered by key. $1 is the collection ('database/name').
 
 -- name: upsert
 -- Newer versions win. $2 keys, $3 revisions, $4 raw documents, $5 queryable documents or NULL (then made of raw),
 -- $6 stamps (eras). A key that is not returned was refused: see `revisions`, settle if stored >= mine, else re-read.
-WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE)
+WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
 FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
-WHERE i.stamp >= h.mark
+WHERE i.stamp >= h.floor
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
 WHERE excluded.rev > d.rev AND excluded.mark >= d.mark
@@ -18,11 +18,11 @@ RETURNING key;
 -- As `upsert`, but an equal revision with other content is replaced too: for repair and full verification only
 -- (mirror-protocol, answer 8). A tombstone of that revision gives way only where it is older than the look that found
 -- the document, which a backup then brought back; else it was removed behind that look, and stays removed.
-WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE)
+WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
 FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
-WHERE i.stamp >= h.mark
+WHERE i.stamp >= h.floor
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
 WHERE (excluded.rev > d.rev
@@ -34,12 +34,12 @@ RETURNING key;
 -- name: remove
 -- A delete leaves a tombstone at the removed revision, marked with the era at write. $2 keys, $3 removed revisions,
 -- $4 stamps.
-WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE),
+WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE),
      e AS (SELECT era FROM _crossfade.era)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, NULL, NULL, e.era
 FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, stamp), h, e
-WHERE i.stamp >= h.mark
+WHERE i.stamp >= h.floor
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE
 SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)
@@ -49,12 +49,12 @@ RETURNING key;
 -- name: absent
 -- Repair found nothing in the origin. $2 keys, $3 revisions that the target had before the origin was read (0 for
 -- none), $4 eras raised before that. A key that is not returned has a newer row: repair it again.
-WITH h AS MATERIALIZED (SELECT mark FROM _crossfade.horizon WHERE collection = $1 FOR SHARE),
+WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE),
      e AS (SELECT era FROM _crossfade.era)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, NULL, NULL, greatest(i.era, e.era)
 FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, era), h, e
-WHERE i.era >= h.mark
+WHERE i.era >= h.floor
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE
 SET rev = greatest(d.rev, excluded.rev), raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)
@@ -66,7 +66,7 @@ RETURNING key;
 -- it must apply to what is there now. So something else passed them over: a trigger or a rule. lacks: it matters.
 SELECT i.key, NOT i.removed OR d.doc IS NOT NULL AS lacks
 FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::boolean[]) AS i (key, rev, stamp, removed)
-JOIN _crossfade.horizon AS h ON h.collection = $1 AND h.mark <= i.stamp
+JOIN _crossfade.stamp_floor AS h ON h.collection = $1 AND h.floor <= i.stamp
 LEFT JOIN {relation} AS d ON d.key = i.key
 WHERE d.key IS NULL
    OR CASE WHEN i.removed THEN d.doc IS NULL OR d.rev <= i.rev ELSE d.rev < i.rev AND d.mark <= i.stamp END;

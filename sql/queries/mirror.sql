@@ -50,9 +50,9 @@ SELECT collection, relation FROM _crossfade.collection ORDER BY collection;
 -- Tombstones from before an era ($1), at most $2. Takes no lock.
 SELECT key FROM {relation} WHERE doc IS NULL AND mark < $1 LIMIT $2;
 
--- name: raise_horizon
+-- name: raise_stamp_floor
 -- First statement of a purge: from now on statements stamped before that era are refused. $1 collection, $2 era.
-UPDATE _crossfade.horizon SET mark = $2 WHERE collection = $1 AND mark < $2;
+UPDATE _crossfade.stamp_floor SET floor = $2 WHERE collection = $1 AND floor < $2;
 
 -- name: purge
 -- Second statement of a purge, in the same transaction. $1 era, $2 keys.
@@ -95,11 +95,11 @@ INSERT INTO _crossfade.timeline (timeline) VALUES ($1) ON CONFLICT (one) DO NOTH
 UPDATE _crossfade.timeline SET timeline = $1, noted_at = now() WHERE timeline = $2 RETURNING timeline;
 
 -- name: leap
--- The era beyond any that was given out and lost; every horizon to it. Locked in one order, as transactions do.
+-- The era beyond any that was given out and lost; every stamp floor to it. Locked in one order, as transactions do.
 WITH raised AS (UPDATE _crossfade.era SET era = era + 1000000 RETURNING era),
-     locked AS (SELECT collection FROM _crossfade.horizon ORDER BY collection COLLATE "C" FOR UPDATE)
-UPDATE _crossfade.horizon h SET mark = raised.era FROM raised, locked
-WHERE h.collection = locked.collection AND h.mark < raised.era
+     locked AS (SELECT collection FROM _crossfade.stamp_floor ORDER BY collection COLLATE "C" FOR UPDATE)
+UPDATE _crossfade.stamp_floor h SET floor = raised.era FROM raised, locked
+WHERE h.collection = locked.collection AND h.floor < raised.era
 RETURNING h.collection;
 
 -- name: dropped

@@ -1,4 +1,4 @@
--- What the migration report reads, beside what `crossfade status` reads (cutover.sql).
+-- What the migration report reads, beside what `crossfade status` reads (control.sql).
 
 -- name: collections
 -- $1 text[], NULL for all.
@@ -57,11 +57,11 @@ WHERE u.collection IN ($1, $2 || '/*', '*/*')
                        WHERE r.collection = $1 AND r.kind = 'verify' AND r.state = 'done'), 0)
 GROUP BY u.reason ORDER BY u.reason;
 
--- name: gaps
+-- name: uncovered
 -- What passed through without being captured or compared: $1 collection, $2 its database.
-SELECT collection, endpoint, effect, seen, last_seen FROM _crossfade.gap
+SELECT collection, endpoint, reason, seen, last_seen FROM _crossfade.uncovered
 WHERE database = $2 AND collection IN ($1, '', $2 || '/*')
-ORDER BY endpoint, effect, collection;
+ORDER BY endpoint, reason, collection;
 
 -- name: epochs
 -- Newest first, at most $1.

@@ -101,7 +101,7 @@ SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched =
 -- name: shapes
 -- Coverage and latency by shape. $1 collection or NULL.
 SELECT collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled, unsupported, skipped,
-       origin_seconds, target_seconds, first_seen, last_seen, waived
+       origin_seconds, target_seconds, first_seen, last_seen, exempt_reason
 FROM _crossfade.shape WHERE $1::text IS NULL OR collection = $1
 ORDER BY collection, seen DESC, shape;
 
@@ -116,67 +116,67 @@ ON CONFLICT (collection, shape, reason) DO UPDATE SET number = s.number + exclud
 SELECT collection, shape, reason, number, last_seen FROM _crossfade.skipped
 WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, number DESC, shape, reason;
 
--- name: add_noise
+-- name: add_tolerated
 -- $1 collections, $2 paths, $3 rules, $4 numbers of comparisons that they made equal. A rule may be gone by now.
-UPDATE _crossfade.noise AS n SET seen = n.seen + u.number
+UPDATE _crossfade.tolerance AS n SET seen = n.seen + u.number
 FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (collection, path, rule, number)
       ORDER BY 1, 2, 3) AS u
 WHERE n.collection = u.collection AND n.path = u.path AND n.rule = u.rule;
 
--- name: add_twice
+-- name: add_baseline
 -- $1 collections, $2 shapes, $3 classes, $4 paths, $5 numbers.
-INSERT INTO _crossfade.twice AS t (collection, shape, class, path, number)
+INSERT INTO _crossfade.baseline AS t (collection, shape, class, path, number)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) ORDER BY 1, 2, 3, 4
 ON CONFLICT (collection, shape, class, path) DO UPDATE SET number = t.number + excluded.number, last_seen = now();
 
 -- name: add_subtracted
 -- $1 collections, $2 shapes, $3 classes, $4 paths, $5 numbers of mismatches that were taken for ArangoDB's own.
-UPDATE _crossfade.twice AS t SET subtracted = t.subtracted + u.number
+UPDATE _crossfade.baseline AS t SET subtracted = t.subtracted + u.number
 FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
           AS u (collection, shape, class, path, number) ORDER BY 1, 2, 3, 4) AS u
 WHERE t.collection = u.collection AND t.shape = u.shape AND t.class = u.class AND t.path = u.path;
 
 -- name: rules
 -- Everything by which a proxy samples and judges, in one row: JSON texts.
-SELECT (SELECT coalesce(json_agg(json_build_array(collection, shape, percent, twice)), '[]')::text
+SELECT (SELECT coalesce(json_agg(json_build_array(collection, shape, percent, baseline_percent)), '[]')::text
         FROM _crossfade.sampling) AS sampling,
        (SELECT coalesce(json_agg(json_build_array(collection, path, rule, argument) ORDER BY id), '[]')::text
-        FROM _crossfade.noise) AS noise,
+        FROM _crossfade.tolerance) AS tolerances,
        (SELECT coalesce(json_agg(json_build_array(collection, shape, class, path)), '[]')::text
-        FROM _crossfade.twice WHERE class NOT IN ('', 'undecided')) AS own;
+        FROM _crossfade.baseline WHERE class NOT IN ('', 'undecided')) AS baseline;
 
--- name: list_noise
+-- name: list_tolerances
 -- $1 collection or NULL.
-SELECT id, collection, path, rule, argument, reason, actor, added_at, seen FROM _crossfade.noise
+SELECT id, collection, path, rule, argument, reason, actor, added_at, seen FROM _crossfade.tolerance
 WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, id;
 
--- name: list_twice
+-- name: list_baseline
 -- What ArangoDB differs in from itself, with how often it was compared with itself. $1 collection or NULL.
 SELECT t.collection, t.shape, s.text, t.class AS kind, t.path, t.number, t.subtracted, t.first_seen, t.last_seen
-FROM _crossfade.twice t LEFT JOIN _crossfade.shape s USING (collection, shape)
+FROM _crossfade.baseline t LEFT JOIN _crossfade.shape s USING (collection, shape)
 WHERE $1::text IS NULL OR t.collection = $1 ORDER BY t.collection, t.shape, t.class, t.path;
 
--- name: add_rule
+-- name: add_tolerance
 -- $1 collection, $2 path, $3 rule, $4 argument, $5 reason, $6 actor.
-INSERT INTO _crossfade.noise (collection, path, rule, argument, reason, actor) VALUES ($1, $2, $3, $4::float8, $5, $6)
+INSERT INTO _crossfade.tolerance (collection, path, rule, argument, reason, actor) VALUES ($1, $2, $3, $4::float8, $5, $6)
 ON CONFLICT (collection, path, rule) DO UPDATE
 SET argument = excluded.argument, reason = excluded.reason, actor = excluded.actor, added_at = now()
 RETURNING id;
 
--- name: remove_rule
+-- name: remove_tolerance
 -- $1 id.
-DELETE FROM _crossfade.noise WHERE id = $1 RETURNING collection, path, rule, argument;
+DELETE FROM _crossfade.tolerance WHERE id = $1 RETURNING collection, path, rule, argument;
 
--- name: remove_twice
+-- name: remove_baseline
 -- What was learnt of a collection against itself. $1 collection.
-WITH gone AS (DELETE FROM _crossfade.twice WHERE collection = $1 RETURNING 1) SELECT count(*) FROM gone;
+WITH gone AS (DELETE FROM _crossfade.baseline WHERE collection = $1 RETURNING 1) SELECT count(*) FROM gone;
 
 -- name: set_sampling
 -- $1 collection, $2 shape or '', $3 percent or NULL, $4 percent that is read twice or NULL.
-INSERT INTO _crossfade.sampling (collection, shape, percent, twice) VALUES ($1, $2, $3::float8, $4::float8)
+INSERT INTO _crossfade.sampling (collection, shape, percent, baseline_percent) VALUES ($1, $2, $3::float8, $4::float8)
 ON CONFLICT (collection, shape) DO UPDATE
 SET percent = coalesce(excluded.percent, _crossfade.sampling.percent),
-    twice = coalesce(excluded.twice, _crossfade.sampling.twice), changed_at = now();
+    baseline_percent = coalesce(excluded.baseline_percent, _crossfade.sampling.baseline_percent), changed_at = now();
 
 -- name: clear_sampling
 -- Back to what is set elsewhere. $1 collection, $2 shape or ''.
@@ -184,7 +184,7 @@ WITH gone AS (DELETE FROM _crossfade.sampling WHERE collection = $1 AND shape = 
 
 -- name: list_sampling
 -- $1 collection or NULL.
-SELECT g.collection, g.shape, s.text, g.percent, g.twice, g.changed_at
+SELECT g.collection, g.shape, s.text, g.percent, g.baseline_percent, g.changed_at
 FROM _crossfade.sampling g LEFT JOIN _crossfade.shape s USING (collection, shape)
 WHERE $1::text IS NULL OR g.collection = $1 ORDER BY g.collection, g.shape;
 

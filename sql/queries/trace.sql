@@ -1,10 +1,10 @@
 -- What PostgreSQL knows of one document, for `crossfade trace`.
 
 -- name: collection
--- $1 collection: its table, stage, horizon, and the era.
-SELECT c.relation, c.stage, coalesce(h.mark, 0) AS horizon, e.era
+-- $1 collection: its table, stage, stamp floor, and the era.
+SELECT c.relation, c.stage, coalesce(h.floor, 0) AS stamp_floor, e.era
 FROM _crossfade.collection c CROSS JOIN _crossfade.era e
-LEFT JOIN _crossfade.horizon h ON h.collection = c.collection
+LEFT JOIN _crossfade.stamp_floor h ON h.collection = c.collection
 WHERE c.collection = $1;
 
 -- name: row

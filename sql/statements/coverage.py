@@ -27,9 +27,9 @@ class ShapeRow(NamedTuple):
     skipped: int
     first_seen: datetime
     last_seen: datetime
-    waived: str | None
-    waived_by: str | None
-    waived_at: datetime | None
+    exempt_reason: str | None
+    exempted_by: str | None
+    exempted_at: datetime | None
     recent_compared: int
     recent_mismatched: int
     recent_unsettled: int
@@ -52,7 +52,7 @@ KEPT = Statement("coverage", "kept", ShapeKeyRow)
 ADD_REASONS = Statement("coverage", "add_reasons")
 ADD_COVERAGE = Statement("coverage", "add_coverage")
 SHAPES = Statement("coverage", "shapes", ShapeRow)
-WAIVE = Statement("coverage", "waive", str)
+EXEMPT = Statement("coverage", "exempt", str)
 LIMITS = Statement("coverage", "limits", LimitRow)
 SET_LIMIT = Statement("coverage", "set_limit")
 RESET_LIMIT = Statement("coverage", "reset_limit", str)

@@ -78,10 +78,10 @@ class UnverifiedRow(NamedTuple):
     last_seen: datetime
 
 
-class GapRow(NamedTuple):
+class UncoveredRow(NamedTuple):
     collection: str
     endpoint: str
-    effect: str
+    reason: str
     seen: int
     last_seen: datetime
 
@@ -112,7 +112,7 @@ MISMATCH_COUNTS = Statement("report", "mismatch_counts", MismatchCountRow)
 DEAD_LETTERS = Statement("report", "dead_letters", DeadLetterRow)
 DEAD_LETTER_COUNT = Statement("report", "dead_letter_count", int)
 UNVERIFIED = Statement("report", "unverified", UnverifiedRow)
-GAPS = Statement("report", "gaps", GapRow)
+UNCOVERED = Statement("report", "uncovered", UncoveredRow)
 EPOCHS = Statement("report", "epochs", EpochRow)
 USERS = Statement("report", "users", str)
 ORPHANS = Statement("report", "orphans", OrphansRow)

@@ -62,7 +62,7 @@ class ShapeRow(NamedTuple):
     target_seconds: float
     first_seen: datetime
     last_seen: datetime
-    waived: str | None
+    exempt_reason: str | None
 
 
 class SkippedRow(NamedTuple):
@@ -75,11 +75,11 @@ class SkippedRow(NamedTuple):
 
 class RulesRow(NamedTuple):
     sampling: str
-    noise: str
-    own: str
+    tolerances: str
+    baseline: str
 
 
-class NoiseRow(NamedTuple):
+class ToleranceRow(NamedTuple):
     id: int
     collection: str
     path: str
@@ -91,7 +91,7 @@ class NoiseRow(NamedTuple):
     seen: int
 
 
-class TwiceRow(NamedTuple):
+class BaselineRow(NamedTuple):
     collection: str
     shape: str
     text: str | None
@@ -115,7 +115,7 @@ class SamplingRow(NamedTuple):
     shape: str
     text: str | None
     percent: float | None
-    twice: float | None
+    baseline_percent: float | None
     changed_at: datetime
 
 
@@ -146,15 +146,15 @@ RESET_COMPARISONS = Statement("shadow", "reset_comparisons")
 SHAPES = Statement("shadow", "shapes", ShapeRow)
 ADD_SKIPPED = Statement("shadow", "add_skipped")
 SKIPPED = Statement("shadow", "skipped", SkippedRow)
-ADD_NOISE = Statement("shadow", "add_noise")
-ADD_TWICE = Statement("shadow", "add_twice")
+ADD_TOLERATED = Statement("shadow", "add_tolerated")
+ADD_BASELINE = Statement("shadow", "add_baseline")
 ADD_SUBTRACTED = Statement("shadow", "add_subtracted")
 RULES = Statement("shadow", "rules", RulesRow)
-LIST_NOISE = Statement("shadow", "list_noise", NoiseRow)
-LIST_TWICE = Statement("shadow", "list_twice", TwiceRow)
-ADD_RULE = Statement("shadow", "add_rule", int)
-REMOVE_RULE = Statement("shadow", "remove_rule", RuleRow)
-REMOVE_TWICE = Statement("shadow", "remove_twice", int)
+LIST_TOLERANCES = Statement("shadow", "list_tolerances", ToleranceRow)
+LIST_BASELINE = Statement("shadow", "list_baseline", BaselineRow)
+ADD_TOLERANCE = Statement("shadow", "add_tolerance", int)
+REMOVE_TOLERANCE = Statement("shadow", "remove_tolerance", RuleRow)
+REMOVE_BASELINE = Statement("shadow", "remove_baseline", int)
 SET_SAMPLING = Statement("shadow", "set_sampling")
 CLEAR_SAMPLING = Statement("shadow", "clear_sampling", int)
 LIST_SAMPLING = Statement("shadow", "list_sampling", SamplingRow)

@@ -11,7 +11,7 @@ from sql.statement import Statement
 class CollectionRow(NamedTuple):
     relation: str
     stage: str
-    horizon: int
+    stamp_floor: int
     era: int
 
 

@@ -53,7 +53,7 @@ STATEMENTS = {
     "lacking.sql:letter",
     "backfill.sql:dead_letters",  # behind `lacking.give_way`
     "mirror.sql:probe",  # which is rolled back
-    "cutover.sql:mark_served",  # of an eviction, which rolls all flips back
+    "control.sql:mark_served",  # of an eviction, which rolls all flips back
 }
 _CALLS = {
     ("marks", "add"),

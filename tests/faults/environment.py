@@ -259,7 +259,9 @@ class Stand:
         """Documents that the watch named as written around the proxies."""
         database = await Database.open(self.dsn, size=1)
         try:
-            rows = await database.fetch("SELECT collection || '/' || key AS name FROM _crossfade.bypass ORDER BY 1")
+            rows = await database.fetch(
+                "SELECT collection || '/' || key AS name FROM _crossfade.out_of_band_write ORDER BY 1"
+            )
         finally:
             await database.close()
         return [row["name"] for row in rows]

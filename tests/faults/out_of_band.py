@@ -128,10 +128,12 @@ class Around:
         """Since when the busiest collection is watched."""
 
         async def there() -> bool:
-            return bool(await database.fetchval("SELECT count(*) FROM _crossfade.watch WHERE collection = $1", BOOKS))
+            return bool(
+                await database.fetchval("SELECT count(*) FROM _crossfade.bypass_watch WHERE collection = $1", BOOKS)
+            )
 
         await eventually(there, "the watch runs")
-        return await database.fetchval("SELECT since FROM _crossfade.watch WHERE collection = $1", BOOKS)
+        return await database.fetchval("SELECT since FROM _crossfade.bypass_watch WHERE collection = $1", BOOKS)
 
     async def _judged(self, database: Database) -> None:
         self._stand.to_target.heal()
@@ -141,7 +143,7 @@ class Around:
         now = await database.fetchval("SELECT clock_timestamp()")
 
         async def so_far() -> bool:
-            return bool(await database.fetchval("SELECT bool_and(judged > $1) FROM _crossfade.watch", now))
+            return bool(await database.fetchval("SELECT bool_and(judged_until > $1) FROM _crossfade.bypass_watch", now))
 
         await eventually(so_far, "everything is judged")
 

@@ -57,7 +57,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
             assert [tuple(row) for row in marks] == [
                 ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")
             ]
-            assert await stack.database.fetchval("SELECT min(mark) FROM _crossfade.horizon") >= before + 1_000_000
+            assert await stack.database.fetchval("SELECT min(floor) FROM _crossfade.stamp_floor") >= before + 1_000_000
             old = Version("a", 1 << 62, b'{"_key":"a"}', before)
             assert (await TargetWriter(stack.database).write(BOOKS, [old])).reread == {"a"}, (
                 "what was stamped before is refused"

@@ -163,7 +163,7 @@ async def test_while_an_instance_is_dead_what_it_served_shows_as_unverified(stoo
     database = await Database.open(stood.dsn, size=1)
 
     async def shown() -> int:
-        rows = await database.fetch(queries("cutover")["status"].text)
+        rows = await database.fetch(queries("control")["status"].text)
         return sum(row["unverified"] for row in rows)
 
     async def dead() -> bool:

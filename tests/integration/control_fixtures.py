@@ -218,7 +218,7 @@ class Fleet:
 async def pass_gates(database: Database, collection: str, compared: int = 10) -> None:
     """Writes what the watch, a backfill, a verification and the shadow would have left."""
     await database.execute(
-        "INSERT INTO _crossfade.watch (collection, mode, since, judged) "
+        "INSERT INTO _crossfade.bypass_watch (collection, mode, since, judged_until) "
         "VALUES ($1, 'log', now() - interval '1 day', now() + interval '1 day') ON CONFLICT DO NOTHING",
         collection,
     )

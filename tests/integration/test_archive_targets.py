@@ -138,7 +138,7 @@ async def test_a_truncation_in_between_is_not_undone(database: Database) -> None
     """Beside the mirror: what is refused by the horizon is looked up again, never written with an old stamp."""
     into = IntoPostgres(database, database)
     await into.prepare(entry())
-    await database.execute("UPDATE _crossfade.horizon SET mark = 99")
+    await database.execute("UPDATE _crossfade.stamp_floor SET floor = 99")
     for write in (into.write(NAME, [document("a", OLD, "1")], []), into.overwrite(NAME, [document("a", OLD, "1")])):
         with pytest.raises(DatabaseUnavailable, match="horizon of shop/carts was raised"):
             await write

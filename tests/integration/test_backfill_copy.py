@@ -171,7 +171,7 @@ async def test_a_page_that_the_horizon_refuses_is_read_again(
         old = [origin.document(NAME, key) for key in ("gone", "here")]
         await mirror.remove("gone")
         era = await database.fetchval("SELECT _crossfade.raise_era()")
-        await database.execute("UPDATE _crossfade.horizon SET mark = $2 WHERE collection = $1", NAME, era)
+        await database.execute("UPDATE _crossfade.stamp_floor SET floor = $2 WHERE collection = $1", NAME, era)
         await database.execute(f"DELETE FROM {relation} WHERE doc IS NULL AND mark < $1", era)
         return answer(200, b'{"result":[' + b",".join(old) + b'],"hasMore":false}')
 
@@ -258,7 +258,7 @@ async def test_a_horizon_that_never_stops_rising_is_given_up(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(database)
-    await database.execute("UPDATE _crossfade.horizon SET mark = 1000000")
+    await database.execute("UPDATE _crossfade.stamp_floor SET floor = 1000000")
     monkeypatch.setattr("backfill.copy._MOST_REFUSALS", 2)
     origin.put(NAME, "a")
     run = await plan_backfill(database, source, NAME)

@@ -141,7 +141,9 @@ async def test_a_dump_copies_what_pages_would(database: Database, server: Develo
     try:
         run = await plan_backfill(database, source, NAME, dump=True)
         assert await plan_backfill(database, source, NAME) == run
-        await database.execute("UPDATE _crossfade.horizon SET mark = 100")  # what the snapshot has is read again by key
+        await database.execute(
+            "UPDATE _crossfade.stamp_floor SET floor = 100"
+        )  # what the snapshot has is read again by key
         await database.execute("UPDATE _crossfade.era SET era = 99")
         await work(database, source, [run])
         [standing] = await run_store.standings(database, [run])

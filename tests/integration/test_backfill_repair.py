@@ -114,7 +114,9 @@ async def test_repair_of_keys_that_keep_changing_says_so(
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
     monkeypatch.setattr("backfill.key_repair.ATTEMPTS", 2)
-    await database.execute("UPDATE _crossfade.horizon SET mark = 1000000")  # something raises it faster than repairs
+    await database.execute(
+        "UPDATE _crossfade.stamp_floor SET floor = 1000000"
+    )  # something raises it faster than repairs
     origin.remove(NAME, "0002")
     origin.put(NAME, "0001", '"n":2')
     assert (await repair_keys(database, source, NAME, ["0001", "0002"])).unsettled == ("0001", "0002")

@@ -54,7 +54,7 @@ async def test_a_truncated_collection_is_empty_and_what_came_later_stays(stack: 
 async def test_a_write_that_waits_while_its_collection_is_truncated_is_no_ghost(stack: Running) -> None:
     """The horizon refuses what was captured before (I4): it is read again, and found gone."""
     async with stack.database.transaction() as session:
-        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
         await stack.client.put("/_api/collection/books/truncate")
     await same(stack, BOOKS)
@@ -77,7 +77,7 @@ async def test_a_dropped_collection_is_empty_and_may_come_back_with_edges(stack:
 async def test_a_write_that_waits_while_its_collection_is_dropped_leaves_no_mark(stack: Running) -> None:
     """It is read again and the collection is missing because it was dropped: a second drop, refused, is no reason."""
     async with stack.database.transaction() as session:
-        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
         assert (await stack.client.delete("/_api/collection/books")).status_code == 200
         assert (await stack.client.delete("/_api/collection/books")).status_code == 404
@@ -90,7 +90,7 @@ async def test_a_write_that_waits_while_its_database_is_dropped_leaves_no_mark(s
     await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
     await stack.move(MIRROR, "shop/*", "shop/orders")
     async with stack.database.transaction() as session:
-        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post("/_db/shop/_api/document/orders", json={"_key": "ghost"})
         assert (await stack.client.delete("/_api/database/shop")).status_code == 200
     await same(stack)

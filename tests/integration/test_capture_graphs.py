@@ -75,7 +75,7 @@ async def test_a_removed_vertex_takes_its_edges_along(stack: Running) -> None:
 async def test_an_edge_that_waits_while_its_vertex_goes_is_no_ghost(stack: Running) -> None:
     """The horizon refuses it, and it is read again: gone."""
     async with stack.database.transaction() as session:
-        await session.execute("LOCK TABLE _crossfade.horizon IN ACCESS EXCLUSIVE MODE")
+        await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await edge(stack, "a", "b", _key="ghost")
         await stack.client.delete(f"{GRAPH}/vertex/people/b")
     await same(stack)

@@ -71,7 +71,7 @@ async def test_it_is_compared_once_all_is_in_the_shadow_and_served_once_all_is_f
     assert await _ask(stack, name) == (rows, "arangodb")
     counted = {(row.matched, row.mismatched, row.unsupported, row.skipped) for row in await _rows(stack)}
     assert counted == {(1, 0, 0, 0)}
-    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.gap") == 0
+    assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.uncovered") == 0
     await stack.move(FLIPPED, *ALL)
     assert await _ask(stack, name) == (rows, "postgresql")
 

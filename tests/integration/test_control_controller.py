@@ -374,7 +374,7 @@ async def test_changing_stages_does_not_deadlock_with_the_shadow(database: Datab
     """Both lock the rows of comparisons in the order of their names, whatever the operator's order is."""
     for name in ("jobs", "resumes"):
         await database.execute("SELECT _crossfade.ensure_collection('shop', $1)", name)
-        await database.execute(queries("cutover")["reset_comparison"].text, f"shop/{name}")
+        await database.execute(queries("control")["reset_comparison"].text, f"shop/{name}")
     moves = [Move(name, Standing(Stage.MIRROR), Standing(Stage.SHADOW)) for name in (RESUMES, JOBS)]
     lock = "SELECT FROM _crossfade.comparison WHERE collection = $1 FOR UPDATE"
 

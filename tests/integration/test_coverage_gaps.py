@@ -20,7 +20,9 @@ async def test_beyond_the_bound_there_is_one_row_with_a_name(
         counted.add("blog", "posts", "cursor.create", "in a transaction")
         counted.add("", "", "version", "passthrough")
         await counted.flush()
-    rows = await database.fetch("SELECT database, collection, endpoint, seen FROM _crossfade.gap ORDER BY 1, 2, 3")
+    rows = await database.fetch(
+        "SELECT database, collection, endpoint, seen FROM _crossfade.uncovered ORDER BY 1, 2, 3"
+    )
     assert [tuple(row) for row in rows] == [
         ("", "", "version", 2),
         ("blog", "blog/posts", "cursor.create", 2),
@@ -37,7 +39,7 @@ async def test_memory_is_bounded_between_two_flushes_and_forgets_no_database(
     for number in range(4):
         counted.add("shop", f"c{number}", "cursor.create", "in a transaction")
     await counted.flush()
-    rows = await database.fetch("SELECT collection, endpoint, seen FROM _crossfade.gap ORDER BY 1")
+    rows = await database.fetch("SELECT collection, endpoint, seen FROM _crossfade.uncovered ORDER BY 1")
     assert [tuple(row) for row in rows] == [
         ("shop/*", "other", 2),
         ("shop/c0", "cursor.create", 1),

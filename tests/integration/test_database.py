@@ -193,18 +193,18 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     gaps = Gaps(database, interval=0.01)
     for _ in range(3):
         gaps.add("shop", "books", "import", "not captured")
-    await database.execute("ALTER TABLE _crossfade.gap RENAME TO hidden")
+    await database.execute("ALTER TABLE _crossfade.uncovered RENAME TO hidden")
     with pytest.raises(SchemaOutdated):
         await gaps.flush()
-    await database.execute("ALTER TABLE _crossfade.hidden RENAME TO gap")
+    await database.execute("ALTER TABLE _crossfade.hidden RENAME TO uncovered")
     gaps.add("shop", "shop/books", "import", "not captured")
     await gaps.start()
-    while await database.fetchval("SELECT sum(seen) FROM _crossfade.gap") != 4:
+    while await database.fetchval("SELECT sum(seen) FROM _crossfade.uncovered") != 4:
         await asyncio.sleep(0.01)
     await gaps.close()
-    row = await database.fetchrow("SELECT * FROM _crossfade.gap")
+    row = await database.fetchrow("SELECT * FROM _crossfade.uncovered")
     assert row is not None
-    assert (row["collection"], row["endpoint"], row["effect"]) == ("shop/books", "import", "not captured")
+    assert (row["collection"], row["endpoint"], row["reason"]) == ("shop/books", "import", "not captured")
 
 
 @pytest.mark.parametrize("within", [False, True])

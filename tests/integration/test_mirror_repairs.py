@@ -23,7 +23,7 @@ async def test_what_the_horizon_refuses_is_read_again(tmp_path: Path, database: 
     async with running(tmp_path, database, dsn, origin) as mirror:
         await database.execute("SELECT _crossfade.ensure_collection('shop', 'products')")
         await database.execute("UPDATE _crossfade.era SET era = 9")
-        await database.execute("UPDATE _crossfade.horizon SET mark = 5")
+        await database.execute("UPDATE _crossfade.stamp_floor SET floor = 5")
         put, gone = origin.put("a", 1), origin.put("b", 1)
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (put,))
         mirror.captured(mirror.intend(COLLECTION, ("b",)), (origin.delete(gone),))

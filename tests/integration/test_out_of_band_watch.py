@@ -67,7 +67,7 @@ class Watcher:
 
     async def row(self) -> Any:
         return await self.stack.database.fetchrow(
-            "SELECT mode, since, judged, pending, note, clock_timestamp() AS now FROM _crossfade.watch "
+            "SELECT mode, since, judged_until, pending, note, clock_timestamp() AS now FROM _crossfade.bypass_watch "
             "WHERE collection = $1",
             BOOKS,
         )
@@ -84,7 +84,7 @@ class Watcher:
 
         async def so_far() -> bool:
             row = await self.row()
-            return row is not None and row["judged"] > now
+            return row is not None and row["judged_until"] > now
 
         await eventually(so_far, "everything up to now is judged")
 
@@ -127,7 +127,7 @@ async def test_a_collection_that_is_dropped_around_the_proxies_is_named_and_one_
             return row is not None and row["note"] == VANISHED
 
         await eventually(vanished, "it is named")
-        sql = "SELECT note FROM _crossfade.watch WHERE collection = '_system/own'"
+        sql = "SELECT note FROM _crossfade.bypass_watch WHERE collection = '_system/own'"
         assert await stack.database.fetchval(sql) != VANISHED
         gate = await _gate(stack)
         assert (gate.verdict, gate.figures) == (GateVerdict.FAILED, VANISHED)
@@ -296,7 +296,7 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
         await stack.database.execute(
             "CREATE SEQUENCE refused; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
             "$$BEGIN PERFORM nextval('refused'); RAISE 'not now'; END$$; "
-            "CREATE TRIGGER refuse BEFORE INSERT ON _crossfade.bypass FOR EACH ROW EXECUTE FUNCTION refuse()"
+            "CREATE TRIGGER refuse BEFORE INSERT ON _crossfade.out_of_band_write FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
         await stack.direct.post(PATH, json={"_key": "around"})
 
@@ -305,15 +305,15 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
 
         await eventually(refused, "PostgreSQL refused it")
         assert watcher.found == []
-        await stack.database.execute("DROP TRIGGER refuse ON _crossfade.bypass")
+        await stack.database.execute("DROP TRIGGER refuse ON _crossfade.out_of_band_write")
         await watcher.named("around")
         assert await out_of_band.open_keys(stack.database, BOOKS) == ["around"]
 
 
 async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(database: Database) -> None:
-    sql = queries("bypass")
+    sql = queries("out_of_band")
     await database.execute(
-        "INSERT INTO _crossfade.bypass (collection, key, rev, removed, repaired_at) "
+        "INSERT INTO _crossfade.out_of_band_write (collection, key, rev, removed, repaired_at) "
         "SELECT $1, 'k' || n, n, false, now() FROM generate_series(1, 10000) n",
         BOOKS,
     )
@@ -321,11 +321,11 @@ async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(
     await database.execute(sql["found"].text, *found)
     assert await out_of_band.open_keys(database, BOOKS) == ["k7", "new"]
     await database.execute(
-        "UPDATE _crossfade.bypass SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')"
+        "UPDATE _crossfade.out_of_band_write SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')"
     )
-    shown = await database.fetch(sql["bypassed"].text, BOOKS)
+    shown = await database.fetch(sql["out_of_band_writes"].text, BOOKS)
     assert [(row["key"], row["repaired"]) for row in shown[:2]] == [("k7", False), ("new", False)]
-    await database.execute("UPDATE _crossfade.bypass SET repaired_at = NULL WHERE key <> 'k7'")
+    await database.execute("UPDATE _crossfade.out_of_band_write SET repaired_at = NULL WHERE key <> 'k7'")
     await database.execute(sql["found"].text, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
     assert (await out_of_band.counts(database))[
         0
@@ -345,7 +345,7 @@ async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:
             await watcher.judged()
             assert watcher.found == [("meanwhile", False)]
             assert (await watcher.row())["since"] == since
-        await stack.database.execute("UPDATE _crossfade.watch SET tick_at = tick_at - interval '1 hour'")
+        await stack.database.execute("UPDATE _crossfade.bypass_watch SET tick_at = tick_at - interval '1 hour'")
         async with watched(stack) as watcher:
             await watcher.judged()
             assert (await watcher.row())["since"] > since  # too long ago: nobody can say what happened in between

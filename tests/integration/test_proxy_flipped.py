@@ -136,7 +136,7 @@ async def test_a_query_nobody_understands_is_counted_for_the_database(stack: Run
     assert (await stack.client.post("/_api/cursor", json=asked)).status_code == 201
 
     async def counted() -> bool:
-        found = await stack.database.fetchval("SELECT effect FROM _crossfade.gap WHERE collection = '_system/*'")
+        found = await stack.database.fetchval("SELECT reason FROM _crossfade.uncovered WHERE collection = '_system/*'")
         return bool(found == "query not understood")
 
     await eventually(counted, "the gap is in PostgreSQL")

@@ -77,7 +77,7 @@ async def test_each_is_compared_in_the_shadow(shadowed: Running) -> None:
     found = await verdicts(shadowed)
     assert found["mismatched"] == found["unsupported"] == 0
     assert found["compared"] == found["matched"] == len(_READS) - 1  # any document is no answer to compare
-    gaps = await shadowed.database.fetch("SELECT endpoint FROM _crossfade.gap WHERE effect = 'not compared'")
+    gaps = await shadowed.database.fetch("SELECT endpoint FROM _crossfade.uncovered WHERE reason = 'not compared'")
     assert not gaps
 
 

@@ -154,8 +154,8 @@ async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
     for table, columns in (
         ("collection", "collection, stage, weight"),
         ("unverified", "collection, reason"),
-        ("horizon", "collection, mark"),
-        ("gap", "collection, endpoint, effect, seen"),
+        ("stamp_floor", "collection, floor"),
+        ("uncovered", "collection, endpoint, reason, seen"),
         ("shape", "collection, shape, seen"),
     ):
         rows = await stack.database.fetch(f"SELECT {columns} FROM _crossfade.{table} ORDER BY 1, 2")
@@ -204,12 +204,12 @@ async def test_what_is_carried_out_takes_the_flip_back_before_the_answer_and_lea
     after = await left_behind(stack)
     assert (
         after["unverified"] != before["unverified"]
-        or after["horizon"] != before["horizon"]
+        or after["stamp_floor"] != before["stamp_floor"]
         or after
         == {
             **before,
             "collection": after["collection"],
-            "gap": after["gap"],
+            "uncovered": after["uncovered"],
             "shape": after["shape"],
         }
     )
@@ -266,8 +266,8 @@ async def test_a_query_that_arangodb_does_not_understand_takes_no_flip_back(stac
     for path in ("/_api/explain", "/_api/query"):
         await ask(stack, Asked("POST", path, {"query": text}))
     after = await left_behind(stack)
-    assert after | {"gap": []} == before | {"gap": []}
-    assert {row[1] for row in after["gap"]} <= {"explain", "query.parse"}
+    assert after | {"uncovered": []} == before | {"uncovered": []}
+    assert {row[1] for row in after["uncovered"]} <= {"explain", "query.parse"}
 
 
 async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_it_executed(
@@ -303,7 +303,7 @@ async def test_who_may_not_write_undoes_nothing(stack: Running) -> None:
     await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
     await stack.drained()
     await stack.application.dispatcher._gaps.flush()
-    await stack.database.execute("DELETE FROM _crossfade.gap")
+    await stack.database.execute("DELETE FROM _crossfade.uncovered")
     before = await left_behind(stack)
     reads = [_query(f"FOR d IN books FILTER d.a{n} == 1 RETURN d") for n in range(20)]
     near = Asked("PUT", "/_api/simple/near", {"collection": "books"})
@@ -313,5 +313,5 @@ async def test_who_may_not_write_undoes_nothing(stack: Running) -> None:
             answer = await stack.client.request(asked.method, asked.target, content=content, headers=_JSON, auth=auth)
             assert answer.status_code >= 400 or asked.target == "/_api/version", str(asked)
     after = await left_behind(stack)
-    assert after | {"gap": []} == before | {"gap": []}
-    assert {row[1] for row in after["gap"]} <= {"version"}
+    assert after | {"uncovered": []} == before | {"uncovered": []}
+    assert {row[1] for row in after["uncovered"]} <= {"version"}

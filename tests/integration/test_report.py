@@ -56,7 +56,7 @@ def history(both: Both) -> None:
     )
     both.sql("INSERT INTO _crossfade.dead_letter VALUES ($1, 'bad', 1, '22P05: cannot be held')", NAME)
     both.sql(
-        "INSERT INTO _crossfade.gap (database, collection, endpoint, effect, seen) VALUES "
+        "INSERT INTO _crossfade.uncovered (database, collection, endpoint, reason, seen) VALUES "
         "('shop', $1, 'import', 'opaque', 3), ('other', 'other/x', 'batch', 'opaque', 1)",
         NAME,
     )

@@ -168,7 +168,10 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
     assert (shares.sampled, shares.twice) == (1.0, 0.05)
     assert stack.shadow._rules.shares((C, "db/other"), "q").sampled == 0.0  # the smallest
     rows = await rules_admin.sampling(stack.database, C)
-    assert [(row.shape, row.percent, row.twice) for row in rows] == [("", 0.0, None), ("document.read", 100.0, 5.0)]
+    assert [(row.shape, row.percent, row.baseline_percent) for row in rows] == [
+        ("", 0.0, None),
+        ("document.read", 100.0, 5.0),
+    ]
     with pytest.raises(RefusedError, match="no shape begins so"):
         await rules_admin.share(stack.database, [C], "nonsense", percent=1, twice=None, actor="me", reason=None)
     await rules_admin.share(stack.database, [C], "", percent=None, twice=None, actor="me", reason=None)

@@ -173,12 +173,12 @@ _STANDINGS = Prepared([Column("collection", "text"), Column("stage", "text"), Co
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        (Statement("cutover", "standings", _Swapped), "it gives"),
-        (Statement("cutover", "standings", _Short), "it gives"),
-        (Statement("cutover", "standings", _WrongType), "weight is int4"),
-        (Statement("cutover", "standings", str), "it is declared as one value"),
-        (Statement("cutover", "standings"), "it is declared as a command"),
-        (Statement("cutover", "behind", _Right), "it names the parameters [1], and has 0"),
+        (Statement("control", "standings", _Swapped), "it gives"),
+        (Statement("control", "standings", _Short), "it gives"),
+        (Statement("control", "standings", _WrongType), "weight is int4"),
+        (Statement("control", "standings", str), "it is declared as one value"),
+        (Statement("control", "standings"), "it is declared as a command"),
+        (Statement("control", "behind", _Right), "it names the parameters [1], and has 0"),
     ],
 )
 def test_a_wrong_declaration_is_found(statement: Statement[object], fault: str) -> None:
@@ -187,4 +187,4 @@ def test_a_wrong_declaration_is_found(statement: Statement[object], fault: str) 
 
 
 def test_a_right_declaration_is_accepted() -> None:
-    assert faults_of(Statement("cutover", "standings", _Right), _STANDINGS) == []
+    assert faults_of(Statement("control", "standings", _Right), _STANDINGS) == []

@@ -25,10 +25,10 @@ async def test_what_nobody_knows_is_forwarded_and_counted(dsn: str, tmp_path: Pa
         await stack.client.get("/_api/engine")
 
         async def counted() -> bool:
-            rows = await stack.database.fetch("SELECT endpoint, effect, seen FROM _crossfade.gap")
-            found = {row["endpoint"]: row["seen"] for row in rows if row["effect"] == "passthrough"}
-            effects = {row["effect"] for row in rows if row["endpoint"] == "unknown"}
-            return found.get("engine") == 1 and "unknown" not in found and not effects
+            rows = await stack.database.fetch("SELECT endpoint, reason, seen FROM _crossfade.uncovered")
+            found = {row["endpoint"]: row["seen"] for row in rows if row["reason"] == "passthrough"}
+            reasons = {row["reason"] for row in rows if row["endpoint"] == "unknown"}
+            return found.get("engine") == 1 and "unknown" not in found and not reasons
 
         await eventually(counted, "each is counted by its endpoint")
         # a path that nobody answers has written nothing: a client that errs blocks no flip

@@ -186,6 +186,55 @@ async def test_an_installation_of_old_gets_the_schema_that_a_new_one_has(empty: 
     assert (await migrate.apply(empty)).applied == ()
 
 
+_BEFORE_PLAIN_NAMES = 19
+_ROWS_BEFORE = """
+SELECT _crossfade.ensure_collection('shop', 'orders');
+UPDATE _crossfade.horizon SET mark = 7;
+INSERT INTO _crossfade.told (instance, incarnation, reached, untold) VALUES ('i', 'n', 'epoch', 'epoch');
+INSERT INTO _crossfade.taken (instance, collection, whole) VALUES ('i', 'shop/orders', true);
+INSERT INTO _crossfade.twice (collection, shape, class, path, number) VALUES ('shop/orders', 's', '', '', 3);
+INSERT INTO _crossfade.sampling (collection, twice) VALUES ('shop/orders', 5);
+INSERT INTO _crossfade.noise (collection, path, rule, reason, actor) VALUES ('shop/orders', 'p', 'set', 'r', 'ann');
+INSERT INTO _crossfade.bypass (collection, key, rev, removed) VALUES ('shop/orders', 'k', 1, false);
+INSERT INTO _crossfade.watch (collection, mode, since, judged) VALUES ('shop/orders', 'log', 'epoch', 'epoch');
+INSERT INTO _crossfade.gap (database, endpoint, effect, seen) VALUES ('shop', 'import', 'not captured', 2);
+INSERT INTO _crossfade.guard
+    (collection, epoch, errors_percent, seconds, mismatches, mismatches_before, armed_by, why)
+    VALUES ('shop/orders', 1, 2, 0.5, 3, 0, 'ann', 'slow');
+INSERT INTO _crossfade.shape (collection, shape, text, waived, waived_by)
+    VALUES ('shop/orders', 's', 't', 'rare', 'bob');
+"""
+
+
+async def test_renamed_tables_keep_their_rows_and_name_their_constraints_after_themselves(empty: Database) -> None:
+    """0020 gives tables and columns other names; what earlier versions wrote is there under the new ones."""
+    await migrate.apply(empty, known=migrations()[:_BEFORE_PLAIN_NAMES])
+    await empty.execute(_ROWS_BEFORE)
+    await migrate.apply(empty)
+    for table, column, expected in (
+        ("stamp_floor", "floor", 7),
+        ("write_report", "(complete_until = 'epoch' AND incomplete_until = 'epoch')", True),
+        ("reported_write", "whole_collection", True),
+        ("baseline", "number", 3),
+        ("sampling", "baseline_percent", 5.0),
+        ("tolerance", "rule", "set"),
+        ("out_of_band_write", "key", "k"),
+        ("bypass_watch", "judged_until = 'epoch'", True),
+        ("uncovered", "reason", "not captured"),
+        ("auto_rollback", "ARRAY[max_error_percent, max_p99_seconds, max_mismatches]", [2.0, 0.5, 3.0]),
+        ("auto_rollback", "reason", "slow"),
+        ("shape", "exempt_reason || exempted_by", "rarebob"),
+    ):
+        assert await empty.fetchval(f"SELECT {column} FROM _crossfade.{table}") == expected, table
+    former = ("told", "taken", "twice", "noise", "bypass", "watch", "gap", "horizon", "guard")
+    names = await empty.fetch(
+        "SELECT relname AS name FROM pg_class WHERE relnamespace = '_crossfade'::regnamespace "
+        "UNION SELECT conname FROM pg_constraint WHERE connamespace = '_crossfade'::regnamespace"
+    )
+    kept = [row["name"] for row in names if not row["name"].startswith("bypass_watch")]
+    assert [name for name in kept if name.startswith(former)] == []
+
+
 async def test_a_schema_of_an_application_that_is_called_crossfade_is_left_alone(empty: Database) -> None:
     """A role called `crossfade` makes its tables there, a table `migration` or `run` among them."""
     await empty.execute(

@@ -67,7 +67,7 @@ class World:
 
     async def clean(self) -> None:
         await self.database.execute(f"TRUNCATE {self.relation}")
-        await self.database.execute("UPDATE _crossfade.horizon SET mark = 0")
+        await self.database.execute("UPDATE _crossfade.stamp_floor SET floor = 0")
 
     async def alive(self) -> dict[str, bytes]:
         rows = await self.database.fetch(f"SELECT key, raw::text AS raw FROM {self.relation} WHERE doc IS NOT NULL")

@@ -25,7 +25,7 @@ from proxy.state import control_row, lacking
 from proxy.state.codec import decode_moves
 from sql.loader import queries
 
-_SQL = queries("cutover")
+_SQL = queries("control")
 NONE: Final = Count(0, rebooted=False)
 OLDER: Final = "a state directory is an older copy: what was noted since it was made is missing"
 

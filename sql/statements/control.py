@@ -1,4 +1,4 @@
-"""Statements of queries/cutover.sql."""
+"""Statements of queries/control.sql."""
 
 from __future__ import annotations
 
@@ -150,11 +150,11 @@ class StatusRow(NamedTuple):
     verify_result: str | None
 
 
-class GapRow(NamedTuple):
+class UncoveredRow(NamedTuple):
     database: str
     collection: str
     endpoint: str
-    effect: str
+    reason: str
     seen: int
     last_seen: datetime
 
@@ -176,42 +176,42 @@ class AuditRow(NamedTuple):
     hash: bytes
 
 
-REGISTER = Statement("cutover", "register", RegisterRow)
-BEAT = Statement("cutover", "beat", BeatRow)
-DEREGISTER = Statement("cutover", "deregister", str)
-CONTROL_LOCK = Statement("cutover", "control_lock", ControlLockRow)
-CONTROL = Statement("cutover", "control", ControlRow)
-CONTROL_SET = Statement("cutover", "control_set", int)
-EPOCH_OPEN = Statement("cutover", "epoch_open")
-EPOCH_RECORD = Statement("cutover", "epoch_record")
-EPOCH_CLOSE = Statement("cutover", "epoch_close")
-EPOCH_OUTCOME = Statement("cutover", "epoch_outcome", EpochOutcomeRow)
-LOCK_DRIVER = Statement("cutover", "lock_driver", bool)
-UNLOCK_DRIVER = Statement("cutover", "unlock_driver", bool)
-NO_DRIVER = Statement("cutover", "no_driver", bool)
-NOTIFY = Statement("cutover", "notify")
-HELD_TOO_LONG = Statement("cutover", "held_too_long", bool)
-STANDINGS = Statement("cutover", "standings", StandingRow)
-PRESENT = Statement("cutover", "present", StandingRow)
-PRESENT_AGAIN = Statement("cutover", "present_again")
-DEFAULTS = Statement("cutover", "defaults", DefaultStageRow)
-ENSURE = Statement("cutover", "ensure", str)
-SET_STANDING = Statement("cutover", "set_standing")
-SET_DEFAULT = Statement("cutover", "set_default")
-ADOPT_DEFAULT = Statement("cutover", "adopt_default")
-CANCEL_RUNS = Statement("cutover", "cancel_runs")
-RESET_COMPARISON = Statement("cutover", "reset_comparison")
-INSTANCES = Statement("cutover", "instances", InstanceRow)
-WAITING_FOR = Statement("cutover", "waiting_for", WaitingInstanceRow)
-BEHIND = Statement("cutover", "behind", str)
-INSTANCE_LOCK = Statement("cutover", "instance_lock", InstanceLockRow)
-EVICT = Statement("cutover", "evict")
-MARK_SERVED = Statement("cutover", "mark_served", str)
-EVIDENCE = Statement("cutover", "evidence", EvidenceRow)
-STATUS = Statement("cutover", "status", StatusRow)
-GAPS = Statement("cutover", "gaps", GapRow)
-AUDIT_LOCK = Statement("cutover", "audit_lock")
-AUDIT_END = Statement("cutover", "audit_end", AuditEndRow)
-AUDIT_INSERT = Statement("cutover", "audit_insert", int)
-AUDIT_NEWEST = Statement("cutover", "audit_newest", AuditRow)
-AUDIT_PAGE = Statement("cutover", "audit_page", AuditRow)
+REGISTER = Statement("control", "register", RegisterRow)
+BEAT = Statement("control", "beat", BeatRow)
+DEREGISTER = Statement("control", "deregister", str)
+CONTROL_LOCK = Statement("control", "control_lock", ControlLockRow)
+CONTROL = Statement("control", "control", ControlRow)
+CONTROL_SET = Statement("control", "control_set", int)
+EPOCH_OPEN = Statement("control", "epoch_open")
+EPOCH_RECORD = Statement("control", "epoch_record")
+EPOCH_CLOSE = Statement("control", "epoch_close")
+EPOCH_OUTCOME = Statement("control", "epoch_outcome", EpochOutcomeRow)
+LOCK_DRIVER = Statement("control", "lock_driver", bool)
+UNLOCK_DRIVER = Statement("control", "unlock_driver", bool)
+NO_DRIVER = Statement("control", "no_driver", bool)
+NOTIFY = Statement("control", "notify")
+HELD_TOO_LONG = Statement("control", "held_too_long", bool)
+STANDINGS = Statement("control", "standings", StandingRow)
+PRESENT = Statement("control", "present", StandingRow)
+PRESENT_AGAIN = Statement("control", "present_again")
+DEFAULTS = Statement("control", "defaults", DefaultStageRow)
+ENSURE = Statement("control", "ensure", str)
+SET_STANDING = Statement("control", "set_standing")
+SET_DEFAULT = Statement("control", "set_default")
+ADOPT_DEFAULT = Statement("control", "adopt_default")
+CANCEL_RUNS = Statement("control", "cancel_runs")
+RESET_COMPARISON = Statement("control", "reset_comparison")
+INSTANCES = Statement("control", "instances", InstanceRow)
+WAITING_FOR = Statement("control", "waiting_for", WaitingInstanceRow)
+BEHIND = Statement("control", "behind", str)
+INSTANCE_LOCK = Statement("control", "instance_lock", InstanceLockRow)
+EVICT = Statement("control", "evict")
+MARK_SERVED = Statement("control", "mark_served", str)
+EVIDENCE = Statement("control", "evidence", EvidenceRow)
+STATUS = Statement("control", "status", StatusRow)
+UNCOVERED = Statement("control", "uncovered", UncoveredRow)
+AUDIT_LOCK = Statement("control", "audit_lock")
+AUDIT_END = Statement("control", "audit_end", AuditEndRow)
+AUDIT_INSERT = Statement("control", "audit_insert", int)
+AUDIT_NEWEST = Statement("control", "audit_newest", AuditRow)
+AUDIT_PAGE = Statement("control", "audit_page", AuditRow)

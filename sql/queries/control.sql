@@ -228,9 +228,9 @@ SELECT c.collection, c.stage, c.weight, ctl.generation, ctl.phase,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
     (SELECT coalesce(jsonb_agg(s.text ORDER BY s.seen DESC, s.shape), '[]') FROM _crossfade.shape s
-        WHERE s.collection = $1 AND s.unsupported > 0 AND s.waived IS NULL)::text AS unsupported,
-    (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'effect', g.effect, 'seen', g.seen,
-            'last_seen', g.last_seen) ORDER BY g.endpoint, g.effect), '[]') FROM _crossfade.gap g
+        WHERE s.collection = $1 AND s.unsupported > 0 AND s.exempt_reason IS NULL)::text AS unsupported,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'reason', g.reason, 'seen', g.seen,
+            'last_seen', g.last_seen) ORDER BY g.endpoint, g.reason), '[]') FROM _crossfade.uncovered g
         WHERE g.collection IN ($1, c.database || '/*'))::text AS gaps
 FROM _crossfade.collection c CROSS JOIN _crossfade.control ctl
 LEFT JOIN _crossfade.comparison k ON k.collection = c.collection
@@ -260,10 +260,10 @@ LEFT JOIN LATERAL (SELECT * FROM _crossfade.run r WHERE r.collection = c.collect
 WHERE _crossfade.present(c)
 ORDER BY c.collection;
 
--- name: gaps
+-- name: uncovered
 -- What passed through without being captured or compared (I10).
-SELECT database, collection, endpoint, effect, seen, last_seen FROM _crossfade.gap
-ORDER BY database, collection, endpoint, effect;
+SELECT database, collection, endpoint, reason, seen, last_seen FROM _crossfade.uncovered
+ORDER BY database, collection, endpoint, reason;
 
 -- name: audit_lock
 -- One end of the chain at a time, until the transaction ends.

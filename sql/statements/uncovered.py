@@ -1,0 +1,7 @@
+"""Statements of queries/uncovered.sql."""
+
+from __future__ import annotations
+
+from sql.statement import Statement
+
+ADD = Statement("uncovered", "add")
