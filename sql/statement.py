@@ -1,13 +1,13 @@
 """A named statement with the type of its rows.
 
-    READ = Statement("store", "read", HeldRow)      rows of several columns: a NamedTuple
-    COUNT = Statement("store", "count", int)        one column: its type
-    LIMIT = Statement("x", "limit", int, nullable=True)
-    ARM = Statement("auto_rollback", "arm")                 a command: no rows
+    GUARDS = Statement("auto_rollback", "all", AutoRollbackRow)  rows of several columns: a NamedTuple
+    KEYS = Statement("shadow", "some_keys", str)      one column: its type
+    ARM = Statement("auto_rollback", "arm")                   a command: no rows
+    COUNT = Single("store", "count", int)             always exactly one row
 
-The text is in `queries/{topic}.sql`; the declarations are in `statements/{topic}.py`. `Database.fetch`, `fetchrow` and
-`fetchval` take a statement and return its row type. tests/integration/test_statements.py compares every declaration
-with what PostgreSQL reports of the prepared statement.
+The text is in `queries/{topic}.sql`; the declarations are in `statements/{topic}.py`. `Database.fetch` and `fetchrow`
+take a statement and return its row type; `fetchval` takes a `Single`. tests/integration/test_statements.py compares
+every declaration with what PostgreSQL reports of the prepared statement.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import functools
 import re
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import Any, Final, Generic, Literal, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from sql.loader import queries
 
 RowT_co = TypeVar("RowT_co", covariant=True)
-_T = TypeVar("_T")
 _NAME: Final = r'(?:[a-z_][a-z0-9_$]*|"(?:[^"\0]|"")+")'
 _RELATION: Final = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
 
@@ -33,45 +32,52 @@ class Statement(Generic[RowT_co]):
     depend on a blank, None for a command. make: the row from a record of the client library.
     """
 
-    __slots__ = ("make", "name", "nullable", "row", "text", "topic")
+    __slots__ = ("make", "name", "row", "text", "topic")
 
     @overload
     def __init__(self: Statement[None], topic: str, name: str) -> None: ...
     @overload
     def __init__(self, topic: str, name: str, row: type[RowT_co]) -> None: ...
-    @overload
-    def __init__(
-        self: Statement[_T | None], topic: str, name: str, row: type[_T], *, nullable: Literal[True]
-    ) -> None: ...
-    def __init__(self, topic: str, name: str, row: type[Any] | None = None, *, nullable: bool = False) -> None:
-        """Raise KeyError if there is no such statement. nullable: the only column may be NULL."""
+    def __init__(self, topic: str, name: str, row: type[Any] | None = None) -> None:
+        """Raise KeyError if there is no such statement."""
         self.topic = topic
         self.name = name
         self.row = row
-        self.nullable = nullable
         self.text = queries(topic)[name].text
         self.make: Callable[[Any], RowT_co] = _maker(row)
 
-    def on(self, relation: str) -> Statement[RowT_co]:
+    def on(self, relation: str) -> Self:
         """Return the statement for one document table. Raise ValueError if `relation` is not a quoted name.
 
         `relation` is a value of `_crossfade.collection.relation`, which PostgreSQL qualified and quoted.
         """
-        return _with_text(self, _on(self.text, "relation", relation))
+        return self._with_text(_on(self.text, "relation", relation))
 
-    def fill(self, **blanks: str) -> Statement[RowT_co]:
+    def fill(self, **blanks: str) -> Self:
         """Return the statement with SQL in its blanks, in the order given: what comes later is not filled again."""
         text = self.text
         for blank, sql in blanks.items():
             text = text.replace(f"{{{blank}}}", sql)
-        return _with_text(self, text)
+        return self._with_text(text)
 
     def rows(self, records: Iterable[Any]) -> list[RowT_co]:
         """Return the rows of the client library's records."""
         return list(map(self.make, records))
 
+    def _with_text(self, text: str) -> Self:
+        filled = object.__new__(type(self))
+        filled.topic, filled.name, filled.row = self.topic, self.name, self.row
+        filled.make, filled.text = self.make, text
+        return filled
+
     def __repr__(self) -> str:
-        return f"Statement({self.topic!r}, {self.name!r})"
+        return f"{type(self).__name__}({self.topic!r}, {self.name!r})"
+
+
+class Single(Statement[RowT_co]):
+    """A statement that gives exactly one row."""
+
+    __slots__ = ()
 
 
 @functools.lru_cache(maxsize=4096)
@@ -79,13 +85,6 @@ def _on(text: str, blank: str, relation: str) -> str:
     if not _RELATION.fullmatch(relation):
         raise ValueError(f"{relation!r} is not the quoted name of a table")
     return text.replace(f"{{{blank}}}", relation)
-
-
-def _with_text(statement: Statement[_T], text: str) -> Statement[_T]:
-    filled: Statement[_T] = object.__new__(Statement)
-    filled.topic, filled.name, filled.row = statement.topic, statement.name, statement.row
-    filled.nullable, filled.make, filled.text = statement.nullable, statement.make, text
-    return filled
 
 
 def _maker(row: type[Any] | None) -> Callable[[Any], Any]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
@@ -24,9 +25,6 @@ from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_tar
 from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.state import audit, control_row, lacking
 from proxy.state.control_row import By
-from sql.loader import queries
-
-_SQL = queries("control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +78,8 @@ async def change(
         raise RefusedError("--force needs --reason: it is written into the audit")
     async with database.session() as session:
         collections, defaults = await control_row.standings(session)
-        registered = [row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None]
-        control = await session.fetchrow(_SQL["control"].text)
-    assert control is not None
+        registered = [row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None]
+        control = await session.fetchval(sql.control.CONTROL)
     moves = plan(targets, collections, defaults)
     steps = phases_of(moves)
     judged = await lacking.moment(database) if to_target(moves) and not dry_run else None
@@ -90,18 +87,18 @@ async def change(
     result = Changed(
         moves,
         steps,
-        control["epoch"],
-        control["generation"],
+        control.epoch,
+        control.generation,
         dry_run,
         gates,
-        tuple(row["instance"] for row in registered),
+        tuple(row.instance for row in registered),
     )
     if dry_run:
-        return replace(result, reached=await reach(registered, control["generation"]))
+        return replace(result, reached=await reach(registered, control.generation))
     began = time.monotonic()
     _refuse_gates(gates, force=force)
     if not moves:
-        await _ensure(database, targets, guard, control["epoch"], actor=actor, reason=reason)
+        await _ensure(database, targets, guard, control.epoch, actor=actor, reason=reason)
         return result
     run = Run(
         database,
@@ -168,17 +165,17 @@ async def evict(
         )
     async with database.transaction() as session:
         control = await control_row.lock(session)
-        row = await session.fetchrow(_SQL["instance_lock"].text, instance)
-        if row is None or row["stopped_at"] is not None:
+        row = await session.fetchrow(sql.control.INSTANCE_LOCK, instance)
+        if row is None or row.stopped_at is not None:
             raise RefusedError(f"no instance {instance} is registered: see `crossfade instances`")
-        if row["alive"]:
+        if row.alive:
             raise RefusedError(
-                f"instance {instance} lives (process {row['pid']} on {row['host']}, heartbeat "
-                f"{row['heartbeat_age']:.1f} s ago): stop it first"
+                f"instance {instance} lives (process {row.pid} on {row.host}, heartbeat "
+                f"{row.heartbeat_age:.1f} s ago): stop it first"
             )
-        await session.execute(_SQL["evict"].text, instance)
-        marked = await session.fetch(_SQL["mark_served"].text, instance, f"instance {instance} was evicted")
-        served = tuple(sorted(mark["collection"] for mark in marked))
+        await session.execute(sql.control.EVICT, instance)
+        marked = await session.fetch(sql.control.MARK_SERVED, instance, f"instance {instance} was evicted")
+        served = tuple(sorted(marked))
         standings, _ = await control_row.standings(session)
         moves = tuple(
             Move(name, standing, Standing(Stage.SHADOW))
@@ -239,7 +236,7 @@ async def _ensure(
 async def _learned(database: Database, generation: int, seconds: float) -> tuple[str, ...]:
     limit = time.monotonic() + seconds
     while True:
-        behind = tuple(row["instance"] for row in await database.fetch(_SQL["behind"].text, generation))
+        behind = tuple(await database.fetch(sql.control.BEHIND, generation))
         if not behind or time.monotonic() >= limit:
             return behind
         await asyncio.sleep(POLL)

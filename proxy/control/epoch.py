@@ -16,16 +16,15 @@ from typing import Final, TypeVar
 
 import orjson
 
+import sql
 from proxy.base.config import Settings
-from proxy.base.database import Database, Row, Session
+from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, DatabaseUnavailable, RefusedError
 from proxy.control.guard import Budget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, plan, to_target
 from proxy.model.stages import Move, Phase, Stage
 from proxy.state import control_row, lacking
-from sql.loader import queries
 
-_SQL = queries("control")
 Result = TypeVar("Result")
 POLL: Final = 0.03  # seconds between looks at the instances
 _PERSISTENCE: Final = 10.0  # seconds to go on trying to learn, or to close, what an outage of PostgreSQL left open
@@ -100,7 +99,7 @@ class Run:
     async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
         """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
         async with self.database.session() as driver:
-            if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", control_row.DRIVER):
+            if not await driver.fetchval(sql.control.LOCK_DRIVER, control_row.DRIVER):
                 raise RefusedError(await _under_way(self.database))
             try:
                 epoch = await self._begin(steps[0])
@@ -112,7 +111,7 @@ class Run:
                     raise
             finally:
                 with contextlib.suppress(DatabaseError):
-                    await driver.execute("SELECT pg_advisory_unlock($1)", control_row.DRIVER)
+                    await driver.execute(sql.control.UNLOCK_DRIVER, control_row.DRIVER)
 
     async def _begin(self, first: Phase) -> int:
         async with self.database.transaction() as session:
@@ -144,8 +143,8 @@ class Run:
         """Until every registered instance acknowledged this generation. Raises TimedOut with their names."""
         while True:
             waiting = tuple(
-                Waiting(row["instance"], _why(row, self.generation))
-                for row in await self.database.fetch(_SQL["waiting_for"].text, self.generation)
+                Waiting(row.instance, _why(row, self.generation))
+                for row in await self.database.fetch(sql.control.WAITING_FOR, self.generation)
             )
             self.progress(Step(phase, self.generation, waiting))
             if not waiting:
@@ -160,8 +159,8 @@ class Run:
             await asyncio.sleep(POLL)
 
     async def _still_ours(self) -> None:
-        row = await self.database.fetchrow(_SQL["control"].text)
-        if row is None or row["generation"] != self.generation:
+        row = await self.database.fetchval(sql.control.CONTROL)
+        if row.generation != self.generation:
             raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
 
     async def _advance(self, phase: Phase) -> None:
@@ -178,12 +177,12 @@ class Run:
             return await self._commit(detail)
         except DatabaseError:
             row = await self._persistently(self._outcome(epoch))
-            if row is None or row["outcome"] != "committed":
+            if row is None or row.outcome != "committed":
                 raise
-            return int(row["generation"])
+            return row.generation
 
-    def _outcome(self, epoch: int) -> Callable[[], Awaitable[Row | None]]:
-        return lambda: self.database.fetchrow(_SQL["epoch_outcome"].text, epoch)
+    def _outcome(self, epoch: int) -> Callable[[], Awaitable[sql.control.EpochOutcomeRow]]:
+        return lambda: self.database.fetchval(sql.control.EPOCH_OUTCOME, epoch)
 
     async def _persistently(self, ask: Callable[[], Awaitable[Result]]) -> Result | None:
         """The answer, through an outage of some seconds; None where PostgreSQL stays away."""
@@ -199,7 +198,7 @@ class Run:
     async def _commit(self, detail: Mapping[str, object]) -> int:
         async with self.database.transaction() as session:
             control = await self._lock(session)
-            if await session.fetchval(_SQL["held_too_long"].text, _HELD_SHARE * self.settings.hold_limit):
+            if await session.fetchval(sql.control.HELD_TOO_LONG, _HELD_SHARE * self.settings.hold_limit):
                 raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
             if self.guard is not None:
                 detail = {**detail, "guard": as_json(self.guard)}
@@ -218,9 +217,9 @@ class Run:
         control = await control_row.lock(session)
         if control.generation != self.generation:
             raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
-        late = await session.fetch(_SQL["waiting_for"].text, self.generation)
+        late = await session.fetch(sql.control.WAITING_FOR, self.generation)
         if late:
-            names = "; ".join(f"{row['instance']} {_why(row, self.generation)}" for row in late)
+            names = "; ".join(f"{row.instance} {_why(row, self.generation)}" for row in late)
             raise RefusedError(f"an instance fell out in the last moment: {names}. The epoch was aborted, try again")
         return control
 
@@ -232,7 +231,7 @@ class Run:
                 "the stages were changed by somebody else meanwhile: look at `crossfade status`, try again"
             )
         if to_target(self.moves) and not [
-            row for row in await session.fetch(_SQL["instances"].text) if row["stopped_at"] is None
+            row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None
         ]:
             raise RefusedError("no instance is registered: a flip needs a proxy that serves it")
         if self.judged is not None:
@@ -253,16 +252,16 @@ class Run:
             await asyncio.shield(self._persistently(close))
 
 
-def _why(row: Row, generation: int) -> str:
-    if row["diverged"]:
+def _why(row: sql.control.WaitingInstanceRow, generation: int) -> str:
+    if row.diverged:
         return "is diverged"
-    if row["lease_left"] <= 0 and row["heartbeat_age"] < 1 and row["backlog"]:
-        return f"drains what it had open when it ended (backlog {row['backlog']})"
-    if row["lease_left"] <= 0:
-        return f"is silent for {row['heartbeat_age']:.1f} s (process {row['pid']} on {row['host']})"
-    if row["generation"] != generation:
-        return f"behaves by generation {row['generation']} still"
-    return f"has not met the phase's conditions (backlog {row['backlog']})"
+    if row.lease_left <= 0 and row.heartbeat_age < 1 and row.backlog:
+        return f"drains what it had open when it ended (backlog {row.backlog})"
+    if row.lease_left <= 0:
+        return f"is silent for {row.heartbeat_age:.1f} s (process {row.pid} on {row.host})"
+    if row.generation != generation:
+        return f"behaves by generation {row.generation} still"
+    return f"has not met the phase's conditions (backlog {row.backlog})"
 
 
 async def ensure_in(session: Session, targets: Sequence[DesiredState]) -> None:
@@ -271,16 +270,16 @@ async def ensure_in(session: Session, targets: Sequence[DesiredState]) -> None:
         if target.is_default or target.stage is Stage.OFF:
             continue
         name, _, rest = target.collection.partition("/")
-        await session.fetchval(_SQL["ensure"].text, name, rest, target.edge)
-        await session.execute(_SQL["present_again"].text, target.collection)
+        await session.fetchval(sql.control.ENSURE, name, rest, target.edge)
+        await session.execute(sql.control.PRESENT_AGAIN, target.collection)
 
 
 async def _under_way(database: Database) -> str:
-    row = await database.fetchrow(_SQL["control"].text)
-    if row is None or row["moves"] is None:
+    row = await database.fetchval(sql.control.CONTROL)
+    if row.moves is None:
         return "another change is under way: try again in a moment"
-    names = ", ".join(move["collection"] for move in orjson.loads(row["moves"]))
+    names = ", ".join(move["collection"] for move in orjson.loads(row.moves))
     return (
-        f"epoch {row['epoch']} of {row['actor']} is under way (phase {row['phase']}, for {row['open_seconds']:.0f} s, "
+        f"epoch {row.epoch} of {row.actor} is under way (phase {row.phase}, for {row.open_seconds:.0f} s, "
         f"{names}): wait for it, or `crossfade rollback` those collections, which aborts it"
     )

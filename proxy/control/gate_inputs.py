@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import orjson
 
+import sql
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
-from proxy.base.database import Database, Row
+from proxy.base.database import Database
 from proxy.base.errors import ArangoError, UpstreamError
 from proxy.control import thresholds
 from proxy.control.gates.gate_types import (
@@ -35,12 +36,7 @@ from proxy.control.gates.gates import evaluate, missing_gates
 from proxy.model.histogram import quantile
 from proxy.model.revision import decode_rev
 from proxy.model.stages import Stage, Standing
-from sql.loader import queries
 
-_SQL = queries("control")
-_COVERAGE = queries("coverage")
-_BYPASS = queries("out_of_band")
-_DOCUMENTS = queries("documents")
 _LOOKED_UP: Final = 50  # documents of each collection that a rollback must find
 _PAUSE: Final = 0.2  # seconds between two looks at one that seems to be missing
 
@@ -64,54 +60,54 @@ async def judge(database: Database, settings: Settings, collections: Sequence[st
 
 async def read(database: Database, collection: str) -> Evidence | None:
     """What the gates of `database/name` look at but for the origin; None where the control plane does not know it."""
-    row = await database.fetchrow(_SQL["evidence"].text, collection)
+    row = await database.fetchrow(sql.control.EVIDENCE, collection)
     if row is None:
         return None
-    instances = await database.fetch(_SQL["instances"].text)
-    shapes = await database.fetch(_COVERAGE["shapes"].text, [collection])
-    watch = await database.fetchrow(_BYPASS["watch_of"].text, collection)
-    bypassed = await database.fetch(_BYPASS["out_of_band_writes"].text, collection)
+    instances = await database.fetch(sql.control.INSTANCES)
+    shapes = await database.fetch(sql.coverage.SHAPES, [collection])
+    watch = await database.fetchrow(sql.out_of_band.WATCH_OF, collection)
+    bypassed = await database.fetch(sql.out_of_band.OUT_OF_BAND_WRITES, collection)
     facts = tuple(map(shape_fact, shapes))
     return Evidence(
         collection=collection,
-        standing=Standing(Stage(row["stage"]), row["weight"]),
-        generation=row["generation"],
-        instances=tuple(_instance(i) for i in instances if i["stopped_at"] is None),
-        backfill=_run(row["backfill"]),
-        verification=_run(row["verification"]),
-        open_runs=tuple(orjson.loads(row["open_runs"])),
-        mark=_mark(row["mark"]),
-        last_joined=row["last_joined"],
-        since=row["since"],
-        compared=row["compared"],
-        mismatched=row["mismatched"],
-        unsettled=row["unsettled"],
-        open_mismatches=row["open_mismatches"],
-        dead_letters=row["dead_letters"],
+        standing=Standing(Stage(row.stage), row.weight),
+        generation=row.generation,
+        instances=tuple(_instance(i) for i in instances if i.stopped_at is None),
+        backfill=_run(row.backfill),
+        verification=_run(row.verification),
+        open_runs=tuple(orjson.loads(row.open_runs)),
+        mark=_mark(row.mark),
+        last_joined=row.last_joined,
+        since=row.since,
+        compared=row.compared,
+        mismatched=row.mismatched,
+        unsettled=row.unsettled,
+        open_mismatches=row.open_mismatches,
+        dead_letters=row.dead_letters,
         unsupported=tuple(fact.text for fact in facts if fact.unsupported and fact.waived is None),
-        gaps=tuple(_gap(gap) for gap in orjson.loads(row["gaps"])),
+        gaps=tuple(_gap(gap) for gap in orjson.loads(row.gaps)),
         shapes=facts,
-        watch=None if watch is None else WatchFact(**dict(watch)),
-        bypassed=tuple(BypassFact(one["key"], one["removed"], one["found_at"], one["repaired"]) for one in bypassed),
-        bypasses=bypassed[0]["number"] if bypassed else 0,
+        watch=None if watch is None else WatchFact(*watch),
+        bypassed=tuple(BypassFact(one.key, one.removed, one.found_at, one.repaired) for one in bypassed),
+        bypasses=bypassed[0].number if bypassed else 0,
     )
 
 
-def shape_fact(row: Row) -> ShapeFact:
+def shape_fact(row: sql.coverage.ShapeRow) -> ShapeFact:
     """A row of `coverage.shapes` as the gates see it."""
     return ShapeFact(
-        row["shape"],
-        row["text"],
-        row["seen"],
-        row["compared"],
-        row["recent_compared"],
-        row["recent_unsettled"],
-        row["recent_unsupported"],
-        min(sum(row["origin_histogram"]), sum(row["target_histogram"])),
-        quantile(row["origin_histogram"], 0.99),
-        quantile(row["target_histogram"], 0.99),
-        row["exempt_reason"],
-        orjson.loads(row["reasons"]),
+        row.shape,
+        row.text,
+        row.seen,
+        row.compared,
+        row.recent_compared,
+        row.recent_unsettled,
+        row.recent_unsupported,
+        min(sum(row.origin_histogram), sum(row.target_histogram)),
+        quantile(row.origin_histogram, 0.99),
+        quantile(row.target_histogram, 0.99),
+        row.exempt_reason,
+        orjson.loads(row.reasons),
     )
 
 
@@ -131,11 +127,12 @@ async def _trouble(client: OriginClient) -> str:
 
 async def _looked_up(database: Database, client: OriginClient, collection: str, limits: GateLimits) -> OriginFact:
     """Whether ArangoDB has what PostgreSQL wrote last. What seems to be missing is looked at again: it may be lag."""
-    table = await database.fetchrow(_BYPASS["relation"].text, collection)
-    assert table is not None
-    relation = table["relation"]
-    rows = await database.fetch(_BYPASS["newest"].on(relation), table["place"], _LOOKED_UP)
-    wanted: Mapping[str, int] = {row["key"]: row["rev"] for row in rows}
+    table = await database.fetchrow(sql.out_of_band.RELATION, collection)
+    if table is None:
+        return OriginFact(f"PostgreSQL does not know {collection}")
+    relation = table.relation
+    rows = await database.fetch(sql.out_of_band.NEWEST.on(relation), table.place, _LOOKED_UP)
+    wanted: Mapping[str, int] = {row.key: row.rev for row in rows}
     left = wanted
     until = asyncio.get_running_loop().time() + limits.lag_seconds
     while left:
@@ -148,23 +145,23 @@ async def _looked_up(database: Database, client: OriginClient, collection: str, 
         if not left or asyncio.get_running_loop().time() > until:
             break
         await asyncio.sleep(_PAUSE)
-        now = await database.fetch(_DOCUMENTS["revisions"].on(relation), list(left))
-        left = {row["key"]: row["rev"] for row in now if row["alive"]}
+        now = await database.fetch(sql.documents.REVISIONS.on(relation), list(left))
+        left = {row.key: row.rev for row in now if row.alive}
     return OriginFact("", len(wanted), tuple(sorted(left)))
 
 
 # ---- rows
 
 
-def _instance(row: Row) -> InstanceFact:
+def _instance(row: sql.control.InstanceRow) -> InstanceFact:
     return InstanceFact(
-        row["instance"],
-        row["lease_left"],
-        row["heartbeat_age"],
-        row["generation"],
-        row["diverged"],
-        row["backlog"],
-        row["lag_seconds"],
+        row.instance,
+        row.lease_left,
+        row.heartbeat_age,
+        row.generation,
+        row.diverged,
+        row.backlog,
+        row.lag_seconds,
     )
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from proxy.base.database import Database, Row, Session
+import sql
+from proxy.base.database import Database, Session
 from proxy.control.read_stats import WINDOW, Figures
 from proxy.model.stages import Move, Stage, Standing
 from proxy.state import control_row
-from sql.loader import queries
 
-_SQL = queries("auto_rollback")
 _FEW: Final = 3  # errors, or slow reads: fewer within the window are no trend
 _SLOW_SHARE: Final = 0.01  # p99 is within the budget where one read in a hundred at most is not
 
@@ -76,7 +75,7 @@ def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
 async def arm(session: Session, collections: Sequence[str], epoch: int, budget: Budget, *, actor: str) -> None:
     """Within the transaction of the change that it belongs to."""
     await session.execute(
-        _SQL["arm"].text,
+        sql.auto_rollback.ARM,
         list(collections),
         epoch,
         budget.errors_percent,
@@ -88,20 +87,20 @@ async def arm(session: Session, collections: Sequence[str], epoch: int, budget: 
 
 async def disarm(session: Session, collections: Sequence[str], *, actor: str) -> tuple[str, ...]:
     """Takes the guards off, and leaves the collections where they are. Returns those that had one."""
-    rows = await session.fetch(_SQL["disarm"].text, list(collections), actor)
-    return tuple(sorted(row["collection"] for row in rows))
+    rows = await session.fetch(sql.auto_rollback.DISARM, list(collections), actor)
+    return tuple(sorted(rows))
 
 
 async def read(database: Database) -> tuple[Guarded, ...]:
     """Every guard, armed ones first. Raises DatabaseError."""
-    return tuple(_guarded(row) for row in await database.fetch(_SQL["all"].text))
+    return tuple(_guarded(row) for row in await database.fetch(sql.auto_rollback.ALL))
 
 
 async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) -> int | None:
     """Takes back what this guard's flip took along; returns the new generation, None where it is not armed any more."""
     async with database.transaction() as session:
         control = await control_row.lock(session)
-        names = [row["collection"] for row in await session.fetch(_SQL["together"].text, guarded.collection)]
+        names = await session.fetch(sql.auto_rollback.TOGETHER, guarded.collection)
         if guarded.collection not in names:
             return None
         standings, _ = await control_row.standings(session)
@@ -110,7 +109,7 @@ async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) ->
             for name in names
             if standings[name].stage is Stage.FLIPPED
         ]
-        await session.execute(_SQL["tripped"].text, names, actor, why)
+        await session.execute(sql.auto_rollback.TRIPPED, names, actor, why)
         if not moves:
             return None
         detail = {"guard": {"collection": guarded.collection, "armed_by": guarded.armed_by, **as_json(guarded.budget)}}
@@ -132,16 +131,16 @@ def as_json(budget: Budget) -> dict[str, float | int | None]:
     return {"errors_percent": budget.errors_percent, "seconds": budget.seconds, "mismatches": budget.mismatches}
 
 
-def _guarded(row: Row) -> Guarded:
+def _guarded(row: sql.auto_rollback.AutoRollbackRow) -> Guarded:
     return Guarded(
-        row["collection"],
-        row["epoch"],
-        Budget(row["max_error_percent"], row["max_p99_seconds"], row["max_mismatches"]),
-        max(0, row["mismatched"]),
-        Standing(Stage(row["stage"]), row["weight"]),
-        row["armed_at"],
-        row["armed_by"],
-        row["ended_at"],
-        row["ended_by"],
-        row["reason"],
+        row.collection,
+        row.epoch,
+        Budget(row.max_error_percent, row.max_p99_seconds, row.max_mismatches),
+        max(0, row.mismatched),
+        Standing(Stage(row.stage), row.weight),
+        row.armed_at,
+        row.armed_by,
+        row.ended_at,
+        row.ended_by,
+        row.reason,
     )

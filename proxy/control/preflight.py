@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import sql
 from proxy.base.arango_client import ask_instance
-from proxy.base.database import Row
 from proxy.base.errors import UpstreamError
 
 _PATIENCE: Final = 4.0  # seconds; the instance gives each database less
@@ -31,19 +31,19 @@ class Reached:
     trouble: str = ""
 
 
-async def reach(registered: Sequence[Row], generation: int) -> tuple[Reached, ...]:
+async def reach(registered: Sequence[sql.control.InstanceRow], generation: int) -> tuple[Reached, ...]:
     """Every instance of these rows (sql/queries/control.sql, `instances`), asked at once."""
     return tuple(await asyncio.gather(*(_one(row, generation) for row in registered)))
 
 
-async def _one(row: Row, generation: int) -> Reached:
-    instance, url = row["instance"], row["admin_url"]
+async def _one(row: sql.control.InstanceRow, generation: int) -> Reached:
+    instance, url = row.instance, row.admin_url
     if url is None:
         return Reached(instance, None, trouble="it registered no admin address")
     try:
         said = await ask_instance(url, "/check", {}, timeout=_PATIENCE)
     except UpstreamError as error:
-        silent = f", and silent for {row['heartbeat_age']:.0f} s" if row["lease_left"] <= 0 else ""
+        silent = f", and silent for {row.heartbeat_age:.0f} s" if row.lease_left <= 0 else ""
         where = f"{url} does not answer from here ({error}){silent}: set its CROSSFADE_ADMIN_ADVERTISE to what does"
         return Reached(instance, url, trouble=where)
     return judge(instance, url, said, generation)

@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.control.gates.gate_types import GateLimits
 from proxy.state import audit
-from sql.loader import queries
-
-_SQL = queries("coverage")
 
 # what each is, for people
 TOLD: Final = {
@@ -53,14 +51,14 @@ async def read(database: Database, settings: Settings) -> GateLimits:
 
 async def listed(database: Database, settings: Settings) -> list[Threshold]:
     """Every limit, and who set it. Raises DatabaseError."""
-    rows = {row["name"]: row for row in await database.fetch(_SQL["limits"].text)}
+    rows = {row.name: row for row in await database.fetch(sql.coverage.LIMITS)}
     found = []
     for name, setting in asdict(of_settings(settings)).items():
         row = rows.get(name)
         found.append(
             Threshold(name, setting, setting)
             if row is None
-            else Threshold(name, row["value"], setting, row["actor"], row["reason"], row["set_at"])
+            else Threshold(name, row.value, setting, row.actor, row.reason, row.set_at)
         )
     return found
 
@@ -73,7 +71,7 @@ async def put(database: Database, name: str, value: float, *, actor: str, reason
     if value < 0:
         raise RefusedError(f"{name} is not negative")
     async with database.transaction() as session:
-        await session.execute(_SQL["set_limit"].text, name, value, reason, actor)
+        await session.execute(sql.coverage.SET_LIMIT, name, value, reason, actor)
         await audit.record(
             session, actor=actor, action="set limit", reason=reason, detail={"limit": name, "value": value}
         )
@@ -83,7 +81,7 @@ async def reset(database: Database, name: str, *, actor: str, reason: str | None
     """The settings' limit holds again; false where it did. Raises RefusedError for one that there is not."""
     _known(name)
     async with database.transaction() as session:
-        if await session.fetchval(_SQL["reset_limit"].text, name) is None:
+        if await session.fetchrow(sql.coverage.RESET_LIMIT, name) is None:
             return False
         await audit.record(session, actor=actor, action="reset limit", reason=reason, detail={"limit": name})
     return True

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import sql
 from proxy.base.database import Database, Session
 from proxy.base.errors import RefusedError, SchemaOutdated, StatementError
 from sql.loader import Migration, migrations
@@ -21,19 +22,8 @@ from sql.loader import Migration, migrations
 _LOCK = 0x0C0_55FADE  # pg_advisory_lock: one migrator at a time in one PostgreSQL database
 _SCHEMA = "_crossfade"
 _OLD_SCHEMA = "crossfade"
-_COLUMNS = 5  # of the table `migration`
 RENAMED = 19  # the migration that renames the schema
 _OLD_NAME = re.compile(r"\bcrossfade(?=\.)|(?<=SCHEMA IF NOT EXISTS )crossfade\b")
-_CREATE = """
-CREATE SCHEMA IF NOT EXISTS _crossfade;
-CREATE TABLE IF NOT EXISTS _crossfade.migration (
-    number integer PRIMARY KEY,
-    name text NOT NULL,
-    phase text NOT NULL CHECK (phase IN ('pre', 'post')),
-    checksum text NOT NULL, -- sha256 of the file's text
-    applied_at timestamptz NOT NULL DEFAULT now()
-);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +54,17 @@ async def apply(
             applied = await _applied(session)
             standing, missing = _plan(known, applied, phases)
             return Report(standing, missing, dry_run=True)
-        await session.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await session.execute(sql.migration.LOCK, _LOCK)
         try:
             if await _schema(session) is None:
-                await session.execute(_CREATE)
+                await session.execute(sql.migration.CREATE_SCHEMA)
+                await session.execute(sql.migration.CREATE_TABLE)
             standing, missing = _plan(known, await _applied(session), phases)
             for migration in missing:
                 await _run(session, migration)
             return Report(standing, missing, dry_run=False)
         finally:
-            await session.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+            await session.execute(sql.migration.UNLOCK, _LOCK)
 
 
 async def require_migrated(database: Database) -> None:
@@ -92,14 +83,9 @@ async def require_migrated(database: Database) -> None:
 
 async def _schema(session: Session) -> str | None:
     """Return the name of the control schema: `_crossfade`, or the former `crossfade`; None if there is none."""
-    if await session.fetchval("SELECT to_regclass('_crossfade.migration')") is not None:
+    if await session.fetchval(sql.migration.EXISTS):
         return _SCHEMA
-    # an application may have a schema of that name, and a table `migration` in it: ours has these columns
-    columns = await session.fetchval(
-        "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'crossfade' "
-        "AND table_name = 'migration' AND column_name IN ('number', 'name', 'phase', 'checksum', 'applied_at')"
-    )
-    return _OLD_SCHEMA if columns == _COLUMNS else None
+    return _OLD_SCHEMA if await session.fetchval(sql.migration.EXISTS_BY_FORMER_NAME) else None
 
 
 async def _applied(session: Session) -> dict[int, tuple[str, str]]:
@@ -107,8 +93,8 @@ async def _applied(session: Session) -> dict[int, tuple[str, str]]:
     schema = await _schema(session)
     if schema is None:
         return {}
-    rows = await session.fetch(f"SELECT number, name, checksum FROM {schema}.migration ORDER BY number")  # noqa: S608 - one of two
-    return {row["number"]: (row["name"], row["checksum"]) for row in rows}
+    rows = await session.fetch(sql.migration.APPLIED.fill(schema=schema))
+    return {row.number: (row.name, row.checksum) for row in rows}
 
 
 def _plan(
@@ -141,14 +127,9 @@ async def _run(session: Session, migration: Migration) -> None:
     try:
         async with session.transaction():
             old = await _schema(session) == _OLD_SCHEMA
-            await session.execute(text_of(migration, old=old))
+            await session.run_script(text_of(migration, old=old))
             schema = _OLD_SCHEMA if old and migration.number < RENAMED else _SCHEMA
-            await session.execute(
-                f"INSERT INTO {schema}.migration (number, name, phase, checksum) VALUES ($1, $2, $3, $4)",  # noqa: S608 - one of two
-                migration.number,
-                migration.name,
-                migration.phase,
-                migration.checksum,
-            )
+            add = sql.migration.ADD.fill(schema=schema)
+            await session.execute(add, migration.number, migration.name, migration.phase, migration.checksum)
     except StatementError as error:
         raise StatementError(f"migration {migration.number:04}_{migration.name}: {error}", error.sqlstate) from error

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from proxy.base.database import Database, Row
-from sql.loader import queries
+import sql
+from proxy.base.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +56,19 @@ async def list_mismatches(
     database: Database, collection: str | None = None, state: str | None = "open"
 ) -> list[MismatchRow]:
     """The newest first; state None: all. Raises DatabaseError."""
-    return [_row(row) for row in await database.fetch(queries("shadow")["list_mismatches"].text, collection, state)]
+    return [_row(row) for row in await database.fetch(sql.shadow.LIST_MISMATCHES, collection, state)]
 
 
 async def show_mismatch(database: Database, identifier: int) -> MismatchRow | None:
     """One with its samples; None where there is none of that id. Raises DatabaseError."""
-    row = await database.fetchrow(queries("shadow")["show_mismatch"].text, identifier)
-    return None if row is None else _row(row, tuple(orjson.loads(row["samples"])))
+    row = await database.fetchrow(sql.shadow.SHOW_MISMATCH, identifier)
+    return None if row is None else _row(row, tuple(orjson.loads(row.samples)))
 
 
 async def find_mismatch(database: Database, fingerprint: str) -> int | None:
     """The id of the one whose fingerprint begins so; None where none does, or several do. Raises DatabaseError."""
-    rows = await database.fetch(queries("shadow")["find_mismatch"].text, fingerprint)
-    return rows[0]["id"] if len(rows) == 1 else None
+    rows = await database.fetch(sql.shadow.FIND_MISMATCH, fingerprint)
+    return rows[0] if len(rows) == 1 else None
 
 
 async def mark_repaired(
@@ -89,36 +89,36 @@ async def mark_ignored(
 
 async def reset(database: Database, collections: Sequence[str]) -> None:
     """The figures of these collections begin anew (repair, epoch, change of mapping). Raises DatabaseError."""
-    await database.execute(queries("shadow")["reset_comparisons"].text, sorted(collections))
+    await database.execute(sql.shadow.RESET_COMPARISONS, sorted(collections))
 
 
 async def shapes(database: Database, collection: str | None = None) -> list[ShapeRow]:
     """By collection, the most seen first. Raises DatabaseError."""
-    return [ShapeRow(**dict(row)) for row in await database.fetch(queries("shadow")["shapes"].text, collection)]
+    return [ShapeRow(*row) for row in await database.fetch(sql.shadow.SHAPES, collection)]
 
 
 async def _mark(database: Database, state: str, ids: Sequence[int] | None, collection: str | None) -> list[str]:
     async with database.transaction() as session:
-        rows = await session.fetch(
-            queries("shadow")["mark_mismatches"].text, state, None if ids is None else list(ids), collection
-        )
-        concerned = sorted({row["collection"] for row in rows} | ({collection} if collection is not None else set()))
+        rows = await session.fetch(sql.shadow.MARK_MISMATCHES, state, None if ids is None else list(ids), collection)
+        concerned = sorted(set(rows) | ({collection} if collection is not None else set()))
         if concerned:
-            await session.execute(queries("shadow")["reset_comparisons"].text, concerned)
+            await session.execute(sql.shadow.RESET_COMPARISONS, concerned)
         return concerned
 
 
-def _row(row: Row, samples: tuple[dict[str, Any], ...] = ()) -> MismatchRow:
+def _row(
+    row: sql.shadow.MismatchRow | sql.shadow.MismatchSamplesRow, samples: tuple[dict[str, Any], ...] = ()
+) -> MismatchRow:
     return MismatchRow(
-        row["id"],
-        row["collection"],
-        row["fingerprint"],
-        row["kind"],
-        tuple(row["paths"]),
-        row["state"],
-        row["seen"],
-        row["first_seen"],
-        row["last_seen"],
-        tuple(row["keys"]),
+        row.id,
+        row.collection,
+        row.fingerprint,
+        row.kind,
+        tuple(row.paths),
+        row.state,
+        row.seen,
+        row.first_seen,
+        row.last_seen,
+        tuple(row.keys),
         samples,
     )

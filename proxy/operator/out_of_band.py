@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sql
 from proxy.base.database import Database, Session
-from sql.loader import queries
-
-_SQL = queries("out_of_band")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +25,21 @@ class Bypassed:
 async def counts(session: Session | Database) -> tuple[Bypassed, ...]:
     """By collection. Raises DatabaseError."""
     return tuple(
-        Bypassed(row["collection"], row["number"], row["open"], row["last_found"], tuple(row["keys"]))
-        for row in await session.fetch(_SQL["counts"].text)
+        Bypassed(row.collection, row.number, row.open, row.last_found, tuple(row.keys))
+        for row in await session.fetch(sql.out_of_band.COUNTS)
     )
 
 
 async def open_keys(database: Database, collection: str) -> list[str]:
     """Keys of documents of `database/name` that were written around the proxies and not repaired since."""
-    return [row["key"] for row in await database.fetch(_SQL["to_repair"].text, collection)]
+    return await database.fetch(sql.out_of_band.TO_REPAIR, collection)
 
 
 async def now(database: Database) -> float:
     """PostgreSQL's time in seconds since the epoch: what is found later is another write."""
-    return float(await database.fetchval(_SQL["clock"].text))
+    return await database.fetchval(sql.out_of_band.CLOCK)
 
 
 async def mark_repaired(database: Database, collection: str, keys: Sequence[str], before: float) -> None:
     """These were repaired, by a look that began then."""
-    await database.fetch(_SQL["repaired"].text, collection, list(keys), before)
+    await database.fetch(sql.out_of_band.REPAIRED, collection, list(keys), before)

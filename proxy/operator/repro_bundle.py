@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import orjson
 
+import sql
 from proxy.aql import analyse, parse
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
 from proxy.model.operations import Effect, Operation
 from proxy.operator.mismatches import MismatchRow
 from proxy.stores.arango import ArangoStore
-from sql.loader import queries
 
 FORMAT: Final = "crossfade mismatch 1"
 MOST: Final = 1000  # documents of a collection
@@ -86,28 +86,26 @@ def _collections(found: MismatchRow, request: Mapping[str, Any]) -> Sequence[str
 async def _collection(
     database: Database, origin: ArangoStore, base: str, name: str, keys: Sequence[str] | None
 ) -> dict[str, Any]:
-    row = await database.fetchrow(queries("store")["catalog"].text, f"{base}/{name}")
+    row = await database.fetchrow(sql.store.CATALOG, f"{base}/{name}")
     if row is None:
         raise RefusedError(f"PostgreSQL does not know {base}/{name}")
     if keys is None:
         keys = [key for key, _ in await origin.revisions(base, name, "", None, MOST + 1)]
-        theirs = await database.fetch(queries("shadow")["some_keys"].on(row["relation"]), MOST + 1)
-        keys = sorted({*keys, *(one["key"] for one in theirs)})
+        theirs = await database.fetch(sql.shadow.SOME_KEYS.on(row.relation), MOST + 1)
+        keys = sorted({*keys, *theirs})
         if len(keys) > MOST:
             raise RefusedError(f"{base}/{name} has more than {MOST} documents, and the mismatch names none of them")
-    stored = {
-        one["key"]: one for one in await database.fetch(queries("shadow")["rows"].on(row["relation"]), list(keys))
-    }
+    stored = {one.key: one for one in await database.fetch(sql.shadow.ROWS.on(row.relation), list(keys))}
     printed = await origin.read(base, name, keys)
     return {
-        "edge": row["edge"],
+        "edge": row.edge,
         "indexes": await _indexes(origin, base, name),
         "documents": [
             {
                 "key": key,
                 "origin": None if (raw := printed[key]) is None else raw.decode("utf-8", "replace"),
-                "target": stored[key]["raw"] if key in stored else None,
-                "queryable": stored[key]["doc"] if key in stored else None,
+                "target": stored[key].raw if key in stored else None,
+                "queryable": stored[key].doc if key in stored else None,
             }
             for key in keys
         ],

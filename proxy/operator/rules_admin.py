@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.shadow.diff.paths import tokens
 from proxy.shadow.diff.tolerances import RULES, Rule
 from proxy.state import audit
-from sql.loader import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +62,22 @@ class SamplingRow:
 
 async def noise(database: Database, collection: str | None = None) -> list[NoiseRow]:
     """In the order in which they were made. Raises DatabaseError."""
-    return [
-        NoiseRow(**dict(row)) for row in await database.fetch(queries("shadow")["list_tolerances"].text, collection)
-    ]
+    return [NoiseRow(*row) for row in await database.fetch(sql.shadow.LIST_TOLERANCES, collection)]
 
 
 async def own(database: Database, collection: str | None = None) -> list[OwnRow]:
     """Raises DatabaseError."""
-    rows = await database.fetch(queries("shadow")["list_baseline"].text, collection)
+    rows = await database.fetch(sql.shadow.LIST_BASELINE, collection)
     return [
         OwnRow(
-            row["collection"],
-            row["shape"],
-            row["text"],
-            row["kind"],
-            row["path"],
-            row["number"],
-            row["subtracted"],
-            row["last_seen"],
+            row.collection,
+            row.shape,
+            row.text,
+            row.kind,
+            row.path,
+            row.number,
+            row.subtracted,
+            row.last_seen,
         )
         for row in rows
     ]
@@ -87,8 +85,8 @@ async def own(database: Database, collection: str | None = None) -> list[OwnRow]
 
 async def sampling(database: Database, collection: str | None = None) -> list[SamplingRow]:
     """Raises DatabaseError."""
-    rows = await database.fetch(queries("shadow")["list_sampling"].text, collection)
-    return [SamplingRow(**dict(row)) for row in rows]
+    rows = await database.fetch(sql.shadow.LIST_SAMPLING, collection)
+    return [SamplingRow(*row) for row in rows]
 
 
 def checked(collection: str, path: str, rule: str, argument: float | None) -> Rule:
@@ -111,22 +109,23 @@ def checked(collection: str, path: str, rule: str, argument: float | None) -> Ru
 async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int:
     """Stores a rule; gives its id. Raises DatabaseError."""
     async with database.transaction() as session:
-        text = queries("shadow")["add_tolerance"].text
-        identifier = await session.fetchval(text, rule.collection, rule.path, rule.rule, rule.argument, reason, actor)
-        await session.execute(queries("shadow")["reset_comparisons"].text, [rule.collection])
+        identifier = await session.fetchval(
+            sql.shadow.ADD_TOLERANCE, rule.collection, rule.path, rule.rule, rule.argument, reason, actor
+        )
+        await session.execute(sql.shadow.RESET_COMPARISONS, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
         await audit.record(session, actor=actor, action="add noise", reason=reason, detail=detail)
-    return int(identifier)
+    return identifier
 
 
 async def remove(database: Database, identifier: int, *, reason: str | None, actor: str) -> Rule:
     """Takes a rule away; gives it. Raises RefusedError where there is none of that id, DatabaseError."""
     async with database.transaction() as session:
-        row = await session.fetchrow(queries("shadow")["remove_tolerance"].text, identifier)
+        row = await session.fetchrow(sql.shadow.REMOVE_TOLERANCE, identifier)
         if row is None:
             raise RefusedError(f"there is no rule {identifier}: see `crossfade noise list`")
-        rule = Rule(row["collection"], row["path"], row["rule"], row["argument"])
-        await session.execute(queries("shadow")["reset_comparisons"].text, [rule.collection])
+        rule = Rule(row.collection, row.path, row.rule, row.argument)
+        await session.execute(sql.shadow.RESET_COMPARISONS, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
         await audit.record(session, actor=actor, action="remove noise", reason=reason, detail=detail)
     return rule
@@ -135,9 +134,9 @@ async def remove(database: Database, identifier: int, *, reason: str | None, act
 async def forget(database: Database, collection: str, *, reason: str | None, actor: str) -> int:
     """Forgets what was learnt of ArangoDB against itself in a collection; gives how many rows. Raises DatabaseError."""
     async with database.transaction() as session:
-        gone = int(await session.fetchval(queries("shadow")["remove_baseline"].text, collection))
+        gone = await session.fetchval(sql.shadow.REMOVE_BASELINE, collection)
         if gone:
-            await session.execute(queries("shadow")["reset_comparisons"].text, [collection])
+            await session.execute(sql.shadow.RESET_COMPARISONS, [collection])
             detail = {"collection": collection, "rows": gone}
             await audit.record(session, actor=actor, action="forget noise", reason=reason, detail=detail)
     return gone
@@ -156,20 +155,19 @@ async def share(
     """Sets shares; shape: its name or the beginning of one, '' for all of the collection. None leaves a share alone;
     both None take the row away. Raises RefusedError where a shape is not known, DatabaseError.
     """
-    sql = queries("shadow")
     async with database.transaction() as session:
         for collection in collections:
             name = ""
             if shape:
-                known = [row["shape"] for row in await session.fetch(sql["find_shapes"].text, collection, shape)]
+                known = await session.fetch(sql.shadow.FIND_SHAPES, collection, shape)
                 known = [shape] if shape in known else known
                 if len(known) != 1:
                     what = "several shapes begin so" if known else "no shape begins so"
                     raise RefusedError(f"{shape!r} in {collection}: {what}; see `crossfade shapes {collection}`")
                 name = known[0]
             if percent is None and twice is None:
-                await session.fetchval(sql["clear_sampling"].text, collection, name)
+                await session.fetchval(sql.shadow.CLEAR_SAMPLING, collection, name)
             else:
-                await session.execute(sql["set_sampling"].text, collection, name, percent, twice)
+                await session.execute(sql.shadow.SET_SAMPLING, collection, name, percent, twice)
             detail = {"collection": collection, "shape": name, "percent": percent, "twice": twice}
             await audit.record(session, actor=actor, action="set sampling", reason=reason, detail=detail)

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from proxy.base.database import Database, Row
+import sql
+from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.control.gate_inputs import shape_fact
 from proxy.control.gates.gate_types import GateLimits, ShapeFact
 from proxy.model.histogram import quantile
 from proxy.state import audit
-from sql.loader import queries
-
-_SQL = queries("coverage")
 
 
 class State(enum.StrEnum):
@@ -128,27 +126,34 @@ def _skipped(row: ShapeRow) -> tuple[str, str]:
 async def listed(database: Database, collections: Sequence[str] | None) -> list[ShapeRow]:
     """Every shape that was seen, by collection, the most frequent first. None: of all. Raises DatabaseError."""
     names = None if collections is None else list(collections)
-    return [_row(row) for row in await database.fetch(_SQL["shapes"].text, names)]
+    return [_row(row) for row in await database.fetch(sql.coverage.SHAPES, names)]
 
 
-def _row(row: Row) -> ShapeRow:
+def _row(row: sql.coverage.ShapeRow) -> ShapeRow:
     fact = shape_fact(row)
-    plain = ("collection", "shape", "text", "seen", "compared", "matched", "mismatched", "ignored", "unsettled")
     return ShapeRow(
-        **{name: row[name] for name in plain},
-        unsupported=row["unsupported"],
-        skipped=row["skipped"],
+        collection=row.collection,
+        shape=row.shape,
+        text=row.text,
+        seen=row.seen,
+        compared=row.compared,
+        matched=row.matched,
+        mismatched=row.mismatched,
+        ignored=row.ignored,
+        unsettled=row.unsettled,
+        unsupported=row.unsupported,
+        skipped=row.skipped,
         reasons=fact.skips,
-        recent_mismatched=row["recent_mismatched"],
-        origin_p50=quantile(row["origin_histogram"], 0.5),
+        recent_mismatched=row.recent_mismatched,
+        origin_p50=quantile(row.origin_histogram, 0.5),
         origin_p99=fact.origin_p99,
-        target_p50=quantile(row["target_histogram"], 0.5),
+        target_p50=quantile(row.target_histogram, 0.5),
         target_p99=fact.target_p99,
-        first_seen=row["first_seen"],
-        last_seen=row["last_seen"],
-        waived=row["exempt_reason"],
-        waived_by=row["exempted_by"],
-        waived_at=row["exempted_at"],
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        waived=row.exempt_reason,
+        waived_by=row.exempted_by,
+        waived_at=row.exempted_at,
         fact=fact,
     )
 
@@ -170,8 +175,8 @@ async def _mark(
 ) -> list[str]:
     waived = reason if action == "waive shape" else None
     async with database.transaction() as session:
-        rows = await session.fetch(_SQL["exempt"].text, shape, collection, waived, actor)
-        names = sorted(row["collection"] for row in rows)
+        rows = await session.fetch(sql.coverage.EXEMPT, shape, collection, waived, actor)
+        names = sorted(rows)
         if not names:
             where = f" of {collection}" if collection else ""
             what = "was seen" if waived is not None else "is waived"
@@ -184,7 +189,7 @@ async def _mark(
 async def reset(database: Database, collections: Sequence[str], *, actor: str, reason: str | None) -> None:
     """Comparisons count anew: after an index was built, or whatever else makes old ones say nothing."""
     async with database.transaction() as session:
-        await session.execute(queries("shadow")["reset_comparisons"].text, sorted(collections))
+        await session.execute(sql.shadow.RESET_COMPARISONS, sorted(collections))
         await audit.record(
             session, actor=actor, action="reset comparisons", reason=reason, detail={"collections": sorted(collections)}
         )

@@ -16,10 +16,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
+import sql
 from proxy.base import metrics
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
@@ -28,11 +29,9 @@ from proxy.base.supervise import supervise
 from proxy.model.stages import Stage
 from proxy.state import audit
 from proxy.state.control_row import By
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_SQL = queries("states")
 _INTERVAL: Final = 3.0  # seconds
 _WATCHED: Final = (Stage.MIRROR.value, Stage.SHADOW.value, Stage.FLIPPED.value)
 _STATES: Final = ("live", "silent", "diverged")
@@ -53,8 +52,8 @@ class TakenBack:
 async def taken_back(database: Database) -> tuple[TakenBack, ...]:
     """Those that were neither acknowledged nor made up for by a new flip, the newest first. Raises DatabaseError."""
     return tuple(
-        TakenBack(row["id"], row["at"], row["actor"], row["reason"], row["by"], tuple(row["collections"]))
-        for row in await database.fetch(_SQL["taken_back"].text)
+        TakenBack(row.id, row.at, row.actor, row.reason, row.by, tuple(row.collections))
+        for row in await database.fetch(sql.states.TAKEN_BACK)
     )
 
 
@@ -74,14 +73,14 @@ async def acknowledge(database: Database, seen: Sequence[TakenBack], *, actor: s
 
 
 def families(
-    collections: Sequence[Mapping[str, Any]],
+    collections: Sequence[sql.states.CollectionRow],
     instances: Mapping[str, int],
     rollbacks: Mapping[str, int],
     back: Sequence[TakenBack],
     watch_seconds: float,
 ) -> metrics.Samples:
     """What is exported: metric -> labels -> value. Pure."""
-    behind = [one["behind"] for one in collections if one["watchable"]]
+    behind = [one.behind for one in collections if one.watchable]
     watched = [seconds for seconds in behind if seconds is not None]
     alive = len(watched) == len(behind) and all(seconds <= watch_seconds for seconds in watched)
     return {
@@ -92,7 +91,7 @@ def families(
         "crossfade_open_mismatches": _by_collection(collections, "mismatches"),
         "crossfade_written_around": _by_collection(collections, "around"),
         "crossfade_guard_armed": _by_collection(collections, "guarded"),
-        "crossfade_stage": {(one["collection"],): Stage(one["stage"]).rank for one in collections},
+        "crossfade_stage": {(one.collection,): Stage(one.stage).rank for one in collections},
         "crossfade_weight_percent": _by_collection(collections, "weight"),
         "crossfade_instances": {(state,): instances.get(state, 0) for state in _STATES},
         "crossfade_watch_alive": {(): int(alive)} if behind else {},
@@ -100,8 +99,8 @@ def families(
     }
 
 
-def _by_collection(collections: Sequence[Mapping[str, Any]], name: str) -> dict[tuple[str, ...], float]:
-    return {(one["collection"],): float(one[name]) for one in collections}
+def _by_collection(collections: Sequence[sql.states.CollectionRow], name: str) -> dict[tuple[str, ...], float]:
+    return {(one.collection,): float(getattr(one, name)) for one in collections}
 
 
 class States:
@@ -125,10 +124,9 @@ class States:
 
     async def look(self) -> None:
         """One look. Raises DatabaseError."""
-        rows = await self._database.fetch(_SQL["collections"].text, list(_WATCHED))
-        collections = [dict(row) for row in rows]
-        instances = {row["state"]: row["number"] for row in await self._database.fetch(_SQL["instances"].text)}
-        rollbacks = {row["by"]: row["number"] for row in await self._database.fetch(_SQL["rollbacks"].text)}
+        collections = await self._database.fetch(sql.states.COLLECTIONS, list(_WATCHED))
+        instances = {row.state: row.number for row in await self._database.fetch(sql.states.INSTANCES)}
+        rollbacks = {row.by: row.number for row in await self._database.fetch(sql.states.ROLLBACKS)}
         back = await taken_back(self._database)
         metrics.CONTROL_PLANE.replace(
             families(collections, instances, rollbacks, back, self._watch_seconds), at=time.monotonic()

@@ -7,15 +7,13 @@ from datetime import datetime
 
 import orjson
 
-from proxy.base.database import Database, Row
+import sql
+from proxy.base.database import Database
 from proxy.control.gates.gates import differences
 from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.operator import out_of_band
 from proxy.operator.out_of_band import Bypassed
 from proxy.state.codec import decode_moves
-from sql.loader import queries
-
-_SQL = queries("control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,88 +120,81 @@ class Status:
 async def read(database: Database) -> Status:
     """The whole status. Raises DatabaseError."""
     async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
-        control = await session.fetchrow(_SQL["control"].text)
-        defaults = await session.fetch(_SQL["defaults"].text)
-        collections = await session.fetch(_SQL["status"].text)
-        gaps = await session.fetch(_SQL["uncovered"].text)
-        instances = await session.fetch(_SQL["instances"].text)
+        control = await session.fetchval(sql.control.CONTROL)
+        defaults = await session.fetch(sql.control.DEFAULTS)
+        collections = await session.fetch(sql.control.STATUS)
+        gaps = await session.fetch(sql.control.UNCOVERED)
+        instances = await session.fetch(sql.control.INSTANCES)
         bypassed = await out_of_band.counts(session)
-    assert control is not None
     return Status(
-        control["generation"],
-        control["epoch"],
+        control.generation,
+        control.epoch,
         _open(control),
-        {row["database"]: Stage(row["stage"]) for row in defaults},
+        {row.database: Stage(row.stage) for row in defaults},
         tuple(_collection(row) for row in collections),
-        tuple(InstanceStatus(**dict(row)) for row in instances),
-        tuple(Gap(**dict(row)) for row in gaps),
+        tuple(InstanceStatus(*row) for row in instances),
+        tuple(Gap(*row) for row in gaps),
         bypassed,
     )
 
 
 async def instances(database: Database) -> tuple[InstanceStatus, ...]:
     """Registered instances, then those that stopped within a day."""
-    return tuple(InstanceStatus(**dict(row)) for row in await database.fetch(_SQL["instances"].text))
+    return tuple(InstanceStatus(*row) for row in await database.fetch(sql.control.INSTANCES))
 
 
 async def standings(database: Database) -> dict[str, Standing]:
     """Every registered collection's standing."""
     return {
-        row["collection"]: Standing(Stage(row["stage"]), row["weight"])
-        for row in await database.fetch(_SQL["standings"].text)
+        row.collection: Standing(Stage(row.stage), row.weight) for row in await database.fetch(sql.control.STANDINGS)
     }
 
 
 async def present(database: Database) -> dict[str, Standing]:
     """As `standings`, without the collections that the origin has no more."""
-    return {
-        row["collection"]: Standing(Stage(row["stage"]), row["weight"])
-        for row in await database.fetch(_SQL["present"].text)
-    }
+    return {row.collection: Standing(Stage(row.stage), row.weight) for row in await database.fetch(sql.control.PRESENT)}
 
 
 async def defaults(database: Database) -> dict[str, Stage]:
     """The stage that new collections begin with, by database; `*`: of every other."""
-    return {row["database"]: Stage(row["stage"]) for row in await database.fetch(_SQL["defaults"].text)}
+    return {row.database: Stage(row.stage) for row in await database.fetch(sql.control.DEFAULTS)}
 
 
 async def open_epoch(database: Database) -> OpenEpoch | None:
     """The change that is under way, if one is."""
-    row = await database.fetchrow(_SQL["control"].text)
-    assert row is not None
-    return _open(row)
+    return _open(await database.fetchval(sql.control.CONTROL))
 
 
-def _open(row: Row) -> OpenEpoch | None:
-    if row["moves"] is None:
+def _open(row: sql.control.ControlRow) -> OpenEpoch | None:
+    if row.moves is None or row.actor is None or row.open_seconds is None:  # all of them, or none
         return None
     return OpenEpoch(
-        row["epoch"],
-        Phase(row["phase"]),
-        row["actor"],
-        row["reason"],
-        row["open_seconds"],
-        decode_moves(orjson.loads(row["moves"])),
+        row.epoch,
+        Phase(row.phase),
+        row.actor,
+        row.reason,
+        row.open_seconds,
+        decode_moves(orjson.loads(row.moves)),
     )
 
 
-def _collection(row: Row) -> CollectionStatus:
+def _collection(row: sql.control.StatusRow) -> CollectionStatus:
     backfill = verification = None
-    if row["backfill"] is not None:
-        backfill = RunStatus(row["backfill"], row["backfill_state"], row["backfill_at"], row["backfill_documents"])
-    if row["verify"] is not None:
-        result = orjson.loads(row["verify_result"])
-        verification = RunStatus(row["verify"], row["verify_state"], row["verify_at"], differences=differences(result))
+    if row.backfill is not None and row.backfill_state is not None:
+        backfill = RunStatus(row.backfill, row.backfill_state, row.backfill_at, row.backfill_documents)
+    if row.verify is not None and row.verify_state is not None and row.verify_result is not None:
+        result = orjson.loads(row.verify_result)
+        verification = RunStatus(row.verify, row.verify_state, row.verify_at, differences=differences(result))
     return CollectionStatus(
-        row["collection"],
-        Standing(Stage(row["stage"]), row["weight"]),
-        row["stage_since"],
-        row["compared"],
-        row["mismatched"],
-        row["unsettled"],
-        row["open_mismatches"],
-        row["dead_letters"],
-        row["unverified"],
+        row.collection,
+        Standing(Stage(row.stage), row.weight),
+        row.stage_since,
+        row.compared,
+        row.mismatched,
+        row.unsettled,
+        row.open_mismatches,
+        row.dead_letters,
+        row.unverified,
         backfill,
         verification,
     )

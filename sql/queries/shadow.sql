@@ -5,8 +5,8 @@
 SELECT pg_current_xact_id()::text;
 
 -- name: transaction_status
--- committed, aborted, in progress; NULL where it is too long ago.
-SELECT pg_xact_status($1::text::xid8);
+-- The state of transaction $1: committed, aborted, in progress; empty if it is too long ago.
+SELECT coalesce(pg_xact_status($1::text::xid8), '');
 
 -- name: add_shapes
 -- $1 collections, $2 shapes, $3 texts, then arrays of deltas in the order of the columns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class CollectionRow(NamedTuple):
@@ -41,9 +41,9 @@ class DigestRow(NamedTuple):
 
 
 ENTRY = Statement("archive", "entry", CollectionRow)
-ENSURE = Statement("archive", "ensure", CollectionRow)
+ENSURE = Single("archive", "ensure", CollectionRow)
 PAGE = Statement("archive", "page", PageRow)
 SUMS = Statement("archive", "sums", SumsRow)
-COUNT = Statement("archive", "count", int)
-DIGEST = Statement("archive", "digest", DigestRow)
+COUNT = Single("archive", "count", int)
+DIGEST = Single("archive", "digest", DigestRow)
 RESTORE = Statement("archive", "restore", str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class RegisterRow(NamedTuple):
@@ -176,26 +176,26 @@ class AuditRow(NamedTuple):
     hash: bytes
 
 
-REGISTER = Statement("control", "register", RegisterRow)
-BEAT = Statement("control", "beat", BeatRow)
+REGISTER = Single("control", "register", RegisterRow)
+BEAT = Single("control", "beat", BeatRow)
 DEREGISTER = Statement("control", "deregister", str)
-CONTROL_LOCK = Statement("control", "control_lock", ControlLockRow)
-CONTROL = Statement("control", "control", ControlRow)
-CONTROL_SET = Statement("control", "control_set", int)
+CONTROL_LOCK = Single("control", "control_lock", ControlLockRow)
+CONTROL = Single("control", "control", ControlRow)
+CONTROL_SET = Single("control", "control_set", int)
 EPOCH_OPEN = Statement("control", "epoch_open")
 EPOCH_RECORD = Statement("control", "epoch_record")
 EPOCH_CLOSE = Statement("control", "epoch_close")
-EPOCH_OUTCOME = Statement("control", "epoch_outcome", EpochOutcomeRow)
-LOCK_DRIVER = Statement("control", "lock_driver", bool)
-UNLOCK_DRIVER = Statement("control", "unlock_driver", bool)
-NO_DRIVER = Statement("control", "no_driver", bool)
+EPOCH_OUTCOME = Single("control", "epoch_outcome", EpochOutcomeRow)
+LOCK_DRIVER = Single("control", "lock_driver", bool)
+UNLOCK_DRIVER = Single("control", "unlock_driver", bool)
+NO_DRIVER = Single("control", "no_driver", bool)
 NOTIFY = Statement("control", "notify")
-HELD_TOO_LONG = Statement("control", "held_too_long", bool)
+HELD_TOO_LONG = Single("control", "held_too_long", bool)
 STANDINGS = Statement("control", "standings", StandingRow)
 PRESENT = Statement("control", "present", StandingRow)
 PRESENT_AGAIN = Statement("control", "present_again")
 DEFAULTS = Statement("control", "defaults", DefaultStageRow)
-ENSURE = Statement("control", "ensure", str)
+ENSURE = Single("control", "ensure", str)
 SET_STANDING = Statement("control", "set_standing")
 SET_DEFAULT = Statement("control", "set_default")
 ADOPT_DEFAULT = Statement("control", "adopt_default")
@@ -211,7 +211,7 @@ EVIDENCE = Statement("control", "evidence", EvidenceRow)
 STATUS = Statement("control", "status", StatusRow)
 UNCOVERED = Statement("control", "uncovered", UncoveredRow)
 AUDIT_LOCK = Statement("control", "audit_lock")
-AUDIT_END = Statement("control", "audit_end", AuditEndRow)
-AUDIT_INSERT = Statement("control", "audit_insert", int)
+AUDIT_END = Single("control", "audit_end", AuditEndRow)
+AUDIT_INSERT = Single("control", "audit_insert", int)
 AUDIT_NEWEST = Statement("control", "audit_newest", AuditRow)
 AUDIT_PAGE = Statement("control", "audit_page", AuditRow)

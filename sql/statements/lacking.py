@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class LetterRow(NamedTuple):
@@ -29,9 +29,9 @@ class SaidSinceRow(NamedTuple):
 
 
 MARK = Statement("lacking", "mark", str)
-LETTER = Statement("lacking", "letter", LetterRow)
+LETTER = Single("lacking", "letter", LetterRow)
 LETTERS = Statement("lacking", "letters", DeadLetterRow)
 AGREED = Statement("lacking", "agreed", str)
 FLIPPED = Statement("lacking", "flipped", FlippedRow)
 SAID_SINCE = Statement("lacking", "said_since", SaidSinceRow)
-NOW = Statement("lacking", "now", datetime)
+NOW = Single("lacking", "now", datetime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class DeadLetterRow(NamedTuple):
@@ -37,22 +37,22 @@ class IndexRow(NamedTuple):
     columns: list[str]
 
 
-ENSURE = Statement("mirror", "ensure", str)
-RAISE_ERA = Statement("mirror", "raise_era", int)
+ENSURE = Single("mirror", "ensure", str)
+RAISE_ERA = Single("mirror", "raise_era", int)
 LETTERED = Statement("mirror", "lettered", str)
 REVIVED = Statement("mirror", "revived", str)
 RETRIED = Statement("mirror", "retried", DeadLetterRow)
-PROBE = Statement("mirror", "probe", bool)
+PROBE = Single("mirror", "probe", bool)
 COLLECTIONS = Statement("mirror", "collections", CollectionRow)
 OLD_TOMBSTONES = Statement("mirror", "old_tombstones", str)
 RAISE_STAMP_FLOOR = Statement("mirror", "raise_stamp_floor")
 PURGE = Statement("mirror", "purge")
 ALIVE = Statement("mirror", "alive", KeyRevisionRow)
-REGISTER = Statement("mirror", "register", RegisteredRow)
+REGISTER = Single("mirror", "register", RegisteredRow)
 EDGE_COLUMNS = Statement("mirror", "edge_columns")
 EDGE = Statement("mirror", "edge")
 EDGES_OF = Statement("mirror", "edges_of", str)
-TIMELINE = Statement("mirror", "timeline", TimelineRow)
+TIMELINE = Single("mirror", "timeline", TimelineRow)
 NOTE_TIMELINE = Statement("mirror", "note_timeline")
 MOVE_TIMELINE = Statement("mirror", "move_timeline", int)
 LEAP = Statement("mirror", "leap", str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class TableTailRow(NamedTuple):
@@ -83,9 +83,9 @@ WATCH_OF = Statement("out_of_band", "watch_of", WatchRow)
 OUT_OF_BAND_WRITES = Statement("out_of_band", "out_of_band_writes", OutOfBandWriteRow)
 REPORT = Statement("out_of_band", "report")
 FORGET = Statement("out_of_band", "forget")
-HOLD_WATCH = Statement("out_of_band", "hold_watch", bool)
+HOLD_WATCH = Single("out_of_band", "hold_watch", bool)
 WATCHED = Statement("out_of_band", "watched", WatchedRow)
-COMPLETE_UNTIL = Statement("out_of_band", "complete_until", CompleteUntilRow)
+COMPLETE_UNTIL = Single("out_of_band", "complete_until", CompleteUntilRow)
 REPORTED_SINCE = Statement("out_of_band", "reported_since", ReportedWriteRow)
 MISSED = Statement("out_of_band", "missed", TimesRow)
 UNVERIFIED_UNTIL = Statement("out_of_band", "unverified_until", UnverifiedUntilRow)
@@ -93,5 +93,5 @@ FOUND = Statement("out_of_band", "found")
 KEEP_WATCH = Statement("out_of_band", "keep_watch")
 TO_REPAIR = Statement("out_of_band", "to_repair", str)
 REPAIRED = Statement("out_of_band", "repaired", str)
-CLOCK = Statement("out_of_band", "clock", float)
+CLOCK = Single("out_of_band", "clock", float)
 COUNTS = Statement("out_of_band", "counts", CountRow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class CollectionRow(NamedTuple):
@@ -104,15 +104,15 @@ class OrphansRow(NamedTuple):
 
 
 COLLECTIONS = Statement("report", "collections", CollectionRow)
-COUNTS = Statement("report", "counts", CountsRow)
+COUNTS = Single("report", "counts", CountsRow)
 RUNS = Statement("report", "runs", RunRow)
-RUN_COUNT = Statement("report", "run_count", int)
+RUN_COUNT = Single("report", "run_count", int)
 MISMATCHES = Statement("report", "mismatches", MismatchRow)
 MISMATCH_COUNTS = Statement("report", "mismatch_counts", MismatchCountRow)
 DEAD_LETTERS = Statement("report", "dead_letters", DeadLetterRow)
-DEAD_LETTER_COUNT = Statement("report", "dead_letter_count", int)
+DEAD_LETTER_COUNT = Single("report", "dead_letter_count", int)
 UNVERIFIED = Statement("report", "unverified", UnverifiedRow)
 UNCOVERED = Statement("report", "uncovered", UncoveredRow)
 EPOCHS = Statement("report", "epochs", EpochRow)
 USERS = Statement("report", "users", str)
-ORPHANS = Statement("report", "orphans", OrphansRow)
+ORPHANS = Single("report", "orphans", OrphansRow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class FiguresRow(NamedTuple):
@@ -132,11 +132,11 @@ class DocumentRow(NamedTuple):
     doc: str
 
 
-TRANSACTION_ID = Statement("shadow", "transaction_id", str)
-TRANSACTION_STATUS = Statement("shadow", "transaction_status", str, nullable=True)
+TRANSACTION_ID = Single("shadow", "transaction_id", str)
+TRANSACTION_STATUS = Single("shadow", "transaction_status", str)
 ADD_SHAPES = Statement("shadow", "add_shapes")
 ADD_COMPARISONS = Statement("shadow", "add_comparisons")
-ADD_MISMATCH = Statement("shadow", "add_mismatch", str)
+ADD_MISMATCH = Single("shadow", "add_mismatch", str)
 COUNT_MISMATCHES = Statement("shadow", "count_mismatches")
 FIGURES = Statement("shadow", "figures", FiguresRow)
 LIST_MISMATCHES = Statement("shadow", "list_mismatches", MismatchRow)
@@ -149,24 +149,24 @@ SKIPPED = Statement("shadow", "skipped", SkippedRow)
 ADD_TOLERATED = Statement("shadow", "add_tolerated")
 ADD_BASELINE = Statement("shadow", "add_baseline")
 ADD_SUBTRACTED = Statement("shadow", "add_subtracted")
-RULES = Statement("shadow", "rules", RulesRow)
+RULES = Single("shadow", "rules", RulesRow)
 LIST_TOLERANCES = Statement("shadow", "list_tolerances", ToleranceRow)
 LIST_BASELINE = Statement("shadow", "list_baseline", BaselineRow)
-ADD_TOLERANCE = Statement("shadow", "add_tolerance", int)
+ADD_TOLERANCE = Single("shadow", "add_tolerance", int)
 REMOVE_TOLERANCE = Statement("shadow", "remove_tolerance", RuleRow)
-REMOVE_BASELINE = Statement("shadow", "remove_baseline", int)
+REMOVE_BASELINE = Single("shadow", "remove_baseline", int)
 SET_SAMPLING = Statement("shadow", "set_sampling")
-CLEAR_SAMPLING = Statement("shadow", "clear_sampling", int)
+CLEAR_SAMPLING = Single("shadow", "clear_sampling", int)
 LIST_SAMPLING = Statement("shadow", "list_sampling", SamplingRow)
 FIND_SHAPES = Statement("shadow", "find_shapes", str)
-FORGET_MISMATCHES = Statement("shadow", "forget_mismatches", int)
-FORGET_SAMPLES = Statement("shadow", "forget_samples", int)
+FORGET_MISMATCHES = Single("shadow", "forget_mismatches", int)
+FORGET_SAMPLES = Single("shadow", "forget_samples", int)
 FIND_MISMATCH = Statement("shadow", "find_mismatch", int)
 BEATS = Statement("shadow", "beats", BeatsRow)
 SOME_KEYS = Statement("shadow", "some_keys", str)
 ROWS = Statement("shadow", "rows", DocumentRow)
-MAKE_REPRODUCTION = Statement("shadow", "make_reproduction", str)
+MAKE_REPRODUCTION = Single("shadow", "make_reproduction", str)
 PUT_REPRODUCTION = Statement("shadow", "put_reproduction")
 FORGET_REPRODUCTION = Statement("shadow", "forget_reproduction")
-DROP_REPRODUCTION = Statement("shadow", "drop_reproduction", str)
+DROP_REPRODUCTION = Single("shadow", "drop_reproduction", str)
 EXPLAIN_MISMATCH = Statement("shadow", "explain_mismatch")

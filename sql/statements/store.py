@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class RelationRow(NamedTuple):
@@ -35,7 +35,7 @@ class HeldNumberRow(NamedTuple):
 
 
 CATALOG = Statement("store", "catalog", RelationRow)
-COUNT = Statement("store", "count", int)
+COUNT = Single("store", "count", int)
 READ = Statement("store", "read", HeldRow)
 READ_MANY = Statement("store", "read_many", HeldKeyRow)
 READ_IN_GRAPH = Statement("store", "read_in_graph", HeldInGraphRow)
@@ -44,10 +44,10 @@ SCAN = Statement("store", "scan", HeldRow)
 SCAN_KEYS = Statement("store", "scan_keys", HeldRow)
 SCAN_CONTAINING = Statement("store", "scan_containing", HeldRow)
 SCAN_AMONG = Statement("store", "scan_among", HeldRow)
-SCAN_COUNT = Statement("store", "scan_count", HeldNumberRow)
-HOLDS = Statement("store", "holds", bool)
+SCAN_COUNT = Single("store", "scan_count", HeldNumberRow)
+HOLDS = Single("store", "holds", bool)
 FENCED = Statement("store", "fenced", tuple)
-FENCED_COUNT = Statement("store", "fenced_count", HeldNumberRow)
-HAS_ICU = Statement("store", "has_icu", bool)
-INDEXED = Statement("store", "indexed", list[str])
-SMALL = Statement("store", "small", bool)
+FENCED_COUNT = Single("store", "fenced_count", HeldNumberRow)
+HAS_ICU = Single("store", "has_icu", bool)
+INDEXED = Single("store", "indexed", list[str])
+SMALL = Single("store", "small", bool)

@@ -64,6 +64,7 @@ def filled(text: str, relation: str) -> str:
     """Return the statement on a document table; other blanks hold what the code that owns them puts there."""
     blanks = {
         "relation": relation,
+        "schema": "_crossfade",
         "generation": "1",
         "query": "SELECT 1",
         "definitions": relation,

@@ -25,7 +25,7 @@ from proxy.base.database.session import (
     prepare_session,
 )
 from proxy.base.errors import DatabaseBusy, DatabaseUnavailable
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 T = TypeVar("T")
 _IDLE: Final = 240.0  # seconds after which a connection is no longer taken for alive
@@ -215,11 +215,11 @@ class Database:
             return await session.fetchrow(statement, *values)
 
     @overload
-    async def fetchval(self, statement: Statement[T], *values: object) -> T: ...
+    async def fetchval(self, statement: Single[T], *values: object) -> T: ...
     @overload
     async def fetchval(self, statement: str, *values: object) -> Any: ...
-    async def fetchval(self, statement: Statement[T] | str, *values: object) -> Any:
-        """Return the row of a statement that always gives one. Raise StatementError if it gave none."""
+    async def fetchval(self, statement: Single[T] | str, *values: object) -> Any:
+        """Return the only row. Raise StatementError if there is none."""
         async with self.session() as session:
             return await session.fetchval(statement, *values)
 

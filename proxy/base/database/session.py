@@ -14,7 +14,7 @@ from asyncpg.pool import PoolConnectionProxy
 from proxy.base.database.failures import FAILURES, ends_session, translate, translated
 from proxy.base.errors import DatabaseTimedOut, DatabaseUnavailable, StatementError
 from proxy.base.session_settings import statements
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 T = TypeVar("T")
 Row = asyncpg.Record
@@ -117,11 +117,11 @@ class Session:
         return None if record is None else statement.make(record)
 
     @overload
-    async def fetchval(self, statement: Statement[T], *values: object) -> T: ...
+    async def fetchval(self, statement: Single[T], *values: object) -> T: ...
     @overload
     async def fetchval(self, statement: str, *values: object) -> Any: ...
-    async def fetchval(self, statement: Statement[T] | str, *values: object) -> Any:
-        """Return the row of a statement that always gives one. Raise StatementError if it gave none."""
+    async def fetchval(self, statement: Single[T] | str, *values: object) -> Any:
+        """Return the only row. Raise StatementError if there is none."""
         if isinstance(statement, str):
             with self._watched():
                 return await self._connection.fetchval(statement, *values, timeout=self._timeout)

@@ -13,19 +13,18 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
+import sql
 from proxy import __version__
 from proxy.base.database import Database
 from proxy.control.instance.local_state import Count
 from proxy.model.stages import Phase, Snapshot, Stage, Standing
 from proxy.state import control_row, lacking
 from proxy.state.codec import decode_moves
-from sql.loader import queries
 
-_SQL = queries("control")
 NONE: Final = Count(0, rebooted=False)
 OLDER: Final = "a state directory is an older copy: what was noted since it was made is missing"
 
@@ -114,8 +113,8 @@ class InstanceRegistry:
             self._incarnation = os.urandom(8).hex()
         async with self._database.transaction() as session:
             await control_row.lock(session)  # before any row, as whoever marks takes them
-            row = await session.fetchrow(
-                _SQL["register"].text,
+            row = await session.fetchval(
+                sql.control.REGISTER,
                 self._instance,
                 self._incarnation,
                 self._host,
@@ -124,26 +123,25 @@ class InstanceRegistry:
                 self._admin_url,
                 "" if again else self._place,
             )
-            assert row is not None
-            known = row["synced"] if count.rebooted else row["beats"]
-            older = bool(row["registered"] and not row["fresh"] and count.sent < known)
+            known = row.synced if count.rebooted else row.beats
+            older = bool(row.registered and not row.fresh and count.sent < known)
             if older:
                 await lacking.mark_in(session, [lacking.EVERYTHING], [OLDER], self._instance)
         return Joined(
-            row["registered"],
-            row["diverged"],
-            row["host"],
-            row["pid"],
-            row["now"],
-            row["fresh"],
-            row["beats"],
+            row.registered,
+            row.diverged,
+            row.host,
+            row.pid,
+            row.now,
+            row.fresh,
+            row.beats,
             older,
         )
 
     async def beat(self, beat: Heartbeat, known: int) -> RegistryView:
         """known: the generation whose collections the caller has."""
-        row = await self._database.fetchrow(
-            _SQL["beat"].text,
+        row = await self._database.fetchval(
+            sql.control.BEAT,
             self._instance,
             self._incarnation,
             beat.generation,
@@ -157,31 +155,32 @@ class InstanceRegistry:
             beat.number,
             beat.synced,
         )
-        assert row is not None
         return RegistryView(
-            row["registered"],
-            row["now"],
-            row["era"],
-            row["generation"],
-            row["everyone"],
-            _snapshot(row) if row["collections"] is not None else None,
-            frozenset(row["absent"]),
+            row.registered,
+            row.now,
+            row.era,
+            row.generation,
+            row.everyone,
+            _snapshot(row),
+            frozenset(row.absent),
         )
 
     async def deregister(self) -> bool:
-        return await self._database.fetchval(_SQL["deregister"].text, self._instance, self._incarnation) is not None
+        return await self._database.fetchrow(sql.control.DEREGISTER, self._instance, self._incarnation) is not None
 
 
-def _snapshot(row: Any) -> Snapshot:
-    moves = decode_moves(orjson.loads(row["moves"])) if row["moves"] else ()
+def _snapshot(row: sql.control.BeatRow) -> Snapshot | None:
+    if row.collections is None or row.defaults is None:  # the caller has those of this generation
+        return None
+    moves = decode_moves(orjson.loads(row.moves)) if row.moves else ()
     return Snapshot(
-        generation=row["generation"],
-        epoch=row["epoch"],
-        phase=Phase(row["phase"]),
+        generation=row.generation,
+        epoch=row.epoch,
+        phase=Phase(row.phase),
         collections={
-            name: Standing(Stage(stage), weight) for name, (stage, weight) in orjson.loads(row["collections"]).items()
+            name: Standing(Stage(stage), weight) for name, (stage, weight) in orjson.loads(row.collections).items()
         },
-        defaults={name: Stage(stage) for name, stage in orjson.loads(row["defaults"]).items()},
+        defaults={name: Stage(stage) for name, stage in orjson.loads(row.defaults).items()},
         moves={move.collection: move for move in moves},
-        absent=frozenset(row["absent"]),
+        absent=frozenset(row.absent),
     )

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from proxy.base import metrics
 from proxy.operator.states import TakenBack, families
+from sql.statements.states import CollectionRow
 from tests.unit.deploy.alerting import fires, understood
 
 FILE = Path(__file__).parents[3] / "deploy/prometheus/alerts.yml"
@@ -34,7 +35,9 @@ def scraped(
     registry = CollectorRegistry()
     control = metrics.ControlPlane()
     registry.register(control)
-    control.replace(families([{**QUIET, **collection}], instances or {"live": 2}, {}, back, 30.0), at=0.0)
+    control.replace(
+        families([CollectionRow(**{**QUIET, **collection})], instances or {"live": 2}, {}, back, 30.0), at=0.0
+    )
     control._at = None  # how old it is, is a matter of its own
     yield generate_latest(registry).decode()
 
