@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
+from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, double, less, order_key, unique
 
 _UINT32 = 1 << 32
@@ -105,26 +108,73 @@ def _variance(sample: bool) -> Callable[[list[Value]], Value]:
     return run
 
 
-AGGREGATORS: dict[str, Callable[[list[Value]], Value]] = {
-    "LENGTH": len,
-    "COUNT": len,
-    "SUM": total,
-    "MIN": smallest,
-    "MAX": largest,
-    "AVERAGE": average,
-    "AVG": average,
-    "STDDEV": lambda values: deviation(values, sample=False),
-    "STDDEV_POPULATION": lambda values: deviation(values, sample=False),
-    "STDDEV_SAMPLE": lambda values: deviation(values, sample=True),
-    "VARIANCE": _variance(sample=False),
-    "VARIANCE_POPULATION": _variance(sample=False),
-    "VARIANCE_SAMPLE": _variance(sample=True),
-    "UNIQUE": unique,
-    "SORTED_UNIQUE": lambda values: sorted(unique(v for v in values if v is not None), key=order_key),
-    "COUNT_DISTINCT": lambda values: len(unique(values)),
-    "COUNT_UNIQUE": lambda values: len(unique(values)),
-    "BIT_AND": bits(lambda a, b: a & b),
-    "BIT_OR": bits(lambda a, b: a | b),
-    "BIT_XOR": bits(lambda a, b: a ^ b),
-    "PUSH": list,
+def _sum_sql(value: str) -> Term:
+    numeric, only = _numeric(value)
+    total = f"coalesce(sum(_crossfade.number({value})) {only}, 0)"
+    return Term(f"CASE WHEN count(*) > 0 AND {numeric} THEN {total} END", "number", True)
+
+
+def _average_sql(value: str) -> Term:
+    numeric, only = _numeric(value)
+    return Term(f"CASE WHEN {numeric} THEN avg(_crossfade.number({value})) {only} END", "number", True)
+
+
+def _numeric(value: str) -> tuple[str, str]:
+    """Return the condition that all values are numbers or null, and the FILTER for the numbers."""
+    mixed = f"bool_or(jsonb_typeof({value}) NOT IN ('null', 'number'))"
+    return f"NOT coalesce({mixed}, false)", f"FILTER (WHERE jsonb_typeof({value}) = 'number')"
+
+
+def _extreme_sql(direction: str) -> Callable[[str], Term]:
+    def form(value: str) -> Term:
+        ordered = f"{value} ORDER BY _crossfade.sort_key({value}){direction}"
+        found = f"(array_agg({ordered}) FILTER (WHERE {value} <> 'null'))[1]"
+        return Term(f"_crossfade.group_key({found})", "json", True)
+
+    return form
+
+
+def _count_distinct_sql(value: str) -> Term:
+    return Term(f"count(DISTINCT _crossfade.canonical({value}))", "int", True)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One aggregate function: how it is evaluated over the values of a group, and its SQL for a jsonb, if it has one.
+
+    orders_strings: the SQL is exact only if PostgreSQL has the collation of ICU.
+    """
+
+    evaluate: Callable[[list[Value]], Value]
+    sql: Callable[[str], Term] | None = None
+    orders_strings: bool = False
+
+
+_AVERAGE = Aggregate(average, _average_sql)
+_VARIANCE = Aggregate(_variance(sample=False))
+_STDDEV = Aggregate(lambda values: deviation(values, sample=False))
+_COUNT = Aggregate(len)  # its SQL is count(*), whatever the argument
+_COUNT_DISTINCT = Aggregate(lambda values: len(unique(values)), _count_distinct_sql)
+AGGREGATES: Final[dict[str, Aggregate]] = {
+    "LENGTH": _COUNT,
+    "COUNT": _COUNT,
+    "SUM": Aggregate(total, _sum_sql),
+    "MIN": Aggregate(smallest, _extreme_sql(""), orders_strings=True),
+    "MAX": Aggregate(largest, _extreme_sql(" DESC"), orders_strings=True),
+    "AVERAGE": _AVERAGE,
+    "AVG": _AVERAGE,
+    "STDDEV": _STDDEV,
+    "STDDEV_POPULATION": _STDDEV,
+    "STDDEV_SAMPLE": Aggregate(lambda values: deviation(values, sample=True)),
+    "VARIANCE": _VARIANCE,
+    "VARIANCE_POPULATION": _VARIANCE,
+    "VARIANCE_SAMPLE": Aggregate(_variance(sample=True)),
+    "UNIQUE": Aggregate(unique),
+    "SORTED_UNIQUE": Aggregate(lambda values: sorted(unique(v for v in values if v is not None), key=order_key)),
+    "COUNT_DISTINCT": _COUNT_DISTINCT,
+    "COUNT_UNIQUE": _COUNT_DISTINCT,
+    "BIT_AND": Aggregate(bits(lambda a, b: a & b)),
+    "BIT_OR": Aggregate(bits(lambda a, b: a | b)),
+    "BIT_XOR": Aggregate(bits(lambda a, b: a ^ b)),
+    "PUSH": Aggregate(list),
 }

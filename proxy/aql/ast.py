@@ -6,6 +6,7 @@ Names are resolved while parsing, as ArangoDB does: an identifier is a `Variable
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -386,3 +387,12 @@ Expr: TypeAlias = (
 Pattern: TypeAlias = str | ArrayPattern | ObjectPattern
 Modification: TypeAlias = Insert | Change | Remove | Upsert
 Statement: TypeAlias = For | Traversal | Paths | Filter | Let | Sort | Limit | Collect | Window | Return | Modification
+
+
+def pattern_names(pattern: Pattern | None) -> Iterator[str]:
+    """Yield the variables that a pattern binds."""
+    if isinstance(pattern, str):
+        yield pattern
+    elif pattern is not None:
+        for target in pattern.targets:
+            yield from pattern_names(target)

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from proxy.aql import ast
+from proxy.aql.aggregates import AGGREGATES
+from proxy.aql.functions import FUNCTIONS
 from proxy.aql.lexer import position
-from proxy.aql.signatures import AGGREGATES, FETCHING, FUNCTIONS, RANDOM
+from proxy.aql.signatures import FETCHING, RANDOM
 from proxy.base.errors import ArangoError
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)

@@ -13,13 +13,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.aql import ast
+from proxy.aql.signatures import ORDER_FREE
 
 LIMITED: Final = "LIMIT without SORT"
 _GATHERED: Final = "COLLECT INTO keeps the order of a scan"
-# of an array they give the same in whatever order it comes
-_ORDER_FREE: Final = frozenset(
-    {"LENGTH", "COUNT", "COUNT_DISTINCT", "COUNT_UNIQUE", "MIN", "MAX", "SORTED", "SORTED_UNIQUE"}
-)
 
 
 def scans(source: ast.Expr) -> bool:
@@ -100,7 +97,7 @@ def _counts_only(name: str, statements: tuple[ast.Statement, ...]) -> bool:
         for node in ast.walk(statement):
             if isinstance(node, ast.Variable):
                 uses += node.name == name
-            elif isinstance(node, ast.Call) and node.name in _ORDER_FREE and len(node.arguments) == 1:
+            elif isinstance(node, ast.Call) and node.name in ORDER_FREE and len(node.arguments) == 1:
                 free += _elements_of(node.arguments[0], name)
     return uses == free
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Hashable
 from typing import Any
 
 from proxy.aql import ast
-from proxy.aql.aggregates import AGGREGATORS
+from proxy.aql.aggregates import AGGREGATES
 from proxy.aql.compiled_types import Compiled, Constant, Frame, evaluate
 from proxy.aql.pipeline import Flow, PipelineCompiler, Stage
 from proxy.aql.requests import Request
@@ -36,10 +36,10 @@ class CollectCompiler(PipelineCompiler):
         found: list[tuple[Callable[[list[Value]], Value], Compiled]] = []
         for assign in assigns:
             call = assign.value
-            if not isinstance(call, ast.Call) or call.name not in AGGREGATORS:
+            if not isinstance(call, ast.Call) or call.name not in AGGREGATES:
                 raise ArangoError(1574, "AQL: unknown aggregate function used (while parsing)", status=400)
             value = self.expression(call.arguments[0]) if call.arguments else Constant(None)
-            found.append((AGGREGATORS[call.name], value))
+            found.append((AGGREGATES[call.name].evaluate, value))
         return found
 
     def collect_stage(self, node: ast.Collect) -> Stage:

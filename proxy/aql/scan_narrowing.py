@@ -16,10 +16,9 @@ from proxy.aql import ast
 from proxy.aql.analyse import path_of
 from proxy.aql.compiled_types import Frame, Plain, Stepwise
 from proxy.aql.requests import Fetch, Path
-from proxy.aql.signatures import RANDOM
+from proxy.aql.signatures import NOT_PUSHED
 from proxy.aql.values import Value
 
-_UNSAFE = RANDOM | {"ASSERT", "WARN", "FAIL", "SLEEP", "CALL", "APPLY", "RANGE", "REPEAT"}
 _SYSTEM = frozenset({"_key", "_id", "_rev"})
 _KEYS: Final = (("_key",), ("_id",))
 
@@ -113,7 +112,7 @@ def _independent(node: ast.Expr, known: set[str]) -> bool:
             return False
         if isinstance(below, ast.Variable) and below.name not in known:
             return False
-        if isinstance(below, ast.Call) and (below.name in _UNSAFE or "::" in below.name):
+        if isinstance(below, ast.Call) and (below.name in NOT_PUSHED or "::" in below.name):
             return False
     return True
 

@@ -1,116 +1,28 @@
-"""Every function of AQL 3.12: how many arguments it takes, and what sets it apart. Names are upper case.
-
-A line of the tables is NAME/min/max; max `+` is any number. The checks that use it raise 1540 and 1541.
-"""
+"""Sets of functions by what is declared of them in the registry (`proxy.aql.functions.registry`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """The number of arguments (most None: no limit)."""
-
-    least: int
-    most: int | None
+from proxy.aql.functions import FUNCTIONS
+from proxy.aql.functions.registry import Function
 
 
-def _table(text: str) -> dict[str, Signature]:
-    found: dict[str, Signature] = {}
-    for entry in text.split():
-        name, least, most = entry.split("/")
-        found[name] = Signature(int(least), None if most == "+" else int(most))
-    return found
+def _names(test: Callable[[Function], bool]) -> frozenset[str]:
+    return frozenset(name for name, function in FUNCTIONS.items() if test(function))
 
 
-_TYPE = """
-TYPENAME/1/1 IS_NULL/1/1 IS_BOOL/1/1 IS_NUMBER/1/1 IS_STRING/1/1 IS_ARRAY/1/1 IS_LIST/1/1 IS_OBJECT/1/1
-IS_DOCUMENT/1/1 IS_DATESTRING/1/1 IS_IPV4/1/1 IS_KEY/1/1 TO_NUMBER/1/1 TO_STRING/1/1 TO_BOOL/1/1 TO_ARRAY/1/1
-TO_LIST/1/1
-"""
-_STRING = """
-CHAR_LENGTH/1/1 CONCAT/1/+ CONCAT_SEPARATOR/2/+ CONTAINS/2/3 COUNT/1/1 LENGTH/1/1 LOWER/1/1 UPPER/1/1 LEFT/2/2
-RIGHT/2/2 SUBSTRING/2/3 SUBSTRING_BYTES/2/5 LIKE/2/3 TRIM/1/2 LTRIM/1/2 RTRIM/1/2 FIND_FIRST/2/4 FIND_LAST/2/4
-SPLIT/1/3 SUBSTITUTE/2/4 STARTS_WITH/2/3 IPV4_TO_NUMBER/1/1 IPV4_FROM_NUMBER/1/1 MD5/1/1 SHA1/1/1 SHA256/1/1
-SHA512/1/1 CRC32/1/1 FNV64/1/1 HASH/1/1 TO_BASE64/1/1 TO_HEX/1/1 TO_CHAR/1/1 ENCODE_URI_COMPONENT/1/1
-SOUNDEX/1/1 RANDOM_TOKEN/1/1 REPEAT/2/3 REVERSE/1/1 LEVENSHTEIN_DISTANCE/2/2 NGRAM_SIMILARITY/3/3
-NGRAM_POSITIONAL_SIMILARITY/3/3 UUID/0/0 REGEX_MATCHES/2/3 REGEX_SPLIT/2/4 REGEX_TEST/2/3 REGEX_REPLACE/3/4
-JSON_STRINGIFY/1/1 JSON_PARSE/1/1
-"""
-_ARRAY = """
-APPEND/2/3 FIRST/1/1 LAST/1/1 NTH/2/2 POSITION/2/3 CONTAINS_ARRAY/2/3 PUSH/2/3 POP/1/1 UNSHIFT/2/3 SHIFT/1/1
-REMOVE_VALUE/2/3 REMOVE_VALUES/2/2 REMOVE_NTH/2/2 REPLACE_NTH/3/4 SLICE/2/3 FLATTEN/1/2 UNIQUE/1/1
-SORTED_UNIQUE/1/1 SORTED/1/1 UNION/2/+ UNION_DISTINCT/2/+ MINUS/2/+ INTERSECTION/2/+ OUTERSECTION/2/+
-JACCARD/2/2 INTERLEAVE/2/+ RANGE/2/3 COUNT_DISTINCT/1/1 COUNT_UNIQUE/1/1 MINHASH/2/2 MINHASH_COUNT/1/1
-MINHASH_ERROR/1/1
-"""
-_NUMERIC = """
-ABS/1/1 ACOS/1/1 ASIN/1/1 ATAN/1/1 ATAN2/2/2 AVERAGE/1/1 AVG/1/1 CEIL/1/1 COS/1/1 DEGREES/1/1 EXP/1/1 EXP2/1/1
-FLOOR/1/1 LOG/1/1 LOG2/1/1 LOG10/1/1 MAX/1/1 MEDIAN/1/1 MIN/1/1 PERCENTILE/2/3 PI/0/0 POW/2/2 PRODUCT/1/1
-RADIANS/1/1 RAND/0/0 RANDOM/0/0 DISTANCE/4/4
-ROUND/1/1 SIN/1/1 SQRT/1/1 STDDEV_POPULATION/1/1 STDDEV_SAMPLE/1/1 STDDEV/1/1 SUM/1/1
-TAN/1/1 VARIANCE_POPULATION/1/1 VARIANCE_SAMPLE/1/1 VARIANCE/1/1 BIT_AND/1/2 BIT_OR/1/2 BIT_XOR/1/2
-BIT_NEGATE/2/2 BIT_TEST/2/2 BIT_POPCOUNT/1/1 BIT_SHIFT_LEFT/3/3 BIT_SHIFT_RIGHT/3/3 BIT_CONSTRUCT/1/1
-BIT_DECONSTRUCT/1/1 BIT_TO_STRING/2/2 BIT_FROM_STRING/1/1 DECAY_GAUSS/5/5 DECAY_EXP/5/5 DECAY_LINEAR/5/5
-COSINE_SIMILARITY/2/2 L1_DISTANCE/2/2 L2_DISTANCE/2/2
-"""
-_DOCUMENT = """
-HAS/2/2 ATTRIBUTES/1/3 VALUES/1/2 MERGE/1/+ MERGE_RECURSIVE/1/+ DOCUMENT/1/2 MATCHES/2/3 UNSET/2/+
-UNSET_RECURSIVE/2/+ KEEP/2/+ KEEP_RECURSIVE/2/+ TRANSLATE/2/3 ZIP/2/2 PARSE_IDENTIFIER/1/1 PARSE_KEY/1/1
-PARSE_COLLECTION/1/1 IS_SAME_COLLECTION/2/2 VALUE/2/2 ENTRIES/1/1 KEYS/1/3
-"""
-_DATE = """
-DATE_NOW/0/0 DATE_TIMESTAMP/1/7 DATE_ISO8601/1/7 DATE_DAYOFWEEK/1/2 DATE_YEAR/1/2 DATE_MONTH/1/2 DATE_DAY/1/2
-DATE_HOUR/1/2 DATE_MINUTE/1/2 DATE_SECOND/1/1 DATE_MILLISECOND/1/1 DATE_DAYOFYEAR/1/2 DATE_ISOWEEK/1/2
-DATE_ISOWEEKYEAR/1/2 DATE_LEAPYEAR/1/2 DATE_QUARTER/1/2 DATE_DAYS_IN_MONTH/1/2 DATE_TRUNC/2/3 DATE_ROUND/3/4
-DATE_ADD/2/4 DATE_SUBTRACT/2/4 DATE_DIFF/3/6 DATE_COMPARE/3/6 DATE_FORMAT/2/3 DATE_UTCTOLOCAL/2/3
-DATE_LOCALTOUTC/2/3 DATE_TIMEZONE/0/0 DATE_TIMEZONES/0/0
-"""
-_MISC = """
-FAIL/0/1 NOOPT/1/1 NOEVAL/1/1 PASSTHRU/1/1 SLEEP/1/1 COLLECTIONS/0/0 NOT_NULL/1/+ FIRST_LIST/1/+
-FIRST_DOCUMENT/1/+ CURRENT_USER/0/0 CURRENT_DATABASE/0/0 COLLECTION_COUNT/1/1 ASSERT/2/2 WARN/2/2 IN_RANGE/5/5
-DECODE_REV/1/1 CHECK_DOCUMENT/1/1 VERSION/0/0 APPLY/1/2 CALL/1/+ SHARD_ID/2/2 SCHEMA_GET/1/1
-SCHEMA_VALIDATE/2/2 MAKE_DISTRIBUTE_INPUT/3/3
-"""
-# Known by name and not evaluated: what needs a search, geo, full-text or vector index, or another subsystem.
-_UNSUPPORTED = """
-ANALYZER/2/2 BOOST/2/2 EXISTS/1/3 PHRASE/2/+ TOKENS/1/2 MIN_MATCH/2/+ BM25/1/3 TFIDF/1/2 SCORER/1/+
-NGRAM_MATCH/2/4 LEVENSHTEIN_MATCH/3/6 MINHASH_MATCH/3/4 OFFSET_INFO/2/2 FULLTEXT/3/4 NEAR/3/5 WITHIN/4/5
-WITHIN_RECTANGLE/5/5 IS_IN_POLYGON/2/3 GEO_DISTANCE/2/3 GEO_CONTAINS/2/2 GEO_INTERSECTS/2/2
-GEO_EQUALS/2/2 GEO_AREA/1/2 GEO_IN_RANGE/4/7 GEO_POINT/2/2 GEO_MULTIPOINT/1/1 GEO_POLYGON/1/1
-GEO_MULTIPOLYGON/1/1 GEO_LINESTRING/1/1 GEO_MULTILINESTRING/1/1 APPROX_NEAR_COSINE/2/3 APPROX_NEAR_L2/2/3
-APPROX_NEAR_INNER_PRODUCT/2/3 PREGEL_RESULT/1/2 V8/1/1
-"""
-GROUPS: Final = {
-    "type": _table(_TYPE),
-    "string": _table(_STRING),
-    "array": _table(_ARRAY),
-    "numeric": _table(_NUMERIC),
-    "document": _table(_DOCUMENT),
-    "date": _table(_DATE),
-    "misc": _table(_MISC),
-}
-UNSUPPORTED: Final[dict[str, Signature]] = _table(_UNSUPPORTED)
-FUNCTIONS: Final[dict[str, Signature]] = {
-    name: signature for group in (*GROUPS.values(), UNSUPPORTED) for name, signature in group.items()
-}
-RANDOM: Final = frozenset({"RAND", "RANDOM", "RANDOM_TOKEN", "UUID", "DATE_NOW", "SLEEP", "CURRENT_USER", "FAIL"})
-# Functions that run for each row even where their arguments are constants; ArangoDB computes all others before a query
-UNFOLDED: Final = RANDOM | {
-    "APPLY", "ASSERT", "CALL", "CURRENT_DATABASE", "NOEVAL", "NOOPT", "PASSTHRU", "VERSION", "WARN",
-}  # fmt: skip
-# Functions that fetch documents, which only the evaluator's pipeline can
-FETCHING: Final = frozenset({"DOCUMENT", "COLLECTION_COUNT", "COLLECTIONS", "SHARD_ID", "SCHEMA_GET"})
-# Functions whose arguments may be collections, by name
-TAKES_COLLECTION: Final = FETCHING | {
-    "LENGTH", "COUNT", "IS_SAME_COLLECTION", "NEAR", "WITHIN", "WITHIN_RECTANGLE", "FULLTEXT", "PREGEL_RESULT",
-}  # fmt: skip
-AGGREGATES: Final = frozenset(
-    {
-        "LENGTH", "COUNT", "SUM", "MIN", "MAX", "AVERAGE", "AVG", "STDDEV_POPULATION", "STDDEV_SAMPLE", "STDDEV",
-        "VARIANCE_POPULATION", "VARIANCE_SAMPLE", "VARIANCE", "UNIQUE", "SORTED_UNIQUE", "COUNT_DISTINCT",
-        "COUNT_UNIQUE", "BIT_AND", "BIT_OR", "BIT_XOR", "PUSH",
-    }
-)  # fmt: skip
+UNSUPPORTED: Final = _names(lambda function: not function.supported)
+RANDOM: Final = _names(lambda function: function.random)
+# called for each row even if the arguments are constants
+UNFOLDED: Final = _names(lambda function: function.random or function.per_row)
+EFFECTS: Final = _names(lambda function: function.effect)
+FETCHING: Final = _names(lambda function: function.fetches)
+TAKES_COLLECTION: Final = _names(lambda function: function.fetches or function.takes_collection)
+LINEAR: Final = _names(lambda function: function.linear)
+ORDER_FREE: Final = _names(lambda function: function.order_free)
+# evaluated neither before a query runs nor ahead of their turn
+NOT_AHEAD: Final = EFFECTS | FETCHING | (RANDOM - {"DATE_NOW"}) | _names(lambda function: function.session)
+# not evaluated ahead of their turn, for a filter that narrows a scan
+NOT_PUSHED: Final = EFFECTS | RANDOM | _names(lambda function: function.large)

@@ -1,9 +1,9 @@
-"""Queries that were compiled before: kept with the query's tree, found again by what their statements depend on.
+"""The cache of compiled queries: kept with a query's tree, and found by what the statement depends on.
 
-That is the tables, the kinds of all bind variables (`terms.kind_of`) and the values of those that were looked at while
-the statement was built (`terms.Binds` notes them); the values of the others are parameters, worked out for each run.
-Nothing is kept that depends on the moment (DATE_NOW). How much is kept is bounded: `_MOST` a query, and queries are
-kept by whoever keeps their trees.
+A statement depends on the tables, the kinds of all bind variables (`sql_terms.kind_of`), and the values of those that
+were read while it was compiled (`sql_terms.Binds` records them). The values of the others are parameters, computed for
+each run. A statement that depends on the moment (DATE_NOW) is not kept. At most `_MAX_OUTCOMES` are kept for a query;
+they live as long as its tree.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from typing import Any, Final, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
+from proxy.aql.compile.compilation import Compilation
 from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Tables
-from proxy.aql.compile.query import QueryCompiler, Template
-from proxy.aql.compile.sql_terms import NotCompilable, kind_of, settled
+from proxy.aql.compile.query import Template, compile_whole
+from proxy.aql.sql_terms import NotCompilable, kind_of, settled
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model import json_values as values
 
-_MOST: Final = 8  # outcomes of one query
+_MAX_OUTCOMES: Final = 8  # outcomes of one query
 Outcome: TypeAlias = Template | NotCompiled
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An outcome, and of which values of which bind variables it is that of."""
+    """An outcome, and the bind variables and values for which it holds."""
 
     names: tuple[str, ...]
     values: tuple[Hashable, ...]
@@ -38,7 +39,7 @@ class _Known(dict[Hashable, list[Kept]]):
 
 
 def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: Tables) -> Compiled | NotCompiled:
-    """The query as one statement, or why not. Raises ArangoError as `analyse` does."""
+    """Compile a query to one statement, or return why it cannot be. Raises ArangoError as `analyse` does."""
     analysis = analyse(query, bind_vars)
     if analysis.modifies:
         return NotCompiled("modification")
@@ -60,7 +61,7 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
             return _settled(kept.outcome, binds)
     outcome, seen = _made(query, binds, catalog)
     if seen is not None:
-        if sum(map(len, known.values())) >= _MOST:
+        if sum(map(len, known.values())) >= _MAX_OUTCOMES:
             known.clear()
         names = tuple(sorted(seen))
         known.setdefault(identity, []).append(Kept(names, tuple(_hashable(binds[name]) for name in names), outcome))
@@ -68,35 +69,35 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
 
 
 def kept_of(query: ast.Query) -> list[Kept]:
-    """The outcomes that are kept of a query."""
+    """Return the outcomes that are kept for a query."""
     known = query.memo.get("plans")
     return [kept for group in known.values() for kept in group] if isinstance(known, _Known) else []
 
 
 def _made(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[Outcome, set[str] | None]:
-    """The outcome, and the bind variables whose values it depends on; None where it must not be kept."""
-    whole = QueryCompiler(binds, catalog)
+    """Return the outcome, and the bind variables whose values it depends on; None if it must not be kept."""
+    compilation = Compilation(binds, catalog)
     outcome: Outcome
     try:
-        outcome = whole.query(query)
+        outcome = compile_whole(compilation, query)
     except NotCompilable as reason:
         outcome = NotCompiled(str(reason))
     except (ArangoError, Unsupported) as error:
         outcome = NotCompiled(f"{error}")
     except RecursionError:
         return NotCompiled("too much nesting"), None
-    return outcome, None if whole.fleeting else whole.binds.seen
+    return outcome, None if compilation.momentary else compilation.binds.seen
 
 
 def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompiled:
-    """The outcome with the values of one run."""
+    """Return the outcome with the values of one run."""
     if isinstance(outcome, NotCompiled):
         return outcome
     made, form = outcome.compiled, outcome.compared
     compared = None
     if form is not None:
         compared = Compared(form.sql, form.given, settled(outcome.offset, binds), settled(outcome.count, binds), binds)
-    return Compiled(  # by name, which `replace` would take three times as long for
+    return Compiled(  # not by `replace`, which takes three times as long
         sql=made.sql,
         parameters=_values(made.parameters, binds),
         collections=made.collections,
@@ -116,5 +117,5 @@ def _values(parameters: tuple[object, ...], binds: Mapping[str, Any]) -> tuple[o
 
 
 def _hashable(value: Any) -> Hashable:
-    """Values of one kind by what tells them apart."""
+    """Return what distinguishes values of one kind."""
     return value if value.__class__ is str else values.dump(value)

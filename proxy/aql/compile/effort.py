@@ -10,6 +10,7 @@ from typing import Final
 
 from proxy.aql import ast
 from proxy.aql.compile.result_builder import Finish
+from proxy.aql.signatures import LINEAR
 
 _NODES: Final = 200
 _PLAIN: Final = (
@@ -17,15 +18,6 @@ _PLAIN: Final = (
     *(ast.Array, ast.Unary, ast.Logical, ast.Ternary, ast.Passthru),
 )
 _OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">="})
-_FUNCTIONS: Final = frozenset(
-    (
-        *("ABS", "ATTRIBUTES", "AVERAGE", "AVG", "CEIL", "CHAR_LENGTH", "CONCAT", "COUNT", "DATE_ISO8601", "DATE_NOW"),
-        *("DATE_TIMESTAMP", "FIRST", "FLOOR", "HAS", "IS_ARRAY", "IS_BOOL", "IS_DOCUMENT", "IS_LIST", "IS_NULL"),
-        *("IS_NUMBER", "IS_OBJECT", "IS_STRING", "KEEP", "KEYS", "LAST", "LEFT", "LENGTH", "LOWER", "MAX", "MERGE"),
-        *("MIN", "NOT_NULL", "NTH", "PARSE_IDENTIFIER", "PARSE_KEY", "RIGHT", "ROUND", "SUBSTRING", "SUM", "TO_ARRAY"),
-        *("TO_BOOL", "TO_LIST", "TO_NUMBER", "TO_STRING", "TYPENAME", "UNSET", "UPPER", "VALUES"),
-    )
-)
 
 
 def light(finish: Finish) -> bool:
@@ -44,7 +36,7 @@ def _bounded(expression: ast.Expr) -> bool:
             if node.op not in _OPERATORS:
                 return False
         elif isinstance(node, ast.Call):
-            if node.name not in _FUNCTIONS:
+            if node.name not in LINEAR:
                 return False
         elif not isinstance(node, _PLAIN):
             return False

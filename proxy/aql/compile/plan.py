@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.sql_terms import settled
+from proxy.aql.sql_terms import settled
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""A whole query as one statement: the top level."""
+"""A whole query as one statement: the top level.
+
+Importing this module imports, and thereby registers, all that compiles a type of node.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,47 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from proxy.aql import ast
-from proxy.aql.compile.collect import CollectCompiler
-from proxy.aql.compile.output import Sink
+from proxy.aql.compile import (
+    accesses,
+    arrays,
+    calls,
+    collect,
+    comparisons,
+    expressions,
+    filters,
+    loops,
+    output,
+    sorting,
+    traversal_joins,
+)
+from proxy.aql.compile.compilation import Compilation
+from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.plan import Compared, Compiled, Listing
 from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import Block
-from proxy.aql.compile.sql_terms import Deferred, settled
+from proxy.aql.compile.subqueries import compile_level
+from proxy.aql.sql_terms import Deferred, settled
+
+_REGISTERED = (
+    accesses,
+    arrays,
+    calls,
+    collect,
+    comparisons,
+    expressions,
+    filters,
+    loops,
+    output,
+    sorting,
+    traversal_joins,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled query whose parameters, and whose LIMIT, may have to be settled for each run (`terms.Deferred`).
+    """A compiled query whose parameters and LIMIT may depend on the bind variables of each run (`Deferred`).
 
-    compared: as that of `compiled` will be; offset, count: its; most: that of `compiled`.
+    compared, most: of `compiled`, for each run; offset, count: of `compared`.
     """
 
     compiled: Compiled
@@ -28,63 +59,60 @@ class Template:
     count: int | Deferred | None
 
 
-class QueryCompiler(CollectCompiler):
-    """Compiles one query."""
+def compile_whole(c: Compilation, query: ast.Query) -> Template:
+    """Compile a query to its statement. Raises NotCompilable, ArangoError, Unsupported."""
+    c.mentioned = frozenset(node.name for node in ast.walk(query) if isinstance(node, ast.Variable))
+    final = compile_level(c, query)
+    columns = OutputColumns()
+    expression = c.output(final.value, columns)
+    block = c.block
+    block.distinct = final.distinct
+    guarded = [number for number, key in enumerate(block.order) if key.guarded and block.sorted_by == "sort"]
+    finish = Finish(tuple(columns.columns), expression, final.distinct, len(guarded))
+    selected = [_as_text(sql, column.kind) for sql, column in zip(columns.sql, columns.columns, strict=True)]
+    named = [f"{sql} AS c{number}" for number, sql in enumerate(selected)]
+    outer = ["true AS found", *(f"q.c{number}" for number in range(len(named)))]
+    outer += [f"(q.k{number}).r AS r{number}" for number in guarded]
+    sql = f"SELECT {', '.join(outer)} FROM ({block.select(named or ['1 AS one'])}) q"
+    text, parameters = c.parameters.numbered(sql)
+    order = "" if final.distinct else _order(query.statements)
+    if order == "sort" and not block.order:
+        order = ""  # by constants only
+    compared: Compared | None = None
+    bounds: tuple[int | Deferred, int | Deferred | None] = (0, None)
+    if order == "sort" and block.sorted_by == "sort" and _comparable(query.statements):
+        compared, bounds = _compared(c, block, named, outer)
+    compiled = Compiled(
+        sql=text,
+        parameters=parameters,
+        collections=frozenset(c.collections),
+        finish=finish,
+        dynamic=c.dynamic,
+        order=order,
+        pushed=_words(query),
+        finished=("RETURN",) if not finish.plain else (),
+        listings=tuple(Listing(scan.collection, (*scan.equal, *scan.order)) for scan in c.scans.values() if scan.order),
+    )
+    return Template(compiled, compared, _max_rows(block), *bounds)
 
-    def query(self, query: ast.Query) -> Template:
-        """Its statement. Raises Refused, ArangoError, Unsupported."""
-        self.mentioned = frozenset(node.name for node in ast.walk(query) if isinstance(node, ast.Variable))
-        final = self.statements(query)
-        sink = Sink()
-        expression = self.output(final.value, sink)
-        block = self.block
-        block.distinct = final.distinct
-        guarded = [number for number, key in enumerate(block.order) if key.guarded and block.sorted_by == "sort"]
-        finish = Finish(tuple(sink.columns), expression, final.distinct, len(guarded))
-        columns = [_text(sql, column.kind) for sql, column in zip(sink.sql, sink.columns, strict=True)]
-        named = [f"{sql} AS c{number}" for number, sql in enumerate(columns)]
-        outer = ["true AS found", *(f"q.c{number}" for number in range(len(named)))]
-        outer += [f"(q.k{number}).r AS r{number}" for number in guarded]
-        sql = f"SELECT {', '.join(outer)} FROM ({block.select(named or ['1 AS one'])}) q"
-        text, parameters = self.parameters.numbered(sql)
-        compared: Compared | None = None
-        bounds: tuple[int | Deferred, int | Deferred | None] = (0, None)
-        order = "" if final.distinct else _order(query.statements)
-        if order == "sort" and not block.order:
-            order = ""  # by constants alone
-        if order == "sort" and block.sorted_by == "sort" and _comparable(query.statements):
-            compared, bounds = self.compared(block, named, outer)
-        compiled = Compiled(
-            sql=text,
-            parameters=parameters,
-            collections=frozenset(self.used),
-            finish=finish,
-            dynamic=self.dynamic,
-            order=order,
-            pushed=_words(query),
-            finished=("RETURN",) if not finish.plain else (),
-            listings=tuple(
-                Listing(scan.collection, (*scan.equal, *scan.order)) for scan in self.scans.values() if scan.order
-            ),
-        )
-        return Template(compiled, compared, _most(block), *bounds)
 
-    def compared(
-        self, block: Block, named: list[str], outer: list[str]
-    ) -> tuple[Compared, tuple[int | Deferred, int | Deferred | None]]:
-        """The same with the whole of the runs of equal sort keys that LIMIT cuts: n is a row's number, run its run."""
-        cut, place = (block, "q") if block.limited is None else block.limited
-        offset, count = cut.bounds or (0, None)
-        first = self.parameters.add(_sum(offset, 1), "bigint")
-        last = self.parameters.add((1 << 62) if count is None else _sum(offset, count), "bigint")
-        cut.ties = (first, last)
-        columns = named or ["1 AS one"]
-        if cut is not block:
-            columns = [*columns, f"{place}.n AS n", f"{place}.run AS run"]
-        sql = f"SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM ({block.select(columns)}) q ORDER BY q.n"
-        cut.ties = None
-        text, parameters = self.parameters.numbered(sql)
-        return Compared(text, parameters, 0, None), (offset, count)
+def _compared(
+    c: Compilation, block: Block, named: list[str], outer: list[str]
+) -> tuple[Compared, tuple[int | Deferred, int | Deferred | None]]:
+    """Compile the statement with the whole runs of equal sort keys that LIMIT cuts. n: the number of a row; run: of its
+    run's first row."""
+    cut, place = (block, "q") if block.limited is None else block.limited
+    offset, count = cut.bounds or (0, None)
+    first = c.parameters.add(_sum(offset, 1), "bigint")
+    last = c.parameters.add((1 << 62) if count is None else _sum(offset, count), "bigint")
+    cut.ties = (first, last)
+    columns = named or ["1 AS one"]
+    if cut is not block:
+        columns = [*columns, f"{place}.n AS n", f"{place}.run AS run"]
+    sql = f"SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM ({block.select(columns)}) q ORDER BY q.n"
+    cut.ties = None
+    text, parameters = c.parameters.numbered(sql)
+    return Compared(text, parameters, 0, None), (offset, count)
 
 
 def _sum(one: int | Deferred, other: int | Deferred) -> int | Deferred:
@@ -99,20 +127,20 @@ def _identity(value: int | Deferred) -> Hashable:
     return value.identity if isinstance(value, Deferred) else value
 
 
-def _most(block: Block) -> int | Deferred | None:
-    """How many rows it gives at most."""
+def _max_rows(block: Block) -> int | Deferred | None:
+    """Return the maximum number of rows; None if the query does not determine it."""
     if not block.items:
         return 1
     bounds = block.bounds if block.limited is None else block.limited[0].bounds
     return None if bounds is None else bounds[1]
 
 
-def _text(sql: str, kind: str) -> str:
+def _as_text(sql: str, kind: str) -> str:
     return f"({sql})::text" if kind in ("raw", "json", "rows") else sql
 
 
 def _order(statements: tuple[ast.Statement, ...]) -> str:
-    """What decides the order of the result, as the evaluator sees it: "sort", "collect" or nothing."""
+    """Return what decides the order of the result, by the rules of the evaluator: "sort", "collect" or ""."""
     for statement in reversed(statements[:-1]):
         if isinstance(statement, ast.Sort):
             return "sort"
@@ -124,7 +152,7 @@ def _order(statements: tuple[ast.Statement, ...]) -> str:
 
 
 def _comparable(statements: tuple[ast.Statement, ...]) -> bool:
-    """Whether behind the SORT there is nothing but one LIMIT and LETs: then its runs are those of the result."""
+    """Return True if only one LIMIT and LETs follow the SORT: then its runs are those of the result."""
     limits = 0
     for statement in reversed(statements[:-1]):
         if isinstance(statement, ast.Sort):

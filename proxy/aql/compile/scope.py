@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from proxy.aql import ast
-from proxy.aql.compile.sql_terms import Deferred
+from proxy.aql.sql_terms import Deferred
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import Block
-from proxy.aql.compile.sql_terms import NotCompilable
+from proxy.aql.sql_terms import NotCompilable
 
 
 class Wanted:

@@ -1,7 +1,7 @@
 """Traversals as joins: the edges at a vertex, then the vertex at the other end; several steps by a recursive query.
 
-Exact for the options that hold where none are given: an edge is used once in a path, a vertex as often as edges lead to
-it. Whatever else a traversal may say (a named graph, PRUNE, OPTIONS, the path) stays with the evaluator.
+Exact for the default options: a path uses an edge once, and gives a vertex as often as edges lead to it. Traversals of
+a named graph, with PRUNE, OPTIONS or the path as a variable are left to the evaluator.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from typing import Final
 
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
+from proxy.aql.compile.blocks import begin_loop, wrap_limited
+from proxy.aql.compile.compilation import Compilation, statement_of
+from proxy.aql.compile.lookups import looked_up
 from proxy.aql.compile.plan import Table
-from proxy.aql.compile.scope import AliasVar, DocumentVar, Item
-from proxy.aql.compile.sql_terms import Constant, NotCompilable, Term
-from proxy.aql.compile.statements import StatementCompiler
+from proxy.aql.compile.scope import DocumentVar, Item
+from proxy.aql.compile.subqueries import hoisted
+from proxy.aql.sql_terms import Constant, NotCompilable, Term
 
-_DEEPEST: Final = 10  # steps; further ones may be very many, and the evaluator bounds its memory
+_MAX_DEPTH: Final = 10  # steps; more of them may give very many rows, and the evaluator bounds its memory
 _SIDES: Final = {"OUTBOUND": (("from", "to"),), "INBOUND": (("to", "from"),), "ANY": (("from", "to"), ("to", "from"))}
 
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """One edge collection. prefix: its name and a slash, as SQL."""
+    """One edge collection. prefix: `collection/`, as SQL."""
 
     table: Table
     prefix: str
     direction: str
 
     def at(self, vertex: str) -> str:
-        """SELECTs of the edges at a vertex: key, doc, raw, prefix, and the id at the other end."""
+        """Return the SELECT of the edges at a vertex: key, doc, raw, prefix, and the id at the other end."""
         found = []
         for number, (here, there) in enumerate(_SIDES[self.direction]):
             once = " AND e.from_id <> e.to_id" if number else ""  # an edge from a vertex to itself
@@ -42,89 +45,77 @@ class _Edges:
         return " UNION ALL ".join(found)
 
 
-class HopCompiler(StatementCompiler):
-    """Compiles FOR v, e IN depth direction start edges."""
+@statement_of(ast.Traversal)
+def traversal(c: Compilation, node: ast.Traversal) -> None:
+    """Compile FOR v, e IN depth direction start edges."""
+    if node.graph is not None:
+        raise NotCompilable("a named graph")
+    if node.options is not None or node.prune is not None or node.prune_variable is not None:
+        raise NotCompilable("OPTIONS or PRUNE of a traversal")
+    if len(node.variables) > 2 and node.variables[2] in c.mentioned:
+        raise NotCompilable("the path of a traversal")
+    low, high = _depths(c, node.steps)
+    wrap_limited(c)
+    start = _start(c, node.start)
+    edges = [_edges(c, edge, node.direction) for edge in node.edges]
+    alias = c.fresh("h")
+    if (low, high) == (1, 1):
+        text = " UNION ALL ".join(edge.at(start) for edge in edges)
+    else:
+        text = _walk(edges, start, c.parameters.add(low, "integer"), c.parameters.add(high, "integer"))
+    begin_loop(c)
+    c.block.items.append(Item(lambda: f"LATERAL ({text}) {alias}"))
+    if len(node.variables) > 1:
+        columns = (f"{alias}.key", f"{alias}.doc", f"{alias}.raw", f"{alias}.prefix")
+        c.bind(node.variables[1], DocumentVar(node.variables[1], *columns, nullable=low == 0))
+    vertex = node.variables[0]
+    if vertex in c.mentioned:
+        found = looked_up(c, None, Term(f"{alias}.other", "text", True))
+        c.scope.variables[vertex] = found
 
-    def statement(self, node: ast.Statement) -> None:
-        """One statement, traversals among them."""
-        if isinstance(node, ast.Traversal):
-            self.traversal(node)
-        else:
-            super().statement(node)
 
-    def traversal(self, node: ast.Traversal) -> None:
-        """One traversal."""
-        if node.graph is not None:
-            raise NotCompilable("a named graph")
-        if node.options is not None or node.prune is not None or node.prune_variable is not None:
-            raise NotCompilable("OPTIONS or PRUNE of a traversal")
-        if len(node.variables) > 2 and node.variables[2] in self.mentioned:
-            raise NotCompilable("the path of a traversal")
-        low, high = self.depths(node.steps)
-        if self.block.limit:
-            self.wrap()
-        start = self.start(node.start)
-        edges = [self.edges(edge, node.direction) for edge in node.edges]
-        alias = self.fresh("h")
-        if (low, high) == (1, 1):
-            text = " UNION ALL ".join(edge.at(start) for edge in edges)
-        else:
-            text = _walk(edges, start, self.parameters.add(low, "integer"), self.parameters.add(high, "integer"))
-        self.unsorted()
-        self.block.items.append(Item(lambda: f"LATERAL ({text}) {alias}"))
-        if len(node.variables) > 1:
-            columns = (f"{alias}.key", f"{alias}.doc", f"{alias}.raw", f"{alias}.prefix")
-            self.bind(node.variables[1], DocumentVar(node.variables[1], *columns, nullable=low == 0))
-        vertex = node.variables[0]
-        if vertex in self.mentioned:
-            found = self.looked_up(None, Term(f"{alias}.other", "text", True))
-            self.scope.variables[vertex] = found
-
-    def depths(self, steps: ast.Expr | None) -> tuple[int, int]:
-        """From how many steps to how many."""
-        if steps is None:
-            return 1, 1
-        ends = (steps.low, steps.high) if isinstance(steps, ast.Range) else (steps, steps)
-        found = []
-        for end in ends:
-            if not self.constant(end):
-                raise NotCompilable("the depth of a traversal that is no constant")
-            value = self.folded(end).value
-            if type(value) is not int or not 0 <= value <= _DEEPEST:
-                raise NotCompilable("the depth of a traversal")
-            found.append(value)
-        if found[0] > found[1]:
+def _depths(c: Compilation, steps: ast.Expr | None) -> tuple[int, int]:
+    """Return the least and the greatest number of steps."""
+    if steps is None:
+        return 1, 1
+    ends = (steps.low, steps.high) if isinstance(steps, ast.Range) else (steps, steps)
+    found = []
+    for end in ends:
+        if not c.is_constant(end):
+            raise NotCompilable("the depth of a traversal that is no constant")
+        value = c.folded(end).value
+        if type(value) is not int or not 0 <= value <= _MAX_DEPTH:
             raise NotCompilable("the depth of a traversal")
-        return found[0], found[1]
+        found.append(value)
+    if found[0] > found[1]:
+        raise NotCompilable("the depth of a traversal")
+    return found[0], found[1]
 
-    def start(self, node: ast.Expr) -> str:
-        """The id of the vertex from which it goes, as text; what is no id is refused as it runs (it warns)."""
-        scope, place = self.scope, node
-        while isinstance(place, ast.Variable):
-            var = scope.find(place.name)
-            if isinstance(var, DocumentVar):
-                whole = f"({var.prefix} || {var.key})"
-                return f"_crossfade.handle(to_jsonb{whole})" if var.nullable else whole
-            if not isinstance(var, AliasVar):
-                break
-            place, scope = var.expression, var.scope
-        term = self.term(self.hoisted(node, calls=True))
-        if isinstance(term, Constant) and term.kind not in ("text", "object"):
-            raise NotCompilable("the start of a traversal")
-        return f"_crossfade.handle({self.json(term)})"
 
-    def edges(self, edge: ast.Edges, direction: str) -> _Edges:
-        """An edge collection of the traversal."""
-        collection = edge.collection
-        name = collection.name if isinstance(collection, ast.Collection) else source_name(self.binds, collection.name)
-        table = self.table(name)
-        if not table.edge:
-            raise NotCompilable(f"collection {name} holds no edges")
-        return _Edges(table, self.parameters.add(f"{name}/", "text"), edge.direction or direction)
+def _start(c: Compilation, node: ast.Expr) -> str:
+    """Return the id of the start vertex as text; a value that is not an id, which warns, is refused as it runs."""
+    var = c.resolved(node)
+    if isinstance(var, DocumentVar):
+        whole = f"({var.prefix} || {var.key})"
+        return f"_crossfade.handle(to_jsonb{whole})" if var.nullable else whole
+    term = c.term(hoisted(c, node, calls=True))
+    if isinstance(term, Constant) and term.kind not in ("text", "object"):
+        raise NotCompilable("the start of a traversal")
+    return f"_crossfade.handle({c.json(term)})"
+
+
+def _edges(c: Compilation, edge: ast.Edges, direction: str) -> _Edges:
+    """Return an edge collection of the traversal."""
+    collection = edge.collection
+    name = collection.name if isinstance(collection, ast.Collection) else source_name(c.binds, collection.name)
+    table = c.table(name)
+    if not table.edge:
+        raise NotCompilable(f"collection {name} holds no edges")
+    return _Edges(table, c.parameters.add(f"{name}/", "text"), edge.direction or direction)
 
 
 def _walk(edges: list[_Edges], start: str, low: str, high: str) -> str:
-    """Edges and ids that are between so many steps away, by every path that uses no edge twice."""
+    """Return the SELECT of the edges and ids from `low` to `high` steps away, by every path that uses no edge twice."""
     steps = " UNION ALL ".join(edge.at("w.other") for edge in edges)
     return (
         "WITH RECURSIVE w AS ("

@@ -1,9 +1,19 @@
-"""The functions of AQL, one module a group; importing them registers them. Values in, values out: no argument makes
-a function fail, a wrong type gives null and a warning (semantics page, section 10).
+"""The functions of AQL, one module a group. Importing this package registers them all.
 
-    type_checks   IS_… and TO_…             text, text_search   strings             patterns, regex   LIKE, REGEX_…
-    arrays, sets  arrays                    documents   objects    numbers, statistics, bitwise, vectors
-    dates, calendar, timezones DATE_…       hashing, value_hash  digests, encodings, HASH  misc
+Values in, values out: no argument makes a function fail; one of a wrong type gives null and a warning (semantics page,
+section 10).
+
+    registry                    what is known of a function: arguments, facts, implementation
+    sql_calls                   the SQL form of a function, for conditions and sort keys
+    type_checks                 IS_… and TO_…
+    text, text_search, patterns, encodings      strings, LIKE, regular expressions
+    arrays, sets                arrays
+    documents                   objects and ids
+    numbers, statistics, bitwise, vectors       numbers
+    calendar, zones, dates, date_arithmetic, date_formats       DATE_…
+    hashing, value_hash         digests, HASH
+    misc                        choosing, control of the run, facts of the database
+    elsewhere                   known by name, without an implementation here
 """
 
 from __future__ import annotations
@@ -11,8 +21,12 @@ from __future__ import annotations
 from proxy.aql.functions import (
     arrays,
     bitwise,
+    date_arithmetic,
+    date_formats,
     dates,
     documents,
+    elsewhere,
+    encodings,
     hashing,
     misc,
     numbers,
@@ -26,15 +40,20 @@ from proxy.aql.functions import (
     vectors,
     zones,
 )
-from proxy.aql.functions.registry import REGISTRY, Implementation
+from proxy.aql.functions.registry import REGISTRY, Function, Implementation
 from proxy.base.errors import Unsupported
 
-__all__ = ["find"]
-_GROUPS = (
+__all__ = ["FUNCTIONS", "find"]
+FUNCTIONS: dict[str, Function] = REGISTRY  # complete: every module that registers functions is imported above
+_MODULES = (
     arrays,
     bitwise,
+    date_arithmetic,
+    date_formats,
     dates,
     documents,
+    elsewhere,
+    encodings,
     hashing,
     misc,
     numbers,
@@ -51,8 +70,8 @@ _GROUPS = (
 
 
 def find(name: str) -> Implementation:
-    """The implementation of a function. Raises Unsupported, by name."""
+    """Return the implementation of a function. Raises Unsupported, by name."""
     found = REGISTRY.get(name)
-    if found is None:
+    if found is None or found.implementation is None:
         raise Unsupported(f"function {name}")
-    return found
+    return found.implementation

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.functions.sets import distinct_elements
+from proxy.aql.functions.sql_calls import SqlCall, of_bool, sql_form
 from proxy.aql.query_context import Context
+from proxy.aql.sql_terms import NotCompilable, Term
 from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integer, to_number, truthy, unique
 
 
@@ -23,7 +26,7 @@ def _expected(context: Context, name: str, value: Value) -> bool:
     return False
 
 
-@function("FIRST")
+@function("FIRST", arguments=1, linear=True)
 def first(context: Context, value: Value) -> Value:
     """FIRST(array): null where there is none"""
     if not _expected(context, "FIRST", value):
@@ -31,7 +34,7 @@ def first(context: Context, value: Value) -> Value:
     return value[0] if value else None
 
 
-@function("LAST")
+@function("LAST", arguments=1, linear=True)
 def last(context: Context, value: Value) -> Value:
     """LAST(array)"""
     if not _expected(context, "LAST", value):
@@ -39,7 +42,13 @@ def last(context: Context, value: Value) -> Value:
     return value[-1] if value else None
 
 
-@function("NTH")
+@sql_form("FIRST", "LAST")
+def first_sql(call: SqlCall) -> Term:
+    """Take an end of an array; another value, which warns, is refused as it runs."""
+    return Term(f"(_crossfade.loop({call.json(0)}) -> {0 if call.name == 'FIRST' else -1})")
+
+
+@function("NTH", arguments=2, linear=True)
 def nth(context: Context, value: Value, index: Value) -> Value:
     """NTH(array, index): null outside, negative included"""
     if not _expected(context, "NTH", value):
@@ -48,7 +57,7 @@ def nth(context: Context, value: Value, index: Value) -> Value:
     return value[at] if 0 <= at < len(value) else None
 
 
-@function("POSITION", "CONTAINS_ARRAY")
+@function("POSITION", "CONTAINS_ARRAY", arguments=(2, 3))
 def position(context: Context, value: Value, search: Value, index: Value = False) -> Value:
     """POSITION(array, value, returnIndex)"""
     if not _expected(context, "POSITION", value):
@@ -57,7 +66,16 @@ def position(context: Context, value: Value, search: Value, index: Value = False
     return at if truthy(index) else at >= 0
 
 
-@function("APPEND")
+@sql_form("POSITION")
+def position_sql(call: SqlCall) -> Term:
+    """Test for an element; a first argument that is not an array, which warns, is refused as it runs."""
+    if call.count > 2:
+        raise NotCompilable("POSITION with a place")
+    array, value = call.json(0), call.json(1)
+    return of_bool(f"_crossfade.member({value}, _crossfade.loop({array}))")
+
+
+@function("APPEND", arguments=(2, 3))
 def append(context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
     """APPEND(array, values, unique): what is no array does not count in the first place, and is one in the second"""
     distinct = truthy(only_new)
@@ -81,19 +99,19 @@ def _with(context: Context, name: str, value: Value, item: Value, only_new: Valu
     return [item, *value] if front else [*value, item]
 
 
-@function("PUSH")
+@function("PUSH", arguments=(2, 3))
 def push(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
     """PUSH(array, value, unique)"""
     return _with(context, "PUSH", value, item, only_new, front=False)
 
 
-@function("UNSHIFT")
+@function("UNSHIFT", arguments=(2, 3))
 def unshift(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
     """UNSHIFT(array, value, unique)"""
     return _with(context, "UNSHIFT", value, item, only_new, front=True)
 
 
-@function("POP")
+@function("POP", arguments=1)
 def pop(context: Context, value: Value) -> Value:
     """POP(array): without its last element"""
     if value is None:
@@ -101,7 +119,7 @@ def pop(context: Context, value: Value) -> Value:
     return value[:-1] if _array(context, "POP", value) else None
 
 
-@function("SHIFT")
+@function("SHIFT", arguments=1)
 def shift(context: Context, value: Value) -> Value:
     """SHIFT(array): without its first element"""
     if value is None:
@@ -109,7 +127,7 @@ def shift(context: Context, value: Value) -> Value:
     return value[1:] if _array(context, "SHIFT", value) else None
 
 
-@function("REMOVE_VALUE")
+@function("REMOVE_VALUE", arguments=(2, 3))
 def remove_value(context: Context, value: Value, item: Value, limit: Value = None) -> Value:
     """REMOVE_VALUE(array, value, limit): a negative limit is none"""
     if value is None:
@@ -126,7 +144,7 @@ def remove_value(context: Context, value: Value, item: Value, limit: Value = Non
     return kept
 
 
-@function("REMOVE_VALUES")
+@function("REMOVE_VALUES", arguments=2)
 def remove_values(context: Context, value: Value, values: Value) -> Value:
     """REMOVE_VALUES(array, values)"""
     if values is None:
@@ -139,7 +157,7 @@ def remove_values(context: Context, value: Value, values: Value) -> Value:
     return [item for item in value if hash_key(item) not in unwanted]
 
 
-@function("REMOVE_NTH")
+@function("REMOVE_NTH", arguments=2)
 def remove_nth(context: Context, value: Value, index: Value) -> Value:
     """REMOVE_NTH(array, index): a negative index counts from the end"""
     if value is None:
@@ -153,7 +171,7 @@ def remove_nth(context: Context, value: Value, index: Value) -> Value:
     return value[:at] + value[at + 1 :]
 
 
-@function("REPLACE_NTH")
+@function("REPLACE_NTH", arguments=(3, 4))
 def replace_nth(context: Context, value: Value, index: Value, item: Value, *padding: Value) -> Value:
     """REPLACE_NTH(array, index, value, padding): error 1542 where the index is null, or where padding would be needed
     and is not given"""
@@ -170,7 +188,7 @@ def replace_nth(context: Context, value: Value, index: Value, item: Value, *padd
     return [*value, *padding[:1] * (at - len(value)), item]
 
 
-@function("SLICE")
+@function("SLICE", arguments=(2, 3))
 def slice_array(context: Context, value: Value, start: Value, length: Value = None) -> Value:
     """SLICE(array, start, length): negative numbers count from the end"""
     if not _array(context, "SLICE", value):
@@ -196,7 +214,7 @@ def flatten(value: list[Value], depth: int) -> list[Value]:
     return flat
 
 
-@function("FLATTEN")
+@function("FLATTEN", arguments=(1, 2))
 def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
     """FLATTEN(array, depth)"""
     if not _expected(context, "FLATTEN", value):
@@ -204,31 +222,37 @@ def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
     return flatten(value, max(1, int(to_number(depth))))
 
 
-@function("SORTED")
+@function("SORTED", arguments=1, order_free=True)
 def sorted_array(context: Context, value: Value) -> Value:
     """SORTED(array): by the order of all types"""
     return sorted(value, key=order_key) if _expected(context, "SORTED", value) else None
 
 
-@function("SORTED_UNIQUE")
+@function("SORTED_UNIQUE", arguments=1, order_free=True)
 def sorted_unique(context: Context, value: Value) -> Value:
     """SORTED_UNIQUE(array)"""
     return sorted(unique(value), key=order_key) if _expected(context, "SORTED_UNIQUE", value) else None
 
 
-@function("UNIQUE")
+@function("UNIQUE", arguments=1)
 def unique_array(context: Context, value: Value) -> Value:
     """UNIQUE(array)"""
     return unique(value) if _expected(context, "UNIQUE", value) else None
 
 
-@function("COUNT_DISTINCT", "COUNT_UNIQUE")
+@sql_form("UNIQUE")
+def unique_sql(call: SqlCall) -> Term:
+    """Take each element once; another value than an array, which warns, is refused as it runs."""
+    return distinct_elements(f"_crossfade.loop({call.json(0)})", "")
+
+
+@function("COUNT_DISTINCT", "COUNT_UNIQUE", arguments=1, order_free=True)
 def count_distinct(context: Context, value: Value) -> Value:
     """COUNT_DISTINCT(array)"""
     return len(unique(value)) if _expected(context, "COUNT_DISTINCT", value) else None
 
 
-@function("INTERLEAVE")
+@function("INTERLEAVE", arguments=(2, None))
 def interleave(context: Context, *values: Value) -> Value:
     """INTERLEAVE(a, b, …): one element of each in turn, as long as there are any"""
     if not all(_expected(context, "INTERLEAVE", value) for value in values):
@@ -237,7 +261,7 @@ def interleave(context: Context, *values: Value) -> Value:
     return [value[i] for i in range(longest) for value in values if i < len(value)]
 
 
-@function("RANGE")
+@function("RANGE", arguments=(2, 3), large=True)
 def range_function(context: Context, start: Value, stop: Value, step: Value = None) -> Value:
     """RANGE(start, stop, step): whole numbers without a step, else from start by step up to stop"""
     if step is None:

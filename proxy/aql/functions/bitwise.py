@@ -34,7 +34,7 @@ def _combining(name: str, combine: Callable[[int, int], int]) -> None:
         first, second = _number(context, name, a), _number(context, name, b[0])
         return None if first is None or second is None else combine(first, second)
 
-    function(name)(implementation)
+    function(name, arguments=(1, 2))(implementation)
 
 
 _combining("BIT_AND", lambda a, b: a & b)
@@ -42,21 +42,21 @@ _combining("BIT_OR", lambda a, b: a | b)
 _combining("BIT_XOR", lambda a, b: a ^ b)
 
 
-@function("BIT_NEGATE")
+@function("BIT_NEGATE", arguments=2)
 def bit_negate(context: Context, value: Value, width: Value) -> Value:
     """BIT_NEGATE(number, bits)"""
     number, size = _number(context, "BIT_NEGATE", value), _number(context, "BIT_NEGATE", width, 33)
     return None if number is None or size is None else ~number & ((1 << size) - 1)
 
 
-@function("BIT_TEST")
+@function("BIT_TEST", arguments=2)
 def bit_test(context: Context, value: Value, index: Value) -> Value:
     """BIT_TEST(number, index)"""
     number, at = _number(context, "BIT_TEST", value), _number(context, "BIT_TEST", index, 32)
     return None if number is None or at is None else bool(number >> at & 1)
 
 
-@function("BIT_POPCOUNT")
+@function("BIT_POPCOUNT", arguments=1)
 def bit_popcount(context: Context, value: Value) -> Value:
     """BIT_POPCOUNT(number)"""
     number = _number(context, "BIT_POPCOUNT", value)
@@ -72,19 +72,19 @@ def _shift(context: Context, name: str, value: Value, places: Value, width: Valu
     return (number << by if left else number >> by) & ((1 << size) - 1)
 
 
-@function("BIT_SHIFT_LEFT")
+@function("BIT_SHIFT_LEFT", arguments=3)
 def bit_shift_left(context: Context, value: Value, places: Value, width: Value) -> Value:
     """BIT_SHIFT_LEFT(number, places, bits)"""
     return _shift(context, "BIT_SHIFT_LEFT", value, places, width, left=True)
 
 
-@function("BIT_SHIFT_RIGHT")
+@function("BIT_SHIFT_RIGHT", arguments=3)
 def bit_shift_right(context: Context, value: Value, places: Value, width: Value) -> Value:
     """BIT_SHIFT_RIGHT(number, places, bits)"""
     return _shift(context, "BIT_SHIFT_RIGHT", value, places, width, left=False)
 
 
-@function("BIT_CONSTRUCT")
+@function("BIT_CONSTRUCT", arguments=1)
 def bit_construct(context: Context, value: Value) -> Value:
     """BIT_CONSTRUCT(positions)"""
     if value.__class__ is not list:
@@ -99,14 +99,14 @@ def bit_construct(context: Context, value: Value) -> Value:
     return built
 
 
-@function("BIT_DECONSTRUCT")
+@function("BIT_DECONSTRUCT", arguments=1)
 def bit_deconstruct(context: Context, value: Value) -> Value:
     """BIT_DECONSTRUCT(number): the positions of its ones"""
     number = _number(context, "BIT_DECONSTRUCT", value)
     return None if number is None else [at for at in range(32) if number >> at & 1]
 
 
-@function("BIT_TO_STRING")
+@function("BIT_TO_STRING", arguments=2)
 def bit_to_string(context: Context, value: Value, width: Value) -> Value:
     """BIT_TO_STRING(number, bits)"""
     number, size = _number(context, "BIT_TO_STRING", value), _number(context, "BIT_TO_STRING", width, 33)
@@ -115,7 +115,7 @@ def bit_to_string(context: Context, value: Value, width: Value) -> Value:
     return f"{number & ((1 << size) - 1):0{size}b}" if size else ""
 
 
-@function("BIT_FROM_STRING")
+@function("BIT_FROM_STRING", arguments=1)
 def bit_from_string(context: Context, value: Value) -> Value:
     """BIT_FROM_STRING("0101")"""
     if value.__class__ is not str or len(value) > 32 or set(value) - {"0", "1"}:

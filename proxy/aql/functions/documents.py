@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.functions.sql_calls import SqlCall, of_text, sql_form
 from proxy.aql.printing import to_string
 from proxy.aql.query_context import Context
+from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, equal, order_key, truthy
 
 Object = dict[str, Any]
@@ -20,13 +22,13 @@ def _object(context: Context, name: str, value: Value) -> bool:
     return False
 
 
-@function("HAS")
+@function("HAS", arguments=2, linear=True)
 def has(context: Context, value: Value, name: Value) -> Value:
     """HAS(object, name): true for a stored null"""
     return value.__class__ is dict and to_string(name) in value
 
 
-@function("ATTRIBUTES", "KEYS")
+@function("ATTRIBUTES", "KEYS", arguments=(1, 3), linear=True)
 def attributes(context: Context, value: Value, without_internal: Value = False, in_order: Value = False) -> Value:
     """ATTRIBUTES(object, removeInternal, sort)"""
     if not _object(context, "ATTRIBUTES", value):
@@ -35,7 +37,7 @@ def attributes(context: Context, value: Value, without_internal: Value = False, 
     return sorted(names, key=order_key) if truthy(in_order) else names
 
 
-@function("VALUES")
+@function("VALUES", arguments=(1, 2), linear=True)
 def values_of(context: Context, value: Value, without_internal: Value = False) -> Value:
     """VALUES(object, removeInternal)"""
     if not _object(context, "VALUES", value):
@@ -43,7 +45,7 @@ def values_of(context: Context, value: Value, without_internal: Value = False) -
     return [item for name, item in value.items() if not (truthy(without_internal) and name.startswith("_"))]
 
 
-@function("ENTRIES")
+@function("ENTRIES", arguments=1)
 def entries(context: Context, value: Value) -> Value:
     """ENTRIES(object): pairs of name and value"""
     return [[name, item] for name, item in value.items()] if _object(context, "ENTRIES", value) else None
@@ -69,13 +71,13 @@ def merge_deep(a: Object, b: Object) -> Object:
     return merged
 
 
-@function("MERGE")
+@function("MERGE", arguments=(1, None), linear=True)
 def merge(context: Context, *values: Value) -> Value:
     """MERGE(a, b, …) or MERGE(array): shallow, the later wins; null for anything that is no object"""
     return _merge(context, "MERGE", values, deep=False)
 
 
-@function("MERGE_RECURSIVE")
+@function("MERGE_RECURSIVE", arguments=(1, None))
 def merge_recursive(context: Context, *values: Value) -> Value:
     """MERGE_RECURSIVE(a, b, …)"""
     return _merge(context, "MERGE_RECURSIVE", values, deep=True)
@@ -96,7 +98,7 @@ def _names(context: Context, function_name: str, values: tuple[Value, ...]) -> s
     return found
 
 
-@function("UNSET")
+@function("UNSET", arguments=(2, None), linear=True)
 def unset(context: Context, value: Value, *names: Value) -> Value:
     """UNSET(object, names…): without these attributes"""
     if not _object(context, "UNSET", value):
@@ -105,7 +107,7 @@ def unset(context: Context, value: Value, *names: Value) -> Value:
     return {name: item for name, item in value.items() if name not in unwanted}
 
 
-@function("KEEP")
+@function("KEEP", arguments=(2, None), linear=True)
 def keep(context: Context, value: Value, *names: Value) -> Value:
     """KEEP(object, names…): these attributes alone"""
     if not _object(context, "KEEP", value):
@@ -126,7 +128,7 @@ def _keep_deep(value: Value, wanted: set[str]) -> Value:
     return {name: _keep_deep(item, wanted) for name, item in value.items() if name in wanted}
 
 
-@function("UNSET_RECURSIVE")
+@function("UNSET_RECURSIVE", arguments=(2, None))
 def unset_recursive(context: Context, value: Value, *names: Value) -> Value:
     """UNSET_RECURSIVE(object, names…): in objects inside objects too, not in arrays"""
     if not _object(context, "UNSET_RECURSIVE", value):
@@ -134,7 +136,7 @@ def unset_recursive(context: Context, value: Value, *names: Value) -> Value:
     return _unset_deep(value, _names(context, "UNSET_RECURSIVE", names))
 
 
-@function("KEEP_RECURSIVE")
+@function("KEEP_RECURSIVE", arguments=(2, None))
 def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
     """KEEP_RECURSIVE(object, names…)"""
     if not _object(context, "KEEP_RECURSIVE", value):
@@ -142,7 +144,7 @@ def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
     return _keep_deep(value, _names(context, "KEEP_RECURSIVE", names))
 
 
-@function("TRANSLATE")
+@function("TRANSLATE", arguments=(2, 3))
 def translate(context: Context, value: Value, table: Value, *default: Value) -> Value:
     """TRANSLATE(value, table, default): the value itself where the table does not have it"""
     if not _object(context, "TRANSLATE", table):
@@ -150,7 +152,7 @@ def translate(context: Context, value: Value, table: Value, *default: Value) -> 
     return table.get(to_string(value), default[0] if default else value)
 
 
-@function("ZIP")
+@function("ZIP", arguments=2)
 def zip_object(context: Context, names: Value, values: Value) -> Value:
     """ZIP(names, values): of equal names the first wins"""
     if names.__class__ is not list or values.__class__ is not list or len(names) != len(values):
@@ -162,7 +164,7 @@ def zip_object(context: Context, names: Value, values: Value) -> Value:
     return built
 
 
-@function("VALUE")
+@function("VALUE", arguments=2)
 def value_at(context: Context, value: Value, path: Value) -> Value:
     """VALUE(object, path): what stands at a path of names and indexes"""
     if value.__class__ is not dict or path.__class__ is not list:
@@ -180,7 +182,7 @@ def value_at(context: Context, value: Value, path: Value) -> Value:
     return found if path else None
 
 
-@function("MATCHES")
+@function("MATCHES", arguments=(2, 3))
 def matches(context: Context, value: Value, examples: Value, index: Value = False) -> Value:
     """MATCHES(object, example or examples, returnIndex): false for what is no object, an index asked for or not"""
     if value.__class__ is not dict:
@@ -215,7 +217,7 @@ def _part(context: Context, name: str, value: Value) -> Iterator[tuple[str, str]
         yield found
 
 
-@function("PARSE_IDENTIFIER")
+@function("PARSE_IDENTIFIER", arguments=1, linear=True)
 def parse_identifier(context: Context, value: Value) -> Value:
     """PARSE_IDENTIFIER(id or document)"""
     for name, key in _part(context, "PARSE_IDENTIFIER", value):
@@ -223,19 +225,34 @@ def parse_identifier(context: Context, value: Value) -> Value:
     return None
 
 
-@function("PARSE_COLLECTION")
+@sql_form("PARSE_IDENTIFIER")
+def parse_identifier_sql(call: SqlCall) -> Term:
+    """Split an id; another value, which warns, is refused as it runs."""
+    value = f"_crossfade.handle({call.json(0)})"
+    parts = f"'collection', split_part({value}, '/', 1), 'key', split_part({value}, '/', 2)"
+    return Term(f"jsonb_build_object({parts})")
+
+
+@function("PARSE_COLLECTION", arguments=1)
 def parse_collection(context: Context, value: Value) -> Value:
     """PARSE_COLLECTION(id or document)"""
     return next((name for name, _ in _part(context, "PARSE_COLLECTION", value)), None)
 
 
-@function("PARSE_KEY")
+@function("PARSE_KEY", arguments=1, linear=True)
 def parse_key(context: Context, value: Value) -> Value:
     """PARSE_KEY(id or document)"""
     return next((key for _, key in _part(context, "PARSE_KEY", value)), None)
 
 
-@function("IS_SAME_COLLECTION")
+@sql_form("PARSE_KEY", "PARSE_COLLECTION")
+def parse_part_sql(call: SqlCall) -> Term:
+    """Take a part of an id; another value, which warns, is refused as it runs."""
+    part = 2 if call.name == "PARSE_KEY" else 1
+    return of_text(f"split_part(_crossfade.handle({call.json(0)}), '/', {part})")
+
+
+@function("IS_SAME_COLLECTION", arguments=2, takes_collection=True)
 def is_same_collection(context: Context, collection: Value, other: Value) -> Value:
     """IS_SAME_COLLECTION(collection, id or document)"""
     names: list[str] = []

@@ -20,25 +20,25 @@ def _bytes(value: Value) -> bytes:
     return to_string(value).encode("utf-8", "surrogatepass")
 
 
-@function("MD5")
+@function("MD5", arguments=1)
 def md5(context: Context, value: Value) -> Value:
     """MD5(text)"""
     return hashlib.md5(_bytes(value), usedforsecurity=False).hexdigest()
 
 
-@function("SHA1")
+@function("SHA1", arguments=1)
 def sha1(context: Context, value: Value) -> Value:
     """SHA1(text)"""
     return hashlib.sha1(_bytes(value), usedforsecurity=False).hexdigest()
 
 
-@function("SHA256")
+@function("SHA256", arguments=1)
 def sha256(context: Context, value: Value) -> Value:
     """SHA256(text)"""
     return hashlib.sha256(_bytes(value)).hexdigest()
 
 
-@function("SHA512")
+@function("SHA512", arguments=1)
 def sha512(context: Context, value: Value) -> Value:
     """SHA512(text)"""
     return hashlib.sha512(_bytes(value)).hexdigest()
@@ -55,7 +55,7 @@ def _crc_table() -> tuple[int, ...]:
     return tuple(table)
 
 
-@function("CRC32")
+@function("CRC32", arguments=1)
 def crc32(context: Context, value: Value) -> Value:
     """CRC32(text)"""
     table, result = _crc_table(), 0xFFFFFFFF
@@ -64,7 +64,7 @@ def crc32(context: Context, value: Value) -> Value:
     return f"{result ^ 0xFFFFFFFF:X}"
 
 
-@function("FNV64")
+@function("FNV64", arguments=1)
 def fnv64(context: Context, value: Value) -> Value:
     """FNV64(text)"""
     result = 0xCBF29CE484222325
@@ -73,19 +73,19 @@ def fnv64(context: Context, value: Value) -> Value:
     return f"{result:X}"
 
 
-@function("TO_BASE64")
+@function("TO_BASE64", arguments=1)
 def to_base64(context: Context, value: Value) -> Value:
     """TO_BASE64(text)"""
     return base64.b64encode(_bytes(value)).decode()
 
 
-@function("TO_HEX")
+@function("TO_HEX", arguments=1)
 def to_hex(context: Context, value: Value) -> Value:
     """TO_HEX(text)"""
     return _bytes(value).hex()
 
 
-@function("RANDOM_TOKEN")
+@function("RANDOM_TOKEN", arguments=1, random=True)
 def random_token(context: Context, length: Value) -> Value:
     """RANDOM_TOKEN(length): error 1542 beyond 0 to 65536"""
     size = to_integer(length)
@@ -94,7 +94,7 @@ def random_token(context: Context, length: Value) -> Value:
     return "".join(context.random.choices(_TOKEN_LETTERS, k=size))
 
 
-@function("UUID")
+@function("UUID", arguments=0, random=True)
 def new_uuid(context: Context) -> Value:
     """UUID()"""
     return str(uuid.UUID(int=context.random.getrandbits(128), version=4))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from proxy.aql.functions.calendar import iso_text
 from proxy.aql.functions.registry import REGISTRY, function, is_number
+from proxy.aql.functions.sql_calls import SqlCall, sql_form
 from proxy.aql.query_context import Context
-from proxy.aql.signatures import FETCHING, FUNCTIONS
+from proxy.aql.sql_terms import AnyTerm, Term
 from proxy.aql.values import Value, less, truthy
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.revision import decode_rev
@@ -12,31 +14,44 @@ from proxy.model.revision import decode_rev
 SERVER_VERSION = "3.12.10"
 
 
-@function("NOT_NULL")
+@function("NOT_NULL", arguments=(1, None), linear=True)
 def not_null(context: Context, *values: Value) -> Value:
     """NOT_NULL(a, b, …): the first that is not null"""
     return next((value for value in values if value is not None), None)
 
 
-@function("FIRST_LIST")
+@sql_form("NOT_NULL")
+def not_null_sql(call: SqlCall) -> Term:
+    """Take the first argument that is neither SQL NULL nor JSON null."""
+    parts = ", ".join(f"nullif({call.json(position)}, 'null')" for position in range(call.count))
+    return Term(f"coalesce({parts})")
+
+
+@function("FIRST_LIST", arguments=(1, None))
 def first_list(context: Context, *values: Value) -> Value:
     """FIRST_LIST(a, b, …): the first array"""
     return next((value for value in values if value.__class__ is list), None)
 
 
-@function("FIRST_DOCUMENT")
+@function("FIRST_DOCUMENT", arguments=(1, None))
 def first_document(context: Context, *values: Value) -> Value:
     """FIRST_DOCUMENT(a, b, …): the first object"""
     return next((value for value in values if value.__class__ is dict), None)
 
 
-@function("NOOPT", "NOEVAL", "PASSTHRU")
+@function("NOOPT", "NOEVAL", "PASSTHRU", arguments=1, per_row=True)
 def same(context: Context, value: Value) -> Value:
     """The value itself."""
     return value
 
 
-@function("IN_RANGE")
+@sql_form("NOOPT", "NOEVAL", "PASSTHRU")
+def same_sql(call: SqlCall) -> AnyTerm:
+    """Take the argument itself."""
+    return call.term(0)
+
+
+@function("IN_RANGE", arguments=5)
 def in_range(context: Context, value: Value, low: Value, high: Value, with_low: Value, with_high: Value) -> Value:
     """IN_RANGE(value, low, high, includeLow, includeHigh)"""
     if with_low.__class__ is not bool or with_high.__class__ is not bool:
@@ -47,7 +62,7 @@ def in_range(context: Context, value: Value, low: Value, high: Value, with_low: 
     return above and below
 
 
-@function("ASSERT")
+@function("ASSERT", arguments=2, per_row=True, effect=True)
 def assert_true(context: Context, condition: Value, message: Value) -> Value:
     """ASSERT(condition, message): true, or the query fails with error 1593"""
     if message.__class__ is not str:
@@ -58,7 +73,7 @@ def assert_true(context: Context, condition: Value, message: Value) -> Value:
     raise ArangoError(1593, f"AQL: {message} (while executing)")
 
 
-@function("WARN")
+@function("WARN", arguments=2, per_row=True, effect=True)
 def warn(context: Context, condition: Value, message: Value) -> Value:
     """WARN(condition, message): whether it holds; warning 1594 where it does not"""
     if message.__class__ is not str:
@@ -70,14 +85,14 @@ def warn(context: Context, condition: Value, message: Value) -> Value:
     return False
 
 
-@function("FAIL")
+@function("FAIL", arguments=(0, 1), random=True, effect=True)
 def fail(context: Context, message: Value = "") -> Value:
     """FAIL(reason): the query fails"""
     reason = message if message.__class__ is str and message else "FAIL() called"
     raise ArangoError(1569, f"AQL: {reason} (while executing)")
 
 
-@function("SLEEP")
+@function("SLEEP", arguments=1, random=True, effect=True)
 def sleep(context: Context, seconds: Value) -> Value:
     """SLEEP(seconds): null, after so many, where the store lets a query wait"""
     if not is_number(seconds) or seconds < 0:
@@ -89,31 +104,31 @@ def sleep(context: Context, seconds: Value) -> Value:
     return None
 
 
-@function("CURRENT_USER")
+@function("CURRENT_USER", arguments=0, random=True)
 def current_user(context: Context) -> Value:
     """CURRENT_USER()"""
     return context.options.user
 
 
-@function("CURRENT_DATABASE")
+@function("CURRENT_DATABASE", arguments=0, per_row=True, session=True)
 def current_database(context: Context) -> Value:
     """CURRENT_DATABASE()"""
     return context.options.database
 
 
-@function("VERSION")
+@function("VERSION", arguments=0, per_row=True)
 def version(context: Context) -> Value:
     """VERSION(): of the server that is spoken for"""
     return SERVER_VERSION
 
 
-@function("CHECK_DOCUMENT")
+@function("CHECK_DOCUMENT", arguments=1)
 def check_document(context: Context, value: Value) -> Value:
     """CHECK_DOCUMENT(object): whether it has no attribute twice, which no value here can have"""
     return value.__class__ is dict
 
 
-@function("DECODE_REV")
+@function("DECODE_REV", arguments=1)
 def decode_revision(context: Context, value: Value) -> Value:
     """DECODE_REV(revision): its time and its counter"""
     try:
@@ -123,8 +138,6 @@ def decode_revision(context: Context, value: Value) -> Value:
     if number in (0, (1 << 64) - 1):
         context.invalid("DECODE_REV")
         return None
-    from proxy.aql.functions.calendar import iso_text
-
     return {"date": iso_text(number >> 20), "count": number & 0xFFFFF}
 
 
@@ -136,23 +149,23 @@ def _call(context: Context, by: str, name: Value, arguments: list[Value]) -> Val
         raise Unsupported(f"user function {called}")
     if "::" in called:
         raise ArangoError(1582, f"AQL: user function '{called}()' not found (while executing)")
-    signature = FUNCTIONS.get(called)
-    if signature is None:
+    found = REGISTRY.get(called)
+    if found is None:
         raise ArangoError(1540, f"AQL: usage of unknown function '{called}()' (while executing)")
-    if called in FETCHING or called not in REGISTRY:
+    if found.implementation is None:
         raise Unsupported(f"function {called} through CALL or APPLY")
-    if len(arguments) < signature.least or (signature.most is not None and len(arguments) > signature.most):
+    if len(arguments) < found.least or (found.most is not None and len(arguments) > found.most):
         raise ArangoError(1541, f"AQL: invalid number of arguments for function '{called}()' (while executing)")
-    return REGISTRY[called](context, *arguments)
+    return found.implementation(context, *arguments)
 
 
-@function("CALL")
+@function("CALL", arguments=(1, None), per_row=True, effect=True)
 def call(context: Context, name: Value, *arguments: Value) -> Value:
     """CALL(name, a, b, …)"""
     return _call(context, "CALL", name, list(arguments))
 
 
-@function("APPLY")
+@function("APPLY", arguments=(1, 2), per_row=True, effect=True)
 def apply(context: Context, name: Value, *arguments: Value) -> Value:
     """APPLY(name, arguments)"""
     if name.__class__ is str and arguments and arguments[0].__class__ is not list:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.functions.sql_calls import SqlCall, of_number, sql_form
 from proxy.aql.query_context import Context
+from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, double, to_number
 
 _EARTH = 6_371_000.0  # metres of its radius
@@ -23,7 +25,7 @@ def _one(name: str, run: Callable[[float], float]) -> None:
     def implementation(context: Context, value: Value) -> Value:
         return _apply(run, value)
 
-    function(name)(implementation)
+    function(name, arguments=1)(implementation)
 
 
 for _name, _run in {
@@ -45,49 +47,62 @@ for _name, _run in {
     _one(_name, _run)
 
 
-@function("ABS")
+@sql_form("SQRT")
+def sqrt_sql(call: SqlCall) -> Term:
+    """Take the root; of a negative number it is null."""
+    value = call.number(0)
+    return of_number(f"(CASE WHEN {value} >= 0 THEN sqrt({value}) END)")
+
+
+@function("ABS", arguments=1, linear=True)
 def absolute(context: Context, value: Value) -> Value:
     """ABS(number)"""
     return _apply(abs, value)
 
 
-@function("CEIL")
+@function("CEIL", arguments=1, linear=True)
 def ceil(context: Context, value: Value) -> Value:
     """CEIL(number)"""
     return _apply(math.ceil, value)
 
 
-@function("FLOOR")
+@function("FLOOR", arguments=1, linear=True)
 def floor(context: Context, value: Value) -> Value:
     """FLOOR(number)"""
     return _apply(math.floor, value)
 
 
-@function("ROUND")
+@sql_form("FLOOR", "CEIL")
+def floor_sql(call: SqlCall) -> Term:
+    """Round; adding 0 turns -0 into 0."""
+    return of_number(f"({call.name.lower()}({call.number(0)}) + 0)")
+
+
+@function("ROUND", arguments=1, linear=True)
 def round_half_up(context: Context, value: Value) -> Value:
     """ROUND(number): halves go up, ROUND(-2.5) is -2"""
     return _apply(lambda x: math.floor(x + 0.5), value)
 
 
-@function("ATAN2")
+@function("ATAN2", arguments=2)
 def atan2(context: Context, y: Value, x: Value) -> Value:
     """ATAN2(y, x)"""
     return _apply(math.atan2, y, x)
 
 
-@function("POW")
+@function("POW", arguments=2)
 def power(context: Context, base: Value, exponent: Value) -> Value:
     """POW(base, exponent)"""
     return _apply(math.pow, base, exponent)
 
 
-@function("PI")
+@function("PI", arguments=0)
 def pi(context: Context) -> Value:
     """PI()"""
     return math.pi
 
 
-@function("DISTANCE")
+@function("DISTANCE", arguments=4)
 def distance(context: Context, latitude: Value, longitude: Value, to_latitude: Value, to_longitude: Value) -> Value:
     """DISTANCE(latitude, longitude, latitude, longitude): metres on a sphere, by the haversine formula"""
     places = (latitude, longitude, to_latitude, to_longitude)
@@ -101,7 +116,7 @@ def distance(context: Context, latitude: Value, longitude: Value, to_latitude: V
     return double(_EARTH * 2 * math.atan2(math.sqrt(share), math.sqrt(1 - share)))
 
 
-@function("RAND", "RANDOM")
+@function("RAND", "RANDOM", arguments=0, random=True)
 def rand(context: Context) -> Value:
     """RAND(): at least 0 and less than 1, a new one each call"""
     return context.random.random()
@@ -128,7 +143,7 @@ def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> N
             found.append(double(shape(distance, scale, offset, decay)))
         return found if several else found[0]
 
-    function(name)(implementation)
+    function(name, arguments=5)(implementation)
 
 
 _decay("DECAY_GAUSS", lambda d, scale, offset, decay: math.exp(-d * d / (-(scale * scale) / math.log(decay))))

@@ -7,9 +7,12 @@ from functools import lru_cache
 
 from proxy.aql.collation import Pattern, compile_pattern
 from proxy.aql.functions.registry import function
+from proxy.aql.functions.sql_calls import SqlCall, of_bool, sql_form
 from proxy.aql.functions.text import split_limit
 from proxy.aql.printing import to_string
 from proxy.aql.query_context import Context
+from proxy.aql.sql_forms import SqlForms
+from proxy.aql.sql_terms import AnyTerm, Constant, NotCompilable, Term
 from proxy.aql.values import Value, truthy
 
 
@@ -56,10 +59,52 @@ def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
     return any(last.fullmatch(text, begin) for begin in range(at, len(text) + 1))
 
 
-@function("LIKE")
+@function("LIKE", arguments=(2, 3))
 def like(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """LIKE(text, pattern, caseInsensitive)"""
     return matches_like(to_string(text), to_string(pattern), truthy(ignore_case))
+
+
+@sql_form("LIKE")
+def like_sql(call: SqlCall) -> Term:
+    """Match a constant pattern."""
+    ignore_case = False
+    if call.count == 3:
+        third = call.constant(2)
+        if third is None:
+            raise NotCompilable("LIKE with a third argument")
+        ignore_case = truthy(third.value)
+    return of_bool(like_condition(call.forms, call.term(0), call.term(1), ignore_case=ignore_case))
+
+
+def like_condition(forms: SqlForms, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
+    """Return the SQL condition that a text matches a constant pattern; also that of the operator LIKE."""
+    if not isinstance(pattern, Constant) or pattern.kind not in ("text", "odd"):
+        raise NotCompilable("LIKE of a pattern that is no constant")
+    if pattern.kind == "odd":
+        raise NotCompilable("text that jsonb does not hold")
+    sql = forms.text(text)
+    if not ignore_case:
+        return f'({sql} COLLATE "C" LIKE {forms.parameters.constant(pattern, "text", sql_pattern, "like")})'
+    if not pattern.value.isascii():
+        raise NotCompilable("LIKE without case, beyond ASCII")
+    # the characters beyond ASCII that fold to a letter of ASCII: the Kelvin sign, the long s, two i of Turkish
+    folded = f"translate(lower({sql} COLLATE \"C\"), U&'\\212A\\017F\\0130\\0131', 'ksii')"
+    return f'({folded} COLLATE "C" LIKE {forms.parameters.add(sql_pattern(pattern.value).lower(), "text")})'
+
+
+def sql_pattern(pattern: str) -> str:
+    """Translate a pattern of AQL to one of SQL: a backslash before any character but % _ \\ stands for itself."""
+    translated, escape = "", False
+    for char in pattern:
+        if escape:
+            translated += ("\\" if char in "%_\\" else "\\\\") + char
+            escape = False
+        elif char == "\\":
+            escape = True
+        else:
+            translated += char
+    return translated + ("\\\\" if escape else "")
 
 
 def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) -> Pattern | None:
@@ -69,21 +114,21 @@ def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) ->
     return compiled
 
 
-@function("REGEX_TEST")
+@function("REGEX_TEST", arguments=(2, 3))
 def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_TEST(text, regex, caseInsensitive): found anywhere"""
     compiled = _pattern(context, "REGEX_TEST", pattern, ignore_case)
     return None if compiled is None else compiled.find(to_string(text))
 
 
-@function("REGEX_MATCHES")
+@function("REGEX_MATCHES", arguments=(2, 3))
 def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_MATCHES(text, regex, caseInsensitive): the first match and its groups, or null"""
     compiled = _pattern(context, "REGEX_MATCHES", pattern, ignore_case)
     return None if compiled is None else compiled.groups(to_string(text))
 
 
-@function("REGEX_REPLACE")
+@function("REGEX_REPLACE", arguments=(3, 4))
 def regex_replace(
     context: Context, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
 ) -> Value:
@@ -92,7 +137,7 @@ def regex_replace(
     return None if compiled is None else compiled.replace(to_string(text), to_string(replacement))
 
 
-@function("REGEX_SPLIT")
+@function("REGEX_SPLIT", arguments=(2, 4))
 def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:
     """REGEX_SPLIT(text, regex, caseInsensitive, limit)"""
     most = split_limit(context, "REGEX_SPLIT", limit)

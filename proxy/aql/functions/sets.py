@@ -6,7 +6,9 @@ import math
 from collections.abc import Hashable
 
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.functions.sql_calls import SqlCall, sql_form
 from proxy.aql.query_context import Context
+from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, hash_key, unique
 
 
@@ -25,7 +27,7 @@ def _keys(value: list[Value]) -> dict[Hashable, Value]:
     return {hash_key(item): item for item in reversed(value)}
 
 
-@function("UNION")
+@function("UNION", arguments=(2, None))
 def union(context: Context, *values: Value) -> Value:
     """UNION(a, b, …): repetitions are kept"""
     if not _arrays(context, "UNION", values):
@@ -33,7 +35,7 @@ def union(context: Context, *values: Value) -> Value:
     return [item for value in values for item in value]
 
 
-@function("UNION_DISTINCT")
+@function("UNION_DISTINCT", arguments=(2, None))
 def union_distinct(context: Context, *values: Value) -> Value:
     """UNION_DISTINCT(a, b, …)"""
     if not _arrays(context, "UNION_DISTINCT", values):
@@ -41,7 +43,14 @@ def union_distinct(context: Context, *values: Value) -> Value:
     return unique(item for value in values for item in value)
 
 
-@function("INTERSECTION")
+@sql_form("UNION", "UNION_DISTINCT")
+def union_sql(call: SqlCall) -> Term:
+    """Concatenate arrays; another value, which warns, is refused as it runs."""
+    joined = " || ".join(f"_crossfade.loop({call.json(position)})" for position in range(call.count))
+    return Term(f"({joined})") if call.name == "UNION" else distinct_elements(f"({joined})", "")
+
+
+@function("INTERSECTION", arguments=(2, None))
 def intersection(context: Context, *values: Value) -> Value:
     """INTERSECTION(a, b, …)"""
     if not _arrays(context, "INTERSECTION", values, expected=True):
@@ -50,7 +59,7 @@ def intersection(context: Context, *values: Value) -> Value:
     return [item for item in unique(values[0]) if all(hash_key(item) in other for other in others)]
 
 
-@function("MINUS")
+@function("MINUS", arguments=(2, None))
 def minus(context: Context, *values: Value) -> Value:
     """MINUS(a, b, …): what is in the first alone"""
     if not _arrays(context, "MINUS", values):
@@ -59,7 +68,26 @@ def minus(context: Context, *values: Value) -> Value:
     return [item for item in unique(values[0]) if hash_key(item) not in unwanted]
 
 
-@function("OUTERSECTION")
+@sql_form("INTERSECTION", "MINUS")
+def intersection_sql(call: SqlCall) -> Term | None:
+    """Filter the first of two arrays; another value, which warns, is refused as it runs."""
+    if call.count != 2:
+        return None
+    first, other = (f"_crossfade.loop({call.json(position)})" for position in range(2))
+    negation = "NOT " if call.name == "MINUS" else ""
+    return distinct_elements(first, f" WHERE {negation}_crossfade.member(u.v, {other})")
+
+
+def distinct_elements(array: str, where: str) -> Term:
+    """Return the elements of an array, each once, at the position of the first. where: a condition on them, as u.v."""
+    return Term(
+        "(SELECT coalesce(jsonb_agg(u.v ORDER BY u.i), '[]'::jsonb) FROM (SELECT DISTINCT ON "
+        f"(_crossfade.canonical(x.v)) x.v, x.i FROM jsonb_array_elements({array}) WITH ORDINALITY AS x (v, i) "
+        f"ORDER BY _crossfade.canonical(x.v), x.i) u{where})"
+    )
+
+
+@function("OUTERSECTION", arguments=(2, None))
 def outersection(context: Context, *values: Value) -> Value:
     """OUTERSECTION(a, b, …): what occurs exactly once in all of them"""
     if not _arrays(context, "OUTERSECTION", values, expected=True):
@@ -72,7 +100,7 @@ def outersection(context: Context, *values: Value) -> Value:
     return [item for value in values for item in value if counts[hash_key(item)] == 1]
 
 
-@function("JACCARD")
+@function("JACCARD", arguments=2)
 def jaccard(context: Context, a: Value, b: Value) -> Value:
     """JACCARD(a, b): size of the intersection by that of the union; 1 for two empty arrays"""
     if not _arrays(context, "JACCARD", (a, b), expected=True):
@@ -82,7 +110,7 @@ def jaccard(context: Context, a: Value, b: Value) -> Value:
     return len(first.keys() & second.keys()) / either if either else 1
 
 
-@function("MINHASH_COUNT")
+@function("MINHASH_COUNT", arguments=1)
 def minhash_count(context: Context, error: Value) -> Value:
     """MINHASH_COUNT(error): how many hashes keep the error below that"""
     if not is_number(error) or error <= 0:
@@ -91,7 +119,7 @@ def minhash_count(context: Context, error: Value) -> Value:
     return math.ceil(1 / (error * error))
 
 
-@function("MINHASH_ERROR")
+@function("MINHASH_ERROR", arguments=1)
 def minhash_error(context: Context, count: Value) -> Value:
     """MINHASH_ERROR(count): the error of so many hashes"""
     if not is_number(count) or count <= 0:

@@ -27,27 +27,27 @@ def _finite(value: float) -> Value:
     return double(value) if math.isfinite(value) else 0
 
 
-@function("SUM")
+@function("SUM", arguments=1, linear=True)
 def sum_of(context: Context, value: Value) -> Value:
     """SUM(array): 0 of none"""
     found = _array(context, "SUM", value, None)
     return None if found is None else _finite(float_sum(found))
 
 
-@function("PRODUCT")
+@function("PRODUCT", arguments=1)
 def product(context: Context, value: Value) -> Value:
     """PRODUCT(array): 1 of none"""
     found = _array(context, "PRODUCT", value, None)
     return None if found is None else _finite(math.prod(float(number) for number in found))
 
 
-@function("AVERAGE", "AVG")
+@function("AVERAGE", "AVG", arguments=1, linear=True)
 def average_of(context: Context, value: Value) -> Value:
     """AVERAGE(array): null of none"""
     return None if _array(context, "AVERAGE", value, 1563) is None else average(value)
 
 
-@function("MIN")
+@function("MIN", arguments=1, linear=True, order_free=True)
 def minimum(context: Context, value: Value) -> Value:
     """MIN(array), over the order of all types; nulls are skipped"""
     if value.__class__ is not list:
@@ -56,7 +56,7 @@ def minimum(context: Context, value: Value) -> Value:
     return smallest(value)
 
 
-@function("MAX")
+@function("MAX", arguments=1, linear=True, order_free=True)
 def maximum(context: Context, value: Value) -> Value:
     """MAX(array), over the order of all types"""
     if value.__class__ is not list:
@@ -65,7 +65,7 @@ def maximum(context: Context, value: Value) -> Value:
     return largest(value)
 
 
-@function("MEDIAN")
+@function("MEDIAN", arguments=1)
 def median(context: Context, value: Value) -> Value:
     """MEDIAN(array)"""
     found = _array(context, "MEDIAN", value)
@@ -76,7 +76,7 @@ def median(context: Context, value: Value) -> Value:
     return double(float(found[middle])) if len(found) % 2 else double((found[middle - 1] + found[middle]) / 2)
 
 
-@function("PERCENTILE")
+@function("PERCENTILE", arguments=(2, 3))
 def percentile(context: Context, value: Value, share: Value, method: Value = "rank") -> Value:
     """PERCENTILE(array, n, "rank" or "interpolation"): the least value below the first rank, as since 3.12.6"""
     if value.__class__ is not list:
@@ -116,25 +116,25 @@ def _spread(context: Context, name: str, value: Value, sample: bool, root: bool)
     return None if found is None else double(found)
 
 
-@function("STDDEV", "STDDEV_POPULATION")
+@function("STDDEV", "STDDEV_POPULATION", arguments=1)
 def stddev_population(context: Context, value: Value) -> Value:
     """STDDEV_POPULATION(array)"""
     return _spread(context, "STDDEV_POPULATION", value, sample=False, root=True)
 
 
-@function("STDDEV_SAMPLE")
+@function("STDDEV_SAMPLE", arguments=1)
 def stddev_sample(context: Context, value: Value) -> Value:
     """STDDEV_SAMPLE(array)"""
     return _spread(context, "STDDEV_SAMPLE", value, sample=True, root=True)
 
 
-@function("VARIANCE", "VARIANCE_POPULATION")
+@function("VARIANCE", "VARIANCE_POPULATION", arguments=1)
 def variance_population(context: Context, value: Value) -> Value:
     """VARIANCE_POPULATION(array)"""
     return _spread(context, "VARIANCE_POPULATION", value, sample=False, root=False)
 
 
-@function("VARIANCE_SAMPLE")
+@function("VARIANCE_SAMPLE", arguments=1)
 def variance_sample(context: Context, value: Value) -> Value:
     """VARIANCE_SAMPLE(array)"""
     return _spread(context, "VARIANCE_SAMPLE", value, sample=True, root=False)

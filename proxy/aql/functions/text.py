@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import sys
-from urllib.parse import quote
 
 from proxy.aql.collation import lower as lower_case
 from proxy.aql.collation import upper as upper_case
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.functions.type_checks import is_ipv4
-from proxy.aql.printing import json_text, to_string
+from proxy.aql.functions.sql_calls import SqlCall, of_text, sql_form
+from proxy.aql.printing import to_string
 from proxy.aql.query_context import MAX_TEXT, Context
-from proxy.aql.values import Value, double, to_integer
+from proxy.aql.sql_terms import Constant, NotCompilable, Term
+from proxy.aql.values import Value, to_integer
 
 _BLANKS = " \t\r\n"
+_MAX_POSITION = 1 << 30  # that PostgreSQL's integer holds
 _LONGEST_REPEATED = 16 << 20  # bytes of what REPEAT makes
 
 
-@function("CONCAT")
+@function("CONCAT", arguments=(1, None), linear=True)
 def concat(context: Context, *values: Value) -> Value:
     """CONCAT(a, b, …) or CONCAT(array): nulls are skipped"""
     if len(values) == 1 and values[0].__class__ is list:
@@ -28,7 +27,15 @@ def concat(context: Context, *values: Value) -> Value:
     return "".join([to_string(value) for value in values if value is not None])
 
 
-@function("CONCAT_SEPARATOR")
+@sql_form("CONCAT")
+def concat_sql(call: SqlCall) -> Term:
+    """Join texts; the text of null is ""."""
+    if call.count == 1:
+        raise NotCompilable("CONCAT of one argument, which may be an array")
+    return of_text("(" + " || ".join(call.text(position) for position in range(call.count)) + ")")
+
+
+@function("CONCAT_SEPARATOR", arguments=(2, None))
 def concat_separator(context: Context, separator: Value, *values: Value) -> Value:
     """CONCAT_SEPARATOR(separator, a, b, …) or (separator, array): nulls are skipped"""
     if len(values) == 1 and values[0].__class__ is list:
@@ -36,14 +43,31 @@ def concat_separator(context: Context, separator: Value, *values: Value) -> Valu
     return to_string(separator).join([to_string(value) for value in values if value is not None])
 
 
-@function("CHAR_LENGTH")
+@sql_form("CONCAT_SEPARATOR")
+def concat_separator_sql(call: SqlCall) -> Term:
+    """Join texts with `concat_ws`, which skips NULL as the function skips null."""
+    if call.count < 3:
+        raise NotCompilable("CONCAT_SEPARATOR of one argument, which may be an array")
+    parts = []
+    for position in range(1, call.count):
+        term = call.term(position)
+        if isinstance(term, Constant):
+            parts.append("NULL::text" if term.kind == "null" else call.forms.text(term))
+        elif term.kind == "json":
+            parts.append(f"CASE WHEN {term.sql} <> 'null' THEN {call.forms.text(term)} END")
+        else:
+            parts.append(call.forms.text(term))
+    return of_text(f"concat_ws({call.text(0)}, {', '.join(parts)})")
+
+
+@function("CHAR_LENGTH", arguments=1, linear=True)
 def char_length(context: Context, value: Value) -> Value:
     """CHAR_LENGTH(text): of arrays and objects the bytes of their text"""
     text = to_string(value)
     return len(text) if value.__class__ is str else len(text.encode("utf-8", "surrogatepass"))
 
 
-@function("LENGTH", "COUNT")
+@function("LENGTH", "COUNT", arguments=1, takes_collection=True, linear=True, order_free=True)
 def length(context: Context, value: Value) -> Value:
     """LENGTH(value): of arrays and objects the members, of anything else the characters of its text; true is 1"""
     kind = value.__class__
@@ -54,32 +78,53 @@ def length(context: Context, value: Value) -> Value:
     return len(to_string(value))
 
 
-@function("LOWER")
+@function("LOWER", arguments=1, linear=True)
 def lower(context: Context, value: Value) -> Value:
     """LOWER(text)"""
     return lower_case(to_string(value))
 
 
-@function("UPPER")
+@sql_form("LOWER")
+def lower_sql(call: SqlCall) -> Term:
+    """Call the SQL function with the same rules."""
+    return of_text(f"_crossfade.lower({call.text(0)})")
+
+
+@function("UPPER", arguments=1, linear=True)
 def upper(context: Context, value: Value) -> Value:
     """UPPER(text)"""
     return upper_case(to_string(value))
 
 
-@function("LEFT")
+@sql_form("UPPER")
+def upper_sql(call: SqlCall) -> Term:
+    """Call the SQL function with the same rules."""
+    return of_text(f"_crossfade.upper({call.text(0)})")
+
+
+@function("LEFT", arguments=2, linear=True)
 def left(context: Context, value: Value, count: Value) -> Value:
     """LEFT(text, n)"""
     return to_string(value)[: max(0, to_integer(count))]
 
 
-@function("RIGHT")
+@sql_form("LEFT")
+def left_sql(call: SqlCall) -> Term:
+    """Cut at a constant position."""
+    count = call.constant(1)
+    if count is None or type(count.value) is not int or not 0 <= count.value < _MAX_POSITION:
+        raise NotCompilable("LEFT of no constant place")
+    return of_text(f"left({call.text(0)}, {call.parameters.add(count.value, 'integer')})")
+
+
+@function("RIGHT", arguments=2, linear=True)
 def right(context: Context, value: Value, count: Value) -> Value:
     """RIGHT(text, n)"""
     text, size = to_string(value), max(0, to_integer(count))
     return text[max(0, len(text) - size) :] if size else ""
 
 
-@function("SUBSTRING")
+@function("SUBSTRING", arguments=(2, 3), linear=True)
 def substring(context: Context, value: Value, offset: Value, *length: Value) -> Value:
     """SUBSTRING(text, offset, length): a negative offset counts from the end; a length of null is 0"""
     text, start = to_string(value), to_integer(offset)
@@ -90,7 +135,23 @@ def substring(context: Context, value: Value, offset: Value, *length: Value) -> 
     return text[start : start + max(0, to_integer(length[0]))]
 
 
-@function("SUBSTRING_BYTES")
+@sql_form("SUBSTRING")
+def substring_sql(call: SqlCall) -> Term:
+    """Cut at constant positions that are not negative."""
+    text = call.text(0)
+    places = []
+    for position in range(1, call.count):
+        term = call.constant(position)
+        if term is None or type(term.value) is not int or not 0 <= term.value < _MAX_POSITION:
+            raise NotCompilable("SUBSTRING of no constant place")
+        places.append(term.value)
+    sql = f"substr({text}, {call.parameters.add(places[0] + 1, 'integer')}"
+    if len(places) > 1:
+        sql += f", {call.parameters.add(places[1], 'integer')}"
+    return of_text(sql + ")")
+
+
+@function("SUBSTRING_BYTES", arguments=(2, 5))
 def substring_bytes(context: Context, value: Value, offset: Value, *rest_of: Value) -> Value:
     """SUBSTRING_BYTES(text, offset, length, left, right): by bytes of UTF-8, then so many characters more round it, on
     both sides as many where `right` is left out"""
@@ -121,26 +182,34 @@ def _trim(text: str, characters: str, sides: int) -> str:
     return text
 
 
-@function("TRIM")
+@function("TRIM", arguments=(1, 2))
 def trim(context: Context, value: Value, what: Value = None) -> Value:
     """TRIM(text, side) with 1 left, 2 right and any other number both; or TRIM(text, characters)"""
     sides = {1: 1, 2: 2}.get(to_integer(what), 3) if is_number(what) else 3
     return _trim(to_string(value), what if what.__class__ is str else _BLANKS, sides)
 
 
-@function("LTRIM")
+@sql_form("TRIM")
+def trim_sql(call: SqlCall) -> Term:
+    """Trim white space."""
+    if call.count > 1:
+        raise NotCompilable("TRIM with characters")
+    return of_text(f"btrim({call.text(0)}, E' \\t\\r\\n')")
+
+
+@function("LTRIM", arguments=(1, 2))
 def ltrim(context: Context, value: Value, what: Value = _BLANKS) -> Value:
     """LTRIM(text, characters)"""
     return _trim(to_string(value), to_string(what), 1)
 
 
-@function("RTRIM")
+@function("RTRIM", arguments=(1, 2))
 def rtrim(context: Context, value: Value, what: Value = _BLANKS) -> Value:
     """RTRIM(text, characters)"""
     return _trim(to_string(value), to_string(what), 2)
 
 
-@function("REPEAT")
+@function("REPEAT", arguments=(2, 3), large=True)
 def repeat(context: Context, value: Value, count: Value, separator: Value = "") -> Value:
     """REPEAT(text, n, separator): null and warning 32 beyond 16 MiB"""
     times = to_integer(count)
@@ -158,7 +227,7 @@ def repeat(context: Context, value: Value, count: Value, separator: Value = "") 
     return between.join([text] * times)
 
 
-@function("REVERSE")
+@function("REVERSE", arguments=1)
 def reverse(context: Context, value: Value) -> Value:
     """REVERSE(text) or REVERSE(array)"""
     if value.__class__ is list or value.__class__ is str:
@@ -167,7 +236,7 @@ def reverse(context: Context, value: Value) -> Value:
     return None
 
 
-@function("SPLIT")
+@function("SPLIT", arguments=(1, 3))
 def split(context: Context, value: Value, *rest: Value) -> Value:
     """SPLIT(text, separator or separators, limit): an empty separator, or one that is no text, parts every character"""
     limit = split_limit(context, "SPLIT", rest[1:])
@@ -190,6 +259,18 @@ def split(context: Context, value: Value, *rest: Value) -> Value:
     else:
         parts = re.split("|".join(re.escape(mark) for mark in marks), text)
     return parts[:limit]
+
+
+@sql_form("SPLIT")
+def split_sql(call: SqlCall) -> Term:
+    """Split at a constant text. Of an empty text PostgreSQL makes no part, AQL one."""
+    if call.count != 2:
+        raise NotCompilable("SPLIT with a limit")
+    mark = call.constant(1)
+    if mark is None or not isinstance(mark.value, str) or not mark.value:
+        raise NotCompilable("SPLIT at no constant")
+    text, at = call.text(0), call.forms.text(mark)
+    return Term(f"CASE WHEN {text} = '' THEN '[\"\"]'::jsonb ELSE to_jsonb(string_to_array({text}, {at})) END")
 
 
 def split_limit(context: Context, name: str, given: tuple[Value, ...]) -> int | None:
@@ -226,7 +307,7 @@ def _replacements(search: Value, rest: tuple[Value, ...]) -> tuple[dict[str, str
     return table, rest
 
 
-@function("SUBSTITUTE")
+@function("SUBSTITUTE", arguments=(2, 4))
 def substitute(context: Context, value: Value, search: Value, *rest: Value) -> Value:
     """SUBSTITUTE(text, search, replacement, limit), with texts, arrays, or an object of both and then the limit; -1 is
     no limit"""
@@ -246,7 +327,7 @@ def substitute(context: Context, value: Value, search: Value, *rest: Value) -> V
     return pattern.sub(lambda found: table[found[0]], text, count=max(0, limit))
 
 
-@function("TO_CHAR")
+@function("TO_CHAR", arguments=1)
 def to_char(context: Context, value: Value) -> Value:
     """TO_CHAR(code point)"""
     code = to_integer(value) if is_number(value) else -1
@@ -254,66 +335,3 @@ def to_char(context: Context, value: Value) -> Value:
         context.invalid("TO_CHAR")
         return None
     return chr(code)
-
-
-@function("JSON_STRINGIFY")
-def json_stringify(context: Context, value: Value) -> Value:
-    """JSON_STRINGIFY(value)"""
-    return json_text(value)
-
-
-def _refuse_constant(name: str) -> Value:
-    raise ValueError(name)
-
-
-def _json_integer(text: str) -> Value:
-    number = int(text) if len(text) < 32 else None
-    return number if number is not None and -(1 << 63) <= number < 1 << 64 else _json_double(text)
-
-
-def _json_double(text: str) -> Value:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return double(number)
-
-
-@function("JSON_PARSE")
-def json_parse(context: Context, value: Value) -> Value:
-    """JSON_PARSE(text): null and a warning for what is no JSON"""
-    if value.__class__ is not str:
-        context.invalid("JSON_PARSE")
-        return None
-    try:
-        return json.loads(value, parse_constant=_refuse_constant, parse_int=_json_integer, parse_float=_json_double)
-    except (ValueError, RecursionError):
-        context.invalid("JSON_PARSE")
-        return None
-
-
-@function("ENCODE_URI_COMPONENT")
-def encode_uri_component(context: Context, value: Value) -> Value:
-    """ENCODE_URI_COMPONENT(text)"""
-    return quote(to_string(value), safe="-_.!~*'()", errors="replace")
-
-
-@function("IPV4_TO_NUMBER")
-def ipv4_to_number(context: Context, value: Value) -> Value:
-    """IPV4_TO_NUMBER("1.2.3.4")"""
-    if not is_ipv4(value):
-        context.invalid("IPV4_TO_NUMBER")
-        return None
-    number = 0
-    for part in str(value).split("."):
-        number = number << 8 | int(part)
-    return number
-
-
-@function("IPV4_FROM_NUMBER")
-def ipv4_from_number(context: Context, value: Value) -> Value:
-    """IPV4_FROM_NUMBER(16909060)"""
-    number = int(value) if is_number(value) else -1
-    if not 0 <= number < 1 << 32:
-        context.invalid("IPV4_FROM_NUMBER")
-        return None
-    return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 
 from proxy.aql.functions.registry import function, is_number
+from proxy.aql.functions.sql_calls import SqlCall, of_bool, of_int, sql_form
 from proxy.aql.printing import to_string
 from proxy.aql.query_context import Context
+from proxy.aql.sql_terms import NotCompilable, Term
 from proxy.aql.values import Value, double, to_integer, truthy
 
 _SOUNDEX = {
@@ -20,12 +22,26 @@ _SOUNDEX = {
 _MAX_DISTANCE = 20_000_000  # cells of the table of LEVENSHTEIN_DISTANCE
 
 
-@function("CONTAINS")
+@function("CONTAINS", arguments=(2, 3))
 def contains_text(context: Context, text: Value, search: Value, index: Value = False) -> Value:
     """CONTAINS(text, search, returnIndex): an empty search is found nowhere"""
     wanted = to_string(search)
     at = to_string(text).find(wanted) if wanted else -1
     return at if truthy(index) else at >= 0
+
+
+@sql_form("CONTAINS")
+def contains_sql(call: SqlCall) -> Term:
+    """Search by bytes; an empty text is contained in nothing."""
+    text, search = call.text(0), call.text(1)
+    sql = f'coalesce(strpos({text} COLLATE "C", nullif({search}, \'\') COLLATE "C"), 0)'
+    if call.count == 3:
+        wants_index = call.constant(2)
+        if wants_index is None:
+            raise NotCompilable("CONTAINS with a third argument")
+        if truthy(wants_index.value):
+            return of_int(f"({sql} - 1)")
+    return of_bool(f"({sql} > 0)")
 
 
 def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
@@ -50,19 +66,19 @@ def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...]
     return found
 
 
-@function("FIND_FIRST")
+@function("FIND_FIRST", arguments=(2, 4))
 def find_first(context: Context, text: Value, search: Value, *where: Value) -> Value:
     """FIND_FIRST(text, search, start, end): -1 where it is not; the end is included"""
     return _find(context, text, search, where, last=False)
 
 
-@function("FIND_LAST")
+@function("FIND_LAST", arguments=(2, 4))
 def find_last(context: Context, text: Value, search: Value, *where: Value) -> Value:
     """FIND_LAST(text, search, start, end)"""
     return _find(context, text, search, where, last=True)
 
 
-@function("STARTS_WITH")
+@function("STARTS_WITH", arguments=(2, 3))
 def starts_with(context: Context, text: Value, prefix: Value, least: Value = 1) -> Value:
     """STARTS_WITH(text, prefix) or STARTS_WITH(text, prefixes, minMatchCount)"""
     if text.__class__ is not str:
@@ -77,7 +93,21 @@ def starts_with(context: Context, text: Value, prefix: Value, least: Value = 1) 
     return matched >= int(least)
 
 
-@function("LEVENSHTEIN_DISTANCE")
+@sql_form("STARTS_WITH")
+def starts_with_sql(call: SqlCall) -> Term:
+    """Test for one constant prefix. A first argument that is not a string, which warns, is refused as it runs."""
+    prefix = call.constant(1)
+    if call.count != 2 or prefix is None or prefix.kind not in ("text", "odd"):
+        raise NotCompilable("STARTS_WITH of no constant")
+    text = call.term(0)
+    if isinstance(text, Term) and text.kind == "text":
+        return of_bool(f"starts_with({text.sql}, {call.forms.text(prefix)})")
+    sql = call.forms.json(text)
+    checked = f"_crossfade.unless(jsonb_typeof({sql}) IS DISTINCT FROM 'string', {sql})"
+    return of_bool(f"starts_with(_crossfade.text({checked}), {call.forms.text(prefix)})")
+
+
+@function("LEVENSHTEIN_DISTANCE", arguments=2)
 def levenshtein(context: Context, a: Value, b: Value) -> Value:
     """LEVENSHTEIN_DISTANCE(a, b): insertions, deletions and substitutions"""
     first, second = to_string(a), to_string(b)
@@ -133,19 +163,19 @@ def _similarity(context: Context, name: str, text: Value, target: Value, size: V
     return double(_single(table[-1] / (len(second) if positional else len(first))))
 
 
-@function("NGRAM_SIMILARITY")
+@function("NGRAM_SIMILARITY", arguments=3)
 def ngram_similarity(context: Context, text: Value, target: Value, size: Value) -> Value:
     """NGRAM_SIMILARITY(input, target, n): matched grams by those of the target"""
     return _similarity(context, "NGRAM_SIMILARITY", text, target, size, positional=False)
 
 
-@function("NGRAM_POSITIONAL_SIMILARITY")
+@function("NGRAM_POSITIONAL_SIMILARITY", arguments=3)
 def ngram_positional_similarity(context: Context, text: Value, target: Value, size: Value) -> Value:
     """NGRAM_POSITIONAL_SIMILARITY(input, target, n)"""
     return _similarity(context, "NGRAM_POSITIONAL_SIMILARITY", text, target, size, positional=True)
 
 
-@function("SOUNDEX")
+@function("SOUNDEX", arguments=1)
 def soundex(context: Context, value: Value) -> Value:
     """SOUNDEX(text): its first letter and three digits; two equal digits count once where nothing stands between their
     letters, and the first letter's own digit counts for nothing"""

@@ -87,7 +87,7 @@ def normalised(value: Value, seed: int = _SEED) -> int:
     return xxh64(b"\x18" if value is None else b"\x1a" if value else b"\x19", seed)
 
 
-@function("HASH")
+@function("HASH", arguments=1)
 def hash_value(context: Context, value: Value) -> Value:
     """HASH(value)"""
     return normalised(value) & _KEPT

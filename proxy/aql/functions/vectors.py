@@ -49,7 +49,7 @@ def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
                 return None
         return found if _several(a) or _several(b) else found[0]
 
-    function(name)(implementation)
+    function(name, arguments=2)(implementation)
 
 
 def _cosine(a: Vector, b: Vector) -> float:

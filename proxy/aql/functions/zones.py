@@ -153,25 +153,25 @@ def _convert(context: Context, name: str, value: Value, zone: Value, detail: tup
     }
 
 
-@function("DATE_UTCTOLOCAL")
+@function("DATE_UTCTOLOCAL", arguments=(2, 3))
 def date_utctolocal(context: Context, value: Value, zone: Value, *detail: Value) -> Value:
     """DATE_UTCTOLOCAL(date, zone, detail)"""
     return _convert(context, "DATE_UTCTOLOCAL", value, zone, detail, local=True)
 
 
-@function("DATE_LOCALTOUTC")
+@function("DATE_LOCALTOUTC", arguments=(2, 3))
 def date_localtoutc(context: Context, value: Value, zone: Value, *detail: Value) -> Value:
     """DATE_LOCALTOUTC(date, zone, detail)"""
     return _convert(context, "DATE_LOCALTOUTC", value, zone, detail, local=False)
 
 
-@function("DATE_TIMEZONE")
+@function("DATE_TIMEZONE", arguments=0)
 def date_timezone(context: Context) -> Value:
     """DATE_TIMEZONE(): the server's own"""
     return time.tzname[0] or "UTC"
 
 
-@function("DATE_TIMEZONES")
+@function("DATE_TIMEZONES", arguments=0)
 def date_timezones(context: Context) -> Value:
     """DATE_TIMEZONES(): every zone that is known"""
     return sorted(_names())

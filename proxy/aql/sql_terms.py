@@ -1,11 +1,12 @@
-"""SQL terms: what an expression is compiled to, parameters, names. Nothing of a query's text gets into SQL but by here.
+"""SQL terms: what an expression compiles to, and the parameters of a statement.
 
-A value of AQL is one of these in SQL:
+The text of a query reaches SQL only through this module, as a parameter or as a checked attribute name. A value of AQL
+has one of these kinds in SQL:
 
-    json     jsonb; SQL NULL and JSON null are both null
+    json     jsonb; SQL NULL and JSON null both stand for null
     bool     boolean, never NULL
     text     text, never NULL
-    number   double precision; NULL is null
+    number   double precision; NULL stands for null
     int      bigint, never NULL
 """
 
@@ -25,14 +26,14 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class NotCompilable(Exception):
-    """What cannot be compiled exactly; the text names it."""
+    """An expression or statement that has no exact SQL form; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A compiled expression. scalar: never an array or object. A constant has no text of its own, see `Parameters`.
+    """A compiled expression.
 
-    member: where it is an attribute of a jsonb, that and the attribute's name, both as SQL.
+    scalar: never an array or object. member: of an attribute of a jsonb, the jsonb and the attribute's name, as SQL.
     """
 
     sql: str
@@ -42,7 +43,7 @@ class Term:
 
 
 class Constant:
-    """A value that is known before the statement runs. kind: see `kind_of`."""
+    """A value that is known before the statement runs; its SQL is a parameter. kind: see `kind_of`."""
 
     __slots__ = ("_value", "kind")
 
@@ -52,13 +53,16 @@ class Constant:
 
     @property
     def value(self) -> Value:
-        """The value itself."""
+        """The value."""
         return self._value
 
 
 class Bound(Constant):
-    """The value of a bind variable. Its kind is part of what a statement is kept by, its value is not: whoever looks at
-    that, by `value`, makes the statement one of this very value (see `cached`)."""
+    """The value of a bind variable.
+
+    A cached statement is found by the kind of the variable, not by its value: code that reads `value` ties the
+    statement to that value (see `compile.cached`).
+    """
 
     __slots__ = ("_binds", "name")
 
@@ -76,7 +80,7 @@ AnyTerm = Term | Constant
 
 
 def escaped(value: Value) -> Value:
-    """The value with its strings and names as they stand in jsonb."""
+    """Return the value with its strings and attribute names escaped as jsonb stores them."""
     if isinstance(value, str):
         return escape_text(value)
     if isinstance(value, list):
@@ -87,7 +91,7 @@ def escaped(value: Value) -> Value:
 
 
 def json_parameter(value: Value) -> str:
-    """A value as the text of a jsonb parameter."""
+    """Return a value as the text of a jsonb parameter."""
     if value.__class__ is str and _PLAIN_TEXT.fullmatch(value):
         return f'"{value}"'
     return json_values.dump(escaped(value)).decode()
@@ -95,19 +99,19 @@ def json_parameter(value: Value) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A parameter's value that is worked out of the bind variables of each run. identity: equal ones are given once."""
+    """A parameter's value, computed from the bind variables of each run. identity: equal ones share a parameter."""
 
     make: Callable[[Mapping[str, Any]], object]
     identity: Hashable
 
 
 def settled(value: object, binds: Mapping[str, Any]) -> Any:
-    """A value, or what a deferred one is with these bind variables."""
+    """Return the value; a deferred one is computed from the bind variables."""
     return value.make(binds) if isinstance(value, Deferred) else value
 
 
 class Binds(Mapping[str, Any]):
-    """Bind variables that note whose values were looked at."""
+    """Bind variables that record in `seen` whose values were read."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self._given = given
@@ -128,15 +132,15 @@ class Binds(Mapping[str, Any]):
         return name in self._given
 
     def kind(self, name: str) -> str:
-        """The kind of a variable's value, which is not looked at."""
+        """Return the kind of a variable's value, without recording that it was read."""
         return kind_of(self._given[name])
 
 
 def kind_of(value: Value) -> str:
-    """What a statement may depend on of a value that it is kept for.
+    """Return the kind of a value: all that a cached statement may depend on.
 
-    null, bool, float; count: an integer from 0 to 2^53, int: any other; text; odd: text that jsonb does not hold as it
-    is; texts, scalars: arrays of such alone (and no odd one); array; object.
+    null, bool, float; count: an integer from 0 to 2^53, int: any other integer; text; odd: text that jsonb cannot hold
+    unchanged; texts, scalars: arrays of only such values (none of them odd); array; object.
     """
     if value is None:
         return "null"
@@ -160,7 +164,7 @@ _ODD: Final = re.compile("[\x00\ufdd0\ud800-\udfff]")
 
 
 def plain_text(value: str) -> bool:
-    """Whether a text stands in jsonb as it is."""
+    """Return True if jsonb holds the text unchanged."""
     return _ODD.search(value) is None
 
 
@@ -168,10 +172,10 @@ _PLACE: Final = re.compile("\x01(\\d+)\x01")
 
 
 class Parameters:
-    """The values of a statement's parameters; equal ones are given once.
+    """The values of a statement's parameters; equal values share a parameter.
 
-    While the statement is built a parameter is a mark that no name can contain; `numbered` makes $1, $2, … of those
-    that the statement has in the end.
+    While the statement is under construction, a parameter is a mark that no name can contain. `numbered` replaces the
+    marks that the finished statement contains by $1, $2, …
     """
 
     def __init__(self) -> None:
@@ -179,7 +183,7 @@ class Parameters:
         self._known: dict[Hashable, str] = {}
 
     def add(self, value: object, kind: str) -> str:
-        """The parameter as a term: `$n::kind` in the end."""
+        """Add a parameter and return its mark, which becomes `$n::kind`."""
         identity: Hashable = (kind, value.identity if isinstance(value, Deferred) else repr(value))
         found = self._known.get(identity)
         if found is None:
@@ -188,7 +192,7 @@ class Parameters:
         return found
 
     def numbered(self, sql: str) -> tuple[str, tuple[object, ...]]:
-        """The statement with $1, $2, …, and their values."""
+        """Return the statement with $1, $2, …, and their values."""
         order: dict[str, int] = {}
 
         def place(match: re.Match[str]) -> str:
@@ -198,20 +202,23 @@ class Parameters:
         return text, tuple(self.values[int(number) - 1] for number in order)
 
     def constant(self, term: Constant, kind: str, make: Callable[[Any], object], what: Hashable = "") -> str:
-        """What `make` gives of a constant; of a bind variable, of each run's. what: tells one `make` from another."""
+        """Add `make(value)` as a parameter; of a bind variable it is computed for each run.
+
+        what: distinguishes one `make` from another.
+        """
         if isinstance(term, Bound):
             name = term.name
             return self.add(Deferred(lambda binds: make(binds[name]), (name, what)), kind)
         return self.add(make(term.value), kind)
 
     def json(self, term: Constant) -> str:
-        """A constant as jsonb."""
+        """Add a constant as a jsonb parameter."""
         return self.constant(term, "jsonb", json_parameter)
 
     def name(self, name: str) -> str:
-        """An attribute's name, as the right side of `->`: quoted where it is a plain identifier, else a parameter.
+        """Return an attribute's name as the right operand of `->`: a plain identifier quoted, else a parameter.
 
-        Quoted, because an index on an expression is found by the text of the expression.
+        Quoted, because PostgreSQL finds an index on an expression by the text of the expression.
         """
         if _PLAIN_NAME.fullmatch(name) is not None:
             return f"'{name}'"
