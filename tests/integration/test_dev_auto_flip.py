@@ -83,7 +83,7 @@ async def test_what_is_gone_is_not_looked_at_again_until_it_is_made_again(stack:
     await stack.drained()
     before = len(stack.origin.store.server.calls)
     await stack.client.post("/_api/collection", json={"name": "others"})
-    asked = [path for _, _, _, path in list(stack.origin.store.server.calls)[before:]]
+    asked = [call.path for call in list(stack.origin.store.server.calls)[before:]]
     assert not [path for path in asked if "books" in path or "tomes" in path]
     await stack.client.post("/_api/collection", json={"name": "books"})
     assert await stage(stack, "books") == "flipped"

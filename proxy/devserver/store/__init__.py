@@ -1,16 +1,17 @@
-"""ArangoDB in memory: one server's state, and one file for each group of endpoints.
+"""An ArangoDB server in memory. Handlers carry out the endpoints over the state of one server.
 
-store         MemoryStore: the handlers by endpoint; waits for locks
-server        databases, collections, clock, ticks, cursors, transactions, jobs, settings
-collection    encoded documents ordered by key; keys (generators), indexes (uniqueness), schema, expiry (TTL)
-writes        one document written: what all ways of writing share; asked: numbers of requests, checked
-accounts      users, passwords, levels; access: who may do what, where it is checked
-documents, collections, databases (and indexes), cursors, transactions, imports, graphs, graph_documents, simple (and
-edges), explain, tracking (what is remembered of queries), jobs, wal, replication, users, admin    endpoints
-unbuilt       what is refused by name
-queries       drives the evaluator of AQL over the collections
-log           the write-ahead log that `wal` shows
-snapshot      the whole server to files and back
+store              MemoryStore: the table of commands, waiting for locks, jobs, errors as outcomes
+handlers/          endpoint -> handler, one module a subject
+queries/           AQL over the collections
+access             who may do what
+collection_lookup  the collection, or a transaction's copy of it, that a request reads or writes
+write_document     writes one document: locks, keys, revisions
+write_rules        what a write makes of one document: the decision alone
+schema             JSON Schema of a collection
+expiry             removes what TTL indexes have expired
+snapshot           the whole server in files
+request_params, answers, encoded_document
+state/             what the server keeps, below everything else
 """
 
 from proxy.devserver.store.store import MemoryStore

@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from proxy.devserver.store.collection import Collection
-from proxy.devserver.store.server import Server
+from proxy.devserver.store.state.collection import Collection
+from proxy.devserver.store.state.server import Server
 
 
 def sweep(server: Server) -> int:

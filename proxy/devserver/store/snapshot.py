@@ -16,9 +16,10 @@ from typing import Any, Final
 import orjson
 
 from proxy.base.errors import ConfigurationError
-from proxy.devserver.store.accounts import Account, Grants, Level
-from proxy.devserver.store.indexes import Index
-from proxy.devserver.store.server import Database, Server
+from proxy.devserver.store.state.accounts import Account, Grants, Level
+from proxy.devserver.store.state.database import Database
+from proxy.devserver.store.state.indexes import Index
+from proxy.devserver.store.state.server import Server
 from proxy.model import json_reader
 
 Document = dict[str, Any]

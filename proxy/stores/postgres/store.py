@@ -49,7 +49,7 @@ class PostgresStore:
         self._catalog = Catalog(database)
         self._limits = limits or QueryLimits()
         self.address = Address(database.dsn, self._limits)
-        self.apart = Apart(lane, self.address, seconds) if lane is not None else None
+        self.apart = Apart(lane, self.address, PostgresStore, seconds) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
         self._cursors = Cursors()
 

@@ -14,7 +14,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, IsolationError, OverLimit, StatementError, Unsupported
@@ -41,12 +41,29 @@ class Address:
     limits: QueryLimits
 
 
+class Executor(Protocol):
+    """What a worker needs of a store."""
+
+    async def execute(self, operation: Operation) -> Outcome: ...
+
+    async def fenced(self, operation: Operation, generation: int) -> Outcome | None: ...
+
+
+class OpenStore(Protocol):
+    """Makes a store over a worker's own session."""
+
+    def __call__(self, database: Database, *, limits: QueryLimits) -> Executor: ...
+
+
 class Apart:
     """Asks the workers of one lane."""
 
-    def __init__(self, lane: Lane, address: Address, seconds: float | None = None) -> None:
-        """seconds: that one query may take, by default as long as an evaluation may."""
+    def __init__(self, lane: Lane, address: Address, store: OpenStore, seconds: float | None = None) -> None:
+        """store: the class whose object executes reads in a worker. seconds: that one query may take, by default as
+        long as an evaluation may.
+        """
         self._lane = lane
+        self._store = store
         self._seconds = seconds or SECONDS + _LATE
         self._address = address
 
@@ -72,7 +89,9 @@ class Apart:
     async def execute(self, operation: Operation, generation: int | None) -> Outcome:
         """The answer to another read whose request is large. Raises as `PostgresStore.execute`."""
         try:
-            found = await self._lane.run(_executed, self._address, operation, generation, seconds=self._seconds)
+            found = await self._lane.run(
+                _executed, self._store, self._address, operation, generation, seconds=self._seconds
+            )
         except IsolationError as error:
             raise OverLimit(f"a large request over the limits ({error.reason})") from error
         if found is None:
@@ -87,11 +106,11 @@ class Apart:
             raise OverLimit(f"a large result over the limits ({error.reason})") from error
 
 
-async def _executed(address: Address, operation: Operation, generation: int | None) -> Outcome | None:
+async def _executed(
+    opened: OpenStore, address: Address, operation: Operation, generation: int | None
+) -> Outcome | None:
     """In a worker. None: the fence did not hold."""
-    from proxy.stores.postgres.store import PostgresStore  # which imports this module
-
-    store = PostgresStore(await worker_database(address), limits=address.limits)
+    store = opened(await worker_database(address), limits=address.limits)
     return await (store.execute(operation) if generation is None else store.fenced(operation, generation))
 
 

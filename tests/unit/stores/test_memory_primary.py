@@ -9,7 +9,7 @@ import pytest
 
 from proxy.aql import parse
 from proxy.devserver.store import MemoryStore
-from proxy.devserver.store.primary import scan_of
+from proxy.devserver.store.queries.primary_scan import scan_of
 from proxy.model.operations import Effect, Operation
 
 KEYS = ["10", "9", "A", "Z", "_", "a", "x-y", "x_y"]  # in byte order; ICU has `_ 10 9 a A …`

@@ -1,0 +1,9 @@
+"""What carries out the endpoints: functions of (server, operation) that return an outcome, one module a subject.
+
+table    COMMANDS: endpoint -> handler, rule of access
+unknown  paths and methods that are not endpoints
+
+documents, collections, databases, indexes, cursors, explain, query_tracking (running and slow queries, caches),
+transactions, imports, graphs, graph_documents, simple (simple queries, edges of a vertex), jobs (asynchronous),
+wal, replication, users (and tokens), analyzers, admin, unsupported (what is refused by name)
+"""

@@ -1,0 +1,263 @@
+"""The collection endpoints. Answers' attributes and the Location header: as a 3.12 single server sends them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.devserver.store import access, collection_lookup, write_document
+from proxy.devserver.store.answers import done
+from proxy.devserver.store.request_params import body_object, flag
+from proxy.devserver.store.schema import schema_of
+from proxy.devserver.store.state import log
+from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
+from proxy.devserver.store.state.database import Database
+from proxy.devserver.store.state.server import Server
+from proxy.model.documents import normalized, valid_collection
+from proxy.model.operations import Operation, Outcome
+from proxy.model.revision import encode_rev
+
+Document = dict[str, Any]
+
+
+def _found(server: Server, operation: Operation) -> Collection:
+    return server.database(operation).find(operation.collection or "")
+
+
+def list_all(server: Server, operation: Operation) -> Outcome:
+    hide = flag(operation.params, "excludeSystem")
+    result = [
+        collection.summary(server.guid)
+        for collection in server.database(operation).collections.values()
+        if not (hide and collection.system) and access.sees(server, operation, collection.name)
+    ]
+    return done(operation, {"result": result})
+
+
+def create(server: Server, operation: Operation) -> Outcome:
+    body = body_object(operation)
+    return done(operation, make(server, server.database(operation), body).properties(server.guid))
+
+
+def _name(body: Document, *, system: bool) -> str:
+    """The name that a body gives. Raises ArangoError 1208. system: it may begin with an underscore."""
+    name = body.get("name")
+    if isinstance(name, str) and not normalized(name):
+        raise ArangoError(1208, "collection name is not properly UTF-8 NFC-normalized")
+    if not isinstance(name, str) or not valid_collection(name, system=system):
+        raise ArangoError(1208, "illegal name: collection name invalid")
+    return name
+
+
+def make(server: Server, database: Database, body: Document) -> Collection:
+    """A new collection from a request's body. Raises ArangoError 1208, 1207, 1218, 10."""
+    name = _name(body, system=bool(body.get("isSystem", False)))
+    if name in database.collections:
+        raise ArangoError(1207, f"duplicate name: {name}")
+    kind = body.get("type", DOCUMENTS)
+    if kind in ("document", "edge"):
+        kind = EDGES if kind == "edge" else DOCUMENTS
+    if kind not in (DOCUMENTS, EDGES):
+        raise ArangoError(1218, "invalid collection type")
+    schema = schema_of(body)
+    _no_computed_values(body)
+    created = server.add_collection(database, name, kind, {**body, "schema": schema})
+    server.log.change(
+        log.COLLECTION_CREATE, database.name, f"{server.guid}/{created.id}", created.properties(server.guid)
+    )
+    return created
+
+
+def _no_computed_values(body: Document) -> None:
+    """Raises Unsupported: a collection that quietly left them out would change what its documents are."""
+    if body.get("computedValues"):
+        raise Unsupported("computed values")
+
+
+def read(server: Server, operation: Operation) -> Outcome:
+    return done(operation, _found(server, operation).summary(server.guid))
+
+
+def properties(server: Server, operation: Operation) -> Outcome:
+    return done(operation, _found(server, operation).properties(server.guid), located=True)
+
+
+def set_properties(server: Server, operation: Operation) -> Outcome:
+    collection = _found(server, operation)
+    body = body_object(operation)
+    schema = schema_of(body)
+    _no_computed_values(body)
+    if "waitForSync" in body:
+        collection.wait_for_sync = bool(body["waitForSync"])
+    if "cacheEnabled" in body:
+        collection.cache = bool(body["cacheEnabled"])
+    if "schema" in body:
+        collection.schema = schema
+    database = server.database(operation).name
+    shown = collection.properties(server.guid)
+    server.log.change(log.COLLECTION_CHANGE, database, f"{server.guid}/{collection.id}", shown)
+    return done(operation, shown, located=True)
+
+
+def count(server: Server, operation: Operation) -> Outcome:
+    collection = collection_lookup.readable(server, operation, operation.collection or "")
+    shown = {**collection.properties(server.guid), "count": len(collection.documents)}
+    return done(operation, shown, located=True)
+
+
+def figures(server: Server, operation: Operation) -> Outcome:
+    collection = _found(server, operation)
+    size = sum(map(len, collection.documents.values()))
+    counted = {
+        "indexes": {"count": len(collection.indexes), "size": 0},
+        "documentsSize": size,
+        "cacheInUse": False,
+        "cacheSize": 0,
+        "cacheUsage": 0,
+    }
+    if flag(operation.params, "details"):
+        total = len(collection.documents)
+        counted["engine"] = {
+            "documents": total,
+            "indexes": [{"type": index.kind, "id": int(index.id), "count": total} for index in collection.indexes],
+        }
+    shown = {**collection.properties(server.guid), "count": len(collection.documents), "figures": counted}
+    return done(operation, shown, located=True)
+
+
+def revision(server: Server, operation: Operation) -> Outcome:
+    collection = _found(server, operation)
+    return done(
+        operation, {**collection.properties(server.guid), "revision": encode_rev(collection.revision)}, located=True
+    )
+
+
+def checksum(server: Server, operation: Operation) -> Outcome:
+    """A checksum that two collections with the same keys (and revisions, and contents) share."""
+    collection = _found(server, operation)
+    revisions = flag(operation.params, "withRevisions")
+    data = flag(operation.params, "withData")
+    total = 0
+    for key in collection.sorted_keys():
+        document = collection.load(key) or {}
+        part: list[Any] = [key]
+        if revisions:
+            part.append(document["_rev"])
+        if data:
+            part.append(sorted((name, repr(value)) for name, value in document.items() if name not in ("_id", "_rev")))
+        # no checksum that is linear: those of four keys like a0, a1, a2 and a3 would cancel each other out
+        digest = hashlib.blake2b(repr(part).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        total ^= int.from_bytes(digest, "big")
+    shown = {
+        **collection.summary(server.guid),
+        "revision": encode_rev(collection.revision),
+        "checksum": str(total),
+    }
+    return done(operation, shown, located=True)
+
+
+def truncate(server: Server, operation: Operation) -> Outcome:
+    collection = collection_lookup.writable(server, operation, operation.collection or "")
+    collection_lookup.require_exclusive(server, operation, collection)
+    empty(
+        server,
+        server.database(operation),
+        collection,
+        in_transaction=collection_lookup.transaction_of(server, operation) is not None,
+    )
+    return done(operation, collection.summary(server.guid), located=True)
+
+
+def empty(server: Server, database: Database, collection: Collection, *, in_transaction: bool = False) -> None:
+    """Removes all documents: one by one in a transaction or where they are few, else at once, as ArangoDB does."""
+    if in_transaction or len(collection.documents) < 32_768:
+        for key in list(collection.documents):
+            write_document.check_unlocked(collection, key)
+        for key in list(collection.documents):
+            collection.remove(key, server.clock.tick())
+        return
+    collection.clear()
+    collection.revision = server.clock.tick()
+    server.log.change(log.COLLECTION_TRUNCATE, database.name, f"{server.guid}/{collection.id}")
+
+
+def rename(server: Server, operation: Operation) -> Outcome:
+    """The collection's name stands in every `_id`, so that all documents are printed anew; revisions stay.
+
+    Graphs that use the collection have its new name from then on.
+    """
+    database = server.database(operation)
+    collection = database.find(operation.collection or "")
+    name = _name(body_object(operation), system=collection.system)
+    if name in database.collections and name != collection.name:
+        raise ArangoError(1207, f"duplicate name: {name}")
+    old, new = f'"_id":"{collection.name}/'.encode(), f'"_id":"{name}/'.encode()
+    for key, raw in collection.documents.items():
+        collection.documents[key] = raw.replace(old, new, 1)
+    _rename_in_graphs(database, collection.name, name)
+    del database.collections[collection.name]
+    collection.name = name
+    database.collections[name] = collection
+    server.log.change(
+        log.COLLECTION_RENAME, database.name, f"{server.guid}/{collection.id}", {"name": name, "id": collection.id}
+    )
+    return done(operation, collection.summary(server.guid), located=True)
+
+
+def _rename_in_graphs(database: Database, old: str, new: str) -> None:
+    def renamed(names: list[str]) -> list[str]:
+        return [new if name == old else name for name in names]
+
+    graphs = database.collections["_graphs"]
+    for graph in graphs.scan():
+        definitions = [
+            {
+                **one,
+                "collection": renamed([one["collection"]])[0],
+                "from": renamed(one["from"]),
+                "to": renamed(one["to"]),
+            }
+            for one in graph["edgeDefinitions"]
+        ]
+        orphans = renamed(graph["orphanCollections"])
+        if (definitions, orphans) != (graph["edgeDefinitions"], graph["orphanCollections"]):
+            body = {"edgeDefinitions": definitions, "orphanCollections": orphans}
+            write_document.update(graphs, graph["_key"], body)
+
+
+def drop(server: Server, operation: Operation) -> Outcome:
+    database = server.database(operation)
+    collection = database.find(operation.collection or "")
+    if collection.system and not flag(operation.params, "isSystem"):
+        raise ArangoError(11, "forbidden")
+    remove(server, database, collection)
+    return done(operation, {"id": collection.id})
+
+
+def remove(server: Server, database: Database, collection: Collection) -> None:
+    """Takes a collection out of its database."""
+    del database.collections[collection.name]
+    server.log.change(log.COLLECTION_DROP, database.name, f"{server.guid}/{collection.id}")
+
+
+def load(server: Server, operation: Operation) -> Outcome:
+    """Collections are always loaded; `unload` does nothing."""
+    collection = _found(server, operation)
+    return done(operation, {**collection.summary(server.guid), "count": len(collection.documents)}, located=True)
+
+
+def maintain(server: Server, operation: Operation) -> Outcome:
+    """loadIndexesIntoMemory, recalculateCount: nothing to do."""
+    _found(server, operation)
+    return done(operation, {"result": True, "count": len(_found(server, operation).documents)}, located=True)
+
+
+def compact(server: Server, operation: Operation) -> Outcome:
+    """Nothing is to be compacted."""
+    return done(operation, _found(server, operation).summary(server.guid), located=True)
+
+
+def shards(server: Server, operation: Operation) -> Outcome:
+    _found(server, operation)
+    raise ArangoError(1470, "this operation is only supported on coordinators in a cluster", status=501)

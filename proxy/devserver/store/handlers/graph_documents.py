@@ -1,0 +1,169 @@
+"""Vertices and edges through a named graph: the document API in other wrapping, with the graph's rules."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store import write_document
+from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.encoded_document import revision_of
+from proxy.devserver.store.handlers.graphs import edge_names, find, graphs_of, vertex_names
+from proxy.devserver.store.request_params import body_object, flag, header_revision
+from proxy.devserver.store.state.collection import Collection
+from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.write_rules import ConflictError, WriteResult, WriteRules
+from proxy.model import json_reader
+from proxy.model.documents import Merging, valid_handle
+from proxy.model.operations import Operation, Outcome
+from proxy.wire.encode import json_outcome
+
+Document = dict[str, Any]
+
+
+_ENDS: Final = "edge attribute missing or invalid: expecting both `_from` and `_to` attributes to be defined"
+
+
+def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
+    """The graph, the collection, and what its documents are called. Raises ArangoError 1924, 1203.
+
+    Only an insert asks whether the collection is the graph's. Raises ArangoError 1947, 1930.
+    """
+    graph = find(server.database(operation), operation.path[2])
+    kind, name = operation.path[3], operation.path[4]
+    if operation.method == "POST" and kind == "vertex" and name not in vertex_names(graph):
+        raise ArangoError(1947, f"vertex collection '{name}' is not part of the graph", status=404)
+    if operation.method == "POST" and kind == "edge" and name not in edge_names(graph):
+        raise ArangoError(1930, "edge collection not used in graph", status=404)
+    if operation.method == "PUT" and kind == "edge":
+        _check_replacement(server.database(operation).collections.get(name), operation)
+    return graph, (writable if write else readable)(server, operation, name), kind
+
+
+def _check_replacement(collection: Collection | None, operation: Operation) -> None:
+    """Raises ArangoError 1233 where an edge would lose its ends: before it is known whether there is such an edge, but
+    for one whose body says nothing of its ends (as version 3.2 did).
+    """
+    body = body_object(operation)
+    ends = [body.get(side) for side in ("_from", "_to")]
+    missing = collection is not None and collection.get(operation.key or "") is None and ends == [None, None]
+    if not missing and not all(map(valid_handle, ends)):
+        raise ArangoError(1233, _ENDS)
+
+
+def _check_ends(graph: Document, body: Document) -> None:
+    """The ends of an edge must lie in collections that some edge definition of the graph names, on whichever side and
+    for whichever edge collection. Raises ArangoError 1947.
+    """
+    known = {name for one in graph["edgeDefinitions"] for name in (*one["from"], *one["to"])}
+    for end in (body.get("_from"), body.get("_to")):
+        if isinstance(end, str) and end.partition("/")[0] not in known:
+            raise ArangoError(1947, "referenced vertex collection is not part of the graph", status=400)
+
+
+def _answer(operation: Operation, collection: Collection, kind: str, written: WriteResult, *, synced: int) -> Outcome:
+    """synced: the status of a write that waits for the disk: 201 for an insert, 200 for a change."""
+    params = operation.params
+    code = synced if flag(params, "waitForSync") or collection.wait_for_sync else 202
+    name, key = collection.name, written.key
+    shown: Document = {"_id": f"{name}/{key}", "_key": key, "_rev": written.rev}
+    if written.old_rev is not None:
+        shown["_oldRev"] = written.old_rev
+    body: Document = {"error": False, "code": code, kind: shown}
+    if flag(params, "returnOld") and written.old is not None:
+        body["old"] = json_reader.load(written.old)
+    if flag(params, "returnNew") and written.new is not None:
+        body["new"] = json_reader.load(written.new)
+    return json_outcome(code, body, ((b"etag", written.rev.encode()),))
+
+
+def insert(server: Server, operation: Operation) -> Outcome:
+    graph, collection, kind = _collection(server, operation, write=True)
+    body = body_object(operation)
+    if kind == "edge":
+        _check_ends(graph, body)
+        for side in ("_from", "_to"):
+            _check_end(server, operation, body.get(side))
+    return _answer(operation, collection, kind, write_document.insert(collection, body), synced=201)
+
+
+def _check_end(server: Server, operation: Operation, handle: object) -> None:
+    """Unlike the document API, a graph wants the ends of an edge to exist. Raises ArangoError 1233, 1202."""
+    name, slash, key = str(handle).partition("/")
+    if not isinstance(handle, str) or not slash:
+        raise ArangoError(1233, _ENDS)
+    if readable(server, operation, name).get(key) is None:
+        raise ArangoError(1202)
+
+
+def read(server: Server, operation: Operation) -> Outcome:
+    _, collection, kind = _collection(server, operation, write=False)
+    key = operation.key or ""
+    raw = collection.get(key)
+    if raw is None:
+        raise ArangoError(1202)
+    rev = revision_of(raw)
+    wanted = header_revision(operation.headers.get("if-match")) or operation.params.get("rev")
+    if wanted is not None and wanted != rev:
+        raise ConflictError(key, rev, precondition=True)
+    unwanted = header_revision(operation.headers.get("if-none-match"))
+    if unwanted is not None and unwanted == rev:
+        return Outcome(304, b"", ((b"etag", rev.encode()),), b"text/plain")
+    body = b'{"error":false,"code":200,"' + kind.encode() + b'":' + raw + b"}"
+    return Outcome(200, body, ((b"etag", rev.encode()),))
+
+
+def _rules(operation: Operation) -> WriteRules:
+    params = operation.params
+    expected = header_revision(operation.headers.get("if-match")) or params.get("rev")
+    return WriteRules(merging=Merging(keep_null=flag(params, "keepNull", default=True)), expected=expected)
+
+
+def change(server: Server, operation: Operation) -> Outcome:
+    """PUT and PATCH of a vertex or an edge."""
+    graph, collection, kind = _collection(server, operation, write=True)
+    body = body_object(operation)
+    if kind == "edge":
+        if collection.get(operation.key or "") is None:
+            raise ArangoError(1202)
+        _check_ends(graph, body)
+    write = write_document.update if operation.method == "PATCH" else write_document.replace
+    written = write(collection, operation.key or "", body, _rules(operation))
+    return _answer(operation, collection, kind, written, synced=200)
+
+
+def remove(server: Server, operation: Operation) -> Outcome:
+    """DELETE. A vertex takes its edges with it, in every graph that knows its collection; nothing is said of them."""
+    _, collection, kind = _collection(server, operation, write=True)
+    key = operation.key or ""
+    written = write_document.remove(collection, key, None, _rules(operation))
+    if kind == "vertex":
+        done = [(collection, written)]
+        try:
+            _remove_edges(server, operation, f"{collection.name}/{key}", done)
+        except ArangoError:
+            write_document.undo_all(done)
+            raise
+    code = 200 if flag(operation.params, "waitForSync") or collection.wait_for_sync else 202
+    body: Document = {"error": False, "code": code, "removed": True}
+    if flag(operation.params, "returnOld") and written.old is not None:
+        body["old"] = json_reader.load(written.old)
+    return json_outcome(code, body)
+
+
+def _remove_edges(
+    server: Server, operation: Operation, vertex: str, done: list[tuple[Collection, WriteResult]]
+) -> None:
+    collection = vertex.partition("/")[0]
+    names = {
+        name
+        for graph in graphs_of(server.database(operation)).scan()
+        if collection in vertex_names(graph)
+        for name in edge_names(graph)
+    }
+    for name in sorted(names):
+        edges = writable(server, operation, name)
+        connected = [edge["_key"] for edge in edges.scan() if vertex in (edge["_from"], edge["_to"])]
+        for key in connected:
+            removed = write_document.remove(edges, key)
+            done.append((edges, removed))

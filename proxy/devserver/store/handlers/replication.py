@@ -1,0 +1,191 @@
+"""Snapshots for copying: `/_api/replication` (batch, inventory, dump, state) and `/_api/dump`.
+
+Protocol page, sections 9 and 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.devserver.store import access, request_params
+from proxy.devserver.store.handlers.wal import state
+from proxy.devserver.store.request_params import body_object, flag
+from proxy.devserver.store.state.attributes import whole
+from proxy.devserver.store.state.database import Database
+from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.sessions import Batch, Dump
+from proxy.model.json_values import dump as text_of
+from proxy.model.operations import Operation, Outcome
+from proxy.wire.encode import json_outcome
+
+Document = dict[str, Any]
+_CHUNK: Final = 1 << 20
+_MOST: Final = 16  # snapshots of each kind
+_DUMPED: Final = b"application/x-arango-dump"
+
+
+def batch(server: Server, operation: Operation) -> Outcome:
+    """POST makes a snapshot, PUT keeps it, DELETE ends it."""
+    database = server.database(operation)
+    if operation.method == "POST" and len(operation.path) == 3:
+        made = Batch(str(server.tick()), database.name, server.log.last or server.last_tick)
+        for collection in database.collections.values():
+            made.documents[collection.name] = list(reversed(collection.documents.values()))
+        server.batches[made.id] = made
+        _forget(server.batches)
+        return json_outcome(200, {"id": made.id, "serverId": server.id, "lastTick": str(made.tick)})
+    number = operation.path[3] if len(operation.path) > 3 else ""
+    found = _batch(server, operation, number)
+    if operation.method == "DELETE":
+        del server.batches[found.id]
+    elif operation.method != "PUT":
+        raise ArangoError(405, "method not supported")
+    return Outcome(204)
+
+
+def _forget(kept: dict[str, Any]) -> None:
+    """Snapshots that nobody ended go when there are many: they hold documents that are gone."""
+    while len(kept) > _MOST:
+        del kept[next(iter(kept))]
+
+
+def _batch(server: Server, operation: Operation, number: str) -> Batch:
+    found = server.batches.get(number)
+    if found is None or found.database != operation.database:
+        raise ArangoError(1600, "batch not found")
+    return found
+
+
+def replication(server: Server, operation: Operation) -> Outcome:
+    """The reads: inventory, dump, logger-state, server-id."""
+    name = operation.path[2] if len(operation.path) > 2 else ""
+    if name == "server-id":
+        return json_outcome(200, {"serverId": server.id})
+    server.database(operation)
+    if name == "logger-state":
+        served = {"version": state(server)["server"]["version"], "serverId": server.id, "engine": "rocksdb"}
+        return json_outcome(200, {"state": _logger(server), "server": served, "clients": []})
+    if name == "inventory":
+        return _inventory(server, operation)
+    if name == "dump":
+        return _dump(server, operation)
+    raise Unsupported(f"replication {name}")
+
+
+def _logger(server: Server) -> Document:
+    now = state(server)
+    return {
+        "running": True,
+        "lastLogTick": now["tick"],
+        "lastUncommittedLogTick": now["tick"],
+        "totalEvents": server.last_tick,
+        "time": now["time"],
+    }
+
+
+def _inventory(server: Server, operation: Operation) -> Outcome:
+    """Collections with their properties and secondary indexes: what a follower makes first; `global`: everywhere."""
+    database = server.database(operation)
+    system = flag(operation.params, "includeSystem", default=True)
+    whole: Document = {"state": _logger(server), "tick": str(server.last_tick)}
+    if flag(operation.params, "global"):
+        access.require_admin(server, operation)
+        if database.name != "_system":
+            raise ArangoError(11, "global inventory is told of in _system")
+        shown = {
+            one.name: {"id": one.id, "name": one.name, **_contents(server, one, system)}
+            for one in server.databases.values()
+        }
+        return json_outcome(200, {**whole, "databases": shown})
+    return json_outcome(200, {**_contents(server, database, system), **whole})
+
+
+def _contents(server: Server, database: Database, system: bool) -> Document:
+    shown: list[Document] = [
+        {
+            "parameters": {**collection.properties(server.guid), "deleted": False, "cid": collection.id},
+            "indexes": [
+                index.definition(collection.name) for index in collection.indexes[2 if collection.edge else 1 :]
+            ],
+        }
+        for collection in database.collections.values()
+        if system or not collection.system
+    ]
+    properties = {"name": database.name, "id": database.id, "isSystem": database.name == "_system"}
+    return {"collections": shown, "views": [], "properties": properties}
+
+
+def _dump(server: Server, operation: Operation) -> Outcome:
+    """The documents of one collection in a batch, piece by piece; each piece goes on where the last one ended."""
+    found = _batch(server, operation, operation.params.get("batchId", ""))
+    name = server.database(operation).find(operation.params.get("collection", "")).name
+    documents = found.documents.get(name, [])  # what has not been sent yet, the next one last
+    limit = request_params.number(operation.params, "chunkSize", _CHUNK)
+    lines: list[bytes] = []
+    size = 0
+    while documents and size < limit:
+        raw = documents.pop()
+        lines.append(b'{"type":2300,"data":' + raw + b"}")
+        size += len(raw)
+    headers = ((b"x-arango-replication-checkmore", b"true" if documents else b"false"),)
+    if not lines:
+        return Outcome(204, b"", headers, _DUMPED)
+    return Outcome(200, b"\n".join(lines) + b"\n", headers, _DUMPED)
+
+
+# ---- /_api/dump
+
+
+def dump(server: Server, operation: Operation) -> Outcome:
+    """POST start, POST next/{id}, DELETE {id}. A single server's shards are its collections."""
+    below = operation.path[2:]
+    if operation.method == "POST" and below == ("start",):
+        return _start(server, operation)
+    if operation.method == "POST" and below[:1] == ("next",) and len(below) == 2:
+        return _next(server, operation, _found(server, operation, below[1]))
+    if operation.method == "DELETE" and len(below) == 1:
+        del server.dumps[_found(server, operation, below[0]).id]
+        return json_outcome(200, {"error": False, "code": 200})
+    raise ArangoError(404, "not found")
+
+
+def _start(server: Server, operation: Operation) -> Outcome:
+    database = server.database(operation)
+    body = body_object(operation)
+    shards = body.get("shards")
+    if not isinstance(shards, list) or not all(isinstance(shard, str) for shard in shards):
+        raise ArangoError(10, "expecting an array of shards")
+    collections = [database.find(shard) for shard in shards]
+    most = whole(body, "docsPerBatch", 10_000)
+    parts = [(collection.name, list(collection.documents.values())) for collection in collections]
+    made = Dump(str(server.tick()), database.name, _pieces(parts, max(most, 1)))
+    server.dumps[made.id] = made
+    _forget(server.dumps)
+    return Outcome(201, text_of({"error": False, "code": 201}), ((b"x-arango-dump-id", made.id.encode()),))
+
+
+def _pieces(parts: list[tuple[str, list[bytes]]], most: int) -> Iterator[tuple[str, bytes]]:
+    for name, documents in parts:
+        for start in range(0, len(documents), most):
+            yield name, b"\n".join(documents[start : start + most]) + b"\n"
+
+
+def _next(server: Server, operation: Operation, found: Dump) -> Outcome:
+    wanted = request_params.number(operation.params, "batchId", 0)
+    if wanted > found.sent:
+        found.last, found.sent = next(found.parts, None), wanted
+    elif wanted != found.sent:
+        raise ArangoError(404, "batch not found")
+    if found.last is None:
+        return Outcome(204, b"", (), _DUMPED)
+    name, lines = found.last
+    return Outcome(200, lines, ((b"x-arango-dump-shard-id", name.encode()),), _DUMPED)
+
+
+def _found(server: Server, operation: Operation, number: str) -> Dump:
+    found = server.dumps.get(number)
+    if found is None or found.database != operation.database:
+        raise ArangoError(404, "dump not found")
+    return found

@@ -1,0 +1,168 @@
+"""Stream transactions: begin, status, commit, abort, list.
+
+A key that a transaction wrote is locked: another writer waits a second for it (`store` does) and then gets 1200. A
+collection that it locked exclusively is not written by any other request. Protocol page, section 5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store import access, write_document
+from proxy.devserver.store.collection_lookup import LOCK_SECONDS, belongs, expire_transactions, find_transaction
+from proxy.devserver.store.encoded_document import revision_of
+from proxy.devserver.store.state.collection import Collection, Locks
+from proxy.devserver.store.state.database import Database
+from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.transaction import Status, Transaction
+from proxy.devserver.store.write_document import exclusive_error
+from proxy.devserver.store.write_rules import ConflictError
+from proxy.model import json_reader
+from proxy.model.json_values import parse
+from proxy.model.operations import Operation, Outcome
+from proxy.wire.encode import json_outcome
+
+
+def begin(server: Server, operation: Operation) -> Outcome:
+    """POST /_api/transaction/begin."""
+    database = server.database(operation)
+    expire_transactions(server)
+    body = parse(operation.body)
+    collections = body.get("collections") if isinstance(body, dict) else None
+    if not isinstance(collections, dict):
+        raise ArangoError(10, "missing/invalid collections definition for transaction")
+    names = {kind: _names(collections.get(kind)) for kind in ("read", "write", "exclusive")}
+    resolved = {kind: frozenset(database.find(name).name for name in given) for kind, given in names.items()}
+    for name in sorted(resolved["read"] | resolved["write"] | resolved["exclusive"]):
+        if server.accounts.limited:
+            access.collection(server, operation, name, write=name not in resolved["read"])
+    _acquire(server, database, resolved, _lock_seconds(body))
+    transaction = Transaction(
+        str(server.tick()),
+        database,
+        resolved["read"],
+        resolved["write"] | resolved["exclusive"],
+        resolved["exclusive"],
+        bool(body.get("allowImplicit", True)),
+        server.now(),
+        access.identity(server, operation).user,
+        server.wake,
+    )
+    for name in sorted(transaction.readers):
+        transaction.collection(name, write=False)
+    for name in sorted(transaction.writers):
+        transaction.collection(name, write=True)
+    for name in transaction.exclusive:
+        database.find(name).exclusive = transaction.id
+    server.transactions[transaction.id] = transaction
+    return _answer(201, transaction)
+
+
+def _lock_seconds(body: dict[str, Any]) -> float:
+    seconds = body.get("lockTimeout", LOCK_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ArangoError(10, "expecting positive value for 'lockTimeout'")
+    return float(seconds) or LOCK_SECONDS
+
+
+def _acquire(server: Server, database: Database, wanted: dict[str, frozenset[str]], seconds: float) -> None:
+    """Raise LockedError if a running transaction writes what this one locks exclusively, or the other way round."""
+    for other in server.transactions.values():
+        if other.running and other.database is database:
+            clash = (wanted["exclusive"] & other.writers) | (wanted["write"] & other.exclusive)
+            if clash:
+                raise exclusive_error(min(clash), seconds)
+
+
+def _names(value: Any) -> list[str]:
+    names = [value] if isinstance(value, str) else value or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ArangoError(10, "missing/invalid collections definition for transaction")
+    return names
+
+
+def status(server: Server, operation: Operation) -> Outcome:
+    """GET /_api/transaction/{id}."""
+    return _answer(200, find_transaction(server, operation, operation.path[2]))
+
+
+def commit(server: Server, operation: Operation) -> Outcome:
+    """PUT /_api/transaction/{id}: what it wrote becomes visible, all together. A second commit is not an error."""
+    transaction = find_transaction(server, operation, operation.path[2])
+    if transaction.status is Status.ABORTED:
+        raise ArangoError(1653, "transaction was already aborted", status=400)
+    if transaction.running:
+        apply(server, transaction)
+    return _answer(200, transaction)
+
+
+def apply(server: Server, transaction: Transaction) -> None:
+    """Apply a transaction's writes to the server's collections, as one transaction of the log.
+
+    Raises ConflictError, or ArangoError 1210 if a unique index forbids a write; nothing has changed then.
+    """
+    database = transaction.database
+    changes = [
+        (shared, transaction.forks[name], keys)
+        for name, keys in transaction.written.items()
+        if (shared := database.collections.get(name)) is not None
+    ]
+    for shared, fork, keys in changes:
+        for key in keys:
+            if shared.locks.get(key) not in (None, transaction.id):
+                raw = shared.get(key)
+                raise ConflictError(key, revision_of(raw) if raw else "", precondition=False)
+        fork.locks = Locks()
+    undo: list[tuple[Collection, str, bytes | None]] = []
+    server.log.begin(database.name, transaction.id)
+    try:
+        for shared, fork, keys in changes:
+            for key in keys:
+                raw, old = fork.get(key), shared.get(key)
+                if raw is not None:
+                    shared.put(key, raw, json_reader.load(raw), fork.revision)
+                elif old is not None:
+                    shared.remove(key, fork.revision)
+                undo.append((shared, key, old))
+    except ArangoError:  # another request has filled a unique index in the meantime
+        for shared, key, old in reversed(undo):
+            write_document.put_back(shared, key, old)
+        raise
+    finally:
+        server.log.commit(database.name)
+    transaction.end(Status.COMMITTED)
+
+
+def abort(server: Server, operation: Operation) -> Outcome:
+    """DELETE /_api/transaction/{id}; `/write` aborts all of the database."""
+    database = server.database(operation)
+    number = operation.path[2]
+    if number == "write":
+        for transaction in server.transactions.values():
+            mine = transaction.database is database and belongs(server, operation, transaction)
+            if mine and transaction.running and transaction.writers:
+                transaction.end(Status.ABORTED)
+        return json_outcome(200, {"error": False, "code": 200})
+    transaction = find_transaction(server, operation, number)
+    if transaction.status is Status.COMMITTED:
+        raise ArangoError(1653, "transaction was already committed", status=400)
+    transaction.end(Status.ABORTED)
+    return _answer(200, transaction)
+
+
+def list_running(server: Server, operation: Operation) -> Outcome:
+    """GET /_api/transaction."""
+    database = server.database(operation)
+    expire_transactions(server)
+    running = [
+        {"id": transaction.id, "state": transaction.status.value}
+        for transaction in server.transactions.values()
+        if transaction.database is database and transaction.running and belongs(server, operation, transaction)
+    ]
+    return json_outcome(200, {"transactions": running})
+
+
+def _answer(code: int, transaction: Transaction) -> Outcome:
+    result = {"id": transaction.id, "status": transaction.status.value}
+    return json_outcome(code, {"code": code, "error": False, "result": result})

@@ -1,0 +1,26 @@
+"""What ArangoDB answers to a path or a method that is not an endpoint."""
+
+from __future__ import annotations
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store.handlers import cursors, documents
+from proxy.devserver.store.state.server import Server
+from proxy.model.operations import Operation, Outcome
+from proxy.wire.endpoints import METHODS, knows_path
+
+
+def unknown(server: Server, operation: Operation) -> Outcome:
+    """Return the answer to OPTIONS. Raises ArangoError 1228, 400, 404, 405, 601, 1203."""
+    server.database(operation)
+    if operation.method == "OPTIONS":
+        return Outcome(200, b"", ((b"allow", METHODS),), b"text/plain")
+    known = "/".join(operation.path[:2])
+    if known == "_api/document":
+        raise documents.misplaced(operation)
+    if known == "_api/cursor":
+        raise cursors.misplaced(operation)
+    if known == "_api/import":
+        raise ArangoError(601, "superfluous suffix, expecting /_api/import?collection=<identifier>")
+    if knows_path(operation.path):
+        raise ArangoError(405)
+    raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")

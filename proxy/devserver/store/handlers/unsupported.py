@@ -1,0 +1,76 @@
+"""What this server does not do, by name: views, services and tasks can be listed, what makes one is refused (501).
+
+The same goes for JavaScript (transactions, Foxx, tasks, functions of AQL), geo and fulltext queries, and the trees of
+revisions that followers compare. `/_api/batch` and the oldest simple queries are not there at all, as in 3.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.devserver.store.answers import done
+from proxy.devserver.store.state.server import Server
+from proxy.model.operations import Operation, Outcome
+from proxy.wire.encode import json_outcome
+
+
+def refused(what: str) -> Callable[[Server, Operation], Outcome]:
+    """Return a handler that answers 501 with that name."""
+
+    def refuse(server: Server, operation: Operation) -> Outcome:
+        server.database(operation)
+        raise Unsupported(what)
+
+    return refuse
+
+
+def gone(server: Server, operation: Operation) -> Outcome:
+    """Answer as to an unknown path: 3.12 does not have the endpoint."""
+    server.database(operation)
+    raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")
+
+
+def views(server: Server, operation: Operation) -> Outcome:
+    """GET: the list, which is empty, or one view, which is not found."""
+    if len(operation.path) > 2:
+        return no_view(server, operation)
+    server.database(operation)
+    return done(operation, {"result": []})
+
+
+def no_view(server: Server, operation: Operation) -> Outcome:
+    """Answer that the view is not found."""
+    server.database(operation)
+    name = operation.path[2] if len(operation.path) > 2 else ""
+    raise ArangoError(1203, f"collection or view not found: {name}")
+
+
+def tasks(server: Server, operation: Operation) -> Outcome:
+    """`/_api/tasks`: none can be made, so there are none."""
+    server.database(operation)
+    if operation.method in ("GET", "DELETE") and len(operation.path) > 2:
+        raise ArangoError(1852, "task not found", status=404)
+    if operation.method == "GET":
+        return json_outcome(200, [])
+    raise Unsupported("tasks")
+
+
+def services(server: Server, operation: Operation) -> Outcome:
+    """`/_api/foxx`: no service is installed; the list of all is empty, and everything about one finds none."""
+    server.database(operation)
+    if operation.path[:2] != ("_api", "foxx") or operation.method not in ("GET", "DELETE"):
+        raise Unsupported("Foxx")
+    if operation.method == "GET" and len(operation.path) == 2:
+        return json_outcome(200, [])
+    raise ArangoError(3009, f"No service found at: {operation.params.get('mount', '')}", status=404)
+
+
+def functions(server: Server, operation: Operation) -> Outcome:
+    """`/_api/aqlfunction`: none can be made, so there are none."""
+    server.database(operation)
+    if operation.method == "GET":
+        return done(operation, {"result": []})
+    if operation.method == "DELETE":
+        raise ArangoError(1582, f"no AQL user function with name '{'/'.join(operation.path[2:])}' found")
+    raise Unsupported("JavaScript functions of AQL")

@@ -1,0 +1,242 @@
+"""AQL over the collections of a server: parses, checks, drives the evaluator, answers what it asks for.
+
+The evaluator yields fetches and writes (`proxy.aql.requests`); here they meet the documents. A query that fails leaves
+nothing behind: its writes are undone, but for those before its last intermediate commit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from proxy.aql import Fetch, Options, Result, Write, analyse, parse
+from proxy.aql import run as evaluate
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.devserver.store import access, write_document
+from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.queries import slow_queries
+from proxy.devserver.store.queries.plan import plan_of, profile_of
+from proxy.devserver.store.queries.primary_scan import PrimaryScan, scan_of
+from proxy.devserver.store.state.attributes import whole
+from proxy.devserver.store.state.collection import Collection
+from proxy.devserver.store.state.running_query import PausedError, RunningQuery
+from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.write_rules import Mode, WriteResult, WriteRules
+from proxy.model import json_reader
+from proxy.model.documents import Merging
+from proxy.model.operations import Operation
+
+Document = dict[str, Any]
+_NO_LIMIT: Final = 0
+_COMMIT_COUNT, _COMMIT_SIZE = 1_000_000, 512 << 20  # operations, bytes, behind which ArangoDB commits what there is
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query gave: rows, and `extra` with warnings and statistics."""
+
+    rows: list[Any]
+    extra: Document
+
+
+def run(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Answer:
+    """Runs a query, and remembers it where it was slow. Raises ArangoError as ArangoDB would answer it."""
+    began = server.now()
+    running = server.resumed
+    if running is None:
+        user = access.identity(server, operation).user
+        seconds = options.get("maxRuntime", 0)
+        most = float(seconds) if isinstance(seconds, int | float) else 0.0
+        running = RunningQuery(str(server.tick()), operation.database, text, bind, began, most, user=user)
+    code = 0
+    try:
+        answer = _run(server, operation, running, options)
+    except ArangoError as error:
+        code = error.number
+        raise
+    except PausedError:
+        code = -1  # it goes on
+        raise
+    else:
+        return answer
+    finally:
+        if code >= 0:
+            streaming = bool(options.get("stream", False))
+            slow_queries.remember(
+                server, running, max(0.0, server.now() - running.began), code=code, streaming=streaming
+            )
+
+
+def _run(server: Server, operation: Operation, running: RunningQuery, options: Document) -> Answer:
+    marks = [time.perf_counter()]
+    query, bind = parse(running.query), running.bind_vars
+    marks.append(time.perf_counter())
+    analysis = analyse(query, bind)
+    if analysis.unsupported:
+        raise Unsupported(", ".join(analysis.unsupported))
+    running.modifies = analysis.modifies
+    session = _Session(server, operation, running, options)
+    for name in sorted(analysis.reads | analysis.writes):
+        try:
+            session.collection(name, write=name in analysis.writes)
+        except ArangoError as refused:
+            if refused.number != 1203 or name not in analysis.named:
+                raise
+    settings = _options(operation, running, options)
+    scan = scan_of(query, bind) if not settings.full_count else None
+    plan = plan_of(server, operation, query, analysis) if options.get("profile") else None
+    if scan is not None:
+        session.scan = scan
+        query, bind = scan.rest, scan.bind(bind)
+    marks.append(time.perf_counter())
+    result = session.drive(evaluate(query, bind, settings))
+    marks.append(time.perf_counter())
+    stats = result.stats.as_json(result.full_count, marks[3] - marks[0])
+    stats["intermediateCommits"] = session.commits
+    warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
+    extra: Document = {"warnings": warnings, "stats": stats}
+    if plan is not None:
+        extra |= profile_of(plan, marks, len(result.rows), stats, level=options["profile"])
+    return Answer(result.rows, extra)
+
+
+def _options(operation: Operation, running: RunningQuery, options: Document) -> Options:
+    memory = options.get("memoryLimit", 0)
+    return Options(
+        full_count=bool(options.get("fullCount", False)),
+        fail_on_warning=bool(options.get("failOnWarning", False)),
+        max_warnings=whole(options, "maxWarningCount", 10, zero=True),
+        memory_limit=int(memory) if isinstance(memory, int | float) else _NO_LIMIT,
+        max_runtime=running.most,
+        pause=running.pause,
+        no_user_functions=True,
+        database=operation.database,
+        user="root",
+    )
+
+
+class _Session:
+    """One run of one query against one database, within a transaction where the request names one."""
+
+    def __init__(self, server: Server, operation: Operation, running: RunningQuery, options: Document) -> None:
+        self._server = server
+        self._operation = operation
+        self._running = running
+        self._undo: list[tuple[Collection, str, bytes | None]] = []
+        self._count = _limit(options, "intermediateCommitCount", _COMMIT_COUNT)
+        self._size = _limit(options, "intermediateCommitSize", _COMMIT_SIZE)
+        self._kept = self._bytes = 0  # writes that are committed, and bytes of those that are not
+        self.commits = 0
+        self.scan: PrimaryScan | None = None  # what the primary index answers of the query
+
+    def collection(self, name: str, *, write: bool = False) -> Collection:
+        find = writable if write else readable
+        return find(self._server, self._operation, name)
+
+    def drive(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
+        """Answers the evaluator until it has its result. Where it fails, undoes what is not committed yet."""
+        try:
+            try:
+                result = self._answered(steps)
+            except ArangoError:
+                self._running.finish()
+                raise
+            self._running.finish()
+        except (ArangoError, PausedError) as error:
+            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses begins again
+            for collection, key, old in reversed(self._undo[kept:]):
+                write_document.put_back(collection, key, old)
+            raise
+        return result
+
+    def _answered(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    found: Any = self._fetch(request) if isinstance(request, Fetch) else self._write(request)
+                except ArangoError as refused:
+                    request = steps.throw(refused)
+                else:
+                    request = steps.send(found)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    def _fetch(self, fetch: Fetch) -> list[Document] | int:
+        collection = self.collection(fetch.collection)
+        documents = collection.documents
+        if self.scan is not None:
+            return [json_reader.load(documents[key]) for key in self.scan.keys(collection.sorted_keys())]
+        if fetch.keys is not None:
+            return [json_reader.load(documents[key]) for key in sorted(set(fetch.keys)) if key in documents]
+        if fetch.count:
+            return len(documents)
+        # a text that must stand in the document: what lacks it need not be parsed
+        needles = [_needle(value) for _, value in fetch.equalities]
+        wanted = [needle for needle in needles if needle is not None]
+        raws = [documents[key] for key in collection.sorted_keys()]
+        for needle in wanted:
+            raws = [raw for raw in raws if needle in raw]
+        if fetch.among is not None:
+            (name, *_), texts = fetch.among
+            wanted_texts = frozenset(texts)
+            return [document for raw in raws if (document := json_reader.load(raw)).get(name) in wanted_texts]
+        return [json_reader.load(raw) for raw in raws]
+
+    def _commit(self) -> None:
+        """An intermediate commit, where enough was written; never inside of a stream transaction."""
+        if "x-arango-trx-id" in self._operation.headers:
+            return
+        if len(self._undo) - self._kept >= self._count or self._bytes >= self._size:
+            self._kept, self._bytes = len(self._undo), 0
+            self.commits += 1
+
+    def _write(self, request: Write) -> tuple[Document | None, Document | None]:
+        collection = self.collection(request.collection, write=True)
+        options = request.options
+        rules = WriteRules(
+            mode=Mode(options.overwrite_mode or "conflict"),
+            merging=Merging(options.keep_null, options.merge_objects),
+            body_revision=not options.ignore_revs,
+            version_attribute=options.version_attribute or "",
+        )
+        written = _carry_out(collection, request, rules)
+        if written.changed:
+            self._undo.append((collection, written.key, written.old))
+            self._bytes += len(written.key) + len(written.new or b"")
+            self._commit()
+        elif request.kind == "insert" and rules.mode is Mode.IGNORE:
+            return None, None
+        old = None if written.old is None else json_reader.load(written.old)
+        new = None if written.new is None else json_reader.load(written.new)
+        return old, new
+
+
+def _limit(options: Document, name: str, default: int) -> int:
+    """Of intermediate commits; what is no number is passed over, as ArangoDB does."""
+    given = options.get(name)
+    return int(given) if isinstance(given, int | float) and not isinstance(given, bool) else default
+
+
+def _carry_out(collection: Collection, request: Write, rules: WriteRules) -> WriteResult:
+    document = request.document or {}
+    if request.kind == "insert":
+        return write_document.insert(collection, document, rules)
+    key = request.key or ""
+    if request.kind == "update":
+        return write_document.update(collection, key, document, rules)
+    if request.kind == "replace":
+        return write_document.replace(collection, key, document, rules)
+    return write_document.remove(collection, key, document, rules)
+
+
+def _needle(value: object) -> bytes | None:
+    """Text that every document with that value has in it; None where there is more than one way to print it."""
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return orjson.dumps(value)
+    return None

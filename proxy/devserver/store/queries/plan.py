@@ -1,0 +1,89 @@
+"""The plan of a query as ArangoDB shows it: its statements in the order in which they are written; no rule is applied.
+
+`profile` is what a query with that option tells beside its rows: times of its stages, and from level 2 on the plan and
+what each of its nodes did (of which only the last is known here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from proxy.aql import Analysis, ast
+from proxy.devserver.store.state.server import Server
+from proxy.model.operations import Operation
+
+Document = dict[str, Any]
+_NODES: Final[dict[type, str]] = {
+    ast.Traversal: "TraversalNode",
+    ast.Paths: "ShortestPathNode",
+    ast.Filter: "FilterNode",
+    ast.Let: "CalculationNode",
+    ast.Sort: "SortNode",
+    ast.Limit: "LimitNode",
+    ast.Collect: "CollectNode",
+    ast.Window: "WindowNode",
+    ast.Return: "ReturnNode",
+    ast.Insert: "InsertNode",
+    ast.Remove: "RemoveNode",
+    ast.Upsert: "UpsertNode",
+}
+
+
+_STAGES: Final = (
+    *("initializing", "parsing", "optimizing ast", "loading collections", "instantiating plan", "optimizing plan"),
+    *("instantiating executors", "executing", "finalizing"),
+)
+
+
+def plan_of(server: Server, operation: Operation, query: ast.Query, analysis: Analysis) -> Document:
+    database = server.database(operation)
+    nodes: list[Document] = []
+    rows = 1
+    kinds = ["SingletonNode", *(_kind(statement) for statement in query.statements)]
+    for number, kind in enumerate(kinds, 1):
+        if kind == "EnumerateCollectionNode":
+            source = query.statements[number - 2]
+            name = (
+                source.source.name if isinstance(source, ast.For) and isinstance(source.source, ast.Collection) else ""
+            )
+            found = database.collections.get(name)
+            rows *= max(len(found.documents) if found is not None else 1, 1)
+        dependencies = [number - 1] if number > 1 else []
+        cost = {"estimatedCost": rows, "estimatedNrItems": rows}
+        nodes.append({"type": kind, "id": number, "dependencies": dependencies, **cost})
+    collections = [{"name": name, "type": "write"} for name in sorted(analysis.writes)]
+    collections += [{"name": name, "type": "read"} for name in sorted(analysis.reads - analysis.writes)]
+    return {
+        "nodes": nodes,
+        "rules": [],
+        "collections": collections,
+        "variables": [],
+        "estimatedCost": rows,
+        "estimatedNrItems": rows,
+        "isModificationQuery": analysis.modifies,
+    }
+
+
+def _kind(statement: ast.Statement) -> str:
+    if isinstance(statement, ast.For):
+        over = isinstance(statement.source, ast.Collection | ast.Parameter)
+        return "EnumerateCollectionNode" if over else "EnumerateListNode"
+    if isinstance(statement, ast.Change):
+        return "UpdateNode" if statement.kind == "UPDATE" else "ReplaceNode"
+    return _NODES[type(statement)]
+
+
+def profile_of(plan: Document, marks: Sequence[float], rows: int, stats: Document, *, level: int) -> Document:
+    """`profile`, and from level 2 on `plan` and what its nodes did. marks: begin, parsed, planned, executed."""
+    spent = dict.fromkeys(_STAGES, 1e-9)
+    spent |= {"parsing": marks[1] - marks[0], "optimizing plan": marks[2] - marks[1], "executing": marks[3] - marks[2]}
+    found: Document = {"profile": spent}
+    if level >= 2:
+        each = [
+            {"id": node["id"], "calls": 1, "parallel": 0, "items": 0, "filtered": 0, "runtime": 0.0}
+            for node in plan["nodes"]
+        ]
+        each[-1] |= {"items": rows, "runtime": spent["executing"]}
+        found |= {"plan": plan, "stats": {**stats, "nodes": each}}
+    return found

@@ -1,0 +1,13 @@
+"""What a development server keeps, below everything that handles requests. It knows nothing of HTTP.
+
+server         Server: databases, collections, clock, ticks, sessions, settings, the log
+database       Database: collections by name
+collection     Collection: encoded documents ordered by key, and their properties; Locks
+indexes        indexes of a collection: definitions and unique values
+key_generator  keys that the server makes, and the check of keys that clients send
+sessions       what outlives a request: cursors, asynchronous jobs, replication batches, dumps
+transaction    stream transactions: private copies of collections, and the locks of what they wrote
+running_query  queries that sleep
+accounts       users, passwords, levels of access
+log            the write-ahead log that `/_api/wal` reads
+"""

@@ -1,0 +1,232 @@
+"""One collection: encoded documents by key, and the properties, indexes and locks of the collection.
+
+A document is kept as the bytes that ArangoDB would print, and parsed only when its attributes are needed. A `fork` is a
+copy that a stream transaction works on; it shares the documents' bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store.state import indexes
+from proxy.devserver.store.state.attributes import whole
+from proxy.devserver.store.state.indexes import Index
+from proxy.devserver.store.state.key_generator import KeyGenerator
+from proxy.model import json_reader
+from proxy.model.revision import Clock, decode_rev
+
+Document = dict[str, Any]
+DOCUMENTS, EDGES = 2, 3
+_NEVER_WRITTEN: Final = decode_rev("0")  # the revision that ArangoDB shows of a new collection: "54"
+
+
+class Locks(dict[str, str]):
+    """Key -> the running stream transaction that wrote it. `key in locks`: no other request may write it now.
+
+    claims: the same for values of unique indexes, by (index, encoded value): those that a running transaction has
+    written, and those that it has removed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claims: dict[tuple[str, bytes], str] = {}
+
+    def held(self, key: object) -> bool:
+        """Return True if waiting can help: a running transaction has the key, and will release it."""
+        return isinstance(key, str) and key in self
+
+    def claimed(self, index: Index, value: bytes) -> bool:
+        """Return True if another transaction has written that value of a unique index."""
+        return (index.id, value) in self.claims
+
+    def claim_held(self, index: Index, value: bytes) -> bool:
+        """Return True if waiting can help with a claimed value."""
+        return (index.id, value) in self.claims
+
+    def release(self, transaction: str, keys: Iterable[str]) -> None:
+        """Release those keys, and every value, that the transaction has locked."""
+        for key in keys:
+            if self.get(key) == transaction:
+                del self[key]
+        self.claims = {claim: holder for claim, holder in self.claims.items() if holder != transaction}
+
+
+class Collection:
+    """Documents and properties. `put` and `remove` keep indexes and order up to date.
+
+    changed: called with (collection, key, raw or None, old raw or None) for each change: appends to the write-ahead
+    log, or locks the key in a transaction. exclusive: the running stream transaction that locked the whole collection.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        kind: int,
+        properties: Document,
+        *,
+        tick: Callable[[], int],
+        clock: Clock,
+        changed: Callable[[Collection, str, bytes | None, bytes | None], None] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.id = str(number)
+        self.object_id = str(tick())
+        self.name = name
+        self.kind = kind
+        self.wait_for_sync = bool(properties.get("waitForSync", False))
+        self.schema: Document | None = properties.get("schema")
+        self.computed = properties.get("computedValues")
+        self.cache = bool(properties.get("cacheEnabled", False))
+        self.system = name.startswith("_")
+        self.write_concern = whole(properties, "writeConcern", whole(properties, "minReplicationFactor", 1))
+        key_options = properties.get("keyOptions")
+        self.generator = KeyGenerator(key_options if isinstance(key_options, dict) else {}, tick)
+        self.documents: dict[str, bytes] = {}
+        self.indexes: list[Index] = [indexes.primary()] + ([indexes.edge()] if kind == EDGES else [])
+        self.revision = _NEVER_WRITTEN
+        self.locks = Locks()
+        self.exclusive: str | None = None
+        self._changed = changed
+        self._sorted: list[str] = []
+        self._fresh: list[str] = []
+        self._stale = 0
+
+    @property
+    def edge(self) -> bool:
+        return self.kind == EDGES
+
+    @property
+    def uniques(self) -> list[Index]:
+        """The unique indexes except the primary one."""
+        return [index for index in self.indexes[1:] if index.unique]
+
+    def get(self, key: str) -> bytes | None:
+        return self.documents.get(key)
+
+    def load(self, key: str) -> Document | None:
+        """Return the parsed document; None if there is none."""
+        raw = self.documents.get(key)
+        return None if raw is None else json_reader.load(raw)
+
+    def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
+        """Store a document. Raises ArangoError 1210 if a unique index forbids it; nothing has changed then."""
+        old = self.documents.get(key)
+        uniques = self.uniques if len(self.indexes) > 1 else ()
+        if uniques:
+            for index in uniques:
+                index.check(key, document)
+            before = None if old is None else json_reader.load(old)
+            for index in uniques:
+                if before is not None:
+                    index.discard(key, before)
+                index.add(key, document)
+        if old is None:
+            self._fresh.append(key)
+        raw = bytes(memoryview(raw))  # a result of orjson keeps 4 KB allocated, however short it is
+        self.documents[key] = raw
+        self.revision = revision
+        if self._changed is not None:
+            self._changed(self, key, raw, old)
+
+    def remove(self, key: str, revision: int) -> None:
+        """Remove a document that exists."""
+        old = self.documents.pop(key)
+        for index in self.uniques:
+            index.discard(key, json_reader.load(old))
+        self._stale += 1
+        self.revision = revision
+        if self._changed is not None:
+            self._changed(self, key, None, old)
+
+    def clear(self) -> None:
+        """Remove every document, without reporting each."""
+        self.documents = {}
+        for index in self.indexes:
+            index.entries.clear()
+        self._sorted, self._fresh, self._stale = [], [], 0
+
+    def sorted_keys(self) -> list[str]:
+        """Return all keys in byte order. The list is the collection's: read it only, and not across an await."""
+        if self._fresh or self._stale:
+            # a sort of a sorted list with a tail is a merge
+            merged = self._sorted + self._fresh
+            if self._stale:
+                merged = [key for key in merged if key in self.documents]
+            merged.sort()
+            if self._stale:
+                merged = list(dict.fromkeys(merged))  # removed and inserted again: twice in it
+            self._sorted, self._fresh, self._stale = merged, [], 0
+        return self._sorted
+
+    def scan(self) -> Iterator[Document]:
+        """Yield every document, parsed, in the order of keys."""
+        documents = self.documents
+        return (json_reader.load(documents[key]) for key in self.sorted_keys())
+
+    def add_index(self, index: Index) -> None:
+        """Fill and add an index. Raises ArangoError 1210 if the documents violate it."""
+        if index.unique:
+            for key in self.sorted_keys():
+                document = json_reader.load(self.documents[key])
+                index.check(key, document)
+                index.add(key, document)
+        self.indexes.append(index)
+
+    def find_index(self, text: str) -> Index:
+        """Return an index by number or name. Raises ArangoError 1212."""
+        for index in self.indexes:
+            if text in (index.id, index.name):
+                return index
+        raise ArangoError(1212, "index not found")
+
+    def fork(self, changed: Callable[[Collection, str, bytes | None, bytes | None], None]) -> Collection:
+        """Return a copy that a transaction may change. The key generator stays shared."""
+        copy = object.__new__(Collection)
+        copy.__dict__.update(self.__dict__)
+        copy.documents = dict(self.documents)
+        copy.indexes = [
+            Index(i.id, i.name, i.kind, i.fields, i.unique, i.sparse, i.shown, dict(i.entries)) for i in self.indexes
+        ]
+        copy._sorted, copy._fresh = list(self._sorted), list(self._fresh)
+        copy._changed = changed
+        return copy
+
+    # ---- descriptions
+
+    def summary(self, guid: str) -> Document:
+        """Return the short description."""
+        return {
+            "globallyUniqueId": f"{guid}/{self.id}",
+            "isSystem": self.system,
+            "status": 3,
+            "type": self.kind,
+            "name": self.name,
+            "id": self.id,
+        }
+
+    def properties(self, guid: str) -> Document:
+        """Return the long description, as a 3.12 single server prints it."""
+        return {
+            "writeConcern": self.write_concern,
+            "waitForSync": self.wait_for_sync,
+            "usesRevisionsAsDocumentIds": True,
+            "syncByRevision": True,
+            "supportsRBAC": True,
+            "statusString": "loaded",
+            "id": self.id,
+            "isSmartChild": False,
+            "schema": self.schema,
+            "name": self.name,
+            "type": self.kind,
+            "status": 3,
+            "cacheEnabled": self.cache,
+            "isSystem": self.system,
+            "internalValidatorType": 0,
+            "globallyUniqueId": f"{guid}/{self.id}",
+            "keyOptions": self.generator.options(),
+            "computedValues": self.computed,
+            "objectId": self.object_id,
+        }

@@ -1,0 +1,250 @@
+"""Indexes of a collection: definitions as clients see them, and the one thing that they change: uniqueness.
+
+Queries do not use them; one that is not unique is a definition alone. (`expiry` reads those of type `ttl`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store.state.attributes import whole
+
+Document = dict[str, Any]
+_ALIASES: Final = {
+    "hash": "persistent",
+    "skiplist": "persistent",
+    "rocksdb": "persistent",
+    "geo1": "geo",
+    "geo2": "geo",
+}
+_KINDS: Final = frozenset(
+    {"persistent", "ttl", "geo", "fulltext", "zkd", "mdi", "mdi-prefixed", "inverted", "vector", "hash", "skiplist"}
+)
+
+
+@dataclass(slots=True)
+class Index:
+    """One index. `entries` maps a unique index's values (encoded) to the key that has them."""
+
+    id: str
+    name: str
+    kind: str
+    fields: tuple[str, ...]
+    unique: bool = False
+    sparse: bool = False
+    # what else the definition says, as it is shown
+    shown: dict[str, Any] = field(default_factory=dict)
+    entries: dict[bytes, str] = field(default_factory=dict)
+
+    def definition(self, collection: str) -> dict[str, Any]:
+        """The index as the API shows it, attributes in alphabetical order."""
+        fields: list[Any] = self.shown.get("fields", list(self.fields))
+        whole = {
+            **self.shown,
+            "fields": fields,
+            "id": f"{collection}/{self.id}",
+            "name": self.name,
+            "sparse": self.sparse,
+            "type": self.kind,
+            "unique": self.unique,
+        }
+        return dict(sorted(whole.items()))
+
+    def same_as(self, other: Index) -> bool:
+        """Whether a second definition means this index, so that creating it is no change."""
+        return self._identity() == other._identity() and self.kind != "primary"
+
+    def _identity(self) -> tuple[object, ...]:
+        own = tuple(self.shown.get(name) for name in ("minLength", "geoJson", "legacyPolygons"))
+        return self.kind, self.fields, self.unique, self.sparse, own
+
+    def values(self, document: Document, *, twice: bool = False) -> Iterator[bytes]:
+        """The entries of a document: one, or one an element for a field `a[*]`; none for a sparse index with a null.
+
+        twice: equal elements of an array come as often as they stand there.
+        """
+        rows: list[list[Any]] = [[]]
+        for path in self.fields:
+            found = _resolve(document, path)
+            if not twice:
+                found = list({orjson.dumps(value, option=orjson.OPT_SORT_KEYS): value for value in found}.values())
+            rows = [[*row, value] for row in rows for value in found]
+        for row in rows:
+            if self.sparse and any(value is None for value in row):
+                continue
+            yield orjson.dumps([_number(value) for value in row], option=orjson.OPT_SORT_KEYS)
+
+    def check(self, key: str, document: Document) -> None:
+        """Raises ArangoError 1210 where another document has the same values."""
+        seen: set[bytes] = set()
+        for value in self.values(document, twice=self.shown.get("deduplicate") is False):
+            holder = self.entries.get(value, key)
+            # with deduplicate=false an array whose elements repeat conflicts with itself
+            if holder != key or value in seen:
+                raise ArangoError(
+                    1210,
+                    f"unique constraint violated - in index {self.name} of type {self.kind} over "
+                    f"'{', '.join(self.fields)}'; conflicting key: {holder}",
+                )
+            seen.add(value)
+
+    def add(self, key: str, document: Document) -> None:
+        for value in self.values(document):
+            self.entries[value] = key
+
+    def discard(self, key: str, document: Document) -> None:
+        for value in self.values(document):
+            if self.entries.get(value) == key:
+                del self.entries[value]
+
+
+def primary() -> Index:
+    """The index that every collection has."""
+    return Index("0", "primary", "primary", ("_key",), unique=True, shown={"selectivityEstimate": 1})
+
+
+def edge() -> Index:
+    """The index that every edge collection has."""
+    return Index("1", "edge", "edge", ("_from", "_to"), shown={"selectivityEstimate": 1})
+
+
+def define(body: Document, number: int, name: str) -> Index:
+    """An index from the definition that a client sends. Raises ArangoError 10 where it makes no sense."""
+    asked = body.get("type")
+    if not isinstance(asked, str) or (asked not in _KINDS and asked not in _ALIASES):
+        raise ArangoError(10, "invalid index type")
+    kind = str(asked)
+    fields = body.get("fields")
+    if not isinstance(fields, list) or not fields:
+        raise ArangoError(10, "index definition needs at least one field")
+    paths = tuple(_path_of(item) for item in fields)
+    if len(set(paths)) != len(paths):
+        raise ArangoError(10, "duplicate attribute name in index fields list")
+    stored_kind = "persistent" if kind == "rocksdb" else kind
+    family = _ALIASES.get(kind, kind)
+    shown: dict[str, Any] = {}
+    sparse = bool(body.get("sparse", False))
+    unique = bool(body.get("unique", False)) and family in ("persistent", "mdi", "zkd", "mdi-prefixed")
+    if family == "persistent":
+        shown = {
+            "cacheEnabled": bool(body.get("cacheEnabled", False)),
+            "deduplicate": bool(body.get("deduplicate", True)),
+            **_estimates(body, unique=unique),
+        }
+        if body.get("storedValues"):
+            shown["storedValues"] = body["storedValues"]
+    elif family == "ttl":
+        after = body.get("expireAfter")
+        if isinstance(after, bool) or not isinstance(after, int | float) or after < 0:
+            raise ArangoError(10, "expireAfter attribute must be a number")
+        if len(paths) != 1:
+            raise ArangoError(10, "ttl index can only have one field")
+        shown, sparse = {"estimates": False, "expireAfter": after}, True
+    elif family == "geo":
+        if len(paths) > 2 or (len(paths) == 2 and body.get("geoJson")):
+            raise ArangoError(10, "geo indexes have one attribute, or two without geoJson")
+        shown, sparse = (
+            {
+                "bestIndexedLevel": 17,
+                "geoJson": bool(body.get("geoJson", False)),
+                "legacyPolygons": bool(body.get("legacyPolygons", False)),
+                "maxNumCoverCells": 8,
+                "worstIndexedLevel": 4,
+            },
+            True,
+        )
+    elif family == "fulltext":
+        if len(paths) != 1:
+            raise ArangoError(10, "fulltext indexes have one attribute")
+        shown, sparse = {"minLength": whole(body, "minLength", 2)}, True
+    elif family in ("zkd", "mdi", "mdi-prefixed"):
+        _check_multi_dimensional(family, body)
+        shown = {**_estimates(body, unique=unique), "fieldValueTypes": "double"}
+        shown |= {name: body[name] for name in ("prefixFields", "storedValues") if name in body}
+    elif family == "inverted":
+        shown, sparse = _inverted(body, fields), True
+    else:
+        known = {"type", "fields", "name", "unique", "sparse", "inBackground"}
+        if not isinstance(body.get("params"), dict):
+            raise ArangoError(10, "vector indexes need params")
+        shown = {name: value for name, value in body.items() if name not in known}
+        sparse = bool(body.get("sparse", False))
+    return Index(str(number), str(body.get("name") or name), stored_kind, paths, unique, sparse, shown)
+
+
+def _estimates(body: Document, *, unique: bool) -> dict[str, Any]:
+    """Whether the selectivity is estimated, and the estimate; that of a unique index is known to be 1."""
+    estimates = bool(body.get("estimates", True))
+    return {"estimates": estimates, **({"selectivityEstimate": 1} if estimates or unique else {})}
+
+
+def _check_multi_dimensional(family: str, body: Document) -> None:
+    """Raises ArangoError 10 where such an index cannot be."""
+    if body.get("fieldValueTypes") != "double":
+        raise ArangoError(10, "fieldValueTypes must be `double`")
+    prefix = body.get("prefixFields")
+    if family == "mdi-prefixed" and (not isinstance(prefix, list) or not prefix):
+        raise ArangoError(10, "mdi-prefixed indexes need prefixFields")
+    if family == "zkd" and (prefix is not None or body.get("sparse")):
+        raise ArangoError(10, "zkd indexes are not sparse and have no prefixFields")
+
+
+def _inverted(body: Document, fields: list[Any]) -> dict[str, Any]:
+    """The definition of an inverted index, completed as ArangoDB shows it."""
+    analyzer = body.get("analyzer", "identity")
+    search, everything = bool(body.get("searchField", False)), bool(body.get("includeAllFields", False))
+    defaults = {
+        "analyzer": analyzer,
+        "cache": bool(body.get("cache", False)),
+        "cleanupIntervalStep": 2,
+        "commitIntervalMsec": 1000,
+        "consolidationIntervalMsec": 5000,
+        "features": ["frequency", "norm"],
+        "includeAllFields": everything,
+        "optimizeTopK": [],
+        "primaryKeyCache": bool(body.get("primaryKeyCache", False)),
+        "primarySort": {"compression": "lz4", "fields": []},
+        "searchField": search,
+        "storedValues": [],
+        "trackListPositions": False,
+        "version": 1,
+    }
+    known = {"type", "fields", "name", "unique", "sparse", "inBackground"}
+    given = {name: value for name, value in body.items() if name not in known}
+    return {**defaults, **given, "fields": [item if isinstance(item, dict) else {"name": item} for item in fields]}
+
+
+def _path_of(item: object) -> str:
+    name = item.get("name") if isinstance(item, dict) else item
+    if not isinstance(name, str) or not name:
+        raise ArangoError(10, "index fields must be strings")
+    return name
+
+
+def _resolve(document: Document, path: str) -> list[Any]:
+    """The values at a dotted path; `[*]` expands an array. A missing one is null."""
+    values: list[Any] = [document]
+    for part in path.split("."):
+        expand = part.endswith("[*]")
+        name = part[:-3] if expand else part
+        found = [value.get(name) if isinstance(value, dict) else None for value in values]
+        if expand:
+            found = [item for value in found if isinstance(value, list) for item in value]
+        values = found
+    return values
+
+
+def _number(value: Any) -> Any:
+    # 1 and 1.0 are one value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _number(item) for name, item in value.items()}
+    return value
