@@ -24,6 +24,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.capture.answers import DocumentPlan, plan, settle
 from proxy.journal.journal import Journal
+from proxy.journal.records import DocumentWrite
 from proxy.model.message import Headers, Request
 from proxy.model.operations import Change, Effect, Operation
 from proxy.model.revision import decode_rev, encode_rev
@@ -93,14 +94,16 @@ def calls(folder: Path) -> None:
     measured("settle", lambda: settle(made, 202, headers, body), unit=unit)
     journal = Journal(folder / "journal")
     journal.open()
-    measured("journal: intend + settle", lambda: journal.settle(journal.intend(C, (key,), 1)), unit=unit)
+    measured(
+        "journal: intend + complete", lambda: journal.complete(journal.intend(C, DocumentWrite((key,)), 1)), unit=unit
+    )
 
     def keyless() -> None:
-        seq = journal.intend(C, (), 1)
-        journal.amend(seq, C, (key,), 1)
-        journal.settle(seq)
+        seq = journal.intend(C, DocumentWrite(), 1)
+        journal.amend(seq, C, DocumentWrite((key,)), 1)
+        journal.complete(seq)
 
-    measured("journal: intend + keys + settle", keyless, unit=unit)
+    measured("journal: intend + keys + complete", keyless, unit=unit)
     journal.close()
 
 

@@ -27,6 +27,7 @@ from proxy.capture.refusals import in_parts, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.capture.unread_rows import DiskBudget, Rows
 from proxy.journal.intent import Intent
+from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.routes import Route
@@ -82,9 +83,9 @@ class Modifications:
             return await opaque.forward(kit, request, operation, way.because(f"AQL modification: {planned}"))
         run = _Run(request, operation, buffer, time.monotonic())
         run.intents = {
-            name: mirror.intend(name, (name,), sweep=_REMOVAL)
+            name: mirror.intend_change(CollectionChange(_REMOVAL, (name,)))
             if name in planned.removed
-            else mirror.intend(name, (), revised=True)
+            else mirror.intend(name, revised=True)
             for name in way.collections
         }
         failpoints.reach("after-intend")

@@ -15,6 +15,7 @@ from proxy.base import failpoints
 from proxy.capture.context import WriteContext
 from proxy.capture.refusals import wrote_nothing
 from proxy.journal.intent import Intent
+from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.routes import Route
@@ -41,7 +42,7 @@ async def swept(
     """
     intents = list(also)
     if collections:
-        intents.append(kit.mirror.intend(collections[0], collections, sweep=kind))
+        intents.append(kit.mirror.intend_change(CollectionChange(kind, collections)))
     failpoints.reach("after-intend")
     undoes = (() if kind == "create" else collections, reason or operation.endpoint)
     response = await kit.forward(request, *intents, undoes=undoes)

@@ -8,6 +8,7 @@ from proxy.capture.collections import swept
 from proxy.capture.context import WriteContext, collect
 from proxy.capture.refusals import error, wrote_nothing
 from proxy.journal.intent import Intent
+from proxy.journal.records import VertexRemoval
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.routes import Route, captured_only
@@ -29,7 +30,7 @@ async def capture(kit: WriteContext, request: Request, operation: Operation, way
         intents.append(mirror.intend(planned.collection, keys, revised=not planned.cascade))
     if planned.cascade:
         every = f"{operation.database}/*"
-        intents.append(mirror.intend(every, (every,), sweep=f"cascade:{planned.cascade}"))
+        intents.append(mirror.intend_change(VertexRemoval(planned.cascade, (every,))))
     failpoints.reach("after-intend")
     with flight.during(
         flight.captured,

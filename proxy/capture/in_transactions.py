@@ -23,6 +23,7 @@ from proxy.capture.context import WriteContext, collect
 from proxy.capture.refusals import wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.intent import Intent
+from proxy.journal.records import CollectionChange, DocumentWrite, Resync, VertexRemoval
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.routes import TRANSACTIONAL, Route, captured_only
@@ -32,18 +33,18 @@ _WHY = "a write in a transaction that does not tell its keys"
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What may be written to a collection: these keys; none of them known; with `sweep`, anything."""
+    """What may be written to a collection: these keys; keys that are not known; with `resync`, anything."""
 
     collection: str
     keys: tuple[str, ...] = ()
-    sweep: str = ""
+    resync: Resync | None = None
 
     async def noted(self, kit: WriteContext) -> list[Intent]:
-        if self.sweep:
-            return [kit.mirror.intend(self.collection, (self.collection,), sweep=self.sweep)]
+        if self.resync is not None:
+            return [kit.mirror.intend_change(self.resync)]
         if self.keys:
             return await kit.intend_keys(self.collection, self.keys)
-        return [kit.mirror.intend(self.collection, (), revised=True)]
+        return [kit.mirror.intend(self.collection, revised=True)]
 
 
 async def capture(kit: WriteContext, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
@@ -54,7 +55,7 @@ async def capture(kit: WriteContext, request: Request, operation: Operation, way
         return await opaque.forward(kit, request, operation, way.because(parts), buffer, apart=apart)
     inside = [intent for part in parts for intent in await part.noted(kit)]
     outside = [intent for part in parts for intent in await part.noted(kit)] if apart else []
-    untold = [part.collection for part in parts if not part.keys and not part.sweep.startswith("cascade:")]
+    untold = [part.collection for part in parts if not part.keys and not isinstance(part.resync, VertexRemoval)]
     failpoints.reach("after-intend")
     try:
         response = await kit.forward(request, *outside, undoes=(untold if apart else (), _WHY))
@@ -70,7 +71,7 @@ async def capture(kit: WriteContext, request: Request, operation: Operation, way
         _settled(kit, [*inside, *outside])
         return Response(response.status, response.headers, body, response.reason)
     key = graph_plan.key_of(body) if operation.endpoint in graph_plan.DOCUMENTS else None
-    if key is not None and not inside[0].opaque:
+    if key is not None and isinstance(inside[0].write, DocumentWrite):
         kit.mirror.learn(inside[0], (key,))
         untold = []
     try:
@@ -106,7 +107,7 @@ async def _parts(kit: WriteContext, operation: Operation, way: Route) -> list[_P
     if operation.endpoint in simple_api.REVISED:
         return [_Part(collection)]
     if operation.endpoint == simple_api.REMOVED:
-        return [_Part(collection, sweep="removal by example")]
+        return [_Part(collection, resync=CollectionChange("removal by example", (collection,)))]
     keys = await kit.read(simple_api.keys_of, operation.body, size=len(operation.body), odd=None)
     return [_Part(collection, keys)] if keys else f"{operation.endpoint}: no keys"
 
@@ -119,7 +120,8 @@ def _through_graph(kit: WriteContext, operation: Operation) -> list[_Part] | str
     if captured_only(kit.lease.snapshot, (planned.collection,)):
         parts.append(_Part(planned.collection, (planned.key,) if planned.key else ()))
     if planned.cascade:
-        parts.append(_Part(f"{operation.database}/*", sweep=f"cascade:{planned.cascade}"))
+        every = f"{operation.database}/*"
+        parts.append(_Part(every, resync=VertexRemoval(planned.cascade, (every,))))
     return parts
 
 
@@ -129,6 +131,6 @@ async def _of_import(kit: WriteContext, operation: Operation, collection: str) -
     if isinstance(planned, Opaque):
         return f"import: {planned.reason}"
     if isinstance(planned, import_plan.Whole):
-        return [_Part(collection, sweep="overwrite")]
+        return [_Part(collection, resync=CollectionChange("overwrite", (collection,)))]
     # as array writes it would be a part of the transaction: what ArangoDB makes of it is not for the proxy to change
     return [_Part(collection, planned.keys if isinstance(planned, import_plan.ByKeys) else ())]

@@ -19,6 +19,7 @@ from proxy.capture.answers import body_keys
 from proxy.capture.context import WriteContext
 from proxy.capture.refusals import NEVER_RAN, error, script_in_parts, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
+from proxy.journal.records import OpaqueWrite
 from proxy.model.message import Request, Response
 from proxy.model.operations import Effect, Operation
 from proxy.routing.routes import Route
@@ -44,7 +45,7 @@ async def forward(
     inside of that transaction is not known here; so it is marked at once as well.
     """
     reason = way.gap or operation.endpoint
-    intent = kit.mirror.intend(way.collections[0], way.collections, opaque=reason)
+    intent = kit.mirror.intend_change(OpaqueWrite(reason, way.collections))
     undoes = (way.collections, reason) if buffer is None or apart else ((), "")
     began = time.monotonic()
     try:
@@ -73,7 +74,7 @@ async def forward(
     try:
         await kit.roll_back(way.collections, reason)
     finally:
-        kit.mirror.opaque_done(intent, way.collections, reason)
+        kit.mirror.mark(intent)
     return response
 
 
@@ -81,7 +82,7 @@ def _with_commit(kit: WriteContext, way: Route, buffer: Buffer, reason: str) -> 
     """Whether the transaction has not ended yet: its commit marks, and takes flips back."""
     if buffer.ended:
         return False
-    buffer.keep([kit.mirror.intend(way.collections[0], way.collections, opaque=reason)])
+    buffer.keep([kit.mirror.intend_change(OpaqueWrite(reason, way.collections))])
     buffer.undo(way.collections, reason)
     return True
 

@@ -33,7 +33,7 @@ async def by_revisions(
     kit: WriteContext, request: Request, operation: Operation, collection: str, keys: Sequence[str] = ()
 ) -> Response:
     """Forwards a request that removes nothing. keys: those that it names, if any. Raises UpstreamError."""
-    intents = [kit.mirror.intend(collection, (), revised=True)]
+    intents = [kit.mirror.intend(collection, revised=True)]
     response = await _again(kit, request, operation, collection, intents, (collection,))
     if keys and response.status in _SHOWS and kit.flipped(collection):
         await kit.ensure_replica_has(collection, (), keys)

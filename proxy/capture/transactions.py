@@ -43,6 +43,7 @@ from proxy.capture.refusals import not_begun, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.capture.transaction_registry import NOTED, Found, Name, TransactionRegistry
 from proxy.journal.intent import Intent
+from proxy.journal.records import CollectionChange, OpaqueWrite
 from proxy.model.in_flight import Ticket
 from proxy.model.message import Headers, Request, Response
 from proxy.model.operations import Effect, Operation
@@ -137,7 +138,7 @@ class Transactions:
             return await self._judged(request, name, way)
         empty = known.buffer.empty and bool(captured_only(kit.lease.snapshot, known.buffer.declared))
         if found is None and (empty or not known.own):  # others may have taken writes of it
-            left = kit.mirror.intend(way.collections[0], way.collections, opaque=_UNSEEN)
+            left = kit.mirror.intend_change(OpaqueWrite(_UNSEEN, way.collections))
             return await self._ends(request, name, known, way, left)
         return await self._ends(request, name, known, way)
 
@@ -153,7 +154,7 @@ class Transactions:
     async def _judged(self, request: Request, name: Name, way: Route) -> Response:
         """Commits what this process does not know; whether it wrote is asked of the others afterwards."""
         kit, collections = self._kit, way.collections
-        left = kit.mirror.intend(collections[0], collections, opaque=_UNSEEN)
+        left = kit.mirror.intend_change(OpaqueWrite(_UNSEEN, collections))
         response = await kit.forward(request, left, undoes=(collections, _UNSEEN))
         if response.status == 200 or (response.status >= 500 and not not_begun(response.status, response.body)):
             self._ask_others(name, left, collections)
@@ -170,7 +171,7 @@ class Transactions:
             else:
                 database = name[0]
                 self._kit.gaps.add(database, f"{database}/*", "transaction.commit", _UNSEEN)
-                self._kit.mirror.opaque_done(left, collections, _UNSEEN)
+                self._kit.mirror.mark(left)
 
         self._registry.ask(name, tell)
 
@@ -181,7 +182,7 @@ class Transactions:
         kit, commit = self._kit, request.method == "PUT"
         before = captured_only(kit.lease.snapshot, known.uncaptured) if commit else ()
         if before:  # written through this proxy while nobody captured it
-            known.buffer.keep([kit.mirror.intend(before[0], before, opaque=_BEFORE)])
+            known.buffer.keep([kit.mirror.intend_change(OpaqueWrite(_BEFORE, before))])
             known.buffer.undo(before, _BEFORE)
         known.busy += 1
         failpoints.reach("before-commit")
@@ -329,7 +330,7 @@ class Transactions:
         return Response(response.status, captured.headers, captured.body, response.reason)
 
     async def _truncate(self, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
-        intent = self._kit.mirror.intend(way.collections[0], way.collections, sweep="truncate")
+        intent = self._kit.mirror.intend_change(CollectionChange("truncate", way.collections))
         response = await self._sent(request, intent, buffer)
         body = await collect(response.body)
         if wrote_nothing(operation, response.status, body):

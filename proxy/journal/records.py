@@ -1,9 +1,12 @@
-"""The journal's file format: records <-> bytes. Pure.
+"""The file format of the journal, and the records that it holds. Pure.
 
 A segment is a head (magic, version, first sequence number, CRC) and records, each `crc u32 | size u32 | kind u8 |
-payload`; the CRC covers all behind it. Kinds: INTENT; KEYS, an INTENT once more with what became known since;
-SETTLED, a list of sequence numbers relative to the segment's first. All records of an intent stand in one segment.
-OLD_INTENT and OLD_KEYS, of earlier versions, are read: they have no time but that of the wall clock.
+payload`; the CRC covers everything after itself. Kinds: INTENT; KEYS, the same intent with what became known since;
+SETTLED, a list of sequence numbers relative to the segment's first. All records of an intent are in one segment.
+OLD_INTENT and OLD_KEYS, of earlier versions, are still read: they have no time but that of the wall clock.
+
+What an intent is about is one of four types (`Write`). In the file it is a flag and a list of texts: `_encoded` and
+`_decoded` alone know which.
 """
 
 from __future__ import annotations
@@ -15,16 +18,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from zlib import crc32
 
+import msgspec
+
 OLD_INTENT: Final = 1
 OLD_KEYS: Final = 2
 SETTLED: Final = 3
 INTENT: Final = 4
 KEYS: Final = 5
 
-KEYLESS: Final = 1  # ArangoDB makes the key: it is known once the answer is there
-REVISED: Final = 4  # whatever it wrote has a new revision: a scan of the collection finds it, key or no key
-SWEEP: Final = 16  # whole collections are compared: `keys` holds the kind of change, then the collections
-OPAQUE: Final = 2  # not captured: `keys` holds the reason, then the collections that become unverified
+_KEYLESS: Final = 1  # no texts: ArangoDB makes the keys
+_OPAQUE: Final = 2  # the texts are the reason, then the collections
+_REVISED: Final = 4
+_CHANGE: Final = 16  # the texts are the kind of change, then the collections
+_CASCADE: Final = "cascade:"  # the kind of a change that is the removal of a vertex: its handle follows
 
 _HEAD: Final = struct.Struct("<4sHQI")
 _MAGIC: Final = b"XFJ\n"
@@ -40,25 +46,62 @@ _NOTE_SIZE: Final = _NOTE.size
 FRAME_SIZE: Final = _FRAME.size
 
 
+# msgspec structs and no dataclasses: one is made on the path of every write
+
+
+class DocumentWrite(msgspec.Struct, frozen=True, gc=False):
+    """A write of documents of one collection. keys: empty if they are not known (ArangoDB makes them).
+
+    revised: whatever it writes has a new revision, so that a scan of the collection finds it without its keys.
+    """
+
+    keys: tuple[str, ...] = ()
+    revised: bool = False
+
+
+class CollectionChange(msgspec.Struct, frozen=True, gc=False):
+    """A change of whole collections, which are compared with the origin afterwards (`replication.resync`).
+
+    kind: in a word or two. collections: `database/name`, or `database/*` for any of the database.
+    """
+
+    kind: str
+    collections: tuple[str, ...]
+
+
+class VertexRemoval(msgspec.Struct, frozen=True, gc=False):
+    """The edges that ArangoDB removed together with the document of this handle are searched in the whole database."""
+
+    handle: str
+    collections: tuple[str, ...]
+
+
+class OpaqueWrite(msgspec.Struct, frozen=True, gc=False):
+    """A write that is not captured: these collections get a mark that they need a verification."""
+
+    reason: str
+    collections: tuple[str, ...]
+
+
+Resync = CollectionChange | VertexRemoval
+Write = DocumentWrite | CollectionChange | VertexRemoval | OpaqueWrite
+
+
 class Note(NamedTuple):
     """An intent as the journal holds it. time: seconds since the epoch. stamp: era known before it was forwarded.
 
-    up: seconds since the boot of the machine. since: milliseconds that the origin's clock had shown before it was
-    forwarded (`model.clock`). Both 0 where they were not known.
+    collection: where it is counted; `database/*` if the write concerns several. up: seconds since the boot of the
+    machine. since: milliseconds that the origin's clock had shown before it was forwarded (`model.clock`). Both are 0
+    if they were not known.
     """
 
     seq: int
     time: float
     stamp: int
-    flags: int
     collection: str
-    keys: tuple[str, ...]
+    write: Write
     up: float = 0.0
     since: int = 0
-
-    @property
-    def opaque(self) -> bool:
-        return bool(self.flags & OPAQUE)
 
 
 class Found(NamedTuple):
@@ -71,13 +114,13 @@ class Found(NamedTuple):
 
 
 def head(base: int) -> bytes:
-    """The head of a segment whose first intent is `base`."""
+    """Return the head of a segment whose first intent is `base`."""
     raw = _HEAD.pack(_MAGIC, _VERSION, base, 0)[:-4]
     return raw + _CRC.pack(crc32(raw))
 
 
 def read_head(data: bytes) -> int | None:
-    """The first sequence number of a segment; None where this is no head of one."""
+    """Return the first sequence number of a segment; None if the data does not begin with a valid head."""
     if len(data) < HEAD_SIZE:
         return None
     magic, version, base, crc = _HEAD.unpack_from(data)
@@ -87,39 +130,24 @@ def read_head(data: bytes) -> int | None:
 
 
 def note(
-    kind: int,
-    seq: int,
-    time: float,
-    stamp: int,
-    flags: int,
-    *,
-    collection: bytes,
-    keys: bytes,
-    up: float = 0.0,
-    since: int = 0,
+    kind: int, seq: int, time: float, stamp: int, *, collection: bytes, write: Write, up: float = 0.0, since: int = 0
 ) -> bytes:
-    """An INTENT or KEYS record; `keys` as `join` makes them."""
+    """Return an INTENT or KEYS record."""
+    flags, texts = _encoded(write)
     size = len(collection)
-    length = _NOTE_SIZE + size + len(keys)
-    body = _NOTE_FRAME.pack(length, kind, seq, time, stamp, flags, size, up, since) + collection + keys
+    length = _NOTE_SIZE + size + len(texts)
+    body = _NOTE_FRAME.pack(length, kind, seq, time, stamp, flags, size, up, since) + collection + texts
     return _CRC.pack(crc32(body)) + body
 
 
-def join(keys: Sequence[str]) -> bytes:
-    """Keys as bytes. NUL parts them: PostgreSQL's text cannot hold it, and no key of ArangoDB has it."""
-    if len(keys) == 1:
-        return keys[0].encode("utf-8", "surrogatepass")
-    return "\0".join(keys).encode("utf-8", "surrogatepass")
-
-
 def settled(numbers: Sequence[int]) -> bytes:
-    """A SETTLED record of numbers relative to the segment's first."""
+    """Return a SETTLED record of numbers relative to the segment's first."""
     body = struct.pack("<IB", 4 * len(numbers), SETTLED) + array("I", numbers).tobytes()
     return _CRC.pack(crc32(body)) + body
 
 
 def at(data: bytes, offset: int) -> Found | None:
-    """The record that begins there; None where there is none that is whole and right."""
+    """Return the record that begins at the offset; None if there is none that is complete and undamaged."""
     if offset + FRAME_SIZE > len(data):
         return None
     crc, size, kind = _FRAME.unpack_from(data, offset)
@@ -139,20 +167,19 @@ def at(data: bytes, offset: int) -> Found | None:
     else:
         return None
     collection = sys.intern(data[start : start + length].decode("utf-8", "surrogatepass"))
-    rest = data[start + length : end].decode("utf-8", "surrogatepass")
-    keys = () if flags & KEYLESS else tuple(rest.split("\0"))
-    return Found(offset, end, Note(seq, time, stamp, flags, collection, keys, up, since), ())
+    write = _decoded(flags, collection, data[start + length : end])
+    return Found(offset, end, Note(seq, time, stamp, collection, write, up, since), ())
 
 
 def scan(data: bytes, offset: int) -> Iterator[Found]:
-    """Records from there on, up to the first that is not whole and right."""
+    """Yield the records from the offset on, up to the first that is not complete and undamaged."""
     while (found := at(data, offset)) is not None:
         yield found
         offset = found.end
 
 
 def claimed_end(data: bytes, offset: int) -> int:
-    """Where a record that is not right says that it ends; beyond the data where not even its frame is there."""
+    """Return where a damaged record claims to end; beyond the data if not even its frame is there."""
     if offset + FRAME_SIZE > len(data):
         return len(data) + 1
     _, size, _ = _FRAME.unpack_from(data, offset)
@@ -160,7 +187,7 @@ def claimed_end(data: bytes, offset: int) -> int:
 
 
 def salvage(data: bytes, offset: int) -> Iterator[Found]:
-    """Every right record behind a damage, found by trying each place."""
+    """Yield every undamaged record after a damage, found by trying each offset."""
     while offset < len(data):
         found = at(data, offset)
         if found is None:
@@ -168,3 +195,42 @@ def salvage(data: bytes, offset: int) -> Iterator[Found]:
         else:
             yield found
             offset = found.end
+
+
+# ---- a write as a flag and texts
+
+
+def _encoded(write: Write) -> tuple[int, bytes]:
+    if type(write) is DocumentWrite:
+        return (_REVISED if write.revised else 0) | (0 if write.keys else _KEYLESS), _joined(write.keys)
+    match write:
+        case OpaqueWrite(reason=reason):
+            return _OPAQUE, _joined((_one_text(reason), *write.collections))
+        case CollectionChange(kind=kind):
+            return _CHANGE, _joined((_one_text(kind), *write.collections))
+        case VertexRemoval(handle=handle):
+            return _CHANGE, _joined((_one_text(_CASCADE + handle), *write.collections))
+    raise TypeError(type(write))
+
+
+def _decoded(flags: int, collection: str, texts: bytes) -> Write:
+    first, *others = texts.decode("utf-8", "surrogatepass").split("\0")
+    if flags & _OPAQUE:
+        return OpaqueWrite(first, tuple(others) or (collection,))
+    if flags & _CHANGE and first.startswith(_CASCADE):
+        return VertexRemoval(first.removeprefix(_CASCADE), tuple(others) or (collection,))
+    if flags & _CHANGE:
+        return CollectionChange(first, tuple(others) or (collection,))
+    return DocumentWrite(() if flags & _KEYLESS else (first, *others), bool(flags & _REVISED))
+
+
+def _joined(texts: Sequence[str]) -> bytes:
+    """Return the texts as bytes, with NUL between them: PostgreSQL's text cannot hold it, and no key has it."""
+    if len(texts) == 1:
+        return texts[0].encode("utf-8", "surrogatepass")
+    return "\0".join(texts).encode("utf-8", "surrogatepass")
+
+
+def _one_text(text: str) -> str:
+    """Return a text that is not taken for two: a handle comes from a request's path, which may have a NUL."""
+    return text.replace("\0", "\ufffd")

@@ -87,7 +87,7 @@ class Segment:
         self.offsets.append(offset)
         self.open += 1
 
-    def settle(self, index: int) -> bool:
+    def complete(self, index: int) -> bool:
         """The intent is done; noted in the file together with others. False where it was done before."""
         if not 0 <= index < len(self.state) or self.state[index] == DONE:
             return False

@@ -1,7 +1,7 @@
-"""What the disk is told when the journal cannot be written: that writes are forwarded without a note (I10).
+"""A marker file that says: writes were forwarded while the journal could not be written (I10).
 
-One byte in the place of another: a full disk takes that. Without it a kill in the middle of a full disk would be
-silent: PostgreSQL is told at once, but a verification may begin then and pass a document before it is written.
+One byte in the place of another: a full disk takes that. Without it a kill while the disk is full would be silent:
+PostgreSQL is told immediately, but a verification may begin then and pass a document before it is written.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 _ON, _OFF = b"1", b"0"
 
 
-class Alarm:
-    """On from the first write that could not be noted until PostgreSQL has all of them, or their marks."""
+class UnjournaledMarker:
+    """On from the first write that could not be journaled until PostgreSQL has all of them, or their marks."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "alarm"
@@ -22,7 +22,7 @@ class Alarm:
         self.on = False
 
     def open(self) -> bool:
-        """Whether an earlier process left it on. Raises OSError."""
+        """Open or create the file; return True if an earlier process left it on. Raises OSError."""
         self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         left = os.pread(self._fd, 1, 0)
         self.on = left == _ON
@@ -31,7 +31,7 @@ class Alarm:
         return self.on
 
     def set(self, on: bool) -> None:
-        """Where not even one byte can be written, nothing is said."""
+        """Turn it on or off. If not even one byte can be written there is no warning for the next process."""
         if on is not self.on and self._fd >= 0:
             self.on = on
             with contextlib.suppress(OSError):
@@ -39,7 +39,7 @@ class Alarm:
                 os.fdatasync(self._fd)
 
     def close(self, *, clean: bool = False) -> None:
-        """clean: the process ends as it should, and nothing is to be said."""
+        """Close the file. clean: the process ends in order; the file is removed unless it is on."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -17,7 +17,7 @@ from proxy.base.backoff import Backoff
 from proxy.base.errors import ArangoError, DatabaseError, JournalError, UpstreamError, error_label
 from proxy.journal.intent import Settled
 from proxy.journal.journal import Journal
-from proxy.journal.records import SWEEP, Note
+from proxy.journal.records import DocumentWrite, Note, OpaqueWrite, Resync
 from proxy.model.documents import valid_key
 from proxy.model.parsed_answer import revision_of
 from proxy.replication.revision_scan import OriginScanner, Scans, TooMany, can_scan
@@ -76,7 +76,7 @@ class KeyRepairer:
         self._journal = journal
         self._marks = marks
         self._settled = settled
-        self.sweep: Callable[[Note], object] = self._marked  # what takes notes with the flag SWEEP
+        self.sweep: Callable[[Note], object] = self._marked  # what takes notes of resyncs
         self.dropped: Callable[[str], bool] = lambda _: False  # whether a sweep sees to it that the collection is gone
         self.looked: Callable[[str, Sequence[str]], object] = lambda *_: None  # keys of a search that are done
         self._scans = Scans(origin)
@@ -159,17 +159,17 @@ class KeyRepairer:
         open_notes = {note.seq: note for note in notes}
         try:
             for note in notes:
-                if note.flags & SWEEP:
+                if isinstance(note.write, Resync):
                     self.sweep(note)
                     del open_notes[note.seq]
                 elif self._marked(note):
                     del open_notes[note.seq]
             trouble: DatabaseError | None = None
             for collection, group in _by_collection(open_notes.values()).items():
-                error_label = [note for note in group if note.keys]
-                unnamed = [note for note in group if not note.keys]
+                keyed = [note for note in group if _keys(note)]
+                unnamed = [note for note in group if not _keys(note)]
                 try:
-                    for note in await self._repair(collection, error_label) if error_label else ():
+                    for note in await self._repair(collection, keyed) if keyed else ():
                         del open_notes[note.seq]
                     for note in await self._search(collection, unnamed) if unnamed else ():
                         del open_notes[note.seq]
@@ -186,13 +186,13 @@ class KeyRepairer:
 
     def _marked(self, note: Note) -> bool:
         """Whether there is nothing to read: its collections become unverified."""
-        if note.opaque:
-            collections, reason = note.keys[1:] or (note.collection,), note.keys[0]
-        elif (not note.keys and not can_scan(note)) or storable_text(note.collection) != note.collection:
-            collections, reason = (note.collection,), _KEYLESS
-        else:
+        write = note.write
+        if isinstance(write, OpaqueWrite):
+            self._marks.add(write.collections, write.reason, note.seq, note.collection)
+            return True
+        if can_scan(note) or (_keys(note) and storable_text(note.collection) == note.collection):
             return False
-        self._marks.add(collections, reason, note.seq, note.collection)
+        self._marks.add((note.collection,), _KEYLESS, note.seq, note.collection)
         return True
 
     async def _search(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
@@ -251,7 +251,7 @@ class KeyRepairer:
     async def _repair(self, collection: str, notes: Sequence[Note]) -> Sequence[Note]:
         """Those of the notes that are done."""
         try:
-            looked = await self.until_done(collection, [key for note in notes for key in note.keys])
+            looked = await self.until_done(collection, [key for note in notes for key in _keys(note)])
         except CannotRead as error:
             if self._swept(collection, error):
                 for note in notes:
@@ -260,10 +260,14 @@ class KeyRepairer:
             for note in notes:
                 self._marks.add((collection,), f"the origin could not be read: {error}", note.seq, collection)
             return notes
-        done = [note for note in notes if looked.left.isdisjoint(note.keys)]
+        done = [note for note in notes if looked.left.isdisjoint(_keys(note))]
         for note in done:
-            self._settled(note, looked.how(note.keys))
+            self._settled(note, looked.how(_keys(note)))
         return done
+
+
+def _keys(note: Note) -> tuple[str, ...]:
+    return note.write.keys if isinstance(note.write, DocumentWrite) else ()
 
 
 def _later(error: ArangoError) -> bool:

@@ -1,6 +1,6 @@
 """The mirror as one thing: what the dispatcher tells, what the control plane asks, and the tasks that drain it.
 
-    intend -> (origin) -> captured | close_intent | lost | opaque_done         never blocks (I2)
+    intend -> (origin) -> captured | close_intent | lost | mark                never blocks (I2)
     queue -> apply -> PostgreSQL;  journal -> repair -> origin, PostgreSQL;  marks -> PostgreSQL
 
 An intent is open from `intend` until PostgreSQL has what was written, nothing was, or it is given up (I3, I10): said as
@@ -29,7 +29,7 @@ from proxy.isolation import Lane
 from proxy.journal.intent import Intent, Settled
 from proxy.journal.intent_index import IntentIndex
 from proxy.journal.journal import Journal
-from proxy.journal.records import OPAQUE, REVISED, Note
+from proxy.journal.records import CollectionChange, DocumentWrite, Note, OpaqueWrite, Resync, VertexRemoval, Write
 from proxy.model.clock import OriginClock, age, uptime
 from proxy.model.operations import Change
 from proxy.model.parsed_answer import ParsedAnswer
@@ -81,7 +81,7 @@ class Mirror:
         self._repairer = KeyRepairer(self._target, origin, self._journal, self._marks, self._repaired)
         self._repairer.looked = self.told.looked
         self._sweeper = Resyncer(database, self._target, origin, self._repairer, self._marks, self._repaired)
-        self.together = TransactionApplier(self._target, self.close_intent, self.reread, self.told.wrote)
+        self.together = TransactionApplier(self._target, self._applied, self.reread, self.told.wrote)
         self._timeline = FailoverDetector(database, instance)
         self._purger = Purger(database, self._target, settings.tombstone_seconds)
         self._applier = Applier(
@@ -118,7 +118,7 @@ class Mirror:
             log.error("every database becomes unverified", reason=reason)
         if recovery.machine_stopped:
             log.warning("the machine stopped: collections written since the last sync point become unverified")
-        if recovery.unnoted:
+        if recovery.unjournaled:
             log.error("an earlier process ended while it could not write its journal: every database is unverified")
         parts = (self._repairer, self._sweeper, self.together, self._marks, self._purger, self._timeline)
         works = [part.run for part in parts]
@@ -152,39 +152,32 @@ class Mirror:
     # ---- what the dispatcher tells
 
     def intend(
-        self,
-        collection: str,
-        keys: tuple[str, ...],
-        *,
-        opaque: str | None = None,
-        sweep: str | None = None,
-        revised: bool = False,
-        trace: bytes | None = None,
+        self, collection: str, keys: tuple[str, ...] = (), *, revised: bool = False, trace: bytes | None = None
     ) -> Intent:
-        """Before a write is forwarded.
+        """Record the intent of a write of documents, before it is forwarded. No keys: ArangoDB makes them.
 
         revised: whatever it writes has a new revision, so that a scan finds it should its keys never become known.
-        trace: the request's `traceparent`. Raises ArangoError 503 where the journal cannot be written and
+        trace: the request's `traceparent`. Raises ArangoError 503 if the journal cannot be written and
         `journal_full` is `refuse`; the write must then not be forwarded.
-
-        opaque: why it is not captured; `collection`, or all of `keys` where there are any, are then the collections
-        (`db/name`, `db/*`) that it may touch, and that become unverified if nobody ever says more.
-        sweep: the kind of change behind which these collections are compared as a whole, with `reread`.
         """
-        stamp, now, up, since = self._era(), time.time(), uptime(), self._clock.shown
-        touched: tuple[str, ...] = ()
-        noted = opaque if sweep is None else sweep
-        if noted is not None:
-            touched, keys = keys or (collection,), ()
-            if len(touched) > 1:
-                collection = collection.partition("/")[0] + "/*"
+        return self._intend(collection, DocumentWrite(keys, revised), trace)
+
+    def intend_change(self, write: CollectionChange | VertexRemoval | OpaqueWrite) -> Intent:
+        """Record the intent of a write of unknown extent in the collections that it names. Raises as `intend`.
+
+        After a change or a removal `reread` compares them; after an opaque write `mark` marks them.
+        """
+        first, *others = write.collections
+        collection = first.partition("/")[0] + "/*" if others else first
+        if not isinstance(write, OpaqueWrite):
+            self._sweeper.expect(write)
+        return self._intend(collection, write, None)
+
+    def _intend(self, collection: str, write: Write, trace: bytes | None) -> Intent:
+        stamp, now, up = self._era(), time.time(), uptime()
+        since = self._clock.shown if type(write) is DocumentWrite else 0
         try:
-            if noted is None:
-                flag = REVISED if revised else 0
-                seq = self._journal.intend(collection, keys, stamp, flag, now=now, up=up, since=since)
-            else:
-                flag = OPAQUE if sweep is None else self._sweeper.expect(sweep, touched)
-                seq = self._journal.intend(collection, (noted, *touched), stamp, flag, now=now, up=up)
+            seq = self._journal.intend(collection, write, stamp, now=now, up=up, since=since)
         except JournalError as error:
             refuse = self._settings.journal_full == "refuse"
             if not self._failing:
@@ -198,15 +191,15 @@ class Mirror:
             seq = self._orphan
         else:
             self._failing = False
-        reason = (noted, *touched) if noted is not None else ()
-        intent = Intent(seq, collection, keys, stamp, reason, now, sampled(trace), up)
+        intent = Intent(seq, collection, write, stamp, now, sampled(trace), up)
         if seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
-            self._journal.alarm.set(True)
+            self._journal.unjournaled.set(True)
             self._orphans[seq] = intent
-            if sweep is not None:  # there will be no sweep: that the collection is missing would say nothing
-                self._sweeper.kept(sweep, touched)
-            self._marks.add(touched or (collection,), _NOT_JOURNALED)
-        self._book.begin(collection, keys)
+            if isinstance(write, Resync):  # there will be no resync: that the collection is missing would say nothing
+                self._sweeper.kept(write)
+            touched = (collection,) if isinstance(write, DocumentWrite) else write.collections
+            self._marks.add(touched, _NOT_JOURNALED)
+        self._book.begin(collection, intent.keys)
         return intent
 
     def answered(self, intent: Intent, captured: ParsedAnswer) -> None:
@@ -266,9 +259,9 @@ class Mirror:
                 self._applier.hurry()
 
     def close_intent(self, intent: Intent) -> None:
-        """The origin wrote nothing."""
-        if intent.opaque and intent.seq >= 0:
-            self._sweeper.kept(intent.opaque[0], intent.opaque[1:])
+        """The origin wrote nothing, or nothing that no other intent covers."""
+        if intent.seq >= 0 and isinstance(intent.write, Resync):
+            self._sweeper.kept(intent.write)
         self._done(intent, Settled.NOTHING)
 
     def lost(self, intent: Intent) -> None:
@@ -284,21 +277,11 @@ class Mirror:
         if self._loosen(intent):
             self._spill(intent.seq)
 
-    def opaque_done(self, intent: Intent, collections: Sequence[str], reason: str) -> None:
-        """An opaque write was answered: these collections become unverified."""
-        if intent.seq >= 0 and intent.opaque != (reason, *collections):
-            with contextlib.suppress(JournalError):  # then what it noted before stands
-                self._journal.amend(
-                    intent.seq,
-                    intent.collection,
-                    (reason, *collections),
-                    intent.stamp,
-                    OPAQUE,
-                    now=intent.taken,
-                    up=intent.up,
-                )
+    def mark(self, intent: Intent) -> None:
+        """An opaque write was carried out: its collections need a verification."""
+        assert isinstance(intent.write, OpaqueWrite)
         if self._loosen(intent):
-            self._marks.add(collections, reason, intent.seq, intent.collection)
+            self._marks.add(intent.write.collections, intent.write.reason, intent.seq, intent.collection)
 
     # ---- what others ask
 
@@ -421,20 +404,22 @@ class Mirror:
 
     def learn(self, intent: Intent, keys: Sequence[str]) -> None:
         """Keys that ArangoDB made are noted, so that a kill from now on costs a re-read and no verification."""
-        if intent.keys or not keys or intent.loose:
+        if not isinstance(intent.write, DocumentWrite) or intent.keys or not keys or intent.loose:
             return
-        intent.keys = tuple(dict.fromkeys(keys))
+        intent.write = write = DocumentWrite(tuple(dict.fromkeys(keys)))
         if intent.seq >= 0:
             with contextlib.suppress(JournalError):  # then it stays one without keys: unverified after a kill
-                self._journal.amend(
-                    intent.seq, intent.collection, intent.keys, intent.stamp, now=intent.taken, up=intent.up
-                )
+                self._journal.amend(intent.seq, intent.collection, write, intent.stamp, now=intent.taken, up=intent.up)
         self._book.named(intent.collection, intent.keys)
 
     def _finished(self, intent: Intent) -> None:
         intent.remaining -= 1
         if intent.remaining <= 0:
             self._done(intent, Settled.GIVEN_UP if intent.refused else Settled.APPLIED)
+
+    def _applied(self, intent: Intent) -> None:
+        """PostgreSQL has all of it, in one transaction with others."""
+        self._done(intent, Settled.APPLIED)
 
     def _done(self, intent: Intent, how: Settled) -> None:
         """Memory saw to it. What the journal does not have ends with its mark: a kill would have lost it until then."""
@@ -467,7 +452,7 @@ class Mirror:
     def _repaired(self, note: Note, how: Settled) -> None:
         now = time.time()
         self.told.repaired(note)
-        for key in note.keys[-KEPT:]:
+        for key in note.write.keys[-KEPT:] if isinstance(note.write, DocumentWrite) else ():
             self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
         self._end(note.seq, note.collection, (), how)
 
@@ -475,13 +460,13 @@ class Mirror:
         self._end(seq, collection, (), Settled.GIVEN_UP)
 
     def _end(self, seq: int, collection: str, keys: Sequence[str], how: Settled) -> None:
-        if self._journal.settle(seq) if seq >= 0 else self._orphans.pop(seq, None) is not None:
+        if self._journal.complete(seq) if seq >= 0 else self._orphans.pop(seq, None) is not None:
             watched = self._loose.pop(seq, None)
             if watched is not None:
                 watched.settled = how
             self._book.end(seq, collection, keys, how)
             if seq < 0 and not self._orphans:
-                self._journal.alarm.set(False)
+                self._journal.unjournaled.set(False)
 
     # ---- from time to time
 
@@ -510,10 +495,10 @@ class Mirror:
         while True:
             await asyncio.sleep(_SYNC)
             try:
-                await asyncio.to_thread(self._journal.unsynced())
-                self._journal.synced()
+                await asyncio.to_thread(self._journal.begin_sync())
+                self._journal.end_sync()
             except (JournalError, OSError) as error:
-                self._journal.synced(done=False)
+                self._journal.end_sync(done=False)
                 log.warning("the journal could not be synced", error=str(error))
 
     async def _letters(self) -> None:

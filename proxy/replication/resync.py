@@ -20,7 +20,7 @@ from proxy.base.backoff import Backoff
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.journal.intent import Settled
-from proxy.journal.records import SWEEP, Note
+from proxy.journal.records import CollectionChange, Note, Resync, VertexRemoval
 from proxy.replication.key_repair import GONE, CannotRead, Looked, OriginReader
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
@@ -29,7 +29,6 @@ from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-CASCADE: Final = "cascade:"  # the kind of a note: behind it the handle of a vertex that was removed
 _TAKING: Final = frozenset({"drop", "rename", "graph"})  # kinds that take the first of their collections away
 _APART: Final = frozenset({"create", "rename", "drop", "graph"})  # kinds of which each is seen to by itself
 _PAGE: Final = 1000  # keys of the target, and of the origin, at once
@@ -53,7 +52,7 @@ class Origin(OriginReader, OriginLister, Protocol):
 
 
 class KeyRepairer(Protocol):
-    """`replication.key_repair`: looks at keys until they are done; says which are not. It hands SWEEP notes over."""
+    """`replication.key_repair`: looks at keys until they are done; returns which are not."""
 
     sweep: Callable[[Note], object]
     dropped: Callable[[str], bool]
@@ -91,30 +90,30 @@ class Resyncer:
         self._something = asyncio.Event()
         repairer.sweep, repairer.dropped = self.add, self.dropped
 
-    def expect(self, kind: str, collections: Sequence[str]) -> int:
-        """Such a change is about to be forwarded. Gives the flag of its note.
+    def expect(self, write: Resync) -> None:
+        """Such a change is about to be forwarded.
 
         Whatever it takes away may be missing from now on; what it makes is there when it has ended, and not before.
         """
-        if kind in _TAKING:
-            self._leaving[collections[0]] += 1
-        return SWEEP
+        if _takes(write):
+            self._leaving[write.collections[0]] += 1
 
-    def kept(self, kind: str, collections: Sequence[str]) -> None:
+    def kept(self, write: Resync) -> None:
         """Such a change took nothing away. What another one takes away, or took, is not there all the same."""
-        if kind in _TAKING:
-            self._leaving.subtract(collections[:1])
+        if _takes(write):
+            self._leaving.subtract(write.collections[:1])
             self._leaving = +self._leaving  # without those that are at zero
 
     def add(self, note: Note) -> None:
-        """Sees to a note with the flag SWEEP from now on: its change has ended."""
-        kind, collections = note.keys[0], note.keys[1:]
-        self.kept(kind, collections)  # a note of an earlier process was never expected here
-        if kind in _TAKING:
-            self._gone.add(collections[0])
-            self._gone.difference_update(collections[1:])
-        elif kind == "create":
-            self._gone.difference_update(collections)
+        """Carry out the resync of a note from now on: its change has ended."""
+        write = note.write
+        assert isinstance(write, Resync)
+        self.kept(write)  # a note of an earlier process was never expected here
+        if _takes(write):
+            self._gone.add(write.collections[0])
+            self._gone.difference_update(write.collections[1:])
+        elif isinstance(write, CollectionChange) and write.kind == "create":
+            self._gone.difference_update(write.collections)
         self._notes.append(note)
         self._something.set()
 
@@ -143,21 +142,24 @@ class Resyncer:
     def _alike(self) -> list[Note]:
         """The first note, and those behind it that one comparison sees to as well: their requests have ended too."""
         first = self._notes[0]
-        kind = first.keys[0]
-        if kind in _APART or kind.startswith(CASCADE):
+        if isinstance(first.write, VertexRemoval) or (
+            isinstance(first.write, CollectionChange) and first.write.kind in _APART
+        ):
             return [first]
-        return [note for note in self._notes if note.keys[1:] == first.keys[1:] and note.keys[0] == kind]
+        return [note for note in self._notes if note.write == first.write]
 
     async def _carry_out(self, notes: Sequence[Note]) -> None:
-        note = notes[0]
-        kind, collections = note.keys[0], note.keys[1:]
+        write = notes[0].write
+        assert isinstance(write, Resync)
+        collections = write.collections
+        kind = write.kind if isinstance(write, CollectionChange) else "removal of a vertex"
         self._refused = self._absent = False
         try:
-            if kind == "create":
+            if isinstance(write, VertexRemoval):
+                await self._cascade(write.handle, collections[0].partition("/")[0])
+            elif kind == "create":
                 for collection in collections:
                     await self._register(collection)
-            elif kind.startswith(CASCADE):
-                await self._cascade(kind.removeprefix(CASCADE), collections[0].partition("/")[0])
             else:
                 for collection in await self._registered(collections):
                     await self.sweep(collection, forget=kind == "rename")
@@ -319,3 +321,8 @@ class Resyncer:
                 written = await self._target.absent(collection, gone, era)
                 left = sorted(written.reread)
                 self._refused |= bool(written.dead)
+
+
+def _takes(write: Resync) -> bool:
+    """Return True if the change takes the first of its collections away."""
+    return isinstance(write, CollectionChange) and write.kind in _TAKING

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from proxy.journal.records import REVISED, Note
+from proxy.journal.records import DocumentWrite, Note
 from proxy.model.clock import age
 from proxy.replication.target_writer import storable_text
 
@@ -42,7 +42,9 @@ class TooMany(Exception):
 
 def can_scan(note: Note) -> bool:
     """Whether a scan finds whatever that intent wrote: a removal leaves no revision to find."""
-    return not note.keys and bool(note.flags & REVISED) and storable_text(note.collection) == note.collection
+    write = note.write
+    known = not isinstance(write, DocumentWrite) or write.keys or not write.revised
+    return not known and storable_text(note.collection) == note.collection
 
 
 class Scans:

@@ -10,6 +10,7 @@ from proxy.base.errors import JournalError
 from proxy.journal.intent import Intent
 from proxy.journal.intent_index import IntentIndex
 from proxy.journal.journal import Journal
+from proxy.journal.records import DocumentWrite
 from proxy.replication.applier import Queue
 from proxy.replication.recent_applies import RecentApplies
 
@@ -34,9 +35,11 @@ def known(
     found = []
     with contextlib.suppress(JournalError):
         found = [
-            {"number": note.seq, "taken": note.time, "stamp": note.stamp, "key_known": bool(note.keys)}
+            {"number": note.seq, "taken": note.time, "stamp": note.stamp, "key_known": bool(note.write.keys)}
             for note in journal.sample(_INTENTS)
-            if note.collection == collection and not note.opaque and (not note.keys or key in note.keys)
+            if note.collection == collection
+            and isinstance(note.write, DocumentWrite)
+            and (not note.write.keys or key in note.write.keys)
         ]
     return {
         "collection": collection,

@@ -28,10 +28,9 @@ from proxy.base.errors import DatabaseError, JournalError
 from proxy.base.supervise import cancelled
 from proxy.journal.intent import Intent
 from proxy.journal.journal import Journal
-from proxy.journal.records import SWEEP, Note
+from proxy.journal.records import CollectionChange, DocumentWrite, Note, VertexRemoval
 from proxy.model.clock import age
 from proxy.model.operations import Change
-from proxy.replication.resync import CASCADE
 from proxy.replication.target_writer import storable_text
 from sql.loader import queries
 
@@ -99,12 +98,13 @@ class WriteReporter:
 
     def repaired(self, note: Note) -> None:
         """An intent is about to be settled behind a repair, or a sweep of whole collections."""
-        if note.flags & SWEEP:
-            database = note.collection.partition("/")[0]
-            # edges that went with a vertex are of any collection of the database
-            self.whole([f"{database}/*"] if note.keys[0].startswith(CASCADE) else note.keys[1:])
-        else:
-            self.looked(note.collection, note.keys)
+        match note.write:
+            case VertexRemoval():  # edges that went with it are of any collection of the database
+                self.whole([note.collection.partition("/")[0] + "/*"])
+            case CollectionChange(collections=collections):
+                self.whole(collections)
+            case DocumentWrite(keys=keys):
+                self.looked(note.collection, keys)
 
     def whole(self, collections: Iterable[str]) -> None:
         """Collections (`db/*`: any of it) that were changed as a whole: truncated, dropped, filled."""

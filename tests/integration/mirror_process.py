@@ -14,6 +14,7 @@ from pathlib import Path
 from proxy.base import failpoints
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError
+from proxy.journal.records import OpaqueWrite
 from proxy.model.operations import Change
 from proxy.replication.mirror import Mirror
 from tests.integration.mirror_fixtures import COLLECTION, Origin, settings
@@ -77,7 +78,7 @@ async def main(state: Path, folder: Path, dsn: str) -> None:
             failpoints.reach("after-forward")
             mirror.captured(intent, (change,))
         mirror.reread(mirror.intend(COLLECTION, ("k1",)))
-        mirror.opaque_done(mirror.intend("shop/*", (), opaque="import"), ("shop/orders",), "import")
+        mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/orders",))))
         if turn % 4 == 3:
             await mirror.caught_up(COLLECTION, 10)
         await asyncio.sleep(0)

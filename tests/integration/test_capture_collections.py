@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.journal.records import CollectionChange
 from proxy.model.stages import Stage, Standing
 from proxy.replication.mirror import Mirror
 from proxy.stores.arango import ArangoStore
@@ -181,7 +182,7 @@ async def test_a_truncation_takes_a_flipped_collection_back_first(stack: Running
 async def test_a_truncation_whose_answer_was_lost_is_carried_out(stack: Running) -> None:
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     await stack.drained()
-    intent = stack.application.mirror.intend(BOOKS, (BOOKS,), sweep="truncate")
+    intent = stack.application.mirror.intend_change(CollectionChange("truncate", (BOOKS,)))
     await stack.direct.put("/_api/collection/books/truncate")
     stack.application.mirror.lost(intent)
     await eventually(lambda: not stack.application.mirror.is_open(intent), "the sweep is done")
@@ -196,7 +197,7 @@ async def test_a_truncation_is_carried_out_by_the_next_process(stack: Running, t
     settings = stack.settings.model_copy(update={"state_dir": tmp_path / "other"})
     first = Mirror(settings, stack.database, reader, "other", lambda: 1)
     await first.start()
-    first.intend(BOOKS, (BOOKS,), sweep="truncate")
+    first.intend_change(CollectionChange("truncate", (BOOKS,)))
     await first.close()
     await stack.direct.put("/_api/collection/books/truncate")
     again = Mirror(settings, stack.database, reader, "other", lambda: 1)

@@ -11,6 +11,7 @@ import pytest
 from proxy.base.errors import JournalError, RefusedError
 from proxy.control.transitions_plan import DesiredState
 from proxy.journal.journal import Journal
+from proxy.journal.records import CollectionChange, OpaqueWrite
 from proxy.model.stages import Stage, Standing
 from proxy.replication.failover_detector import FailoverDetector
 from proxy.state import lacking
@@ -135,9 +136,9 @@ async def _flipped_while_open(stack: Running) -> None:
 
 async def test_an_opaque_write_ends_with_the_flip(stack: Running) -> None:
     mirror = stack.application.mirror
-    intent = mirror.intend("_system/*", ("_system/*",), opaque="somebody else's code")
+    intent = mirror.intend_change(OpaqueWrite("somebody else's code", ("_system/*",)))
     await _flipped_while_open(stack)
-    mirror.opaque_done(intent, ("_system/*",), "somebody else's code")
+    mirror.mark(intent)
     assert (await mirror.applied(intent)).value == "given up"
     assert await stage(stack) == "shadow"
     assert "somebody else's code" in await why(stack)
@@ -145,7 +146,7 @@ async def test_an_opaque_write_ends_with_the_flip(stack: Running) -> None:
 
 async def test_what_an_earlier_process_left_opaque_ends_the_flip(stack: Running) -> None:
     mirror = stack.application.mirror
-    intent = mirror.intend(BOOKS, (BOOKS,), opaque="cut in the middle")
+    intent = mirror.intend_change(OpaqueWrite("cut in the middle", (BOOKS,)))
     await _flipped_while_open(stack)
     mirror.reread(intent)  # as recovery does: the journal alone knows of it
     assert (await mirror.applied(intent)).value == "given up"
@@ -172,7 +173,7 @@ async def test_a_sweep_that_cannot_be_done_ends_the_flip(stack: Running, monkeyp
 
     monkeypatch.setattr(ArangoStore, "revisions", mixed)
     mirror = stack.application.mirror
-    intent = mirror.intend(BOOKS, (BOOKS,), sweep="truncate")
+    intent = mirror.intend_change(CollectionChange("truncate", (BOOKS,)))
     await _flipped_while_open(stack)
     mirror.reread(intent)
     assert (await mirror.applied(intent)).value == "given up"

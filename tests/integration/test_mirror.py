@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from proxy.base.database import Database
+from proxy.journal.records import OpaqueWrite
 from proxy.model.parsed_answer import ParsedAnswer
 from proxy.replication.mirror import Mirror
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, settings, stored, until
@@ -134,14 +135,14 @@ async def test_a_write_that_nobody_can_name_makes_the_collection_unverified(
 
 async def test_an_opaque_write_marks_what_it_may_have_touched(tmp_path: Path, database: Database, dsn: str) -> None:
     async with running(tmp_path, database, dsn, Origin()) as mirror:  # I10
-        intent = mirror.intend("shop/*", (), opaque="import")
+        intent = mirror.intend_change(OpaqueWrite("import", ("shop/products", "shop/orders")))
         assert mirror.backlog_of(COLLECTION) == 1
         assert mirror.pending(COLLECTION, ["a"])
-        mirror.opaque_done(intent, ("shop/products", "shop/orders"), "import")
+        mirror.mark(intent)
         await drained(mirror)
         assert sorted(await marks(database)) == [("shop/orders", "import"), ("shop/products", "import")]
         # the same again says nothing new, until a run has begun that covers the first
-        mirror.opaque_done(mirror.intend("shop/orders", (), opaque="import"), ("shop/orders",), "import")
+        mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/orders",))))
         await drained(mirror)
         assert len(await marks(database)) == 2
         await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
@@ -149,7 +150,7 @@ async def test_an_opaque_write_marks_what_it_may_have_touched(tmp_path: Path, da
             "INSERT INTO _crossfade.run (collection, kind, unverified_before) "
             "SELECT 'shop/orders', 'verify', max(id) FROM _crossfade.unverified"
         )
-        mirror.opaque_done(mirror.intend("shop/orders", (), opaque="import"), ("shop/orders",), "import")
+        mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/orders",))))
         await drained(mirror)
         assert (await marks(database))[2:] == [("shop/orders", "import")]
 
@@ -159,8 +160,8 @@ async def test_an_opaque_write_that_was_lost_marks_after_the_bound(
 ) -> None:
     async with running(tmp_path, database, dsn, Origin(), late_request=0.3) as mirror:
         began = time.monotonic()
-        mirror.lost(mirror.intend("shop/*", (), opaque="transaction"))
-        intent = mirror.intend("shop/a", ("shop/a", "shop/b"), opaque="query")
+        mirror.lost(mirror.intend_change(OpaqueWrite("transaction", ("shop/*",))))
+        intent = mirror.intend_change(OpaqueWrite("query", ("shop/a", "shop/b")))
         assert mirror.pending("shop/b", ["x"])
         mirror.lost(intent)
         await drained(mirror)

@@ -15,6 +15,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base import failpoints
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
+from proxy.journal.records import OpaqueWrite
 from tests.conftest import _create, migrated_template
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, stored, until
 from tests.integration.mirror_process import FolderOrigin
@@ -78,7 +79,7 @@ async def test_postgresql_crashes_and_comes_back(tmp_path: Path) -> None:
                 mirror.captured(mirror.intend(COLLECTION, (key,)), (origin.put(key, number),))
                 if number % 40 == 0:
                     await asyncio.sleep(0.01)
-            mirror.opaque_done(mirror.intend("shop/*", (), opaque="import"), ("shop/*",), "import")
+            mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/*",))))
             await until(lambda: mirror.stats()["target"] is False)
             assert mirror.backlog == 201
             assert mirror.queued == 50
@@ -103,7 +104,7 @@ async def test_postgresql_away_at_the_start_and_at_the_end(tmp_path: Path, datab
     async with running(tmp_path, away, dsn, origin, drain=0.1) as mirror:
         for number in range(30):
             mirror.captured(mirror.intend(COLLECTION, (f"k{number}",)), (origin.put(f"k{number}", number),))
-        mirror.opaque_done(mirror.intend("shop/*", (), opaque="import"), ("shop/*",), "import")
+        mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/*",))))
         await asyncio.sleep(0.05)
     await away.close()
     async with running(tmp_path, database, dsn, origin) as mirror:

@@ -181,7 +181,7 @@ async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_SYNC", 0.02)
-    real = Journal.unsynced
+    real = Journal.begin_sync
     failures: list[int] = []
 
     def unsynced(self: Journal) -> Callable[[], None]:
@@ -191,7 +191,7 @@ async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
         failures.append(0)
         return real(self)
 
-    monkeypatch.setattr(Journal, "unsynced", unsynced)
+    monkeypatch.setattr(Journal, "begin_sync", unsynced)
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.put("a", 1),))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.journal.journal import Journal
+from proxy.journal.records import DocumentWrite
 from proxy.journal.segment import SUFFIX
 
 # operations: an intent with a key, one without, the key of the last one known, the oldest or the newest settled
@@ -77,14 +78,14 @@ class _Run:
     def step(self, step: str, number: int) -> None:
         if step in (INTEND, KEYLESS):
             keys = (f"k{number}",) if step == INTEND else ()
-            self.open[self.journal.intend("db/c", keys, 1)] = keys
+            self.open[self.journal.intend("db/c", DocumentWrite(keys), 1)] = keys
         elif step == LEARN:
             seq = max(self.open)
-            self.journal.amend(seq, "db/c", (f"made{number}",), 1)
+            self.journal.amend(seq, "db/c", DocumentWrite((f"made{number}",)), 1)
             self.open[seq] = (f"made{number}",)
         else:
             seq = min(self.open) if step == FIRST else max(self.open)
-            self.journal.settle(seq)
+            self.journal.complete(seq)
             del self.open[seq]
 
     def files(self) -> dict[str, bytes]:
@@ -104,7 +105,8 @@ def recovered(folder: Path, files: dict[str, bytes]) -> tuple[Open, bool]:
         (folder / name).write_bytes(data)
     journal = _journal(folder)
     recovery = journal.open()
-    found = {note.seq: note.keys for note in journal.sample(1000) if not note.opaque}
+    writes = {note.seq: note.write for note in journal.sample(1000)}
+    found = {seq: write.keys for seq, write in writes.items() if isinstance(write, DocumentWrite)}
     journal.close()
     return found, bool(recovery.damaged)
 

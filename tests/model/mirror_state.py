@@ -19,7 +19,7 @@ STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "lose": ("proxy.replication.mirror:Mirror.lost", ()),
     "spill": ("proxy.replication.mirror:Mirror.reread", ()),
     "apply": ("proxy.replication.target_writer:TargetWriter.write", ("mid-batch", "mid-transaction")),
-    "settle": ("proxy.journal.journal:Journal.settle", ("after-apply",)),
+    "settle": ("proxy.journal.journal:Journal.complete", ("after-apply",)),
     "look": ("proxy.replication.target_writer:TargetWriter.raise_era", ()),
     "raise": ("proxy.replication.resync:Resyncer.sweep", ("horizon-raised",)),
     "read": ("proxy.replication.key_repair:KeyRepairer.keys", ("mid-repair", "mid-cascade")),

@@ -47,15 +47,15 @@ MUTANTS = (
     ),
     Mutant(
         "a stop of the machine goes unnoticed",
-        "proxy/journal/journal.py",
-        "            marks += [(name, _MACHINE) for name in self._written.read()]\n",
+        "proxy/journal/recovery.py",
+        "        marks += [(name, _MACHINE) for name in dirty()]\n",
         "",
         "tests/unit/journal/test_journal_damage.py::test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point",
     ),
     Mutant(
         "alarm of a full disk not rung",
         "proxy/replication/mirror.py",
-        "            self._journal.alarm.set(True)\n",
+        "            self._journal.unjournaled.set(True)\n",
         "",
         "tests/faults/test_journal.py::test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent",
     ),

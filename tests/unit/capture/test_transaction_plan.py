@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from proxy.capture.transaction_plan import Buffer, declared, state, touched
 from proxy.journal.intent import Intent
+from proxy.journal.records import DocumentWrite
 from proxy.model.operations import Change
 from proxy.model.parsed_answer import ParsedAnswer
 
 
 def intent(seq: int, key: str = "a", collection: str = "shop/books") -> Intent:
-    return Intent(seq, collection, (key,), 1, ())
+    return Intent(seq, collection, DocumentWrite((key,)), 1)
 
 
 def captured(*changes: Change, complete: bool = True, late: bool = False) -> ParsedAnswer:

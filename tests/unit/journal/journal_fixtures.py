@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.journal.journal import Journal, Recovery
+from proxy.journal.journal import Journal
+from proxy.journal.records import DocumentWrite, Note, OpaqueWrite
+from proxy.journal.recovery import Recovery
 from proxy.journal.segment import SUFFIX
 
 Open = Callable[..., tuple[Journal, Recovery]]
@@ -43,5 +45,15 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
+def keys_of(note: Note) -> tuple[str, ...]:
+    return note.write.keys if isinstance(note.write, DocumentWrite) else ()
+
+
 def take_all(journal: Journal) -> list[tuple[str, tuple[str, ...]]]:
-    return [(note.collection, note.keys) for note in journal.take(10**9, 10**9)]
+    return [(note.collection, keys_of(note)) for note in journal.take(10**9, 10**9)]
+
+
+def marked(journal: Journal) -> set[str]:
+    """The collections of opaque writes."""
+    writes = [note.write for note in journal.take(5000, 5000)]
+    return {name for write in writes if isinstance(write, OpaqueWrite) for name in write.collections}

@@ -11,10 +11,11 @@ import pytest
 from proxy.base.errors import JournalError
 from proxy.base.machine import boot_id
 from proxy.journal import dirty_collections
-from proxy.journal.journal import Journal, Recovery
-from proxy.journal.records import OPAQUE, Note
+from proxy.journal.journal import Journal
+from proxy.journal.records import DocumentWrite, Note, OpaqueWrite
+from proxy.journal.recovery import Recovery
 from proxy.journal.segment import SUFFIX
-from tests.unit.journal.journal_fixtures import C, Open, opened, segments, take_all
+from tests.unit.journal.journal_fixtures import C, Open, keys_of, marked, opened, segments, take_all
 
 __all__ = ["opened"]  # fixtures
 
@@ -24,8 +25,8 @@ __all__ = ["opened"]  # fixtures
 
 def test_a_torn_tail_is_cut(opened: Open, tmp_path: Path) -> None:
     journal, _ = opened()
-    journal.intend(C, ("a",), 1)
-    journal.intend(C, ("b",), 1)
+    journal.intend(C, DocumentWrite(("a",)), 1)
+    journal.intend(C, DocumentWrite(("b",)), 1)
     [path] = segments(tmp_path)
     whole = path.read_bytes()
     for length in range(len(whole) - 40, len(whole)):
@@ -46,7 +47,7 @@ def test_intents_that_lack_before_the_next_file_are_damage(opened: Open, tmp_pat
     """A kill tears what is written last, and the file behind was begun when this one was whole (I3, I10)."""
     journal, _ = opened(segment_intents=2)
     for key in "abc":
-        journal.intend(C, (key,), 1)
+        journal.intend(C, DocumentWrite((key,)), 1)
     first = segments(tmp_path)[0]
     first.write_bytes(first.read_bytes()[:-3])
     journal, recovery = opened()
@@ -70,10 +71,10 @@ def test_a_damaged_file_is_set_aside_and_everything_becomes_unverified(
     journal, _ = opened()
     offsets = []
     for key in "abc":
-        journal.intend(C, (key,), 1)
+        journal.intend(C, DocumentWrite((key,)), 1)
         offsets.append(journal._segments[-1].offsets[-1])
-    journal.settle(2)
-    journal.unsynced()()
+    journal.complete(2)
+    journal.begin_sync()()
     [path] = segments(tmp_path)
     data = bytearray(path.read_bytes())
     match place:
@@ -95,10 +96,10 @@ def test_a_damaged_file_is_set_aside_and_everything_becomes_unverified(
     assert "set aside" in reason
     assert len(list(tmp_path.glob("*.damaged-1"))) == 1
     notes = journal.take(100, 100)
-    assert [note for note in notes if note.opaque] == [
-        Note(notes[-1].seq, notes[-1].time, 0, OPAQUE, "*", (reason, "*"), notes[-1].up)
+    assert [note for note in notes if isinstance(note.write, OpaqueWrite)] == [
+        Note(notes[-1].seq, notes[-1].time, 0, "*", OpaqueWrite(reason, ("*",)), notes[-1].up)
     ]
-    saved = {note.keys[0] for note in notes if not note.opaque}
+    saved = {keys_of(note)[0] for note in notes if keys_of(note)}
     lost = {"head": set(), "first": {"a"}, "middle": set(), "last": set(), "length": set(), "order": {"a"}}
     assert saved >= {"a", "c"} - lost[place]
     assert notes[0].seq > 3
@@ -111,12 +112,11 @@ def test_a_damaged_file_is_set_aside_and_everything_becomes_unverified(
 
 def test_an_intent_that_cannot_be_read_any_more_makes_everything_unverified(opened: Open, tmp_path: Path) -> None:
     journal, _ = opened()
-    journal.spill(journal.intend(C, ("a",), 1))
+    journal.spill(journal.intend(C, DocumentWrite(("a",)), 1))
     [path] = segments(tmp_path)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     [note] = journal.take(9, 9)
-    assert note.opaque
-    assert note.keys == ("an intent in the journal could not be read", "*")
+    assert note.write == OpaqueWrite("an intent in the journal could not be read", ("*",))
     assert journal.oldest() is not None
 
 
@@ -125,53 +125,51 @@ def test_an_intent_that_cannot_be_read_any_more_makes_everything_unverified(open
 
 def test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point(opened: Open) -> None:
     journal, _ = opened(boot=lambda: "first")
-    journal.settle(journal.intend("db/early", ("a",), 1))
-    journal.settle(journal.intend("db/both", ("a",), 1))
-    sync = journal.unsynced()
-    journal.settle(journal.intend("db/both", ("b",), 1))
+    journal.complete(journal.intend("db/early", DocumentWrite(("a",)), 1))
+    journal.complete(journal.intend("db/both", DocumentWrite(("a",)), 1))
+    sync = journal.begin_sync()
+    journal.complete(journal.intend("db/both", DocumentWrite(("b",)), 1))
     sync()
-    journal.synced()
-    journal.settle(journal.intend("db/late", ("a",), 1))
+    journal.end_sync()
+    journal.complete(journal.intend("db/late", DocumentWrite(("a",)), 1))
     _, recovery = opened(boot=lambda: "first")
     assert not recovery.machine_stopped  # the process was killed, that is all; and everything is synced now
     journal, _ = opened(boot=lambda: "first")
-    journal.intend("db/late", ("a",), 1)
+    journal.intend("db/late", DocumentWrite(("a",)), 1)
     journal, recovery = opened(boot=lambda: "second")
     assert recovery.machine_stopped
-    marked = {note.keys[1] for note in journal.take(9, 9) if note.opaque}
-    assert marked == {"db/late"}
+    assert marked(journal) == {"db/late"}
 
 
 def test_a_sync_point_forgets_what_was_not_written_since(opened: Open) -> None:
     journal, _ = opened(boot=lambda: "first")
     for name in ("db/early", "db/both"):
-        journal.intend(name, ("a",), 1)
-    sync = journal.unsynced()
-    journal.intend("db/both", ("b",), 1)
+        journal.intend(name, DocumentWrite(("a",)), 1)
+    sync = journal.begin_sync()
+    journal.intend("db/both", DocumentWrite(("b",)), 1)
     sync()
-    journal.synced()
-    journal.intend("db/late", ("a",), 1)
+    journal.end_sync()
+    journal.intend("db/late", DocumentWrite(("a",)), 1)
     journal, _ = opened(boot=lambda: "second")
-    assert {note.keys[1] for note in journal.take(9, 9) if note.opaque} == {"db/both", "db/late"}
+    assert marked(journal) == {"db/both", "db/late"}
 
 
 def test_many_collections_are_named_by_their_databases(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dirty_collections, "_LIMIT", 10)
     journal, _ = opened(boot=lambda: "first")
     for number in range(100):
-        journal.settle(journal.intend(f"db{number % 3}/c{number}", ("a",), 1))
+        journal.complete(journal.intend(f"db{number % 3}/c{number}", DocumentWrite(("a",)), 1))
     journal, _ = opened(boot=lambda: "second")
-    named = {note.keys[1] for note in journal.take(5000, 5000) if note.opaque}
-    assert named == {"db0/*", "db1/*", "db2/*", *(f"db{number % 3}/c{number}" for number in range(10))}
+    assert marked(journal) == {"db0/*", "db1/*", "db2/*", *(f"db{number % 3}/c{number}" for number in range(10))}
     for number in range(100):
-        journal.intend(f"many{number}/c", ("a",), 1)
+        journal.intend(f"many{number}/c", DocumentWrite(("a",)), 1)
     journal, _ = opened(boot=lambda: "third")
-    assert "*" in {note.keys[1] for note in journal.take(5000, 5000) if note.opaque}
+    assert "*" in marked(journal)
 
 
 def test_a_system_without_a_boot_id_trusts_clean_ends_only(opened: Open) -> None:
     journal, _ = opened(boot=lambda: "")
-    journal.intend(C, ("a",), 1)
+    journal.intend(C, DocumentWrite(("a",)), 1)
     _, recovery = opened(boot=lambda: "")
     assert recovery.machine_stopped
     journal, _ = opened(boot=lambda: "")
@@ -186,19 +184,19 @@ def test_a_system_without_a_boot_id_trusts_clean_ends_only(opened: Open) -> None
 
 def test_a_sync_that_failed_is_made_up_for(opened: Open) -> None:
     journal, _ = opened(boot=lambda: "first")
-    journal.intend("db/early", ("a",), 1)
-    journal.unsynced()
-    journal.synced(done=False)
+    journal.intend("db/early", DocumentWrite(("a",)), 1)
+    journal.begin_sync()
+    journal.end_sync(done=False)
     assert all(segment.dirty for segment in journal._segments)
     journal, _ = opened(boot=lambda: "second")
-    assert {note.keys[1] for note in journal.take(9, 9) if note.opaque} == {"db/early"}
+    assert marked(journal) == {"db/early"}
 
 
 def test_a_kill_while_damage_is_taken_in_forgets_nothing(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal, _ = opened()
-    journal.intend(C, ("a",), 1)
+    journal.intend(C, DocumentWrite(("a",)), 1)
     [path] = segments(tmp_path)
     data = path.read_bytes()
     path.write_bytes(b"?" + data[1:])
@@ -233,18 +231,18 @@ def test_a_closed_journal_takes_nothing(opened: Open) -> None:
     journal.close()
     assert journal.next_seq == 0
     with pytest.raises(JournalError, match="closed"):
-        journal.intend(C, ("a",), 1)
+        journal.intend(C, DocumentWrite(("a",)), 1)
 
 
 def test_a_full_disk_leaves_no_torn_record(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal, _ = opened()
-    journal.intend(C, ("a",), 1)
+    journal.intend(C, DocumentWrite(("a",)), 1)
     real = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda fd, data: real(fd, data[: len(data) // 2]))
         with pytest.raises(JournalError, match="the disk is full"):
-            journal.intend(C, ("b",), 1)
-    assert journal.intend(C, ("c",), 1) == 2
+            journal.intend(C, DocumentWrite(("b",)), 1)
+    assert journal.intend(C, DocumentWrite(("c",)), 1) == 2
     journal, recovery = opened()
     assert recovery == Recovery({C: 2})
     assert take_all(journal) == [(C, ("a",)), (C, ("c",))]
@@ -254,7 +252,7 @@ def test_a_write_that_cannot_be_undone_seals_the_segment(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal, _ = opened()
-    keyless = journal.intend(C, (), 1)
+    keyless = journal.intend(C, DocumentWrite(), 1)
     real = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda fd, data: real(fd, data[: len(data) // 2]))
@@ -264,18 +262,18 @@ def test_a_write_that_cannot_be_undone_seals_the_segment(
 
         patched.setattr(os, "ftruncate", broken)
         with pytest.raises(JournalError):
-            journal.intend(C, ("b",), 1)
+            journal.intend(C, DocumentWrite(("b",)), 1)
     with pytest.raises(JournalError, match="sealed"):
-        journal.amend(keyless, C, ("made",), 1)
-    assert journal.intend(C, ("c",), 1) == 2
+        journal.amend(keyless, C, DocumentWrite(("made",)), 1)
+    assert journal.intend(C, DocumentWrite(("c",)), 1) == 2
     assert len(segments(tmp_path)) == 2
-    journal.settle(keyless)
+    journal.complete(keyless)
     assert len(segments(tmp_path)) == 1
 
 
 def test_no_new_file_on_a_full_disk(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal, _ = opened(segment_intents=1)
-    journal.intend(C, ("a",), 1)
+    journal.intend(C, DocumentWrite(("a",)), 1)
 
     def full(fd: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -287,9 +285,9 @@ def test_no_new_file_on_a_full_disk(opened: Open, tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as patched:
             patched.setattr(os, name, replacement)
             with pytest.raises(JournalError, match=r"No space left|Too many open"):
-                journal.intend(C, ("b",), 1)
+                journal.intend(C, DocumentWrite(("b",)), 1)
         assert len(segments(tmp_path)) == 1
-    assert journal.intend(C, ("b",), 1) == 2
+    assert journal.intend(C, DocumentWrite(("b",)), 1) == 2
     journal.spill(1)
     with monkeypatch.context() as patched:
         patched.setattr(os, "pread", none)
@@ -300,17 +298,17 @@ def test_no_new_file_on_a_full_disk(opened: Open, tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", none)
         with pytest.raises(JournalError, match="cannot write"):
-            journal.intend("db/new", ("b",), 1)
+            journal.intend("db/new", DocumentWrite(("b",)), 1)
 
 
 async def test_syncing_runs_beside_writing(opened: Open) -> None:
     journal, _ = opened(segment_intents=50)
     for number in range(200):
-        journal.intend(C, (f"k{number}",), 1)
-    sync = asyncio.create_task(asyncio.to_thread(journal.unsynced()))
+        journal.intend(C, DocumentWrite((f"k{number}",)), 1)
+    sync = asyncio.create_task(asyncio.to_thread(journal.begin_sync()))
     for number in range(200):
-        journal.intend(C, (f"l{number}",), 1)
+        journal.intend(C, DocumentWrite((f"l{number}",)), 1)
         await asyncio.sleep(0)
     await sync
-    journal.synced()
+    journal.end_sync()
     assert journal.open_intents == 400

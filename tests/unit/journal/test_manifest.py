@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.journal import manifest
-from proxy.journal.journal import Journal, Recovery
+from proxy.journal.journal import Journal
+from proxy.journal.records import DocumentWrite, OpaqueWrite
+from proxy.journal.recovery import Recovery
 from proxy.journal.segment import SUFFIX
 
 C = "db/things"
@@ -20,9 +22,9 @@ def killed(folder: Path, intents: int = 5, *, clean: bool = False, settled: int 
     journal = Journal(folder, segment_intents=2)
     journal.open()
     for number in range(intents):
-        seq = journal.intend(C, (f"k{number}",), 1)
+        seq = journal.intend(C, DocumentWrite((f"k{number}",)), 1)
         if number < settled:
-            journal.settle(seq)
+            journal.complete(seq)
     if clean:
         journal.close()
         return
@@ -35,7 +37,8 @@ def opened(folder: Path) -> tuple[Recovery, list[str]]:
     """What the next process finds, and for which collections it marks."""
     journal = Journal(folder, segment_intents=2)
     recovery = journal.open()
-    marked = [note.keys[1] for note in journal.sample(1000) if note.opaque]
+    writes = [note.write for note in journal.sample(1000)]
+    marked = [name for write in writes if isinstance(write, OpaqueWrite) for name in write.collections]
     journal.close()
     return recovery, marked
 
@@ -111,7 +114,7 @@ def test_the_list_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     journal = Journal(tmp_path, segment_intents=1)
     journal.open()
     for number in range(100):
-        journal.settle(journal.intend(C, (f"k{number}",), 1))
+        journal.complete(journal.intend(C, DocumentWrite((f"k{number}",)), 1))
     assert (tmp_path / "segments").stat().st_size <= 9 * 18
     for segment in journal._segments:
         segment.rest()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.journal.intent import Intent
+from proxy.journal.records import DocumentWrite
 from proxy.model.operations import Change
 from proxy.replication.applier import Batch, Queue
 
@@ -13,7 +14,7 @@ A, B = "db/a", "db/b"
 
 
 def intent() -> Intent:
-    return Intent(1, A, (), 1, (), 0.0, "")
+    return Intent(1, A, DocumentWrite(), 1)
 
 
 def put(queue: Queue, *keys: str, collection: str = A) -> bool:

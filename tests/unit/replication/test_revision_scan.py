@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from proxy.journal.records import KEYLESS, REVISED, Note
+from proxy.journal.records import DocumentWrite, Note
 from proxy.model import clock
 from proxy.model.clock import OriginClock
 from proxy.model.operations import Change
@@ -32,9 +32,12 @@ class Origin:
         return [(f"k{n}", n) for n in range(self.found)][:limit]
 
 
-def note(seq: int = 5, age: float = 0.0, flags: int = KEYLESS | REVISED) -> Note:
+ANYTHING = DocumentWrite(revised=True)
+
+
+def note(seq: int = 5, age: float = 0.0, write: DocumentWrite = ANYTHING) -> Note:
     """One that was taken so many seconds ago, when the origin had just shown its clock."""
-    return Note(seq, time.time() - age, 1, flags, "db/c", (), clock.uptime() - age, NOW - int(1000 * age))
+    return Note(seq, time.time() - age, 1, "db/c", write, clock.uptime() - age, NOW - int(1000 * age))
 
 
 async def test_a_scan_goes_back_to_what_the_origin_had_shown_before_the_oldest_intent_and_a_margin_beyond() -> None:
@@ -86,8 +89,8 @@ async def test_one_scan_is_enough_for_what_an_earlier_process_left() -> None:
 
 def test_what_removes_cannot_be_found() -> None:
     assert can_scan(note())
-    assert not can_scan(note(flags=KEYLESS))
-    assert not can_scan(note()._replace(keys=("a",)))
+    assert not can_scan(note(write=DocumentWrite()))
+    assert not can_scan(note(write=DocumentWrite(("a",), revised=True)))
     assert not can_scan(note()._replace(collection="db/\0"))
 
 
