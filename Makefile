@@ -32,6 +32,10 @@ format: $(STAMP) ## puts the style right
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: reference
+reference: $(STAMP) ## writes docs/settings.md and docs/metrics.md from the code
+	$(BIN)/python -m proxy.operator.reference
+
 test: lint ## lint, then every test
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 

@@ -89,9 +89,9 @@ class Stack:
         found: dict[str, int] = {"verdict": 0}
         with urllib.request.urlopen(f"http://127.0.0.1:{self.variant.admin}/metrics", timeout=10) as answer:
             for line in answer.read().decode().splitlines():
-                if line.startswith("crossfade_compared_total{"):
+                if line.startswith("crossfade_shadow_comparisons_total{"):
                     found["verdict"] += int(float(line.rsplit(" ", 1)[1]))
-                elif line.startswith("crossfade_shadow_skipped_total{"):
+                elif line.startswith("crossfade_shadow_skipped_reads_total{"):
                     found[line.split('reason="')[1].split('"')[0]] = int(float(line.rsplit(" ", 1)[1]))
         return found
 

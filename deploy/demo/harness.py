@@ -244,9 +244,9 @@ class Harness:
 
     def _count_metrics(self) -> None:
         for name, labels, value in scrape(self.stack.admin_url):
-            if name == "crossfade_mirrored_total":
+            if name == "crossfade_mirror_changes_applied_total":
                 self.outcome.mirrored += int(value)
-            elif name == "crossfade_compared_total":
+            elif name == "crossfade_shadow_comparisons_total":
                 self.outcome.compared += int(value)
             elif name == "crossfade_requests_total" and labels["status"].startswith("5"):
                 self.outcome.server_errors += int(value)

@@ -1,6 +1,9 @@
-"""Every metric of Crossfade, in one place: the only module that imports prometheus-client.
+"""All metrics of Crossfade: the only module that imports prometheus-client.
 
-Labels are bounded: collections, endpoints, routes and classes, never keys or values of documents.
+REGISTRY belongs to the process: all listeners and instances in it (tests start several) count here. Labels are bounded:
+collections, endpoints, routes and closed sets of reasons, never keys or values of documents.
+
+FAMILIES describes each metric once; docs/metrics.md is generated from it (proxy/operator/reference.py).
 """
 
 from __future__ import annotations
@@ -9,68 +12,90 @@ import itertools
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from typing import Final, Literal, NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proxy import __version__
+
 REGISTRY = CollectorRegistry()
-_FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MOST_COLLECTIONS: Final = 2000  # series of one metric
+_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Family(NamedTuple):
+    """One metric. name: as in /metrics, without the suffixes of a counter or histogram."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    text: str
+    labels: tuple[str, ...]
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+def _describe(name: str, kind: Literal["counter", "gauge", "histogram"], text: str, *labels: str) -> Family:
+    family = Family(f"crossfade_{name}", kind, text, labels)
+    FAMILIES[family.name] = family
+    return family
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
-    return Counter(f"crossfade_{name}", text, labels, registry=REGISTRY)
+    family = _describe(name.removesuffix("_total"), "counter", text, *labels)
+    return Counter(family.name, text, labels, registry=REGISTRY)
 
 
 def _gauge(name: str, text: str, *labels: str) -> Gauge:
-    return Gauge(f"crossfade_{name}", text, labels, registry=REGISTRY)
+    return Gauge(_describe(name, "gauge", text, *labels).name, text, labels, registry=REGISTRY)
 
 
 def _histogram(name: str, text: str, *labels: str) -> Histogram:
-    return Histogram(f"crossfade_{name}", text, labels, registry=REGISTRY, buckets=_FAST)
+    family = _describe(name, "histogram", text, *labels)
+    return Histogram(family.name, text, labels, registry=REGISTRY, buckets=_BUCKETS)
 
 
 class Traffic(Collector):
-    """Requests and their seconds, counted with one look-up and no lock: it is on the path of every request.
+    """Requests and their durations, counted with one look-up and no lock, since every request passes here.
 
-    One thread observes. Collected as the counter `crossfade_requests_total` (endpoint, status, served_by) and the
-    histogram `crossfade_request_seconds` (endpoint, served_by).
+    Only one thread may observe.
     """
-
-    LABELS = {
-        "crossfade_requests": ("endpoint", "status", "served_by"),
-        "crossfade_request_seconds": ("endpoint", "served_by"),
-    }
 
     def __init__(self) -> None:
         self._cells: dict[tuple[str, int, str], list[float]] = {}
-        self._buckets = len(_FAST) + 1
+        self._buckets = len(_BUCKETS) + 1
 
     def observe(self, endpoint: str, status: int, served_by: str, seconds: float) -> None:
-        """One answered request. A cell holds the sum of seconds, then the number in each bucket, the last unbounded."""
+        """Count one answered request. A cell holds the sum of seconds, then the number in each bucket, +Inf last."""
         key = (endpoint, status // 100, served_by)
         cell = self._cells.get(key)
         if cell is None:
             cell = self._cells[key] = [0.0] * (1 + self._buckets)
         cell[0] += seconds
-        cell[1 + bisect_left(_FAST, seconds)] += 1
+        cell[1 + bisect_left(_BUCKETS, seconds)] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus gets."""
-        requests = CounterMetricFamily(
-            "crossfade_requests",
-            "Requests answered, by endpoint, status class and who answered",
-            labels=self.LABELS["crossfade_requests"],
-        )
-        seconds = HistogramMetricFamily(
-            "crossfade_request_seconds", "Time to answer a request", labels=self.LABELS["crossfade_request_seconds"]
-        )
+        """Yield the families for a scrape."""
+        requests = CounterMetricFamily(_REQUESTS.name, _REQUESTS.text, labels=_REQUESTS.labels)
+        seconds = HistogramMetricFamily(_REQUEST_DURATION.name, _REQUEST_DURATION.text, labels=_REQUEST_DURATION.labels)
         merged: dict[tuple[str, str], list[float]] = {}
         for (endpoint, status, served_by), cell in sorted(self._cells.items()):
             requests.add_metric([endpoint, f"{status}xx", served_by], sum(cell[1:]))
             known = merged.setdefault((endpoint, served_by), [0.0] * len(cell))
             merged[endpoint, served_by] = [a + b for a, b in zip(known, cell, strict=True)]
-        bounds = [*map(str, _FAST), "+Inf"]
+        bounds = [*map(str, _BUCKETS), "+Inf"]
         for labels, cell in merged.items():
             seconds.add_metric(
                 list(labels), list(zip(bounds, itertools.accumulate(cell[1:]), strict=True)), sum_value=cell[0]
@@ -80,150 +105,170 @@ class Traffic(Collector):
 
 
 class Comparisons(Collector):
-    """What the shadow did, counted with one look-up and no lock: at full sampling it happens once a read.
+    """Shadow comparisons, counted with one look-up and no lock: at full sampling there is one for each read.
 
-    One thread counts. Collected as `crossfade_compared_total` (collection, verdict) and
-    `crossfade_shadow_skipped_total` (collection, reason).
+    Only one thread may count.
     """
-
-    LABELS = {"crossfade_compared": ("collection", "verdict"), "crossfade_shadow_skipped": ("collection", "reason")}
 
     def __init__(self) -> None:
         self._compared: dict[tuple[str, str], int] = {}
         self._skipped: dict[tuple[str, str], int] = {}
 
     def compared(self, collection: str, verdict: str, number: int = 1) -> None:
-        """So many comparisons with that verdict."""
+        """Count `number` comparisons with that verdict."""
         key = (collection, verdict)
         self._compared[key] = self._compared.get(key, 0) + number
 
     def skipped(self, collection: str, reason: str, number: int = 1) -> None:
-        """Reads that were not compared."""
+        """Count reads that were not compared."""
         key = (collection, reason)
         self._skipped[key] = self._skipped.get(key, 0) + number
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus gets."""
-        for name, text, cells in (
-            ("crossfade_compared", "Shadow comparisons by verdict", self._compared),
-            ("crossfade_shadow_skipped", "Reads that were not compared, by reason", self._skipped),
-        ):
-            family = CounterMetricFamily(name, text, labels=self.LABELS[name])
+        """Yield the families for a scrape."""
+        for family, cells in ((_COMPARISONS, self._compared), (_SKIPPED_READS, self._skipped)):
+            shown = CounterMetricFamily(family.name, family.text, labels=family.labels)
             for labels, number in sorted(cells.items()):
-                family.add_metric(list(labels), number)
-            yield family
+                shown.add_metric(list(labels), number)
+            yield shown
 
 
 Samples = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
 class ControlPlane(Collector):
-    """States that PostgreSQL holds, as the last look found them: gauges, and what is counted there.
+    """States that PostgreSQL holds, as the last refresh found them.
 
-    The whole is replaced with each look, so that what is gone (a collection, a mark) leaves no series behind.
+    Each refresh replaces all of them, so that a collection or mark that is gone leaves no series.
     """
-
-    LABELS = {
-        "crossfade_rollbacks": ("by",),
-        "crossfade_taken_back": ("collection", "by"),
-        "crossfade_unverified": ("collection",),
-        "crossfade_dead_documents": ("collection",),
-        "crossfade_open_mismatches": ("collection",),
-        "crossfade_written_around": ("collection",),
-        "crossfade_guard_armed": ("collection",),
-        "crossfade_stage": ("collection",),
-        "crossfade_weight_percent": ("collection",),
-        "crossfade_instances": ("state",),
-        "crossfade_watch_alive": (),
-        "crossfade_watch_behind_seconds": (),
-        "crossfade_control_plane_age_seconds": (),
-    }
-    TEXTS = {
-        "crossfade_rollbacks": "Times that reads were taken back, by whom: operator, guard, instance",
-        "crossfade_taken_back": "1 where reads were taken back by no operator, until acknowledged or flipped again",
-        "crossfade_unverified": "Marks that no verification has covered yet: the collection may have missed a write",
-        "crossfade_dead_documents": "Documents that PostgreSQL cannot hold",
-        "crossfade_open_mismatches": "Kinds of mismatches that are neither repaired nor ignored",
-        "crossfade_written_around": "Documents written around the proxies and not repaired",
-        "crossfade_guard_armed": "1 while a guard takes reads back by itself",
-        "crossfade_stage": "Stage of a collection: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete",
-        "crossfade_weight_percent": "Share of reads that is meant for PostgreSQL",
-        "crossfade_instances": "Registered instances by state",
-        "crossfade_watch_alive": "1 while every mirrored collection is watched for writes around the proxies",
-        "crossfade_watch_behind_seconds": "Seconds since the moment up to which the watch has judged everything",
-        "crossfade_control_plane_age_seconds": "Seconds since these states were read from PostgreSQL",
-    }
 
     def __init__(self) -> None:
         self._samples: Samples = {}
         self._at: float | None = None
 
     def replace(self, samples: Samples, *, at: float) -> None:
-        """What the look found that ended at that monotonic time."""
+        """Take the result of a refresh that ended at that monotonic time."""
         self._samples, self._at = samples, at
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus gets. Before the first look nothing: a 0 would be a guess."""
+        """Yield the families for a scrape; without samples before the first refresh, since a 0 would be a guess."""
         age = {} if self._at is None else {(): time.monotonic() - self._at}
-        for name, labels in self.LABELS.items():
-            kind = CounterMetricFamily if name == "crossfade_rollbacks" else GaugeMetricFamily
-            family = kind(name, self.TEXTS[name], labels=labels)
-            samples = age if name == "crossfade_control_plane_age_seconds" else self._samples.get(name, {})
+        for family in _STATES:
+            kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+            shown = kind(family.name, family.text, labels=family.labels)
+            samples = age if family is _STATES_AGE else self._samples.get(family.name, {})
             for values, number in itertools.islice(sorted(samples.items()), _MOST_COLLECTIONS):
-                family.add_metric(list(values), number)
-            yield family
+                shown.add_metric(list(values), number)
+            yield shown
 
 
-_MOST_COLLECTIONS = 2000
-
+# process
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+_gauge("build_info", "1, labelled with the version that runs", "version").labels(__version__).set(1)
 # traffic
+_REQUESTS = _describe(
+    "requests",
+    "counter",
+    "Requests answered, by endpoint, status class and the database that answered",
+    "endpoint",
+    "status",
+    "served_by",
+)
+_REQUEST_DURATION = _describe(
+    "request_duration_seconds", "histogram", "Time to answer a request", "endpoint", "served_by"
+)
 TRAFFIC = Traffic()
 REGISTRY.register(TRAFFIC)
 SERVICE_REQUESTS = _counter("service_requests_total", "Requests on service paths", "route", "status")
-SERVICE_SECONDS = _histogram("service_seconds", "Time to answer on service paths", "route")
-UPSTREAM_ERRORS = _counter("upstream_errors_total", "Requests that a server behind did not answer", "upstream", "kind")
-GAPS = _counter("gaps_total", "Requests that were neither captured nor compared (I10)", "endpoint", "effect")
-WAIT_SECONDS = _histogram("wait_seconds", "Time that requests waited before an answer, by what for", "reason")
+SERVICE_DURATION = _histogram("service_request_duration_seconds", "Time to answer a request on a service path", "route")
+UPSTREAM_ERRORS = _counter(
+    "upstream_errors_total", "Requests that an upstream server did not answer, by kind of error", "upstream", "kind"
+)
+UNCOVERED_REQUESTS = _counter(
+    "uncovered_requests_total",
+    "Requests that were neither captured nor compared; reason: not_captured, not_compared, passthrough",
+    "endpoint",
+    "reason",
+)
+WAIT_DURATION = _histogram("request_wait_duration_seconds", "Time that requests waited, by reason", "reason")
 # mirror
-MIRRORED = _counter("mirrored_total", "Changes applied to PostgreSQL", "collection", "kind")
-REFUSED = _counter("mirror_refused_total", "Applies that the horizon refused, to be read again", "collection")
-REPAIRED = _counter("repaired_total", "Keys repaired by reading the origin again", "collection")
-DEAD_LETTERS = _counter("dead_letters_total", "Documents that PostgreSQL cannot hold", "collection")
-UNVERIFIED = _counter("unverified_marks_total", "Marks of collections as unverified", "collection")
-OPEN_INTENTS = _gauge("open_intents", "Intents in the journal that are not settled")
-QUEUED = _gauge("queued_documents", "Documents waiting in memory for PostgreSQL")
+CHANGES_APPLIED = _counter(
+    "mirror_changes_applied_total", "Changes applied to PostgreSQL; op: upsert, remove", "collection", "op"
+)
+STALE_REJECTS = _counter(
+    "mirror_stale_rejects_total",
+    "Changes that PostgreSQL rejected as stale (stamp floor, newer era); their keys are read again",
+    "collection",
+)
+REPAIRED_KEYS = _counter("mirror_repaired_keys_total", "Keys repaired by reading ArangoDB again", "collection")
+DEAD_LETTERS = _counter("dead_letters_total", "Versions of documents that PostgreSQL refused", "collection")
+UNVERIFIED = _counter("unverified_marks_total", "Times that a collection was marked as unverified", "collection")
+OPEN_INTENTS = _gauge("journal_open_intents", "Intents in the journal that are not complete")
+QUEUE_DOCUMENTS = _gauge("mirror_queue_documents", "Documents in memory that wait for PostgreSQL")
 LAG_SECONDS = _gauge("mirror_lag_seconds", "Age of the oldest open intent")
-APPLY_SECONDS = _histogram("apply_seconds", "Time of one batch into PostgreSQL")
+BATCH_DURATION = _histogram("mirror_batch_duration_seconds", "Time to apply one batch to PostgreSQL")
 # shadow
+_COMPARISONS = _describe("shadow_comparisons", "counter", "Shadow comparisons by verdict", "collection", "verdict")
+_SKIPPED_READS = _describe(
+    "shadow_skipped_reads", "counter", "Reads that were not compared, by reason", "collection", "reason"
+)
 SHADOW = Comparisons()
 REGISTRY.register(SHADOW)
-TARGET_SECONDS = _histogram("target_seconds", "Time of a read on PostgreSQL", "collection")
+TARGET_READ_DURATION = _histogram(
+    "shadow_target_read_duration_seconds", "Time of a comparison's read of PostgreSQL", "collection"
+)
 MISMATCH_RATE = _gauge(
     "mismatch_rate", "Confirmed mismatches / (matched + confirmed) since the last epoch or repair", "collection"
 )
 # control plane
+_STATES_AGE = _describe("control_plane_age_seconds", "gauge", "Seconds since the states were read from PostgreSQL")
+_STATES: Final = (
+    _describe("rollbacks", "counter", "Rollbacks of reads to ArangoDB; by: operator, guard, instance", "by"),
+    _describe(
+        "automatic_rollback",
+        "gauge",
+        "1 if reads were rolled back without an operator, until acknowledged or flipped again",
+        "collection",
+        "by",
+    ),
+    _describe("unverified", "gauge", "Marks that no verification covers: a write may be missing", "collection"),
+    _describe("dead_letter_documents", "gauge", "Documents that PostgreSQL does not hold", "collection"),
+    _describe("open_mismatches", "gauge", "Distinct mismatches that are neither repaired nor ignored", "collection"),
+    _describe("out_of_band_writes", "gauge", "Documents written around the proxies and not repaired", "collection"),
+    _describe("auto_rollback_armed", "gauge", "1 while automatic rollback is armed", "collection"),
+    _describe("stage", "gauge", "Stage: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete", "collection"),
+    _describe("flip_percent", "gauge", "Share of reads that is meant for PostgreSQL", "collection"),
+    _describe("instances", "gauge", "Registered proxies; state: live, silent, diverged", "state"),
+    _describe(
+        "bypass_watch_alive", "gauge", "1 while each mirrored collection is watched for writes around the proxies"
+    ),
+    _describe("bypass_watch_lag_seconds", "gauge", "Seconds since the moment up to which the watch has judged writes"),
+    _STATES_AGE,
+)
 CONTROL_PLANE = ControlPlane()
 REGISTRY.register(CONTROL_PLANE)
-EPOCH = _gauge("epoch", "The epoch that this instance behaves by")
-GENERATION = _gauge("generation", "The generation that this instance behaves by")
-TARGET_INSTEAD = _counter(
-    "target_instead_total", "Reads of flipped collections that PostgreSQL did not answer", "reason"
+EPOCH = _gauge("epoch", "Epoch that this instance runs at")
+GENERATION = _gauge("generation", "Generation of the configuration that this instance runs at")
+READ_FALLBACKS = _counter(
+    "read_fallbacks_total", "Reads of flipped collections that ArangoDB answered, by reason", "reason"
 )
 WORKER_LIMITS = _counter(
     "worker_limits_total",
-    "Work in worker processes that came to no end: over a limit, or with no room",
+    "Tasks that worker processes did not finish: over a limit, or no worker free",
     "lane",
     "reason",
 )
-LEASE_OK = _gauge("lease_ok", "1 while this instance may serve reads from PostgreSQL")
-DIVERGED = _gauge("diverged", "1 while this instance is diverged")
+READ_LEASE_HELD = _gauge("read_lease_held", "1 while this instance may read from PostgreSQL for clients")
+DIVERGED = _gauge("diverged", "1 while this instance cannot reach PostgreSQL and reads from ArangoDB alone")
 
 
 _collections: set[str] = set()
 
 
 def collection_label(collection: str) -> str:
-    """The label of a collection that a client named; `other` beyond the bound: nobody makes series without end."""
+    """Return the label of a collection that a client named; `other` beyond the bound, so that series stay bounded."""
     if collection not in _collections:
         if len(_collections) >= _MOST_COLLECTIONS:
             return "other"
@@ -232,5 +277,5 @@ def collection_label(collection: str) -> str:
 
 
 def render() -> tuple[bytes, str]:
-    """The text that Prometheus scrapes, and its content type."""
+    """Return the text that Prometheus scrapes, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

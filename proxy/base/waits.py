@@ -1,7 +1,7 @@
 """What a client's request waits for, apart from ArangoDB's answer and PostgreSQL's: each has a bound, a name, a count.
 
 A read that takes seconds must be explainable from the metrics of its minute: every wait on a request's way is one of
-these reasons, counted in `crossfade_wait_seconds`, and logged where it took long.
+these reasons, counted in `crossfade_request_wait_duration_seconds`, and logged where it took long.
 
     flip        a query, for the decision of a flip that holds queries         bound: `hold_limit`
     both        an answer, for PostgreSQL to have what it shows                bound: three leases, then the own lease
@@ -49,7 +49,7 @@ def counted(
             finally:
                 took = time.monotonic() - began
                 if took > _COUNTED:
-                    metrics.WAIT_SECONDS.labels(reason).observe(took)
+                    metrics.WAIT_DURATION.labels(reason).observe(took)
                 if took > _LONG:
                     log.warning("a client waited long", reason=reason, seconds=round(took, 2))
 

@@ -22,7 +22,7 @@ from proxy.model.in_flight import InFlight
 from proxy.model.message import Request, Response
 from proxy.model.operations import Change, Operation
 from proxy.model.stages import Snapshot
-from proxy.replication.coverage_gaps import Gaps
+from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
 from proxy.stores.arango import Requester
 from proxy.wire.auth import expiry_of, owner_of
@@ -85,9 +85,10 @@ class WriteContext:
         except IsolationError:
             return odd
 
-    def gap(self, operation: Operation, reason: str) -> None:
+    def gap(self, operation: Operation, uncovered: Uncovered, reason: str) -> None:
         """Counts what is not captured or not compared (I10)."""
-        self.gaps.add(operation.database, operation.qualified or f"{operation.database}/*", operation.endpoint, reason)
+        name = operation.qualified or f"{operation.database}/*"
+        self.gaps.add(operation.database, name, operation.endpoint, uncovered, reason)
 
     def flipped(self, collection: str) -> bool:
         """Whether an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""

@@ -22,6 +22,7 @@ from proxy.capture.transaction_plan import Buffer
 from proxy.journal.records import OpaqueWrite
 from proxy.model.message import Request, Response
 from proxy.model.operations import Effect, Operation
+from proxy.replication.coverage_gaps import Uncovered
 from proxy.routing.routes import Route
 
 __all__ = ["NEVER_RAN", "forward"]
@@ -61,11 +62,11 @@ async def forward(
     if not parts and wrote_nothing(operation, response.status, body):
         kit.mirror.close_intent(intent)
         if response.status < 400:  # a query that nobody here understands, and that wrote nothing: a read
-            kit.gap(operation, reason)
+            kit.gap(operation, Uncovered.READ, reason)
         else:
             await _shown(kit, operation, response, way)
         return response
-    kit.gap(operation, reason)
+    kit.gap(operation, Uncovered.WRITE, reason)
     if buffer is not None:
         open_still = _with_commit(kit, way, buffer, reason)
         if open_still and not apart:

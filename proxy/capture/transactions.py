@@ -48,6 +48,7 @@ from proxy.model.in_flight import Ticket
 from proxy.model.message import Headers, Request, Response
 from proxy.model.operations import Effect, Operation
 from proxy.model.stages import Phase, Stage
+from proxy.replication.coverage_gaps import Uncovered
 from proxy.routing.routes import TRANSACTIONAL, Action, Route, captured_only
 
 log = structlog.get_logger(__name__)
@@ -170,7 +171,7 @@ class Transactions:
                 self._kit.mirror.close_intent(left)
             else:
                 database = name[0]
-                self._kit.gaps.add(database, f"{database}/*", "transaction.commit", _UNSEEN)
+                self._kit.gaps.add(database, f"{database}/*", "transaction.commit", Uncovered.WRITE, _UNSEEN)
                 self._kit.mirror.mark(left)
 
         self._registry.ask(name, tell)

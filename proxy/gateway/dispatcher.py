@@ -35,7 +35,7 @@ from proxy.model.message import Headers, Request, Response, Streaming
 from proxy.model.operations import Change, Effect, Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.model.stages import Snapshot, Stage
-from proxy.replication.coverage_gaps import Gaps
+from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
 from proxy.routing.query_facts import QueryFactsCache
 from proxy.routing.routes import (
@@ -250,10 +250,11 @@ class Dispatcher:
                 response = await self._origin.request(request)
         if authorised(response.status, response.body):
             if way.gap:
-                self._kit.gap(operation, way.gap)
+                self._kit.gap(operation, Uncovered.READ, way.gap)
             elif operation.effect is Effect.PASSTHROUGH:
                 known = snapshot.database_has(operation.database, Stage.MIRROR)  # clients name databases
-                self._gaps.add(operation.database if known else "", "", operation.endpoint, "passthrough")
+                database = operation.database if known else ""
+                self._gaps.add(database, "", operation.endpoint, Uncovered.PASSTHROUGH, "passthrough")
             self._seen(operation, way, snapshot)
         return response, "origin"
 
@@ -295,7 +296,8 @@ class Dispatcher:
             return response, "origin"
         if first.gap:
             for name in first.collections:  # of a query, each that it reads: the gate of each must know (I10)
-                self._gaps.add(operation.database, name.partition("/")[2], operation.endpoint, first.gap)
+                collection = name.partition("/")[2]
+                self._gaps.add(operation.database, collection, operation.endpoint, Uncovered.READ, first.gap)
         self._seen(operation, first, snapshot)
         if not isinstance(response.body, bytes) or response.header(b"content-encoding") is not None:
             compared = normalize(operation) if way.compare else None

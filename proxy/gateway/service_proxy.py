@@ -159,7 +159,7 @@ class Services:
             found = status not in _NOTHING_THERE
             route = self._label(self._folding.of(request.method, request.target, found=found), status)
             metrics.SERVICE_REQUESTS.labels(route, str(status)).inc()
-            metrics.SERVICE_SECONDS.labels(route).observe(time.perf_counter() - started)
+            metrics.SERVICE_DURATION.labels(route).observe(time.perf_counter() - started)
 
     async def _relayed(self, request: Request, upstream: Upstream) -> Response:
         request.relayed = True

@@ -141,7 +141,7 @@ class TargetReads:
         if not isinstance(found, FallbackReason):
             self._answered.update(dict.fromkeys(collections, time.monotonic()))
             return found
-        metrics.TARGET_INSTEAD.labels(found.value).inc()
+        metrics.READ_FALLBACKS.labels(found.value).inc()
         if found is FallbackReason.BUSY:
             raise _overloaded()
         return found
@@ -165,7 +165,7 @@ class TargetReads:
                     stack.callback(timer.cancel)
                     yield
             except TimeoutError as error:
-                metrics.TARGET_INSTEAD.labels(FallbackReason.BUSY.value).inc()
+                metrics.READ_FALLBACKS.labels(FallbackReason.BUSY.value).inc()
                 raise _overloaded() from error
 
     async def _answer(

@@ -1,8 +1,8 @@
 """The states that operators watch: read from PostgreSQL, exported by every instance alike, shown by `crossfade status`.
 
 A change of stage that nobody typed is loud. Whoever takes reads back without an operator (a guard, an instance that
-rejoins or gives the flip up) says so in the audit by `taken_back_by`; `status` and the metric `crossfade_taken_back`
-name it until an operator acknowledges it or its collections are flipped again.
+rejoins or gives the flip up) says so in the audit by `taken_back_by`; `status` and the metric
+`crossfade_automatic_rollback` name it until an operator acknowledges it or its collections are flipped again.
 
 States are gauges: an alert on `> 0` fires with their first sample, and ends with the state. A counter whose series
 begins with its first event has no increase then, and never fires for that event. `crossfade_rollbacks_total` is counted
@@ -85,17 +85,17 @@ def families(
     alive = len(watched) == len(behind) and all(seconds <= watch_seconds for seconds in watched)
     return {
         "crossfade_rollbacks": {(by.value,): rollbacks.get(by.value, 0) for by in By},
-        "crossfade_taken_back": {(name, one.by): 1 for one in back for name in one.collections},
+        "crossfade_automatic_rollback": {(name, one.by): 1 for one in back for name in one.collections},
         "crossfade_unverified": _by_collection(collections, "unverified"),
-        "crossfade_dead_documents": _by_collection(collections, "dead"),
+        "crossfade_dead_letter_documents": _by_collection(collections, "dead"),
         "crossfade_open_mismatches": _by_collection(collections, "mismatches"),
-        "crossfade_written_around": _by_collection(collections, "around"),
-        "crossfade_guard_armed": _by_collection(collections, "guarded"),
+        "crossfade_out_of_band_writes": _by_collection(collections, "around"),
+        "crossfade_auto_rollback_armed": _by_collection(collections, "guarded"),
         "crossfade_stage": {(one.collection,): Stage(one.stage).rank for one in collections},
-        "crossfade_weight_percent": _by_collection(collections, "weight"),
+        "crossfade_flip_percent": _by_collection(collections, "weight"),
         "crossfade_instances": {(state,): instances.get(state, 0) for state in _STATES},
-        "crossfade_watch_alive": {(): int(alive)} if behind else {},
-        "crossfade_watch_behind_seconds": {(): max(watched)} if watched else {},
+        "crossfade_bypass_watch_alive": {(): int(alive)} if behind else {},
+        "crossfade_bypass_watch_lag_seconds": {(): max(watched)} if watched else {},
     }
 
 

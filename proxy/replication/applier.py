@@ -211,7 +211,7 @@ class Applier:
             self._queue.done(batch)
             raise
         failpoints.reach("after-apply")
-        metrics.APPLY_SECONDS.observe(time.perf_counter() - began)
+        metrics.BATCH_DURATION.observe(time.perf_counter() - began)
         if self._troubles.pop(batch.collection, None) is not None and self.reachable:
             log.info("PostgreSQL takes writes again")
         backoff.reset()

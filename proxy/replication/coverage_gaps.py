@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from enum import StrEnum
 
 import structlog
 
@@ -24,6 +25,14 @@ _ROWS = 1000  # of one database
 OTHER = ("other", "more kinds than are kept")  # endpoint and reason of what is beyond the bounds
 
 
+class Uncovered(StrEnum):
+    """What a request missed: the closed set of reasons of `crossfade_uncovered_requests_total`."""
+
+    WRITE = "not_captured"
+    READ = "not_compared"
+    PASSTHROUGH = "passthrough"
+
+
 class Gaps:
     """Counts in memory, written every few seconds. Counts survive PostgreSQL being away, bounded by _LIMIT names."""
 
@@ -33,14 +42,14 @@ class Gaps:
         self._counts: dict[tuple[str, str, str, str], int] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, database: str, collection: str, endpoint: str, reason: str) -> None:
+    def add(self, database: str, collection: str, endpoint: str, uncovered: Uncovered, reason: str) -> None:
         """One more request. Never blocks.
 
         collection: its name, or `database/name`, which is what is kept: the gates look for that. Empty: none is named.
         """
         if collection and "/" not in collection:
             collection = f"{database}/{collection}"
-        metrics.GAPS.labels(endpoint, reason).inc()
+        metrics.UNCOVERED_REQUESTS.labels(endpoint, uncovered.value).inc()
         key = (database, collection, endpoint, reason)
         if key not in self._counts and len(self._counts) >= _LIMIT:
             key = (database, f"{database}/*" if database else "", *OTHER)

@@ -135,7 +135,7 @@ class KeyRepairer:
             again, dead = again | written.reread, dead | written.dead
         if letters:
             await self._target.agreed(collection, letters, {row.key: row.rev for row in rows})
-        metrics.REPAIRED.labels(collection).inc(len(keys) - len(again) - len(dead))
+        metrics.REPAIRED_KEYS.labels(collection).inc(len(keys) - len(again) - len(dead))
         return Looked(again, dead)
 
     # ---- the journal's backlog

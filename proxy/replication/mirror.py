@@ -478,7 +478,7 @@ class Mirror:
                     self._spill(seq)
             self._repairer.something.set()  # intents of an earlier process become due as well
             metrics.OPEN_INTENTS.set(self.backlog)
-            metrics.QUEUED.set(self.queued)
+            metrics.QUEUE_DOCUMENTS.set(self.queued)
             metrics.LAG_SECONDS.set(self.lag_seconds)
             await asyncio.sleep(_TICK)
 

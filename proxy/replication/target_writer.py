@@ -559,8 +559,8 @@ def storable_text(text: str) -> str:
 
 def _count(collection: str, written: ApplyResult) -> None:
     if written.upserted:
-        metrics.MIRRORED.labels(collection, "upsert").inc(written.upserted)
+        metrics.CHANGES_APPLIED.labels(collection, "upsert").inc(written.upserted)
     if written.removed:
-        metrics.MIRRORED.labels(collection, "remove").inc(written.removed)
+        metrics.CHANGES_APPLIED.labels(collection, "remove").inc(written.removed)
     if written.reread:
-        metrics.REFUSED.labels(collection).inc(len(written.reread))
+        metrics.STALE_REJECTS.labels(collection).inc(len(written.reread))

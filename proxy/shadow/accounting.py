@@ -45,7 +45,7 @@ class VerdictSink:
     def asked(self, collections: Sequence[str], seconds: float) -> None:
         """One statement, or one query, that the target has answered for the first look at reads of these."""
         for collection in collections:
-            metrics.TARGET_SECONDS.labels(metrics.collection_label(collection)).observe(seconds)
+            metrics.TARGET_READ_DURATION.labels(metrics.collection_label(collection)).observe(seconds)
 
     def looked(self, job: Job, *, origin: float, target: float) -> None:
         """The first look: how long both sides took, in seconds."""

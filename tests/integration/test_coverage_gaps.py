@@ -6,7 +6,7 @@ import pytest
 
 from proxy.base.database import Database
 from proxy.replication import coverage_gaps
-from proxy.replication.coverage_gaps import Gaps
+from proxy.replication.coverage_gaps import Gaps, Uncovered
 
 
 async def test_beyond_the_bound_there_is_one_row_with_a_name(
@@ -16,9 +16,9 @@ async def test_beyond_the_bound_there_is_one_row_with_a_name(
     counted = Gaps(database)
     for _ in range(2):
         for number in range(8):
-            counted.add("shop", f"c{number}", "cursor.create", "in a transaction")
-        counted.add("blog", "posts", "cursor.create", "in a transaction")
-        counted.add("", "", "version", "passthrough")
+            counted.add("shop", f"c{number}", "cursor.create", Uncovered.READ, "in a transaction")
+        counted.add("blog", "posts", "cursor.create", Uncovered.READ, "in a transaction")
+        counted.add("", "", "version", Uncovered.PASSTHROUGH, "passthrough")
         await counted.flush()
     rows = await database.fetch(
         "SELECT database, collection, endpoint, seen FROM _crossfade.uncovered ORDER BY 1, 2, 3"
@@ -37,7 +37,7 @@ async def test_memory_is_bounded_between_two_flushes_and_forgets_no_database(
     monkeypatch.setattr(coverage_gaps, "_LIMIT", 2)
     counted = Gaps(database)
     for number in range(4):
-        counted.add("shop", f"c{number}", "cursor.create", "in a transaction")
+        counted.add("shop", f"c{number}", "cursor.create", Uncovered.READ, "in a transaction")
     await counted.flush()
     rows = await database.fetch("SELECT collection, endpoint, seen FROM _crossfade.uncovered ORDER BY 1")
     assert [tuple(row) for row in rows] == [

@@ -12,7 +12,7 @@ from proxy.base.database import Database
 from proxy.base.database.session import is_usable
 from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
 from proxy.base.free_port import free_port
-from proxy.replication.coverage_gaps import Gaps
+from proxy.replication.coverage_gaps import Gaps, Uncovered
 from tests.faults.chaos import Chaos
 from tests.harness import eventually
 
@@ -192,19 +192,23 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
     """I10: what is not covered is counted by name, and no count is lost to an outage."""
     gaps = Gaps(database, interval=0.01)
     for _ in range(3):
-        gaps.add("shop", "books", "import", "not captured")
+        gaps.add("shop", "books", "import", Uncovered.WRITE, "not captured")
     await database.execute("ALTER TABLE _crossfade.uncovered RENAME TO hidden")
     with pytest.raises(SchemaOutdated):
         await gaps.flush()
     await database.execute("ALTER TABLE _crossfade.hidden RENAME TO uncovered")
-    gaps.add("shop", "shop/books", "import", "not captured")
+    gaps.add("shop", "shop/books", "import", Uncovered.WRITE, "not captured")
     await gaps.start()
     while await database.fetchval("SELECT sum(seen) FROM _crossfade.uncovered") != 4:
         await asyncio.sleep(0.01)
     await gaps.close()
     row = await database.fetchrow("SELECT * FROM _crossfade.uncovered")
     assert row is not None
-    assert (row["collection"], row["endpoint"], row["reason"]) == ("shop/books", "import", "not captured")
+    assert (row["collection"], row["endpoint"], row["reason"]) == (
+        "shop/books",
+        "import",
+        "not captured",
+    )
 
 
 @pytest.mark.parametrize("within", [False, True])

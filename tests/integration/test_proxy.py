@@ -36,7 +36,7 @@ def answered(endpoint: str, served_by: str) -> float:
 
 def compared(verdict: str) -> float:
     labels = {"collection": BOOKS, "verdict": verdict}
-    return REGISTRY.get_sample_value("crossfade_compared_total", labels) or 0.0
+    return REGISTRY.get_sample_value("crossfade_shadow_comparisons_total", labels) or 0.0
 
 
 async def test_reads_are_the_origins_bytes(stack: Running) -> None:

@@ -25,7 +25,7 @@ async def test_it_answers_health_readiness_status_metrics_and_a_page() -> None:
             reason[0] = None
             assert (await client.get("/readyz")).status_code == 200
             scraped = await client.get("/metrics")
-            assert "crossfade_open_intents" in scraped.text
+            assert "crossfade_journal_open_intents" in scraped.text
             assert scraped.headers["content-type"].startswith("text/plain")
             assert "Crossfade" in (await client.get("/")).text
             assert (await client.post("/status")).status_code == 405

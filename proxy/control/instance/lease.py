@@ -275,7 +275,7 @@ class Lease:
             if self._clock() - synced > _SYNC:
                 synced = self._clock()
                 await asyncio.to_thread(self._files.sync)
-            metrics.LEASE_OK.set(self.may_read_target)
+            metrics.READ_LEASE_HELD.set(self.may_read_target)
             metrics.DIVERGED.set(self.diverged)
             if not again:
                 await self._pause()

@@ -89,7 +89,7 @@ def test_troubles_are_listed_and_many_are_cut_short() -> None:
 METRICS = """# HELP crossfade_requests_total x
 # TYPE crossfade_requests_total counter
 crossfade_requests_total{endpoint="document.read",status="2xx",served_by="target"} 12.0
-crossfade_open_intents 3.0
+crossfade_journal_open_intents 3.0
 """
 
 
@@ -120,7 +120,7 @@ def test_metrics_are_read_with_their_labels(server: str) -> None:
             {"endpoint": "document.read", "status": "2xx", "served_by": "target"},
             12.0,
         ),
-        ("crossfade_open_intents", {}, 3.0),
+        ("crossfade_journal_open_intents", {}, 3.0),
     ]
 
 

@@ -45,13 +45,13 @@ def scraped(
 @pytest.mark.parametrize(
     ("alert", "event", "labels"),
     [
-        ("CrossfadeTakenBack", {"back": (BACK,)}, {"collection": ORDERS, "by": "instance"}),
+        ("CrossfadeAutomaticRollback", {"back": (BACK,)}, {"collection": ORDERS, "by": "instance"}),
         ("CrossfadeDeadLetter", {"dead": 1}, {"collection": ORDERS}),
         ("CrossfadeUnverified", {"unverified": 1}, {"collection": ORDERS}),
-        ("CrossfadeWrittenAround", {"around": 1}, {"collection": ORDERS}),
-        ("CrossfadeMismatch", {"mismatches": 1}, {"collection": ORDERS}),
-        ("CrossfadeNobodyWatches", {"behind": None}, {}),
-        ("CrossfadeNobodyWatches", {"behind": 31.0}, {}),
+        ("CrossfadeOutOfBandWrites", {"around": 1}, {"collection": ORDERS}),
+        ("CrossfadeConfirmedMismatch", {"mismatches": 1}, {"collection": ORDERS}),
+        ("CrossfadeBypassWatchDown", {"behind": None}, {}),
+        ("CrossfadeBypassWatchDown", {"behind": 31.0}, {}),
         ("CrossfadeInstanceSilent", {"instances": {"live": 1, "silent": 1}}, {"state": "silent"}),
         ("CrossfadeInstanceSilent", {"instances": {"diverged": 1}}, {"state": "diverged"}),
     ],
@@ -71,7 +71,7 @@ def test_no_alert_waits_for_an_increase_of_what_may_begin_with_its_first_event()
 
 
 def test_every_rule_on_a_state_is_evaluated_here() -> None:
-    others = {"CrossfadeOriginErrors", "CrossfadeLeaseLost", "CrossfadeProxyDown"}
+    others = {"CrossfadeOriginErrors", "CrossfadeReadLeaseLost", "CrossfadeProxyDown"}
     assert {name for name, rule in RULES.items() if not understood(rule["expr"])} == others
 
 
@@ -89,18 +89,21 @@ def test_no_rule_depends_on_the_name_of_a_job() -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on this machine")
 def test_prometheus_itself_takes_the_rules_and_agrees(tmp_path: Path) -> None:
     subprocess.run(["promtool", "check", "rules", str(FILE)], check=True, capture_output=True)
-    annotations = RULES["CrossfadeProxyDown"]["annotations"] | {"summary": "A proxy does not answer: a"}
-    lost = RULES["CrossfadeTakenBack"]["annotations"] | {
-        "summary": f"Reads of {ORDERS} were taken back to ArangoDB by the guard"
+    annotations = RULES["CrossfadeProxyDown"]["annotations"] | {"summary": "Proxy a does not answer"}
+    lost = RULES["CrossfadeAutomaticRollback"]["annotations"] | {
+        "summary": f"Reads of {ORDERS} rolled back to ArangoDB by guard"
     }
     series = [
-        {"series": f'crossfade_taken_back{{collection="{ORDERS}",by="guard",instance="a"}}', "values": "_x4 1x4"},
+        {
+            "series": f'crossfade_automatic_rollback{{collection="{ORDERS}",by="guard",instance="a"}}',
+            "values": "_x4 1x4",
+        },
         {"series": 'up{instance="a",job="kubernetes-pods"}', "values": "1x10 0x10"},
         {"series": 'crossfade_generation{instance="a",job="kubernetes-pods"}', "values": "1x10"},
         {"series": 'up{instance="b",job="other"}', "values": "0x20"},
     ]
     expected = [
-        ("1m15s", "CrossfadeTakenBack", {"severity": "warning", "collection": ORDERS, "by": "guard"}, lost),
+        ("1m15s", "CrossfadeAutomaticRollback", {"severity": "warning", "collection": ORDERS, "by": "guard"}, lost),
         ("4m", "CrossfadeProxyDown", {"severity": "critical", "instance": "a", "job": "kubernetes-pods"}, annotations),
     ]
     told = {

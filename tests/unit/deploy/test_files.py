@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.metrics import MetricWrapperBase
 
+from proxy import __version__
 from proxy.base.config import Settings
-from proxy.base.metrics import REGISTRY, Comparisons, ControlPlane, Traffic
+from proxy.base.metrics import FAMILIES, REGISTRY
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/crossfade.json").read_text())
@@ -33,11 +33,11 @@ def known_metrics() -> set[str]:
 
 
 def known_labels() -> dict[str, set[str]]:
-    collectors = {id(c): c for c in REGISTRY._names_to_collectors.values()}.values()
-    labels = {name: set(names) for name, names in (Traffic.LABELS | Comparisons.LABELS | ControlPlane.LABELS).items()}
-    for collector in collectors:
-        if isinstance(collector, MetricWrapperBase):
-            labels[collector._name] = set(collector._labelnames)
+    """The labels of every family, by its name: our own as described, those of the process as a scrape has them."""
+    labels = {name: set(family.labels) for name, family in FAMILIES.items()}
+    for family in REGISTRY.collect():
+        if family.name not in labels:
+            labels[family.name] = {label for sample in family.samples for label in sample.labels}
     return labels
 
 
@@ -51,7 +51,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def used(expression: str) -> set[str]:
-    return set(re.findall(r"\bcrossfade_[a-z_]+", expression))
+    return set(re.findall(r"\b(?:crossfade|process|python)_[a-z_]+", expression))
 
 
 @pytest.mark.parametrize(("title", "expression"), list(expressions()))
@@ -88,16 +88,30 @@ def test_the_dashboard_shows_what_a_migration_is_steered_by() -> None:
         "crossfade_mismatch_rate",
         "crossfade_mirror_lag_seconds",
         "crossfade_requests_total",
-        "crossfade_request_seconds_bucket",
-        "crossfade_open_intents",
-        "crossfade_lease_ok",
+        "crossfade_request_duration_seconds_bucket",
+        "crossfade_journal_open_intents",
+        "crossfade_read_lease_held",
     } <= shown
 
 
 def test_every_metric_is_shown_somewhere() -> None:
     shown = set().union(*(used(expression) for _, expression in expressions()))
-    families = {family.name: {n for n in known_metrics() if n.startswith(family.name)} for family in REGISTRY.collect()}
+    families = {name: {n for n in known_metrics() if n.startswith(name)} for name in FAMILIES}
     assert [name for name, series in families.items() if not series & shown] == []
+
+
+def test_every_metric_of_ours_is_described() -> None:
+    collected = {family.name: family for family in REGISTRY.collect() if family.name.startswith("crossfade_")}
+    assert collected.keys() == FAMILIES.keys()
+    for name, family in FAMILIES.items():
+        assert (collected[name].type, collected[name].documentation) == (family.kind, family.text)
+        assert all(set(sample.labels) <= {*family.labels, "le"} for sample in collected[name].samples)
+
+
+def test_the_process_itself_is_measured() -> None:
+    assert {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"} <= known_metrics()
+    assert {"python_info", "python_gc_collections_total"} <= known_metrics()
+    assert REGISTRY.get_sample_value("crossfade_build_info", {"version": __version__}) == 1
 
 
 def test_panels_lie_on_the_grid_without_overlapping() -> None:
@@ -131,7 +145,7 @@ def test_prometheus_scrapes_the_proxy_where_it_listens() -> None:
 
 
 @pytest.mark.parametrize("rule", [r for g in ALERTS["groups"] for r in g["rules"]], ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_is_the_matter_and_leads_to_the_runbook(rule: dict[str, Any]) -> None:
+def test_an_alert_has_a_summary_and_leads_to_the_runbook(rule: dict[str, Any]) -> None:
     assert rule["annotations"]["summary"]
     file, _, anchor = rule["annotations"]["runbook"].partition("#")
     headings = re.findall(r"^#+ (.+)$", (ROOT / file).read_text(), re.MULTILINE)
