@@ -34,6 +34,7 @@ from typing import Any
 
 import orjson
 
+import sql
 from deploy.demo.postgres import EmbeddedPostgres
 from deploy.demo.stack import Options, Stack
 from proxy.aql import analyse, ast, parse
@@ -45,7 +46,6 @@ from proxy.http import Upstream
 from proxy.model.message import Request
 from proxy.operator import migrate
 from proxy.stores.postgres.evaluation import parsed
-from sql.loader import queries
 
 _CORPUS = Path("../shared/conformance/aql-corpus.jsonl")
 _OWN = [
@@ -131,7 +131,7 @@ async def fill(database: Database, name: str, number: int) -> Table:
         await database.execute(advice.statement)
     await database.execute(_TEXT_INDEX.format(relation=relation))
     await database.execute(f"VACUUM ANALYZE {relation}")
-    indexed = await database.fetchval(queries("store")["indexed"].text, relation)
+    indexed = await database.fetchval(sql.store.INDEXED, relation)
     return Table(relation, indexed=frozenset(indexed))
 
 

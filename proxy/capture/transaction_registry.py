@@ -26,15 +26,14 @@ from typing import Final
 
 import structlog
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
 from proxy.base.supervise import cancelled, supervise
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
 Name = tuple[str, str]  # database, id
-_SQL: Final = queries("transactions")
 _POST: Final = 0.1  # seconds
 NOTED: Final = 2.0  # seconds within which a note of another proxy's is here, if there is one
 _FORGET: Final = 3600.0
@@ -148,13 +147,13 @@ class TransactionRegistry:
 
     async def _looked(self, names: list[Name]) -> dict[Name, Found]:
         rows = await self._database.fetch(
-            _SQL["look"].text,
+            sql.transactions.LOOK,
             [database for database, _ in names],
             [number for _, number in names],
             self._instance,
             self._incarnation,
         )
-        return {(row["database"], row["id"]): Found(True, row["elsewhere"], row["lost"]) for row in rows}
+        return {(row.database, row.id): Found(True, row.elsewhere, row.lost) for row in rows}
 
     # ---- PostgreSQL
 
@@ -164,7 +163,7 @@ class TransactionRegistry:
         if names:
             shown = [(self._notes[name].wrote, self._notes[name].lost) for name in names]
             await self._database.execute(
-                _SQL["note"].text,
+                sql.transactions.NOTE,
                 [database for database, _ in names],
                 [number for _, number in names],
                 [wrote for wrote, _ in shown],
@@ -184,7 +183,7 @@ class TransactionRegistry:
         over = [name for name in self._over if name not in asked][:_AT_ONCE]
         if over:
             columns = [database for database, _ in over], [number for _, number in over]
-            await self._database.execute(_SQL["over"].text, *columns, self._instance)
+            await self._database.execute(sql.transactions.OVER, *columns, self._instance)
             gone = set(over)
             self._over = [name for name in self._over if name not in gone]
 
@@ -209,11 +208,13 @@ class TransactionRegistry:
             try:
                 if not restarted:
                     databases = sorted(self._earlier())
-                    await self._database.execute(_SQL["restarted"].text, self._instance, self._incarnation, databases)
+                    await self._database.execute(
+                        sql.transactions.RESTARTED, self._instance, self._incarnation, databases
+                    )
                     restarted = True
                 await self.post()
                 if time.monotonic() - forgot > _FORGET:
-                    await self._database.execute(_SQL["forget"].text)
+                    await self._database.execute(sql.transactions.FORGET)
                     forgot = time.monotonic()
             except DatabaseError as error:
                 log.debug("notes of transactions wait for PostgreSQL", error=error_label(error))

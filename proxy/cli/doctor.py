@@ -12,6 +12,7 @@ from typing import Final
 import typer
 from rich.markup import escape
 
+import sql
 from proxy.base.arango_client import OriginClient, ask_instance
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
@@ -30,7 +31,6 @@ from proxy.stores.postgres.compiled_queries import has_icu
 
 _OLDEST_POSTGRESQL: Final = 15
 _OLDEST_ARANGODB: Final = (3, 12)
-_PROCESS: Final = "SELECT pg_backend_pid()"
 _OF_POOLERS: Final = frozenset({"26000", "34000", "42P05"})
 _CUT: Final = "08"  # it takes no transactions
 _ASK: Final = 4.0  # seconds
@@ -94,7 +94,7 @@ async def examine(settings: Settings) -> list[Check]:
 
 async def _postgresql(database: Database) -> list[Check]:
     try:
-        number = int(await database.fetchval("SHOW server_version_num"))
+        number = await database.fetchval(sql.server.VERSION)
     except DatabaseError as error:
         if error.sqlstate:
             remedy = "PostgreSQL runs: see that CROSSFADE_DSN, its user, and what stands between, are right"
@@ -134,7 +134,7 @@ async def _sessions(database: Database) -> Check:
     if pooled:
         remedy = "connect directly, or by a pooler in session mode: locks and prepared statements belong to a session"
         return Check("sessions", "fail", "a pooler in transaction or statement mode hands them around", remedy, True)
-    if await database.fetchval("SHOW transaction_read_only") == "on":
+    if await database.fetchval(sql.server.READ_ONLY):
         remedy = "`default_transaction_read_only` is on for the role, the database or the server: set it off"
         return Check("sessions", "fail", "PostgreSQL takes no writes", remedy)
     return Check("sessions", "ok", "of our own, and may write")
@@ -143,11 +143,11 @@ async def _sessions(database: Database) -> Check:
 async def _pooled(database: Database) -> bool:
     """Two sessions, one of them within a transaction: does the other one stay on its server process?"""
     async with database.session() as one, database.session() as other:
-        first = await one.fetchval(_PROCESS)
+        first = await one.fetchval(sql.server.PROCESS)
         async with other.transaction():
-            await other.fetchval(_PROCESS)
+            await other.fetchval(sql.server.PROCESS)
             try:
-                return bool(await one.fetchval(_PROCESS) != first)
+                return await one.fetchval(sql.server.PROCESS) != first
             except DatabaseTimedOut:  # the pooler has one server process alone, which the transaction has
                 return True
 

@@ -10,6 +10,7 @@ import orjson
 import typer
 from rich.markup import escape
 
+import sql
 from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
 from proxy.base.config import Settings
@@ -23,11 +24,8 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.scan_choice import scan_of
-from sql.loader import queries
 
 _SYSTEM = "_system"  # a query that reads nothing needs no database
-_VALID = """SELECT indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = to_regclass($1) AND c.relname = $2"""
 _STATEMENTS: tuple[tuple[type, str], ...] = (
     (ast.For, "FOR"), (ast.Filter, "FILTER"), (ast.Sort, "SORT"), (ast.Limit, "LIMIT"), (ast.Collect, "COLLECT"),
     (ast.Traversal, "traversal"), (ast.Paths, "path search"), (ast.Subquery, "subquery"),
@@ -132,20 +130,21 @@ async def examine(
     tables = (await statements.tables(database, analysis)).tables
     made = await _outcome(statements, database, query, analysis, binds)
     if isinstance(made, Compiled):
-        sql, parameters, reason = made.sql, made.parameters, ""
+        text, parameters, reason = made.sql, made.parameters, ""
         pushed, kept = made.pushed, made.finished
     else:
-        sql, parameters = _scan(query, analysis, binds, tables)
+        text, parameters = _scan(query, analysis, binds, tables)
         reason = f"{made.reason} {made.detail}".strip()
-        pushed, kept = ("the scan of the first collection",) if sql else (), _written(query)
+        pushed, kept = ("the scan of the first collection",) if text else (), _written(query)
     plan: tuple[str, ...] = ()
     indexes: tuple[Advice, ...] = ()
-    if sql:
-        options = "(ANALYZE, BUFFERS)" if measure else "(COSTS)"
-        plan = tuple(row[0] for row in await connected.fetch(f"EXPLAIN {options} {sql}", *parameters))
-        tree = orjson.loads((await connected.fetch(f"EXPLAIN (FORMAT JSON) {sql}", *parameters))[0][0])[0]["Plan"]
+    if text:
+        explained = sql.explain.MEASURED_PLAN if measure else sql.explain.PLAN
+        plan = tuple(await connected.fetch(explained.fill(query=text), *parameters))
+        tree_of = sql.explain.PLAN_TREE.fill(query=text)
+        tree = orjson.loads(await connected.fetchval(tree_of, *parameters))[0]["Plan"]
         listings = made.listings if isinstance(made, Compiled) else ()
-        indexes = tuple([advice async for advice in _missing(connected, database, tables, listings, sql, tree)])
+        indexes = tuple([advice async for advice in _missing(connected, database, tables, listings, text, tree)])
     return Explanation(
         analysis.shape,
         tuple(sorted(analysis.reads)),
@@ -155,7 +154,7 @@ async def examine(
         analysis.unsupported,
         isinstance(made, Compiled),
         reason,
-        sql,
+        text,
         parameters,
         pushed,
         kept,
@@ -201,7 +200,7 @@ def _scan(
     if not isinstance(first, Fetch) or first.collection not in tables or first.count:
         return "", ()
     scan = scan_of(first.collection, first.equalities, first.keys, first.among)
-    text = queries("store")[scan.statement].on(tables[first.collection].relation)
+    text = scan.statement.on(tables[first.collection].relation).text
     return text, (1 << 40, None) if scan.value is None else (1 << 40, None, scan.value)
 
 
@@ -219,7 +218,7 @@ async def _missing(
     database: str,
     tables: Mapping[str, Table],
     listings: tuple[Listing, ...],
-    sql: str,
+    query: str,
     plan: Mapping[str, Any],
 ) -> Any:
     """Indexes that would spare the plan a sort of all that passes the filters, or a look at every document."""
@@ -231,13 +230,13 @@ async def _missing(
             relation = tables[listing.collection].relation
             columns = ", ".join(listing.columns)
             name = own_indexes.name_of(relation, columns)
-            valid = await connected.fetchval(_VALID, relation, name)
+            valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
                 yield Advice(own_indexes.drop(relation, name), f"{listing.collection}: its making broke off")
             if not valid:
                 told.add(listing.collection)
                 yield Advice(
-                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {relation} ({columns})",
+                    sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).text,
                     f"{listing.collection}: the first rows would be read in the order of SORT, and no others",
                 )
     for node in nodes:
@@ -245,14 +244,10 @@ async def _missing(
             continue
         name = relations[node["Relation Name"]]
         condition = str(node.get("Filter", ""))
-        if name in told or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in sql):
+        if name in told or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in query):
             continue
-        if not await connected.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisvalid "
-            "AND pg_get_indexdef(i.indexrelid) LIKE '%jsonb_path_ops%')",
-            tables[name].relation,
-        ):
-            statement = await connected.fetchval("SELECT _crossfade.index_statement($1)", f"{database}/{name}")
+        if not await connected.fetchval(sql.indexes.HAS_CONTAINMENT, tables[name].relation):
+            statement = await connected.fetchval(sql.indexes.CONTAINMENT_STATEMENT, f"{database}/{name}")
             yield Advice(statement, f"{name}: the equality filters would be looked up")
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError, StatementError
@@ -38,7 +39,6 @@ from proxy.operator import shapes, status
 from proxy.operator.shapes import ShapeRow
 from proxy.state import audit
 from proxy.stores.postgres.catalog import Catalog
-from sql.loader import queries
 
 _TRIED: Final[tuple[Any, ...]] = (1, "1", [])  # values for literals of a shape of which there is no example
 
@@ -120,10 +120,10 @@ async def needed(connected: Database, names: Sequence[str]) -> Found:
     """The indexes that are missing for the shapes of collections, each once. Raises DatabaseError."""
     rows = [row for row in await shapes.listed(connected, list(names)) if row.text != row.shape]
     recorded: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-    for kept in await connected.fetch(queries("examples")["of_shapes"].text, sorted({row.shape for row in rows})):
-        request = orjson.loads(kept["request"])
+    for kept in await connected.fetch(sql.examples.OF_SHAPES, sorted({row.shape for row in rows})):
+        request = orjson.loads(kept.request)
         if isinstance(request.get("query"), str):
-            recorded.setdefault(kept["shape"], []).append((request["query"], request.get("bindVars") or {}))
+            recorded.setdefault(kept.shape, []).append((request["query"], request.get("bindVars") or {}))
     relations = {name: (await Catalog(connected).find(name)).relation for name in names}
     missing: dict[str, Index] = {}
     unread: dict[str, str] = {}
@@ -181,7 +181,7 @@ async def _make_all(connected: Database, found: Sequence[Index], *, actor: str, 
         except (RefusedError, StatementError) as error:
             one.failed = str(error)
     for relation in dict.fromkeys(one.relation for one in found if one.made):
-        await connected.execute(f"ANALYZE {relation}")  # figures of what the new indexes are over
+        await connected.execute(sql.indexes.ANALYZE.on(relation))  # figures of what the new indexes are over
     done = [one.statement for one in found if one.made]
     if done:
         async with connected.transaction() as session:

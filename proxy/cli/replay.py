@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+import sql
 from proxy.base.arango_client import ReplayClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
@@ -36,7 +37,6 @@ from proxy.model.stages import Stage
 from proxy.operator import shapes
 from proxy.operator.replay import Sent, Wanted, examples_of, sendable, turns
 from proxy.operator.shapes import State
-from sql.loader import queries
 
 _LOOK: Final = 1.0  # seconds between two looks at what has been compared
 _CLIENTS: Final = 8  # reads at a time
@@ -107,8 +107,8 @@ async def _wanted(connected: Database, settings: Settings, names: Sequence[str] 
             _, collections, most = missing.get(row.shape, ("", set(), 0))
             needed = max(most, limits.shape_comparisons - row.fact.settled, 1)
             missing[row.shape] = (row.text, collections | {row.collection}, needed)
-    rows = await connected.fetch(queries("examples")["of_shapes"].text, list(missing))
-    found = examples_of((row["shape"], row["collections"], row["request"]) for row in rows)
+    rows = await connected.fetch(sql.examples.OF_SHAPES, list(missing))
+    found = examples_of((row.shape, row.collections, row.request) for row in rows)
     wanted = [
         Wanted(shape, text, tuple(sorted(of)), needed, _requests(found.get(shape, ())))
         for shape, (text, of, needed) in missing.items()

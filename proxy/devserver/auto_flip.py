@@ -18,6 +18,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
@@ -31,11 +32,9 @@ from proxy.operator import status
 from proxy.stores.base import Store
 from proxy.wire.decode import peek
 from proxy.wire.endpoints import Endpoint
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_MARKS: Final = queries("trace")["marks"].text
 _PATIENCE: Final = 2.0  # seconds that an answer may wait for its flip
 _POLL: Final = 0.005
 # what makes collections, or takes flipped ones back
@@ -135,7 +134,7 @@ class AutoFlip:
 
     async def _whole(self, name: str) -> bool:
         """Whether its copy has as many documents as ArangoDB has, and no mark says that it may lack a write."""
-        if await self._database.fetch(_MARKS, name, f"{name.partition('/')[0]}/*"):
+        if await self._database.fetch(sql.trace.MARKS, name, f"{name.partition('/')[0]}/*"):
             return False
         counts = [await self._count(store, name) for store in (self._origin, self._target)]
         return counts[0] is not None and counts[0] == counts[1]

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+import sql
 from proxy.base.database import Database
 from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Effect, Operation
@@ -19,7 +20,6 @@ from proxy.shadow.diff.documents import Difference
 from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode_parts
-from sql.loader import queries
 
 
 async def reproduce(database: Database, bundle: Mapping[str, Any]) -> Difference | None:
@@ -65,15 +65,15 @@ async def _schema(database: Database, base: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await database.execute(queries("shadow")["forget_reproduction"].text, base)
-        await database.execute(await database.fetchval(queries("shadow")["drop_reproduction"].text, base))
+        await database.execute(sql.shadow.FORGET_REPRODUCTION, base)
+        drop = await database.fetchval(sql.shadow.DROP_REPRODUCTION, base)
+        await database.execute(sql.indexes.CARRY_OUT.fill(statement=drop))
 
 
 async def _load(database: Database, memory: MemoryStore, base: str, name: str, collection: Mapping[str, Any]) -> None:
     """The documents of one collection, with their revisions, into both sides."""
     _run(memory, "POST", f"/_db/{base}/_api/collection", {"name": name, "type": 3 if collection["edge"] else 2})
-    row = await database.fetchrow(queries("shadow")["make_reproduction"].text, base, name, collection["edge"])
-    assert row is not None
+    relation = await database.fetchval(sql.shadow.MAKE_REPRODUCTION, base, name, collection["edge"])
     for document in collection["documents"]:
         if document["origin"] is not None:
             operation = Operation(
@@ -90,5 +90,5 @@ async def _load(database: Database, memory: MemoryStore, base: str, name: str, c
             assert outcome.status in (201, 202), outcome.body
         if document["target"] is not None:
             rev = decode_rev(orjson.loads(document["target"])["_rev"])
-            text = queries("shadow")["put_reproduction"].on(row["relation"])
+            text = sql.shadow.PUT_REPRODUCTION.on(relation)
             await database.execute(text, document["key"], rev, document["target"], document["queryable"])

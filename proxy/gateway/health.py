@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, UpstreamError
 from proxy.model.message import Request
@@ -22,7 +23,7 @@ async def probe(database: Database, origin: Requester) -> dict[str, str]:
 async def _target(database: Database) -> str:
     try:
         async with asyncio.timeout(_PATIENCE):
-            await database.fetchval("SELECT 1")
+            await database.fetchval(sql.server.ALIVE)
     except (DatabaseError, TimeoutError) as error:
         return str(error) or f"no answer within {_PATIENCE:g} s"
     return ""

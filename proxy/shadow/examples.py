@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
@@ -25,11 +26,9 @@ from proxy.model import json_values
 from proxy.model.operations import Operation
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.samples import MAX_TEXT, Redaction, request_of
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_SQL: Final = queries("examples")
 _AFTERWARDS: Final = 500  # reads of a shape, of which one becomes an example once there are enough
 _MOST_SHAPES: Final = 5000
 _WAITING: Final = 500  # examples that wait to be written
@@ -83,8 +82,8 @@ class Examples:
         rows = {(row[0], row[1]): row for row in map(_row, waiting)}
         shapes = sorted({shape for shape, _ in rows})
         try:
-            await self._database.execute(_SQL["add"].text, *columns(rows.values()))
-            await self._database.execute(_SQL["trim"].text, shapes, self._each, self._days)
+            await self._database.execute(sql.examples.ADD, *columns(rows.values()))
+            await self._database.execute(sql.examples.TRIM, shapes, self._each, self._days)
         except DatabaseError:
             self._waiting = waiting[: _WAITING - len(self._waiting)] + self._waiting
             raise

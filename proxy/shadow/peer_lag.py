@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.supervise import cancelled
-from sql.loader import queries
 
 _EVERY: Final = 0.05  # seconds, while somebody waits
 
@@ -100,9 +100,13 @@ class PeerLag:
 
     async def _look(self) -> tuple[float, dict[str, PeerHeartbeat]]:
         assert self._database is not None
-        rows = await self._database.fetch(queries("shadow")["beats"].text, self._instance)
-        beats = {row["instance"]: PeerHeartbeat(row["at"], row["lag"]) for row in rows if row["instance"] is not None}
-        return rows[0]["now"], beats
+        rows = await self._database.fetch(sql.shadow.BEATS, self._instance)
+        beats = {
+            row.instance: PeerHeartbeat(row.at, row.lag)
+            for row in rows
+            if row.instance is not None and row.at is not None and row.lag is not None
+        }
+        return rows[0].now, beats
 
     def _tell(self, asking: Sequence[_Waiter], now: float, beats: Mapping[str, PeerHeartbeat]) -> None:
         """asking: those that waited before the look began, so that its moment is after their call."""

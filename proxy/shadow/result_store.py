@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
+import sql
 from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
@@ -29,7 +30,7 @@ from proxy.shadow.diff.documents import MAX_KEYS, Difference
 from proxy.shadow.diff.paths import tokens
 from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.samples import Evidence, Redaction, sample
-from sql.loader import queries
+from sql.statement import Statement
 
 log = structlog.get_logger(__name__)
 
@@ -237,7 +238,7 @@ class Ledger:
             transaction: str | None = None
             try:
                 async with self._database.transaction() as session:
-                    transaction = await session.fetchval(queries("shadow")["transaction_id"].text)
+                    transaction = await session.fetchval(sql.shadow.TRANSACTION_ID)
                     await self._write(session, deltas)
             except BaseException:
                 if transaction is None:
@@ -252,14 +253,13 @@ class Ledger:
 
         An open mismatch stays, without values of documents. Returns how many rows were touched. Raises DatabaseError.
         """
-        sql = queries("shadow")
-        gone = await self._database.fetchval(sql["forget_mismatches"].text, self._retention)
-        return int(gone or 0) + int(await self._database.fetchval(sql["forget_samples"].text, self._retention) or 0)
+        gone = await self._database.fetchval(sql.shadow.FORGET_MISMATCHES, self._retention)
+        return gone + await self._database.fetchval(sql.shadow.FORGET_SAMPLES, self._retention)
 
     async def _settle(self) -> None:
         assert self._writing is not None
         transaction, deltas = self._writing
-        status = await self._database.fetchval(queries("shadow")["transaction_status"].text, transaction)
+        status = await self._database.fetchval(sql.shadow.TRANSACTION_STATUS, transaction)
         if status == "in progress":  # its connection is dying
             raise DatabaseUnavailable("the end of the last flush is not known yet")
         self._writing = None
@@ -272,25 +272,25 @@ class Ledger:
         deltas.absorb(newer)
 
     async def _write(self, session: Session, deltas: Deltas) -> None:
-        sql, now = queries("shadow"), self._clock()
+        now = self._clock()
         if deltas.shapes:
             rows: Iterable[Sequence[object]] = (
                 (*key, delta.text, *(getattr(delta, counter) for counter in SHAPE_COUNTERS))
                 for key, delta in deltas.shapes.items()
             )
-            await session.execute(sql["add_shapes"].text, *columns(rows))
-        counters: tuple[tuple[str, Counter[Any]], ...] = (
-            ("add_skipped", deltas.skipped),
-            ("add_tolerated", deltas.noise),
-            ("add_baseline", deltas.twice),
-            ("add_subtracted", deltas.subtracted),
+            await session.execute(sql.shadow.ADD_SHAPES, *columns(rows))
+        counters: tuple[tuple[Statement[None], Counter[Any]], ...] = (
+            (sql.shadow.ADD_SKIPPED, deltas.skipped),
+            (sql.shadow.ADD_TOLERATED, deltas.noise),
+            (sql.shadow.ADD_BASELINE, deltas.twice),
+            (sql.shadow.ADD_SUBTRACTED, deltas.subtracted),
         )
-        for name, counter in counters:
+        for statement, counter in counters:
             if counter:
-                await session.execute(sql[name].text, *columns((*key, number) for key, number in counter.items()))
+                await session.execute(statement, *columns((*key, number) for key, number in counter.items()))
         counted = await self._write_mismatches(session, deltas, now)
         for key, text in sorted(deltas.explanations.items()):
-            await session.execute(sql["explain_mismatch"].text, *key, text)
+            await session.execute(sql.shadow.EXPLAIN_MISMATCH, *key, text)
         # every row that is touched below is locked here, in order: two proxies cannot deadlock
         locked = deltas.comparisons | {
             collection: ComparisonDelta(now) for collection, _, _ in counted if collection not in deltas.comparisons
@@ -300,9 +300,9 @@ class Ledger:
                 (name, max(0.0, now - delta.oldest), *(getattr(delta, counter) for counter in FIGURES))
                 for name, delta in locked.items()
             )
-            await session.execute(sql["add_comparisons"].text, *columns(rows))
+            await session.execute(sql.shadow.ADD_COMPARISONS, *columns(rows))
         if counted:
-            await session.execute(sql["count_mismatches"].text, *columns(counted))
+            await session.execute(sql.shadow.COUNT_MISMATCHES, *columns(counted))
 
     async def _write_mismatches(self, session: Session, deltas: Deltas, now: float) -> list[tuple[str, float, int]]:
         """(collection, age in seconds, number) of the mismatches that count: those that are not ignored."""
@@ -310,7 +310,7 @@ class Ledger:
         for (collection, print_), delta in sorted(deltas.mismatches.items()):
             ages = {moment: max(0.0, now - (moment + 1) * SLICE) for moment in delta.moments}
             state = await session.fetchval(
-                queries("shadow")["add_mismatch"].text,
+                sql.shadow.ADD_MISMATCH,
                 collection,
                 print_,
                 delta.difference.kind.value,
@@ -326,12 +326,12 @@ class Ledger:
 
     async def _look(self, collections: Sequence[str]) -> None:
         """Reads the figures back: other proxies add to them, and a repair resets them."""
-        for row in await self._database.fetch(queries("shadow")["figures"].text, list(collections)):
-            figures: dict[str, float] = {name: row[name] for name in ("compared", "mismatched", *FIGURES[1:])}
-            base = row["matched"] + row["mismatched"]
-            figures["mismatch_rate"] = row["mismatched"] / base if base else 0.0
-            self._figures[row["collection"]] = figures
-            metrics.MISMATCH_RATE.labels(row["collection"]).set(figures["mismatch_rate"])
+        for row in await self._database.fetch(sql.shadow.FIGURES, list(collections)):
+            figures: dict[str, float] = {name: getattr(row, name) for name in ("compared", "mismatched", *FIGURES[1:])}
+            base = row.matched + row.mismatched
+            figures["mismatch_rate"] = row.mismatched / base if base else 0.0
+            self._figures[row.collection] = figures
+            metrics.MISMATCH_RATE.labels(row.collection).set(figures["mismatch_rate"])
 
     # ---- life
 

@@ -15,12 +15,12 @@ from typing import Final
 import orjson
 import structlog
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.supervise import cancelled, supervise
 from proxy.shadow.diff.tolerances import Rule
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
@@ -95,18 +95,17 @@ class SamplingRules:
         """Reads the tables. Raises DatabaseError, and then all stays as it was."""
         if self._database is None:
             return
-        row = await self._database.fetchrow(queries("shadow")["rules"].text)
-        assert row is not None
-        text = "\0".join((row["sampling"], row["tolerances"], row["baseline"]))
+        row = await self._database.fetchval(sql.shadow.RULES)
+        text = "\0".join((row.sampling, row.tolerances, row.baseline))
         if text == self._text:
             return
         noise: dict[str, tuple[Rule, ...]] = {}
-        for collection, path, rule, argument in orjson.loads(row["tolerances"]):
+        for collection, path, rule, argument in orjson.loads(row.tolerances):
             noise[collection] = (*noise.get(collection, ()), Rule(collection, path, rule, argument))
         own: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
-        for collection, shape, kind, path in orjson.loads(row["baseline"]):
+        for collection, shape, kind, path in orjson.loads(row.baseline):
             own[collection, shape] = own.get((collection, shape), _NONE) | {(kind, path)}
-        sampling = {(name, shape): (percent, twice) for name, shape, percent, twice in orjson.loads(row["sampling"])}
+        sampling = {(name, shape): (percent, twice) for name, shape, percent, twice in orjson.loads(row.sampling)}
         self._table, self._text = _Table(sampling, noise, own), text
         self._shares.clear()
 

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 import structlog
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.sql_values import columns, storable
@@ -30,12 +31,10 @@ from proxy.model import histogram
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, OTHER, Shape, shape_of_text
 from proxy.shadow.bounds import Bound
 from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, ReadVerdict
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
 NOT_YET: Final = "stage before shadow"
-_SQL: Final = queries("coverage")
 _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint, reason)
 _MOST_TEXTS: Final = 1000
 _MOST_CHARACTERS: Final = 2 << 20  # of texts in memory
@@ -156,7 +155,7 @@ class Coverage:
             try:
                 async with self._database.transaction() as session:
                     begun = True
-                    await session.execute(_SQL["add_coverage"].text, *columns(self._rows(windows)))
+                    await session.execute(sql.coverage.ADD_COVERAGE, *columns(self._rows(windows)))
             except BaseException:
                 if not begun and not self._windows:
                     self._windows = windows
@@ -204,10 +203,10 @@ class Coverage:
         for (collection, shape, _), number in seen.items():
             totals[collection, shape] = totals.get((collection, shape), 0) + number
         rows = [(collection, shape.name, shape.text, number) for (collection, shape), number in totals.items()]
-        await self._database.execute(_SQL["add_seen"].text, *columns(rows))
+        await self._database.execute(sql.coverage.ADD_SEEN, *columns(rows))
         reasons = [(collection, shape.name, reason, number) for (collection, shape, reason), number in seen.items()]
         with contextlib.suppress(DatabaseError):  # a reason is for eyes
-            await self._database.execute(_SQL["add_reasons"].text, *columns(reasons))
+            await self._database.execute(sql.coverage.ADD_REASONS, *columns(reasons))
 
     # ---- life
 
@@ -226,8 +225,8 @@ class Coverage:
 
     async def _run(self) -> None:
         with contextlib.suppress(DatabaseError):  # else this process makes room once more
-            rows = await self._database.fetch(_SQL["kept"].text)
-            self._bound.learn((row["collection"], row["shape"]) for row in rows)
+            rows = await self._database.fetch(sql.coverage.KEPT)
+            self._bound.learn((row.collection, row.shape) for row in rows)
         while True:
             await asyncio.sleep(self._interval)
             try:

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+import sql
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
 from proxy.base.database import Database
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
-from sql.loader import queries
 from tests.faults.environment import Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
 from tests.harness import eventually
@@ -163,8 +163,8 @@ async def test_while_an_instance_is_dead_what_it_served_shows_as_unverified(stoo
     database = await Database.open(stood.dsn, size=1)
 
     async def shown() -> int:
-        rows = await database.fetch(queries("control")["status"].text)
-        return sum(row["unverified"] for row in rows)
+        rows = await database.fetch(sql.control.STATUS)
+        return sum(row.unverified for row in rows)
 
     async def dead() -> bool:
         return await shown() == 1

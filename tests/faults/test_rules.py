@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import sql
 from proxy.base.database import Database
 from proxy.model.operations import Operation, Outcome
 from proxy.replication.mirror import Mirror
 from proxy.replication.target_writer import TargetWriter, Version
 from proxy.replication.tombstone_gc import purge
-from sql.loader import queries
 from tests.harness import running as running_stack
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, settings, stored
 
@@ -20,9 +20,7 @@ async def test_a_purge_waits_for_the_statements_that_began_before_it(database: D
     relation = await database.fetchval("SELECT (_crossfade.ensure_collection('shop', 'products')).relation")
     await database.execute(f"INSERT INTO {relation} (key, rev, raw, doc, mark) VALUES ('a', 5, NULL, NULL, 1)")
     async with database.session() as session, session.transaction():
-        await session.fetch(
-            queries("documents")["upsert"].on(relation), COLLECTION, ["b"], [7], ['{"_key":"b"}'], ["{}"], [1]
-        )
+        await session.fetch(sql.documents.UPSERT.on(relation), COLLECTION, ["b"], [7], ['{"_key":"b"}'], ["{}"], [1])
         purging = asyncio.create_task(purge(database, COLLECTION, relation, 2))
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%horizon%'"
         while not purging.done() and not await database.fetchval(waits):

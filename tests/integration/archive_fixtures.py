@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 
 import backfill.archive.cli
 import backfill.migration_report.cli
+import sql
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.http import HttpLimits, Listener
 from proxy.model.documents import to_jsonb
 from proxy.model.message import Request, Response
 from proxy.model.revision import decode_rev
-from sql.loader import queries
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Both:
         self.sql("UPDATE _crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
         documents = self.documents(collection)
         self.sql(
-            queries("documents")["upsert"].on(self.relation(collection)),
+            sql.documents.UPSERT.on(self.relation(collection)).text,
             collection,
             list(documents),
             [decode_rev(json.loads(raw)["_rev"]) for raw in documents.values()],

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import sql
 from backfill import run_store
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.worker import Options, Workers
 from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
-from sql.loader import queries
 from tests.integration.stub_origin import StubOrigin
 
 NAME = "shop/carts"
-DOCUMENTS = queries("documents")
 
 
 async def register(database: Database, collection: str = NAME, stage: str = "mirror") -> str:
@@ -56,11 +55,11 @@ class LateMirror:
         rev = self._origin.put(NAME, key, content)
         raw = self._origin.document(NAME, key).decode()
         await asyncio.sleep(0)
-        sql = DOCUMENTS["upsert"].on(self._relation)
-        await self._database.execute(sql, NAME, [key], [rev], [raw], [to_jsonb(raw.encode())], [era])
+        upsert = sql.documents.UPSERT.on(self._relation)
+        await self._database.execute(upsert, NAME, [key], [rev], [raw], [to_jsonb(raw.encode())], [era])
 
     async def remove(self, key: str) -> None:
         era = await self._database.fetchval("SELECT era FROM _crossfade.era")
         rev = self._origin.remove(NAME, key)
         await asyncio.sleep(0)
-        await self._database.execute(DOCUMENTS["remove"].on(self._relation), NAME, [key], [rev], [era])
+        await self._database.execute(sql.documents.REMOVE.on(self._relation), NAME, [key], [rev], [era])

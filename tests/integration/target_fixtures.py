@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import orjson
 
+import sql
 from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
 from proxy.model.revision import decode_rev, encode_rev
-from sql.loader import queries
 
 _revisions = itertools.count(1872607071780732928)
 
@@ -46,7 +46,7 @@ async def put(database: Database, collection: str, *raws: bytes) -> None:
     relation = await create(database, collection)
     documents = [orjson.loads(raw) if b"\\ud8" not in raw else _system(raw) for raw in raws]
     await database.execute(
-        queries("documents")["upsert"].on(relation),
+        sql.documents.UPSERT.on(relation),
         collection,
         [document["_key"] for document in documents],
         [decode_rev(document["_rev"]) for document in documents],

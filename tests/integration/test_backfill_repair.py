@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import sql
 from backfill import run_store
 from backfill.key_repair import repair_keys
 from backfill.origin_pages import OriginDisorder
@@ -103,9 +104,8 @@ async def test_repair_does_not_remove_what_appeared_meanwhile(
     # an insert whose application is still under way when the origin says 404 is refused afterwards, and read again
     era = await database.fetchval("SELECT era FROM _crossfade.era")
     assert (await repair_keys(database, source, NAME, ["ghost"])).removed == ("ghost",)
-    from sql.loader import queries
 
-    late = queries("documents")["upsert"].on(relation)
+    late = sql.documents.UPSERT.on(relation)
     assert await database.fetch(late, NAME, ["ghost"], [99], ['{"n":1}'], [None], [era]) == []
 
 

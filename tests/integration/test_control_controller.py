@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import sql
 from proxy.base.database import Database, Session
 from proxy.base.errors import RefusedError
 from proxy.control.controller import change, evict, rollback
@@ -15,7 +16,6 @@ from proxy.control.epoch import Step, TimedOut
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.state import audit, control_row
-from sql.loader import queries
 from tests.harness import eventually
 from tests.integration.control_fixtures import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
 
@@ -374,7 +374,7 @@ async def test_changing_stages_does_not_deadlock_with_the_shadow(database: Datab
     """Both lock the rows of comparisons in the order of their names, whatever the operator's order is."""
     for name in ("jobs", "resumes"):
         await database.execute("SELECT _crossfade.ensure_collection('shop', $1)", name)
-        await database.execute(queries("control")["reset_comparison"].text, f"shop/{name}")
+        await database.execute(sql.control.RESET_COMPARISON, f"shop/{name}")
     moves = [Move(name, Standing(Stage.MIRROR), Standing(Stage.SHADOW)) for name in (RESUMES, JOBS)]
     lock = "SELECT FROM _crossfade.comparison WHERE collection = $1 FOR UPDATE"
 

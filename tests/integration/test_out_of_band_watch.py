@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+import sql
 from backfill import run_planner
 from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
@@ -25,7 +26,6 @@ from proxy.http.upstream import Upstream
 from proxy.model.message import Request, Response
 from proxy.model.stages import Stage, Standing
 from proxy.operator import out_of_band
-from sql.loader import queries
 from tests.harness import Running, eventually, running
 from tests.integration.test_shapes import shell
 
@@ -311,22 +311,21 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
 
 
 async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(database: Database) -> None:
-    sql = queries("out_of_band")
     await database.execute(
         "INSERT INTO _crossfade.out_of_band_write (collection, key, rev, removed, repaired_at) "
         "SELECT $1, 'k' || n, n, false, now() FROM generate_series(1, 10000) n",
         BOOKS,
     )
     found = ([BOOKS] * 2, ["k7", "new"], [20_000, 20_001], [False, False])
-    await database.execute(sql["found"].text, *found)
+    await database.execute(sql.out_of_band.FOUND, *found)
     assert await out_of_band.open_keys(database, BOOKS) == ["k7", "new"]
     await database.execute(
         "UPDATE _crossfade.out_of_band_write SET found_at = now() - interval '1 day' WHERE key IN ('k7', 'new')"
     )
-    shown = await database.fetch(sql["out_of_band_writes"].text, BOOKS)
-    assert [(row["key"], row["repaired"]) for row in shown[:2]] == [("k7", False), ("new", False)]
+    shown = await database.fetch(sql.out_of_band.OUT_OF_BAND_WRITES, BOOKS)
+    assert [(row.key, row.repaired) for row in shown[:2]] == [("k7", False), ("new", False)]
     await database.execute("UPDATE _crossfade.out_of_band_write SET repaired_at = NULL WHERE key <> 'k7'")
-    await database.execute(sql["found"].text, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
+    await database.execute(sql.out_of_band.FOUND, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
     assert (await out_of_band.counts(database))[
         0
     ].number == 10_001  # one more is not named, one that is known is open again

@@ -69,6 +69,10 @@ def filled(text: str, relation: str) -> str:
         "query": "SELECT 1",
         "definitions": relation,
         "order": "",
+        "name": "made",
+        "columns": "rev",
+        "index": "absent",
+        "statement": "ANALYZE",
         "users": "(SELECT 1 AS id)",
     }
     return _BLANK.sub(lambda found: blanks[found[1]], text)

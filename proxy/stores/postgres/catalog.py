@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.model.documents import escape_text
-from sql.loader import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Catalog:
             return known
         row = None
         if escape_text(collection) == collection:  # else PostgreSQL's text cannot hold it
-            row = await self._database.fetchrow(queries("store")["catalog"].text, collection)
+            row = await self._database.fetchrow(sql.store.CATALOG, collection)
         if row is None:
             raise ArangoError(1203, f"collection or view not found: {collection.partition('/')[2]}")
-        found = Relation(collection, row["relation"], row["edge"])
+        found = Relation(collection, row.relation, row.edge)
         self._known[collection] = found
         return found
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+import sql
 from proxy.aql.analyse import Analysis
 from proxy.aql.ast import Query
 from proxy.aql.compile import Compiled, NotCompiled, Run, Table, Tables, compile_query
@@ -22,8 +23,7 @@ from proxy.aql.requests import Options, Result, Stats
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError, Unsupported
 from proxy.stores.postgres.catalog import Catalog, Relation
-from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
-from sql.loader import queries
+from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError, fenced
 
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
 _FEW: Final = 40  # rows that one round trip brings where a result may turn out to be large
@@ -45,7 +45,7 @@ async def has_icu(database: Database) -> bool:
     The one place that says so: the proxy, its workers and the commands ask it. A server without ICU may well list a
     collation of its kind; what counts is whether the migration could make the one of ArangoDB's order.
     """
-    return bool(await database.fetchval(queries("store")["has_icu"].text))
+    return await database.fetchval(sql.store.HAS_ICU)
 
 
 class TooLarge(Exception):
@@ -95,9 +95,9 @@ class Unfinished:
 
 async def table_of(database: Database, found: Relation) -> Table:
     """What the compiler is told of a table: its indexes, and whether it is small."""
-    indexed = await database.fetchval(queries("store")["indexed"].text, found.relation)
-    small = await database.fetchval(queries("store")["small"].text, found.relation)
-    return Table(found.relation, found.edge, frozenset(indexed), bool(small))
+    indexed = await database.fetchval(sql.store.INDEXED, found.relation)
+    small = await database.fetchval(sql.store.SMALL, found.relation)
+    return Table(found.relation, found.edge, frozenset(indexed), small)
 
 
 class Statements:
@@ -160,32 +160,30 @@ class Statements:
         rows = await self._compared(compared.sql, compared.parameters, None, most)
         return Unfinished(plan.finish, binds, options, rows, False, compared.offset, compared.count)
 
-    async def _compared(self, sql: str, parameters: tuple[object, ...], number: int | None, most: int | None) -> Rows:
+    async def _compared(self, query: str, parameters: tuple[object, ...], number: int | None, most: int | None) -> Rows:
         """Rows, not more than a comparison may hold."""
-        rows = await self._fetch(sql, parameters, None, number, most)
+        rows = await self._fetch(query, parameters, None, number, most)
         if len(rows) > self._limits.rows:
             raise Unsupported("result too large to be compared")
         return rows
 
     async def _fetch(
         self,
-        sql: str,
+        query: str,
         parameters: tuple[object, ...],
         generation: int | None,
         most: int | None,
         size: int | None = None,
     ) -> Rows:
         """The rows of a statement under the fence. size: raises TooLarge beyond so many bytes."""
-        # the statement comes last: nothing in it is ever taken for a place of the frame
-        text = queries("store")["fenced"].text.replace("{generation}", f"${len(parameters) + 1}")
-        text = text.replace("{query}", sql)
+        statement = fenced(query, len(parameters))
         found: Rows = []
         if most is not None and most <= AT_ONCE:
-            for row in await self._database.fetch(text, *parameters, generation):
+            for row in await self._database.fetch(statement, *parameters, generation):
                 if not row[0]:
                     raise ReadFenceError
                 if row[1]:  # else no row was found
-                    found.append(tuple(row)[1:])
+                    found.append(row[1:])
             if size is not None and sum(map(size_of, found)) > size:
                 raise TooLarge
             return found
@@ -194,7 +192,7 @@ class Statements:
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
-            contextlib.aclosing(session.cursor(text, *parameters, generation, prefetch=prefetch)) as rows,
+            contextlib.aclosing(session.cursor(statement, *parameters, generation, prefetch=prefetch)) as rows,
         ):
             async for row in rows:
                 budget -= _take(row, found)
@@ -225,9 +223,8 @@ def size_of(cells: Sequence[Any]) -> int:
     return 64 + sum([len(cell) for cell in cells if cell.__class__ is str])
 
 
-def _take(row: Any, found: Rows) -> int:
-    """Adds a row of the statement, without the fence's column; how many bytes it has, nearly."""
-    cells = tuple(row)
+def _take(cells: tuple[Any, ...], found: Rows) -> int:
+    """Append a row of the statement without the fence's column; return its size in bytes, nearly."""
     if not cells[0]:
         raise ReadFenceError
     if not cells[1]:  # no row was found

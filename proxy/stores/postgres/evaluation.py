@@ -19,6 +19,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
+import sql
 from proxy.aql.analyse import analyse
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.evaluate import sorts_inside
@@ -31,7 +32,6 @@ from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 from proxy.stores.postgres.scan_choice import scan_of
-from sql.loader import queries
 
 _BATCH: Final = 200  # rows that one round trip brings
 _OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
@@ -119,7 +119,7 @@ class Evaluation:
 
     async def _test(self, known: frozenset[str], generation: int) -> None:
         """The fence of a query that fetched nothing (WITH alone, DOCUMENT of no id). Raises FenceBroken."""
-        if not known or not await self._database.fetchval(queries("store")["holds"].text, generation):
+        if not known or not await self._database.fetchval(sql.store.HOLDS, generation):
             raise ReadFenceError
 
     async def _fetch(
@@ -129,16 +129,16 @@ class Evaluation:
         if fetch.count:
             return await _counted(session, relation.relation, generation)
         scan = scan_of(fetch.collection, fetch.equalities, fetch.keys, fetch.among)
-        text = queries("store")[scan.statement].on(relation.relation)
+        statement = scan.statement.on(relation.relation)
         parameters: tuple[object, ...] = (budget.rows + 1, generation)
         if scan.value is not None:
             parameters += (scan.value,)
         documents: list[dict[str, Any]] = []
-        async with contextlib.aclosing(session.cursor(text, *parameters, prefetch=_BATCH)) as rows:
+        async with contextlib.aclosing(session.cursor(statement, *parameters, prefetch=_BATCH)) as rows:
             async for row in rows:
-                if not row["holds"]:
+                if not row.holds:
                     raise ReadFenceError
-                raw = row["raw"]
+                raw = row.raw
                 if raw is not None:
                     budget.spend(len(raw))
                     documents.append(json_reader.load(raw.encode()))
@@ -147,10 +147,10 @@ class Evaluation:
 
 
 async def _counted(session: Session, relation: str, generation: int | None) -> int:
-    row = await session.fetchrow(queries("store")["scan_count"].on(relation), generation)
-    if row is None or not row["holds"]:
+    row = await session.fetchval(sql.store.SCAN_COUNT.on(relation), generation)
+    if row.number is None:
         raise ReadFenceError
-    return int(row["number"])
+    return row.number
 
 
 class _Budget:

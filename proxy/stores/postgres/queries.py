@@ -26,8 +26,8 @@ from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import AT_ONCE, Statements, TooLarge, Unfinished, inexact
 from proxy.stores.postgres.evaluation import Evaluation, encoded, options_of, parsed, warnings_of
-from proxy.stores.postgres.read_fence import QueryLimits
-from proxy.stores.postgres.streams import Stream, Streams, counted
+from proxy.stores.postgres.read_fence import QueryLimits, fenced_count
+from proxy.stores.postgres.streams import Stream, Streams
 
 _HELD: Final = 4 << 20  # bytes of a result up to which it is read at once, and its connection given back
 TEXT: Final = 3 << 10  # characters of a light query: to parse, analyse and compile as many takes ten milliseconds
@@ -188,9 +188,8 @@ class Queries:
             rows = await self._statements.unfinished(plan, request.bind_vars, options_of(database, request), most)
             if whole is None:
                 return rows, None
-            text = counted(whole.sql, len(whole.parameters))
-            row = await self._database.fetchrow(text, *whole.parameters, None)
-            return rows, row["number"] if row is not None else None
+            count = fenced_count(whole.sql, len(whole.parameters))
+            return rows, (await self._database.fetchval(count, *whole.parameters, None)).number
         except TooLarge:
             raise Heavy(compiled=True) from None
         except StatementError as error:

@@ -3,6 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import sql
+from sql.statement import Single, Statement
+
+
+def fenced(query: str, parameters: int) -> Statement[tuple[Any, ...]]:
+    """Return a query under the fence: its columns follow `holds`; the first of them must be true in every row.
+
+    parameters: how many the query has; the generation is the one after them.
+    """
+    # the query comes last: nothing in it is ever taken for a blank of the frame
+    return sql.store.FENCED.fill(generation=f"${parameters + 1}", query=query)
+
+
+def fenced_count(query: str, parameters: int) -> Single[sql.store.HeldNumberRow]:
+    """Return the count of a query's rows under the fence. parameters: as for `fenced`."""
+    return sql.store.FENCED_COUNT.fill(generation=f"${parameters + 1}", query=query)
 
 
 class ReadFenceError(Exception):

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sql
 from proxy.model import json_values
 from proxy.model.documents import escape_text, valid_key
+from sql.statement import Statement
 
 Equality = tuple[tuple[str, ...], Any]
 _OUTSIDE_DOC = frozenset({"_key", "_id", "_rev"})
@@ -16,12 +18,12 @@ _OUTSIDE_DOC = frozenset({"_key", "_id", "_rev"})
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """statement: a name of `queries/store.sql`; value: its third parameter, None where it has none.
+    """statement: one of `sql.store`; value: its third parameter, None where it has none.
 
     Where no document can pass, the scan is one of no keys: it still tests the fence.
     """
 
-    statement: str
+    statement: Statement[sql.store.HeldRow]
     value: str | list[str] | None = None
 
 
@@ -38,14 +40,14 @@ def scan_of(
     """
     wanted = list(keys) if keys is not None else _keys_of(collection, equalities)
     if wanted is not None:
-        return Scan("scan_keys", [key for key in wanted if valid_key(key)])
+        return Scan(sql.store.SCAN_KEYS, [key for key in wanted if valid_key(key)])
     if among is not None and not equalities:
         path, texts = among
-        return Scan("scan_among", [json_values.dump(_containing([(path, text)])).decode() for text in texts])
+        return Scan(sql.store.SCAN_AMONG, [json_values.dump(_containing([(path, text)])).decode() for text in texts])
     containing = _containing(equalities)
     if not containing:
-        return Scan("scan")
-    return Scan("scan_containing", json_values.dump(containing).decode())
+        return Scan(sql.store.SCAN)
+    return Scan(sql.store.SCAN_CONTAINING, json_values.dump(containing).decode())
 
 
 def _keys_of(collection: str, equalities: Iterable[Equality]) -> list[str] | None:

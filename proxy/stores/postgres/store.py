@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import sql
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
-from proxy.base.database import Database, Row
+from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError, Unsupported
 from proxy.base.sqlstates import on_another
 from proxy.isolation import Lane
@@ -25,7 +26,6 @@ from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 from proxy.stores.postgres.worker_queries import BODY, Address, Apart
 from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
-from sql.loader import queries
 
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
 _LISTS: Final = frozenset({"document.read_many", "edges.read_many", "simple.lookup-by-keys", "simple.first-example"})
@@ -88,8 +88,8 @@ class PostgresStore:
         """Documents of `database/name` by key, as they are printed; no fence. Raises ArangoError, DatabaseError."""
         relation = await self._catalog.find(collection)
         wanted = list({key for key in keys if valid_key(key)})
-        rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), wanted, None)
-        return {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
+        rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), wanted, None)
+        return {row.key: row.raw.encode() for row in rows if row.key is not None and row.raw is not None}
 
     def analysis(self, operation: Operation) -> Analysis:
         """What a `cursor.create` or a simple read reads and leaves open. Raises ArangoError where it is no query."""
@@ -171,22 +171,22 @@ class PostgresStore:
     async def _read(self, operation: Operation, generation: int | None) -> Outcome:
         relation, key = await self._relation(operation), operation.key or ""
         # a key that ArangoDB would not have taken is asked for as well: the fence must be tested
-        text = queries("store")["read"].on(relation.relation)
+        text = sql.store.READ.on(relation.relation)
         row = await self._database.fetchrow(text, key if valid_key(key) else "", generation)
-        if row is None or not row["holds"]:
+        if row is None or not row.holds:
             raise ReadFenceError
-        if row["raw"] is None:
+        if row.raw is None:
             return error_outcome(ArangoError(1202))
-        return answers.document_outcome(operation, row["raw"].encode())
+        return answers.document_outcome(operation, row.raw.encode())
 
     async def _read_many(self, operation: Operation, generation: int | None) -> Outcome:
         relation = await self._relation(operation)
         items = answers.wanted_items(operation.body)
-        text = queries("store")["read_many"].on(relation.relation)
+        text = sql.store.READ_MANY.on(relation.relation)
         rows = await self._database.fetch(text, answers.wanted_keys(items), generation)
-        if not rows or not rows[0]["holds"]:
+        if not rows or not rows[0].holds:
             raise ReadFenceError
-        found = {row["key"]: row["raw"].encode() for row in rows if row["key"] is not None}
+        found = {row.key: row.raw.encode() for row in rows if row.key is not None and row.raw is not None}
         return answers.many_outcome(operation, items, found)
 
     async def _edges(self, operation: Operation, generation: int | None) -> Outcome:
@@ -196,7 +196,7 @@ class PostgresStore:
             relation = await self._relation(operation)
             if not relation.edge:
                 raise ArangoError(1218, "invalid collection type")
-        text = queries("store")["scan_among"].on(relation.relation)
+        text = sql.store.SCAN_AMONG.on(relation.relation)
         rows = await self._database.fetch(text, self._limits.rows + 1, generation, wanted)
         found = _held(rows)
         if len(found) > self._limits.rows:
@@ -213,15 +213,15 @@ class PostgresStore:
         except ArangoError:  # not mirrored: the document can be compared, whether the graph has it only ArangoDB knows
             if generation is not None:
                 raise ReadFenceError from None
-            rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), [key], None)
+            rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), [key], None)
             found = _held(rows)
             return graphs.outcome(operation, found[0] if found else None)
-        text = queries("store")["read_in_graph"].on(relation.relation).replace("{definitions}", definitions.relation)
+        text = sql.store.READ_IN_GRAPH.on(relation.relation).fill(definitions=definitions.relation)
         graph = graphs.names_of(operation)[0]
         row = await self._database.fetchrow(text, key, generation, graph if valid_key(graph) else "")
-        if row is None or not row["holds"]:
+        if row is None or not row.holds:
             raise ReadFenceError
-        definition, raw = (None if row[name] is None else row[name].encode() for name in ("graph", "raw"))
+        definition, raw = (None if text is None else text.encode() for text in (row.graph, row.raw))
         try:  # an error that the documents themselves make is an answer
             graphs.check_definition(operation, definition)
             return graphs.outcome(operation, raw)
@@ -230,16 +230,16 @@ class PostgresStore:
 
     async def _any(self, operation: Operation, generation: int | None) -> Outcome:
         relation = await self._named(operation)
-        found = _held(await self._database.fetch(queries("store")["any"].on(relation.relation), generation))
+        found = _held(await self._database.fetch(sql.store.ANY.on(relation.relation), generation))
         return simple.document_outcome(found[0] if found else None)
 
     async def _lookup(self, operation: Operation, generation: int | None) -> Outcome:
         relation, keys = await self._named(operation), simple.keys_of(simple.body_of(operation))
         asked = [key for key in keys if valid_key(key)]
-        rows = await self._database.fetch(queries("store")["read_many"].on(relation.relation), asked, generation)
-        if not rows or not rows[0]["holds"]:
+        rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), asked, generation)
+        if not rows or not rows[0].holds:
             raise ReadFenceError
-        found = {row["key"]: row["raw"].encode() for row in rows if row["raw"] is not None}
+        found = {row.key: row.raw.encode() for row in rows if row.raw is not None}
         return simple.documents_outcome([found[key] for key in asked if key in found])
 
     async def _first_example(self, operation: Operation, generation: int | None) -> Outcome:
@@ -254,7 +254,7 @@ class PostgresStore:
 
     async def _count(self, operation: Operation) -> Outcome:
         relation = await self._relation(operation)
-        count = await self._database.fetchval(queries("store")["count"].on(relation.relation))
+        count = await self._database.fetchval(sql.store.COUNT.on(relation.relation))
         body = {
             "error": False,
             "code": 200,
@@ -308,8 +308,8 @@ def _query_of(operation: Operation) -> Operation:
     return simple.as_query(operation) if operation.endpoint.startswith("simple.") else operation
 
 
-def _held(rows: Sequence[Row]) -> list[bytes]:
+def _held(rows: Sequence[sql.store.HeldRow | sql.store.HeldKeyRow]) -> list[bytes]:
     """The documents of a fenced statement. Raises FenceBroken."""
-    if not rows or not rows[0]["holds"]:
+    if not rows or not rows[0].holds:
         raise ReadFenceError
-    return [row["raw"].encode() for row in rows if row["raw"] is not None]
+    return [row.raw.encode() for row in rows if row.raw is not None]

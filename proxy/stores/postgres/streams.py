@@ -10,11 +10,10 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
-from proxy.base.database import Database, Row, Session
+from proxy.base.database import Database, Session
 from proxy.base.errors import Unsupported
 from proxy.stores.postgres.compiled_queries import in_pieces, size_of
-from proxy.stores.postgres.read_fence import ReadFenceError
-from sql.loader import queries
+from proxy.stores.postgres.read_fence import ReadFenceError, fenced, fenced_count
 
 MOST: Final = 4  # streams of a store at a time: so many connections may be held by clients that read on when they like
 _PREFETCH: Final = 200  # rows that one round trip brings at most
@@ -23,33 +22,17 @@ _PIECE: Final = 4 << 20  # bytes of rows after which a batch is cut, whatever nu
 Encode = Callable[[Sequence[Sequence[Any]]], list[bytes]]
 
 
-def fenced(sql: str, parameters: int) -> str:
-    """A statement under the fence: columns `holds`, then its own. Its first own column must be true in every row.
-
-    parameters: how many it has; the generation is the one behind them.
-    """
-    return _wrapped("fenced", sql, parameters)
-
-
-def counted(sql: str, parameters: int) -> str:
-    """The number of rows of a statement, under the fence: columns `holds` and `number`."""
-    return _wrapped("fenced_count", sql, parameters)
-
-
-def _wrapped(name: str, sql: str, parameters: int) -> str:
-    # the statement comes last: nothing in it is ever taken for a place of the frame
-    return queries("store")[name].text.replace("{generation}", f"${parameters + 1}").replace("{query}", sql)
-
-
 class Stream:
     """The rows of one statement, printed. `total`: how many there are, `full`: how many without its LIMIT; where that
     was asked for."""
 
-    def __init__(self, stack: contextlib.AsyncExitStack, rows: AsyncGenerator[Row, None], encode: Encode) -> None:
+    def __init__(
+        self, stack: contextlib.AsyncExitStack, rows: AsyncGenerator[tuple[Any, ...], None], encode: Encode
+    ) -> None:
         self._stack = stack
         self._rows = rows
         self._encode = encode
-        self._next: Row | None = None  # read to see whether the fence holds
+        self._next: tuple[Any, ...] | None = None  # read to see whether the fence holds
         self.total: int | None = None
         self.full: int | None = None
         self.ended = False
@@ -68,7 +51,7 @@ class Stream:
                 if row is None or row[1] is None:
                     self.ended = True
                     break
-                part.append(tuple(row)[1:])
+                part.append(row[1:])
                 held += size_of(part[-1])
             encoded = await in_pieces(self._encode, part)
             size += sum(map(len, encoded))
@@ -94,7 +77,7 @@ class Streams:
 
     async def open(
         self,
-        sql: str,
+        query: str,
         parameters: Sequence[object],
         generation: int | None,
         encode: Encode,
@@ -116,15 +99,14 @@ class Streams:
             await stack.enter_async_context(session.transaction(isolation="repeatable_read", readonly=True))
             number = full = None
             if total:
-                number = await _number(session, sql, parameters, generation)
+                number = await _number(session, query, parameters, generation)
                 generation = None  # what follows is of the snapshot of which the fence held
             if whole is not None:
                 full = await _number(session, *whole, generation)
                 generation = None
-            text = fenced(sql, len(parameters))
-            rows = session.cursor(text, *parameters, generation, prefetch=_PREFETCH)
+            rows = session.cursor(fenced(query, len(parameters)), *parameters, generation, prefetch=_PREFETCH)
             first = await anext(rows, None)
-            if first is None or not first["holds"]:
+            if first is None or not first[0]:
                 await rows.aclose()
                 raise ReadFenceError
             stream = Stream(stack.pop_all(), rows, encode)
@@ -137,9 +119,9 @@ class Streams:
         self._open -= 1
 
 
-async def _number(session: Session, sql: str, parameters: Sequence[object], generation: int | None) -> int:
+async def _number(session: Session, query: str, parameters: Sequence[object], generation: int | None) -> int:
     """How many rows a statement gives, under the fence."""
-    row = await session.fetchrow(counted(sql, len(parameters)), *parameters, generation)
-    if row is None or not row["holds"]:
+    row = await session.fetchval(fenced_count(query, len(parameters)), *parameters, generation)
+    if row.number is None:
         raise ReadFenceError
-    return int(row["number"])
+    return row.number

@@ -5,29 +5,30 @@ from __future__ import annotations
 import orjson
 import pytest
 
+import sql
 from proxy.stores.postgres.scan_choice import Scan, scan_of
 
 
 def containing(*equalities: tuple[tuple[str, ...], object]) -> object:
     scan = scan_of("docs", equalities, None)
     assert isinstance(scan.value, str)
-    assert scan.statement == "scan_containing"
+    assert scan.statement is sql.store.SCAN_CONTAINING
     return orjson.loads(scan.value)
 
 
 def test_nothing_known_is_a_whole_scan() -> None:
-    assert scan_of("docs", (), None) == Scan("scan")
+    assert scan_of("docs", (), None) == Scan(sql.store.SCAN)
 
 
 def test_keys_win() -> None:
-    assert scan_of("docs", ((("a",), 1),), ("x", "y", "no key\x00")) == Scan("scan_keys", ["x", "y"])
-    assert scan_of("docs", ((("_key",), "x"),), None) == Scan("scan_keys", ["x"])
-    assert scan_of("docs", ((("_id",), "docs/x"),), None) == Scan("scan_keys", ["x"])
+    assert scan_of("docs", ((("a",), 1),), ("x", "y", "no key\x00")) == Scan(sql.store.SCAN_KEYS, ["x", "y"])
+    assert scan_of("docs", ((("_key",), "x"),), None) == Scan(sql.store.SCAN_KEYS, ["x"])
+    assert scan_of("docs", ((("_id",), "docs/x"),), None) == Scan(sql.store.SCAN_KEYS, ["x"])
 
 
 @pytest.mark.parametrize("equality", [(("_key",), 1), (("_id",), "other/x"), (("_id",), None)])
 def test_keys_that_no_document_has(equality: tuple[tuple[str, ...], object]) -> None:
-    assert scan_of("docs", (equality,), None) == Scan("scan_keys", [])
+    assert scan_of("docs", (equality,), None) == Scan(sql.store.SCAN_KEYS, [])
 
 
 def test_equalities_are_nested_objects() -> None:
@@ -37,8 +38,8 @@ def test_equalities_are_nested_objects() -> None:
 
 @pytest.mark.parametrize("value", [None, [], {}, float("nan"), float("inf")])
 def test_what_containment_cannot_tell_is_left_to_the_evaluator(value: object) -> None:
-    assert scan_of("docs", ((("a",), value),), None) == Scan("scan")
-    assert scan_of("docs", ((("_rev",), "x"), ((), 1)), None) == Scan("scan")
+    assert scan_of("docs", ((("a",), value),), None) == Scan(sql.store.SCAN)
+    assert scan_of("docs", ((("_rev",), "x"), ((), 1)), None) == Scan(sql.store.SCAN)
 
 
 def test_text_is_escaped_as_it_is_stored() -> None:
@@ -57,4 +58,4 @@ def test_equalities_that_contradict_each_other_narrow_less() -> None:
 
 def test_one_of_many_values_is_one_scan() -> None:
     scan = scan_of("edges", (), None, (("_from",), ("v/a", "v/\ufdd0")))
-    assert scan == Scan("scan_among", ['{"_from":"v/a"}', '{"_from":"v/\ufdd01"}'])
+    assert scan == Scan(sql.store.SCAN_AMONG, ['{"_from":"v/a"}', '{"_from":"v/\ufdd01"}'])

@@ -1,0 +1,10 @@
+"""Statements of queries/server.sql."""
+
+from __future__ import annotations
+
+from sql.statement import Single
+
+ALIVE = Single("server", "alive", int)
+VERSION = Single("server", "version", int)
+READ_ONLY = Single("server", "read_only", bool)
+PROCESS = Single("server", "process", int)
