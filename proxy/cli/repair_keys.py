@@ -11,7 +11,6 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
 from proxy.http.upstream import Upstream
-from proxy.journal.journal import Journal
 from proxy.replication.key_repair import CannotRead, KeyRepairer
 from proxy.replication.resync import Resyncer
 from proxy.replication.target_writer import TargetWriter
@@ -23,7 +22,7 @@ _NO_DATABASE: Final = 1228
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, Resyncer]]:
-    """What repairs. The journal is never opened: only what is named here is repaired, no proxy's intents."""
+    """What repairs: only what is named here, and no proxy's intents."""
     upstream = Upstream(
         str(settings.origin),
         connections=2,
@@ -34,7 +33,7 @@ async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[
         origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
         target = TargetWriter(database)
         marks = VerificationMarks(database, "command line", lambda *_: None)
-        repairer = KeyRepairer(target, origin, Journal(settings.state_dir / "journal"), marks, lambda *_: None)
+        repairer = KeyRepairer(target, origin)
         yield repairer, Resyncer(database, target, origin, repairer, marks, lambda *_: None)
     finally:
         await upstream.close()
@@ -52,10 +51,10 @@ async def repair_documents(
         return frozenset()
     try:
         async with _parts(settings, database) as (repairer, _):
-            looked = await repairer.until_done(collection, keys)
+            repaired = await repairer.until_done(collection, keys)
     except CannotRead as error:
         raise RefusedError(f"ArangoDB does not give documents of {collection}: {error}") from error
-    return looked.left | looked.dead
+    return repaired.left | repaired.dead
 
 
 async def has_collection(settings: Settings, collection: str) -> bool:

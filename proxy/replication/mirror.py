@@ -15,7 +15,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 import structlog
@@ -35,9 +35,11 @@ from proxy.model.operations import Change
 from proxy.model.parsed_answer import ParsedAnswer
 from proxy.replication.applier import Applier, Queue, size_of
 from proxy.replication.failover_detector import FailoverDetector
-from proxy.replication.key_repair import CannotRead, KeyRepairer
+from proxy.replication.journal_drainer import JournalDrainer
+from proxy.replication.key_repair import CannotRead, DocumentReader, KeyRepairer
 from proxy.replication.recent_applies import KEPT, Applied, RecentApplies, sampled
-from proxy.replication.resync import Origin, Resyncer
+from proxy.replication.resync import OriginLister, Resyncer
+from proxy.replication.revision_scan import OriginScanner
 from proxy.replication.target_writer import TargetWriter, Version, is_superseded
 from proxy.replication.tombstone_gc import Purger
 from proxy.replication.trace import known
@@ -59,6 +61,10 @@ _AT_ONCE: Final = 500  # documents of one write that are handed on between two t
 _NOT_JOURNALED: Final = "the journal could not be written"
 
 
+class Origin(DocumentReader, OriginScanner, OriginLister, Protocol):
+    """All that the mirror reads from ArangoDB."""
+
+
 class Mirror:
     """Owns its tasks; `start` and `close` them. `era`: the newest that this instance knows of."""
 
@@ -78,9 +84,18 @@ class Mirror:
         self.told = WriteReporter(
             database, instance, lambda: oldest_open(self._journal, self._orphans, started=self._started)
         )
-        self._repairer = KeyRepairer(self._target, origin, self._journal, self._marks, self._repaired)
-        self._repairer.looked = self.told.looked
+        self._repairer = KeyRepairer(self._target, origin)
         self._sweeper = Resyncer(database, self._target, origin, self._repairer, self._marks, self._repaired)
+        self._drainer = JournalDrainer(
+            self._journal,
+            self._target,
+            self._repairer,
+            origin,
+            self._sweeper,
+            self._marks,
+            closed=self._repaired,
+            read_again=self.told.looked,
+        )
         self.together = TransactionApplier(self._target, self._applied, self.reread, self.told.wrote)
         self._timeline = FailoverDetector(database, instance)
         self._purger = Purger(database, self._target, settings.tombstone_seconds)
@@ -120,7 +135,7 @@ class Mirror:
             log.warning("the machine stopped: collections written since the last sync point become unverified")
         if recovery.unjournaled:
             log.error("an earlier process ended while it could not write its journal: every database is unverified")
-        parts = (self._repairer, self._sweeper, self.together, self._marks, self._purger, self._timeline)
+        parts = (self._drainer, self._sweeper, self.together, self._marks, self._purger, self._timeline)
         works = [part.run for part in parts]
         works += [self._applier.run] * self._settings.apply_connections
         works += [self._watch, self._sync, self._letters, self._ask_time]
@@ -393,8 +408,8 @@ class Mirror:
                 left |= {row.key for row in rows}
         try:
             while left:
-                looked = await self._repairer.until_done(collection, sorted(left))
-                left, dead = set(looked.left), dead or bool(looked.dead)
+                repaired = await self._repairer.until_done(collection, sorted(left))
+                left, dead = set(repaired.left), dead or bool(repaired.dead)
         except CannotRead as error:
             await self._marks.say((collection,), f"the origin could not be read: {error}")
             return Settled.GIVEN_UP
@@ -444,7 +459,7 @@ class Mirror:
     def _spill(self, seq: int) -> None:
         if seq >= 0:
             self._journal.spill(seq)
-            self._repairer.something.set()
+            self._drainer.wake()
         else:  # there is nothing to read its keys from
             collection = self._orphans[seq].collection
             self._marks.add((collection,), _NOT_JOURNALED, seq, collection)
@@ -476,7 +491,7 @@ class Mirror:
             while self._lost and self._lost[0][0] <= now:
                 for seq in self._lost.popleft()[1]:
                     self._spill(seq)
-            self._repairer.something.set()  # intents of an earlier process become due as well
+            self._drainer.wake()  # intents of an earlier process become due as well
             metrics.OPEN_INTENTS.set(self.backlog)
             metrics.QUEUE_DOCUMENTS.set(self.queued)
             metrics.LAG_SECONDS.set(self.lag_seconds)

@@ -21,7 +21,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.journal.intent import Settled
 from proxy.journal.records import CollectionChange, Note, Resync, VertexRemoval
-from proxy.replication.key_repair import GONE, CannotRead, Looked, OriginReader
+from proxy.replication.key_repair import GONE, CannotRead, KeyRepairer
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
 from proxy.replication.verification_marks import VerificationMarks
@@ -45,19 +45,6 @@ class OriginLister(Protocol):
     async def is_edge(self, database: str, collection: str) -> bool: ...
 
     async def edge_collections(self, database: str) -> Sequence[str]: ...
-
-
-class Origin(OriginReader, OriginLister, Protocol):
-    """All that the mirror reads of the origin."""
-
-
-class KeyRepairer(Protocol):
-    """`replication.key_repair`: looks at keys until they are done; returns which are not."""
-
-    sweep: Callable[[Note], object]
-    dropped: Callable[[str], bool]
-
-    async def until_done(self, collection: str, keys: Sequence[str]) -> Looked: ...
 
 
 class OutOfOrder(Exception):
@@ -88,7 +75,6 @@ class Resyncer:
         self._refused = False  # PostgreSQL refused something of the sweep under way
         self._absent = False  # the origin has no collection of the sweep under way
         self._something = asyncio.Event()
-        repairer.sweep, repairer.dropped = self.add, self.dropped
 
     def expect(self, write: Resync) -> None:
         """Such a change is about to be forwarded.
@@ -308,9 +294,9 @@ class Resyncer:
         left = keys
         while left:
             try:
-                looked = await self._repairer.until_done(collection, left)
-                left = sorted(looked.left)
-                self._refused |= bool(looked.dead)
+                repaired = await self._repairer.until_done(collection, left)
+                left = sorted(repaired.left)
+                self._refused |= bool(repaired.dead)
             except CannotRead:
                 if await self._register(collection):
                     raise

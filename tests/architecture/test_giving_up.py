@@ -26,13 +26,13 @@ PLACES = {
     "proxy/replication/mirror.py:Mirror.bring_up": (
         f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
     ),
-    "proxy/replication/key_repair.py:KeyRepairer._marked": (
+    "proxy/replication/journal_drainer.py:JournalDrainer._marked": (
         f"{_FLIP_ENDS}::test_what_an_earlier_process_left_opaque_ends_the_flip"
     ),
-    "proxy/replication/key_repair.py:KeyRepairer._search": (
+    "proxy/replication/journal_drainer.py:JournalDrainer._search": (
         f"{_FLIP_ENDS}::test_a_search_that_finds_too_much_ends_the_flip"
     ),
-    "proxy/replication/key_repair.py:KeyRepairer._repair": _UNREAD,
+    "proxy/replication/journal_drainer.py:JournalDrainer._repair": _UNREAD,
     "proxy/replication/resync.py:Resyncer._carry_out": f"{_FLIP_ENDS}::test_a_sweep_that_cannot_be_done_ends_the_flip",
     "proxy/replication/verification_marks.py:VerificationMarks.say": (
         f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"

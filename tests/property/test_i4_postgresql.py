@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,12 +18,9 @@ from hypothesis import strategies as st
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError
-from proxy.journal.journal import Journal
 from proxy.replication.key_repair import KeyRepairer
 from proxy.replication.target_writer import TargetWriter, Version, newest
 from proxy.replication.tombstone_gc import purge
-from proxy.replication.verification_marks import VerificationMarks
 from tests.conftest import _create
 from tests.property.i4_histories import History, histories
 
@@ -42,12 +38,6 @@ class FinalOrigin:
             del self.documents[row.key]
         else:
             self.documents[row.key] = row.raw
-
-    async def time_now(self, database: str) -> int:
-        raise ArangoError(501)
-
-    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
-        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         return {key: self.documents.get(key) for key in keys}
@@ -89,8 +79,7 @@ def world(postgres_server: EmbeddedPostgres) -> Iterator[World]:
 
 
 def repairer(world: World, origin: FinalOrigin) -> KeyRepairer:
-    marks = VerificationMarks(world.database, "test", lambda seq, owner: None)
-    return KeyRepairer(world.target, origin, Journal(Path("unused")), marks, lambda note, how: None)
+    return KeyRepairer(world.target, origin)
 
 
 async def deliver(world: World, repair: KeyRepairer, rows: Sequence[Version]) -> None:

@@ -90,9 +90,9 @@ MUTANTS = (
     ),
     Mutant(
         "what a scan finds is not read again",
-        "proxy/replication/key_repair.py",
-        "                looked = await self.until_done(collection, lacking)\n",
-        "                looked = Looked()\n",
+        "proxy/replication/journal_drainer.py",
+        "                repaired = await self._repairer.until_done(collection, lacking)\n",
+        "                repaired = await self._repairer.until_done(collection, ())\n",
         "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
     ),
     Mutant(

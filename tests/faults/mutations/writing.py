@@ -63,7 +63,7 @@ MUTANTS = (
     ),
     Mutant(
         "what a scan finds passes for mirrored",
-        "proxy/replication/key_repair.py",
+        "proxy/replication/journal_drainer.py",
         "if key not in stored or stored[key].rev < rev]",
         "if key not in stored]",
         "tests/integration/test_capture_modifications.py::test_a_write_by_example_is_captured[update]",

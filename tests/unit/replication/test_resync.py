@@ -12,14 +12,10 @@ from proxy.replication.resync import Resyncer
 BOOKS, TOMES = "shop/books", "shop/tomes"
 
 
-class Repairer:
-    """Takes what a sweeper tells it."""
-
-
 @pytest.fixture
 def sweeper() -> Resyncer:
     nobody = cast("Any", None)
-    return Resyncer(nobody, nobody, nobody, cast("Any", Repairer()), nobody, lambda *_: None)
+    return Resyncer(nobody, nobody, nobody, nobody, nobody, lambda *_: None)
 
 
 def note(kind: str, *collections: str) -> Note:
