@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,14 +19,14 @@ from backfill import run_store
 from backfill.checksum import fingerprinted
 from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
-from backfill.origin_pages import Page
-from backfill.run_store import SQL, Claim, RangeCut
+from backfill.origin_pages import Document, Page
+from backfill.run_store import SQL, Claim, RangeCut, Table
 from backfill.source import Source
-from backfill.target_writer import cancelled, set_aside, write
 from proxy.base.database import Database
-from proxy.base.errors import DatabaseUnavailable, StatementError, error_label
+from proxy.base.errors import DatabaseError, DatabaseTimedOut, DatabaseUnavailable, StatementError, error_label
 from proxy.base.sqlstates import is_a_conflict
 from proxy.replication.bisection import ENOUGH
+from proxy.replication.target_writer import TargetWriter
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +104,7 @@ async def copy_chunk(
         return _Stamped(page, era)
 
     governor = governor or Governor(database, source)
+    target = TargetWriter(database, "backfill")
     meter = governor.meter()
     copied = Copied(done=False)
     position = claim.start
@@ -122,14 +123,14 @@ async def copy_chunk(
                 ahead.begin(last, limit)
             noted = replace(claim, result=fingerprinted(claim.result, (document.raw for document in page.documents)))
             try:
-                once = await _write_page(database, noted, stamped, last, lease, aside)
+                once = await _write_page(database, target, noted, stamped, last, lease, aside)
             except (DatabaseUnavailable, StatementError) as error:
-                if not cancelled(error) or shrunk == _SHRINKS:
+                if not was_cancelled(error) or shrunk == _SHRINKS:
                     troubles += 1
                     if not error.of_statement or troubles > ENOUGH:
                         raise
                     if troubles == ENOUGH:
-                        aside |= await set_aside(database, claim.table, page.documents, stamped.era)
+                        aside |= await dead_letters_of(target, claim.table, page.documents, stamped.era)
                     await ahead.close()
                     await asyncio.sleep(_CANCELLED_PAUSE)
                     ahead.begin(position, page.limit)
@@ -158,7 +159,7 @@ async def copy_chunk(
                 if stubborn > _MOST_REFUSALS:
                     raise StatementError(f"a page of {claim.table.collection} was refused {stubborn} times", "40001")
                 if stubborn == _APART:
-                    aside |= await set_aside(database, claim.table, page.documents, stamped.era)
+                    aside |= await dead_letters_of(target, claim.table, page.documents, stamped.era)
                 await ahead.close()
                 await asyncio.sleep(0.01 * stubborn)
                 ahead.begin(position, page.limit)
@@ -180,16 +181,39 @@ async def copy_chunk(
                 return copied
 
 
+async def dead_letters_of(
+    target: TargetWriter, table: Table, documents: Iterable[Document], era: int
+) -> frozenset[str]:
+    """Write documents apart that PostgreSQL keeps refusing. Return the keys of those that are dead letters now.
+
+    The others are applied, or must be read again. Raises DatabaseError if PostgreSQL is not healthy.
+    """
+    rows = [one.stamped(era) for one in documents]
+    return (await target.write(table.collection, rows, last=True, alone=True)).dead
+
+
+def was_cancelled(error: DatabaseError) -> bool:
+    """Return True if the statement took longer than a limit allows: fewer documents at a time may help."""
+    return isinstance(error, DatabaseTimedOut) or error.sqlstate == "57014"
+
+
 async def _write_page(
-    database: Database, claim: Claim, stamped: _Stamped, last: str, lease: float, aside: frozenset[str]
+    database: Database,
+    target: TargetWriter,
+    claim: Claim,
+    stamped: _Stamped,
+    last: str,
+    lease: float,
+    aside: frozenset[str],
 ) -> int | None:
-    """How many documents were set aside; None where the page must be read again. aside: keys that were before."""
+    """Return how many documents are dead letters, None if the page must be read again. aside: keys that were before."""
     page = stamped.page
     documents = [one for one in page.documents if one.key not in aside]
     try:
+        batch = await target.prepare(claim.table.collection, [one.stamped(stamped.era) for one in documents])
         async with database.transaction() as session:
-            written = await write(session, claim.table, documents, stamped.era)
-            if written.stale:
+            written = await target.write_in(session, batch)
+            if written.reread:
                 return None  # what was applied stays, the position does not move
             await run_store.checkpoint(
                 session,
@@ -200,7 +224,7 @@ async def _write_page(
                 result=claim.result,
                 lease=lease,
             )
-            return len(written.refusals) + len(page.documents) - len(documents)
+            return len(written.dead) + len(page.documents) - len(documents)
     except StatementError as error:
         if is_a_conflict(error.sqlstate):
             return None

@@ -17,16 +17,16 @@ from typing import Final
 
 from backfill import run_store
 from backfill.checksum import fingerprinted
-from backfill.copy import Copied
+from backfill.copy import Copied, dead_letters_of, was_cancelled
 from backfill.governor import Governor
 from backfill.key_repair import repair_keys
 from backfill.origin_pages import Document
 from backfill.run_store import SQL, Claim, LeaseLost
 from backfill.source import Source
-from backfill.target_writer import cancelled, set_aside, write
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError
 from proxy.replication.bisection import ENOUGH
+from proxy.replication.target_writer import TargetWriter
 
 BATCH_BYTES: Final = 4 << 20
 _TRIES: Final = 2 * ENOUGH
@@ -47,6 +47,7 @@ async def copy_dump(
     """
     assert claim.shard is not None
     governor = governor or Governor(database, source)
+    target = TargetWriter(database, "backfill")
     me = (claim.run, claim.number, claim.worker)
     claim = replace(claim, result={k: v for k, v in claim.result.items() if k != "fingerprint"})
     if await database.fetchval(SQL["start_over"], *me, json.dumps(dict(claim.result))) is None:
@@ -58,7 +59,7 @@ async def copy_dump(
     async with contextlib.aclosing(_batches(source, claim, BATCH_BYTES)) as batches:
         async for batch in batches:
             claim = replace(claim, result=fingerprinted(claim.result, (one.raw for one in batch)))
-            stale, aside = await _write(database, claim, batch, era, lease)
+            stale, aside = await _write(database, target, claim, batch, era, lease)
             refused += aside
             reread += len(stale)
             if stale:
@@ -95,14 +96,15 @@ async def _batches(source: Source, claim: Claim, size: int) -> AsyncGenerator[tu
 
 
 async def _write(
-    database: Database, claim: Claim, batch: tuple[Document, ...], era: int, lease: float
+    database: Database, target: TargetWriter, claim: Claim, batch: tuple[Document, ...], era: int, lease: float
 ) -> tuple[list[str], int]:
     """Keys that must be read again, and how many documents were set aside."""
     tries = gone = 0
     while True:
         try:
+            prepared = await target.prepare(claim.table.collection, [one.stamped(era) for one in batch])
             async with database.transaction() as session:
-                written = await write(session, claim.table, batch, era)
+                written = await target.write_in(session, prepared)
                 await run_store.checkpoint(
                     session,
                     claim,
@@ -112,32 +114,32 @@ async def _write(
                     result=claim.result,
                     lease=lease,
                 )
-            return sorted(written.stale), len(written.refusals) + gone
+            return sorted(written.reread), len(written.dead) + gone
         except DatabaseUnavailable as error:
-            if not cancelled(error) or len(batch) == 1:
+            if not was_cancelled(error) or len(batch) == 1:
                 tries += 1
                 if not error.of_statement or tries >= _TRIES:
                     raise
                 if tries == ENOUGH:
-                    batch, dead = await _without_dead(database, claim, batch, era)
+                    batch, dead = await _without_dead(target, claim, batch, era)
                     gone += dead
                 continue
             half = len(batch) // 2
-            stale, aside = await _write(database, claim, batch[:half], era, lease)
-            others, more = await _write(database, claim, batch[half:], era, lease)
+            stale, aside = await _write(database, target, claim, batch[:half], era, lease)
+            others, more = await _write(database, target, claim, batch[half:], era, lease)
             return sorted({*stale, *others}), aside + more + gone
         except StatementError as error:
             tries += 1
             if not error.of_statement or tries == _TRIES:
                 raise
             if tries == ENOUGH:
-                batch, dead = await _without_dead(database, claim, batch, era)
+                batch, dead = await _without_dead(target, claim, batch, era)
                 gone += dead
 
 
 async def _without_dead(
-    database: Database, claim: Claim, batch: tuple[Document, ...], era: int
+    target: TargetWriter, claim: Claim, batch: tuple[Document, ...], era: int
 ) -> tuple[tuple[Document, ...], int]:
     """Those that PostgreSQL takes when they are tried apart, and the number of the others."""
-    dead = await set_aside(database, claim.table, batch, era)
+    dead = await dead_letters_of(target, claim.table, batch, era)
     return tuple(one for one in batch if one.key not in dead), len(dead)

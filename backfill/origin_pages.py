@@ -11,6 +11,7 @@ import msgspec
 
 from proxy.base.errors import ArangoError, CrossfadeError, UpstreamOutcomeUnknown
 from proxy.model.revision import decode_rev
+from proxy.replication.versions import Version
 
 T = TypeVar("T")
 # the escape of a surrogate, of a pair's halves too: what stands for them need only be as long
@@ -29,6 +30,10 @@ class Document:
     key: str
     rev: int
     raw: bytes
+
+    def stamped(self, era: int) -> Version:
+        """Return it as a version to apply. era: known before it was read."""
+        return Version(self.key, self.rev, self.raw, era)
 
 
 @dataclass(frozen=True, slots=True)

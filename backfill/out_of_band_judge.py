@@ -31,6 +31,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from proxy.replication.versions import Stored, is_superseded
+
 T = TypeVar("T")
 
 MOST: Final = 200_000  # sightings that may wait
@@ -71,14 +73,6 @@ class Gap:
 
     since: float
     until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What PostgreSQL has of a key; absent rows are no Stored."""
-
-    rev: int
-    alive: bool
 
 
 class _Remembered(Generic[T]):
@@ -204,7 +198,7 @@ class PendingVersions:
         for one in due:
             marked = unverified.get(one.collection, -1.0) >= one.after
             missed = any(gap.since <= one.seen and gap.until >= one.after for gap in gaps)
-            known = missed and _has(stored.get((one.collection, one.key)), one)
+            known = missed and is_superseded(one, stored.get((one.collection, one.key)))
             if not marked and not known:
                 guilty.append(one)
         return guilty
@@ -217,12 +211,3 @@ class PendingVersions:
     def _drop(self, name: tuple[str, str, int]) -> None:
         self._pending.pop(name, None)
         self._judged.add(name)
-
-
-def _has(stored: Stored | None, one: OriginVersion) -> bool:
-    """Whether PostgreSQL has this version, or one that came after it."""
-    if stored is None:
-        return False
-    if one.removed:
-        return stored.rev > one.rev or (stored.rev == one.rev and not stored.alive)
-    return stored.rev >= one.rev

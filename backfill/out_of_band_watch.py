@@ -20,12 +20,13 @@ from typing import Final
 
 import structlog
 
-from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites, Stored
+from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites
 from backfill.wal_reader import Log, Reader, Requester, Scan, Version, collections_of
 from proxy.base.database import Database, Row, Session
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.base.repeated import Repeated
 from proxy.control.gates.origin_gates import VANISHED
+from proxy.replication.versions import Stored
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from backfill.archive.bisect import isolated
 from backfill.archive.manifest import Entry
 from backfill.archive.server import DUPLICATE_NAME, EDGE, NO_COLLECTION, NO_DATABASE, Server, Told
 from backfill.archive.targets import Refused, TargetResult
@@ -17,6 +16,7 @@ from backfill.origin_pages import REV_MAX, Document, revision
 from backfill.source import Source
 from proxy.base.errors import ArangoError, CrossfadeError, UpstreamOutcomeUnknown
 from proxy.model.revision import encode_rev
+from proxy.replication.bisection import bisect
 
 _CONFLICT: Final = 1200
 _UNIQUE: Final = 1210
@@ -137,8 +137,8 @@ class IntoArango:
                     written += 1
                     self._look(document, one)
 
-        alone = await isolated(documents, attempt, _of_a_document)
-        refused: list[Refused] = [(document.key, reason) for document, reason in alone]
+        alone = await bisect(documents, attempt, _of_a_document)
+        refused: list[Refused] = [(one.item.key, one.reason) for one in alone]
         # the same number says that the key is there, or that a unique index has the value under another key
         doubtful = [document.key for document, one in failed if one.number == _UNIQUE]
         there = await self.revisions(collection, doubtful) if doubtful else {}

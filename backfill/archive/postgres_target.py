@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from backfill import run_store
-from backfill.archive.bisect import isolated
 from backfill.archive.manifest import Entry
 from backfill.archive.sources import SQL
 from backfill.archive.storage import ArchiveError
 from backfill.archive.targets import TargetResult
 from backfill.origin_pages import Document
 from backfill.run_store import Table
-from backfill.target_writer import Prepared, prepare, write
 from proxy.base.database import Database
-from proxy.base.errors import CrossfadeError, DatabaseUnavailable, StatementError
-from proxy.base.sqlstates import of_a_document
+from proxy.base.errors import DatabaseUnavailable
+from proxy.replication.session_writer import ApplyResult, Rule
+from proxy.replication.target_writer import TargetWriter
 from sql.loader import queries
 
 _DOCUMENTS = queries("documents")
+_ATTEMPTS: Final = 3  # with a new stamp each, before the page is tried again later
 
 
 class IntoPostgres:
@@ -28,6 +30,7 @@ class IntoPostgres:
 
     def __init__(self, database: Database, maintenance: Database, *, indexes: bool = True) -> None:
         self._database = database
+        self._target = TargetWriter(database, "archive")
         self._maintenance = maintenance
         self._indexes = indexes
         self._tables: dict[str, Table] = {}
@@ -51,49 +54,30 @@ class IntoPostgres:
     async def write(
         self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]
     ) -> TargetResult:
-        table = self._tables[collection]
         documents = [*new, *(document for document, _ in older)]
-        era = await self._database.fetchval(run_store.SQL["era"])
-        async with self._database.transaction() as session:
-            done = await write(session, table, documents, era)
-        if done.stale:  # a truncation or a purge came between
-            raise DatabaseUnavailable(f"the horizon of {collection} was raised meanwhile")
-        return TargetResult(
-            len(done.applied), len(done.settled), tuple((refusal.key, refusal.reason) for refusal in done.refusals)
-        )
+        done = await self._write(collection, documents, Rule.NEWER)
+        kept = len(documents) - len(done.applied) - len(done.reasons)
+        return TargetResult(len(done.applied), kept, tuple(done.reasons.items()))
 
     async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
-        table = self._tables[collection]
-        era = await self._database.fetchval(run_store.SQL["era"])
-        rows, refusals = prepare(documents)
-        sql = SQL["restore"].replace("{relation}", table.relation)
-        refused = [(refusal.key, refusal.reason) for refusal in refusals]
-        revs = {document.key: document.rev for document in documents}
-        async with self._database.transaction() as session:
+        done = await self._write(collection, documents, Rule.ALWAYS)
+        return TargetResult(len(documents) - len(done.reasons), 0, tuple(done.reasons.items()))
 
-            async def attempt(chosen: Sequence[Prepared]) -> None:
-                columns = [
-                    [row.key for row in chosen],
-                    [row.rev for row in chosen],
-                    [row.raw for row in chosen],
-                    [row.doc for row in chosen],
-                ]
-                async with session.transaction():
-                    found = await session.fetch(sql, collection, *columns, [era] * len(chosen))
-                if len(found) < len(chosen):
-                    raise DatabaseUnavailable(f"the horizon of {collection} was raised meanwhile")
+    async def _write(self, collection: str, documents: Sequence[Document], rule: Rule) -> ApplyResult:
+        """Write documents, again with a newer stamp if a truncation or a purge came between.
 
-            refused += [(row.key, reason) for row, reason in await isolated(rows, attempt, _of_a_document)]
-            if refused:
-                keys = [key for key, _ in refused]
-                await session.execute(
-                    run_store.SQL["dead_letters"],
-                    collection,
-                    keys,
-                    [revs[key] for key in keys],
-                    [why for _, why in refused],
-                )
-        return TargetResult(len(documents) - len(refused), 0, tuple(refused))
+        Raises DatabaseUnavailable if one comes between each time.
+        """
+        done, left = ApplyResult(), list(documents)
+        for number in range(1, _ATTEMPTS + 1):
+            era: int = await self._database.fetchval(run_store.SQL["era"])
+            rows = [document.stamped(era) for document in left]
+            once = await self._target.write(collection, rows, rule=rule, last=number == _ATTEMPTS)
+            done = replace(done + once, reread=once.reread)
+            left = [document for document in left if document.key in done.reread]
+            if not left:
+                return done
+        raise DatabaseUnavailable(f"the horizon of {collection} was raised meanwhile")
 
     async def finish(self, entry: Entry) -> list[str]:
         table = self._tables[entry.collection]
@@ -112,7 +96,3 @@ class IntoPostgres:
             base, _, name = collection.partition("/")
             self._tables[collection] = Table(collection, base, name, row["relation"], row["stage"])
         return self._tables[collection]
-
-
-def _of_a_document(error: CrossfadeError) -> bool:
-    return isinstance(error, StatementError) and of_a_document(error.sqlstate)

@@ -21,7 +21,9 @@ from proxy.base.errors import DatabaseError, error_label
 from proxy.journal.intent import Intent
 from proxy.model.operations import Change
 from proxy.replication.recent_applies import Applied, RecentApplies
-from proxy.replication.target_writer import ApplyResult, TargetWriter, Version, newest
+from proxy.replication.session_writer import ApplyResult
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import Version, newest
 
 log = structlog.get_logger(__name__)
 

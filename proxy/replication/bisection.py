@@ -1,14 +1,17 @@
-"""Rows that PostgreSQL goes on refusing with an error that passes elsewhere: found one by one, and put aside.
+"""Find the items of a batch that a database refuses, among those that it takes.
 
-Most SQLSTATEs speak of the moment (a conflict, a full disk, a session that was ended) or of the whole table (a right, a
-name), and the same rows are tried again. But a trigger may raise any of them, a document may take all the memory that a
-session has, or bring its process down: then the same row would be refused for ever, and with it whatever waits behind.
+`bisect` writes a batch, and halves of it if it is refused because of an item, until each refused item is alone.
 
-The rule: what was refused several times over is tried apart, in halves and then alone. A row that is refused alone as
-often again is a dead letter with its reason, provided that PostgreSQL is sound: it takes another row of the same table,
-and the note, at that moment. Where it is not sound (read-only, full, a table that is locked or refuses every row)
-nothing is put aside and everything is kept; likewise where the table has no other row to tell by, and refuses more than
-a few. A wrong guess costs a flip, and heals: dead letters are tried again.
+`apart` does so for rows that PostgreSQL keeps refusing with an error that is usually transient. Most SQLSTATEs are
+about the moment (a conflict, a full disk, a terminated session) or about the whole table (a privilege, a name), and the
+same rows are tried again. But a trigger may raise any of them, and a document may exhaust the memory of a session or
+crash its process: then the same row would be refused for ever, and everything queued after it would wait.
+
+The rule: a batch that was refused ENOUGH times is written in halves. A row that is refused alone as often again is a
+dead letter with its reason, provided that PostgreSQL is healthy: at that moment it takes another row of the same table,
+and a dead letter. If it is not healthy (read-only, full, a table that is locked or refuses every row), no row becomes a
+dead letter and everything is kept; likewise if the table has no other row to try, and refuses more than a few. A wrong
+guess ends a flip, and heals: dead letters are tried again.
 """
 
 from __future__ import annotations
@@ -16,115 +19,149 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
 
-from proxy.base.errors import DatabaseError
+from proxy.base.errors import CrossfadeError, DatabaseError, StatementError
+from proxy.base.sqlstates import of_a_document
 
 ENOUGH: Final = 3  # refusals of a batch before its rows are tried apart
-_PAUSES: Final = (0.05, 0.1, 0.2, 0.4)  # seconds before each further try of a row alone
-_RECOVERS: Final = 10.0  # seconds that PostgreSQL has to come back from what one row did to it
-_LOOK: Final = 0.1
-_FEW: Final = 10  # rows of a table that has no others
-_MOST: Final = 10_000  # rows that are counted
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4)  # seconds before each further attempt with a single row
+_RECOVERY: Final = 10.0  # seconds that PostgreSQL has to recover from what one row did to it
+_POLL: Final = 0.1
+_FEW: Final = 10  # rows that may all be refused in a table that has no others
+_REMEMBERED: Final = 10_000  # rows whose refusals are counted
 
 Item = TypeVar("Item")
-Taken_contra = TypeVar("Taken_contra", contravariant=True)
+Row_contra = TypeVar("Row_contra", contravariant=True)
 
 
-class Suspects:
-    """How often rows have been in a batch that was refused, since one with them was taken."""
+@dataclass(frozen=True, slots=True)
+class Refusal(Generic[Item]):
+    """An item that is refused alone, and why."""
+
+    item: Item
+    error: CrossfadeError
+
+    @property
+    def reason(self) -> str:
+        """The error as text for people, after its SQLSTATE if it has one."""
+        sqlstate = self.error.sqlstate if isinstance(self.error, DatabaseError) else ""
+        return f"{sqlstate}: {self.error}" if sqlstate else str(self.error)
+
+
+async def bisect(
+    items: Sequence[Item],
+    write: Callable[[Sequence[Item]], Awaitable[object]],
+    is_of_an_item: Callable[[CrossfadeError], bool],
+) -> list[Refusal[Item]]:
+    """Write all items, in halves if one of them is refused. Return those that are refused alone, in their order.
+
+    A write that raises must have had no effect. Raises the errors that are not about an item.
+    """
+    refused: list[Refusal[Item]] = []
+    waiting = [items] if items else []
+    while waiting:
+        part = waiting.pop()
+        try:
+            await write(part)
+        except CrossfadeError as error:
+            if not is_of_an_item(error):
+                raise
+            if len(part) == 1:
+                refused.append(Refusal(part[0], error))
+            else:
+                middle = len(part) // 2
+                waiting += [part[middle:], part[:middle]]
+    return refused
+
+
+def is_of_a_document(error: CrossfadeError) -> bool:
+    """Return True if PostgreSQL refused a statement because of what a document holds, and would take others."""
+    return isinstance(error, StatementError) and of_a_document(error.sqlstate)
+
+
+class RefusalCounts:
+    """How often rows have been in a batch that was refused, since a batch with them was taken."""
 
     def __init__(self) -> None:
         self._refused: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def refused(self, collection: str, keys: Iterable[str]) -> bool:
-        """A batch was; whether that is enough to try its rows apart."""
+        """Count a refused batch. Return True if its rows are to be tried apart."""
         worst = 0
         for key in keys:
             number = self._refused.pop((collection, key), 0) + 1
             self._refused[collection, key] = number
             worst = max(worst, number)
-        while len(self._refused) > _MOST:
+        while len(self._refused) > _REMEMBERED:
             self._refused.popitem(last=False)
         return worst >= ENOUGH
 
     def taken(self, collection: str, keys: Iterable[str]) -> None:
-        """A batch was taken, or its rows put aside."""
+        """Forget the rows of a batch that was taken, or whose rows are dead letters now."""
         if self._refused:
             for key in keys:
                 self._refused.pop((collection, key), None)
 
 
-class Table(Protocol[Taken_contra]):
-    """Where the rows go. Each method raises DatabaseError."""
+class Table(Protocol[Row_contra]):
+    """The table that the rows are for. Each method raises DatabaseError."""
 
-    async def once(self, rows: Sequence[Taken_contra]) -> None:
-        """Applies them, all or perhaps some; what became of them is kept there."""
+    async def write(self, rows: Sequence[Row_contra]) -> None:
+        """Apply the rows, all or perhaps some of them, and keep what became of them."""
 
-    async def sound(self) -> bool:
-        """Whether the table has another row that can tell. Raises where PostgreSQL does not take that, or no note."""
+    async def is_healthy(self) -> bool:
+        """Return True if the table has another row to try. Raises if PostgreSQL refuses that, or a dead letter."""
 
-    async def put_aside(self, row: Taken_contra, error: DatabaseError) -> None: ...
+    async def bury(self, row: Row_contra, reason: str) -> None:
+        """Make the row a dead letter."""
 
 
 async def apart(table: Table[Item], rows: Sequence[Item]) -> None:
-    """Each of the rows is applied, or put aside. Raises DatabaseError where PostgreSQL is not sound."""
-    others = await table.sound()
-    alone: list[Item] = []
-    refusals: dict[int, DatabaseError] = {}
-    waiting = [rows]
-    while waiting:
-        some = waiting.pop()
-        error = await _refusal(table, some)
-        if error is None:
-            continue
-        if len(some) > 1:
-            middle = len(some) // 2
-            waiting += [some[middle:], some[:middle]]
-        else:
-            alone.append(some[0])
-            refusals[id(some[0])] = error
+    """Apply each of the rows, or make it a dead letter. Raises DatabaseError if PostgreSQL is not healthy."""
+
+    async def write(some: Sequence[Item]) -> None:
+        await _write_in_a_session(table, some)
+
+    others = await table.is_healthy()
+    alone = await bisect(rows, write, _of_statement)
     if not others and len(alone) == len(rows) > _FEW:
-        raise refusals[id(rows[0])]
+        raise alone[0].error
     for pause in _PAUSES:
-        left: list[Item] = []
         if alone:
             await asyncio.sleep(pause)
-        for row in alone:
-            error = await _refusal(table, [row])
-            if error is not None:
-                refusals[id(row)] = error
-                left.append(row)
-        alone = left
-    for row in alone:
-        await _patiently(table.sound)
-        await table.put_aside(row, refusals[id(row)])
+        alone = [again for one in alone for again in await bisect([one.item], write, _of_statement)]
+    for one in alone:
+        await _until_healthy(table.is_healthy)
+        await table.bury(one.item, one.reason)
 
 
-async def _refusal(table: Table[Item], rows: Sequence[Item]) -> DatabaseError | None:
-    """The error of these rows themselves. Raises DatabaseError where PostgreSQL does not come back."""
+def _of_statement(error: CrossfadeError) -> bool:
+    return isinstance(error, DatabaseError) and error.of_statement
+
+
+async def _write_in_a_session(table: Table[Item], rows: Sequence[Item]) -> None:
+    """Write the rows, again if there was no session: the row before may have ended all of them."""
     for number in range(1, ENOUGH + 1):
         try:
-            await table.once(rows)
+            await table.write(rows)
         except DatabaseError as error:
-            if error.of_statement:
-                return error
-            if number == ENOUGH:
+            if error.of_statement or number == ENOUGH:
                 raise
-            await _patiently(table.sound)  # there was no session: the last row may have ended all of them
+            await _until_healthy(table.is_healthy)
         else:
-            return None
-    raise AssertionError("unreachable")
+            return
 
 
-async def _patiently(sound: Callable[[], Awaitable[bool]]) -> None:
-    until = asyncio.get_running_loop().time() + _RECOVERS
+async def _until_healthy(is_healthy: Callable[[], Awaitable[bool]]) -> None:
+    until = asyncio.get_running_loop().time() + _RECOVERY
     while True:
         try:
-            await sound()
+            await is_healthy()
         except DatabaseError as error:
             if error.of_statement or asyncio.get_running_loop().time() > until:
                 raise
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL)
         else:
             return

@@ -16,13 +16,15 @@ import structlog
 
 from proxy.base.backoff import Backoff
 from proxy.base.errors import ArangoError, DatabaseError, JournalError, UpstreamError, error_label
+from proxy.base.sql_values import storable
 from proxy.journal.intent import Settled
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite, Note, OpaqueWrite, Resync
 from proxy.replication.key_repair import GONE, CannotRead, KeyRepairer, is_transient
 from proxy.replication.revision_scan import OriginScanner, Scans, TooMany, can_scan
-from proxy.replication.target_writer import TargetWriter, storable_text
+from proxy.replication.target_writer import TargetWriter
 from proxy.replication.verification_marks import VerificationMarks
+from proxy.replication.versions import KeyRevision, is_superseded
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +131,7 @@ class JournalDrainer:
         if isinstance(write, OpaqueWrite):
             self._marks.add(write.collections, write.reason, note.seq, note.collection)
             return True
-        if can_scan(note) or (_keys(note) and storable_text(note.collection) == note.collection):
+        if can_scan(note) or (_keys(note) and storable(note.collection) == note.collection):
             return False
         self._marks.add((note.collection,), _KEYLESS, note.seq, note.collection)
         return True
@@ -196,12 +198,13 @@ class JournalDrainer:
         for start in range(0, len(found), _LOOKED_UP):
             part = found[start : start + _LOOKED_UP]
             stored = await self._target.revisions(collection, [key for key, _ in part])
-            lacking += [key for key, rev in part if key not in stored or stored[key].rev < rev]
+            rows = [KeyRevision(key, rev) for key, rev in part]
+            lacking += [row.key for row in rows if not is_superseded(row, stored.get(row.key))]
         return lacking
 
     def _was_dropped(self, collection: str, error: BaseException) -> bool:
         """Return True if the collection is missing because of a drop through this proxy: its resync removes all."""
-        cause = error if isinstance(error, ArangoError) else error.__cause__
+        cause = error.error if isinstance(error, CannotRead) else error
         return isinstance(cause, ArangoError) and cause.number in GONE and self._resyncs.dropped(collection)
 
 

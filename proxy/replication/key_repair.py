@@ -19,7 +19,9 @@ from proxy.base.errors import ArangoError
 from proxy.journal.intent import Settled
 from proxy.model.documents import valid_key
 from proxy.model.parsed_answer import revision_of
-from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.session_writer import ApplyResult, Rule
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import Version
 
 KEYS: Final = 100  # read from ArangoDB in one request: 20 MB of documents of 200 KB
 ROUNDS: Final = 5  # repairs of a key that keeps changing, before others get their turn
@@ -39,7 +41,11 @@ class DocumentReader(Protocol):
 
 
 class CannotRead(Exception):
-    """ArangoDB will never return these keys: their collection needs a verification. The cause is an ArangoError."""
+    """ArangoDB will never return these keys: their collection needs a verification. error: its answer."""
+
+    def __init__(self, error: ArangoError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class RepairResult(NamedTuple):
@@ -78,8 +84,10 @@ class KeyRepairer:
         self._target = target
         self._origin = origin
 
-    async def keys(self, collection: str, keys: Sequence[str], *, last: bool = False) -> RepairResult:
-        """Repair each key once. last: see `TargetWriter.write`.
+    async def keys(
+        self, collection: str, keys: Sequence[str], *, last: bool = False, alone: bool = False
+    ) -> RepairResult:
+        """Repair each key once. last, alone: see `TargetWriter.write`.
 
         Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): try later; CannotRead: never again.
         """
@@ -91,7 +99,7 @@ class KeyRepairer:
             if not wanted:
                 await asyncio.sleep(0)  # one write may name many keys, of which none is valid
                 continue
-            done = done.then(await self._once(database, name, wanted, last=last))
+            done = done.then(await self._once(database, name, wanted, last=last, alone=alone))
             left |= done.left
         return done._replace(left=left)
 
@@ -104,9 +112,9 @@ class KeyRepairer:
                 break
         return done
 
-    async def _once(self, database: str, name: str, keys: Sequence[str], *, last: bool) -> RepairResult:
+    async def _once(self, database: str, name: str, keys: Sequence[str], *, last: bool, alone: bool) -> RepairResult:
         collection = f"{database}/{name}"
-        letters = await self._target.letters(collection, keys)
+        letters = await self._target.dead_letters.of(collection, keys)
         era = await self._target.raise_era()
         before = await self._target.revisions(collection, keys)
         try:
@@ -114,22 +122,26 @@ class KeyRepairer:
         except ArangoError as error:
             if is_transient(error):
                 raise
-            raise CannotRead(str(error)) from error
+            raise CannotRead(error) from error
         failpoints.reach("mid-repair")
         rows = [Version(key, revision_of(raw), raw, era) for key, raw in found.items() if raw is not None]
         gone = {key: before[key].rev if key in before else 0 for key, raw in found.items() if raw is None}
-        again: frozenset[str] = frozenset()
-        dead: frozenset[str] = frozenset()
+        present = absent = ApplyResult()
         if rows:
-            written = await self._target.write(collection, rows, equal=True, last=last)
-            again, dead = written.reread, written.dead
+            present = await self._target.write(collection, rows, rule=Rule.NEWER_OR_DIFFERENT, last=last, alone=alone)
         if gone:
-            written = await self._target.absent(collection, gone, era, last=last)
-            again, dead = again | written.reread, dead | written.dead
+            absent = await self._target.absent(collection, gone, era, last=last, alone=alone)
         if letters:
-            await self._target.agreed(collection, letters, {row.key: row.rev for row in rows})
-        metrics.REPAIRED.labels(collection).inc(len(keys) - len(again) - len(dead))
-        return RepairResult(removed=gone.keys() - again - dead, dead=dead, left=again)
+            await self._target.dead_letters.agreed(collection, letters, {row.key: row.rev for row in rows})
+        done = present + absent
+        metrics.REPAIRED.labels(collection).inc(len(keys) - len(done.reread) - len(done.dead))
+        return RepairResult(
+            written=present.applied,
+            removed=absent.applied,
+            unchanged=frozenset(keys) - done.applied - done.dead - done.reread,
+            dead=done.dead,
+            left=done.reread,
+        )
 
 
 def is_transient(error: ArangoError) -> bool:

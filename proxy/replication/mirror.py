@@ -40,11 +40,12 @@ from proxy.replication.key_repair import CannotRead, DocumentReader, KeyRepairer
 from proxy.replication.recent_applies import KEPT, Applied, RecentApplies, sampled
 from proxy.replication.resync import OriginLister, Resyncer
 from proxy.replication.revision_scan import OriginScanner
-from proxy.replication.target_writer import TargetWriter, Version, is_superseded
+from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import Purger
 from proxy.replication.trace import known
 from proxy.replication.transaction_applier import TransactionApplier
 from proxy.replication.verification_marks import VerificationMarks
+from proxy.replication.versions import Version, is_superseded
 from proxy.replication.write_reports import WriteReporter, oldest_open
 
 log = structlog.get_logger(__name__)
@@ -162,7 +163,7 @@ class Mirror:
 
     def encode_by(self, lane: Lane) -> None:
         """Large documents are encoded for PostgreSQL in these workers from now on."""
-        self._target.lane = lane
+        self._target.encode_by(lane)
 
     # ---- what the dispatcher tells
 
@@ -519,7 +520,7 @@ class Mirror:
     async def _letters(self) -> None:
         while True:
             with contextlib.suppress(DatabaseError):
-                await self._target.revive()
+                await self._target.dead_letters.revive()
                 await self.retry_letters(_LETTERS_AGAIN)
             await asyncio.sleep(_LETTERS)
 
@@ -529,7 +530,7 @@ class Mirror:
         So they heal by themselves once the index, the trigger or the type is mended; a new write, a repair and a
         verification take them back too (a verification: those of documents that either side has). Raises DatabaseError.
         """
-        for collection, keys in (await self._target.due_letters(seconds, _LETTERS_AT_ONCE)).items():
+        for collection, keys in (await self._target.dead_letters.due(seconds, _LETTERS_AT_ONCE)).items():
             try:
                 await self._repairer.until_done(collection, keys)
             except (UpstreamError, ArangoError, CannotRead) as error:

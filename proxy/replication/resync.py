@@ -173,7 +173,7 @@ class Resyncer:
         known = await self._registered([f"{database}/*"])
         for collection in (f"{database}/{name}" for name in names):
             if collection in known:
-                relation = await self._target.relation(collection)
+                relation = await self._target.tables.relation(collection)
                 await self._horizon(collection, relation, forget=False)
                 rows = await self._database.fetch(queries("mirror")["edges_of"].on(relation), handle)
                 failpoints.reach("mid-cascade")
@@ -199,8 +199,8 @@ class Resyncer:
             if error.number in GONE:
                 return False
             raise
-        await self._target.register(collection, edge=edge)
-        await self._target.dropped(collection, False)
+        await self._target.tables.register(collection, edge=edge)
+        await self._target.tables.mark_dropped(collection, False)
         return True
 
     async def sweep(self, collection: str, *, forget: bool = False) -> None:
@@ -211,7 +211,7 @@ class Resyncer:
         collection that had this name before: it goes, and its tombstone, before the key is repaired. Raises
         DatabaseError, UpstreamError, ArangoError, OutOfOrder, CannotRead.
         """
-        relation = await self._target.relation(collection)
+        relation = await self._target.tables.relation(collection)
         exchanged = True
         while exchanged:
             self._absent = False
@@ -220,7 +220,7 @@ class Resyncer:
             exchanged = await self._pages(collection, relation, era, forget=forget)
         if forget:
             await self._horizon(collection, relation, forget=True)
-        await self._target.dropped(collection, self._absent)
+        await self._target.tables.mark_dropped(collection, self._absent)
 
     async def _pages(self, collection: str, relation: str, era: int, *, forget: bool) -> bool:
         """Every key of both sides. Whether rows of another collection were removed whose keys the origin has too."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
+from proxy.base.sql_values import storable
 from proxy.journal.records import DocumentWrite, Note
 from proxy.model.clock import age
-from proxy.replication.target_writer import storable_text
 
 # milliseconds by which clocks of the origin may differ from each other, where it is a cluster
 MARGIN: Final = 60_000
@@ -44,7 +44,7 @@ def can_scan(note: Note) -> bool:
     """Whether a scan finds whatever that intent wrote: a removal leaves no revision to find."""
     write = note.write
     known = not isinstance(write, DocumentWrite) or write.keys or not write.revised
-    return not known and storable_text(note.collection) == note.collection
+    return not known and storable(note.collection) == note.collection
 
 
 class Scans:

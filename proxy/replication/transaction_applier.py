@@ -22,7 +22,8 @@ from proxy.base.sqlstates import is_a_conflict
 from proxy.journal.intent import Intent
 from proxy.model.operations import Change
 from proxy.replication.bisection import ENOUGH
-from proxy.replication.target_writer import TargetWriter, Version, newest
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import Version, newest
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from proxy.base import failpoints, metrics
 from proxy.base.backoff import Backoff
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
-from proxy.replication.target_writer import storable_text
+from proxy.base.sql_values import storable
 from proxy.state import lacking
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class VerificationMarks:
     def add(self, collections: Iterable[str], reason: str, seq: int | None = None, owner: str = "") -> None:
         """Marks them as soon as PostgreSQL can be reached; then `posted(seq, owner)`, the intent's own collection."""
         for collection in collections:
-            self._waiting[storable_text(collection), storable_text(reason)] = None
+            self._waiting[storable(collection), storable(reason)] = None
         if seq is not None:
             self._seqs.append(seq)
             self._owners.append(owner)

@@ -25,13 +25,13 @@ import structlog
 
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, JournalError
+from proxy.base.sql_values import storable
 from proxy.base.supervise import cancelled
 from proxy.journal.intent import Intent
 from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, DocumentWrite, Note, VertexRemoval
 from proxy.model.clock import age
 from proxy.model.operations import Change
-from proxy.replication.target_writer import storable_text
 from sql.loader import queries
 
 log = structlog.get_logger(__name__)
@@ -216,9 +216,7 @@ def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:
                 rows, size = [], 0
             size += len(revisions) + len(some)
             text = "{" + ",".join(map(str, revisions)) + "}"
-            rows.append(
-                (storable_text(collection), text, orjson.dumps([*map(storable_text, some)]).decode(), one.whole)
-            )
+            rows.append((storable(collection), text, orjson.dumps([*map(storable, some)]).decode(), one.whole))
     if rows:
         yield _columns(rows)
 

@@ -39,14 +39,3 @@ SELECT count(*) AS documents, coalesce(sum(octet_length(text)), 0)::bigint AS by
        coalesce(sum(('x' || encode(substring(hash FROM 29 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w8
 FROM (SELECT text, sha256(convert_to(text, 'UTF8')) AS hash
       FROM (SELECT raw::text AS text FROM {relation} WHERE doc IS NOT NULL OFFSET 0) AS printed OFFSET 0) AS hashed;
-
--- name: restore
--- The archive wins, whatever is there: by the operator's word only. Parameters as `upsert` in documents.sql.
-WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
-INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
-SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
-FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
-WHERE i.stamp >= h.floor
-ORDER BY i.key COLLATE "C"
-ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
-RETURNING key;

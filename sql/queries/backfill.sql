@@ -238,19 +238,6 @@ WHERE i.indrelid = $2::text::regclass AND c.relname IN (_crossfade.index_name('d
 -- name: analyze
 ANALYZE {relation};
 
--- name: dead_letters
--- Sets documents aside: $1 collection, $2 keys, $3 revisions, $4 reasons.
-INSERT INTO _crossfade.dead_letter AS d (collection, key, rev, reason, noted_at)
-SELECT $1, i.key, i.rev, i.reason, clock_timestamp() FROM unnest($2::text[], $3::bigint[], $4::text[]) AS i (key, rev, reason)
-ON CONFLICT (collection, key) DO UPDATE SET rev = excluded.rev, reason = excluded.reason, removed = false,
-    tried_at = clock_timestamp(), noted_at = CASE WHEN excluded.rev > d.rev THEN excluded.noted_at ELSE d.noted_at END
-WHERE excluded.rev >= d.rev;
-
--- name: forget_dead_letters
--- Documents that are in the target now: $1 collection, $2 keys, $3 revisions.
-DELETE FROM _crossfade.dead_letter d USING unnest($2::text[], $3::bigint[]) AS i (key, rev)
-WHERE d.collection = $1 AND d.key = i.key AND d.rev <= i.rev;
-
 -- name: count_dead_letters
 SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
 

@@ -31,6 +31,18 @@ WHERE (excluded.rev > d.rev
   AND excluded.mark >= d.mark
 RETURNING key;
 
+-- name: restore
+-- The archive wins, whatever is there: on the operator's word only. Parameters as `upsert`. A key that is not returned
+-- was refused by the stamp floor.
+WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
+INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
+SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
+FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
+WHERE i.stamp >= h.floor
+ORDER BY i.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+RETURNING key;
+
 -- name: remove
 -- A delete leaves a tombstone at the removed revision, marked with the era at write. $2 keys, $3 removed revisions,
 -- $4 stamps.
@@ -70,6 +82,15 @@ JOIN _crossfade.stamp_floor AS h ON h.collection = $1 AND h.floor <= i.stamp
 LEFT JOIN {relation} AS d ON d.key = i.key
 WHERE d.key IS NULL
    OR CASE WHEN i.removed THEN d.doc IS NULL OR d.rev <= i.rev ELSE d.rev < i.rev AND d.mark <= i.stamp END;
+
+-- name: uncompared
+-- Of versions ($2 keys, $3 revisions, $4 stamps) that `replace_equal` did not return: documents of that revision which it
+-- may not have compared with what is there, since the stamp floor or a later repair refused the stamp. Read them again.
+SELECT d.key
+FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, rev, stamp)
+JOIN {relation} AS d ON d.key = i.key AND d.rev = i.rev AND d.doc IS NOT NULL
+LEFT JOIN _crossfade.stamp_floor AS h ON h.collection = $1
+WHERE h.floor IS NULL OR h.floor > i.stamp OR d.mark > i.stamp;
 
 -- name: revisions
 -- What the target has of these keys ($1 text[]); a tombstone is alive = false.

@@ -13,9 +13,11 @@ SELECT _crossfade.raise_era();
 SELECT DISTINCT collection FROM _crossfade.dead_letter;
 
 -- name: revived
--- Dead letters whose key has that revision or a newer one by now; of a removal, one that is removed. $1 collection.
+-- Dead letters whose key has that revision or a newer one by now; of a removal, one that is removed. $1 collection, $2
+-- keys (NULL: all).
 DELETE FROM _crossfade.dead_letter l USING {relation} d
-WHERE l.collection = $1 AND d.key = l.key AND (d.rev > l.rev OR (d.rev = l.rev AND (d.doc IS NULL OR NOT l.removed)))
+WHERE l.collection = $1 AND ($2::text[] IS NULL OR l.key = ANY ($2)) AND d.key = l.key
+  AND (d.rev > l.rev OR (d.rev = l.rev AND (d.doc IS NULL OR NOT l.removed)))
 RETURNING l.key;
 
 -- name: retried

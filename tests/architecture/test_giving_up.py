@@ -41,17 +41,15 @@ PLACES = {
     "proxy/replication/failover_detector.py:FailoverDetector.step": (
         f"{_FLIP_ENDS}::test_a_failover_of_postgresql_takes_every_flip_back"
     ),
-    "proxy/replication/target_writer.py:_Writer.bury": _REFUSED,
+    "proxy/replication/session_writer.py:SessionWriter._bury": _REFUSED,
     "proxy/control/instance/registry.py:InstanceRegistry.register": "tests/integration/test_state_directory.py"
     "::test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back",
-    "backfill/target_writer.py:_dead_letters": f"{_FLIP_ENDS}::test_a_repair_that_postgresql_refuses_ends_the_flip",
     "backfill/archive/cli.py:_mark": f"{_FLIP_ENDS}::test_a_mark_aborts_an_epoch_that_would_flip_its_collection",
 }
 # statements that write to the two tables: only these, each with the end of the flips in its transaction
 STATEMENTS = {
     "lacking.sql:mark",
     "lacking.sql:letter",
-    "backfill.sql:dead_letters",  # behind `lacking.give_way`
     "mirror.sql:probe",  # which is rolled back
     "control.sql:mark_served",  # of an eviction, which rolls all flips back
 }

@@ -9,7 +9,8 @@ from pathlib import Path
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.errors import DatabaseError
 from proxy.model.stages import Stage, Standing
-from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import Version
 from tests.conftest import _create, migrated_template
 from tests.harness import eventually, running
 

@@ -9,8 +9,10 @@ import sql
 from proxy.base.database import Database
 from proxy.model.operations import Operation, Outcome
 from proxy.replication.mirror import Mirror
-from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
+from proxy.replication.versions import Version
+from sql.loader import queries
 from tests.harness import running as running_stack
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, settings, stored
 
@@ -41,7 +43,7 @@ async def _alive(database: Database, relation: str) -> int | None:
 async def test_an_older_version_never_goes_over_a_newer(database: Database) -> None:
     """I4."""
     target = TargetWriter(database)
-    relation = await target.relation(COLLECTION)
+    relation = await target.tables.relation(COLLECTION)
     for rev in (7, 5):
         assert (await target.write(COLLECTION, [_row(rev, 1)])).reread == frozenset()
         assert await _alive(database, relation) == 7
@@ -49,7 +51,7 @@ async def test_an_older_version_never_goes_over_a_newer(database: Database) -> N
 
 async def test_a_tombstone_refuses_what_it_overtook(database: Database) -> None:
     target = TargetWriter(database)
-    relation = await target.relation(COLLECTION)
+    relation = await target.tables.relation(COLLECTION)
     for row in (_row(5, 1), _row(5, 1, removed=True), _row(5, 1)):
         await target.write(COLLECTION, [row])
     assert await _alive(database, relation) is None
@@ -96,7 +98,7 @@ async def test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_to
 
 async def test_behind_a_purge_older_statements_are_refused_and_read_again(database: Database) -> None:
     target = TargetWriter(database)
-    relation = await target.relation(COLLECTION)
+    relation = await target.tables.relation(COLLECTION)
     await target.write(COLLECTION, [_row(5, 1, removed=True)])
     era = await target.raise_era()
     assert await purge(database, COLLECTION, relation, era) == 1

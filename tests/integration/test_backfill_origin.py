@@ -65,7 +65,7 @@ async def test_a_collection_is_copied_verified_and_repaired(
     [standing] = await run_store.standings(database, [run])
     assert standing.result["keys"] == {"missing": ["Zebra"], "different": ["apple"]}
     assert (standing.result["repaired"], standing.result["differences"], standing.result["checked"]) == (2, 0, 12)
-    assert (await repair_keys(database, source, "shop/carts", ["nobody"])).removed == ("nobody",)
+    assert (await repair_keys(database, source, "shop/carts", ["nobody"])).removed == {"nobody"}
 
 
 async def test_pages_of_one_document_hold_every_key_once(server: DevelopmentServer, source: Source) -> None:

@@ -77,7 +77,7 @@ async def test_repair_never_covers_a_newer_version(database: Database, origin: S
         return answer(200, b"[" + old + b"]")
 
     origin.hook = write_behind
-    assert (await repair_keys(database, source, NAME, ["0001"])).unchanged == ("0001",)
+    assert (await repair_keys(database, source, NAME, ["0001"])).unchanged == {"0001"}
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
@@ -98,12 +98,13 @@ async def test_repair_does_not_remove_what_appeared_meanwhile(
 
     origin.hook = insert_behind
     result = await repair_keys(database, source, NAME, ["born", "born"])
-    assert (result.unchanged, result.removed) == (("born",), ())
+    assert (result.unchanged, result.removed) == (frozenset({"born"}), frozenset())
     assert await stored(database, relation) == origin.collections[NAME].raw
 
     # an insert whose application is still under way when the origin says 404 is refused afterwards, and read again
     era = await database.fetchval("SELECT era FROM _crossfade.era")
-    assert (await repair_keys(database, source, NAME, ["ghost"])).removed == ("ghost",)
+    assert (await repair_keys(database, source, NAME, ["ghost"])).removed == {"ghost"}
+    from sql.loader import queries
 
     late = sql.documents.UPSERT.on(relation)
     assert await database.fetch(late, NAME, ["ghost"], [99], ['{"n":1}'], [None], [era]) == []
@@ -119,9 +120,9 @@ async def test_repair_of_keys_that_keep_changing_says_so(
     )  # something raises it faster than repairs
     origin.remove(NAME, "0002")
     origin.put(NAME, "0001", '"n":2')
-    assert (await repair_keys(database, source, NAME, ["0001", "0002"])).unsettled == ("0001", "0002")
+    assert (await repair_keys(database, source, NAME, ["0001", "0002"])).left == {"0001", "0002"}
     await database.execute(f"UPDATE {relation} SET raw = '{{\"n\":7}}' WHERE key = '0000'")
-    assert (await repair_keys(database, source, NAME, ["0000"])).unsettled == ("0000",)
+    assert (await repair_keys(database, source, NAME, ["0000"])).left == {"0000"}
 
 
 async def test_repair_sets_aside_what_postgresql_refuses(
@@ -134,7 +135,7 @@ async def test_repair_sets_aside_what_postgresql_refuses(
     assert (standing.result["stale"], standing.result["repaired"], standing.result["differences"]) == (1, 0, 1)
     assert await database.fetchval("SELECT key FROM _crossfade.dead_letter") == "0001"
     origin.remove(NAME, "0001")
-    assert (await repair_keys(database, source, NAME, ["0001"])).removed == ("0001",)
+    assert (await repair_keys(database, source, NAME, ["0001"])).removed == {"0001"}
     assert await database.fetchval("SELECT count(*) FROM _crossfade.dead_letter") == 0
 
 

@@ -138,7 +138,7 @@ async def test_tombstones_are_not_documents(database: Database, origin: StubOrig
     result = (await verified(database, source)).result
     assert (result["documents_target"], result["differences"]) == (29, 0)
     repaired = await repair_keys(database, source, NAME, ["0005"])
-    assert repaired.removed == ("0005",)
+    assert repaired.removed == {"0005"}
     assert "0005" not in await stored(database, relation)
 
 

@@ -15,7 +15,8 @@ from proxy.base.errors import RefusedError
 from proxy.cli.index_building import make
 from proxy.cli.indexes import made_up, needed
 from proxy.model.revision import Clock
-from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import Version
 from proxy.routing.query_shapes import shape_of_text
 from tests.integration.cli_fixtures import Shell, origin, quiet_instances, shell
 from tests.integration.target_fixtures import create

@@ -28,9 +28,11 @@ from proxy.journal.journal import Journal
 from proxy.model.message import Request
 from proxy.model.parsed_answer import ParsedAnswer
 from proxy.model.revision import Clock, encode_rev
-from proxy.replication import key_repair, target_writer
+from proxy.replication import document_encoding, key_repair
 from proxy.replication.applier import Queue
-from proxy.replication.target_writer import TargetWriter, Version
+from proxy.replication.document_encoding import EncodedVersion, statement_parts
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import Version
 from proxy.replication.write_reports import WriteReporter
 from proxy.wire.decode import decode
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, stored
@@ -155,20 +157,18 @@ async def test_documents_are_encoded_and_written_so_many_bytes_at_a_time(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, clock = Turns(), Clock()
-    turns.spy(monkeypatch, target_writer, "to_jsonb", len)
+    turns.spy(monkeypatch, document_encoding, "to_jsonb", len)
     rows = [Version(f"k{number}", clock.tick(), _document(number, "x" * 100_000), 0) for number in range(60)]
     async with turns.counted():
         written = await TargetWriter(database).write(COLLECTION, rows)
-    assert (written.upserted, len(await stored(database))) == (60, 60)
+    assert (len(written.applied), len(await stored(database))) == (60, 60)
     assert turns.most("to_jsonb") <= 256 << 10
-    encoded = [target_writer._Encoded(row, "x" * 100_000, None) for row in rows]
-    statements = list(target_writer._parts(encoded))
+    encoded = [EncodedVersion(row, "x" * 100_000, None) for row in rows]
+    statements = list(statement_parts(encoded))
     assert [item for part in statements for item in part] == encoded
     assert all(sum(len(item.raw) for item in part) <= 4 << 20 for part in statements)
-    assert [
-        len(part) for part in target_writer._parts([target_writer._Encoded(rows[0], "x" * (5 << 20), None)] * 2)
-    ] == [1, 1]
-    assert list(target_writer._parts([])) == [[]]
+    assert [len(part) for part in statement_parts([EncodedVersion(rows[0], "x" * (5 << 20), None)] * 2)] == [1, 1]
+    assert list(statement_parts([])) == [[]]
 
 
 class Watched:
@@ -187,7 +187,7 @@ async def test_a_large_document_that_must_be_escaped_is_escaped_by_a_worker(data
     isolation, clock = Isolation(["proxy.model.documents"]), Clock()
     lane = Watched(isolation.lane("reading", workers=1, waiting=4, nice=0))
     mirror = TargetWriter(database)
-    mirror.lane = cast("Lane", lane)
+    mirror.encode_by(cast("Lane", lane))
     large = _document(1, r"caf\u00e9 \u0000" * 50_000)
     try:
         rows = [Version("k1", clock.tick(), large, 0), Version("k2", clock.tick(), _document(2, r"\u0000"), 0)]
@@ -199,7 +199,7 @@ async def test_a_large_document_that_must_be_escaped_is_escaped_by_a_worker(data
         COLLECTION, [Version("k3", clock.tick(), large.replace(b"k1", b"k3"), 0)]
     )  # with none left
     assert set(await stored(database)) == {"k1", "k2", "k3"}
-    table = await mirror.relation(COLLECTION)
+    table = await mirror.tables.relation(COLLECTION)
     texts = await database.fetch(f"SELECT key, doc->>'text' AS text FROM {table} ORDER BY key")
     assert [row["text"] for row in texts] == ["café \ufdd00" * 50_000, "\ufdd00", "café \ufdd00" * 50_000]
 

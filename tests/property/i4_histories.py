@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from proxy.model.revision import encode_rev
-from proxy.replication.target_writer import Version
+from proxy.replication.versions import Version
 
 BASE = 1_800_000_000_000 << 20  # a revision of these years
 

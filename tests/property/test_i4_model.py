@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.replication.target_writer import Stored, Version, is_superseded, newest
+from proxy.replication.versions import Stored, Version, is_superseded, newest
 from tests.property.i4_histories import History, histories
 
 

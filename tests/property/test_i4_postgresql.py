@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.database import Database
 from proxy.replication.key_repair import KeyRepairer
-from proxy.replication.target_writer import TargetWriter, Version, newest
+from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
+from proxy.replication.versions import Version, newest
 from tests.conftest import _create
 from tests.property.i4_histories import History, histories
 
@@ -71,7 +72,7 @@ def world(postgres_server: EmbeddedPostgres) -> Iterator[World]:
         async def make() -> tuple[Database, TargetWriter, str]:
             database = await Database.open(await _create(postgres_server, "migrated"), size=4)
             target = TargetWriter(database)
-            return database, target, await target.relation(COLLECTION)
+            return database, target, await target.tables.relation(COLLECTION)
 
         database, target, relation = runner.run(make())
         yield World(runner, database, target, relation)
@@ -178,7 +179,7 @@ def test_equal_revisions_with_other_content_are_repaired_only_by_repair(world: W
         wrong = row._replace(raw=row.raw.replace(b'"version":0', b'"version":9'), stamp=await world.era())
         await world.target.write(COLLECTION, [wrong])
         written = await world.target.write(COLLECTION, [row._replace(stamp=await world.era())])
-        assert (written.upserted, written.reread) == (0, frozenset())
+        assert (len(written.applied), written.reread) == (0, frozenset())
         assert wrong.raw is not None
         assert await world.alive() == {"a": wrong.raw}
         origin = FinalOrigin()
@@ -196,7 +197,7 @@ def test_refusals_that_concern_all_rows_are_no_dead_letters(world: World) -> Non
         await world.clean()
         [row] = History((("a", False),)).rows()
         other = TargetWriter(world.database)
-        await other.relation("db/dropped")
+        await other.tables.relation("db/dropped")
         await world.database.execute("DROP TABLE db.dropped")
         with pytest.raises(StatementError) as refused:
             await other.write("db/dropped", [row])

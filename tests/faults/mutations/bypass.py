@@ -51,8 +51,8 @@ MUTANTS = (
     Mutant(
         "a row is proof",
         _FILE,
-        "known = missed and _has(",
-        "known = _has(",
+        "known = missed and is_superseded(",
+        "known = is_superseded(",
         f"{_TEST}::test_a_row_proves_nothing_where_no_process_was_killed",
     ),
     Mutant(

@@ -42,8 +42,8 @@ MUTANTS = (
     Mutant(
         "a table that refuses every row has its rows put aside",
         "proxy/replication/target_writer.py",
-        "        others = False\n        relation = await self.relation(collection)\n",
-        "        return True\n        relation = await self.relation(collection)\n",
+        "        others = False\n        relation = await self.tables.relation(collection)\n",
+        "        return True\n        relation = await self.tables.relation(collection)\n",
         f"{_GIVEN_UP}::test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other",
     ),
     Mutant(

@@ -76,9 +76,9 @@ MUTANTS = (
     ),
     Mutant(
         "refused taken for settled",
-        "proxy/replication/target_writer.py",
-        "if not is_superseded(row, stored.get(row.key)))",
-        "if False)",
+        "proxy/replication/session_writer.py",
+        "if not is_superseded(row, stored.get(row.key))}",
+        "if False}",
         "tests/integration/test_mirror_repairs.py::test_what_the_horizon_refuses_is_read_again",
     ),
     Mutant(

@@ -64,8 +64,8 @@ MUTANTS = (
     Mutant(
         "what a scan finds passes for mirrored",
         "proxy/replication/journal_drainer.py",
-        "if key not in stored or stored[key].rev < rev]",
-        "if key not in stored]",
+        "if not is_superseded(row, stored.get(row.key))]",
+        "if row.key not in stored]",
         "tests/integration/test_capture_modifications.py::test_a_write_by_example_is_captured[update]",
     ),
     Mutant(

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from backfill.archive import import_
 from backfill.archive import manifest as manifests
-from backfill.archive.bisect import isolated
 from backfill.archive.cli_output import volume
 from backfill.archive.export import Export, Options, pieces
 from backfill.archive.import_ import Import, batches, sort
@@ -24,7 +23,7 @@ from backfill.archive.storage import ArchiveError
 from backfill.archive.targets import TargetResult
 from backfill.archive.verify import Verified, check, compare
 from backfill.origin_pages import Document
-from proxy.base.errors import ArangoError, CrossfadeError, DatabaseUnavailable, StatementError
+from proxy.base.errors import CrossfadeError, DatabaseUnavailable, StatementError
 
 NAME = "db/c"
 
@@ -215,20 +214,6 @@ async def test_comparing_stops_and_takes_pages_of_any_size(tmp_path: Path) -> No
     assert (found.missing, found.extra, found.different) == (13, 7, 0)
     theirs.stop.set()
     assert not (await compare(tmp_path, entry, theirs, blank, Silent(), theirs.stop)).complete
-
-
-async def test_what_is_refused_is_found_by_halves() -> None:
-    tried: list[int] = []
-
-    async def attempt(items: Sequence[int]) -> None:
-        tried.append(len(items))
-        if 6 in items:
-            raise ArangoError(600, "no JSON", status=400)
-
-    refused = await isolated(list(range(8)), attempt, lambda _: True)
-    assert ([item for item, _ in refused], max(tried), await isolated([], attempt, lambda _: True)) == ([6], 8, [])
-    with pytest.raises(ArangoError):
-        await isolated([6], attempt, lambda _: False)
 
 
 def test_progress_in_a_terminal_and_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites, Stored
+from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites
+from proxy.replication.versions import Stored
 
 SHOP = "shop/orders"
 INFINITY = float("inf")

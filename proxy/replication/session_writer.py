@@ -1,0 +1,316 @@
+"""The statements of I4 for one batch on one session: what PostgreSQL took of it, and what became of the other rows.
+
+A row that PostgreSQL refuses because of what it holds is found by bisection and becomes a dead letter, so that it never
+stops the others. If an index that Crossfade made refuses a document for its size, the index is dropped instead.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+import structlog
+
+from proxy.base import failpoints, metrics
+from proxy.base.database import Session
+from proxy.base.errors import CrossfadeError, StatementError, error_label
+from proxy.base.sql_values import storable
+from proxy.replication import own_indexes
+from proxy.replication.bisection import Refusal, bisect, is_of_a_document
+from proxy.replication.document_encoding import EncodedVersion, statement_parts
+from proxy.replication.versions import Stored, Version, is_superseded
+from proxy.state import lacking
+from sql.loader import queries
+
+log = structlog.get_logger(__name__)
+
+_SQL: Final = queries("documents")
+_REASON: Final = 500  # characters of a reason
+
+Item = TypeVar("Item")
+
+
+class Rule(enum.Enum):
+    """When a document replaces the one that is stored, by the name of its statement."""
+
+    NEWER = "upsert"
+    NEWER_OR_DIFFERENT = "replace_equal"  # an equal revision with other content too: repairs
+    ALWAYS = "restore"  # on the operator's word: an archive over newer versions
+
+
+class Scope(enum.Enum):
+    """What the refusal of a row undoes."""
+
+    STATEMENT = enum.auto()  # each statement is a transaction
+    SAVEPOINT = enum.auto()  # likewise a part of the caller's transaction
+    TRANSACTION = enum.auto()  # the caller's transaction: all rows or none, no dead letters
+
+
+class Batch(NamedTuple):
+    """Versions of one collection, one a key, ready to be written. encoded: those that are documents."""
+
+    collection: str
+    relation: str
+    rows: Sequence[Version]
+    encoded: Sequence[EncodedVersion] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What became of a batch. A key that is in none of the three sets is done: PostgreSQL has something newer.
+
+    applied: PostgreSQL took this version. dead: it refused this version, which is a dead letter now; no flip of the
+    collection outlives that. reread: the version was stamped too early, and the key must be read from ArangoDB again.
+    reasons: why rows were refused, those included that PostgreSQL has a newer version of.
+    """
+
+    applied: frozenset[str] = frozenset()
+    dead: frozenset[str] = frozenset()
+    reread: frozenset[str] = frozenset()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: ApplyResult) -> ApplyResult:
+        """Combine the results of different rows."""
+        return ApplyResult(
+            self.applied | other.applied,
+            self.dead | other.dead,
+            self.reread | other.reread,
+            {**self.reasons, **other.reasons},
+        )
+
+
+class SessionWriter:
+    """Writes one batch on one session."""
+
+    def __init__(self, session: Session, batch: Batch, instance: str, scope: Scope = Scope.STATEMENT) -> None:
+        self._session = session
+        self._batch = batch
+        self._collection = batch.collection
+        self._relation = batch.relation
+        self._instance = instance
+        self._scope = scope
+        self._applied: set[str] = set()
+        self._dead: set[str] = set()
+        self._reasons: dict[str, str] = {}
+        self._dropped: set[str] = set()  # indexes that gave way to a document of this batch
+
+    async def write(self, rule: Rule, *, last: bool) -> ApplyResult:
+        """Apply the batch, documents first. last: see `TargetWriter.write`."""
+        await self.upsert(rule)
+        failpoints.reach("mid-batch")
+        await self.remove()
+        return self._result(await self._finish(rule, last=last))
+
+    async def absent(self, *, last: bool) -> ApplyResult:
+        """Leave tombstones: the origin has none of the batch's keys. `reread`: keys that have a newer row."""
+        await self._run_in_halves(self._batch.rows, self._marker("absent"), lambda row: row)
+        again = {row.key for row in self._batch.rows} - self._applied - self._dead
+        return self._result(await self._without_passed_over(again) if last else again)
+
+    async def all_or_nothing(self) -> frozenset[str]:
+        """Apply the batch as a part of the caller's transaction. Return the keys that must be read again."""
+        await self.upsert(Rule.NEWER)
+        await self.remove()
+        return frozenset(await self._to_reread(Rule.NEWER))
+
+    async def bury(self, row: Version, reason: str) -> ApplyResult:
+        """Make a row a dead letter unless PostgreSQL has a newer version. Its collection is no longer flipped then."""
+        await self._bury(row, reason)
+        return self._result(set())
+
+    # ---- statements
+
+    async def upsert(self, rule: Rule) -> None:
+        """Apply the documents of the batch."""
+        for item in self._batch.encoded:
+            if item.wrong:
+                if self._scope is Scope.TRANSACTION:
+                    raise StatementError("a document cannot be read", "22000")
+                await self._bury(item.row, item.wrong)
+        text = _SQL[rule.value].on(self._relation)
+
+        async def run(part: Sequence[EncodedVersion]) -> None:
+            found = await self._session.fetch(
+                text,
+                self._collection,
+                [item.row.key for item in part],
+                [item.row.rev for item in part],
+                [item.raw for item in part],
+                [item.doc for item in part],
+                [item.row.stamp for item in part],
+            )
+            self._applied.update(row["key"] for row in found)
+
+        for part in statement_parts([item for item in self._batch.encoded if not item.wrong]):
+            await self._run_in_halves(part, run, lambda item: item.row)
+
+    async def remove(self) -> None:
+        """Leave tombstones for the removals of the batch."""
+        removals = [row for row in self._batch.rows if row.removed]
+        await self._run_in_halves(removals, self._marker("remove"), lambda row: row)
+
+    def _marker(self, statement: str) -> Callable[[Sequence[Version]], Awaitable[None]]:
+        text = _SQL[statement].on(self._relation)
+
+        async def run(part: Sequence[Version]) -> None:
+            found = await self._session.fetch(
+                text,
+                self._collection,
+                [row.key for row in part],
+                [row.rev for row in part],
+                [row.stamp for row in part],
+            )
+            self._applied.update(row["key"] for row in found)
+
+        return run
+
+    # ---- rows that PostgreSQL refuses
+
+    async def _run_in_halves(
+        self, items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]], row_of: Callable[[Item], Version]
+    ) -> None:
+        """Run a statement for the rows. Those that are refused alone become dead letters."""
+        if self._scope is Scope.TRANSACTION:
+            if items:
+                await run(items)
+            return
+
+        async def attempt(part: Sequence[Item]) -> None:
+            if self._scope is Scope.STATEMENT:
+                await run(part)
+                return
+            async with self._session.transaction():
+                await run(part)
+
+        for refusal in await bisect(items, attempt, is_of_a_document):
+            left: list[Refusal[Item]] = [refusal]
+            while left and await self._drop_indexes_for(left[0].error, left[0].item):
+                left = await bisect([refusal.item], attempt, is_of_a_document)
+            for one in left:
+                await self._bury(row_of(one.item), one.reason)
+
+    async def _drop_indexes_for(self, error: CrossfadeError, item: object) -> bool:
+        """Drop indexes of Crossfade that refused the document for its size. Return False if there are none.
+
+        An index cannot be dropped within a transaction without a lock on the whole table: the refusal is raised there,
+        so that the caller tries the document apart.
+        """
+        if (
+            not isinstance(error, StatementError)
+            or error.sqlstate != own_indexes.TOO_LARGE
+            or not isinstance(item, EncodedVersion)
+        ):
+            return False
+        names = [name for name in await self._too_small(error, item) if name not in self._dropped]
+        if names and self._scope is Scope.SAVEPOINT:
+            raise error
+        gone = False
+        for name in names:
+            self._dropped.add(name)
+            try:
+                await self._session.execute(own_indexes.drop(self._relation, name))
+            except StatementError as refused:  # this role may not
+                log.warning("index refuses a document and cannot be dropped", index=name, error=error_label(refused))
+                continue
+            gone = True
+            log.warning("index dropped: a document is too large for it", index=name, collection=self._collection)
+        return gone
+
+    async def _too_small(self, error: StatementError, item: EncodedVersion) -> list[str]:
+        name = own_indexes.named_in(error)
+        if name is not None:
+            return [name]
+        found = []
+        for row in await self._session.fetch(queries("mirror")["own_indexes"].text, self._relation):
+            longest = await self._session.fetchval(
+                own_indexes.measure(row["columns"]), item.doc or item.raw, item.row.key
+            )
+            if longest is not None and longest > own_indexes.LARGE:
+                found.append(row["name"])
+        return found
+
+    async def _bury(self, row: Version, reason: str) -> None:
+        """Only the first line of the reason is kept: the others may quote the document."""
+        line = storable(reason.partition("\n")[0])[:_REASON]
+        lacks, new = await lacking.letter(
+            self._session,
+            self._collection,
+            self._relation,
+            row.key,
+            row.rev,
+            removed=row.removed,
+            reason=line,
+            instance=self._instance,
+        )
+        self._reasons[row.key] = line
+        if lacks:
+            self._dead.add(row.key)
+        if new:
+            metrics.DEAD_LETTERS.labels(self._collection).inc()
+            log.warning("PostgreSQL cannot hold a document", collection=self._collection, reason=line.split(":")[0])
+
+    # ---- rows that no statement returned
+
+    async def _finish(self, rule: Rule, *, last: bool) -> set[str]:
+        again = await self._to_reread(rule)
+        return await self._without_passed_over(again) if last else again
+
+    async def _to_reread(self, rule: Rule) -> set[str]:
+        """Return keys of versions that were refused and are not superseded by what is stored (mirror-protocol)."""
+        open_rows = [row for row in self._batch.rows if row.key not in self._applied and row.key not in self._reasons]
+        if not open_rows:
+            return set()
+        if rule is Rule.ALWAYS:
+            return {row.key for row in open_rows}
+        stored = await stored_revisions(self._session, self._relation, [row.key for row in open_rows])
+        again = {row.key for row in open_rows if not is_superseded(row, stored.get(row.key))}
+        if rule is Rule.NEWER_OR_DIFFERENT:
+            again |= await self._uncompared([row for row in open_rows if row.key not in again])
+        return again
+
+    async def _uncompared(self, rows: Iterable[Version]) -> set[str]:
+        """Return keys that have this revision already, of which the stamp was refused: their content may differ."""
+        same = [row for row in rows if not row.removed]
+        if not same:
+            return set()
+        found = await self._session.fetch(
+            _SQL["uncompared"].on(self._relation),
+            self._collection,
+            [row.key for row in same],
+            [row.rev for row in same],
+            [row.stamp for row in same],
+        )
+        return {row["key"] for row in found}
+
+    async def _without_passed_over(self, again: set[str]) -> set[str]:
+        """Leave out rows that PostgreSQL had to apply and did not, without an error: a trigger or a rule of the table.
+
+        They would be read again for ever. What PostgreSQL lacks of them becomes a dead letter.
+        """
+        rows = [row for row in self._batch.rows if row.key in again]
+        if not rows:
+            return again
+        found = await self._session.fetch(
+            _SQL["passed_over"].on(self._relation),
+            self._collection,
+            [row.key for row in rows],
+            [row.rev for row in rows],
+            [row.stamp for row in rows],
+            [row.removed for row in rows],
+        )
+        lacks: dict[str, bool] = {row["key"]: row["lacks"] for row in found}
+        for row in rows:
+            if lacks.get(row.key):
+                await self._bury(row, "PostgreSQL passes it over: a trigger or a rule of the table")
+        return again - lacks.keys()
+
+    def _result(self, again: set[str]) -> ApplyResult:
+        return ApplyResult(frozenset(self._applied), frozenset(self._dead), frozenset(again), dict(self._reasons))
+
+
+async def stored_revisions(session: Session, relation: str, keys: Sequence[str]) -> dict[str, Stored]:
+    """Return what PostgreSQL has of these keys; a key without a row is left out."""
+    rows = await session.fetch(_SQL["revisions"].on(relation), list(keys))
+    return {row["key"]: Stored(row["rev"], row["alive"]) for row in rows}

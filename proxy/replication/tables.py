@@ -1,0 +1,45 @@
+"""The tables of mirrored collections: found, made if missing, known to hold edges, dropped at the origin."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.base.database import Database
+from sql.loader import queries
+
+_SQL: Final = queries("mirror")
+
+
+class Tables:
+    """Remembers the table of each collection ('database/name')."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._relations: dict[str, str] = {}
+
+    async def relation(self, collection: str) -> str:
+        """Return the table of a collection, quoted. It is made if there is none."""
+        found = self._relations.get(collection)
+        if found is None:
+            database, _, name = collection.partition("/")
+            found = str(await self._database.fetchval(_SQL["ensure"].text, database, name))
+            self._relations[collection] = found
+        return found
+
+    def forget(self, collection: str) -> None:
+        """Ask for the table again next time: it may have been replaced."""
+        self._relations.pop(collection, None)
+
+    async def register(self, collection: str, *, edge: bool) -> None:
+        """Make the table of a collection, with the columns of edges if ArangoDB reports that it holds edges."""
+        database, _, name = collection.partition("/")
+        row = await self._database.fetchrow(_SQL["register"].text, database, name, edge)
+        assert row is not None  # the function returns one row
+        if edge and not row["edge"]:
+            async with self._database.transaction() as session:
+                await session.execute(_SQL["edge_columns"].on(row["relation"]))
+                await session.execute(_SQL["edge"].text, collection)
+
+    async def mark_dropped(self, collection: str, dropped: bool) -> None:
+        """Note whether ArangoDB has dropped the collection: operators do not see it then."""
+        await self._database.execute(_SQL["dropped"].text, collection, dropped)
