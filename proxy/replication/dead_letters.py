@@ -8,14 +8,11 @@ PostgreSQL agree about its key in a read of ArangoDB that began after it was wri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
+import sql
 from proxy.base.database import Database, Session
 from proxy.replication.tables import Tables
 from proxy.state import lacking
-from sql.loader import queries
-
-_SQL: Final = queries("mirror")
 
 
 class DeadLetters:
@@ -29,8 +26,8 @@ class DeadLetters:
     async def due(self, seconds: float, most: int) -> dict[str, list[str]]:
         """Return keys, by collection, that were not tried for that many seconds. They count as tried from now on."""
         found: dict[str, list[str]] = {}
-        for row in await self._database.fetch(_SQL["retried"].text, seconds, most):
-            found.setdefault(row["collection"], []).append(row["key"])
+        for row in await self._database.fetch(sql.mirror.RETRIED, seconds, most):
+            found.setdefault(row.collection, []).append(row.key)
         for collection in found:
             self._note(collection)
         return found
@@ -45,11 +42,10 @@ class DeadLetters:
 
     async def revive(self) -> None:
         """End those whose keys have that version or a newer one by now, whichever process applied it."""
-        rows = await self._database.fetch(_SQL["lettered"].text)
-        self._collections = {row["collection"] for row in rows}
+        self._collections = set(await self._database.fetch(sql.mirror.LETTERED))
         for collection in tuple(self._collections):
             relation = await self._tables.relation(collection)
-            await self._database.fetch(_SQL["revived"].on(relation), collection, None)
+            await self._database.fetch(sql.mirror.REVIVED.on(relation), collection, None)
 
     async def after_write(
         self, session: Session, collection: str, relation: str, keys: Sequence[str], *, dead: bool
@@ -58,7 +54,7 @@ class DeadLetters:
         if dead:
             self._note(collection)
         if self._may_have(collection):
-            await session.fetch(_SQL["revived"].on(relation), collection, list(keys))
+            await session.fetch(sql.mirror.REVIVED.on(relation), collection, list(keys))
 
     def _note(self, collection: str) -> None:
         if self._collections is not None:

@@ -134,7 +134,7 @@ class KeyRepairer:
         if letters:
             await self._target.dead_letters.agreed(collection, letters, {row.key: row.rev for row in rows})
         done = present + absent
-        metrics.REPAIRED.labels(collection).inc(len(keys) - len(done.reread) - len(done.dead))
+        metrics.REPAIRED_KEYS.labels(collection).inc(len(keys) - len(done.reread) - len(done.dead))
         return RepairResult(
             written=present.applied,
             removed=absent.applied,

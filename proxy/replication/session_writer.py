@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
+import sql
 from proxy.base import failpoints, metrics
 from proxy.base.database import Session
 from proxy.base.errors import CrossfadeError, StatementError, error_label
@@ -22,22 +23,28 @@ from proxy.replication.bisection import Refusal, bisect, is_of_a_document
 from proxy.replication.document_encoding import EncodedVersion, statement_parts
 from proxy.replication.versions import Stored, Version, is_superseded
 from proxy.state import lacking
-from sql.loader import queries
+from sql.statement import Statement
 
 log = structlog.get_logger(__name__)
 
-_SQL: Final = queries("documents")
 _REASON: Final = 500  # characters of a reason
 
 Item = TypeVar("Item")
 
 
 class Rule(enum.Enum):
-    """When a document replaces the one that is stored, by the name of its statement."""
+    """When a document replaces the one that is stored."""
 
-    NEWER = "upsert"
-    NEWER_OR_DIFFERENT = "replace_equal"  # an equal revision with other content too: repairs
-    ALWAYS = "restore"  # on the operator's word: an archive over newer versions
+    NEWER = enum.auto()
+    NEWER_OR_DIFFERENT = enum.auto()  # an equal revision with other content too: repairs
+    ALWAYS = enum.auto()  # on the operator's word: an archive over newer versions
+
+
+_STATEMENTS: Final = {
+    Rule.NEWER: sql.documents.UPSERT,
+    Rule.NEWER_OR_DIFFERENT: sql.documents.REPLACE_EQUAL,
+    Rule.ALWAYS: sql.documents.RESTORE,
+}
 
 
 class Scope(enum.Enum):
@@ -105,7 +112,7 @@ class SessionWriter:
 
     async def absent(self, *, last: bool) -> ApplyResult:
         """Leave tombstones: the origin has none of the batch's keys. `reread`: keys that have a newer row."""
-        await self._run_in_halves(self._batch.rows, self._marker("absent"), lambda row: row)
+        await self._run_in_halves(self._batch.rows, self._marker(sql.documents.ABSENT), lambda row: row)
         again = {row.key for row in self._batch.rows} - self._applied - self._dead
         return self._result(await self._without_passed_over(again) if last else again)
 
@@ -129,11 +136,11 @@ class SessionWriter:
                 if self._scope is Scope.TRANSACTION:
                     raise StatementError("a document cannot be read", "22000")
                 await self._bury(item.row, item.wrong)
-        text = _SQL[rule.value].on(self._relation)
+        statement = _STATEMENTS[rule].on(self._relation)
 
         async def run(part: Sequence[EncodedVersion]) -> None:
             found = await self._session.fetch(
-                text,
+                statement,
                 self._collection,
                 [item.row.key for item in part],
                 [item.row.rev for item in part],
@@ -141,7 +148,7 @@ class SessionWriter:
                 [item.doc for item in part],
                 [item.row.stamp for item in part],
             )
-            self._applied.update(row["key"] for row in found)
+            self._applied.update(found)
 
         for part in statement_parts([item for item in self._batch.encoded if not item.wrong]):
             await self._run_in_halves(part, run, lambda item: item.row)
@@ -149,20 +156,20 @@ class SessionWriter:
     async def remove(self) -> None:
         """Leave tombstones for the removals of the batch."""
         removals = [row for row in self._batch.rows if row.removed]
-        await self._run_in_halves(removals, self._marker("remove"), lambda row: row)
+        await self._run_in_halves(removals, self._marker(sql.documents.REMOVE), lambda row: row)
 
-    def _marker(self, statement: str) -> Callable[[Sequence[Version]], Awaitable[None]]:
-        text = _SQL[statement].on(self._relation)
+    def _marker(self, statement: Statement[str]) -> Callable[[Sequence[Version]], Awaitable[None]]:
+        on_table = statement.on(self._relation)
 
         async def run(part: Sequence[Version]) -> None:
             found = await self._session.fetch(
-                text,
+                on_table,
                 self._collection,
                 [row.key for row in part],
                 [row.rev for row in part],
                 [row.stamp for row in part],
             )
-            self._applied.update(row["key"] for row in found)
+            self._applied.update(found)
 
         return run
 
@@ -223,12 +230,10 @@ class SessionWriter:
         if name is not None:
             return [name]
         found = []
-        for row in await self._session.fetch(queries("mirror")["own_indexes"].text, self._relation):
-            longest = await self._session.fetchval(
-                own_indexes.measure(row["columns"]), item.doc or item.raw, item.row.key
-            )
+        for row in await self._session.fetch(sql.mirror.OWN_INDEXES, self._relation):
+            longest = await self._session.fetchval(own_indexes.measure(row.columns), item.doc or item.raw, item.row.key)
             if longest is not None and longest > own_indexes.LARGE:
-                found.append(row["name"])
+                found.append(row.name)
         return found
 
     async def _bury(self, row: Version, reason: str) -> None:
@@ -276,13 +281,13 @@ class SessionWriter:
         if not same:
             return set()
         found = await self._session.fetch(
-            _SQL["uncompared"].on(self._relation),
+            sql.documents.UNCOMPARED.on(self._relation),
             self._collection,
             [row.key for row in same],
             [row.rev for row in same],
             [row.stamp for row in same],
         )
-        return {row["key"] for row in found}
+        return set(found)
 
     async def _without_passed_over(self, again: set[str]) -> set[str]:
         """Leave out rows that PostgreSQL had to apply and did not, without an error: a trigger or a rule of the table.
@@ -293,14 +298,14 @@ class SessionWriter:
         if not rows:
             return again
         found = await self._session.fetch(
-            _SQL["passed_over"].on(self._relation),
+            sql.documents.PASSED_OVER.on(self._relation),
             self._collection,
             [row.key for row in rows],
             [row.rev for row in rows],
             [row.stamp for row in rows],
             [row.removed for row in rows],
         )
-        lacks: dict[str, bool] = {row["key"]: row["lacks"] for row in found}
+        lacks = {row.key: row.lacks for row in found}
         for row in rows:
             if lacks.get(row.key):
                 await self._bury(row, "PostgreSQL passes it over: a trigger or a rule of the table")
@@ -312,5 +317,5 @@ class SessionWriter:
 
 async def stored_revisions(session: Session, relation: str, keys: Sequence[str]) -> dict[str, Stored]:
     """Return what PostgreSQL has of these keys; a key without a row is left out."""
-    rows = await session.fetch(_SQL["revisions"].on(relation), list(keys))
-    return {row["key"]: Stored(row["rev"], row["alive"]) for row in rows}
+    rows = await session.fetch(sql.documents.REVISIONS.on(relation), list(keys))
+    return {row.key: Stored(row.rev, row.alive) for row in rows}

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+import sql
 from proxy.base.database import Database
-from sql.loader import queries
-
-_SQL: Final = queries("mirror")
 
 
 class Tables:
@@ -22,7 +18,7 @@ class Tables:
         found = self._relations.get(collection)
         if found is None:
             database, _, name = collection.partition("/")
-            found = str(await self._database.fetchval(_SQL["ensure"].text, database, name))
+            found = await self._database.fetchval(sql.mirror.ENSURE, database, name)
             self._relations[collection] = found
         return found
 
@@ -33,13 +29,12 @@ class Tables:
     async def register(self, collection: str, *, edge: bool) -> None:
         """Make the table of a collection, with the columns of edges if ArangoDB reports that it holds edges."""
         database, _, name = collection.partition("/")
-        row = await self._database.fetchrow(_SQL["register"].text, database, name, edge)
-        assert row is not None  # the function returns one row
-        if edge and not row["edge"]:
+        table = await self._database.fetchval(sql.mirror.REGISTER, database, name, edge)
+        if edge and not table.edge:
             async with self._database.transaction() as session:
-                await session.execute(_SQL["edge_columns"].on(row["relation"]))
-                await session.execute(_SQL["edge"].text, collection)
+                await session.execute(sql.mirror.EDGE_COLUMNS.on(table.relation))
+                await session.execute(sql.mirror.EDGE, collection)
 
     async def mark_dropped(self, collection: str, dropped: bool) -> None:
         """Note whether ArangoDB has dropped the collection: operators do not see it then."""
-        await self._database.execute(_SQL["dropped"].text, collection, dropped)
+        await self._database.execute(sql.mirror.DROPPED, collection, dropped)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
 
 import structlog
 
+import sql
 from proxy.base import failpoints, metrics
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, StatementError, error_label
@@ -23,11 +23,8 @@ from proxy.replication.document_encoding import DocumentEncoder
 from proxy.replication.session_writer import ApplyResult, Batch, Rule, Scope, SessionWriter, stored_revisions
 from proxy.replication.tables import Tables
 from proxy.replication.versions import Stored, Version
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
-
-_SQL: Final = queries("mirror")
 
 
 class TargetWriter:
@@ -47,7 +44,7 @@ class TargetWriter:
 
     async def raise_era(self) -> int:
         """Return a new era, committed."""
-        return int(await self._database.fetchval(_SQL["raise_era"].text))
+        return await self._database.fetchval(sql.mirror.RAISE_ERA)
 
     async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, Stored]:
         """Return what PostgreSQL has of these keys; a key without a row is left out."""
@@ -163,8 +160,8 @@ class TargetWriter:
         for order in ("ASC", "DESC"):  # the first row may be one that is refused as well
             try:
                 async with self._database.transaction() as session:
-                    sql = _SQL["probe"].on(relation).replace("{order}", order)
-                    others = await session.fetchval(sql, collection, list(keys))
+                    probe = sql.mirror.PROBE.on(relation).fill(order=order)
+                    others = await session.fetchval(probe, collection, list(keys))
                     raise _RollbackError
             except _RollbackError:
                 break
@@ -232,8 +229,8 @@ class _RowsApart:
 def _count(batch: Batch, written: ApplyResult) -> None:
     removed = sum(1 for row in batch.rows if row.removed and row.key in written.applied)
     if upserted := len(written.applied) - removed:
-        metrics.MIRRORED.labels(batch.collection, "upsert").inc(upserted)
+        metrics.CHANGES_APPLIED.labels(batch.collection, "upsert").inc(upserted)
     if removed:
-        metrics.MIRRORED.labels(batch.collection, "remove").inc(removed)
+        metrics.CHANGES_APPLIED.labels(batch.collection, "remove").inc(removed)
     if written.reread:
-        metrics.REFUSED.labels(batch.collection).inc(len(written.reread))
+        metrics.STALE_REJECTS.labels(batch.collection).inc(len(written.reread))

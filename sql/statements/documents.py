@@ -31,9 +31,11 @@ class ReadManyRow(NamedTuple):
 
 UPSERT = Statement("documents", "upsert", str)
 REPLACE_EQUAL = Statement("documents", "replace_equal", str)
+RESTORE = Statement("documents", "restore", str)
 REMOVE = Statement("documents", "remove", str)
 ABSENT = Statement("documents", "absent", str)
 PASSED_OVER = Statement("documents", "passed_over", PassedOverRow)
+UNCOMPARED = Statement("documents", "uncompared", str)
 REVISIONS = Statement("documents", "revisions", RevisionRow)
 READ = Statement("documents", "read", ReadRow)
 READ_MANY = Statement("documents", "read_many", ReadManyRow)

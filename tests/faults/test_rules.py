@@ -12,7 +12,6 @@ from proxy.replication.mirror import Mirror
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
 from proxy.replication.versions import Version
-from sql.loader import queries
 from tests.harness import running as running_stack
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, settings, stored
 

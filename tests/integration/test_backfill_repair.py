@@ -104,7 +104,6 @@ async def test_repair_does_not_remove_what_appeared_meanwhile(
     # an insert whose application is still under way when the origin says 404 is refused afterwards, and read again
     era = await database.fetchval("SELECT era FROM _crossfade.era")
     assert (await repair_keys(database, source, NAME, ["ghost"])).removed == {"ghost"}
-    from sql.loader import queries
 
     late = sql.documents.UPSERT.on(relation)
     assert await database.fetch(late, NAME, ["ghost"], [99], ['{"n":1}'], [None], [era]) == []

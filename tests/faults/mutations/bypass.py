@@ -58,7 +58,7 @@ MUTANTS = (
     Mutant(
         "a kill explains everything",
         _FILE,
-        "known = missed and _has(stored.get((one.collection, one.key)), one)",
+        "known = missed and is_superseded(one, stored.get((one.collection, one.key)))",
         "known = missed",
         f"{_TEST}::test_of_a_process_that_was_killed_a_row_is_taken_as_proof",
     ),
