@@ -38,42 +38,12 @@ def expand(
     count: Plain | None,
     result: Compiled,
 ) -> Compiled:
-    """base[* FILTER condition LIMIT offset, count RETURN result]; [] for what is no array."""
+    """Return the function of base[* FILTER condition LIMIT offset, count RETURN result]; [] if it is not an array."""
     if isinstance(condition, Stepwise) or isinstance(result, Stepwise):
-
-        def steps(frame: Frame) -> Generator[Request, None, Value]:
-            built: list[Value] = []
-            skip, rest = _bounds(frame, offset, count)
-            for item in _elements(base(frame), levels) if skip >= 0 else ():
-                frame[slot] = item
-                if condition is not None and not truthy((yield from evaluate(condition, frame))):
-                    continue
-                if skip > 0:
-                    skip -= 1
-                    continue
-                if rest is not None:
-                    if rest <= 0:
-                        break
-                    rest -= 1
-                frame[slot] = item
-                built.append((yield from evaluate(result, frame)))
-            return built
-
-        return Stepwise(steps)
+        return _expand_stepwise(base, slot, levels, condition, offset, count, result)
+    if condition is None and count is None:
+        return _expand_all(base, slot, levels, result)
     project, test = result, condition
-    if test is None and count is None:
-
-        def plain(frame: Frame) -> Value:
-            array = base(frame)
-            if array.__class__ is not list:
-                return []
-            built: list[Value] = []
-            for item in _elements(array, levels):
-                frame[slot] = item
-                built.append(project(frame))
-            return built
-
-        return plain
 
     def selective(frame: Frame) -> Value:
         built: list[Value] = []
@@ -93,6 +63,50 @@ def expand(
         return built
 
     return selective
+
+
+def _expand_all(base: Plain, slot: int, levels: int, project: Plain) -> Plain:
+    def plain(frame: Frame) -> Value:
+        array = base(frame)
+        if array.__class__ is not list:
+            return []
+        built: list[Value] = []
+        for item in _elements(array, levels):
+            frame[slot] = item
+            built.append(project(frame))
+        return built
+
+    return plain
+
+
+def _expand_stepwise(
+    base: Plain,
+    slot: int,
+    levels: int,
+    condition: Compiled | None,
+    offset: Plain | None,
+    count: Plain | None,
+    result: Compiled,
+) -> Stepwise:
+    def steps(frame: Frame) -> Generator[Request, None, Value]:
+        built: list[Value] = []
+        skip, rest = _bounds(frame, offset, count)
+        for item in _elements(base(frame), levels) if skip >= 0 else ():
+            frame[slot] = item
+            if condition is not None and not truthy((yield from evaluate(condition, frame))):
+                continue
+            if skip > 0:
+                skip -= 1
+                continue
+            if rest is not None:
+                if rest <= 0:
+                    break
+                rest -= 1
+            frame[slot] = item
+            built.append((yield from evaluate(result, frame)))
+        return built
+
+    return Stepwise(steps)
 
 
 def _bounds(frame: Frame, offset: Plain | None, count: Plain | None) -> tuple[int, int | None]:

@@ -18,9 +18,10 @@ from typing import Any
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
 from proxy.aql.compiled_types import Frame
-from proxy.aql.pipeline import Flow, Row, Stage
+from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage
+from proxy.aql.execution.sorting import limit, limit_bounds, sort_stage
+from proxy.aql.execution.stages import Row, rows_stage
 from proxy.aql.primary_index_order import by_primary_index
-from proxy.aql.query_compiler import ProgramCompiler
 from proxy.aql.query_context import Context
 from proxy.aql.requests import Fetch, Options, Request, Result, Write
 from proxy.aql.values import Value
@@ -100,56 +101,62 @@ class _WholeRuns:
         self.value = yield from self._steps
 
 
-class _Program(ProgramCompiler):
-    """The top level, which knows how its rows are ordered."""
+class _Program:
+    """The top level of a query, which knows how its rows are ordered."""
 
     def __init__(self, context: Context, query: ast.Query) -> None:
-        super().__init__(context)
+        self.context = context
         self.query = query
-        statements = query.statements
-        self.order = _order(statements)
-        self.mark = self.temporary()
+        self.order = _order(query.statements)
+        self.compiler = ProgramCompiler(context)
+        self.mark = self.compiler.temporary()
         self.window: _Window | None = None
-        self.behind: list[Stage] = []  # of the statements behind the LIMIT that follows the SORT
-        last_limit = max((i for i, s in enumerate(statements) if isinstance(s, ast.Limit)), default=-1)
-        bound: set[str] = set()
-        stages: list[Stage] = []
-        for index, statement in enumerate(statements):
+        self.stages: list[Stage] = []
+        self.after_limit: list[Stage] = []  # of the statements after the LIMIT that follows the SORT
+        limits = [index for index, statement in enumerate(query.statements) if isinstance(statement, ast.Limit)]
+        for index, statement in enumerate(query.statements):
             if isinstance(statement, ast.Return):
                 break
-            if isinstance(statement, ast.Sort) and index == self.order:
-                self.tie = None
-                stages.append(self.sort_stage(statement, self.mark, by_bytes=by_primary_index(statements, index)))
-            elif isinstance(statement, ast.Limit):
-                counted = self.count if index == last_limit and context.options.full_count else None
-                offset, count = self.limit_bounds(statement)
-                if self.order is not None and index > self.order and isinstance(statements[self.order], ast.Sort):
-                    self.window = _Window([], [], [])
-                    stages.append(cutting_stage(offset, count, counted, self.mark, self.window))
-                else:
-                    stages.append(self.limit(offset, count, counted))
-            else:
-                stages.append(self.ordered_stage(statements, index, bound))
-                if self.window is not None:
-                    self.behind.append(stages[-1])
-        self.stages_built = stages
-        self.project = self.rows(statements[-1], bound)
+            counted = self._count if limits[-1:] == [index] and context.options.full_count else None
+            self.stages.append(self._stage(index, statement, counted))
+        self.project = rows_stage(self.compiler, query.statements[-1])
 
-    def count(self, number: int) -> None:
-        """fullCount: how many rows reached the last LIMIT."""
+    def _stage(self, index: int, statement: ast.Statement, counted: Callable[[int], None] | None) -> Stage:
+        c, statements = self.compiler, self.query.statements
+        if isinstance(statement, ast.Sort) and index == self.order:
+            c.tie = None
+            return sort_stage(c, statement, self.mark, by_bytes=by_primary_index(statements, index))
+        if isinstance(statement, ast.Limit):
+            offset, count = limit_bounds(c, statement)
+            if self.order is not None and index > self.order and isinstance(statements[self.order], ast.Sort):
+                self.window = _Window([], [], [])
+                return cutting_stage(offset, count, counted, self.mark, self.window)
+            return limit(c, offset, count, counted)
+        stage = c.stage(Place(statements, index))
+        if self.window is not None:
+            self.after_limit.append(stage)
+        return stage
+
+    @property
+    def size(self) -> int:
+        """The number of slots of a frame."""
+        return self.compiler.size
+
+    def _count(self, number: int) -> None:
+        """Record fullCount: the number of rows that reached the last LIMIT."""
         self.context.full_count = number
 
     def run(self) -> Flow:
-        """All rows, and requests."""
+        """Yield all rows, and requests."""
         frame: Frame = [None] * self.size
-        self.base[0] = frame
+        self.compiler.base[0] = frame
         flow: Flow = iter((frame,))
-        for stage in self.stages_built:
+        for stage in self.stages:
             flow = stage(flow)
         return self.project(flow)
 
     def groups(self, rows: list[Row]) -> tuple[int, ...] | None:
-        """The sizes of the runs of equal sort key, where the order is determined."""
+        """Return the sizes of the runs of equal sort key; None if no statement decides the order."""
         if self.order is None:
             return None
         if isinstance(self.query.statements[self.order], ast.Collect):
@@ -157,7 +164,7 @@ class _Program(ProgramCompiler):
         return tuple(len(list(group)) for _, group in groupby(rows, key=lambda row: row.frame[self.mark]))
 
     def whole_runs(self) -> _WholeRuns:
-        """The rows of the whole first and last run, where the LIMIT cut them."""
+        """Return the rows of the whole first and last run, if the LIMIT cut them."""
         return _WholeRuns(self._whole_runs())
 
     def _whole_runs(self) -> Generator[Request, None, Any]:
@@ -172,22 +179,23 @@ class _Program(ProgramCompiler):
             tail = [frame for frame in window.through if frame[self.mark] == last] + window.after
         if first == last:
             head = tail = window.before + window.through + window.after
-        found: list[list[Value] | None] = []
-        for frames in (head, tail):
-            if frames is None:
-                found.append(None)
-                continue
-            values: list[Value] = []
-            flow: Flow = iter([frame[:] for frame in frames])
-            for stage in self.behind:
-                flow = stage(flow)
-            for row in self.project(flow):
-                if row.__class__ is Row:
-                    values.append(row.value)
-                else:
-                    yield row
-            found.append(values)
-        return (found[0], found[1])
+        head_rows = yield from self._projected(head)
+        return head_rows, (yield from self._projected(tail))
+
+    def _projected(self, frames: list[Frame] | None) -> Generator[Request, None, list[Value] | None]:
+        """Return the rows of frames as they left the LIMIT."""
+        if frames is None:
+            return None
+        values: list[Value] = []
+        flow: Flow = iter([frame[:] for frame in frames])
+        for stage in self.after_limit:
+            flow = stage(flow)
+        for row in self.project(flow):
+            if row.__class__ is Row:
+                values.append(row.value)
+            else:
+                yield row
+        return values
 
 
 def sorts_inside(query: ast.Query) -> bool:

@@ -18,7 +18,7 @@ from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.plan import Table, Tables
 from proxy.aql.compile.scope import AliasVar, Block, Movable, RowsVar, Scan, Scope, Var
 from proxy.aql.compiled_types import Stepwise
-from proxy.aql.query_compiler import ProgramCompiler
+from proxy.aql.execution import ProgramCompiler
 from proxy.aql.query_context import Context
 from proxy.aql.requests import Options
 from proxy.aql.signatures import NOT_AHEAD

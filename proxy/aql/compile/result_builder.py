@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.compiled_types import Plain, Stepwise
-from proxy.aql.query_compiler import ProgramCompiler
+from proxy.aql.execution import ProgramCompiler
 from proxy.aql.query_context import Context
 from proxy.aql.requests import Options
 from proxy.aql.values import Value, double, hash_key

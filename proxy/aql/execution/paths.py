@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
-from proxy.aql.graphs import Graph
+from proxy.aql.execution.graphs import Graph
 from proxy.aql.requests import Document, Request
 
 
@@ -154,3 +154,12 @@ def k_paths(graph: Graph, begin: str, end: str, least: int, most: int) -> Iterat
             if other not in route.vertices:
                 pending.append(Route((*route.vertices, other), (*route.edges, edge), route.weight + 1))
         graph.context.hold(1)
+
+
+# by the keyword: (graph, begin, end, least, most) -> Routes, and requests
+SEARCHES: Final[dict[str, Callable[[Graph, str, str, int, int], Iterator[Any]]]] = {
+    "SHORTEST_PATH": lambda graph, begin, end, least, most: shortest(graph, begin, end),
+    "K_SHORTEST_PATHS": lambda graph, begin, end, least, most: k_shortest(graph, begin, end),
+    "ALL_SHORTEST_PATHS": lambda graph, begin, end, least, most: all_shortest(graph, begin, end),
+    "K_PATHS": k_paths,
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.aql.compiled_types import Compiled, Stepwise
@@ -50,7 +49,7 @@ def _refusal() -> ArangoError:
     return ArangoError(1501, "AQL: WINDOW bounds must be non-negative numbers, durations or 'unbounded'", status=400)
 
 
-def spans(order: list[Value], bounds: Bounds, number: Callable[[Value], int | float] | None) -> list[tuple[int, int]]:
+def spans(order: list[Value], bounds: Bounds) -> list[tuple[int, int]]:
     """For each row, sorted by `order`, the first row of its window and the one behind the last.
 
     Rows whose value is no number (or, with durations, no date) are in no window, and their own window is empty.

@@ -1,0 +1,19 @@
+"""Queries compiled to Python closures, which `proxy.aql.evaluate` runs.
+
+compiler        ProgramCompiler: shared state, slots, the registries by node type
+expressions     literals, accesses, operators, arrays, objects -> functions of a frame
+calls           function calls; DOCUMENT and the other functions that read documents
+levels          subqueries: levels of statements as expressions
+stages          FILTER, LET, RETURN, variables and patterns
+loops           FOR over a collection, a range or a value
+sorting         SORT and LIMIT
+collecting      COLLECT and WINDOW (windows: how far its bounds reach)
+modifications   INSERT, UPDATE, REPLACE, REMOVE, UPSERT
+traversals      graph queries (graphs: edges and vertices; walks: traversals; paths: path searches)
+"""
+
+from proxy.aql.execution import levels
+from proxy.aql.execution.compiler import ProgramCompiler
+
+__all__ = ["ProgramCompiler"]
+_REGISTERING = levels  # imports, and thereby registers, all that compiles a type of node

@@ -1,0 +1,79 @@
+"""Levels of statements: a subquery as an expression whose value is the array of its rows.
+
+Importing this module imports, and thereby registers, all that compiles a type of node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from proxy.aql import ast
+from proxy.aql.compiled_types import Compiled, Frame, Stepwise
+from proxy.aql.execution import calls, collecting, expressions, loops, modifications, sorting, traversals
+from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, expression_of
+from proxy.aql.execution.stages import Row, rows_stage
+from proxy.aql.requests import Request
+from proxy.aql.signatures import FETCHING
+from proxy.aql.values import Value
+
+_REGISTERED = (calls, collecting, expressions, loops, modifications, sorting, traversals)
+
+
+@expression_of(ast.Subquery)
+def subquery(c: ProgramCompiler, node: ast.Subquery) -> Compiled:
+    """Compile a subquery."""
+    run = _level(c, node.query)
+    context = c.context
+
+    def steps(frame: Frame) -> Generator[Request, None, Value]:
+        values: list[Value] = []
+        for row in run(frame[:]):
+            if row.__class__ is Row:
+                values.append(row.value)
+            else:
+                yield row
+        context.hold(len(values))
+        return values
+
+    if _asks_store(node):
+        return Stepwise(steps)
+
+    def plain(frame: Frame) -> Value:
+        values = [row.value for row in run(frame[:])]
+        context.hold(len(values))
+        return values
+
+    return plain
+
+
+def _level(c: ProgramCompiler, query: ast.Query) -> Callable[[Frame], Flow]:
+    """Compile the statements of a subquery to a function from a frame to its Rows and requests."""
+    around = c.base, c.known, c.tie, c.nested
+    c.base, c.known, c.tie, c.nested = [[]], set(c.known), None, True
+    base = c.base
+    stages: list[Stage] = [
+        c.stage(Place(query.statements, index))
+        for index, statement in enumerate(query.statements)
+        if not isinstance(statement, ast.Return)
+    ]
+    rows = rows_stage(c, query.statements[-1])
+    c.base, c.known, c.tie, c.nested = around
+
+    def run(frame: Frame) -> Flow:
+        base[0] = frame
+        flow: Flow = iter((frame,))
+        for stage in stages:
+            flow = stage(flow)
+        return rows(flow)
+
+    return run
+
+
+def _asks_store(node: ast.Subquery) -> bool:
+    """Return True if a subquery may ask the store."""
+    return any(
+        isinstance(below, (ast.Collection, ast.Traversal, ast.Paths, ast.Insert, ast.Change, ast.Remove, ast.Upsert))
+        or (isinstance(below, ast.Parameter) and below.source)
+        or (isinstance(below, ast.Call) and below.name in FETCHING)
+        for below in ast.walk(node)
+    )

@@ -1,0 +1,103 @@
+"""FOR over a collection, a range or a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Final, TypeAlias
+
+from proxy.aql import ast
+from proxy.aql.analyse import source_name
+from proxy.aql.choices import scans
+from proxy.aql.compiled_types import Compiled, Frame, evaluate
+from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.execution.stages import Binder, binder
+from proxy.aql.query_context import Context
+from proxy.aql.requests import Document, Request
+from proxy.aql.scan_narrowing import conditions, narrowed
+from proxy.aql.values import to_integer, type_name
+from proxy.base.errors import ArangoError, Unsupported
+
+Source: TypeAlias = Callable[[Frame], Generator[Request, None, Any]]  # what a loop goes through, for a frame
+_CLOCK_INTERVAL: Final = 1024  # frames between two checks of the time limit
+
+
+@stage_of(ast.For)
+def for_statement(c: ProgramCompiler, node: ast.For, place: Place) -> Stage:
+    """Compile FOR."""
+    if node.search is not None:
+        raise Unsupported("SEARCH")
+    if scans(node.source):
+        source = _scan(c, node, place)
+    elif isinstance(node.source, ast.Range):
+        source = _range(c.expression(node.source.low), c.expression(node.source.high))
+    else:
+        source = _elements(c.expression(node.source))
+    c.known.update(ast.pattern_names(node.variable))
+    return _loop(c.context, source, binder(c, node.variable))
+
+
+def _loop(context: Context, source: Source, bind: Binder) -> Stage:
+    """Return the stage that yields one frame for each element."""
+
+    def run(flow: Flow) -> Flow:
+        for frame in flow:
+            if frame.__class__ is not list:
+                yield frame
+                continue
+            items = yield from source(frame)
+            for count, item in enumerate(items):
+                if not count % _CLOCK_INTERVAL:
+                    context.check_time()
+                grown = frame[:]
+                bind(grown, item)
+                yield grown
+
+    return run
+
+
+def _scan(c: ProgramCompiler, node: ast.For, place: Place) -> Source:
+    """Go through a collection, narrowed by the filters that follow."""
+    source = node.source
+    assert isinstance(source, (ast.Collection, ast.Parameter))
+    name = source.name if isinstance(source, ast.Collection) else source_name(c.context.binds, source.name)
+    pushed, context = [], c.context
+    if isinstance(node.variable, str):
+        before, context.quiet = context.quiet, True  # the filters are compiled again, in their places
+        try:
+            pushed = conditions(node.variable, place.following, c.known, c.expression)
+        finally:
+            context.quiet = before
+
+    def fetch(frame: Frame) -> Generator[Request, None, list[Document]]:
+        context.quiet = True
+        try:
+            wanted = narrowed(name, pushed, frame)
+        finally:
+            context.quiet = False
+        return (yield from context.fetch(wanted))
+
+    return fetch
+
+
+def _range(low: Compiled, high: Compiled) -> Source:
+    def source(frame: Frame) -> Generator[Request, None, Any]:
+        first = to_integer((yield from evaluate(low, frame)))
+        last = to_integer((yield from evaluate(high, frame)))
+        return range(first, last + 1) if first <= last else range(first, last - 1, -1)
+
+    return source
+
+
+def _elements(compiled: Compiled) -> Source:
+    def source(frame: Frame) -> Generator[Request, None, Any]:
+        value = yield from evaluate(compiled, frame)
+        if value.__class__ is not list:
+            raise ArangoError(
+                1563,
+                "AQL: array expected as operand to FOR loop; you provided a value of type "
+                f"'{type_name(value)}' (while executing)",
+                status=400,
+            )
+        return value
+
+    return source
