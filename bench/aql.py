@@ -39,13 +39,13 @@ from deploy.demo.postgres import EmbeddedPostgres
 from deploy.demo.stack import Options, Stack
 from proxy.aql import analyse, ast, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.cli.explain import examine
 from proxy.http import Upstream
 from proxy.model.message import Request
 from proxy.operator import migrate
 from proxy.stores.postgres.evaluation import parsed
+from tests.ad_hoc import Database
 
 _CORPUS = Path("../shared/conformance/aql-corpus.jsonl")
 _OWN = [

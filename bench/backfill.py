@@ -30,9 +30,9 @@ import asyncpg
 from bench.process import Process, wait_for_port
 from deploy.demo.postgres import EmbeddedPostgres, binaries
 from deploy.demo.stack import crossfade
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.operator import migrate
+from tests.ad_hoc import Database
 from tests.integration.stub_origin import StubOrigin
 
 BASE = "bench"

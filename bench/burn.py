@@ -32,11 +32,11 @@ from bench.process import Process, wait_for_port
 from bench.variants import Variant
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 
 NAME: Final = "_system/burn"
 GOAL: Final = 50.0  # ms that a burning request may add to the worst pause

@@ -20,7 +20,6 @@ import orjson
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import Settings
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.capture.answers import DocumentPlan, plan, settle
 from proxy.journal.journal import Journal
@@ -30,6 +29,7 @@ from proxy.model.operations import Change, Effect, Operation
 from proxy.model.revision import decode_rev, encode_rev
 from proxy.replication.mirror import Mirror
 from sql.loader import migrations
+from tests.ad_hoc import Database
 
 C = "shop/products"
 REV = "_l6zhVHK---"

@@ -28,9 +28,9 @@ from backfill.source import Source
 from backfill.worker import Options, Workers
 from deploy.demo.db_checks import Origin, compare_all
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.devserver.serve import DevelopmentServer
 from proxy.operator import migrate
+from tests.ad_hoc import Database
 
 BASE, COLLECTION = "planted", "papers"
 NAME = f"{BASE}/{COLLECTION}"

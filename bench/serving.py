@@ -10,10 +10,10 @@ import sys
 
 import uvloop
 
-from proxy.base.database import Database
 from proxy.devserver.serve import StoreHandler
 from proxy.http import HttpLimits, Listener
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database
 
 
 async def main(dsn: str) -> None:

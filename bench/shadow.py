@@ -42,9 +42,9 @@ from bench.mirror import _database, say
 from bench.process import OTHER_CORE, Process, ahead, pin, wait_for_port
 from bench.variants import COLLECTION, Variant
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database
 
 NAME = f"_system/{COLLECTION}"
 DOCUMENTS, SIZE = 500, 2048

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.operator import migrate
+from tests.ad_hoc import Database
 
 _numbers = itertools.count(1)
 

@@ -19,13 +19,13 @@ import httpx
 
 from proxy.app import Application
 from proxy.base.config import Settings, load
-from proxy.base.database import Database
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.http import HttpLimits, Listener
 from proxy.model.stages import Stage, Standing
+from tests.ad_hoc import Database
 
 WAIT_SECONDS = 30.0
 

@@ -15,8 +15,8 @@ from typing import Any
 from bench.corpus.measure import Example, Verdict, example, measured
 from bench.corpus.postgres import Target
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.operator import migrate
+from tests.ad_hoc import Database
 
 DEFAULT = Path("../shared/conformance/aql-corpus.jsonl")
 _REPORT = Path("build/corpus-failures.jsonl")

@@ -8,12 +8,12 @@ from typing import Any
 from bench.corpus.world import World
 from proxy.aql import Query
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
-from proxy.base.database import Database
 from proxy.base.errors import StatementError
 from proxy.model import json_values
 from proxy.model.documents import to_jsonb
 from proxy.model.revision import decode_rev
 from proxy.stores.postgres.compiled_queries import has_icu
+from tests.ad_hoc import Database
 
 _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
 SELECT key, rev, raw::json, _crossfade.queryable(doc::json)

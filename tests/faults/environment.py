@@ -18,12 +18,12 @@ import httpx
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.devserver.store import MemoryStore
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 from tests.faults import traffic
 from tests.faults.chaos import Chaos
 from tests.faults.clocks import Wall

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults.environment import BOOKS, Proxy, Stand, stand
 from tests.faults.oracle import COLLECTION, Wire

@@ -27,13 +27,13 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import Settings, load
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.control import controller
 from proxy.control.epoch import TimedOut
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from proxy.operator import status
+from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
 from tests.faults.environment import Proxy, Stand, stand

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from proxy.operator import status
 from tests import harness
+from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults import database_comparison, traffic
 from tests.faults.cells import (

@@ -26,8 +26,8 @@ from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
 from backfill.worker import Options, Workers
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.http.upstream import Upstream
+from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults import traffic
 from tests.faults.environment import BOOKS, Stand, stand

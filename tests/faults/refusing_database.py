@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 
 _LIMIT: Final = 20.0  # seconds
 _JUDGE: Final = "CREATE OR REPLACE FUNCTION public.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"

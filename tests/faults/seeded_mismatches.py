@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
+from tests.ad_hoc import Database
 from tests.faults.oracle import COLLECTION, Wire
 
 CLASSES = ("missing", "extra", "stale", "value", "type", "order", "error")

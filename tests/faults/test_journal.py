@@ -14,10 +14,10 @@ import pytest
 import sql
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 from tests.faults.environment import Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT
 from tests.harness import eventually

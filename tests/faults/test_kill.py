@@ -13,11 +13,11 @@ import pytest
 
 from proxy.base import failpoints
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.devserver.store import MemoryStore
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 from tests.faults import traffic
 from tests.faults.environment import BOOKS, Proxy
 from tests.harness import Origin, differences, eventually

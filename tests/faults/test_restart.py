@@ -13,11 +13,11 @@ import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.database import Database
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from proxy.state import audit
+from tests.ad_hoc import Database
 from tests.faults import traffic
 from tests.faults.environment import BOOKS, Proxy, Stand, stand
 from tests.faults.traffic import DOCUMENT

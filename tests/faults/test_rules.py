@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import sql
-from proxy.base.database import Database
 from proxy.model.operations import Operation, Outcome
 from proxy.replication.mirror import Mirror
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
 from proxy.replication.versions import Version
+from tests.ad_hoc import Database
 from tests.harness import running as running_stack
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, settings, stored
 

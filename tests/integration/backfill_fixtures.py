@@ -10,8 +10,8 @@ from backfill import run_store
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
+from tests.ad_hoc import Database
 from tests.integration.stub_origin import StubOrigin
 
 NAME = "shop/carts"

@@ -16,7 +16,7 @@ import structlog
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.integration.control_fixtures import Fleet
 
 ORDERS = "shop/orders"

@@ -8,10 +8,10 @@ from typing import Any
 
 from proxy.aql import Fetch, Options, Result, Write, parse, run
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError
 from proxy.model import json_values
 from proxy.model.documents import to_jsonb
+from tests.ad_hoc import Database
 
 Document = dict[str, Any]
 

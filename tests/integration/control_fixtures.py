@@ -15,13 +15,13 @@ from typing import Any
 
 from proxy.admin import AdminServer, create
 from proxy.base.config import Settings
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.control.controller import change
 from proxy.control.instance.ack_conditions import Conditions, Scope
 from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 
 HEARTBEAT = 0.05
 LEASE = 1.5  # generous: the machine that runs the tests may be busy

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from proxy.base.config import Settings
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, UpstreamUnavailable
 from proxy.model.operations import Change
 from proxy.model.revision import Clock, encode_rev
 from proxy.replication.mirror import Mirror
+from tests.ad_hoc import Database
 
 COLLECTION = "shop/products"
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy.base import failpoints
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.journal.records import OpaqueWrite
 from proxy.model.operations import Change
 from proxy.replication.mirror import Mirror
+from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, settings
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import Stack, ruled, stack_on
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from proxy.base.config import Settings
-from proxy.base.database import Database
 from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation
 from proxy.model.documents import to_jsonb
@@ -23,6 +22,7 @@ from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.verdicts import ReadVerdict
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode_parts
+from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, put
 
 C = "db/docs"

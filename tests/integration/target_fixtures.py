@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import orjson
 
 import sql
-from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
 from proxy.model.revision import decode_rev, encode_rev
+from tests.ad_hoc import Database
 
 _revisions = itertools.count(1872607071780732928)
 

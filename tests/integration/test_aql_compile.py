@@ -9,11 +9,11 @@ import pytest
 
 from proxy.aql.compile import Compiled, NotCompiled
 from proxy.aql.requests import Options
-from proxy.base.database import Database
 from proxy.base.errors import StatementError
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
+from tests.ad_hoc import Database
 from tests.integration.compile_fixtures import Both
 from tests.unit.aql.test_resume_queries import LIST, REPORTS, SEARCH, STATISTICS, resume
 

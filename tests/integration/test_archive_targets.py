@@ -15,9 +15,9 @@ from backfill.archive.server import Server
 from backfill.archive.storage import ArchiveError
 from backfill.origin_pages import Document
 from backfill.source import Source
-from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError, DatabaseUnavailable, UpstreamOutcomeUnknown
 from proxy.model.revision import decode_rev, encode_rev
+from tests.ad_hoc import Database
 from tests.integration.archive_fixtures import Both, arangodb
 
 NAME = "shop/carts"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable
 from proxy.control import controller, guard
 from proxy.control.guard import Budget
@@ -17,6 +16,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Stage, Standing
 from proxy.state import audit
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database
 from tests.harness import Running, eventually, running
 
 BOOKS, AUTHORS = "_system/books", "_system/authors"

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from proxy.base import metrics
-from proxy.base.database import Database
 from proxy.control import controller, guard
 from proxy.control.guard import Budget
 from proxy.model.stages import Stage
 from proxy.operator.states import States, taken_back
 from proxy.state import control_row, lacking
+from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
 from tests.integration.control_fixtures import Fleet, pass_gates
 from tests.unit.deploy.alerting import fires

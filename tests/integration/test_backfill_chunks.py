@@ -17,8 +17,8 @@ from backfill.run_planner import plan_backfill, plan_verification
 from backfill.run_store import SQL, Claim, LeaseLost, RangeCut
 from backfill.source import Source
 from backfill.verify import Verifier
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade, start

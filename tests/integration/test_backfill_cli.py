@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored
 from tests.integration.stub_origin import StubOrigin, answer
 

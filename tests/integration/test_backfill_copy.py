@@ -17,9 +17,9 @@ from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
 from backfill.worker import Options, Workers
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable, RefusedError, UpstreamOutcomeUnknown
 from proxy.base.free_port import free_port
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, claimed, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
 

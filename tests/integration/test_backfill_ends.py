@@ -16,7 +16,7 @@ from backfill.checksum import of_documents
 from backfill.copy import copy_chunk
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, claimed, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
 

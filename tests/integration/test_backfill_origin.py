@@ -13,9 +13,9 @@ from backfill import run_store
 from backfill.key_repair import repair_keys
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 from proxy.devserver.serve import DevelopmentServer
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import register, stored, work
 
 KEYS = ["Zebra", "apple", "_x", "x-y", "x_y", "10", "9", "a:b", "a.b", "@", "(", "%41"]

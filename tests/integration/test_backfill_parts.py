@@ -16,9 +16,9 @@ from backfill.origin_pages import OriginDisorder
 from backfill.run_planner import plan_backfill, plan_changed, plan_sample, plan_verification
 from backfill.source import Source
 from bench import planted
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.devserver.serve import DevelopmentServer
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
 from tests.integration.test_backfill_cli import crossfade, start

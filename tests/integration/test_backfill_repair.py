@@ -17,8 +17,8 @@ from backfill.recheck import Looker
 from backfill.run_planner import plan_backfill, plan_due, plan_verification
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
 from tests.integration.verify_fixtures import backfilled, origin, source, verified

@@ -13,7 +13,7 @@ from backfill.progress import Lines, shown
 from backfill.run_planner import plan_backfill
 from backfill.run_summary import Standing, line
 from backfill.source import Source
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.harness import eventually
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin

@@ -18,8 +18,8 @@ from backfill.governor import Governor, change, setting
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
-from proxy.base.database import Database
 from proxy.state import audit
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, claimed, register, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade

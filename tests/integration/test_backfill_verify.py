@@ -12,7 +12,7 @@ from backfill.key_repair import repair_keys
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
 from backfill.verify import Verifier
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.verify_fixtures import backfilled, origin, source, verified

@@ -8,9 +8,9 @@ import re
 import pytest
 import typer
 
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.model.stages import Phase, Stage
+from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Origin, Shell, fleet, origin, quiet_instances, shell
 from tests.integration.control_fixtures import Application, Fleet, pass_gates, until
 

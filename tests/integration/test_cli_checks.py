@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Origin, Shell, fleet, origin, quiet_instances, shell
 from tests.integration.control_fixtures import Fleet, until
 

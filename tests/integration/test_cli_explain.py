@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 import proxy.cli
 from proxy.aql import analyse, parse
 from proxy.aql.compile import NotCompiled
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
 from proxy.cli.doctor import _postgresql
 from proxy.cli.explain import binds_of, examine
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
+from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create
 
 LIST = "FOR d IN docs FILTER d.user == @u SORT d.created DESC LIMIT 20 RETURN d"

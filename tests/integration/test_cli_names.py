@@ -12,9 +12,9 @@ import pytest
 import typer
 
 import proxy.cli
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.model.stages import Phase, Stage
+from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
 from tests.integration.control_fixtures import Application, Fleet, pass_gates, until
 

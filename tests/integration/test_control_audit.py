@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.state import audit
+from tests.ad_hoc import Database
 
 
 async def _write(database: Database, number: int) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import sql
-from proxy.base.database import Database, Session
 from proxy.base.errors import RefusedError
 from proxy.control.controller import change, evict, rollback
 from proxy.control.epoch import Step, TimedOut
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.state import audit, control_row
+from tests.ad_hoc import Database, Session
 from tests.harness import eventually
 from tests.integration.control_fixtures import HEARTBEAT, Application, Fleet, Instance, pass_gates, settings_for, until
 

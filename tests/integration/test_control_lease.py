@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable, RefusedError
 from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import Heartbeat, InstanceRegistry
 from proxy.model.stages import Phase, Stage
 from proxy.state import audit
+from tests.ad_hoc import Database
 from tests.integration.control_fixtures import Application, Fleet, Instance, pass_gates, settings_for, until
 
 JOBS = "shop/jobs"

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, DatabaseUnavailable
 from proxy.control.controller import change
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Phase, Stage
 from proxy.state import audit
+from tests.ad_hoc import Database, Session
 from tests.conftest import _create, migrated_template
 from tests.integration.control_fixtures import Application, Fleet, Instance, pass_gates, settings_for, until
 

@@ -11,7 +11,7 @@ from typing import Any
 from bench.corpus.__main__ import example_summary, examples, lines, summary, verdicts
 from bench.corpus.fuzz import wrong
 from bench.corpus.postgres import Target
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 
 CORPUS = Path(__file__).with_name("corpus.jsonl")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.replication import coverage_gaps
 from proxy.replication.coverage_gaps import Gaps, Uncovered
+from tests.ad_hoc import Database
 
 
 async def test_beyond_the_bound_there_is_one_row_with_a_name(

@@ -8,11 +8,11 @@ import hashlib
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.base.database.session import is_usable
 from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
 from proxy.base.free_port import free_port
 from proxy.replication.coverage_gaps import Gaps, Uncovered
+from tests.ad_hoc import Database
 from tests.faults.chaos import Chaos
 from tests.harness import eventually
 

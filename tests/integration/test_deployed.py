@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable
 from proxy.base.free_port import free_port
 from proxy.devserver.store import MemoryStore
 from proxy.model.stages import Stage, Standing
+from tests.ad_hoc import Database
 from tests.conftest import migrated_template
 from tests.harness import Origin, differences, eventually, running
 from tests.integration.container_limits import ROOT, STATE, crossfade, environment, possible

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.cli.doctor import Check, _postgresql
+from tests.ad_hoc import Database
 from tests.harness import eventually, read_only
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

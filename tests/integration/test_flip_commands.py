@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.control import guard
 from proxy.model.stages import Phase, Stage
+from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Origin, Shell, origin, quiet_instances, shell
 from tests.integration.control_fixtures import Application, Fleet, pass_gates, until
 

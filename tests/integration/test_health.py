@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxy.base.arango_client import ask_instance
-from proxy.base.database import Database
 from proxy.base.free_port import free_port
 from proxy.gateway.health import probe
+from tests.ad_hoc import Database
 from tests.harness import running
 
 

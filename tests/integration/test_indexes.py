@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.cli.index_building import make
 from proxy.cli.indexes import made_up, needed
@@ -18,6 +17,7 @@ from proxy.model.revision import Clock
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.versions import Version
 from proxy.routing.query_shapes import shape_of_text
+from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import Shell, origin, quiet_instances, shell
 from tests.integration.target_fixtures import create
 

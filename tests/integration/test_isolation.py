@@ -16,13 +16,13 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Effect, Operation, Outcome
 from proxy.model.stages import Stage, Standing
 from proxy.routing import query_facts
 from proxy.shadow import looks, recheck
 from proxy.stores.postgres.evaluation import Evaluation
+from tests.ad_hoc import Database
 from tests.harness import Running, running
 from tests.integration.shadow_fixtures import hand_over, ruled, stack_on
 

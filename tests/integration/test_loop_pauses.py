@@ -17,7 +17,6 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, JournalError
 from proxy.capture import answers as capture
 from proxy.capture.answers import DocumentPlan, plan, settle_gently
@@ -35,6 +34,7 @@ from proxy.replication.target_writer import TargetWriter
 from proxy.replication.versions import Version
 from proxy.replication.write_reports import WriteReporter
 from proxy.wire.decode import decode
+from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, stored
 
 MANY = 4_000

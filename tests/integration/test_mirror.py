@@ -6,10 +6,10 @@ import contextlib
 import time
 from pathlib import Path
 
-from proxy.base.database import Database
 from proxy.journal.records import OpaqueWrite
 from proxy.model.parsed_answer import ParsedAnswer
 from proxy.replication.mirror import Mirror
+from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, settings, stored, until
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base import failpoints
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.journal.records import OpaqueWrite
+from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, stored, until
 from tests.integration.mirror_process import FolderOrigin

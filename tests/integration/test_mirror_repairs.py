@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, JournalError
 from proxy.journal.journal import Journal
 from proxy.model.operations import Change
 from proxy.replication import mirror as pipeline
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import Purger
+from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, stored, until
 
 

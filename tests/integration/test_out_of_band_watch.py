@@ -18,7 +18,6 @@ from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from proxy.base.database import Database
 from proxy.control import gate_inputs
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.control.gates.origin_gates import VANISHED
@@ -26,6 +25,7 @@ from proxy.http.upstream import Upstream
 from proxy.model.message import Request, Response
 from proxy.model.stages import Stage, Standing
 from proxy.operator import out_of_band
+from tests.ad_hoc import Database
 from tests.harness import Running, eventually, running
 from tests.integration.test_shapes import shell
 

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.operations import Effect, Operation
 from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres.evaluation import Evaluation
+from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, put, raw_of
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.model.message import Request, Response
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.endpoints import _ROWS
+from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, put
 
 _GRAPH = {"name": "g", "edgeDefinitions": [{"collection": "knows", "from": ["people"], "to": ["people"]}]}

@@ -10,10 +10,10 @@ import msgspec
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.operations import Effect, Operation, Outcome
 from proxy.stores.postgres import PostgresStore, QueryLimits
+from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, new_rev, put, raw_of
 
 C = "db/docs"

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError, Unsupported
 from proxy.model.cursor_requests import request_of
 from proxy.model.operations import Effect, Operation, Outcome
@@ -18,6 +17,7 @@ from proxy.stores.postgres import cursors as cursors_module
 from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.read_fence import ReadFenceError
 from proxy.stores.postgres.streams import Stream, Streams
+from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create
 
 NUMBERS = "SELECT true AS found, n FROM generate_series(1, $1::int) n ORDER BY n DESC"

@@ -12,9 +12,9 @@ from backfill.key_repair import repair_keys
 from backfill.origin_pages import Document
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
-from proxy.base.database import Database
 from proxy.replication.key_repair import KeyRepairer
 from proxy.replication.target_writer import TargetWriter
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.verify_fixtures import backfilled, origin, source

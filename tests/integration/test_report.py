@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from backfill import checksum
-from proxy.base.database import Database
 from proxy.state import audit
+from tests.ad_hoc import Database
 from tests.integration.archive_fixtures import ODD, Both, arangodb, run
 
 NAME = "shop/carts"

@@ -11,13 +11,13 @@ import pytest
 
 from deploy.demo import postgres
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
 from proxy.base.session_settings import statements
 from proxy.cli.doctor import _instances
 from proxy.model.operations import Effect, Operation
 from proxy.model.stages import Stage, Standing
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database
 from tests.harness import eventually, read_only, running, straight
 from tests.integration.target_fixtures import create
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import UpstreamUnavailable
 from proxy.model.operations import Operation
 from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
+from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import C, Stack, hand_over, stack_on
 from tests.integration.target_fixtures import remove
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable
 from proxy.operator import rules_admin
 from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
 from proxy.shadow.counters import MAX_SAMPLES
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.jobs import Job
+from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import C, Stack, hand_over, ruled, stack_on
 
 MANY = 40  # more than one statement reads

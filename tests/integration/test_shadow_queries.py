@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
 from proxy.stores.postgres import PostgresStore, QueryLimits
+from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import C, Stack, stack_on
 from tests.integration.target_fixtures import remove
 

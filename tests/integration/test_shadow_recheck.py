@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.base.database import Database
 from proxy.model.operations import Operation
 from proxy.operator.mismatches import list_mismatches
 from proxy.shadow.peer_lag import PeerLag
+from tests.ad_hoc import Database
 from tests.integration.recheck_fixtures import stack
 from tests.integration.shadow_fixtures import C, Stack, ruled, stack_on
 from tests.integration.target_fixtures import put

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseUnavailable
 from proxy.base.free_port import free_port
 from proxy.model.operations import Operation, Outcome
@@ -17,6 +16,7 @@ from proxy.operator.mismatches import list_mismatches, mark_ignored, mark_repair
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.result_store import Ledger
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database, Session
 from tests.integration.shadow_fixtures import C, Stack, hand_over, stack_on
 from tests.integration.target_fixtures import put
 

@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.devserver.repro_run import reproduce
 from proxy.model.operations import Operation
@@ -17,6 +16,7 @@ from proxy.operator import rules_admin
 from proxy.operator.mismatches import find_mismatch, list_mismatches, show_mismatch
 from proxy.shadow.result_store import Ledger
 from proxy.shadow.sampling_rules import SamplingRules
+from tests.ad_hoc import Database
 from tests.integration.recheck_fixtures import stack
 from tests.integration.shadow_fixtures import C, Origin, Stack, hand_over, ruled, stack_on
 from tests.integration.target_fixtures import remove

@@ -12,7 +12,6 @@ import structlog
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable
 from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gate_types import Gate
@@ -22,6 +21,7 @@ from proxy.operator.shapes import State
 from proxy.routing.query_shapes import OTHER, Shape
 from proxy.shadow.shape_coverage import Coverage
 from proxy.shadow.verdicts import MATCH, UNSUPPORTED, ReadVerdict
+from tests.ad_hoc import Database
 from tests.harness import Running, running
 
 BOOKS = "_system/books"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from proxy.app import Application
-from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError, CrossfadeError, DatabaseUnavailable, RefusedError
 from proxy.control.instance import lease as leases
 from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
 from proxy.model.stages import Stage, Standing
+from tests.ad_hoc import Database
 from tests.harness import Running, running
 from tests.integration.control_fixtures import Application as Told
 from tests.integration.control_fixtures import Fleet, Instance, settings_for, until

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from proxy.base.database import Database
 from proxy.devserver.serve import StoreHandler
 from proxy.model.message import Request
 from proxy.model.stages import Stage, Standing
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database
 from tests.conformance.test_table import LISTED
 from tests.harness import eventually, running
 

@@ -10,7 +10,7 @@ from backfill import run_store
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.run_summary import Standing
 from backfill.source import Source
-from proxy.base.database import Database
+from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, work
 from tests.integration.stub_origin import StubOrigin
 

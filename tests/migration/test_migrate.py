@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import RefusedError, SchemaOutdated, StatementError
 from proxy.operator import migrate
 from sql.loader import Migration, migrations
+from tests.ad_hoc import Database
 
 _SHAPE = """
 SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || data_type

@@ -24,13 +24,13 @@ from typing import Any
 import pytest
 import structlog
 
-from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, RefusedError
 from proxy.control.controller import change, rollback
 from proxy.control.instance.ack_conditions import Conditions
 from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
+from tests.ad_hoc import Database
 from tests.integration.control_fixtures import Line, settings_for
 
 COLLECTION = "m/c"

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError
 from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation, Lane
@@ -19,6 +18,7 @@ from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.looks import Looks
 from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
+from tests.ad_hoc import Database
 from tests.integration.compile_fixtures import Both
 from tests.property.aql_queries import Maker, documents, edges
 

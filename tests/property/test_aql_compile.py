@@ -13,12 +13,12 @@ from proxy.aql import analyse, parse
 from proxy.aql.compile import Compiled
 from proxy.aql.requests import Options
 from proxy.aql.values import hash_key
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError
 from proxy.shadow.diff.documents import Rows, compare_rows
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements, inexact
 from proxy.stores.postgres.read_fence import QueryLimits
+from tests.ad_hoc import Database
 from tests.integration.compile_fixtures import Both
 from tests.property.aql_queries import Maker, documents, edges
 

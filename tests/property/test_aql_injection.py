@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from proxy.aql import analyse, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError
+from tests.ad_hoc import Database
 
 HOSTILE = [
     "'; DROP TABLE db.docs; --", "\\'; SELECT pg_sleep(9); --", '"; DROP TABLE db.docs; --', "$1", "${generation}",

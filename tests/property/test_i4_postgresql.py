@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.base.database import Database
 from proxy.replication.key_repair import KeyRepairer
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
 from proxy.replication.versions import Version, newest
+from tests.ad_hoc import Database
 from tests.conftest import _create
 from tests.property.i4_histories import History, histories
 

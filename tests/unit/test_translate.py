@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from proxy.base.database import Database, translate
+from proxy.base.database import translate
 from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
+from tests.ad_hoc import Database
 
 
 @pytest.mark.parametrize(

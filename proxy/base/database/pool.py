@@ -8,7 +8,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Self, TypeVar, overload
 
 import asyncpg
 
@@ -89,7 +89,7 @@ class Database:
         reset: bool = True,
         wait: float | None = None,
         limit: float | None = None,
-    ) -> Database:
+    ) -> Self:
         """Open a pool, lazily if minimum is 0: the first statement then finds out whether the server can be reached.
 
         reset: a connection forgets settings and advisory locks when it is given back, which is a round trip.

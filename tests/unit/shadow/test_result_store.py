@@ -7,7 +7,6 @@ from unittest.mock import Mock
 import pytest
 
 from proxy.base.config import Settings
-from proxy.base.database import Database
 from proxy.model.operations import Effect, Operation
 from proxy.routing.query_shapes import OTHER, Shape
 from proxy.shadow import counters
@@ -16,6 +15,7 @@ from proxy.shadow.counters import fingerprint
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.result_store import Ledger
 from proxy.shadow.samples import Evidence
+from tests.ad_hoc import Database
 
 READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")

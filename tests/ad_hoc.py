@@ -1,0 +1,97 @@
+"""A pool that takes SQL text beside statements: for what only tests ask of PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar, cast, overload
+
+import asyncpg
+
+from proxy.base import database
+from sql.statement import Single, Statement
+
+T = TypeVar("T")
+
+
+class Session(database.Session):
+    """A session that takes text too; rows of text are asyncpg's records."""
+
+    @overload
+    async def fetch(self, statement: Statement[T], *values: object) -> list[T]: ...
+    @overload
+    async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]: ...
+    async def fetch(self, statement: Statement[Any] | str, *values: object) -> list[Any]:
+        if not isinstance(statement, str):
+            return await super().fetch(statement, *values)
+        with self._watched():
+            return await self._connection.fetch(statement, *values, timeout=self._timeout)
+
+    @overload
+    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None: ...
+    @overload
+    async def fetchrow(self, statement: str, *values: object) -> asyncpg.Record | None: ...
+    async def fetchrow(self, statement: Statement[Any] | str, *values: object) -> Any:
+        if not isinstance(statement, str):
+            return await super().fetchrow(statement, *values)
+        with self._watched():
+            return await self._connection.fetchrow(statement, *values, timeout=self._timeout)
+
+    @overload
+    async def fetchval(self, statement: Single[T], *values: object) -> T: ...
+    @overload
+    async def fetchval(self, statement: str, *values: object) -> Any: ...
+    async def fetchval(self, statement: Single[Any] | str, *values: object) -> Any:
+        if not isinstance(statement, str):
+            return await super().fetchval(statement, *values)
+        with self._watched():
+            return await self._connection.fetchval(statement, *values, timeout=self._timeout)
+
+    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+        if not isinstance(statement, str):
+            return await super().execute(statement, *values)
+        with self._watched():
+            return await self._connection.execute(statement, *values, timeout=self._timeout)
+
+
+class Database(database.Database):
+    """A pool of such sessions."""
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        async with super().session() as session:
+            session.__class__ = Session
+            yield cast(Session, session)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        async with self.session() as session, session.transaction():
+            yield session
+
+    @overload
+    async def fetch(self, statement: Statement[T], *values: object) -> list[T]: ...
+    @overload
+    async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]: ...
+    async def fetch(self, statement: Statement[Any] | str, *values: object) -> list[Any]:
+        async with self.session() as session:
+            return await session.fetch(statement, *values)
+
+    @overload
+    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None: ...
+    @overload
+    async def fetchrow(self, statement: str, *values: object) -> asyncpg.Record | None: ...
+    async def fetchrow(self, statement: Statement[Any] | str, *values: object) -> Any:
+        async with self.session() as session:
+            return await session.fetchrow(statement, *values)
+
+    @overload
+    async def fetchval(self, statement: Single[T], *values: object) -> T: ...
+    @overload
+    async def fetchval(self, statement: str, *values: object) -> Any: ...
+    async def fetchval(self, statement: Single[Any] | str, *values: object) -> Any:
+        async with self.session() as session:
+            return await session.fetchval(statement, *values)
+
+    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+        async with self.session() as session:
+            return await session.execute(statement, *values)
