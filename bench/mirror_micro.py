@@ -25,9 +25,10 @@ from proxy.capture.answers import DocumentPlan, plan, settle
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite
 from proxy.model.message import Headers, Request
-from proxy.model.operations import Change, Effect, Operation
+from proxy.model.operations import Change, Operation
 from proxy.model.revision import decode_rev, encode_rev
 from proxy.replication.mirror import Mirror
+from proxy.wire.endpoints import named
 from sql.loader import migrations
 from tests.ad_hoc import Database
 
@@ -83,7 +84,7 @@ def calls(folder: Path) -> None:
     raw = printed("0f8fad5b-d9cb-469f-a165-70867728950e")
     key = orjson.loads(raw)["_key"]
     body = f'{{"_id":"products/{key}","_key":"{key}","_rev":"{REV}","new":'.encode() + raw + b"}"
-    operation = Operation("document.insert", Effect.WRITE, "POST", "shop", "products", None, (), {}, {}, raw)
+    operation = Operation(named("document.insert"), "POST", "shop", "products", None, (), {}, {}, raw)
     headers: Headers = [(b"Etag", b'"x"'), (b"Content-Type", b"application/json"), (b"Server", b"ArangoDB")]
     request = Request("POST", b"/_db/shop/_api/document/products?silent=0", headers, raw)
     made = plan(operation)

@@ -4,7 +4,7 @@ Pure plans and answers:
     answers             document writes; refusals: whether an answer says that nothing was written
     import_plan, aql_plan, graph_plan, transaction_plan, simple_api
 Carried out:
-    dispatch            one operation that writes -> the module that carries it out
+    dispatch            the table: kind of write (`model.endpoint.Capture`) -> the module that carries it out
     context             what all of them need: origin, mirror, lease, waiting for both databases
     documents           single and array writes, from their answers
     collections         create, truncate, drop, rename: whole collections are compared afterwards
@@ -14,6 +14,7 @@ Carried out:
                         in_transactions: writes inside them whose answers give no versions
     graphs              vertices and edges of named graphs, with their cascades
     async_jobs          requests that are answered before they are carried out
+    simple_writes       `/_api/simple`, by keys or by example
     reread              answers that do not say what was written: keys of the request, or revisions
     opaque              what is not captured: forwarded, and what it may touch gets a mark (I10)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
@@ -19,22 +19,19 @@ import msgspec
 from proxy.base.errors import ArangoError
 from proxy.capture.refusals import not_begun
 from proxy.model.documents import key_of
+from proxy.model.endpoint import Capture, Verb
 from proxy.model.json_trim import cut_new, elements, elements_in_pieces, members
 from proxy.model.message import Headers, Request, header
 from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer, version_of
 from proxy.model.revision import INVALID, decode_rev
+from proxy.routing.bypass import Obstacle, bypass
 from proxy.wire.velocypack import to_json
 
+# a body in VelocyPack has its keys read from the answer
+_ALONE: Final = frozenset({Obstacle.PACKED_BODY})
+_IN_TRANSACTION: Final = _ALONE | {Obstacle.IN_TRANSACTION}
 _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
-_REMOVALS: Final = frozenset({"document.remove", "document.remove_many"})
-_WRITES: Final = _REMOVALS | {
-    "document.insert",
-    "document.replace",
-    "document.update",
-    "document.replace_many",
-    "document.update_many",
-}
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -105,22 +102,21 @@ def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | O
     """The plan for a document write, or why there is none. transaction: one in a stream transaction is no reason."""
     collection = operation.qualified
     whole = f"{operation.database}/*"
-    if operation.endpoint not in _WRITES:
-        return Opaque(f"{operation.endpoint} is not captured", (collection or whole,))
+    if operation.endpoint.capture is not Capture.DOCUMENT:
+        return Opaque(f"{operation.endpoint.name} is not captured", (collection or whole,))
     if collection is None or operation.collection is None or operation.collection[:1].isdigit():
         return Opaque("the collection is not named", (whole,))
-    headers, params = operation.headers, operation.params
-    if headers:
-        reason = _uncapturable(headers, transaction)
-        if reason:
-            return Opaque(reason, (collection,))
+    params = operation.params
+    reason = bypass(operation, writes=True, allowed=_IN_TRANSACTION if transaction else _ALONE)
+    if reason:
+        return Opaque(reason, (collection,))
     if flag(params.get("isRestore")):
         return Opaque("revisions given by the client", (collection,))
     key = operation.key
     return DocumentPlan(
         collection,
         (key,) if key is not None else body_keys(operation),
-        operation.endpoint in _REMOVALS,
+        operation.endpoint.verb is Verb.REMOVE,
         flag(params.get("returnNew")),
         flag(params.get("silent")),
     )
@@ -171,18 +167,6 @@ def flag(value: str | None) -> bool:
     return value is not None and value.strip().lower() in _TRUE
 
 
-def _uncapturable(headers: Mapping[str, str], transaction: bool) -> str:
-    if "x-arango-trx-id" in headers and not transaction:
-        return "in a transaction"
-    if headers.get("x-arango-async") in ("true", "store"):
-        return "async job"
-    if "velocypack" in headers.get("accept", ""):
-        return "velocypack"
-    if headers.get("content-encoding", "identity") not in ("identity", ""):
-        return "content encoding"
-    return ""
-
-
 def _readable(operation: Operation) -> bytes:
     """The body as JSON, for its keys: of VelocyPack that JSON cannot say, a date as its number; empty where nothing."""
     if "velocypack" not in operation.headers.get("content-type", ""):
@@ -195,7 +179,7 @@ def _readable(operation: Operation) -> bytes:
 
 def body_keys(operation: Operation) -> tuple[str, ...]:
     """Keys that a body names. One that is not known makes it none at all: ArangoDB makes it, or refuses the body."""
-    body, insert = _readable(operation), operation.endpoint == "document.insert"
+    body, insert = _readable(operation), operation.endpoint.verb is Verb.INSERT
     try:
         if body[:1] == b"{":
             key = _named(body, insert)

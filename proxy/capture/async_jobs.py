@@ -20,6 +20,7 @@ import structlog
 from proxy.base import failpoints
 from proxy.base.errors import ArangoError
 from proxy.capture.context import WriteContext, collect, same_user
+from proxy.model.endpoint import Family
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import encode, error_outcome, json_outcome
@@ -119,7 +120,7 @@ class Jobs:
     @staticmethod
     def owns(operation: Operation) -> bool:
         """Whether a request speaks of a job of this proxy, or of all jobs."""
-        if operation.endpoint != "job" or len(operation.path) < 3:
+        if operation.endpoint.family is not Family.JOB or len(operation.path) < 3:
             return False
         return operation.path[2] in _LISTS or bool(_OWN.fullmatch(operation.path[2]))
 

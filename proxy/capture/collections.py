@@ -23,8 +23,7 @@ from proxy.routing.routes import Route
 
 async def change(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
     """Forwards the change; where the origin carried it out, the collections are swept."""
-    kind = operation.endpoint.partition(".")[2]
-    return await swept(kit, request, operation, way.collections, kind)
+    return await swept(kit, request, operation, way.collections, operation.endpoint.verb.value)
 
 
 async def swept(
@@ -44,7 +43,7 @@ async def swept(
     if collections:
         intents.append(kit.mirror.intend_change(CollectionChange(kind, collections)))
     failpoints.reach("after-intend")
-    undoes = (() if kind == "create" else collections, reason or operation.endpoint)
+    undoes = (() if kind == "create" else collections, reason or operation.endpoint.name)
     response = await kit.forward(request, *intents, undoes=undoes)
     failpoints.reach("after-forward")
     nothing = wrote_nothing(operation, response.status, response.body)

@@ -88,7 +88,7 @@ class WriteContext:
     def gap(self, operation: Operation, uncovered: Uncovered, reason: str) -> None:
         """Counts what is not captured or not compared (I10)."""
         name = operation.qualified or f"{operation.database}/*"
-        self.gaps.add(operation.database, name, operation.endpoint, uncovered, reason)
+        self.gaps.add(operation.database, name, operation.endpoint.name, uncovered, reason)
 
     def flipped(self, collection: str) -> bool:
         """Whether an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""

@@ -17,6 +17,7 @@ from proxy.capture.aql_plan import Asked, part
 from proxy.capture.context import WriteContext
 from proxy.capture.unread_rows import Rows
 from proxy.model.cursor_requests import misplaced_batch
+from proxy.model.endpoint import Family, Verb
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import encode, json_outcome
@@ -56,7 +57,7 @@ class Cursors:
     @staticmethod
     def owns(operation: Operation) -> bool:
         """Whether it goes on with a cursor that an instance of this proxy opened for a modification."""
-        return operation.endpoint in ("cursor.next", "cursor.delete") and bool(_OWN.fullmatch(operation.path[2]))
+        return operation.endpoint.family is Family.CURSOR and bool(_OWN.fullmatch(operation.path[2]))
 
     def open(self, request: Request, database: str, asked: Asked, rows: Rows, head: list[bytes], extra: bytes) -> bytes:
         """The client's first answer. head: the rows of the first batch."""
@@ -76,7 +77,7 @@ class Cursors:
             return await self._kit.origin.request(request)  # which knows no such cursor, or not who asks
         if shown not in self._open:
             raise ArangoError(1600)
-        if operation.endpoint == "cursor.delete":
+        if operation.endpoint.verb is Verb.DROP:
             self._end(shown)
             return encode(json_outcome(202, {"id": shown, "error": False, "code": 202}))
         return encode(Outcome(200, await self._batch(shown, cursor, operation.path[3:])))

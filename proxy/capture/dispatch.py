@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
+from typing import Final
 
-from proxy.capture import collections, documents, graphs, imports, opaque, reread, simple_api
-from proxy.capture.answers import Opaque, plan
+from proxy.capture import collections, documents, graphs, imports, opaque, simple_writes
 from proxy.capture.aql import Modifications
 from proxy.capture.async_jobs import Jobs
 from proxy.capture.context import WriteContext, collect
 from proxy.capture.transaction_registry import TransactionRegistry
 from proxy.capture.transactions import Transactions
+from proxy.model.endpoint import Capture, Family, Verb
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import COLLECTIONS, TRANSACTIONS, Action, Route
+from proxy.routing.routes import Action, Route
 from proxy.wire.decode import decode
+
+Carry = Callable[[Request, Operation, Route], Awaitable[Response]]
+
+# a kind of write -> what carries it out; queries and transactions, which keep state, are methods of WriteDispatcher
+CAPTURES: Final[dict[Capture, Callable[[WriteContext, Request, Operation, Route], Awaitable[Response]]]] = {
+    Capture.DOCUMENT: documents.write,
+    Capture.COLLECTION: collections.change,
+    Capture.GRAPH_DOCUMENT: graphs.capture,
+    Capture.GRAPH_DEFINITION: graphs.define,
+    Capture.IMPORT: imports.capture,
+    Capture.KEYS_IN_BODY: simple_writes.by_keys,
+    Capture.REVISIONS: simple_writes.by_revisions,
+    Capture.RESYNC: simple_writes.by_resync,
+}
 
 
 class WriteDispatcher:
@@ -27,6 +43,11 @@ class WriteDispatcher:
         self._jobs = Jobs(kit, handle)
         self._modifications = Modifications(kit)
         self._transactions = Transactions(kit, self._modifications, registry)
+        self._captures: dict[Capture, Carry] = {
+            **{capture: functools.partial(carry, kit) for capture, carry in CAPTURES.items()},
+            Capture.AQL: self._modifications.capture,
+            Capture.TRANSACTION: self._transaction,
+        }
 
     async def close(self) -> None:
         """Ends what is kept from request to request; the journal knows what was open."""
@@ -49,7 +70,7 @@ class WriteDispatcher:
 
     async def go_on(self, request: Request, operation: Operation) -> Response:
         """The client's answer to a request that `owns` claims."""
-        if operation.endpoint == "job":
+        if operation.endpoint.family is Family.JOB:
             return await self._jobs.answer(request, operation)
         return await self._modifications.cursors.go_on(request, operation)
 
@@ -64,40 +85,12 @@ class WriteDispatcher:
         if not isinstance(request.body, bytes):
             request.body = await collect(request.body, self._kit.settings.capture_body)
             operation = decode(request)
-        if operation.endpoint == "transaction.begin":
-            return await self._transactions.begin(request, operation)
-        if operation.endpoint in TRANSACTIONS:
-            return await self._transactions.end(request, operation, way)
-        if "x-arango-trx-id" in operation.headers:
+        capture = operation.endpoint.capture
+        if capture is not Capture.TRANSACTION and "x-arango-trx-id" in operation.headers:
             return await self._transactions.write(request, operation, way)
-        if operation.endpoint in COLLECTIONS:
-            return await collections.change(self._kit, request, operation, way)
-        if operation.endpoint == "cursor.create":
-            return await self._modifications.capture(request, operation, way)
-        if operation.endpoint.startswith("gharial."):
-            return await graphs.capture(self._kit, request, operation, way)
-        if operation.endpoint.startswith("simple."):
-            return await self._simple(request, operation, way)
-        if operation.endpoint == "import":
-            return await imports.capture(self._kit, request, operation, way)
-        unread = Opaque("a body that could not be read in time", way.collections)
-        # one document is passed over faster than it is sent to a worker
-        size = len(operation.body) if operation.key is None and operation.body[:1] != b"{" else 0
-        planned = await self._kit.read(plan, operation, size=size, odd=unread)
-        if isinstance(planned, Opaque):
-            return await opaque.forward(self._kit, request, operation, way)
-        return await documents.capture(self._kit, request, planned, way)
+        return await self._captures[capture](request, operation, way)
 
-    async def _simple(self, request: Request, operation: Operation, way: Route) -> Response:
-        """By keys or by example."""
-        kit, collection = self._kit, way.collections[0]
-        if collection.endswith("/*"):
-            return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
-        if operation.endpoint in simple_api.REVISED:
-            return await reread.by_revisions(kit, request, operation, collection)
-        if operation.endpoint == simple_api.REMOVED:
-            return await collections.swept(kit, request, operation, way.collections, "removal by example")
-        keys = await kit.read(simple_api.keys_of, operation.body, size=len(operation.body), odd=None)
-        if keys is None:
-            return await opaque.forward(kit, request, operation, way.because(operation.endpoint))
-        return await reread.by_keys(kit, request, operation, collection, keys)
+    async def _transaction(self, request: Request, operation: Operation, way: Route) -> Response:
+        if operation.endpoint.verb is Verb.BEGIN:
+            return await self._transactions.begin(request, operation)
+        return await self._transactions.end(request, operation, way)

@@ -6,12 +6,25 @@ import structlog
 
 from proxy.base import failpoints
 from proxy.base.errors import error_label
-from proxy.capture.answers import DocumentPlan, settle_gently
+from proxy.capture import opaque
+from proxy.capture.answers import DocumentPlan, Opaque, plan, settle_gently
 from proxy.capture.context import WriteContext, collect
 from proxy.model.message import Request, Response
+from proxy.model.operations import Operation
 from proxy.routing.routes import Route
 
 log = structlog.get_logger(__name__)
+
+
+async def write(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+    """Carry out a document write: captured, or forwarded as it is if its plan says why it cannot be."""
+    unread = Opaque("a body that could not be read in time", way.collections)
+    # one document is read faster here than it is sent to a worker
+    size = len(operation.body) if operation.key is None and operation.body[:1] != b"{" else 0
+    planned = await kit.read(plan, operation, size=size, odd=unread)
+    if isinstance(planned, Opaque):
+        return await opaque.forward(kit, request, operation, way)
+    return await capture(kit, request, planned, way)
 
 
 async def capture(kit: WriteContext, request: Request, planned: DocumentPlan, way: Route) -> Response:

@@ -16,11 +16,8 @@ import msgspec
 
 from proxy.capture.answers import flag
 from proxy.model.documents import valid_key
+from proxy.model.endpoint import Verb
 from proxy.model.operations import Operation
-
-_KINDS: Final = ("vertex", "edge")
-_VERBS: Final = ("insert", "replace", "update", "remove")
-DOCUMENTS: Final = frozenset(f"gharial.{kind}_{verb}" for kind in _KINDS for verb in _VERBS)
 
 
 class _Keyed(msgspec.Struct):
@@ -59,16 +56,16 @@ class GraphPlan:
 
 
 def plan(operation: Operation) -> GraphPlan | None:
-    """What a write of `DOCUMENTS` concerns; None where its path or its body does not say."""
+    """What the write of a document concerns; None where its path or its body does not say."""
     collection = operation.qualified
     if collection is None or operation.collection is None or operation.collection[:1].isdigit():
         return None
-    if operation.endpoint.endswith("_insert"):
+    if operation.endpoint.verb is Verb.INSERT:
         try:
             return GraphPlan(collection, _KEYED.decode(operation.body).key, None)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return GraphPlan(collection, None, None)
-    removes = operation.endpoint.endswith("_remove")
+    removes = operation.endpoint.verb is Verb.REMOVE
     return GraphPlan(collection, operation.key, f"{operation.collection}/{operation.key}" if removes else None)
 
 

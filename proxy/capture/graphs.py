@@ -17,12 +17,10 @@ _SHOWN = frozenset({1200, 1202, 1210})  # errors that tell of a document that is
 
 
 async def capture(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
-    """Carries out one write of `gharial`. Raises UpstreamError."""
-    if operation.endpoint not in graph_plan.DOCUMENTS:
-        return await _define(kit, request, operation, way)
+    """Carry out the write of one document through a graph. Raises UpstreamError."""
     planned = graph_plan.plan(operation)
     if planned is None:
-        return await opaque.forward(kit, request, operation, way.because(f"{operation.endpoint}: no collection"))
+        return await opaque.forward(kit, request, operation, way.because(f"{operation.endpoint.name}: no collection"))
     mirror, flight = kit.mirror, kit.flight
     intents: list[Intent] = []
     if captured_only(kit.lease.snapshot, (planned.collection,)):
@@ -58,8 +56,8 @@ async def capture(kit: WriteContext, request: Request, operation: Operation, way
     return Response(response.status, response.headers, body, response.reason)
 
 
-async def _define(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
-    """A change of the graph itself: its definition is a document, which is mirrored where its collection is."""
+async def define(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+    """Carry out a change of the graph itself: its definition is a document, mirrored where its collection is."""
     definition = graph_plan.definition(operation)
     defined: list[Intent] = []
     if definition is not None and captured_only(kit.lease.snapshot, definition[:1]):

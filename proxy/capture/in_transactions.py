@@ -24,9 +24,10 @@ from proxy.capture.refusals import wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange, DocumentWrite, Resync, VertexRemoval
+from proxy.model.endpoint import Capture, InTransaction
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import TRANSACTIONAL, Route, captured_only
+from proxy.routing.routes import Route, captured_only
 
 _WHY = "a write in a transaction that does not tell its keys"
 
@@ -49,7 +50,7 @@ class _Part:
 
 async def capture(kit: WriteContext, request: Request, operation: Operation, way: Route, buffer: Buffer) -> Response:
     """Carries it out. Raises UpstreamError."""
-    apart = operation.endpoint not in TRANSACTIONAL
+    apart = operation.endpoint.in_transaction is not InTransaction.PART
     parts = await _parts(kit, operation, way)
     if isinstance(parts, str):
         return await opaque.forward(kit, request, operation, way.because(parts), buffer, apart=apart)
@@ -70,7 +71,7 @@ async def capture(kit: WriteContext, request: Request, operation: Operation, way
     if wrote_nothing(operation, response.status, body):
         _settled(kit, [*inside, *outside])
         return Response(response.status, response.headers, body, response.reason)
-    key = graph_plan.key_of(body) if operation.endpoint in graph_plan.DOCUMENTS else None
+    key = graph_plan.key_of(body) if operation.endpoint.capture is Capture.GRAPH_DOCUMENT else None
     if key is not None and isinstance(inside[0].write, DocumentWrite):
         kit.mirror.learn(inside[0], (key,))
         untold = []
@@ -97,25 +98,25 @@ def _settled(kit: WriteContext, intents: Sequence[Intent]) -> None:
 
 async def _parts(kit: WriteContext, operation: Operation, way: Route) -> list[_Part] | str:
     """What it may write, or why that is not known."""
-    collection = way.collections[0]
-    if operation.endpoint in graph_plan.DOCUMENTS:
+    collection, capture = way.collections[0], operation.endpoint.capture
+    if capture is Capture.GRAPH_DOCUMENT:
         return _through_graph(kit, operation)
     if collection.endswith("/*"):
-        return f"{operation.endpoint}: no collection"
-    if operation.endpoint == "import":
+        return f"{operation.endpoint.name}: no collection"
+    if capture is Capture.IMPORT:
         return await _of_import(kit, operation, collection)
-    if operation.endpoint in simple_api.REVISED:
+    if capture is Capture.REVISIONS:
         return [_Part(collection)]
-    if operation.endpoint == simple_api.REMOVED:
+    if capture is Capture.RESYNC:
         return [_Part(collection, resync=CollectionChange("removal by example", (collection,)))]
     keys = await kit.read(simple_api.keys_of, operation.body, size=len(operation.body), odd=None)
-    return [_Part(collection, keys)] if keys else f"{operation.endpoint}: no keys"
+    return [_Part(collection, keys)] if keys else f"{operation.endpoint.name}: no keys"
 
 
 def _through_graph(kit: WriteContext, operation: Operation) -> list[_Part] | str:
     planned = graph_plan.plan(operation)
     if planned is None:
-        return f"{operation.endpoint}: no collection"
+        return f"{operation.endpoint.name}: no collection"
     parts = []
     if captured_only(kit.lease.snapshot, (planned.collection,)):
         parts.append(_Part(planned.collection, (planned.key,) if planned.key else ()))

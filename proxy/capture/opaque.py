@@ -20,8 +20,9 @@ from proxy.capture.context import WriteContext
 from proxy.capture.refusals import NEVER_RAN, error, script_in_parts, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.records import OpaqueWrite
+from proxy.model.endpoint import Effect
 from proxy.model.message import Request, Response
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.replication.coverage_gaps import Uncovered
 from proxy.routing.routes import Route
 
@@ -45,7 +46,7 @@ async def forward(
     buffer: of the transaction that it runs in, whose commit brings the marks about. apart: whether the origin runs it
     inside of that transaction is not known here; so it is marked at once as well.
     """
-    reason = way.gap or operation.endpoint
+    reason = way.gap or operation.endpoint.name
     intent = kit.mirror.intend_change(OpaqueWrite(reason, way.collections))
     undoes = (way.collections, reason) if buffer is None or apart else ((), "")
     began = time.monotonic()

@@ -30,7 +30,8 @@ from typing import Final
 
 import msgspec
 
-from proxy.model.operations import Effect, Operation
+from proxy.model.endpoint import Effect, Refusal
+from proxy.model.operations import Operation
 
 # errors of a query, simple or not, that was never run: parsed, bound, authorised, planned
 NEVER_RAN: Final = frozenset(
@@ -87,20 +88,25 @@ def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
         return not_begun(status, body)
     if number in _NOT_BEGUN:
         return True
-    if _of_service(operation):
+    if operation.endpoint.refusal is Refusal.SERVICE:
         return (status, number) in _BEFORE_SERVICES or (status == 404 and message.startswith(_NOBODY))
     if status in _NO_ACCESS:
         return True
-    endpoint = operation.endpoint
-    if operation.effect is Effect.QUERY or endpoint.startswith("simple."):
-        return number in NEVER_RAN
-    if endpoint == "unknown" and operation.path[:1] == ("_api",) and not _WHOLE.isdisjoint(operation.path[1:2]):
-        return True  # a segment too many, or no such action
-    if endpoint in ("unknown", "admin.execute"):
-        return status == 404 and message.startswith(_NOBODY)
-    if endpoint == "foxx":  # services are installed: a script of theirs may have run
-        return status == 404
-    return endpoint != "batch" or status != 400
+    unrouted = status == 404 and message.startswith(_NOBODY)
+    match operation.endpoint.refusal:
+        case Refusal.QUERY:
+            return number in NEVER_RAN
+        case Refusal.UNKNOWN:  # below `_WHOLE`: a segment too many, or no such action
+            whole = operation.path[:1] == ("_api",) and not _WHOLE.isdisjoint(operation.path[1:2])
+            return whole or unrouted
+        case Refusal.SCRIPT:
+            return unrouted
+        case Refusal.INSTALLATION:
+            return status == 404
+        case Refusal.BATCH:
+            return status != 400
+        case _:
+            return True
 
 
 _NO_MATCH: Final = (404, "no match")
@@ -116,7 +122,9 @@ def in_parts(*, named: bool, seconds: float) -> bool:
 
 def script_in_parts(operation: Operation, status: int, body: object, seconds: float) -> bool:
     """Whether a transaction that is a script, and that failed, may have been committed in parts."""
-    if operation.endpoint != "transaction.js" or status < 400 or status in _NO_ACCESS or error(body)[0] in NEVER_RAN:
+    if operation.endpoint.refusal is not Refusal.SCRIPTED_TRANSACTION:
+        return False
+    if status < 400 or status in _NO_ACCESS or error(body)[0] in NEVER_RAN:
         return False
     try:
         names = _NAMES.decode(operation.body)
@@ -156,8 +164,3 @@ def error(body: object) -> tuple[int, str]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return 0, ""
     return found.number, found.message
-
-
-def _of_service(operation: Operation) -> bool:
-    """Whether the path is one that a Foxx service may be mounted at."""
-    return operation.endpoint == "foxx" and operation.path[:1] != ("_api",)

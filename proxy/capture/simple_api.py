@@ -11,9 +11,6 @@ from typing import Final
 
 import msgspec
 
-REVISED: Final = frozenset({"simple.update-by-example", "simple.replace-by-example"})
-REMOVED: Final = "simple.remove-by-example"
-
 
 class _Body(msgspec.Struct):
     collection: str = ""

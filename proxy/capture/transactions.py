@@ -44,12 +44,13 @@ from proxy.capture.transaction_plan import Buffer
 from proxy.capture.transaction_registry import NOTED, Found, Name, TransactionRegistry
 from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange, OpaqueWrite
+from proxy.model.endpoint import Capture, InTransaction, Verb
 from proxy.model.in_flight import Ticket
 from proxy.model.message import Headers, Request, Response
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.model.stages import Phase, Stage
 from proxy.replication.coverage_gaps import Uncovered
-from proxy.routing.routes import TRANSACTIONAL, Action, Route, captured_only
+from proxy.routing.routes import Action, Route, captured_only
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +123,7 @@ class Transactions:
         """A commit or an abort. Raises ArangoError 1655 where a flipped collection would miss what is committed."""
         kit, name = self._kit, (operation.database, operation.path[2])
         known = self._open.get(name)
-        if operation.endpoint != "transaction.commit":
+        if operation.endpoint.verb is not Verb.COMMIT:
             return await self._ends(request, name, known, way) if known else await self._forwarded(request)
         if known is None and not await self._runs(request, *name):
             return await self._forwarded(request)  # it has ended: nothing is committed any more
@@ -284,13 +285,13 @@ class Transactions:
             if waits:  # a commit through another proxy must find it
                 await self._kit.wait_for_replica(asyncio.shield(noted))
             if way.action is Action.OPAQUE:
-                apart = operation.effect is not Effect.WRITE and operation.endpoint not in TRANSACTIONAL
+                apart = operation.endpoint.in_transaction is not InTransaction.PART
                 response = await opaque.forward(self._kit, request, operation, way, known.buffer, apart=apart)
-            elif operation.endpoint == "cursor.create":
+            elif operation.endpoint.capture is Capture.AQL:
                 response = await self._modifications.capture(request, operation, way, known.buffer)
-            elif operation.endpoint == "collection.truncate":
+            elif operation.endpoint.capture is Capture.COLLECTION:
                 response = await self._truncate(request, operation, way, known.buffer)
-            elif operation.effect is not Effect.WRITE:
+            elif operation.endpoint.capture is not Capture.DOCUMENT:
                 response = await in_transactions.capture(self._kit, request, operation, way, known.buffer)
             else:
                 response = await self._document(request, operation, way, known.buffer)

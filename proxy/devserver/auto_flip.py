@@ -22,16 +22,16 @@ import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
-from proxy.capture.graph_plan import DOCUMENTS
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
+from proxy.model.endpoint import Capture, Effect, Endpoint
 from proxy.model.message import Handler, Request, Response
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Snapshot, Stage, Standing
 from proxy.operator import status
 from proxy.stores.base import Store
 from proxy.wire.decode import peek
-from proxy.wire.endpoints import Endpoint
+from proxy.wire.endpoints import named
 
 log = structlog.get_logger(__name__)
 
@@ -62,10 +62,9 @@ class Known(Protocol):
     def snapshot(self) -> Snapshot: ...
 
 
-def _makes(row: Endpoint) -> bool:
+def _makes(endpoint: Endpoint) -> bool:
     """Whether such a request may make a collection, or give one another name."""
-    definition = row.endpoint.startswith("gharial.") and row.endpoint not in DOCUMENTS
-    return row.effect is Effect.CONTROL or definition
+    return endpoint.effect is Effect.CONTROL or endpoint.capture is Capture.GRAPH_DEFINITION
 
 
 def _shadowed(standings: Mapping[str, Standing]) -> frozenset[str]:
@@ -99,8 +98,12 @@ class AutoFlip:
     async def handle(self, request: Request) -> Response:
         """The dispatcher's answer; behind a change of collections, once they are flipped or cannot be."""
         response = await self._handle(request)
-        row = peek(request.method, request.target)
-        if response.status < 400 and row.effect in _CHANGES and (_makes(row) or self._waiting() != self._left):
+        endpoint = peek(request.method, request.target)
+        if (
+            response.status < 400
+            and endpoint.effect in _CHANGES
+            and (_makes(endpoint) or self._waiting() != self._left)
+        ):
             async with self._one:
                 try:
                     await self.flip()
@@ -143,7 +146,7 @@ class AutoFlip:
     async def _count(store: Store, name: str) -> int | None:
         database, _, collection = name.partition("/")
         path = ("_api", "collection", collection, "count")
-        operation = Operation("collection.count", Effect.PASSTHROUGH, "GET", database, collection, path=path)
+        operation = Operation(named("collection.count"), "GET", database, collection, path=path)
         outcome = Outcome(404)
         with contextlib.suppress(ArangoError):
             outcome = await store.execute(operation)

@@ -13,13 +13,14 @@ import orjson
 import sql
 from proxy.base.database import Database
 from proxy.devserver.store import MemoryStore
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.model.revision import decode_rev
 from proxy.shadow.diff.compare_answers import compare_answers
 from proxy.shadow.diff.documents import Difference
 from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.decode import decode_parts
+from proxy.wire.endpoints import named
 
 
 async def reproduce(database: Database, bundle: Mapping[str, Any]) -> Difference | None:
@@ -77,8 +78,7 @@ async def _load(database: Database, memory: MemoryStore, base: str, name: str, c
     for document in collection["documents"]:
         if document["origin"] is not None:
             operation = Operation(
-                "document.insert",
-                Effect.WRITE,
+                named("document.insert"),
                 "POST",
                 base,
                 name,

@@ -30,26 +30,17 @@ from proxy.gateway.request_body import TOO_LARGE, Bodies, must_read_body
 from proxy.gateway.service_proxy import Services
 from proxy.gateway.target_reads import TargetReads
 from proxy.isolation import LIGHT, Lane
+from proxy.model.endpoint import Capture, Effect, Endpoint, Family, Read
 from proxy.model.in_flight import InFlight
 from proxy.model.message import Headers, Request, Response, Streaming
-from proxy.model.operations import Change, Effect, Operation, Outcome
+from proxy.model.operations import Change, Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.model.stages import Snapshot, Stage
 from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
+from proxy.routing.bypass import bypass, outside
 from proxy.routing.query_facts import QueryFactsCache
-from proxy.routing.routes import (
-    IN_GRAPH,
-    OVER_ALL,
-    RIGHTS,
-    TRANSACTIONS,
-    Action,
-    Route,
-    bypass,
-    outside,
-    read_of,
-    route,
-)
+from proxy.routing.routes import Action, Route, read_of, route
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.normalize import normalize, plain_outcome
 from proxy.shadow.shape_coverage import NOT_YET, Coverage
@@ -63,7 +54,6 @@ from proxy.wire.velocypack import in_json
 log = structlog.get_logger(__name__)
 
 _SECONDS = 20.0  # that a worker has to read a large body
-_OF_CURSORS = frozenset({"cursor.next", "cursor.delete"})
 # who answered, as `X-Crossfade-Served-By` says it
 _NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
 
@@ -166,7 +156,7 @@ class Dispatcher:
         except RecursionError:  # of a body that was looked into before it went on: ArangoDB takes none so deep
             response = encode(error_outcome(ArangoError(600, "VPackError error: Array or Object nesting too deep")))
         by = "target" if served_by == "target" else "origin"
-        metrics.TRAFFIC.observe(operation.endpoint, response.status, by, time.perf_counter() - started)
+        metrics.TRAFFIC.observe(operation.endpoint.name, response.status, by, time.perf_counter() - started)
         if operation.headers.get("x-crossfade-explain", "0") != "0":
             response.headers = [*response.headers, *self._explained(served_by)]
         return response
@@ -189,11 +179,11 @@ class Dispatcher:
             return False
         return (
             must_read_body(operation, snapshot)
-            or endpoint == "job"
-            or (endpoint in IN_GRAPH | TRANSACTIONS and snapshot.database_has(operation.database, Stage.MIRROR))
+            or endpoint.family is Family.JOB
+            or (_through_database(endpoint) and snapshot.database_has(operation.database, Stage.MIRROR))
             or self._target.owns_cursor(operation)
             or self._writes.owns(operation)
-            or (endpoint in _OF_CURSORS and self._shadow.follows(operation))
+            or (endpoint.family is Family.CURSOR and self._shadow.follows(operation))
         )
 
     async def _in_velocypack(self, request: Request, operation: Operation, *, opened: bool) -> Response:
@@ -216,7 +206,7 @@ class Dispatcher:
         if operation.effect is Effect.QUERY:
             facts = self._facts.of_operation(operation)
             return facts is not None and not facts.modifies
-        return operation.effect is Effect.READ or operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH
+        return operation.endpoint.read.by_key or operation.endpoint.read is Read.QUERY_LIKE
 
     def _explained(self, served_by: str) -> Headers:
         """For who asks by `X-Crossfade-Explain: 1`, and for nobody else (I6): who answered, and by which epoch."""
@@ -235,14 +225,14 @@ class Dispatcher:
         snapshot = self._lease.snapshot
         if not way.writes:
             again = request.method in ("GET", "HEAD", "OPTIONS")  # a batch that is asked for twice is a batch lost
-            if operation.endpoint not in _OF_CURSORS:
+            if operation.endpoint.family is not Family.CURSOR:
                 request.streaming = Streaming.OPEN_ENDED  # nothing of it is read here
             try:
                 response = await self._origin.request(request, idempotent=again)
             finally:
-                if operation.endpoint in RIGHTS and not again:  # whatever became of the answer
+                if operation.endpoint.changes_rights and not again:  # whatever became of the answer
                     self._serving.rights_changed()
-            if operation.endpoint in _OF_CURSORS and self._shadow.follows(operation):
+            if operation.endpoint.family is Family.CURSOR and self._shadow.follows(operation):
                 self._shadow.went_on(operation, _whole(response))
         else:
             self._writes.uncaptured(operation, way)
@@ -254,7 +244,7 @@ class Dispatcher:
             elif operation.effect is Effect.PASSTHROUGH:
                 known = snapshot.database_has(operation.database, Stage.MIRROR)  # clients name databases
                 database = operation.database if known else ""
-                self._gaps.add(database, "", operation.endpoint, Uncovered.PASSTHROUGH, "passthrough")
+                self._gaps.add(database, "", operation.endpoint.name, Uncovered.PASSTHROUGH, "passthrough")
             self._seen(operation, way, snapshot)
         return response, "origin"
 
@@ -281,14 +271,13 @@ class Dispatcher:
         collections = way.collections or collections
         running = (*collections, f"{operation.database}/*") if way.extent else collections
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
-        if operation.effect is Effect.QUERY or operation.endpoint in OVER_ALL:
+        if operation.effect is Effect.QUERY or operation.endpoint.read is Read.QUERY_LIKE:
             with self.flight.during(self.flight.queries, running, self._lease.generation):
                 response = await self._origin.request(request, idempotent=True)
         else:
             response = await self._origin.request(request, idempotent=True)
         elapsed = time.perf_counter() - started
-        by_key = operation.effect is Effect.READ or operation.endpoint in IN_GRAPH
-        if by_key and self._kit.flipped(collections[0]):
+        if operation.endpoint.read.by_key and self._kit.flipped(collections[0]):
             await self._bring_up(operation, response, collections[0], era)
         elif trouble and any(self._kit.flipped(name) for name in collections):
             await self._serving.reached_again()
@@ -297,7 +286,7 @@ class Dispatcher:
         if first.gap:
             for name in first.collections:  # of a query, each that it reads: the gate of each must know (I10)
                 collection = name.partition("/")[2]
-                self._gaps.add(operation.database, collection, operation.endpoint, Uncovered.READ, first.gap)
+                self._gaps.add(operation.database, collection, operation.endpoint.name, Uncovered.READ, first.gap)
         self._seen(operation, first, snapshot)
         if not isinstance(response.body, bytes) or response.header(b"content-encoding") is not None:
             compared = normalize(operation) if way.compare else None
@@ -316,7 +305,7 @@ class Dispatcher:
         try:
             return await self._target.execute(operation)
         except DatabaseError as error:
-            log.warning("a cursor breaks off", error=error_label(error), endpoint=operation.endpoint)
+            log.warning("a cursor breaks off", error=error_label(error), endpoint=operation.endpoint.name)
             raise ArangoError(503, "PostgreSQL does not answer", status=503) from error
 
     def _routed(self, operation: Operation, snapshot: Snapshot) -> Route:
@@ -338,7 +327,7 @@ class Dispatcher:
                 if facts is not None and not facts.modifies and (names or not facts.understood):
                     self._coverage.query(operation.database, operation.body, names, way.gap or NOT_YET)
             return
-        other = operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH
+        other = operation.endpoint.read.reworded
         collection = read_of(operation) if other or operation.effect is Effect.READ else None
         compared = normalize(operation) if other and collection is not None else operation
         if collection is None or compared is None:
@@ -347,7 +336,7 @@ class Dispatcher:
             names = frozenset({collection.partition("/")[2]})
             self._coverage.query(operation.database, compared.body, names, way.gap or NOT_YET)
         else:
-            self._coverage.read(collection, compared.endpoint, way.gap or NOT_YET)
+            self._coverage.read(collection, compared.endpoint.name, way.gap or NOT_YET)
 
     async def _by_name(self, request: Request, operation: Operation) -> Operation:
         """The operation on a collection that is named by its number: of that name, where ArangoDB tells it.
@@ -362,7 +351,7 @@ class Dispatcher:
         if response.status != 200:
             return operation
         name = _NAMED.decode(body).name
-        place = 4 if operation.endpoint.startswith("gharial.") else 2
+        place = operation.endpoint.collection_at
         path = tuple(name if at == place and part == number else part for at, part in enumerate(operation.path))
         return msgspec.structs.replace(operation, collection=name, path=path)
 
@@ -388,7 +377,7 @@ class Dispatcher:
         if response.status not in (200, 304, 404, 412):
             return
         body, read_again = response.body, bool(bypass(operation)) or response.header(b"content-encoding") is not None
-        if operation.endpoint == "document.read" and response.status == 200 and not read_again:
+        if operation.endpoint.read is Read.DOCUMENT and response.status == 200 and not read_again:
             with contextlib.suppress(msgspec.DecodeError, ValueError):
                 shown = _REVISION.decode(body) if isinstance(body, bytes) else None
                 if shown is not None and isinstance(body, bytes):
@@ -440,14 +429,18 @@ def _whole(response: Response) -> Outcome | None:
 
 def _packed(operation: Operation) -> bool:
     """Whether the body is VelocyPack that somebody here has to read."""
-    known = _matters(operation) or operation.endpoint in TRANSACTIONS
+    known = _matters(operation) or operation.endpoint.capture is Capture.TRANSACTION
     return known and "velocypack" in operation.headers.get("content-type", "")
 
 
 def _matters(operation: Operation) -> bool:
     """Whether the collection's name says what to do with a request."""
-    endpoint = operation.endpoint
-    return operation.effect is not Effect.PASSTHROUGH or endpoint in OVER_ALL or endpoint in IN_GRAPH
+    return operation.effect is not Effect.PASSTHROUGH or operation.endpoint.read.reworded
+
+
+def _through_database(endpoint: Endpoint) -> bool:
+    """Return True if its answer is read in a database of which any collection is mirrored."""
+    return endpoint.read is Read.GRAPH_DOCUMENT or endpoint.capture is Capture.TRANSACTION
 
 
 def _unseen(operation: Operation, snapshot: Snapshot) -> Route:
@@ -457,7 +450,7 @@ def _unseen(operation: Operation, snapshot: Snapshot) -> Route:
         return way
     if way.action is Action.READ:
         return msgspec.structs.replace(way, target=False, compare=False, gap=TOO_LARGE)
-    return msgspec.structs.replace(way, action=Action.OPAQUE, gap=f"{operation.endpoint}: {TOO_LARGE}")
+    return msgspec.structs.replace(way, action=Action.OPAQUE, gap=f"{operation.endpoint.name}: {TOO_LARGE}")
 
 
 def _keys_asked(body: bytes) -> list[str]:

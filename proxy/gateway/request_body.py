@@ -16,10 +16,10 @@ from typing import Final
 
 from proxy.base.errors import ArangoError
 from proxy.base.waits import counted
+from proxy.model.endpoint import Effect, Read
 from proxy.model.message import Request, Response
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot, Stage
-from proxy.routing.routes import OVER_ALL
 from proxy.wire.encoding import decoded, encoded, without
 
 TOO_LARGE: Final = "body too large"
@@ -29,7 +29,7 @@ _AT_ONCE: Final = 256 << 10  # bytes: what is longer is decoded beside the event
 
 def must_read_body(operation: Operation, snapshot: Snapshot) -> bool:
     """Whether the mirror or the shadow must read this request's body."""
-    if operation.effect is Effect.PASSTHROUGH and operation.endpoint not in OVER_ALL:
+    if operation.effect is Effect.PASSTHROUGH and operation.endpoint.read is not Read.QUERY_LIKE:
         return False
     if operation.effect is Effect.WRITE and operation.qualified is not None:
         return snapshot.behaviour(operation.qualified).capture

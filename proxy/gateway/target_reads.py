@@ -188,7 +188,7 @@ class TargetReads:
             counts = outcome is not None
             return outcome if outcome is not None else FallbackReason.FENCE
         except OverLimit as error:  # one client's query, and no failure of PostgreSQL's: it takes no flip back
-            log.info("a read goes to the origin", error=error.feature, endpoint=operation.endpoint)
+            log.info("a read goes to the origin", error=error.feature, endpoint=operation.endpoint.name)
             counts = False
             return FallbackReason.LIMIT
         except Unsupported:
@@ -196,13 +196,13 @@ class TargetReads:
             return FallbackReason.UNSUPPORTED
         except ArangoError as error:
             # an error of the target's own making is never an answer
-            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
+            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint.name)
             return FallbackReason.REFUSED
         except DatabaseBusy:
-            log.warning("a read is refused: every connection to PostgreSQL is in use", endpoint=operation.endpoint)
+            log.warning("a read is refused: every connection to PostgreSQL is in use", endpoint=operation.endpoint.name)
             return FallbackReason.BUSY
         except (DatabaseError, TimeoutError) as error:
-            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint)
+            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint.name)
             failed = True
             slow = isinstance(error, TimeoutError | DatabaseTimedOut) or error.sqlstate == "57014"
             return FallbackReason.SLOW if slow else FallbackReason.UNAVAILABLE

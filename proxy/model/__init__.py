@@ -1,5 +1,6 @@
 """Values that every room names. Pure: no I/O, no tasks, no settings.
 
+endpoint          Endpoint: what is known of one endpoint of ArangoDB's API, and the enumerations of its facts
 operations        Operation, Outcome, Change: one typed request of ArangoDB's API, its answer, a version written
 documents         keys, handles, system attributes, merging, the form in jsonb
 revision          `_rev`: text <-> 64-bit integer, and the hybrid logical clock that makes them

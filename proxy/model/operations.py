@@ -6,27 +6,17 @@ The mirror's own values (Change: one new version of one document) stand here too
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 
 import msgspec
 
-
-class Effect(enum.Enum):
-    """What an endpoint does to the data, the one thing that routing must know of it."""
-
-    READ = "read"  # one document or many, by key: can be compared
-    WRITE = "write"  # documents, by key: captured and mirrored
-    QUERY = "query"  # AQL: read or write, which only the analysis of its text tells
-    CONTROL = "control"  # collections, databases, indexes: forwarded, and the mirror must know
-    OPAQUE = "opaque"  # writes that are not captured: forwarded, the collections become unverified (I10)
-    PASSTHROUGH = "passthrough"  # changes no document and is not compared: forwarded and counted
+from proxy.model.endpoint import Effect, Endpoint
 
 
 class Operation(msgspec.Struct, frozen=True, gc=False):
     """One request of the ArangoDB HTTP API.
 
-    endpoint: the name of its row in `wire.endpoints`, for example `document.read`.
+    endpoint: its row in `wire.endpoints`, with all that is decided by.
     database, collection, key: as the path gives them, percent-decoded; None where the path has none.
     path: all decoded path segments behind `/_db/{db}`, for endpoints with more variables.
     params: query parameters, decoded; the last one wins. headers: lower-case names, those that `wire` cares about.
@@ -37,8 +27,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     database; empty: its text tells.
     """
 
-    endpoint: str
-    effect: Effect
+    endpoint: Endpoint
     method: str
     database: str = "_system"
     collection: str | None = None
@@ -49,6 +38,11 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
     known: object = None
     extent: frozenset[str] = frozenset()
+
+    @property
+    def effect(self) -> Effect:
+        """What it does to the data."""
+        return self.endpoint.effect
 
     @property
     def qualified(self) -> str | None:

@@ -16,9 +16,10 @@ import sql
 from proxy.aql import analyse, parse
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.operator.mismatches import MismatchRow
 from proxy.stores.arango import ArangoStore
+from proxy.wire.endpoints import named
 
 FORMAT: Final = "crossfade mismatch 1"
 MOST: Final = 1000  # documents of a collection
@@ -115,8 +116,7 @@ async def _collection(
 async def _indexes(origin: ArangoStore, base: str, name: str) -> list[dict[str, Any]]:
     """As ArangoDB lists them; they explain an order, and change no answer."""
     asked = Operation(
-        "index.list",
-        Effect.PASSTHROUGH,
+        named("index.list"),
         "GET",
         base,
         name,

@@ -16,6 +16,7 @@ import msgspec
 from proxy.aql import analyse, parse
 from proxy.base.errors import ArangoError, IsolationError
 from proxy.isolation import Lane
+from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, Known, shape_of_text
 from proxy.routing.routes import GRAPHS, QueryFacts
@@ -53,7 +54,7 @@ class QueryFactsCache:
     async def known(self, operation: Operation) -> Operation:
         """A query that knows its facts and its shape, where these cost too much to be worked out here; else itself."""
         body = operation.body
-        if len(body) <= LIGHT or self._lane is None or operation.endpoint != "cursor.create":
+        if len(body) <= LIGHT or self._lane is None or operation.effect is not Effect.QUERY:
             return operation
         if len(body) <= _LOOKED_INTO:
             try:

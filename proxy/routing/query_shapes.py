@@ -11,6 +11,7 @@ import msgspec
 
 from proxy.aql.shape import shape_of
 from proxy.base.errors import ArangoError
+from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation
 
 _MAX_TEXT: Final = 4000  # characters of a shape that are kept
@@ -46,8 +47,8 @@ _QUERY: Final = msgspec.json.Decoder(_Query)
 
 def shape_of_operation(operation: Operation) -> Shape:
     """The endpoint, or the query without its literals. The request path calls it: microseconds where it is known."""
-    if operation.endpoint != "cursor.create":
-        return _endpoint_shape(operation.endpoint)
+    if operation.effect is not Effect.QUERY:
+        return _endpoint_shape(operation.endpoint.name)
     if isinstance(operation.known, Known):
         return operation.known.shape
     try:

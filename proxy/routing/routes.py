@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import enum
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from proxy.model.operations import Effect, Operation
+from proxy.model.endpoint import Capture, CollectionIn, Effect, Family, InTransaction, Read, Verb
+from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot, Stage
+from proxy.routing.bypass import IN_TRANSACTION, PACKED, Obstacle, bypass, outside
 
 
 class Action(enum.Enum):
@@ -30,7 +32,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     """What to do with one request.
 
     collections: `database/name` of what it reads (READ) or may have written (CAPTURE, OPAQUE; `db/*` is all of them).
-    target: the target is asked first. compare: the shadow gets it. synchronous: answers wait for the target.
+    target: the target is asked first. compare: the shadow gets it.
     hold: wait until the flip that is under way has been decided. gap: why it is neither captured nor compared.
     writes: what a forwarded request may write without an intent, so that `mirror` waits for it.
     extent: see `extent_of`.
@@ -40,7 +42,6 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     collections: tuple[str, ...] = ()
     target: bool = False
     compare: bool = False
-    synchronous: bool = False
     hold: bool = False
     gap: str = ""
     writes: tuple[str, ...] = ()
@@ -83,87 +84,15 @@ _COLLECTION = msgspec.json.Decoder(_Collected)
 _NAME = msgspec.json.Decoder(_Named)
 
 FORWARD = Route(Action.FORWARD)
-IN_TRANSACTION = "in a transaction"
 _NOT_IN_SHADOW = "reads a collection that is not in the shadow"
-PACKED = "velocypack"
-# what the answers to document writes say whatever their bodies are: forwarded as they are, and captured all the same
-_TOLD_BY_ANSWERS = frozenset({"", IN_TRANSACTION, PACKED})
-_DIRTY = "x-arango-allow-dirty-read"
-_TRUE = frozenset({"true", "1", "yes", "on", "y"})
-TRANSACTIONS = frozenset({"transaction.begin", "transaction.commit", "transaction.abort"})
-# what ArangoDB runs inside of a stream transaction, beside writes of documents (protocol page, section 5)
-_THROUGH_GRAPHS = frozenset(
-    f"gharial.{kind}_{verb}" for kind in ("vertex", "edge") for verb in ("insert", "replace", "update", "remove")
-)
-TRANSACTIONAL = frozenset({"collection.truncate", "cursor.create"}) | _THROUGH_GRAPHS
-
-# reads that stores/postgres can answer, and that the shadow compares
-COMPARABLE = frozenset({"document.read", "document.head", "document.read_many"})
-# reads of many documents of a collection, in other words than a query's: they go the ways of queries
-OVER_ALL = frozenset(
-    {
-        *("edges.read", "edges.read_many"),
-        *(f"simple.{name}" for name in ("all", "all-keys", "any", "by-example", "first-example")),
-        *("simple.lookup-by-keys", "simple.range"),
-    }
-)
-# answered by ArangoDB at every stage: an error where an index is missing, which PostgreSQL does not know of
-_OF_INDEXES = frozenset({"simple.range"})
-# one document through a named graph, whose definition is a document of another collection
-IN_GRAPH = frozenset({"gharial.vertex_read", "gharial.edge_read"})
-_OF_ONE = ("_insert", "_replace", "_update")  # writes through a graph that change one document
+# of document writes these make no difference: their answers show what they wrote
+_SHOWN_BY_ANSWERS = PACKED | {Obstacle.IN_TRANSACTION}
 GRAPHS = "_graphs"
-# what may change who may read what
-RIGHTS = frozenset({"user.create", "user.replace", "user.update", "user.remove", "user.permission", "token"})
-# reads of documents that nothing compares
-UNCOMPARED = frozenset(
-    {f"simple.{name}" for name in ("first", "last", "near", "within", "within-rectangle", "fulltext")}
-)
-# writes by keys or by example, whose collection stands in the body
-SIMPLE_WRITES = frozenset(f"simple.{name}-by-example" for name in ("remove", "replace", "update")) | {
-    "simple.remove-by-keys"
-}
-# captured in a transaction as well, whether ArangoDB runs them inside of it or not
-_IN_TRANSACTIONS = TRANSACTIONAL | SIMPLE_WRITES | {"import"}
-# changes of whole collections, which the mirror carries out after the origin's answer
-COLLECTIONS = frozenset(
-    {"collection.create", "collection.truncate", "collection.drop", "collection.rename", "database.drop"}
-)
-
-
-def bypass(operation: Operation, *, writes: bool = False) -> str:
-    """Why this request cannot be captured (`writes`) or compared, whatever its endpoint; empty where it can.
-
-    Stream transactions, async jobs, VelocyPack that JSON cannot say, and dirty reads (protocol sections 5 and 8), which
-    no write is: ArangoDB passes over that header there.
-    """
-    headers = operation.headers
-    if not headers:
-        return ""
-    if headers.get("x-arango-async", "") in ("true", "store"):
-        return "async job"
-    if "velocypack" in headers.get("content-type", "") or "velocypack" in headers.get("accept", ""):
-        return PACKED
-    if not writes and headers.get(_DIRTY, "").lower() in _TRUE:
-        return "dirty read"
-    if headers.get("content-encoding", "identity") not in ("identity", ""):
-        return "content encoding"
-    if "x-arango-trx-id" in headers:
-        return IN_TRANSACTION
-    return ""
 
 
 def share(text: bytes, weight: int) -> bool:
     """Whether this document or query is among the `weight` percent: sticky, the same on every instance."""
     return weight >= 100 or (weight > 0 and zlib.crc32(text) % 100 < weight)
-
-
-def outside(operation: Operation) -> Operation:
-    """The same outside of its stream transaction; itself where it is in none."""
-    if "x-arango-trx-id" not in operation.headers:
-        return operation
-    headers = {name: value for name, value in operation.headers.items() if name != "x-arango-trx-id"}
-    return msgspec.structs.replace(operation, headers=headers)
 
 
 def route(
@@ -186,54 +115,89 @@ def route(
         return _write(operation, snapshot)
     if effect is Effect.QUERY:
         return _query(operation, snapshot, query)
-    if effect is Effect.OPAQUE and operation.endpoint.startswith("gharial."):
-        return _captured(operation, snapshot, _of_graph(operation))
-    if operation.endpoint in SIMPLE_WRITES:
-        return _captured(operation, snapshot, may_write(operation))
-    if operation.endpoint in TRANSACTIONS:  # whatever the request's headers: its body says nothing
-        every = captured_only(snapshot, (f"{operation.database}/*",))
-        return Route(Action.CAPTURE, every) if every else Route(Action.FORWARD, writes=(f"{operation.database}/*",))
-    if operation.endpoint == "import" and operation.collection is not None:
-        return _captured(operation, snapshot, may_write(operation))
-    if effect is Effect.OPAQUE:
-        return _opaque(operation, snapshot, may_write(operation), "not captured")
-    if operation.endpoint == "collection.rename" and _name(operation.body) == operation.collection:
-        return FORWARD  # to the name that it has: ArangoDB changes nothing
-    if effect is Effect.CONTROL and operation.endpoint in COLLECTIONS:
-        return _captured(operation, snapshot, may_write(operation))
-    if operation.endpoint == "index.create" and b'"ttl"' in operation.body:
-        return _opaque(operation, snapshot, may_write(operation), "documents expire")
-    if operation.endpoint in OVER_ALL or operation.endpoint in IN_GRAPH:
-        return _other_read(operation, snapshot)
-    if operation.endpoint in UNCOMPARED:
+    if operation.endpoint.capture is not Capture.NONE:
+        return _CAPTURES[operation.endpoint.capture](operation, snapshot)
+    if operation.endpoint.read.reworded:
+        return _reworded_read(operation, snapshot)
+    if operation.endpoint.read is Read.UNCOMPARED:
         return Route(Action.FORWARD, gap="not compared")
     return FORWARD
 
 
+def _transaction(operation: Operation, snapshot: Snapshot) -> Route:
+    """Its begin or end, whatever the request's headers: the body shows no collection."""
+    every = (f"{operation.database}/*",)
+    captured = captured_only(snapshot, every)
+    return Route(Action.CAPTURE, captured) if captured else Route(Action.FORWARD, writes=every)
+
+
+def _import(operation: Operation, snapshot: Snapshot) -> Route:
+    return _uncaptured(operation, snapshot) if operation.collection is None else _as_named(operation, snapshot)
+
+
+def _change(operation: Operation, snapshot: Snapshot) -> Route:
+    """A change of whole collections."""
+    if operation.endpoint.verb is Verb.RENAME and _name(operation.body) == operation.collection:
+        return FORWARD  # to the name that it has: ArangoDB changes nothing
+    return _as_named(operation, snapshot)
+
+
+def _index(operation: Operation, snapshot: Snapshot) -> Route:
+    if b'"ttl"' not in operation.body:
+        return FORWARD
+    return _opaque(operation, snapshot, may_write(operation), "documents expire")
+
+
+def _as_named(operation: Operation, snapshot: Snapshot) -> Route:
+    """Captured for the collections that the request names."""
+    return _captured(operation, snapshot, may_write(operation))
+
+
+def _through_graph(operation: Operation, snapshot: Snapshot) -> Route:
+    return _captured(operation, snapshot, _of_graph(operation), allowed=PACKED)
+
+
+def _uncaptured(operation: Operation, snapshot: Snapshot) -> Route:
+    return _opaque(operation, snapshot, may_write(operation), "not captured")
+
+
+# but for document writes and queries, whose effect decides
+_CAPTURES: dict[Capture, Callable[[Operation, Snapshot], Route]] = {
+    Capture.GRAPH_DOCUMENT: _through_graph,
+    Capture.GRAPH_DEFINITION: _through_graph,
+    Capture.KEYS_IN_BODY: _as_named,
+    Capture.REVISIONS: _as_named,
+    Capture.RESYNC: _as_named,
+    Capture.TRANSACTION: _transaction,
+    Capture.IMPORT: _import,
+    Capture.COLLECTION: _change,
+    Capture.INDEX: _index,
+    Capture.OPAQUE: _uncaptured,
+}
+
+
 def read_of(operation: Operation) -> str | None:
     """The collection (`database/name`) that a read of documents, but for a query, reads; None where none is named."""
-    if operation.endpoint in OVER_ALL and operation.endpoint.startswith("simple."):
+    if operation.endpoint.collection_in is CollectionIn.BODY:
         name = _of_body(operation.body)
         return f"{operation.database}/{name}" if name else None
     return operation.qualified
 
 
-def _other_read(operation: Operation, snapshot: Snapshot) -> Route:
+def _reworded_read(operation: Operation, snapshot: Snapshot) -> Route:
     """Reads of documents by other endpoints than those of documents and queries: the ways of the one or the other."""
     collection = read_of(operation)
     if collection is None:
         return FORWARD
     behaviour = snapshot.behaviour(collection)
-    hold = behaviour.hold_queries and operation.endpoint in OVER_ALL
+    hold = behaviour.hold_queries and operation.endpoint.read is Read.QUERY_LIKE
     if not behaviour.compare:
-        if hold or behaviour.synchronous:
-            return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, hold=hold)
-        return FORWARD
+        return Route(Action.READ, (collection,), hold=hold) if hold or behaviour.synchronous else FORWARD
     reason = bypass(operation)
     if reason:
-        return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, hold=hold, gap=reason)
-    weight = behaviour.weight if operation.endpoint not in _OF_INDEXES else 0
-    if operation.endpoint in IN_GRAPH:
+        return Route(Action.READ, (collection,), hold=hold, gap=reason)
+    weight = behaviour.weight if not operation.endpoint.needs_index else 0
+    if operation.endpoint.read is Read.GRAPH_DOCUMENT:
         weight = min(weight, snapshot.behaviour(f"{operation.database}/{GRAPHS}").weight)
     which = operation.key or operation.params.get("vertex")
     return Route(
@@ -241,7 +205,6 @@ def _other_read(operation: Operation, snapshot: Snapshot) -> Route:
         (collection,),
         target=share(which.encode() if which else operation.body, weight),
         compare=True,
-        synchronous=behaviour.synchronous,
         hold=hold,
     )
 
@@ -249,19 +212,17 @@ def _other_read(operation: Operation, snapshot: Snapshot) -> Route:
 def _read(operation: Operation, snapshot: Snapshot) -> Route:
     collection = operation.qualified
     if collection is None or not snapshot.standing(collection).stage.at_least(Stage.SHADOW):
-        behaviour = snapshot.behaviour(collection) if collection is not None else None
-        synchronous = behaviour is not None and behaviour.synchronous
-        return Route(Action.READ, (collection,), synchronous=synchronous) if synchronous and collection else FORWARD
+        synchronous = collection is not None and snapshot.behaviour(collection).synchronous
+        return Route(Action.READ, (collection,)) if synchronous and collection else FORWARD
     behaviour = snapshot.behaviour(collection)
     reason = bypass(operation)
-    if reason or operation.endpoint not in COMPARABLE:
-        return Route(Action.READ, (collection,), synchronous=behaviour.synchronous, gap=reason or "not compared")
+    if reason:
+        return Route(Action.READ, (collection,), gap=reason)
     return Route(
         Action.READ,
         (collection,),
         target=share((operation.key or "").encode() or operation.body, behaviour.weight),
         compare=behaviour.compare,
-        synchronous=behaviour.synchronous,
     )
 
 
@@ -272,10 +233,10 @@ def _write(operation: Operation, snapshot: Snapshot) -> Route:
     behaviour = snapshot.behaviour(collection)
     if not behaviour.capture:
         return Route(Action.FORWARD, writes=(collection,))
-    reason = bypass(operation, writes=True)
-    if reason not in _TOLD_BY_ANSWERS:
-        return Route(Action.OPAQUE, (collection,), synchronous=behaviour.synchronous, gap=reason)
-    return Route(Action.CAPTURE, (collection,), synchronous=behaviour.synchronous)
+    reason = bypass(operation, writes=True, allowed=_SHOWN_BY_ANSWERS)
+    if reason:
+        return Route(Action.OPAQUE, (collection,), gap=reason)
+    return Route(Action.CAPTURE, (collection,))
 
 
 def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -> Route:
@@ -313,7 +274,6 @@ def _query(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -
         names,
         target=(query.deterministic or (query.takes_any and weight >= 100)) and share(operation.body, weight),
         compare=True,
-        synchronous=any(b.synchronous for b in behaviours),
         hold=hold,
         extent=extent,
     )
@@ -351,14 +311,14 @@ def _unknown_extent(database: str, snapshot: Snapshot, reason: str) -> Route:
 def may_write(operation: Operation) -> tuple[str, ...]:
     """The collections that an operation may write, but for documents and queries; `db/*` where that cannot be told."""
     database, collection = operation.database, operation.collection
-    if operation.endpoint == "database.drop":
+    if operation.endpoint.family is Family.DATABASE:
         return (f"{operation.path[-1]}/*",)
     if collection is not None and collection[:1].isdigit():  # an id; which collection has it is not known here
         return (f"{database}/*",)
-    if operation.endpoint.startswith("simple."):
+    if operation.endpoint.collection_in is CollectionIn.BODY:
         name = _of_body(operation.body)
         return (f"{database}/{name or '*'}",)
-    if operation.endpoint in ("collection.create", "collection.rename"):
+    if operation.endpoint.collection_in is CollectionIn.BODY_NAME:
         name = _name(operation.body)
         if not name:
             return (f"{database}/*",)
@@ -366,9 +326,7 @@ def may_write(operation: Operation) -> tuple[str, ...]:
             return (f"{database}/{name}",)
         # ArangoDB renames it in the definitions of graphs too
         return f"{database}/{collection}", f"{database}/{name}", f"{database}/{GRAPHS}"
-    if collection is not None and not operation.endpoint.startswith(("gharial", "foxx")):
-        return (f"{database}/{collection}",)
-    return (f"{database}/*",)
+    return (f"{database}/{collection or '*'}",)
 
 
 def _of_graph(operation: Operation) -> tuple[str, ...]:
@@ -377,7 +335,8 @@ def _of_graph(operation: Operation) -> tuple[str, ...]:
     A change of the graph names a collection in its path and writes another, `_graphs`; it may make or drop some.
     """
     named = operation.collection is not None and not operation.collection[:1].isdigit()
-    if named and operation.qualified is not None and operation.endpoint.endswith(_OF_ONE):
+    one = operation.endpoint.capture is Capture.GRAPH_DOCUMENT and operation.endpoint.verb is not Verb.REMOVE
+    if named and operation.qualified is not None and one:
         return (operation.qualified,)
     return (f"{operation.database}/*",)
 
@@ -409,12 +368,17 @@ def captured_only(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, 
     return tuple(kept)
 
 
-def _captured(operation: Operation, snapshot: Snapshot, collections: tuple[str, ...]) -> Route:
+def _captured(
+    operation: Operation,
+    snapshot: Snapshot,
+    collections: tuple[str, ...],
+    allowed: frozenset[Obstacle] = frozenset(),
+) -> Route:
     """Captured where a collection that it may write is mirrored, and nothing about the request forbids it."""
-    reason = bypass(operation, writes=True)
-    if reason == PACKED and operation.endpoint.startswith("gharial."):
-        reason = ""
-    if reason and not (reason == IN_TRANSACTION and operation.endpoint in _IN_TRANSACTIONS):
+    if operation.endpoint.in_transaction is not InTransaction.NO:
+        allowed |= {Obstacle.IN_TRANSACTION}
+    reason = bypass(operation, writes=True, allowed=allowed)
+    if reason:
         return _opaque(operation, snapshot, collections, reason)
     kept = captured_only(snapshot, collections)
     return Route(Action.CAPTURE, kept) if kept else Route(Action.FORWARD, writes=collections)
@@ -424,4 +388,4 @@ def _opaque(operation: Operation, snapshot: Snapshot, collections: tuple[str, ..
     kept = captured_only(snapshot, collections)
     if not kept:
         return Route(Action.FORWARD, writes=collections)
-    return Route(Action.OPAQUE, kept, gap=f"{operation.endpoint}: {reason}")
+    return Route(Action.OPAQUE, kept, gap=f"{operation.endpoint.name}: {reason}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from proxy.model.endpoint import Read
 from proxy.shadow.jobs import Job
 
 WAIT: Final = 0.02
@@ -26,7 +27,7 @@ class Batcher:
     def add(self, job: Job, now: float) -> None:
         """Takes one more read."""
         operation = job.operation
-        plain = operation.endpoint == "document.read" and not job.reversed and not operation.headers
+        plain = operation.endpoint.read is Read.DOCUMENT and not job.reversed and not operation.headers
         name = (operation.qualified or _ALONE) if plain else _ALONE
         waiting = self._waiting.get(name)
         if waiting is None:

@@ -21,7 +21,8 @@ from proxy.base.config import Settings
 from proxy.base.errors import ArangoError, DatabaseError, Unsupported, UpstreamError
 from proxy.base.supervise import supervise
 from proxy.isolation import Lane
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.endpoint import Effect
+from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape, shape_of_operation
 from proxy.shadow.accounting import FAILED, VerdictSink
 from proxy.shadow.backpressure import Backpressure
@@ -314,10 +315,12 @@ class Shadow:
             self._account.skipped(job, "origin unavailable")
         except _ODD as error:
             # its content stays out of the log
-            log.warning("an answer could not be compared", endpoint=job.operation.endpoint, error=type(error).__name__)
+            log.warning(
+                "an answer could not be compared", endpoint=job.operation.endpoint.name, error=type(error).__name__
+            )
             self._account.skipped(job, "not understood")
         except Exception as error:
-            log.exception("a comparison failed", endpoint=job.operation.endpoint, error=type(error).__name__)
+            log.exception("a comparison failed", endpoint=job.operation.endpoint.name, error=type(error).__name__)
             self._account.skipped(job, FAILED)
         finally:
             if not going_on:

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.model.endpoint import Effect, Verb
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.jobs import Job
 
@@ -51,7 +52,7 @@ def batch_of(outcome: Outcome) -> CursorBatch | None:
 
 def cursor_to_follow(operation: Operation, outcome: Outcome) -> str | None:
     """The cursor's id where an answer to a query is the first batch of several. Microseconds for all others."""
-    if operation.endpoint != "cursor.create" or outcome.status != 201 or b'"hasMore":true' not in outcome.body:
+    if operation.effect is not Effect.QUERY or outcome.status != 201 or b'"hasMore":true' not in outcome.body:
         return None
     batch = batch_of(outcome)
     return batch.id if batch is not None and batch.more else None
@@ -118,7 +119,7 @@ class CursorAssembler:
         if found is None or (outcome is not None and outcome.status >= 400):
             return
         batch = batch_of(outcome) if outcome is not None and outcome.status == 200 else None
-        if outcome is None or batch is None or operation.endpoint != "cursor.next":
+        if outcome is None or batch is None or operation.endpoint.verb is not Verb.NEXT:
             self._end(key)
             return
         asked = operation.path[3] if len(operation.path) > 3 else ""

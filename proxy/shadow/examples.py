@@ -24,7 +24,7 @@ from proxy.base.sql_values import columns
 from proxy.base.supervise import cancelled, supervise
 from proxy.model import json_values
 from proxy.model.operations import Operation
-from proxy.routing.query_shapes import Shape
+from proxy.routing.query_shapes import NOT_UNDERSTOOD, OTHER, Shape
 from proxy.shadow.samples import MAX_TEXT, Redaction, request_of
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ _AFTERWARDS: Final = 500  # reads of a shape, of which one becomes an example on
 _MOST_SHAPES: Final = 5000
 _WAITING: Final = 500  # examples that wait to be written
 # shapes that stand for many requests: no example speaks for them
-_NO_EXAMPLE: Final = frozenset({"other", "cursor.create"})
+_NO_EXAMPLE: Final = frozenset({OTHER.name, NOT_UNDERSTOOD.name})
 
 
 class _Example(NamedTuple):

@@ -20,7 +20,8 @@ import msgspec
 
 from proxy.base.errors import ArangoError, IsolationError, StatementError, Unsupported
 from proxy.isolation import Lane
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.endpoint import Effect
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import TargetAnswer
 from proxy.shadow.diff.documents import Difference, NotComparable
 from proxy.shadow.diff.tolerances import Rule
@@ -256,7 +257,7 @@ class _Nobody:
     name = "nobody"
 
     async def execute(self, operation: Operation) -> Outcome:
-        raise Unsupported(operation.endpoint)
+        raise Unsupported(operation.endpoint.name)
 
 
 async def _sides_of(address: Address) -> ReadBothSides:

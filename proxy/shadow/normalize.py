@@ -12,11 +12,11 @@ import msgspec
 
 from proxy.base.errors import ArangoError
 from proxy.model import json_values
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.endpoint import Family, Read
+from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres.simple import as_query
+from proxy.wire.endpoints import named
 
-EDGES: Final = frozenset({"edges.read", "edges.read_many"})
-IN_GRAPH: Final = frozenset({"gharial.vertex_read", "gharial.edge_read"})
 _SIDES: Final = {"any": ("_from", "_to"), "in": ("_to",), "out": ("_from",)}
 _NO_MATCH: Final = (404, 404)
 _ABOUT_DATA: Final = frozenset({1202, 1203})  # errors that the same read in plain words gives as well
@@ -44,15 +44,13 @@ def normalize(operation: Operation) -> Operation | None:
     request that both sides refuse for its own sake.
     """
     endpoint = operation.endpoint
-    if endpoint in IN_GRAPH:
+    if endpoint.read is Read.GRAPH_DOCUMENT:
         path = ("_api", "document", operation.collection or "", operation.key or "")
-        return Operation(
-            "document.read", Effect.READ, "GET", operation.database, operation.collection, operation.key, path
-        )
+        return Operation(named("document.read"), "GET", operation.database, operation.collection, operation.key, path)
     try:
-        if endpoint in EDGES:
+        if endpoint.family is Family.EDGES:
             return _edges_query(operation)
-        return as_query(operation) if endpoint.startswith("simple.") else operation
+        return as_query(operation) if endpoint.family is Family.SIMPLE else operation
     except ArangoError:
         return None
 
@@ -63,13 +61,13 @@ def plain_outcome(operation: Operation, outcome: Outcome) -> Outcome | None:
     Raises msgspec.DecodeError, UnicodeDecodeError where it is no answer of ArangoDB's.
     """
     endpoint = operation.endpoint
-    if not (endpoint in EDGES or endpoint in IN_GRAPH or endpoint.startswith("simple.")):
+    if not endpoint.read.reworded:
         return outcome
     if outcome.status >= 500 or outcome.status in (401, 403):
         return outcome  # the shadow knows what to do with these
     answer = _ANSWER.decode(outcome.body)
     if outcome.status >= 400:
-        if endpoint == "simple.first-example" and (outcome.status, answer.number) == _NO_MATCH:
+        if endpoint.no_match and (outcome.status, answer.number) == _NO_MATCH:
             return _rows(b"[]")
         return outcome if answer.number in _ABOUT_DATA else None
     if isinstance(document := answer.vertex or answer.edge, msgspec.Raw):
@@ -101,4 +99,4 @@ def _edges_query(operation: Operation) -> Operation | None:
         text = text.replace("FOR v IN @vertices ", "").replace("== v", "== @vertex")
     binds = {"@c": operation.collection, **({"vertex": vertices[0]} if len(vertices) == 1 else {"vertices": vertices})}
     body = json_values.dump({"query": text, "bindVars": binds})
-    return Operation("cursor.create", Effect.QUERY, "POST", operation.database, path=("_api", "cursor"), body=body)
+    return Operation(named("cursor.create"), "POST", operation.database, path=("_api", "cursor"), body=body)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from proxy.model import json_reader
+from proxy.model.endpoint import Effect, Read
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, compare_answers, error_of
 from proxy.shadow.diff.documents import canonical
@@ -89,10 +90,10 @@ class History:
     def _of_outcome(self, outcome: Outcome) -> Mapping[str, bytes] | None:
         if error_of(outcome) is not None or outcome.status >= 300:
             return None
-        if self._operation.endpoint == "document.read_many":
+        if self._operation.endpoint.read is Read.MANY:
             elements = json_reader.load(outcome.body)
             return {str(place): canonical(_told(element)) for place, element in enumerate(elements)}
-        if self._operation.endpoint == "cursor.create":
+        if self._operation.effect is Effect.QUERY:
             return _by_id(json_reader.load(outcome.body)["result"])
         return None
 

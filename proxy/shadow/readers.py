@@ -11,7 +11,8 @@ import msgspec
 
 from proxy.aql.requests import Result
 from proxy.base.errors import ArangoError, StatementError, Unsupported, UpstreamError
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.endpoint import Effect
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.cursor_assembly import CursorBatch, batch_of, merged
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer
 from proxy.shadow.diff.documents import NotComparable, Rows
@@ -21,6 +22,7 @@ from proxy.stores.postgres import PostgresStore, answers
 from proxy.stores.postgres.compiled_queries import Unfinished
 from proxy.stores.postgres.queries import finished
 from proxy.wire.encode import error_outcome
+from proxy.wire.endpoints import named
 
 _MOST_BYTES: Final = 8 << 20  # of one cursor's batches; beyond, what was read is compared as a beginning
 
@@ -100,7 +102,7 @@ class ReadBothSides:
     async def origin(self, operation: Operation) -> Outcome:
         """The origin's answer now; of a cursor all batches as one, up to a bound. Raises UpstreamError."""
         first = await self._origin.execute(operation)
-        if operation.endpoint != "cursor.create" or first.status != 201:
+        if operation.effect is not Effect.QUERY or first.status != 201:
             return first
         batches, size = [first], len(first.body)
         last = batch_of(first)
@@ -120,7 +122,7 @@ class ReadBothSides:
         """What changes with every write of a collection; empty where the origin does not tell. Raises UpstreamError."""
         database, _, name = collection.partition("/")
         path = ("_api", "collection", name, "revision")
-        asked = Operation("collection.revision", Effect.PASSTHROUGH, "GET", database, name, path=path)
+        asked = Operation(named("collection.revision"), "GET", database, name, path=path)
         outcome = await self._origin.execute(asked)
         return _REVISION.decode(outcome.body).revision if outcome.status == 200 else ""
 
@@ -162,7 +164,7 @@ def document_answer(operation: Operation, raw: bytes | None) -> Outcome:
 
 def _cursor(database: str, batch: CursorBatch, method: str, endpoint: str) -> Operation:
     assert batch.id is not None
-    return Operation(endpoint, Effect.PASSTHROUGH, method, database, key=batch.id, path=("_api", "cursor", batch.id))
+    return Operation(named(endpoint), method, database, key=batch.id, path=("_api", "cursor", batch.id))
 
 
 def _rows(result: Result, unordered: bool) -> Rows:

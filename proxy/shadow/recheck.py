@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.base.errors import ArangoError, DatabaseUnavailable, UpstreamError
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.endpoint import Effect
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, stable
 from proxy.shadow.diff.documents import Difference, canonical
 from proxy.shadow.diff.tolerances import Rule, without_baseline
@@ -48,7 +49,6 @@ _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to
 _LONGEST_PAUSE: Final = 0.25
 _BYTES_A_SECOND: Final = 16 << 20  # of answers that looks again may bring: a storm costs clients a tenth of the loop
 _LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGNORECASE)
-_VERSIONED: Final = frozenset({"document.read", "document.head", "document.read_many"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> 
 
 def carries_revisions(operation: Operation, collections: int, target: TargetAnswer) -> bool:
     """Whether what decides the answer shows its revision in it. collections: how many it reads."""
-    if operation.endpoint in _VERSIONED:
+    if operation.effect is Effect.READ:
         return True
     if not isinstance(target, QueryAnswer) or collections != 1 or len(_LOOPS.findall(operation.body)) != 1:
         return False

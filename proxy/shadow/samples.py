@@ -16,6 +16,7 @@ import msgspec
 
 from proxy.base.errors import ArangoError
 from proxy.model import json_reader, json_values
+from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import TargetAnswer
 from proxy.shadow.diff.documents import Difference, key_of
@@ -111,7 +112,7 @@ def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[st
     conditions = {name: operation.headers[name] for name in ("if-match", "if-none-match") if name in operation.headers}
     if conditions:
         request["headers"] = conditions
-    if operation.endpoint == "cursor.create":
+    if operation.effect is Effect.QUERY:
         body = json_reader.load(operation.body)
         request["query"] = text if redaction else body.get("query")
         binds = body.get("bindVars") or {}

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from proxy.model import json_reader
+from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import compare_answers, error_of
 from proxy.shadow.diff.documents import Difference, NotComparable, Rows, compare_rows
 from proxy.shadow.readers import ReadBothSides
 
 UNDECIDED: Final = ("undecided", "")
-_SAME_BODY: Final = frozenset({"document.read", "document.head", "document.read_many"})
 
 
 async def read_twice(
@@ -44,8 +44,8 @@ async def read_twice(
 
 def differs_from_itself(operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
     """How two answers of one server differ. Raises NotComparable where one tells nothing."""
-    if operation.endpoint != "cursor.create" or error_of(first) is not None or error_of(second) is not None:
-        if operation.endpoint in _SAME_BODY and first.body == second.body and first.status == second.status:
+    if operation.effect is not Effect.QUERY or error_of(first) is not None or error_of(second) is not None:
+        if operation.effect is Effect.READ and first.body == second.body and first.status == second.status:
             return None
         return compare_answers(operation, first, second)
     ours, theirs = _rows(first), _rows(second)

@@ -14,8 +14,9 @@ import msgspec
 
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
 from proxy.model.message import Request, Response
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
+from proxy.wire.endpoints import named
 
 
 class Requester(Protocol):
@@ -111,17 +112,13 @@ class ArangoStore:
     async def is_edge(self, database: str, collection: str) -> bool:
         """Whether the collection holds edges. Raises ArangoError (1203: there is none), UpstreamError."""
         path = ("_api", "collection", collection)
-        outcome = await self.execute(
-            Operation("collection.read", Effect.PASSTHROUGH, "GET", database, collection, path=path)
-        )
+        outcome = await self.execute(Operation(named("collection.read"), "GET", database, collection, path=path))
         _refused(outcome, 200)
         return _COLLECTION.decode(outcome.body).type == _EDGES
 
     async def edge_collections(self, database: str) -> list[str]:
         """Names of the collections that hold edges. Raises ArangoError, UpstreamError."""
-        outcome = await self.execute(
-            Operation("collection.list", Effect.PASSTHROUGH, "GET", database, path=("_api", "collection"))
-        )
+        outcome = await self.execute(Operation(named("collection.list"), "GET", database, path=("_api", "collection")))
         _refused(outcome, 200)
         return [found.name for found in _COLLECTIONS.decode(outcome.body).result if found.type == _EDGES]
 
@@ -139,7 +136,7 @@ class ArangoStore:
             binds["upper"] = upper
         body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
         outcome = await self.execute(
-            Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)
+            Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
         )
         _refused(outcome, 201)
         answer = _REVISIONS.decode(outcome.body)
@@ -155,8 +152,7 @@ class ArangoStore:
         """
         body = msgspec.json.encode(list(keys))
         operation = Operation(
-            "document.read_many",
-            Effect.READ,
+            named("document.read_many"),
             "PUT",
             database,
             collection,
@@ -186,7 +182,7 @@ class ArangoStore:
         """Milliseconds that the origin's own clock shows. Raises ArangoError, UpstreamError."""
         body = msgspec.json.encode({"query": "RETURN DATE_NOW()"})
         outcome = await self.execute(
-            Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)
+            Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
         )
         _refused(outcome, 201)
         return int(_NUMBERS.decode(outcome.body).result[0])
@@ -203,7 +199,7 @@ class ArangoStore:
         binds = {"@collection": collection, "since": since, "limit": limit}
         body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
         outcome = await self.execute(
-            Operation("cursor.create", Effect.QUERY, "POST", database, path=("_api", "cursor"), body=body)
+            Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
         )
         if outcome.status != 201:
             error = _ERROR.decode(outcome.body)

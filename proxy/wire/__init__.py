@@ -1,9 +1,10 @@
 """ArangoDB's HTTP API on the wire: requests to operations, outcomes to responses. Pure: no sockets, no state.
 
-endpoints  the endpoints, one row each, compiled into a tree of path segments
-decode     Request -> Operation; `peek` for the row alone
-encode     Outcome, ArangoError -> Response, with the headers that ArangoDB sends
-auth       who asks: Basic and JWT, read and made
-velocypack ArangoDB's binary form of JSON, read
-message    Request, Response: what the listener and the handlers pass to each other
+endpoints          the table of endpoints: one row each, with all facts that the proxy decides by (`model.endpoint`)
+path_tree          method and path -> row
+decode             Request -> Operation; `peek` for the endpoint alone
+encode             Outcome, ArangoError -> Response, with the headers that ArangoDB sends
+encoding           bodies in gzip and deflate
+auth               the user of a request: Basic and JWT, read and made
+velocypack         ArangoDB's binary form of JSON, read; velocypack_writer writes it
 """

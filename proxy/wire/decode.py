@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
+from proxy.model.endpoint import CollectionIn, Endpoint
 from proxy.model.message import Headers, Request
-from proxy.model.operations import Effect, Operation
-from proxy.wire.endpoints import Endpoint, find
+from proxy.model.operations import Operation
+from proxy.wire.path_tree import find
 
 # Headers that change what an operation means, by every spelling that clients send; others by their lower-case form.
 _WANTED: Final = {
@@ -33,23 +34,7 @@ _WANTED: Final = {
 _spelled: dict[bytes, str | None] = {}
 _SPELLINGS: Final = 512
 _JSON_HEADERS: Final = frozenset({"content-type", "accept"})
-# by these endpoints alone: whom the request comes from
-_IDENTIFIED: Final = frozenset(
-    {
-        *("database.user", "database.create", "user.list", "auth.renew"),
-        *("cursor.create", "cursor.next", "cursor.delete"),
-        *("simple.all", "simple.all-keys", "simple.by-example", "simple.range"),
-    }
-)
-
-# these may name their collection in the query string
-_COLLECTION_PARAMETER: Final = frozenset(
-    {
-        *("document.insert", "document.replace_many", "document.update_many"),
-        *("import", "index.create", "index.list"),
-    }
-)
-
+# endpoint, database, path, collection, key, parameters
 _Target = tuple[Endpoint, str, tuple[str, ...], str | None, str | None, dict[str, str]]
 _remembered: dict[tuple[str, bytes], _Target] = {}
 _REMEMBER: Final = 1024
@@ -71,30 +56,22 @@ def decode_parts(
     found = _remembered.get((method, target))
     if found is None:
         found = _target(method, target)
-        if found[0].fixed and len(target) < 256:
-            if len(_remembered) >= _REMEMBER:
-                _remembered.clear()
-            _remembered[method, target] = found
-    row, database, path, collection, key, params = found
-    endpoint, effect = row.endpoint, row.effect
-    if endpoint == "document.replace_many" and "onlyget" in params and row.collection >= 0:
-        endpoint, effect = "document.read_many", Effect.READ
+    endpoint, database, path, collection, key, params = found
     return Operation(
         endpoint,
-        effect,
         method,
         database,
         collection,
         key,
         path,
         params,
-        _headers(headers, identified or endpoint in _IDENTIFIED),
+        _headers(headers, identified or endpoint.needs_user),
         body if type(body) is bytes else b"",
     )
 
 
 def peek(method: str, target: bytes) -> Endpoint:
-    """The row of a request alone: what kind of request it is, before anything else is looked at."""
+    """Return the endpoint of a request without decoding the rest of it."""
     found = _remembered.get((method, target))
     return found[0] if found is not None else _target(method, target)[0]
 
@@ -121,13 +98,21 @@ def _target(method: str, target: bytes) -> _Target:
     if segments[:1] == ["_db"] and len(segments) > 1:
         database = segments[1]  # as it is spelt: ArangoDB refuses a name that is not in NFC
         segments = segments[2:]
-    row = find(method, segments)
+    place = find(method, segments)
+    endpoint = place.endpoint
     params = _params(query) if query else _NO_PARAMS
-    collection = segments[row.collection] if row.collection >= 0 else None
-    if collection is None and query and row.endpoint in _COLLECTION_PARAMETER:
+    if place.flagged is not None and place.parameter in params:
+        endpoint = place.flagged
+    collection = segments[place.collection] if place.collection >= 0 else None
+    if collection is None and query and endpoint.collection_in is CollectionIn.QUERY:
         collection = params.get("collection")
-    key = segments[row.key] if row.key >= 0 else None
-    return row, database, tuple(segments), collection, key, params
+    key = segments[place.key] if place.key >= 0 else None
+    found = endpoint, database, tuple(segments), collection, key, params
+    if place.fixed and len(target) < 256:
+        if len(_remembered) >= _REMEMBER:
+            _remembered.clear()
+        _remembered[method, target] = found
+    return found
 
 
 def _params(query: str) -> dict[str, str]:

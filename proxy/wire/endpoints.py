@@ -1,299 +1,399 @@
-"""The endpoints of ArangoDB's HTTP API: one row each. A row says what a path and a method mean; nothing else does.
+"""The endpoints of ArangoDB's HTTP API, one row each: methods, path patterns, and all facts that the proxy decides by.
 
-Rows are compiled into a tree of path segments, so that finding one costs a dictionary look-up a segment. `{…}` in a
-pattern stands for one segment, a last `*` for any number of them; `{c}` is a collection, `{k}` a document's key.
+`{…}` in a pattern stands for one segment, a last `*` for any number of them; `{c}` is a collection, `{k}` a document's
+key. ANY stands for every method. Several methods or patterns are separated by spaces. `wire.path_tree` finds the row of
+a request. What each fact means: `model.endpoint`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+import dataclasses
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final, NamedTuple
 
-from proxy.model.operations import Effect
+from proxy.model.endpoint import (
+    Capture,
+    CollectionIn,
+    Effect,
+    Endpoint,
+    Family,
+    InTransaction,
+    Read,
+    Refusal,
+    Verb,
+)
 
 READ, WRITE, QUERY = Effect.READ, Effect.WRITE, Effect.QUERY
 CONTROL, OPAQUE, PASS = Effect.CONTROL, Effect.OPAQUE, Effect.PASSTHROUGH
 
+_read = partial(Endpoint, family=Family.DOCUMENT, effect=READ, verb=Verb.READ)
+_write = partial(
+    Endpoint, family=Family.DOCUMENT, effect=WRITE, capture=Capture.DOCUMENT, in_transaction=InTransaction.PART
+)
+_aql = partial(Endpoint, family=Family.QUERY, effect=PASS)
+_cursor = partial(Endpoint, family=Family.CURSOR, effect=PASS, needs_user=True)
+_collection = partial(Endpoint, family=Family.COLLECTION, effect=PASS)
+_change = partial(Endpoint, family=Family.COLLECTION, effect=CONTROL, capture=Capture.COLLECTION)
+_index = partial(Endpoint, family=Family.INDEX)
+_database = partial(Endpoint, family=Family.DATABASE)
+_uncaptured = partial(Endpoint, effect=OPAQUE, capture=Capture.OPAQUE)
+_transaction = partial(Endpoint, family=Family.TRANSACTION)
+_graph = partial(Endpoint, family=Family.GRAPH, effect=PASS)
+_graph_read = partial(Endpoint, family=Family.GRAPH, effect=PASS, verb=Verb.READ, read=Read.GRAPH_DOCUMENT)
+_graph_write = partial(
+    Endpoint,
+    family=Family.GRAPH,
+    effect=OPAQUE,
+    capture=Capture.GRAPH_DOCUMENT,
+    in_transaction=InTransaction.PART,
+)
+_graph_change = partial(
+    Endpoint,
+    family=Family.GRAPH,
+    effect=OPAQUE,
+    capture=Capture.GRAPH_DEFINITION,
+)
+_simple = partial(
+    Endpoint, family=Family.SIMPLE, effect=PASS, collection_in=CollectionIn.BODY, refusal=Refusal.QUERY, verb=Verb.READ
+)
+_simple_write = partial(
+    Endpoint,
+    family=Family.SIMPLE,
+    effect=OPAQUE,
+    collection_in=CollectionIn.BODY,
+    refusal=Refusal.QUERY,
+    in_transaction=InTransaction.UNSURE,
+)
+_user = partial(Endpoint, family=Family.USER, effect=PASS)
+_rights = partial(Endpoint, family=Family.USER, effect=PASS, changes_rights=True)
+_replication = partial(Endpoint, family=Family.REPLICATION, effect=PASS)
+_view = partial(Endpoint, family=Family.VIEW, effect=CONTROL)
+_server = partial(Endpoint, family=Family.SERVER, effect=PASS)
+_foxx = partial(Endpoint, "foxx", family=Family.SERVICE)
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """collection, key: indexes of the segments (behind `/_db/{db}`) that name them; -1 where none does.
+_READ_MANY: Final = _read("document.read_many", read=Read.MANY)
 
-    fixed: the path names no more than a collection, so that the same targets come again and again.
-    """
-
-    endpoint: str
-    effect: Effect
-    collection: int = -1
-    key: int = -1
-    fixed: bool = True
-
-
-@dataclass(slots=True)
-class Node:
-    """One place in the tree of paths."""
-
-    children: dict[str, Node] = field(default_factory=dict)
-    variable: Node | None = None
-    methods: dict[str, Endpoint] = field(default_factory=dict)
-    # rows of a pattern that ends in `*`
-    rest: dict[str, Endpoint] = field(default_factory=dict)
-
-
-# (method, pattern, endpoint, effect). ANY stands for every method.
-_ROWS: Final[Sequence[tuple[str, str, str, Effect]]] = (
-    # documents; `read_many` is `replace_many` with ?onlyget, which `decode` looks at
-    ("GET", "_api/document/{c}/{k}", "document.read", READ),
-    ("HEAD", "_api/document/{c}/{k}", "document.head", READ),
-    ("POST", "_api/document", "document.insert", WRITE),
-    ("POST", "_api/document/{c}", "document.insert", WRITE),
-    ("PUT", "_api/document/{c}/{k}", "document.replace", WRITE),
-    ("PATCH", "_api/document/{c}/{k}", "document.update", WRITE),
-    ("DELETE", "_api/document/{c}/{k}", "document.remove", WRITE),
-    ("PUT", "_api/document", "document.replace_many", WRITE),
-    ("PUT", "_api/document/{c}", "document.replace_many", WRITE),
-    ("PATCH", "_api/document", "document.update_many", WRITE),
-    ("PATCH", "_api/document/{c}", "document.update_many", WRITE),
-    ("DELETE", "_api/document/{c}", "document.remove_many", WRITE),
+_TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
+    # documents
+    ("GET", "_api/document/{c}/{k}", _read("document.read", read=Read.DOCUMENT)),
+    ("HEAD", "_api/document/{c}/{k}", _read("document.head", read=Read.HEAD)),
+    (
+        "POST",
+        "_api/document/{c} _api/document",
+        _write("document.insert", verb=Verb.INSERT, collection_in=CollectionIn.QUERY),
+    ),
+    ("PUT", "_api/document/{c}/{k}", _write("document.replace", verb=Verb.REPLACE)),
+    ("PATCH", "_api/document/{c}/{k}", _write("document.update", verb=Verb.UPDATE)),
+    ("DELETE", "_api/document/{c}/{k}", _write("document.remove", verb=Verb.REMOVE)),
+    ("PUT", "_api/document/{c}?onlyget", _READ_MANY),
+    (
+        "PUT",
+        "_api/document/{c} _api/document",
+        _write("document.replace_many", verb=Verb.REPLACE, collection_in=CollectionIn.QUERY),
+    ),
+    (
+        "PATCH",
+        "_api/document/{c} _api/document",
+        _write("document.update_many", verb=Verb.UPDATE, collection_in=CollectionIn.QUERY),
+    ),
+    ("DELETE", "_api/document/{c}", _write("document.remove_many", verb=Verb.REMOVE)),
     # cursors and queries
-    ("POST", "_api/cursor", "cursor.create", QUERY),
-    ("POST", "_api/cursor/{id}", "cursor.next", PASS),
-    ("POST", "_api/cursor/{id}/{batch}", "cursor.next", PASS),
-    ("PUT", "_api/cursor/{id}", "cursor.next", PASS),
-    ("DELETE", "_api/cursor/{id}", "cursor.delete", PASS),
-    ("POST", "_api/explain", "explain", PASS),
-    ("POST", "_api/query", "query.parse", PASS),
-    ("GET", "_api/query/current", "query.current", PASS),
-    ("GET", "_api/query/slow", "query.slow", PASS),
-    ("DELETE", "_api/query/slow", "query.clear_slow", PASS),
-    ("GET", "_api/query/properties", "query.properties", PASS),
-    ("PUT", "_api/query/properties", "query.set_properties", PASS),
-    ("GET", "_api/query/rules", "query.rules", PASS),
-    ("DELETE", "_api/query/{id}", "query.kill", PASS),
-    ("ANY", "_api/query-cache/*", "query.cache", PASS),
-    ("ANY", "_api/query-plan-cache/*", "query.plan_cache", PASS),
-    ("ANY", "_api/aqlfunction/*", "query.function", PASS),
+    (
+        "POST",
+        "_api/cursor",
+        Endpoint(
+            "cursor.create",
+            QUERY,
+            Family.QUERY,
+            capture=Capture.AQL,
+            read=Read.QUERY,
+            refusal=Refusal.QUERY,
+            in_transaction=InTransaction.PART,
+            needs_user=True,
+        ),
+    ),
+    ("POST", "_api/cursor/{id} _api/cursor/{id}/{batch}", _cursor("cursor.next", verb=Verb.NEXT)),
+    ("PUT", "_api/cursor/{id}", _cursor("cursor.next", verb=Verb.NEXT)),
+    ("DELETE", "_api/cursor/{id}", _cursor("cursor.delete", verb=Verb.DROP)),
+    ("POST", "_api/explain", _aql("explain")),
+    ("POST", "_api/query", _aql("query.parse")),
+    ("GET", "_api/query/current", _aql("query.current")),
+    ("GET", "_api/query/slow", _aql("query.slow")),
+    ("DELETE", "_api/query/slow", _aql("query.clear_slow")),
+    ("GET", "_api/query/properties", _aql("query.properties")),
+    ("PUT", "_api/query/properties", _aql("query.set_properties")),
+    ("GET", "_api/query/rules", _aql("query.rules")),
+    ("DELETE", "_api/query/{id}", _aql("query.kill")),
+    ("ANY", "_api/query-cache/*", _aql("query.cache")),
+    ("ANY", "_api/query-plan-cache/*", _aql("query.plan_cache")),
+    ("ANY", "_api/aqlfunction/*", _aql("query.function")),
     # collections
-    ("GET", "_api/collection", "collection.list", PASS),
-    ("POST", "_api/collection", "collection.create", CONTROL),
-    ("GET", "_api/collection/{c}", "collection.read", PASS),
-    ("DELETE", "_api/collection/{c}", "collection.drop", CONTROL),
-    ("GET", "_api/collection/{c}/properties", "collection.properties", PASS),
-    ("PUT", "_api/collection/{c}/properties", "collection.set_properties", CONTROL),
-    ("GET", "_api/collection/{c}/count", "collection.count", PASS),
-    ("GET", "_api/collection/{c}/figures", "collection.figures", PASS),
-    ("GET", "_api/collection/{c}/revision", "collection.revision", PASS),
-    ("GET", "_api/collection/{c}/checksum", "collection.checksum", PASS),
-    ("GET", "_api/collection/{c}/shards", "collection.shards", PASS),
-    ("PUT", "_api/collection/{c}/truncate", "collection.truncate", CONTROL),
-    ("PUT", "_api/collection/{c}/rename", "collection.rename", CONTROL),
-    ("PUT", "_api/collection/{c}/load", "collection.load", PASS),
-    ("PUT", "_api/collection/{c}/unload", "collection.unload", PASS),
-    ("PUT", "_api/collection/{c}/loadIndexesIntoMemory", "collection.load_indexes", PASS),
-    ("PUT", "_api/collection/{c}/recalculateCount", "collection.recalculate", PASS),
-    ("PUT", "_api/collection/{c}/compact", "collection.compact", PASS),
-    ("PUT", "_api/collection/{c}/responsibleShard", "collection.responsible_shard", PASS),
-    ("GET", "_api/index", "index.list", PASS),
-    ("POST", "_api/index", "index.create", CONTROL),
-    ("GET", "_api/index/{c}/{i}", "index.read", PASS),
-    ("DELETE", "_api/index/{c}/{i}", "index.drop", CONTROL),
-    ("ANY", "_api/index/selectivity/*", "index.selectivity", PASS),
+    ("GET", "_api/collection", _collection("collection.list")),
+    (
+        "POST",
+        "_api/collection",
+        _change(
+            "collection.create",
+            verb=Verb.CREATE,
+            collection_in=CollectionIn.BODY_NAME,
+        ),
+    ),
+    ("GET", "_api/collection/{c}", _collection("collection.read")),
+    ("DELETE", "_api/collection/{c}", _change("collection.drop", verb=Verb.DROP)),
+    ("GET", "_api/collection/{c}/properties", _collection("collection.properties")),
+    (
+        "PUT",
+        "_api/collection/{c}/properties",
+        _collection("collection.set_properties", effect=CONTROL),
+    ),
+    ("GET", "_api/collection/{c}/count", _collection("collection.count")),
+    ("GET", "_api/collection/{c}/figures", _collection("collection.figures")),
+    ("GET", "_api/collection/{c}/revision", _collection("collection.revision")),
+    ("GET", "_api/collection/{c}/checksum", _collection("collection.checksum")),
+    ("GET", "_api/collection/{c}/shards", _collection("collection.shards")),
+    (
+        "PUT",
+        "_api/collection/{c}/truncate",
+        _change("collection.truncate", verb=Verb.TRUNCATE, in_transaction=InTransaction.PART),
+    ),
+    (
+        "PUT",
+        "_api/collection/{c}/rename",
+        _change(
+            "collection.rename",
+            verb=Verb.RENAME,
+            collection_in=CollectionIn.BODY_NAME,
+        ),
+    ),
+    ("PUT", "_api/collection/{c}/load", _collection("collection.load")),
+    ("PUT", "_api/collection/{c}/unload", _collection("collection.unload")),
+    ("PUT", "_api/collection/{c}/loadIndexesIntoMemory", _collection("collection.load_indexes")),
+    ("PUT", "_api/collection/{c}/recalculateCount", _collection("collection.recalculate")),
+    ("PUT", "_api/collection/{c}/compact", _collection("collection.compact")),
+    ("PUT", "_api/collection/{c}/responsibleShard", _collection("collection.responsible_shard")),
+    ("GET", "_api/index", _index("index.list", PASS, collection_in=CollectionIn.QUERY)),
+    (
+        "POST",
+        "_api/index",
+        _index(
+            "index.create",
+            CONTROL,
+            capture=Capture.INDEX,
+            collection_in=CollectionIn.QUERY,
+        ),
+    ),
+    ("GET", "_api/index/{c}/{i}", _index("index.read", PASS)),
+    ("DELETE", "_api/index/{c}/{i}", _index("index.drop", CONTROL)),
+    ("ANY", "_api/index/selectivity/*", _index("index.selectivity", PASS)),
     # databases
-    ("GET", "_api/database", "database.list", PASS),
-    ("GET", "_api/database/user", "database.user", PASS),
-    ("GET", "_api/database/current", "database.current", PASS),
-    ("POST", "_api/database", "database.create", CONTROL),
-    ("DELETE", "_api/database/{d}", "database.drop", CONTROL),
-    # writes that are not captured by key
-    ("POST", "_api/import", "import", OPAQUE),
-    ("POST", "_api/batch", "batch", OPAQUE),
-    ("PUT", "_api/batch", "batch", OPAQUE),
-    ("POST", "_api/tasks/*", "task", OPAQUE),
-    ("PUT", "_api/tasks/*", "task", OPAQUE),
-    ("DELETE", "_api/tasks/*", "task", PASS),
-    ("GET", "_api/tasks/*", "task", PASS),
-    ("POST", "_admin/execute", "admin.execute", OPAQUE),
+    ("GET", "_api/database", _database("database.list", PASS)),
+    ("GET", "_api/database/user", _database("database.user", PASS, needs_user=True)),
+    ("GET", "_api/database/current", _database("database.current", PASS)),
+    ("POST", "_api/database", _database("database.create", CONTROL, needs_user=True)),
+    (
+        "DELETE",
+        "_api/database/{d}",
+        _database("database.drop", CONTROL, verb=Verb.DROP, capture=Capture.COLLECTION),
+    ),
+    # bulk writes, and what runs scripts
+    (
+        "POST",
+        "_api/import",
+        Endpoint(
+            "import",
+            OPAQUE,
+            Family.BULK,
+            capture=Capture.IMPORT,
+            in_transaction=InTransaction.UNSURE,
+            collection_in=CollectionIn.QUERY,
+        ),
+    ),
+    ("POST PUT", "_api/batch", _uncaptured("batch", family=Family.BULK, refusal=Refusal.BATCH)),
+    ("POST PUT", "_api/tasks/*", _uncaptured("task", family=Family.SERVER)),
+    ("DELETE GET", "_api/tasks/*", _server("task")),
+    (
+        "POST",
+        "_admin/execute",
+        _uncaptured("admin.execute", family=Family.SERVER, refusal=Refusal.SCRIPT),
+    ),
     # transactions
-    ("POST", "_api/transaction", "transaction.js", OPAQUE),
-    ("POST", "_api/transaction/begin", "transaction.begin", OPAQUE),
-    ("GET", "_api/transaction", "transaction.list", PASS),
-    ("GET", "_api/transaction/{id}", "transaction.status", PASS),
-    ("PUT", "_api/transaction/{id}", "transaction.commit", OPAQUE),
-    ("DELETE", "_api/transaction/{id}", "transaction.abort", PASS),
-    # graphs and edges
-    ("GET", "_api/edges/{c}", "edges.read", PASS),
-    ("POST", "_api/edges/{c}", "edges.read_many", PASS),
-    ("GET", "_api/gharial", "gharial.list", PASS),
-    ("POST", "_api/gharial", "gharial.create", OPAQUE),
-    ("GET", "_api/gharial/{g}", "gharial.read", PASS),
-    ("DELETE", "_api/gharial/{g}", "gharial.drop", OPAQUE),
-    ("GET", "_api/gharial/{g}/vertex", "gharial.vertex_collections", PASS),
-    ("POST", "_api/gharial/{g}/vertex", "gharial.add_vertex_collection", OPAQUE),
-    ("DELETE", "_api/gharial/{g}/vertex/{c}", "gharial.remove_vertex_collection", OPAQUE),
-    ("POST", "_api/gharial/{g}/vertex/{c}", "gharial.vertex_insert", OPAQUE),
-    ("GET", "_api/gharial/{g}/vertex/{c}/{k}", "gharial.vertex_read", PASS),
-    ("PUT", "_api/gharial/{g}/vertex/{c}/{k}", "gharial.vertex_replace", OPAQUE),
-    ("PATCH", "_api/gharial/{g}/vertex/{c}/{k}", "gharial.vertex_update", OPAQUE),
-    ("DELETE", "_api/gharial/{g}/vertex/{c}/{k}", "gharial.vertex_remove", OPAQUE),
-    ("GET", "_api/gharial/{g}/edge", "gharial.edge_collections", PASS),
-    ("POST", "_api/gharial/{g}/edge", "gharial.add_edge_definition", OPAQUE),
-    ("PUT", "_api/gharial/{g}/edge/{c}", "gharial.replace_edge_definition", OPAQUE),
-    ("DELETE", "_api/gharial/{g}/edge/{c}", "gharial.remove_edge_definition", OPAQUE),
-    ("POST", "_api/gharial/{g}/edge/{c}", "gharial.edge_insert", OPAQUE),
-    ("GET", "_api/gharial/{g}/edge/{c}/{k}", "gharial.edge_read", PASS),
-    ("PUT", "_api/gharial/{g}/edge/{c}/{k}", "gharial.edge_replace", OPAQUE),
-    ("PATCH", "_api/gharial/{g}/edge/{c}/{k}", "gharial.edge_update", OPAQUE),
-    ("DELETE", "_api/gharial/{g}/edge/{c}/{k}", "gharial.edge_remove", OPAQUE),
-    # simple queries: the collection stands in the body
-    *(
-        ("PUT", f"_api/simple/{name}", f"simple.{name}", PASS)
-        for name in (
-            *("all", "all-keys", "any", "by-example", "first-example", "first", "last", "lookup-by-keys"),
-            *("range", "near", "within", "within-rectangle", "fulltext"),
-        )
+    (
+        "POST",
+        "_api/transaction",
+        _uncaptured("transaction.js", family=Family.TRANSACTION, refusal=Refusal.SCRIPTED_TRANSACTION),
     ),
-    *(
-        ("PUT", f"_api/simple/{name}", f"simple.{name}", OPAQUE)
-        for name in ("remove-by-example", "replace-by-example", "update-by-example", "remove-by-keys")
+    (
+        "POST",
+        "_api/transaction/begin",
+        _transaction("transaction.begin", OPAQUE, verb=Verb.BEGIN, capture=Capture.TRANSACTION),
     ),
+    ("GET", "_api/transaction", _transaction("transaction.list", PASS)),
+    ("GET", "_api/transaction/{id}", _transaction("transaction.status", PASS)),
+    (
+        "PUT",
+        "_api/transaction/{id}",
+        _transaction("transaction.commit", OPAQUE, verb=Verb.COMMIT, capture=Capture.TRANSACTION),
+    ),
+    (
+        "DELETE",
+        "_api/transaction/{id}",
+        _transaction("transaction.abort", PASS, verb=Verb.ABORT, capture=Capture.TRANSACTION),
+    ),
+    # edges and graphs
+    ("GET", "_api/edges/{c}", Endpoint("edges.read", PASS, Family.EDGES, read=Read.QUERY_LIKE)),
+    ("POST", "_api/edges/{c}", Endpoint("edges.read_many", PASS, Family.EDGES, read=Read.QUERY_LIKE)),
+    ("GET", "_api/gharial", _graph("gharial.list")),
+    ("POST", "_api/gharial", _graph_change("gharial.create")),
+    ("GET", "_api/gharial/{g}", _graph("gharial.read")),
+    ("DELETE", "_api/gharial/{g}", _graph_change("gharial.drop")),
+    ("GET", "_api/gharial/{g}/vertex", _graph("gharial.vertex_collections")),
+    ("POST", "_api/gharial/{g}/vertex", _graph_change("gharial.add_vertex_collection")),
+    ("DELETE", "_api/gharial/{g}/vertex/{c}", _graph_change("gharial.remove_vertex_collection")),
+    ("POST", "_api/gharial/{g}/vertex/{c}", _graph_write("gharial.vertex_insert", verb=Verb.INSERT)),
+    ("GET", "_api/gharial/{g}/vertex/{c}/{k}", _graph_read("gharial.vertex_read")),
+    ("PUT", "_api/gharial/{g}/vertex/{c}/{k}", _graph_write("gharial.vertex_replace", verb=Verb.REPLACE)),
+    ("PATCH", "_api/gharial/{g}/vertex/{c}/{k}", _graph_write("gharial.vertex_update", verb=Verb.UPDATE)),
+    ("DELETE", "_api/gharial/{g}/vertex/{c}/{k}", _graph_write("gharial.vertex_remove", verb=Verb.REMOVE)),
+    ("GET", "_api/gharial/{g}/edge", _graph("gharial.edge_collections")),
+    ("POST", "_api/gharial/{g}/edge", _graph_change("gharial.add_edge_definition")),
+    ("PUT", "_api/gharial/{g}/edge/{c}", _graph_change("gharial.replace_edge_definition")),
+    ("DELETE", "_api/gharial/{g}/edge/{c}", _graph_change("gharial.remove_edge_definition")),
+    ("POST", "_api/gharial/{g}/edge/{c}", _graph_write("gharial.edge_insert", verb=Verb.INSERT)),
+    ("GET", "_api/gharial/{g}/edge/{c}/{k}", _graph_read("gharial.edge_read")),
+    ("PUT", "_api/gharial/{g}/edge/{c}/{k}", _graph_write("gharial.edge_replace", verb=Verb.REPLACE)),
+    ("PATCH", "_api/gharial/{g}/edge/{c}/{k}", _graph_write("gharial.edge_update", verb=Verb.UPDATE)),
+    ("DELETE", "_api/gharial/{g}/edge/{c}/{k}", _graph_write("gharial.edge_remove", verb=Verb.REMOVE)),
+    # simple queries
+    ("PUT", "_api/simple/all", _simple("simple.all", read=Read.QUERY_LIKE, needs_user=True)),
+    ("PUT", "_api/simple/all-keys", _simple("simple.all-keys", read=Read.QUERY_LIKE, needs_user=True)),
+    ("PUT", "_api/simple/any", _simple("simple.any", read=Read.QUERY_LIKE)),
+    ("PUT", "_api/simple/by-example", _simple("simple.by-example", read=Read.QUERY_LIKE, needs_user=True)),
+    ("PUT", "_api/simple/first-example", _simple("simple.first-example", read=Read.QUERY_LIKE, no_match=True)),
+    ("PUT", "_api/simple/lookup-by-keys", _simple("simple.lookup-by-keys", read=Read.QUERY_LIKE)),
+    (
+        "PUT",
+        "_api/simple/range",
+        _simple("simple.range", read=Read.QUERY_LIKE, needs_user=True, needs_index=True),
+    ),
+    ("PUT", "_api/simple/first", _simple("simple.first", read=Read.UNCOMPARED)),
+    ("PUT", "_api/simple/last", _simple("simple.last", read=Read.UNCOMPARED)),
+    ("PUT", "_api/simple/near", _simple("simple.near", read=Read.UNCOMPARED)),
+    ("PUT", "_api/simple/within", _simple("simple.within", read=Read.UNCOMPARED)),
+    ("PUT", "_api/simple/within-rectangle", _simple("simple.within-rectangle", read=Read.UNCOMPARED)),
+    ("PUT", "_api/simple/fulltext", _simple("simple.fulltext", read=Read.UNCOMPARED)),
+    (
+        "PUT",
+        "_api/simple/remove-by-keys",
+        _simple_write("simple.remove-by-keys", verb=Verb.REMOVE, capture=Capture.KEYS_IN_BODY),
+    ),
+    (
+        "PUT",
+        "_api/simple/remove-by-example",
+        _simple_write("simple.remove-by-example", verb=Verb.REMOVE, capture=Capture.RESYNC),
+    ),
+    (
+        "PUT",
+        "_api/simple/replace-by-example",
+        _simple_write("simple.replace-by-example", verb=Verb.REPLACE, capture=Capture.REVISIONS),
+    ),
+    (
+        "PUT",
+        "_api/simple/update-by-example",
+        _simple_write("simple.update-by-example", verb=Verb.UPDATE, capture=Capture.REVISIONS),
+    ),
+    # users
+    ("POST", "_open/auth", _user("auth.open")),
+    ("POST", "_open/auth/renew", _user("auth.renew", needs_user=True)),
+    ("GET", "_api/user", _user("user.list", needs_user=True)),
+    ("POST", "_api/user", _rights("user.create")),
+    ("GET", "_api/user/{u}", _user("user.read")),
+    ("POST", "_api/user/{u}", _user("user.prove")),
+    ("PUT", "_api/user/{u}", _rights("user.replace")),
+    ("PATCH", "_api/user/{u}", _rights("user.update")),
+    ("DELETE", "_api/user/{u}", _rights("user.remove")),
+    ("ANY", "_api/user/{u}/*", _rights("user.permission")),
+    ("ANY", "_api/token/*", _rights("token")),
     # the server
-    ("GET", "_api/version", "version", PASS),
-    ("GET", "_admin/version", "version", PASS),
-    ("GET", "_api/engine", "engine", PASS),
-    ("GET", "_api/engine/stats", "engine.stats", PASS),
-    ("POST", "_open/auth", "auth.open", PASS),
-    ("POST", "_open/auth/renew", "auth.renew", PASS),
-    ("GET", "_api/user", "user.list", PASS),
-    ("POST", "_api/user", "user.create", PASS),
-    ("GET", "_api/user/{u}", "user.read", PASS),
-    ("POST", "_api/user/{u}", "user.prove", PASS),
-    ("PUT", "_api/user/{u}", "user.replace", PASS),
-    ("PATCH", "_api/user/{u}", "user.update", PASS),
-    ("DELETE", "_api/user/{u}", "user.remove", PASS),
-    ("ANY", "_api/user/{u}/*", "user.permission", PASS),
-    ("ANY", "_api/token/*", "token", PASS),
-    ("ANY", "_api/job/*", "job", PASS),
-    ("GET", "_api/wal/range", "wal.range", PASS),
-    ("GET", "_api/wal/lastTick", "wal.last_tick", PASS),
-    ("GET", "_api/wal/tail", "wal.tail", PASS),
-    ("PUT", "_api/wal/tail", "wal.tail", PASS),
-    ("ANY", "_api/replication/batch/*", "replication.batch", PASS),
-    ("GET", "_api/replication/*", "replication", PASS),
-    ("PUT", "_api/replication/revisions/*", "replication.revisions", PASS),
-    ("ANY", "_api/dump/*", "dump", PASS),
-    ("GET", "_api/view/*", "view.read", PASS),
-    ("POST", "_api/view", "view.create", CONTROL),
-    ("PUT", "_api/view/*", "view.change", CONTROL),
-    ("PATCH", "_api/view/*", "view.change", CONTROL),
-    ("DELETE", "_api/view/{v}", "view.drop", CONTROL),
-    ("ANY", "_api/analyzer/*", "analyzer", PASS),
-    ("GET", "_api/cluster/endpoints", "cluster.endpoints", PASS),
-    ("GET", "_api/endpoint", "cluster.endpoints", PASS),
-    ("GET", "_api/key-generators", "key_generators", PASS),
-    ("GET", "_admin/status", "admin.status", PASS),
-    ("GET", "_admin/time", "admin.time", PASS),
-    ("GET", "_admin/server/role", "admin.role", PASS),
-    ("GET", "_admin/server/availability", "admin.availability", PASS),
-    ("GET", "_admin/server/id", "admin.id", PASS),
-    ("GET", "_admin/server/mode", "admin.mode", PASS),
-    ("PUT", "_admin/server/mode", "admin.mode", PASS),
-    ("GET", "_admin/server/aql-queries", "query.history", PASS),
-    ("GET", "_admin/statistics", "admin.statistics", PASS),
-    ("GET", "_admin/statistics-description", "admin.statistics_description", PASS),
-    ("GET", "_admin/license", "admin.license", PASS),
-    ("GET", "_admin/options", "admin.options", PASS),
-    ("GET", "_admin/options-description", "admin.options", PASS),
-    ("GET", "_admin/support-info", "admin.support_info", PASS),
-    ("ANY", "_admin/wal/*", "admin.wal", PASS),
-    ("GET", "_admin/database/target-version", "admin.target_version", PASS),
-    ("GET", "_admin/server/tls", "admin.tls", PASS),
-    ("POST", "_admin/server/tls", "admin.tls", PASS),
-    ("GET", "_admin/server/jwt", "admin.jwt", PASS),
-    ("POST", "_admin/server/jwt", "admin.jwt", PASS),
-    ("GET", "_admin/metrics/*", "admin.metrics", PASS),
-    ("ANY", "_admin/log/*", "admin.log", PASS),
-    ("GET", "_admin/server/api-calls", "admin.calls", PASS),
-    ("GET", "_admin/deployment/id", "admin.deployment", PASS),
-    ("PUT", "_admin/compact", "admin.compact", PASS),
-    ("POST", "_admin/routing/reload", "admin.routing", PASS),
-    *((method, "_admin/echo", "admin.echo", PASS) for method in ("GET", "POST", "PUT")),
-    ("GET", "_api/foxx/*", "foxx", PASS),
-    *((method, "_api/foxx/*", "foxx", OPAQUE) for method in ("POST", "PUT", "PATCH", "DELETE")),
+    ("GET", "_api/version _admin/version", _server("version")),
+    ("GET", "_api/engine", _server("engine")),
+    ("GET", "_api/engine/stats", _server("engine.stats")),
+    ("ANY", "_api/job/*", Endpoint("job", PASS, Family.JOB)),
+    ("GET", "_api/wal/range", _replication("wal.range")),
+    ("GET", "_api/wal/lastTick", _replication("wal.last_tick")),
+    ("GET PUT", "_api/wal/tail", _replication("wal.tail")),
+    ("ANY", "_api/replication/batch/*", _replication("replication.batch")),
+    ("GET", "_api/replication/*", _replication("replication")),
+    ("PUT", "_api/replication/revisions/*", _replication("replication.revisions")),
+    ("ANY", "_api/dump/*", _replication("dump")),
+    ("GET", "_api/view/*", _view("view.read", effect=PASS, verb=Verb.READ)),
+    ("POST", "_api/view", _view("view.create")),
+    ("PUT PATCH", "_api/view/*", _view("view.change")),
+    ("DELETE", "_api/view/{v}", _view("view.drop")),
+    ("ANY", "_api/analyzer/*", _server("analyzer")),
+    ("GET", "_api/cluster/endpoints _api/endpoint", _server("cluster.endpoints")),
+    ("GET", "_api/key-generators", _server("key_generators")),
+    ("GET", "_admin/status", _server("admin.status")),
+    ("GET", "_admin/time", _server("admin.time")),
+    ("GET", "_admin/server/role", _server("admin.role")),
+    ("GET", "_admin/server/availability", _server("admin.availability")),
+    ("GET", "_admin/server/id", _server("admin.id")),
+    ("GET PUT", "_admin/server/mode", _server("admin.mode")),
+    ("GET", "_admin/server/aql-queries", _aql("query.history")),
+    ("GET", "_admin/statistics", _server("admin.statistics")),
+    ("GET", "_admin/statistics-description", _server("admin.statistics_description")),
+    ("GET", "_admin/license", _server("admin.license")),
+    ("GET", "_admin/options _admin/options-description", _server("admin.options")),
+    ("GET", "_admin/support-info", _server("admin.support_info")),
+    ("ANY", "_admin/wal/*", _server("admin.wal")),
+    ("GET", "_admin/database/target-version", _server("admin.target_version")),
+    ("GET POST", "_admin/server/tls", _server("admin.tls")),
+    ("GET POST", "_admin/server/jwt", _server("admin.jwt")),
+    ("GET", "_admin/metrics/*", _server("admin.metrics")),
+    ("ANY", "_admin/log/*", _server("admin.log")),
+    ("GET", "_admin/server/api-calls", _server("admin.calls")),
+    ("GET", "_admin/deployment/id", _server("admin.deployment")),
+    ("PUT", "_admin/compact", _server("admin.compact")),
+    ("POST", "_admin/routing/reload", _server("admin.routing")),
+    ("GET POST PUT", "_admin/echo", _server("admin.echo")),
+    ("GET", "_api/foxx/*", _foxx(PASS, refusal=Refusal.INSTALLATION)),
+    ("POST PUT PATCH DELETE", "_api/foxx/*", _foxx(OPAQUE, capture=Capture.OPAQUE, refusal=Refusal.INSTALLATION)),
 )
 
-ROOT: Final = Node()
-METHODS: Final = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"  # what ArangoDB tells whoever asks by OPTIONS
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+class Row(NamedTuple):
+    """One method and one pattern of an endpoint. parameter: it is that endpoint only with this in the query string."""
+
+    method: str
+    pattern: str
+    parameter: str
+    endpoint: Endpoint
+
+
+def _expand() -> Iterator[Row]:
+    for methods, patterns, endpoint in _TABLE:
+        paths = [pattern.partition("?")[::2] for pattern in patterns.split()]
+        place = max(path.split("/").index("{c}") if "{c}" in path else -1 for path, _ in paths)
+        placed = dataclasses.replace(endpoint, collection_at=place)
+        for method in methods.split():
+            for path, parameter in paths:
+                yield Row(method, path, parameter, placed)
+
+
+ROWS: Final = tuple(_expand())
+
 # what the table does not know: it may write unless its method says that it does not
-UNKNOWN_SAFE: Final = Endpoint("unknown", PASS, fixed=False)
-UNKNOWN: Final = Endpoint("unknown", OPAQUE, fixed=False)
-# a path of a database that is no `_…` path is one of a Foxx service, whose GETs may write as well
-FOXX: Final = Endpoint("foxx", OPAQUE, fixed=False)
+UNKNOWN: Final = Endpoint("unknown", OPAQUE, Family.UNKNOWN, capture=Capture.OPAQUE, refusal=Refusal.UNKNOWN)
+UNKNOWN_SAFE: Final = dataclasses.replace(UNKNOWN, effect=PASS, capture=Capture.NONE)
+# a path of a database that does not begin with `_` is one of a Foxx service, whose GETs may write as well
+SERVICE: Final = _foxx(OPAQUE, capture=Capture.OPAQUE, refusal=Refusal.SERVICE)
+
+_NAMED: Final[dict[str, Endpoint]] = {}
+for _endpoint in (UNKNOWN, *(row.endpoint for row in ROWS)):
+    if _NAMED.setdefault(_endpoint.name, _endpoint).capture is Capture.NONE:
+        _NAMED[_endpoint.name] = _endpoint
 
 
-def endpoints() -> set[tuple[str, str]]:
-    """Every (endpoint, method) that the table knows; ANY stands for every method."""
-    return {(endpoint, method) for method, _, endpoint, _ in _ROWS}
-
-
-def knows_path(segments: Sequence[str]) -> bool:
-    """Whether some method is answered there."""
-    node = ROOT
-    for segment in segments:
-        following = node.children.get(segment) or node.variable
-        if following is None:
-            return False
-        node = following
-    return bool(node.methods or node.rest)
-
-
-def unknown(method: str) -> Endpoint:
-    """The row for what the table does not know."""
-    return UNKNOWN_SAFE if method in _SAFE else UNKNOWN
-
-
-def find(method: str, segments: Sequence[str]) -> Endpoint:
-    """The row of a method and decoded path segments (behind `/_db/{db}`). Never fails: see `unknown`."""
-    node = ROOT
-    rest: dict[str, Endpoint] = {}
-    for segment in segments:
-        if node.rest:
-            rest = node.rest
-        following = node.children.get(segment) or node.variable
-        if following is None:
-            break
-        node = following
-    else:
-        row = node.methods.get(method)
-        if row is not None:
-            return row
-        rest = node.rest or rest
-    row = rest.get(method) or rest.get("ANY")
-    if row is not None:
-        return row
-    if segments and segments[0][:1] != "_":
-        return FOXX
-    return unknown(method)
-
-
-def _compile() -> None:
-    for method, pattern, endpoint, effect in _ROWS:
-        segments = pattern.split("/")
-        places = {name: index for index, name in enumerate(segments)}
-        key = places.get("{k}", -1)
-        fixed = "*" not in pattern and not any(name[0] == "{" and name != "{c}" for name in segments)
-        row = Endpoint(endpoint, effect, places.get("{c}", -1), key, fixed=fixed)
-        node = ROOT
-        for segment in segments:
-            if segment == "*":
-                break
-            if segment[0] == "{":
-                node.variable = node.variable or Node()
-                node = node.variable
-            else:
-                node = node.children.setdefault(segment, Node())
-        (node.rest if segments[-1] == "*" else node.methods)[method] = row
-
-
-_compile()
+def named(name: str) -> Endpoint:
+    """Return the endpoint of that name, to make an Operation; of several, one that may write. Raises KeyError."""
+    return _NAMED[name]

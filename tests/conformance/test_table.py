@@ -8,7 +8,7 @@ from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.model.message import Request
 from proxy.wire.decode import decode_parts
-from proxy.wire.endpoints import endpoints
+from proxy.wire.endpoints import ROWS
 from tests.conformance import runner
 
 # protocol page, section 6, "Must" and "Common", with what sections 1 to 5, 7 and 8 say of methods
@@ -69,8 +69,8 @@ async def test_every_listed_endpoint_is_known_and_answered(prefix: str) -> None:
         target = (prefix + path).encode()
         operation = decode_parts(method, target, [])
         answer = await handler(Request(method, target, [], b""))
-        if operation.endpoint == "unknown" or operation.database != "_system" or answer.status in (405, 500, 501):
-            wrong.append((item, operation.endpoint, answer.status, answer.body))
+        if operation.endpoint.name == "unknown" or operation.database != "_system" or answer.status in (405, 500, 501):
+            wrong.append((item, operation.endpoint.name, answer.status, answer.body))
     assert wrong == []
 
 
@@ -80,5 +80,5 @@ def test_no_endpoint_lacks_a_case() -> None:
         for step in case.steps:
             method, _, target = step["send"].partition(" ")
             operation = decode_parts(method, target.encode(), [])
-            sent |= {(operation.endpoint, method), (operation.endpoint, "ANY")}
-    assert sorted(endpoints() - sent) == []
+            sent |= {(operation.endpoint.name, method), (operation.endpoint.name, "ANY")}
+    assert sorted({(row.endpoint.name, row.method) for row in ROWS} - sent) == []

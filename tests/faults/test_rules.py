@@ -154,7 +154,7 @@ async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn:
         execute = stack.origin.store.execute
 
         async def looking(operation: Operation) -> Outcome:
-            if operation.endpoint == "document.insert":
+            if operation.endpoint.name == "document.insert":
                 open_then.append(stack.application.mirror.backlog)
             return await execute(operation)
 

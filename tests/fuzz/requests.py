@@ -289,7 +289,7 @@ bodies = st.one_of(
     st.binary(max_size=40),
 )
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK", "TRACE"]
-_PATTERNS = [(method, pattern) for method, pattern, _, _ in endpoints._ROWS]
+_PATTERNS = [(row.method, row.pattern) for row in endpoints.ROWS]
 
 
 def _quoted(text: str) -> str:

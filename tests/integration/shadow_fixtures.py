@@ -136,7 +136,7 @@ class Stack:
         if reverse:
             outcome = await self.store.execute(operation)
         hand_over(self.shadow, operation, outcome, reverse=reverse)
-        if operation.endpoint == "cursor.create" and outcome.status == 201 and not reverse:
+        if operation.endpoint.name == "cursor.create" and outcome.status == 201 and not reverse:
             self.go_on(orjson.loads(outcome.body), leave=leave)
         await self.shadow.idle()
 

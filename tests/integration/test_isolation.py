@@ -17,11 +17,12 @@ import orjson
 import pytest
 
 from proxy.devserver.store import MemoryStore
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Stage, Standing
 from proxy.routing import query_facts
 from proxy.shadow import looks, recheck
 from proxy.stores.postgres.evaluation import Evaluation
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.harness import Running, running
 from tests.integration.shadow_fixtures import hand_over, ruled, stack_on
@@ -92,7 +93,9 @@ def cool(monkeypatch: pytest.MonkeyPatch) -> None:
     run = MemoryStore.run
 
     def answering(self: MemoryStore, operation: Operation, *asleep: Any) -> Outcome:
-        if operation.endpoint == "cursor.create" and (b"REGEX_TEST" in operation.body or b"3000" in operation.body):
+        if operation.endpoint.name == "cursor.create" and (
+            b"REGEX_TEST" in operation.body or b"3000" in operation.body
+        ):
             return Outcome(201, b'{"result":[],"hasMore":false,"cached":false,"extra":{},"error":false,"code":201}')
         return run(self, operation, *asleep)
 
@@ -136,7 +139,7 @@ async def test_a_comparison_over_its_limit_is_skipped_by_name_and_the_next_is_ma
     await shadowed.both("a", v="pub-1", n=1)
     for text in (NESTED,):
         body = orjson.dumps({"query": text.replace("books", "docs")})
-        operation = Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+        operation = Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
         hand_over(shadowed.shadow, operation, Outcome(201, b'{"result":[],"hasMore":false,"error":false,"code":201}'))
         await shadowed.shadow.idle()
     await shadowed.query("FOR d IN docs RETURN [d.n, LENGTH(1..3)]")

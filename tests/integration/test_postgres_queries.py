@@ -9,16 +9,17 @@ import orjson
 import pytest
 
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres.evaluation import Evaluation
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, put, raw_of
 
 
 def query(text: str, bind_vars: dict[str, Any] | None = None, **options: Any) -> Operation:
     body = orjson.dumps({"query": text, "bindVars": bind_vars or {}, **options})
-    return Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+    return Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
 
 
 async def rows(store: PostgresStore, text: str, **options: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.model.message import Request, Response
 from proxy.stores.postgres import PostgresStore
-from proxy.wire.endpoints import _ROWS
+from proxy.wire.endpoints import ROWS
 from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, put
 
@@ -215,7 +215,7 @@ async def test_what_postgresql_cannot_answer_is_refused_by_name(both: Both) -> N
 async def test_every_endpoint_has_an_answer(both: Both) -> None:
     """None is a traceback or a hang, whatever the body."""
     names = {"{c}": "people", "{k}": "a", "{g}": "g", "{id}": "1", "{batch}": "1", "*": "x"}
-    for method, pattern, *_ in _ROWS:
+    for method, pattern, *_ in ROWS:
         target = "/" + "/".join(names.get(part, "x" if part[0] == "{" else part) for part in pattern.split("/"))
         for body in (b"", b"{}", b"[1", b'{"collection":"people"}'):
             answer = await both.postgres(Request("GET" if method == "ANY" else method, target.encode(), [], body))

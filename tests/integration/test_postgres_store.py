@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore, QueryLimits
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create, new_rev, put, raw_of
 
@@ -28,22 +29,22 @@ async def store(database: Database) -> PostgresStore:
 def read(key: str = "a", endpoint: str = "document.read", collection: str = "docs", **headers: str) -> Operation:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     method = "HEAD" if endpoint == "document.head" else "GET"
-    return Operation(endpoint, Effect.READ, method, "db", collection, key, headers=names)
+    return Operation(named(endpoint), method, "db", collection, key, headers=names)
 
 
 def many(items: object, params: Mapping[str, str] | None = None) -> Operation:
     body = orjson.dumps(items)
-    return Operation("document.read_many", Effect.READ, "PUT", "db", "docs", params=params or {}, body=body)
+    return Operation(named("document.read_many"), "PUT", "db", "docs", params=params or {}, body=body)
 
 
 def query(text: str, bind_vars: Mapping[str, Any] | None = None, **options: Any) -> Operation:
     body = orjson.dumps({"query": text, "bindVars": bind_vars or {}, **options})
-    return Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+    return Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
 
 
 def cursor(endpoint: str, identifier: str, *batch: str) -> Operation:
     method = "DELETE" if endpoint == "cursor.delete" else "POST"
-    return Operation(endpoint, Effect.PASSTHROUGH, method, "db", path=("_api", "cursor", identifier, *batch))
+    return Operation(named(endpoint), method, "db", path=("_api", "cursor", identifier, *batch))
 
 
 async def failure(store: PostgresStore, operation: Operation) -> tuple[int, int]:
@@ -133,7 +134,7 @@ async def test_many_documents_by_revision(store: PostgresStore, database: Databa
 async def test_counts_leave_tombstones_out(store: PostgresStore, database: Database) -> None:
     await put(database, C, raw_of(C, "a"), raw_of(C, "b"), raw_of(C, "c"))
     await database.execute("UPDATE db.docs SET raw = NULL, doc = NULL WHERE key = 'c'")
-    operation = Operation("collection.count", Effect.READ, "GET", "db", "docs")
+    operation = Operation(named("collection.count"), "GET", "db", "docs")
 
     body = orjson.loads((await store.execute(operation)).body)
 
@@ -143,7 +144,7 @@ async def test_counts_leave_tombstones_out(store: PostgresStore, database: Datab
 
 async def test_what_it_does_not_do_is_named(store: PostgresStore) -> None:
     with pytest.raises(Unsupported, match=r"document\.insert"):
-        await store.execute(Operation("document.insert", Effect.WRITE, "POST", "db", "docs"))
+        await store.execute(Operation(named("document.insert"), "POST", "db", "docs"))
 
 
 async def test_a_table_that_moved_is_looked_up_again(store: PostgresStore, database: Database) -> None:
@@ -171,7 +172,7 @@ async def instance(database: Database, name: str, *, lease: str = "1 hour", dive
 FENCED = [read(), many(["a"]), query("FOR d IN docs RETURN d._key")]
 
 
-@pytest.mark.parametrize("operation", FENCED, ids=lambda operation: operation.endpoint)
+@pytest.mark.parametrize("operation", FENCED, ids=lambda operation: operation.endpoint.name)
 async def test_the_fence_stands_in_the_statement(
     store: PostgresStore, database: Database, operation: Operation
 ) -> None:

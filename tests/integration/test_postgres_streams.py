@@ -11,12 +11,13 @@ import pytest
 
 from proxy.base.errors import ArangoError, DatabaseError, Unsupported
 from proxy.model.cursor_requests import request_of
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres import cursors as cursors_module
 from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.read_fence import ReadFenceError
 from proxy.stores.postgres.streams import Stream, Streams
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.integration.target_fixtures import create
 
@@ -28,7 +29,7 @@ def encode(rows: Sequence[Sequence[Any]]) -> list[bytes]:
 
 
 def following(identifier: str, *batch: str) -> Operation:
-    return Operation("cursor.next", Effect.PASSTHROUGH, "POST", "db", path=("_api", "cursor", identifier, *batch))
+    return Operation(named("cursor.next"), "POST", "db", path=("_api", "cursor", identifier, *batch))
 
 
 def parsed(outcome: Outcome) -> dict[str, Any]:
@@ -101,7 +102,7 @@ async def test_deleting_and_closing_give_connections_back(database: Database, cu
     assert await connections(database) == 2
 
     path = ("_api", "cursor", first["id"])
-    deleted = await cursors.delete(Operation("cursor.delete", Effect.PASSTHROUGH, "DELETE", "db", path=path))
+    deleted = await cursors.delete(Operation(named("cursor.delete"), "DELETE", "db", path=path))
     assert (deleted.status, await connections(database)) == (202, 1)
     with pytest.raises(ArangoError) as gone:
         await cursors.next(following(first["id"]))
@@ -185,7 +186,7 @@ async def test_two_readers_of_one_cursor_do_not_meet(database: Database, cursors
 
 def query(text: str, **options: Any) -> Operation:
     body = orjson.dumps({"query": text, **options})
-    return Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+    return Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from proxy.base.errors import UpstreamOutcomeUnknown
+from proxy.model.endpoint import Effect
 from proxy.model.message import Request, Response
-from proxy.model.operations import Effect
 from proxy.model.stages import Stage, Standing
 from proxy.wire import endpoints
 from tests.harness import Running, running
@@ -75,8 +75,8 @@ OPAQUE = [
 
 def _of_table() -> list[Asked]:
     found = []
-    for method, pattern, _, effect in endpoints._ROWS:
-        if effect in _WRITES:
+    for method, pattern, _, endpoint in endpoints.ROWS:
+        if endpoint.effect in _WRITES:
             target = "/" + "/".join(_PLACES.get(part, part) for part in pattern.split("/"))
             found.append(Asked(method, target, None if method == "DELETE" else {"name": "books", "query": "RETURN 1"}))
     return found

@@ -14,9 +14,10 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailable
 from proxy.base.session_settings import statements
 from proxy.cli.doctor import _instances
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.model.stages import Stage, Standing
 from proxy.stores.postgres import PostgresStore
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.harness import eventually, read_only, running, straight
 from tests.integration.target_fixtures import create
@@ -84,7 +85,7 @@ async def test_a_read_is_answered_though_its_session_had_outlived_its_cause(dsn:
     await create(database, "db/books")
     reads = await Database.open(dsn, size=1, reset=False)
     store = PostgresStore(reads)
-    read = Operation("document.read", Effect.READ, "GET", "db", "books", "a")
+    read = Operation(named("document.read"), "GET", "db", "books", "a")
     assert (await store.execute(read)).status == 404
     await reads.execute("DEALLOCATE ALL")
     assert (await store.execute(read)).status == 404

@@ -63,7 +63,7 @@ async def test_every_batch_of_a_cursor_is_compared(stack: Stack) -> None:
         await stack.both(key, n=1)
     await remove(stack.database, C, ["f"])
     asked: list[str] = []
-    stack.origin.before = lambda operation: asked.append(operation.endpoint)
+    stack.origin.before = lambda operation: asked.append(operation.endpoint.name)
 
     await stack.query("FOR d IN docs SORT d._key RETURN d", batchSize=2)
 

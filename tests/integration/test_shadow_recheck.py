@@ -100,7 +100,7 @@ async def test_a_counter_that_goes_there_and_back_is_no_mismatch(database: Datab
 
     def there_and_back(operation: Operation) -> None:
         nonlocal looks
-        if operation.endpoint == "collection.revision":
+        if operation.endpoint.name == "collection.revision":
             looks += 1
             if looks == 5:  # at last the mirror is done
                 stack.catching_up.append(stack.insert("a", n=1))

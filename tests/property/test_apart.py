@@ -13,11 +13,12 @@ import pytest
 from proxy.base.errors import ArangoError, DatabaseError
 from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation, Lane
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.looks import Looks
 from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.integration.compile_fixtures import Both
 from tests.property.aql_queries import Maker, documents, edges
@@ -63,7 +64,7 @@ async def test_answers_and_verdicts_are_those_of_this_process(database: Database
         # every third is large, so that a worker does all of it
         text += f" /*{'x' * 40_000}*/" if number % 3 == 0 else ""
         body = orjson.dumps({"query": text, "bindVars": maker.binds, "batchSize": 5, "count": True})
-        operation = Operation("cursor.create", Effect.QUERY, "POST", "db", path=("_api", "cursor"), body=body)
+        operation = Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
         wanted = await answer(here, operation)
         assert await answer(apart, operation) == wanted, text
         answered += isinstance(wanted, dict)

@@ -19,6 +19,7 @@ from proxy.devserver.store.state.running_query import PausedError, RunningQuery
 from proxy.devserver.store.state.server import Call, Server
 from proxy.devserver.store.write_document import LockedError
 from proxy.devserver.store.write_rules import ConflictError
+from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
 from proxy.wire.encode import error_outcome
@@ -156,13 +157,13 @@ class MemoryStore:
 
 
 def _command(operation: Operation) -> Command:
-    if operation.endpoint == "unknown":
+    if operation.endpoint.family is Family.UNKNOWN:
         return _UNKNOWN
-    return COMMANDS.get(operation.endpoint, _UNSUPPORTED)
+    return COMMANDS.get(operation.endpoint.name, _UNSUPPORTED)
 
 
 def _unsupported(_server: Server, operation: Operation) -> Outcome:
-    raise Unsupported(operation.endpoint)
+    raise Unsupported(operation.endpoint.name)
 
 
 _UNSUPPORTED: Final = Command(_unsupported)

@@ -9,6 +9,7 @@ import msgspec
 
 from proxy.base.errors import ArangoError
 from proxy.model import json_reader
+from proxy.model.endpoint import Effect, Read
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.documents import (
     MAX_KEYS,
@@ -41,6 +42,7 @@ class _Error(msgspec.Struct):
 
 
 _ERROR: Final = msgspec.json.Decoder(_Error)
+_SINGLE: Final = (Read.DOCUMENT, Read.HEAD)
 _NOT_FOUND: Final = (404, 1202)
 # no document, no collection, no database: a collection that was dropped stays in PostgreSQL without documents
 _NOTHING: Final = frozenset({1202, 1203, 1228})
@@ -63,9 +65,9 @@ def compare_answers(operation: Operation, origin: Outcome, target: TargetAnswer)
     if isinstance(target, QueryAnswer):
         return _query(origin, target)
     assert isinstance(target, Outcome)
-    if operation.endpoint in ("document.read", "document.head"):
+    if operation.endpoint.read in _SINGLE:
         return _document(operation, origin, target)
-    if operation.endpoint == "document.read_many":
+    if operation.endpoint.read is Read.MANY:
         return _many(origin, target)
     return compare_values(_counted(origin), _counted(target))
 
@@ -78,10 +80,10 @@ def stable(operation: Operation, before: Outcome, after: Outcome) -> bool:
         return True
     if error_of(before) is not None:
         return error_of(before) == error_of(after)
-    if operation.endpoint == "cursor.create":
+    if operation.effect is Effect.QUERY:
         first, second = json_reader.load(before.body), json_reader.load(after.body)
         return compare_rows(first["result"], Rows(second["result"], None)) is None
-    return operation.endpoint != "document.head" and compare_documents(before.body, after.body) is None
+    return operation.endpoint.read is not Read.HEAD and compare_documents(before.body, after.body) is None
 
 
 def error_of(outcome: Outcome) -> tuple[int, int] | None:
@@ -103,10 +105,10 @@ def _errors(
     origin: Outcome,
     target: TargetAnswer,
 ) -> Difference | None:
-    bodiless = operation.endpoint == "document.head"
+    bodiless = operation.endpoint.read is Read.HEAD
     if ours is not None and theirs is not None and {ours[1], theirs[1]} <= _NOTHING:
         return None
-    unknown = ours is None and theirs in _NO_COLLECTION and operation.endpoint == "cursor.create"
+    unknown = ours is None and theirs in _NO_COLLECTION and operation.effect is Effect.QUERY
     if unknown and not json_reader.load(origin.body).get("result"):  # nothing was ever written to it
         raise NotComparable("collection is not in PostgreSQL")
     if ours in _NO_COLLECTION and theirs is None:
@@ -114,7 +116,7 @@ def _errors(
     if ours == theirs or (bodiless and ours is not None and theirs is not None and ours[0] == theirs[0]):
         return None
     keys = (operation.key,) if operation.key is not None else ()
-    single = operation.endpoint in ("document.read", "document.head")
+    single = operation.endpoint.read in _SINGLE
     if single and ours is None and _absent(theirs, bodiless):
         return Difference(Kind.MISSING, (), keys)
     if single and theirs is None and _absent(ours, bodiless):
@@ -125,15 +127,15 @@ def _errors(
 
 def _left_over(operation: Operation, target: TargetAnswer) -> Difference | None:
     """The origin has no such collection (any more): what the target has of it is extra."""
-    if not isinstance(target, Outcome) or not operation.endpoint.startswith("document."):
+    if not isinstance(target, Outcome) or operation.effect is not Effect.READ:
         raise NotComparable("collection is gone")
-    elements = [json_reader.load(target.body)] if operation.endpoint == "document.read" else []
-    if operation.endpoint == "document.read_many":
+    elements = [json_reader.load(target.body)] if operation.endpoint.read is Read.DOCUMENT else []
+    if operation.endpoint.read is Read.MANY:
         elements = [
             one for one in json_reader.load(target.body) if not (isinstance(one, dict) and one.get("error") is True)
         ]
     keys = tuple(key for one in elements if (key := key_of(one)) is not None)[:MAX_KEYS]
-    if operation.endpoint == "document.head" and operation.key is not None:
+    if operation.endpoint.read is Read.HEAD and operation.key is not None:
         keys = (operation.key,)
     return Difference(Kind.EXTRA, (), keys) if keys else None
 
@@ -144,7 +146,7 @@ def _absent(error: tuple[int, int] | None, bodiless: bool) -> bool:
 
 def _document(operation: Operation, origin: Outcome, target: Outcome) -> Difference | None:
     ours, theirs = _etag(origin), _etag(target)
-    if origin.status == target.status == 200 and operation.endpoint == "document.read":
+    if origin.status == target.status == 200 and operation.endpoint.read is Read.DOCUMENT:
         found = compare_documents(origin.body, target.body)
         if found is None and ours != theirs and ours and theirs:  # of equal documents: the headers alone
             return Difference(Kind.VALUE, ("ETag",), (operation.key,) if operation.key is not None else ())

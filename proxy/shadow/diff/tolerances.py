@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.model import json_reader, json_values
+from proxy.model.endpoint import Read
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, error_of
 from proxy.shadow.diff.documents import Difference, Rows, canonical, gathered
@@ -55,10 +56,10 @@ def apply_tolerances(
         body = json_reader.load(origin.body)
         rows = [_row(row, rules) for row in body["result"]]
         return _with(origin, body | {"result": rows}), replace(target, rows=_rows(target.rows, rules))
-    if not isinstance(target, Outcome) or error_of(target) is not None or operation.endpoint == "document.head":
+    if not isinstance(target, Outcome) or error_of(target) is not None or operation.endpoint.read is Read.HEAD:
         return origin, target
     one: Callable[[Any], Any] = lambda value: _document(value, rules)  # noqa: E731
-    if operation.endpoint == "document.read_many":
+    if operation.endpoint.read is Read.MANY:
         one = lambda value: [_document(element, rules) for element in value]  # noqa: E731
     return _with(origin, one(json_reader.load(origin.body))), _with(target, one(json_reader.load(target.body)))
 

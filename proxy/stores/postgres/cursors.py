@@ -14,6 +14,7 @@ import orjson
 from proxy.base.errors import ArangoError
 from proxy.base.supervise import cancelled
 from proxy.model.cursor_requests import CursorRequest, misplaced_batch
+from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.auth import owner_of
 
@@ -66,7 +67,7 @@ class Cursors:
     @staticmethod
     def owns(operation: Operation) -> bool:
         """Whether the cursor that the operation names was opened here, on any instance of the proxy."""
-        identifier = _names(operation)[0] if operation.endpoint in ("cursor.next", "cursor.delete") else ""
+        identifier = _names(operation)[0] if operation.endpoint.family is Family.CURSOR else ""
         return len(identifier) == _DIGITS and identifier.startswith(_PREFIX) and identifier.isdigit()
 
     def open(

@@ -13,9 +13,10 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model import json_reader, json_values
 from proxy.model.documents import escape_text
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.wire.encode import error_outcome
+from proxy.wire.endpoints import named
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _CURSOR: Final = ("_api", "cursor")
@@ -25,9 +26,6 @@ _PATHS: Final = {
     "path": "CONCAT(@prefix, d._id)",
 }
 Query = tuple[str, dict[str, Any]]
-
-# those whose answer is a cursor's
-BATCHES: Final = frozenset(f"simple.{name}" for name in ("all", "all-keys", "by-example", "range"))
 
 # what an answer without vertices or rows of its own says of its run: nothing was counted
 _STATS: Final = (
@@ -43,10 +41,9 @@ def as_query(operation: Operation) -> Operation:
     Raises ArangoError 600 or 10 (no JSON object), 400 (a part is missing or of the wrong type), Unsupported (geo and
     full text, which no index here answers).
     """
-    name = operation.endpoint.removeprefix("simple.")
-    maker = _MAKERS.get(name)
+    maker = _MAKERS.get(operation.endpoint.name)
     if maker is None:
-        raise Unsupported(f"/_api/simple/{name} on PostgreSQL")
+        raise Unsupported(f"{operation.endpoint.name} on PostgreSQL")
     body = body_of(operation)
     text, binds = maker(operation, body)
     query: dict[str, Any] = {
@@ -58,8 +55,7 @@ def as_query(operation: Operation) -> Operation:
     if isinstance(body.get("ttl"), int | float):
         query["ttl"] = body["ttl"]
     return Operation(
-        "cursor.create",
-        Effect.QUERY,
+        named("cursor.create"),
         "POST",
         operation.database,
         path=_CURSOR,
@@ -196,13 +192,13 @@ def _path(prefix: str, dotted: str) -> Query:
 
 
 _MAKERS: Final[dict[str, Callable[[Operation, dict[str, Any]], Query]]] = {
-    "all": _all,
-    "all-keys": _all_keys,
-    "any": _any,
-    "by-example": _by_example,
-    "first-example": _first_example,
-    "lookup-by-keys": _lookup,
-    "range": _range,
+    "simple.all": _all,
+    "simple.all-keys": _all_keys,
+    "simple.any": _any,
+    "simple.by-example": _by_example,
+    "simple.first-example": _first_example,
+    "simple.lookup-by-keys": _lookup,
+    "simple.range": _range,
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import sql
@@ -15,6 +16,7 @@ from proxy.isolation import Lane
 from proxy.model import json_values
 from proxy.model.cursor_requests import CursorRequest, request_of
 from proxy.model.documents import valid_key
+from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import answers, graphs, simple
 from proxy.stores.postgres.catalog import Catalog, Relation
@@ -28,7 +30,6 @@ from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
 
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
-_LISTS: Final = frozenset({"document.read_many", "edges.read_many", "simple.lookup-by-keys", "simple.first-example"})
 
 
 class PostgresStore:
@@ -77,7 +78,8 @@ class PostgresStore:
         mirror-protocol, "Flip", 5. A count is the origin's to answer as well: its answer holds properties of the
         collection that the target does not know. Raises as `execute`.
         """
-        if operation.endpoint == "collection.count":
+        handler = _HANDLERS.get(operation.endpoint.name)
+        if handler is not None and not handler.fenced:
             return None
         try:
             return await self._execute(operation, generation)
@@ -139,34 +141,13 @@ class PostgresStore:
         self._catalog.clear()
 
     async def _answer(self, operation: Operation, generation: int | None) -> Outcome:
-        if self.apart is not None and len(operation.body) > BODY and operation.endpoint in _LISTS:
+        handler = _HANDLERS.get(operation.endpoint.name)
+        if handler is None:
+            name = operation.endpoint.name
+            raise Unsupported(f"{name} ({operation.method} /{'/'.join(operation.path)}) on PostgreSQL")
+        if handler.listed and self.apart is not None and len(operation.body) > BODY:
             return await self.apart.execute(operation, generation)
-        match operation.endpoint:
-            case "document.read" | "document.head":
-                return await self._read(operation, generation)
-            case "document.read_many":
-                return await self._read_many(operation, generation)
-            case "collection.count":
-                return await self._count(operation)
-            case "cursor.create":
-                return await self._query(operation, generation)
-            case "edges.read" | "edges.read_many":
-                return await self._edges(operation, generation)
-            case "gharial.vertex_read" | "gharial.edge_read":
-                return await self._in_graph(operation, generation)
-            case "simple.any":
-                return await self._any(operation, generation)
-            case "simple.lookup-by-keys":
-                return await self._lookup(operation, generation)
-            case "simple.first-example":
-                return await self._first_example(operation, generation)
-            case name if name in simple.BATCHES:
-                return await self._query(simple.as_query(operation), generation)
-            case "cursor.next":
-                return await self._cursors.next(operation)
-            case "cursor.delete":
-                return await self._cursors.delete(operation)
-        raise Unsupported(f"{operation.endpoint} ({operation.method} /{'/'.join(operation.path)}) on PostgreSQL")
+        return await handler.run(self, operation, generation)
 
     async def _read(self, operation: Operation, generation: int | None) -> Outcome:
         relation, key = await self._relation(operation), operation.key or ""
@@ -252,7 +233,7 @@ class PostgresStore:
         name = simple.collection_of(simple.body_of(operation))
         return await self._catalog.find(f"{operation.database}/{name}")
 
-    async def _count(self, operation: Operation) -> Outcome:
+    async def _count(self, operation: Operation, _: int | None) -> Outcome:
         relation = await self._relation(operation)
         count = await self._database.fetchval(sql.store.COUNT.on(relation.relation))
         body = {
@@ -276,6 +257,15 @@ class PostgresStore:
         return await self._cursors.open_stream(
             operation.database, request, found.rows, found.stream, found.extra, total, owner
         )
+
+    async def _batches(self, operation: Operation, generation: int | None) -> Outcome:
+        return await self._query(simple.as_query(operation), generation)
+
+    async def _next(self, operation: Operation, _: int | None) -> Outcome:
+        return await self._cursors.next(operation)
+
+    async def _delete(self, operation: Operation, _: int | None) -> Outcome:
+        return await self._cursors.delete(operation)
 
     async def _asked(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
         """What a `cursor.create` asks for, and the answer: from here where it is light."""
@@ -305,7 +295,7 @@ def _served(request: CursorRequest) -> CursorRequest:
 
 
 def _query_of(operation: Operation) -> Operation:
-    return simple.as_query(operation) if operation.endpoint.startswith("simple.") else operation
+    return simple.as_query(operation) if operation.endpoint.family is Family.SIMPLE else operation
 
 
 def _held(rows: Sequence[sql.store.HeldRow | sql.store.HeldKeyRow]) -> list[bytes]:
@@ -313,3 +303,36 @@ def _held(rows: Sequence[sql.store.HeldRow | sql.store.HeldKeyRow]) -> list[byte
     if not rows or not rows[0].holds:
         raise ReadFenceError
     return [row.raw.encode() for row in rows if row.raw is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """What answers an endpoint. listed: the body is a list of any length, which a worker reads if it is long.
+    fenced: clients may have this answer; else the origin has to give it.
+    """
+
+    run: Callable[[PostgresStore, Operation, int | None], Awaitable[Outcome]]
+    listed: bool = False
+    fenced: bool = True
+
+
+_HANDLERS: Final = {
+    "document.read": _Handler(PostgresStore._read),
+    "document.head": _Handler(PostgresStore._read),
+    "document.read_many": _Handler(PostgresStore._read_many, listed=True),
+    "collection.count": _Handler(PostgresStore._count, fenced=False),
+    "cursor.create": _Handler(PostgresStore._query),
+    "cursor.next": _Handler(PostgresStore._next),
+    "cursor.delete": _Handler(PostgresStore._delete),
+    "edges.read": _Handler(PostgresStore._edges),
+    "edges.read_many": _Handler(PostgresStore._edges, listed=True),
+    "gharial.vertex_read": _Handler(PostgresStore._in_graph),
+    "gharial.edge_read": _Handler(PostgresStore._in_graph),
+    "simple.all": _Handler(PostgresStore._batches),
+    "simple.all-keys": _Handler(PostgresStore._batches),
+    "simple.by-example": _Handler(PostgresStore._batches),
+    "simple.range": _Handler(PostgresStore._batches),
+    "simple.any": _Handler(PostgresStore._any),
+    "simple.lookup-by-keys": _Handler(PostgresStore._lookup, listed=True),
+    "simple.first-example": _Handler(PostgresStore._first_example, listed=True),
+}

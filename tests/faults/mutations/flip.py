@@ -243,7 +243,7 @@ MUTANTS = (
     Mutant(
         "answers of the origin do not bring PostgreSQL up to date",
         "proxy/gateway/dispatcher.py",
-        "        if by_key and self._kit.flipped(collections[0]):\n",
+        "        if operation.endpoint.read.by_key and self._kit.flipped(collections[0]):\n",
         "        if False:\n",
         "tests/integration/test_proxy_flipped.py::test_a_fault_that_passes_costs_nobody_the_flip",
     ),

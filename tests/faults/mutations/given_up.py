@@ -28,8 +28,8 @@ MUTANTS = (
     Mutant(
         "a change of a graph writes the collection that its path names",
         "proxy/routing/routes.py",
-        "operation.endpoint.endswith(_OF_ONE)",
-        'not operation.endpoint.endswith("_remove")',
+        "operation.endpoint.capture is Capture.GRAPH_DOCUMENT and operation.endpoint.verb is not Verb.REMOVE",
+        "operation.endpoint.verb is not Verb.REMOVE",
         f"{_GRAPHS}::test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer[_graphs alone]",
     ),
     Mutant(
@@ -63,7 +63,7 @@ MUTANTS = (
     Mutant(
         "a write that may be done at once waits for the transaction's end",
         "proxy/capture/in_transactions.py",
-        "    apart = operation.endpoint not in TRANSACTIONAL\n",
+        "    apart = operation.endpoint.in_transaction is not InTransaction.PART\n",
         "    apart = False\n",
         "tests/integration/test_capture_transactions.py"
         "::test_what_arangodb_does_at_once_is_known_whatever_becomes_of_the_transaction[import-abort]",

@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "a removal by example is looked for by revisions",
         "proxy/capture/dispatch.py",
-        '            return await collections.swept(kit, request, operation, way.collections, "removal by example")\n',
-        "            return await untold.by_revisions(kit, request, operation, collection)\n",
+        "    Capture.RESYNC: simple_writes.by_resync,\n",
+        "    Capture.RESYNC: simple_writes.by_revisions,\n",
         "tests/integration/test_capture_modifications.py::test_a_write_by_example_is_captured[remove]",
     ),
     Mutant(

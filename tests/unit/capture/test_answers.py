@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from proxy.capture.answers import DocumentPlan, Opaque, plan, settle
 from proxy.model.message import Headers, Request
-from proxy.model.operations import Change, Effect, Operation
+from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer, revision_of
 from proxy.model.revision import decode_rev
+from proxy.wire.endpoints import named
 
 REV, OLD = "_l6zhVHK---", "_l6zhVGK---"
 HEADERS: Headers = [(b"Server", b"ArangoDB"), (b"Etag", b'"x"'), (b"Location", b"/_db/db/_api/document/c/a")]
@@ -31,7 +32,7 @@ def write(
     headers: Mapping[str, str] | None = None,
 ) -> Operation:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Operation(endpoint, Effect.WRITE, "POST", "db", collection, key, (), params or {}, headers or {}, raw)
+    return Operation(named(endpoint), "POST", "db", collection, key, (), params or {}, headers or {}, raw)
 
 
 def planned(*args: object, **named: object) -> DocumentPlan:

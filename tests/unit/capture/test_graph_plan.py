@@ -5,11 +5,12 @@ from __future__ import annotations
 from proxy.capture import aql_plan, import_plan, simple_api
 from proxy.capture.graph_plan import GraphPlan, drops, key_of, makes, plan
 from proxy.capture.transaction_plan import declared
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
+from proxy.wire.endpoints import named
 
 
 def operation(verb: str, body: bytes = b"", *, collection: str = "people", key: str | None = None) -> Operation:
-    return Operation(f"gharial.{verb}", Effect.OPAQUE, "POST", "shop", collection, key, body=body)
+    return Operation(named(f"gharial.{verb}"), "POST", "shop", collection, key, body=body)
 
 
 def test_keys_come_from_the_path_the_body_or_the_answer() -> None:
@@ -54,7 +55,7 @@ def test_what_a_change_of_a_graph_makes() -> None:
 
 def test_dropping_collections_is_asked_for_by_a_parameter() -> None:
     def dropping(collection: str | None = None, **params: str) -> tuple[str, ...]:
-        return drops(Operation("gharial.drop", Effect.OPAQUE, "DELETE", "shop", collection, params=params))
+        return drops(Operation(named("gharial.drop"), "DELETE", "shop", collection, params=params))
 
     assert dropping(dropCollections="true") == ("shop/*",)
     assert dropping("people", dropCollection="1") == ("shop/people",)

@@ -9,11 +9,12 @@ import pytest
 
 from proxy.capture.answers import Opaque
 from proxy.capture.import_plan import ByArrays, ByKeys, ByRevisions, Items, Whole, key_of, plan, read, summary
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
+from proxy.wire.endpoints import named
 
 
 def operation(body: bytes, **params: str) -> Operation:
-    return Operation("import", Effect.OPAQUE, "POST", "shop", "books", params=params, body=body)
+    return Operation(named("import"), "POST", "shop", "books", params=params, body=body)
 
 
 def arrays(planned: object) -> ByArrays:

@@ -8,7 +8,8 @@ import pytest
 
 from proxy.capture.aql_plan import Modification, plan
 from proxy.capture.refusals import in_parts, script_in_parts
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
+from proxy.wire.endpoints import named
 
 
 def body_of(query: str, **options: object) -> bytes:
@@ -32,8 +33,8 @@ def test_no_server_commits_by_its_own_limits_within_a_second() -> None:
 
 def test_a_script_that_fails_may_have_committed_where_it_names_a_limit_or_ran_long() -> None:
     body = json.dumps({"collections": {"write": "c"}, "action": "x", "intermediateCommitCount": 1}).encode()
-    script = Operation("transaction.js", Effect.OPAQUE, "POST", "db", None, None, body=body)
-    plain = Operation("transaction.js", Effect.OPAQUE, "POST", "db", None, None, body=b'{"action":"x"}')
+    script = Operation(named("transaction.js"), "POST", "db", None, None, body=body)
+    plain = Operation(named("transaction.js"), "POST", "db", None, None, body=b'{"action":"x"}')
     failed = b'{"error":true,"errorNum":1650,"errorMessage":"x"}'
     assert script_in_parts(script, 500, failed, 0.0)
     assert not script_in_parts(plain, 500, failed, 0.0)
@@ -41,5 +42,5 @@ def test_a_script_that_fails_may_have_committed_where_it_names_a_limit_or_ran_lo
     assert not script_in_parts(script, 200, b"{}", 0.0)
     assert not script_in_parts(script, 403, b'{"errorNum":11}', 0.0)
     assert not script_in_parts(script, 404, b'{"errorNum":1203}', 0.0)
-    other = Operation("cursor.create", Effect.QUERY, "POST", "db", None, None, body=body)
+    other = Operation(named("cursor.create"), "POST", "db", None, None, body=body)
     assert not script_in_parts(other, 400, failed, 2.0)

@@ -13,9 +13,10 @@ from proxy.base.config import Settings
 from proxy.base.errors import ArangoError, DatabaseUnavailable, OverLimit, Unsupported
 from proxy.control.read_stats import Readings
 from proxy.gateway.target_reads import FallbackReason, TargetReads
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
+from proxy.wire.endpoints import named
 
-READ = Operation("document.read", Effect.READ, "GET", "db", "books", "a")
+READ = Operation(named("document.read"), "GET", "db", "books", "a")
 BOOKS = ("db/books",)
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
 from proxy.routing.routes import FORWARD, Action, QueryFacts, Route, captured_only, may_write, route, share
+from proxy.wire.endpoints import named
 
 OFF, MIRROR, SHADOW = (Standing(stage) for stage in (Stage.OFF, Stage.MIRROR, Stage.SHADOW))
 FLIPPED = Standing(Stage.FLIPPED, 100)
@@ -20,15 +21,15 @@ def snapshot(phase: Phase = Phase.SETTLED, moves: dict[str, Move] | None = None,
 
 
 def read(collection: str = "books", key: str = "k", **headers: str) -> Operation:
-    return Operation("document.read", Effect.READ, "GET", "shop", collection, key, headers=headers)
+    return Operation(named("document.read"), "GET", "shop", collection, key, headers=headers)
 
 
 def write(collection: str = "books", headers: dict[str, str] | None = None) -> Operation:
-    return Operation("document.insert", Effect.WRITE, "POST", "shop", collection, headers=headers or {})
+    return Operation(named("document.insert"), "POST", "shop", collection, headers=headers or {})
 
 
 def query(body: bytes = b"q", headers: dict[str, str] | None = None) -> Operation:
-    return Operation("cursor.create", Effect.QUERY, "POST", "shop", headers=headers or {}, body=body)
+    return Operation(named("cursor.create"), "POST", "shop", headers=headers or {}, body=body)
 
 
 def facts(reads: str = "books", writes: str = "", *, deterministic: bool = True) -> QueryFacts:
@@ -41,10 +42,10 @@ def facts(reads: str = "books", writes: str = "", *, deterministic: bool = True)
         (OFF, FORWARD),
         (MIRROR, FORWARD),
         (SHADOW, Route(Action.READ, ("shop/books",), compare=True)),
-        (FLIPPED, Route(Action.READ, ("shop/books",), target=True, compare=True, synchronous=True)),
+        (FLIPPED, Route(Action.READ, ("shop/books",), target=True, compare=True)),
         (
             Standing(Stage.FLIPPED, 0),
-            Route(Action.READ, ("shop/books",), target=False, compare=True, synchronous=True),
+            Route(Action.READ, ("shop/books",), target=False, compare=True),
         ),
     ],
 )
@@ -58,7 +59,7 @@ def test_a_read_of_a_document_goes_by_its_collections_stage(standing: Standing, 
         (OFF, Route(Action.FORWARD, writes=("shop/books",))),
         (MIRROR, Route(Action.CAPTURE, ("shop/books",))),
         (SHADOW, Route(Action.CAPTURE, ("shop/books",))),
-        (FLIPPED, Route(Action.CAPTURE, ("shop/books",), synchronous=True)),
+        (FLIPPED, Route(Action.CAPTURE, ("shop/books",))),
     ],
 )
 def test_a_write_is_captured_from_stage_mirror_on(standing: Standing, expected: Route) -> None:
@@ -106,12 +107,12 @@ def test_a_write_that_allows_dirty_reads_is_captured_like_any_other() -> None:
     dirty = {"x-arango-allow-dirty-read": "true"}
     assert route(write(headers=dirty), snapshot(books=FLIPPED)).action is Action.CAPTURE
     assert route(query(headers=dirty), snapshot(books=FLIPPED), facts("books", "books")).action is Action.CAPTURE
-    truncate = Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books", None, headers=dirty)
+    truncate = Operation(named("collection.truncate"), "PUT", "shop", "books", None, headers=dirty)
     assert route(truncate, snapshot(books=FLIPPED)).action is Action.CAPTURE
 
 
 def test_a_rename_to_the_name_that_it_has_changes_nothing() -> None:
-    rename = Operation("collection.rename", Effect.CONTROL, "PUT", "shop", "books", body=b'{"name":"books"}')
+    rename = Operation(named("collection.rename"), "PUT", "shop", "books", body=b'{"name":"books"}')
     assert route(rename, snapshot(books=FLIPPED)) == FORWARD
 
 
@@ -152,7 +153,7 @@ def test_queries_wait_while_a_flip_holds_and_writes_are_synchronous_from_begin_o
     assert route(query(), snapshot(phase, move, books=SHADOW), facts()).hold
     begin = snapshot(Phase.BEGIN, move, books=SHADOW)
     assert not route(query(), begin, facts()).hold
-    assert route(write(), begin).synchronous
+    assert begin.behaviour("shop/books").synchronous
     assert not route(read(), begin).target
 
 
@@ -165,8 +166,8 @@ def test_capture_starts_with_begin_of_mirror() -> None:
 @pytest.mark.parametrize(
     ("operation", "collections"),
     [
-        (Operation("batch", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
-        (Operation("unknown", Effect.OPAQUE, "POST", "shop"), ("shop/*",)),
+        (Operation(named("batch"), "POST", "shop"), ("shop/*",)),
+        (Operation(named("unknown"), "POST", "shop"), ("shop/*",)),
     ],
 )
 def test_opaque_endpoints_mark_what_they_may_touch(operation: Operation, collections: tuple[str, ...]) -> None:
@@ -179,17 +180,17 @@ def test_opaque_endpoints_mark_what_they_may_touch(operation: Operation, collect
 @pytest.mark.parametrize(
     ("operation", "collections"),
     [
-        (Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books"), ("shop/books",)),
-        (Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "4711"), ("shop/*",)),
-        (Operation("collection.drop", Effect.CONTROL, "DELETE", "shop", "books"), ("shop/books",)),
+        (Operation(named("collection.truncate"), "PUT", "shop", "books"), ("shop/books",)),
+        (Operation(named("collection.truncate"), "PUT", "shop", "4711"), ("shop/*",)),
+        (Operation(named("collection.drop"), "DELETE", "shop", "books"), ("shop/books",)),
         (
-            Operation("collection.rename", Effect.CONTROL, "PUT", "shop", "books", body=b'{"name":"tomes"}'),
+            Operation(named("collection.rename"), "PUT", "shop", "books", body=b'{"name":"tomes"}'),
             ("shop/books",),
         ),
-        (Operation("collection.create", Effect.CONTROL, "POST", "shop", body=b'{"name":"books"}'), ("shop/books",)),
-        (Operation("collection.create", Effect.CONTROL, "POST", "shop", body=b"{"), ("shop/*",)),
-        (Operation("import", Effect.OPAQUE, "POST", "shop", "books"), ("shop/books",)),
-        (Operation("database.drop", Effect.CONTROL, "DELETE", path=("_api", "database", "shop")), ("shop/*",)),
+        (Operation(named("collection.create"), "POST", "shop", body=b'{"name":"books"}'), ("shop/books",)),
+        (Operation(named("collection.create"), "POST", "shop", body=b"{"), ("shop/*",)),
+        (Operation(named("import"), "POST", "shop", "books"), ("shop/books",)),
+        (Operation(named("database.drop"), "DELETE", path=("_api", "database", "shop")), ("shop/*",)),
     ],
 )
 def test_changes_of_whole_collections_and_imports_are_captured(
@@ -206,25 +207,23 @@ def test_changes_of_whole_collections_and_imports_are_captured(
 def test_a_body_that_is_no_utf_8_may_be_about_any_collection() -> None:
     bad = b'{"name":"\xff","collection":"\xff"}'
     for endpoint in ("collection.create", "simple.update-by-example"):
-        assert may_write(Operation(endpoint, Effect.OPAQUE, "POST", "shop", path=("_api", "x"), body=bad)) == (
-            "shop/*",
-        )
+        assert may_write(Operation(named(endpoint), "POST", "shop", path=("_api", "x"), body=bad)) == ("shop/*",)
 
 
 def test_writes_in_a_transaction_are_captured_as_far_as_arangodb_runs_them_there() -> None:
     headers = {"x-arango-trx-id": "7"}
     assert route(write(headers=headers), snapshot(books=MIRROR)).action is Action.CAPTURE
-    truncate = Operation("collection.truncate", Effect.CONTROL, "PUT", "shop", "books", headers=headers)
+    truncate = Operation(named("collection.truncate"), "PUT", "shop", "books", headers=headers)
     assert route(truncate, snapshot(books=MIRROR)).action is Action.CAPTURE
-    drop = msgspec.structs.replace(truncate, endpoint="collection.drop")
+    drop = msgspec.structs.replace(truncate, endpoint=named("collection.drop"))
     assert route(drop, snapshot(books=MIRROR)).gap == "collection.drop: in a transaction"
-    begin = Operation("transaction.begin", Effect.OPAQUE, "POST", "shop")
+    begin = Operation(named("transaction.begin"), "POST", "shop")
     assert route(begin, snapshot(books=MIRROR)).collections == ("shop/*",)
     assert route(begin, snapshot(books=OFF)).action is Action.FORWARD
 
 
 def test_an_index_by_which_documents_expire_is_opaque() -> None:
-    ttl = Operation("index.create", Effect.CONTROL, "POST", "shop", "books", body=b'{"type":"ttl"}')
+    ttl = Operation(named("index.create"), "POST", "shop", "books", body=b'{"type":"ttl"}')
     assert route(ttl, snapshot(books=MIRROR)).collections == ("shop/books",)
     assert route(msgspec.structs.replace(ttl, body=b'{"type":"hash"}'), snapshot(books=MIRROR)).action is Action.FORWARD
 
@@ -271,9 +270,9 @@ def test_stages_are_not_skipped() -> None:
     assert "not built" in str(allowed(FLIPPED, Standing(Stage.PROMOTED, 100)))
 
 
-EDGES = Operation("edges.read", Effect.PASSTHROUGH, "GET", "shop", "knows", params={"vertex": "v/1"})
-SIMPLE = Operation("simple.all", Effect.PASSTHROUGH, "PUT", "shop", body=b'{"collection":"knows"}')
-VERTEX = Operation("gharial.vertex_read", Effect.PASSTHROUGH, "GET", "shop", "knows", "a")
+EDGES = Operation(named("edges.read"), "GET", "shop", "knows", params={"vertex": "v/1"})
+SIMPLE = Operation(named("simple.all"), "PUT", "shop", body=b'{"collection":"knows"}')
+VERTEX = Operation(named("gharial.vertex_read"), "GET", "shop", "knows", "a")
 
 
 @pytest.mark.parametrize("operation", [EDGES, SIMPLE, VERTEX])
@@ -290,7 +289,7 @@ def test_reads_by_other_endpoints_go_the_ways_of_documents_and_queries(operation
         True,
     )
     flipped = route(operation, at(FLIPPED))
-    assert flipped.synchronous
+    assert at(FLIPPED).behaviour("shop/knows").synchronous
     # whether a graph has the document, PostgreSQL knows where definitions are flipped as well
     assert flipped.target == (operation is not VERTEX)
     assert route(operation, at(FLIPPED, FLIPPED)).target
@@ -300,18 +299,16 @@ def test_reads_by_other_endpoints_go_the_ways_of_documents_and_queries(operation
 def test_reads_over_a_collection_wait_for_a_flip_that_is_held(operation: Operation) -> None:
     """mirror-protocol, "Flip", 3: as queries do; one document is brought up to date instead."""
     moves = {"shop/knows": Move("shop/knows", SHADOW, FLIPPED)}
-    held = route(operation, Snapshot(collections={"shop/knows": SHADOW}, phase=Phase.HOLD, moves=moves))
-    assert held.hold == (operation is not VERTEX)
-    assert held.synchronous
+    holding = Snapshot(collections={"shop/knows": SHADOW}, phase=Phase.HOLD, moves=moves)
+    assert route(operation, holding).hold == (operation is not VERTEX)
+    assert holding.behaviour("shop/knows").synchronous
 
 
 def test_reads_by_other_endpoints_that_cannot_be_compared_say_why() -> None:
-    inside = Operation(
-        "edges.read", Effect.PASSTHROUGH, "GET", "shop", "knows", headers={"x-arango-trx-id": "1"}, params={}
-    )
+    inside = Operation(named("edges.read"), "GET", "shop", "knows", headers={"x-arango-trx-id": "1"}, params={})
     found = route(inside, Snapshot(collections={"shop/knows": FLIPPED}))
     assert (found.target, found.compare, found.gap) == (False, False, "in a transaction")
-    by_id = Operation("simple.all", Effect.PASSTHROUGH, "PUT", "shop", body=b'{"collection":"12345"}')
+    by_id = Operation(named("simple.all"), "PUT", "shop", body=b'{"collection":"12345"}')
     assert route(by_id, Snapshot(collections={"shop/knows": FLIPPED})) == FORWARD
-    near = Operation("simple.near", Effect.PASSTHROUGH, "PUT", "shop", body=b'{"collection":"knows"}')
+    near = Operation(named("simple.near"), "PUT", "shop", body=b'{"collection":"knows"}')
     assert route(near, Snapshot()).gap == "not compared"

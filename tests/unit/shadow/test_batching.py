@@ -5,15 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.batching import TOGETHER, WAIT, Batcher
 from proxy.shadow.jobs import Job
+from proxy.wire.endpoints import named
 
 
 def read(key: str, collection: str = "c", *, conditional: bool = False, reversed_: bool = False) -> Job:
     headers = {"if-match": "x"} if conditional else {}
-    operation = Operation("document.read", Effect.READ, "GET", "db", collection, key, headers=headers)
+    operation = Operation(named("document.read"), "GET", "db", collection, key, headers=headers)
     return Job(operation, Outcome(200), (f"db/{collection}",), 0.0, "r", reversed_, Shape("s", "s"))
 
 

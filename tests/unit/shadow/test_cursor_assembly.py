@@ -5,13 +5,14 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow import cursor_assembly as module
 from proxy.shadow.cursor_assembly import CursorAssembler, cursor_to_follow, merged
 from proxy.shadow.jobs import Job
+from proxy.wire.endpoints import named
 
-QUERY = Operation("cursor.create", Effect.QUERY, "POST", "db", body=b'{"query":"RETURN 1"}')
+QUERY = Operation(named("cursor.create"), "POST", "db", body=b'{"query":"RETURN 1"}')
 
 
 class Clock:
@@ -36,7 +37,7 @@ def following(clock: Clock | None = None) -> tuple[CursorAssembler, list[Job]]:
 
 def going_on(cursor: str = "7", number: str = "", endpoint: str = "cursor.next") -> Operation:
     path = ("_api", "cursor", cursor, *([number] if number else []))
-    return Operation(endpoint, Effect.PASSTHROUGH, "POST", "db", path=path)
+    return Operation(named(endpoint), "POST", "db", path=path)
 
 
 def test_only_a_first_batch_of_several_goes_on() -> None:
@@ -44,7 +45,7 @@ def test_only_a_first_batch_of_several_goes_on() -> None:
     assert cursor_to_follow(QUERY, batch(1, more=False)) is None
     assert cursor_to_follow(QUERY, Outcome(404, b'{"hasMore":true}')) is None
     assert cursor_to_follow(QUERY, Outcome(201, b'["hasMore":true')) is None
-    assert cursor_to_follow(Operation("document.read", Effect.READ, "GET"), batch(1)) is None
+    assert cursor_to_follow(Operation(named("document.read"), "GET"), batch(1)) is None
 
 
 def test_batches_become_one_answer() -> None:

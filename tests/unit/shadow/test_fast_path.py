@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.diff.documents import Kind
 from proxy.shadow.fast_path import definite_difference, split_equal
 from proxy.shadow.jobs import Job
+from proxy.wire.endpoints import named
 
 HERE = b'{"_key":"k","_id":"c/k","_rev":"_l6zhVTW--A","x":1}'
 
 
 def read(body: bytes = HERE, status: int = 200, key: str = "k") -> Job:
-    operation = Operation("document.read", Effect.READ, "GET", "db", "c", key)
+    operation = Operation(named("document.read"), "GET", "db", "c", key)
     return Job(operation, Outcome(status, body), ("db/c",), 0.0, "r", False, Shape("s", "s"))
 
 

@@ -23,7 +23,7 @@ def sent(send: str, body: Any = None) -> Operation:
 
 def text_of(operation: Operation | None) -> str:
     assert operation is not None
-    assert operation.endpoint == "cursor.create"
+    assert operation.endpoint.name == "cursor.create"
     text: str = orjson.loads(operation.body)["query"]
     return text
 
@@ -59,7 +59,7 @@ def test_a_document_of_a_graph_is_a_document() -> None:
     operation = sent("GET /_db/d/_api/gharial/g/vertex/people/a%2Fb")
     meant = normalize(operation)
     assert meant is not None
-    assert (meant.endpoint, meant.qualified, meant.key) == ("document.read", "d/people", "a/b")
+    assert (meant.endpoint.name, meant.qualified, meant.key) == ("document.read", "d/people", "a/b")
     assert meant.path == ("_api", "document", "people", "a/b")
     raw = b'{"_key":"a","_rev":"_abc","x":1.0}'
     answer = plain_outcome(operation, Outcome(200, b'{"error":false,"code":200,"vertex":%s}' % raw))

@@ -7,15 +7,16 @@ from typing import Any
 import orjson
 
 from proxy.base.errors import ArangoError
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer
 from proxy.shadow.diff.documents import Rows
 from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.origin_history import History
+from proxy.wire.endpoints import named
 
-READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
-MANY = Operation("document.read_many", Effect.READ, "PUT", "db", "c")
-QUERY = Operation("cursor.create", Effect.QUERY, "POST", "db")
+READ = Operation(named("document.read"), "GET", "db", "c", "k")
+MANY = Operation(named("document.read_many"), "PUT", "db", "c")
+QUERY = Operation(named("cursor.create"), "POST", "db")
 GONE = Outcome(404, b'{"error":true,"errorNum":1202}')
 
 

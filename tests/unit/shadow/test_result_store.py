@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from proxy.base.config import Settings
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.routing.query_shapes import OTHER, Shape
 from proxy.shadow import counters
 from proxy.shadow import result_store as module
@@ -15,9 +15,10 @@ from proxy.shadow.counters import fingerprint
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.result_store import Ledger
 from proxy.shadow.samples import Evidence
+from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 
-READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
+READ = Operation(named("document.read"), "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.samples import MAX_TEXT, Evidence, Redaction, sample
+from proxy.wire.endpoints import named
 
-READ = Operation("document.read", Effect.READ, "GET", "d b", "c", "k", ("_api", "document", "c", "k/1"), {"a": "ü"})
+READ = Operation(named("document.read"), "GET", "d b", "c", "k", ("_api", "document", "c", "k/1"), {"a": "ü"})
 DIFFERENCE = Difference(Kind.VALUE, ("x",), ("k",))
 
 
@@ -54,7 +55,7 @@ def test_redacted_answers_have_types_for_values() -> None:
 
 def test_queries_are_kept_with_their_bind_variables() -> None:
     body = orjson.dumps({"query": "FOR 'secret'", "bindVars": {"a": "secret"}})
-    operation = Operation("cursor.create", Effect.QUERY, "POST", "db", body=body)
+    operation = Operation(named("cursor.create"), "POST", "db", body=body)
 
     plain = kept(operation, b"[]", b"[]")["request"]
     redacted = kept(operation, b"[]", b"[]", redact=True)["request"]
@@ -64,6 +65,6 @@ def test_queries_are_kept_with_their_bind_variables() -> None:
 
 
 def test_bodies_of_reads_name_their_keys() -> None:
-    operation = Operation("document.read_many", Effect.READ, "PUT", "db", "c", body=b'["k"]')
+    operation = Operation(named("document.read_many"), "PUT", "db", "c", body=b'["k"]')
 
     assert kept(operation, b"[]", b"[]")["request"]["body"] == '["k"]'

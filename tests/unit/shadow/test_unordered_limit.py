@@ -7,14 +7,15 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
 from proxy.shadow.diff.documents import Difference, Kind, NotComparable, Rows, compare_rows
 from proxy.shadow.unordered_limit import MOST, choice
+from proxy.wire.endpoints import named
 
 
 def query(text: str, **binds: Any) -> Operation:
     body = orjson.dumps({"query": text, "bindVars": {name.replace("__", "@"): value for name, value in binds.items()}})
-    return Operation("cursor.create", Effect.QUERY, "POST", "db", body=body)
+    return Operation(named("cursor.create"), "POST", "db", body=body)
 
 
 def doc(key: str, n: int = 1, rev: str = "_l6zhVTW--A") -> dict[str, Any]:
@@ -61,7 +62,7 @@ def test_where_something_is_made_of_the_choice_nothing_is_widened(text: str) -> 
 
 def test_the_full_count_of_several_limits_is_not_that_of_one() -> None:
     body = {"query": "FOR d IN c LIMIT 5 LIMIT 1 RETURN d", "options": {"fullCount": True}}
-    asked = Operation("cursor.create", Effect.QUERY, "POST", "db", body=orjson.dumps(body))
+    asked = Operation(named("cursor.create"), "POST", "db", body=orjson.dumps(body))
     assert choice(asked) is None
 
 

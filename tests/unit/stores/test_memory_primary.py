@@ -10,7 +10,8 @@ import pytest
 from proxy.aql import parse
 from proxy.devserver.store import MemoryStore
 from proxy.devserver.store.queries.primary_scan import scan_of
-from proxy.model.operations import Effect, Operation
+from proxy.model.operations import Operation
+from proxy.wire.endpoints import named
 
 KEYS = ["10", "9", "A", "Z", "_", "a", "x-y", "x_y"]  # in byte order; ICU has `_ 10 9 a A …`
 
@@ -59,15 +60,15 @@ def test_everything_else_is_evaluated(text: str) -> None:
 async def test_the_development_server_pages_in_byte_order() -> None:
     store = MemoryStore()
 
-    async def ask(endpoint: str, effect: Effect, method: str, path: tuple[str, ...], body: Any) -> Any:
+    async def ask(endpoint: str, method: str, path: tuple[str, ...], body: Any) -> Any:
         name = "c" if endpoint == "document.insert" else None
-        operation = Operation(endpoint, effect, method, "_system", name, path=path, body=json.dumps(body).encode())
+        operation = Operation(named(endpoint), method, "_system", name, path=path, body=json.dumps(body).encode())
         return json.loads((await store.execute(operation)).body)
 
-    await ask("collection.create", Effect.CONTROL, "POST", ("_api", "collection"), {"name": "c"})
+    await ask("collection.create", "POST", ("_api", "collection"), {"name": "c"})
     documents = [{"_key": key, "n": 1} for key in reversed(KEYS)]
-    await ask("document.insert", Effect.WRITE, "POST", ("_api", "document", "c"), documents)
+    await ask("document.insert", "POST", ("_api", "document", "c"), documents)
     query = "FOR d IN @@c FILTER d._key > @after SORT d._key LIMIT @n RETURN [d._key, d.n]"
     bind = {"@c": "c", "after": "9", "n": 4}
-    told = await ask("cursor.create", Effect.QUERY, "POST", ("_api", "cursor"), {"query": query, "bindVars": bind})
+    told = await ask("cursor.create", "POST", ("_api", "cursor"), {"query": query, "bindVars": bind})
     assert told["result"] == [["A", 1], ["Z", 1], ["_", 1], ["a", 1]]

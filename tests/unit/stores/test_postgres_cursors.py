@@ -11,8 +11,9 @@ import pytest
 
 from proxy.base.errors import ArangoError
 from proxy.model.cursor_requests import request_of
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres.cursors import Cursors
+from proxy.wire.endpoints import named
 
 
 class Clock:
@@ -36,11 +37,11 @@ def parsed(outcome: Outcome) -> dict[str, Any]:
 
 def following(identifier: str, *batch: str, database: str = "db") -> Operation:
     path = ("_api", "cursor", identifier, *batch)
-    return Operation("cursor.next", Effect.PASSTHROUGH, "POST", database, path=path)
+    return Operation(named("cursor.next"), "POST", database, path=path)
 
 
 def deletion(identifier: str) -> Operation:
-    return Operation("cursor.delete", Effect.PASSTHROUGH, "DELETE", "db", path=("_api", "cursor", identifier))
+    return Operation(named("cursor.delete"), "DELETE", "db", path=("_api", "cursor", identifier))
 
 
 def number_of(raised: pytest.ExceptionInfo[ArangoError]) -> int:
@@ -179,8 +180,8 @@ def test_a_cursor_tells_whose_it_is() -> None:
     assert Cursors().owns(deletion(identifier))
     for other in ("74268", "1872607071780732930", "9000", "9000x00000000000000"):
         assert not cursors.owns(following(other))
-    assert not cursors.owns(Operation("cursor.create", Effect.QUERY, "POST"))
-    assert not cursors.owns(Operation("cursor.next", Effect.PASSTHROUGH, "POST"))
+    assert not cursors.owns(Operation(named("cursor.create"), "POST"))
+    assert not cursors.owns(Operation(named("cursor.next"), "POST"))
 
 
 @pytest.mark.parametrize(

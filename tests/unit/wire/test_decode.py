@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proxy.model.endpoint import Effect
 from proxy.model.message import Request
-from proxy.model.operations import Effect
 from proxy.wire import decode as decoding
 from proxy.wire.decode import decode, decode_parts, is_database_path, peek
 
 
 def test_a_document_read() -> None:
     operation = decode(Request("GET", b"/_db/hr/_api/document/people/k%C3%A9y%2F1", [(b"If-None-Match", b'"_r"')]))
-    assert operation.endpoint == "document.read"
+    assert operation.endpoint.name == "document.read"
     assert operation.effect is Effect.READ
     assert (operation.database, operation.collection, operation.key) == ("hr", "people", "kéy/1")
     assert operation.path == ("_api", "document", "people", "kéy/1")
@@ -72,7 +72,7 @@ def test_endpoints(
 ) -> None:
     for prefix in ("", "/_db/shop", "/_arango/v0/_db/shop"):
         operation = decode(Request(method, (prefix + target).encode()))
-        assert (operation.endpoint, operation.effect) == (endpoint, effect)
+        assert (operation.endpoint.name, operation.effect) == (endpoint, effect)
         assert (operation.collection, operation.key) == (collection, key)
         assert operation.database == ("shop" if prefix else "_system")
 
@@ -111,18 +111,18 @@ def test_a_streamed_body_is_left_alone() -> None:
     "target", [b"", b"/%", b"/_db", b"/_db/", b"/_db/%ff/_api/document/c/\xff", b"?", b"//_api//version/"]
 )
 def test_any_target_is_decoded(target: bytes) -> None:
-    assert decode(Request("GET", target)).endpoint
+    assert decode(Request("GET", target)).endpoint.name
 
 
 def test_empty_segments_do_not_count_and_absolute_targets_are_understood() -> None:
-    assert decode(Request("GET", b"//_api//version/")).endpoint == "version"
+    assert decode(Request("GET", b"//_api//version/")).endpoint.name == "version"
     assert decode(Request("GET", b"http://host:1/_db/d/_api/version")).database == "d"
 
 
 def test_peek_tells_the_row_alone() -> None:
-    assert peek("GET", b"/_db/never_seen/_api/engine").endpoint == "engine"
+    assert peek("GET", b"/_db/never_seen/_api/engine").name == "engine"
     decode(Request("GET", b"/_db/seen/_api/engine"))
-    assert peek("GET", b"/_db/seen/_api/engine").endpoint == "engine"
+    assert peek("GET", b"/_db/seen/_api/engine").name == "engine"
 
 
 def test_what_is_remembered_is_bounded() -> None:

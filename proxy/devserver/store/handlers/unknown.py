@@ -6,7 +6,7 @@ from proxy.base.errors import ArangoError
 from proxy.devserver.store.handlers import cursors, documents
 from proxy.devserver.store.state.server import Server
 from proxy.model.operations import Operation, Outcome
-from proxy.wire.endpoints import METHODS, knows_path
+from proxy.wire.path_tree import METHODS, knows_path
 
 
 def unknown(server: Server, operation: Operation) -> Outcome:

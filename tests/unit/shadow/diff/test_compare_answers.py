@@ -6,16 +6,17 @@ import orjson
 import pytest
 
 from proxy.base.errors import ArangoError
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, compare_answers, error_of, stable
 from proxy.shadow.diff.documents import Difference, Kind, NotComparable, Rows
+from proxy.wire.endpoints import named
 
 OLD, NEW = "_l6zhVTW---", "_l6zhVTW--A"
-READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
-HEAD = Operation("document.head", Effect.READ, "HEAD", "db", "c", "k")
-MANY = Operation("document.read_many", Effect.READ, "PUT", "db", "c")
-COUNT = Operation("collection.count", Effect.READ, "GET", "db", "c")
-QUERY = Operation("cursor.create", Effect.QUERY, "POST", "db")
+READ = Operation(named("document.read"), "GET", "db", "c", "k")
+HEAD = Operation(named("document.head"), "HEAD", "db", "c", "k")
+MANY = Operation(named("document.read_many"), "PUT", "db", "c")
+COUNT = Operation(named("collection.count"), "GET", "db", "c")
+QUERY = Operation(named("cursor.create"), "POST", "db")
 
 
 def document(rev: str = NEW, status: int = 200, **content: object) -> Outcome:

@@ -7,15 +7,16 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.model.operations import Effect, Operation, Outcome
+from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, compare_answers
 from proxy.shadow.diff.documents import Difference, Kind, Rows
 from proxy.shadow.diff.paths import matches, tokens
 from proxy.shadow.diff.tolerances import Rule, apply_tolerances, without_baseline
+from proxy.wire.endpoints import named
 
-READ = Operation("document.read", Effect.READ, "GET", "db", "c", "k")
-MANY = Operation("document.read_many", Effect.READ, "PUT", "db", "c")
-QUERY = Operation("cursor.create", Effect.QUERY, "POST", "db")
+READ = Operation(named("document.read"), "GET", "db", "c", "k")
+MANY = Operation(named("document.read_many"), "PUT", "db", "c")
+QUERY = Operation(named("cursor.create"), "POST", "db")
 
 
 def rule(path: str, kind: str, argument: float | None = None, collection: str = "db/c") -> Rule:

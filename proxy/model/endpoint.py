@@ -1,0 +1,163 @@
+"""Endpoint: what the proxy knows of one endpoint of ArangoDB's HTTP API. Layer 0: plain values.
+
+`wire.endpoints` holds the table of them, one row an endpoint; an `Operation` carries its own. Every other module asks
+for a fact of the row and never for an endpoint's name: a new endpoint is then one row. Names serve handler tables,
+metrics, logs and messages.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Effect(enum.Enum):
+    """What an endpoint does to the data: the first thing that routing asks."""
+
+    READ = "read"  # one document or many, by key: can be compared
+    WRITE = "write"  # documents, by key: captured and mirrored
+    QUERY = "query"  # AQL: read or write, which only the analysis of its text shows
+    CONTROL = "control"  # collections, databases, indexes: forwarded, and the mirror must know
+    OPAQUE = (
+        "opaque"  # writes that are not captured as documents: the collections become unverified (I10), but see Capture
+    )
+    PASSTHROUGH = "passthrough"  # changes no document, and is no read of documents by key: forwarded
+
+
+class Family(enum.Enum):
+    """The part of the API that an endpoint belongs to."""
+
+    DOCUMENT = "document"
+    QUERY = "query"  # running, explaining, and tracking AQL
+    CURSOR = "cursor"  # continues or ends a cursor
+    COLLECTION = "collection"
+    INDEX = "index"
+    DATABASE = "database"
+    BULK = "bulk"  # imports, batches
+    TRANSACTION = "transaction"
+    EDGES = "edges"
+    GRAPH = "graph"  # named graphs, and documents through them
+    SIMPLE = "simple"  # the old queries without AQL
+    USER = "user"
+    JOB = "job"
+    VIEW = "view"
+    REPLICATION = "replication"
+    SERVER = "server"
+    SERVICE = "service"  # Foxx
+    UNKNOWN = "unknown"
+
+
+class Verb(enum.Enum):
+    """What an endpoint does to the things of its family, if some module asks."""
+
+    OTHER = "other"
+    READ = "read"
+    INSERT = "insert"
+    REPLACE = "replace"
+    UPDATE = "update"
+    REMOVE = "remove"
+    CREATE = "create"
+    TRUNCATE = "truncate"
+    DROP = "drop"
+    RENAME = "rename"
+    NEXT = "next"
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ABORT = "abort"
+
+
+class Capture(enum.Enum):
+    """How a write is captured: routing decides by it, and `capture.dispatch` has one entry for each."""
+
+    NONE = "none"  # it writes no document, or nothing that is mirrored
+    DOCUMENT = "document"  # the answer shows each version that was written
+    AQL = "aql"  # a query that modifies
+    IMPORT = "import"
+    GRAPH_DOCUMENT = "graph document"  # one document through a named graph, and the edges that go with it
+    GRAPH_DEFINITION = "graph definition"  # a document of `_graphs`; may create and drop collections
+    KEYS_IN_BODY = "keys in body"  # the request's body names the keys
+    REVISIONS = "revisions"  # no answer names the keys: new revisions are searched for
+    RESYNC = "resync"  # nothing shows what was removed: the whole collection is compared
+    COLLECTION = "collection"  # changes whole collections: compared as a whole afterwards
+    TRANSACTION = "transaction"  # begins or ends a stream transaction
+    INDEX = "index"  # one by which documents expire removes them unseen
+    OPAQUE = "opaque"  # not captured: what it may have written becomes unverified
+
+
+class Read(enum.Enum):
+    """How an endpoint reads documents."""
+
+    NONE = "none"
+    DOCUMENT = "document"  # one, by key
+    HEAD = "head"  # its revision alone
+    MANY = "many"  # a list of keys
+    QUERY = "query"  # AQL
+    QUERY_LIKE = "query-like"  # many documents in other words than a query's: routed as queries are
+    GRAPH_DOCUMENT = "graph document"  # one, by key, through a named graph
+    UNCOMPARED = "uncompared"  # documents that nothing compares
+
+    @property
+    def by_key(self) -> bool:
+        """Whether the request names every document that it reads."""
+        return self in (Read.DOCUMENT, Read.HEAD, Read.MANY, Read.GRAPH_DOCUMENT)
+
+    @property
+    def reworded(self) -> bool:
+        """Whether it is compared in other words: as the document read or the query that it means."""
+        return self in (Read.QUERY_LIKE, Read.GRAPH_DOCUMENT)
+
+
+class Refusal(enum.Enum):
+    """What an error (4xx) of ArangoDB's shows of the writes of its request (`capture.refusals`)."""
+
+    ATOMIC = "atomic"  # nothing was written
+    QUERY = "query"  # nothing only if it was never run
+    SCRIPTED_TRANSACTION = "scripted transaction"  # nothing, but for intermediate commits
+    BATCH = "batch"  # parts may have run before one that could not be read
+    SCRIPT = "script"  # the status is the script's own, but for ArangoDB's router
+    INSTALLATION = "installation"  # of a Foxx service, whose script may have run
+    SERVICE = "service"  # the answer is a Foxx service's own, but for ArangoDB's refusals
+    UNKNOWN = "unknown"
+
+
+class InTransaction(enum.Enum):
+    """Whether ArangoDB runs a write as a part of the stream transaction that its headers name."""
+
+    NO = "no"
+    PART = "part"
+    UNSURE = "unsure"  # it may be carried out immediately, whatever becomes of the transaction
+
+
+class CollectionIn(enum.Enum):
+    """Where a request names its collection."""
+
+    PATH = "path"
+    QUERY = "query"  # in the path, or as the parameter `collection` of the query string
+    BODY = "body"  # the attribute `collection` of its body
+    BODY_NAME = "body name"  # the attribute `name` of its body: the collection's new name
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint: a name, and all that the proxy decides by.
+
+    collection_at: the place of the collection among the path's segments after `/_db/{db}`; -1 if the path has none.
+    changes_rights: it may change who may read what. needs_user: its meaning depends on who asks, so that the
+    Authorization header is kept. needs_index: an error if no index serves it, which PostgreSQL does not know: ArangoDB
+    answers it at every stage. no_match: 404 without ArangoDB's number for a missing document means that none matched.
+    """
+
+    name: str
+    effect: Effect
+    family: Family
+    verb: Verb = Verb.OTHER
+    capture: Capture = Capture.NONE
+    read: Read = Read.NONE
+    refusal: Refusal = Refusal.ATOMIC
+    in_transaction: InTransaction = InTransaction.NO
+    collection_in: CollectionIn = CollectionIn.PATH
+    collection_at: int = -1
+    changes_rights: bool = False
+    needs_user: bool = False
+    needs_index: bool = False
+    no_match: bool = False
