@@ -1,4 +1,4 @@
-"""What the commands of the backfill share: options, connections, signals, and working on runs while showing them."""
+"""What the backfill commands share: options, connections, signals, and the work on runs with its progress."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CrossfadeError, RefusedError
 from proxy.cli.naming import expand
-from proxy.cli.runtime import DONE, REFUSED, fail, note, write_json
-from proxy.cli.runtime import console as shown_to_people
+from proxy.cli.runtime import DONE, REFUSED, Collections, console, fail, note, write_json
 from proxy.model.stages import Stage
 from proxy.operator import migrate
 
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in each process")]
 ProcessesOption = Annotated[
-    int, typer.Option("--processes", min=1, max=64, help="processes, where one core is the limit: --workers in each")
+    int, typer.Option("--processes", min=1, max=64, help="processes, if one core is the limit; --workers in each")
 ]
-RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents a second and worker")]
-LagOption = Annotated[float | None, typer.Option("--max-lag", min=0.0, help="seconds that the mirror may be behind")]
+RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents per second and worker")]
+LagOption = Annotated[
+    float | None, typer.Option("--max-lag", min=0.0, help="mirror lag in seconds, above which workers wait")
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a command works with."""
+    """Connections and the stop signal of a command."""
 
     database: Database
     maintenance: Database
@@ -47,14 +48,14 @@ class Parts:
 
 
 def options(workers: int, max_rate: float | None, max_lag: float | None) -> Options:
-    """The options of workers, from those of a command."""
+    """Return the options of workers from those of a command."""
     return Options(workers=workers, limits=ThrottleLimits(max_rate, max_lag))
 
 
 async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]]) -> tuple[list[int], dict[str, str]]:
-    """The runs that are planned, and the collections that were left out: one that fails keeps no other back.
+    """Return the planned runs, and the collections that failed with the reason; one failure does not stop the others.
 
-    Raises what the only one raises; UpstreamError where ArangoDB does not answer at all, DatabaseError.
+    If there is only one name, raise its error. Raise UpstreamError if ArangoDB does not answer at all, DatabaseError.
     """
     chosen: list[int] = []
     left: dict[str, str] = {}
@@ -71,9 +72,9 @@ async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]
 
 
 def say_left_out(left: Mapping[str, str]) -> None:
-    """At the end, where it is read: what a command over many did not do, and why."""
+    """Print what a command over many collections did not do, and why."""
     for name, why in left.items():
-        note(f"left out: {name}: {why}")
+        note(f"skipped: {name}: {why}")
 
 
 async def work_on(
@@ -86,9 +87,9 @@ async def work_on(
     processes: int = 1,
     left: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Works on runs until they have ended, shows them meanwhile, prints what came of them; the exit code.
+    """Work on runs until they end, show their progress, print their results, and return the exit code.
 
-    left: collections that could not be planned; they are named at the end, and the code says so.
+    left: collections that could not be planned; they are named at the end and make the exit code 1.
     """
     code = await _worked(parts, chosen, how, as_json, again, processes) if chosen or not left else REFUSED
     if as_json and not chosen and left:
@@ -107,7 +108,7 @@ async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, 
     found = await run_store.standings(parts.database, chosen)
     print_standings(found, as_json)
     if any(standing.state == "open" for standing in found):
-        note(f"stopped; it goes on where it was with: {again}")
+        note(f"stopped; continue with: {again}")
         return REFUSED
     if any(standing.state != "done" for standing in found):
         return REFUSED
@@ -120,18 +121,18 @@ async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, 
 
 @contextlib.contextmanager
 def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
-    console = shown_to_people(stderr=True)
+    out = console(stderr=True)
     if as_json:
         yield None
-    elif console.is_terminal:
-        with Bars(console) as bars:
+    elif out.is_terminal:
+        with Bars(out) as bars:
             yield bars
     else:
-        yield Lines(console)
+        yield Lines(out)
 
 
 def print_standings(found: Sequence[Standing], as_json: bool) -> None:
-    """A line a run, or one JSON document."""
+    """Print one line for each run, or one JSON document."""
     if as_json:
         write_json([standing.as_json() for standing in found])
         return
@@ -139,15 +140,19 @@ def print_standings(found: Sequence[Standing], as_json: bool) -> None:
         typer.echo(line(standing))
 
 
-async def names_of(parts: Parts, collections: Sequence[str], database: str) -> list[str]:
-    """The mirrored collections that names and patterns stand for."""
+async def names_of(parts: Parts, chosen: Collections) -> list[str]:
+    """Return the mirrored collections that match the names and patterns."""
     return await expand(
-        parts.database, collections, database, lambda standing: standing.stage.at_least(Stage.MIRROR), "mirrored"
+        parts.database,
+        chosen.collections,
+        chosen.database,
+        lambda standing: standing.stage.at_least(Stage.MIRROR),
+        "mirrored",
     )
 
 
 def execute(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:
-    """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
+    """Run a command. Raise typer.Exit with its code, or with the code of the error that ended it."""
     try:
         code = asyncio.run(_with_parts(go, load(), workers))
     except CrossfadeError as error:
@@ -179,7 +184,7 @@ async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
 
 @contextlib.contextmanager
 def _stopping(stop: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`: pages under way are finished and chunks handed back."""
+    """Let SIGTERM and SIGINT set `stop`: workers finish their pages and return their chunks."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

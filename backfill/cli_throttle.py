@@ -1,4 +1,4 @@
-"""`crossfade throttle`, `no-throttle`, `pause`, `resume`: limits of every worker on every machine, while they run."""
+"""`crossfade backfill throttle`, `pause`, `resume`: limits of every worker on every machine, while they run."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from backfill.throttle import ThrottleLimits, as_options
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
-from proxy.cli.runtime import DONE, ActorOption, JsonOption, ReasonOption, actor_or_me, execute, write_json
+from proxy.cli.registration import bundled
+from proxy.cli.runtime import DONE, Audited, execute, write_json
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands to the application."""
+def register(backfill: typer.Typer) -> None:
+    """Add the commands to the group."""
     for command in (throttle, pause, resume):
-        app.command()(command)
-    app.command("no-throttle")(no_throttle)
+        backfill.command()(command)
 
 
+@bundled
 def throttle(
     *,
     max_rate: Annotated[
-        float | None, typer.Option("--max-rate", min=0.1, help="documents a second, of all workers together")
+        float | None, typer.Option("--max-rate", min=0.1, help="documents per second, of all workers together")
     ] = None,
     max_lag: Annotated[
-        float | None, typer.Option("--max-lag", min=0.0, help="seconds that the mirror may be behind")
+        float | None, typer.Option("--max-lag", min=0.0, help="mirror lag in seconds, above which workers wait")
     ] = None,
     max_replica_lag: Annotated[
         float | None,
-        typer.Option("--max-replica-lag", min=0.0, help="seconds that replicas of PostgreSQL may be behind"),
+        typer.Option("--max-replica-lag", min=0.0, help="lag of PostgreSQL's replicas in seconds"),
     ] = None,
     max_slowdown: Annotated[
         float | None,
-        typer.Option("--max-slowdown", min=1.1, help="times its usual time that either database may take to answer"),
+        typer.Option("--max-slowdown", min=1.1, help="factor by which either database may become slower"),
     ] = None,
     flag_file: Annotated[
-        str | None, typer.Option("--flag-file", help="workers wait while this file is on their machine")
+        str | None, typer.Option("--flag-file", help="workers wait while this file exists on their machine")
     ] = None,
-    actor: ActorOption = None,
-    reason: ReasonOption = None,
-    as_json: JsonOption = False,
+    clear: Annotated[bool, typer.Option("--clear", help="remove all limits first; a pause remains")] = False,
+    how: Audited,
 ) -> None:
-    """Limit backfill and verification while they run. What is not named stays; without options: shows the limits.
+    """Limit backfill and verification while they run. Limits that are not named stay; without options, show them.
 
-    Workers notice within a second, and `crossfade backfill status` says why one waits.
+    Workers apply a change within a second, and `crossfade backfill status` shows why one waits.
+
+    Examples:
+      crossfade backfill throttle --max-rate 500 --max-lag 5
+      crossfade backfill throttle --clear
     """
     given = {
         "max_rate": max_rate,
@@ -62,46 +66,45 @@ def throttle(
     def limited(known: Setting) -> ThrottleLimits:
         if max_replica_lag is not None and known.replica_lag is None:
             raise RefusedError(
-                "this account may not see the lag of PostgreSQL's replicas: GRANT pg_monitor to it, as a superuser"
+                "this account may not read the lag of PostgreSQL's replicas: as a superuser, GRANT pg_monitor to it"
             )
-        return replace(known.limits, **wanted)
+        return replace(ThrottleLimits(paused=known.limits.paused) if clear else known.limits, **wanted)
 
-    _execute(limited if wanted else None, "throttle", actor, reason, as_json)
-
-
-def no_throttle(actor: ActorOption = None, reason: ReasonOption = None, as_json: JsonOption = False) -> None:
-    """Take all limits of `crossfade throttle` away. A pause stays a pause."""
-    _execute(lambda known: ThrottleLimits(paused=known.limits.paused), "no-throttle", actor, reason, as_json)
+    _execute(limited if wanted or clear else None, "throttle", how)
 
 
-def pause(actor: ActorOption = None, reason: ReasonOption = None, as_json: JsonOption = False) -> None:
-    """Let every worker finish its page and wait, keeping its place."""
-    _execute(lambda known: replace(known.limits, paused=True), "pause", actor, reason, as_json)
+@bundled
+def pause(how: Audited) -> None:
+    """Pause every worker: it finishes its page, waits, and keeps its place.
+
+    Example:
+      crossfade backfill pause --reason 'month-end closing'
+    """
+    _execute(lambda known: replace(known.limits, paused=True), "pause", how)
 
 
-def resume(actor: ActorOption = None, reason: ReasonOption = None, as_json: JsonOption = False) -> None:
-    """Let workers go on after `crossfade pause`."""
-    _execute(lambda known: replace(known.limits, paused=False), "resume", actor, reason, as_json)
+@bundled
+def resume(how: Audited) -> None:
+    """Let workers continue after `crossfade backfill pause`.
+
+    Example:
+      crossfade backfill resume
+    """
+    _execute(lambda known: replace(known.limits, paused=False), "resume", how)
 
 
-def _execute(
-    wanted: Callable[[Setting], ThrottleLimits] | None,
-    action: str,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
-) -> None:
+def _execute(wanted: Callable[[Setting], ThrottleLimits] | None, action: str, how: Audited) -> None:
     async def go(_: Settings, database: Database) -> int:
         if wanted is not None:
-            await change(database, wanted, action=action, actor=actor_or_me(actor), reason=reason)
+            await change(database, wanted, action=action, actor=how.who, reason=how.reason)
         known = await setting(database)
-        if as_json:
+        if how.as_json:
             figures = {"lag": known.lag, "replica_lag": known.replica_lag, "workers": known.workers}
             write_json({"limits": as_options(known.limits), "figures": figures, "changed_by": known.changed_by})
             return DONE
         limits = as_options(known.limits)
         text = ", ".join(f"{name} {value}" for name, value in limits.items()) if limits else "no limits"
-        typer.echo(f"{text}; {known.workers} workers, the mirror is {known.lag:.1f} s behind")
+        typer.echo(f"{text}; {known.workers} workers, mirror lag {known.lag:.1f} s")
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)

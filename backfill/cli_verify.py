@@ -1,4 +1,4 @@
-"""`crossfade verify`: whole collections, samples, what failed or changed, once or again and again."""
+"""`crossfade verify`: whole collections, samples, ranges that failed or changed; once or continuously."""
 
 from __future__ import annotations
 
@@ -28,54 +28,62 @@ from backfill.run_planner import plan_changed, plan_sample, plan_verification
 from backfill.run_summary import samples
 from backfill.worker import Options, Workers
 from proxy.base.errors import RefusedError
-from proxy.cli.runtime import DONE, REFUSED, CollectionsArgument, DatabaseOption, JsonOption
+from proxy.cli.registration import bundled
+from proxy.cli.runtime import DONE, REFUSED, Collections, JsonOption
 
-WATCH_RATE: Final = 1_000.0  # keys a second: what the background may cost
+CONTINUOUS_RATE: Final = 1_000.0  # keys per second: the load that the background may cause
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command to the application."""
+    """Add the command to the application."""
     app.command("verify")(verify)
 
 
+@bundled
 def verify(
-    collections: CollectionsArgument,
+    chosen: Collections,
     *,
-    database: DatabaseOption = "_system",
-    full: Annotated[bool, typer.Option("--full/--fast", help="content too, not only keys and revisions")] = False,
+    full: Annotated[bool, typer.Option("--full/--fast", help="compare content, not only keys and revisions")] = False,
     sample: Annotated[
         float | None,
-        typer.Option("--sample", min=0.01, max=100.0, help="percent of the documents, in key ranges chosen by chance"),
+        typer.Option("--sample", min=0.01, max=100.0, help="percent of the documents, in random key ranges"),
     ] = None,
     changed: Annotated[
-        bool, typer.Option("--changed", help="only ranges that failed, or that changed since the last verification")
+        bool, typer.Option("--changed", help="only ranges that failed, or changed since the last verification")
     ] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="repair what differs, and look again")] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help=f"again and again until stopped, at {WATCH_RATE:g} keys/s if not --max-rate")
+    repair: Annotated[bool, typer.Option("--repair", help="repair what differs, and compare it again")] = False,
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help=f"repeat until stopped; by default {CONTINUOUS_RATE:g} keys per second")
     ] = False,
-    every: Annotated[float, typer.Option("--every", min=0.0, help="with --watch: seconds between two rounds")] = 60.0,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.0, help="seconds between two rounds of --continuous")
+    ] = 60.0,
     workers: WorkersOption = 2,
     processes: ProcessesOption = 1,
     max_rate: RateOption = None,
     max_lag: LagOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare collections on both sides, key by key. Exit code 1 where differences remain.
+    """Compare collections in both databases, key by key. Exit code 1 if differences remain.
 
-    The whole of each collection, but for --sample and --changed: those say how much was checked, and open no gate.
-    Stopped or killed, it goes on where it was when it is run again.
+    --sample and --changed compare a part, report how much of it, and pass no gate. An interrupted verification
+    continues when it is repeated.
+
+    Examples:
+      crossfade verify shop/orders --full
+      crossfade verify shop/orders --full --repair
+      crossfade verify 'shop/*' --continuous --interval 3600
     """
 
     async def go(parts: Parts) -> int:
         if sample is not None and changed:
-            raise RefusedError("--sample and --changed choose different parts: give one of them")
-        if watch and (sample is not None or changed):
-            raise RefusedError("--watch verifies whole collections: leave --sample and --changed out")
-        names = await names_of(parts, collections, database)
-        if watch:
-            how = options(1, max_rate or WATCH_RATE, max_lag)
-            return await _watch(parts, names, how, full=full, repair=repair, every=every, as_json=as_json)
+            raise RefusedError("--sample and --changed choose different parts: give only one of them")
+        if continuous and (sample is not None or changed):
+            raise RefusedError("--continuous verifies whole collections: omit --sample and --changed")
+        names = await names_of(parts, chosen)
+        if continuous:
+            how = options(1, max_rate or CONTINUOUS_RATE, max_lag)
+            return await _rounds(parts, names, how, full=full, repair=repair, interval=interval, as_json=as_json)
 
         async def planned(name: str) -> int | None:
             if sample is not None:
@@ -86,32 +94,32 @@ def verify(
                 )
             found = await plan_changed(parts.database, parts.source, name, full=full, repair=repair)
             if found is None:
-                typer.echo(f"verify {name}: nothing failed or changed since it was verified", err=as_json)
+                typer.echo(f"verify {name}: nothing failed or changed since the last verification", err=as_json)
             return found
 
-        chosen, left = await each(names, planned)
+        runs, left = await each(names, planned)
         again = "crossfade verify " + " ".join(names) + (" --full" if full else "") + (" --repair" if repair else "")
         again += (f" --sample {sample:g}" if sample is not None else "") + (" --changed" if changed else "")
         how = options(workers, max_rate, max_lag)
-        return await work_on(parts, chosen, how, as_json, again, processes=processes, left=left)
+        return await work_on(parts, runs, how, as_json, again, processes=processes, left=left)
 
     execute(go, workers, as_json)
 
 
-async def _watch(
-    parts: Parts, names: Sequence[str], how: Options, *, full: bool, repair: bool, every: float, as_json: bool
+async def _rounds(
+    parts: Parts, names: Sequence[str], how: Options, *, full: bool, repair: bool, interval: float, as_json: bool
 ) -> int:
-    """Rounds over the collections; the exit code is that of the last round that ended."""
+    """Verify the collections in rounds until stopped; return the exit code of the last finished round."""
     code = DONE
     while True:
         left = 0
-        chosen, refused = await each(
+        runs, refused = await each(
             names,
             lambda name: plan_verification(parts.database, parts.source, name, full=full, repair=repair, workers=1),
         )
         say_left_out(refused)
         left += len(refused)
-        for run in chosen:
+        for run in runs:
             await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work([run])
             found = await run_store.standings(parts.database, [run])
             if parts.stop.is_set() and found[0].state == "open":
@@ -123,6 +131,6 @@ async def _watch(
                     typer.echo(text)
         code = REFUSED if left else DONE
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(parts.stop.wait(), every)
+            await asyncio.wait_for(parts.stop.wait(), interval)
         if parts.stop.is_set():
             return code

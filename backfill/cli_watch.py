@@ -1,4 +1,4 @@
-"""`crossfade watch`: names documents that are written around the proxies, as long as it runs."""
+"""`crossfade out-of-band watch`: report documents that no proxy wrote, as long as it runs."""
 
 from __future__ import annotations
 
@@ -14,36 +14,41 @@ from backfill.cli_runtime import Parts, execute
 from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
 from proxy.base.config import Settings, load
+from proxy.cli.registration import group
 from proxy.cli.runtime import DONE, JsonOption
 from proxy.http.upstream import Upstream
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command to the application."""
-    app.command("watch")(watch)
+    """Add the command group to the application."""
+    out_of_band = group("Find writes to ArangoDB that go around the proxies.")
+    out_of_band.command()(watch)
+    app.add_typer(out_of_band, name="out-of-band")
 
 
 def watch(
     *,
-    every: Annotated[
+    interval: Annotated[
         float | None,
-        typer.Option("--every", min=0.05, help="seconds between two looks: 0.5 by default, 10 where it must scan"),
+        typer.Option("--interval", min=0.05, help="seconds between two reads: by default 0.5, or 10 if it must scan"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch for writers that go around the proxies, in every mirrored collection, until stopped.
+    """Watch every mirrored collection for out-of-band writes, until stopped.
 
-    It reads ArangoDB's write-ahead log (on a cluster: scans for new revisions, which does not show removals), and asks
-    what the proxies took. Each document that none of them took is printed, shown by `crossfade status`, and keeps its
-    collection from its flip, until the writer comes through a proxy, `crossfade repair` has mended the document, and
-    `crossfade verify` has gone through the collection once more. `crossfade backfill worker --watch` does all of this
-    as well; one watch is enough, a second one waits. Nothing is changed in ArangoDB.
+    It reads ArangoDB's write-ahead log (on a cluster: scans for new revisions, which does not show removals), and the
+    writes that the proxies reported. A document that no proxy wrote is printed, listed by `crossfade status`, and
+    blocks the flip of its collection. To unblock it: move the writer to a proxy, run `crossfade repair`, then
+    `crossfade verify`. `crossfade backfill worker --daemon` watches as well. One watch is enough: a second one waits.
+    ArangoDB is only read.
 
-    Example: crossfade watch; crossfade watch --json | jq -r .key
+    Examples:
+      crossfade out-of-band watch
+      crossfade out-of-band watch --json | jq -r .key
     """
 
     async def go(parts: Parts) -> int:
-        async with watching(parts, load(), every=every, as_json=as_json) as one:
+        async with watching(parts, load(), interval=interval, as_json=as_json) as one:
             await one.run()
         return DONE
 
@@ -52,9 +57,9 @@ def watch(
 
 @contextlib.asynccontextmanager
 async def watching(
-    parts: Parts, settings: Settings, *, every: float | None = None, as_json: bool = False
+    parts: Parts, settings: Settings, *, interval: float | None = None, as_json: bool = False
 ) -> AsyncIterator[OutOfBandWatch]:
-    """A watch that prints what it finds, with connections of its own to ArangoDB."""
+    """Yield a watch that prints what it finds, with dedicated connections to ArangoDB."""
     upstream = Upstream(
         str(settings.origin),
         connections=2,
@@ -67,23 +72,23 @@ async def watching(
             value = {"collection": one.collection, "key": one.key, "revision": str(one.rev), "removed": one.removed}
             typer.echo(orjson.dumps(value).decode())
         else:
-            typer.echo(f"{one.collection}/{one.key} was {'removed' if one.removed else 'written'} around the proxies")
+            typer.echo(f"{one.collection}/{one.key} was {'removed' if one.removed else 'written'} out of band")
 
     account = (settings.origin_user, settings.origin_password)
     try:
-        yield OutOfBandWatch(parts.database, upstream, *account, parts.stop, found=found, pause=every)
+        yield OutOfBandWatch(parts.database, upstream, *account, parts.stop, found=found, pause=interval)
     finally:
         await upstream.close()
 
 
 async def beside(parts: Parts, work: asyncio.Task[None]) -> None:
-    """Watches as long as `work` goes on, and raises what it raises."""
+    """Watch as long as `work` continues, and raise what it raises."""
     async with watching(parts, load()) as one:
         task = asyncio.create_task(one.run(), name="watch")
         try:
             done, _ = await asyncio.wait({task, work}, return_when=asyncio.FIRST_COMPLETED)
             if task in done:
-                task.result()  # it ends when it is told to, or by what must not be hidden
+                task.result()  # it ends when it is stopped, or with an error that must be raised
             await work
         finally:
             parts.stop.set()

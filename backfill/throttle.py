@@ -86,7 +86,7 @@ class Decision:
 def decide(limits: ThrottleLimits, figures: Figures) -> Decision:
     """The first reason to wait, those of operators first; an unknown figure that is limited is one (I9)."""
     if limits.paused:
-        return Decision(LAG_WAIT, "paused: `crossfade resume` goes on")
+        return Decision(LAG_WAIT, "paused: run `crossfade backfill resume` to continue")
     if limits.flag_file is not None and figures.flagged:
         return Decision(LAG_WAIT, f"the file {limits.flag_file} exists")
     if limits.max_lag is not None and figures.lag > limits.max_lag:

@@ -95,7 +95,9 @@ class Scenario(Harness):
         self.traffic.phase("mirror")
         self._verbs.run("mirror", *NAMES)
         self.stack.start_watch()
-        self._good("`crossfade watch` runs from here on: a write around the proxy would be named, and no flip be had")
+        self._good(
+            "`crossfade out-of-band watch` runs from here on: it reports writes around the proxy and blocks the flip"
+        )
         self._verbs.watch("backfill", *NAMES)
         self._verbs.watch("verify", "--full", *NAMES)
 

@@ -100,7 +100,7 @@ class Stack:
                 self.migrate()
                 self.start_proxy()
                 if self.options.stage != "off":
-                    self.run("default-stage", "*", "shadow" if self._flips else self.options.stage)
+                    self.run("stage", "default", "*", "shadow" if self._flips else self.options.stage)
         except BaseException:
             self.stop()
             raise
@@ -175,7 +175,7 @@ class Stack:
 
     def start_watch(self) -> None:
         """Starts the watch for writers that go around the proxy: without one no collection flips."""
-        self.watch = self._child("watch", crossfade("watch")).start()
+        self.watch = self._child("watch", crossfade("out-of-band", "watch")).start()
 
     def environment(self) -> dict[str, str]:
         """`CROSSFADE_*` of this stack: what the proxy runs with, and what `crossfade` commands need to find it."""

@@ -1,27 +1,28 @@
 """The command `crossfade`.
 
-    runtime     options, names of collections, errors -> exit codes, output for people and for machines
-    naming      names of collections, and what is said of those that are not known
-    stages      mirror, shadow, default-stage; flip: flip; rollback: rollback; stage_change: what changes share
-    replay      shadow replay: recorded reads once more, until rare shapes are compared often enough
-    guard       guard: what the guards of flipped collections see, and taking them off
-    acknowledge    acknowledge: notice is taken of what a guard or an instance took back
-    status      status, gates, audit
-    instances   instances, instances evict
-    shapes      shapes, waive, unwaive; limits: what gates measure by
-    trace       trace: what is known of one document
-    mismatches  list, show, ignore, repair (export: export, reproduce)
-    tolerances  noise: what does not matter; sampling: how many reads are compared
-    repair      documents by name, or those that were written around the proxies
-    repair_keys reads documents of the origin again and puts them right in PostgreSQL
-    proxy_run   migrate, proxy run
-    doctor      what must be in place, checked one by one
-    explain     explain: what becomes of an AQL query
-    indexes     indexes: what the shapes that were seen need (index_building: concurrently, with progress)
-    tables      rich tables for people
+    registration   groups, help panels, help texts, bundles of options
+    runtime        options, errors -> exit codes, human-readable and JSON output
+    naming         names of collections, and what is reported of names that are not known
+    stages         mirror, shadow, stage default; flip: flip; rollback: rollback; stage_change: what they share
+    replay         shadow replay: recorded reads again, until rare query shapes are compared often enough
+    gates          gates: what a flip needs; gates limits: the limits that gates apply
+    auto_rollback  auto-rollback: limits of flipped collections, what proxies measured, disabling
+    acknowledge    acknowledge: an operator has taken notice of an automatic rollback
+    status         status, audit; offline_status: what is known while PostgreSQL is away
+    instances      instances, instances evict
+    queries        queries: query shapes, exempt, unexempt, reset
+    trace          trace: what is known of one document
+    mismatches     mismatches: list, show, ignore, repair (export: export, reproduce)
+    tolerances     tolerance: rules for differences that do not matter; sampling: how many reads are compared
+    repair         repair: documents by key, or out-of-band writes; repair_keys reads them again from ArangoDB
+    proxy_run      migrate, proxy run
+    doctor         doctor: what must be in place, checked one by one
+    explain        explain: how an AQL query is run
+    indexes        indexes: what the query shapes need (index_building: concurrently, with progress)
+    tables         tables for human readers
 
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
-reached or is not migrated; 3 instances did not acknowledge in time; 130 Ctrl-C. Further packages add commands by the
+reached or is not migrated; 3 instances did not acknowledge in time; 130 Ctrl-C. Other packages add commands by the
 entry-point group `crossfade.commands`: a function `register(app: typer.Typer) -> None` each.
 """
 
@@ -39,35 +40,46 @@ import structlog
 import typer
 
 from proxy.base.errors import CrossfadeError
+from proxy.cli import registration
 
 _GROUP = "crossfade.commands"
-# modules and their commands. The one that is wanted is loaded alone: a command begins in half the time
+# modules and their commands. Only the module of the wanted command is loaded: it halves the time to start
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxy_run": ("migrate", "proxy"),
     "doctor": ("doctor",),
-    "stages": ("mirror", "shadow", "default-stage"),
+    "stages": ("mirror", "shadow", "stage"),
+    "gates": ("gates",),
     "flip": ("flip",),
     "rollback": ("rollback",),
-    "guard": ("guard",),
+    "auto_rollback": ("auto-rollback",),
     "acknowledge": ("acknowledge",),
-    "status": ("status", "gates", "audit"),
-    "shapes": ("shapes", "limits"),
+    "status": ("status", "audit"),
+    "queries": ("queries",),
     "trace": ("trace",),
     "explain": ("explain",),
     "indexes": ("indexes",),
     "mismatches": ("mismatches",),
-    "tolerances": ("noise", "sampling"),
+    "tolerances": ("tolerance",),
+    "sampling": ("sampling",),
     "repair": ("repair",),
     "instances": ("instances",),
 }
 _HELP = """Move document services from ArangoDB to PostgreSQL with no downtime.
 
-The operator's way: crossfade migrate, doctor, mirror, backfill, verify, shadow, gates, flip; crossfade rollback takes
-reads back at any time, in one step."""
+A migration is these commands, in order; `crossfade rollback` returns reads to ArangoDB at any time:
+  crossfade doctor && crossfade migrate
+  crossfade mirror shop/orders
+  crossfade backfill shop/orders
+  crossfade verify shop/orders --full
+  crossfade shadow shop/orders
+  crossfade indexes shop/orders --create
+  crossfade gates shop/orders
+  crossfade flip shop/orders --percent 10 --auto-rollback
+"""
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this package's commands to the application."""
+    """Add this package's commands to the application."""
     for name in COMMANDS:
         _register(app, name)
 
@@ -76,30 +88,35 @@ def _register(app: typer.Typer, name: str) -> None:
     importlib.import_module(f"{__name__}.{name}").register(app)
 
 
-def _shown(value: bool) -> None:
+def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"crossfade {version('crossfade')}")
         raise typer.Exit
 
 
 def _options(
-    shown: Annotated[bool, typer.Option("--version", help="the version, and nothing else", callback=_shown)] = False,
+    shown: Annotated[bool, typer.Option("--version", help="print the version", callback=_print_version)] = False,
 ) -> None:
-    """What stands before the command."""
+    """Options before the command."""
 
 
 def build(wanted: str = "") -> tuple[typer.Typer, tuple[str, ...]]:
-    """The application, and a sentence for each package that could not be loaded.
+    """Return the application, and a sentence for each package that could not be loaded.
 
-    wanted: the command that will be called; where it is known whose it is, nothing else is loaded.
+    wanted: the command that will be called; if its module is known, nothing else is loaded.
     """
     app = typer.Typer(
-        name="crossfade", help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+        name="crossfade",
+        cls=registration.OrderedCommands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
     )
-    app.callback(help=_HELP)(_options)
+    app.callback(help=registration.prose(_HELP))(_options)
     for name, commands in COMMANDS.items():
         if wanted in commands:
             _register(app, name)
+            registration.finish(app)
             return app, ()
     if not wanted:
         register(app)
@@ -112,16 +129,17 @@ def build(wanted: str = "") -> tuple[typer.Typer, tuple[str, ...]]:
             broken.append(f"crossfade: the commands of {entry.name!r} ({entry.value}) are missing: {why}")
     if wanted and wanted not in names(app):
         return build()
+    registration.finish(app)
     return app, tuple(broken)
 
 
 def names(app: typer.Typer) -> set[str]:
-    """The commands and groups that it has, as they are typed."""
+    """Return its commands and groups, as they are typed."""
     return {*typer.main.get_group(app).commands}
 
 
 def _add(app: typer.Typer, entry: EntryPoint) -> str:
-    """Adds the commands of one entry point; why that failed, empty where it did not."""
+    """Add the commands of one entry point; return why that failed, or an empty string."""
     try:
         entry.load()(app)
     except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError, CrossfadeError) as error:
@@ -130,7 +148,7 @@ def _add(app: typer.Typer, entry: EntryPoint) -> str:
 
 
 class NonFailingStream(io.StringIO):
-    """A stream that cannot fail: a full disk under a log must not break the request that is logged (I2)."""
+    """A stream whose writes never raise: a full disk under a log must not break the logged request (I2)."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -147,7 +165,7 @@ class NonFailingStream(io.StringIO):
 
 
 def log_to(stream: TextIO) -> None:
-    """Logs go there. A traceback shows lines and no variables: these hold documents and credentials."""
+    """Send logs to a stream. A traceback shows lines and no variables: these hold documents and credentials."""
     printing = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         logger_factory=structlog.PrintLoggerFactory(NonFailingStream(stream)),
@@ -156,7 +174,7 @@ def log_to(stream: TextIO) -> None:
 
 
 def main() -> None:
-    """The console script. Standard output is what a command answers; what parts of it log goes to standard error."""
+    """Run the console script. Standard output has the command's result; logs go to standard error."""
     log_to(sys.stderr)
     app, broken = build(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     for sentence in broken:

@@ -1,4 +1,4 @@
-"""`python -m proxy.cli`: the command, where its script is not installed."""
+"""`python -m proxy.cli`: the command, if its script is not installed."""
 
 from proxy.cli import main
 

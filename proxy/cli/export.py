@@ -1,4 +1,4 @@
-"""mismatches export and reproduce: a difference as a file, and the same difference on another machine."""
+"""mismatches export, mismatches reproduce: a difference as a file, and the same difference on another machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
-from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, note, write_json
+from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, counted, execute, note, write_json
 from proxy.devserver.repro_run import reproduce as reproduced
 from proxy.http.upstream import Upstream
 from proxy.operator import mismatches as ledger
@@ -25,14 +25,17 @@ from proxy.stores.arango import ArangoStore
 def export(
     which: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="or ID, as `crossfade mismatches list` shows it")],
     *,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="the file; standard output without")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the file; by default standard output")] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="all documents of its collections, at most 1,000 each")
     ] = False,
 ) -> None:
-    """Write a mismatch as a bundle that reproduces it: request, both answers, the documents concerned on both sides.
+    """Write a mismatch as a bundle that reproduces it: request, both answers, its documents on both sides.
 
-    The file holds values of documents. Example: crossfade mismatches export 7 -o mismatch.json
+    The file holds values of documents.
+
+    Example:
+      crossfade mismatches export 7 -o mismatch.json
     """
 
     async def go(settings: Settings, connected: Database) -> int:
@@ -57,24 +60,26 @@ def export(
         except OSError as error:
             raise RefusedError(f"{output} cannot be written: {error.strerror}") from error
         documents = sum(len(one["documents"]) for one in made["collections"].values())
-        note(f"{output}: {documents} documents; `crossfade mismatches reproduce {output}` shows it elsewhere")
+        note(f"{output}: {counted(documents, 'document')}; `crossfade mismatches reproduce {output}` reproduces it")
         if not made["reproducible"]:
-            note("its values were redacted when it was found: it can be read, and not reproduced")
+            note("its values were redacted when it was found: the bundle can be read, but not reproduced")
         return DONE
 
     execute(go)
 
 
 def reproduce(
-    file: Annotated[Path, typer.Argument(metavar="BUNDLE", help="what `crossfade mismatches export` wrote")],
+    file: Annotated[Path, typer.Argument(metavar="BUNDLE", help="a file that `crossfade mismatches export` wrote")],
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask both sides the request of a bundle: its documents in a development ArangoDB in memory and in PostgreSQL.
+    """Load a bundle into a development ArangoDB and into PostgreSQL, and send its request to both.
 
-    PostgreSQL is that of CROSSFADE_DSN (`crossfade dev` has one); what this makes there is a schema of its own, and is
-    dropped at the end. Exit code 0: they differ as the bundle says; 1: they do not.
-    Example: crossfade mismatches reproduce mismatch.json
+    PostgreSQL is the one of CROSSFADE_DSN (`crossfade dev` has one); the bundle gets a dedicated schema there, which is
+    dropped at the end. Exit code 0 if both differ as the bundle states, 1 otherwise.
+
+    Example:
+      crossfade mismatches reproduce mismatch.json
     """
 
     async def go(_: Settings, connected: Database) -> int:
@@ -106,5 +111,7 @@ async def _find(connected: Database, which: str) -> MismatchRow:
     identifier = int(which) if which.isdecimal() and len(which) < 12 else await ledger.find_mismatch(connected, which)
     found = await ledger.show_mismatch(connected, identifier) if identifier is not None else None
     if found is None:
-        raise RefusedError(f"there is no mismatch {which}, or several begin so: see `crossfade mismatches list --all`")
+        raise RefusedError(
+            f"there is no mismatch {which}, or several begin with it: run `crossfade mismatches list --all`"
+        )
     return found

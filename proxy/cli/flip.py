@@ -1,10 +1,11 @@
-"""flip: reads to PostgreSQL. The way back: `going_back`."""
+"""flip: serve reads from PostgreSQL. The way back: `rollback`."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
@@ -12,17 +13,8 @@ import typer
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.cli.naming import expand
-from proxy.cli.runtime import (
-    ActorOption,
-    CollectionsArgument,
-    DatabaseOption,
-    DryRunOption,
-    JsonOption,
-    ReasonOption,
-    TimeoutOption,
-    execute,
-    note,
-)
+from proxy.cli.registration import OptionBundle, bundled
+from proxy.cli.runtime import Collections, StageOptions, execute, note
 from proxy.cli.stage_change import change
 from proxy.control import gate_inputs
 from proxy.control.gates.gates import blocking
@@ -32,101 +24,157 @@ from proxy.model.stages import Stage, Standing
 from proxy.operator import status
 
 _DEFAULT: Final = Budget()
-_LOOK: Final = 2.0  # seconds between two looks at the gates
+_POLL: Final = 2.0  # seconds between two evaluations of the gates
+_GATES: Final = "Gates"
+_AUTO_ROLLBACK: Final = "Automatic rollback"
 
-_GATES = "wait until every gate passes, and say which are still open; Ctrl-C ends it, and nothing was changed"
+WaitForInstances = Annotated[
+    bool,
+    typer.Option(
+        "--wait-for-instances/--no-wait-for-instances",
+        help="return once every proxy has acknowledged",
+        rich_help_panel="Proxies",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class GateOptions(OptionBundle):
+    """What to do about gates that do not pass."""
+
+    wait_for_gates: Annotated[
+        bool,
+        typer.Option("--wait-for-gates", help="wait until every gate passes; name the others", rich_help_panel=_GATES),
+    ] = False
+    gate_timeout: Annotated[
+        float,
+        typer.Option("--gate-timeout", metavar="SECONDS", min=1, help="how long to wait", rich_help_panel=_GATES),
+    ] = 3600
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="ignore gates, except those that keep reads current; needs --reason", rich_help_panel=_GATES
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class AutoRollbackOptions(OptionBundle):
+    """The budget of an automatic rollback."""
+
+    auto_rollback: Annotated[
+        bool,
+        typer.Option(
+            "--auto-rollback", help="let proxies roll back if a limit is exceeded", rich_help_panel=_AUTO_ROLLBACK
+        ),
+    ] = False
+    max_error_percent: Annotated[
+        float,
+        typer.Option(
+            "--max-error-percent",
+            metavar="P",
+            min=0,
+            max=100,
+            help="reads that may fail",
+            rich_help_panel=_AUTO_ROLLBACK,
+        ),
+    ] = _DEFAULT.errors_percent
+    max_p99_ms: Annotated[
+        float,
+        typer.Option(
+            "--max-p99-ms", metavar="MS", min=0, help="p99 of reads; 0: no limit", rich_help_panel=_AUTO_ROLLBACK
+        ),
+    ] = 250
+    max_mismatches: Annotated[
+        int,
+        typer.Option(
+            "--max-mismatches", metavar="N", min=0, help="confirmed mismatches", rich_help_panel=_AUTO_ROLLBACK
+        ),
+    ] = _DEFAULT.mismatches
+
+    @property
+    def budget(self) -> Budget | None:
+        """Return the budget; None without --auto-rollback."""
+        if not self.auto_rollback:
+            return None
+        return Budget(self.max_error_percent, self.max_p99_ms / 1000 or None, self.max_mismatches)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(flip)
 
 
+@bundled
 def flip(
-    collections: CollectionsArgument,
+    chosen: Collections,
     *,
-    percent: Annotated[int, typer.Option("--percent", min=1, max=100, help="share of reads for PostgreSQL")] = 100,
-    force: Annotated[
-        bool, typer.Option("--force", help="go past gates that do not keep clients' own writes visible; needs --reason")
-    ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help=_GATES)] = False,
-    wait_limit: Annotated[float, typer.Option("--wait-limit", min=1, help="seconds that --wait waits at most")] = 3600,
-    guard: Annotated[
-        bool, typer.Option("--guard", help="the proxies roll back by themselves where a budget is overrun")
-    ] = False,
-    guard_errors: Annotated[
-        float, typer.Option("--guard-errors", min=0, max=100, help="percent of reads that PostgreSQL may fail")
-    ] = _DEFAULT.errors_percent,
-    guard_latency: Annotated[
-        float, typer.Option("--guard-latency", min=0, help="milliseconds that 99 % of reads keep to; 0: any")
-    ] = 250,
-    guard_mismatches: Annotated[
-        int, typer.Option("--guard-mismatches", min=0, help="confirmed mismatches that are let pass")
-    ] = _DEFAULT.mismatches,
-    database: DatabaseOption = "_system",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    timeout: TimeoutOption = 30.0,
+    percent: Annotated[
+        int, typer.Option("--percent", metavar="P", min=1, max=100, help="share of reads that PostgreSQL serves")
+    ] = 100,
+    wait_for_instances: WaitForInstances = True,
+    how: StageOptions,
+    gates: GateOptions,
+    limits: AutoRollbackOptions,
 ) -> None:
-    """Serve reads of collections from PostgreSQL: all of them, or none. Refuses unless every gate passes.
+    """Serve reads of collections from PostgreSQL. Every gate of every collection must pass.
 
-    Example: crossfade flip shop/orders shop/customers --percent 10 --guard; then without --percent; crossfade rollback
-    undoes it. --dry-run also asks every proxy whether it is ready, and fails on one that is not.
+    Several collections flip together or not at all. --dry-run also asks every proxy whether it is ready. `crossfade
+    rollback` undoes a flip within seconds.
+
+    Examples:
+      crossfade flip shop/orders --dry-run
+      crossfade flip shop/orders --percent 10 --auto-rollback
+      crossfade flip shop/orders shop/customers --wait-for-gates
     """
-    budget = Budget(guard_errors, guard_latency / 1000 or None, guard_mismatches) if guard else None
 
     async def go(settings: Settings, connected: Database) -> int:
         names = await expand(
             connected,
-            collections,
-            database,
+            chosen.collections,
+            chosen.database,
             lambda s: s.stage in (Stage.SHADOW, Stage.FLIPPED),
             "at stage shadow or flipped",
         )
-        if wait and not dry_run:
-            await _until_gates_pass(connected, settings, names, percent, limit=wait_limit, force=force)
+        if gates.wait_for_gates and not how.dry_run:
+            await _until_gates_pass(connected, settings, names, percent, gates)
         return await change(
             connected,
             [DesiredState(name, Stage.FLIPPED, percent) for name in names],
+            how,
             settings=settings,
-            dry_run=dry_run,
-            as_json=as_json,
-            reason=reason,
-            actor=actor,
-            timeout=timeout,
-            force=force,
-            guard=budget,
+            force=gates.force,
+            wait=wait_for_instances,
+            budget=limits.budget,
         )
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
 async def _until_gates_pass(
-    connected: Database, settings: Settings, names: Sequence[str], percent: int, *, limit: float, force: bool
+    connected: Database, settings: Settings, names: Sequence[str], percent: int, options: GateOptions
 ) -> None:
-    """Looks again and again, and says on standard error which gates are open, each time that these change.
+    """Evaluate the gates again and again, and print on standard error those that block, each time that they change.
 
-    Returns when none is, or when the limit is reached: then the change itself refuses, and names each.
+    Return when none blocks, or at the time-out: then the change itself refuses, and names each.
     """
-    until = time.monotonic() + limit
-    said: list[str] | None = None
+    until = time.monotonic() + options.gate_timeout
+    printed: list[str] | None = None
     while True:
         known = await status.standings(connected)
         ahead = [name for name in names if _raises(known.get(name, Standing()), percent)]
         judged = await gate_inputs.judge(connected, settings, ahead)
-        found = [(name, gate) for name, gates in judged.items() for gate in blocking(gates, force=force)]
+        found = [(name, gate) for name, gates in judged.items() for gate in blocking(gates, force=options.force)]
         still = [f"{name}: {gate.name}" for name, gate in found]
-        if still != said:
+        if still != printed:
             for name, gate in found:
                 note(f"waiting: {name}: {gate.name} is {gate.verdict} ({gate.figures}): {gate.remedy}")
-            said = still
+            printed = still
         if not found or time.monotonic() > until:
             return
-        await asyncio.sleep(min(_LOOK, max(0.0, until - time.monotonic())))
+        await asyncio.sleep(min(_POLL, max(0.0, until - time.monotonic())))
 
 
 def _raises(standing: Standing, percent: int) -> bool:
-    """Whether the flip lets more reads go to PostgreSQL: only then there are gates."""
+    """Return True if the flip lets more reads go to PostgreSQL: only then gates are judged."""
     return standing.stage is not Stage.FLIPPED or standing.weight < percent

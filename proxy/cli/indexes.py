@@ -1,4 +1,4 @@
-"""indexes: what the shapes that clients send need in PostgreSQL, and making it, concurrently."""
+"""indexes: the indexes that clients' query shapes need in PostgreSQL; created concurrently on request."""
 
 from __future__ import annotations
 
@@ -19,21 +19,8 @@ from proxy.base.errors import ArangoError, RefusedError, StatementError
 from proxy.cli.explain import examine
 from proxy.cli.index_building import drop_invalid, make
 from proxy.cli.naming import expand
-from proxy.cli.runtime import (
-    DONE,
-    REFUSED,
-    ActorOption,
-    DatabaseOption,
-    DryRunOption,
-    JsonOption,
-    ReasonOption,
-    SomeCollections,
-    actor_or_me,
-    console,
-    execute,
-    note,
-    write_json,
-)
+from proxy.cli.registration import bundled
+from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, Selection, console, counted, execute, note, write_json
 from proxy.model.stages import Stage
 from proxy.operator import shapes, status
 from proxy.operator.shapes import ShapeRow
@@ -45,7 +32,7 @@ _TRIED: Final[tuple[Any, ...]] = (1, "1", [])  # values for literals of a shape 
 
 @dataclass(slots=True)
 class Index:
-    """One index that is missing. shapes: those that it serves, with how often they were seen; failed: why not made."""
+    """One missing index. shapes: those that it serves, with their counts; failed: why it could not be created."""
 
     collection: str
     relation: str
@@ -58,7 +45,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found. unread: shapes that could not be looked at, and why."""
+    """What was found. unread: shapes that could not be explained, and why."""
 
     indexes: tuple[Index, ...]
     looked: int
@@ -66,54 +53,58 @@ class Found:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(indexes)
 
 
+@bundled
 def indexes(
-    collections: SomeCollections = None,
+    chosen: Selection,
     *,
-    create: Annotated[bool, typer.Option("--create", help="make them one by one, beside running writes")] = False,
-    dry_run: DryRunOption = False,
-    database: DatabaseOption = "_system",
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
+    create: Annotated[bool, typer.Option("--create", help="create them one by one, beside running writes")] = False,
+    how: ChangeOptions,
 ) -> None:
-    """Show the indexes that the shapes seen by the proxies need in PostgreSQL; make them with --create.
+    """Show the indexes that clients' query shapes need in PostgreSQL; create them with --create.
 
-    Each shape is explained with a read that was recorded of it, or with its text. Indexes are made concurrently: no
-    write waits. What an interrupted build left is made anew. A step of the way: after the backfill, before `gates` look
-    at latency. Exit code 1 where one could not be made.
+    Run it after the backfill and before the gates judge latency. Each query shape is explained with a recorded read, or
+    with its text. Indexes are created concurrently, so no write waits; the rest of an interrupted build is dropped
+    first. Exit code 1 if an index could not be created.
 
-    Example: crossfade indexes shop/orders; crossfade indexes 'shop/*' --create
+    Examples:
+      crossfade indexes shop/orders
+      crossfade indexes 'shop/*' --create
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        if collections:
+        if chosen.collections:
             names = await expand(
-                connected, collections, database, lambda s: s.stage.at_least(Stage.MIRROR), "mirrored or further"
+                connected,
+                chosen.collections,
+                chosen.database,
+                lambda s: s.stage.at_least(Stage.MIRROR),
+                "mirrored or further",
             )
         else:
             known = await status.present(connected)
             names = [name for name, standing in known.items() if standing.stage.at_least(Stage.MIRROR)]
         found = await needed(connected, names)
-        if create and not dry_run:
-            await _make_all(connected, found.indexes, actor=actor_or_me(actor), reason=reason)
-        if as_json:
+        creating = create and not how.dry_run
+        if creating:
+            await _make_all(connected, found.indexes, actor=how.who, reason=how.reason)
+        if how.as_json:
             write_json(
                 {
                     "indexes": [asdict(one) for one in found.indexes],
                     "shapes": found.looked,
                     "unread": dict(found.unread),
-                    "dry_run": not create or dry_run,
+                    "dry_run": not creating,
                 }
             )
         else:
-            _show(console(), found, names, created=create and not dry_run)
+            _show(console(), found, names, created=creating)
         return REFUSED if any(one.failed for one in found.indexes) else DONE
 
-    execute(go, as_json=as_json, timeout=None)
+    execute(go, as_json=how.as_json, timeout=None)
 
 
 async def needed(connected: Database, names: Sequence[str]) -> Found:
@@ -195,7 +186,11 @@ def _teller(collection: str) -> Callable[[str], None]:
 def _show(out: Console, found: Found, names: Sequence[str], *, created: bool) -> None:
     for one in found.indexes:
         state = (
-            "[green]made[/green]" if one.made else "[red]not made[/red]" if one.failed else "[yellow]missing[/yellow]"
+            "[green]created[/green]"
+            if one.made
+            else "[red]not created[/red]"
+            if one.failed
+            else "[yellow]missing[/yellow]"
         )
         out.print(f"{escape(one.collection)}: {state}: {escape(one.statement)}", soft_wrap=True)
         out.print(f"  {escape(one.reason.partition(': ')[2])}", soft_wrap=True)
@@ -204,15 +199,15 @@ def _show(out: Console, found: Found, names: Sequence[str], *, created: bool) ->
         for text, seen in one.shapes.items():
             out.print(f"  seen {seen:,} times: {escape(text)}", soft_wrap=True)
     for text, why in found.unread.items():
-        out.print(f"[yellow]not looked at[/yellow]: {escape(text)}: {escape(why)}", soft_wrap=True)
+        out.print(f"[yellow]not explained[/yellow]: {escape(text)}: {escape(why)}", soft_wrap=True)
     if not found.looked:
-        out.print("no query has been seen: let clients come through a proxy")
+        out.print("no query was seen: send reads through a proxy")
     elif not found.indexes:
-        out.print(f"none is missing for {found.looked} shapes of queries")
+        out.print(f"no index is missing for {counted(found.looked, 'query shape')}")
     elif created:
         made = sorted({one.collection for one in found.indexes if one.made})
         if made:
-            out.print(f"latency of before still counts: `crossfade shapes reset {' '.join(made)}` begins to count anew")
+            out.print(f"earlier latency still counts: `crossfade queries reset {' '.join(made)}` resets the counts")
     else:
         which = " ".join(names) if len(names) < 6 else ""
-        out.print(f"`crossfade indexes {which} --create` makes them".replace("  ", " "))
+        out.print(f"`crossfade indexes {which} --create` creates them".replace("  ", " "))

@@ -1,4 +1,4 @@
-"""instances: the proxies that are registered, and taking a dead one out."""
+"""instances: the registered proxies, and the eviction of a dead one."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ import typer
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.cli import tables
-from proxy.cli.runtime import DONE, ActorOption, JsonOption, ReasonOption, actor_or_me, console, execute, write_json
+from proxy.cli.registration import bundled, group
+from proxy.cli.runtime import DONE, Audited, JsonOption, console, execute, write_json
 from proxy.control import controller
 from proxy.operator import status
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command group."""
-    group = typer.Typer(help="Show registered proxies; evict one that is dead.")
-    group.callback(invoke_without_command=True)(instances)
-    group.command()(evict)
-    app.add_typer(group, name="instances")
+    """Add the command group."""
+    instances = group(
+        """Show registered proxies, or evict one that is dead.
+
+        Examples:
+          crossfade instances
+          crossfade instances evict proxy-3 --confirmed-stopped
+        """,
+        default="list",
+    )
+    instances.command("list")(list_)
+    instances.command()(evict)
+    app.add_typer(instances, name="instances")
 
 
-def instances(context: typer.Context, *, as_json: JsonOption = False) -> None:
+def list_(*, as_json: JsonOption = False) -> None:
     """Show registered proxies, their heartbeat, generation, backlog and lag.
 
-    Example: crossfade instances; crossfade instances evict proxy-3 --confirmed-stopped
+    Example:
+      crossfade instances list --json
     """
-    if context.invoked_subcommand is not None:
-        return
 
     async def go(_: Settings, connected: Database) -> int:
         found = await status.instances(connected)
@@ -42,26 +50,28 @@ def instances(context: typer.Context, *, as_json: JsonOption = False) -> None:
     execute(go, as_json=as_json)
 
 
+@bundled
 def evict(
     instance: Annotated[str, typer.Argument(metavar="ID", help="as `crossfade instances` shows it")],
     *,
     confirmed_stopped: Annotated[
-        bool, typer.Option("--confirmed-stopped", help="you know that its process is dead and stays so")
+        bool, typer.Option("--confirmed-stopped", help="confirm that its process is dead and stays dead")
     ] = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
+    how: Audited,
 ) -> None:
-    """Take a dead proxy out of the registry. What it served becomes unverified, and flipped reads go back.
+    """Remove a dead proxy from the registry.
 
-    Example: crossfade instances evict proxy-3 --confirmed-stopped --reason 'its disk is gone'
+    The collections that it served become unverified, and flipped reads are rolled back.
+
+    Example:
+      crossfade instances evict proxy-3 --confirmed-stopped
     """
 
     async def go(_: Settings, connected: Database) -> int:
         served = await controller.evict(
-            connected, instance, confirmed_stopped=confirmed_stopped, actor=actor_or_me(actor), reason=reason
+            connected, instance, confirmed_stopped=confirmed_stopped, actor=how.who, reason=how.reason
         )
-        if as_json:
+        if how.as_json:
             write_json({"evicted": instance, "unverified": served})
         else:
             console().print(f"{instance} is evicted; unverified: {', '.join(served) or 'nothing'}")
@@ -69,4 +79,4 @@ def evict(
                 console().print(f"next: crossfade verify {' '.join(name for name in served if '*' not in name)}")
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)

@@ -1,4 +1,4 @@
-"""mismatches: what the shadow found, in full, and what became of it (export and reproduce: `exporting`)."""
+"""mismatches: the differences that comparison found, and their state (export and reproduce: `export`)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
 from proxy.cli import export, tables
 from proxy.cli.naming import expand
+from proxy.cli.registration import bundled, group
 from proxy.cli.repair_keys import repair_documents
 from proxy.cli.runtime import (
     DONE,
     REFUSED,
-    ActorOption,
-    DatabaseOption,
-    DryRunOption,
+    Audited,
+    ChangeOptions,
     JsonOption,
-    ReasonOption,
-    SomeCollections,
-    actor_or_me,
+    Selection,
     console,
+    counted,
     execute,
     note,
     write_json,
@@ -37,35 +36,42 @@ Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="as `crossfade m
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command group."""
-    group = typer.Typer(
-        no_args_is_help=True, help="What differed between ArangoDB and PostgreSQL, and what became of it."
+    """Add the command group."""
+    mismatches = group(
+        """List, explain, repair or ignore differences between ArangoDB and PostgreSQL.
+
+        Examples:
+          crossfade mismatches list shop/orders
+          crossfade mismatches show 7
+          crossfade mismatches repair 7
+        """
     )
-    group.command("list")(list_)
-    group.command()(show)
-    group.command()(ignore)
-    group.command()(repair)
-    group.command()(export.export)
-    group.command()(export.reproduce)
-    app.add_typer(group, name="mismatches")
+    mismatches.command("list")(list_)
+    mismatches.command()(show)
+    mismatches.command()(ignore)
+    mismatches.command()(repair)
+    mismatches.command()(export.export)
+    mismatches.command()(export.reproduce)
+    app.add_typer(mismatches, name="mismatches")
 
 
+@bundled
 def list_(
-    collections: SomeCollections = None,
+    chosen: Selection,
     *,
-    every: Annotated[bool, typer.Option("--all", help="repaired and ignored ones too")] = False,
-    database: DatabaseOption = "_system",
+    every: Annotated[bool, typer.Option("--all", help="also repaired and ignored ones")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List mismatches, the newest first: one line for each kind of difference, with how often it was seen.
+    """List mismatches, the newest first: one line for each kind of difference, with its count.
 
-    Example: crossfade mismatches list shop/orders
+    Example:
+      crossfade mismatches list shop/orders
     """
 
     async def go(_: Settings, connected: Database) -> int:
         state = None if every else "open"
-        if collections:
-            names = await expand(connected, collections, database, lambda _: True, "known")
+        if chosen.collections:
+            names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
             found = [row for name in names for row in await ledger.list_mismatches(connected, name, state)]
         else:
             found = await ledger.list_mismatches(connected, None, state)
@@ -74,7 +80,7 @@ def list_(
         elif found:
             tables.mismatches(console(), found)
         else:
-            console().print("no mismatch" if every else "no open mismatch")
+            console().print("no mismatches" if every else "no open mismatches")
         return DONE
 
     execute(go, as_json=as_json)
@@ -87,13 +93,14 @@ def show(
 ) -> None:
     """Show one mismatch: request, both answers, revisions, explanation.
 
-    Example: crossfade mismatches show 7
+    Example:
+      crossfade mismatches show 7
     """
 
     async def go(_: Settings, connected: Database) -> int:
         found = await ledger.show_mismatch(connected, identifier)
         if found is None:
-            raise RefusedError(f"there is no mismatch {identifier}: see `crossfade mismatches list --all`")
+            raise RefusedError(f"there is no mismatch {identifier}: run `crossfade mismatches list --all`")
         if as_json:
             write_json(asdict(found))
             return DONE
@@ -109,47 +116,41 @@ def show(
     execute(go, as_json=as_json)
 
 
-def ignore(
-    identifiers: Ids, *, reason: ReasonOption = None, actor: ActorOption = None, as_json: JsonOption = False
-) -> None:
-    """Say that differences do not matter; they are counted on, and block nothing. Needs --reason.
+@bundled
+def ignore(identifiers: Ids, how: Audited) -> None:
+    """Ignore mismatches: they are still counted, and no longer block a flip. Needs --reason.
 
-    Example: crossfade mismatches ignore 7 --reason 'order of an unsorted list'
+    Example:
+      crossfade mismatches ignore 7 --reason 'an unsorted list'
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        if not reason:
-            raise RefusedError("ignoring a mismatch needs --reason: it is written into the audit")
+        reason = how.because("ignoring a mismatch")
         await _found(connected, identifiers)
         concerned = await ledger.mark_ignored(connected, ids=identifiers)
         async with connected.transaction() as session:
             await audit.record(
                 session,
-                actor=actor_or_me(actor),
+                actor=how.who,
                 action="ignore mismatches",
                 reason=reason,
                 detail={"mismatches": identifiers, "collections": concerned},
             )
-        if as_json:
+        if how.as_json:
             write_json({"ignored": identifiers, "collections": concerned})
         else:
-            console().print(f"ignored; comparisons of {', '.join(concerned)} begin anew")
+            console().print(f"ignored; counts of {', '.join(concerned)} are reset")
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
-def repair(
-    identifiers: Ids,
-    *,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read the documents concerned from ArangoDB again and put PostgreSQL right; comparisons begin anew.
+@bundled
+def repair(identifiers: Ids, how: ChangeOptions) -> None:
+    """Read the documents of mismatches from ArangoDB again and repair PostgreSQL. Counts are reset.
 
-    Example: crossfade mismatches repair 7 8
+    Example:
+      crossfade mismatches repair 7 8
     """
 
     async def go(settings: Settings, connected: Database) -> int:
@@ -159,11 +160,11 @@ def repair(
             keys.setdefault(row.collection, {}).update(dict.fromkeys(row.keys))
         left: dict[str, list[str]] = {}
         failed: dict[str, str] = {}
-        if not dry_run:
+        if not how.dry_run:
             for collection, wanted in keys.items():
                 try:
                     still = await repair_documents(settings, connected, collection, list(wanted))
-                except (ArangoError, RefusedError) as error:  # the others are repaired all the same
+                except (ArangoError, RefusedError) as error:  # the others are still repaired
                     if len(keys) == 1:
                         raise
                     failed[collection] = str(error)
@@ -176,31 +177,32 @@ def repair(
             async with connected.transaction() as session:
                 await audit.record(
                     session,
-                    actor=actor_or_me(actor),
+                    actor=how.who,
                     action="repair mismatches",
-                    reason=reason,
+                    reason=how.reason,
                     detail={"mismatches": done, "documents": sum(map(len, keys.values()))},
                 )
-        if as_json:
-            write_json(
-                {"repaired": {name: list(of_it) for name, of_it in keys.items()}, "left": left, "dry_run": dry_run}
-            )
+        if how.as_json:
+            repaired = {name: list(of_it) for name, of_it in keys.items()}
+            write_json({"repaired": repaired, "left": left, "dry_run": how.dry_run})
         else:
             for collection, wanted in keys.items():
-                verb = "would be read again" if dry_run else "read again"
-                console().print(f"{collection}: {len(wanted)} documents {verb}")
+                number = len(wanted) - len(left.get(collection, ()))
+                verb = "would repair" if how.dry_run else "repaired"
+                console().print(f"{collection}: {verb} {counted(number, 'document')}")
             for row in rows:
                 if not row.keys:
-                    note(f"mismatch {row.id} names no document: see `crossfade verify {row.collection} --repair`")
+                    note(f"mismatch {row.id} names no document: run `crossfade verify {row.collection} --repair`")
             for collection, why in failed.items():
-                note(f"left out: {collection}: {why}")
+                note(f"skipped: {collection}: {why}")
             for collection, changing in left.items():
                 if collection in failed:
                     continue
-                note(f"{collection}: {len(changing)} documents change or are refused: {', '.join(changing[:5])}")
+                shown = ", ".join(changing[:5])
+                note(f"{collection}: not repaired, they keep changing or PostgreSQL refuses them: {shown}")
         return REFUSED if left else DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
 async def _found(connected: Database, identifiers: list[int]) -> list[MismatchRow]:
@@ -209,5 +211,5 @@ async def _found(connected: Database, identifiers: list[int]) -> list[MismatchRo
     ]
     missing = [str(identifier) for identifier, row in rows if row is None]
     if missing:
-        raise RefusedError(f"there is no mismatch {', '.join(missing)}: see `crossfade mismatches list --all`")
+        raise RefusedError(f"there is no mismatch {', '.join(missing)}: run `crossfade mismatches list --all`")
     return [row for _, row in rows if row is not None]

@@ -1,4 +1,4 @@
-"""What can be said while PostgreSQL, and the control plane with it, is away: what the proxy of this machine says."""
+"""What commands can report while PostgreSQL, and the control plane with it, is away: the state of the local proxy."""
 
 from __future__ import annotations
 
@@ -10,43 +10,41 @@ from proxy.base.config import Settings
 from proxy.base.errors import UpstreamError
 
 
-async def tell(settings: Settings) -> tuple[str, ...]:
-    """Its backlog and lag, or that it does not answer; nothing is asked of PostgreSQL."""
+async def backlog(settings: Settings) -> tuple[str, ...]:
+    """Return the local proxy's backlog and lag, or that it does not answer. PostgreSQL is not asked."""
     url = _url(settings)
     try:
-        said = await ask_instance(url, "/status", {})
+        answer = await ask_instance(url, "/status", {})
     except UpstreamError as error:
         return (f"the proxy at {url} does not answer either: {error}",)
-    backlog = (
-        f"{said.get('instance', url)}: backlog {said.get('backlog', '?')}, {said.get('queued', '?')} of it in memory, "
-        f"lag {float(said.get('lag_seconds') or 0.0):.1f} s; the journal keeps it until PostgreSQL is back"
+    return (
+        f"{answer.get('instance', url)}: backlog {answer.get('backlog', '?')}, {answer.get('queued', '?')} of it in "
+        f"memory, lag {float(answer.get('lag_seconds') or 0.0):.1f} s; the journal keeps it until PostgreSQL is back",
     )
-    return (backlog,)
 
 
 async def no_way_back_needed(settings: Settings) -> tuple[str, ...]:
-    """For somebody who wants reads back from a PostgreSQL that is away: who answers them now, and how to force it."""
+    """Return who answers reads now, and how to force a proxy onto ArangoDB, for a rollback without PostgreSQL."""
     url, folder = _url(settings), settings.state_dir
     try:
-        said = await ask_instance(url, "/status", {})
-        here = f"{said.get('instance', url)}: {reads(said)}"
+        answer = await ask_instance(url, "/status", {})
+        here = f"{answer.get('instance', url)}: {reads(answer)}"
     except UpstreamError as error:
         here = f"the proxy at {url} does not answer: {error}"
     return (
         here,
-        f"a proxy that cannot reach PostgreSQL answers from ArangoDB by itself after {3 * settings.lease:g} s at most; "
-        "once PostgreSQL is back, `crossfade status` says whether the flip stands, and this command undoes it",
-        "where PostgreSQL is away from this machine alone, or you do not want to wait: on the machine of each proxy "
-        f"`touch {folder.absolute() / 'origin-only'}` (its CROSSFADE_STATE_DIR) makes it read from ArangoDB at once, "
-        "and needs no PostgreSQL",
+        f"a proxy that cannot reach PostgreSQL reads from ArangoDB by itself after {3 * settings.lease:g} s at most. "
+        "When PostgreSQL is back, `crossfade status` shows whether the flip holds, and this command undoes it",
+        "to force it now, without PostgreSQL: on the machine of each proxy, run "
+        f"`touch {folder.absolute() / 'origin-only'}` (in its CROSSFADE_STATE_DIR); it then reads from ArangoDB",
     )
 
 
-def reads(said: Mapping[str, Any]) -> str:
-    """Where reads come from, by what the proxy says of itself."""
-    if said.get("may_read_target"):
+def reads(answer: Mapping[str, Any]) -> str:
+    """Return which database serves reads, according to a proxy's own status."""
+    if answer.get("may_read_target"):
         return "reads may still come from PostgreSQL"
-    return "reads come from ArangoDB already" + (", it is diverged" if said.get("diverged") else "")
+    return "reads come from ArangoDB already" + (", it is diverged" if answer.get("diverged") else "")
 
 
 def _url(settings: Settings) -> str:

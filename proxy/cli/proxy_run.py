@@ -1,4 +1,4 @@
-"""migrate, proxy run: what stands before everything else."""
+"""migrate, proxy run: the first commands of an installation."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import typer
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError
+from proxy.cli.registration import group
 from proxy.cli.runtime import DONE, DryRunOption, JsonOption, console, execute, fail, write_json
 from proxy.operator import migrate as migrations
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     app.command()(migrate)
-    group = typer.Typer(no_args_is_help=True, help="The sidecar proxy itself.")
-    group.command("run")(run)
-    app.add_typer(group, name="proxy")
+    proxy = group("Run the sidecar proxy.")
+    proxy.command("run")(run)
+    app.add_typer(proxy, name="proxy")
 
 
 def migrate(
     *,
-    phase: Annotated[
-        str, typer.Option("--phase", help="pre, or all: constraints for when PostgreSQL takes over, too")
-    ] = "pre",
+    phase: Annotated[str, typer.Option("--phase", help="pre; or all: with the constraints for the end")] = "pre",
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring PostgreSQL's schema up to date. Safe to run twice, and at once from several machines.
+    """Bring PostgreSQL's schema up to date. It is safe to run twice, and concurrently on several machines.
 
-    Example: CROSSFADE_DSN=postgresql://crossfade@db/crossfade crossfade migrate
+    Example:
+      CROSSFADE_DSN=postgresql://db/crossfade crossfade migrate
     """
     if phase not in ("pre", "all"):
         raise typer.BadParameter("pre or all", param_hint="--phase")
@@ -63,12 +63,13 @@ def run(
 ) -> None:
     """Run one proxy until SIGTERM or Ctrl-C. Settings come from CROSSFADE_* and the file CROSSFADE_CONFIG.
 
-    Example: CROSSFADE_ORIGIN=http://arangodb:8529 CROSSFADE_DSN=postgresql://db/crossfade crossfade proxy run
+    Example:
+      CROSSFADE_ORIGIN=http://arangodb:8529 crossfade proxy run
     """
     given = {"listen_port": port, "admin_port": admin_port, "state_dir": state_dir}
     try:
         settings = load(**{name: value for name, value in given.items() if value is not None})
-        from proxy.app import run as run_proxy  # needs everything; the other commands start without it
+        from proxy.app import run as run_proxy  # imports everything; other commands start faster without it
 
         run_proxy(settings)
     except CrossfadeError as error:

@@ -1,4 +1,4 @@
-"""Repair of named documents from the command line: the mirror's own repair, beside whatever proxies are running."""
+"""Repair of named documents from the command line: the key repair of the mirror, beside running proxies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_DATABASE: Final = 1228
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, Resyncer]]:
-    """What repairs: only what is named here, and no proxy's intents."""
+    """Yield the key repair and the resync: of named keys only, not of any proxy's intents."""
     upstream = Upstream(
         str(settings.origin),
         connections=2,
@@ -42,9 +42,9 @@ async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[
 async def repair_documents(
     settings: Settings, database: Database, collection: str, keys: Sequence[str]
 ) -> frozenset[str]:
-    """PostgreSQL has of these keys what ArangoDB has (I5); gives those that changed at every look, or were refused.
+    """Make PostgreSQL equal to ArangoDB at these keys (I5); return those that changed at every read, or were refused.
 
-    Raises UpstreamError, ArangoError where ArangoDB does not give them now; RefusedError where it never will;
+    Raise UpstreamError or ArangoError if ArangoDB cannot be read now, RefusedError if it refuses for good,
     DatabaseError.
     """
     if not keys:
@@ -53,12 +53,12 @@ async def repair_documents(
         async with _parts(settings, database) as (repairer, _):
             repaired = await repairer.until_done(collection, keys)
     except CannotRead as error:
-        raise RefusedError(f"ArangoDB does not give documents of {collection}: {error}") from error
+        raise RefusedError(f"ArangoDB refuses to return documents of {collection}: {error}") from error
     return repaired.left | repaired.dead
 
 
 async def has_collection(settings: Settings, collection: str) -> bool:
-    """Whether ArangoDB has it. Raises UpstreamError, ArangoError where it does not tell."""
+    """Return True if ArangoDB has it. Raise UpstreamError or ArangoError if it cannot be asked."""
     database, _, name = collection.partition("/")
     async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
         try:
@@ -70,9 +70,9 @@ async def has_collection(settings: Settings, collection: str) -> bool:
 
 
 async def repair_dropped(settings: Settings, database: Database, collection: str) -> None:
-    """PostgreSQL has nothing of a collection that ArangoDB has no more; operators do not see it from then on.
+    """Remove a collection that ArangoDB no longer has from PostgreSQL and from what operators see.
 
-    Raises as `repair_documents`.
+    Raise as `repair_documents`.
     """
     async with _parts(settings, database) as (_, sweeper):
         await sweeper.sweep(collection)

@@ -1,4 +1,4 @@
-"""shadow replay: sends recorded reads through a proxy once more, until rare shapes have been compared often enough."""
+"""shadow replay: send recorded reads through a proxy again, until rare query shapes are compared often enough."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError, UpstreamOutcomeUnknown, UpstreamUnavailable
 from proxy.cli.naming import expand
+from proxy.cli.registration import bundled
 from proxy.cli.runtime import (
     DONE,
     REFUSED,
-    DatabaseOption,
     DryRunOption,
     JsonOption,
-    SomeCollections,
+    Selection,
     console,
+    counted,
     execute,
     write_json,
 )
@@ -38,7 +39,7 @@ from proxy.operator import shapes
 from proxy.operator.replay import Sent, Wanted, examples_of, sendable, turns
 from proxy.operator.shapes import State
 
-_LOOK: Final = 1.0  # seconds between two looks at what has been compared
+_LOOK: Final = 1.0  # seconds between two reads of the counts
 _CLIENTS: Final = 8  # reads at a time
 _REFUSED: Final = frozenset({401, 403})
 _OPEN: Final = frozenset({State.NEVER, State.FEW})
@@ -46,7 +47,7 @@ _OPEN: Final = frozenset({State.NEVER, State.FEW})
 
 @dataclass(slots=True)
 class _Tally:
-    """What was sent: answers by status, and reads that got none."""
+    """What was sent: answers by status, and reads without an answer."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     lost: int = 0
@@ -56,32 +57,36 @@ class _Tally:
         return self.statuses.total() + self.lost
 
 
+@bundled
 def replay(
-    collections: SomeCollections = None,
+    chosen: Selection,
     *,
     rate: Annotated[float, typer.Option("--rate", min=0.1, help="reads a second")] = 20.0,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="how long at most")] = 600.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="time limit")] = 600.0,
     proxy: Annotated[
         str | None,
         typer.Option("--proxy", metavar="URL", help="the proxy's traffic listener; by default CROSSFADE_LISTEN_HOST"),
     ] = None,
-    database: DatabaseOption = "_system",
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send recorded reads again, so that shapes that clients rarely send are compared as often as gates ask.
+    """Send recorded reads again, so that rare query shapes are compared as often as the gates need.
 
-    The proxies keep some reads of each shape (CROSSFADE_EXAMPLES), with their keys and bind variables. They are sent as
-    the account CROSSFADE_ORIGIN_USER through a proxy, which compares them as it does every read. Nothing that writes is
-    ever sent. Ends when every shape has its number, or when the time is up.
+    Proxies keep some reads of each query shape (CROSSFADE_EXAMPLES), with keys and bind variables. They are sent as the
+    account CROSSFADE_ORIGIN_USER through a proxy, which compares them as it does every read. Writes are never sent. The
+    command ends when every shape has enough comparisons, or at the time limit.
 
-    Example: crossfade shadow replay shop/orders --rate 50; --dry-run shows which shapes lack how many
+    Examples:
+      crossfade shadow replay shop/orders --rate 50
+      crossfade shadow replay --dry-run
     """
 
     async def go(settings: Settings, connected: Database) -> int:
         names = None
-        if collections:
-            names = await expand(connected, collections, database, lambda s: s.stage.at_least(Stage.SHADOW), "compared")
+        if chosen.collections:
+            names = await expand(
+                connected, chosen.collections, chosen.database, lambda s: s.stage.at_least(Stage.SHADOW), "compared"
+            )
         wanted = await _wanted(connected, settings, names)
         if dry_run:
             _show(wanted, as_json=as_json)
@@ -93,13 +98,13 @@ def replay(
             async with ReplayClient(url, *account) as client:
                 run = _Run(connected, settings, names, client, rate, seconds, quiet=as_json)
                 tally, left = await run.until_enough(wanted)
-        return _tell(wanted, left, tally, as_json=as_json)
+        return _report(wanted, left, tally, as_json=as_json)
 
     execute(go, as_json=as_json)
 
 
 async def _wanted(connected: Database, settings: Settings, names: Sequence[str] | None) -> list[Wanted]:
-    """The shapes that lack comparisons, each once, the most lacking first."""
+    """Return the shapes that lack comparisons, each once, the most lacking first."""
     limits = await thresholds.read(connected, settings)
     missing: dict[str, tuple[str, set[str], int]] = {}
     for row in await shapes.listed(connected, names):
@@ -121,7 +126,7 @@ def _requests(examples: Sequence[Any]) -> tuple[Sent, ...]:
 
 
 class _Run:
-    """One replay: workers that send, and a look now and then at what has been compared since."""
+    """One replay: workers that send, and a poll of what has been compared since."""
 
     def __init__(
         self,
@@ -148,7 +153,7 @@ class _Run:
         self._failure: RefusedError | None = None
 
     async def until_enough(self, wanted: list[Wanted]) -> tuple[_Tally, list[Wanted]]:
-        """What was sent, and what is still lacking at the end. Raises RefusedError where nothing can be sent."""
+        """Return what was sent, and what is lacking at the end. Raise RefusedError if nothing can be sent."""
         self._turns = turns(wanted)
         total = sum(one.missing for one in wanted if one.requests)
         columns = (TextColumn("compared"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[sent]} sent"))
@@ -188,7 +193,9 @@ class _Run:
                 continue
             except UpstreamUnavailable as error:
                 self._fail(
-                    RefusedError(f"no proxy answers there ({error}): name its traffic listener with --proxy URL")
+                    RefusedError(
+                        f"no proxy answers ({error}): give the address of its traffic listener with --proxy URL"
+                    )
                 )
                 return
             self._tally.statuses[status] += 1
@@ -211,7 +218,7 @@ def _show(wanted: Sequence[Wanted], *, as_json: bool) -> None:
         return
     out = console()
     if not wanted:
-        out.print("every shape has been compared often enough")
+        out.print("every query shape was compared often enough")
         return
     shown = table("shape", "missing", "examples", "collections", "text")
     for one in wanted:
@@ -239,15 +246,16 @@ def _plain(one: Wanted) -> dict[str, Any]:
     }
 
 
-def _tell(wanted: Sequence[Wanted], left: Sequence[Wanted], tally: _Tally, *, as_json: bool) -> int:
-    """The end of a replay, and its exit code: 1 where a shape still lacks comparisons."""
+def _report(wanted: Sequence[Wanted], left: Sequence[Wanted], tally: _Tally, *, as_json: bool) -> int:
+    """Print the result of a replay and return its exit code: 1 if a shape still lacks comparisons."""
     if as_json:
         answers = {str(status): number for status, number in sorted(tally.statuses.items())}
         write_json({"sent": tally.sent, "answers": answers, "missing": [_plain(one) for one in left]})
     else:
         out = console()
-        out.print(f"{tally.sent} reads sent; {len(wanted) - len(left)} of {len(wanted)} shapes have enough now")
+        enough = f"{len(wanted) - len(left)} of {len(wanted)} query shapes have enough now"
+        out.print(f"{counted(tally.sent, 'read')} sent; {enough}")
         for one in left:
-            why = "no example of it is kept" if not one.requests else "`crossfade shapes` says why it is not compared"
+            why = "no example of it is kept" if not one.requests else "`crossfade queries` shows why it is not compared"
             out.print(f"  {_short(one)}: {one.missing} more needed; {why}", soft_wrap=True)
     return REFUSED if left else DONE

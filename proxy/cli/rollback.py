@@ -1,15 +1,15 @@
-"""rollback: reads back to ArangoDB. It is what somebody types at three in the morning, so it is the strictest verb.
+"""rollback: reads back to ArangoDB. It is the emergency command, so it is the strictest one.
 
-A name that is not known never ends well: exit code 1, and a sentence that says what was meant perhaps and what *is*
-flipped. Names that are known are taken back all the same, since they are why somebody typed it. `--all` needs no names
-at all. While PostgreSQL is away there is nothing to take back, and the command says who answers reads meanwhile.
+A name that is not known is exit code 1, with a sentence that states what was probably meant and what *is* flipped.
+Names that are known are rolled back all the same. `--all` needs no names. While PostgreSQL is away nothing can be
+rolled back, and the command states who answers reads meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,34 +17,26 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.cli import offline_status
+from proxy.cli.flip import WaitForInstances
 from proxy.cli.naming import Known, about, flipped, known, matches, qualified
-from proxy.cli.runtime import (
-    REFUSED,
-    ActorOption,
-    DatabaseOption,
-    DryRunOption,
-    JsonOption,
-    ReasonOption,
-    actor_or_me,
-    execute,
-    note,
-)
+from proxy.cli.registration import bundled
+from proxy.cli.runtime import REFUSED, ChangeOptions, DatabaseOption, execute, note
 from proxy.cli.stage_change import change
+from proxy.cli.stages import FirstStage
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from proxy.operator import status
 from proxy.operator.status import OpenEpoch
 
-_EVERYTHING = "*/*"
-_BEHAVE = typer.Option("--wait/--no-wait", help="return once every instance behaves by it")
+_EVERYTHING: Final = "*/*"
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """What names come to. names: of collections that are known; unknown: names that stand for nothing.
+    """What the given names result in. names: of collections that are known; unknown: names that match nothing.
 
-    aborts: the epoch that is open concerns one of them, and none of them is beyond the stage.
+    aborts: the open epoch concerns one of them, and none of them is beyond the stage.
     """
 
     targets: tuple[DesiredState, ...]
@@ -54,10 +46,11 @@ class Back:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(rollback)
 
 
+@bundled
 def rollback(
     collections: Annotated[
         list[str] | None,
@@ -65,49 +58,43 @@ def rollback(
     ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="every collection of every database")] = False,
-    to: Annotated[Stage, typer.Option("--to", help="shadow, mirror or off")] = Stage.SHADOW,
+    to: Annotated[FirstStage, typer.Option("--to", help="the stage to return to")] = FirstStage.SHADOW,
     database: DatabaseOption = "_system",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    wait: Annotated[bool, _BEHAVE] = True,
+    wait_for_instances: WaitForInstances = True,
+    how: ChangeOptions,
 ) -> None:
-    """Take collections back, at once: no gates, no waiting for instances. An epoch that is open is aborted.
+    """Serve reads from ArangoDB again, immediately: no gates. An open epoch is aborted.
 
-    Exit code 1 where a name is not known; the others are taken back all the same.
+    Exit code 1 if a name is not known; the other collections are rolled back all the same. With --to off writes are no
+    longer mirrored either, and the copy in PostgreSQL becomes stale.
 
-    Example: crossfade rollback shop/orders; crossfade rollback --all takes back whatever is flipped, in one step. With
-    --to off the mirror stops too, and the copy grows stale.
+    Examples:
+      crossfade rollback shop/orders --reason 'reads are slow'
+      crossfade rollback --all
     """
     if every == bool(collections):
-        raise typer.BadParameter("name the collections to take back, or say --all", param_hint="COLLECTION...")
+        raise typer.BadParameter("name the collections to roll back, or give --all", param_hint="COLLECTION...")
+    stage = Stage(to.value)
 
     async def go(settings: Settings, connected: Database) -> int:
-        if to.at_least(Stage.FLIPPED):
-            raise RefusedError("rollback goes to shadow, mirror or off: `crossfade flip` goes the other way")
         there = await known(connected)
         opened = await status.open_epoch(connected)
-        back = plan(None if every else qualified(collections or (), database), there, opened, to)
+        back = plan(None if every else qualified(collections or (), database), there, opened, stage)
         wrong = [f"{name} is not known: {about(name, there)}" for name in back.unknown]
         if wrong and not back.names:
             raise RefusedError("; ".join([*wrong, flipped(there)]))
-        who = actor_or_me(actor)
         if not back.targets:
-            if back.aborts and not dry_run:
-                await controller.rollback(connected, back.names, actor=who, reason=reason)
+            if back.aborts and not how.dry_run:
+                await controller.rollback(connected, back.names, actor=how.who, reason=how.reason)
             if not back.aborts:
-                which = "no collection of any database is beyond it" if every else f"{', '.join(back.names)} is there"
-                note(f"nothing to take back to {to}: {which}, or before; {flipped(there)}")
+                which = "every collection" if every else ", ".join(back.names)
+                note(f"Already at {stage}, or before: {which}; {flipped(there)}")
         code = await change(
             connected,
             back.targets,
+            how,
             settings=settings,
-            dry_run=dry_run,
-            as_json=as_json,
-            reason=reason,
-            actor=who,
-            wait=wait,
+            wait=wait_for_instances,
             more={"unknown": list(back.unknown)},
         )
         for sentence in wrong:
@@ -116,11 +103,11 @@ def rollback(
             note(flipped(await known(connected)))
         return REFUSED if wrong else code
 
-    execute(go, as_json=as_json, away=offline_status.no_way_back_needed)
+    execute(go, as_json=how.as_json, away=offline_status.no_way_back_needed)
 
 
 def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to: Stage) -> Back:
-    """What is to be taken back. names: `database/name` and patterns; None: everything. Pure."""
+    """Return what is to be rolled back. names: `database/name` and patterns; None: everything. Pure."""
     moving = {move.collection for move in opened.moves} if opened is not None else set()
     defaults = {f"{database}/*": stage for database, stage in there.defaults.items()}
     candidates = dict.fromkeys([*there.collections, *moving, *defaults])

@@ -1,4 +1,4 @@
-"""What the commands share: options, errors as exit codes, output. Names of collections: `names`."""
+"""What the commands share: options, errors as exit codes, output. Names of collections: `naming`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import orjson
@@ -21,9 +22,11 @@ from proxy.base.errors import (
     DatabaseBusy,
     DatabaseTimedOut,
     DatabaseUnavailable,
+    RefusedError,
     SchemaOutdated,
     UpstreamError,
 )
+from proxy.cli.registration import OptionBundle
 from proxy.control.epoch import TimedOut
 from proxy.operator import migrate
 
@@ -31,26 +34,79 @@ DONE: Final = 0
 REFUSED: Final = 1
 UNUSABLE: Final = 2
 TIMED_OUT: Final = 3
-INTERRUPTED: Final = 130  # as shells say it of Ctrl-C
+INTERRUPTED: Final = 130  # as shells report Ctrl-C
 _UNBROKEN: Final = 100_000  # columns: wider than any line
 
 CollectionsArgument = Annotated[
     list[str],
     typer.Argument(metavar="COLLECTION...", help="database/name, or name with --database; database/* for all"),
 ]
+CollectionArgument = Annotated[str, typer.Argument(metavar="COLLECTION", help="database/name, or name with --database")]
 SomeCollections = Annotated[
     list[str] | None, typer.Argument(metavar="[COLLECTION]...", help="database/name or database/*; none: all")
 ]
 DatabaseOption = Annotated[
     str, typer.Option("--database", envvar="CROSSFADE_DATABASE", help="database of collections named without one")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, nothing else")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="show what would be done, and do nothing")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="show what would be done, and change nothing")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="why, for the audit")]
-ActorOption = Annotated[str | None, typer.Option("--actor", help="who, for the audit; you by default")]
-TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="seconds to wait for each phase of an epoch")]
+ActorOption = Annotated[str | None, typer.Option("--actor", help="who, for the audit; by default you")]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="how long to wait for each phase of an epoch")
+]
 
 Action = Callable[[Settings, Database], Awaitable[int]]
+
+
+@dataclass(frozen=True)
+class Collections(OptionBundle):
+    """One collection or more, by names and patterns."""
+
+    collections: CollectionsArgument
+    database: DatabaseOption = "_system"
+
+
+@dataclass(frozen=True)
+class Selection(OptionBundle):
+    """Some collections; all of them if none is named."""
+
+    collections: SomeCollections = None
+    database: DatabaseOption = "_system"
+
+
+@dataclass(frozen=True)
+class Audited(OptionBundle):
+    """Who changes something, and why, for the audit; how the result is printed."""
+
+    reason: ReasonOption = None
+    actor: ActorOption = None
+    as_json: JsonOption = False
+
+    @property
+    def who(self) -> str:
+        """Return whom the audit names."""
+        return actor_or_me(self.actor)
+
+    def because(self, what: str) -> str:
+        """Return the reason. Raise RefusedError if there is none: `what` needs one."""
+        if not self.reason:
+            raise RefusedError(f"{what} needs --reason: it is recorded in the audit and shown")
+        return self.reason
+
+
+@dataclass(frozen=True)
+class ChangeOptions(Audited):
+    """How something is changed."""
+
+    dry_run: DryRunOption = False
+
+
+@dataclass(frozen=True)
+class StageOptions(ChangeOptions):
+    """How stages are changed forward."""
+
+    timeout: TimeoutOption = 30.0
 
 
 def execute(
@@ -61,10 +117,10 @@ def execute(
     timeout: float | None = 30.0,
     away: Callable[[Settings], Coroutine[Any, Any, tuple[str, ...]]] | None = None,
 ) -> None:
-    """Runs a command against PostgreSQL and leaves with its exit code, or with that of the error it ended with.
+    """Run a command against PostgreSQL and exit with its code, or with the code of the error that ended it.
 
-    timeout: seconds for a statement. migrated: refuse a database whose schema is not the one of this version. away:
-    what to say, before the error (with `--json`: as its `meanwhile`), where PostgreSQL does not answer.
+    timeout: seconds for a statement. migrated: refuse a database whose schema has another version. away: lines to
+    print before the error (with `--json`: as its `meanwhile`) if PostgreSQL cannot be reached.
     """
     try:
         code = asyncio.run(_connected(action, load(), migrated, timeout))
@@ -77,23 +133,23 @@ def execute(
     except CrossfadeError as error:
         raise fail(error, as_json=as_json) from error
     except KeyboardInterrupt:
-        note("interrupted; a change that was under way is aborted: `crossfade status` shows what stands")
+        note("interrupted: an unfinished change is aborted. Run `crossfade status` to see the current stages")
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(code)
 
 
 def fail(error: CrossfadeError, *, as_json: bool = False, meanwhile: Sequence[str] = ()) -> typer.Exit:
-    """Says what went wrong on standard error (and as JSON on standard output), and gives the exit to raise."""
+    """Print the error on standard error (and as JSON on standard output), and return the exit to raise."""
     code = exit_code(error)
     typer.echo(f"crossfade: {_advice(error)}", err=True)
     if as_json:
-        told = {"kind": type(error).__name__, "message": str(error), "code": code}
-        write_json({"error": {**told, "meanwhile": list(meanwhile)} if meanwhile else told})
+        about = {"kind": type(error).__name__, "message": str(error), "code": code}
+        write_json({"error": {**about, "meanwhile": list(meanwhile)} if meanwhile else about})
     return typer.Exit(code)
 
 
 def exit_code(error: CrossfadeError) -> int:
-    """The exit code of an error."""
+    """Return the exit code of an error."""
     if isinstance(error, TimedOut):
         return TIMED_OUT
     if isinstance(error, ConfigurationError | DatabaseUnavailable | SchemaOutdated):
@@ -103,17 +159,13 @@ def exit_code(error: CrossfadeError) -> int:
 
 def _advice(error: CrossfadeError) -> str:
     if isinstance(error, DatabaseUnavailable) and error.sqlstate:
-        return (
-            f"PostgreSQL answers, and cannot do this now: {error} [{error.sqlstate}]; `crossfade doctor` looks further"
-        )
+        return f"PostgreSQL cannot do this now: {error} [{error.sqlstate}]. Run `crossfade doctor`"
     if isinstance(error, DatabaseBusy | DatabaseTimedOut):
         return f"PostgreSQL is too slow: {error}"
     if isinstance(error, DatabaseUnavailable):
-        return (
-            f"PostgreSQL does not answer: {error}. Set CROSSFADE_DSN to where it runs; `crossfade doctor` looks further"
-        )
+        return f"Cannot connect to PostgreSQL: {error}. Set CROSSFADE_DSN to its address. Run `crossfade doctor`"
     if isinstance(error, UpstreamError):
-        return f"ArangoDB does not answer: {error}. Set CROSSFADE_ORIGIN to where it runs"
+        return f"Cannot connect to ArangoDB: {error}. Set CROSSFADE_ORIGIN to its address. Run `crossfade doctor`"
     if isinstance(error, ArangoError):
         return f"ArangoDB refused: {error.message} ({error.status}, errorNum {error.number})"
     return str(error)
@@ -129,11 +181,8 @@ async def _connected(action: Action, settings: Settings, migrated: bool, timeout
         await database.close()
 
 
-# ---- people
-
-
 def actor_or_me(actor: str | None) -> str:
-    """Who the audit names."""
+    """Return the actor for the audit: the given name, or user and machine."""
     if actor:
         return actor
     try:
@@ -147,18 +196,26 @@ def actor_or_me(actor: str | None) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """For people. Where it is no terminal: no colour codes, and no line is broken, so that `grep` finds things."""
+    """Return a console for human-readable output.
+
+    Output that is piped has no colours and no broken lines, so that `grep` finds whole rows.
+    """
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
     return made if made.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=False, width=_UNBROKEN)
 
 
 def note(text: str) -> None:
-    """A remark for people, on standard error."""
+    """Print a remark on standard error."""
     typer.echo(f"crossfade: {text}", err=True)
 
 
+def counted(number: int, what: str) -> str:
+    """Return `1 document`, `2 documents`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def write_json(value: Any) -> None:
-    """One JSON document on standard output. Dataclasses, times and enumerations are fine."""
+    """Print one JSON document on standard output. Dataclasses, times and enumerations are allowed."""
     typer.echo(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
 
 

@@ -1,30 +1,21 @@
-"""mirror, shadow, default-stage: the way to where reads are compared. `shadow replay` lives in `replaying`."""
+"""mirror, shadow, stage default: the way to compared reads. `shadow replay` is in `replay`."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from typer.core import TyperGroup
 
 from proxy.base.arango_client import OriginClient, OriginCollection
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError, UpstreamError
 from proxy.cli.naming import expand, known, near, qualified
+from proxy.cli.registration import bundled, group
 from proxy.cli.replay import replay
-from proxy.cli.runtime import (
-    ActorOption,
-    CollectionsArgument,
-    DatabaseOption,
-    DryRunOption,
-    JsonOption,
-    ReasonOption,
-    TimeoutOption,
-    execute,
-    note,
-)
+from proxy.cli.runtime import Collections, StageOptions, execute, note
 from proxy.cli.stage_change import change
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage, Standing
@@ -33,145 +24,122 @@ from proxy.operator import status
 _NO_DATABASE: Final = 1228  # ArangoDB's error number
 
 
-class _DefaultMove(TyperGroup):
-    """`crossfade shadow COLLECTION…` moves collections; `crossfade shadow replay` is a command of its own."""
+class FirstStage(enum.StrEnum):
+    """The stages that a collection may begin with, or return to."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] != "--help":
-            args = ["begin", *args]
-        return super().parse_args(ctx, args)
+    OFF = Stage.OFF.value
+    MIRROR = Stage.MIRROR.value
+    SHADOW = Stage.SHADOW.value
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     app.command()(mirror)
-    group = typer.Typer(
-        cls=_DefaultMove,
-        help="Compare every read of mirrored collections with PostgreSQL, after the client has its answer: "
-        "crossfade shadow COLLECTION… (with --dry-run, --json, --reason as `mirror` has them).\n\n"
-        "Example: crossfade shadow shop/orders; crossfade shadow 'shop/*' takes all that are mirrored, and those to "
-        "come; crossfade shadow replay sends rare reads again.",
+    shadows = group(
+        """Compare every read of mirrored collections with PostgreSQL, after the client has its answer.
+
+        `crossfade shadow COLLECTION…` starts it, with the options of `crossfade shadow start`. `crossfade shadow
+        replay` sends rare reads again.
+
+        Examples:
+          crossfade shadow shop/orders
+          crossfade shadow 'shop/*'
+          crossfade shadow replay shop/orders
+        """,
+        default="start",
+        bare=False,
     )
-    group.command("begin", hidden=True)(shadow)
-    group.command()(replay)
-    app.add_typer(group, name="shadow")
-    app.command("default-stage")(default_stage)
+    shadows.command("start")(shadow)
+    shadows.command()(replay)
+    app.add_typer(shadows, name="shadow")
+    stage = group(
+        """Set the stage of collections that do not exist yet.
+
+        Example:
+          crossfade stage default shop mirror
+        """
+    )
+    stage.command("default")(default)
+    app.add_typer(stage, name="stage")
 
 
-def mirror(
-    collections: CollectionsArgument,
-    *,
-    database: DatabaseOption = "_system",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    timeout: TimeoutOption = 30.0,
-) -> None:
+@bundled
+def mirror(chosen: Collections, how: StageOptions) -> None:
     """Mirror every write of collections into PostgreSQL. Clients notice nothing.
 
-    Example: crossfade mirror shop/orders shop/customers; crossfade mirror 'shop/*' takes all, and those to come.
+    A pattern takes all collections of a database, also those that are created later.
+
+    Examples:
+      crossfade mirror shop/orders shop/customers
+      crossfade mirror 'shop/*'
     """
 
     async def go(settings: Settings, connected: Database) -> int:
-        names = qualified(collections, database)
+        names = qualified(chosen.collections, chosen.database)
         registered, present = await status.standings(connected), await status.present(connected)
         there = await _ask_origin(settings, names, registered)
         targets: dict[str, DesiredState] = {}
         for name in names:
             for target in _mirrored(name, registered, there, present):
                 targets.setdefault(target.collection, target)
-        return await change(
-            connected,
-            list(targets.values()),
-            settings=settings,
-            dry_run=dry_run,
-            as_json=as_json,
-            reason=reason,
-            actor=actor,
-            timeout=timeout,
-        )
+        return await change(connected, list(targets.values()), how, settings=settings)
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
-def shadow(
-    collections: CollectionsArgument,
-    *,
-    database: DatabaseOption = "_system",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    timeout: TimeoutOption = 30.0,
-) -> None:
+@bundled
+def shadow(chosen: Collections, how: StageOptions) -> None:
     """Compare every read of mirrored collections with PostgreSQL, after the client has its answer.
 
-    Example: crossfade shadow shop/orders; crossfade shadow 'shop/*' takes all that are mirrored, and those to come.
+    A pattern takes all mirrored collections of a database, also those that are created later.
+
+    Examples:
+      crossfade shadow shop/orders
+      crossfade shadow 'shop/*' --dry-run
     """
 
     async def go(settings: Settings, connected: Database) -> int:
-        names = await expand(connected, collections, database, lambda s: s.stage is Stage.MIRROR, "mirrored")
-        targets = [DesiredState(name, Stage.SHADOW) for name in names]
-        patterns = [name for name in qualified(collections, database) if name.endswith("/*")]
-        targets += [DesiredState(name, Stage.SHADOW) for name in patterns]
-        return await change(
-            connected,
-            targets,
-            settings=settings,
-            dry_run=dry_run,
-            as_json=as_json,
-            reason=reason,
-            actor=actor,
-            timeout=timeout,
+        names = await expand(
+            connected, chosen.collections, chosen.database, lambda s: s.stage is Stage.MIRROR, "mirrored"
         )
+        names += [name for name in qualified(chosen.collections, chosen.database) if name.endswith("/*")]
+        return await change(connected, [DesiredState(name, Stage.SHADOW) for name in names], how, settings=settings)
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
-def default_stage(
+@bundled
+def default(
     name: Annotated[str, typer.Argument(metavar="DATABASE", help="a database, or * for every other")],
-    stage: Annotated[Stage, typer.Argument(help="off, mirror or shadow")],
-    *,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    timeout: TimeoutOption = 30.0,
+    stage: Annotated[FirstStage, typer.Argument(help="the first stage of new collections")],
+    how: StageOptions,
 ) -> None:
     """Set the stage that new collections of a database begin with.
 
-    Example: crossfade default-stage shop mirror; crossfade default-stage '*' off.
+    Examples:
+      crossfade stage default shop mirror
+      crossfade stage default '*' off
     """
 
     async def go(settings: Settings, connected: Database) -> int:
         there = await known(connected)
         if name != "*" and name not in there.databases:
             await _require_database(settings, name)
-        return await change(
-            connected,
-            [DesiredState(f"{name}/*", stage)],
-            settings=settings,
-            dry_run=dry_run,
-            as_json=as_json,
-            reason=reason,
-            actor=actor,
-            timeout=timeout,
-        )
+        return await change(connected, [DesiredState(f"{name}/*", Stage(stage.value))], how, settings=settings)
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
 # ---- what the origin has
 
 
 async def _require_database(settings: Settings, name: str) -> None:
-    """Raises RefusedError where ArangoDB has no such database; where it cannot be asked, that is said."""
+    """Raise RefusedError if ArangoDB has no such database; print a remark if ArangoDB cannot be asked."""
     async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
         try:
             listed = await client.databases()
         except (UpstreamError, ArangoError) as error:
-            note(f"ArangoDB could not be asked for its databases ({error}): going on without")
+            note(f"ArangoDB's databases are not known ({error}): continuing without them")
             return
     if name not in listed:
         raise RefusedError(_no_database(name, listed))
@@ -180,15 +148,18 @@ async def _require_database(settings: Settings, name: str) -> None:
 def _no_database(name: str, listed: Sequence[str]) -> str:
     offered = near(name, listed)
     meant = f"did you mean {' or '.join(offered)}?" if offered else f"it has {', '.join(sorted(listed))};"
-    return f"ArangoDB has no database {name}: {meant} `crossfade default-stage '*' STAGE` is for those yet to be made"
+    return (
+        f"ArangoDB has no database {name}: {meant} for databases that do not exist yet, run `crossfade stage default "
+        "'*' STAGE`"
+    )
 
 
 async def _ask_origin(
     settings: Settings, names: Sequence[str], registered: Mapping[str, Standing]
 ) -> dict[str, dict[str, OriginCollection]]:
-    """The origin's collections of each database that is named; one that cannot be asked is left out, with a note.
+    """Return ArangoDB's collections of each database that is named; leave out one that cannot be asked, with a remark.
 
-    Raises RefusedError for a database that neither ArangoDB nor Crossfade has.
+    Raise RefusedError for a database that neither ArangoDB nor Crossfade has.
     """
     found: dict[str, dict[str, OriginCollection]] = {}
     async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
@@ -200,7 +171,7 @@ async def _ask_origin(
                     if not any(one.startswith(f"{database}/") for one in registered):
                         raise RefusedError(_no_database(database, await client.databases())) from error
                     continue
-                note(f"ArangoDB could not be asked for the collections of {database} ({error}): going on without")
+                note(f"ArangoDB's collections of {database} are not known ({error}): continuing without them")
             else:
                 found[database] = {one.name: one for one in listed if not one.system}
     return found
@@ -212,15 +183,16 @@ def _mirrored(
     there: Mapping[str, Mapping[str, OriginCollection]],
     present: Collection[str],
 ) -> list[DesiredState]:
-    """The targets of one name or pattern; what is further already stays where it is."""
+    """Return the desired states of one name or pattern; collections beyond `mirror` stay at their stage."""
     database, _, rest = name.partition("/")
     listed = there.get(database)
     if rest != "*":
         if name not in present and listed is not None and rest not in listed:
             offered = near(name, [f"{database}/{one}" for one in listed])
-            meant = f"did you mean {' or '.join(offered)}? For" if offered else "for"
+            meant = f" did you mean {' or '.join(offered)}?" if offered else ""
             raise RefusedError(
-                f"ArangoDB has no collection {name}: {meant} those to come, `crossfade mirror '{database}/*'`"
+                f"ArangoDB has no collection {name}:{meant} for collections that do not exist yet, run `crossfade "
+                f"mirror '{database}/*'`"
             )
         edge = listed is not None and rest in listed and listed[rest].edge
         return [DesiredState(name, Stage.MIRROR, edge=edge)] if not _beyond(registered.get(name)) else []

@@ -1,9 +1,9 @@
-"""noise and sampling: differences that do not matter, and how many reads are compared."""
+"""tolerance: rules for differences that do not matter."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -13,213 +13,194 @@ from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.cli import tables
 from proxy.cli.naming import expand, require_known
+from proxy.cli.registration import OptionBundle, bundled, group
 from proxy.cli.runtime import (
     DONE,
-    ActorOption,
-    CollectionsArgument,
+    Audited,
+    CollectionArgument,
+    Collections,
     DatabaseOption,
     JsonOption,
-    ReasonOption,
-    SomeCollections,
-    actor_or_me,
+    Selection,
     console,
+    counted,
     execute,
     write_json,
 )
 from proxy.operator import rules_admin
-from proxy.operator.rules_admin import NoiseRow, OwnRow
+from proxy.operator.rules_admin import BaselineRow, ToleranceRow
 
-_RULE = "ignore; round N digits; seconds N; set (order and repetition of an array do not count)"
+_KIND: Final = "The rule (one of them)"
+
+
+@dataclass(frozen=True)
+class RuleOptions(OptionBundle):
+    """The rule at a path: exactly one of four."""
+
+    digits: Annotated[
+        float | None,
+        typer.Option(
+            "--round", metavar="N", help="numbers are equal after rounding to N digits", rich_help_panel=_KIND
+        ),
+    ] = None
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--within-seconds", metavar="N", help="times are equal if at most N seconds apart", rich_help_panel=_KIND
+        ),
+    ] = None
+    as_set: Annotated[
+        bool,
+        typer.Option("--as-set", help="order and repetition in an array do not matter", rich_help_panel=_KIND),
+    ] = False
+    ignore: Annotated[bool, typer.Option("--ignore", help="nothing at the path matters", rich_help_panel=_KIND)] = False
+
+    @property
+    def rule(self) -> tuple[str, float | None]:
+        """Return the rule's name and its number. Raise RefusedError unless exactly one rule is given."""
+        given: list[tuple[str, float | None]] = []
+        if self.digits is not None:
+            given.append(("round", self.digits))
+        if self.seconds is not None:
+            given.append(("seconds", self.seconds))
+        if self.as_set:
+            given.append(("set", None))
+        if self.ignore:
+            given.append(("ignore", None))
+        if len(given) != 1:
+            raise RefusedError("give one rule: --round N, --within-seconds N, --as-set or --ignore")
+        return given[0]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds both command groups."""
-    noise = typer.Typer(
-        no_args_is_help=True,
-        help="""Places where a difference between ArangoDB and PostgreSQL does not matter.
+    """Add the command group."""
+    tolerance = group(
+        """Manage tolerances: paths at which a difference between ArangoDB and PostgreSQL does not matter.
 
-Comparisons that are equal but for noise count as *ignored*, beside matched and mismatched. With
-`crossfade sampling COLLECTION --twice 5` ArangoDB is read twice for 5 % of what is compared: where it differs from
-itself with no write in between, `crossfade noise list` shows it, and mismatches of that class and path are ignored.""",
+        Comparisons that are equal under the tolerances count as *ignored*, beside matched and mismatched. A baseline
+        check reads ArangoDB twice (`crossfade sampling COLLECTION --baseline-percent 5`). If ArangoDB differs from
+        itself with no write in between, mismatches of that class and path are ignored as well, and listed here.
+
+        Examples:
+          crossfade tolerance add shop/orders total --round 2 --reason 'float'
+          crossfade tolerance list shop/orders
+        """,
     )
-    noise.command("list")(list_)
-    noise.command()(add)
-    noise.command()(remove)
-    noise.command()(forget)
-    app.add_typer(noise, name="noise")
-    app.command()(sampling)
+    tolerance.command("list")(list_)
+    tolerance.command()(add)
+    tolerance.command()(remove)
+    tolerance.command()(reset)
+    app.add_typer(tolerance, name="tolerance")
 
 
-def list_(
-    collections: SomeCollections = None, *, database: DatabaseOption = "_system", as_json: JsonOption = False
-) -> None:
-    """List the rules, and what ArangoDB was found to differ in from itself, with how often each made reads equal.
+@bundled
+def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
+    """List the tolerances and the findings of baseline checks, with how often each made reads equal.
 
-    Example: crossfade noise list shop/orders
+    Example:
+      crossfade tolerance list shop/orders
     """
 
     async def go(_: Settings, connected: Database) -> int:
         names: list[str | None] = [None]
-        if collections:
-            names = list(await expand(connected, collections, database, lambda _: True, "known"))
-        rules = [row for name in names for row in await rules_admin.noise(connected, name)]
-        own = [row for name in names for row in await rules_admin.own(connected, name)]
+        if chosen.collections:
+            names = list(await expand(connected, chosen.collections, chosen.database, lambda _: True, "known"))
+        rules = [row for name in names for row in await rules_admin.tolerances(connected, name)]
+        found = [row for name in names for row in await rules_admin.baseline(connected, name)]
         if as_json:
-            write_json({"rules": [asdict(row) for row in rules], "itself": [asdict(row) for row in own]})
+            write_json({"rules": [asdict(row) for row in rules], "baseline": [asdict(row) for row in found]})
         else:
-            _show(rules, own)
+            _show(rules, found)
         return DONE
 
     execute(go, as_json=as_json)
 
 
+@bundled
 def add(
-    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="database/name, or name with --database")],
+    collection: CollectionArgument,
     path: Annotated[
-        str, typer.Argument(help="as `mismatches list` prints it: price, items[].at, *.score, [].n of rows")
+        str, typer.Argument(metavar="PATH", help="as `mismatches list` prints it: price, items[].at, *.score, [].n")
     ],
-    rule: Annotated[str, typer.Argument(help=_RULE)],
-    number: Annotated[float | None, typer.Argument(help="of round and seconds")] = None,
-    *,
+    kind: RuleOptions,
     database: DatabaseOption = "_system",
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
+    *,
+    how: Audited,
 ) -> None:
-    """Say that differences at a path do not matter; comparisons of the collection begin anew. Needs --reason.
+    """Add a tolerance at a path of a collection's answers. Needs --reason.
 
-    A path of a document holds wherever the document is answered, and one that begins with [] for rows of queries. Two
-    values on both sides of a boundary of rounding still differ: leave a digit of room.
-    Example: crossfade noise add shop/orders total round 2 --reason 'sums of floats'
+    A path of a document applies wherever the document is answered; a path that begins with [] applies to rows of
+    queries. Two values on both sides of a rounding boundary still differ: leave one digit of margin. Comparisons of the
+    collection are counted from zero.
+
+    Examples:
+      crossfade tolerance add shop/orders total --round 2 --reason 'sums'
+      crossfade tolerance add shop/orders seen --within-seconds 5 --reason 'now'
+      crossfade tolerance add shop/orders tags --as-set --reason 'no order'
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        if not reason:
-            raise RefusedError("a rule needs --reason: it is written into the audit")
+        reason = how.because("a tolerance")
         (name,) = await require_known(connected, [collection], database)
-        made = rules_admin.checked(name, path, rule, number)
-        identifier = await rules_admin.add(connected, made, reason=reason, actor=actor_or_me(actor))
-        if as_json:
+        made = rules_admin.checked(name, path, *kind.rule)
+        identifier = await rules_admin.add(connected, made, reason=reason, actor=how.who)
+        if how.as_json:
             write_json({"id": identifier, "collection": name, "rule": str(made)})
         else:
-            console().print(f"rule {identifier}: {escape(str(made))} in {name}; its comparisons begin anew")
+            console().print(f"tolerance {identifier}: {escape(str(made))} in {name}; its counts are reset")
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
+@bundled
 def remove(
-    identifier: Annotated[int, typer.Argument(metavar="ID", help="as `crossfade noise list` shows it")],
-    *,
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
+    identifier: Annotated[int, typer.Argument(metavar="ID", help="as `crossfade tolerance list` shows it")],
+    how: Audited,
 ) -> None:
-    """Take a rule away; comparisons of its collection begin anew.
+    """Remove a tolerance. Comparisons of its collection are counted from zero.
 
-    Example: crossfade noise remove 3
+    Example:
+      crossfade tolerance remove 3
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        gone = await rules_admin.remove(connected, identifier, reason=reason, actor=actor_or_me(actor))
-        if as_json:
+        gone = await rules_admin.remove(connected, identifier, reason=how.reason, actor=how.who)
+        if how.as_json:
             write_json({"removed": str(gone), "collection": gone.collection})
         else:
-            console().print(f"removed: {escape(str(gone))} in {gone.collection}; its comparisons begin anew")
+            console().print(f"removed: {escape(str(gone))} in {gone.collection}; its counts are reset")
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
-def forget(
-    collections: CollectionsArgument,
-    *,
-    database: DatabaseOption = "_system",
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Forget what ArangoDB was found to differ in from itself; where it still does, it is found again.
+@bundled
+def reset(chosen: Collections, how: Audited) -> None:
+    """Delete the findings of baseline checks. If ArangoDB still differs from itself, they are found again.
 
-    Example: crossfade noise forget shop/orders
+    Example:
+      crossfade tolerance reset shop/orders
     """
 
     async def go(_: Settings, connected: Database) -> int:
         gone = {}
-        for name in await expand(connected, collections, database, lambda _: True, "known"):
-            gone[name] = await rules_admin.forget(connected, name, reason=reason, actor=actor_or_me(actor))
-        if as_json:
+        for name in await expand(connected, chosen.collections, chosen.database, lambda _: True, "known"):
+            gone[name] = await rules_admin.reset_baseline(connected, name, reason=how.reason, actor=how.who)
+        if how.as_json:
             write_json(gone)
         else:
             for name, rows in gone.items():
-                console().print(f"{name}: {rows} findings forgotten")
+                console().print(f"{name}: deleted {counted(rows, 'finding')}")
         return DONE
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=how.as_json)
 
 
-def sampling(
-    collections: SomeCollections = None,
-    *,
-    percent: Annotated[
-        float | None, typer.Option(min=0, max=100, help="share of reads that is compared with PostgreSQL")
-    ] = None,
-    twice: Annotated[
-        float | None, typer.Option(min=0, max=100, help="share of those for which ArangoDB is compared with itself")
-    ] = None,
-    shape: Annotated[str, typer.Option(help="one shape alone: its name or the beginning, see `crossfade shapes`")] = "",
-    default: Annotated[bool, typer.Option("--default", help="back to what is set for the collection, or all")] = False,
-    database: DatabaseOption = "_system",
-    reason: ReasonOption = None,
-    actor: ActorOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show or set how many reads are compared, for a collection or one shape of it. Every proxy knows in a second.
-
-    Without options it lists what was set. A query of several collections is compared by the smallest of their shares.
-    Examples: crossfade sampling shop/orders --percent 5; crossfade sampling shop/orders --shape 3ed4c8 --percent 100
-    """
-
-    async def go(_: Settings, connected: Database) -> int:
-        changing = percent is not None or twice is not None or default
-        names: list[str] = []
-        if collections:
-            names = await expand(connected, collections, database, lambda _: True, "known")
-        if changing and not names:
-            raise RefusedError("name the collections; CROSSFADE_SAMPLE_PERCENT is the share of all others")
-        if changing and default and (percent is not None or twice is not None):
-            raise RefusedError("--default takes a share back: it goes with neither --percent nor --twice")
-        if changing:
-            await rules_admin.share(
-                connected, names, shape, percent=percent, twice=twice, actor=actor_or_me(actor), reason=reason
-            )
-        wanted: list[str | None] = list(names) or [None]
-        found = [row for name in wanted for row in await rules_admin.sampling(connected, name)]
-        if as_json:
-            write_json([asdict(row) for row in found])
-        elif not found:
-            console().print("nothing is set: the settings hold (CROSSFADE_SAMPLE_PERCENT, CROSSFADE_TWICE_PERCENT)")
-        else:
-            shown = tables.table("", "collection", "shape", "compared", "twice", right=("compared", "twice"))
-            for row in found:
-                told = escape(f"{row.shape[:8]} {row.text or ''}"[:70]) if row.shape else "all"
-                shown.add_row(
-                    escape(row.collection), told, *(_percent(share) for share in (row.percent, row.baseline_percent))
-                )
-            console().print(shown)
-        return DONE
-
-    execute(go, as_json=as_json)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:g} %"
-
-
-def _show(rules: list[NoiseRow], own: list[OwnRow]) -> None:
+def _show(rules: list[ToleranceRow], found: list[BaselineRow]) -> None:
     out = console()
     if not rules:
-        out.print("no rule of noise")
+        out.print("no tolerance is set")
     else:
         shown = tables.table("", "id", "collection", "path", "rule", "made equal", "reason", right=("id", "made equal"))
         for rule in rules:
@@ -233,17 +214,16 @@ def _show(rules: list[NoiseRow], own: list[OwnRow]) -> None:
                 escape(rule.reason),
             )
         out.print(shown)
-    if own:
+    if found:
         shown = tables.table(
-            "ArangoDB against itself",
+            "baseline check: ArangoDB against itself",
             *("collection", "shape", "class", "path", "seen", "ignored for it"),
             right=("seen", "ignored for it"),
         )
-        for one in own:
-            shape = escape(f"{one.text or one.shape}"[:60])
+        for one in found:
             shown.add_row(
                 escape(one.collection),
-                shape,
+                escape(f"{one.text or one.shape}"[:60]),
                 one.kind or "agreed",
                 escape(one.path or "-"),
                 f"{one.number:,}",

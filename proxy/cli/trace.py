@@ -1,4 +1,4 @@
-"""trace: what the mirror knows of one document, from both databases and from every registered instance."""
+"""trace: the state of one document in both databases and in every registered instance."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from proxy.stores.arango import ArangoStore
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one database has. state: `document`, `tombstone`, `absent`, or why it could not be asked.
+    """What one database has. state: `document`, `tombstone`, `absent`, or why it could not be read.
 
-    revision: as an integer in text; written_at: the time that the revision holds. mark: an era, PostgreSQL's only.
+    revision: an integer in text; written_at: the time inside the revision. mark: a write epoch, PostgreSQL's only.
     """
 
     state: str
@@ -40,7 +40,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class InstanceView:
-    """What one instance said; `unheard`: why it said nothing."""
+    """What one instance reported; `unheard`: why it reported nothing."""
 
     instance: str
     unheard: str | None
@@ -49,7 +49,7 @@ class InstanceView:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Everything about one document. verdict: what both sides come to, in a word."""
+    """Everything about one document. verdict: the comparison of both sides."""
 
     collection: str
     key: str
@@ -66,7 +66,7 @@ class Trace:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(trace)
 
 
@@ -76,13 +76,14 @@ def trace(
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the mirror knows of one document: both sides, open intents, what was applied when, by which instance.
+    """Show the state of one document: both sides, open intents, and what each proxy applied when.
 
-    A tombstone, a dead letter, marks and open mismatches are shown, too. Journals are local: an instance is asked
-    through its admin listener, and said to be unheard where that is not reached. What it applied is remembered for the
-    newest few thousand versions. Exit code 1 where nobody has ever heard of it.
+    Also shown: a tombstone, a dead letter, needs-verification marks and open mismatches. Journals are local, so every
+    proxy is asked through its admin listener; one that does not answer is named. A proxy remembers the newest few
+    thousand versions that it applied. Exit code 1 if the document is known nowhere.
 
-    Example: crossfade trace shop/orders/4711
+    Example:
+      crossfade trace shop/orders/4711
     """
     collection, key = parse(document, database)
 
@@ -93,7 +94,7 @@ def trace(
         else:
             show(found)
         if not heard_of(found):
-            note(f"nobody knows a document {collection}/{key}: neither database has it, and no proxy has a note of it")
+            note(f"document {collection}/{key} is not known: neither database has it, and no proxy's journal names it")
             return REFUSED
         return DONE
 
@@ -101,7 +102,7 @@ def trace(
 
 
 def heard_of(found: Trace) -> bool:
-    """Whether anybody has, had or expects this document, or ArangoDB could not tell: else it is a wrong key."""
+    """Return False if the key must be wrong: neither database nor any instance has, had or expects the document."""
     return (
         (found.origin.state, found.target.state) != ("absent", "absent")
         or found.dead_letter is not None
@@ -111,17 +112,17 @@ def heard_of(found: Trace) -> bool:
 
 
 def parse(document: str, database: str) -> tuple[str, str]:
-    """(`database/name`, key). Raises typer.BadParameter."""
+    """Return `database/name` and the key. Raise typer.BadParameter."""
     parts = document.split("/")
     if len(parts) == 2:
         parts = [database, *parts]
     if len(parts) != 3 or not all(parts):
-        raise typer.BadParameter(f"{document!r} is no document: write collection/key or database/collection/key")
+        raise typer.BadParameter(f"{document!r} is not a document: write collection/key or database/collection/key")
     return "/".join(parts[:2]), parts[2]
 
 
 async def read(settings: Settings, connected: Database, collection: str, key: str) -> Trace:
-    """Asks everybody. Raises RefusedError where the collection is not known; DatabaseError."""
+    """Ask both databases and every instance. Raise RefusedError if the collection is not known, DatabaseError."""
     await require_known(connected, [collection], "")
     about = await connected.fetchrow(sql.trace.COLLECTION, collection)
     if about is None:
@@ -129,7 +130,8 @@ async def read(settings: Settings, connected: Database, collection: str, key: st
     registered = [one for one in await status.instances(connected) if one.stopped_at is None]
     heard = asyncio.gather(*(_asked(one, collection, key) for one in registered))
     views = tuple(await heard)
-    origin = await _origin(settings, collection, key)  # after the instances: what they still had open may be there now
+    # after the instances: a write that was open there may have arrived
+    origin = await _origin(settings, collection, key)
     stored = await connected.fetchrow(sql.trace.ROW.on(about.relation), key)
     target = Side("absent")
     if stored is not None:
@@ -159,19 +161,19 @@ def _mismatch(row: sql.trace.MismatchRow) -> dict[str, object]:
 
 
 def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: bool) -> str:
-    """What both sides come to: `equal`, `under way`, `dead letter`, `different`, or `unknown`."""
+    """Return the comparison of both sides: `equal`, `different: …` with the reason, or `unknown: …`."""
     if origin.state not in ("document", "absent"):
-        return "unknown: ArangoDB could not be asked"
+        return "unknown: ArangoDB could not be read"
     alive = target.revision if target.state == "document" else None
     if alive == (origin.revision if origin.state == "document" else None):
         return "equal"
     if dead:
         return "different: PostgreSQL cannot hold this document"
     if any(view.known.get("open") or view.known.get("vague") for view in views):
-        return "different: a write is still under way to PostgreSQL"
+        return "different: a write to PostgreSQL is in progress"
     if any(view.unheard for view in views):
-        return "different: perhaps under way, not every instance was heard"
-    return "different: nothing is under way, see `crossfade verify`"
+        return "different: possibly in progress, not every instance answered"
+    return "different: nothing is in progress, run `crossfade verify`"
 
 
 async def _origin(settings: Settings, collection: str, key: str) -> Side:
@@ -200,7 +202,7 @@ async def _asked(one: InstanceStatus, collection: str, key: str) -> InstanceView
     except CrossfadeError as error:
         return InstanceView(one.instance, f"{one.admin_url} does not answer: {error}", {})
     if answer.get("instance") != one.instance:
-        return InstanceView(one.instance, f"{one.admin_url} is another instance's: ask from its machine", {})
+        return InstanceView(one.instance, f"{one.admin_url} belongs to another instance: ask from its machine", {})
     return InstanceView(one.instance, None, answer)
 
 
@@ -209,11 +211,11 @@ def _revision(rev: int) -> tuple[str, datetime | None]:
     return str(rev), datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
 
 
-# ---- for people
+# ---- output
 
 
 def show(found: Trace) -> None:
-    """A few lines a subject."""
+    """Print a few lines for each subject."""
     out = console()
     out.print(f"[bold]{escape(found.collection)}/{escape(found.key)}[/bold]  stage {found.stage}: {found.verdict}")
     out.print(f"  ArangoDB    {_side(found.origin)}")
@@ -232,32 +234,32 @@ def show(found: Trace) -> None:
         out.print(f"  unverified since {_time(one['marked_at'])}: {escape(one['reason'])} ({escape(one['instance'])})")
     for view in found.instances:
         out.print(
-            f"  instance {escape(view.instance)}" + (f": not heard, {escape(view.unheard)}" if view.unheard else "")
+            f"  instance {escape(view.instance)}" + (f": no answer, {escape(view.unheard)}" if view.unheard else "")
         )
         for line in _lines(view.known):
             out.print(f"    {escape(line)}")
     if not found.instances:
-        out.print("  no instance is registered: a stopped one's journal is seen when it is back")
+        out.print("  no instance is registered: the journal of a stopped one is shown when it is back")
 
 
 def _lines(known: dict[str, Any]) -> list[str]:
     if not known:
         return []
-    lines = [f"open intents: {known['open']} of this key, {known['vague']} of the collection whose keys stand on disk"]
+    lines = [f"open intents: {known['open']} of this key, {known['vague']} of the collection with keys on disk only"]
     if known["unnoted"]:
-        lines.append(f"{known['unnoted']} more that the journal could not note")
+        lines.append(f"{known['unnoted']} more that the journal could not record")
     for item in known["intents"]:
-        key = "" if item["key_known"] else ", its key is not known yet"
-        lines.append(f"intent {item['number']} taken {_at(item['taken'])}, stamp {item['stamp']}{key}")
+        key = "" if item["key_known"] else ", key not known yet"
+        lines.append(f"intent {item['number']} accepted {_at(item['taken'])}, stamp {item['stamp']}{key}")
     for item in known["queued"]:
         what = "removal of" if item["removed"] else "revision"
-        lines.append(f"{what} {item['revision']} taken {_at(item['taken'])}, waits for PostgreSQL{_trace(item)}")
+        lines.append(f"{what} {item['revision']} accepted {_at(item['taken'])}, waits for PostgreSQL{_trace(item)}")
     for item in known["applied"]:
         if item["how"] == "captured":
             what = f"{'removal of' if item['removed'] else 'revision'} {item['revision']}"
         else:
-            what = "read again"
-        lines.append(f"{what}: taken {_at(item['taken'])}, applied {_at(item['applied'])}{_trace(item)}")
+            what = "read from ArangoDB again"
+        lines.append(f"{what}: accepted {_at(item['taken'])}, applied {_at(item['applied'])}{_trace(item)}")
     return lines
 
 

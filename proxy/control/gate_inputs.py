@@ -84,7 +84,7 @@ async def read(database: Database, collection: str) -> Evidence | None:
         unsettled=row.unsettled,
         open_mismatches=row.open_mismatches,
         dead_letters=row.dead_letters,
-        unsupported=tuple(fact.text for fact in facts if fact.unsupported and fact.waived is None),
+        unsupported=tuple(fact.text for fact in facts if fact.unsupported and fact.exempt is None),
         gaps=tuple(_gap(gap) for gap in orjson.loads(row.gaps)),
         shapes=facts,
         watch=None if watch is None else WatchFact(*watch),

@@ -1,6 +1,6 @@
-"""Noise and shares of reads for the command line: what the proxies' `rules` read, listed and changed.
+"""Tolerances and shares of reads for the command line: the rules that proxies apply, listed and changed (audited).
 
-Adding or removing a rule changes what counts as equal, so the figures of the collection begin anew; it is audited.
+Adding or removing a tolerance changes what counts as equal, so it resets the counts of its collection.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from proxy.state import audit
 
 
 @dataclass(frozen=True, slots=True)
-class NoiseRow:
-    """One rule. seen: comparisons that were equal by the rules of its collection, this among them."""
+class ToleranceRow:
+    """One tolerance. seen: comparisons that were equal under the tolerances of its collection, this among them."""
 
     id: int
     collection: str
@@ -33,9 +33,11 @@ class NoiseRow:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRow:
-    """What ArangoDB differs in from itself: class and path; class '' counts the readings that agreed, `undecided` those
-    that writes came between. subtracted: mismatches that were taken for it.
+class BaselineRow:
+    """A finding of baseline checks: class and path at which ArangoDB differs from itself.
+
+    Class '' counts reads that agreed, `undecided` reads with a write in between. subtracted: mismatches that were
+    ignored for it.
     """
 
     collection: str
@@ -50,7 +52,7 @@ class OwnRow:
 
 @dataclass(frozen=True, slots=True)
 class SamplingRow:
-    """Shares of a collection, or of one shape of it (shape not empty), in percent; None: as set elsewhere."""
+    """Shares of a collection, or of one query shape of it (shape not empty), in percent; None: as set elsewhere."""
 
     collection: str
     shape: str
@@ -60,16 +62,16 @@ class SamplingRow:
     changed_at: datetime
 
 
-async def noise(database: Database, collection: str | None = None) -> list[NoiseRow]:
-    """In the order in which they were made. Raises DatabaseError."""
-    return [NoiseRow(*row) for row in await database.fetch(sql.shadow.LIST_TOLERANCES, collection)]
+async def tolerances(database: Database, collection: str | None = None) -> list[ToleranceRow]:
+    """Return the tolerances in the order in which they were added. Raise DatabaseError."""
+    return [ToleranceRow(*row) for row in await database.fetch(sql.shadow.LIST_TOLERANCES, collection)]
 
 
-async def own(database: Database, collection: str | None = None) -> list[OwnRow]:
-    """Raises DatabaseError."""
+async def baseline(database: Database, collection: str | None = None) -> list[BaselineRow]:
+    """Return the findings of baseline checks. Raise DatabaseError."""
     rows = await database.fetch(sql.shadow.LIST_BASELINE, collection)
     return [
-        OwnRow(
+        BaselineRow(
             row.collection,
             row.shape,
             row.text,
@@ -84,17 +86,19 @@ async def own(database: Database, collection: str | None = None) -> list[OwnRow]
 
 
 async def sampling(database: Database, collection: str | None = None) -> list[SamplingRow]:
-    """Raises DatabaseError."""
+    """Return the shares that were set. Raise DatabaseError."""
     rows = await database.fetch(sql.shadow.LIST_SAMPLING, collection)
     return [SamplingRow(*row) for row in rows]
 
 
 def checked(collection: str, path: str, rule: str, argument: float | None) -> Rule:
-    """A rule as it may be stored. Raises RefusedError that says what is wrong with it."""
+    """Return the tolerance as it may be stored. Raise RefusedError with the reason if it is not valid."""
     if rule not in RULES:
-        raise RefusedError(f"{rule!r} is no rule: take one of {', '.join(RULES)}")
+        raise RefusedError(f"{rule!r} is not a rule: use one of {', '.join(RULES)}")
     if RULES[rule] and (argument is None or argument < 0 or (rule == "seconds" and argument == 0)):
-        raise RefusedError(f"{rule} needs a number: `round 2` is two digits behind the point, `seconds 1` one second")
+        raise RefusedError(
+            f"{rule} needs a number: `--round 2` is two digits after the point, `--within-seconds 1` one second"
+        )
     if not RULES[rule] and argument is not None:
         raise RefusedError(f"{rule} takes no number")
     try:
@@ -102,43 +106,43 @@ def checked(collection: str, path: str, rule: str, argument: float | None) -> Ru
     except ValueError as error:
         raise RefusedError(str(error)) from error
     if {"_key", "_id", "_rev"} & set(steps):
-        raise RefusedError("_key, _id and _rev name a document and its version: no difference in them is noise")
+        raise RefusedError("_key, _id and _rev name a document and its version: a difference in them always matters")
     return Rule(collection, path, rule, argument)
 
 
 async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int:
-    """Stores a rule; gives its id. Raises DatabaseError."""
+    """Store a tolerance and return its id. Raise DatabaseError."""
     async with database.transaction() as session:
         identifier = await session.fetchval(
             sql.shadow.ADD_TOLERANCE, rule.collection, rule.path, rule.rule, rule.argument, reason, actor
         )
         await session.execute(sql.shadow.RESET_COMPARISONS, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
-        await audit.record(session, actor=actor, action="add noise", reason=reason, detail=detail)
+        await audit.record(session, actor=actor, action="add tolerance", reason=reason, detail=detail)
     return identifier
 
 
 async def remove(database: Database, identifier: int, *, reason: str | None, actor: str) -> Rule:
-    """Takes a rule away; gives it. Raises RefusedError where there is none of that id, DatabaseError."""
+    """Remove a tolerance and return it. Raise RefusedError if the id is not known, DatabaseError."""
     async with database.transaction() as session:
         row = await session.fetchrow(sql.shadow.REMOVE_TOLERANCE, identifier)
         if row is None:
-            raise RefusedError(f"there is no rule {identifier}: see `crossfade noise list`")
+            raise RefusedError(f"there is no tolerance {identifier}: run `crossfade tolerance list`")
         rule = Rule(row.collection, row.path, row.rule, row.argument)
         await session.execute(sql.shadow.RESET_COMPARISONS, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
-        await audit.record(session, actor=actor, action="remove noise", reason=reason, detail=detail)
+        await audit.record(session, actor=actor, action="remove tolerance", reason=reason, detail=detail)
     return rule
 
 
-async def forget(database: Database, collection: str, *, reason: str | None, actor: str) -> int:
-    """Forgets what was learnt of ArangoDB against itself in a collection; gives how many rows. Raises DatabaseError."""
+async def reset_baseline(database: Database, collection: str, *, reason: str | None, actor: str) -> int:
+    """Delete the findings of baseline checks of a collection; return their number. Raise DatabaseError."""
     async with database.transaction() as session:
         gone = await session.fetchval(sql.shadow.REMOVE_BASELINE, collection)
         if gone:
             await session.execute(sql.shadow.RESET_COMPARISONS, [collection])
             detail = {"collection": collection, "rows": gone}
-            await audit.record(session, actor=actor, action="forget noise", reason=reason, detail=detail)
+            await audit.record(session, actor=actor, action="reset baseline", reason=reason, detail=detail)
     return gone
 
 
@@ -148,12 +152,14 @@ async def share(
     shape: str,
     *,
     percent: float | None,
-    twice: float | None,
+    baseline_percent: float | None,
     actor: str,
     reason: str | None,
 ) -> None:
-    """Sets shares; shape: its name or the beginning of one, '' for all of the collection. None leaves a share alone;
-    both None take the row away. Raises RefusedError where a shape is not known, DatabaseError.
+    """Set shares. shape: its name or the beginning of one, '' for all of the collection.
+
+    None leaves a share unchanged; if both are None, remove what was set. Raise RefusedError if a shape is not known,
+    DatabaseError.
     """
     async with database.transaction() as session:
         for collection in collections:
@@ -162,12 +168,12 @@ async def share(
                 known = await session.fetch(sql.shadow.FIND_SHAPES, collection, shape)
                 known = [shape] if shape in known else known
                 if len(known) != 1:
-                    what = "several shapes begin so" if known else "no shape begins so"
-                    raise RefusedError(f"{shape!r} in {collection}: {what}; see `crossfade shapes {collection}`")
+                    what = "several query shapes begin so" if known else "no query shape begins so"
+                    raise RefusedError(f"{shape!r} in {collection}: {what}; run `crossfade queries {collection}`")
                 name = known[0]
-            if percent is None and twice is None:
+            if percent is None and baseline_percent is None:
                 await session.fetchval(sql.shadow.CLEAR_SAMPLING, collection, name)
             else:
-                await session.execute(sql.shadow.SET_SAMPLING, collection, name, percent, twice)
-            detail = {"collection": collection, "shape": name, "percent": percent, "twice": twice}
+                await session.execute(sql.shadow.SET_SAMPLING, collection, name, percent, baseline_percent)
+            detail = {"collection": collection, "shape": name, "percent": percent, "baseline_percent": baseline_percent}
             await audit.record(session, actor=actor, action="set sampling", reason=reason, detail=detail)

@@ -94,10 +94,10 @@ class Soak:
             await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
             await self._stand.mirrored(everything=True)
             ends = time.monotonic() + seconds
-            worker = await self._command("backfill", "worker", "--watch")
+            worker = await self._command("backfill", "worker", "--daemon")
             writers = [self._writer(number, ends) for number in range(WRITERS)]
             await asyncio.gather(self._faults(ends), self._backfill(), *writers)
-            worker = worker if worker.returncode is None else await self._command("backfill", "worker", "--watch")
+            worker = worker if worker.returncode is None else await self._command("backfill", "worker", "--daemon")
             await self._settle()
             worker.terminate()
             await worker.wait()

@@ -145,7 +145,7 @@ async def test_a_worker_takes_up_what_others_planned(database: Database, dsn: st
     relation = await register(database)
     origin.put(NAME, "a")
     assert (await crossfade(dsn, origin, "backfill", "plan", NAME, "--json"))[0] == 0
-    process = await start(dsn, origin, "backfill", "worker", "--watch")
+    process = await start(dsn, origin, "backfill", "worker", "--daemon")
     while await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE state = 'done'") == 0:
         await asyncio.sleep(0.02)
     process.send_signal(signal.SIGTERM)

@@ -117,7 +117,7 @@ async def test_the_commands_say_what_part_they_checked(database: Database, dsn: 
     code, out, _ = await crossfade(dsn, origin, "verify", NAME, "--sample", "50")
     assert (code, "keys of 300 (" in out, "equal" in out) == (0, True, True)
     code, _, err = await crossfade(dsn, origin, "verify", NAME, "--sample", "50", "--changed")
-    assert (code, "give one of them" in err) == (1, True)
+    assert (code, "give only one of them" in err) == (1, True)
 
 
 async def test_a_watch_verifies_again_and_again_until_it_is_stopped(
@@ -125,7 +125,7 @@ async def test_a_watch_verifies_again_and_again_until_it_is_stopped(
 ) -> None:
     await filled(database, origin, 20)
     await work(database, source, [await plan_backfill(database, source, NAME)])
-    process = await start(dsn, origin, "verify", NAME, "--watch", "--every", "0.01", "--max-rate", "100000")
+    process = await start(dsn, origin, "verify", NAME, "--continuous", "--interval", "0.01", "--max-rate", "100000")
     done = "SELECT count(*) FROM _crossfade.run WHERE kind = 'verify' AND state = 'done'"
     while await database.fetchval(done) < 2:
         await asyncio.sleep(0.02)

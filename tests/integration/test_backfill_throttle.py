@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from backfill import cli_throttle, run_store
+from backfill import cli, run_store
 from backfill.copy import copy_chunk
 from backfill.governor import Governor, change, setting
 from backfill.run_planner import plan_backfill
@@ -25,7 +25,7 @@ from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade
 
 APP = typer.Typer()
-cli_throttle.register(APP)
+cli.register(APP)
 
 
 @pytest.fixture
@@ -66,25 +66,25 @@ async def set_to(database: Database, limits: ThrottleLimits) -> None:
 
 async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOrigin, source: Source) -> None:
     await filled(database, origin)
-    code, out = await verb(dsn, "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
-    assert (code, out) == (0, "max-rate 5.0, max-lag 3.0; 0 workers, the mirror is 0.0 s behind\n")
-    assert (await verb(dsn, "pause"))[0] == 0
+    code, out = await verb(dsn, "backfill", "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
+    assert (code, out) == (0, "max-rate 5.0, max-lag 3.0; 0 workers, mirror lag 0.0 s\n")
+    assert (await verb(dsn, "backfill", "pause"))[0] == 0
     run = await plan_backfill(database, source, NAME)
     working = asyncio.create_task(work(database, source, [run]))
-    assert await waiting(database) == "paused: `crossfade resume` goes on"
+    assert await waiting(database) == "paused: run `crossfade backfill resume` to continue"
     [standing] = await run_store.standings(database, [run])
-    assert standing.as_json()["throttled"] == ["paused: `crossfade resume` goes on"]
+    assert standing.as_json()["throttled"] == ["paused: run `crossfade backfill resume` to continue"]
     _, out, _ = await crossfade(dsn, origin, "backfill", "status")
     assert "waits: paused" in out
     assert "throttle: max-rate 5.0, max-lag 3.0, paused True" in out
-    code, out = await verb(dsn, "no-throttle", "--json")
+    code, out = await verb(dsn, "backfill", "throttle", "--clear", "--json")
     assert json.loads(out)["limits"] == {"paused": True}
     assert not working.done()
-    assert (await verb(dsn, "resume"))[0] == 0
+    assert (await verb(dsn, "backfill", "resume"))[0] == 0
     await working
     assert await database.fetchval("SELECT documents FROM _crossfade.chunk") == 30
     actions = [(entry.action, entry.reason) for entry in await audit.entries(database)]
-    assert actions == [("resume", None), ("no-throttle", None), ("pause", None), ("throttle", "day")]
+    assert actions == [("resume", None), ("throttle", None), ("pause", None), ("throttle", "day")]
     assert (await audit.verify(database)).broken is None
 
 
@@ -147,7 +147,7 @@ async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.
 async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: Database, dsn: str) -> None:
     known = await setting(database)
     assert known.replica_lag == 0.0  # a superuser sees that there is none
-    code, out = await verb(dsn, "throttle", "--max-replica-lag", "5", "--json")
+    code, out = await verb(dsn, "backfill", "throttle", "--max-replica-lag", "5", "--json")
     assert (code, json.loads(out)["limits"]) == (0, {"max-replica-lag": 5.0})
     name = dsn.rsplit("/", 1)[1]
     await database.execute(f"CREATE ROLE plain_{name} LOGIN")
@@ -155,7 +155,7 @@ async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: 
     await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA _crossfade TO plain_{name}")
     other = dsn.replace("//crossfade@", f"//plain_{name}@")
     assert other != dsn
-    code, out = await verb(other, "throttle", "--max-replica-lag", "5")
+    code, out = await verb(other, "backfill", "throttle", "--max-replica-lag", "5")
     assert (code, "GRANT pg_monitor" in out) == (1, True)
 
 

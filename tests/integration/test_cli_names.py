@@ -35,22 +35,21 @@ WRONG: Final = {
 }
 COLLECTIONS: Final = {kind for kind in WRONG if "COLLECTION" in kind}
 # texts, files, numbers; and keys, which belong to a collection that is named beside them
-NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "RULE", "NUMBER", "VALUE", "STAGE", "[KEY]..."}
+NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "VALUE", "STAGE", "[KEY]..."}
 # what a command wants besides
 BESIDES: Final[dict[str, tuple[str, ...]]] = {
-    "default-stage": ("mirror",),
-    "noise add": ("total", "ignore", "--reason", "x"),
-    "limits set": ("1", "--reason", "x"),
+    "stage default": ("mirror",),
+    "tolerance add": ("total", "--ignore", "--reason", "x"),
+    "gates limits set": ("1", "--reason", "x"),
     "mismatches ignore": ("--reason", "x"),
     "instances evict": ("--confirmed-stopped",),
-    "shapes waive": ("--reason", "x"),
+    "queries exempt": ("--reason", "x"),
     "archive export": ("--to", "archive"),
-    "guard": ("--off",),
 }
 # options that name something, and what stands before them
 OPTIONS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
-    ("shapes waive", "--collection"): ("0000", "--reason", "x", "--collection", "shop/ordres"),
-    ("shapes unwaive", "--collection"): ("0000", "--collection", "shop/ordres"),
+    ("queries exempt", "--collection"): ("0000", "--reason", "x", "--collection", "shop/ordres"),
+    ("queries unexempt", "--collection"): ("0000", "--collection", "shop/ordres"),
     ("sampling", "--shape"): ("shop/orders", "--percent", "5", "--shape", "0000"),
     ("backfill worker", "--run"): ("--run", "99"),
     ("explain", "--database"): ("RETURN 1", "--database", "shopp"),
@@ -124,8 +123,8 @@ async def test_every_command_refuses_a_name_that_it_does_not_know(
         if "shop/ordres" in call and call[0] != "archive":  # ArangoDB itself is asked by that
             assert "shop/orders" in told.err, (call, told.err)
         tried.add(call[0])
-    assert {"rollback", "guard", "trace", "default-stage", "sampling", "noise", "mismatches", "shapes"} <= tried
-    assert {"limits", "repair", "verify", "backfill", "gates", "explain", "instances", "report"} <= tried
+    assert {"rollback", "auto-rollback", "trace", "stage", "sampling", "tolerance", "mismatches", "queries"} <= tried
+    assert {"repair", "verify", "backfill", "gates", "explain", "instances", "report"} <= tried
 
 
 async def test_machines_are_told_as_well(shell: Shell, fleet: Fleet) -> None:
@@ -175,7 +174,7 @@ async def test_one_command_takes_everything_back(shell: Shell, fleet: Fleet, dat
     assert (back.code, {move["collection"] for move in back.json["moves"]}) == (0, {ORDERS, "blog/posts"})
     assert set((await stages(database)).values()) == {"shadow"}
     again = await shell("rollback", "--all")
-    assert (again.code, "nothing to take back to shadow" in again.err) == (0, True)
+    assert (again.code, "Already at shadow, or before" in again.err) == (0, True)
     assert (await shell("rollback", "--all", "--to", "off")).code == 0
     assert set((await stages(database)).values()) == {"off"}
 
@@ -194,7 +193,7 @@ async def test_without_postgresql_a_rollback_says_who_answers_reads(shell: Shell
     shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
     told = await shell("rollback", "--all")
     assert told.code == 2
-    assert "answers from ArangoDB by itself" in told.out
+    assert "reads from ArangoDB by itself" in told.out
     assert f"touch {shell.environment['CROSSFADE_STATE_DIR']}/origin-only" in told.out
     machine = await shell("rollback", "orders", "--json")
     assert any("origin-only" in line for line in machine.json["error"]["meanwhile"])

@@ -112,26 +112,29 @@ async def test_a_mismatch_names_the_api_route_and_goes_to_another_machine(stack:
     await _shell(stack, "mismatches", "export", str(found["id"]), "-o", str(tmp_path / "no" / "folder"), code=1)
 
 
-async def test_noise_from_the_command_line_reaches_a_running_proxy(stack: Running) -> None:
+async def test_a_tolerance_from_the_command_line_reaches_a_running_proxy(stack: Running) -> None:
     await _plant(stack, "a", price=2)
-    assert "no rule" in await _shell(stack, "noise", "list")
-    await _shell(stack, "noise", "add", "books", "price", "ignore", code=1)  # no reason
-    made = json.loads(await _shell(stack, "noise", "add", "books", "price", "ignore", "--reason", "old", "--json"))
+    assert "no tolerance" in await _shell(stack, "tolerance", "list")
+    rule = ("tolerance", "add", "books", "price", "--ignore")
+    await _shell(stack, *rule, code=1)  # no reason
+    await _shell(stack, *rule, "--as-set", "--reason", "old", code=1)  # two rules
+    await _shell(stack, *rule[:-1], "--reason", "old", code=1)  # none
+    made = json.loads(await _shell(stack, *rule, "--reason", "old", "--json"))
     await eventually(lambda: bool(stack.application.shadow._rules.noise([BOOKS])), "the proxy knows the rule")
 
     await stack.client.get("/_api/document/books/a")
     await stack.application.shadow.idle()
 
     assert stack.application.shadow.figures(BOOKS)["ignored"] == 1
-    assert "ignore" in await _shell(stack, "noise", "list", "books")
-    await _shell(stack, "noise", "remove", str(made["id"]))
-    await _shell(stack, "noise", "remove", str(made["id"]), code=1)
-    assert "0 findings" in await _shell(stack, "noise", "forget", "books")
+    assert "ignore" in await _shell(stack, "tolerance", "list", "books")
+    await _shell(stack, "tolerance", "remove", str(made["id"]))
+    await _shell(stack, "tolerance", "remove", str(made["id"]), code=1)
+    assert "0 findings" in await _shell(stack, "tolerance", "reset", "books")
 
 
 async def test_sampling_from_the_command_line_reaches_a_running_proxy(stack: Running) -> None:
     assert "nothing is set" in await _shell(stack, "sampling")
-    await _shell(stack, "sampling", "books", "--percent", "0", "--twice", "1")
+    await _shell(stack, "sampling", "books", "--percent", "0", "--baseline-percent", "1")
     shadow = stack.application.shadow
     await eventually(lambda: shadow._rules.shares((BOOKS,), "x").sampled == 0.0, "the proxy knows the share")
 
@@ -143,9 +146,9 @@ async def test_sampling_from_the_command_line_reaches_a_running_proxy(stack: Run
     assert isinstance(status, dict)
     assert status[BOOKS]["skipped"] == {"sampled out": 1}
     assert "0 %" in await _shell(stack, "sampling", "books")
-    await _shell(stack, "sampling", "books", "--default", "--percent", "5", code=1)
+    await _shell(stack, "sampling", "books", "--reset", "--percent", "5", code=1)
     await _shell(stack, "sampling", "--percent", "5", code=1)
-    await _shell(stack, "sampling", "books", "--default")
+    await _shell(stack, "sampling", "books", "--reset")
     assert json.loads(await _shell(stack, "sampling", "--json")) == []
 
 
@@ -162,8 +165,8 @@ async def test_batches_of_a_cursor_through_a_proxy_are_compared_as_one(stack: Ru
 
 
 async def test_help_teaches_by_example(stack: Running) -> None:
-    for name in ("list", "add", "remove", "forget"):
-        assert "Example" in await _shell(stack, "noise", name, "--help")
+    for name in ("list", "add", "remove", "reset"):
+        assert "Example" in await _shell(stack, "tolerance", name, "--help")
     for name in ("export", "reproduce"):
         assert "Example" in await _shell(stack, "mismatches", name, "--help")
     assert "Example" in await _shell(stack, "sampling", "--help")

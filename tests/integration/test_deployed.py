@@ -153,10 +153,10 @@ async def test_the_commands_beside_run_under_their_constraints(
     """The Job migrates, twice as well; the worker works; both with nothing that they may write."""
     for name, more in (("migrate", ()), ("migrate", ()), ("worker", ("--no-watch",))):
         declared = container(name)
-        arguments = [one for one in declared["args"] if one != "--watch" or not more]
+        arguments = [one for one in declared["args"] if one != "--daemon" or not more]
         code, told = await ended(crossfade(*folders, *arguments), settings_of(declared, origin.url, empty_dsn))
         assert code == 0, (name, told)
-    assert container("worker")["args"][-1] == "--watch"
+    assert container("worker")["args"][-1] == "--daemon"
 
 
 async def test_a_state_directory_that_cannot_be_written_stops_the_start(

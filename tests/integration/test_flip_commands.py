@@ -1,4 +1,4 @@
-"""flip and rollback as commands: dry runs that ask everybody, --wait, --guard, several collections or none, Ctrl-C."""
+"""flip and rollback as commands: dry runs, waiting for gates, automatic rollback, several collections, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ async def test_a_dry_run_asks_every_instance_itself(shell: Shell, fleet: Fleet, 
     await in_the_shadow(fleet, ORDERS)
     well = await shell("flip", "orders", "--dry-run")
     assert well.code == 0, well.err
-    assert len(re.findall(r"^(one|two): reached at http://127.0.0.1:\d+, generation \d+, both", well.out, re.M)) == 2
+    assert (
+        len(re.findall(r"^(one|two): ready at http://127.0.0.1:\d+, generation \d+, reaches both", well.out, re.M)) == 2
+    )
     two.says["postgresql"] = "connection refused"
     cut = await shell("flip", "orders", "--dry-run")
     assert (cut.code, "it would fail on two: PostgreSQL does not answer it: connection refused" in cut.err) == (1, True)
@@ -85,13 +87,13 @@ async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet
 async def test_flip_waits_for_its_gates_and_says_which_are_open(
     shell: Shell, fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.cli.flip._LOOK", 0.05)
+    monkeypatch.setattr("proxy.cli.flip._POLL", 0.05)
     await fleet.start("one")
     await in_the_shadow(fleet, ORDERS, ready=False)
-    late = await shell("flip", "orders", "--wait", "--wait-limit", "1")
+    late = await shell("flip", "orders", "--wait-for-gates", "--gate-timeout", "1")
     assert (late.code, "Flip blocked by " in late.err) == (1, True)
     assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # said once, not at every look
-    waiting = asyncio.create_task(shell("flip", "orders", "--wait"))
+    waiting = asyncio.create_task(shell("flip", "orders", "--wait-for-gates"))
     await pass_gates(database, ORDERS)
     done = await waiting
     assert done.code == 0, done.err
@@ -104,7 +106,7 @@ async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: 
     await in_the_shadow(fleet, ORDERS)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background begins without it
     flip = await asyncio.create_subprocess_exec(
-        *(Path(sys.executable).with_name("crossfade"), "flip", "orders", "--wait"),
+        *(Path(sys.executable).with_name("crossfade"), "flip", "orders", "--wait-for-gates"),
         env={**os.environ, **shell.environment},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -112,36 +114,36 @@ async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: 
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
     flip.send_signal(signal.SIGINT)
     _, said = await flip.communicate()
-    assert (flip.returncode, b"interrupted; a change that was under way is aborted" in said) == (130, True), said
+    assert (flip.returncode, b"interrupted: an unfinished change is aborted" in said) == (130, True), said
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
     assert (await stages(database))[ORDERS] == "shadow"
 
 
-async def test_a_guard_is_armed_with_the_flip_shown_and_taken_off(
+async def test_an_automatic_rollback_is_armed_with_the_flip_shown_and_disabled(
     shell: Shell, fleet: Fleet, database: Database, origin: Origin
 ) -> None:
     await fleet.start("one", admin=True)
     await in_the_shadow(fleet, ORDERS)
-    assert "no collection has a guard" in (await shell("guard")).out
-    budget = ("--guard", "--guard-errors", "2", "--guard-latency", "0", "--guard-mismatches", "3")
+    assert "no automatic rollback" in (await shell("auto-rollback")).out
+    budget = ("--auto-rollback", "--max-error-percent", "2", "--max-p99-ms", "0", "--max-mismatches", "3")
     flipped = await shell("flip", "orders", *budget)
-    assert (flipped.code, "guarded: reads go back to ArangoDB by themselves" in flipped.out) == (0, True)
-    for shown in (await shell("guard"), await shell("status")):
+    assert (flipped.code, "automatic rollback armed: reads return to ArangoDB" in flipped.out) == (0, True)
+    for shown in (await shell("auto-rollback"), await shell("status")):
         assert shown.code == 0
-        assert "shop/orders is guarded (flipped 100 %): 2 % errors, 3 mismatches are let pass" in shown.out
+        assert "shop/orders has automatic rollback (flipped 100 %), limits: 2 % errors, 3 mismatches;" in shown.out
     detail = (await shell("audit", "--json")).json[0]["detail"]
     assert detail["guard"] == {"errors_percent": 2.0, "seconds": None, "mismatches": 3}
-    assert (await shell("guard", "--off")).code == 1
-    off = await shell("guard", "orders", "--off", "--reason", "a load test")
-    assert (off.code, "no guard any more: shop/orders" in off.out) == (0, True)
-    assert "nothing to take off" in (await shell("guard", "orders", "--off")).err
-    assert (await shell("status", "--json")).json["guards"][0]["armed"] is False
-    assert (await shell("flip", "orders", "--guard")).code == 0  # nothing moves; it is armed again
+    assert (await shell("auto-rollback", "disable")).code == 2
+    off = await shell("auto-rollback", "disable", "orders", "--reason", "a load test")
+    assert (off.code, "automatic rollback disabled: shop/orders" in off.out) == (0, True)
+    assert "nothing to disable" in (await shell("auto-rollback", "disable", "orders")).err
+    assert (await shell("status", "--json")).json["auto_rollback"][0]["armed"] is False
+    assert (await shell("flip", "orders", "--auto-rollback")).code == 0  # nothing moves; it is armed again
     found = (await guard.read(database))[0]
     assert await guard.trip(database, found, "it was slow", actor="guard of instance one") is not None
-    told = await shell("guard")
-    assert (told.code, "rolled back by the guard of instance one: it was slow" in told.out) == (1, True)
+    told = await shell("auto-rollback")
+    assert (told.code, "rolled back by guard of instance one: it was slow" in told.out) == (1, True)
     assert "it was slow" in (await shell("status")).out
     assert await guard.trip(database, found, "again", actor="guard of instance two") is None
-    assert (await shell("guard", "--json")).json[0]["why"] == "it was slow"
+    assert (await shell("auto-rollback", "--json")).json[0]["why"] == "it was slow"
     assert (await shell("rollback", "orders")).code == 0

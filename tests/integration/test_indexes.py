@@ -72,14 +72,14 @@ async def test_what_the_shapes_need_is_shown_and_then_made(shell: Shell, docs: D
     assert await indexes_of(docs) == {}
     people = await shell("indexes", "orders")
     assert "seen 30 times: FOR d IN orders FILTER d . user == ? SORT d . created DESC LIMIT ? RETURN d" in people.out
-    assert "`crossfade indexes shop/orders --create` makes them" in people.out
+    assert "`crossfade indexes shop/orders --create` creates them" in people.out
 
     made = await shell("indexes", "--create", "--reason", "the walk")
     assert made.code == 0, made.err
     assert list((await indexes_of(docs)).values()) == [True, True]
-    assert "`crossfade shapes reset shop/orders` begins to count anew" in made.out
+    assert "`crossfade queries reset shop/orders` resets the counts" in made.out
     assert (await shell("audit", "--json")).json[0]["action"] == "make indexes"
-    assert "none is missing for 3 shapes of queries" in (await shell("indexes")).out
+    assert "no index is missing for 3 query shapes" in (await shell("indexes")).out
 
 
 async def test_a_recorded_read_tells_more_than_a_shape(docs: Database) -> None:

@@ -24,7 +24,7 @@ async def _replayed(stack: Running, *arguments: str) -> tuple[int, Any]:
 
 async def test_a_shape_that_was_sent_once_is_replayed_until_the_gates_have_enough(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
-        await shell(stack, "limits", "set", "shape_comparisons", "12", "--reason", "a short test")
+        await shell(stack, "gates", "limits", "set", "shape_comparisons", "12", "--reason", "a short test")
         await _mirrored(stack, Stage.SHADOW)
         body = {"query": RARE, "bindVars": {"year": 1993}, "batchSize": 1}
         assert (await stack.client.post("/_api/cursor", json=body)).status_code == 201
@@ -64,7 +64,7 @@ async def test_no_proxy_and_no_right_to_read_are_said(dsn: str, tmp_path: Path) 
         await stack.application.examples.flush()
         code, printed = await shell(stack, "shadow", "replay", "--proxy", "http://127.0.0.1:1")
         assert code == 1
-        assert "name its traffic listener with --proxy" in printed
+        assert "give the address of its traffic listener with --proxy" in printed
 
 
 async def test_examples_are_few_and_the_newest_stay(dsn: str, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
     row = await stack.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
     assert row is not None
     assert (row["compared"], row["matched"], row["ignored"], row["mismatched"]) == (3, 0, 3, 0)
-    (known,) = await rules_admin.noise(stack.database, C)
+    (known,) = await rules_admin.tolerances(stack.database, C)
     assert (known.rule, known.argument, known.seen) == ("round", 3.0, 3)
 
     await stack.plant("a", lambda raw: raw.replace(b'"at":1', b'"at":2'))
@@ -52,13 +52,13 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
     assert await stack.found() == [("value", ("at",), ("a",))]
     assert str(await rules_admin.remove(stack.database, identifier, reason="done", actor="me")) == "round price 3"
     audited = await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
-    assert [entry["action"] for entry in audited] == ["add noise", "remove noise"]
+    assert [entry["action"] for entry in audited] == ["add tolerance", "remove tolerance"]
 
 
 @pytest.mark.parametrize(
     ("path", "rule", "argument", "why"),
     [
-        ("x", "forget", None, "is no rule"),
+        ("x", "forget", None, "is not a rule"),
         ("x", "round", None, "needs a number"),
         ("x", "seconds", 0.0, "needs a number"),
         ("x", "set", 1.0, "takes no number"),
@@ -94,7 +94,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
         await stack.ledger.flush()
         await stack.shadow._rules.refresh()
 
-    own = {(row.kind, row.path): row for row in await rules_admin.own(database, C)}
+    own = {(row.kind, row.path): row for row in await rules_admin.baseline(database, C)}
     assert ("value", "[].score") in own
     assert own["value", "[].score"].subtracted >= 1
     assert stack.verdicts[-1].kind == "ignored"
@@ -103,7 +103,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await ask()
     assert await stack.found() == [("value", ("[].x",), ("a",))]
-    assert await rules_admin.forget(database, C, reason=None, actor="me") > 0
+    assert await rules_admin.reset_baseline(database, C, reason=None, actor="me") > 0
     await stack.close()
 
 
@@ -140,7 +140,7 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
     assert outcome.body == raw
     hand_over(stack.shadow, operation, outcome, (C,))
     await stack.shadow.idle()
-    while not (found := await rules_admin.own(database, C)):
+    while not (found := await rules_admin.baseline(database, C)):
         await asyncio.sleep(0.02)
         await stack.ledger.flush()
 
@@ -154,8 +154,10 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
 async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -> None:
     await stack.both("a", x=1)
     await stack.read()
-    await rules_admin.share(stack.database, [C], "", percent=0, twice=None, actor="me", reason=None)
-    await rules_admin.share(stack.database, [C], "document.read", percent=100, twice=5, actor="me", reason=None)
+    await rules_admin.share(stack.database, [C], "", percent=0, baseline_percent=None, actor="me", reason=None)
+    await rules_admin.share(
+        stack.database, [C], "document.read", percent=100, baseline_percent=5, actor="me", reason=None
+    )
     await stack.shadow._rules.refresh()
 
     await stack.read()
@@ -172,9 +174,11 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
         ("", 0.0, None),
         ("document.read", 100.0, 5.0),
     ]
-    with pytest.raises(RefusedError, match="no shape begins so"):
-        await rules_admin.share(stack.database, [C], "nonsense", percent=1, twice=None, actor="me", reason=None)
-    await rules_admin.share(stack.database, [C], "", percent=None, twice=None, actor="me", reason=None)
+    with pytest.raises(RefusedError, match="no query shape begins so"):
+        await rules_admin.share(
+            stack.database, [C], "nonsense", percent=1, baseline_percent=None, actor="me", reason=None
+        )
+    await rules_admin.share(stack.database, [C], "", percent=None, baseline_percent=None, actor="me", reason=None)
     assert len(await rules_admin.sampling(stack.database)) == 1
     skipped = await stack.database.fetch("SELECT reason, sum(number) AS n FROM _crossfade.skipped GROUP BY reason")
     assert [(row["reason"], row["n"]) for row in skipped] == [("sampled out", 2)]
@@ -183,7 +187,7 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
 async def test_rules_hold_on_while_postgresql_is_away(database: Database) -> None:
     stack = await stack_on(database)
     rules = SamplingRules(stack.settings, database)
-    await rules_admin.share(database, [C], "", percent=1, twice=None, actor="me", reason=None)
+    await rules_admin.share(database, [C], "", percent=1, baseline_percent=None, actor="me", reason=None)
     await rules.start()
     assert rules.shares((C,), "x").sampled == 0.01
     await rules.close()

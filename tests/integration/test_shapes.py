@@ -108,46 +108,49 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert read.target_p99 is not None
         assert (chance.compared, dict(chance.reasons)) == (0, {"not deterministic": 1})
 
-        code, out = await shell(stack, "shapes", BOOKS)
-        assert (code, "never compared" in out, "answered by ArangoDB after a flip as well" in out) == (0, True, True)
+        code, out = await shell(stack, "queries", BOOKS)
+        assert (code, "never compared" in out, "ArangoDB answers it after a flip as well" in out) == (0, True, True)
         assert (await _gates(stack))["every query compared"].verdict == "inconclusive"
-        code, out = await shell(stack, "shapes", "waive", chance.shape)
+        code, out = await shell(stack, "queries", "exempt", chance.shape)
         assert (code, "needs --reason" in out) == (1, True)
-        assert (await shell(stack, "shapes", "waive", "no-such-shape", "--reason", "x"))[0] == 1
-        assert (await shell(stack, "shapes", "waive", chance.shape, "--reason", "a lottery", "--actor", "ann"))[0] == 0
+        assert (await shell(stack, "queries", "exempt", "no-such-shape", "--reason", "x"))[0] == 1
+        assert (await shell(stack, "queries", "exempt", chance.shape, "--reason", "a lottery", "--actor", "ann"))[
+            0
+        ] == 0
         gates = await _gates(stack)
         assert (gates["every query compared"].verdict, gates["every query compared"].figures) == (
             "pass",
-            "3 seen, 1 waived",
+            "3 seen, 1 exempt",
         )
         assert gates["sample size per query"].verdict == "inconclusive"
 
-        assert (await shell(stack, "limits", "set", "shape_comparisons", "0", "--reason", "x"))[0] == 1
-        assert (await shell(stack, "limits", "set", "shape_comparison", "9", "--reason", "x"))[0] == 1
-        assert (await shell(stack, "limits", "set", "shape_comparisons", "9"))[0] == 1
-        assert (await shell(stack, "limits", "set", "shape_comparisons", "1", "--reason", "a quiet service"))[0] == 0
+        limits = ("gates", "limits")
+        assert (await shell(stack, *limits, "set", "shape_comparisons", "0", "--reason", "x"))[0] == 1
+        assert (await shell(stack, *limits, "set", "shape_comparison", "9", "--reason", "x"))[0] == 1
+        assert (await shell(stack, *limits, "set", "shape_comparisons", "9"))[0] == 1
+        assert (await shell(stack, *limits, "set", "shape_comparisons", "1", "--reason", "a quiet service"))[0] == 0
         assert (await _gates(stack))["sample size per query"].verdict == "pass"
-        assert "a quiet service" in (await shell(stack, "limits"))[1]
-        listed = json.loads((await shell(stack, "limits", "--json"))[1])
+        assert "a quiet service" in (await shell(stack, "gates", "limits"))[1]
+        listed = json.loads((await shell(stack, "gates", "limits", "--json"))[1])
         assert {one["name"] for one in listed} == set(thresholds.TOLD)
-        assert (await shell(stack, "limits", "reset", "shape_comparisons"))[0] == 0
-        assert (await shell(stack, "limits", "reset", "shape_comparisons"))[0] == 1
+        assert (await shell(stack, "gates", "limits", "reset", "shape_comparisons"))[0] == 0
+        assert (await shell(stack, "gates", "limits", "reset", "shape_comparisons"))[0] == 1
         assert (await _gates(stack))["sample size per query"].verdict == "inconclusive"
 
-        code, out = await shell(stack, "shapes", "--json")
+        code, out = await shell(stack, "queries", "--json")
         by_text = {row["text"]: row for row in json.loads(out)}
-        assert by_text[chance.text]["waived_by"] == "ann"
+        assert by_text[chance.text]["exempt_by"] == "ann"
         assert by_text["document.read"]["state"] == "too few"
-        assert (await shell(stack, "shapes", "unwaive", chance.shape, "--collection", "books"))[0] == 0
-        assert (await shell(stack, "shapes", "unwaive", chance.shape))[0] == 1
+        assert (await shell(stack, "queries", "unexempt", chance.shape, "--collection", "books"))[0] == 0
+        assert (await shell(stack, "queries", "unexempt", chance.shape))[0] == 1
         assert (await _gates(stack))["every query compared"].verdict == "inconclusive"
         actions = [
             row["action"] for row in await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
         ]
-        assert actions[-4:] == ["waive shape", "set limit", "reset limit", "unwaive shape"]
+        assert actions[-4:] == ["exempt query", "set limit", "reset limit", "unexempt query"]
         assert (await shell(stack, "audit", "--verify"))[0] == 0
 
-        assert (await shell(stack, "shapes", "reset", "books", "--reason", "an index"))[0] == 0
+        assert (await shell(stack, "queries", "reset", "books", "--reason", "an index"))[0] == 0
         row = (await _account(stack))["document.read"]
         assert (row.compared, row.fact.recent, row.fact.timed, row.target_p99) == (6, 0, 0, None)
         await stack.client.get("/_api/document/books/k1")
@@ -155,7 +158,7 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert (row.compared, row.fact.recent, row.fact.timed) == (7, 1, 1)
 
 
-async def test_what_postgresql_cannot_run_blocks_until_it_is_waived(database: Database) -> None:
+async def test_what_postgresql_cannot_run_blocks_until_it_is_exempt(database: Database) -> None:
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
     await database.execute("UPDATE _crossfade.collection SET stage = 'shadow'")
     coverage, shape = Coverage(database), Shape("7f3a", "FOR d IN orders RETURN PREGEL(d)")
@@ -166,7 +169,7 @@ async def test_what_postgresql_cannot_run_blocks_until_it_is_waived(database: Da
     found = await gate_inputs.read(database, "shop/orders")
     assert found is not None
     assert found.unsupported == ("x",)
-    await shapes.waive(database, "7f3a", "shop/orders", actor="ann", reason="old")
+    await shapes.exempt(database, "7f3a", "shop/orders", actor="ann", reason="old")
     found = await gate_inputs.read(database, "shop/orders")
     assert found is not None
     assert found.unsupported == ()

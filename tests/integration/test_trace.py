@@ -87,7 +87,7 @@ async def test_what_is_open_dead_or_marked_is_shown(
         assert [item["key_known"] for item in known["intents"]] == [True, False]
         trace.show(found)
         said = capsys.readouterr().out
-        for part in ("dead letter since", "open mismatch", "unverified since", "key is not known yet"):
+        for part in ("dead letter since", "open mismatch", "unverified since", "key not known yet"):
             assert part in said
         mirror.close_intent(held)
         mirror.close_intent(unnamed)
@@ -122,7 +122,7 @@ async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: s
         assert "another instance" in heard["other"]
         code, said = await _invoke(stack, "books/a")
         assert code == 0
-        assert "not heard" in said
+        assert "no answer" in said
         await stack.database.execute("DELETE FROM _crossfade.instance WHERE version = '0'")
 
 
@@ -138,9 +138,21 @@ def test_a_document_is_named_with_or_without_its_database() -> None:
     [
         (Side("not read: down"), Side("absent"), (), False, "unknown"),
         (Side("document", "5"), Side("absent"), (), True, "cannot hold"),
-        (Side("document", "5"), Side("document", "4"), (InstanceView("p", None, {"open": 1}),), False, "under way to"),
+        (
+            Side("document", "5"),
+            Side("document", "4"),
+            (InstanceView("p", None, {"open": 1}),),
+            False,
+            "is in progress",
+        ),
         (Side("document", "5"), Side("document", "4"), (InstanceView("p", "away", {}),), False, "not every"),
-        (Side("absent"), Side("document", "4"), (InstanceView("p", None, {"open": 0}),), False, "nothing is under way"),
+        (
+            Side("absent"),
+            Side("document", "4"),
+            (InstanceView("p", None, {"open": 0}),),
+            False,
+            "nothing is in progress",
+        ),
         (Side("absent"), Side("tombstone", "4"), (), False, "equal"),
     ],
 )

@@ -92,7 +92,7 @@ class ShapeFact:
     timed: int = 0
     origin_p99: float | None = None
     target_p99: float | None = None
-    waived: str | None = None
+    exempt: str | None = None
     skips: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -163,7 +163,7 @@ def _supported(evidence: Evidence, _: GateLimits) -> Gate:
     shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
     remedy = (
         "`crossfade status` names them: writes need a verification after the last one; reads that cannot be compared "
-        "go to ArangoDB after a flip as well: `crossfade shapes waive`, or --force --reason"
+        "go to ArangoDB after a flip as well: `crossfade queries exempt`, or --force --reason"
     )
     return Gate(name, GateVerdict.FAILED, shown, threshold, remedy)
 

@@ -28,7 +28,7 @@ def not_bypassed(evidence: Evidence, limits: GateLimits) -> Gate:
         )
         return Gate(name, GateVerdict.FAILED, _documents(found, evidence.bypasses), threshold, remedy)
     if watch is None:
-        remedy = f"`crossfade watch`, which `crossfade backfill worker --watch` does as well; then {verify}"
+        remedy = f"run `crossfade out-of-band watch` or `crossfade backfill worker --daemon`; then {verify}"
         return Gate(name, GateVerdict.INCONCLUSIVE, "nobody watches", threshold, remedy)
     if watch.note == VANISHED:
         return Gate(
@@ -37,7 +37,7 @@ def not_bypassed(evidence: Evidence, limits: GateLimits) -> Gate:
     seen = f"watched since {_time(watch.since)} ({watch.mode})"
     if watch.behind > limits.watch_seconds:
         figures = f"{seen}, judged up to {watch.behind:.0f} s ago" + (f": {watch.note}" if watch.note else "")
-        remedy = "see that `crossfade watch` runs, and that every registered proxy lives: `crossfade instances`"
+        remedy = "check that `crossfade out-of-band watch` runs and that every proxy is live: `crossfade instances`"
         return Gate(name, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
     if run is None or run.started_at < watch.since:
         figures = f"{seen}, after the last verification began" if run is not None else f"{seen}, nothing is verified"

@@ -53,22 +53,22 @@ def settled(evidence: Evidence, limits: GateLimits) -> Gate:
 
 
 def covered(evidence: Evidence, limits: GateLimits) -> Gate:
-    """Every shape that production sent was compared at least once, or waived by name (I9)."""
-    name, threshold = "every query compared", "no shape that was seen and never compared, but those waived by name"
+    """Every shape that production sent was compared at least once, or exempt by name (I9)."""
+    name, threshold = "every query compared", "no shape that was seen and never compared, but those exempt by name"
     if not evidence.shapes:
         return Gate(
             name, GateVerdict.INCONCLUSIVE, "no read was seen", threshold, "let clients read it through a proxy"
         )
-    waived = sum(1 for shape in evidence.shapes if shape.waived is not None)
+    exempt = sum(1 for shape in evidence.shapes if shape.exempt is not None)
     missing = [shape for shape in _judged(evidence) if not shape.compared]
     if missing:
         remedy = (
-            f"`crossfade shapes {evidence.collection}` says why and what to do; "
-            f"or `crossfade shapes waive {missing[0].shape} --reason …`"
+            f"`crossfade queries {evidence.collection}` shows why and what to do; "
+            f"or `crossfade queries exempt {missing[0].shape} --reason …`"
         )
         figures = _named(missing, f"of {len(evidence.shapes)} never", lambda shape: f"seen {shape.seen}")
         return Gate(name, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
-    figures = f"{len(evidence.shapes)} seen" + (f", {waived} waived" if waived else "")
+    figures = f"{len(evidence.shapes)} seen" + (f", {exempt} exempt" if exempt else "")
     return Gate(name, GateVerdict.PASSED, figures, threshold)
 
 
@@ -84,13 +84,13 @@ def sampled(evidence: Evidence, limits: GateLimits) -> Gate:
     few = [shape for shape in shapes if shape.settled < n]
     if few:
         remedy = (
-            "keep it at stage shadow under traffic, or raise the share of reads that is compared; a rare shape can be "
-            f"waived: `crossfade shapes waive {few[0].shape} --reason …`"
+            "keep it at stage shadow under traffic, or raise the share of reads that is compared; exempt a rare query "
+            f"shape: `crossfade queries exempt {few[0].shape} --reason …`"
         )
         figures = _named(few, "with too few", lambda shape: f"{shape.settled} of {n}")
         return Gate(name, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
     least = min((shape.settled for shape in shapes), default=None)
-    figures = "all waived" if least is None else f"{least} of the rarest (true rate at most {_bound(least)})"
+    figures = "all exempt" if least is None else f"{least} of the rarest (true rate at most {_bound(least)})"
     return Gate(name, GateVerdict.PASSED, figures, threshold)
 
 
@@ -117,9 +117,9 @@ def fast(evidence: Evidence, limits: GateLimits) -> Gate:
     if slow:
         slow.sort(key=lambda found: found[0], reverse=True)
         remedy = (
-            f"`crossfade indexes {evidence.collection} --create` makes what its shapes need, then "
-            f"`crossfade shapes reset {evidence.collection}` begins to count anew; "
-            f"`crossfade shapes {evidence.collection}` shows both sides, `crossfade explain` what PostgreSQL does"
+            f"`crossfade indexes {evidence.collection} --create` creates what its query shapes need, then "
+            f"`crossfade queries reset {evidence.collection}` resets the counts; "
+            f"`crossfade queries {evidence.collection}` shows both sides, `crossfade explain` what PostgreSQL does"
         )
         figures = _named([shape for _, shape in slow], "too slow", _seconds)
         return Gate(name, GateVerdict.FAILED, figures, threshold, remedy)
@@ -127,11 +127,11 @@ def fast(evidence: Evidence, limits: GateLimits) -> Gate:
         remedy = "keep it at stage shadow under traffic"
         figures = _named(few, "timed too seldom", lambda one: f"{one.timed} of {limits.shape_comparisons}")
         return Gate(name, GateVerdict.INCONCLUSIVE, figures if few else "no read was seen", threshold, remedy)
-    return Gate(name, GateVerdict.PASSED, shown or "all waived", threshold)
+    return Gate(name, GateVerdict.PASSED, shown or "all exempt", threshold)
 
 
 def _judged(evidence: Evidence) -> list[ShapeFact]:
-    return [shape for shape in evidence.shapes if shape.waived is None]
+    return [shape for shape in evidence.shapes if shape.exempt is None]
 
 
 def _bound(n: int) -> str:

@@ -57,16 +57,16 @@ MUTANTS = (
     Mutant(
         "a waiver is not asked for",
         _SHAPES,
-        "[shape for shape in evidence.shapes if shape.waived is None]",
-        "[shape for shape in evidence.shapes if shape.waived is None and shape.compared]",
+        "[shape for shape in evidence.shapes if shape.exempt is None]",
+        "[shape for shape in evidence.shapes if shape.exempt is None and shape.compared]",
         _EACH,
     ),
     Mutant(
         "a collection without reads is covered",
         _SHAPES,
         "    if not evidence.shapes:\n        return Gate(\n            name, GateVerdict.INCONCLUSIVE, "
-        '"no read was seen", threshold, "let clients read it through a proxy"\n        )\n    waived =',
-        "    waived =",
+        '"no read was seen", threshold, "let clients read it through a proxy"\n        )\n    exempt =',
+        "    exempt =",
         _EACH,
     ),
     Mutant(

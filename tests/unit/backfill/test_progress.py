@@ -35,7 +35,7 @@ def test_lines_come_now_and_then_for_open_runs() -> None:
 
 def test_each_worker_has_a_bar_with_the_reason_for_which_it_waits() -> None:
     text = io.StringIO()
-    at = WorkerProgress("host:12:1:abcd", 2, 100, 250, "paused: `crossfade resume` goes on")
+    at = WorkerProgress("host:12:1:abcd", 2, 100, 250, "paused: run `crossfade backfill resume` to continue")
     with Bars(Console(file=text, force_terminal=True, width=200)) as bars:
         bars.show([replace(STANDING, workers=(at,))])
         bars._progress.refresh()

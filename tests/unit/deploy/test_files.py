@@ -161,7 +161,7 @@ def test_compose_runs_the_real_servers_and_every_part() -> None:
     assert services["arangodb"]["image"].startswith("arangodb:3.12")
     assert services["postgres"]["image"].startswith("postgres:17")
     assert services["proxy"]["command"] == ["proxy", "run"]
-    assert services["backfill"]["command"] == ["backfill", "worker", "--watch"]
+    assert services["backfill"]["command"] == ["backfill", "worker", "--daemon"]
     assert {"prometheus", "grafana", "migrate"} <= services.keys()
 
 
@@ -276,7 +276,7 @@ def test_what_operators_need_is_deployed_beside() -> None:
     assert given["crossfade-migrate"]["kind"] == "Job"
     calls = {one["name"]: one.get("args", one.get("command")) for _, pod in pods() for one in containers(pod)}
     assert calls["migrate"] == ["migrate"]
-    assert calls["worker"] == ["backfill", "worker", "--watch"]
+    assert calls["worker"] == ["backfill", "worker", "--daemon"]
     assert calls["cli"] == ["sleep", "infinity"]
 
 

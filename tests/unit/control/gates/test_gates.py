@@ -118,9 +118,9 @@ def _bypass(minutes: int, *, repaired: bool = True) -> BypassFact:
         ),
         (
             "every query compared",
-            {"shapes": (READ, replace(QUERY, compared=0, waived="old"))},
+            {"shapes": (READ, replace(QUERY, compared=0, exempt="old"))},
             PASS,
-            "2 seen, 1 waived",
+            "2 seen, 1 exempt",
         ),
         ("every query compared", {"shapes": (replace(READ, recent=0),)}, PASS, "1 seen"),
         ("sample size per query", {"shapes": ()}, OPEN, "no read was seen"),
@@ -129,7 +129,7 @@ def _bypass(minutes: int, *, repaired: bool = True) -> BypassFact:
         ("sample size per query", {"shapes": (READ, replace(QUERY, unsettled=2))}, OPEN, "(298 of 300)"),
         (
             "sample size per query",
-            {"shapes": (READ, replace(QUERY, recent=0, waived="rare"))},
+            {"shapes": (READ, replace(QUERY, recent=0, exempt="rare"))},
             PASS,
             "2700 of the rarest",
         ),
@@ -138,7 +138,7 @@ def _bypass(minutes: int, *, repaired: bool = True) -> BypassFact:
         ("latency budget", {"shapes": (replace(READ, target_p99=0.0151), QUERY)}, FAIL, "15.1 ms against 10.0 ms"),
         (
             "latency budget",
-            {"shapes": (READ, replace(QUERY, target_p99=9.0, waived="rare"))},
+            {"shapes": (READ, replace(QUERY, target_p99=9.0, exempt="rare"))},
             PASS,
             "at most 1.50 times",
         ),

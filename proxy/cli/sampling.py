@@ -1,0 +1,91 @@
+"""sampling: how many reads are compared, and how many are checked against a baseline."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import RefusedError
+from proxy.cli import tables
+from proxy.cli.naming import expand
+from proxy.cli.registration import bundled
+from proxy.cli.runtime import DONE, Audited, Selection, console, execute, write_json
+from proxy.operator import rules_admin
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(sampling)
+
+
+@bundled
+def sampling(
+    chosen: Selection,
+    *,
+    percent: Annotated[
+        float | None, typer.Option("--percent", min=0, max=100, help="share of reads that is compared with PostgreSQL")
+    ] = None,
+    baseline_percent: Annotated[
+        float | None,
+        typer.Option("--baseline-percent", min=0, max=100, help="share of those that is also read twice from ArangoDB"),
+    ] = None,
+    shape: Annotated[
+        str, typer.Option("--shape", help="only this query shape: its name or its beginning, see `crossfade queries`")
+    ] = "",
+    reset: Annotated[bool, typer.Option("--reset", help="return to the share of the collection, or of all")] = False,
+    how: Audited,
+) -> None:
+    """Show or set how many reads are compared, for a collection or one query shape of it.
+
+    Without options, list what was set. Every proxy applies a change within a second. A query of several collections is
+    compared at the smallest of their shares.
+
+    Examples:
+      crossfade sampling shop/orders --percent 5 --baseline-percent 1
+      crossfade sampling shop/orders --shape 3ed4c8 --percent 100
+      crossfade sampling shop/orders --reset
+    """
+
+    async def go(_: Settings, connected: Database) -> int:
+        given = percent is not None or baseline_percent is not None
+        names: list[str] = []
+        if chosen.collections:
+            names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
+        if (given or reset) and not names:
+            raise RefusedError("name the collections; CROSSFADE_SAMPLE_PERCENT is the share of all others")
+        if given and reset:
+            raise RefusedError("--reset goes with neither --percent nor --baseline-percent")
+        if given or reset:
+            await rules_admin.share(
+                connected,
+                names,
+                shape,
+                percent=percent,
+                baseline_percent=baseline_percent,
+                actor=how.who,
+                reason=how.reason,
+            )
+        wanted: list[str | None] = list(names) or [None]
+        found = [row for name in wanted for row in await rules_admin.sampling(connected, name)]
+        if how.as_json:
+            write_json([asdict(row) for row in found])
+        elif not found:
+            console().print("nothing is set: CROSSFADE_SAMPLE_PERCENT and CROSSFADE_TWICE_PERCENT apply")
+        else:
+            shown = tables.table("", "collection", "shape", "compared", "baseline", right=("compared", "baseline"))
+            for row in found:
+                about = escape(f"{row.shape[:8]} {row.text or ''}"[:70]) if row.shape else "all"
+                shown.add_row(escape(row.collection), about, _percent(row.percent), _percent(row.baseline_percent))
+            console().print(shown)
+        return DONE
+
+    execute(go, as_json=how.as_json)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:g} %"
