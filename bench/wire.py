@@ -27,7 +27,8 @@ from proxy.http.limits import HttpLimits
 from proxy.http.requests import Incoming, RequestParser
 from proxy.model.message import Request
 from proxy.model.stages import Snapshot
-from proxy.routing.routes import Action, route
+from proxy.routing.route import Action
+from proxy.routing.routes import route
 from proxy.wire.decode import decode
 
 DECODE_LIMIT, PASS_LIMIT, READS_LIMIT = 15.0, 3.0, 6000.0

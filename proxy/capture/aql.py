@@ -30,7 +30,7 @@ from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Route
+from proxy.routing.route import Route
 
 _AT_ONCE = 256 << 10  # bytes of an answer that are taken apart between two other requests; more by a worker
 _REMOVAL = "removal by a query"

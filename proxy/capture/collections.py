@@ -18,7 +18,7 @@ from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Route
+from proxy.routing.route import Route
 
 
 async def change(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:

@@ -15,7 +15,7 @@ from proxy.capture.transactions import Transactions
 from proxy.model.endpoint import Capture, Family, Verb
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Action, Route
+from proxy.routing.route import Action, Route
 from proxy.wire.decode import decode
 
 Carry = Callable[[Request, Operation, Route], Awaitable[Response]]

@@ -11,7 +11,7 @@ from proxy.capture.answers import DocumentPlan, Opaque, plan, settle_gently
 from proxy.capture.context import WriteContext, collect
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Route
+from proxy.routing.route import Route
 
 log = structlog.get_logger(__name__)
 

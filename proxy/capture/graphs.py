@@ -11,7 +11,8 @@ from proxy.journal.intent import Intent
 from proxy.journal.records import VertexRemoval
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Route, captured_only
+from proxy.routing.route import Route
+from proxy.routing.scope import captured_only
 
 _SHOWN = frozenset({1200, 1202, 1210})  # errors that tell of a document that is there, or is not
 

@@ -9,7 +9,7 @@ from proxy.capture.answers import plan as plan_write
 from proxy.capture.context import WriteContext, collect
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
-from proxy.routing.routes import Route
+from proxy.routing.route import Route
 from proxy.wire.decode import decode
 from proxy.wire.encode import encode
 

@@ -27,7 +27,8 @@ from proxy.journal.records import CollectionChange, DocumentWrite, Resync, Verte
 from proxy.model.endpoint import Capture, InTransaction
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Route, captured_only
+from proxy.routing.route import Route
+from proxy.routing.scope import captured_only
 
 _WHY = "a write in a transaction that does not tell its keys"
 

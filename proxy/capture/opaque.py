@@ -24,7 +24,7 @@ from proxy.model.endpoint import Effect
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.replication.coverage_gaps import Uncovered
-from proxy.routing.routes import Route
+from proxy.routing.route import Route
 
 __all__ = ["NEVER_RAN", "forward"]
 

@@ -10,7 +10,7 @@ from proxy.capture import collections, opaque, reread, simple_api
 from proxy.capture.context import WriteContext
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.routes import Route
+from proxy.routing.route import Route
 
 
 async def by_keys(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:

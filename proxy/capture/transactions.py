@@ -50,7 +50,8 @@ from proxy.model.message import Headers, Request, Response
 from proxy.model.operations import Operation
 from proxy.model.stages import Phase, Stage
 from proxy.replication.coverage_gaps import Uncovered
-from proxy.routing.routes import Action, Route, captured_only
+from proxy.routing.route import Action, Route
+from proxy.routing.scope import captured_only
 
 log = structlog.get_logger(__name__)
 

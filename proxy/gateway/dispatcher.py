@@ -40,7 +40,9 @@ from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
 from proxy.routing.bypass import bypass, outside
 from proxy.routing.query_facts import QueryFactsCache
-from proxy.routing.routes import Action, Route, read_of, route
+from proxy.routing.route import Action, Route
+from proxy.routing.routes import route
+from proxy.routing.scope import read_of
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.normalize import normalize, plain_outcome
 from proxy.shadow.shape_coverage import NOT_YET, Coverage

@@ -1,9 +1,8 @@
-"""What a query's text says, cheaply enough for the path of a request: parsed once, and never where it is huge.
+"""What a query's text shows, cheaply enough for the path of a request: parsed once, and never if it is huge.
 
 Parsing takes a millisecond for every few hundred bytes: a text above `LIGHT` bytes is parsed in a worker process, and a
-large request is looked into there (`QueryFactsCache.known`). A text above `PARSED` bytes is judged by its words
-alone; what no
-worker could judge in time may be a modification.
+large request is decoded there (`QueryFactsCache.known`). Of a text above `PARSED` bytes only the words are checked;
+what no worker could parse in time may be a modification.
 """
 
 from __future__ import annotations
@@ -19,18 +18,19 @@ from proxy.isolation import Lane
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, Known, shape_of_text
-from proxy.routing.routes import GRAPHS, QueryFacts
+from proxy.routing.route import QueryFacts
+from proxy.routing.scope import GRAPHS
 
 LIGHT = 3 << 10  # bytes of a text that is parsed on the event loop, which takes ten milliseconds
 PARSED = 1 << 20  # bytes of a text that is parsed at all
-_LOOKED_INTO = 64 << 10  # bytes of a request whose text is looked for on the event loop
-_SECONDS = 10.0  # that a worker has for one
+_DECODED = 64 << 10  # bytes of a request that is decoded on the event loop
+_SECONDS = 10.0  # time of a worker for one query
 _KEPT = 2000  # texts whose facts are kept
 _SHORT = 4 << 10  # bytes
 _KEPT_LONG = 100  # further ones, each of at most
 _LONG = 64 << 10  # bytes
 
-# AQL writes only where one of these words stands (aql-semantics, section 9); an escape of JSON may hide one
+# AQL writes only with one of these words (aql-semantics, section 9); an escape of JSON may hide one
 _MODIFICATION = re.compile(rb"insert|update|replace|remove|upsert|\\u", re.IGNORECASE)
 _UNKNOWN = QueryFacts(frozenset(), frozenset(), modifies=False, deterministic=False, understood=False)
 
@@ -44,7 +44,7 @@ _CURSOR = msgspec.json.Decoder(_Cursor)
 
 
 class QueryFactsCache:
-    """A bounded memory of texts. One a dispatcher. lane: workers; None: all is done here."""
+    """A bounded cache by text, one for each dispatcher. lane: workers; None: all is parsed here."""
 
     def __init__(self, lane: Lane | None = None) -> None:
         self._known: OrderedDict[str, QueryFacts] = OrderedDict()
@@ -52,11 +52,11 @@ class QueryFactsCache:
         self._lane = lane
 
     async def known(self, operation: Operation) -> Operation:
-        """A query that knows its facts and its shape, where these cost too much to be worked out here; else itself."""
+        """Return the query with its facts and shape if they cost too much to parse here; else the query itself."""
         body = operation.body
         if len(body) <= LIGHT or self._lane is None or operation.effect is not Effect.QUERY:
             return operation
-        if len(body) <= _LOOKED_INTO:
+        if len(body) <= _DECODED:
             try:
                 if len(_CURSOR.decode(body).query) <= LIGHT:
                     return operation
@@ -76,16 +76,16 @@ class QueryFactsCache:
         return msgspec.structs.replace(operation, known=found)
 
     def of_operation(self, operation: Operation, *, matters: bool = True) -> QueryFacts | None:
-        """As `of`; what is known already is not looked for again."""
+        """Return the facts of a query, as `of`, or those that a worker found."""
         if isinstance(operation.known, Known):
             facts = operation.known.facts
             return facts if isinstance(facts, QueryFacts) else None
         return self.of(operation.body, matters=matters)
 
     def of(self, body: bytes, *, matters: bool = True) -> QueryFacts | None:
-        """The facts of a cursor's body; None where it may write and is not understood.
+        """Return the facts of a cursor's body; None if it may write and is not understood.
 
-        matters: whether anything in the database is mirrored; else the words are enough.
+        matters: something in the database is mirrored; else the words are enough.
         """
         try:
             cursor = _CURSOR.decode(body)
@@ -102,9 +102,11 @@ class QueryFactsCache:
             return known
         try:
             found = analyse(parse(text), cursor.bind_vars)
-        except ArangoError:  # not kept: other bind values may put it right
+        except ArangoError:  # not kept: with other bind values it may be valid
             return by_words(text.encode("utf-8", "surrogatepass"))
-        numbered = any(name[:1].isdigit() for name in found.reads | found.writes)  # by id: which one, ArangoDB knows
+        numbered = any(
+            name[:1].isdigit() for name in found.reads | found.writes
+        )  # by id: only ArangoDB knows the collection
         facts = QueryFacts(
             found.reads | {GRAPHS} if found.graphs else found.reads,
             frozenset() if numbered else found.writes,
@@ -122,7 +124,7 @@ class QueryFactsCache:
 
 
 def find(body: bytes) -> Known:
-    """In a worker: the facts and the shape of a request of any size."""
+    """Return the facts and the shape of a request of any size; runs in a worker."""
     facts = QueryFactsCache().of(body)
     try:
         text = _CURSOR.decode(body).query
@@ -132,5 +134,5 @@ def find(body: bytes) -> Known:
 
 
 def by_words(text: bytes) -> QueryFacts | None:
-    """What can be said without parsing: None where a word of a modification stands in it."""
+    """Return what is known without parsing: None if the text holds a word of a modification."""
     return None if _MODIFICATION.search(text) else _UNKNOWN

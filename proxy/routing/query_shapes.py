@@ -1,4 +1,4 @@
-"""An operation without its literals: what coverage is counted by."""
+"""An operation without its literals (query fingerprint): coverage is counted by it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation
 
 _MAX_TEXT: Final = 4000  # characters of a shape that are kept
-_CACHED: Final = 16 << 10  # characters of a query up to which its shape is remembered
+_CACHED: Final = 16 << 10  # characters of a query whose shape is cached
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An operation without its literals. name: a hash, or the endpoint's name; text: what a person reads."""
+    """An operation without its literals. name: a hash, or the endpoint's name; text: human-readable."""
 
     name: str
     text: str
@@ -28,7 +28,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was found out about a large query elsewhere. facts: as `proxy.routing.query_facts` has them."""
+    """What a worker found out about a large query. facts: a QueryFacts, or None."""
 
     facts: object
     shape: Shape
@@ -46,7 +46,7 @@ _QUERY: Final = msgspec.json.Decoder(_Query)
 
 
 def shape_of_operation(operation: Operation) -> Shape:
-    """The endpoint, or the query without its literals. The request path calls it: microseconds where it is known."""
+    """Return the endpoint, or the query without its literals: microseconds for a known text, on the request path."""
     if operation.effect is not Effect.QUERY:
         return _endpoint_shape(operation.endpoint.name)
     if isinstance(operation.known, Known):
@@ -58,7 +58,7 @@ def shape_of_operation(operation: Operation) -> Shape:
 
 
 def shape_of_text(text: str) -> Shape:
-    """The shape of a query's text."""
+    """Return the shape of a query's text."""
     try:
         return _query_shape(text) if len(text) <= _CACHED else _query_shape.__wrapped__(text)
     except ArangoError:

@@ -27,9 +27,9 @@ MUTANTS = (
     ),
     Mutant(
         "a change of a graph writes the collection that its path names",
-        "proxy/routing/routes.py",
-        "operation.endpoint.capture is Capture.GRAPH_DOCUMENT and operation.endpoint.verb is not Verb.REMOVE",
-        "operation.endpoint.verb is not Verb.REMOVE",
+        "proxy/routing/scope.py",
+        "endpoint.capture is Capture.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE",
+        "endpoint.verb is not Verb.REMOVE",
         f"{_GRAPHS}::test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer[_graphs alone]",
     ),
     Mutant(

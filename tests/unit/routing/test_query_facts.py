@@ -7,7 +7,7 @@ import json
 import pytest
 
 from proxy.routing.query_facts import PARSED, QueryFactsCache, by_words
-from proxy.routing.routes import QueryFacts
+from proxy.routing.route import QueryFacts
 
 
 def body(query: str, **binds: object) -> bytes:

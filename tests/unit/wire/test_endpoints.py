@@ -9,7 +9,7 @@ import pytest
 from proxy.capture import dispatch
 from proxy.model.endpoint import Capture, CollectionIn, Effect, Endpoint, Family, InTransaction, Read
 from proxy.model.operations import Operation
-from proxy.routing import routes
+from proxy.routing.write_routes import WRITE_ROUTES
 from proxy.wire.endpoints import ROWS, SERVICE, UNKNOWN, UNKNOWN_SAFE, named
 
 ENDPOINTS: set[Endpoint] = {row.endpoint for row in ROWS} | {UNKNOWN, UNKNOWN_SAFE, SERVICE}
@@ -33,9 +33,8 @@ def test_the_facts_of_a_row_agree(endpoint: Endpoint) -> None:
 
 
 def test_every_kind_of_write_has_its_way_and_its_module() -> None:
-    by_effect, with_state = {Capture.NONE, Capture.DOCUMENT, Capture.AQL}, {Capture.AQL, Capture.TRANSACTION}
-    assert set(routes._CAPTURES) == set(Capture) - by_effect
-    uncaptured = {Capture.NONE, Capture.OPAQUE, Capture.INDEX}
+    assert set(WRITE_ROUTES) == set(Capture) - {Capture.NONE, Capture.AQL}
+    with_state, uncaptured = {Capture.AQL, Capture.TRANSACTION}, {Capture.NONE, Capture.OPAQUE, Capture.INDEX}
     assert set(dispatch.CAPTURES) == set(Capture) - uncaptured - with_state
 
 
