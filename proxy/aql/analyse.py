@@ -1,13 +1,13 @@
-"""What can be known of a query without running it: collections, effect, shape, determinism, filtered attributes.
+"""What is known of a query without running it: collections, effect, shape, determinism, unsupported features.
 
-The static part is worked out once a tree and kept with it; `analyse` adds what the bind variables tell.
+The static part is computed once for a tree and kept with it; `analyse` adds what depends on the bind variables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from proxy.aql import ast
 from proxy.aql.check import Access, accesses, check, check_accesses, collection_name
@@ -22,13 +22,13 @@ from proxy.base.errors import ArangoError
 class Analysis:
     """What a query does.
 
-    reads, writes: collection names, at any depth, those of WITH included in reads. named: those of `reads` that only
-    DOCUMENT names, by a constant or a bind variable, and that need not be there. dynamic: it reads collections that
-    only its run can tell (DOCUMENT of a computed id, a named graph). by_values: values of bind variables decide what
-    it reads. graphs: the named graphs, where constant. shape: see `shape_of`. choices: why its result is not
-    determined by the data, in words; empty: it is. takes_any: a LIMIT without SORT is all that is open (`choices`).
-    unordered: arrays inside a row come in the order of a scan. filters, sorts: attribute paths, dotted.
-    unsupported: by name, what the evaluator cannot do of it.
+    reads, writes: names of collections, at any depth; those of WITH are in reads. named: the collections in `reads`
+    that only DOCUMENT names, by a constant or a bind variable, and that need not exist. dynamic: which collections it
+    reads is known only while it runs (DOCUMENT of a computed id, a named graph). by_values: values of bind variables
+    decide what it reads. graphs: the named graphs, if constant. shape: see `shape_of`. choices: the reasons for which
+    the data does not determine its result, in words. takes_any: a LIMIT without SORT is the only such reason
+    (`choices.takes_any`). unordered: arrays inside a row are in the order of a scan. unsupported: names of the features
+    that the evaluator does not support.
     """
 
     reads: frozenset[str]
@@ -42,37 +42,36 @@ class Analysis:
     choices: tuple[str, ...]
     takes_any: bool
     unordered: bool
-    has_sort: bool
-    has_limit: bool
     parameters: frozenset[str]
-    functions: frozenset[str]
-    filters: frozenset[str]
-    sorts: frozenset[str]
     unsupported: tuple[str, ...]
 
     @property
     def deterministic(self) -> bool:
-        """Whether the data alone decides the rows (their order aside)."""
+        """Whether the data determines the rows, apart from their order."""
         return not self.choices
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """The static part: the analysis with `@@name` in place of collections that a bind variable gives."""
+    """The static part: the analysis with `@name` in place of a collection that the bind variable @@name gives.
+
+    bound: bind variables that name collections. documents: calls of DOCUMENT that depend on values of bind variables.
+    listed: bind variables in WITH that are written @name. searched: bind variables whose object UPSERT searches for.
+    """
 
     analysis: Analysis
-    bound: tuple[str, ...]  # bind variables that name collections
-    documents: tuple[ast.Call, ...]  # calls of DOCUMENT that values of bind variables decide
+    bound: tuple[str, ...]
+    documents: tuple[ast.Call, ...]
     accesses: tuple[Access, ...]
-    listed: frozenset[str]  # bind variables that stand in WITH as @name
-    searched: frozenset[str]  # bind variables that UPSERT searches for
+    listed: frozenset[str]
+    searched: frozenset[str]
 
 
 def analyse(query: ast.Query, bind_vars: Mapping[str, Any] | None = None) -> Analysis:
-    """The analysis of a parsed query.
+    """Analyse a parsed query.
 
     Raises ArangoError 1540, 1541 (functions), 1551, 1552, 1553 (bind variables), 1501 (an UPSERT of no object), 1574
-    (aggregates), 1575 (options), 1579 (an access behind a write).
+    (aggregates), 1575 (options), 1579 (an access after a write).
     """
     facts = query.memo.get("facts")
     if not isinstance(facts, _Facts):
@@ -92,21 +91,21 @@ def analyse(query: ast.Query, bind_vars: Mapping[str, Any] | None = None) -> Ana
         check_accesses(facts.accesses, names)
     if not facts.bound and not facts.documents:
         return found
-    told = [collections_of(call, binds) for call in facts.documents]
-    named = found.named.union(*(one for one in told if one is not None))
+    resolved = [collections_of(call, binds) for call in facts.documents]
+    named = found.named.union(*(names for names in resolved if names is not None))
     reads = frozenset(names.get(name, name) for name in found.reads)
     return replace(
         found,
         reads=reads | named,
         named=named - (reads - found.named),
-        dynamic=found.dynamic or None in told,
+        dynamic=found.dynamic or None in resolved,
         writes=frozenset(names.get(name, name) for name in found.writes),
         graphs=frozenset(names.get(name, name) for name in found.graphs),
     )
 
 
 def check_bind_names(declared: frozenset[str], binds: Mapping[str, Any]) -> None:
-    """Raises 1551 for a bind parameter without a value, 1552 for a value without a parameter."""
+    """Raise ArangoError 1551 for a bind variable without a value, 1552 for a value without a variable."""
     for name in sorted(declared - binds.keys()):
         raise ArangoError(1551, f"AQL: no value specified for declared bind parameter '{name}' (while parsing)")
     for name in sorted(binds.keys() - declared):
@@ -114,7 +113,7 @@ def check_bind_names(declared: frozenset[str], binds: Mapping[str, Any]) -> None
 
 
 def source_name(binds: Mapping[str, Any], name: str) -> str:
-    """The collection that a bind variable names. Raises 1553 where it is no name."""
+    """Return the collection that a bind variable names. Raises ArangoError 1553 if its value is not a name."""
     value = binds.get(name)
     if not isinstance(value, str) or not value:
         raise ArangoError(1553, f"AQL: bind parameter '{name}' has an invalid value or type (while parsing)")
@@ -122,7 +121,7 @@ def source_name(binds: Mapping[str, Any], name: str) -> str:
 
 
 def path_of(node: ast.Node) -> tuple[str, tuple[str, ...]] | None:
-    """Variable and attribute path of `v.a.b`; None for anything else."""
+    """Return the variable and the attribute path of `v.a.b`; None for any other expression."""
     path: list[str] = []
     while isinstance(node, ast.Attribute):
         path.append(node.name)
@@ -130,113 +129,133 @@ def path_of(node: ast.Node) -> tuple[str, tuple[str, ...]] | None:
     return (node.name, tuple(reversed(path))) if isinstance(node, ast.Variable) else None
 
 
+@dataclass(slots=True)
+class _Collected:
+    """What the nodes of a query add up to. targets: ids of nodes that name a collection without reading it."""
+
+    has_with: bool
+    reads: set[str]
+    writes: set[str] = field(default_factory=set)
+    graphs: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
+    random: set[str] = field(default_factory=set)
+    searched: set[str] = field(default_factory=set)
+    documents: list[ast.Call] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    dynamic: bool = False
+    unordered: bool = False
+    targets: set[int] = field(default_factory=set)
+
+    def add(self, node: ast.Node) -> None:
+        """Add a node; parents come before their children."""
+        collector = _COLLECTORS.get(node.__class__)
+        if collector is not None:
+            collector(self, node)
+
+
+def _parameter(found: _Collected, node: ast.Parameter) -> None:
+    found.parameters.add(node.name)
+    if node.source and id(node) not in found.targets:
+        found.reads.add(f"@{node.name}")
+
+
+def _collection(found: _Collected, node: ast.Collection) -> None:
+    if id(node) not in found.targets:
+        found.reads.add(node.name)
+
+
+def _modification(found: _Collected, node: ast.Modification) -> None:
+    found.targets.add(id(node.collection))
+    found.writes.add(collection_name(node.collection))
+
+
+def _upsert(found: _Collected, node: ast.Upsert) -> None:
+    _modification(found, node)
+    found.reads.add(collection_name(node.collection))
+    if isinstance(node.search, ast.Parameter):
+        found.searched.add(node.search.name)
+
+
+def _call(found: _Collected, node: ast.Call) -> None:
+    if node.name in RANDOM:
+        found.random.add(node.name)
+    if node.name in UNSUPPORTED:
+        found.unsupported.append(f"function {node.name}")
+    if node.name == "DOCUMENT":
+        found.documents.append(node)
+    elif node.name in FETCHING:
+        first = node.arguments[0] if node.arguments else None
+        found.dynamic |= not ast.is_collection(first)
+
+
+def _graph_query(found: _Collected, node: ast.Traversal | ast.Paths) -> None:
+    # WITH names the collections of vertices: a vertex of another one is refused while the query runs
+    found.dynamic |= not found.has_with or node.graph is not None
+    for edge in node.edges:
+        found.reads.add(collection_name(edge.collection))
+        found.targets.add(id(edge.collection))
+    if isinstance(node.graph, ast.Literal):
+        found.graphs.add(str(node.graph.value))
+    elif isinstance(node.graph, ast.Parameter):
+        found.graphs.add(f"@{node.graph.name}")
+
+
+def _loop(found: _Collected, node: ast.For) -> None:
+    if node.search is not None:
+        found.unsupported.append("SEARCH")
+
+
+def _subquery(found: _Collected, node: ast.Subquery) -> None:
+    found.unordered |= not ordered(node.query.statements)
+
+
+_COLLECTORS: Final[dict[type, Callable[[_Collected, Any], None]]] = {
+    ast.Parameter: _parameter,
+    ast.Collection: _collection,
+    ast.Insert: _modification,
+    ast.Change: _modification,
+    ast.Remove: _modification,
+    ast.Upsert: _upsert,
+    ast.Call: _call,
+    ast.Traversal: _graph_query,
+    ast.Paths: _graph_query,
+    ast.For: _loop,
+    ast.Subquery: _subquery,
+}
+
+
 def _facts(query: ast.Query) -> _Facts:
-    reads: set[str] = {collection_name(node) for node in query.with_collections}
-    writes: set[str] = set()
-    graphs: set[str] = set()
-    parameters: set[str] = set()
-    functions: set[str] = set()
-    filters: set[str] = set()
-    sorts: set[str] = set()
-    documents: list[ast.Call] = []
-    unsupported: list[str] = []
-    has_sort = has_limit = dynamic = False
-    targets: set[int] = set()
+    found = _Collected(bool(query.with_collections), {collection_name(node) for node in query.with_collections})
     for node in ast.walk(query):
-        if isinstance(node, ast.Parameter):
-            parameters.add(node.name)
-            if node.source and id(node) not in targets:
-                reads.add(f"@{node.name}")
-        elif isinstance(node, ast.Collection):
-            if id(node) not in targets:
-                reads.add(node.name)
-        elif isinstance(node, (ast.Insert, ast.Change, ast.Remove, ast.Upsert)):
-            targets.add(id(node.collection))
-            writes.add(collection_name(node.collection))
-            if isinstance(node, ast.Upsert):
-                reads.add(collection_name(node.collection))
-        elif isinstance(node, ast.Call):
-            functions.add(node.name)
-            if node.name in UNSUPPORTED:
-                unsupported.append(f"function {node.name}")
-            if node.name == "DOCUMENT":
-                documents.append(node)
-            elif node.name in FETCHING:
-                first = node.arguments[0] if node.arguments else None
-                dynamic |= not isinstance(first, ast.Collection) and not _names_collection(first)
-        elif isinstance(node, (ast.Traversal, ast.Paths)):
-            # WITH names the collections of vertices: what a walk meets beyond them is refused as it runs
-            dynamic |= not query.with_collections or node.graph is not None
-            for edge in node.edges:
-                reads.add(collection_name(edge.collection))
-                targets.add(id(edge.collection))
-            if node.graph is not None:
-                graphs.add(str(node.graph.value) if isinstance(node.graph, ast.Literal) else _parameter(node.graph))
-        elif isinstance(node, ast.For) and node.search is not None:
-            unsupported.append("SEARCH")
-        elif isinstance(node, ast.Filter):
-            filters.update(_paths(node.condition))
-        elif isinstance(node, ast.Sort):
-            has_sort = True
-            for key in node.keys:
-                sorts.update(_paths(key.value))
-        elif isinstance(node, ast.Limit):
-            has_limit = True
-    choices = [f"{name}()" for name in sorted(functions & RANDOM)]
-    unordered = False
+        found.add(node)
+    choices = [f"{name}()" for name in sorted(found.random)]
     for statements in levels(query):
         choices += level_choices(statements)
-    for node in ast.walk(query):
-        if isinstance(node, ast.Subquery) and not ordered(node.query.statements):
-            unordered = True
-    constant = [collections_of(call, {}) for call in documents if not depends(call)]
-    named = frozenset(name for told in constant for name in told or ())
+    constant = [collections_of(call, {}) for call in found.documents if not depends(call)]
+    named = frozenset(name for names in constant for name in names or ())
     analysis = Analysis(
-        reads=frozenset(reads | named),
-        named=named - reads,
-        writes=frozenset(writes),
-        modifies=bool(writes),
-        dynamic=dynamic or None in constant,
-        by_values=any(map(depends, documents)),
-        graphs=frozenset(graphs),
+        reads=frozenset(found.reads | named),
+        named=named - found.reads,
+        writes=frozenset(found.writes),
+        modifies=bool(found.writes),
+        dynamic=found.dynamic or None in constant,
+        by_values=any(map(depends, found.documents)),
+        graphs=frozenset(found.graphs),
         shape=shape_of(query.text) if query.text else "",
         choices=tuple(dict.fromkeys(choices)),
         takes_any=set(choices) == {LIMITED} and takes_any(query),
-        unordered=unordered,
-        has_sort=has_sort,
-        has_limit=has_limit,
-        parameters=frozenset(parameters),
-        functions=frozenset(functions),
-        filters=frozenset(filters),
-        sorts=frozenset(sorts),
-        unsupported=tuple(dict.fromkeys(unsupported)),
+        unordered=found.unordered,
+        parameters=frozenset(found.parameters),
+        unsupported=tuple(dict.fromkeys(found.unsupported)),
     )
-    bound = {name[1:] for name in reads | writes | graphs if name.startswith("@")}
+    bound = {name[1:] for name in found.reads | found.writes | found.graphs if name.startswith("@")}
     return _Facts(
         analysis,
-        tuple(sorted(bound)),
-        tuple(call for call in documents if depends(call)),
-        accesses(query),
-        frozenset(node.name for node in query.with_collections if isinstance(node, ast.Parameter) and not node.source),
-        frozenset(
-            node.search.name
-            for node in ast.walk(query)
-            if isinstance(node, ast.Upsert) and isinstance(node.search, ast.Parameter)
+        bound=tuple(sorted(bound)),
+        documents=tuple(call for call in found.documents if depends(call)),
+        accesses=accesses(query),
+        listed=frozenset(
+            node.name for node in query.with_collections if isinstance(node, ast.Parameter) and not node.source
         ),
+        searched=frozenset(found.searched),
     )
-
-
-def _names_collection(node: ast.Expr | None) -> bool:
-    return isinstance(node, ast.Parameter) and node.source
-
-
-def _parameter(node: ast.Expr) -> str:
-    return f"@{node.name}" if isinstance(node, ast.Parameter) else ""
-
-
-def _paths(node: ast.Node) -> Iterator[str]:
-    for below in ast.walk(node):
-        if isinstance(below, ast.Attribute):
-            path = path_of(below)
-            if path is not None:
-                yield ".".join(path[1])

@@ -389,6 +389,11 @@ Modification: TypeAlias = Insert | Change | Remove | Upsert
 Statement: TypeAlias = For | Traversal | Paths | Filter | Let | Sort | Limit | Collect | Window | Return | Modification
 
 
+def is_collection(node: Node | None) -> bool:
+    """Return True if an expression names a collection."""
+    return isinstance(node, Collection) or (isinstance(node, Parameter) and node.source)
+
+
 def pattern_names(pattern: Pattern | None) -> Iterator[str]:
     """Yield the variables that a pattern binds."""
     if isinstance(pattern, str):

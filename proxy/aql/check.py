@@ -97,10 +97,6 @@ def collection_name(node: ast.Collection | ast.Parameter) -> str:
     return node.name if isinstance(node, ast.Collection) else f"@{node.name}"
 
 
-def _is_collection(node: ast.Node | None) -> bool:
-    return isinstance(node, ast.Collection) or (isinstance(node, ast.Parameter) and node.source)
-
-
 def accesses(query: ast.Query) -> tuple[Access, ...]:
     """What a query that modifies accesses, in order; nothing of one that does not."""
     if not any(isinstance(node, _MODIFICATIONS) for node in ast.walk(query)):
@@ -116,7 +112,7 @@ def accesses(query: ast.Query) -> tuple[Access, ...]:
             found.append(Access("traversal", collection=False))
         elif isinstance(node, ast.Call) and (
             node.name in FETCHING
-            or (node.name in ("LENGTH", "COUNT") and node.arguments and _is_collection(node.arguments[0]))
+            or (node.name in ("LENGTH", "COUNT") and node.arguments and ast.is_collection(node.arguments[0]))
         ):
             found.append(Access(f"function {node.name}", collection=False))
     return tuple(found)

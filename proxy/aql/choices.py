@@ -19,11 +19,6 @@ LIMITED: Final = "LIMIT without SORT"
 _GATHERED: Final = "COLLECT INTO keeps the order of a scan"
 
 
-def scans(source: ast.Expr) -> bool:
-    """Whether a FOR over it goes through a collection."""
-    return isinstance(source, ast.Collection) or (isinstance(source, ast.Parameter) and source.source)
-
-
 def levels(query: ast.Query) -> Iterator[tuple[ast.Statement, ...]]:
     """The statements of the query, and of each of its subqueries."""
     yield query.statements
@@ -37,7 +32,7 @@ def level_choices(statements: tuple[ast.Statement, ...]) -> Iterator[str]:
     scanned = ordered = False
     for place, statement in enumerate(statements):
         if isinstance(statement, (ast.For, ast.Traversal, ast.Paths)):
-            if not isinstance(statement, ast.For) or scans(statement.source):
+            if not isinstance(statement, ast.For) or ast.is_collection(statement.source):
                 scanned, ordered = True, False
         elif isinstance(statement, ast.Sort):
             ordered = True
@@ -54,7 +49,7 @@ def ordered(statements: tuple[ast.Statement, ...]) -> bool:
     scanned = False
     for statement in statements:
         if isinstance(statement, (ast.Traversal, ast.Paths)) or (
-            isinstance(statement, ast.For) and scans(statement.source)
+            isinstance(statement, ast.For) and ast.is_collection(statement.source)
         ):
             scanned = True
         elif isinstance(statement, (ast.Sort, ast.Collect)):

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 from proxy.aql import ast
 from proxy.aql.analyse import path_of
-from proxy.aql.choices import scans
 
 _INDEXED = frozenset({("_key",), ("_id",), ("_from",), ("_to",)})
 
@@ -29,7 +28,7 @@ def by_primary_index(statements: tuple[ast.Statement, ...], index: int) -> bool:
         if isinstance(statement, ast.For):
             if variable is not None or not isinstance(statement.variable, str) or statement.search is not None:
                 return False
-            if not scans(statement.source):
+            if not ast.is_collection(statement.source):
                 return False
             variable = statement.variable
         elif isinstance(statement, ast.Filter):

@@ -1,24 +1,19 @@
 """AQL -> SQL over the document tables: a whole query as one statement, exact or not at all.
 
-    plan           Compiled, NotCompiled, Tables, Table: the values that go in and out
-    cached         compile_query: a query that was compiled before is not compiled again
-    query          the top level, and the form of it that is compared
-    statements     FOR, FILTER, LET, SORT, LIMIT, DOCUMENT(): FROM items and conditions of a block
-    subquery_rows  rows of a subquery as a FROM item
-    traversal_joins traversals as joins
-    collect        COLLECT: groups, aggregates, INTO
-    output         RETURN: which columns the statement gives, and the expression over them
-    arrays         expansions, tests, ANY and ALL, sets
-    dates          dates in conditions
-    functions      functions in conditions and sort keys
-    comparisons    ==, <, IN, LIKE, arithmetic, and the conditions that indexes serve
-    expressions    variables, accesses, AND, OR, ?:
-    base           tables, names, forms of a term, constants
-    scope, sql_terms blocks, variables, SQL terms, parameters
-    result_builder rows of the statement -> rows of the result
+    cached          compile_query: the entry point; outcomes are kept with the query's tree
+    plan            Compiled, NotCompiled, Tables, Table: the input and the output
+    query           the top level, and the form of the statement that is compared
+    compilation     Compilation: shared state, and the registries by node type
+    scope, blocks   variables, scopes; SELECTs under construction
+    loops, filters, sorting, collect, traversal_joins       statements -> blocks
+    subqueries, subquery_rows       levels of statements inside expressions
+    expressions, accesses, comparisons, arrays, calls, lookups      expressions -> terms
+    output, output_columns      RETURN: the columns of the statement, and the expression over them
+    result_builder  rows of the statement -> rows of the result
+    effort          whether building the result takes time in proportion to the rows
 
-The rules of values are SQL functions: migration `aql`. What they refuse while a statement runs (SQLSTATE 22…) is
-evaluated outside, as is all that is not compiled.
+The rules of values are SQL functions in the schema `_crossfade`. Values for which they refuse while a statement runs
+(SQLSTATE 22…), and queries that are not compiled, are left to the evaluator.
 """
 
 from proxy.aql.compile.cached import compile_query

@@ -76,7 +76,7 @@ def quantified(c: Compilation, node: ast.Quantified) -> Term:
 def _current(c: Compilation) -> Iterator[str]:
     """Bind CURRENT to the element of an array operator, whose alias is given."""
     alias, before, depth = c.fresh("e"), c.scope, c.currents
-    c.scope = Scope({"CURRENT": ValueVar("CURRENT", f"{alias}.v")}, before)
+    c.scope = Scope({"CURRENT": ValueVar(f"{alias}.v")}, before)
     c.currents += 1
     try:
         yield alias

@@ -26,12 +26,12 @@ def collect(c: Compilation, node: ast.Collect) -> None:
     columns = _groups(c, node, alias, outer) + _aggregates(c, node, alias, outer)
     if node.count_into is not None:
         columns.append("count(*) AS n")
-        outer.bind(node.count_into, ValueVar(node.count_into, f"{alias}.n", "int", True))
+        outer.bind(node.count_into, ValueVar(f"{alias}.n", "int", True))
     inner.group = len(node.groups)
     order, inner.order = inner.order, []
     if node.into is not None:
         rows = _gathered(c, node, alias, order)
-        outer.bind(node.into, RowsVar(node.into, rows.value, rows.output, rows.count))
+        outer.bind(node.into, RowsVar(rows.value, rows.output, rows.count))
         outer.block.items.append(Item(lambda: f"LATERAL ({inner.select([*columns, *rows.columns()])}) {alias}"))
     else:
         outer.block.items.append(Item(lambda: f"LATERAL ({inner.select(columns or ['1 AS one'])}) {alias}"))
@@ -58,7 +58,7 @@ def _groups(c: Compilation, node: ast.Collect, alias: str, outer: _Grouped) -> l
         term = c.term(hoisted(c, assign.value))
         columns.append(f"_crossfade.group_key({c.json(term)}) AS k{number}")
         outer.block.order.append(OrderKey(f"_crossfade.sort_key({alias}.k{number})", False, False))
-        outer.bind(assign.name, ValueVar(assign.name, f"{alias}.k{number}", "json", True))
+        outer.bind(assign.name, ValueVar(f"{alias}.k{number}", "json", True))
     return columns
 
 
@@ -69,7 +69,7 @@ def _aggregates(c: Compilation, node: ast.Collect, alias: str, outer: _Grouped) 
         term = _aggregate(c, assign.value)
         columns.append(f"{term.sql} AS a{number}")
         kind = term.kind if term.kind in ("int", "number") else "json"
-        outer.bind(assign.name, ValueVar(assign.name, f"{alias}.a{number}", kind, term.scalar))
+        outer.bind(assign.name, ValueVar(f"{alias}.a{number}", kind, term.scalar))
     return columns
 
 

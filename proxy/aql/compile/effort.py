@@ -1,7 +1,8 @@
-"""Whether the rest of a compiled query, which is worked out of its rows here, takes time in proportion to their size.
+"""Whether building the result of a compiled query takes time in proportion to the size of the statement's rows.
 
-Then it may run where clients wait. What may take longer for the same rows does not: regular expressions, ranges, loops
-within loops, and whatever is not listed.
+Then it may run in the process that serves clients. Operations that may take longer for the same rows must not: regular
+expressions, ranges, loops within loops, and everything else that is not listed here or marked `linear` in the registry
+of functions.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from proxy.aql import ast
 from proxy.aql.compile.result_builder import Finish
 from proxy.aql.signatures import LINEAR
 
-_NODES: Final = 200
+_MAX_NODES: Final = 200
 _PLAIN: Final = (
     *(ast.Literal, ast.Variable, ast.Parameter, ast.Attribute, ast.BoundAttribute, ast.Index, ast.Object, ast.Item),
     *(ast.Array, ast.Unary, ast.Logical, ast.Ternary, ast.Passthru),
@@ -21,7 +22,7 @@ _OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "==", "!=", "<", "<=", "
 
 
 def light(finish: Finish) -> bool:
-    """Whether making rows of the result takes time in proportion to the rows of the statement."""
+    """Return True if building the result takes time in proportion to the rows of the statement."""
     if not _bounded(finish.expression):
         return False
     return all(column.rows is None or light(column.rows) for column in finish.columns)
@@ -40,6 +41,6 @@ def _bounded(expression: ast.Expr) -> bool:
                 return False
         elif not isinstance(node, _PLAIN):
             return False
-        if number > _NODES or loops > 1:
+        if number > _MAX_NODES or loops > 1:
             return False
     return True

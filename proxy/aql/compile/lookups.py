@@ -63,7 +63,7 @@ def looked_up(c: Compilation, collection: str | None, wanted: AnyTerm) -> Docume
         source, prefix = _in_collection(c, collection, text, is_key=isinstance(wanted, Constant))
     else:
         source, prefix = _in_any_collection(c, text), f"{alias}.prefix"
-    var = DocumentVar(alias, f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection, nullable=True)
+    var = DocumentVar(f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection, nullable=True)
     c.block.items.append(Item(lambda: f"LATERAL ({source}) {alias}", left=True))
     c.block.owned.append(var)
     c.block.lookups[identity] = var

@@ -54,7 +54,7 @@ def _scan(c: Compilation, variable: str, collection: str) -> None:
     c.block.where.append(f"{alias}.doc IS NOT NULL")
     order_by_place(c, f"{alias}.key", loose=not table.small)
     prefix = c.parameters.add(f"{collection}/", "text")
-    var = DocumentVar(variable, f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection)
+    var = DocumentVar(f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection)
     var.edges = alias if table.edge else None
     var.indexed = table.indexed
     c.scans[var.doc] = Scan(collection)
@@ -69,7 +69,7 @@ def _numbers(c: Compilation, variable: str, node: ast.Range) -> None:
         Item(lambda: f"LATERAL generate_series({low}, {high}, {step}) WITH ORDINALITY AS {alias} (v, i)")
     )
     order_by_place(c, f"{alias}.i")
-    c.bind(variable, ValueVar(variable, f"{alias}.v", "int", True))
+    c.bind(variable, ValueVar(f"{alias}.v", "int", True))
 
 
 def _bound(c: Compilation, node: ast.Expr) -> str:
@@ -91,4 +91,4 @@ def _elements(c: Compilation, variable: str, source: ast.Expr) -> None:
     call = f"jsonb_array_elements(_crossfade.loop({value}))"
     c.block.items.append(Item(lambda: f"LATERAL {call} WITH ORDINALITY AS {alias} (v, i)"))
     order_by_place(c, f"{alias}.i")
-    c.bind(variable, ElementVar(variable, f"{alias}.v", f"{alias}.i", source, c.scope))
+    c.bind(variable, ElementVar(f"{alias}.v", f"{alias}.i", source, c.scope))

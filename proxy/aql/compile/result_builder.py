@@ -1,8 +1,7 @@
 """Rows of a compiled statement -> rows of the result.
 
-The statement chooses, orders and groups; what a row of the result is made of is worked out here, from the stored text
-of its documents, so that numbers and the order of attributes are those of ArangoDB to the byte. It is done by the
-evaluator's own closures.
+The statement chooses, orders and groups. The rows of the result are built here, by the closures of the evaluator, from
+the stored text of the documents: so numbers and the order of attributes are those of ArangoDB to the byte.
 """
 
 from __future__ import annotations
@@ -21,14 +20,17 @@ from proxy.base.errors import StatementError
 from proxy.model import json_reader, json_values
 from proxy.model.documents import from_jsonb_text
 
-INEXACT = "22P05"  # the SQLSTATE that stands for data outside what SQL does exactly
+INEXACT = "22P05"  # the SQLSTATE of data for which the statement is not exact
 _ARRAY_RANK = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. kind: "raw" (JSON as stored), "json" (text of jsonb), "value" (as the driver gives it), "number" (a
-    double), or "rows" (JSON array of tuples, each finished by `rows`)."""
+    """One column.
+
+    kind: "raw" (JSON as stored), "json" (text of jsonb), "value" (as the driver gives it), "number" (a double), or
+    "rows" (JSON array of tuples, which `rows` makes rows).
+    """
 
     name: str
     kind: str
@@ -39,8 +41,8 @@ class Column:
 class Finish:
     """How a row of the statement becomes a row of the result: `Finish.start` for one run, then `run.value(row)`.
 
-    expression: over variables that are the columns' names. guards: how many columns behind these hold the rank of a
-    sort key. distinct: equal rows are given once.
+    expression: over variables with the names of the columns. guards: the number of further columns, each with the rank
+    of a sort key. distinct: equal rows are given once.
     """
 
     columns: tuple[Column, ...]
@@ -59,12 +61,12 @@ class Finish:
         )
 
     def start(self, binds: Mapping[str, Any], options: Options | None = None) -> Run:
-        """One run of the query. Raises ArangoError, Unsupported as the evaluator would."""
+        """Begin one run of the query. Raises ArangoError, Unsupported as the evaluator would."""
         return Run(self, Context(dict(binds), options or Options()))
 
 
 class Run:
-    """One run: `values` or `encoded` of the statement's rows (each a sequence of its columns). Warnings: `context`."""
+    """One run: `values` or `encoded` of the statement's rows, each a sequence of columns. Warnings are in `context`."""
 
     def __init__(self, finish: Finish, context: Context) -> None:
         self.context = context
@@ -78,7 +80,7 @@ class Run:
             self._made()
 
     def _made(self) -> Plain:
-        """The expression over the columns; of one that is a stored document it is made when it is asked for."""
+        """Compile the expression over the columns; for a stored document only when it is needed."""
         finish = self._finish
         compiler = ProgramCompiler(self.context)
         self._slots = [compiler.slot(column.name) for column in finish.columns]
@@ -90,7 +92,7 @@ class Run:
         return compiled
 
     def value(self, row: Sequence[Any]) -> Value:
-        """A row of the result."""
+        """Build a row of the result."""
         project = self._project or self._made()
         frame: list[Any] = [None] * self._size
         for slot, column, inner, cell in zip(self._slots, self._finish.columns, self._inner, row[1:], strict=False):
@@ -103,7 +105,7 @@ class Run:
         return project(frame)
 
     def part(self, row: Sequence[Any]) -> Value:
-        """A row inside another, whose columns were read with that."""
+        """Build a row inside another one, whose columns were decoded with that one."""
         project = self._project or self._made()
         frame: list[Any] = [None] * self._size
         for slot, column, inner, cell in zip(self._slots, self._finish.columns, self._inner, row, strict=True):
@@ -111,26 +113,26 @@ class Run:
         return project(frame)
 
     def values(self, rows: Sequence[Sequence[Any]]) -> list[Value]:
-        """Rows of the result. Raises DatabaseRefused (22P05) where their order is not exact."""
+        """Build the rows of the result. Raises StatementError (22P05) if their order is not exact."""
         self.check(rows)
         return self.unique([self.value(row) for row in rows])
 
     def encoded(self, rows: Sequence[Sequence[Any]]) -> list[bytes]:
-        """The same as JSON, as ArangoDB prints it."""
+        """Build the rows as JSON, as ArangoDB prints it. Raises StatementError as `values` does."""
         if self._finish.plain:
             self.check(rows)
             return [b"null" if row[1] is None else row[1].encode() for row in rows]
         return [json_values.dump(value) for value in self.values(rows)]
 
     def check(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Raises DatabaseRefused where arrays or objects were to be put into order."""
-        first = len(self._finish.columns) + 1  # behind `found`
+        """Raise StatementError if arrays or objects were sorted."""
+        first = len(self._finish.columns) + 1  # after `found`
         for number in range(first, first + self._finish.guards):
             if any(row[number] is not None and row[number] >= _ARRAY_RANK for row in rows):
                 raise StatementError("order of arrays or objects", INEXACT)
 
     def unique(self, rows: list[Value]) -> list[Value]:
-        """Without the rows that were given before, where that is asked for."""
+        """Leave out rows that were given before, if the query says DISTINCT."""
         if not self._finish.distinct:
             return rows
         found = []
@@ -142,7 +144,7 @@ class Run:
         return found
 
     def inner(self, rows: Sequence[Sequence[Any]]) -> list[Value]:
-        """The rows of a subquery, for one row outside."""
+        """Build the rows of a subquery, for one outer row."""
         self._seen.clear()
         return self.unique([self.part(row) for row in rows])
 

@@ -1,7 +1,7 @@
-"""Where variables' values lie: columns of FROM items, or expressions over other variables. And the blocks of a query.
+"""Variables (columns of FROM items, or expressions over other variables), scopes, and the blocks of a query.
 
-A block is one SELECT being built. Where a later statement must see its rows cut or grouped, it becomes a FROM item of
-the next, and its variables are moved to the columns of that.
+A block is one SELECT under construction. If a later statement must see its rows cut or grouped, the block becomes a
+FROM item of the next block, and its variables move to the columns of that item.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from proxy.aql.sql_terms import Deferred
 
 @dataclass(slots=True, eq=False)
 class DocumentVar:
-    """A document: SQL of its key, its jsonb without _key, _id, _rev, its raw json, its collection's name and a slash.
+    """A document: SQL of its key, of its jsonb without _key, _id, _rev, of its raw json, and of `collection/`.
 
-    name: what the finishing program calls it. nullable: DOCUMENT() that found nothing has NULL everywhere. edges: the
-    alias of a table that has the columns from_id and to_id, as long as it is in reach. collection: None where
-    the run tells.
+    collection: None if it is known only while the statement runs. nullable: all columns are NULL if DOCUMENT() found
+    nothing. edges: the alias of a table with the columns from_id and to_id, while it is in reach. indexed: attributes
+    with an index. served: an index on an expression finds it. narrowing: conditions that serve only the index on doc.
     """
 
-    name: str
     key: str
     doc: str
     raw: str
@@ -32,11 +31,11 @@ class DocumentVar:
     nullable: bool = False
     edges: str | None = None
     indexed: frozenset[str] = frozenset()
-    served: bool = False  # an index on an expression finds it
-    narrowing: list[str] = field(default_factory=list)  # conditions that are there for the index on doc alone
+    served: bool = False
+    narrowing: list[str] = field(default_factory=list)
 
     def moved(self, move: Callable[[str], str]) -> None:
-        """Its columns are now those that `move` gives."""
+        """Replace its columns by those that `move` gives."""
         self.key, self.doc, self.raw = move(self.key), move(self.doc), move(self.raw)
         if self.collection is None:
             self.prefix = move(self.prefix)
@@ -45,30 +44,28 @@ class DocumentVar:
 
 @dataclass(slots=True, eq=False)
 class ValueVar:
-    """A value that SQL worked out: kind as in `terms`. checked: the finishing must not see an array or object."""
+    """A value that SQL computes. kind, scalar: as of a `Term`."""
 
-    name: str
     sql: str
     kind: str = "json"
     scalar: bool = False
 
     def moved(self, move: Callable[[str], str]) -> None:
-        """Its column is now the one that `move` gives."""
+        """Replace its column by the one that `move` gives."""
         self.sql = move(self.sql)
 
 
 @dataclass(slots=True, eq=False)
 class ElementVar:
-    """An element of an array: its value, its place from 1 on, and the expression of the array, for the finishing."""
+    """An element of an array: its value, its place from 1 on, and the array's expression, for the result builder."""
 
-    name: str
     sql: str
     place: str
     source: ast.Expr
     scope: Scope
 
     def moved(self, move: Callable[[str], str]) -> None:
-        """Its columns are now those that `move` gives."""
+        """Replace its columns by those that `move` gives."""
         self.sql, self.place = move(self.sql), move(self.place)
 
 
@@ -82,20 +79,19 @@ class AliasVar:
 
 @dataclass(slots=True, eq=False)
 class RowsVar:
-    """Rows of a subquery, or what INTO gathered: `value` jsonb, `output` json of tuples, `count`; made on demand."""
+    """Rows of a subquery, or what INTO gathered. value: jsonb; output: json of tuples; each is selected on demand."""
 
-    name: str
     value: Callable[[], str]
     output: Callable[[], tuple[str, object]]
     count: Callable[[], str]
     shift: list[Callable[[str], str]] = field(default_factory=list)
 
     def moved(self, move: Callable[[str], str]) -> None:
-        """Its columns are now those that `move` gives."""
+        """Replace its columns by those that `move` gives."""
         self.shift.append(move)
 
     def at(self, sql: str) -> str:
-        """A column of it, where it is now."""
+        """Return a column of it, in the block that it has moved to."""
         for move in self.shift:
             sql = move(sql)
         return sql
@@ -107,13 +103,13 @@ Movable: TypeAlias = DocumentVar | ValueVar | ElementVar | RowsVar
 
 @dataclass(slots=True)
 class Scope:
-    """Variables by name; what is not here is looked up outside."""
+    """Variables by name; others are looked up in the outer scope."""
 
     variables: dict[str, Var] = field(default_factory=dict)
     outer: Scope | None = None
 
     def find(self, name: str) -> Var | None:
-        """The variable; None where there is none of this name."""
+        """Return the variable of this name; None if there is none."""
         scope: Scope | None = self
         while scope is not None:
             found = scope.variables.get(name)
@@ -125,8 +121,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """One key of ORDER BY. guarded: its column is a sort key whose order among arrays and objects is not exact. loose:
-    it is the key of the documents of a large collection that a loop goes through."""
+    """One key of ORDER BY.
+
+    guarded: a sort key whose order among arrays and objects is not exact. loose: the key of the documents of a large
+    collection that a loop goes through.
+    """
 
     sql: str
     descending: bool
@@ -136,8 +135,11 @@ class OrderKey:
 
 @dataclass(slots=True, eq=False)
 class Scan:
-    """One FOR over a collection: attributes compared by == with what is known, and keys of a SORT over it alone; both
-    as SQL over the table's own columns, for whoever looks for an index."""
+    """One FOR over a collection, for the advice which index would serve it.
+
+    equal: attributes that are compared by == with known values; order: keys of a SORT over this collection only. Both
+    are SQL over the columns of the table.
+    """
 
     collection: str
     equal: dict[str, None] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One FROM item; its text is made at the end. left: no row of it is one row of NULLs."""
+    """One FROM item; its text is made at the end. left: if it has no row, one row of NULLs takes its place."""
 
     text: Callable[[], str]
     left: bool = False
@@ -154,10 +156,13 @@ class Item:
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """One SELECT. items: FROM items, in order. sorted_by: "sort", "collect", "place" (loop in loop: by the place of an
-    element in its array, by the key of a document) or "". distinct: of equal rows the first counts. ties: numbers of
-    the first and the last row, as terms, where the whole of their runs of equal keys is wanted in place of the LIMIT; n
-    and run are columns then. lookups: documents that DOCUMENT fetched, by the SQL of their ids.
+    """One SELECT.
+
+    items: FROM items, in order. sorted_by: "sort", "collect", "place" (the order of loops: by the place of an element
+    in its array, by the key of a document) or "". bounds: offset and count of the LIMIT. distinct: of equal rows the
+    first counts. lookups: documents that DOCUMENT fetches, by the SQL of their ids. limited: the block that a LIMIT
+    cut, and its alias here, until the next FOR or SORT. ties: the numbers of the first and the last row, as terms, if
+    their whole runs of equal keys are selected instead of the LIMIT; n and run are columns then.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -170,11 +175,11 @@ class Block:
     owned: list[Movable] = field(default_factory=list)
     distinct: bool = False
     lookups: dict[str, DocumentVar] = field(default_factory=dict)
-    limited: tuple[Block, str] | None = None  # the block that a LIMIT cut, and its alias here; until a FOR or SORT
+    limited: tuple[Block, str] | None = None
     ties: tuple[str, str] | None = None
 
     def body(self) -> str:
-        """FROM … WHERE … GROUP BY …"""
+        """Return FROM … WHERE … GROUP BY …."""
         text = ""
         for item in self.items:
             if not text:
@@ -188,13 +193,13 @@ class Block:
         return text
 
     def ordered_by(self) -> list[OrderKey]:
-        """The keys of its order: rows of one large collection that all are wanted come as they lie."""
+        """Return the keys of its order; if all rows of one large collection are selected they stay unordered."""
         if len(self.order) == 1 and self.order[0].loose and not (self.limit or self.distinct):
             return []
         return self.order
 
     def select(self, columns: Iterable[str]) -> str:
-        """The whole SELECT of these columns, with the keys of its order behind them as k0, k1, …"""
+        """Return the SELECT of these columns, followed by the keys of its order as k0, k1, …"""
         order = self.ordered_by()
         keys = [f"{key.sql} AS k{number}" for number, key in enumerate(order)]
         text = "SELECT " + ", ".join([*columns, *keys]) + self.body()
@@ -212,24 +217,24 @@ class Block:
         )
 
     def guard(self, alias: str) -> str:
-        """Whether a row of that SELECT, as `alias`, has an array or object as a sort key; "" where none can."""
+        """Return the condition that a row of that SELECT has an array or object as a sort key; "" if none can."""
         guarded = [f"({alias}.k{number}).r >= 4" for number, key in enumerate(self.order) if key.guarded]
         return " OR ".join(guarded)
 
 
 class Moving:
-    """A block that becomes a FROM item: names the columns that are still wanted of it."""
+    """Names the columns that are still needed of a block that becomes a FROM item."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.columns: dict[str, str] = {}
 
     def __call__(self, sql: str) -> str:
-        """The column of the FROM item for a term of the block."""
+        """Return the column of the FROM item for a term of the block."""
         name = self.columns.setdefault(sql, f"m{len(self.columns)}")
         return f"{self.alias}.{name}"
 
     def select(self) -> Iterator[str]:
-        """The SELECT list."""
+        """Yield the SELECT list."""
         for sql, name in self.columns.items():
             yield f"{sql} AS {name}"

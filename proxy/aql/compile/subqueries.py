@@ -141,5 +141,5 @@ def _rows_variable(c: Compilation, node: ast.Subquery) -> ast.Variable:
     if rows.no_output is not None and rows.no_value is not None:
         raise rows.no_output
     c.block.items.append(Item(lambda: rows.text(block)))
-    c.bind(name, RowsVar(name, rows.value, rows.output, rows.count))
+    c.bind(name, RowsVar(rows.value, rows.output, rows.count))
     return ast.Variable(name)

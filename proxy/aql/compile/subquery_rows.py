@@ -1,4 +1,4 @@
-"""The rows of a subquery as a FROM item: those of its columns that turn out to be wanted."""
+"""The rows of a subquery as a FROM item, with those columns that turn out to be needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from proxy.aql.sql_terms import NotCompilable
 
 
 class Wanted:
-    """What a condition or an output wants of rows, and why it cannot have it. prefix: of the columns that give it."""
+    """Which columns of rows are needed, and why one cannot be given. prefix: of the names of the columns.
+
+    value_column, output_column: the SQL of a row as jsonb and as a json tuple; no_value, no_output: why there is none.
+    """
 
     def __init__(self, alias: str, prefix: str = "") -> None:
         self.alias = alias
@@ -20,36 +23,36 @@ class Wanted:
         self.wanted: set[str] = set()
 
     def value(self) -> str:
-        """The rows as jsonb."""
+        """Select the rows as jsonb. Raises NotCompilable."""
         if self.no_value is not None:
             raise self.no_value
         self.wanted.add("v")
         return f"{self.alias}.{self.prefix}v"
 
     def output(self) -> tuple[str, object]:
-        """The rows as json tuples, and how each is finished."""
+        """Select the rows as json tuples, and return how each becomes a row. Raises NotCompilable."""
         if self.no_output is not None:
             raise self.no_output
         self.wanted.add("o")
         return f"{self.alias}.{self.prefix}o", self.finish
 
     def count(self) -> str:
-        """How many there are."""
+        """Select the number of rows."""
         self.wanted.add("n")
         return f"{self.alias}.{self.prefix}n"
 
 
 class Rows(Wanted):
-    """Those of a subquery."""
+    """The rows of a subquery."""
 
     def count(self) -> str:
-        """How many there are. Raises Refused where only their finishing tells."""
+        """Select the number of rows. Raises NotCompilable if only the result builder knows it."""
         if self.finish is not None and self.finish.distinct:
             raise NotCompilable("RETURN DISTINCT in a condition")
         return super().count()
 
     def text(self, block: Block) -> str:
-        """The FROM item."""
+        """Return the FROM item."""
         columns, inner = [], []
         guard = block.guard("q")
         if "v" in self.wanted:
@@ -61,7 +64,7 @@ class Rows(Wanted):
         if "n" in self.wanted:
             columns.append("count(*) AS n")
         if not inner and not block.limit:
-            block.order = []  # of the number of rows the order is no matter
+            block.order = []  # it does not change the number of rows
         rows = block.select(inner or ["1 AS one"])
         return f"LATERAL (SELECT {', '.join(columns or ['1 AS one'])} FROM ({rows}) q) {self.alias}"
 

@@ -67,7 +67,7 @@ def traversal(c: Compilation, node: ast.Traversal) -> None:
     c.block.items.append(Item(lambda: f"LATERAL ({text}) {alias}"))
     if len(node.variables) > 1:
         columns = (f"{alias}.key", f"{alias}.doc", f"{alias}.raw", f"{alias}.prefix")
-        c.bind(node.variables[1], DocumentVar(node.variables[1], *columns, nullable=low == 0))
+        c.bind(node.variables[1], DocumentVar(*columns, nullable=low == 0))
     vertex = node.variables[0]
     if vertex in c.mentioned:
         found = looked_up(c, None, Term(f"{alias}.other", "text", True))

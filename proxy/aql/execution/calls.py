@@ -30,7 +30,7 @@ def call(c: ProgramCompiler, node: ast.Call) -> Compiled:
         raise Unsupported(f"user function {name}")
     if name in UNSUPPORTED:
         raise Unsupported(f"function {name}")
-    if name in ("LENGTH", "COUNT") and _is_collection(node.arguments[0]):
+    if name in ("LENGTH", "COUNT") and ast.is_collection(node.arguments[0]):
         name = "COLLECTION_COUNT"
     if name in TAKES_COLLECTION:
         arguments = [_collection_or_value(c, argument) for argument in node.arguments]
@@ -52,10 +52,6 @@ def _applied(context: Context, name: str, arguments: list[Plain]) -> Plain:
         first, second = arguments
         return lambda frame: function(context, first(frame), second(frame))
     return lambda frame: function(context, *[argument(frame) for argument in arguments])
-
-
-def _is_collection(node: ast.Expr) -> bool:
-    return isinstance(node, ast.Collection) or (isinstance(node, ast.Parameter) and node.source)
 
 
 def _collection_or_value(c: ProgramCompiler, node: ast.Expr) -> Plain:

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
-from proxy.aql.choices import scans
 from proxy.aql.compiled_types import Compiled, Frame, evaluate
 from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
 from proxy.aql.execution.stages import Binder, binder
@@ -26,7 +25,7 @@ def for_statement(c: ProgramCompiler, node: ast.For, place: Place) -> Stage:
     """Compile FOR."""
     if node.search is not None:
         raise Unsupported("SEARCH")
-    if scans(node.source):
+    if ast.is_collection(node.source):
         source = _scan(c, node, place)
     elif isinstance(node.source, ast.Range):
         source = _range(c.expression(node.source.low), c.expression(node.source.high))

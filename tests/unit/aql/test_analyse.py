@@ -162,12 +162,6 @@ def test_unsupported_features_have_names() -> None:
     assert set(found.unsupported) == {"SEARCH", "function PHRASE", "function BM25"}
 
 
-def test_filtered_and_sorted_attributes() -> None:
-    found = analyse(parse("FOR d IN c FILTER d.a.b == 1 AND d.c > 2 SORT d.e DESC RETURN d"))
-    assert found.filters >= {"a.b", "c"}
-    assert found.sorts == {"e"}
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -1,10 +1,18 @@
-"""The parser's base: a cursor over tokens, the scopes of variables, and the wording of syntax errors."""
+"""The parser's state: a cursor over tokens, the scopes of variables, the wording of syntax errors, and two registries.
+
+The other modules of this package are plain functions whose first argument `p` is the `Parser`. Those that parse a
+statement are registered by its keyword with `statement_of`, those that parse an operand by the kind of its first token
+with `operand_of`. They are called through these registries, so that an expression can contain a query, and a query
+expressions, without modules that import each other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
+from proxy.aql import ast
 from proxy.aql.lexer import Token, fail, tokenize
 from proxy.base.errors import ArangoError
 
@@ -41,8 +49,34 @@ _MODIFIERS = {
 }
 
 
+StatementParser: TypeAlias = Callable[["Parser"], Sequence[ast.Statement]]
+OperandParser: TypeAlias = Callable[["Parser"], ast.Expr]
+_STATEMENTS: Final[dict[str, StatementParser]] = {}
+OPERANDS: Final[dict[str, OperandParser]] = {}
+_Registered = TypeVar("_Registered")
+
+
+def statement_of(*keywords: str) -> Callable[[_Registered], _Registered]:
+    """Register the function that parses statements with these keywords."""
+    return _registering(_STATEMENTS, keywords)
+
+
+def operand_of(*kinds: str) -> Callable[[_Registered], _Registered]:
+    """Register the function that parses operands that begin with a token of these kinds."""
+    return _registering(OPERANDS, kinds)
+
+
+def _registering(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[_Registered], _Registered]:
+    def register(parse: _Registered) -> _Registered:
+        for name in names:
+            table[name] = parse
+        return parse
+
+    return register
+
+
 def describe(kind: str) -> str:
-    """What ArangoDB calls a kind of token in its messages."""
+    """Return the name that ArangoDB's messages give a kind of token."""
     if kind in _DECLARATIONS:
         return f"{kind} declaration"
     if kind in _COMMANDS:
@@ -64,8 +98,13 @@ class Scope:
     names: dict[str, None] = field(default_factory=dict)
 
 
-class TokenStream:
-    """Tokens one after the other; what every part of the parser stands on."""
+class Parser:
+    """One parse of one text.
+
+    depth: the nesting of expressions and subqueries. warnings: what the query is warned of before it runs.
+    current_depth: the array operators around the present token, inside which CURRENT is a variable. into_mode: inside
+    the last expression of a modification, whose last IN names the collection.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -75,13 +114,25 @@ class TokenStream:
         self.kind: str = self.token.kind
         self.depth = 0
         self.scopes: list[Scope] = [Scope("main")]
-        self.warnings: list[tuple[int, str]] = []  # what the query is warned of before it runs
-        self.current_depth = 0  # how many array brackets CURRENT may stand in
+        self.warnings: list[tuple[int, str]] = []
+        self.current_depth = 0
+        self.into_mode = False
+
+    # --- dispatch
+
+    def statement(self) -> Sequence[ast.Statement]:
+        """Parse a statement, whose keyword is the present token; LET of several variables gives several."""
+        return _STATEMENTS[self.kind](self)
+
+    def parameter(self) -> ast.Parameter:
+        """Parse @name or @@name."""
+        token = self.advance()
+        return ast.Parameter(token.value, token.kind == "source", token.offset)
 
     # --- tokens
 
     def advance(self) -> Token:
-        """The present token; the next one becomes present."""
+        """Return the present token, and move on to the next."""
         token = self.token
         if token.kind != "end":
             self.index += 1
@@ -90,65 +141,65 @@ class TokenStream:
         return token
 
     def peek(self, distance: int = 1) -> Token:
-        """The token that many places ahead; the last one beyond the end."""
+        """Return the token at a distance; beyond the end, the last one."""
         index = self.index + distance
         return self.tokens[index] if index < len(self.tokens) else self.tokens[-1]
 
     def accept(self, kind: str) -> bool:
-        """Takes the present token if it is of that kind."""
+        """Consume the present token if it is of that kind, and return True if so."""
         if self.kind == kind:
             self.advance()
             return True
         return False
 
     def expect(self, kind: str) -> Token:
-        """Takes a token of that kind. Raises 1501 for any other."""
+        """Consume a token of that kind. Raises ArangoError 1501 for any other."""
         if self.kind != kind:
             self.unexpected(kind)
         return self.advance()
 
     def word(self, name: str) -> bool:
-        """Whether the present token is the contextual keyword (OPTIONS, KEEP, …), in any case."""
+        """Return True if the present token is the contextual keyword (OPTIONS, KEEP, …), in upper or lower case."""
         return self.kind == "id" and self.token.value.upper() == name
 
     def unexpected(self, expecting: str | None = None) -> NoReturn:
-        """Raises 1501 for the present token."""
+        """Raise ArangoError 1501 for the present token."""
         wanted = f", expecting {describe(expecting)}" if expecting else ""
         fail(self.text, self.token.offset, f"syntax error, unexpected {describe(self.kind)}{wanted}")
 
     def error(self, message: str, at: int | None = None, number: int = 1501) -> NoReturn:
-        """Raises an error of the parser's own at a place (the present token by default)."""
+        """Raise an error at an offset (that of the present token by default)."""
         fail(self.text, self.token.offset if at is None else at, message, number)
 
     def deeper(self) -> None:
-        """One level down. Raises 1524 where the query is nested too deeply."""
+        """Enter a level of nesting. Raises ArangoError 1524 if there are too many."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.too_deep()
 
     def too_deep(self) -> ArangoError:
-        """The error 1524."""
+        """Return the error 1524."""
         return ArangoError(1524, "too much nesting or too many objects in query", status=400)
 
     # --- scopes
 
     def declare(self, name: str, at: int) -> str:
-        """A new variable in the innermost scope. Raises 1511 where one of that name is visible."""
+        """Declare a variable in the innermost scope. Raises ArangoError 1511 if one of that name is visible."""
         if name not in ("OLD", "NEW") and self.visible(name):
             fail(self.text, at, f"variable '{name}' is assigned multiple times", 1511)
         self.scopes[-1].names[name] = None
         return name
 
     def visible(self, name: str) -> bool:
-        """Whether a variable of that name can be seen."""
+        """Return True if a variable of that name is visible."""
         return any(name in scope.names for scope in reversed(self.scopes))
 
     def open_scope(self, kind: str) -> None:
-        """Begins a scope."""
+        """Begin a scope."""
         self.scopes.append(Scope(kind))
 
     def end_nested(self) -> tuple[str, ...]:
-        """Ends the scopes down to the query's outermost one; returns the names that ended."""
+        """End the scopes down to the outermost one of the query, and return the variables that ended."""
         names: list[str] = []
         while self.scopes[-1].kind not in ("main", "sub"):
             names[:0] = self.scopes.pop().names

@@ -1,0 +1,20 @@
+"""The grammar of ArangoDB 3.12 (grammar.y) with its scopes of variables: tokens -> tree.
+
+cursor          Parser: tokens, scopes, errors, the registries by keyword and kind of token
+queries         sequences of statements, subqueries
+statements      LET, FILTER, SORT, LIMIT, RETURN
+loops           FOR, traversals, path searches
+collecting      COLLECT, WINDOW
+modifications   INSERT, UPDATE, REPLACE, REMOVE, UPSERT
+clauses         OPTIONS, collections, assignments, aggregates
+patterns        variables and destructuring
+expressions     operators and their precedence
+operands        literals, references, calls, arrays, objects
+accesses        attributes, elements, [*], [?]
+"""
+
+from proxy.aql.grammar import collecting, loops, modifications, operands, statements
+from proxy.aql.grammar.cursor import Parser
+
+__all__ = ["Parser"]
+_REGISTERING = (collecting, loops, modifications, operands, statements)
