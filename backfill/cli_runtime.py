@@ -170,14 +170,14 @@ async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_stopping(stop))
-        database = await Database.open(settings.dsn, size=2 * workers + 3, application="crossfade backfill")
+        database = await Database.open(settings.postgresql_dsn, size=2 * workers + 3, application="crossfade backfill")
         stack.push_async_callback(database.close)
         maintenance = await Database.open(
-            settings.dsn, size=max(2, workers), timeout=None, application="crossfade backfill"
+            settings.postgresql_dsn, size=max(2, workers), timeout=None, application="crossfade backfill"
         )
         stack.push_async_callback(maintenance.close)
         await migrate.require_migrated(database)
-        source = Source(str(settings.origin), settings.origin_user, settings.origin_password, threads=workers + 1)
+        source = Source(settings.origin_url, *settings.origin_account, threads=workers + 1)
         stack.push_async_callback(source.close)
         yield Parts(database, maintenance, source, stop)
 

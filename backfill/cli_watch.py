@@ -61,7 +61,7 @@ async def watching(
 ) -> AsyncIterator[OutOfBandWatch]:
     """Yield a watch that prints what it finds, with dedicated connections to ArangoDB."""
     upstream = Upstream(
-        str(settings.origin),
+        settings.origin_url,
         connections=2,
         connect_timeout=settings.connect_timeout,
         request_timeout=settings.request_timeout,
@@ -74,7 +74,7 @@ async def watching(
         else:
             typer.echo(f"{one.collection}/{one.key} was {'removed' if one.removed else 'written'} out of band")
 
-    account = (settings.origin_user, settings.origin_password)
+    account = settings.origin_account
     try:
         yield OutOfBandWatch(parts.database, upstream, *account, parts.stop, found=found, pause=interval)
     finally:

@@ -109,7 +109,7 @@ def calls(folder: Path) -> None:
 
 
 async def whole(folder: Path, dsn: str, number: int) -> None:
-    settings = Settings.model_validate({"state_dir": folder / "state", "dsn": dsn, "late_request": 0.0})
+    settings = Settings.model_validate({"state_dir": folder / "state", "dsn": dsn, "lost_request_timeout": 0.0})
     database = await Database.open(dsn)
     mirror = Mirror(settings, database, Origin(), "bench", lambda: 1)
     await mirror.start()
@@ -131,7 +131,7 @@ async def whole(folder: Path, dsn: str, number: int) -> None:
 
 
 async def backlog(folder: Path, dsn: str, number: int) -> None:
-    settings = Settings.model_validate({"state_dir": folder / "state2", "dsn": dsn, "late_request": 0.0})
+    settings = Settings.model_validate({"state_dir": folder / "state2", "dsn": dsn, "lost_request_timeout": 0.0})
     away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
     mirror = Mirror(settings, away, Origin(), "bench", lambda: 1)
     await mirror.start()

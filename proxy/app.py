@@ -122,11 +122,11 @@ class Application:
         shadow_database = await stack.enter_async_context(
             _opened(settings, "shadow", size=max(8, settings.shadow_concurrency), reset=False, limit=_STATEMENT)
         )
-        self.origin = self._upstream(str(settings.origin), settings.origin_connections)
+        self.origin = self._upstream(settings.origin_url, settings.origin_connections)
         stack.push_async_callback(self.origin.close)
-        own = self._upstream(str(settings.origin), 16)
+        own = self._upstream(settings.origin_url, 16)
         stack.push_async_callback(own.close)
-        reader = ArangoStore(own, settings.origin_user, settings.origin_password)
+        reader = ArangoStore(own, *settings.origin_account)
 
         admin = AdminServer(
             create(
@@ -197,7 +197,7 @@ class Application:
         await gaps.start()
         stack.push_async_callback(gaps.close)
         services = {
-            prefix: self._upstream(str(url), _SERVICE_CONNECTIONS, service=True)
+            prefix: self._upstream(str(url.get_secret_value()), _SERVICE_CONNECTIONS, service=True)
             for prefix, url in settings.services.items()
         }
         for upstream in services.values():
@@ -230,7 +230,7 @@ class Application:
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
-        limits = HttpLimits(buffer_body=settings.buffer_body, body=settings.max_body, whole_paths=b"/_")
+        limits = HttpLimits(buffer_body=settings.max_buffered_body, body=settings.max_body, whole_paths=b"/_")
         listener = Listener(
             self._handler(reader, target), host=settings.listen_host, port=settings.listen_port, limits=limits
         )
@@ -244,7 +244,7 @@ class Application:
 
     def _handler(self, origin: Store, target: Store) -> Handler:
         """The dispatcher's; in a local stack that flips what is made, with that before it."""
-        if not self.settings.flip_new:
+        if not self.settings.dev_auto_flip:
             return self.dispatcher.handle
         return AutoFlip(
             self.dispatcher.handle,
@@ -267,7 +267,7 @@ class Application:
             queue_timeout=self.settings.request_timeout,
             # shorter than servers keep an idle connection, so that few requests meet one that is just being closed
             idle_timeout=_SERVICE_IDLE if service else 60.0,
-            buffer_body=self.settings.buffer_body,
+            buffer_body=self.settings.max_buffered_body,
             preserve_host=service,
             chunked=service,
             duplex=service,
@@ -297,7 +297,9 @@ class Application:
 
     async def _drain(self) -> None:
         """Waits for the backlog, for a while: an instance that leaves with none need not be counted any more."""
-        limit = time.monotonic() + max(_DRAIN_SECONDS, self.settings.late_request + 5)  # lost answers wait so long
+        limit = time.monotonic() + max(
+            _DRAIN_SECONDS, self.settings.lost_request_timeout + 5
+        )  # lost answers wait so long
         while self._started and self.mirror.backlog and time.monotonic() < limit:
             await asyncio.sleep(0.01)
 
@@ -378,7 +380,7 @@ async def _opened(
     limit: float | None = None,
 ) -> AsyncIterator[Database]:
     database = await Database.open(
-        settings.dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait, limit=limit
+        settings.postgresql_dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait, limit=limit
     )
     try:
         yield database

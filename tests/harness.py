@@ -150,7 +150,7 @@ async def running(
     """Starts an origin (with the documents of `store`) and a proxy on free ports; everything is stopped at the end."""
     origin = Origin(store or MemoryStore())
     await origin.start()
-    given: dict[str, Any] = {"heartbeat": 0.05, "late_request": 0.2, **overrides}
+    given: dict[str, Any] = {"heartbeat": 0.05, "lost_request_timeout": 0.2, **overrides}
     settings = load(origin=origin.url, dsn=dsn, listen_port=0, admin_port=0, state_dir=folder / "state", **given)
     try:
         async with contextlib.AsyncExitStack() as stack:

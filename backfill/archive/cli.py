@@ -83,7 +83,9 @@ class ArchiveInputs:
 
     async def postgres(self, *, timeout: float | None = 30.0) -> Database:
         """PostgreSQL, migrated. Raises DatabaseError."""
-        database = await Database.open(self.settings.dsn, size=2, timeout=timeout, application="crossfade archive")
+        database = await Database.open(
+            self.settings.postgresql_dsn, size=2, timeout=timeout, application="crossfade archive"
+        )
         self.stack.push_async_callback(database.close)
         await migrate.require_migrated(database)
         return database
@@ -91,7 +93,7 @@ class ArchiveInputs:
     def arango(self) -> tuple[Server, Source]:
         """ArangoDB, with Crossfade's own account."""
         settings = self.settings
-        account = (str(settings.origin), settings.origin_user, settings.origin_password)
+        account = (settings.origin_url, *settings.origin_account)
         server, source = Server(*account), Source(*account)
         self.stack.push_async_callback(server.close)
         self.stack.push_async_callback(source.close)
@@ -101,7 +103,7 @@ class ArchiveInputs:
         """What is read from."""
         if side is Side.ARANGODB:
             return FromArango(*self.arango())
-        return FromPostgres(await self.postgres(timeout=None), self.settings.dsn)
+        return FromPostgres(await self.postgres(timeout=None), self.settings.postgresql_dsn)
 
 
 def register(app: typer.Typer) -> None:

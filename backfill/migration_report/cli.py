@@ -71,10 +71,10 @@ def report(
     async def go() -> Facts:
         settings = load()
         async with contextlib.AsyncExitStack() as stack:
-            opened = await Database.open(settings.dsn, size=2, timeout=None, application="crossfade report")
+            opened = await Database.open(settings.postgresql_dsn, size=2, timeout=None, application="crossfade report")
             stack.push_async_callback(opened.close)
             await migrate.require_migrated(opened)
-            source = Source(str(settings.origin), settings.origin_user, settings.origin_password, patience=3.0)
+            source = Source(settings.origin_url, *settings.origin_account, patience=3.0)
             stack.push_async_callback(source.close)
             names = None
             if collections:

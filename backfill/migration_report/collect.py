@@ -286,7 +286,7 @@ async def _instances(database: Database) -> tuple[InstanceFacts, ...]:
 
 async def _arangodb(settings: Settings) -> str | None:
     try:
-        async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+        async with OriginClient(settings.origin_url, *settings.origin_account) as client:
             return (await client.version()).version
     except CrossfadeError:
         return None

@@ -36,7 +36,7 @@ NAMES = tuple(f"{database}/{name}" for database, name in (*SERVICE, *REFERENCE))
 class Play:
     """How the demo runs. rate: requests a second of all clients; steady: seconds that each measured phase lasts;
     comparisons: how many each collection needs for its flip (production: 3,000 and days). share: part of all records
-    that is loaded, late_request: seconds after which a lost request can no longer run; both for tests in a hurry.
+    that is loaded, lost_request_timeout: seconds after which a lost request can no longer run; both for short tests.
     """
 
     folder: Path | None = None
@@ -45,7 +45,7 @@ class Play:
     steady: float = 6.0
     comparisons: int = 500
     share: float = 1.0
-    late_request: float = 10.0
+    lost_request_timeout: float = 10.0
     password: str = ""
 
 
@@ -59,7 +59,7 @@ class Harness:
             # servers, clients and all commands share this machine, and it may do other work as well
             "CROSSFADE_GATE_FAST_SECONDS": "2",
             "CROSSFADE_LEASE": "3",
-            "CROSSFADE_LATE_REQUEST": str(play.late_request),
+            "CROSSFADE_LOST_REQUEST_TIMEOUT": str(play.lost_request_timeout),
             "CROSSFADE_LOG_LEVEL": "warning",
         }
         self.stack = Stack(Options.free(folder=play.folder, settings=settings))

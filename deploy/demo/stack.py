@@ -185,7 +185,7 @@ class Stack:
             "CROSSFADE_LISTEN_PORT": str(self.port),
             "CROSSFADE_ADMIN_PORT": str(self.admin_port),
             "CROSSFADE_STATE_DIR": str(self.folder / "state"),
-            **({"CROSSFADE_FLIP_NEW": "true"} if self._flips else {}),
+            **({"CROSSFADE_DEV_AUTO_FLIP": "true"} if self._flips else {}),
             **self.options.settings,
         }
 

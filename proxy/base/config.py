@@ -1,177 +1,260 @@
 """Settings: environment variables `CROSSFADE_*`, a TOML file, defaults. A wrong one stops the start with a sentence.
 
-Three rules. A misspelt variable is refused, never ignored. What may hold a password (`_SECRET`, and every name that is
-not a setting) is never shown, neither in a message nor in `repr`. Variables that Kubernetes makes for a service called
+Three rules. An unknown variable or key is refused, never ignored. What may hold a password is a `Secret`, so that no
+`repr`, log or status shows it, and messages never show a value. Variables that Kubernetes makes for a service called
 `crossfade` are not settings.
+
+docs/settings.md is generated from the descriptions here (proxy/operator/reference.py): settings that most installations
+set, and those that are `advanced`, which stand below [advanced] in the file.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+import typing
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, Field, UrlConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AnyHttpUrl,
+    Field,
+    Secret,
+    SecretStr,
+    UrlConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
+from proxy.base.config_names import ADVANCED, PREFIX, flattened, unknown_variables
 from proxy.base.errors import ConfigurationError
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
-HttpUrl = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
-
-_PREFIX: Final = "CROSSFADE_"
-# settings whose value may hold a password: a URL may carry one
-_SECRET: Final = frozenset({"origin", "origin_password", "dsn", "services"})
-# variables of this program that are not settings: the file of settings, a fault point of tests, the parent of a worker
-# process, the database that the command line means
-_OTHERS: Final = frozenset({"CONFIG", "FAULT", "PARENT", "DATABASE"})
-# what Kubernetes sets in each pod for a service whose name begins with `crossfade`
-_KUBERNETES: Final = re.compile(
-    r"(\w*_)?SERVICE_(HOST|PORT(_\w+)?)|(\w*_)?PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
-)
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 # one host of a DSN, which may be empty: a name, an IPv6 address in brackets, a percent-encoded folder; perhaps a port
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.%~-]*)(:\d{0,5})?")
-_KUBERNETES_URL: Final = re.compile(r"(tcp|udp|sctp)://")
+_FIELD: Final = re.compile(r'field "(\w+)"')  # in the messages of pydantic-settings, which name a field only there
+
+HttpUrl = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
+SecretUrl = Secret[HttpUrl]  # a URL may carry a user and a password
+
+
+def _advanced(default: Any = ..., description: str = "", **more: Any) -> Any:
+    """Return a field that stands below [advanced] in the TOML file."""
+    return Field(default, description=description, json_schema_extra={ADVANCED: True}, **more)
 
 
 class Settings(BaseSettings):
     """What an operator can set. `CROSSFADE_CONFIG` names a TOML file with the same names; the environment wins."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CROSSFADE_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
     )
 
-    origin: HttpUrl = Field(default=HttpUrl("http://127.0.0.1:8529"), description="URL of ArangoDB", repr=False)
-    origin_user: str = Field(default="root", description="account that the proxy itself reads ArangoDB with")
-    origin_password: str = Field(default="", repr=False)
-    dsn: str = Field(
-        default="postgresql://127.0.0.1:5432/crossfade",
-        description="PostgreSQL: target and control plane",
-        repr=False,
+    # ---- what most installations set
+
+    origin: SecretUrl = Field(SecretUrl(HttpUrl("http://127.0.0.1:8529")), description="URL of ArangoDB")
+    origin_user: str = Field(
+        "root", description="account that Crossfade itself reads ArangoDB with: comparisons, repair, backfill"
     )
-    listen_host: str = "127.0.0.1"
-    listen_port: int = Field(default=8530, ge=0, le=65535)
-    admin_host: str = "127.0.0.1"
-    admin_names: list[str] = Field(
-        default_factory=list, description="names that the admin listener is reached by, beside IP addresses and its own"
+    origin_password: SecretStr = Field(SecretStr(""), description="its password")
+    dsn: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/crossfade"),
+        description="PostgreSQL, target and control plane: the primary, directly or by a pooler in session mode",
     )
-    admin_advertise: str = Field(
-        default="", description="host or IP address by which other machines reach the admin listener: registered"
-    )
-    admin_port: int = Field(default=8531, ge=0, le=65535)
-    services: dict[str, HttpUrl] = Field(
+    listen_host: str = Field("127.0.0.1", description="address of the traffic listener")
+    listen_port: int = Field(8530, ge=0, le=65535, description="its port")
+    admin_host: str = Field("127.0.0.1", description="address of the admin listener: metrics, health, status")
+    admin_port: int = Field(8531, ge=0, le=65535, description="its port")
+    services: dict[str, SecretUrl] = Field(
         default_factory=dict,
-        description="path prefix -> URL of a document service, the longest prefix wins",
-        repr=False,
+        description="path prefix to URL of a document service; the longest prefix wins. The prefix stays in the path, "
+        'and a path of the URL is put before it: `{"/api": "http://host/v1"}` sends `/api/x` to `/v1/api/x`',
+        examples=['{"/resumes": "http://127.0.0.1:8000"}'],
     )
-    service_forwarded: Literal["append", "replace", "off"] = Field(
-        default="append", description="X-Forwarded-For, -Proto and -Host for services"
+    state_dir: Path = Field(
+        Path("var/crossfade"),
+        description="journal, instance id, large bodies in transit, the file `origin-only`; nothing is written outside "
+        "of it. Put it on a disk that outlives the process",
     )
-    state_dir: Path = Field(default=Path("var/crossfade"), description="journal, instance id, the file origin-only")
-
-    # the pool to the origin
-    origin_connections: int = Field(default=256, ge=1)
-    connect_timeout: float = Field(default=5.0, gt=0)
-    request_timeout: float = Field(default=120.0, gt=0, description="seconds for an answer of the origin to begin")
-    max_body: int = Field(default=1 << 30, ge=1, description="bytes; ArangoDB's own limit is 1 GiB")
-    buffer_body: int = Field(default=4 << 20, ge=1, description="bytes; a body above streams and is not compared")
-    capture_body: int = Field(
-        default=64 << 20, ge=1, description="bytes; a write or query above goes on unseen and marks what it may touch"
-    )
-    capture_memory: int = Field(
-        default=256 << 20, ge=1, description="bytes of such bodies at a time; further ones wait"
-    )
-
-    # mirror
-    queue_documents: int = Field(default=20_000, ge=1, description="documents in memory; beyond: the journal alone")
-    queue_bytes: int = Field(default=48 << 20, ge=1)
-    batch: int = Field(default=100, ge=1, le=1000)
-    apply_connections: int = Field(default=2, ge=1)
-    late_request: float = Field(
-        default=10.0, ge=0, description="seconds after which a request whose answer was lost can no longer run"
-    )
-    tombstone_seconds: float = Field(default=3600, gt=0)
-    journal_full: Literal["forward", "refuse"] = Field(
-        default="forward", description="writes that cannot be journaled: forward and mark unverified, or refuse by 503"
-    )
-
-    # shadow
     sample_percent: float = Field(
-        default=100.0, ge=0, le=100, description="share of reads that is compared; `crossfade sampling` refines it"
+        100.0,
+        ge=0,
+        le=100,
+        description="share of reads that is compared; `crossfade sampling` sets it for a collection or a query shape",
     )
-    twice_percent: float = Field(
-        default=0.0, ge=0, le=100, description="share of compared reads for which ArangoDB is compared with itself"
+    redact: bool = Field(False, description="store no values of documents in samples")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug`, `info`, `warning` or `error`"
     )
-    shadow_concurrency: int = Field(default=8, ge=1)
-    shadow_queue: int = Field(default=4000, ge=1)
-    settle_seconds: float = Field(
-        default=10.0, gt=0, description="how long a difference is re-checked before it is unsettled"
+
+    # ---- advanced: listeners and services
+
+    admin_advertise: str = _advanced(
+        "",
+        "host or IP address by which other machines reach the admin listener; if empty, `admin_host`, or the machine's "
+        "name if that is a wildcard address. In Kubernetes: `status.podIP`",
     )
-    examples: int = Field(
-        default=20,
+    admin_names: list[str] = _advanced(
+        description="names that clients reach the admin listener by. IP addresses, `localhost`, the machine's own name "
+        "and `*.svc` are always accepted; other names are refused",
+        default_factory=list,
+        examples=['["crossfade.example"]'],
+    )
+    service_forwarded: Literal["append", "replace", "off"] = _advanced(
+        "append",
+        "`X-Forwarded-For`, `-Proto`, `-Host` for services: `append` keeps what a proxy in front has set, `replace` "
+        "discards it, `off` leaves the headers alone",
+    )
+
+    # ---- advanced: connections and bodies
+
+    origin_connections: int = _advanced(256, "connections to ArangoDB, at most", ge=1)
+    read_connections: int = _advanced(
+        8,
+        "connections to PostgreSQL for reads of clients; further reads wait for one, at most 5 s, then get 503 as from "
+        "a full queue",
+        ge=1,
+    )
+    connect_timeout: float = _advanced(5.0, "seconds to connect to ArangoDB or a service", gt=0)
+    request_timeout: float = _advanced(120.0, "seconds until an answer of ArangoDB must begin", gt=0)
+    max_body: int = _advanced(1 << 30, "bytes of a request's body; ArangoDB's own limit is 1 GiB", ge=1)
+    max_buffered_body: int = _advanced(4 << 20, "bytes; a larger body is streamed and is not compared", ge=1)
+    max_captured_body: int = _advanced(
+        64 << 20, "bytes; a larger write or query is not captured, and what it may write becomes unverified", ge=1
+    )
+    capture_memory: int = _advanced(
+        256 << 20, "bytes of bodies above `max_buffered_body` in memory at a time; further ones wait", ge=1
+    )
+    workers: int = _advanced(
+        2,
+        "processes, each with one connection to PostgreSQL, for queries that may take long; as many again for "
+        "comparisons",
+        ge=1,
+    )
+
+    # ---- advanced: journal and mirror
+
+    on_journal_error: Literal["forward", "refuse"] = _advanced(
+        "forward",
+        "a write that the journal cannot record: `forward` it, and its collection becomes unverified, or `refuse` it "
+        "with 503",
+    )
+    lost_request_timeout: float = _advanced(
+        10.0, "seconds after which a request whose answer was lost can no longer run in ArangoDB", ge=0
+    )
+    queue_documents: int = _advanced(
+        20_000, "documents in memory on their way to PostgreSQL; beyond it they are in the journal only", ge=1
+    )
+    queue_bytes: int = _advanced(48 << 20, "the same in bytes", ge=1)
+    batch: int = _advanced(100, "documents in one statement", ge=1, le=1000)
+    apply_connections: int = _advanced(2, "connections that the mirror writes with", ge=1)
+    tombstone_seconds: float = _advanced(
+        3600, "how long PostgreSQL remembers a deletion; a longer time saves repeated reads", gt=0
+    )
+
+    # ---- advanced: comparison of reads
+
+    baseline_percent: float = _advanced(
+        0.0,
+        "share of compared reads for which ArangoDB is read twice and compared with itself (baseline check)",
+        ge=0,
+        le=100,
+    )
+    shadow_concurrency: int = _advanced(8, "comparisons at a time", ge=1)
+    shadow_queue: int = _advanced(4000, "reads that wait for a comparison; further ones are skipped and counted", ge=1)
+    recheck_timeout: float = _advanced(
+        10.0, "seconds for which a difference is read again before it counts as *unsettled*", gt=0
+    )
+    examples: int = _advanced(
+        20,
+        "reads (keys, bind variables) stored of each shape for `crossfade shadow replay`; none if 0 or redacted",
         ge=0,
         le=1000,
-        description="reads kept of each shape, for `crossfade shadow replay`; none if redacted",
     )
-    redact: bool = Field(default=False, description="keep no values of documents in stored samples")
-    redact_paths: list[str] = Field(
-        default_factory=list, description="patterns of paths whose values no sample keeps: `*.email`, `items[].name`"
+    redact_paths: list[str] = _advanced(
+        description="patterns of paths whose values no sample stores",
+        default_factory=list,
+        examples=['["*.email", "items[].name"]'],
     )
-    sample_days: float = Field(
-        default=30.0, gt=0, description="days after which samples, and mismatches that are done with, are forgotten"
+    sample_days: float = _advanced(
+        30.0, "days after which samples, and mismatches that are resolved, are deleted", gt=0
     )
 
-    # control plane
-    heartbeat: float = Field(default=0.25, gt=0)
-    lease: float = Field(default=1.0, gt=0, description="seconds; L of DESIGN section 9")
-    read_connections: int = Field(
-        default=8, ge=1, description="connections to PostgreSQL for reads of clients; further reads wait for one"
+    # ---- advanced: control plane
+
+    heartbeat: float = _advanced(0.25, "seconds between two heartbeats", gt=0)
+    lease: float = _advanced(
+        1.0, "seconds for which a proxy may read PostgreSQL after its last look at the control plane", gt=0
     )
-    start_without_postgresql: Literal["forward", "refuse"] = Field(
-        default="forward",
-        description="a start with no PostgreSQL and no memory of its stages: forward and note every write, or end",
+    flip_hold_timeout: float = _advanced(10.0, "seconds that a query may wait during a flip", gt=0)
+    start_without_postgresql: Literal["forward", "refuse"] = _advanced(
+        "forward",
+        "a start without PostgreSQL and without remembered stages: `forward` and record every write until it can join, "
+        "or `refuse` to start",
     )
-    workers: int = Field(
-        default=2, ge=1, description="processes for queries that may take long; as many again for comparing"
+    gate_comparisons: int = _advanced(
+        3000, "comparisons that a collection needs for its flip: 0 mismatches of n bound the true rate by 3/n", ge=1
     )
-    hold_limit: float = Field(default=10.0, gt=0, description="seconds that a query may wait in a flip")
-    gate_comparisons: int = Field(default=3000, ge=1, description="comparisons a collection needs for a flip")
-    gate_shape_comparisons: int = Field(default=300, ge=1, description="comparisons that each shape of it needs")
-    gate_lag_seconds: float = Field(default=5.0, gt=0)
-    gate_unsettled_share: float = Field(default=0.001, ge=0, le=1)
-    gate_slowdown: float = Field(default=1.5, ge=1, description="p99 of PostgreSQL against that of ArangoDB")
-    gate_fast_seconds: float = Field(default=0.005, ge=0, description="a p99 of PostgreSQL below is fast enough")
-    gate_watch_seconds: float = Field(default=30.0, gt=0, description="how far behind the watch for bypass may be")
-    flip_new: bool = Field(
-        default=False, description="local stacks alone: new collections are flipped at once, past every gate"
+    gate_shape_comparisons: int = _advanced(
+        300, "comparisons that each shape needs, and samples that a p99 needs", ge=1
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    gate_lag_seconds: float = _advanced(5.0, "mirror lag that a flip allows", gt=0)
+    gate_unsettled_share: float = _advanced(0.001, "share of comparisons that may stay *unsettled*", ge=0, le=1)
+    gate_slowdown: float = _advanced(1.5, "times ArangoDB's p99 that PostgreSQL's may be, for each shape", ge=1)
+    gate_fast_seconds: float = _advanced(0.005, "a p99 of PostgreSQL below it passes, whatever ArangoDB's is", ge=0)
+    gate_watch_seconds: float = _advanced(30.0, "how far the bypass watch may lag", gt=0)
+    dev_auto_flip: bool = _advanced(
+        False,
+        "for `crossfade dev --stage flipped` only: new collections are flipped immediately, without any gate; refused "
+        "unless ArangoDB is on this machine",
+    )
+
+    @property
+    def origin_url(self) -> str:
+        """The URL of ArangoDB, with its password if it has one: for clients, not for messages."""
+        return str(self.origin.get_secret_value())
+
+    @property
+    def origin_address(self) -> str:
+        """Host and port of ArangoDB, for messages."""
+        url = self.origin.get_secret_value()
+        return f"{url.host}:{url.port}"
+
+    @property
+    def origin_account(self) -> tuple[str, str]:
+        """User and password that Crossfade itself reads ArangoDB with."""
+        return self.origin_user, self.origin_password.get_secret_value()
+
+    @property
+    def postgresql_dsn(self) -> str:
+        """The DSN, with its password: for clients, not for messages."""
+        return self.dsn.get_secret_value()
 
     @field_validator("services")
     @classmethod
-    def _paths_of_services(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
+    def _paths_of_services(cls, value: dict[str, SecretUrl]) -> dict[str, SecretUrl]:
         for prefix in value:
             if not prefix.startswith("/") or prefix.startswith("/_"):
-                raise ValueError(f"{prefix!r} is no path of a service: it begins with / and not with /_")
+                raise ValueError(f"{prefix!r} is not a path of a service: it must begin with / and not with /_")
         return value
 
     @field_validator("dsn")
     @classmethod
-    def _readable_dsn(cls, value: str) -> str:
-        parts = urlsplit(value)
+    def _readable_dsn(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
         if parts.scheme not in ("postgresql", "postgres"):
-            raise ValueError("it begins with postgresql:// or postgres://")
+            raise ValueError("it must begin with postgresql:// or postgres://")
         hosts = parts.netloc.rpartition("@")[2]
         if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
             raise ValueError("its host or port cannot be read: write / @ : and # of a password as %2F %40 %3A and %23")
@@ -185,12 +268,12 @@ class Settings(BaseSettings):
             raise ValueError(f"a lease lasts two heartbeats at least (CROSSFADE_HEARTBEAT is {heartbeat:g})")
         return value
 
-    @field_validator("flip_new")
+    @field_validator("dev_auto_flip")
     @classmethod
-    def _local_alone(cls, value: bool, info: ValidationInfo) -> bool:
+    def _local_only(cls, value: bool, info: ValidationInfo) -> bool:
         origin = info.data.get("origin")
-        if value and origin is not None and origin.host not in _LOOPBACK:
-            raise ValueError("it waives every gate: only for a local stack, whose ArangoDB is on this machine")
+        if value and origin is not None and origin.get_secret_value().host not in _LOOPBACK:
+            raise ValueError("it passes every gate: only for a local stack, whose ArangoDB is on this machine")
         return value
 
     @classmethod
@@ -202,79 +285,75 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         file = os.environ.get("CROSSFADE_CONFIG")
-        if file:
-            sources += (TomlConfigSettingsSource(settings_cls, Path(file)),)
-        return sources
+        if not file:
+            return init_settings, env_settings
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _of_file(Path(file)))
 
 
-def misspelt(environment: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    """Names of variables that begin with `CROSSFADE_` and are no setting. known: names of settings, in lower case."""
-    fields = frozenset(known)
-    found = []
-    for variable, value in environment.items():
-        upper = variable.upper()
-        if not upper.startswith(_PREFIX):
-            continue
-        name = upper.removeprefix(_PREFIX)
-        if name in _OTHERS or name.partition("__")[0].lower() in fields:
-            continue
-        if _KUBERNETES.fullmatch(name) or (name.endswith("PORT") and _KUBERNETES_URL.match(value)):
-            continue
-        found.append(variable)
-    return sorted(found)
+def is_advanced(field: FieldInfo) -> bool:
+    """Return True if the setting stands below [advanced] in the TOML file."""
+    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(ADVANCED) is True
 
 
-def _refuse_misspelt() -> None:
-    fields = Settings.model_fields.keys()
-    lines = []
-    for variable in misspelt(os.environ, fields):
-        near = difflib.get_close_matches(variable.upper().removeprefix(_PREFIX), [name.upper() for name in fields], n=1)
-        meant = f": do you mean {_PREFIX}{near[0]}?" if near else ": docs/settings.md lists the settings"
-        lines.append(f"{variable} is not a setting{meant}")
-    if lines:
-        raise ConfigurationError("; ".join(lines))
+def json_shape(field: FieldInfo) -> str:
+    """Return `array` or `object` if the variable holds JSON, else an empty string."""
+    kind = typing.get_origin(field.annotation)
+    return "array" if kind is list else "object" if kind is dict else ""
 
 
-def _shown(name: str, value: object) -> str:
-    """`, got …` for a message; nothing where the value may hold a password."""
-    known = name.partition("__")[0] in Settings.model_fields
-    return f", got {value!r}" if known and name.partition("__")[0] not in _SECRET else ""
+def _of_file(path: Path) -> dict[str, Any]:
+    """Return the settings of a TOML file. Raises ConfigurationError, TOMLDecodeError."""
+    fields = Settings.model_fields.items()
+    values, wrong = flattened(
+        tomllib.loads(path.read_text("utf-8")),
+        [name for name, field in fields if not is_advanced(field)],
+        [name for name, field in fields if is_advanced(field)],
+    )
+    if wrong:
+        raise ConfigurationError(f"{path}: " + "; ".join(wrong))
+    return values
 
 
 def load(**overrides: object) -> Settings:
-    """Settings from the environment and the file. Raises ConfigurationError that names each wrong one and why."""
+    """Return the settings of the environment and the file. Raises ConfigurationError, which names each wrong one."""
     file = os.environ.get("CROSSFADE_CONFIG")
     if file and not Path(file).is_file():
         raise ConfigurationError(f"CROSSFADE_CONFIG names {file}, and there is no such file")
-    _refuse_misspelt()
+    unknown = unknown_variables(os.environ, Settings.model_fields.keys())
+    if unknown:
+        raise ConfigurationError("; ".join(unknown))
     # the names that services and other tools use already; Crossfade's own win
     fallback = {"dsn": os.environ.get("POSTGRES_DSN"), "origin": os.environ.get("ARANGO_URL")}
     for name, value in fallback.items():
-        if value and f"CROSSFADE_{name.upper()}" not in os.environ:
+        if value and f"{PREFIX}{name.upper()}" not in os.environ:
             overrides.setdefault(name, value)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
+    # causes are left out: they hold what was given, which may be a password
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file} is not TOML: {error}") from error
+        raise ConfigurationError(f"{file} is not TOML: {error}") from None
     except SettingsError as error:  # a variable that should hold JSON, and does not
-        raise ConfigurationError(f"{_expected_json(error)}: {error.__cause__ or error}") from error
+        raise ConfigurationError(_not_json(error)) from None
     except ValidationError as error:
-        lines = []
-        for item in error.errors():
-            name = "__".join(str(part) for part in item["loc"])
-            shown = _shown(name, item["input"])
-            lines.append(f"set CROSSFADE_{name.upper()} (or {name} in the file): {item['msg']}{shown}")
-        raise ConfigurationError("; ".join(lines)) from error
+        raise ConfigurationError("; ".join(_wrong(error))) from None
 
 
-def _expected_json(error: SettingsError) -> str:
-    """Which variable should hold JSON, and in which form. pydantic-settings names the field in its message alone."""
-    examples = {
-        "services": """object, as in {"/resumes": "http://127.0.0.1:8000"}""",
-        "admin_names": """array, as in ["crossfade.example"]""",
-        "redact_paths": """array, as in ["*.email"]""",
-    }
-    name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "*")
-    return f"set CROSSFADE_{name.upper()} to a JSON {examples.get(name, 'value')}"
+def _wrong(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = "__".join(str(part) for part in item["loc"])
+        lines.append(
+            f"set CROSSFADE_{name.upper()} (or {name} in the file): {item['msg'].removeprefix('Value error, ')}"
+        )
+    return lines
+
+
+def _not_json(error: SettingsError) -> str:
+    """Return which variable must hold JSON, and in which form."""
+    found = _FIELD.search(str(error))
+    field = Settings.model_fields.get(found[1]) if found else None
+    if found is None or field is None:
+        return "a setting that must hold JSON does not: docs/settings.md has the form of each"
+    example = next(iter(field.examples or ()), "")
+    return f"set CROSSFADE_{found[1].upper()} to a JSON {json_shape(field)}, as in {example}: {error.__cause__ or ''}"

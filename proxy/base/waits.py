@@ -3,7 +3,7 @@
 A read that takes seconds must be explainable from the metrics of its minute: every wait on a request's way is one of
 these reasons, counted in `crossfade_request_wait_duration_seconds`, and logged where it took long.
 
-    flip        a query, for the decision of a flip that holds queries         bound: `hold_limit`
+    flip        a query, for the decision of a flip that holds queries         bound: `flip_hold_timeout`
     both        an answer, for PostgreSQL to have what it shows                bound: three leases, then the own lease
     cut off     a read, for a look at the control plane after trouble          bound: the lease
     memory      a large body, for room to be put together                      bound: `request_timeout`

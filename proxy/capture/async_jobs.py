@@ -73,7 +73,7 @@ class Jobs:
         if len(self._jobs) + len(self._loose) >= _MOST and not self._forget_one():
             raise ArangoError(21003, "queue is full", status=503)
         kept = [pair for pair in request.headers if pair[0].lower() != b"x-arango-async"]
-        body = await collect(request.body, self._kit.settings.capture_body)
+        body = await collect(request.body, self._kit.settings.max_captured_body)
         plain = Request(request.method, request.target, kept, body, request.version, request.peer)
         loop = asyncio.get_running_loop()
         if operation.headers["x-arango-async"] == "true":

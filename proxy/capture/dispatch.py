@@ -83,7 +83,7 @@ class WriteDispatcher:
                 return await self._transactions.write(request, operation, way)
             return await opaque.forward(self._kit, request, operation, way)
         if not isinstance(request.body, bytes):
-            request.body = await collect(request.body, self._kit.settings.capture_body)
+            request.body = await collect(request.body, self._kit.settings.max_captured_body)
             operation = decode(request)
         capture = operation.endpoint.capture
         if capture is not Capture.TRANSACTION and "x-arango-trx-id" in operation.headers:

@@ -118,7 +118,7 @@ async def _read(kit: WriteContext, response: Response) -> object:
     async for piece in stream:
         pieces.append(piece)
         size += len(piece)
-        if size > kit.settings.capture_body:
+        if size > kit.settings.max_captured_body:
             response.body = _again(pieces, stream)
             return None
     response.body = b"".join(pieces)

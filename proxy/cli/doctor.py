@@ -79,7 +79,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
 
 async def examine(settings: Settings) -> list[Check]:
     """Every check, in order; none of them raises."""
-    database = await Database.open(settings.dsn, size=2, timeout=10.0, application="crossfade doctor")
+    database = await Database.open(settings.postgresql_dsn, size=2, timeout=10.0, application="crossfade doctor")
     try:
         checks = await _postgresql(database)
         reachable = checks[0].verdict == "ok"
@@ -168,8 +168,8 @@ async def _icu(database: Database) -> Check:
 
 
 async def _origin(settings: Settings) -> list[Check]:
-    where = f"{settings.origin.host}:{settings.origin.port}"
-    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+    where = settings.origin_address
+    async with OriginClient(settings.origin_url, *settings.origin_account) as client:
         try:
             version = await client.version()
             databases = await client.databases()

@@ -41,13 +41,13 @@ def export(
     async def go(settings: Settings, connected: Database) -> int:
         found = await _find(connected, which)
         upstream = Upstream(
-            str(settings.origin),
+            settings.origin_url,
             connections=2,
             connect_timeout=settings.connect_timeout,
             request_timeout=settings.request_timeout,
         )
         try:
-            origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+            origin = ArangoStore(upstream, *settings.origin_account)
             made = await bundles.build(connected, origin, found, whole=whole)
         finally:
             await upstream.close()

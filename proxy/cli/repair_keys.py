@@ -24,13 +24,13 @@ _NO_DATABASE: Final = 1228
 async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, Resyncer]]:
     """Yield the key repair and the resync: of named keys only, not of any proxy's intents."""
     upstream = Upstream(
-        str(settings.origin),
+        settings.origin_url,
         connections=2,
         connect_timeout=settings.connect_timeout,
         request_timeout=settings.request_timeout,
     )
     try:
-        origin = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+        origin = ArangoStore(upstream, *settings.origin_account)
         target = TargetWriter(database)
         marks = VerificationMarks(database, "command line", lambda *_: None)
         repairer = KeyRepairer(target, origin)
@@ -60,7 +60,7 @@ async def repair_documents(
 async def has_collection(settings: Settings, collection: str) -> bool:
     """Return True if ArangoDB has it. Raise UpstreamError or ArangoError if it cannot be asked."""
     database, _, name = collection.partition("/")
-    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+    async with OriginClient(settings.origin_url, *settings.origin_account) as client:
         try:
             return name in {one.name for one in await client.collections(database)}
         except ArangoError as error:

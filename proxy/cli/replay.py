@@ -94,7 +94,7 @@ def replay(
         tally, left = _Tally(), wanted
         if any(one.requests for one in wanted):
             url = proxy or f"http://{settings.listen_host}:{settings.listen_port}"
-            account = (settings.origin_user, settings.origin_password)
+            account = settings.origin_account
             async with ReplayClient(url, *account) as client:
                 run = _Run(connected, settings, names, client, rate, seconds, quiet=as_json)
                 tally, left = await run.until_enough(wanted)

@@ -172,7 +172,7 @@ def _advice(error: CrossfadeError) -> str:
 
 
 async def _connected(action: Action, settings: Settings, migrated: bool, timeout: float | None) -> int:
-    database = await Database.open(settings.dsn, size=4, timeout=timeout, application="crossfade cli")
+    database = await Database.open(settings.postgresql_dsn, size=4, timeout=timeout, application="crossfade cli")
     try:
         if migrated:
             await migrate.require_migrated(database)

@@ -75,7 +75,7 @@ def sampling(
         if how.as_json:
             write_json([asdict(row) for row in found])
         elif not found:
-            console().print("nothing is set: CROSSFADE_SAMPLE_PERCENT and CROSSFADE_TWICE_PERCENT apply")
+            console().print("nothing is set: CROSSFADE_SAMPLE_PERCENT and CROSSFADE_BASELINE_PERCENT apply")
         else:
             shown = tables.table("", "collection", "shape", "compared", "baseline", right=("compared", "baseline"))
             for row in found:

@@ -135,7 +135,7 @@ def default(
 
 async def _require_database(settings: Settings, name: str) -> None:
     """Raise RefusedError if ArangoDB has no such database; print a remark if ArangoDB cannot be asked."""
-    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+    async with OriginClient(settings.origin_url, *settings.origin_account) as client:
         try:
             listed = await client.databases()
         except (UpstreamError, ArangoError) as error:
@@ -162,7 +162,7 @@ async def _ask_origin(
     Raise RefusedError for a database that neither ArangoDB nor Crossfade has.
     """
     found: dict[str, dict[str, OriginCollection]] = {}
-    async with OriginClient(str(settings.origin), settings.origin_user, settings.origin_password) as client:
+    async with OriginClient(settings.origin_url, *settings.origin_account) as client:
         for database in dict.fromkeys(name.partition("/")[0] for name in names):
             try:
                 listed = await client.collections(database)

@@ -178,13 +178,13 @@ def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: 
 
 async def _origin(settings: Settings, collection: str, key: str) -> Side:
     upstream = Upstream(
-        str(settings.origin),
+        settings.origin_url,
         connections=1,
         connect_timeout=settings.connect_timeout,
         request_timeout=settings.request_timeout,
     )
     try:
-        reader = ArangoStore(upstream, settings.origin_user, settings.origin_password)
+        reader = ArangoStore(upstream, *settings.origin_account)
         database, _, name = collection.partition("/")
         raw = (await reader.read(database, name, [key]))[key]
     except (UpstreamError, ArangoError) as error:

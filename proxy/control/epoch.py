@@ -28,7 +28,7 @@ from proxy.state import control_row, lacking
 Result = TypeVar("Result")
 POLL: Final = 0.03  # seconds between looks at the instances
 _PERSISTENCE: Final = 10.0  # seconds to go on trying to learn, or to close, what an outage of PostgreSQL left open
-# queries wait for hold_limit at most: whatever is decided is decided before the first of them gives up
+# queries wait for flip_hold_timeout at most: whatever is decided is decided before the first of them gives up
 _HELD_SHARE: Final = 0.8
 
 
@@ -133,7 +133,7 @@ class Run:
         for position, phase in enumerate(steps):
             limit = time.monotonic() + self.timeout
             if phase is not Phase.BEGIN:
-                held_until = held_until or time.monotonic() + _HELD_SHARE * self.settings.hold_limit
+                held_until = held_until or time.monotonic() + _HELD_SHARE * self.settings.flip_hold_timeout
                 limit = min(limit, held_until)
             await self._acknowledged(phase, limit)
             if position + 1 < len(steps):
@@ -198,7 +198,7 @@ class Run:
     async def _commit(self, detail: Mapping[str, object]) -> int:
         async with self.database.transaction() as session:
             control = await self._lock(session)
-            if await session.fetchval(sql.control.HELD_TOO_LONG, _HELD_SHARE * self.settings.hold_limit):
+            if await session.fetchval(sql.control.HELD_TOO_LONG, _HELD_SHARE * self.settings.flip_hold_timeout):
                 raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
             if self.guard is not None:
                 detail = {**detail, "guard": as_json(self.guard)}

@@ -2,7 +2,7 @@
 
 While an epoch is open, origin queries of its collections wait for it (`hold`), and answers wait for both stores
 (`begin` of a flip). Two bounds keep that short:
-- queries never wait longer than `hold_limit`;
+- queries never wait longer than `flip_hold_timeout`;
 - an epoch whose controller is gone is closed as soon as that is seen. Its controller holds an advisory lock for as long
   as the epoch is open, and loses it with its connection: killed, or cut off. Nobody else commits what it began.
 """
@@ -49,7 +49,7 @@ class Overdue:
 
     def due(self) -> Due | None:
         """What to try now; None: nothing."""
-        now, limit = self._clock(), self._settings.hold_limit
+        now, limit = self._clock(), self._settings.flip_hold_timeout
         if self._open_since is None:
             return None
         if self._held_since is not None and now - self._held_since >= limit:

@@ -1,10 +1,10 @@
 """The local stack's stage `flipped`: a collection that is made through the proxy is flipped before its answer leaves.
 
 New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so there the gates have
-nothing to look at, and they are waived: this handler stands before the dispatcher where `flip_new` is set, and takes
-each collection through the real epochs. It is for development and tests alone. What it holds on to: a collection whose
-copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy; nor is
-one that is unverified, since what its copy lacks may be the value of a document that is there.
+nothing to look at, and they are waived: this handler stands before the dispatcher where `dev_auto_flip` is set, and
+takes each collection through the real epochs. It is for development and tests alone. What it holds on to: a collection
+whose copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy;
+nor is one that is unverified, since what its copy lacks may be the value of a document that is there.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Dispatcher:
         self._writes = WriteDispatcher(self._kit, self.handle, registry)
         self._lane = lane
         self._facts = QueryFactsCache(lane)
-        self._bodies = Bodies(settings.capture_body, settings.capture_memory, settings.request_timeout)
+        self._bodies = Bodies(settings.max_captured_body, settings.capture_memory, settings.request_timeout)
 
     async def close(self) -> None:
         """Ends what is kept from request to request."""
@@ -359,11 +359,11 @@ class Dispatcher:
 
     @counted("flip")
     async def _held(self, operation: Operation) -> tuple[Route, int]:
-        """Routes again, once a flip that is under way is decided, after at most `hold_limit` seconds.
+        """Routes again, once a flip that is under way is decided, after at most `flip_hold_timeout` seconds.
 
         Returns the way, and the generation that it was found by.
         """
-        limit = time.monotonic() + self._settings.hold_limit
+        limit = time.monotonic() + self._settings.flip_hold_timeout
         while True:
             snapshot = self._lease.snapshot
             way = self._routed(operation, snapshot)

@@ -85,7 +85,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "partial": "a first batch of unsorted rows cannot be compared: sort them, raise the batch size, or exempt it",
     "equal sort keys inside": "both answers may be right: let the query sort by _key as well, or exempt it",
     "failed": "a fault of Crossfade: see the proxies' log",
-    "too large": "answers above CROSSFADE_BUFFER_BODY are not kept: raise it, or exempt it",
+    "too large": "answers above CROSSFADE_MAX_BUFFERED_BODY are not kept: raise it, or exempt it",
     "compressed": "compressed answers are not compared: let a client ask without Accept-Encoding, or exempt it",
     "target unavailable": "PostgreSQL did not answer: run `crossfade doctor`",
     "origin unavailable": "ArangoDB did not answer to the proxy's own account: run `crossfade doctor`",

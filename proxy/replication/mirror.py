@@ -74,7 +74,7 @@ class Mirror:
     ) -> None:
         self._settings = settings
         self._era = era
-        self._journal = Journal(settings.state_dir / "journal", late=settings.late_request)
+        self._journal = Journal(settings.state_dir / "journal", late=settings.lost_request_timeout)
         self._book = IntentIndex()
         self._clock = OriginClock()
         self._origin = origin
@@ -174,7 +174,7 @@ class Mirror:
 
         revised: whatever it writes has a new revision, so that a scan finds it should its keys never become known.
         trace: the request's `traceparent`. Raises ArangoError 503 if the journal cannot be written and
-        `journal_full` is `refuse`; the write must then not be forwarded.
+        `on_journal_error` is `refuse`; the write must then not be forwarded.
         """
         return self._intend(collection, DocumentWrite(keys, revised), trace)
 
@@ -195,7 +195,7 @@ class Mirror:
         try:
             seq = self._journal.intend(collection, write, stamp, now=now, up=up, since=since)
         except JournalError as error:
-            refuse = self._settings.journal_full == "refuse"
+            refuse = self._settings.on_journal_error == "refuse"
             if not self._failing:
                 log.error("writes are refused" if refuse else "writes are forwarded without a note", error=str(error))
             self._failing = True
@@ -283,7 +283,7 @@ class Mirror:
     def lost(self, intent: Intent) -> None:
         """Nobody knows the outcome: read again when the request can no longer run at the origin."""
         if self._loosen(intent):
-            due = time.monotonic() + self._settings.late_request
+            due = time.monotonic() + self._settings.lost_request_timeout
             if not self._lost or self._lost[-1][0] < due - _TICK:
                 self._lost.append((due + _TICK, array("q")))
             self._lost[-1][1].append(intent.seq)

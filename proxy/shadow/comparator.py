@@ -110,7 +110,7 @@ class Shadow:
         self._fleet = fleet or PeerLag()
         self._looks = Looks(self._sides, lane)
         self._settler = Rechecker(
-            self._sides, self._looks, self._rules, caught_up, self._fleet, settings.settle_seconds
+            self._sides, self._looks, self._rules, caught_up, self._fleet, settings.recheck_timeout
         )
         quotes = not settings.redact and not settings.redact_paths
         explainer = Explainer(explaining, values=quotes)

@@ -55,7 +55,7 @@ class SamplingRules:
     def __init__(self, settings: Settings, database: Database | None = None) -> None:
         """database: None for rules that never change: those of the settings."""
         self._database = database
-        self._default = (settings.sample_percent, settings.twice_percent)
+        self._default = (settings.sample_percent, settings.baseline_percent)
         self._table = _Table({}, {}, {})
         self._text = ""
         self._shares: dict[tuple[tuple[str, ...], str], Shares] = {}

@@ -117,7 +117,7 @@ async def _start(
     stack: AsyncExitStack, kind: Kind, dsn: str, folder: Path, root_password: str | None, secret: bytes | None
 ) -> Running:
     started = await stack.enter_async_context(
-        running(dsn, folder, flip_new=kind is Kind.FLIPPED, origin_password=root_password or "")
+        running(dsn, folder, dev_auto_flip=kind is Kind.FLIPPED, origin_password=root_password or "")
     )
     if root_password is not None:
         started.origin.store.server.accounts.enforce(root_password, secret)

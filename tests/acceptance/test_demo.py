@@ -16,7 +16,7 @@ from deploy.demo.result_table import report
 from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
 
-SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, late_request=0.5)
+SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, lost_request_timeout=0.5)
 
 
 @pytest.fixture(autouse=True)

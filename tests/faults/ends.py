@@ -275,7 +275,7 @@ async def gone(stack: Running, steps: Sequence[Step]) -> None:
 
 
 async def unnoted(stack: Running, steps: Sequence[Step]) -> None:
-    """The journal cannot be written, and `journal_full` is `forward`."""
+    """The journal cannot be written, and `on_journal_error` is `forward`."""
     journal = stack.application.mirror._journal
     real = journal.intend
 

@@ -64,7 +64,7 @@ class Proxy:
             "CROSSFADE_DSN": dsn,
             "CROSSFADE_STATE_DIR": str(self.state),
             "CROSSFADE_HEARTBEAT": "0.05",
-            "CROSSFADE_LATE_REQUEST": "0.3",
+            "CROSSFADE_LOST_REQUEST_TIMEOUT": "0.3",
             "CROSSFADE_LEASE": "5",  # a loaded machine is no silent instance
             **settings,
         }

@@ -94,7 +94,7 @@ class Run:
         self._random = random.Random(seed)
         self.result = Result()
         self._proxies: list[Proxy] = [
-            stood.proxy(f"state{n}", CROSSFADE_SETTLE_SECONDS=str(_SETTLE)) for n in range(PROXIES)
+            stood.proxy(f"state{n}", CROSSFADE_RECHECK_TIMEOUT=str(_SETTLE)) for n in range(PROXIES)
         ]
         self._going = True
 

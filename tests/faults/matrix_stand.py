@@ -94,7 +94,7 @@ class Matrix:
             setting: stood.proxy(
                 setting,
                 CROSSFADE_REQUEST_TIMEOUT="30",
-                CROSSFADE_JOURNAL_FULL=setting,
+                CROSSFADE_ON_JOURNAL_ERROR=setting,
                 CROSSFADE_HEARTBEAT="0.2",
                 CROSSFADE_WORKERS="1",  # a start is most of what a kill costs
             )

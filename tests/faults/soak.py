@@ -78,7 +78,7 @@ class Soak:
         self.result = Result()
         self._proxies = [
             stood.proxy(
-                f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3", CROSSFADE_JOURNAL_FULL="refuse" if n == 0 else "forward"
+                f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3", CROSSFADE_ON_JOURNAL_ERROR="refuse" if n == 0 else "forward"
             )
             for n in range(PROXIES)
         ]

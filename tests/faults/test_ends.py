@@ -96,7 +96,7 @@ class Stand:
 @contextlib.asynccontextmanager
 async def stood(dsn: str, folder: Path) -> AsyncIterator[Stand]:
     """With a graph of books and links, and a user who may read neither."""
-    async with running(dsn, folder, late_request=0.05) as stack:
+    async with running(dsn, folder, lost_request_timeout=0.05) as stack:
         stack.origin.store.server.accounts.enforce("", None)
         definition = {"collection": "links", "from": ["books"], "to": ["books"]}
         await stack.direct.post("/_api/gharial", json={"name": "g", "edgeDefinitions": [definition]})

@@ -82,7 +82,7 @@ async def test_on_a_full_disk_heartbeats_and_changes_of_stage_go_on(stood: Stand
 
 
 async def test_with_refuse_a_full_disk_stops_writes_and_nothing_else(stood: Stand) -> None:
-    proxy = stood.proxy(CROSSFADE_JOURNAL_FULL="refuse")
+    proxy = stood.proxy(CROSSFADE_ON_JOURNAL_ERROR="refuse")
     await proxy.start()
     await stood.mirrored()
     async with client_of(proxy) as client:

@@ -159,7 +159,7 @@ async def _set_up(client: httpx.AsyncClient, *requests: tuple[str, str, object])
 async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, folder: Path, *, flipped: bool) -> None:
     """The proxy has an origin of its own, in the same process: the harness starts it."""
     found = await stack.enter_async_context(
-        running(dsn, folder, buffer_body=1 << 20, max_body=2 << 20, capture_body=1 << 20, settle_seconds=1)
+        running(dsn, folder, max_buffered_body=1 << 20, max_body=2 << 20, max_captured_body=1 << 20, recheck_timeout=1)
     )
     origin = found.origin.listener
     assert origin is not None

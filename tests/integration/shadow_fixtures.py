@@ -174,7 +174,7 @@ class Stack:
 
 
 async def stack_on(database: Database, **settings: Any) -> Stack:
-    stack = Stack(database, Settings(**{"settle_seconds": 5.0, **settings}))
+    stack = Stack(database, Settings(**{"recheck_timeout": 5.0, **settings}))
     assert stack.origin.memory.run(decode_parts("POST", b"/_api/database", [], b'{"name":"db"}')).status == 201
     assert stack.ask("POST", "/_api/collection", {"name": "docs"})[1].status == 200
     await create(database, C)

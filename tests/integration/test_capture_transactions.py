@@ -257,7 +257,9 @@ async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_t
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
 @pytest.mark.parametrize("how", ["document", "query", "vertex"])
-@pytest.mark.parametrize("stack", [{"buffer_body": 1 << 16, "capture_body": 1 << 16}], indirect=True, ids=["bounds"])
+@pytest.mark.parametrize(
+    "stack", [{"max_buffered_body": 1 << 16, "max_captured_body": 1 << 16}], indirect=True, ids=["bounds"]
+)
 async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
     stack: Running, how: str, method: str
 ) -> None:

@@ -226,7 +226,7 @@ async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Datab
 
 
 async def test_held_queries_are_let_go_when_the_controller_dies(fleet: Fleet, database: Database) -> None:
-    one = await fleet.start("one", hold_limit=0.3)
+    one = await fleet.start("one", flip_hold_timeout=0.3)
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'jobs')")
     moves = (
         '[{"collection": "shop/jobs", "before": {"stage": "shadow", "weight": 0}, '

@@ -83,7 +83,7 @@ async def sidecar(
     declared = container("crossfade")
     port, admin = free_port(), free_port()
     ports = {"CROSSFADE_LISTEN_PORT": str(port), "CROSSFADE_ADMIN_PORT": str(admin), "CROSSFADE_STATE_DIR": STATE}
-    ports |= {"CROSSFADE_CAPTURE_BODY": str(8 << 20)}  # 64 MiB take the test too long
+    ports |= {"CROSSFADE_MAX_CAPTURED_BODY": str(8 << 20)}  # 64 MiB take the test too long
     assert {one["mountPath"] for one in declared["volumeMounts"]} == {
         "/var/lib/crossfade"
     }  # the image's state directory
@@ -135,7 +135,7 @@ async def test_the_sidecar_runs_with_a_root_that_cannot_be_written(
         assert (code, f"reached at http://127.0.0.1:{admin}" in told) == (0, True), told
         code, told = await ended(crossfade(*folders, "mirror", ORDERS), cli)
         assert code == 0, told
-        for size in (6 << 20, 9 << 20):  # captured; above CROSSFADE_CAPTURE_BODY
+        for size in (6 << 20, 9 << 20):  # captured; above CROSSFADE_MAX_CAPTURED_BODY
             written = await client.post(url + "?overwrite=true&silent=true", content=body(size))
             assert written.status_code in (201, 202), written.text
         assert (await client.get(f"/_db/shop/_api/document/orders/k{9 << 20}")).status_code == 200

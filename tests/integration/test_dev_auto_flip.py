@@ -15,7 +15,7 @@ from tests.harness import Running, running
 
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(dsn, tmp_path, flip_new=True) as started:
+    async with running(dsn, tmp_path, dev_auto_flip=True) as started:
         await started.default(Stage.SHADOW)
         yield started
 
@@ -91,5 +91,5 @@ async def test_what_is_gone_is_not_looked_at_again_until_it_is_made_again(stack:
 
 def test_it_is_refused_where_arangodb_is_on_another_machine() -> None:
     with pytest.raises(ConfigurationError, match="only for a local stack"):
-        load(origin="http://db.example.org:8529", flip_new=True)
-    assert load(origin="http://localhost:8529", flip_new=True).flip_new
+        load(origin="http://db.example.org:8529", dev_auto_flip=True)
+    assert load(origin="http://localhost:8529", dev_auto_flip=True).dev_auto_flip

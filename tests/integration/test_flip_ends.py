@@ -42,7 +42,7 @@ def full(*_: object, **__: object) -> int:
 async def test_with_a_full_journal_the_flip_is_over_before_the_answer(
     stack: Running, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
-    """journal_full = forward: what could not be noted may be lost by a kill, and cannot be read again."""
+    """on_journal_error = forward: what could not be noted may be lost by a kill, and cannot be read again."""
     await flip(stack)
     monkeypatch.setattr(Journal, "intend", full)
     answer = await WRITES[write](stack.client)

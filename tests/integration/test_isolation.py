@@ -156,7 +156,7 @@ async def test_large_answers_are_compared_and_settled_in_workers(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("compared where clients wait")
 
-    shadowed = await stack_on(database, settle_seconds=10.0)
+    shadowed = await stack_on(database, recheck_timeout=10.0)
     shadowed.shadow = ruled(shadowed)
     await shadowed.shadow.start()
     for number in range(40):

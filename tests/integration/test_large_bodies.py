@@ -24,7 +24,7 @@ PATH = "/_api/document/books"
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     """Everything above 1,000 bytes streams, and above 5,000 is not looked into."""
-    async with running(dsn, tmp_path, buffer_body=1000, capture_body=5000, capture_memory=5000) as found:
+    async with running(dsn, tmp_path, max_buffered_body=1000, max_captured_body=5000, capture_memory=5000) as found:
         assert (await found.client.post("/_api/collection", json={"name": "books"})).status_code == 200
         await found.move(MIRROR, BOOKS)
         yield found

@@ -214,7 +214,7 @@ async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
     turns = Turns()
     turns.spy(monkeypatch, Journal, "intend", lambda _self, _collection, keys, *_: len(keys))
     keys = tuple(f"k{number}" for number in range(MANY))
-    async with running(tmp_path, database, dsn, Origin(), journal_full="refuse") as mirror:
+    async with running(tmp_path, database, dsn, Origin(), on_journal_error="refuse") as mirror:
         kit = SimpleNamespace(mirror=mirror)
         async with turns.counted():
             intents = await WriteContext.intend_keys(cast("WriteContext", kit), COLLECTION, keys)

@@ -70,7 +70,7 @@ async def test_a_write_that_the_origin_refused_never_appears(tmp_path: Path, dat
 
 async def test_a_lost_answer_is_read_again_after_the_bound(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
-    async with running(tmp_path, database, dsn, origin, late_request=0.6) as mirror:
+    async with running(tmp_path, database, dsn, origin, lost_request_timeout=0.6) as mirror:
         written, refused = mirror.intend(COLLECTION, ("a",)), mirror.intend(COLLECTION, ("b",))
         origin.put("a", 1)
         mirror.lost(written)
@@ -87,7 +87,7 @@ async def test_a_lost_answer_is_read_again_after_the_bound(tmp_path: Path, datab
 async def test_a_request_that_runs_late_at_the_origin_is_mirrored(tmp_path: Path, database: Database, dsn: str) -> None:
     """Its answer was lost, and it runs only then: a look that came before it must not be the last (I3)."""
     origin = Origin()
-    async with running(tmp_path, database, dsn, origin, late_request=3.0) as mirror:
+    async with running(tmp_path, database, dsn, origin, lost_request_timeout=3.0) as mirror:
         mirror.lost(mirror.intend(COLLECTION, ("a",)))
         with contextlib.suppress(TimeoutError):
             await until(lambda: mirror.backlog == 0, 0.5)
@@ -114,7 +114,7 @@ async def test_a_lost_delete_while_an_older_upsert_is_queued_leaves_no_ghost(
 
 async def test_an_incomplete_answer_is_read_again_at_once(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
-    async with running(tmp_path, database, dsn, origin, late_request=60) as mirror:
+    async with running(tmp_path, database, dsn, origin, lost_request_timeout=60) as mirror:
         intent = mirror.intend(COLLECTION, ())
         origin.put("a", 1)
         mirror.answered(intent, ParsedAnswer(b"", [], (), ("a",), complete=False))
@@ -158,7 +158,7 @@ async def test_an_opaque_write_marks_what_it_may_have_touched(tmp_path: Path, da
 async def test_an_opaque_write_that_was_lost_marks_after_the_bound(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
-    async with running(tmp_path, database, dsn, Origin(), late_request=0.3) as mirror:
+    async with running(tmp_path, database, dsn, Origin(), lost_request_timeout=0.3) as mirror:
         began = time.monotonic()
         mirror.lost(mirror.intend_change(OpaqueWrite("transaction", ("shop/*",))))
         intent = mirror.intend_change(OpaqueWrite("query", ("shop/a", "shop/b")))

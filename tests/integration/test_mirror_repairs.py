@@ -122,7 +122,7 @@ async def test_a_key_that_changes_under_a_repair_is_looked_at_again(
 
 async def test_who_waits_may_go(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
-    async with running(tmp_path, database, dsn, origin, late_request=0.6) as mirror:
+    async with running(tmp_path, database, dsn, origin, lost_request_timeout=0.6) as mirror:
         intent = mirror.intend(COLLECTION, ("a",))
         waiting = [asyncio.create_task(mirror.applied(intent)) for _ in range(2)]
         await asyncio.sleep(0)

@@ -38,7 +38,7 @@ _USERS: dict[str, tuple[str, str | None]] = {
 
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(dsn, tmp_path, flip_new=True) as started:
+    async with running(dsn, tmp_path, dev_auto_flip=True) as started:
         await started.default(Stage.SHADOW)
         client = started.client
         await client.post("/_api/collection", json={"name": "people"})

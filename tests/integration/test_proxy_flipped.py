@@ -201,7 +201,7 @@ async def test_a_read_that_waits_too_long_for_postgresql_costs_nobody_the_flip(
 @pytest.mark.parametrize("phase", [Phase.BEGIN, Phase.HOLD])
 async def test_nobody_waits_for_a_command_that_was_killed(dsn: str, tmp_path: Path, phase: Phase) -> None:
     """Its epoch is closed once it is seen that nobody drives it, and not when the longest wait is over."""
-    async with running(dsn, tmp_path, hold_limit=600.0, lease=60.0) as stack:
+    async with running(dsn, tmp_path, flip_hold_timeout=600.0, lease=60.0) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         for stage_ in (Stage.MIRROR, Stage.SHADOW):
             await stack.move(Standing(stage_), BOOKS)

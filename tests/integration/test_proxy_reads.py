@@ -53,7 +53,7 @@ async def shadowed(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest.fixture
 async def flipped(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(dsn, tmp_path, flip_new=True) as started:
+    async with running(dsn, tmp_path, dev_auto_flip=True) as started:
         await started.default(Stage.SHADOW)
         await filled(started.client)
         yield started

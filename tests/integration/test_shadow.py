@@ -101,7 +101,7 @@ async def test_lag_is_no_mismatch(stack: Stack) -> None:
 
 
 async def test_a_document_that_goes_on_changing_is_unsettled(database: Database) -> None:
-    stack = await stack_on(database, settle_seconds=1.0)
+    stack = await stack_on(database, recheck_timeout=1.0)
     await stack.shadow.start()
     await stack.both("a", x=0)
     changes = iter(range(1, 10_000))
@@ -129,7 +129,7 @@ async def test_a_mirror_that_does_not_catch_up_leaves_it_unsettled(stack: Stack)
 
 
 async def test_an_origin_that_is_away_settles_nothing(database: Database) -> None:
-    stack = await stack_on(database, settle_seconds=0.2)
+    stack = await stack_on(database, recheck_timeout=0.2)
     await stack.shadow.start()
     stack.insert("a")
 

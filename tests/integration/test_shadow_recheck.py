@@ -54,7 +54,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
 
 async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
     """Nobody knows what it holds: unsettled, never a mismatch."""
-    stack = await stack_on(database, settle_seconds=1.0)
+    stack = await stack_on(database, recheck_timeout=1.0)
     stack.shadow = ruled(stack, PeerLag(database, "me"))
     await stack.shadow.start()
     await beat(database, "silent")
@@ -69,7 +69,7 @@ async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
 
 async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database: Database) -> None:
     """One revision, two contents: of an answer of many documents the certain part counts, the rest is unsettled."""
-    stack = await stack_on(database, settle_seconds=0.5)
+    stack = await stack_on(database, recheck_timeout=0.5)
     stack.shadow = ruled(stack, PeerLag(database, "me"))
     await stack.shadow.start()
     await beat(database, "silent")
@@ -127,7 +127,7 @@ async def test_values_that_stay_different_are_a_mismatch(stack: Stack) -> None:
 
 async def test_hot_documents_that_the_target_follows_are_lag(database: Database) -> None:
     """The target is never where the origin is, and always where it was a moment ago."""
-    stack = await stack_on(database, settle_seconds=5.0)
+    stack = await stack_on(database, recheck_timeout=5.0)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     await stack.both("a", n=0)

@@ -75,7 +75,7 @@ def test_a_rule_that_is_none_is_refused(path: str, rule: str, argument: float | 
 
 
 async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(database: Database) -> None:
-    stack = await stack_on(database, twice_percent=100)
+    stack = await stack_on(database, baseline_percent=100)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     await stack.both("a", score=1, x=1)
@@ -124,7 +124,7 @@ def _shaky(origin: Origin) -> None:
 
 async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
     """What is learnt here hides mismatches: a race must not be."""
-    stack = await stack_on(database, twice_percent=100)
+    stack = await stack_on(database, baseline_percent=100)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
     raw = await stack.both("a", n=0)

@@ -209,7 +209,7 @@ async def test_reads_in_velocypack_are_served_and_compared_as_in_json(stack: Run
 
 
 async def test_a_read_that_is_too_large_streams_in_the_form_that_was_asked_for(dsn: str, tmp_path: Path) -> None:
-    async with running(dsn, tmp_path, buffer_body=2_000) as stack:
+    async with running(dsn, tmp_path, max_buffered_body=2_000) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(Standing(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "large", "t": "x" * 3_000})

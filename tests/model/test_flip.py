@@ -69,7 +69,7 @@ class Proxy:
 
     def __init__(self, name: str, database: Database, folder: Path, world: World) -> None:
         self.name, self.database, self.world = name, database, world
-        self.settings = settings_for(folder / name, heartbeat=0.15, lease=0.6, hold_limit=2.0)
+        self.settings = settings_for(folder / name, heartbeat=0.15, lease=0.6, flip_hold_timeout=2.0)
         self.line = Line(database)
         self.journal: dict[int, str] = {}  # revision -> key: acknowledged or of unknown outcome, not applied
         self.flying: dict[int, tuple[str, int]] = {}  # not answered: revision -> key, generation when it was forwarded
@@ -220,7 +220,7 @@ class Proxy:
 
 async def _operator(database: Database, folder: Path, dice: random.Random, stop: asyncio.Event, world: World) -> None:
     """Flips and rolls back, for ever."""
-    settings = settings_for(folder, lease=0.6, hold_limit=2.0)
+    settings = settings_for(folder, lease=0.6, flip_hold_timeout=2.0)
     while not stop.is_set():
         try:
             await change(

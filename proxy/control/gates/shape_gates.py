@@ -47,7 +47,7 @@ def settled(evidence: Evidence, limits: GateLimits) -> Gate:
         return Gate(name, GateVerdict.INCONCLUSIVE, "no comparison", threshold, remedy)
     figures = f"{evidence.unsettled} of {evidence.compared}"
     if evidence.unsettled > limits.unsettled_share * evidence.compared:
-        remedy = "documents change faster than both sides can be read: raise CROSSFADE_SETTLE_SECONDS, or see the lag"
+        remedy = "documents change faster than both sides can be read: raise CROSSFADE_RECHECK_TIMEOUT, or see the lag"
         return Gate(name, GateVerdict.FAILED, figures, threshold, remedy)
     return Gate(name, GateVerdict.PASSED, figures, threshold)
 

@@ -19,13 +19,13 @@ the target, so it just renews its lease. It must drain and roll back first where
 **A restart with open intents** (a kill) must drain first, and need not roll back: all that the last process
 acknowledged while flipped is in both stores, and whatever it had forwarded without an answer is in its journal. Nobody
 reads from PostgreSQL while this instance has no lease. It takes none before each of these intents was looked at again,
-when its request can no longer run at the origin (`late_request`), and the target has what the origin has. What cannot
-be read again ends in a mark or a dead letter, and with it the flip (`state.lacking`); so does what the journal does
-not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped. While
-it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB answers
-queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol, "Limits").
-An outage in which an instance answered alone is another thing: what its clients were shown may be another instance's
-write, which no journal of its own knows, so it rolls back.
+when its request can no longer run at the origin (`lost_request_timeout`), and the target has what the origin has. What
+cannot be read again ends in a mark or a dead letter, and with it the flip (`state.lacking`); so does what the journal
+does not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped.
+While it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB
+answers queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol,
+"Limits"). An outage in which an instance answered alone is another thing: what its clients were shown may be another
+instance's write, which no journal of its own knows, so it rolls back.
 
 **A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
 stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.

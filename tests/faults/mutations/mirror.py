@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         "lost answer read at once",
         "proxy/replication/mirror.py",
-        "due = time.monotonic() + self._settings.late_request",
+        "due = time.monotonic() + self._settings.lost_request_timeout",
         "due = time.monotonic() - 1.0",
         f"{_MIRROR}::test_a_request_that_runs_late_at_the_origin_is_mirrored",
     ),

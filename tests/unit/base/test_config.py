@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.base.config import load
+from proxy.base.config import Settings, is_advanced, load
 from proxy.base.errors import ConfigurationError
 
 
@@ -24,12 +24,12 @@ def test_defaults_bind_to_loopback() -> None:
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "crossfade.toml"
-    file.write_text('listen_port = 1\nbatch = 7\n[services]\n"/resumes" = "http://127.0.0.1:8000"\n')
+    file.write_text('listen_port = 1\n[advanced]\nbatch = 7\n[services]\n"/resumes" = "http://127.0.0.1:8000"\n')
     monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
     monkeypatch.setenv("CROSSFADE_LISTEN_PORT", "2")
     settings = load()
     assert (settings.listen_port, settings.batch) == (2, 7)
-    assert str(settings.services["/resumes"]) == "http://127.0.0.1:8000/"
+    assert str(settings.services["/resumes"].get_secret_value()) == "http://127.0.0.1:8000/"
 
 
 def test_the_usual_names_of_both_servers_are_taken_where_crossfades_own_are_not_set(
@@ -39,7 +39,7 @@ def test_the_usual_names_of_both_servers_are_taken_where_crossfades_own_are_not_
     monkeypatch.setenv("ARANGO_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("CROSSFADE_ORIGIN", "http://127.0.0.1:2")
     settings = load()
-    assert (settings.dsn, str(settings.origin)) == ("postgresql://a/b", "http://127.0.0.1:2/")
+    assert (settings.postgresql_dsn, settings.origin_url) == ("postgresql://a/b", "http://127.0.0.1:2/")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,8 @@ def test_the_usual_names_of_both_servers_are_taken_where_crossfades_own_are_not_
         ("CROSSFADE_SAMPLE_PERCENT", "many", "set CROSSFADE_SAMPLE_PERCENT"),
         ("CROSSFADE_SERVICES", "resumes", "set CROSSFADE_SERVICES to a JSON object"),
         ("CROSSFADE_REDACT_PATHS", "foo", "set CROSSFADE_REDACT_PATHS to a JSON array"),
-        ("CROSSFADE_SERVICES", '{"resumes": "http://127.0.0.1:1"}', "'resumes' is no path of a service"),
+        ("CROSSFADE_SERVICES", '{"resumes": "http://127.0.0.1:1"}', "'resumes' is not a path of a service"),
+        ("CROSSFADE_ADMIN_NAMES", "proxy", r'set CROSSFADE_ADMIN_NAMES to a JSON array, as in \["crossfade.example"\]'),
         ("CROSSFADE_LEASE", "0.3", "set CROSSFADE_LEASE .*: .*a lease lasts two heartbeats"),
         ("CROSSFADE_CONFIG", "/nonexistent.toml", "no such file"),
     ],
@@ -65,7 +66,7 @@ def test_an_unknown_setting_or_a_broken_file_is_named(tmp_path: Path, monkeypatc
     file = tmp_path / "crossfade.toml"
     monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
     file.write_text("listen_prot = 1\n")
-    with pytest.raises(ConfigurationError, match="LISTEN_PROT"):
+    with pytest.raises(ConfigurationError, match="listen_prot is not a setting: do you mean listen_port"):
         load()
     file.write_text("listen_port = = 1\n")
     with pytest.raises(ConfigurationError, match="is not TOML"):
@@ -123,6 +124,8 @@ def test_what_kubernetes_sets_for_a_service_of_that_name_is_let_through(
         ("CROSSFADE_ORIGIN", "http://root:s3cret@host:99999999"),
         ("CROSSFADE_SERVICES", '{"/a": "ftp://u:s3cret@host"}'),
         ("CROSSFADE_SERVICES", '{"/a": "s3cret'),
+        ("CROSSFADE_LISTEN_PORT", "s3cret"),
+        ("CROSSFADE_LOG_LEVEL", "s3cret"),
         ("CROSSFADE_DSN", "postgresql://u:s3cret/x@host/db"),
         ("CROSSFADE_DSN", "postgresql://u:s3cret@host:99x/db"),
         ("CROSSFADE_DSN", "s3cret"),
@@ -137,13 +140,45 @@ def test_no_message_shows_what_may_hold_a_password(name: str, value: str, monkey
     assert "s3cret" not in shown
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("batch = 7", r"batch belongs below \[advanced\]"),
+        ("[advanced]\nlisten_port = 7", r"listen_port belongs above \[advanced\]"),
+        ("[advanced]\nbach = 7", "bach is not a setting: do you mean batch?"),
+        ("colour = 7", "colour is not a setting: docs/settings.md lists the settings"),
+        ("advanced = 7", r"advanced is a table: write \[advanced\]"),
+        (
+            "[advanced]\nbatch = 0",
+            "set CROSSFADE_BATCH .or batch in the file.: .* greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_key_of_the_file_that_is_wrong_or_in_the_wrong_place_is_named(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "crossfade.toml"
+    file.write_text(text)
+    monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
+    with pytest.raises(ConfigurationError, match=says):
+        load()
+
+
+def test_about_a_dozen_settings_are_not_advanced() -> None:
+    main = [name for name, field in Settings.model_fields.items() if not is_advanced(field)]
+    assert 10 <= len(main) <= 14, main
+    assert all(field.description for field in Settings.model_fields.values())
+
+
 def test_a_misspelt_password_in_the_file_is_named_and_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "crossfade.toml"
     file.write_text('origin_pasword = "s3cret"\n')
     monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
-    with pytest.raises(ConfigurationError, match="ORIGIN_PASWORD") as refused:
+    with pytest.raises(
+        ConfigurationError, match="origin_pasword is not a setting: do you mean origin_password"
+    ) as refused:
         load()
     assert "s3cret" not in str(refused.value)
 
@@ -155,8 +190,16 @@ def test_the_representation_of_settings_holds_no_password() -> None:
         dsn="postgresql://app:s3cret@127.0.0.1/app",
         services={"/a": "http://u:s3cret@127.0.0.1:1"},
     )
-    assert "s3cret" not in repr(settings)
-    assert "s3cret" not in str(settings)
+    for shown in (
+        repr(settings),
+        str(settings),
+        str(settings.model_dump()),
+        settings.model_dump_json(),
+        settings.origin_address,
+    ):
+        assert "s3cret" not in shown
+    assert settings.origin_url == "http://root:s3cret@127.0.0.1:8529/"
+    assert settings.origin_account == ("root", "s3cret")
 
 
 @pytest.mark.parametrize(
@@ -170,4 +213,4 @@ def test_the_representation_of_settings_holds_no_password() -> None:
     ],
 )
 def test_every_usual_form_of_a_dsn_is_taken(dsn: str) -> None:
-    assert load(dsn=dsn).dsn == dsn
+    assert load(dsn=dsn).postgresql_dsn == dsn
