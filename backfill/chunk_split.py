@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import sql
 from backfill.key_sampling import find_cut
-from backfill.run_store import SQL
 from backfill.source import Source
-from proxy.base.database import Database, Row
+from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 
 SPLIT_DOCUMENTS: Final = 5_000
@@ -23,21 +23,21 @@ async def split_largest(database: Database, source: Source, chosen: Sequence[int
 
     Raises UpstreamError, DatabaseError.
     """
-    for row in await database.fetch(SQL["divisible"], None if chosen is None else list(chosen)):
+    for row in await database.fetch(sql.backfill.DIVISIBLE, None if chosen is None else list(chosen)):
         async with database.transaction() as session:
-            if not await session.fetchval(SQL["lock_split"], row["run"]):
+            if not await session.fetchval(sql.backfill.LOCK_SPLIT, row.run):
                 return False  # somebody else is looking, and there will be a chunk to claim
             cut = await _cut(source, row, least)
-            if cut is not None and await session.fetchval(SQL["split"], row["run"], row["number"], cut, row["upper"]):
+            if cut is not None and await session.fetch(sql.backfill.SPLIT, row.run, row.number, cut, row.upper):
                 return True
     return False
 
 
-async def _cut(source: Source, row: Row, least: int) -> str | None:
+async def _cut(source: Source, row: sql.backfill.DivisibleChunkRow, least: int) -> str | None:
     async def step(after: str, skip: int) -> str | None:
-        return await source.step(row["database"], row["name"], after, skip)
+        return await source.step(row.database, row.name, after, skip)
 
     try:
-        return await find_cut(step, row["position"] or row["lower"] or "", row["upper"], least)
+        return await find_cut(step, row.position or row.lower or "", row.upper, least)
     except ArangoError:
         return None  # the worker that has the chunk meets it as well, and says so

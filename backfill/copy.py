@@ -15,12 +15,13 @@ from typing import Final
 
 import structlog
 
+import sql
 from backfill import run_store
 from backfill.checksum import fingerprinted
 from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.origin_pages import Document, Page
-from backfill.run_store import SQL, Claim, RangeCut, Table
+from backfill.run_store import Claim, RangeCut, Table
 from backfill.source import Source
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, DatabaseTimedOut, DatabaseUnavailable, StatementError, error_label
@@ -99,7 +100,7 @@ async def copy_chunk(
     """
 
     async def read(after: str, limit: int) -> _Stamped:
-        era: int = await database.fetchval(SQL["era"])  # before the cursor: that is what makes the stamp safe
+        era = await database.fetchval(sql.backfill.ERA)  # before the cursor: that is what makes the stamp safe
         page = await source.page(claim.table.database, claim.table.name, after, claim.range.upper, limit)
         return _Stamped(page, era)
 

@@ -15,13 +15,14 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
+import sql
 from backfill import run_store
 from backfill.checksum import fingerprinted
 from backfill.copy import Copied, dead_letters_of, was_cancelled
 from backfill.governor import Governor
 from backfill.key_repair import repair_keys
 from backfill.origin_pages import Document
-from backfill.run_store import SQL, Claim, LeaseLost
+from backfill.run_store import Claim, LeaseLost
 from backfill.source import Source
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError
@@ -50,11 +51,11 @@ async def copy_dump(
     target = TargetWriter(database, "backfill")
     me = (claim.run, claim.number, claim.worker)
     claim = replace(claim, result={k: v for k, v in claim.result.items() if k != "fingerprint"})
-    if await database.fetchval(SQL["start_over"], *me, json.dumps(dict(claim.result))) is None:
+    if await database.fetchrow(sql.backfill.START_OVER, *me, json.dumps(dict(claim.result))) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
     meter = governor.meter()
     await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
-    era: int = await database.fetchval(SQL["era"])
+    era = await database.fetchval(sql.backfill.ERA)
     documents = size = refused = reread = 0
     async with contextlib.aclosing(_batches(source, claim, BATCH_BYTES)) as batches:
         async for batch in batches:

@@ -14,17 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import sql
 from backfill import run_store
-from backfill.run_store import SQL, Claim
+from backfill.run_store import Claim
 from backfill.source import Source
 from backfill.throttle import Figures, Latency, Meter, ThrottleLimits, as_options, decide
-from proxy.base.database import Database, Row
+from proxy.base.database import Database
 from proxy.state import audit
-from sql.loader import queries
 
 REFRESH: Final = 0.5  # seconds that figures are believed
 _RENEW: Final = 1.0  # seconds between two signs of life of a worker that waits
-_REVISIONS: Final = queries("documents")["revisions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,7 @@ class Setting:
 
 async def setting(database: Database) -> Setting:
     """What operators have set, and how things are. Raises DatabaseError."""
-    row = await database.fetchrow(SQL["throttle"])
-    assert row is not None
-    return _setting(row)
+    return _setting(await database.fetchval(sql.backfill.THROTTLE))
 
 
 async def change(
@@ -58,11 +55,10 @@ async def change(
     Raises DatabaseError, and what `wanted` raises.
     """
     async with database.transaction() as session:
-        row = await session.fetchrow(SQL["throttle"] + " FOR UPDATE OF t")
-        assert row is not None
-        limits = wanted(_setting(row))
+        await session.execute(sql.backfill.LOCK_THROTTLE)
+        limits = wanted(_setting(await session.fetchval(sql.backfill.THROTTLE)))
         await session.execute(
-            SQL["set_throttle"],
+            sql.backfill.SET_THROTTLE,
             limits.max_rate,
             limits.max_lag,
             limits.max_replica_lag,
@@ -74,16 +70,16 @@ async def change(
         await audit.record(session, actor=actor, action=action, reason=reason, detail=as_options(limits))
 
 
-def _setting(row: Row) -> Setting:
+def _setting(row: sql.backfill.ThrottleRow) -> Setting:
     limits = ThrottleLimits(
-        max_rate=row["max_rate"],
-        max_lag=row["max_lag"],
-        max_replica_lag=row["max_replica_lag"],
-        max_slowdown=row["max_slowdown"],
-        flag_file=row["flag_file"],
-        paused=row["paused"],
+        max_rate=row.max_rate,
+        max_lag=row.max_lag,
+        max_replica_lag=row.max_replica_lag,
+        max_slowdown=row.max_slowdown,
+        flag_file=row.flag_file,
+        paused=row.paused,
     )
-    return Setting(limits, row["lag"], row["workers"], row["replica_lag"], row["changed_by"])
+    return Setting(limits, row.lag, row.workers, row.replica_lag, row.changed_by)
 
 
 class Governor:
@@ -153,6 +149,6 @@ class Governor:
         began = time.monotonic()
         await self._source.read(claim.table.database, claim.table.name, [key])
         between = time.monotonic()
-        await self._database.fetch(_REVISIONS.on(claim.table.relation), [key])
+        await self._database.fetch(sql.documents.REVISIONS.on(claim.table.relation), [key])
         self._origin.add(between - began)
         self._target.add(time.monotonic() - between)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import secrets
 
-from backfill.run_store import SQL
+import sql
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError
 
@@ -35,7 +35,7 @@ class Presence:
     async def _held(self) -> int:
         if self._session is not None:
             try:
-                await self._session.fetchval(SQL["alive"])
+                await self._session.fetchval(sql.server.ALIVE)
                 return self._holder
             except DatabaseError:
                 await self.close()
@@ -44,7 +44,7 @@ class Presence:
         try:
             while True:
                 self._holder = secrets.randbelow((1 << 31) - 1) + 1
-                if await self._session.fetchval(SQL["hold"], self._holder):
+                if await self._session.fetchval(sql.backfill.HOLD, self._holder):
                     return self._holder
         except BaseException:
             await self.close()

@@ -20,19 +20,17 @@ from typing import Final
 
 import structlog
 
+import sql
 from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites
 from backfill.wal_reader import Log, Reader, Requester, Scan, Version, collections_of
-from proxy.base.database import Database, Row, Session
+from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.base.repeated import Repeated
 from proxy.control.gates.origin_gates import VANISHED
 from proxy.replication.versions import Stored
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
-_SQL: Final = queries("out_of_band")
-_DOCUMENTS: Final = queries("documents")
 _RESUME: Final = 200.0  # seconds after which a restart begins anew: what was told before is forgotten soon
 _STALE: Final = 240.0  # seconds between two reads after which what was told in between may be forgotten (suspects)
 _BACK: Final = 120.0  # seconds of told rows that are looked through: reports land in another order than they began
@@ -109,7 +107,7 @@ class OutOfBandWatch:
         while not self._stop.is_set():
             try:
                 async with self._database.session() as session:
-                    while not self._stop.is_set() and not await session.fetchval(_SQL["hold_watch"].text):
+                    while not self._stop.is_set() and not await session.fetchval(sql.out_of_band.HOLD_WATCH):
                         await self._wait(1.0)
                     while not self._stop.is_set():
                         await self._look(session)
@@ -158,26 +156,32 @@ class OutOfBandWatch:
     async def _watched(self, session: Session) -> None:
         """Which collections are mirrored."""
         before = time.monotonic()
-        rows = await session.fetch(_SQL["watched"].text)
-        now = rows[0]["now"]
+        rows = await session.fetch(sql.out_of_band.WATCHED)
+        now = rows[0].now
         self._clock = Clock(now - time.monotonic(), now - before)
-        rows = [row for row in rows if row["collection"] is not None]
-        self._relations = {row["collection"]: row["relation"] for row in rows}
-        self._present = frozenset(row["collection"] for row in rows if row["present"])
+        self._relations = {
+            row.collection: row.relation for row in rows if row.collection is not None and row.relation is not None
+        }
+        self._present = frozenset(row.collection for row in rows if row.collection is not None and row.present)
         gone = self._since.keys() - self._relations.keys()
         self._suspects.forget(gone)
         for collection in gone:
             del self._since[collection]
-        if rows and self._reader is None:
+        if self._relations and self._reader is None:
             await self._open(rows, now)
 
-    async def _open(self, rows: Sequence[Row], now: float) -> None:
+    async def _open(self, rows: Sequence[sql.out_of_band.WatchedRow], now: float) -> None:
         """Finds out how the origin can be read, and goes on where an earlier watch was, if that is not long ago."""
         self._last, self._judged, reader = now, _Read(0.0, 0.0, 0), Log(*self._account)
-        known = [row for row in rows if row["tick"] and row["mode"] == "log" and row["tick_at"] > now - _RESUME]
-        newest = max(known, key=lambda row: row["tick_at"], default=None)
+        known = [
+            (row.tick_at, row.tick, row.collection, row.since)
+            for row in rows
+            if row.collection is not None and row.since is not None and row.tick and row.mode == "log"
+            if row.tick_at is not None and row.tick_at > now - _RESUME
+        ]
+        newest = max(known, default=None)
         try:
-            await reader.begin(0 if newest is None else newest["tick"])
+            await reader.begin(0 if newest is None else newest[1])
             await reader.probe()
         except ArangoError as error:
             log.info("the origin's log is not for us: the watch scans for new revisions", error=str(error))
@@ -188,9 +192,9 @@ class OutOfBandWatch:
             return
         self._reader = reader
         if newest is not None:
-            self._last = newest["tick_at"]
-            self._judged = _Read(0.0, self._last, newest["tick"])
-            self._since = {row["collection"]: row["since"] for row in known}
+            self._last, tick, *_ = newest
+            self._judged = _Read(0.0, self._last, tick)
+            self._since = {collection: since for _, _, collection, since in known}
 
     async def _read_on(self) -> None:
         """Reads all that is new. Raises UpstreamError, ArangoError."""
@@ -235,12 +239,11 @@ class OutOfBandWatch:
 
     async def _judge(self, session: Session) -> None:
         """Judges what is due."""
-        row = await session.fetchrow(_SQL["complete_until"].text)
-        assert row is not None
+        row = await session.fetchval(sql.out_of_band.COMPLETE_UNTIL)
         await self._learn(session)  # later than `reached` was asked for: all that it speaks of is told
-        if row["behind"]:
-            self._note = self._note or f"waits for what {', '.join(row['behind'])} took"
-        reached = row["complete_until"]
+        if row.behind:
+            self._note = self._note or f"waits for what {', '.join(row.behind)} took"
+        reached = row.complete_until
         if reached is None:
             return
         self._settled = frozenset(name for name, since in self._absent.items() if since < reached)
@@ -256,14 +259,12 @@ class OutOfBandWatch:
         if self._learned and now - self._learned > _RESUME:
             self._begin_anew(now, "what proxies told may be forgotten by now")
         since = (self._learned or now - _RESUME) - _BACK
-        rows = await session.fetch(_SQL["reported_since"].text, since, list(self._told))
+        rows = await session.fetch(sql.out_of_band.REPORTED_SINCE, since, list(self._told))
         self._learned = now
-        self._told |= {row["id"]: row["reported_at"] for row in rows}
+        self._told |= {row.id: row.reported_at for row in rows}
         self._told = {row: at for row, at in self._told.items() if at >= now - 2 * _BACK}
         told = [
-            ReportedWrites(
-                row["collection"], row["revisions"], row["keys"], row["whole_collection"], row["reported_at"]
-            )
+            ReportedWrites(row.collection, row.revisions, row.keys, row.whole_collection, row.reported_at)
             for row in rows
         ]
         self._suspects.learn(told, now)
@@ -271,18 +272,18 @@ class OutOfBandWatch:
     async def _name(self, session: Session, due: Sequence[OriginVersion]) -> None:
         """Judges, and writes down what went around."""
         collections = sorted({one.collection for one in due})
-        marks = await session.fetch(_SQL["unverified_until"].text, collections)
-        gaps = [Gap(row["since"], row["until"]) for row in await session.fetch(_SQL["missed"].text)]
+        marks = await session.fetch(sql.out_of_band.UNVERIFIED_UNTIL, collections)
+        gaps = [Gap(row.since, row.until) for row in await session.fetch(sql.out_of_band.MISSED)]
         stored: dict[tuple[str, str], Stored] = {}
         for collection in collections if gaps else ():
             keys = sorted({one.key for one in due if one.collection == collection})
-            rows = await session.fetch(_DOCUMENTS["revisions"].on(self._relations[collection]), keys)
-            stored |= {(collection, row["key"]): Stored(row["rev"], row["alive"]) for row in rows}
-        unverified: Mapping[str, float] = {row["collection"]: row["until"] for row in marks}
+            rows = await session.fetch(sql.documents.REVISIONS.on(self._relations[collection]), keys)
+            stored |= {(collection, row.key): Stored(row.rev, row.alive) for row in rows}
+        unverified: Mapping[str, float] = {row.collection: row.until for row in marks}
         guilty = self._suspects.judge(due, unverified=unverified, gaps=gaps, stored=stored)
         if guilty:
             await session.execute(
-                _SQL["found"].text,
+                sql.out_of_band.FOUND,
                 [one.collection for one in guilty],
                 [one.key for one in guilty],
                 [one.rev for one in guilty],
@@ -297,7 +298,7 @@ class OutOfBandWatch:
         names = sorted(self._since)
         pending = self._suspects.count()
         await session.execute(
-            _SQL["keep_watch"].text,
+            sql.out_of_band.KEEP_WATCH,
             mode,
             names,
             [self._since[name] for name in names],

@@ -14,19 +14,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sql
 from backfill.origin_pages import OriginDisorder
-from backfill.run_store import SQL, Table
+from backfill.run_store import Table
 from backfill.source import Source
 from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
 from proxy.model.json_reader import load
 from proxy.model.json_values import same
-from sql.loader import queries
 
 FAST_KEYS = 500  # looked at together: revisions only
 FULL_KEYS = 20  # looked at together: their documents are in memory, from both sides
 PATIENCE = 30.0
-_DOCUMENTS = queries("documents")
 _SYSTEM = ("_key", "_id", "_rev")
 
 
@@ -121,8 +120,8 @@ class Looker:
         return {key: KeyState(kind, rev, now) for key, (kind, rev) in kinds.items()}
 
     async def _look_fast(self, keys: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
-        rows = await self._database.fetch(_DOCUMENTS["revisions"].on(self._table.relation), list(keys))
-        target = {row["key"]: row["rev"] for row in rows if row["alive"]}
+        rows = await self._database.fetch(sql.documents.REVISIONS.on(self._table.relation), list(keys))
+        target = {row.key: row.rev for row in rows if row.alive}
         origin = await self._source.revisions_of(self._table.database, self._table.name, keys)
         return {key: (classify(origin.get(key), target.get(key)), origin.get(key)) for key in keys}
 
@@ -143,14 +142,12 @@ class Looker:
 
     async def documents(self, keys: Sequence[str]) -> dict[str, tuple[int, str, str]]:
         """The target's (revision, raw, doc) of these keys."""
-        sql = SQL["target_documents"].replace("{relation}", self._table.relation)
-        rows = await self._database.fetch(sql, list(keys))
-        return {row["key"]: (row["rev"], row["raw"], row["doc"]) for row in rows}
+        rows = await self._database.fetch(sql.backfill.TARGET_DOCUMENTS.on(self._table.relation), list(keys))
+        return {row.key: (row.rev, row.raw, row.doc) for row in rows}
 
     async def _caught_up(self) -> tuple[datetime, datetime]:
-        row = await self._database.fetchrow(SQL["mirror_caught_up"])
-        assert row is not None
-        return row["now"], row["until"]
+        row = await self._database.fetchval(sql.backfill.MIRROR_CAUGHT_UP)
+        return row.now, row.until
 
     def _refuse_disorder(self, suspects: Mapping[str, int | None], sights: Mapping[str, KeyState]) -> None:
         # only while the origin takes every write first does a version in the target prove that the origin had it

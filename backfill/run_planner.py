@@ -9,10 +9,11 @@ import math
 import random
 from typing import Final
 
+import sql
 from backfill import run_store
 from backfill.key_ranges import KeyRange, chunk_count, ranges
 from backfill.key_sampling import EXACT, spread
-from backfill.run_store import SQL, Table
+from backfill.run_store import Table
 from backfill.source import Source
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
@@ -104,13 +105,12 @@ async def plan_changed(
     unfinished = await run_store.open_run(database, collection, "check", (mode,), repair, part)
     if unfinished is not None:
         return unfinished
-    newest = await database.fetchrow(SQL["newest_verification"], collection)
+    newest = await database.fetchrow(sql.backfill.NEWEST_VERIFICATION, collection)
     if newest is None:
         raise RefusedError(f"{collection} has not been verified yet: run `crossfade verify {collection}` first")
-    since = max(0, newest["began"] - _SLACK_MS) << 20  # a revision has milliseconds in its upper bits
-    sql = SQL["ranges_to_look_at"].replace("{relation}", table.relation)
-    rows = await database.fetch(sql, since, newest["id"])
-    chosen = [KeyRange(row["lower"], row["upper"]) for row in rows if row["failed"] or row["changed"]]
+    since = max(0, newest.began - _SLACK_MS) << 20  # a revision has milliseconds in its upper bits
+    rows = await database.fetch(sql.backfill.RANGES_TO_LOOK_AT.on(table.relation), since, newest.id)
+    chosen = [KeyRange(row.lower, row.upper) for row in rows if row.failed or row.changed]
     if not chosen:
         return None
     count = await _counted(source, table)
@@ -152,9 +152,9 @@ def _order(span: KeyRange) -> str:
 async def plan_due(database: Database, source: Source, pause: float = REQUEST_PAUSE) -> list[int]:
     """Verifications, with repair, of backfilled collections that were marked unverified since the last one."""
     async with database.transaction() as session:
-        await session.execute(SQL["lock_requests"])  # workers that look at once do not plan the same twice
-        due = await session.fetch(SQL["due_verifications"], pause)
-        return [await _plan_one_due(database, source, row["collection"]) for row in due]
+        await session.execute(sql.backfill.LOCK_REQUESTS)  # workers that look at once do not plan the same twice
+        due = await session.fetch(sql.backfill.DUE_VERIFICATIONS, pause)
+        return [await _plan_one_due(database, source, collection) for collection in due]
 
 
 async def _plan_one_due(database: Database, source: Source, collection: str) -> int:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import sql
 from backfill.key_ranges import KeyRange
 from backfill.run_summary import Standing, WorkerProgress
-from proxy.base.database import Database, Row, Session
+from proxy.base.database import Database, Session
 from proxy.base.errors import CrossfadeError, RefusedError
-from sql.loader import queries
 
 Kind = Literal["backfill", "verify", "check"]
 LEASE = 15.0  # seconds; a page takes far less than one
-
-SQL = {name: query.text for name, query in queries("backfill").items()}
 
 
 class LeaseLost(CrossfadeError):
@@ -77,17 +75,17 @@ async def table(database: Database, collection: str) -> Table:
 
     What is written before every proxy captures would be missed for good (mirror-protocol, answer 11).
     """
-    row = await database.fetchrow(SQL["collection"], collection)
-    if row is None or row["stage"] == "off":
+    row = await database.fetchrow(sql.backfill.COLLECTION, collection)
+    if row is None or row.stage == "off":
         what = "is not known yet" if row is None else "is at stage off"
         raise RefusedError(
             f"{collection} {what}: run `crossfade mirror {collection}` first, since writes that no proxy captures "
             "would be missed"
         )
-    faults = await database.fetch(SQL["wrong_mapping"], collection, row["relation"])
+    faults = await database.fetch(sql.backfill.WRONG_MAPPING, collection, row.relation)
     if faults:
-        told = "; ".join(fault["fault"] for fault in faults)
-        raise RefusedError(f"{row['relation']} cannot hold the documents of {collection}: {told}")
+        told = "; ".join(faults)
+        raise RefusedError(f"{row.relation} cannot hold the documents of {collection}: {told}")
     return _table(row)
 
 
@@ -110,9 +108,9 @@ async def begin(
     expected = known.get("planned", 0) // max(1, len(chunks))
     lowers, uppers = [c.lower for c in chunks], [c.upper for c in chunks]
     async with database.transaction() as session:
-        await session.execute(SQL["fence_marks"])
-        run: int = await session.fetchval(SQL["begin_run"], collection, kind, mode, json.dumps(known))
-        await session.execute(SQL["add_chunks"], run, lowers, uppers, shards or [None] * len(chunks), expected)
+        await session.execute(sql.backfill.FENCE_MARKS)
+        run = await session.fetchval(sql.backfill.BEGIN_RUN, collection, kind, mode, json.dumps(known))
+        await session.execute(sql.backfill.ADD_CHUNKS, run, lowers, uppers, shards or [None] * len(chunks), expected)
     return run
 
 
@@ -125,35 +123,34 @@ async def open_run(
     would take it.
     """
     if kind == "verify":
-        await database.execute(SQL["supersede"], collection, json.dumps({"error": "superseded: begun too early"}))
-    run: int | None = await database.fetchval(SQL["open_run"], collection, kind, list(modes), repair, part)
-    return run
+        await database.execute(sql.backfill.SUPERSEDE, collection, json.dumps({"error": "superseded: begun too early"}))
+    return await database.fetchrow(sql.backfill.OPEN_RUN, collection, kind, list(modes), repair, part)
 
 
 async def open_runs(database: Database) -> list[int]:
     """Every run that has not ended."""
-    return [row["id"] for row in await database.fetch(SQL["open_runs"])]
+    return await database.fetch(sql.backfill.OPEN_RUNS)
 
 
 async def claim(
     database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE, holder: int | None = None
 ) -> Claim | None:
     """A free chunk of these runs (None: of any open one), or None. holder: of the worker's `Presence`."""
-    row = await database.fetchrow(SQL["claim"], worker, lease, None if runs is None else list(runs), holder)
+    row = await database.fetchrow(sql.backfill.CLAIM, worker, lease, None if runs is None else list(runs), holder)
     if row is None:
         return None
     return Claim(
-        run=row["run"],
-        number=row["number"],
+        run=row.run,
+        number=row.number,
         worker=worker,
-        kind=row["kind"],
-        mode=row["mode"],
-        repair=row["repair"],
+        kind=cast(Kind, row.kind),
+        mode=row.mode,
+        repair=row.repair,
         table=_table(row),
-        range=KeyRange(row["lower"], row["upper"]),
-        position=row["position"],
-        result=json.loads(row["result"]),
-        shard=row["shard"],
+        range=KeyRange(row.lower, row.upper),
+        position=row.position,
+        result=json.loads(row.result),
+        shard=row.shard,
     )
 
 
@@ -169,25 +166,25 @@ async def checkpoint(
 ) -> None:
     """Notes progress in the caller's transaction. Raises LeaseLost or RangeCut, which must undo that transaction."""
     me = (claim.run, claim.number, claim.worker)
-    noted = await session.fetchval(
-        SQL["checkpoint"], *me, position, documents, size, lease, json.dumps(result), claim.range.upper
+    noted = await session.fetchrow(
+        sql.backfill.CHECKPOINT, *me, position, documents, size, lease, json.dumps(result), claim.range.upper
     )
     if noted is None:
-        held = await session.fetchrow(SQL["held_range"], *me)
-        if held is not None:
-            raise RangeCut(held["upper"])
+        held = await session.fetch(sql.backfill.HELD_RANGE, *me)
+        if held:
+            raise RangeCut(held[0])
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
 async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting: str | None = None) -> None:
     """Keeps the claim through a wait; waiting: for what. Raises LeaseLost."""
-    if await database.fetchval(SQL["renew"], claim.run, claim.number, claim.worker, lease, waiting) is None:
+    if await database.fetchrow(sql.backfill.RENEW, claim.run, claim.number, claim.worker, lease, waiting) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
 async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
     """Hands the chunk back (error: why), or says that it is done. Nothing happens where the lease was lost since."""
-    await database.execute(SQL["leave_chunk"], claim.run, claim.number, claim.worker, state, error or None)
+    await database.execute(sql.backfill.LEAVE_CHUNK, claim.run, claim.number, claim.worker, state, error or None)
 
 
 async def end(
@@ -195,50 +192,50 @@ async def end(
 ) -> None:
     """Ends an open run; one that has ended stays as it is."""
     kept = {name: value for name, value in result.items() if name != "waits"}
-    await database.execute(SQL["end_run"], run, state, json.dumps(kept))
+    await database.execute(sql.backfill.END_RUN, run, state, json.dumps(kept))
 
 
 async def note_wait(database: Database, run: int, reason: str | None) -> None:
     """What the run as a whole waits for, beside its chunks; None: for nothing any more."""
-    await database.execute(SQL["note_wait"], run, reason)
+    await database.execute(sql.backfill.NOTE_WAIT, run, reason)
 
 
 async def standings(database: Database, runs: Sequence[int]) -> list[Standing]:
     """How these runs stand, in order of their numbers."""
-    rows = await database.fetch(SQL["states"], list(runs))
+    rows = await database.fetch(sql.backfill.STATES, list(runs))
     return [_standing(row) for row in rows]
 
 
 async def latest(database: Database, collections: Sequence[str] | None) -> list[Standing]:
     """The newest run of each kind of these collections (None: all)."""
-    rows = await database.fetch(SQL["latest"], None if collections is None else list(collections))
-    return await standings(database, [row["id"] for row in rows])
+    rows = await database.fetch(sql.backfill.LATEST, None if collections is None else list(collections))
+    return await standings(database, rows)
 
 
-def _table(row: Row) -> Table:
-    return Table(row["collection"], row["database"], row["name"], row["relation"], row["stage"])
+def _table(row: sql.backfill.TableRow | sql.backfill.ClaimRow) -> Table:
+    return Table(row.collection, row.database, row.name, row.relation, row.stage)
 
 
-def _standing(row: Row) -> Standing:
-    result = json.loads(row["result"])
+def _standing(row: sql.backfill.RunProgressRow) -> Standing:
+    result = json.loads(row.result)
     return Standing(
-        run=row["id"],
-        collection=row["collection"],
-        kind=row["kind"],
-        mode=row["mode"],
-        state=row["state"],
-        documents=row["documents"],
-        bytes=row["bytes"],
-        chunks=row["chunks"],
-        done=row["done"],
-        claimed=row["claimed"],
-        seconds=row["seconds"],
+        run=row.id,
+        collection=row.collection,
+        kind=row.kind,
+        mode=row.mode,
+        state=row.state,
+        documents=row.documents,
+        bytes=row.bytes,
+        chunks=row.chunks,
+        done=row.done,
+        claimed=row.claimed,
+        seconds=row.seconds,
         planned=result.get("planned", 0),
         result=result,
-        waiting=tuple(json.loads(row["waiting"])),
-        reasons=(*json.loads(row["handed_back"]), *([result["waits"]] if "waits" in result else [])),
+        waiting=tuple(json.loads(row.waiting)),
+        reasons=(*json.loads(row.handed_back), *([result["waits"]] if "waits" in result else [])),
         workers=tuple(
             WorkerProgress(one["worker"], one["chunk"], one["documents"], one["expected"], one["waiting"])
-            for one in json.loads(row["workers"])
+            for one in json.loads(row.workers)
         ),
     )

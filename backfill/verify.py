@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import sql
 from backfill import run_store
 from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.key_repair import repair_keys
 from backfill.recheck import FULL_KEYS, PATIENCE, Looker, intact
-from backfill.run_store import SQL, Claim, RangeCut, Table
+from backfill.run_store import Claim, RangeCut, Table
 from backfill.run_summary import Tally
 from backfill.source import Source
 from proxy.base.database import Database
@@ -137,11 +138,10 @@ class Verifier:
     async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
         noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
-        sql = SQL["target_revisions"].replace("{relation}", table.relation)
-        rows = await self._database.fetch(sql, after, upper, limit)
+        rows = await self._database.fetch(sql.backfill.TARGET_REVISIONS.on(table.relation), after, upper, limit)
         page = await self._source.revisions(table.database, table.name, after, upper, limit)
-        bound = _bound(rows[-1]["key"] if len(rows) == limit else None, page.entries[-1][0] if not page.last else None)
-        target = {row["key"]: row["rev"] for row in rows if bound is None or row["key"] <= bound}
+        bound = _bound(rows[-1].key if len(rows) == limit else None, page.entries[-1][0] if not page.last else None)
+        target = {row.key: row.rev for row in rows if bound is None or row.key <= bound}
         origin = {key: rev for key, rev in page.entries if bound is None or key <= bound}
         await self._agreed(table, noted, bound, origin)
         if origin == target:
@@ -159,24 +159,23 @@ class Verifier:
     async def _compare_full(self, looker: Looker, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
         noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
-        sql = SQL["target_digests"].replace("{relation}", table.relation)
-        rows = await self._database.fetch(sql, after, upper, limit)
+        rows = await self._database.fetch(sql.backfill.TARGET_DIGESTS.on(table.relation), after, upper, limit)
         page = await self._source.page(table.database, table.name, after, upper, limit)
         documents = page.documents
-        bound = _bound(rows[-1]["key"] if len(rows) == limit else None, documents[-1].key if not page.last else None)
-        target = {row["key"]: row for row in rows if bound is None or row["key"] <= bound}
+        bound = _bound(rows[-1].key if len(rows) == limit else None, documents[-1].key if not page.last else None)
+        target = {row.key: row for row in rows if bound is None or row.key <= bound}
         origin = {document.key: document for document in documents if bound is None or document.key <= bound}
         await self._agreed(table, noted, bound, {key: document.rev for key, document in origin.items()})
-        target_revs = {key: row["rev"] for key, row in target.items()}
+        target_revs = {key: row.rev for key, row in target.items()}
         suspects: dict[str, int | None] = {}
         doubtful: list[str] = []
         for key in origin.keys() | target.keys():
             row, document = target.get(key), origin.get(key)
-            if row is None or document is None or row["rev"] != document.rev:
+            if row is None or document is None or row.rev != document.rev:
                 suspects[key] = _unseen(key, origin, target_revs)
-            elif row["intact"] is False or row["digest"] != hashlib.sha256(document.raw).digest():
+            elif row.intact is False or row.digest != hashlib.sha256(document.raw).digest():
                 suspects[key] = None
-            elif row["intact"] is None:
+            elif row.intact is None:
                 doubtful.append(key)
         for at in range(0, len(doubtful), FULL_KEYS):
             found = await looker.documents(doubtful[at : at + FULL_KEYS])

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
+import sql
 from backfill import checksum, run_store
 from backfill.chunk_split import SPLIT_DOCUMENTS, split_largest
 from backfill.copy import copy_chunk
@@ -32,12 +33,12 @@ from backfill.liveness_lock import Presence
 from backfill.origin_pages import OriginDisorder
 from backfill.recheck import PATIENCE
 from backfill.run_planner import plan_due
-from backfill.run_store import SQL, Claim, LeaseLost
+from backfill.run_store import Claim, LeaseLost
 from backfill.run_summary import Tally
 from backfill.source import GONE, Source
 from backfill.throttle import ThrottleLimits
 from backfill.verify import Verifier
-from proxy.base.database import Database, Row, Session
+from proxy.base.database import Database, Session
 from proxy.base.errors import (
     ArangoError,
     CrossfadeError,
@@ -73,15 +74,15 @@ class Options:
     outage: float = 60.0
 
 
-async def _build_indexes(session: Session, row: Row) -> None:
+async def _build_indexes(session: Session, row: sql.backfill.RunRow) -> None:
     """After the load, and without a lock on those who write: standing during it, they would halve its rate."""
-    wanted = ["index_statement"]
-    if json.loads(row["result"]).get("full_text"):
-        wanted.append("full_text_statement")
-    for broken in await session.fetch(SQL["broken_indexes"], row["collection"], row["relation"]):
-        await session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {broken['name']}")
+    wanted = await session.fetch(sql.indexes.CONTAINMENT_STATEMENT, row.collection)
+    if json.loads(row.result).get("full_text"):
+        wanted += await session.fetch(sql.indexes.FULL_TEXT_STATEMENT, row.collection)
+    for broken in await session.fetch(sql.indexes.BROKEN_INDEXES, row.collection, row.relation):
+        await session.execute(sql.indexes.DROP.fill(index=broken))
     for statement in wanted:
-        await session.execute(await session.fetchval(SQL[statement], row["collection"]))
+        await session.execute(sql.indexes.CARRY_OUT.fill(statement=statement))
 
 
 class Workers:
@@ -163,8 +164,8 @@ class Workers:
         if claim is not None:
             await self._carry_out(claim, verifier)
             return True
-        for row in await self._database.fetch(SQL["finishable"], None if chosen is None else list(chosen)):
-            if await self._finish(row["id"]):
+        for run in await self._database.fetch(sql.backfill.FINISHABLE, None if chosen is None else list(chosen)):
+            if await self._finish(run):
                 return True
         if await self._split(chosen):
             return True
@@ -216,24 +217,24 @@ class Workers:
 
     async def _fail(self, claim: Claim, error: str, state: Literal["failed", "cancelled"] = "failed") -> None:
         await run_store.leave(self._database, claim, "failed", error)
-        row = await self._database.fetchrow(SQL["run"], claim.run)
-        known = json.loads(row["result"]) if row is not None else {}
+        row = await self._database.fetchrow(sql.backfill.RUN, claim.run)
+        known = json.loads(row.result) if row is not None else {}
         await run_store.end(self._database, claim.run, state, {**known, "error": error})
 
     async def _finish(self, run: int) -> bool:
         """Ends a run whose chunks are done; False where another worker is at it, or it has ended."""
         async with self._maintenance.session() as session:
-            if not await session.fetchval(SQL["lock_run"], run):
+            if not await session.fetchval(sql.backfill.LOCK_RUN, run):
                 return False
             try:
-                row = await session.fetchrow(SQL["run"], run)
-                if row is None or row["state"] != "open":
+                row = await session.fetchrow(sql.backfill.RUN, run)
+                if row is None or row.state != "open":
                     return False
-                if row["left_mirror"]:
-                    error = f"{row['collection']} left the mirror while the run went on: writes may have been missed"
-                    await run_store.end(self._database, run, "cancelled", {**json.loads(row["result"]), "error": error})
+                if row.left_mirror:
+                    error = f"{row.collection} left the mirror while the run went on: writes may have been missed"
+                    await run_store.end(self._database, run, "cancelled", {**json.loads(row.result), "error": error})
                     return True
-                if row["kind"] == "backfill":
+                if row.kind == "backfill":
                     await self._index(session, row)
                     await run_store.end(self._database, run, "done", await self._copied(row))
                 else:
@@ -241,60 +242,56 @@ class Workers:
                 return True
             finally:
                 with contextlib.suppress(DatabaseError):
-                    await session.fetchval(SQL["unlock_run"], run)
+                    await session.fetchval(sql.backfill.UNLOCK_RUN, run)
 
-    async def _index(self, session: Session, row: Row) -> None:
+    async def _index(self, session: Session, row: sql.backfill.RunRow) -> None:
         """Raises DatabaseError; until a later try succeeds, the run says what it waits for."""
         step = "for its index"
-        await run_store.note_wait(self._database, row["id"], step)
+        await run_store.note_wait(self._database, row.id, step)
         try:
             await _build_indexes(session, row)
             step = "for its statistics"
-            await session.execute(SQL["analyze"].replace("{relation}", row["relation"]))
+            await session.execute(sql.indexes.ANALYZE.on(row.relation))
         except DatabaseError as error:
-            log.warning(
-                "a backfill could not be ended", collection=row["collection"], step=step, error=error_label(error)
-            )
+            log.warning("a backfill could not be ended", collection=row.collection, step=step, error=error_label(error))
             with contextlib.suppress(DatabaseError):
-                await run_store.note_wait(self._database, row["id"], f"{step}, tried again: {error}")
+                await run_store.note_wait(self._database, row.id, f"{step}, tried again: {error}")
             raise
 
-    async def _copied(self, row: Row) -> dict[str, Any]:
-        chunks = await self._database.fetch(SQL["chunks"], row["id"])
+    async def _copied(self, row: sql.backfill.RunRow) -> dict[str, Any]:
+        chunks = await self._database.fetch(sql.backfill.CHUNKS, row.id)
         return {
-            **json.loads(row["result"]),
-            "documents": sum(chunk["documents"] for chunk in chunks),
-            "bytes": sum(chunk["bytes"] for chunk in chunks),
+            **json.loads(row.result),
+            "documents": sum(chunk.documents for chunk in chunks),
+            "bytes": sum(chunk.bytes for chunk in chunks),
             "fingerprint": checksum.add(
-                json.loads(chunk["result"]).get("fingerprint", checksum.EMPTY) for chunk in chunks
+                json.loads(chunk.result).get("fingerprint", checksum.EMPTY) for chunk in chunks
             ),
-            "dead_letters": await self._database.fetchval(SQL["count_dead_letters"], row["collection"]),
-            "documents_origin": await self._source.count(row["database"], row["name"]),
+            "dead_letters": await self._database.fetchval(sql.backfill.COUNT_DEAD_LETTERS, row.collection),
+            "documents_origin": await self._source.count(row.database, row.name),
         }
 
-    async def _end_verification(self, row: Row) -> None:
-        chunks = await self._database.fetch(SQL["chunks"], row["id"])
-        tally = sum((Tally.from_json(json.loads(chunk["result"])) for chunk in chunks), Tally())
-        known = json.loads(row["result"])
-        now = await self._source.count(row["database"], row["name"])
+    async def _end_verification(self, row: sql.backfill.RunRow) -> None:
+        chunks = await self._database.fetch(sql.backfill.CHUNKS, row.id)
+        tally = sum((Tally.from_json(json.loads(chunk.result)) for chunk in chunks), Tally())
+        known = json.loads(row.result)
+        now = await self._source.count(row.database, row.name)
         result = {**known, **tally.result(), "counted": now}
         short = min(known.get("planned", 0), now) - tally.origin
-        if row["kind"] == "verify" and short > max(10, now // 100):
+        if row.kind == "verify" and short > max(10, now // 100):
             # not proof of a fault under heavy deletion and insertion, but no ground to call a collection verified (I9)
-            error = (
-                f"{row['collection']}: pages showed {tally.origin} documents, and ArangoDB counts {now}: verify again"
-            )
-            await run_store.end(self._database, row["id"], "failed", {**result, "error": error})
+            error = f"{row.collection}: pages showed {tally.origin} documents, and ArangoDB counts {now}: verify again"
+            await run_store.end(self._database, row.id, "failed", {**result, "error": error})
         else:
-            await run_store.end(self._database, row["id"], "done", result)
+            await run_store.end(self._database, row.id, "done", result)
             if tally.repaired and not tally.remaining:
                 await self._mismatches_repaired(row)
 
-    async def _mismatches_repaired(self, row: Row) -> None:
+    async def _mismatches_repaired(self, row: sql.backfill.RunRow) -> None:
         # the mismatches that the shadow found are gone with them; fast has not seen content, only what revisions show
-        found = await list_mismatches(self._database, row["collection"], "open")
-        if found and (row["mode"] == "full" or all(mismatch.kind in BY_REVISION for mismatch in found)):
-            await mark_repaired(self._database, collection=row["collection"])
+        found = await list_mismatches(self._database, row.collection, "open")
+        if found and (row.mode == "full" or all(mismatch.kind in BY_REVISION for mismatch in found)):
+            await mark_repaired(self._database, collection=row.collection)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

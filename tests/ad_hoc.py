@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeVar, cast, overload
 
 import asyncpg
@@ -47,11 +47,27 @@ class Session(database.Session):
         with self._watched():
             return await self._connection.fetchval(statement, *values, timeout=self._timeout)
 
-    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+    async def execute(self, statement: Statement[object] | str, *values: object) -> None:
         if not isinstance(statement, str):
-            return await super().execute(statement, *values)
+            await super().execute(statement, *values)
+            return
         with self._watched():
-            return await self._connection.execute(statement, *values, timeout=self._timeout)
+            await self._connection.execute(statement, *values, timeout=self._timeout)
+
+    @overload
+    def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]: ...
+    @overload
+    def cursor(self, statement: str, *values: object, prefetch: int = 500) -> AsyncGenerator[asyncpg.Record, None]: ...
+    async def cursor(
+        self, statement: Statement[Any] | str, *values: object, prefetch: int = 500
+    ) -> AsyncGenerator[Any, None]:
+        if isinstance(statement, str):
+            with self._watched():
+                async for record in self._connection.cursor(statement, *values, prefetch=prefetch):
+                    yield record
+            return
+        async for row in super().cursor(statement, *values, prefetch=prefetch):
+            yield row
 
 
 class Database(database.Database):
@@ -92,6 +108,6 @@ class Database(database.Database):
         async with self.session() as session:
             return await session.fetchval(statement, *values)
 
-    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+    async def execute(self, statement: Statement[object] | str, *values: object) -> None:
         async with self.session() as session:
-            return await session.execute(statement, *values)
+            await session.execute(statement, *values)

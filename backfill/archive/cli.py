@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+import sql
 from backfill.archive import cli_output, storage, verify
 from backfill.archive import manifest as manifests
 from backfill.archive.arango_target import IntoArango
@@ -28,7 +29,7 @@ from backfill.archive.manifest import Entry, Manifest
 from backfill.archive.postgres_target import IntoPostgres
 from backfill.archive.progress import shown
 from backfill.archive.server import Server
-from backfill.archive.sources import SQL, FromArango, FromPostgres, Store
+from backfill.archive.sources import FromArango, FromPostgres, Store
 from backfill.archive.targets import ArchiveTarget
 from backfill.source import Source
 from proxy.base.config import Settings, load
@@ -316,18 +317,18 @@ async def _control(means: ArchiveInputs) -> Database | None:
 async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
     """While PostgreSQL answers clients and ArangoDB is in use as well, an import into one shows to them at once."""
     for entry in entries:
-        row = await database.fetchrow(SQL["entry"], entry.collection)
-        if row is not None and row["stage"] in ("flipped", "promoted"):
+        row = await database.fetchrow(sql.archive.ENTRY, entry.collection)
+        if row is not None and row.stage in ("flipped", "promoted"):
             raise RefusedError(
-                f"{entry.collection} is {row['stage']}: an import into one database would show to clients before the "
+                f"{entry.collection} is {row.stage}: an import into one database would show to clients before the "
                 f"other has it; `crossfade rollback {entry.collection}` first"
             )
 
 
 async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest, into: Side) -> None:
     for entry in entries:
-        row = await database.fetchrow(SQL["entry"], entry.collection)
-        if row is not None and row["stage"] != "off":
+        row = await database.fetchrow(sql.archive.ENTRY, entry.collection)
+        if row is not None and row.stage != "off":
             reason = f"archive {manifest.id} was imported into {into}"
             await lacking.mark(database, [entry.collection], [reason], "crossfade archive")
 

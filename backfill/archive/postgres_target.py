@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from backfill import run_store
+import sql
 from backfill.archive.manifest import Entry
-from backfill.archive.sources import SQL
 from backfill.archive.storage import ArchiveError
 from backfill.archive.targets import TargetResult
 from backfill.origin_pages import Document
@@ -17,9 +16,7 @@ from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable
 from proxy.replication.session_writer import ApplyResult, Rule
 from proxy.replication.target_writer import TargetWriter
-from sql.loader import queries
 
-_DOCUMENTS = queries("documents")
 _ATTEMPTS: Final = 3  # with a new stamp each, before the page is tried again later
 
 
@@ -38,18 +35,17 @@ class IntoPostgres:
     async def prepare(self, entry: Entry) -> None:
         """Makes the table where there is none."""
         base, _, name = entry.collection.partition("/")
-        row = await self._database.fetchrow(SQL["ensure"], base, name, entry.edge)
-        assert row is not None
-        if entry.edge and not row["edge"]:
+        row = await self._database.fetchval(sql.archive.ENSURE, base, name, entry.edge)
+        if entry.edge and not row.edge:
             raise ArchiveError(f"{entry.collection} holds edges in the archive, and its table was made for documents")
-        self._tables[entry.collection] = Table(entry.collection, base, name, row["relation"], row["stage"])
+        self._tables[entry.collection] = Table(entry.collection, base, name, row.relation, row.stage)
 
     async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
         table = await self._table(collection)
         if table is None:
             return {}
-        rows = await self._database.fetch(_DOCUMENTS["revisions"].on(table.relation), list(keys))
-        return {row["key"]: row["rev"] for row in rows}
+        rows = await self._database.fetch(sql.documents.REVISIONS.on(table.relation), list(keys))
+        return {row.key: row.rev for row in rows}
 
     async def write(
         self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]
@@ -70,7 +66,7 @@ class IntoPostgres:
         """
         done, left = ApplyResult(), list(documents)
         for number in range(1, _ATTEMPTS + 1):
-            era: int = await self._database.fetchval(run_store.SQL["era"])
+            era = await self._database.fetchval(sql.backfill.ERA)
             rows = [document.stamped(era) for document in left]
             once = await self._target.write(collection, rows, rule=rule, last=number == _ATTEMPTS)
             done = replace(done + once, reread=once.reread)
@@ -82,17 +78,16 @@ class IntoPostgres:
     async def finish(self, entry: Entry) -> list[str]:
         table = self._tables[entry.collection]
         if self._indexes:
-            await self._maintenance.execute(
-                await self._maintenance.fetchval(run_store.SQL["index_statement"], entry.collection)
-            )
-        await self._maintenance.execute(run_store.SQL["analyze"].replace("{relation}", table.relation))
+            statement = await self._maintenance.fetchval(sql.indexes.CONTAINMENT_STATEMENT, entry.collection)
+            await self._maintenance.execute(sql.indexes.CARRY_OUT.fill(statement=statement))
+        await self._maintenance.execute(sql.indexes.ANALYZE.on(table.relation))
         return []
 
     async def _table(self, collection: str) -> Table | None:
         if collection not in self._tables:
-            row = await self._database.fetchrow(SQL["entry"], collection)
+            row = await self._database.fetchrow(sql.archive.ENTRY, collection)
             if row is None:
                 return None
             base, _, name = collection.partition("/")
-            self._tables[collection] = Table(collection, base, name, row["relation"], row["stage"])
+            self._tables[collection] = Table(collection, base, name, row.relation, row.stage)
         return self._tables[collection]

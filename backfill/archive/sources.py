@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+import sql
 from backfill.archive.manifest import Origin
 from backfill.archive.server import EDGE, Server
 from backfill.archive.storage import ArchiveError
@@ -15,9 +16,7 @@ from backfill.key_ranges import FIRST_PAGE, PAGE_BYTES, PAGE_DOCUMENTS, next_lim
 from backfill.origin_pages import Document
 from backfill.source import Source
 from proxy.base.database import Database
-from sql.loader import queries
 
-SQL: Final = {name: query.text for name, query in queries("archive").items()}
 _STORED_BYTES: Final = 1 << 20  # of a page as PostgreSQL stores it, compressed
 
 
@@ -99,35 +98,36 @@ class FromPostgres:
         self._relations: dict[str, str] = {}
 
     async def origin(self) -> Origin:
-        version = await self._database.fetchval("SHOW server_version")
+        version = await self._database.fetchval(sql.server.VERSION_NAME)
         return Origin(kind="postgresql", at=self._at, version=version)
 
     async def collections(self, pattern: str) -> list[str]:
-        rows = await self._database.fetch("SELECT collection FROM _crossfade.collection ORDER BY collection")
-        return [row["collection"] for row in rows if fnmatch.fnmatchcase(row["collection"], pattern)]
+        rows = await self._database.fetch(sql.mirror.COLLECTIONS)
+        return [row.collection for row in rows if fnmatch.fnmatchcase(row.collection, pattern)]
 
     async def describe(self, collection: str) -> Described:
-        row = await self._database.fetchrow(SQL["entry"], collection)
+        row = await self._database.fetchrow(sql.archive.ENTRY, collection)
         if row is None:
             raise ArchiveError(f"PostgreSQL has no table for {collection}: see `crossfade status`")
-        self._relations[collection] = row["relation"]
-        return Described(row["edge"], {}, ())
+        self._relations[collection] = row.relation
+        return Described(row.edge, {}, ())
 
     async def count(self, collection: str) -> int:
-        return int(await self._database.fetchval(await self._on("count", collection)))
+        return await self._database.fetchval(sql.store.COUNT.on(await self._relation(collection)))
 
     async def page(self, collection: str, after: str, limit: int) -> Pages:
         most = min(limit or FIRST_PAGE, PAGE_DOCUMENTS)
-        rows = await self._database.fetch(await self._on("page", collection), after, most, _STORED_BYTES)
-        documents = [Document(row["key"], row["rev"], row["raw"].encode()) for row in rows]
+        statement = sql.archive.PAGE.on(await self._relation(collection))
+        rows = await self._database.fetch(statement, after, most, _STORED_BYTES)
+        documents = [Document(row.key, row.rev, row.raw.encode()) for row in rows]
         size = sum(len(document.raw) for document in documents)
         # a page that was cut by its size tells nothing of the end: only an empty one does
         return Pages(documents, not documents, next_limit(most, len(documents), size, wanted=PAGE_BYTES))
 
-    async def _on(self, name: str, collection: str) -> str:
+    async def _relation(self, collection: str) -> str:
         if collection not in self._relations:
             await self.describe(collection)
-        return SQL[name].replace("{relation}", self._relations[collection])
+        return self._relations[collection]
 
 
 def address(url: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import sql
 from backfill import checksum
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.migration_report.facts import (
@@ -30,7 +31,7 @@ from backfill.migration_report.settings import settings_facts, versions
 from backfill.source import Source
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
-from proxy.base.database import Database, Row
+from proxy.base.database import Database
 from proxy.base.errors import (
     ArangoError,
     ConfigurationError,
@@ -41,13 +42,10 @@ from proxy.base.errors import (
 )
 from proxy.operator import status
 from proxy.state import audit
-from sql.loader import queries
 
 RUNS: Final = 10  # a collection, newest first
 ROWS: Final = 50  # of mismatches, epochs, audit
 DEAD_LETTERS: Final = 20
-_SQL: Final = {name: query.text for name, query in queries("report").items()}
-_DIGEST: Final = queries("archive")["digest"]
 _CLASSES: Final = ("missing", "extra", "stale", "different", "unsettled")
 
 Told = Callable[[str], None]
@@ -76,14 +74,14 @@ async def gather(
     """
     began = time.monotonic()
     at = _time(now())
-    rows = await means.database.fetch(_SQL["collections"], None if collections is None else list(collections))
-    unknown = set(collections or ()) - {row["collection"] for row in rows}
+    rows = await means.database.fetch(sql.report.COLLECTIONS, None if collections is None else list(collections))
+    unknown = set(collections or ()) - {row.collection for row in rows}
     if unknown:
         raise RefusedError(f"{', '.join(sorted(unknown))}: not known; see `crossfade status`")
-    users = await means.database.fetchval(_SQL["users"])
+    users = await means.database.fetchrow(sql.report.USERS)
     found = []
     for row in rows:
-        tell(f"reading {row['collection']}")
+        tell(f"reading {row.collection}")
         found.append(await _collection(means, row, users, checksums))
     return Facts(
         at=at,
@@ -94,50 +92,50 @@ async def gather(
         audit=await _audit(means.database),
         instances=await _instances(means.database),
         settings=settings_facts(means.settings),
-        versions=versions(await means.database.fetchval("SHOW server_version"), await _arangodb(means.settings)),
+        versions=versions(await means.database.fetchval(sql.server.VERSION_NAME), await _arangodb(means.settings)),
     )
 
 
-async def _collection(means: Inputs, row: Row, users: str | None, checksums: bool) -> CollectionFacts:
-    database, collection = means.database, row["collection"]
-    target, tombstones, disk = await _target(database, row["relation"], checksums)
-    runs = await database.fetch(_SQL["runs"], collection, RUNS)
-    states = await database.fetch(_SQL["mismatch_counts"], collection)
+async def _collection(
+    means: Inputs, row: sql.report.CollectionRow, users: str | None, checksums: bool
+) -> CollectionFacts:
+    database, collection = means.database, row.collection
+    target, tombstones, disk = await _target(database, row.relation, checksums)
+    runs = await database.fetch(sql.report.RUNS, collection, RUNS)
+    states = await database.fetch(sql.report.MISMATCH_COUNTS, collection)
     return CollectionFacts(
         collection=collection,
-        relation=row["relation"],
-        edge=row["edge"],
-        stage=row["stage"],
-        weight=row["weight"],
-        stage_since=_time(row["stage_since"]),
+        relation=row.relation,
+        edge=row.edge,
+        stage=row.stage,
+        weight=row.weight,
+        stage_since=_time(row.stage_since),
         origin=await _origin(means.source, collection, checksums),
         target=target,
         tombstones=tombstones,
         disk=disk,
-        compared=row["compared"],
-        mismatched=row["mismatched"],
-        shapes=row["shapes"],
-        shapes_compared=row["shapes_compared"],
+        compared=row.compared,
+        mismatched=row.mismatched,
+        shapes=row.shapes,
+        shapes_compared=row.shapes_compared,
         runs=tuple(map(run_facts, runs)),
-        more_runs=max(0, await database.fetchval(_SQL["run_count"], collection) - RUNS),
-        mismatches=tuple(map(_mismatch, await database.fetch(_SQL["mismatches"], collection, ROWS))),
-        mismatch_states={state["state"]: state["found"] for state in states},
+        more_runs=max(0, await database.fetchval(sql.report.RUN_COUNT, collection) - RUNS),
+        mismatches=tuple(map(_mismatch, await database.fetch(sql.report.MISMATCHES, collection, ROWS))),
+        mismatch_states={state.state: state.found for state in states},
         left_out=await _left_out(database, row),
-        orphans=await _orphans(database, row["relation"], users) if users else None,
+        orphans=await _orphans(database, row.relation, users) if users else None,
     )
 
 
 async def _target(database: Database, relation: str, checksums: bool) -> tuple[Side, int | None, int | None]:
     try:
-        counts = await database.fetchrow(_SQL["counts"].replace("{relation}", relation))
-        assert counts is not None
-        side = Side(documents=counts["documents"])
+        counts = await database.fetchval(sql.report.COUNTS.on(relation))
+        side = Side(documents=counts.documents)
         if checksums:
-            row = await database.fetchrow(_DIGEST.on(relation))
-            assert row is not None
-            words = [int(row[f"w{number}"]) for number in range(1, 9)]
-            side = Side(documents=row["documents"], bytes=row["bytes"], checksum=checksum.of_words(words))
-        return side, counts["tombstones"], counts["disk"]
+            row = await database.fetchval(sql.archive.DIGEST.on(relation))
+            words = [int(word) for word in row[2:]]  # w1 to w8
+            side = Side(documents=row.documents, bytes=row.bytes, checksum=checksum.of_words(words))
+        return side, counts.tombstones, counts.disk
     except DatabaseError as error:
         return Side(error=str(error)), None, None
 
@@ -164,22 +162,22 @@ def _sum(raws: Sequence[bytes]) -> int:
     return sum(int.from_bytes(hashlib.sha256(raw).digest()) for raw in raws)
 
 
-def run_facts(row: Any) -> RunFacts:
+def run_facts(row: sql.report.RunRow) -> RunFacts:
     """A row of `runs`. Pure."""
-    result = json.loads(row["result"])
-    verified = row["kind"] != "backfill"
+    result = json.loads(row.result)
+    verified = row.kind != "backfill"
     return RunFacts(
-        id=row["id"],
-        kind=row["kind"],
-        mode=row["mode"],
-        state=row["state"],
-        started_at=_time(row["started_at"]),
-        finished_at=_time(row["finished_at"]) if row["finished_at"] else None,
-        seconds=round(row["seconds"], 3),
-        documents=row["documents"],
-        bytes=row["bytes"],
-        chunks=row["chunks"],
-        chunks_done=row["done"],
+        id=row.id,
+        kind=row.kind,
+        mode=row.mode,
+        state=row.state,
+        started_at=_time(row.started_at),
+        finished_at=_time(row.finished_at) if row.finished_at else None,
+        seconds=round(row.seconds, 3),
+        documents=row.documents,
+        bytes=row.bytes,
+        chunks=row.chunks,
+        chunks_done=row.done,
         checked=result.get("checked") if verified else None,
         found={kind: result[kind] for kind in _CLASSES if verified and result.get(kind)},
         repaired=result.get("repaired") or 0,
@@ -188,66 +186,65 @@ def run_facts(row: Any) -> RunFacts:
     )
 
 
-def _mismatch(row: Row) -> MismatchFacts:
+def _mismatch(row: sql.report.MismatchRow) -> MismatchFacts:
     return MismatchFacts(
-        row["id"],
-        row["kind"],
-        tuple(row["paths"]),
-        row["state"],
-        row["seen"],
-        row["keys"],
-        _time(row["first_seen"]),
-        _time(row["last_seen"]),
+        row.id,
+        row.kind,
+        tuple(row.paths),
+        row.state,
+        row.seen,
+        row.keys,
+        _time(row.first_seen),
+        _time(row.last_seen),
     )
 
 
-async def _left_out(database: Database, row: Row) -> tuple[LeftOut, ...]:
-    collection, base = row["collection"], row["database"]
+async def _left_out(database: Database, row: sql.report.CollectionRow) -> tuple[LeftOut, ...]:
+    collection, base = row.collection, row.database
     found = []
-    letters = await database.fetchval(_SQL["dead_letter_count"], collection)
-    few = await database.fetch(_SQL["dead_letters"], collection, DEAD_LETTERS)
-    found += [LeftOut("dead letter", one["key"], 1, one["reason"]) for one in few]
+    letters = await database.fetchval(sql.report.DEAD_LETTER_COUNT, collection)
+    few = await database.fetch(sql.report.DEAD_LETTERS, collection, DEAD_LETTERS)
+    found += [LeftOut("dead letter", one.key, 1, one.reason) for one in few]
     if letters > len(few):
         found.append(LeftOut("dead letter", "further keys", letters - len(few), "PostgreSQL cannot hold them"))
-    for one in await database.fetch(_SQL["unverified"], collection, base):
+    for one in await database.fetch(sql.report.UNVERIFIED, collection, base):
         found.append(
-            LeftOut("unverified", one["reason"], one["seen"], "the copy may have missed a write since the last check")
+            LeftOut("unverified", one.reason, one.seen, "the copy may have missed a write since the last check")
         )
-    for one in await database.fetch(_SQL["uncovered"], collection, base):
-        where = "" if one["collection"] == collection else " (somewhere in the database)"
-        found.append(LeftOut("gap", one["endpoint"] + where, one["seen"], one["reason"]))
-    for kind, why in (
-        ("unsettled", "comparisons whose documents kept changing"),
-        ("unsupported", "comparisons that PostgreSQL could not answer"),
+    for gap in await database.fetch(sql.report.UNCOVERED, collection, base):
+        where = "" if gap.collection == collection else " (somewhere in the database)"
+        found.append(LeftOut("gap", gap.endpoint + where, gap.seen, gap.reason))
+    for kind, number, why in (
+        ("unsettled", row.unsettled, "comparisons whose documents kept changing"),
+        ("unsupported", row.unsupported, "comparisons that PostgreSQL could not answer"),
     ):
-        if row[kind]:
-            found.append(LeftOut(kind, "reads", row[kind], why))
+        if number:
+            found.append(LeftOut(kind, "reads", number, why))
     return tuple(found)
 
 
 async def _orphans(database: Database, relation: str, users: str) -> Orphans | None:
-    sql = _SQL["orphans"].replace("{relation}", relation).replace("{users}", users)
     try:
-        row = await database.fetchrow(sql)
+        row = await database.fetchval(sql.report.ORPHANS.on(relation).fill(users=users))
     except DatabaseError:
         return None  # the table of the collection is gone, which its side says already
-    if row is None or not row["with_user"]:
+    if not row.with_user:
         return None
-    return Orphans(users, row["with_user"], row["documents"], row["users"], tuple(row["ids"] or ()))
+    return Orphans(users, row.with_user, row.documents, row.users, tuple(row.ids or ()))
 
 
 async def _epochs(database: Database) -> tuple[EpochFacts, ...]:
     return tuple(
         EpochFacts(
-            row["epoch"],
-            _time(row["opened_at"]),
-            _time(row["closed_at"]) if row["closed_at"] else None,
-            row["outcome"],
-            row["actor"],
-            row["reason"],
-            tuple(move_text(move) for move in json.loads(row["moves"])),
+            row.epoch,
+            _time(row.opened_at),
+            _time(row.closed_at) if row.closed_at else None,
+            row.outcome,
+            row.actor,
+            row.reason,
+            tuple(move_text(move) for move in json.loads(row.moves)),
         )
-        for row in await database.fetch(_SQL["epochs"], ROWS)
+        for row in await database.fetch(sql.report.EPOCHS, ROWS)
     )
 
 

@@ -232,7 +232,7 @@ async def _missing(
             name = own_indexes.name_of(relation, columns)
             valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
-                yield Advice(own_indexes.drop(relation, name), f"{listing.collection}: its making broke off")
+                yield Advice(own_indexes.drop(relation, name).text, f"{listing.collection}: its making broke off")
             if not valid:
                 told.add(listing.collection)
                 yield Advice(

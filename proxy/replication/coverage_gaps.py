@@ -12,11 +12,11 @@ from enum import StrEnum
 
 import structlog
 
+import sql
 from proxy.base import metrics
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
 from proxy.base.supervise import cancelled
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ class Gaps:
         rows = [(*key, seen) for key, seen in sorted(counts.items())]
         try:
             await self._database.execute(
-                queries("uncovered")["add"].text, *(list(column) for column in zip(*rows, strict=True)), _ROWS, *OTHER
+                sql.uncovered.ADD, *(list(column) for column in zip(*rows, strict=True)), _ROWS, *OTHER
             )
         except DatabaseError:
             for key, seen in counts.items():

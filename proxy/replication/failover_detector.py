@@ -12,11 +12,11 @@ from typing import Final
 
 import structlog
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, StatementError, error_label
 from proxy.journal.dirty_collections import EVERYTHING
 from proxy.state import control_row, lacking
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
@@ -34,19 +34,18 @@ class FailoverDetector:
 
     async def step(self) -> bool:
         """Whether this look found a new timeline and acted. Raises DatabaseError."""
-        statements = queries("mirror")
-        row = await self._database.fetchrow(statements["timeline"].text)
-        if row is None or row["noted"] == row["present"]:
+        row = await self._database.fetchval(sql.mirror.TIMELINE)
+        if row.noted == row.present:
             return False
-        if row["noted"] is None:
-            await self._database.execute(statements["note_timeline"].text, row["present"])
+        if row.noted is None:
+            await self._database.execute(sql.mirror.NOTE_TIMELINE, row.present)
             return False
         async with self._database.transaction() as session:
             await control_row.lock(session)  # before any horizon, as whoever marks takes them
-            moved = await session.fetch(statements["move_timeline"].text, row["present"], row["noted"])
+            moved = await session.fetch(sql.mirror.MOVE_TIMELINE, row.present, row.noted)
             if not moved:
                 return False
-            await session.fetch(statements["leap"].text)
+            await session.fetch(sql.mirror.LEAP)
             await lacking.mark_in(session, [EVERYTHING], [_REASON], self._instance)
         log.error("every database becomes unverified", reason=_REASON)
         return True

@@ -15,7 +15,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import sql
 from proxy.base.errors import StatementError
+from sql.statement import Single, Statement
 
 TOO_LARGE: Final = "54000"  # program_limit_exceeded
 _OURS: Final = re.compile(r'"(list_[0-9a-f]{24})"')
@@ -35,16 +37,14 @@ def named_in(error: StatementError) -> str | None:
     return found.group(1) if found else None
 
 
-def measure(columns: Sequence[str]) -> str:
-    """A query for the length of the longest of an index's values, of the document $1 with key $2.
+def measure(columns: Sequence[str]) -> Single[sql.indexes.MeasureRow]:
+    """Return the query for the length of the longest of an index's values, of the document $1 with key $2.
 
-    columns: as `pg_get_indexdef` gives them.
+    columns: as `pg_get_indexdef` gives them: PostgreSQL's text about an index of ours, and nobody else's.
     """
-    lengths = ", ".join(f"octet_length(({column})::text)" for column in columns)
-    # the columns are what PostgreSQL says of an index of ours: no text of anybody else
-    return f'SELECT greatest({lengths}) FROM (SELECT $1::text::jsonb AS doc, $2::text COLLATE "C" AS key) AS one'  # noqa: S608
+    return sql.indexes.MEASURE.fill(lengths=", ".join(f"octet_length(({column})::text)" for column in columns))
 
 
-def drop(relation: str, name: str) -> str:
-    """The statement that drops an index of a relation, beside running reads and writes."""
-    return f"DROP INDEX CONCURRENTLY IF EXISTS {relation.rpartition('.')[0]}.{name}"
+def drop(relation: str, name: str) -> Statement[None]:
+    """Return the statement that drops an index of a relation, beside running reads and writes."""
+    return sql.indexes.DROP.fill(index=f"{relation.rpartition('.')[0]}.{name}")

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
+import sql
 from proxy.base import failpoints
 from proxy.base.backoff import Backoff
 from proxy.base.database import Database
@@ -25,7 +26,6 @@ from proxy.replication.key_repair import GONE, CannotRead, KeyRepairer
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
 from proxy.replication.verification_marks import VerificationMarks
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
@@ -175,13 +175,13 @@ class Resyncer:
             if collection in known:
                 relation = await self._target.tables.relation(collection)
                 await self._horizon(collection, relation, forget=False)
-                rows = await self._database.fetch(queries("mirror")["edges_of"].on(relation), handle)
+                rows = await self._database.fetch(sql.mirror.EDGES_OF.on(relation), handle)
                 failpoints.reach("mid-cascade")
-                await self._repair(collection, [row["key"] for row in rows])
+                await self._repair(collection, rows)
 
     async def _registered(self, collections: Sequence[str]) -> list[str]:
         """Those that have a table, `db/*` spelt out; one that the origin has gets one (the new name of a rename)."""
-        known = [row["collection"] for row in await self._database.fetch(queries("mirror")["collections"].text)]
+        known = [row.collection for row in await self._database.fetch(sql.mirror.COLLECTIONS)]
         found: dict[str, None] = {}
         for collection in collections:
             if collection.endswith("/*"):
@@ -226,9 +226,9 @@ class Resyncer:
         """Every key of both sides. Whether rows of another collection were removed whose keys the origin has too."""
         after, exchanged = "", False
         while True:
-            rows = await self._database.fetch(queries("mirror")["alive"].on(relation), after, _PAGE)
-            stored = {row["key"]: row["rev"] for row in rows}
-            upper = rows[-1]["key"] if len(rows) == _PAGE else None
+            rows = await self._database.fetch(sql.mirror.ALIVE.on(relation), after, _PAGE)
+            stored = {row.key: row.rev for row in rows}
+            upper = rows[-1].key if len(rows) == _PAGE else None
             exchanged |= await self._compare(collection, stored, after, upper, era, forget=forget)
             failpoints.reach("mid-sweep")
             if upper is None:
@@ -238,7 +238,7 @@ class Resyncer:
     async def _horizon(self, collection: str, relation: str, *, forget: bool) -> int:
         """Raises the era, and the horizon to it: whatever is stamped before is refused. Gives the era."""
         era = await self._target.raise_era()
-        await self._database.execute(queries("mirror")["raise_stamp_floor"].text, collection, era)
+        await self._database.execute(sql.mirror.RAISE_STAMP_FLOOR, collection, era)
         if forget:
             await purge(self._database, collection, relation, era)
         return era

@@ -231,8 +231,10 @@ class SessionWriter:
             return [name]
         found = []
         for row in await self._session.fetch(sql.mirror.OWN_INDEXES, self._relation):
-            longest = await self._session.fetchval(own_indexes.measure(row.columns), item.doc or item.raw, item.row.key)
-            if longest is not None and longest > own_indexes.LARGE:
+            measured = await self._session.fetchval(
+                own_indexes.measure(row.columns), item.doc or item.raw, item.row.key
+            )
+            if measured.longest is not None and measured.longest > own_indexes.LARGE:
                 found.append(row.name)
         return found
 

@@ -12,10 +12,10 @@ from typing import Final
 
 import structlog
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
 from proxy.replication.target_writer import TargetWriter
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
@@ -27,16 +27,14 @@ async def purge(database: Database, collection: str, relation: str, era: int) ->
 
     The horizon is raised in the same transaction as the first rows go, and only where there are any.
     """
-    statements = queries("mirror")
     total = 0
     while True:
-        rows = await database.fetch(statements["old_tombstones"].on(relation), era, _ROWS)
-        keys = [row["key"] for row in rows]
+        keys = await database.fetch(sql.mirror.OLD_TOMBSTONES.on(relation), era, _ROWS)
         if not keys:
             return total
         async with database.transaction() as session:
-            await session.execute(statements["raise_stamp_floor"].text, collection, era)
-            await session.execute(statements["purge"].on(relation), era, keys)
+            await session.execute(sql.mirror.RAISE_STAMP_FLOOR, collection, era)
+            await session.execute(sql.mirror.PURGE.on(relation), era, keys)
         total += len(keys)
 
 
@@ -57,8 +55,8 @@ class Purger:
             return 0
         self._eras = [(at, era) for at, era in self._eras if (at, era) >= old[-1]]
         total = 0
-        for row in await self._database.fetch(queries("mirror")["collections"].text):
-            total += await purge(self._database, row["collection"], row["relation"], old[-1][1])
+        for row in await self._database.fetch(sql.mirror.COLLECTIONS):
+            total += await purge(self._database, row.collection, row.relation, old[-1][1])
         return total
 
     async def run(self) -> None:

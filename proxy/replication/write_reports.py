@@ -23,6 +23,7 @@ from typing import Final
 import orjson
 import structlog
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, JournalError
 from proxy.base.sql_values import storable
@@ -32,12 +33,10 @@ from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, DocumentWrite, Note, VertexRemoval
 from proxy.model.clock import age
 from proxy.model.operations import Change
-from sql.loader import queries
 
 log = structlog.get_logger(__name__)
 
 KEPT_SECONDS: Final = 600.0  # for how long PostgreSQL keeps what was told
-_SQL: Final = queries("out_of_band")
 _MOST: Final = 1_000_000  # revisions and keys in memory
 _AT_ONCE: Final = 5_000  # revisions and keys of one statement: two milliseconds of the event loop
 _FORGET: Final = 120  # reports between two looks at what is old
@@ -143,7 +142,7 @@ class WriteReporter:
         self._sequence += 1
         names, revisions, keys, whole = part
         await self._database.execute(
-            _SQL["report"].text,
+            sql.out_of_band.REPORT,
             self._instance,
             self._incarnation,
             self._sequence,
@@ -185,7 +184,7 @@ class WriteReporter:
             try:
                 await self.report()
                 if rounds % _FORGET == 0:
-                    await self._database.execute(_SQL["forget"].text, KEPT_SECONDS)
+                    await self._database.execute(sql.out_of_band.FORGET, KEPT_SECONDS)
                 rounds += 1
             except DatabaseError as error:
                 log.debug("reports of what was taken wait for PostgreSQL", error=str(error))

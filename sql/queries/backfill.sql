@@ -91,9 +91,6 @@ RETURNING c.run, c.number, c.lower, c.upper, c.position, c.shard, c.result::text
 -- Says that a process is there for as long as its connection: $1 holder. False: somebody else has that number.
 SELECT pg_try_advisory_lock(1128421190, $1::integer);
 
--- name: alive
-SELECT 1;
-
 -- name: checkpoint
 -- Progress of a claimed chunk, in the transaction of its page; no row: it went to another worker, its range was cut, or
 -- the run ended. $1 run, $2 number, $3 worker, $4 position, $5 documents and $6 bytes more, $7 lease in seconds,
@@ -226,18 +223,6 @@ SELECT pg_try_advisory_lock(hashtext('_crossfade.run'), $1::integer);
 -- name: unlock_run
 SELECT pg_advisory_unlock(hashtext('_crossfade.run'), $1::integer);
 
--- name: index_statement
-SELECT _crossfade.index_statement($1);
-
--- name: broken_indexes
--- Indexes of ours where building was cut short: $1 collection, $2 relation. They must be dropped first.
-SELECT i.indexrelid::regclass::text AS name
-FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = $2::text::regclass AND c.relname IN (_crossfade.index_name('doc', $1), _crossfade.index_name('text', $1)) AND NOT i.indisvalid;
-
--- name: analyze
-ANALYZE {relation};
-
 -- name: count_dead_letters
 SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
 
@@ -304,16 +289,15 @@ SELECT t.max_rate, t.max_lag, t.max_replica_lag, t.max_slowdown, t.flag_file, t.
            (SELECT coalesce(max(extract(epoch FROM s.replay_lag)), 0)::float8 FROM pg_stat_replication s) END AS replica_lag
 FROM _crossfade.throttle t;
 
+-- name: lock_throttle
+-- Until the transaction ends: read `throttle` in a later statement, which sees what was committed meanwhile.
+SELECT paused FROM _crossfade.throttle FOR UPDATE;
+
 -- name: set_throttle
 -- $1 max_rate, $2 max_lag, $3 max_replica_lag, $4 max_slowdown, $5 flag_file, $6 paused, $7 who.
 UPDATE _crossfade.throttle
 SET max_rate = $1, max_lag = $2, max_replica_lag = $3, max_slowdown = $4, flag_file = $5, paused = $6, changed_by = $7,
     changed_at = clock_timestamp();
-
--- name: full_text_statement
--- The index for full-text search over every string of a document: $1 collection.
-SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (_crossfade.full_text(doc))',
-              _crossfade.index_name('text', $1), relation) FROM _crossfade.collection WHERE collection = $1;
 
 -- name: ranges_to_look_at
 -- Ranges of a verification ($2 run): whether it failed there (differences were left, or it was not finished), and whether

@@ -43,3 +43,18 @@ WHERE i.indrelid = to_regclass($1) AND NOT i.indisvalid AND c.relname ~ '^(list_
 -- name: analyze
 -- Statistics of what new indexes are over.
 ANALYZE {relation};
+
+-- name: full_text_statement
+-- The index for full-text search over every string of a document: $1 collection.
+SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (_crossfade.full_text(doc))',
+              _crossfade.index_name('text', $1), relation) FROM _crossfade.collection WHERE collection = $1;
+
+-- name: broken_indexes
+-- Indexes of ours where building was cut short: $1 collection, $2 relation. They must be dropped first.
+SELECT i.indexrelid::regclass::text AS name
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = $2::text::regclass AND c.relname IN (_crossfade.index_name('doc', $1), _crossfade.index_name('text', $1)) AND NOT i.indisvalid;
+
+-- name: measure
+-- The length of the longest value that an index would have of document $1 with key $2. {lengths}: of each of its columns.
+SELECT greatest({lengths}) AS longest FROM (SELECT $1::text::jsonb AS doc, $2::text COLLATE "C" AS key) AS one;

@@ -8,6 +8,10 @@ SELECT 1;
 -- As a number: 150004 is 15.4.
 SELECT current_setting('server_version_num')::integer;
 
+-- name: version_name
+-- As people write it.
+SELECT current_setting('server_version');
+
 -- name: read_only
 -- Whether transactions of this session may not write.
 SELECT current_setting('transaction_read_only') = 'on';

@@ -12,6 +12,10 @@ class ProgressRow(NamedTuple):
     percent: int | None
 
 
+class MeasureRow(NamedTuple):
+    longest: int | None
+
+
 CREATE = Statement("indexes", "create")
 DROP = Statement("indexes", "drop")
 CARRY_OUT = Statement("indexes", "carry_out")
@@ -20,4 +24,7 @@ HAS_CONTAINMENT = Single("indexes", "has_containment", bool)
 IS_VALID = Statement("indexes", "is_valid", bool)
 PROGRESS = Statement("indexes", "progress", ProgressRow)
 DROPS_OF_INVALID = Statement("indexes", "drops_of_invalid", str)
+FULL_TEXT_STATEMENT = Statement("indexes", "full_text_statement", str)
+BROKEN_INDEXES = Statement("indexes", "broken_indexes", str)
+MEASURE = Single("indexes", "measure", MeasureRow)
 ANALYZE = Statement("indexes", "analyze")

@@ -6,5 +6,6 @@ from sql.statement import Single
 
 ALIVE = Single("server", "alive", int)
 VERSION = Single("server", "version", int)
+VERSION_NAME = Single("server", "version_name", str)
 READ_ONLY = Single("server", "read_only", bool)
 PROCESS = Single("server", "process", int)

@@ -99,7 +99,7 @@ async def diverge(database: Database, relation: str, origin: Wire, plant: Plant)
         status, answer, _ = await origin.ask("DELETE", f"{_DOCUMENT}/{plant.key}")
         assert status in (200, 202), answer
     elif plant.kind == "missing":
-        assert await database.execute(f"DELETE FROM {relation} WHERE key = $1", plant.key) == "DELETE 1"
+        assert len(await database.fetch(f"DELETE FROM {relation} WHERE key = $1 RETURNING key", plant.key)) == 1
     else:
         raw = await database.fetchval(f"SELECT raw::text FROM {relation} WHERE key = $1", plant.key)
         document = json.loads(raw)
@@ -108,13 +108,14 @@ async def diverge(database: Database, relation: str, origin: Wire, plant: Plant)
         else:
             _CHANGES[plant.kind](plant, document)
         text = json.dumps(document, separators=(",", ":"))
-        changed = await database.execute(
-            f"UPDATE {relation} SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) WHERE key = $1",
+        changed = await database.fetch(
+            f"UPDATE {relation} SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) "
+            "WHERE key = $1 RETURNING key",
             plant.key,
             text,
             to_jsonb(text.encode()),
         )
-        assert changed == "UPDATE 1"
+        assert len(changed) == 1
 
 
 def _older(rev: str) -> str:

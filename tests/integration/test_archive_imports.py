@@ -229,7 +229,7 @@ async def test_postgresql_pages_are_bounded_by_their_bytes(dsn: str) -> None:
     import os
 
     from backfill.archive.sources import FromPostgres
-    from proxy.base.database import Database
+    from tests.ad_hoc import Database
 
     database = await Database.open(dsn, size=1)
     try:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+import sql
 from backfill import run_store
 from backfill.chunk_split import split_largest
 from backfill.governor import Governor
 from backfill.liveness_lock import Presence
 from backfill.run_planner import plan_backfill, plan_verification
-from backfill.run_store import SQL, Claim, LeaseLost, RangeCut
+from backfill.run_store import Claim, LeaseLost, RangeCut
 from backfill.source import Source
 from backfill.verify import Verifier
 from proxy.base.errors import RefusedError
@@ -194,5 +195,5 @@ async def test_the_governor_is_asked_for_nothing_without_limits(
     held = await claim(database, await plan_backfill(database, source, NAME))
     governor = Governor(database, source)
     await governor.hold_back(held, governor.meter(), 3, stop=asyncio.Event(), lease=1.0, key="0001")
-    assert await database.fetchval(SQL["era"]) >= 1
+    assert await database.fetchval(sql.backfill.ERA) >= 1
     assert origin.asked == ["count"]

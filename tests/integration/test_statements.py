@@ -72,6 +72,7 @@ def filled(text: str, relation: str) -> str:
         "name": "made",
         "columns": "rev",
         "index": "absent",
+        "lengths": "1",
         "statement": "ANALYZE",
         "users": "(SELECT 1 AS id)",
     }

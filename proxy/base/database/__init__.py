@@ -21,6 +21,6 @@ Each session sets for itself what a role may have preset (proxy/base/session_set
 
 from proxy.base.database.failures import translate
 from proxy.base.database.pool import Database
-from proxy.base.database.session import Row, Session
+from proxy.base.database.session import Session
 
-__all__ = ["Database", "Row", "Session", "translate"]
+__all__ = ["Database", "Session", "translate"]

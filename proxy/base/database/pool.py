@@ -8,7 +8,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeVar, overload
+from typing import Final, Self, TypeVar
 
 import asyncpg
 
@@ -19,7 +19,6 @@ from proxy.base.database.session import (
     LETTING_GO,
     Connection,
     OurConnection,
-    Row,
     Session,
     is_usable,
     prepare_session,
@@ -196,37 +195,25 @@ class Database:
         with contextlib.suppress(*FAILURES):
             await self._pool.release(connection, timeout=LETTING_GO)
 
-    @overload
-    async def fetch(self, statement: Statement[T], *values: object) -> list[T]: ...
-    @overload
-    async def fetch(self, statement: str, *values: object) -> list[Row]: ...
-    async def fetch(self, statement: Statement[T] | str, *values: object) -> list[T] | list[Row]:
+    async def fetch(self, statement: Statement[T], *values: object) -> list[T]:
         """Return the rows."""
         async with self.session() as session:
             return await session.fetch(statement, *values)
 
-    @overload
-    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None: ...
-    @overload
-    async def fetchrow(self, statement: str, *values: object) -> Row | None: ...
-    async def fetchrow(self, statement: Statement[T] | str, *values: object) -> T | Row | None:
+    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None:
         """Return the first row; None if there is none."""
         async with self.session() as session:
             return await session.fetchrow(statement, *values)
 
-    @overload
-    async def fetchval(self, statement: Single[T], *values: object) -> T: ...
-    @overload
-    async def fetchval(self, statement: str, *values: object) -> Any: ...
-    async def fetchval(self, statement: Single[T] | str, *values: object) -> Any:
+    async def fetchval(self, statement: Single[T], *values: object) -> T:
         """Return the only row. Raise StatementError if there is none."""
         async with self.session() as session:
             return await session.fetchval(statement, *values)
 
-    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+    async def execute(self, statement: Statement[object], *values: object) -> None:
         """Run a statement whose rows are not needed."""
         async with self.session() as session:
-            return await session.execute(statement, *values)
+            await session.execute(statement, *values)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -17,7 +17,6 @@ from proxy.base.session_settings import statements
 from sql.statement import Single, Statement
 
 T = TypeVar("T")
-Row = asyncpg.Record
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable", "read_uncommitted"]
 # seconds to clean a connection, or to have PostgreSQL cancel a statement whose caller is gone: on a dead line neither
 # is ever answered, and a cancelled task must not wait there; then the connection is cut
@@ -92,50 +91,30 @@ class Session:
             ours.of_statement = True
             raise ours from error
 
-    @overload
-    async def fetch(self, statement: Statement[T], *values: object) -> list[T]: ...
-    @overload
-    async def fetch(self, statement: str, *values: object) -> list[Row]: ...
-    async def fetch(self, statement: Statement[T] | str, *values: object) -> list[T] | list[Row]:
+    async def fetch(self, statement: Statement[T], *values: object) -> list[T]:
         """Return the rows."""
         with self._watched():
-            if isinstance(statement, str):
-                return await self._connection.fetch(statement, *values, timeout=self._timeout)
             records = await self._connection.fetch(statement.text, *values, timeout=self._timeout)
         return statement.rows(records)
 
-    @overload
-    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None: ...
-    @overload
-    async def fetchrow(self, statement: str, *values: object) -> Row | None: ...
-    async def fetchrow(self, statement: Statement[T] | str, *values: object) -> T | Row | None:
+    async def fetchrow(self, statement: Statement[T], *values: object) -> T | None:
         """Return the first row; None if there is none."""
         with self._watched():
-            if isinstance(statement, str):
-                return await self._connection.fetchrow(statement, *values, timeout=self._timeout)
             record = await self._connection.fetchrow(statement.text, *values, timeout=self._timeout)
         return None if record is None else statement.make(record)
 
-    @overload
-    async def fetchval(self, statement: Single[T], *values: object) -> T: ...
-    @overload
-    async def fetchval(self, statement: str, *values: object) -> Any: ...
-    async def fetchval(self, statement: Single[T] | str, *values: object) -> Any:
+    async def fetchval(self, statement: Single[T], *values: object) -> T:
         """Return the only row. Raise StatementError if there is none."""
-        if isinstance(statement, str):
-            with self._watched():
-                return await self._connection.fetchval(statement, *values, timeout=self._timeout)
         with self._watched():
             record = await self._connection.fetchrow(statement.text, *values, timeout=self._timeout)
         if record is None:
             raise StatementError(f"{statement.topic}.{statement.name} gave no row", _NO_DATA)
         return statement.make(record)
 
-    async def execute(self, statement: Statement[object] | str, *values: object) -> str:
+    async def execute(self, statement: Statement[object], *values: object) -> None:
         """Run a statement whose rows are not needed."""
-        text = statement if isinstance(statement, str) else statement.text
         with self._watched():
-            return await self._connection.execute(text, *values, timeout=self._timeout)
+            await self._connection.execute(statement.text, *values, timeout=self._timeout)
 
     async def run_script(self, text: str) -> None:
         """Run several statements without parameters, in one transaction if none is open: a migration."""
@@ -171,18 +150,11 @@ class Session:
         with self._watched():
             await transaction.commit()
 
-    @overload
-    def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]: ...
-    @overload
-    def cursor(self, statement: str, *values: object, prefetch: int = 500) -> AsyncGenerator[Row, None]: ...
-    async def cursor(
-        self, statement: Statement[Any] | str, *values: object, prefetch: int = 500
-    ) -> AsyncGenerator[Any, None]:
+    async def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]:
         """Yield rows one by one from a server-side cursor; only within a transaction."""
-        text = statement if isinstance(statement, str) else statement.text
         with self._watched():
-            async for record in self._connection.cursor(text, *values, prefetch=prefetch):
-                yield record if isinstance(statement, str) else statement.make(record)
+            async for record in self._connection.cursor(statement.text, *values, prefetch=prefetch):
+                yield statement.make(record)
 
     @contextlib.asynccontextmanager
     async def listening(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[Callable[[], bool]]:

@@ -32,7 +32,7 @@ MUTANTS = (
     Mutant(
         "tombstone purged, stamp floor not raised",
         "proxy/replication/tombstone_gc.py",
-        '            await session.execute(statements["raise_stamp_floor"].text, collection, era)\n',
+        "            await session.execute(sql.mirror.RAISE_STAMP_FLOOR, collection, era)\n",
         "",
         f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
     ),
