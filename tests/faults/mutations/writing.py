@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant(
         "behind a failover old stamps are believed",
         "proxy/replication/failover_detector.py",
-        '            await session.fetch(sql.mirror.LEAP)\n',
+        "            await session.fetch(sql.mirror.LEAP)\n",
         "",
         "tests/faults/test_failover.py::test_a_new_timeline_raises_the_era_and_makes_every_database_unverified",
     ),
