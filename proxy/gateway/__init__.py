@@ -1,6 +1,9 @@
 """A request's path: from a decoded operation to the client's answer.
 
-dispatcher          carries out a Route: origin, capture, PostgreSQL, shadow
+dispatcher          decodes, routes and carries out: origin, capture, PostgreSQL
+router              the route of a request as the instance is now; waits for a flip to be decided
+reads               a READ: PostgreSQL under the fence or ArangoDB, and PostgreSQL brought up to date
+answered_reads      what becomes of a read afterwards: compared by the shadow, or counted as uncompared
 target_reads        reads that PostgreSQL serves: fenced, bounded in time, counted when ArangoDB must answer instead
 request_body        bodies that must be decoded, within bounds of memory
 authorization       whether a client may read: ArangoDB decides, the answer is cached for a while

@@ -8,6 +8,7 @@ request that is only relayed ends with its client, so that the service sees that
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import cast
@@ -26,6 +27,22 @@ from proxy.model.message import Request, Response
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+class Input(enum.Enum):
+    """What becomes of the client's bytes. Only ever changes downward."""
+
+    PARSED = enum.auto()
+    DISCARDED = enum.auto()  # the framing is lost, or a body is not wanted: the connection ends with its answers
+    ENDED = enum.auto()  # the client will send nothing more
+
+
+class Output(enum.Enum):
+    """What the task is doing."""
+
+    WAITING = enum.auto()  # for a request
+    ANSWERING = enum.auto()  # a handler is at work
+    LINGERING = enum.auto()  # the last answer is out: the client has time to read it while it may still be sending
+
+
 class Connection(asyncio.Protocol):
     """The protocol and the task of one client."""
 
@@ -38,12 +55,10 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Incoming | FramingError] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._tunnel: ConnectionTunnel | None = None
-        self._busy = False  # a handler is at work
-        self._current: Request | None = None  # what it answers
-        self._deaf = False  # what still comes is thrown away
-        self._ended = False  # the client will send nothing more
-        self._unread = True  # reading is on
-        self._lingering = False
+        self._input = Input.PARSED
+        self._output = Output.WAITING
+        self._current: Request | None = None  # the request that a handler answers
+        self._reading = True
         self._stamp = hub.ticks
         self._full_since = 0
 
@@ -60,7 +75,7 @@ class Connection(asyncio.Protocol):
         hub.connections.add(self)
         if crowded:
             self._queue.append(FramingError("too many connections", 503))
-            self._deaf = True
+            self._discard()
         self._loop = asyncio.get_running_loop()
         self.task = self._loop.create_task(self._serve())
         self.task.add_done_callback(self._forget)
@@ -69,7 +84,7 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.feed(data)
             return
-        if self._deaf:
+        if self._input is Input.DISCARDED:
             return
         parser = self._parser
         if parser.state != HEAD:
@@ -86,7 +101,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._end("the client closed the connection in the middle of a message")
-        return not self._hub.tls and (self._busy or bool(self._queue) or self._tunnel is not None)
+        return not self._hub.tls and (self._output is Output.ANSWERING or bool(self._queue) or self._tunnel is not None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._flow.close()
@@ -105,7 +120,7 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """No further request: closes at once where nothing is under way."""
-        if self._lingering:
+        if self._output is Output.LINGERING:
             self.transport.abort()
         self._wake()
 
@@ -113,13 +128,13 @@ class Connection(asyncio.Protocol):
         """Enforces the time limits, at each tick of the hub."""
         limits, parser = self._hub.limits, self._parser
         age = (ticks - self._stamp) * limits.tick
-        if self._lingering:
+        if self._output is Output.LINGERING:
             if age > limits.linger:
                 self.transport.abort()
         elif self._flow.paused:
             if (ticks - self._full_since) * limits.tick > limits.stall and self._tunnel is None:
                 self.transport.abort()
-        elif self._busy or self._queue:
+        elif self._output is Output.ANSWERING or self._queue:
             awaiting = parser.awaiting
             stream = awaiting.stream if awaiting is not None else None
             relayed = self._current is not None and self._current.relayed  # the service says how long it waits
@@ -147,7 +162,7 @@ class Connection(asyncio.Protocol):
 
     def _broken(self, error: FramingError) -> None:
         """The framing is lost: nothing further is read, and the error is answered in its turn."""
-        self._deaf = True
+        self._discard()
         awaiting = self._parser.awaiting
         self._parser.fail(error)
         if awaiting is None or awaiting.stream is None:
@@ -155,7 +170,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _end(self, why: str) -> None:
-        self._ended = True
+        self._input = Input.ENDED
         self._parser.fail(FramingError(why))
         if self._tunnel is not None:
             self._tunnel.end()
@@ -165,14 +180,20 @@ class Connection(asyncio.Protocol):
 
     def _abandon(self) -> None:
         """A handler wants no more of its request's body: the connection ends with its answer."""
-        self._deaf = True
+        self._discard()
         self._parser.finished = True
         self._regulate()
+
+    def _discard(self) -> None:
+        if self._input is Input.PARSED:
+            self._input = Input.DISCARDED
 
     def _continue(self) -> None:
         """`100 Continue`, once the request is the next to be answered."""
         awaiting = self._parser.awaiting
-        if awaiting is not None and awaiting.expects and not self._busy and not self._queue and not self._deaf:
+        if awaiting is None or not awaiting.expects or self._input is Input.DISCARDED:
+            return
+        if self._output is not Output.ANSWERING and not self._queue:
             awaiting.expects = False
             self.transport.write(_CONTINUE)
 
@@ -180,22 +201,22 @@ class Connection(asyncio.Protocol):
         """Reads while there is room: for requests ahead, their bodies, and the pieces of a stream."""
         if self.transport.is_closing():
             return
-        mark = HIGH_WATER if self._unread else LOW_WATER
-        full = not self._deaf and (
-            len(self._queue) >= self._hub.limits.pipeline or self._waiting_bytes() > mark + self._hub.limits.buffer_body
-        )
-        if not full and not self._deaf:
-            awaiting, held = self._parser.awaiting, self._parser.held
-            full = (awaiting is not None and awaiting.stream is not None and awaiting.stream.size > mark) or (
-                held is not None and len(held) > mark
-            )
-        if full and self._unread:
-            self._unread = False
+        full = self._input is not Input.DISCARDED and self._full(HIGH_WATER if self._reading else LOW_WATER)
+        if full and self._reading:
+            self._reading = False
             self.transport.pause_reading()
-        elif not full and not self._unread:
-            self._unread = True
+        elif not full and not self._reading:
+            self._reading = True
             self._stamp = self._hub.ticks
             self.transport.resume_reading()
+
+    def _full(self, mark: int) -> bool:
+        limits, awaiting, held = self._hub.limits, self._parser.awaiting, self._parser.held
+        if len(self._queue) >= limits.pipeline or self._waiting_bytes() > mark + limits.buffer_body:
+            return True
+        if awaiting is not None and awaiting.stream is not None and awaiting.stream.size > mark:
+            return True
+        return held is not None and len(held) > mark
 
     def _waiting_bytes(self) -> int:
         return sum(
@@ -210,7 +231,7 @@ class Connection(asyncio.Protocol):
         queue, hub = self._queue, self._hub
         while True:
             if not queue:
-                if self._ended or self._deaf or self._parser.finished:
+                if self._input is not Input.PARSED or self._parser.finished:
                     break
                 if hub.draining and self._parser.state == IDLE:
                     break
@@ -220,16 +241,16 @@ class Connection(asyncio.Protocol):
                 await self._waiter
                 continue
             incoming = queue.popleft()
-            if not self._unread:
+            if not self._reading:
                 self._regulate()
             if isinstance(incoming, FramingError):
                 self._refuse(incoming)
                 break
             if self._flow.lost:
                 break
-            self._busy = True
+            self._output = Output.ANSWERING
             keep = await self._answer(incoming)
-            self._busy, self._current = False, None
+            self._output, self._current = Output.WAITING, None
             if not keep:
                 break
             if self._flow.paused:
@@ -316,7 +337,7 @@ class Connection(asyncio.Protocol):
             )
         if rest:
             tunnel.feed(rest)
-        if self._ended:
+        if self._input is Input.ENDED:
             tunnel.end()
         self._regulate()
         try:
@@ -338,8 +359,8 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if self._deaf and not self._ended and not self._hub.draining and transport.can_write_eof():
-            self._lingering = True
+        if self._input is Input.DISCARDED and not self._hub.draining and transport.can_write_eof():
+            self._output = Output.LINGERING
             self._stamp = self._hub.ticks
             self._regulate()
             transport.write_eof()

@@ -49,7 +49,7 @@ class Http2Connection(asyncio.Protocol):
         self._last = 0  # the last stream that is answered
         self._closing = False  # no further stream is taken
         self._dead = False  # nothing is read or written any more
-        self._unread = True  # reading is on
+        self._reading = True
         self._stamp = hub.ticks
         self._full_since = 0
 
@@ -100,14 +100,14 @@ class Http2Connection(asyncio.Protocol):
         """Reads no frame while the client takes none: answers to pings would pile up."""
         self._full_since = self._hub.ticks
         self._flow.pause()
-        if self._unread and not self.transport.is_closing():
-            self._unread = False
+        if self._reading and not self.transport.is_closing():
+            self._reading = False
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._flow.resume()
-        if not self._unread and not self.transport.is_closing():
-            self._unread = True
+        if not self._reading and not self.transport.is_closing():
+            self._reading = True
             self.transport.resume_reading()
 
     # what the listener asks
@@ -144,9 +144,7 @@ class Http2Connection(asyncio.Protocol):
             case h2_adapter.RequestReceived():
                 self._head(event)
             case h2_adapter.StreamEnded():
-                exchange = self._exchanges.get(event.stream_id)
-                if exchange is not None and not exchange.gone:
-                    self._whole(exchange)
+                self._body_ended(event.stream_id)
             case h2_adapter.StreamReset():
                 self._patience.spend(Patience.RESET)
                 exchange = self._exchanges.get(event.stream_id)
@@ -168,6 +166,11 @@ class Http2Connection(asyncio.Protocol):
                 self._wake()
             case _:
                 self._patience.spend()
+
+    def _body_ended(self, number: int) -> None:
+        exchange = self._exchanges.get(number)
+        if exchange is not None and not exchange.gone:
+            self._whole(exchange)
 
     def _foresee(self, events: Sequence[Event]) -> None:
         """What the last frames of a read have ended, the framing layer knows already: the first must not use it."""

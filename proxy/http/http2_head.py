@@ -1,13 +1,13 @@
 """Heads of HTTP/2 to requests, and responses to heads. Pure.
 
 The framing layer has checked what makes a stream malformed (pseudo-headers, hop-by-hop headers, upper case, Host and
-`:authority` that differ). What is checked here would do harm once the request goes on as HTTP/1.1.
+`:authority` that differ). What is checked here would do harm when the request is forwarded as HTTP/1.1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,12 +20,14 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE: Final = re.compile(rb"[\t -~\x80-\xff]*")
 _TARGET: Final = re.compile(rb"(?:/[!\"$-~\x80-\xff]*|\*)")
 _AUTHORITY: Final = re.compile(rb"[!\"$-.0-~]+")
+_DIGITS: Final = 18  # of a length
+_METHOD: Final = 32  # characters
 _OWN: Final = HOP_BY_HOP | {b"content-length"}
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a request's head says. length: the declared bytes of its body, None where it declares none.
+    """The head of a request. length: the declared bytes of its body; None if it declares none.
 
     expects: the client waits for an interim answer before it sends the body.
     """
@@ -38,59 +40,73 @@ class Head:
 
 
 def read_head(fields: Iterable[tuple[bytes, bytes]], limits: HttpLimits) -> Head:
-    """The head of a request out of its fields. Raises FramingError with the status to answer."""
-    method = authority = target = b""
+    """Return the head of a request out of its fields. Raises FramingError with the status to answer."""
+    pseudo: dict[bytes, bytes] = {}
     headers: Headers = []
-    length: int | None = None
-    expects = hosted = False
     for name, value in fields:
         if name[:1] == b":":
-            if name == b":method":
-                method = value
-            elif name == b":path":
-                target = value
-            elif name == b":authority":
-                authority = value
-            elif name == b":scheme" and value.lower() not in (b"http", b"https"):
-                raise FramingError("the scheme is neither http nor https")
-            continue
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            pseudo[name] = value
+        elif not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise FramingError("malformed request: a header holds what headers cannot hold")
-        if name == b"content-length":
-            if length is not None or not value.isdigit() or len(value) > 18:
-                raise FramingError("malformed request: Content-Length is no single number")
-            length = int(value)
-        elif name == b"expect":
-            if value.lower() != b"100-continue":
-                raise FramingError("this expectation cannot be met", 417)
-            expects = True
-            continue
-        elif name == b"host":
-            hosted = True
-        headers.append((name, value))
-    if authority and not hosted:
-        if not _AUTHORITY.fullmatch(authority):
-            raise FramingError("malformed request: the authority is none")
-        headers.insert(0, (b"host", authority))
-    if method == b"CONNECT":
-        raise FramingError("method not supported", 405)
-    if not method.isalpha() or not method.isupper() or len(method) > 32:
-        raise FramingError("malformed request: the method is none")
-    if len(target) > limits.url:
-        raise FramingError("the URL is too long", 414)
-    if not _TARGET.fullmatch(target):
-        raise FramingError("malformed request: the path is none")
+        else:
+            headers.append((name, value))
+    length = _declared_length(headers)
+    expects = _expectation(headers)
+    headers = [pair for pair in headers if pair[0] != b"expect"]
+    _add_host(headers, pseudo.get(b":authority", b""))
+    _check_pseudo(pseudo, limits)
     if len(headers) > limits.headers:
         raise FramingError("the request has too many headers", 431)
     if length is not None and length > limits.body:
         raise FramingError("the body of the request is too large", 413)
-    return Head(method.decode(), target, headers, length, expects and length != 0)
+    return Head(pseudo[b":method"].decode(), pseudo[b":path"], headers, length, expects and length != 0)
+
+
+def _declared_length(headers: Headers) -> int | None:
+    values = [value for name, value in headers if name == b"content-length"]
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].isdigit() or len(values[0]) > _DIGITS:
+        raise FramingError("malformed request: Content-Length is not a single number")
+    return int(values[0])
+
+
+def _expectation(headers: Headers) -> bool:
+    """Return True if the client waits for an interim answer; no other expectation can be met."""
+    values = [value for name, value in headers if name == b"expect"]
+    if any(value.lower() != b"100-continue" for value in values):
+        raise FramingError("this expectation cannot be met", 417)
+    return bool(values)
+
+
+def _add_host(headers: Headers, authority: bytes) -> None:
+    """Put the authority first as the Host header of HTTP/1.1, unless the request has one."""
+    if not authority or any(name == b"host" for name, _ in headers):
+        return
+    if not _AUTHORITY.fullmatch(authority):
+        raise FramingError("malformed request: the authority is invalid")
+    headers.insert(0, (b"host", authority))
+
+
+def _check_pseudo(pseudo: Mapping[bytes, bytes], limits: HttpLimits) -> None:
+    """Check what becomes the request line."""
+    method, target = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
+    if pseudo.get(b":scheme", b"http").lower() not in (b"http", b"https"):
+        raise FramingError("the scheme is neither http nor https")
+    if method == b"CONNECT":
+        raise FramingError("method not supported", 405)
+    if not method.isalpha() or not method.isupper() or len(method) > _METHOD:
+        raise FramingError("malformed request: the method is invalid")
+    if len(target) > limits.url:
+        raise FramingError("the URL is too long", 414)
+    if not _TARGET.fullmatch(target):
+        raise FramingError("malformed request: the path is invalid")
 
 
 def answer_fields(response: Response, length: int | None) -> Headers:
-    """The fields of a response: names in lower case, `content-length` where one is known.
+    """Return the fields of a response: names in lower case, `content-length` if it is known.
 
-    Raises FramingError where a header holds what it cannot hold.
+    Raises FramingError if a header holds what headers cannot hold.
     """
     fields: Headers = [(b":status", b"%d" % response.status)]
     for name, value in response.headers:

@@ -18,6 +18,7 @@ from proxy.model.message import Headers, Request
 
 IDLE, HEAD, BODY = 0, 1, 2  # where in a message a parser stands
 _HOST, _LENGTH, _CODING, _EXPECT = 1, 2, 3, 4
+_SLASH, _QUESTION_MARK = b"/?"
 _KINDS: Final = {
     b"host": _HOST,
     b"content-length": _LENGTH,
@@ -179,42 +180,17 @@ class RequestParser:
         if self._muted:
             self._muted = False
             return
-        limits = self._limits
-        length = hosts = 0
-        chunked = expects = False
-        for name, value in headers:
-            kind = _KINDS.get(name.lower())
-            if kind is None:
-                continue
-            if kind == _HOST:
-                hosts += 1
-            elif kind == _LENGTH:
-                length = int(value)
-            elif kind == _CODING:
-                if value.lower() != b"chunked" or chunked:
-                    raise FramingError("transfer codings other than chunked are not understood", 501)
-                chunked = True
-            elif value.lower() == b"100-continue":
-                expects = True
-            else:
-                raise FramingError("this expectation cannot be met", 417)
+        limits, http = self._limits, self._http
+        hosts, length, chunked, expects = _framing(headers)
         if bulk > limits.head and _head_size(target, headers) > limits.head:
             raise FramingError("the head of the request is too large", 431)
         if len(headers) > limits.headers:
             raise FramingError("the request has too many headers", 431)
-        http = self._http
-        version = http.get_http_version()
-        if version == "1.1":
-            if hosts != 1:
-                raise FramingError("a request needs one Host header")
-        elif version != "1.0":
-            raise FramingError("HTTP versions other than 1.0 and 1.1 are not spoken here", 505)
-        elif chunked or hosts > 1:
-            raise FramingError("HTTP/1.0 has neither transfer codings nor several hosts")
-        verb = http.get_method()
+        version, verb = http.get_http_version(), http.get_method()
+        _check_version(version, hosts, chunked=chunked)
         if verb == b"CONNECT":
             raise FramingError("method not supported", 405)
-        if target[0] != 47 or b"#" in target:
+        if target[0] != _SLASH or b"#" in target:
             target = _origin_form(target)
         if length > limits.body:
             raise FramingError("the body of the request is too large", 413)
@@ -283,6 +259,42 @@ class RequestParser:
         self._emit(incoming)
 
 
+def _framing(headers: Headers) -> tuple[int, int, bool, bool]:
+    """Return how many Host headers there are, the declared length, and whether the body is chunked, and waited for.
+
+    Raises FramingError for what is not understood.
+    """
+    length = hosts = 0
+    chunked = expects = False
+    for name, value in headers:
+        kind = _KINDS.get(name.lower())
+        if kind is None:
+            continue
+        if kind == _HOST:
+            hosts += 1
+        elif kind == _LENGTH:
+            length = int(value)
+        elif kind == _CODING:
+            if value.lower() != b"chunked" or chunked:
+                raise FramingError("transfer codings other than chunked are not understood", 501)
+            chunked = True
+        elif value.lower() == b"100-continue":
+            expects = True
+        else:
+            raise FramingError("this expectation cannot be met", 417)
+    return hosts, length, chunked, expects
+
+
+def _check_version(version: str, hosts: int, *, chunked: bool) -> None:
+    if version == "1.1":
+        if hosts != 1:
+            raise FramingError("a request needs one Host header")
+    elif version != "1.0":
+        raise FramingError("HTTP versions other than 1.0 and 1.1 are not supported", 505)
+    elif chunked or hosts > 1:
+        raise FramingError("HTTP/1.0 has neither transfer codings nor several hosts")
+
+
 def _head_size(target: bytes, headers: Headers) -> int:
     """Bytes of a head, but for the method and the version."""
     return len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
@@ -298,8 +310,8 @@ def _origin_form(target: bytes) -> bytes:
     if not mark or scheme.lower() not in {b"http", b"https"}:
         raise FramingError("the request target is neither a path nor a URL")
     for position, byte in enumerate(rest):
-        if byte == 47:
+        if byte == _SLASH:
             return rest[position:]
-        if byte == 63:
+        if byte == _QUESTION_MARK:
             return b"/" + rest[position:]
     return b"/"

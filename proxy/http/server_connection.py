@@ -56,6 +56,11 @@ class ServerConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     @property
+    def name(self) -> str:
+        """The server's name, in messages."""
+        return self._pool.name
+
+    @property
     def usable(self) -> bool:
         return not self.transport.is_closing()
 

@@ -203,7 +203,7 @@ async def test_a_slow_client_holds_the_server_up_and_not_the_memory() -> None:
         await listener.start()
         async with Client(listener.port) as client:
             client.writer.write(GET)
-            await until(lambda: upstream._open and not next(iter(upstream._open)).transport.is_reading())
+            await until(lambda: upstream._pool.open and not next(iter(upstream._pool.open)).transport.is_reading())
             assert sent < size
         await until(lambda: not listener.connections)
         await until(lambda: upstream.open == 0)  # the rest of the answer is nobody's

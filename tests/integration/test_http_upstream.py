@@ -106,13 +106,13 @@ async def test_a_waiter_that_leaves_as_it_is_served_passes_that_on(monkeypatch: 
         await asyncio.sleep(0)
         third = asyncio.ensure_future(pool.request(GET))
         await asyncio.sleep(0)
-        release = pool.release
+        release = pool._pool.release
 
         def given(connection: ServerConnection) -> None:
             release(connection)
             second.cancel()  # the connection has just been given to it
 
-        monkeypatch.setattr(pool, "release", given)
+        monkeypatch.setattr(pool._pool, "release", given)
         go.set()
         assert (await first).status == 200
         assert (await third).status == 200
@@ -161,7 +161,7 @@ async def test_a_cancelled_stream_is_nobodys(monkeypatch: pytest.MonkeyPatch) ->
         pool = Upstream(server.url, buffer_body=1000)
         task = asyncio.ensure_future(pool.request(GET))
         await until(lambda: server.heard)
-        [connection] = pool._open
+        [connection] = pool._pool.open
         deliver = connection._deliver
 
         def cancelled_first() -> None:

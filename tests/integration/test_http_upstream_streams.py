@@ -55,7 +55,7 @@ async def test_a_slow_reader_stops_the_server() -> None:
     async with Server([flood]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         response = await pool.request(GET)
-        [connection] = pool._open
+        [connection] = pool._pool.open
         await until(lambda: not connection.transport.is_reading())
         stream = response.body
         assert isinstance(stream, BodyStream)

@@ -177,8 +177,8 @@ MUTANTS = (
     ),
     Mutant(
         "reads before the shadow are not seen",
-        "proxy/gateway/dispatcher.py",
-        "            self._coverage.read(collection, compared.endpoint.name, way.gap or NOT_YET)\n",
+        "proxy/gateway/answered_reads.py",
+        "            self._coverage.read(collection, compared.endpoint.name, reason)\n",
         "            pass\n",
         "tests/integration/test_shapes.py::test_reads_are_seen_before_anything_is_compared",
     ),
