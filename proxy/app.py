@@ -155,7 +155,7 @@ class Application:
         self.guards = AutoRollback(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
         await self.guards.start()
         stack.push_async_callback(self.guards.close)
-        states = States(self.database, watch_seconds=settings.gate_watch_seconds)
+        states = States(self.database)
         await states.start()
         stack.push_async_callback(states.close)
         stack.push_async_callback(self._drain)

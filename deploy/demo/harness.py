@@ -54,10 +54,6 @@ class Harness:
 
     def __init__(self, play: Play, console: Console) -> None:
         settings = {
-            "CROSSFADE_GATE_COMPARISONS": str(play.comparisons),
-            "CROSSFADE_GATE_SHAPE_COMPARISONS": str(max(1, play.comparisons // 25)),
-            # servers, clients and all commands share this machine, and it may do other work as well
-            "CROSSFADE_GATE_FAST_SECONDS": "2",
             "CROSSFADE_LEASE": "3",
             "CROSSFADE_LOST_REQUEST_TIMEOUT": str(play.lost_request_timeout),
             "CROSSFADE_LOG_LEVEL": "warning",

@@ -203,17 +203,6 @@ class Settings(BaseSettings):
         "a start without PostgreSQL and without remembered stages: `forward` and record every write until it can join, "
         "or `refuse` to start",
     )
-    gate_comparisons: int = _advanced(
-        3000, "comparisons that a collection needs for its flip: 0 mismatches of n bound the true rate by 3/n", ge=1
-    )
-    gate_shape_comparisons: int = _advanced(
-        300, "comparisons that each shape needs, and samples that a p99 needs", ge=1
-    )
-    gate_lag_seconds: float = _advanced(5.0, "mirror lag that a flip allows", gt=0)
-    gate_unsettled_share: float = _advanced(0.001, "share of comparisons that may stay *unsettled*", ge=0, le=1)
-    gate_slowdown: float = _advanced(1.5, "times ArangoDB's p99 that PostgreSQL's may be, for each shape", ge=1)
-    gate_fast_seconds: float = _advanced(0.005, "a p99 of PostgreSQL below it passes, whatever ArangoDB's is", ge=0)
-    gate_watch_seconds: float = _advanced(30.0, "how far the bypass watch may lag", gt=0)
     dev_auto_flip: bool = _advanced(
         False,
         "for `crossfade dev --stage flipped` only: new collections are flipped immediately, without any gate; refused "

@@ -93,15 +93,15 @@ def list_limits(*, as_json: JsonOption = False) -> None:
       crossfade gates limits list --json
     """
 
-    async def go(settings: Settings, connected: Database) -> int:
-        found = await thresholds.listed(connected, settings)
+    async def go(_: Settings, connected: Database) -> int:
+        found = await thresholds.listed(connected)
         if as_json:
-            write_json([{**asdict(one), "about": thresholds.TOLD[one.name]} for one in found])
+            write_json([{**asdict(one), "about": thresholds.MEANINGS[one.name]} for one in found])
             return DONE
         shown = tables.table("limits of gates", "limit", "value", "meaning", "set by", right=("value",))
         for one in found:
-            by = escape(f"{one.actor}: {one.reason}") if one.actor else f"CROSSFADE_GATE_{one.name.upper()}"
-            shown.add_row(one.name, f"{one.value:g}", thresholds.TOLD[one.name], by)
+            by = escape(f"{one.actor}: {one.reason}") if one.actor else "default"
+            shown.add_row(one.name, f"{one.value:g}", thresholds.MEANINGS[one.name], by)
         console().print(shown)
         return DONE
 
@@ -112,7 +112,7 @@ def list_limits(*, as_json: JsonOption = False) -> None:
 def set_limit(
     name: LimitArgument, value: Annotated[float, typer.Argument(metavar="VALUE", help="its new value")], how: Audited
 ) -> None:
-    """Set a limit for every operator; it overrides the settings. Needs --reason.
+    """Set a limit for every operator; it overrides the default. Needs --reason.
 
     Example:
       crossfade gates limits set shape_comparisons 100 --reason 'quiet'
@@ -123,7 +123,7 @@ def set_limit(
         if how.as_json:
             write_json({"limit": name, "value": value})
         else:
-            console().print(f"{name} is {value:g} now and overrides the settings")
+            console().print(f"{name} is {value:g} now and overrides the default")
         return DONE
 
     execute(go, as_json=how.as_json)
@@ -131,7 +131,7 @@ def set_limit(
 
 @bundled
 def reset_limit(name: LimitArgument, how: Audited) -> None:
-    """Remove a limit that was set: the value of the settings applies again.
+    """Remove a limit that was set: the default applies again.
 
     Example:
       crossfade gates limits reset slowdown
@@ -142,7 +142,7 @@ def reset_limit(name: LimitArgument, how: Audited) -> None:
         if how.as_json:
             write_json({"limit": name, "reset": gone})
         else:
-            console().print(f"{name} is the value of the settings" if gone else f"{name} was not set")
+            console().print(f"{name} has its default again" if gone else f"{name} was not set")
         return DONE if gone else REFUSED
 
     execute(go, as_json=how.as_json)

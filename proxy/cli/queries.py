@@ -97,7 +97,7 @@ def list_(
         names = None
         if chosen.collections:
             names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
-        limits = await thresholds.read(connected, settings)
+        limits = await thresholds.read(connected)
         found = [(row, shapes.advise(row, limits)) for row in await shapes.listed(connected, names)]
         if open_:
             found = [(row, advice) for row, advice in found if advice.state not in (State.DONE, State.EXEMPT)]

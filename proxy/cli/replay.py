@@ -105,7 +105,7 @@ def replay(
 
 async def _wanted(connected: Database, settings: Settings, names: Sequence[str] | None) -> list[Wanted]:
     """Return the shapes that lack comparisons, each once, the most lacking first."""
-    limits = await thresholds.read(connected, settings)
+    limits = await thresholds.read(connected)
     missing: dict[str, tuple[str, set[str], int]] = {}
     for row in await shapes.listed(connected, names):
         if shapes.advise(row, limits).state in _OPEN:

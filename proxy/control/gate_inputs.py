@@ -43,7 +43,7 @@ _PAUSE: Final = 0.2  # seconds between two looks at one that seems to be missing
 
 async def judge(database: Database, settings: Settings, collections: Sequence[str]) -> dict[str, tuple[Gate, ...]]:
     """The gates of these collections (`database/name`), by what both databases have now. Raises DatabaseError."""
-    limits = await thresholds.read(database, settings)
+    limits = await thresholds.read(database)
     origin = OriginClient(settings.origin_url, *settings.origin_account)
     async with origin as client:
         trouble = await _trouble(client)

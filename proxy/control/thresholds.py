@@ -1,4 +1,4 @@
-"""What gates measure by: the settings' limits, and over them those that operators have set in PostgreSQL (audited)."""
+"""The limits that gates apply: the defaults of `GateLimits`, or what operators have set in PostgreSQL (audited)."""
 
 from __future__ import annotations
 
@@ -7,65 +7,59 @@ from datetime import datetime
 from typing import Any, Final
 
 import sql
-from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import RefusedError
 from proxy.control.gates.gate_types import GateLimits
 from proxy.state import audit
 
-# what each is, for people
-TOLD: Final = {
+# the meaning of each, human-readable
+MEANINGS: Final = {
     "comparisons": "comparisons that a collection needs: 0 mismatches of n bound the true rate by 3/n at 95 %",
     "shape_comparisons": "comparisons that each shape needs, and samples that a p99 needs",
-    "lag_seconds": "seconds that an instance's mirror may be behind",
-    "unsettled_share": "share of comparisons that may stay unsettled",
-    "slowdown": "times ArangoDB's p99 that PostgreSQL's may be, for each shape",
-    "fast_seconds": "seconds of p99 up to which PostgreSQL is fast enough, whatever ArangoDB takes",
-    "watch_seconds": "seconds that the watch for writers around the proxies may be behind",
+    "lag_seconds": "highest mirror lag of an instance, in seconds",
+    "unsettled_share": "highest share of comparisons that may stay unsettled",
+    "slowdown": "highest ratio of PostgreSQL's p99 to ArangoDB's, for each shape",
+    "min_p99_seconds": "a p99 of PostgreSQL up to this many seconds passes, whatever ArangoDB's is",
+    "bypass_lag_seconds": "highest lag of the bypass watch, in seconds",
 }
 _WHOLE: Final = frozenset({"comparisons", "shape_comparisons"})  # counts: at least one, without a fraction
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """One limit. setting: its value by the settings; actor, reason, set_at: of the operator who set another."""
+    """One limit. default: its value if no operator has set one; actor, reason, set_at: of the operator who has."""
 
     name: str
     value: float
-    setting: float
+    default: float
     actor: str = ""
     reason: str = ""
     set_at: datetime | None = None
 
 
-def of_settings(settings: Settings) -> GateLimits:
-    """The limits as the settings have them."""
-    return GateLimits(**{name: getattr(settings, f"gate_{name}") for name in TOLD})
-
-
-async def read(database: Database, settings: Settings) -> GateLimits:
-    """The limits that hold. Raises DatabaseError."""
-    values: dict[str, Any] = {one.name: one.value for one in await listed(database, settings)}
+async def read(database: Database) -> GateLimits:
+    """Return the limits that apply. Raises DatabaseError."""
+    values: dict[str, Any] = {one.name: one.value for one in await listed(database)}
     return GateLimits(**{name: int(value) if name in _WHOLE else value for name, value in values.items()})
 
 
-async def listed(database: Database, settings: Settings) -> list[Threshold]:
-    """Every limit, and who set it. Raises DatabaseError."""
+async def listed(database: Database) -> list[Threshold]:
+    """Return every limit and who set it. Raises DatabaseError."""
     rows = {row.name: row for row in await database.fetch(sql.coverage.LIMITS)}
     found = []
-    for name, setting in asdict(of_settings(settings)).items():
+    for name, default in asdict(GateLimits()).items():
         row = rows.get(name)
         found.append(
-            Threshold(name, setting, setting)
+            Threshold(name, default, default)
             if row is None
-            else Threshold(name, row.value, setting, row.actor, row.reason, row.set_at)
+            else Threshold(name, row.value, default, row.actor, row.reason, row.set_at)
         )
     return found
 
 
 async def put(database: Database, name: str, value: float, *, actor: str, reason: str) -> None:
-    """Sets a limit for every operator. Raises RefusedError for one that there is not, or that makes no sense."""
-    _known(name)
+    """Set a limit for all proxies and commands. Raises RefusedError if it does not exist or the value is invalid."""
+    _require_known(name)
     if name in _WHOLE and (value < 1 or value != int(value)):
         raise RefusedError(f"{name} is a whole number, at least 1")
     if value < 0:
@@ -78,8 +72,8 @@ async def put(database: Database, name: str, value: float, *, actor: str, reason
 
 
 async def reset(database: Database, name: str, *, actor: str, reason: str | None) -> bool:
-    """The settings' limit holds again; false where it did. Raises RefusedError for one that there is not."""
-    _known(name)
+    """Restore the default of a limit; return False if no other was set. Raises RefusedError if it does not exist."""
+    _require_known(name)
     async with database.transaction() as session:
         if await session.fetchrow(sql.coverage.RESET_LIMIT, name) is None:
             return False
@@ -87,6 +81,6 @@ async def reset(database: Database, name: str, *, actor: str, reason: str | None
     return True
 
 
-def _known(name: str) -> None:
-    if name not in TOLD:
-        raise RefusedError(f"no gate has a limit {name}: there are {', '.join(TOLD)}")
+def _require_known(name: str) -> None:
+    if name not in MEANINGS:
+        raise RefusedError(f"no gate has a limit {name}: there are {', '.join(MEANINGS)}")

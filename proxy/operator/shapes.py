@@ -110,7 +110,7 @@ def advise(row: ShapeRow, limits: GateLimits) -> Advice:
         why, do = _skipped(row) if row.skipped > row.compared else ("", _RARE)
         return Advice(State.FEW, f"{fact.settled} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
     origin, target = fact.origin_p99, fact.target_p99
-    if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.fast_seconds):
+    if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.min_p99_seconds):
         do = f"`crossfade indexes {row.collection} --create`, then `crossfade queries reset {row.collection}`"
         return Advice(State.SLOW, f"p99 is {target / origin if origin else 0:.1f} times ArangoDB's", do)
     return Advice(State.DONE)

@@ -26,6 +26,7 @@ from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
 from proxy.base.repeated import Repeated
 from proxy.base.supervise import supervise
+from proxy.control import thresholds
 from proxy.model.stages import Stage
 from proxy.state import audit
 from proxy.state.control_row import By
@@ -106,9 +107,8 @@ def _by_collection(collections: Sequence[sql.states.CollectionRow], name: str) -
 class States:
     """Reads the states every few seconds, for /metrics. Without PostgreSQL the last ones stand, with their age."""
 
-    def __init__(self, database: Database, *, watch_seconds: float) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._watch_seconds = watch_seconds
         self._task: asyncio.Task[None] | None = None
         self._trouble = Repeated()
 
@@ -128,8 +128,9 @@ class States:
         instances = {row.state: row.number for row in await self._database.fetch(sql.states.INSTANCES)}
         rollbacks = {row.by: row.number for row in await self._database.fetch(sql.states.ROLLBACKS)}
         back = await taken_back(self._database)
+        limits = await thresholds.read(self._database)
         metrics.CONTROL_PLANE.replace(
-            families(collections, instances, rollbacks, back, self._watch_seconds), at=time.monotonic()
+            families(collections, instances, rollbacks, back, limits.bypass_lag_seconds), at=time.monotonic()
         )
 
     async def _run(self) -> None:

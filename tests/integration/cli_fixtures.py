@@ -129,7 +129,6 @@ def shell(dsn: str, origin: Origin, tmp_path: Path) -> Shell:
             "CROSSFADE_DSN": dsn,
             "CROSSFADE_ORIGIN": origin.url,
             "CROSSFADE_STATE_DIR": str(tmp_path / "state"),
-            "CROSSFADE_GATE_COMPARISONS": "10",
             "CROSSFADE_DATABASE": "shop",
             "COLUMNS": "220",
         }

@@ -52,7 +52,6 @@ def settings_for(folder: Path, **more: Any) -> Settings:
         "state_dir": folder,
         "heartbeat": HEARTBEAT,
         "lease": LEASE,
-        "gate_comparisons": 10,
         "origin": answering(),
     }
     return Settings(**(values | more))
@@ -216,7 +215,11 @@ class Fleet:
 
 
 async def pass_gates(database: Database, collection: str, compared: int = 10) -> None:
-    """Writes what the watch, a backfill, a verification and the shadow would have left."""
+    """Write what the watch, a backfill, a verification and the shadow would have left; ask for few comparisons."""
+    await database.execute(
+        "INSERT INTO _crossfade.gate_limit (name, value, reason, actor) "
+        "VALUES ('comparisons', 10, 'a short test', 'test') ON CONFLICT DO NOTHING"
+    )
     await database.execute(
         "INSERT INTO _crossfade.bypass_watch (collection, mode, since, judged_until) "
         "VALUES ($1, 'log', now() - interval '1 day', now() + interval '1 day') ON CONFLICT DO NOTHING",

@@ -42,7 +42,7 @@ async def flipped(fleet: Fleet, *collections: str) -> None:
 
 async def alerts(database: Database) -> list[dict[str, str]]:
     """What Prometheus would say after one scrape."""
-    await States(database, watch_seconds=30).look()
+    await States(database).look()
     (group,) = yaml.safe_load(RULES.read_text())["groups"]
     (rule,) = [one for one in group["rules"] if one["alert"] == "CrossfadeAutomaticRollback"]
     return fires(rule["expr"], metrics.render()[0].decode())

@@ -18,7 +18,7 @@ from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from proxy.control import gate_inputs
+from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.control.gates.origin_gates import VANISHED
 from proxy.http.upstream import Upstream
@@ -191,7 +191,8 @@ async def _gate(stack: Running, name: str = "no out-of-band writes") -> Gate:
 
 
 async def test_an_origin_that_lost_what_it_acknowledged_is_not_ready_for_a_rollback(dsn: str, tmp_path: Path) -> None:
-    async with mirrored(dsn, tmp_path, gate_lag_seconds=0.5) as stack:
+    async with mirrored(dsn, tmp_path) as stack:
+        await thresholds.put(stack.database, "lag_seconds", 0.5, actor="test", reason="a short test")
         await stack.client.post(PATH, json=[{"_key": f"k{n}"} for n in range(60)])
         await stack.drained()
         ready = await _gate(stack, "rollback possible")

@@ -91,7 +91,7 @@ async def test_without_sampling_reads_are_seen_and_never_compared(dsn: str, tmp_
             await stack.client.get("/_api/document/books/k1")
         row = (await _account(stack))["document.read"]
         assert (row.seen, row.compared, dict(row.reasons)) == (5, 0, {"sampled out": 5})
-        advice = shapes.advise(row, await thresholds.read(stack.database, stack.settings))
+        advice = shapes.advise(row, await thresholds.read(stack.database))
         assert (advice.state, "CROSSFADE_SAMPLE_PERCENT" in advice.do) == (State.NEVER, True)
 
 
@@ -132,7 +132,7 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert (await _gates(stack))["sample size per query"].verdict == "pass"
         assert "a quiet service" in (await shell(stack, "gates", "limits"))[1]
         listed = json.loads((await shell(stack, "gates", "limits", "--json"))[1])
-        assert {one["name"] for one in listed} == set(thresholds.TOLD)
+        assert {one["name"] for one in listed} == set(thresholds.MEANINGS)
         assert (await shell(stack, "gates", "limits", "reset", "shape_comparisons"))[0] == 0
         assert (await shell(stack, "gates", "limits", "reset", "shape_comparisons"))[0] == 1
         assert (await _gates(stack))["sample size per query"].verdict == "inconclusive"

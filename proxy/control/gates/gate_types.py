@@ -171,10 +171,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """What the gates measure by: of a collection, of each shape, of instances, of the watch.
+    """The limits that gates apply, with their defaults; operators set others in PostgreSQL (`control.thresholds`).
 
-    slowdown: times the origin's p99 that the target's may be, where it is above fast_seconds. Below, a pause of the
-    proxy's own event loop (a collection of garbage, a large document) decides a p99, and no client notices.
+    slowdown: the highest ratio of PostgreSQL's p99 to ArangoDB's, applied if PostgreSQL's is above min_p99_seconds. A
+    lower p99 depends on pauses of the proxy's own event loop (garbage collection, a large document), which no client
+    notices.
     """
 
     comparisons: int = 3000
@@ -182,5 +183,5 @@ class GateLimits:
     lag_seconds: float = 5.0
     unsettled_share: float = 0.001
     slowdown: float = 1.5
-    fast_seconds: float = 0.005
-    watch_seconds: float = 30.0
+    min_p99_seconds: float = 0.005
+    bypass_lag_seconds: float = 30.0

@@ -15,8 +15,8 @@ def not_bypassed(evidence: Evidence, limits: GateLimits) -> Gate:
     """No revision in the origin that no journal knows, from before the last verification until now (I10)."""
     name = "no out-of-band writes"
     threshold = (
-        f"watched since before the last verification began, judged up to {limits.watch_seconds:g} s ago, and every "
-        "write came through a proxy"
+        f"watched since before the last verification began, judged up to {limits.bypass_lag_seconds:g} s ago, and "
+        "every write came through a proxy"
     )
     verify = f"`crossfade verify {evidence.collection}`"
     run, watch = evidence.verification, evidence.watch
@@ -35,7 +35,7 @@ def not_bypassed(evidence: Evidence, limits: GateLimits) -> Gate:
             name, GateVerdict.FAILED, VANISHED, threshold, f"`crossfade repair {evidence.collection}` takes it out"
         )
     seen = f"watched since {_time(watch.since)} ({watch.mode})"
-    if watch.behind > limits.watch_seconds:
+    if watch.behind > limits.bypass_lag_seconds:
         figures = f"{seen}, judged up to {watch.behind:.0f} s ago" + (f": {watch.note}" if watch.note else "")
         remedy = "check that `crossfade out-of-band watch` runs and that every proxy is live: `crossfade instances`"
         return Gate(name, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)

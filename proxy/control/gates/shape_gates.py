@@ -99,7 +99,7 @@ def fast(evidence: Evidence, limits: GateLimits) -> Gate:
     name = "latency budget"
     threshold = (
         f"p99 of PostgreSQL at most {limits.slowdown:g} times that of ArangoDB, or under "
-        f"{1000 * limits.fast_seconds:g} ms, for each shape"
+        f"{1000 * limits.min_p99_seconds:g} ms, for each shape"
     )
     slow: list[tuple[float, ShapeFact]] = []
     few: list[ShapeFact] = []
@@ -110,7 +110,7 @@ def fast(evidence: Evidence, limits: GateLimits) -> Gate:
             few.append(shape)
             continue
         ratio = target / origin if origin else float("inf")
-        if target > max(limits.slowdown * origin, limits.fast_seconds):
+        if target > max(limits.slowdown * origin, limits.min_p99_seconds):
             slow.append((ratio, shape))
         if ratio > worst:
             worst, shown = ratio, f"at most {ratio:.2f} times: {_seconds(shape)}"

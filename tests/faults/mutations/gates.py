@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "the slow side is not looked at",
         _SHAPES,
-        "if target > max(limits.slowdown * origin, limits.fast_seconds):",
-        "if origin > max(limits.slowdown * target, limits.fast_seconds):",
+        "if target > max(limits.slowdown * origin, limits.min_p99_seconds):",
+        "if origin > max(limits.slowdown * target, limits.min_p99_seconds):",
         _EACH,
     ),
     Mutant(
@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "a watch that stands still is believed",
         _OUTSIDE,
-        "if watch.behind > limits.watch_seconds:",
-        "if watch.behind > 100 * limits.watch_seconds:",
+        "if watch.behind > limits.bypass_lag_seconds:",
+        "if watch.behind > 100 * limits.bypass_lag_seconds:",
         _EACH,
     ),
     Mutant(
