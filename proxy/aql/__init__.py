@@ -1,16 +1,22 @@
-"""ArangoDB's query language: parsed, analysed, evaluated (DESIGN section 8; semantics: reference/aql-semantics.md).
+"""ArangoDB's query language: parsed, analysed, evaluated, compiled to SQL. Pure: no module here does I/O.
 
-    text -> lexer -> tokens, expressions, modification_syntax,
-           graph_syntax, parser -> ast (nodes)                   the tree; `printer` gives a text back
-    ast -> check, analyse, shape                                 what can be known without running it
-    ast -> closures, pipeline, collect, modify, traverse,
-           program -> evaluate                                   runs it: yields Fetch and Write, returns Result
-    values, collation, printing, operators, access, arrays       the semantics of values
-    functions/                                                   one module a group; signatures: all names and arities
-    scan_narrowing, primary_index_order                          the filters that narrow a fetch; order by `_key`
-    full_count                                                   fullCount as a query of its own
+    text -> lexer -> grammar/ -> parser -> ast (nodes)      the tree; `printer` turns it into text again
+    ast -> check, analyse, named, choices, shape            what is known without running the query
+    ast -> execution/ -> evaluate                           runs it: yields Fetch and Write (requests), returns Result
+    ast -> compile/                                         one SQL statement, and how its rows become the result
+    functions/, aggregates                                  each function with its arguments, facts and SQL form
+    signatures                                              sets of functions by their facts
+    values, collation, printing, operators, access, arrays  the semantics of values
+    sql_terms, sql_forms                                    values as SQL
+    scan_narrowing, primary_index_order, full_count, returning_keys     rules for single kinds of query
 
-Whatever can be parsed and not be run raises `Unsupported`, by name. Nothing here knows a store or does I/O.
+Terms: a *level* is the sequence of statements of a query or subquery. A *frame* is a list with the values of all
+variables. A *stage* turns frames into frames. A *term* is an expression as SQL. A *block* is one SELECT under
+construction. The *shape* of a query is its text without literals (its fingerprint). A *choice* is a point at which the
+data does not determine the result. A feature that is parsed and not implemented raises `Unsupported`, by name.
+
+In each of grammar/, execution/ and compile/ a context object (`Parser`, `ProgramCompiler`, `Compilation`) is the first
+argument of plain functions that are registered by what they handle: a keyword, a type of token, or a type of node.
 """
 
 from proxy.aql.analyse import Analysis, analyse

@@ -1,4 +1,4 @@
-"""Attribute and element access (semantics page, section 5): whatever is not there is null, silently."""
+"""Attribute and element access (semantics page, section 5): a missing one is null, without a warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INTEGER = re.compile(r"[-+]?\d{1,18}")
 
 
 def attribute_of(inner: Plain, name: str) -> Plain:
-    """inner.name"""
+    """Return the function of inner.name."""
 
     def get(frame: Frame) -> Value:
         value = inner(frame)
@@ -23,7 +23,7 @@ def attribute_of(inner: Plain, name: str) -> Plain:
 
 
 def chain(inner: Plain, names: tuple[str, ...]) -> Plain:
-    """inner.a.b.c"""
+    """Return the function of inner.a.b.c."""
 
     def get(frame: Frame) -> Value:
         value = inner(frame)
@@ -37,7 +37,7 @@ def chain(inner: Plain, names: tuple[str, ...]) -> Plain:
 
 
 def bound_path(parameter: str, value: Value) -> tuple[str, ...]:
-    """The path that `.@parameter` stands for: one name (dots are not split), or an array of names."""
+    """Return the path that `.@parameter` stands for: one name (dots are not split), or an array of names."""
     if isinstance(value, str) and value:
         return (value,)
     if isinstance(value, list) and value and all(isinstance(name, str) and name for name in value):
@@ -46,7 +46,7 @@ def bound_path(parameter: str, value: Value) -> tuple[str, ...]:
 
 
 def index_of(base: Plain, index: Value) -> Plain:
-    """base[constant]"""
+    """Return the function of base[constant]."""
     if index.__class__ is int:
 
         def at(frame: Frame) -> Value:
@@ -60,7 +60,7 @@ def index_of(base: Plain, index: Value) -> Plain:
 
 
 def access(value: Value, index: Value) -> Value:
-    """value[index]"""
+    """Evaluate value[index]."""
     kind = index.__class__
     if kind is float:
         index = int(index) if math.isfinite(index) else 0

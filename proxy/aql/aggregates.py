@@ -14,7 +14,7 @@ _UINT32 = 1 << 32
 
 
 def numbers(values: list[Value]) -> list[int | float] | None:
-    """The numbers among the values, nulls left out; None where anything else is among them."""
+    """Return the numbers among the values, without nulls; None if there are other values."""
     found: list[int | float] = []
     for value in values:
         if value is None:
@@ -26,7 +26,7 @@ def numbers(values: list[Value]) -> list[int | float] | None:
 
 
 def total(values: list[Value]) -> Value:
-    """SUM: of no row at all it is null, of nulls alone 0."""
+    """SUM: null without a row, 0 of only nulls."""
     found = numbers(values)
     if found is None or not values:
         return None
@@ -34,7 +34,7 @@ def total(values: list[Value]) -> Value:
 
 
 def float_sum(found: list[int | float]) -> float:
-    """Adds doubles one after the other, as ArangoDB does."""
+    """Add doubles one after the other, as ArangoDB does."""
     result = 0.0
     for number in found:
         result += number
@@ -42,13 +42,13 @@ def float_sum(found: list[int | float]) -> float:
 
 
 def average(values: list[Value]) -> Value:
-    """AVERAGE: of no number it is null."""
+    """AVERAGE: null without a number."""
     found = numbers(values)
     return double(float_sum(found) / len(found)) if found else None
 
 
 def variance(values: list[Value], sample: bool) -> float | None:
-    """The variance; None where there are too few numbers."""
+    """Return the variance; None if there are too few numbers."""
     found = numbers(values)
     if found is None or len(found) < (2 if sample else 1):
         return None
@@ -61,13 +61,13 @@ def variance(values: list[Value], sample: bool) -> float | None:
 
 
 def deviation(values: list[Value], sample: bool) -> Value:
-    """The square root of the variance."""
+    """Return the square root of the variance."""
     found = variance(values, sample)
     return None if found is None else double(math.sqrt(found))
 
 
 def smallest(values: list[Value]) -> Value:
-    """MIN over the order of all types; nulls are skipped."""
+    """MIN in the order of all types; nulls are skipped."""
     result: Value = None
     for value in values:
         if value is not None and (result is None or less(value, result)):
@@ -76,7 +76,7 @@ def smallest(values: list[Value]) -> Value:
 
 
 def largest(values: list[Value]) -> Value:
-    """MAX over the order of all types."""
+    """MAX in the order of all types."""
     result: Value = None
     for value in values:
         if value is not None and (result is None or less(result, value)):
@@ -85,7 +85,7 @@ def largest(values: list[Value]) -> Value:
 
 
 def bits(combine: Callable[[int, int], int]) -> Callable[[list[Value]], Value]:
-    """BIT_AND, BIT_OR, BIT_XOR over unsigned 32-bit numbers; nulls are skipped, anything else makes null."""
+    """BIT_AND, BIT_OR, BIT_XOR of unsigned 32-bit numbers; nulls are skipped, other values make the result null."""
 
     def run(values: list[Value]) -> Value:
         result: int | None = None

@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from proxy.aql.compiled_types import Compiled, Frame, Plain, Stepwise, evaluate
+from proxy.aql.functions.arrays import flatten
 from proxy.aql.operators import COMPARISONS
 from proxy.aql.requests import Request
 from proxy.aql.values import Value, to_integer, truthy
-
-
-def flatten(array: list[Value], depth: int) -> list[Value]:
-    """The array with that many levels of arrays inside it dissolved."""
-    if depth <= 0:
-        return array
-    flat: list[Value] = []
-    for item in array:
-        if item.__class__ is list:
-            flat.extend(flatten(item, depth - 1))
-        else:
-            flat.append(item)
-    return flat
 
 
 def _elements(base: Value, levels: int) -> list[Value]:
@@ -115,7 +103,7 @@ def _bounds(frame: Frame, offset: Plain | None, count: Plain | None) -> tuple[in
 
 
 def enough(quantifier: str, matched: int, total: int, least: int) -> bool:
-    """Whether so many of so many elements satisfy the quantifier."""
+    """Return True if `matched` of `total` elements satisfy the quantifier."""
     if quantifier == "ALL":
         return matched == total
     if quantifier == "NONE":
@@ -126,7 +114,7 @@ def enough(quantifier: str, matched: int, total: int, least: int) -> bool:
 def array_test(
     base: Plain, slot: int, levels: int, quantifier: str | None, amount: Plain | None, condition: Compiled | None
 ) -> Compiled:
-    """base[? quantifier FILTER condition]; false for what is no array."""
+    """Return the function of base[? quantifier FILTER condition]; false if the base is not an array."""
 
     def judged(frame: Frame, matched: int, total: int) -> bool:
         wanted = amount(frame) if amount is not None else None
@@ -169,7 +157,7 @@ def array_test(
 
 
 def quantified(quantifier: str, amount: Plain | None, op: str, left: Plain, right: Plain) -> Plain:
-    """left ALL|ANY|NONE|AT LEAST op right; false where the left side is no array."""
+    """Return the function of left ALL|ANY|NONE|AT LEAST op right; false if the left operand is not an array."""
     compare = COMPARISONS[op]
     needs_array = op in ("IN", "NOT IN")
 

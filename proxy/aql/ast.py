@@ -1,4 +1,4 @@
-"""The tree of a query: frozen nodes. `at` is the character offset of the node's first token and no part of equality.
+"""The tree of a query: frozen nodes. `at` is the character offset of the node's first token; it does not count in ==.
 
 Names are resolved while parsing, as ArangoDB does: an identifier is a `Variable` where one is in scope, else a
 `Collection`. Lists are tuples, so that a tree is a value: two texts of one query have equal trees.
@@ -49,7 +49,7 @@ class Expansion(Node):
     """base[* FILTER … LIMIT … RETURN …] and what follows it.
 
     levels: the number of stars. `each` is what is taken of each element: CURRENT itself, or accesses on it that were
-    written behind the brackets. `result` is the RETURN inside them.
+    written after the brackets. `result` is the RETURN inside them.
     """
 
     base: Expr
@@ -167,9 +167,10 @@ class Object(Node):
 
 
 def written(node: Object) -> tuple[Item, ...]:
-    """The items of an object literal, each fixed name once: the last value of a name, at the first place.
+    """Return the items of an object literal with each fixed name once: the last value of a name, at its first place.
 
-    Of computed names, and these, the first one wins as the object is made."""
+    If a computed name equals another name, the first one wins when the object is built.
+    """
     items: dict[object, Item] = {}
     for item in node.items:
         items[id(item) if item.name is None else item.name] = item
@@ -211,7 +212,7 @@ class For(Node):
 
 @dataclass(frozen=True, slots=True)
 class Edges(Node):
-    """One edge collection of a traversal, with its own direction where it has one."""
+    """One edge collection of a traversal; direction: None if it is that of the traversal."""
 
     direction: str | None
     collection: Collection | Parameter
@@ -297,7 +298,7 @@ class Assign(Node):
 
 @dataclass(frozen=True, slots=True)
 class Collect(Node):
-    """COLLECT in all its forms; `keep` is None where KEEP is not written."""
+    """COLLECT in all its forms. keep: None without KEEP. ends: the variables that end here, which INTO would gather."""
 
     groups: tuple[Assign, ...]
     aggregates: tuple[Assign, ...]
@@ -306,7 +307,6 @@ class Collect(Node):
     keep: tuple[str, ...] | None
     count_into: str | None
     options: Object | None
-    # the variables that INTO would gather and that end here; worked out by the parser
     ends: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -376,8 +376,10 @@ class Query(Node):
     with_collections: tuple[Collection | Parameter, ...]
     statements: tuple[Statement, ...]
     text: str = field(default="", compare=False, repr=False)  # of a whole query; a subquery has none
-    memo: dict[str, object] = field(default_factory=dict, compare=False, repr=False)  # what was worked out of it once
-    warnings: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)  # numbers and messages
+    memo: dict[str, object] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # results that depend on the tree only
+    warnings: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)  # codes and messages
 
 
 Expr: TypeAlias = (
@@ -392,6 +394,15 @@ Statement: TypeAlias = For | Traversal | Paths | Filter | Let | Sort | Limit | C
 def is_collection(node: Node | None) -> bool:
     """Return True if an expression names a collection."""
     return isinstance(node, Collection) or (isinstance(node, Parameter) and node.source)
+
+
+def conjuncts(node: Expr) -> Iterator[Expr]:
+    """Yield the operands of a chain of AND; of any other expression, the expression."""
+    if isinstance(node, Logical) and node.op == "AND":
+        for operand in node.operands:
+            yield from conjuncts(operand)
+    else:
+        yield node
 
 
 def pattern_names(pattern: Pattern | None) -> Iterator[str]:

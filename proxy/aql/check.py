@@ -1,7 +1,7 @@
-"""What ArangoDB refuses of a query that its grammar takes: functions, aggregates, options, access behind a write.
+"""What ArangoDB refuses in a query that its grammar accepts: functions, aggregates, options, accesses after a write.
 
-A collection that was written is not accessed again: neither read nor written a second time, in a subquery or not, and
-behind any modification there is no traversal and no function that reads documents (1579).
+A collection that was written must not be accessed again, neither read nor written, in a subquery or not. After any
+modification there must be no traversal and no function that reads documents (1579).
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from proxy.aql.signatures import FETCHING, RANDOM
 from proxy.base.errors import ArangoError
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
-_NOT_FOLDED = RANDOM | {"NOOPT"}  # calls that are no constants even where their arguments are
+_NOT_FOLDED = RANDOM | {"NOOPT"}  # calls that are not constants even if their arguments are
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One access of a query. write: to the collection `name` (`@` and the bind variable's name where that gives it).
-    Else a read of it, or, with no collection, by what `name` says."""
+    """One access of a query.
+
+    name: the collection, or `@` and the name of the bind variable that names it; without `collection`, a description of
+    what reads documents.
+    """
 
     name: str
     write: bool = False
@@ -31,7 +34,7 @@ class Access:
 
 
 def check(query: ast.Query) -> None:
-    """Raises 1540 (unknown function), 1541 (number of arguments), 1574 (aggregate), 1575 (options)."""
+    """Raise ArangoError 1540 (unknown function), 1541 (number of arguments), 1574 (aggregate) or 1575 (options)."""
     aggregating: set[int] = set()
     for node in ast.walk(query):
         if isinstance(node, (ast.Collect, ast.Window)):
@@ -54,7 +57,7 @@ def _check_options(options: ast.Object) -> None:
 
 def _check_call(call: ast.Call, text: str, *, aggregating: bool) -> None:
     if "::" in call.name:
-        return  # a user function: only the server that has it can tell
+        return  # a user function, whose arguments only the server knows
     signature = FUNCTIONS.get(call.name)
     line, column = position(text, call.at)
     where = f"near '{text[call.at : call.at + 32]}' at position {line}:{column} (while parsing)"
@@ -64,7 +67,7 @@ def _check_call(call: ast.Call, text: str, *, aggregating: bool) -> None:
         raise ArangoError(1540, f"AQL: usage of unknown function '{call.name}()' {where}")
     count = len(call.arguments)
     if aggregating and count <= 1:
-        return  # COUNT() in AGGREGATE has none, and PUSH one
+        return  # in AGGREGATE, COUNT() takes none and PUSH one
     if count < signature.least or (signature.most is not None and count > signature.most):
         most = "unlimited" if signature.most is None else signature.most
         raise ArangoError(
@@ -75,7 +78,7 @@ def _check_call(call: ast.Call, text: str, *, aggregating: bool) -> None:
 
 
 def _events(node: ast.Node) -> Iterator[ast.Node]:
-    """Nodes in the order in which ArangoDB sees them: what a modification or a loop is made of comes before it."""
+    """Yield nodes in the order in which ArangoDB checks them: the parts of a modification or loop come before it."""
     if isinstance(node, _MODIFICATIONS):
         for child in ast.children(node):
             if child is not node.collection:
@@ -93,12 +96,12 @@ def _events(node: ast.Node) -> Iterator[ast.Node]:
 
 
 def collection_name(node: ast.Collection | ast.Parameter) -> str:
-    """The name, or `@` and the bind variable's name."""
+    """Return the name of a collection, or `@` and the name of the bind variable that names it."""
     return node.name if isinstance(node, ast.Collection) else f"@{node.name}"
 
 
 def accesses(query: ast.Query) -> tuple[Access, ...]:
-    """What a query that modifies accesses, in order; nothing of one that does not."""
+    """Return the accesses of a query that modifies, in order; none for a query that does not."""
     if not any(isinstance(node, _MODIFICATIONS) for node in ast.walk(query)):
         return ()
     found: list[Access] = []
@@ -119,7 +122,7 @@ def accesses(query: ast.Query) -> tuple[Access, ...]:
 
 
 def check_accesses(found: tuple[Access, ...], names: Mapping[str, str]) -> None:
-    """Raises 1579. names: what collections bind variables give."""
+    """Raise ArangoError 1579 for an access after a write. names: the collections that bind variables name."""
     written: set[str] = set()
     for access in found:
         name = names.get(access.name, access.name)

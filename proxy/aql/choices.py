@@ -1,10 +1,10 @@
-"""What the data leaves open in a query's result: which rows, and the order inside of them. Pure; on the tree alone.
+"""What the data does not determine in a query's result: which rows, and the order inside them. Pure, on the tree only.
 
-ArangoDB promises no order for a scan. What depends on one is a *choice* (`level_choices`, in words), and a query with
-a choice is not determined by its data. One kind of choice is open to any client of ArangoDB: LIMIT without SORT before
-it at the outermost level, with nothing but LET, SORT and RETURN behind it (`takes_any`). Any rows of the right number
-are an answer there; the comparison judges them by membership (`shadow.unordered_limit` finds the same ones in their
-tokens).
+ArangoDB guarantees no order for a scan. A result that depends on that order is a *choice* (`level_choices` describes
+them), and the data does not determine the result of a query with a choice. One kind of choice is common: a LIMIT at the
+outermost level without a SORT before it, followed only by LET, SORT and RETURN (`takes_any`). Any rows of the right
+number are a correct answer then, and the comparison checks them by membership (`shadow.unordered_limit` finds the same
+queries by their tokens).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GATHERED: Final = "COLLECT INTO keeps the order of a scan"
 
 
 def levels(query: ast.Query) -> Iterator[tuple[ast.Statement, ...]]:
-    """The statements of the query, and of each of its subqueries."""
+    """Yield the statements of the query, and of each of its subqueries."""
     yield query.statements
     for node in ast.walk(query):
         if isinstance(node, ast.Subquery):
@@ -28,7 +28,7 @@ def levels(query: ast.Query) -> Iterator[tuple[ast.Statement, ...]]:
 
 
 def level_choices(statements: tuple[ast.Statement, ...]) -> Iterator[str]:
-    """Where the rows of one level depend on the order of a scan."""
+    """Yield how the rows of one level depend on the order of a scan."""
     scanned = ordered = False
     for place, statement in enumerate(statements):
         if isinstance(statement, (ast.For, ast.Traversal, ast.Paths)):
@@ -45,7 +45,7 @@ def level_choices(statements: tuple[ast.Statement, ...]) -> Iterator[str]:
 
 
 def ordered(statements: tuple[ast.Statement, ...]) -> bool:
-    """Whether the rows of a subquery come in an order of their own."""
+    """Return True if the order of a subquery's rows does not depend on a scan."""
     scanned = False
     for statement in statements:
         if isinstance(statement, (ast.Traversal, ast.Paths)) or (
@@ -58,9 +58,9 @@ def ordered(statements: tuple[ast.Statement, ...]) -> bool:
 
 
 def takes_any(query: ast.Query) -> bool:
-    """Whether a LIMIT is the last thing that decides which rows there are, and the only LIMIT of the query.
+    """Return True if a LIMIT is the last statement that decides which rows there are, and the only LIMIT of the query.
 
-    Several that follow each other are one.
+    Several LIMITs in a row count as one.
     """
     places = [place for place, statement in enumerate(query.statements) if isinstance(statement, ast.Limit)]
     inner = sum(
@@ -69,7 +69,7 @@ def takes_any(query: ast.Query) -> bool:
     )
     if not places or len(places) != inner or places[-1] - places[0] != len(places) - 1:
         return False
-    limits, behind = query.statements[places[0] : places[-1] + 1], query.statements[places[-1] + 1 :]
+    limits, following = query.statements[places[0] : places[-1] + 1], query.statements[places[-1] + 1 :]
     plain = all(
         isinstance(number, (ast.Literal, ast.Parameter))
         for limit in limits
@@ -79,12 +79,12 @@ def takes_any(query: ast.Query) -> bool:
     return plain and all(
         (isinstance(statement, ast.Let | ast.Sort) or (isinstance(statement, ast.Return) and not statement.distinct))
         and not any(isinstance(node, ast.Subquery) for node in ast.walk(statement))
-        for statement in behind
+        for statement in following
     )
 
 
 def _counts_only(name: str, statements: tuple[ast.Statement, ...]) -> bool:
-    """Whether an array is used behind its COLLECT for what does not depend on its order."""
+    """Return True if an array is used only where its order does not matter, in the statements after its COLLECT."""
     uses = free = 0
     for statement in statements:
         if isinstance(statement, ast.Collect):  # a later INTO gathers the variables that end there
@@ -98,7 +98,7 @@ def _counts_only(name: str, statements: tuple[ast.Statement, ...]) -> bool:
 
 
 def _elements_of(node: ast.Expr, name: str) -> bool:
-    """Whether it is the array of that name, or `name[*]` with attributes of its elements."""
+    """Return True for the array of that name, and for `name[*]` with attributes of its elements."""
     if isinstance(node, ast.Expansion) and node.levels == 1 and not (node.condition or node.count or node.result):
         node = node.base
     return isinstance(node, ast.Variable) and node.name == name

@@ -25,7 +25,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 @lru_cache(maxsize=8192)
 def sort_key(text: str) -> bytes:
-    """Bytes that order strings as ArangoDB's `<` does. A lone surrogate sorts as U+FFFD."""
+    """Return bytes that order strings as ArangoDB's `<` does. A lone surrogate sorts as U+FFFD."""
     try:
         return bytes(_sort_key(text)) + len(text.encode()).to_bytes(4, "big")
     except UnicodeEncodeError:
@@ -34,12 +34,12 @@ def sort_key(text: str) -> bytes:
 
 
 def upper(text: str) -> str:
-    """Upper case by Unicode's full mapping, independent of language."""
+    """Convert to upper case by Unicode's full mapping, independent of language."""
     return text.upper()
 
 
 def lower(text: str) -> str:
-    """Lower case by ICU's root locale."""
+    """Convert to lower case by ICU's root locale."""
     return text.lower() if text.isascii() else str(icu.UnicodeString(text).toLower(_root))
 
 
@@ -53,30 +53,30 @@ class Pattern:
 
     def _matcher(self, subject: Any) -> Any:
         matcher = self._compiled.matcher(subject)
-        matcher.setTimeLimit(_STEPS)  # an expression that backtracks for ever finds nothing
+        matcher.setTimeLimit(_STEPS)  # an expression that backtracks endlessly matches nothing
         return matcher
 
     def find(self, text: str) -> bool:
-        """Whether it matches anywhere in the text."""
+        """Return True if it matches anywhere in the text."""
         return bool(self._matcher(icu.UnicodeString(text)).find())
 
     def whole(self, text: str) -> bool:
-        """Whether it matches the whole text."""
+        """Return True if it matches the whole text."""
         return bool(self._matcher(icu.UnicodeString(text)).matches())
 
     def groups(self, text: str) -> list[str] | None:
-        """The match of the whole and each group of the first hit; None where there is none. No part: ""."""
+        """Return the first match and its groups; None without a match. A group without a match is ""."""
         matcher = self._matcher(icu.UnicodeString(text))
         if not matcher.find():
             return None
         return [_text(matcher.group(number)) for number in range(matcher.groupCount() + 1)]
 
     def replace(self, text: str, replacement: str) -> str:
-        """Every hit replaced; `$1` stands for a group."""
+        """Replace every match; `$1` stands for a group."""
         return str(self._matcher(icu.UnicodeString(text)).replaceAll(icu.UnicodeString(replacement)))
 
     def split(self, text: str, limit: int | None = None) -> list[str]:
-        """The parts between hits, groups of the hits included, at most `limit` of them."""
+        """Return the parts between matches and the groups of the matches, at most `limit` of them."""
         subject = icu.UnicodeString(text)
         matcher = self._matcher(subject)
         parts: list[str] = []
@@ -97,7 +97,7 @@ def _text(value: Any) -> str:
 
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str, ignore_case: bool) -> Pattern | None:
-    """The compiled pattern; None where ICU refuses it."""
+    """Compile a pattern; None if ICU refuses it."""
     try:
         flags = icu.URegexpFlag.CASE_INSENSITIVE if ignore_case else 0
         return Pattern(icu.RegexPattern.compile(icu.UnicodeString(pattern), flags))

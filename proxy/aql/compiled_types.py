@@ -1,4 +1,4 @@
-"""What an expression is compiled to: a plain function of the frame, or a stepwise one that asks the store."""
+"""What an expression compiles to: a plain function of the frame, or a stepwise one that asks the store."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Compiled: TypeAlias = Plain | Stepwise
 
 
 def evaluate(compiled: Compiled, frame: Frame) -> Generator[Request, None, Value]:
-    """The value of either kind."""
+    """Evaluate a compiled expression of either kind."""
     if isinstance(compiled, Stepwise):
         return (yield from compiled.steps(frame))
     return compiled(frame)

@@ -1,10 +1,10 @@
-"""Runs a query: a synchronous generator that asks its caller for documents and writes, and returns the Result.
+"""Run a query: a synchronous generator that requests documents and writes from its caller, and returns the Result.
 
     runner = run(parse(text), {"x": 1}, Options())
     action = next(runner)                     # a Fetch or a Write
     action = runner.send(documents)           # … until StopIteration, whose value is the Result
 
-It is the oracle for what PostgreSQL compiles, and what answers where nothing was compiled.
+It is the oracle for the SQL compiler, and answers the queries that are not compiled.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from proxy.aql.requests import Fetch, Options, Request, Result, Write
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError
 
-_ROW = 128  # bytes of a row beside its value and the slots of its frame
+_ROW = 128  # bytes of a row, without its value and the slots of its frame
 
 
 def run(
     query: ast.Query, bind_vars: Mapping[str, Any] | None = None, options: Options | None = None
 ) -> Generator[Fetch | Write, Any, Result]:
-    """Evaluates a parsed query.
+    """Evaluate a parsed query.
 
-    Raises ArangoError as ArangoDB would (also what the caller throws in for a Fetch or Write), and Unsupported, by
-    name, for what is known and not built.
+    Raises ArangoError as ArangoDB would (also the one that the caller throws in for a Fetch or Write), and Unsupported
+    for a known feature that is not implemented.
     """
     binds = dict(bind_vars or {})
     analyse(query, binds)
@@ -74,7 +74,7 @@ def run(
 
 
 def _ask(request: Request) -> Generator[Fetch | Write, Any, None]:
-    """Hands a request to the caller and its answer, or the error thrown in, back to the pipeline."""
+    """Pass a request to the caller, and its answer, or the error thrown in, back to the pipeline."""
     try:
         request.result = yield request.action
     except ArangoError as error:
@@ -83,7 +83,7 @@ def _ask(request: Request) -> Generator[Fetch | Write, Any, None]:
 
 @dataclass(slots=True)
 class _Window:
-    """What a LIMIT behind a SORT saw: the rows it let through, and those of its first and last run that it did not."""
+    """The rows that a LIMIT after a SORT let through, and the others of their first and last run of equal keys."""
 
     before: list[Frame]
     through: list[Frame]
@@ -91,7 +91,7 @@ class _Window:
 
 
 class _WholeRuns:
-    """An iterator of requests whose `value` is there once it is exhausted."""
+    """An iterator of requests; `value` is set once it is exhausted."""
 
     def __init__(self, steps: Generator[Request, None, Any]) -> None:
         self._steps = steps
@@ -199,7 +199,7 @@ class _Program:
 
 
 def sorts_inside(query: ast.Query) -> bool:
-    """Whether there is a SORT that is not the last word on the order of the result, and whose keys may be equal."""
+    """Return True if a SORT whose keys may be equal does not decide the order of the result."""
     top, last = query.statements, _order(query.statements)
     sorts = [index for index, statement in enumerate(top) if isinstance(statement, ast.Sort)]
     harmless = {id(top[index]) for index in sorts if index == last or by_primary_index(top, index)}
@@ -207,7 +207,7 @@ def sorts_inside(query: ast.Query) -> bool:
 
 
 def _order(statements: tuple[ast.Statement, ...]) -> int | None:
-    """The index of the SORT or COLLECT that decides the order of the result; None where nothing does."""
+    """Return the index of the SORT or COLLECT that decides the order of the result; None if no statement does."""
     final = statements[-1]
     if not isinstance(final, ast.Return) or final.distinct:
         return None
@@ -226,7 +226,7 @@ def _order(statements: tuple[ast.Statement, ...]) -> int | None:
 def cutting_stage(
     offset: int, count: int | None, counted: Callable[[int], None] | None, mark: int, window: _Window
 ) -> Stage:
-    """A LIMIT that remembers the runs it cut."""
+    """Return a LIMIT that records the runs of equal keys that it cuts."""
 
     def flow_through(flow: Flow) -> Flow:
         seen = 0

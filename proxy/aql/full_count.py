@@ -1,4 +1,4 @@
-"""fullCount: how many rows a query would give without its last LIMIT, as a query of its own."""
+"""fullCount: the number of rows without the last LIMIT, as a separate query."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from proxy.aql import ast
 
 
 def unlimited(query: ast.Query) -> ast.Query | None:
-    """The query without its last top-level LIMIT, whose number of rows is fullCount; None where that is not so: it has
-    no LIMIT, or statements behind it drop or multiply rows. Kept with the query's tree."""
+    """Return the query without its last top-level LIMIT, if its number of rows is fullCount.
+
+    None if it has no LIMIT, or if statements after the LIMIT drop or multiply rows. Kept with the query's tree.
+    """
     if "unlimited" not in query.memo:
         query.memo["unlimited"] = _made(query)
     found = query.memo["unlimited"]

@@ -86,20 +86,20 @@ _OPERATORS = {"&&": "AND", "||": "OR", "!": "NOT"}
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """Line and column of a character offset, both from 1."""
+    """Return line and column of a character offset, both from 1."""
     line = text.count("\n", 0, offset) + 1
     return line, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
 def fail(text: str, offset: int, message: str, number: int = 1501) -> NoReturn:
-    """Raises the parse error as ArangoDB words it, with the text near it, the line and the column."""
+    """Raise a parse error in the words of ArangoDB, with the text near it, the line and the column."""
     line, column = position(text, offset)
     near = text[offset : offset + 32] + ("..." if len(text) - offset > 32 else "")
     raise ArangoError(number, f"AQL: {message} near '{near}' at position {line}:{column} (while parsing)", status=400)
 
 
 def unescape(body: str) -> str:
-    """The text of a quoted string or identifier without its quotes."""
+    """Return the text of a quoted string or identifier without its quotes."""
     if "\\" not in body:
         return body
     text = _ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else _SIMPLE.get(m[2], m[2]), body)
@@ -109,7 +109,7 @@ def unescape(body: str) -> str:
 
 
 def number(text: str) -> int | float:
-    """An integer where it fits 64 bits, else a double, as ArangoDB reads literals."""
+    """Read a number as ArangoDB reads literals: an integer if it fits 64 bits, else a double."""
     head = text[:2].lower()
     if head in ("0b", "0x"):
         return int(text, 0)
@@ -121,12 +121,12 @@ def number(text: str) -> int | float:
 
 
 def tokenize(text: str) -> list[Token]:
-    """All tokens, the last of kind `end`. Raises ArangoError 1501 with the position of what is no token."""
+    """Return all tokens, the last of kind `end`. Raises ArangoError 1501 at text that is not a token."""
     if len(text) > MAX_LENGTH:
         raise ArangoError(32, "query text is too long", status=400)
     tokens: list[Token] = []
     at, end = 0, len(text)
-    last = 0  # where the last piece of text begins, at which the server says that the query ends
+    last = 0  # the start of the last piece of text, which the server reports as the end of the query
     match_at = _TOKEN.match
     add = tokens.append
     while at < end:
@@ -144,7 +144,7 @@ def tokenize(text: str) -> list[Token]:
             add(Token("str", unescape(raw[1:-1]), at))
         elif kind == "num":
             value = number(raw)
-            # beyond what a double holds it is null, with a warning
+            # a number that no double holds is null, with a warning
             add(Token("num", value, at) if math.isfinite(value) else Token("vast", None, at))
         elif kind == "bind":
             add(Token("bind", raw[1:], at))

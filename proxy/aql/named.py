@@ -1,7 +1,7 @@
-"""Collections that DOCUMENT names, as far as a query's text and its bind variables tell without running it. Pure.
+"""Collections that DOCUMENT names, as far as they follow from a query's text and bind variables. Pure.
 
-A name is told by constants, by bind variables, by CONCAT of such and by arrays of such; by anything else (attributes,
-variables) only the run tells it.
+Constants, bind variables, CONCAT of these, and arrays of these have a known value; others (attributes, variables) are
+known only while the query runs.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from proxy.aql import ast
 
 
 def depends(call: ast.Call) -> bool:
-    """Whether values of bind variables decide what is named."""
+    """Return True if values of bind variables decide which collection is named."""
     return any(isinstance(node, ast.Parameter) and not node.source for node in ast.walk(call))
 
 
 def collections_of(call: ast.Call, binds: Mapping[str, Any]) -> frozenset[str] | None:
-    """What a call of DOCUMENT reads by name, beside a collection as its argument; None where that cannot be told."""
+    """Return the collections that a call of DOCUMENT names by value; None if they are not known."""
     if not call.arguments:
         return frozenset()
     first = call.arguments[0]
-    if isinstance(first, ast.Collection) or (isinstance(first, ast.Parameter) and first.source):
+    if ast.is_collection(first):
         return frozenset()
-    told = _value(first, binds)
-    if told is None:
+    known = _value(first, binds)
+    if known is None:
         return None
-    (value,) = told
-    if len(call.arguments) == 2:  # the name of a collection alone; an id of another one finds nothing
+    (value,) = known
+    if len(call.arguments) == 2:  # the first names the collection; the id of another one finds nothing
         return frozenset({value}) if isinstance(value, str) and value else frozenset()
     ids = value if isinstance(value, list) else [value]
     names = (one.partition("/") for one in ids if isinstance(one, str))
@@ -36,7 +36,7 @@ def collections_of(call: ast.Call, binds: Mapping[str, Any]) -> frozenset[str] |
 
 
 def _value(node: ast.Expr, binds: Mapping[str, Any]) -> tuple[Any] | None:
-    """Its value, in a tuple; None where that is not told."""
+    """Return the value, in a tuple; None if it is not known."""
     if isinstance(node, ast.Literal):
         return (node.value,)
     if isinstance(node, ast.Parameter):

@@ -1,4 +1,4 @@
-"""The base of the tree's nodes, its leaves, and how to go through a tree."""
+"""The base class of the tree's nodes, its leaves, and iteration over a tree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Parameter(Node):
 
 @dataclass(frozen=True, slots=True)
 class Variable(Node):
-    """A reference to a variable; OLD, NEW and CURRENT are spelled so."""
+    """A reference to a variable; OLD, NEW and CURRENT are in upper case."""
 
     name: str
     at: int = field(default=0, compare=False)
@@ -48,7 +48,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
 def children(node: Node) -> Iterator[Node]:
-    """The nodes directly below, in the order in which they are written."""
+    """Yield the nodes directly below, in the order in which they are written."""
     names = _FIELDS.get(node.__class__)
     if names is None:
         names = _FIELDS[node.__class__] = tuple(f.name for f in fields(node) if f.compare)
@@ -63,7 +63,7 @@ def children(node: Node) -> Iterator[Node]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """The node and everything below it, parents first."""
+    """Yield the node and all nodes below it, parents first."""
     stack: list[Node] = [node]
     while stack:
         current = stack.pop()

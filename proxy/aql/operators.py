@@ -27,7 +27,7 @@ _HASHED_FROM = 8  # elements of a constant list from which IN looks up a set
 
 
 def unary(op: str, operand: Plain) -> Plain:
-    """NOT, - and +."""
+    """Return the function of NOT, - or +."""
     if op == "NOT":
         return lambda frame: not truthy(operand(frame))
     if op == "-":
@@ -40,7 +40,7 @@ def _negative(number: int | float) -> Value:
 
 
 def _exact(op: str, left: Value, right: Value) -> Value:
-    """The result for two integers where ArangoDB computes it with integers; None elsewhere."""
+    """Return the result for two integers if ArangoDB computes it with integers, else None."""
     if left.__class__ is not int or right.__class__ is not int:
         return None
     if op == "+":
@@ -59,8 +59,10 @@ def _exact(op: str, left: Value, right: Value) -> Value:
 
 
 def constant_arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
-    """Arithmetic of two constants, which ArangoDB folds before a query runs: exact where both are integers; a result
-    that no double holds is null with warning 1504, and like division by zero warns once for the whole query."""
+    """Compute arithmetic of two constants, which ArangoDB folds before a query runs: exact if both are integers.
+
+    A result that no double holds is null with warning 1504, once for the whole query, as for a division by zero.
+    """
     exact = _exact(op, a, b)
     if exact is not None:
         return exact
@@ -71,7 +73,7 @@ def constant_arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
 
 
 def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
-    """+ - * / % of any two values. Division by zero is null with warning 1562."""
+    """Compute + - * / % of any two values. Division by zero is null with warning 1562."""
     try:
         x = a if a.__class__ is float else float(to_number(a))
         y = b if b.__class__ is float else float(to_number(b))
@@ -90,14 +92,14 @@ def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
 
 
 def range_array(context: Context, low: Value, high: Value) -> Value:
-    """low..high, both included, up or down."""
+    """Return the numbers from low to high, both included, up or down."""
     first, last = to_integer(low), to_integer(high)
     context.size(abs(last - first) + 1)
     return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
 
 
 def not_in(array: Value, value: Value) -> bool:
-    """NOT IN: false too where the right side is no array."""
+    """Evaluate NOT IN, which is false as well if the right operand is not an array."""
     return array.__class__ is list and not contains(array, value)
 
 
@@ -117,7 +119,7 @@ ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%"})
 
 
 def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
-    """The function of a binary operator."""
+    """Return the function of a binary operator."""
     if op in ARITHMETIC:
         return lambda frame: arithmetic(context, op, left(frame), right(frame))
     if op in ("==", "!="):
@@ -137,7 +139,7 @@ def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
 
 
 def _equality(wanted: bool, left: Plain, right: Plain) -> Plain:
-    """== and !=, quick where one side is a constant."""
+    """Return the function of == or !=, a faster one if an operand is constant."""
     if isinstance(left, Constant):
         left, right = right, left
     if isinstance(right, Constant):
@@ -152,7 +154,7 @@ def _equality(wanted: bool, left: Plain, right: Plain) -> Plain:
 
 
 def _membership(wanted: bool, left: Plain, values: list[Value]) -> Plain:
-    """IN and NOT IN a constant list."""
+    """Return the function of IN or NOT IN a constant list."""
     if len(values) < _HASHED_FROM:
         return lambda frame: contains(values, left(frame)) is wanted
     keys = frozenset(hash_key(value) for value in values)

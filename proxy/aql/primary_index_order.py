@@ -1,16 +1,14 @@
-"""Where a SORT by `_key` is answered by the primary index, which is in byte order; everywhere else strings sort by ICU.
+"""Which SORTs by `_key` the primary index answers, in byte order; in all others strings are ordered by ICU.
 
     FOR d IN collection [FILTER …] [LET …] SORT d._key [DESC] …
 
-ArangoDB drops such a SORT and goes through the index instead. It cannot where the loop stands inside another one, where
-the rows come from elsewhere, where there are further sort keys, or where an index is taken for a filter: equality on
-`_key`, `_id`, `_from` or `_to`, which always have one. An index that somebody made for another attribute would be taken
-as well, and then ICU orders the keys; nothing here can know of it, and keys that both orders tell apart are rare.
+ArangoDB drops such a SORT and scans the index instead. It cannot if the loop is inside another one, if the rows come
+from elsewhere, if there are more sort keys, or if it uses an index for a filter: equality on `_key`, `_id`, `_from` or
+`_to`, which always have one. It would use an index that a user created on another attribute as well, and ICU would
+order the keys then. That is not known here; keys for which the two orders differ are rare.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from proxy.aql import ast
 from proxy.aql.analyse import path_of
@@ -19,7 +17,7 @@ _INDEXED = frozenset({("_key",), ("_id",), ("_from",), ("_to",)})
 
 
 def by_primary_index(statements: tuple[ast.Statement, ...], index: int) -> bool:
-    """Whether the SORT at `index` of a query's (or subquery's) statements comes in the byte order of keys."""
+    """Return True if the SORT at `index` of the statements of a level gives the byte order of keys."""
     sort = statements[index]
     if not isinstance(sort, ast.Sort) or len(sort.keys) != 1:
         return False
@@ -32,23 +30,15 @@ def by_primary_index(statements: tuple[ast.Statement, ...], index: int) -> bool:
                 return False
             variable = statement.variable
         elif isinstance(statement, ast.Filter):
-            if variable is None or any(_indexed(part, variable) for part in _conjuncts(statement.condition)):
+            if variable is None or any(_indexed(part, variable) for part in ast.conjuncts(statement.condition)):
                 return False
         elif not isinstance(statement, ast.Let):
             return False
     return variable is not None and path_of(sort.keys[0].value) == (variable, ("_key",))
 
 
-def _conjuncts(node: ast.Expr) -> Iterator[ast.Expr]:
-    if isinstance(node, ast.Logical) and node.op == "AND":
-        for operand in node.operands:
-            yield from _conjuncts(operand)
-    else:
-        yield node
-
-
 def _indexed(node: ast.Expr, variable: str) -> bool:
-    """Whether a condition is looked up in an index that every collection has."""
+    """Return True if an index that every collection has serves the condition."""
     if not isinstance(node, ast.Binary) or node.op not in ("==", "IN"):
         return False
     sides = (node.left, node.right) if node.op == "==" else (node.left,)

@@ -1,6 +1,6 @@
 """Tree -> text: an equivalent query, so that `parse(print_query(tree)) == tree`.
 
-Every operator stands in parentheses, names are quoted where they must be, and nothing depends on precedence.
+Every operator is in parentheses, so nothing depends on precedence; names are quoted if they must be.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"\$?[A-Za-z][A-Za-z0-9_]*|_+[A-Za-z]+[A-Za-z0-9_]*")
 
 
 def print_query(query: ast.Query) -> str:
-    """The text of a query."""
+    """Return the text of a query."""
     parts: list[str] = []
     if query.with_collections:
         parts.append("WITH " + ", ".join(print_expression(name) for name in query.with_collections))
@@ -26,12 +26,12 @@ def print_query(query: ast.Query) -> str:
 
 
 def print_expression(node: ast.Node) -> str:
-    """The text of an expression."""
+    """Return the text of an expression."""
     return _EXPRESSIONS[node.__class__](node)
 
 
 def name(text: str) -> str:
-    """An identifier, quoted where it is none or a keyword."""
+    """Return an identifier, quoted if it is a keyword or contains other characters."""
     if _PLAIN.fullmatch(text) and text.upper() not in KEYWORDS:
         return text
     return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
@@ -91,7 +91,7 @@ def _test(node: ast.ArrayTest) -> str:
 
 
 def _suffix(node: ast.Node) -> str:
-    """What is taken of each element of an expansion: accesses on CURRENT, without it."""
+    """Return the accesses to each element of an expansion, without the CURRENT that they begin with."""
     if isinstance(node, ast.Attribute):
         return f"{_suffix(node.base)}.{name(node.name)}"
     if isinstance(node, ast.BoundAttribute):

@@ -12,12 +12,12 @@ _quote = json.encoder.encode_basestring  # leaves everything but quotes, backsla
 
 
 def number_text(number: int | float) -> str:
-    """A number's digits: an int in full, a double as `proxy.model.json_values` prints it."""
+    """Return the digits of a number: an int in full, a double as `proxy.model.json_values` prints it."""
     return str(number) if number.__class__ is int else double_text(number)
 
 
 def json_text(value: Value) -> str:
-    """Compact JSON."""
+    """Return compact JSON."""
     parts: list[str] = []
     _write(value, parts)
     return "".join(parts)
@@ -52,7 +52,7 @@ def _write(value: Any, parts: list[str]) -> None:
 
 
 def to_string(value: Value) -> str:
-    """What TO_STRING and the string functions make of a value: null is "", arrays and objects are JSON."""
+    """Convert a value as TO_STRING and the string functions do: null to "", arrays and objects to JSON."""
     kind = value.__class__
     if kind is str:
         return str(value)

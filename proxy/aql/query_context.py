@@ -1,4 +1,4 @@
-"""One run of one query: what its parts share. Warnings, limits, bind variables, what was fetched."""
+"""The context of one run of a query: warnings, limits, bind variables, fetched documents."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ Steps: TypeAlias = Generator[Request, None, Value]
 
 MAX_ELEMENTS = 10_000_000  # of one range or array that a function makes (ArangoDB's own limit for ranges)
 MAX_TEXT = 1 << 26  # characters of one string that a function makes
-_CACHED = 20_000  # documents kept for a second look within one run
-_TOGETHER = 500  # keys or values that one fetch asks for
-_ELEMENT = 128  # bytes of a row or element that is kept, about
-_SAMPLED = 8  # documents whose size stands for that of all
+_CACHED = 20_000  # documents kept within one run
+_FETCH_SIZE = 500  # keys or values that one fetch asks for
+_ELEMENT = 128  # approximate bytes of a row or element that is kept
+_SAMPLED = 8  # documents whose average size is taken for all
 
 
 class Context:
-    """Belongs to one run; never shared. `now` is one moment for the whole query, in milliseconds since 1970."""
+    """The context of one run, never shared.
+
+    quiet: a filter is evaluated ahead of its turn, and must not warn. torn: equal sort keys were met whose order shows.
+    """
 
     def __init__(self, binds: Mapping[str, Value], options: Options) -> None:
         self.binds = binds
@@ -32,9 +35,9 @@ class Context:
         self.warnings: list[QueryWarning] = []
         self.stats = Stats()
         self._random: random.Random | None = None
-        self.quiet = False  # while a filter is evaluated ahead of its turn
+        self.quiet = False
         self.full_count: int | None = None
-        self.torn = False  # equal sort keys were seen where their order shows
+        self.torn = False
         self._now: int | None = None
         self._fetched: dict[Any, list[Document]] = {}
         self._cached = 0
@@ -43,20 +46,20 @@ class Context:
 
     @property
     def now(self) -> int:
-        """Milliseconds since 1970, the same all through the query."""
+        """Milliseconds since 1970, the same for the whole query."""
         if self._now is None:
             self._now = time.time_ns() // 1_000_000
         return self._now
 
     @property
     def random(self) -> random.Random:
-        """Chance, seeded when it is first asked for: that costs more than the rest of a run's beginning."""
+        """The random numbers of the run; seeded on first use, which costs more than starting the run."""
         if self._random is None:
-            self._random = random.Random()  # noqa: S311 - RAND() is no secret
+            self._random = random.Random()  # noqa: S311 - RAND() needs no secrecy
         return self._random
 
     def warn(self, code: int, message: str) -> None:
-        """Adds a warning. Raises it as an error where the query runs with failOnWarning."""
+        """Add a warning. Raises it as an error if the query runs with failOnWarning."""
         if self.quiet:
             return
         if self.options.fail_on_warning:
@@ -65,29 +68,29 @@ class Context:
             self.warnings.append(QueryWarning(code, message))
 
     def invalid(self, function: str) -> None:
-        """Warning 1542: an argument of a wrong type; the function's result is null."""
+        """Add warning 1542: an argument of a wrong type; the result of the function is null."""
         self.warn(1542, ARANGO_ERRORS[1542].message % function)
 
     def caution(self, function: str, code: int, message: str | None = None) -> None:
-        """Any other warning of a function; the message is the table's unless given."""
+        """Add another warning of a function, by default with the message of its code."""
         self.warn(code, f"in function '{function}()': {message or ARANGO_ERRORS[code].message}")
 
     def no_array(self, function: str) -> None:
-        """Warning 1563: no array where one is expected; the function's result is null."""
+        """Add warning 1563: an array is expected; the result of the function is null."""
         self.caution(function, 1563)
 
     def refuse(self, function: str) -> ArangoError:
-        """Error 1542, of the few functions that end the query at an argument of a wrong type."""
+        """Return error 1542, for the few functions that end the query if an argument has a wrong type."""
         return ArangoError(1542, f"AQL: {ARANGO_ERRORS[1542].message % function} (while executing)")
 
     def check_time(self) -> None:
-        """Raises 1500 where the query has run for longer than it may."""
+        """Raise ArangoError 1500 if the query has exceeded its time limit."""
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
 
     def hold(self, count: int, each: int = _ELEMENT) -> None:
-        """Counts elements that are kept, `each` bytes of them. Raises 32 beyond the query's memory limit, 1500 beyond
-        its time."""
+        """Count elements that are kept, of `each` bytes. Raises ArangoError 32 beyond the memory limit, 1500 beyond the
+        time limit."""
         self._held += count * each
         limit = self.options.memory_limit
         if limit and self._held > limit:
@@ -96,13 +99,13 @@ class Context:
             self.check_time()
 
     def size(self, count: int, most: int = MAX_ELEMENTS) -> int:
-        """Passes the size of something that a function is to make. Raises 32 where it is too large."""
+        """Check the size of a value that a function is about to make. Raises ArangoError 32 if it is too large."""
         if count > most:
             raise ArangoError(32, "AQL: resource limit exceeded: value too large (while executing)")
         return count
 
     def fetch(self, fetch: Fetch) -> Generator[Request, None, list[Document]]:
-        """The documents of a fetch: from the store, or from the same fetch made before."""
+        """Return the documents of a fetch: from the store, or from the same fetch earlier in this run."""
         key = (fetch.collection, tuple((path, hash_key(value)) for path, value in fetch.equalities), fetch.keys)
         found = self._fetched.get(key)
         if found is None:
@@ -133,15 +136,15 @@ class Context:
         self._fetched[key] = found
 
     def count(self, collection: str) -> Generator[Request, None, int]:
-        """The number of documents of a collection."""
+        """Return the number of documents of a collection."""
         found = yield from self._asked(Fetch(collection, count=True))
         return len(found) if found.__class__ is list else int(found)
 
     def prefetch(self, collection: str, keys: list[str]) -> Generator[Request, None, None]:
-        """Asks for many documents at once: `document` then finds each, or that it is not there."""
+        """Fetch many documents together, for later calls of `document`."""
         wanted = [key for key in dict.fromkeys(keys) if (collection, (), (key,)) not in self._fetched]
-        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _TOGETHER):
-            part = tuple(wanted[begin : begin + _TOGETHER])
+        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _FETCH_SIZE):
+            part = tuple(wanted[begin : begin + _FETCH_SIZE])
             found = {
                 document.get("_key"): document for document in (yield from self._asked(Fetch(collection, (), part)))
             }
@@ -149,11 +152,11 @@ class Context:
                 self._keep((collection, (), (key,)), [found[key]] if key in found else [])
 
     def prefetch_equal(self, collection: str, name: str, values: list[str]) -> Generator[Request, None, None]:
-        """Asks at once for the documents in which an attribute is one of these strings; `fetch` then has them."""
+        """Fetch together the documents in which an attribute is one of these strings, for later calls of `fetch`."""
         key_of = {value: (collection, (((name,), hash_key(value)),), None) for value in dict.fromkeys(values)}
         wanted = [value for value, key in key_of.items() if key not in self._fetched]
-        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _TOGETHER):
-            part = tuple(wanted[begin : begin + _TOGETHER])
+        for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _FETCH_SIZE):
+            part = tuple(wanted[begin : begin + _FETCH_SIZE])
             groups: dict[str, list[Document]] = {value: [] for value in part}
             for document in (yield from self._asked(Fetch(collection, among=((name,), part)))):
                 value = document.get(name)
@@ -163,20 +166,20 @@ class Context:
                 self._keep(key_of[value], documents)
 
     def document(self, collection: str, key: str) -> Generator[Request, None, Document | None]:
-        """One document by key."""
+        """Return one document by key; None if it does not exist."""
         for document in (yield from self.fetch(Fetch(collection, (), (key,)))):
             if document.get("_key") == key:
                 return document
         return None
 
     def forget(self, collection: str) -> None:
-        """What was fetched of a collection is out of date: it was written to."""
+        """Drop the cached documents of a collection, because it was written to."""
         for key in [key for key in self._fetched if key[0] == collection]:
             del self._fetched[key]
 
 
 def _size_of(documents: list[Document]) -> int:
-    """Bytes that one of the documents takes in memory, about."""
+    """Return the approximate bytes that one of the documents takes in memory."""
     sample = documents[:: len(documents) // _SAMPLED + 1]
     return sum(_weight(document) for document in sample) // max(1, len(sample))
 

@@ -1,8 +1,8 @@
-"""What the evaluator asks of its store, and what it gives back. Frozen values, but for the two-way `Request`.
+"""What the evaluator requests from its store, and what it returns. Frozen values, except for the two-way `Request`.
 
-`evaluate.run` yields a `Fetch` and is sent a list of documents (dicts with _key, _id, _rev, any order, a superset is
-fine: every filter is applied again); or it yields a `Write` and is sent `(old, new)`, either of which may be None. A
-store that refuses says so with `generator.throw(ArangoError(...))`: where the query has ignoreErrors it goes on.
+`evaluate.run` yields a `Fetch` and is sent a list of documents: dicts with _key, _id and _rev, in any order; a superset
+is allowed, because every filter is applied again. Or it yields a `Write` and is sent `(old, new)`, either of which may
+be None. A store refuses with `generator.throw(ArangoError(...))`; with ignoreErrors the query continues.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Fetch:
 
     equalities: attribute paths (never _key, _id, _rev) and the string, bool or number each must equal.
     keys: only documents with these keys; None: any key. among: only documents in which the attribute at a path is one
-    of these strings; None: any. count: only their number is wanted, which a store may send instead of the documents.
+    of these strings; None: any. count: only their number is needed, which a store may send instead of the documents.
     """
 
     collection: str
@@ -55,9 +55,9 @@ class WriteOptions:
 class Write:
     """One document to insert, update, replace or remove.
 
-    kind: "insert" | "update" | "replace" | "remove". key: None where the store makes one. document: what the query
-    says, system attributes included as it has them (an update or replace has `_rev` where revisions are to match);
-    of a removal None, or the `_rev` to match.
+    kind: "insert" | "update" | "replace" | "remove". key: None if the store generates one. document: as the query gives
+    it, system attributes included (an update or replace has `_rev` if revisions must match); of a removal None, or the
+    `_rev` that must match.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Write:
 
 
 class Request:
-    """One question on its way from the pipeline to the store, and its answer on the way back."""
+    """One request on its way from the pipeline to the store, and its answer on the way back."""
 
     __slots__ = ("action", "error", "result")
 
@@ -88,7 +88,7 @@ class QueryWarning:
 
 @dataclass(slots=True)
 class Stats:
-    """What extra.stats counts. looked_up: documents that were fetched by their keys, as from an index."""
+    """The counters of extra.stats. looked_up: documents that were fetched by their keys, as from an index."""
 
     writes_executed: int = 0
     writes_ignored: int = 0
@@ -97,7 +97,7 @@ class Stats:
     filtered: int = 0
 
     def as_json(self, full_count: int | None, seconds: float) -> dict[str, Any]:
-        """The object `extra.stats` as ArangoDB prints it."""
+        """Return the object `extra.stats` as ArangoDB prints it."""
         body: dict[str, Any] = {
             "writesExecuted": self.writes_executed,
             "writesIgnored": self.writes_ignored,
@@ -123,8 +123,13 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run a query. memory_limit is in bytes of what is held at once (an estimate, sampled), max_runtime in
-    seconds; 0 is no limit. database and user are what the functions of these names give."""
+    """How to run a query.
+
+    memory_limit: bytes held at one time (an estimate from samples), max_runtime: seconds; 0 means no limit. database,
+    user: the values of CURRENT_DATABASE and CURRENT_USER. pause: waits for SLEEP; None if queries must not wait.
+    no_user_functions: the server is known to have none, so a call of one is an error. ties: look for equal sort keys
+    that leave the result open (`Result.torn`).
+    """
 
     full_count: bool = False
     fail_on_warning: bool = False
@@ -133,23 +138,21 @@ class Options:
     max_runtime: float = 0.0
     database: str = "_system"
     user: str | None = None
-    # what SLEEP does with its seconds; None where nothing may be made to wait
     pause: Callable[[float], None] | None = None
-    # whether a name of a user function that is called by CALL is known to be none, since the server has none
     no_user_functions: bool = False
-    ties: bool = False  # whether to look for equal sort keys that leave the result open: `Result.torn`
+    ties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a query gave.
+    """The result of a query.
 
-    groups: where the last SORT decides the order of rows, the sizes of the runs of equal sort key: each run compares as
-    a multiset. None: the whole result is one multiset.
-    cut: where a LIMIT cut the first or the last run, the rows that the whole run would give, for comparison by
-    membership; (None, None) is never given, it is None then.
-    torn: where `Options.ties` asked: a SORT that is not the last word on the order of rows (in a subquery, before a
-    COLLECT or another SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
+    groups: if the last SORT decides the order of rows, the sizes of the runs of equal sort key; each run compares as a
+    multiset. None: the whole result is one multiset.
+    cut: if a LIMIT cut the first or the last run, the rows that the whole run would give, for comparison by membership;
+    at least one of the two is not None.
+    torn: with `Options.ties`, a SORT that does not decide the order of rows (in a subquery, before a COLLECT or another
+    SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
     """
 
     rows: list[Value]

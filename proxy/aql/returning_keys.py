@@ -1,7 +1,7 @@
 """A modification -> an equivalent one that also returns the key of each document that it wrote or removed. Pure.
 
-Behind each modification stands `LET k = NEW._key` (of a removal `OLD._key`); rows become `[row, k, …]`. What may
-stand behind a modification and would drop or multiply rows, and with them keys, cannot be rewritten: said by name.
+Each modification is followed by `LET k = NEW._key` (of a removal `OLD._key`), and rows become `[row, k, …]`. A query in
+which a later statement would drop or multiply rows, and keys with them, is not rewritten.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _LOOPS = (ast.For, ast.Traversal, ast.Paths)
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A modification that tells its keys.
+    """A modification that returns its keys.
 
     text: the query to run. collections: one for each key in a row, by name, or `@` and the bind variable's name.
     returns: rows are `[value, key, …]` and the client gets the values; else they are `[key, …]` and it gets none.
-    removes: by the same order, whether that modification removes. once: no loop, so each is carried out once at most:
-    too few writes for an intermediate commit, unless the request asks for one after so few.
+    removes: in the same order, whether the modification removes. once: there is no loop, so each modification runs at
+    most once: too few writes for an intermediate commit, unless the request sets a very low limit for one.
     """
 
     text: str
@@ -36,23 +36,23 @@ class Keyed:
 
 
 def removed_from(query: ast.Query) -> frozenset[str]:
-    """The collections that the query removes from, at any depth; by name, or `@` and the bind variable's name."""
+    """Return the collections that the query removes from, by name, or `@` and the bind variable's name."""
     return frozenset(collection_name(node.collection) for node in ast.walk(query) if isinstance(node, ast.Remove))
 
 
 def keyed(query: ast.Query) -> Keyed | str:
-    """The modification with its keys, or why that cannot be."""
+    """Return the modification with its keys, or the reason why it cannot be rewritten."""
     statements = query.statements
     found = [index for index, statement in enumerate(statements) if isinstance(statement, _MODIFICATIONS)]
     if len(found) != sum(isinstance(node, _MODIFICATIONS) for node in ast.walk(query)):
         return "modification in a subquery"
     for statement in statements[found[0] :] if found else ():
         if not isinstance(statement, _KEEPS_ROWS):
-            return f"{type(statement).__name__.upper()} behind a modification"
+            return f"{type(statement).__name__.upper()} after a modification"
     last = statements[-1]
     returned = last if isinstance(last, ast.Return) else None
     if returned is not None and returned.distinct:
-        return "RETURN DISTINCT behind a modification"
+        return "RETURN DISTINCT after a modification"
     prefix = next(name for n in count() if (name := f"written{n}_") not in query.text)
     changed: list[ast.Statement] = []
     keys: list[ast.Expr] = []

@@ -1,14 +1,14 @@
-"""Which filters narrow the fetch of a FOR over a collection, so that a store need not hand over all of it.
+"""Which filters narrow the fetch of a FOR over a collection, so that a store need not deliver all of it.
 
-`FILTER d.path == value` directly under the FOR, where the value does not depend on d or anything later, becomes an
-equality; the same on _key and _id, IN, and an OR of such conditions on one of both become keys. Only strings, bools
-and numbers are pushed: a missing attribute equals null, and containment of arrays is not equality. What is pushed is
-filtered again, so a superset does.
+`FILTER d.path == value` directly after the FOR becomes an equality, if the value does not depend on d or a later
+variable. On _key and _id, the same, IN, and an OR of such conditions on one of the two become keys. Only strings, bools
+and numbers are pushed: a missing attribute equals null, and containment of arrays is not equality. The filters are
+applied again, so a superset is enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,22 +32,13 @@ class Condition:
     value: Plain
 
 
-def conjuncts(node: ast.Expr) -> Iterator[ast.Expr]:
-    """The parts of a chain of AND."""
-    if isinstance(node, ast.Logical) and node.op == "AND":
-        for operand in node.operands:
-            yield from conjuncts(operand)
-    else:
-        yield node
-
-
 def conditions(
     variable: str,
     statements: tuple[ast.Statement, ...],
     known: set[str],
     compile_value: Callable[[ast.Expr], Plain | Stepwise],
 ) -> list[Condition]:
-    """The conditions of the FILTERs that directly follow the FOR of `variable`; LETs between do no harm.
+    """Return the conditions of the FILTERs that directly follow the FOR of `variable`; LETs may be between them.
 
     known: the variables that are bound before the FOR.
     """
@@ -57,7 +48,7 @@ def conditions(
             continue
         if not isinstance(statement, ast.Filter):
             break
-        for part in conjuncts(statement.condition):
+        for part in ast.conjuncts(statement.condition):
             if isinstance(part, ast.Logical):
                 one = _either([_condition(variable, operand, known, compile_value) for operand in part.operands])
             else:
@@ -70,7 +61,7 @@ def conditions(
 def _condition(
     variable: str, part: ast.Expr, known: set[str], compile_value: Callable[[ast.Expr], Plain | Stepwise]
 ) -> Condition | None:
-    """What one comparison pushes; None where it pushes nothing."""
+    """Return the condition that one comparison pushes; None if it pushes none."""
     if not isinstance(part, ast.Binary) or part.op not in ("==", "IN"):
         return None
     sides = [(part.left, part.right)]
@@ -88,7 +79,7 @@ def _condition(
 
 
 def _either(operands: list[Condition | None]) -> Condition | None:
-    """The keys that any operand of an OR wants; None where one of them wants something else."""
+    """Return the condition on the keys of all operands of an OR; None if one operand is another condition."""
     wanted = [operand for operand in operands if operand is not None]
     path = wanted[0].path if wanted else ()
     if len(wanted) < len(operands) or path not in _KEYS or any(operand.path != path for operand in wanted):
@@ -118,7 +109,7 @@ def _independent(node: ast.Expr, known: set[str]) -> bool:
 
 
 def narrowed(collection: str, pushed: list[Condition], frame: Frame) -> Fetch:
-    """The fetch for one row of what is bound before the FOR."""
+    """Return the fetch for one frame."""
     equalities: list[tuple[Path, Value]] = []
     keys: dict[str, None] | None = None
     for condition in pushed:

@@ -1,4 +1,4 @@
-"""The shape of a query: its text with literals and bind variables out, stable across white space and keywords' case."""
+"""The shape (fingerprint) of a query: its text without literals, bind variables, white space and case of keywords."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _CALLED = frozenset({"("})
 
 @lru_cache(maxsize=2048)
 def shape_of(text: str) -> str:
-    """The shape of a text: `FOR d IN docs FILTER d . a == ? RETURN d`. Collections given by bind stay `@@`.
+    """Return the shape of a text: `FOR d IN docs FILTER d . a == ? RETURN d`. A bound collection is `@@`.
 
-    A list of literals is `[ ? ]` whatever its length. Raises ArangoError 1501 for what is no sequence of tokens.
+    A list of literals of any length is `[ ? ]`. Raises ArangoError 1501 if the text is not a sequence of tokens.
     """
     words: list[str] = []
     tokens = tokenize(text)

@@ -3,10 +3,10 @@
 The text of a query reaches SQL only through this module, as a parameter or as a checked attribute name. A value of AQL
 has one of these kinds in SQL:
 
-    json     jsonb; SQL NULL and JSON null both stand for null
+    json     jsonb; SQL NULL and JSON null both mean null
     bool     boolean, never NULL
     text     text, never NULL
-    number   double precision; NULL stands for null
+    number   double precision; NULL means null
     int      bigint, never NULL
 """
 

@@ -1,7 +1,7 @@
 """AQL's values: type order, comparison, equality, truth, conversion to numbers (semantics page, sections 2 to 4).
 
 Values are plain JSON values of Python. An integral double is kept as an int where ArangoDB would print it without
-exponent, so that what is returned prints as ArangoDB prints it. All functions are total: no value makes them fail.
+exponent, so that results print as ArangoDB prints them. All functions are total: no value makes them fail.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _EXACT = 1 << 53
 
 
 def rank(value: Value) -> int:
-    """Where its type stands: null < bool < number < string < array < object."""
+    """Return the rank of its type: null < bool < number < string < array < object."""
     return _RANKS[value.__class__]
 
 
 def truthy(value: Value) -> bool:
-    """False for null, false, 0 and "" alone: [] and {} are true."""
+    """Return False for null, false, 0 and "" only: [] and {} are true."""
     if value.__class__ is bool:
         return bool(value)
     return bool(value) or value.__class__ is list or value.__class__ is dict
 
 
 def equal(a: Value, b: Value) -> bool:
-    """ArangoDB's ==: no casts, 1 == 1.0, strings by bytes, a missing element or attribute is null."""
+    """Evaluate ==: no casts, 1 == 1.0, strings by bytes, a missing element or attribute is null."""
     kind = a.__class__
     if kind is b.__class__:
         if kind is list:
@@ -72,7 +72,7 @@ def _equal_objects(a: dict[str, Value], b: dict[str, Value]) -> bool:
 
 
 class ObjectOrder:
-    """Orders objects: attribute by attribute in the order of their names, a missing one is null."""
+    """The order of objects: attribute by attribute in the order of their names; a missing one is null."""
 
     __slots__ = ("entries",)
 
@@ -98,7 +98,7 @@ _NULL_KEY: OrderKey = (NULL,)
 
 
 def order_key(value: Value) -> OrderKey:
-    """A tuple that orders any two values as ArangoDB does. Usable as a key of Python's sort."""
+    """Return a tuple that orders any two values as ArangoDB does, as a key of Python's sort."""
     kind = value.__class__
     if kind is str:
         return (STRING, sort_key(value))
@@ -117,7 +117,7 @@ def order_key(value: Value) -> OrderKey:
 
 
 def less(a: Value, b: Value) -> bool:
-    """a < b, over all types."""
+    """Evaluate a < b in the order of all types."""
     kind = a.__class__
     if kind is b.__class__:
         if kind is str:
@@ -128,14 +128,14 @@ def less(a: Value, b: Value) -> bool:
 
 
 def compare(a: Value, b: Value) -> int:
-    """-1, 0 or 1."""
+    """Compare two values: -1, 0 or 1."""
     if equal(a, b):
         return 0
     return -1 if less(a, b) else 1
 
 
 def hash_key(value: Value) -> Hashable:
-    """A hashable that is equal for equal values, and for no others."""
+    """Return a hashable that is equal for equal values only."""
     kind = value.__class__
     if kind is bool:
         return (BOOL, value)
@@ -150,7 +150,7 @@ def hash_key(value: Value) -> Hashable:
 
 
 def unique(values: Iterable[Value]) -> list[Value]:
-    """The values without repetition, in order of first appearance."""
+    """Return the values without repetition, in order of first appearance."""
     seen: dict[Hashable, Value] = {}
     for value in values:
         seen.setdefault(hash_key(value), value)
@@ -158,16 +158,16 @@ def unique(values: Iterable[Value]) -> list[Value]:
 
 
 def contains(array: Value, value: Value) -> bool:
-    """IN: deep equality with some element; false where the right side is no array."""
+    """Evaluate IN: deep equality with an element; false if the right operand is not an array."""
     if array.__class__ is not list:
         return False
     if value.__class__ is str:
-        return value in array  # strings equal strings alone
+        return value in array  # a string equals only strings
     return any(equal(value, item) for item in array)
 
 
 def to_number(value: Value) -> Number:
-    """The number that arithmetic makes of a value (AqlValue::toDouble)."""
+    """Convert a value to a number as arithmetic does (AqlValue::toDouble)."""
     kind = value.__class__
     if kind is int or kind is float:
         return value  # type: ignore[no-any-return]
@@ -181,7 +181,7 @@ def to_number(value: Value) -> Number:
 
 
 def parse_number(text: str) -> Number:
-    """The number that the whole text is, blanks round it allowed; else 0."""
+    """Return the number that the whole text is, with blanks round it allowed; else 0."""
     if not text or not _NUMERIC.fullmatch(text):
         return 0
     clean = text.strip()
@@ -193,7 +193,7 @@ def parse_number(text: str) -> Number:
 
 
 def double(value: float) -> Number | None:
-    """The result of arithmetic: null for what is no finite number; an int where it prints as one."""
+    """Return a result of arithmetic: null if it is not finite, an int if it prints as one."""
     if value.__class__ is int:
         return value
     if not math.isfinite(value):
@@ -206,7 +206,7 @@ def double(value: float) -> Number | None:
 
 
 def plain(whole: int) -> bool:
-    """Whether ArangoDB prints a double of this value without an exponent: fewer than 7 zeros more than digits."""
+    """Return True if ArangoDB prints a double of this value without exponent: fewer than 7 zeros after its digits."""
     if -100_000_000 < whole < 100_000_000:
         return True
     digits = str(abs(whole))
@@ -215,8 +215,10 @@ def plain(whole: int) -> bool:
 
 
 def to_integer(value: Value) -> int:
-    """The value as an integer of 64 bits (AqlValue::toInt64): numbers are cut, of a text the digits that it begins with
-    count, and none where they are too many."""
+    """Convert a value to an integer of 64 bits (AqlValue::toInt64).
+
+    Numbers are truncated; a text is the integer that it begins with, or 0 if that has too many digits.
+    """
     kind = value.__class__
     if kind is str:
         found = _LEADING.match(value)
@@ -233,5 +235,5 @@ def to_integer(value: Value) -> int:
 
 
 def type_name(value: Value) -> str:
-    """null, bool, number, string, array or object."""
+    """Return null, bool, number, string, array or object."""
     return TYPE_NAMES[rank(value)]

@@ -54,10 +54,10 @@ def _computed_index(c: Compilation, base: ast.Expr, term: Term) -> AnyTerm:
     """Compile {constant}[expression]: a lookup in a constant object."""
     inner = c.term(base)
     if term.kind == "text" or not isinstance(inner, Constant) or not isinstance(inner.value, dict):
-        raise NotCompilable("an index that is no constant")
+        raise NotCompilable("an index that is not constant")
     # numbers as names would be found by a number too; without them only a text finds an attribute
     if any(name.lstrip("+-").replace(".", "").isdigit() for name in inner.value):
-        raise NotCompilable("an index that is no constant")
+        raise NotCompilable("an index that is not constant")
     sql = c.json(term)
     return Term(f"({c.json(inner)} -> CASE jsonb_typeof({sql}) WHEN 'string' THEN ({sql} #>> '{{}}') END)")
 

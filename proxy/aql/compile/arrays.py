@@ -107,7 +107,7 @@ def _wanted(c: Compilation, quantifier: str, amount: ast.Expr | None) -> str:
 def _amount(c: Compilation, node: ast.Expr) -> int:
     """Return a constant number of elements."""
     if not c.is_constant(node):
-        raise NotCompilable("a number of elements that is no constant")
+        raise NotCompilable("a number of elements that is not constant")
     value = c.folded(node).value
     if type(value) is not int or not 0 <= value < _MAX_AMOUNT:
         raise NotCompilable("a number of elements")

@@ -9,7 +9,7 @@ from proxy.aql.compile.scope import Block, Item, Moving, OrderKey
 
 
 def wrap_limited(c: Compilation) -> None:
-    """Start a new block if the present one has a LIMIT, which later statements must not move behind."""
+    """Start a new block if the present one has a LIMIT, which applies before all later statements."""
     if not c.block.limit:
         return
     inner, c.block = c.block, Block()

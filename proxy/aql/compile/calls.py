@@ -51,7 +51,7 @@ def _has(c: Compilation, node: ast.Call) -> Term:
     """Compile HAS(object, name), which is true for an attribute that is null."""
     name = c.term(node.arguments[1])
     if not isinstance(name, Constant) or not isinstance(name.value, str):
-        raise NotCompilable("HAS of a name that is no constant")
+        raise NotCompilable("HAS of a name that is not constant")
     quoted = c.parameters.name(name.value)
     base = node.arguments[0]
     var = c.scope.find(base.name) if isinstance(base, ast.Variable) else None

@@ -76,7 +76,7 @@ def _aggregates(c: Compilation, node: ast.Collect, alias: str, outer: _Grouped) 
 def _aggregate(c: Compilation, node: ast.Expr) -> Term:
     """Compile one aggregate of the rows of a group."""
     if not isinstance(node, ast.Call):
-        raise NotCompilable("an aggregate that is no function")
+        raise NotCompilable("an aggregate that is not a function")
     name = node.name
     if name in ("COUNT", "LENGTH"):
         return Term("count(*)", "int", True)

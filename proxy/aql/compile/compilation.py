@@ -145,7 +145,7 @@ class Compilation(SqlForms):
         return found
 
     def collection_name(self, node: ast.Expr) -> str | None:
-        """Return the name of the collection that an expression stands for; None for any other expression."""
+        """Return the name of the collection that an expression names; None for any other expression."""
         if isinstance(node, ast.Collection):
             return node.name
         if isinstance(node, ast.Parameter) and node.source:

@@ -10,7 +10,6 @@ from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
 from proxy.aql.compile.subqueries import hoisted
-from proxy.aql.scan_narrowing import conjuncts
 from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, Bound, Constant, Term, json_parameter, plain_text
 
 _SYSTEM: Final = ("_key", "_id", "_rev")
@@ -21,7 +20,7 @@ _ENDS: Final = {("_from",): "from_id", ("_to",): "to_id"}
 def filter_statement(c: Compilation, node: ast.Filter) -> None:
     """Compile FILTER."""
     wrap_limited(c)
-    for part in conjuncts(hoisted(c, node.condition)):
+    for part in ast.conjuncts(hoisted(c, node.condition)):
         if isinstance(part, ast.Binary) and part.op == "==":
             c.block.where.extend(_implied_by_equality(c, part))
         elif isinstance(part, ast.Binary) and part.op == "IN":

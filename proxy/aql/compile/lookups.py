@@ -47,7 +47,7 @@ def _constant_id(collection: str | None, wanted: Constant) -> tuple[str, Constan
     elif slash or collection is None:
         raise NotCompilable("DOCUMENT of another collection")
     if not valid_key(wanted.value):
-        raise NotCompilable("DOCUMENT of no key")
+        raise NotCompilable("DOCUMENT of an invalid key")
     return collection, wanted
 
 
@@ -96,7 +96,7 @@ def _in_any_collection(c: Compilation, text: str) -> str:
     c.dynamic = True
     names = sorted(c.catalog.tables)
     if not names or len(names) > _MAX_COLLECTIONS:
-        raise NotCompilable("DOCUMENT over that many collections")
+        raise NotCompilable("DOCUMENT of a computed id over too many collections")
     prefixes = c.parameters.add(names, "text[]")
     whole = f"_crossfade.known({text}, {prefixes})"
     parts = []

@@ -77,13 +77,13 @@ def _bound(c: Compilation, node: ast.Expr) -> str:
     term = c.term(hoisted(c, node))
     if isinstance(term, Constant):
         if type(term.value) is not int or abs(term.value) > _MAX_BOUND:
-            raise NotCompilable("a range of no integers")
+            raise NotCompilable("a range of values that are not integers")
         return c.parameters.add(term.value, "bigint")
     if term.kind == "int":
         return term.sql
     if term.kind == "number":
         return f"trunc(coalesce({term.sql}, 0))::bigint"
-    raise NotCompilable("a range of no numbers")
+    raise NotCompilable("a range of values that are not numbers")
 
 
 def _elements(c: Compilation, variable: str, source: ast.Expr) -> None:

@@ -17,7 +17,7 @@ class OutputColumns:
     _names: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, sql: str, kind: str, rows: Finish | None = None) -> ast.Variable:
-        """Select the SQL as a column and return the variable that stands for it. kind: see `Column`."""
+        """Select the SQL as a column and return the variable of that column. kind: see `Column`."""
         name = self._names.get((sql, kind))
         if name is None:
             name = self._names[sql, kind] = f"#{len(self.columns)}"

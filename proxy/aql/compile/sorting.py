@@ -86,7 +86,7 @@ def limit(c: Compilation, node: ast.Limit) -> None:
 def _limit_number(c: Compilation, node: ast.Expr) -> int | Deferred | None:
     """Return a number of LIMIT, None for null; a bind variable's is computed for each run."""
     if not c.is_constant(node):
-        raise NotCompilable("a LIMIT that is no constant")
+        raise NotCompilable("a LIMIT that is not constant")
     term = c.term(node)
     if isinstance(term, Bound) and term.kind == "count":
         name = term.name

@@ -82,7 +82,7 @@ def _depths(c: Compilation, steps: ast.Expr | None) -> tuple[int, int]:
     found = []
     for end in ends:
         if not c.is_constant(end):
-            raise NotCompilable("the depth of a traversal that is no constant")
+            raise NotCompilable("the depth of a traversal that is not constant")
         value = c.folded(end).value
         if type(value) is not int or not 0 <= value <= _MAX_DEPTH:
             raise NotCompilable("the depth of a traversal")
@@ -110,7 +110,7 @@ def _edges(c: Compilation, edge: ast.Edges, direction: str) -> _Edges:
     name = collection.name if isinstance(collection, ast.Collection) else source_name(c.binds, collection.name)
     table = c.table(name)
     if not table.edge:
-        raise NotCompilable(f"collection {name} holds no edges")
+        raise NotCompilable(f"collection {name} is not an edge collection")
     return _Edges(table, c.parameters.add(f"{name}/", "text"), edge.direction or direction)
 
 

@@ -55,7 +55,7 @@ def _applied(context: Context, name: str, arguments: list[Plain]) -> Plain:
 
 
 def _collection_or_value(c: ProgramCompiler, node: ast.Expr) -> Plain:
-    """Compile an argument that may be a collection, which stands for its name."""
+    """Compile an argument that may be a collection: then its name is the value."""
     if isinstance(node, ast.Collection):
         return Constant(node.name)
     if isinstance(node, ast.Parameter) and node.source:

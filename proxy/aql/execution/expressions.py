@@ -53,7 +53,7 @@ def collection(c: ProgramCompiler, node: ast.Collection) -> Compiled:
 
 @expression_of(ast.Attribute)
 def attribute(c: ProgramCompiler, node: ast.Attribute) -> Compiled:
-    """Compile base.a.b.c at once."""
+    """Compile a chain of attributes into one function."""
     names = [node.name]
     base = node.base
     while isinstance(base, ast.Attribute):

@@ -1,4 +1,4 @@
-"""A graph as the traversals see it: edges of a vertex, in the directions that the query names, and vertices by id."""
+"""A graph for traversals: the edges at a vertex, in the directions that the query names, and vertices by id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_FOUND = 1203
 
 @dataclass(frozen=True, slots=True)
 class EdgeCollection:
-    """One edge collection and the way in which its edges are followed: OUTBOUND, INBOUND or ANY."""
+    """One edge collection, and the direction in which its edges are followed: OUTBOUND, INBOUND or ANY."""
 
     name: str
     direction: str
@@ -35,7 +35,7 @@ class GraphOptions:
 
 
 def graph_options(given: Value) -> GraphOptions:
-    """The options from their object. Raises ArangoError 10 for combinations that ArangoDB refuses."""
+    """Return the options of a graph query. Raises ArangoError 10 for combinations that ArangoDB refuses."""
     if not isinstance(given, dict):
         return GraphOptions()
     order = str(given.get("order") or ("bfs" if truthy(given.get("bfs", False)) else "dfs")).lower()
@@ -67,7 +67,7 @@ def _names(value: Value) -> frozenset[str] | None:
 
 
 class Graph:
-    """Edges and vertices, fetched as they are needed; one for each row that starts a traversal."""
+    """Edges and vertices, fetched on demand; one graph for each row that starts a traversal."""
 
     def __init__(self, context: Context, edges: list[EdgeCollection], options: GraphOptions) -> None:
         self.context = context
@@ -76,7 +76,7 @@ class Graph:
         self.collections = [edge for edge in edges if wanted is None or edge.name in wanted]
 
     def vertex(self, identity: str) -> Generator[Request, None, Document | None]:
-        """A vertex by id; None where it is not there, for an edge may lead anywhere."""
+        """Return a vertex by id; None if it does not exist, because an edge can lead anywhere."""
         name, slash, key = identity.partition("/")
         if not slash or not name or not key:
             return None
@@ -88,7 +88,7 @@ class Graph:
             return None
 
     def prepare(self, identities: list[str], *, edges: bool) -> Generator[Request, None, None]:
-        """Asks at once for many vertices and, where they are gone on from, for the edges at them."""
+        """Fetch many vertices together and, if the traversal continues from them, the edges at them."""
         by_name: dict[str, list[str]] = {}
         for identity in identities:
             name, slash, key = identity.partition("/")
@@ -108,7 +108,7 @@ class Graph:
     def neighbours(
         self, identity: str, *, backwards: bool = False
     ) -> Generator[Request, None, list[tuple[Document, str]]]:
-        """The edges at a vertex that may be followed, and the id of the vertex at the other end of each."""
+        """Return the edges at a vertex that may be followed, each with the id of the vertex at its other end."""
         found: list[tuple[Document, str]] = []
         allowed = self.options.vertex_collections
         for collection in self.collections:
@@ -130,7 +130,7 @@ class Graph:
         return found
 
     def weight(self, edge: Document) -> float:
-        """What an edge costs: its weight attribute where it is a number. Raises 1503 for a negative one."""
+        """Return the weight of an edge: its weight attribute, or the default. Raises ArangoError 1948 below 0."""
         attribute = self.options.weight_attribute
         if attribute is None:
             return 1.0
@@ -143,7 +143,7 @@ class Graph:
 
 
 def identity_of(value: Value) -> str | None:
-    """The id of a start vertex: text, or a document's _id."""
+    """Return the id of a start vertex: a text, or the _id of a document; None if there is none."""
     if isinstance(value, dict):
         value = value.get("_id")
     return value if isinstance(value, str) and value.count("/") == 1 and not value.startswith("/") else None

@@ -24,7 +24,7 @@ class Route:
 def _dijkstra(
     graph: Graph, begin: str, end: str, without: frozenset[str], forbidden: frozenset[str]
 ) -> Generator[Request, None, Route | None]:
-    """The cheapest route that uses none of these edges (ids) and vertices."""
+    """Return the cheapest route that uses none of these edges (ids) and vertices; None if there is none."""
     numbers = count()
     heap: list[tuple[float, int, str]] = [(0.0, next(numbers), begin)]
     best: dict[str, float] = {begin: 0.0}
@@ -56,14 +56,14 @@ def _dijkstra(
 
 
 def shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
-    """One cheapest route, where there is any; and requests."""
+    """Yield one cheapest route, if there is any, and requests."""
     route = yield from _dijkstra(graph, begin, end, frozenset(), frozenset())
     if route is not None:
         yield route
 
 
 def k_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
-    """Routes without repeated vertices, cheapest first, until there are no more (Yen's algorithm); and requests."""
+    """Yield routes without repeated vertices, cheapest first (Yen's algorithm), and requests."""
     first = yield from _dijkstra(graph, begin, end, frozenset(), frozenset())
     if first is None:
         return
@@ -109,7 +109,7 @@ def _identity(route: Route) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def all_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
-    """Every route with the fewest edges; and requests."""
+    """Yield every route with the fewest edges, and requests."""
     if begin == end:
         yield Route((begin,), (), 0.0)
         return
@@ -140,7 +140,7 @@ def all_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
 
 
 def k_paths(graph: Graph, begin: str, end: str, least: int, most: int) -> Iterator[Any]:
-    """Every route without repeated vertices of `least` to `most` edges; and requests."""
+    """Yield every route of `least` to `most` edges without repeated vertices, and requests."""
     pending: list[Route] = [Route((begin,), (), 0.0)]
     while pending:
         route = pending.pop()

@@ -26,7 +26,7 @@ class Step:
     before: Step | None
 
     def chain(self) -> list[Step]:
-        """From the start to here."""
+        """Return the steps from the start to this one."""
         found: list[Step] = []
         step: Step | None = self
         while step is not None:
@@ -37,7 +37,7 @@ class Step:
 
 
 def path_value(step: Step, options: GraphOptions) -> dict[str, Any]:
-    """The value of p: vertices and edges from the start on, weights too where the order is by weight."""
+    """Return the value of p: vertices and edges from the start on, and weights if the order is by weight."""
     chain = step.chain()
     value: dict[str, Any] = {
         "vertices": [part.vertex for part in chain],
@@ -51,7 +51,7 @@ def path_value(step: Step, options: GraphOptions) -> dict[str, Any]:
 def walk(
     graph: Graph, start: str, least: int, most: int, pruned: Callable[[Step], Generator[Request, None, bool]]
 ) -> Iterator[Any]:
-    """The steps of a traversal from depth `least` to `most`, and requests."""
+    """Yield the steps of a traversal from depth `least` to `most`, and requests."""
     options = graph.options
     vertex = yield from graph.vertex(start)
     first = Step(0, start, vertex, None, 0.0, None)
@@ -65,7 +65,7 @@ def walk(
             step = heapq.heappop(heap)[2]
             if options.unique_vertices == "global" and step is not first:
                 if step.vertex_id in visited:
-                    continue  # a cheaper way led here
+                    continue  # a cheaper path led here
                 visited.add(step.vertex_id)
         else:
             step = pending.pop() if depth_first else pending.popleft()
@@ -94,7 +94,7 @@ def walk(
 
 
 def _allowed(options: GraphOptions, step: Step, edge: Document, other: str, visited: set[str]) -> bool:
-    """Whether the uniqueness options let a path go on over an edge to a vertex."""
+    """Return True if the uniqueness options allow a path to continue over an edge to a vertex."""
     if options.unique_vertices == "global":
         if other in visited:
             return False

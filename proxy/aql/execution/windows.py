@@ -1,4 +1,4 @@
-"""WINDOW's bounds: how far round a row its window reaches, by rows, numbers or durations."""
+"""The bounds of WINDOW: how far the window of a row reaches, by rows, numbers or durations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FAR = math.inf
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Reach before and behind: numbers (infinity: unbounded), or durations for dates."""
+    """The reach before and after a row: numbers (infinity: unbounded), or durations for dates."""
 
     before: float | Duration
-    behind: float | Duration
+    after: float | Duration
 
 
 def bounds_of(compiled: Compiled, *, by_value: bool) -> Bounds:
-    """The bounds of a constant object. Raises ArangoError 1501 where they are none."""
+    """Return the bounds in a constant object. Raises ArangoError 1501 if they are not valid."""
     value = None if isinstance(compiled, Stepwise) else compiled([])
     if not isinstance(value, dict):
         raise _refusal()
@@ -50,11 +50,11 @@ def _refusal() -> ArangoError:
 
 
 def spans(order: list[Value], bounds: Bounds) -> list[tuple[int, int]]:
-    """For each row, sorted by `order`, the first row of its window and the one behind the last.
+    """Return for each row, sorted by `order`, the first row of its window and the one after the last.
 
-    Rows whose value is no number (or, with durations, no date) are in no window, and their own window is empty.
+    A row whose value is not a number (or, with durations, not a date) is in no window, and its window is empty.
     """
-    dates = isinstance(bounds.before, Duration) or isinstance(bounds.behind, Duration)
+    dates = isinstance(bounds.before, Duration) or isinstance(bounds.after, Duration)
     places: list[float | None] = []
     for value in order:
         if dates:
@@ -69,7 +69,7 @@ def spans(order: list[Value], bounds: Bounds) -> list[tuple[int, int]]:
             found.append((0, 0))
             continue
         low = _move(place, bounds.before, -1)
-        high = _move(place, bounds.behind, 1)
+        high = _move(place, bounds.after, 1)
         first, last = bisect_left(values, low), bisect_right(values, high)
         found.append((known[first][1], known[last - 1][1] + 1) if first < last else (0, 0))
     return found

@@ -11,7 +11,7 @@ from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integ
 
 
 def _array(context: Context, name: str, value: Value) -> bool:
-    """Whether it is one; warning 1542 where it is not."""
+    """Return True for an array; warn 1542 for other values."""
     if value.__class__ is list:
         return True
     context.invalid(name)
@@ -19,7 +19,7 @@ def _array(context: Context, name: str, value: Value) -> bool:
 
 
 def _expected(context: Context, name: str, value: Value) -> bool:
-    """Whether it is one; warning 1563 where it is not."""
+    """Return True for an array; warn 1563 for other values."""
     if value.__class__ is list:
         return True
     context.no_array(name)
@@ -28,7 +28,7 @@ def _expected(context: Context, name: str, value: Value) -> bool:
 
 @function("FIRST", arguments=1, linear=True)
 def first(context: Context, value: Value) -> Value:
-    """FIRST(array): null where there is none"""
+    """FIRST(array): null for an empty array"""
     if not _expected(context, "FIRST", value):
         return None
     return value[0] if value else None
@@ -50,7 +50,7 @@ def first_sql(call: SqlCall) -> Term:
 
 @function("NTH", arguments=2, linear=True)
 def nth(context: Context, value: Value, index: Value) -> Value:
-    """NTH(array, index): null outside, negative included"""
+    """NTH(array, index): null for an index outside the array, also a negative one"""
     if not _expected(context, "NTH", value):
         return None
     at = to_integer(index)
@@ -70,14 +70,14 @@ def position(context: Context, value: Value, search: Value, index: Value = False
 def position_sql(call: SqlCall) -> Term:
     """Test for an element; a first argument that is not an array, which warns, is refused as it runs."""
     if call.count > 2:
-        raise NotCompilable("POSITION with a place")
+        raise NotCompilable("POSITION that returns an index")
     array, value = call.json(0), call.json(1)
     return of_bool(f"_crossfade.member({value}, _crossfade.loop({array}))")
 
 
 @function("APPEND", arguments=(2, 3))
 def append(context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
-    """APPEND(array, values, unique): what is no array does not count in the first place, and is one in the second"""
+    """APPEND(array, values, unique): another value than an array is ignored as `array`, and one element as `values`"""
     distinct = truthy(only_new)
     nothing = values is None or values == []
     if nothing and not distinct and (values is not None or value is None or value.__class__ is list):
@@ -129,7 +129,7 @@ def shift(context: Context, value: Value) -> Value:
 
 @function("REMOVE_VALUE", arguments=(2, 3))
 def remove_value(context: Context, value: Value, item: Value, limit: Value = None) -> Value:
-    """REMOVE_VALUE(array, value, limit): a negative limit is none"""
+    """REMOVE_VALUE(array, value, limit): a negative limit means no limit"""
     if value is None:
         return []
     if not _array(context, "REMOVE_VALUE", value):
@@ -164,7 +164,7 @@ def remove_nth(context: Context, value: Value, index: Value) -> Value:
         return []
     if not _array(context, "REMOVE_NTH", value):
         return None
-    place = float(to_number(index))  # cut to a whole one only where it counts from the beginning
+    place = float(to_number(index))  # truncated only if it counts from the beginning
     if not -len(value) <= place < len(value):
         return value
     at = int(place + len(value) if place < 0 else place)
@@ -173,8 +173,7 @@ def remove_nth(context: Context, value: Value, index: Value) -> Value:
 
 @function("REPLACE_NTH", arguments=(3, 4))
 def replace_nth(context: Context, value: Value, index: Value, item: Value, *padding: Value) -> Value:
-    """REPLACE_NTH(array, index, value, padding): error 1542 where the index is null, or where padding would be needed
-    and is not given"""
+    """REPLACE_NTH(array, index, value, padding): error 1542 for an index of null, or if padding is missing"""
     if not _array(context, "REPLACE_NTH", value):
         return None
     at = to_integer(index)
@@ -204,7 +203,7 @@ def slice_array(context: Context, value: Value, start: Value, length: Value = No
 
 
 def flatten(value: list[Value], depth: int) -> list[Value]:
-    """The array with that many levels of arrays inside it dissolved."""
+    """Dissolve that many levels of arrays inside an array."""
     flat: list[Value] = []
     for item in value:
         if item.__class__ is list and depth > 0:
@@ -224,7 +223,7 @@ def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
 
 @function("SORTED", arguments=1, order_free=True)
 def sorted_array(context: Context, value: Value) -> Value:
-    """SORTED(array): by the order of all types"""
+    """SORTED(array): in the order of all types"""
     return sorted(value, key=order_key) if _expected(context, "SORTED", value) else None
 
 
@@ -254,7 +253,7 @@ def count_distinct(context: Context, value: Value) -> Value:
 
 @function("INTERLEAVE", arguments=(2, None))
 def interleave(context: Context, *values: Value) -> Value:
-    """INTERLEAVE(a, b, …): one element of each in turn, as long as there are any"""
+    """INTERLEAVE(a, b, …): one element of each in turn, as long as there are elements"""
     if not all(_expected(context, "INTERLEAVE", value) for value in values):
         return None
     longest = max(len(value) for value in values)

@@ -1,4 +1,4 @@
-"""Bits of unsigned 32-bit numbers, whose fraction does not count. Anything else is null, with a warning."""
+"""Bits of unsigned 32-bit numbers, whose fraction is ignored. For other values the result is null, with a warning."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def bit_popcount(context: Context, value: Value) -> Value:
 
 
 def _shift(context: Context, name: str, value: Value, places: Value, width: Value, left: bool) -> Value:
-    """The number moved, of which the lowest bits are kept."""
+    """Shift the number, and keep its lowest bits."""
     number, by = _number(context, name, value), _number(context, name, places, 33)
     size = _number(context, name, width, 33)
     if number is None or by is None or size is None:

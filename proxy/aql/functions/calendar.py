@@ -1,4 +1,4 @@
-"""Moments and durations: the calendar arithmetic under the date functions. Milliseconds since 1970, UTC, as integers.
+"""Moments and durations: calendar arithmetic for the date functions. A moment is milliseconds since 1970 in UTC.
 
 Python's own dates end at the years 1 and 9999; ArangoDB has 0 to 9999, so the calendar is computed here.
 """
@@ -25,7 +25,7 @@ _DURATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Civil:
-    """A moment by the calendar, in some zone."""
+    """A moment in the calendar of a time zone."""
 
     year: int
     month: int
@@ -45,7 +45,7 @@ class Duration:
 
 
 def days_of(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 in the Gregorian calendar; a day beyond its month runs on into the next."""
+    """Return the days since 1970-01-01 in the Gregorian calendar; a day beyond its month counts into the next one."""
     year -= month <= 2
     era = year // 400
     of_era = year - era * 400
@@ -54,7 +54,7 @@ def days_of(year: int, month: int, day: int) -> int:
 
 
 def date_of(days: int) -> tuple[int, int, int]:
-    """Year, month and day of days since 1970-01-01."""
+    """Return year, month and day of days since 1970-01-01."""
     days += 719_468
     era = days // 146_097
     of_era = days - era * 146_097
@@ -67,17 +67,17 @@ def date_of(days: int) -> tuple[int, int, int]:
 
 
 def leap(year: int) -> bool:
-    """Whether the year has 366 days."""
+    """Return True if the year has 366 days."""
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def month_length(year: int, month: int) -> int:
-    """Days of a month."""
+    """Return the number of days of a month."""
     return 30 + ((month + month // 8) & 1) if month != 2 else 29 if leap(year) else 28
 
 
 def civil(moment: int) -> Civil:
-    """A moment by the calendar of UTC."""
+    """Convert a moment to the calendar of UTC."""
     days, rest = divmod(moment, DAY)
     year, month, day = date_of(days)
     seconds, millisecond = divmod(rest, 1000)
@@ -87,7 +87,7 @@ def civil(moment: int) -> Civil:
 
 
 def moment_of(parts: Civil) -> int:
-    """The moment; months beyond 12 and days beyond the month run on."""
+    """Return the moment; months beyond 12 and days beyond the month count into the next ones."""
     years, month = divmod(parts.month - 1, 12)
     days = days_of(parts.year + years, month + 1, parts.day)
     return days * DAY + ((parts.hour * 60 + parts.minute) * 60 + parts.second) * 1000 + parts.millisecond
@@ -95,8 +95,10 @@ def moment_of(parts: Civil) -> int:
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> int | None:
-    """The moment of a text of ISO 8601, where every part but the year may be left out. A day that its month lacks runs
-    on into the next one; a year may have more than four digits where they are zeros in front."""
+    """Return the moment of a text of ISO 8601, in which all parts but the year are optional.
+
+    A day that its month does not have counts into the next one; a year may have leading zeros beyond four digits.
+    """
     found = _DATE.fullmatch(text.strip(" \t\r\n"))
     if found is None or len(found[1].lstrip("0")) > 4:
         return None
@@ -116,7 +118,7 @@ def _parse(text: str) -> int | None:
 
 
 def timestamp(value: Any) -> int | None:
-    """The moment that a number of milliseconds or a text names; None where it names none."""
+    """Return the moment of a number of milliseconds or a text; None for other values."""
     if value.__class__ is str:
         return _parse(value)
     if value.__class__ is int or value.__class__ is float:
@@ -125,13 +127,13 @@ def timestamp(value: Any) -> int | None:
 
 
 def iso_text(moment: int) -> str:
-    """YYYY-MM-DDTHH:MM:SS.mmmZ"""
+    """Return a moment as YYYY-MM-DDTHH:MM:SS.mmmZ."""
     c = civil(moment)
     return f"{c.year:04}-{c.month:02}-{c.day:02}T{c.hour:02}:{c.minute:02}:{c.second:02}.{c.millisecond:03}Z"
 
 
 def parse_duration(text: str) -> Duration | None:
-    """An ISO 8601 duration; None for anything else."""
+    """Read an ISO 8601 duration; None for another text."""
     found = _DURATION.fullmatch(text)
     if found is None:
         return None
@@ -142,7 +144,7 @@ def parse_duration(text: str) -> Duration | None:
 
 
 def shift(moment: float, duration: Duration, sign: int) -> int:
-    """The moment so much later (sign 1) or earlier (-1). A day that the month lacks runs on into the next."""
+    """Move a moment later (sign 1) or earlier (-1). A day that the month does not have counts into the next one."""
     c = civil(int(moment))
     moved = Civil(c.year, c.month + sign * duration.months, c.day, c.hour, c.minute, c.second, c.millisecond)
     return moment_of(moved) + sign * duration.milliseconds

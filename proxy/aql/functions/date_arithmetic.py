@@ -14,7 +14,7 @@ _AVERAGE = {"year": 146_097 / 400 * DAY, "month": 146_097 / 4800 * DAY}
 
 @function("DATE_ROUND", arguments=(3, 4))
 def date_round(context: Context, value: Value, amount: Value, unit: Value, *zone: Value) -> Value:
-    """DATE_ROUND(date, amount, unit, zone): towards 1970, to a multiple of so many days or less"""
+    """DATE_ROUND(date, amount, unit, zone): towards 1970, to a multiple of the amount of a unit of at most a day"""
     found = read_date(context, "DATE_ROUND", value)
     if found is None:
         return None
@@ -34,7 +34,7 @@ def date_round(context: Context, value: Value, amount: Value, unit: Value, *zone
 
 
 def _moved(context: Context, name: str, sign: int, values: tuple[Value, ...]) -> Value:
-    """DATE_ADD and DATE_SUBTRACT: (date, amount, unit[, zone]) or (date, duration[, zone])"""
+    """Evaluate DATE_ADD and DATE_SUBTRACT of (date, amount, unit[, zone]) or (date, duration[, zone])."""
     found = read_date(context, name, values[0])
     if found is None:
         return None
@@ -60,7 +60,7 @@ def _moved(context: Context, name: str, sign: int, values: tuple[Value, ...]) ->
 
 
 def _duration(amount: int | float, unit: str | None) -> Duration | None:
-    """So many of a unit: a fraction of years counts in months, one of months in days of which 30 make one."""
+    """Return an amount of a unit: a fraction of a year counts as months, one of a month as days of a month of 30."""
     if unit is None:
         return None
     if unit not in _AVERAGE:
@@ -89,7 +89,7 @@ def date_subtract(context: Context, *values: Value) -> Value:
 
 
 def _pair(context: Context, name: str, moments: tuple[int, int], zones: tuple[Value, ...]) -> tuple[int, int] | None:
-    """Two moments in the calendars of none, one or two zones."""
+    """Convert two moments to the calendars of no, one or two zones."""
     if not zones:
         return moments
     begin = localised(context, name, moments[0], zones[0])
@@ -101,7 +101,7 @@ def _pair(context: Context, name: str, moments: tuple[int, int], zones: tuple[Va
 
 @function("DATE_DIFF", arguments=(3, 6))
 def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
-    """DATE_DIFF(from, to, unit, asFloat[, zone, zone]): rounded unless asFloat, which may be left out"""
+    """DATE_DIFF(from, to, unit, asFloat[, zone, zone]): rounded unless asFloat, which is optional"""
     begin = read_date(context, "DATE_DIFF", first)
     end = None if begin is None else read_date(context, "DATE_DIFF", second)
     if begin is None or end is None:
@@ -127,7 +127,7 @@ def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest:
 
 @function("DATE_COMPARE", arguments=(3, 6))
 def date_compare(context: Context, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
-    """DATE_COMPARE(a, b, unit[, lastUnit][, zone, zone]): whether these parts of both are equal"""
+    """DATE_COMPARE(a, b, unit[, lastUnit][, zone, zone]): true if these parts of both are equal"""
     a = read_date(context, "DATE_COMPARE", first)
     b = None if a is None else read_date(context, "DATE_COMPARE", second)
     if a is None or b is None:
@@ -142,6 +142,6 @@ def date_compare(context: Context, first: Value, second: Value, unit: Value, *re
         return None
     if begin == "week":
         return True
-    last = "month" if end == "week" else end  # which a comparison by weeks goes no further than
+    last = "month" if end == "week" else end  # a comparison to weeks compares to months
     wanted = PARTS[PARTS.index(begin) : PARTS.index(last) + 1]
     return all(getattr(civil(pair[0]), part) == getattr(civil(pair[1]), part) for part in wanted)

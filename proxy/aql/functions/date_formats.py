@@ -16,7 +16,7 @@ _DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()  # no
 
 
 def _year(year: int) -> str:
-    """Four digits; the last year before each power of ten has one fewer, as with ArangoDB."""
+    """Return four digits; the last year before each power of ten has three, as in ArangoDB."""
     zeros = 3 if year < 9 else 2 if year < 99 else 1 if year < 999 else 0
     return "0" * zeros + str(year)
 

@@ -1,6 +1,9 @@
-"""DATE_… functions. A date is a number of milliseconds since 1970 or a text of ISO 8601: one that is out of range or
-cannot be read gives null and warning 1572, any other type null and warning 1542. The last argument of most names a time
-zone, in whose calendar the parts are taken; arguments are checked from left to right."""
+"""DATE_ functions that read and write dates and take their parts.
+
+A date is a number of milliseconds since 1970 or a text of ISO 8601. One that is out of range or cannot be read gives
+null and warning 1572, a value of another type null and warning 1542. The last argument of most functions names a time
+zone, in whose calendar the parts are taken. Arguments are checked from left to right.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def out_of_range(context: Context, name: str) -> None:
 
 
 def read_date(context: Context, name: str, value: Value) -> int | None:
-    """The moment that an argument names; None, with a warning, where it names none."""
+    """Return the moment of an argument; None, with a warning, if it is not a date."""
     found = timestamp(value)
     if found is None:
         if value.__class__ is str or is_number(value):
@@ -60,7 +63,7 @@ def read_date(context: Context, name: str, value: Value) -> int | None:
 
 
 def localised(context: Context, name: str, moment: int, zone: Value) -> int | None:
-    """What a clock in the zone shows; None, with a warning, for what is no zone."""
+    """Return the local time in a zone; None, with a warning, if it is not a text."""
     if zone.__class__ is not str:
         context.invalid(name)
         return None
@@ -68,7 +71,7 @@ def localised(context: Context, name: str, moment: int, zone: Value) -> int | No
 
 
 def _moment(context: Context, name: str, value: Value, zone: tuple[Value, ...] = ()) -> int | None:
-    """The moment, moved into the calendar of a zone where one is given."""
+    """Return the moment, in the calendar of the zone if one is given."""
     found = read_date(context, name, value)
     return found if found is None or not zone else localised(context, name, found, zone[0])
 
@@ -88,7 +91,7 @@ def _from_parts(context: Context, name: str, values: tuple[Value, ...]) -> int |
     if parts[0] > 9999 or any(part < 0 or part > 10**9 for part in parts):
         out_of_range(context, name)
         return None
-    # months and days are kept in a byte, and run on where they lie beyond their year or month
+    # months and days are kept in a byte; beyond their year or month they count into the next one
     day = days_of(parts[0], parts[1] & 255, parts[2] & 255)
     found = day * DAY + ((parts[3] * 60 + parts[4]) * 60 + parts[5]) * 1000 + parts[6]
     if FIRST <= found <= LAST or name == "DATE_TIMESTAMP":
@@ -129,17 +132,17 @@ def date_iso8601_sql(call: SqlCall) -> Term | None:
 
 
 def weekday(moment: int) -> int:
-    """0 for Sunday to 6 for Saturday."""
+    """Return 0 for Sunday to 6 for Saturday."""
     return (moment // DAY + 4) % 7
 
 
 def day_of_year(moment: int) -> int:
-    """From 1."""
+    """Return the day of the year, from 1."""
     return moment // DAY - days_of(civil(moment).year, 1, 1) + 1
 
 
 def iso_week(moment: int) -> tuple[int, int]:
-    """Week and the year that it belongs to."""
+    """Return the week and the year that it belongs to."""
     day = moment // DAY
     thursday = day - (weekday(moment) - 1) % 7 + 3
     year = date_of(thursday)[0]
@@ -198,7 +201,7 @@ def part_sql(call: SqlCall) -> Term | None:
 
 
 def truncate(moment: int, unit: str) -> int:
-    """The moment with everything below the unit set to its beginning."""
+    """Set all parts below the unit to their beginning."""
     c = civil(moment)
     keep = PARTS.index(unit) + 1
     parts = [c.year, c.month, c.day, c.hour, c.minute, c.second, c.millisecond][:keep]
@@ -206,7 +209,7 @@ def truncate(moment: int, unit: str) -> int:
 
 
 def text_of(context: Context, name: str, moment: int, zone: tuple[Value, ...]) -> Value:
-    """The text of a moment, moved back out of the calendar of a zone."""
+    """Return the text of a local time in a zone, in UTC."""
     found = utc_time(moment, zone[0]) if zone else moment
     if FIRST <= found <= LAST:
         return iso_text(found)
@@ -244,5 +247,5 @@ def date_trunc_sql(call: SqlCall) -> Term | None:
     term = call.term(1)
     unit = UNITS.get(str(term.value).lower()) if isinstance(term, Constant) else None
     if unit not in _TRUNCATED:
-        raise NotCompilable("DATE_TRUNC to such a unit")
+        raise NotCompilable("DATE_TRUNC to another unit")
     return of_text(f"_crossfade.iso_text(date_trunc('{unit}', {_moment_sql(call)}))")

@@ -24,7 +24,7 @@ def _object(context: Context, name: str, value: Value) -> bool:
 
 @function("HAS", arguments=2, linear=True)
 def has(context: Context, value: Value, name: Value) -> Value:
-    """HAS(object, name): true for a stored null"""
+    """HAS(object, name): true for an attribute that is null"""
     return value.__class__ is dict and to_string(name) in value
 
 
@@ -63,7 +63,7 @@ def _merge(context: Context, name: str, values: tuple[Value, ...], deep: bool) -
 
 
 def merge_deep(a: Object, b: Object) -> Object:
-    """b over a, objects inside objects too; null overwrites."""
+    """Merge b into a copy of a, objects inside objects as well; null overwrites."""
     merged = dict(a)
     for name, item in b.items():
         old = merged.get(name)
@@ -73,7 +73,7 @@ def merge_deep(a: Object, b: Object) -> Object:
 
 @function("MERGE", arguments=(1, None), linear=True)
 def merge(context: Context, *values: Value) -> Value:
-    """MERGE(a, b, …) or MERGE(array): shallow, the later wins; null for anything that is no object"""
+    """MERGE(a, b, …) or MERGE(array): shallow, the later wins; null for a value that is not an object"""
     return _merge(context, "MERGE", values, deep=False)
 
 
@@ -84,7 +84,7 @@ def merge_recursive(context: Context, *values: Value) -> Value:
 
 
 def _names(context: Context, function_name: str, values: tuple[Value, ...]) -> set[str]:
-    """The attributes that arguments name: texts, numbers, and arrays of texts, where any other gives a warning."""
+    """Return the attributes that arguments name: texts, numbers, and arrays of texts; warn of other elements."""
     found: set[str] = set()
     for value in values:
         if value.__class__ is list:
@@ -109,7 +109,7 @@ def unset(context: Context, value: Value, *names: Value) -> Value:
 
 @function("KEEP", arguments=(2, None), linear=True)
 def keep(context: Context, value: Value, *names: Value) -> Value:
-    """KEEP(object, names…): these attributes alone"""
+    """KEEP(object, names…): only these attributes"""
     if not _object(context, "KEEP", value):
         return None
     wanted = _names(context, "KEEP", names)
@@ -146,7 +146,7 @@ def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
 
 @function("TRANSLATE", arguments=(2, 3))
 def translate(context: Context, value: Value, table: Value, *default: Value) -> Value:
-    """TRANSLATE(value, table, default): the value itself where the table does not have it"""
+    """TRANSLATE(value, table, default): the value itself if it is not in the table"""
     if not _object(context, "TRANSLATE", table):
         return None
     return table.get(to_string(value), default[0] if default else value)
@@ -166,7 +166,7 @@ def zip_object(context: Context, names: Value, values: Value) -> Value:
 
 @function("VALUE", arguments=2)
 def value_at(context: Context, value: Value, path: Value) -> Value:
-    """VALUE(object, path): what stands at a path of names and indexes"""
+    """VALUE(object, path): the value at a path of names and indexes"""
     if value.__class__ is not dict or path.__class__ is not list:
         context.invalid("VALUE")
         return None
@@ -184,7 +184,7 @@ def value_at(context: Context, value: Value, path: Value) -> Value:
 
 @function("MATCHES", arguments=(2, 3))
 def matches(context: Context, value: Value, examples: Value, index: Value = False) -> Value:
-    """MATCHES(object, example or examples, returnIndex): false for what is no object, an index asked for or not"""
+    """MATCHES(object, example or examples, returnIndex): false if it is not an object, even with returnIndex"""
     if value.__class__ is not dict:
         return False
     wanted = examples if examples.__class__ is list else [examples]
@@ -200,7 +200,7 @@ def matches(context: Context, value: Value, examples: Value, index: Value = Fals
 
 
 def identifier(value: Value) -> tuple[str, str] | None:
-    """Collection and key of `collection/key`, or of an object with such an _id."""
+    """Return collection and key of `collection/key`, or of an object with such an _id."""
     if value.__class__ is dict:
         value = value.get("_id")
     if value.__class__ is not str:

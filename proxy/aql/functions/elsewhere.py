@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from proxy.aql.functions.registry import Arguments, without_implementation
 
-# they read documents, which only the pipeline of the evaluator can
+# they read documents, which `proxy.aql.execution.calls` does as far as it is implemented
 without_implementation("DOCUMENT", arguments=(1, 2), fetches=True)
 without_implementation("COLLECTION_COUNT", arguments=1, fetches=True)
 without_implementation("COLLECTIONS", arguments=0, fetches=True)
 without_implementation("SHARD_ID", arguments=2, fetches=True)
 without_implementation("SCHEMA_GET", arguments=1, fetches=True)
 
-# each refused by its name when it is called
+# not implemented
 without_implementation("MINHASH", "SCHEMA_VALIDATE", arguments=2)
 without_implementation("MAKE_DISTRIBUTE_INPUT", arguments=3)
 
-# they need a search, geo, full-text or vector index, or another subsystem
+# not supported: they need a search, geo, full-text or vector index, or another subsystem
 _UNSUPPORTED: dict[Arguments, tuple[str, ...]] = {
     (1, 2): ("TOKENS", "TFIDF", "GEO_AREA", "PREGEL_RESULT"),
     (1, 3): ("EXISTS", "BM25"),

@@ -37,7 +37,7 @@ def _json_double(text: str) -> Value:
 
 @function("JSON_PARSE", arguments=1)
 def json_parse(context: Context, value: Value) -> Value:
-    """JSON_PARSE(text): null and a warning for what is no JSON"""
+    """JSON_PARSE(text): null and a warning for a text that is not JSON"""
     if value.__class__ is not str:
         context.invalid("JSON_PARSE")
         return None

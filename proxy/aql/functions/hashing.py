@@ -1,4 +1,4 @@
-"""Digests and encodings of text. CRC32 is Castagnoli's, FNV64 is 1a: as ArangoDB has them, in upper case."""
+"""Digests and encodings of text. CRC32 is Castagnoli's, FNV64 is 1a: in upper case, as in ArangoDB."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def to_hex(context: Context, value: Value) -> Value:
 
 @function("RANDOM_TOKEN", arguments=1, random=True)
 def random_token(context: Context, length: Value) -> Value:
-    """RANDOM_TOKEN(length): error 1542 beyond 0 to 65536"""
+    """RANDOM_TOKEN(length): error 1542 for a length outside 0 to 65536"""
     size = to_integer(length)
     if not 0 <= size <= 65536:
         raise context.refuse("RANDOM_TOKEN")

@@ -1,4 +1,4 @@
-"""The rest: choosing among values, control of the run, facts of the database."""
+"""Choosing among values, control of the run, facts of the database."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def assert_true(context: Context, condition: Value, message: Value) -> Value:
 
 @function("WARN", arguments=2, per_row=True, effect=True)
 def warn(context: Context, condition: Value, message: Value) -> Value:
-    """WARN(condition, message): whether it holds; warning 1594 where it does not"""
+    """WARN(condition, message): true, or false with warning 1594"""
     if message.__class__ is not str:
         context.invalid("WARN")
         return None
@@ -94,7 +94,7 @@ def fail(context: Context, message: Value = "") -> Value:
 
 @function("SLEEP", arguments=1, random=True, effect=True)
 def sleep(context: Context, seconds: Value) -> Value:
-    """SLEEP(seconds): null, after so many, where the store lets a query wait"""
+    """SLEEP(seconds): null, after that time, if the store allows a query to wait"""
     if not is_number(seconds) or seconds < 0:
         context.invalid("SLEEP")
     elif context.options.pause is None:
@@ -118,13 +118,13 @@ def current_database(context: Context) -> Value:
 
 @function("VERSION", arguments=0, per_row=True)
 def version(context: Context) -> Value:
-    """VERSION(): of the server that is spoken for"""
+    """VERSION(): of the ArangoDB server that is emulated"""
     return SERVER_VERSION
 
 
 @function("CHECK_DOCUMENT", arguments=1)
 def check_document(context: Context, value: Value) -> Value:
-    """CHECK_DOCUMENT(object): whether it has no attribute twice, which no value here can have"""
+    """CHECK_DOCUMENT(object): true for every object, because no value here can have an attribute twice"""
     return value.__class__ is dict
 
 

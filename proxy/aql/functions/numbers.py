@@ -1,4 +1,4 @@
-"""Numbers: rounding, powers, angles, decay. What has no finite result is null."""
+"""Numbers: rounding, powers, angles, decay. A result that is not finite is null."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def distance(context: Context, latitude: Value, longitude: Value, to_latitude: V
 
 @function("RAND", "RANDOM", arguments=0, random=True)
 def rand(context: Context) -> Value:
-    """RAND(): at least 0 and less than 1, a new one each call"""
+    """RAND(): at least 0 and less than 1, another number for each call"""
     return context.random.random()
 
 

@@ -18,7 +18,7 @@ from proxy.aql.values import Value, truthy
 
 @lru_cache(maxsize=512)
 def _segments(pattern: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
-    """The pieces between the % of a pattern, each of fixed length: `_` is any character, a backslash escapes."""
+    """Compile the pieces between the % of a pattern, of fixed length: `_` is any character, a backslash escapes."""
     pieces: list[list[str]] = [[]]
     escaped = False
     for char in pattern:
@@ -40,7 +40,7 @@ def _segments(pattern: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
 
 
 def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
-    """Whether the whole text matches. Time grows with the product of both lengths at most."""
+    """Return True if the whole text matches, in time of at most the product of both lengths."""
     segments = _segments(pattern, ignore_case)
     if len(segments) == 1:
         return segments[0].fullmatch(text) is not None
@@ -80,7 +80,7 @@ def like_sql(call: SqlCall) -> Term:
 def like_condition(forms: SqlForms, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
     """Return the SQL condition that a text matches a constant pattern; also that of the operator LIKE."""
     if not isinstance(pattern, Constant) or pattern.kind not in ("text", "odd"):
-        raise NotCompilable("LIKE of a pattern that is no constant")
+        raise NotCompilable("LIKE of a pattern that is not constant")
     if pattern.kind == "odd":
         raise NotCompilable("text that jsonb does not hold")
     sql = forms.text(text)
@@ -94,7 +94,7 @@ def like_condition(forms: SqlForms, text: AnyTerm, pattern: AnyTerm, *, ignore_c
 
 
 def sql_pattern(pattern: str) -> str:
-    """Translate a pattern of AQL to one of SQL: a backslash before any character but % _ \\ stands for itself."""
+    """Translate a pattern of AQL to one of SQL: a backslash before another character than % _ \\ means itself."""
     translated, escape = "", False
     for char in pattern:
         if escape:
@@ -116,7 +116,7 @@ def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) ->
 
 @function("REGEX_TEST", arguments=(2, 3))
 def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
-    """REGEX_TEST(text, regex, caseInsensitive): found anywhere"""
+    """REGEX_TEST(text, regex, caseInsensitive): true if it matches anywhere"""
     compiled = _pattern(context, "REGEX_TEST", pattern, ignore_case)
     return None if compiled is None else compiled.find(to_string(text))
 

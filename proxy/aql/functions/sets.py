@@ -13,7 +13,7 @@ from proxy.aql.values import Value, hash_key, unique
 
 
 def _arrays(context: Context, name: str, values: tuple[Value, ...], *, expected: bool = False) -> bool:
-    """Whether all are; warning 1542 where one is not, 1563 where the function expects arrays."""
+    """Return True if all are arrays; else warn 1542, or 1563 if the function expects arrays."""
     if all(value.__class__ is list for value in values):
         return True
     if expected:
@@ -61,7 +61,7 @@ def intersection(context: Context, *values: Value) -> Value:
 
 @function("MINUS", arguments=(2, None))
 def minus(context: Context, *values: Value) -> Value:
-    """MINUS(a, b, …): what is in the first alone"""
+    """MINUS(a, b, …): the elements that are only in the first"""
     if not _arrays(context, "MINUS", values):
         return None
     unwanted = {hash_key(item) for value in values[1:] for item in value}
@@ -89,7 +89,7 @@ def distinct_elements(array: str, where: str) -> Term:
 
 @function("OUTERSECTION", arguments=(2, None))
 def outersection(context: Context, *values: Value) -> Value:
-    """OUTERSECTION(a, b, …): what occurs exactly once in all of them"""
+    """OUTERSECTION(a, b, …): the elements that occur exactly once in all of them"""
     if not _arrays(context, "OUTERSECTION", values, expected=True):
         return None
     counts: dict[Hashable, int] = {}
@@ -112,7 +112,7 @@ def jaccard(context: Context, a: Value, b: Value) -> Value:
 
 @function("MINHASH_COUNT", arguments=1)
 def minhash_count(context: Context, error: Value) -> Value:
-    """MINHASH_COUNT(error): how many hashes keep the error below that"""
+    """MINHASH_COUNT(error): the number of hashes that keeps the error below that"""
     if not is_number(error) or error <= 0:
         context.invalid("MINHASH_COUNT")
         return None
@@ -121,7 +121,7 @@ def minhash_count(context: Context, error: Value) -> Value:
 
 @function("MINHASH_ERROR", arguments=1)
 def minhash_error(context: Context, count: Value) -> Value:
-    """MINHASH_ERROR(count): the error of so many hashes"""
+    """MINHASH_ERROR(count): the error of that number of hashes"""
     if not is_number(count) or count <= 0:
         context.invalid("MINHASH_ERROR")
         return None

@@ -1,5 +1,8 @@
-"""Numbers of an array: sums, means, spread. Nulls are skipped; any other that is no number makes the result null, with
-warning 1561 for spread, 1563 for the mean, and none for sum and product. What is no array gives warning 1563."""
+"""Numbers of an array: sums, means, spread.
+
+Nulls are skipped. Another element that is not a number makes the result null, with warning 1561 for spread, 1563 for
+the mean, and none for sum and product. An argument that is not an array gives warning 1563.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from proxy.aql.values import Value, double
 
 
 def _array(context: Context, name: str, value: Value, wrong: int | None = 1561) -> list[int | float] | None:
-    """The numbers of an array; None where it is none or has others, for which `wrong` is the warning."""
+    """Return the numbers of an array; None if it is not one, or if it has other elements, with the warning `wrong`."""
     if value.__class__ is not list:
         context.no_array(name)
         return None
@@ -23,33 +26,33 @@ def _array(context: Context, name: str, value: Value, wrong: int | None = 1561) 
 
 
 def _finite(value: float) -> Value:
-    """A sum or product: 0 where it is beyond what a double holds."""
+    """Return a sum or product; 0 if no double holds it."""
     return double(value) if math.isfinite(value) else 0
 
 
 @function("SUM", arguments=1, linear=True)
 def sum_of(context: Context, value: Value) -> Value:
-    """SUM(array): 0 of none"""
+    """SUM(array): 0 without a number"""
     found = _array(context, "SUM", value, None)
     return None if found is None else _finite(float_sum(found))
 
 
 @function("PRODUCT", arguments=1)
 def product(context: Context, value: Value) -> Value:
-    """PRODUCT(array): 1 of none"""
+    """PRODUCT(array): 1 without a number"""
     found = _array(context, "PRODUCT", value, None)
     return None if found is None else _finite(math.prod(float(number) for number in found))
 
 
 @function("AVERAGE", "AVG", arguments=1, linear=True)
 def average_of(context: Context, value: Value) -> Value:
-    """AVERAGE(array): null of none"""
+    """AVERAGE(array): null without a number"""
     return None if _array(context, "AVERAGE", value, 1563) is None else average(value)
 
 
 @function("MIN", arguments=1, linear=True, order_free=True)
 def minimum(context: Context, value: Value) -> Value:
-    """MIN(array), over the order of all types; nulls are skipped"""
+    """MIN(array), in the order of all types; nulls are skipped"""
     if value.__class__ is not list:
         context.no_array("MIN")
         return None
@@ -58,7 +61,7 @@ def minimum(context: Context, value: Value) -> Value:
 
 @function("MAX", arguments=1, linear=True, order_free=True)
 def maximum(context: Context, value: Value) -> Value:
-    """MAX(array), over the order of all types"""
+    """MAX(array), in the order of all types"""
     if value.__class__ is not list:
         context.no_array("MAX")
         return None

@@ -15,7 +15,7 @@ from proxy.aql.sql_terms import Constant, NotCompilable, Term
 from proxy.aql.values import Value, to_integer
 
 _BLANKS = " \t\r\n"
-_MAX_POSITION = 1 << 30  # that PostgreSQL's integer holds
+_MAX_POSITION = 1 << 30  # well inside PostgreSQL's integer
 _LONGEST_REPEATED = 16 << 20  # bytes of what REPEAT makes
 
 
@@ -62,14 +62,14 @@ def concat_separator_sql(call: SqlCall) -> Term:
 
 @function("CHAR_LENGTH", arguments=1, linear=True)
 def char_length(context: Context, value: Value) -> Value:
-    """CHAR_LENGTH(text): of arrays and objects the bytes of their text"""
+    """CHAR_LENGTH(text): for arrays and objects, the bytes of their text"""
     text = to_string(value)
     return len(text) if value.__class__ is str else len(text.encode("utf-8", "surrogatepass"))
 
 
 @function("LENGTH", "COUNT", arguments=1, takes_collection=True, linear=True, order_free=True)
 def length(context: Context, value: Value) -> Value:
-    """LENGTH(value): of arrays and objects the members, of anything else the characters of its text; true is 1"""
+    """LENGTH(value): the members of an array or object, the characters of the text of another value; 1 for true"""
     kind = value.__class__
     if kind is list or kind is dict or kind is str:
         return len(value)
@@ -113,7 +113,7 @@ def left_sql(call: SqlCall) -> Term:
     """Cut at a constant position."""
     count = call.constant(1)
     if count is None or type(count.value) is not int or not 0 <= count.value < _MAX_POSITION:
-        raise NotCompilable("LEFT of no constant place")
+        raise NotCompilable("LEFT at a position that is not constant")
     return of_text(f"left({call.text(0)}, {call.parameters.add(count.value, 'integer')})")
 
 
@@ -143,7 +143,7 @@ def substring_sql(call: SqlCall) -> Term:
     for position in range(1, call.count):
         term = call.constant(position)
         if term is None or type(term.value) is not int or not 0 <= term.value < _MAX_POSITION:
-            raise NotCompilable("SUBSTRING of no constant place")
+            raise NotCompilable("SUBSTRING at a position that is not constant")
         places.append(term.value)
     sql = f"substr({text}, {call.parameters.add(places[0] + 1, 'integer')}"
     if len(places) > 1:
@@ -153,8 +153,10 @@ def substring_sql(call: SqlCall) -> Term:
 
 @function("SUBSTRING_BYTES", arguments=(2, 5))
 def substring_bytes(context: Context, value: Value, offset: Value, *rest_of: Value) -> Value:
-    """SUBSTRING_BYTES(text, offset, length, left, right): by bytes of UTF-8, then so many characters more round it, on
-    both sides as many where `right` is left out"""
+    """SUBSTRING_BYTES(text, offset, length, left, right): by bytes of UTF-8, then `left` and `right` characters more
+
+    Without `right`, as many characters as `left`.
+    """
     if value.__class__ is not str:
         context.caution("SUBSTRING_BYTES", 10)
         return None
@@ -238,7 +240,7 @@ def reverse(context: Context, value: Value) -> Value:
 
 @function("SPLIT", arguments=(1, 3))
 def split(context: Context, value: Value, *rest: Value) -> Value:
-    """SPLIT(text, separator or separators, limit): an empty separator, or one that is no text, parts every character"""
+    """SPLIT(text, separator or separators, limit): an empty one, or one that is not a text, splits every character"""
     limit = split_limit(context, "SPLIT", rest[1:])
     if limit is None:
         return None
@@ -268,14 +270,13 @@ def split_sql(call: SqlCall) -> Term:
         raise NotCompilable("SPLIT with a limit")
     mark = call.constant(1)
     if mark is None or not isinstance(mark.value, str) or not mark.value:
-        raise NotCompilable("SPLIT at no constant")
+        raise NotCompilable("SPLIT at a separator that is not constant")
     text, at = call.text(0), call.forms.text(mark)
     return Term(f"CASE WHEN {text} = '' THEN '[\"\"]'::jsonb ELSE to_jsonb(string_to_array({text}, {at})) END")
 
 
 def split_limit(context: Context, name: str, given: tuple[Value, ...]) -> int | None:
-    """How many parts a split may give, where `given` has a limit; None where the result is null: a negative limit says
-    so without a warning."""
+    """Return the maximum number of parts; None if the result is null, for a negative limit without a warning."""
     if not given:
         return sys.maxsize
     if not is_number(given[0]):
@@ -286,7 +287,7 @@ def split_limit(context: Context, name: str, given: tuple[Value, ...]) -> int | 
 
 
 def _replacements(search: Value, rest: tuple[Value, ...]) -> tuple[dict[str, str], tuple[Value, ...]] | None:
-    """What SUBSTITUTE is to put for which text, and the arguments behind; None where one is of a wrong type."""
+    """Return the replacements of SUBSTITUTE and its further arguments; None if one has a wrong type."""
     if search.__class__ is dict:
         words, others, rest = list(search), list(search.values()), rest[:1]
     else:
@@ -309,8 +310,7 @@ def _replacements(search: Value, rest: tuple[Value, ...]) -> tuple[dict[str, str
 
 @function("SUBSTITUTE", arguments=(2, 4))
 def substitute(context: Context, value: Value, search: Value, *rest: Value) -> Value:
-    """SUBSTITUTE(text, search, replacement, limit), with texts, arrays, or an object of both and then the limit; -1 is
-    no limit"""
+    """SUBSTITUTE(text, search, replacement, limit), or (text, {search: replacement}, limit); -1 means no limit"""
     if search.__class__ is dict and len(rest) > 1:
         context.warn(1541, "invalid number of arguments for function 'SUBSTITUTE()'")
         return None
@@ -318,8 +318,8 @@ def substitute(context: Context, value: Value, search: Value, *rest: Value) -> V
     if found is None:
         context.invalid("SUBSTITUTE")
         return None
-    table, behind = found
-    limit = to_integer(behind[0]) if behind else -1
+    table, further = found
+    limit = to_integer(further[0]) if further else -1
     text = to_string(value)
     if not table or limit == 0 or limit < -1:
         return text

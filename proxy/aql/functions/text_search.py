@@ -24,7 +24,7 @@ _MAX_DISTANCE = 20_000_000  # cells of the table of LEVENSHTEIN_DISTANCE
 
 @function("CONTAINS", arguments=(2, 3))
 def contains_text(context: Context, text: Value, search: Value, index: Value = False) -> Value:
-    """CONTAINS(text, search, returnIndex): an empty search is found nowhere"""
+    """CONTAINS(text, search, returnIndex): an empty search is never found"""
     wanted = to_string(search)
     at = to_string(text).find(wanted) if wanted else -1
     return at if truthy(index) else at >= 0
@@ -45,7 +45,7 @@ def contains_sql(call: SqlCall) -> Term:
 
 
 def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
-    """Where the search is, of hits that do not overlap, from a place on and up to another; -1 where it is not."""
+    """Return the position of the search between two positions, of matches that do not overlap; -1 if there is none."""
     subject, wanted = to_string(text), to_string(search)
     start, end, bounded = 0, len(subject), False
     if where:
@@ -54,7 +54,7 @@ def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...]
         end, bounded = to_integer(where[1]), True
     if start < 0 or (bounded and (end < start or end < 0)):
         return -1
-    if not wanted:  # which is anywhere: behind the end too
+    if not wanted:  # an empty text is everywhere, also after the end
         return (end + bounded) if last else start
     found, at = -1, subject.find(wanted)
     while at >= 0 and at + len(wanted) - 1 <= end:
@@ -68,7 +68,7 @@ def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...]
 
 @function("FIND_FIRST", arguments=(2, 4))
 def find_first(context: Context, text: Value, search: Value, *where: Value) -> Value:
-    """FIND_FIRST(text, search, start, end): -1 where it is not; the end is included"""
+    """FIND_FIRST(text, search, start, end): -1 if it is not found; the end is included"""
     return _find(context, text, search, where, last=False)
 
 
@@ -98,7 +98,7 @@ def starts_with_sql(call: SqlCall) -> Term:
     """Test for one constant prefix. A first argument that is not a string, which warns, is refused as it runs."""
     prefix = call.constant(1)
     if call.count != 2 or prefix is None or prefix.kind not in ("text", "odd"):
-        raise NotCompilable("STARTS_WITH of no constant")
+        raise NotCompilable("STARTS_WITH of a prefix that is not constant")
     text = call.term(0)
     if isinstance(text, Term) and text.kind == "text":
         return of_bool(f"starts_with({text.sql}, {call.forms.text(prefix)})")
@@ -122,7 +122,7 @@ def levenshtein(context: Context, a: Value, b: Value) -> Value:
 
 
 def _single(number: float) -> float:
-    """The number in single precision, which similarities are computed in."""
+    """Round a number to single precision, in which similarities are computed."""
     return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
@@ -131,8 +131,11 @@ def _grams(text: str, size: int) -> list[str]:
 
 
 def _similarity(context: Context, name: str, text: Value, target: Value, size: Value, *, positional: bool) -> Value:
-    """The longest common sequence of grams, each pair weighing 1 or, positional, its share of equal characters; by the
-    number of grams of the target or, positional, of the longer text."""
+    """Return the weight of the longest common sequence of grams, divided by the number of grams of the target.
+
+    A pair of equal grams weighs 1. positional: a pair weighs its share of equal characters, and the divisor is the
+    number of grams of the longer text.
+    """
     if text.__class__ is not str or target.__class__ is not str or not is_number(size):
         context.invalid(name)
         return None
@@ -177,8 +180,10 @@ def ngram_positional_similarity(context: Context, text: Value, target: Value, si
 
 @function("SOUNDEX", arguments=1)
 def soundex(context: Context, value: Value) -> Value:
-    """SOUNDEX(text): its first letter and three digits; two equal digits count once where nothing stands between their
-    letters, and the first letter's own digit counts for nothing"""
+    """SOUNDEX(text): its first letter and three digits; equal digits of adjacent letters count once
+
+    The digit of the first letter does not count.
+    """
     text = to_string(value)
     start = next((at for at, char in enumerate(text) if char.isascii() and char.isalpha()), None)
     if start is None:

@@ -1,4 +1,4 @@
-"""IS_… and TO_…"""
+"""Tests and conversions of types: IS_… and TO_…."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IPV4 = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 
 
 def is_ipv4(value: Value) -> bool:
-    """Whether it is a dotted address without leading zeros."""
+    """Return True for a dotted address without leading zeros."""
     return isinstance(value, str) and bool(_IPV4.fullmatch(value)) and all(int(p) < 256 for p in value.split("."))
 
 
@@ -88,7 +88,7 @@ def is_type_sql(call: SqlCall) -> Term:
 
 @function("IS_DATESTRING", arguments=1)
 def is_datestring(context: Context, value: Value) -> Value:
-    """IS_DATESTRING(value): a text that the date functions take"""
+    """IS_DATESTRING(value): true for a text that the date functions accept"""
     return value.__class__ is str and timestamp(value) is not None
 
 
@@ -100,7 +100,7 @@ def is_ipv4_function(context: Context, value: Value) -> Value:
 
 @function("IS_KEY", arguments=1)
 def is_key(context: Context, value: Value) -> Value:
-    """IS_KEY(value): whether it may be a document's key"""
+    """IS_KEY(value): true for a valid document key"""
     return isinstance(value, str) and bool(_KEY.fullmatch(value))
 
 

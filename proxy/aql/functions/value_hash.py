@@ -1,5 +1,8 @@
-"""HASH: 51 bits of XXH64 over a value in VelocyPack's form, normalised: numbers as doubles, arrays and objects by their
-members, so that 1 and 1.0 are one value, and the order of attributes does not count."""
+"""HASH: 51 bits of XXH64 over a value in the form of VelocyPack, normalised.
+
+Numbers are hashed as doubles, arrays and objects by their members: so 1 and 1.0 are one value, and the order of
+attributes does not count.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _MASK: Final = (1 << 64) - 1
 _SEED: Final = 0xDEADBEEF
 _KEPT: Final = 0x0007_FFFF_FFFF_FFFF
 _ARRAY, _OBJECT = 0xBA5BEDF00D, 0xF00BA44BA5
-_SHORT = 126  # the longest text whose length stands in the first byte
+_SHORT = 126  # the longest text whose length is in the first byte
 _P1, _P2, _P3, _P4, _P5 = (
     11400714785074694791,
     14029467366897019727,
@@ -33,7 +36,7 @@ def _round(lane: int, word: int) -> int:
 
 
 def xxh64(data: bytes, seed: int) -> int:
-    """XXH64, as its specification has it."""
+    """Return the XXH64 of bytes, by its specification."""
     size, at = len(data), 0
     if size >= 32:
         lanes = [(seed + _P1 + _P2) & _MASK, (seed + _P2) & _MASK, seed, (seed - _P1) & _MASK]
@@ -67,7 +70,7 @@ def _text(value: str) -> bytes:
 
 
 def normalised(value: Value, seed: int = _SEED) -> int:
-    """The hash of a value; a member's seed is what was hashed before it."""
+    """Return the hash of a value; the seed of a member is the hash so far."""
     kind = value.__class__
     if kind is str:
         return xxh64(_text(value), seed)

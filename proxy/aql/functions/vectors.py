@@ -1,4 +1,4 @@
-"""Distances between arrays of numbers, computed and not looked up in an index."""
+"""Distances between arrays of numbers, computed without an index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Vector = list[float]
 
 
 def _vectors(value: Value) -> list[Vector] | None:
-    """One vector, or several; None where it is neither."""
+    """Return one vector, or several; None for another value."""
     if value.__class__ is not list or not value:
         return None
     rows = value if value and all(row.__class__ is list for row in value) else [value]
@@ -23,7 +23,7 @@ def _vectors(value: Value) -> list[Vector] | None:
 
 
 def _several(value: Value) -> bool:
-    """Whether its first element makes it several vectors, each of which is compared with the one of the other side."""
+    """Return True for several vectors, each of which is compared with the one vector of the other argument."""
     return value.__class__ is list and bool(value) and value[0].__class__ is list
 
 

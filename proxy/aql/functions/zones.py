@@ -1,7 +1,7 @@
-"""Time zones: local time and UTC, with the facts of the zone at a moment.
+"""Time zones: local time and UTC, and the rules of a zone at a moment.
 
-The rules are those of the wheel `tzdata`, pinned to the release that ArangoDB brings along, never the machine's own:
-two machines, and the origin, must tell the same time.
+The rules are those of the wheel `tzdata`, pinned to the release that ArangoDB ships, not those of the machine: all
+machines and the origin must compute the same time.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def _when(moment: int) -> datetime:
 
 
 def _offset(moment: int, zone: ZoneInfo) -> int:
-    """Milliseconds that the zone is ahead of UTC."""
+    """Return the milliseconds by which the zone is ahead of UTC."""
     offset = _when(moment).astimezone(zone).utcoffset() or timedelta()
     return int(offset.total_seconds()) * 1000
 
 
 def _known(name: str) -> ZoneInfo:
-    """The zone of a name. Raises ArangoError 4 for an unknown one, which ends a query there as well."""
+    """Return the zone of a name. Raises ArangoError 4 for an unknown one, which ends a query in ArangoDB as well."""
     zone = _zone(name)
     if zone is None:
         raise ArangoError(4, f"AQL: {name} not found in timezone database (while executing)")
@@ -63,15 +63,15 @@ def _known(name: str) -> ZoneInfo:
 
 
 def local_time(moment: int, name: str) -> int:
-    """What a clock in the zone shows, as if it were UTC. Raises ArangoError 4 for an unknown zone."""
+    """Return the local time in a zone, written as if it were UTC. Raises ArangoError 4 for an unknown zone."""
     return moment + _offset(moment, _known(name))
 
 
 def utc_time(local: int, name: str) -> int:
-    """The moment at which a clock in the zone shows that.
+    """Return the moment of a local time in a zone.
 
-    Raises ArangoError 4 for an unknown zone, and for what the clock shows never or twice, where daylight saving time
-    begins or ends: the query ends there as well.
+    Raises ArangoError 4 for an unknown zone, and for a local time that occurs never or twice, because daylight saving
+    time begins or ends then; the query ends in ArangoDB as well.
     """
     shown = _when(local).replace(tzinfo=_known(name))
     earlier, later = (shown.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
@@ -87,7 +87,7 @@ def _facts(when: datetime, zone: ZoneInfo) -> tuple[str | None, timedelta | None
 
 
 def _change(when: datetime, zone: ZoneInfo, sign: int) -> datetime | None:
-    """The nearest moment behind (1) or before (-1) at which the zone's facts change; None where there is none."""
+    """Return the nearest later (1) or earlier (-1) moment at which the zone changes; None if there is none."""
     here = _facts(when, zone)
     inside = when
     limit = _FAR if sign > 0 else _OLD
@@ -107,7 +107,7 @@ def _change(when: datetime, zone: ZoneInfo, sign: int) -> datetime | None:
 
 @lru_cache(maxsize=1)
 def database_version() -> str:
-    """The release of the time zone database, as `2026a`."""
+    """Return the release of the time zone database, as `2026a`."""
     return str(tzdata.IANA_VERSION)
 
 
@@ -142,7 +142,7 @@ def _convert(context: Context, name: str, value: Value, zone: Value, detail: tup
         return None
     text = iso_text(moved)
     moment = found if local else moved
-    if local and any(_facts(_when(moment), known)[1:]):  # the time of UTC is marked as such, and no other
+    if local and any(_facts(_when(moment), known)[1:]):  # only the time of UTC is marked by Z
         text = text[:-1]
     if not (detail and detail[0]):
         return text
@@ -167,11 +167,11 @@ def date_localtoutc(context: Context, value: Value, zone: Value, *detail: Value)
 
 @function("DATE_TIMEZONE", arguments=0)
 def date_timezone(context: Context) -> Value:
-    """DATE_TIMEZONE(): the server's own"""
+    """DATE_TIMEZONE(): that of the server"""
     return time.tzname[0] or "UTC"
 
 
 @function("DATE_TIMEZONES", arguments=0)
 def date_timezones(context: Context) -> Value:
-    """DATE_TIMEZONES(): every zone that is known"""
+    """DATE_TIMEZONES(): all known zones"""
     return sorted(_names())

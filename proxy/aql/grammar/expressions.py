@@ -1,7 +1,7 @@
 """Operators: a Pratt parser with ArangoDB's precedence (grammar.y; semantics page, section 1).
 
 From loose to tight: ?: (right), OR, AND, quantifiers, == != LIKE =~ !~, IN and NOT IN, < <= > >=, .., + -, * / %,
-unary. NOT binds tighter than every binary operator: `NOT a == b` is `(NOT a) == b`. What stands between operators is
+unary. NOT binds tighter than every binary operator: `NOT a == b` is `(NOT a) == b`. Operands are
 parsed by the functions registered with `operand_of`.
 """
 

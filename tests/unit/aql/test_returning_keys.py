@@ -42,11 +42,11 @@ def test_names_of_the_query_are_left_alone() -> None:
     ("text", "reason"),
     [
         ("LET x = (INSERT {} INTO a RETURN NEW) RETURN x", "modification in a subquery"),
-        ("FOR d IN a UPDATE d WITH {n: 1} IN a LIMIT 1 RETURN NEW", "LIMIT behind a modification"),
-        ("FOR d IN a UPDATE d WITH {n: 1} IN a FILTER NEW.n RETURN NEW", "FILTER behind a modification"),
-        ("FOR d IN a REMOVE d IN a FOR x IN 1..2 RETURN x", "FOR behind a modification"),
-        ("FOR d IN a REMOVE d IN a COLLECT n = OLD.n RETURN n", "COLLECT behind a modification"),
-        ("FOR d IN a REMOVE d IN a RETURN DISTINCT OLD.n", "RETURN DISTINCT behind a modification"),
+        ("FOR d IN a UPDATE d WITH {n: 1} IN a LIMIT 1 RETURN NEW", "LIMIT after a modification"),
+        ("FOR d IN a UPDATE d WITH {n: 1} IN a FILTER NEW.n RETURN NEW", "FILTER after a modification"),
+        ("FOR d IN a REMOVE d IN a FOR x IN 1..2 RETURN x", "FOR after a modification"),
+        ("FOR d IN a REMOVE d IN a COLLECT n = OLD.n RETURN n", "COLLECT after a modification"),
+        ("FOR d IN a REMOVE d IN a RETURN DISTINCT OLD.n", "RETURN DISTINCT after a modification"),
     ],
 )
 def test_what_would_lose_keys_is_named(text: str, reason: str) -> None:
