@@ -320,7 +320,7 @@ STAYS = (
     ("FOR d IN c FILTER d.t[? d.x FILTER CURRENT == 1] RETURN d", "not constant"),
     ("FOR d IN c FILTER d.t AT LEAST (-1) == d.x RETURN d", "a number of elements"),
     ("FOR d IN c FILTER OUTERSECTION(d.t, d.u) == [] RETURN d", "function OUTERSECTION"),
-    ("FOR d IN c FILTER DATE_TRUNC(d.x, 'week') == 'y' RETURN d", "such a unit"),
+    ("FOR d IN c FILTER DATE_TRUNC(d.x, 'week') == 'y' RETURN d", "another unit"),
     ("FOR d IN c FILTER d.x =~ 'a' RETURN d", "operator"),
     ("FOR d IN c FILTER d.x LIKE d.y RETURN d", "LIKE"),
     ("FOR d IN c COLLECT AGGREGATE u = UNIQUE(d.x) RETURN u", "UNIQUE"),

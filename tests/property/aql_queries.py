@@ -1,4 +1,4 @@
-"""Random documents and random queries over them, for the compiler: types mixed, attributes missing, on purpose."""
+"""Random documents and random queries over them, for the compiler: with mixed types and missing attributes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCALARS = ("d.a", "d.b", "d.s", "d.i", "d._key")
 
 
 def documents(rng: random.Random, number: int) -> list[dict[str, Any]]:
-    """Documents: a and b are anything, s a string, i an integer, t nearly always an array, n an object or not."""
+    """Make documents: a and b are any value, s a string, i an integer, t nearly always an array, n an object or not."""
     odd = rng.random() < 0.5
     values = PLAIN + ODD if odd else PLAIN
     found = []
@@ -44,14 +44,14 @@ def documents(rng: random.Random, number: int) -> list[dict[str, Any]]:
 
 
 class Maker:
-    """Makes one query after the other; `binds` are those of the last."""
+    """Makes queries; `binds` are the bind variables of the last one."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.binds: dict[str, Any] = {}
 
     def value(self) -> str:
-        """A constant, as a bind variable."""
+        """Make a constant, as a bind variable."""
         name = f"v{len(self.binds)}"
         self.binds[name] = self.rng.choice(PLAIN if self.rng.random() < 0.7 else ODD)
         return f"@{name}"
@@ -62,7 +62,7 @@ class Maker:
         return f"@{name}"
 
     def operand(self) -> str:
-        """Something to compare."""
+        """Make an operand of a comparison."""
         rng = self.rng
         kind = rng.random()
         if kind < 0.7:
@@ -134,7 +134,7 @@ class Maker:
         )
 
     def when(self) -> str:
-        """A date."""
+        """Make a date."""
         return f"NOT_NULL(d.w, {self.rng.choice(['0', repr(self.rng.choice(DATES))])})"
 
     def comparison(self) -> str:
@@ -150,7 +150,7 @@ class Maker:
         return self.rng.choice(["OUTBOUND", "INBOUND", "ANY"])
 
     def steps(self) -> str:
-        """Depth and direction of a traversal."""
+        """Make depth and direction of a traversal."""
         return f"{self.rng.choice(['', '', '1', '1..1', '2', '1..2', '0..1', '0..3'])} {self.direction()}"
 
     def start(self) -> str:
@@ -194,7 +194,7 @@ class Maker:
         )
 
     def query(self) -> str:
-        """The next query; its bind variables are in `binds`."""
+        """Make the next query; its bind variables are in `binds`."""
         self.binds = {}
         rng, filters = self.rng, self.filters()
         head = f"FOR d IN c {filters}"
@@ -237,7 +237,7 @@ class Maker:
         return text
 
     def ordered(self) -> str:
-        """A query whose rows come as its loops go, none of which is sorted at the end."""
+        """Make a query whose rows are in the order of its loops, without a SORT at the end."""
         self.binds = {}
         rng = self.rng
         head = f"FOR d IN c {self.filters()}"
@@ -275,6 +275,6 @@ class Maker:
 
 
 def edges(rng: random.Random, number: int, vertices: int) -> list[dict[str, Any]]:
-    """Edges between c and f, to themselves and into the void too."""
+    """Make edges between c and f, also to themselves and to missing documents."""
     ends = [f"{rng.choice('ccf')}/{rng.randint(1, vertices)}" for _ in range(max(2, vertices // 2))]
     return [{"_from": rng.choice(ends), "_to": rng.choice(ends), "w": rng.randint(0, 2)} for _ in range(number)]

@@ -1,5 +1,5 @@
-"""A query that was compiled before gives the very statement that it would be compiled to anew, whatever the values of
-its bind variables were then and are now."""
+"""A cached query gives the same statement as if it were compiled again, for all values of its bind variables then and
+now."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_does_not_depend_on_values_is_compiled_once() -> None:
     assert kept.names == ()
 
 
-def test_what_is_kept_of_one_query_is_bounded_and_nothing_of_a_moment_is() -> None:
+def test_kept_outcomes_of_a_query_are_bounded_and_none_depends_on_the_moment() -> None:
     query = parse("FOR d IN c FILTER d.x == LOWER(@x) RETURN d")
     for number in range(100):
         found = compile_query(query, {"x": f"X{number}"}, TABLES)

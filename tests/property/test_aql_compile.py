@@ -1,4 +1,4 @@
-"""The evaluator and the compiled SQL agree, on documents and queries made at random. `AQL_CASES=20000` runs more."""
+"""The evaluator and the compiled SQL agree on random documents and queries. `AQL_CASES=20000` runs more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.compile_fixtures import Both
 from tests.property.aql_queries import Maker, documents, edges
 
 CASES = int(os.environ.get("AQL_CASES", "2000"))
-ROUNDS = 4  # in each of which the documents are others
+ROUNDS = 4  # with other documents in each
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
@@ -64,7 +64,7 @@ async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: D
         cut = found.cut or (None, None)
         rows = Rows(found.rows, found.groups, cut[0], cut[1], facts.unordered or not facts.deterministic)
         difference = compare_rows(wanted.rows, rows)
-        if difference is not None and "DISTINCT" in text:  # which of {} and {k: null} stands for both is left open
+        if difference is not None and "DISTINCT" in text:  # which of the equal {} and {k: null} is given is undefined
             assert Counter(map(hash_key, wanted.rows)) == Counter(map(hash_key, found.rows)), (text, binds)
             continue
         assert difference is None, (text, binds, wanted.rows, found.rows, difference, plan.sql)
@@ -78,7 +78,7 @@ async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: D
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_rows_come_in_the_order_of_the_loops_where_nothing_sorts_them(database: Database, seed: int) -> None:
+async def test_rows_are_in_the_order_of_the_loops_without_a_sort(database: Database, seed: int) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
     both = Both(database)
     maker = Maker(rng)
@@ -104,7 +104,7 @@ async def test_rows_come_in_the_order_of_the_loops_where_nothing_sorts_them(data
 @pytest.mark.parametrize(
     ("text", "ordered"),
     [
-        ("FOR d IN c RETURN d", False),  # as they lie: nothing is sorted that is as large as the collection
+        ("FOR d IN c RETURN d", False),  # in storage order: a result as large as the collection is not sorted
         ("FOR d IN c FILTER d.i > 0 RETURN d", False),
         ("FOR d IN c LIMIT 10, 5 RETURN d", True),
         ("FOR d IN c RETURN DISTINCT d.i", True),
@@ -112,7 +112,7 @@ async def test_rows_come_in_the_order_of_the_loops_where_nothing_sorts_them(data
         ("FOR d IN c FOR e IN f FILTER e.i == d.i RETURN e", True),
     ],
 )
-async def test_a_large_collection_is_put_into_order_where_the_order_decides(
+async def test_a_large_collection_is_sorted_if_the_order_decides_the_result(
     database: Database, text: str, ordered: bool
 ) -> None:
     both = Both(database)

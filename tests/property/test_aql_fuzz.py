@@ -1,4 +1,4 @@
-"""Any text and any bind variables give a result or an error of ArangoDB's: no crash, no hang."""
+"""Any text and any bind variables give a result or an ArangoDB error: no crash, no hang."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def texts(draw: st.DrawFn) -> str:
-    """A query with words put in, taken out, doubled or replaced."""
+    """Return a query with words inserted, removed, doubled or replaced."""
     words = draw(st.sampled_from(SEEDS)).replace("(", "( ").replace(".", " . ").split()
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, max(0, len(words) - 1)))
@@ -95,7 +95,7 @@ def test_mutated_queries_end_in_a_result_or_an_error(text: str, value: Any) -> N
 
 
 def query_parameters(query: Any) -> list[str]:
-    """The names of a query's bind parameters."""
+    """Return the names of a query's bind variables."""
     return sorted({node.name for node in ast.walk(query) if isinstance(node, ast.Parameter)})
 
 

@@ -1,8 +1,8 @@
 """Hostile text in every place of a query and of its bind variables never changes the structure of a statement.
 
-The statement of a query with harmless text is compared with that of the same query with hostile text in the same place:
-they are the same, letter by letter, but for what stands in quotes (plain names of attributes, by which indexes are
-found) and for parameters. PostgreSQL takes every one of them.
+The statement of a query with harmless text is compared with that of the same query with hostile text in the same place.
+They are identical except for text in quotes (plain names of attributes, by which indexes are found) and for parameters.
+PostgreSQL accepts all of them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def compiled(text: str, binds: dict[str, Any] | None = None) -> Compiled | None:
 
 
 def bare(sql: str) -> str:
-    """The statement with one mark for whatever is quoted or a parameter."""
+    """Return the statement with one mark in place of each quoted text and each parameter."""
     without = _PARAMETER.sub("?", _QUOTED.sub("?", sql))
     assert "'" not in without
     assert '"' not in without
@@ -108,8 +108,8 @@ def test_a_bind_value_is_never_a_part_of_the_statement(text: str, value: str) ->
 
 @given(st.sampled_from(BOUND), texts, texts)
 @settings(max_examples=200, deadline=None)
-def test_a_statement_that_is_kept_takes_whatever_comes_later_as_parameters(text: str, first: str, later: str) -> None:
-    """The same tree, so that the second one may be found among those that are kept."""
+def test_a_cached_statement_takes_later_values_as_parameters(text: str, first: str, later: str) -> None:
+    """The same tree, so that the second call may find the cached statement."""
     query = parse(text)
     made = [compile_query(query, {"x": value}, TABLES) for value in (first, later)]
     anew = compile_query(parse(text), {"x": later}, TABLES)
@@ -117,7 +117,7 @@ def test_a_statement_that_is_kept_takes_whatever_comes_later_as_parameters(text:
 
 
 class Inexact(Exception):
-    """The statement refused its data, as it may: SQLSTATE class 22."""
+    """The statement may refuse its data: SQLSTATE class 22."""
 
 
 async def fetched(database: Database, statement: Compiled) -> None:

@@ -1,4 +1,4 @@
-"""Laws of the order of values: total, agreeing with equality, and with the keys that groups are made by."""
+"""Laws of the order of values: it is total, and agrees with equality and with the keys of groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store of plain dicts for the evaluator's tests: it answers fetches as narrowly as it is asked, and takes writes."""
+"""A store of plain dicts for tests of the evaluator: it answers fetches as narrowly as possible, and applies writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Document = dict[str, Any]
 
 
 def documents(collection: str, *rows: Document) -> list[Document]:
-    """Documents with _id and _rev; keys are numbered from 1 where a row has none."""
+    """Documents with _id and _rev; rows without a key are numbered from 1."""
     found = []
     for number, row in enumerate(rows, 1):
         key = str(row.get("_key", number))
@@ -21,7 +21,7 @@ def documents(collection: str, *rows: Document) -> list[Document]:
 
 
 class Store:
-    """Collections by name. `fetches` and `writes` are what was asked, in order."""
+    """Collections by name. `fetches` and `writes` record the requests, in order."""
 
     def __init__(self, **collections: list[Document]) -> None:
         self.collections = {
@@ -32,7 +32,7 @@ class Store:
         self.revision = 0
 
     def fetch(self, fetch: Fetch) -> list[Document] | int:
-        """Exactly what the fetch narrows to."""
+        """Return exactly the documents that the fetch narrows to."""
         self.fetches.append(fetch)
         if fetch.collection not in self.collections:
             raise ArangoError(1203, f"collection or view not found: {fetch.collection}")
@@ -47,7 +47,7 @@ class Store:
         ]
 
     def write(self, write: Write) -> tuple[Document | None, Document | None]:
-        """Applies one write; the merging is shallow, which is all that these tests need."""
+        """Apply one write; the merge is shallow, which is enough for these tests."""
         self.writes.append(write)
         rows = self.collections.setdefault(write.collection, {})
         self.revision += 1
@@ -73,7 +73,7 @@ class Store:
         return old, rows[write.key]
 
     def query(self, text: str, binds: Mapping[str, Any] | None = None, **options: Any) -> Result:
-        """Runs a query to its end."""
+        """Run a query to its end."""
         runner = run(parse(text), binds, Options(**options))
         answer: Any = None
         try:
@@ -90,22 +90,22 @@ class Store:
             return result
 
     def rows(self, text: str, binds: Mapping[str, Any] | None = None) -> list[Any]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         return self.query(text, binds).rows
 
 
 def at(value: Any, path: tuple[str, ...]) -> Any:
-    """What stands at an attribute path; null where nothing does."""
+    """Return the value at an attribute path; null if there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def value_of(expression: str, binds: Mapping[str, Any] | None = None) -> Any:
-    """The value of an expression that needs no collection."""
+    """Return the value of an expression without collections."""
     return Store().rows(f"RETURN {expression}", binds)[0]
 
 
 def warnings_of(expression: str) -> list[int]:
-    """The codes of the warnings that an expression gives."""
+    """Return the codes of the warnings of an expression."""
     return [warning.code for warning in Store().query(f"RETURN {expression}").warnings]

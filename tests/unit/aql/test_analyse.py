@@ -26,7 +26,7 @@ def test_collections_at_any_depth_read_and_written() -> None:
     assert not found.dynamic
 
 
-def test_computed_collections_and_named_graphs_are_said_to_be_dynamic() -> None:
+def test_computed_collections_and_named_graphs_are_dynamic() -> None:
     assert analyse(parse("FOR d IN c RETURN DOCUMENT(d.ref)")).dynamic
     assert analyse(parse("RETURN DOCUMENT(CONCAT('a/', RAND()))")).dynamic
     found = analyse(parse("FOR v IN OUTBOUND 'a/1' GRAPH @g RETURN v"), {"g": "knows"})
@@ -48,7 +48,7 @@ def test_computed_collections_and_named_graphs_are_said_to_be_dynamic() -> None:
         ("RETURN DOCUMENT(a, @key)", {"key": "b/1"}, {"a"}),
     ],
 )
-def test_bind_variables_tell_which_collections_document_reads(
+def test_bind_variables_decide_which_collections_document_reads(
     text: str, binds: dict[str, object], reads: set[str]
 ) -> None:
     found = analyse(parse(text), binds)
@@ -68,7 +68,7 @@ def test_bind_variables_tell_which_collections_document_reads(
         ("FOR d IN c REMOVE d IN c FOR e IN c RETURN e", {}, 1579),
         ("INSERT {} INTO c LET x = DOCUMENT('c/1') RETURN x", {}, 1579),
         ("INSERT {} INTO c FOR v IN OUTBOUND 'a/1' e RETURN v", {}, 1579),
-        # a second modification of what was modified, by whatever name and however deep
+        # a second modification of the same collection, by any name and at any depth
         ("INSERT {} INTO c INSERT {} INTO c", {}, 1579),
         ("INSERT {} INTO @@a REMOVE '1' IN @@b", {"@a": "c", "@b": "c"}, 1579),
         ("INSERT {} INTO c UPSERT {} INSERT {} UPDATE {} IN @@b", {"@b": "c"}, 1579),
@@ -79,7 +79,7 @@ def test_bind_variables_tell_which_collections_document_reads(
         ("INSERT {} INTO c OPTIONS {keepNull: NOOPT(true)}", {}, 1575),
         ("WITH @c FOR i IN 1..2 RETURN i", {}, 1553),
         ("UPSERT @a INSERT {} UPDATE {} IN c", {"a": []}, 1501),
-        # the number of arguments, outside of AGGREGATE, of what is not evaluated as well
+        # the number of arguments outside AGGREGATE, also of functions that are not evaluated
         ("RETURN PUSH([])", {}, 1541),
         ("RETURN LENGTH()", {}, 1541),
         ("RETURN GEO_DISTANCE(1)", {}, 1541),
@@ -92,7 +92,7 @@ def test_what_arangodb_refuses_beyond_the_grammar(text: str, binds: dict[str, ob
     assert (caught.value.number, caught.value.status) == (number, 400)
 
 
-def test_a_write_may_follow_a_read_and_another_collection_may_be_read_behind_it() -> None:
+def test_a_write_may_follow_a_read_and_another_collection_may_be_read_after_it() -> None:
     analyse(parse("FOR d IN c INSERT d INTO e FOR f IN g RETURN f"))
     analyse(parse("FOR d IN c UPDATE d WITH {a: 1} IN c LET x = (INSERT {} INTO e) RETURN [OLD, NEW]"))
     analyse(parse("FOR d IN c INSERT d INTO @@a"), {"@a": "c"})
@@ -142,16 +142,16 @@ def test_what_the_data_does_not_decide(text: str, choices: tuple[str, ...]) -> N
         ("RETURN (FOR d IN c LIMIT 1 RETURN d)", False),
     ],
 )
-def test_where_any_rows_would_do_is_what_the_comparison_takes_as_such(text: str, takes_any: bool) -> None:
+def test_queries_that_any_rows_answer_are_those_that_the_comparison_recognizes(text: str, takes_any: bool) -> None:
     binds = {"a": 5} if "@a" in text else {}
     assert analyse(parse(text), binds).takes_any == takes_any
     body = json.dumps({"query": text, "bindVars": binds}).encode()
-    # which is not looked at where the query has other choices, or none
+    # the comparison does not check this if the query has other choices, or none
     if "SORT d.a LIMIT" not in text and "RAND" not in text:
         assert (choice(decode_parts("POST", b"/_api/cursor", [], body)) is not None) == takes_any
 
 
-def test_arrays_in_the_order_of_a_scan_are_told() -> None:
+def test_arrays_in_the_order_of_a_scan_are_unordered() -> None:
     assert analyse(parse("RETURN (FOR d IN c RETURN d)")).unordered
     assert not analyse(parse("RETURN (FOR d IN c SORT d.a RETURN d)")).unordered
     assert not analyse(parse("RETURN (FOR d IN [1] RETURN d)")).unordered

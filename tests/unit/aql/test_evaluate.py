@@ -1,4 +1,4 @@
-"""Statements: what a query gives, in which order, and what it asks of its store for that."""
+"""Statements: the rows of a query, their order, and the requests to the store."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_an_inner_loop_is_narrowed_by_the_outer_row_and_equal_fetches_are_made_o
     assert [f.keys for f in store.fetches if f.collection == "people"] == [None, ("1",)]
 
 
-def test_bind_variables_stand_everywhere(store: Store) -> None:
+def test_bind_variables_are_allowed_everywhere(store: Store) -> None:
     rows = store.rows(
         "FOR p IN @@c FILTER p.@path == @zip SORT p[@attribute] @way LIMIT @n - 1, @n "
         "RETURN {[@name]: p.name, @other: 1}",
@@ -284,13 +284,13 @@ def test_values_nested_too_deeply_for_the_machine_give_an_error() -> None:
         ("RETURN (FOR x IN people SORT x.name RETURN x.name)", False),
         ("FOR x IN people SORT x.age DESC LIMIT 1 SORT x.name RETURN x.name", True),
         ("FOR x IN people SORT x.age DESC LIMIT 1 COLLECT n = x.name RETURN n", True),
-        # the last SORT's runs are compared as what they are
+        # the runs of the last SORT are compared as multisets
         ("FOR x IN people SORT x.age DESC LIMIT 1 RETURN x.name", False),
         ("FOR x IN people COLLECT a = x.age SORT a LIMIT 1 RETURN a", False),
     ],
 )
-def test_equal_sort_keys_inside_a_query_are_noted_where_somebody_asks(store: Store, text: str, torn: bool) -> None:
-    """I8: a difference that such keys leave open is nobody's fault."""
+def test_equal_sort_keys_inside_a_query_are_recorded_on_request(store: Store, text: str, torn: bool) -> None:
+    """I8: a difference that such keys leave open is not a mismatch."""
     found, unasked = store.query(text, ties=True), store.query(text)
     assert found.torn is torn
     assert (found.rows, unasked.torn) == (unasked.rows, False)
@@ -307,5 +307,5 @@ def test_equal_sort_keys_inside_a_query_are_noted_where_somebody_asks(store: Sto
     ],
 )
 def test_only_a_sort_inside_is_worth_a_look_for_equal_keys(text: str, inside: bool) -> None:
-    """Else every difference of a sorted query would cost an evaluation."""
+    """Otherwise every difference of a sorted query would cost an evaluation."""
     assert sorts_inside(parse(text)) is inside

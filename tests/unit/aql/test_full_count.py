@@ -1,4 +1,4 @@
-"""fullCount as a query of its own."""
+"""fullCount as a separate query."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxy.aql.full_count import unlimited
         ("RETURN (FOR d IN c LIMIT 1 RETURN d)", None),
     ],
 )
-def test_the_last_limit_is_taken_out_where_only_lets_stand_behind_it(text: str, wanted: str | None) -> None:
+def test_the_last_limit_is_taken_out_if_only_lets_follow_it(text: str, wanted: str | None) -> None:
     found = unlimited(parse(text))
     assert found == (None if wanted is None else parse(wanted))
     assert found is None or "LIMIT 1" not in print_query(found)

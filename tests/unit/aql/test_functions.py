@@ -1,4 +1,4 @@
-"""The functions: what each gives for usual, odd and wrong arguments. A wrong one gives null and a warning."""
+"""The functions: the result of each for usual, odd and wrong arguments. A wrong one gives null and a warning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.aql.signatures import FETCHING, UNSUPPORTED
 from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store, value_of, warnings_of
 
-# known to the parser and to no store of ours, each refused by its name
+# known to the parser and not implemented, each refused by its name
 NOT_BUILT = {"MINHASH", "SCHEMA_VALIDATE", "MAKE_DISTRIBUTE_INPUT"}
 
 IMPLEMENTED = {name for name, function in FUNCTIONS.items() if function.implementation is not None}
@@ -23,7 +23,7 @@ TRANSCRIPT = Path(__file__).with_name("functions.txt").read_text(encoding="utf-8
 
 
 def cases() -> list[Any]:
-    """The pairs of the transcript: an expression at the margin, its value indented below."""
+    """Return the pairs of the transcript: an expression at the margin, its value indented below it."""
     lines = [line for line in TRANSCRIPT.splitlines() if line and not line.startswith("#")]
     return [
         pytest.param(expression, json.loads(value), id=expression[:60])
@@ -37,7 +37,7 @@ def test_function(expression: str, expected: object) -> None:
     assert json.loads(json.dumps(found)) == expected, found
 
 
-def test_every_function_that_the_parser_knows_is_there_or_refused_by_name() -> None:
+def test_every_known_function_is_implemented_or_refused_by_name() -> None:
     known = FUNCTIONS.keys() - UNSUPPORTED - FETCHING
     assert known - IMPLEMENTED == NOT_BUILT
     assert known >= IMPLEMENTED
@@ -100,7 +100,7 @@ def test_what_is_null_without_a_warning(expression: str) -> None:
         ("CALL('nosuch')", 1540), ("DATE_HOUR(0, 'No/Where')", 4), ("DATE_UTCTOLOCAL(0, 'No/Where')", 4),
         ("FAIL(1)", 1569), ("ASSERT(false, 'a')", 1593), ("SHARD_ID(1, {})", 10), ("SHARD_ID('a', 1)", 10),
         ("SHARD_ID('nosuch', {})", 1203),
-        # what a clock never shows, or twice
+        # local times that occur never, or twice
         ("DATE_LOCALTOUTC('2021-03-28T02:30', 'Europe/Berlin')", 4),
         ("DATE_LOCALTOUTC('2021-10-31T02:30', 'Europe/Berlin')", 4),
         ("DATE_ADD('2021-03-27T01:30Z', 'P1D', 'Europe/Berlin')", 4),
@@ -113,7 +113,7 @@ def test_what_ends_the_query(expression: str, number: int) -> None:
     assert caught.value.number == number
 
 
-def test_a_warning_says_where_it_comes_from() -> None:
+def test_a_warning_names_its_function() -> None:
     result = Store().query("RETURN [FIRST(1), DATE_YEAR('x'), KEEP(1, 'a')]")
     assert [warning.message for warning in result.warnings] == [
         "in function 'FIRST()': array expected",
@@ -122,8 +122,8 @@ def test_a_warning_says_where_it_comes_from() -> None:
     ]
 
 
-def test_what_constants_alone_decide_is_computed_once() -> None:
-    """Before the first row, also where none follows, and with integers where all are."""
+def test_calls_of_constants_are_computed_once() -> None:
+    """Before the first row, also if there is no row, and with integers if all are integers."""
     store = Store()
     assert [warning.code for warning in store.query("FOR i IN 1..3 RETURN [1 / 0, DATE_YEAR('x')]").warnings] == [
         1562,
@@ -141,7 +141,7 @@ def test_what_constants_alone_decide_is_computed_once() -> None:
 
 
 def number_of(store: Store, text: str, binds: dict[str, Any]) -> int:
-    """The number of the error that a query ends with; 0 where it has a result."""
+    """Return the number of the error that a query ends with; 0 if it has a result."""
     try:
         store.query(text, binds)
     except ArangoError as error:
@@ -175,4 +175,4 @@ def test_no_argument_makes_a_function_fail(name: str) -> None:
         for count in {signature.least, signature.least + 1 if signature.most is None else signature.most}:
             arguments = ", ".join(f"@a{n}" for n in range(count))
             binds = {f"a{n}": odd for n in range(count)}
-            assert number_of(store, f"RETURN {name}({arguments})", binds) in (0, 4)  # 4: the text is no time zone
+            assert number_of(store, f"RETURN {name}({arguments})", binds) in (0, 4)  # 4: the text is not a time zone

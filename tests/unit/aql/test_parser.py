@@ -1,4 +1,4 @@
-"""The grammar: what is a query, what its tree is, and where its errors point."""
+"""The grammar: which texts are queries, their trees, and the positions of errors."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_every_form_is_parsed_and_printed_back(text: str) -> None:
         ("", 1502, "query is empty"),
         (" ", 1501, "unexpected end of query string"),
         (" // nothing\n", 1501, "unexpected end of query string"),
-        # the end of a query is where its last piece of text begins, as a server says it
+        # the end of a query is the start of its last piece of text, as a server reports it
         ("RETURN", 1501, "unexpected end of query string near 'RETURN' at position 1:1"),
         ("RETURN 1 +", 1501, "unexpected end of query string near '+' at position 1:10"),
         ("RETURN\n", 1501, "unexpected end of query string near '' at position 2:1"),
@@ -144,7 +144,7 @@ def test_errors_have_number_text_and_position(text: str, number: int, part: str)
     assert part in caught.value.message
 
 
-def test_a_name_is_a_variable_where_one_is_in_scope_and_a_collection_elsewhere() -> None:
+def test_a_name_is_a_variable_if_one_is_in_scope_and_else_a_collection() -> None:
     assert tree("a") == ast.Variable("a")
     assert tree("elsewhere") == ast.Collection("elsewhere")
     assert tree("CURRENT") == ast.Collection("CURRENT")

@@ -93,7 +93,7 @@ def test_search_in_a_resume_without_entries_is_an_error_as_in_arangodb(store: St
         store.query(SEARCH, {"user_id": "u1", "term": "zzz", "limit": 10})
 
 
-def test_statistics_come_by_status(store: Store) -> None:
+def test_statistics_by_status(store: Store) -> None:
     assert store.rows(STATISTICS, {"user_id": "u1"}) == [
         {"status": "manual", "count": 1},
         {"status": "parsed", "count": 5},

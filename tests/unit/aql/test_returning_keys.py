@@ -15,26 +15,26 @@ def told(text: str) -> Keyed:
     return found
 
 
-def test_a_query_without_rows_returns_keys_alone() -> None:
+def test_a_query_without_rows_returns_only_keys() -> None:
     found = told("FOR d IN books FILTER d.old REMOVE d IN books")
     assert found.text.endswith("LET written0_0 = OLD._key RETURN [written0_0]")
     assert (found.collections, found.removes, found.returns, found.once) == (("books",), (True,), False, False)
 
 
-def test_rows_carry_the_keys_behind_the_clients_value() -> None:
+def test_rows_contain_the_keys_after_the_clients_value() -> None:
     found = told("UPSERT {n: 1} INSERT {n: 1} UPDATE {m: OLD.m + 1} IN @@c LET x = NEW.m SORT x RETURN {x, old: OLD}")
     assert found.text.endswith('RETURN [{"x": x, "old": OLD}, written0_0]')
     assert (found.collections, found.returns, found.once) == (("@@c",), True, True)
 
 
-def test_each_of_several_modifications_tells_its_key() -> None:
+def test_each_of_several_modifications_returns_its_key() -> None:
     found = told("FOR d IN a UPDATE d WITH {n: 1} IN a INSERT {of: NEW._key} INTO log RETURN NEW._key")
     assert found.collections == ("a", "log")
     assert found.text.endswith("RETURN [NEW._key, written0_0, written0_1]")
     assert found.text.index("LET written0_0 = NEW._key") < found.text.index("INSERT")
 
 
-def test_names_of_the_query_are_left_alone() -> None:
+def test_names_of_the_query_are_not_reused() -> None:
     assert "LET written1_0 = NEW._key" in told("LET written0_0 = 1 INSERT {n: written0_0} INTO a").text
 
 

@@ -1,4 +1,4 @@
-"""The rules in which AQL differs from what one would expect, one named test each (semantics page, marked [!])."""
+"""The rules of AQL that surprise, one named test each (semantics page, marked [!])."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_null_is_in_a_list_that_has_null() -> None:
     assert names("d.x IN [null]") == ["missing", "null"]
 
 
-def test_neither_in_nor_not_in_holds_where_the_right_side_is_no_array() -> None:
+def test_in_and_not_in_are_false_if_the_right_operand_is_not_an_array() -> None:
     assert value_of("[1 IN null, 1 NOT IN null, 1 IN 'a', 1 NOT IN {}]") == [False] * 4
 
 
@@ -60,7 +60,7 @@ def test_arrays_and_objects_pad_with_null() -> None:
     ]  # fmt: skip
 
 
-def test_numbers_compare_across_kinds_and_nothing_is_cast() -> None:
+def test_numbers_compare_across_kinds_and_other_values_are_not_cast() -> None:
     assert value_of("[1 == 1.0, '1' == 1, 0 == false, 1 == true, null == false]") == [True] + [False] * 4
 
 
@@ -193,7 +193,7 @@ def test_like_is_of_the_whole_text_and_takes_anything_for_text() -> None:
     ]  # fmt: skip
 
 
-def test_an_empty_search_is_found_nowhere() -> None:
+def test_an_empty_search_is_never_found() -> None:
     assert value_of("[CONTAINS('abc', ''), CONTAINS('abc', '', true)]") == [False, -1]
 
 
@@ -208,7 +208,7 @@ def test_length_of_each_type() -> None:
     ]  # fmt: skip
 
 
-def test_only_has_tells_null_from_missing() -> None:
+def test_only_has_distinguishes_null_from_missing() -> None:
     assert value_of("[HAS({a: null}, 'a'), HAS({}, 'a'), HAS(null, 'a')]") == [True, False, False]
 
 

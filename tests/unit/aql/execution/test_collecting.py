@@ -64,7 +64,7 @@ def test_aggregate_functions_skip_nulls(call: str, value: object) -> None:
     assert Store(d=rows).rows(f"FOR d IN d COLLECT AGGREGATE x = {call} RETURN x") == [value]
 
 
-def test_without_keys_there_is_one_row_even_of_nothing(store: Store) -> None:
+def test_without_keys_there_is_one_row_even_without_input(store: Store) -> None:
     text = "LET k = 5 FOR d IN empty COLLECT AGGREGATE n = COUNT(), s = SUM(d.v), m = MAX(d.v) RETURN [n, s, m, k]"
     assert store.rows(text) == [[0, None, None, 5]]
     assert store.rows("FOR d IN empty COLLECT g = d.g RETURN g") == []

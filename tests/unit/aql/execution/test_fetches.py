@@ -1,4 +1,4 @@
-"""What the evaluator asks its store for: counts, batches, and how much it holds."""
+"""The requests of the evaluator to its store: counts, batches, and how much it holds."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_traversal_over_a_vertex_that_is_not_there_gives_null() -> None:
     assert store.rows("FOR v IN 1..1 OUTBOUND 'v/a' e RETURN v") == [None, None]
 
 
-def test_a_subquery_stands_inside_an_array_test() -> None:
+def test_an_array_test_may_contain_a_subquery() -> None:
     store = Store(tags=[{"_key": "a"}, {"_key": "b"}])
     test = "d.tags[? {} FILTER LENGTH(FOR t IN tags FILTER t._key == CURRENT RETURN 1) > 0]"
     cases = {"ANY": True, "ALL": False, "2": True, "1..3": True, "NONE": False, "AT LEAST (3)": False}
@@ -92,7 +92,7 @@ ICU = ["_x", "-1", "10", "9", "A", "a", "B", "b"]
         ("FOR d IN (FOR e IN c RETURN e) SORT d._key RETURN d._key", ICU),
     ],
 )
-def test_keys_come_in_byte_order_where_the_primary_index_sorts_them(text: str, wanted: list[str]) -> None:
+def test_keys_are_in_byte_order_if_the_primary_index_sorts_them(text: str, wanted: list[str]) -> None:
     assert Store(c=KEYS).rows(text) == wanted
 
 

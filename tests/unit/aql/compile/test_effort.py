@@ -1,4 +1,4 @@
-"""What is worked out of the rows of a statement where clients wait takes time in proportion to them."""
+"""The result builder runs where clients wait only if its time is proportional to the rows of the statement."""
 
 from __future__ import annotations
 

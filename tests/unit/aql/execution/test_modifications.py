@@ -1,4 +1,4 @@
-"""Modifications: what is written, in which order, and what OLD and NEW are."""
+"""Modifications: the writes, their order, and OLD and NEW."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_update_replace_and_remove_take_keys_and_documents(store: Store) -> None
 def test_all_rows_are_read_before_the_first_write(store: Store) -> None:
     store.query("FOR d IN c INSERT {copy: d._key} INTO other")
     store.query("FOR d IN c UPDATE d WITH {a: d.a + 1} IN c LIMIT 1 RETURN 1")
-    assert [d["a"] for d in store.collections["c"].values()] == [2, 3]  # LIMIT behind it limits no write
+    assert [d["a"] for d in store.collections["c"].values()] == [2, 3]  # a LIMIT after it limits no write
 
 
 def test_counter_idiom(store: Store) -> None:
@@ -85,7 +85,7 @@ def test_errors_end_the_query(store: Store, text: str, number: int) -> None:
     assert caught.value.number == number
 
 
-def test_errors_are_skipped_where_the_query_says_so(store: Store) -> None:
+def test_errors_are_ignored_with_ignore_errors(store: Store) -> None:
     result = store.query("FOR k IN ['1', 'none', '2'] REMOVE k IN c OPTIONS {ignoreErrors: true} RETURN OLD._key")
     assert result.rows == ["1", "2"]
     assert (result.stats.writes_executed, result.stats.writes_ignored) == (2, 1)
@@ -110,7 +110,7 @@ def test_options(store: Store, options: str, expected: WriteOptions) -> None:
     assert store.writes[0].options == expected
 
 
-def test_revisions_are_handed_on_where_they_are_to_match(store: Store) -> None:
+def test_revisions_are_passed_on_if_they_must_match(store: Store) -> None:
     store.query("FOR d IN c FILTER d.a == 1 UPDATE d WITH {b: 1} IN c OPTIONS {ignoreRevs: false}")
     store.query("FOR d IN c FILTER d.a == 2 REMOVE d IN c OPTIONS {ignoreRevs: false}")
     assert store.writes[0].document == {"b": 1, "_rev": "_r0"}
