@@ -1,6 +1,7 @@
 """Shadow reads: what a client was answered is compared with the other database, off the path, never a race (I8).
 
-comparator          the room's face: queues, workers, first looks; jobs, packed_answer: values that they hand on
+comparator          Shadow: queues and workers; jobs, packed_answer: values that they pass on; workload: how much waits
+first_look          the first look at a read, and the verdict after a recheck
 sampling_rules      which reads are compared, and by what tolerances; examples: requests kept for `shadow replay`
 batching            which reads are compared together; batch_compare: by one statement; fast_path: what that shows
 backpressure        comparisons wait while the event loop is busy with clients
@@ -10,7 +11,7 @@ readers             ask both databases again; looks: one look at both, here or i
 diff/               how two answers differ; pure
 recheck             looks again until a difference is lag, a mismatch, or unresolved
 origin_history      what ArangoDB answered meanwhile: proves lag; peer_lag: what other instances have not applied
-self_check          ArangoDB against itself (A/A): differences that are not PostgreSQL's
+baseline_checker    ArangoDB against itself (A/A): differences that are not PostgreSQL's; self_check: how it differs
 unordered_limit     LIMIT without SORT: any rows of the right number do
 accounting          each read ends once: counters, verdicts (for sinks), result_store (PostgreSQL, in batches)
 mismatch_recorder   a confirmed mismatch is counted, sampled (samples) and explained (explain, by DeepDiff)

@@ -19,6 +19,7 @@ from proxy.shadow.jobs import Job, ReadPair
 from proxy.shadow.looks import Looks
 from proxy.shadow.packed_answer import opened
 from proxy.shadow.samples import Evidence, shown_answers
+from proxy.shadow.workload import Workload
 
 _WAITING: Final = 16  # mismatches that may wait for their explanation
 
@@ -31,16 +32,14 @@ class Confirmer:
         account: VerdictSink,
         looks: Looks,
         explainer: Explainer,
-        begun: Callable[[], None],
-        ended: Callable[[], None],
+        load: Workload,
     ) -> None:
-        """begun, ended: called around what goes on after `confirm` has returned."""
+        """load: counts explanations, which continue after `confirm` has returned."""
         self._account = account
         self._looks = looks
         self._ledger = account.ledger
         self._explainer = explainer
-        self._begun = begun
-        self._ended = ended
+        self._load = load
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
 
     async def confirm(self, job: Job, look: ReadPair, difference: Difference) -> None:
@@ -86,7 +85,7 @@ class Confirmer:
             self._explainer.omitted += 1
         else:
             self._unexplained.put_nowait((job.collections, evidence))
-            self._begun()
+            self._load.begin()
 
     async def _evidence(self, job: Job, look: ReadPair, difference: Difference) -> Evidence:
         try:
@@ -104,7 +103,7 @@ class Confirmer:
                 if text is not None:
                     self._ledger.explained(collections, evidence, text)
             finally:
-                self._ended()
+                self._load.end()
 
 
 def _evidence(job: Job, look: ReadPair, difference: Difference) -> Evidence:

@@ -138,7 +138,7 @@ async def test_hot_documents_that_the_target_follows_are_lag(database: Database)
         await put(database, C, versions[-2])
         return True
 
-    stack.shadow._settler._caught_up = one_behind
+    stack.shadow._rechecker._caught_up = one_behind
 
     await stack.read()
 

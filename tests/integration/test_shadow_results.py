@@ -231,7 +231,7 @@ async def test_closing_counts_what_was_under_way(database: Database) -> None:
         await asyncio.Event().wait()
         return True
 
-    stack.shadow._settler._caught_up = for_ever
+    stack.shadow._rechecker._caught_up = for_ever
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     hand_over(stack.shadow, operation, outcome)
     await begun.wait()

@@ -88,7 +88,7 @@ async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(data
 
     for _ in range(3):
         await ask()
-        while not stack.shadow._twice.empty():
+        while stack.shadow._baseline.waiting:
             await asyncio.sleep(0.01)
         await stack.shadow.idle()
         await stack.ledger.flush()

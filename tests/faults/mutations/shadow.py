@@ -88,7 +88,7 @@ MUTANTS = (
     ),
     Mutant(
         "a difference counts at the first look",
-        "proxy/shadow/comparator.py",
+        "proxy/shadow/first_look.py",
         "        elif difference.certain and job.operation.effect is Effect.READ:\n",
         "        elif job.operation.effect is Effect.READ:\n",
         f"{_SHADOW}::test_lag_is_no_mismatch",
@@ -144,8 +144,8 @@ MUTANTS = (
     ),
     Mutant(
         "a race is learnt as ArangoDB's own difference",
-        "proxy/shadow/self_check.py",
-        '    if before != after or "" in before:\n        return (UNDECIDED,)\n',
+        "proxy/shadow/baseline_checker.py",
+        '        if before != after or "" in before:\n            return (UNDECIDED,)\n',
         "",
         "tests/integration/test_shadow_rules.py::test_a_write_in_between_teaches_nothing",
     ),
@@ -187,7 +187,7 @@ MUTANTS = (
     Mutant(
         "what waits when the shadow ends is not counted",
         "proxy/shadow/comparator.py",
-        "        for job in self._gathering.left():\n            self._skipped(job, _SHUTDOWN)\n",
+        "        for job in self._batcher.left():\n            self._skip(job, _SHUTDOWN)\n",
         "",
         f"{_TOGETHER}::test_a_shadow_that_ends_counts_what_it_had_in_its_hands",
     ),
