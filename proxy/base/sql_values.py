@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
@@ -13,3 +14,12 @@ def columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
 def storable(text: str) -> str:
     """The text with U+0000 and lone surrogates replaced: names and values that clients gave, kept for people."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def storable_json(value: Any) -> Any:
+    """Return a JSON value with every text of it, names included, made `storable`."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(name): storable_json(child) for name, child in value.items()}
+    return [storable_json(child) for child in value] if isinstance(value, list) else value

@@ -6,19 +6,13 @@ that is counted under one name for all collections of the database, so that it s
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from enum import StrEnum
-
-import structlog
 
 import sql
 from proxy.base import metrics
 from proxy.base.database import Database
-from proxy.base.errors import DatabaseError, error_label
-from proxy.base.supervise import cancelled
-
-log = structlog.get_logger(__name__)
+from proxy.base.errors import DatabaseError
+from proxy.base.periodic import Periodic
 
 _LIMIT = 2000  # distinct (database, collection, endpoint, reason) between two flushes
 _ROWS = 1000  # of one database
@@ -38,9 +32,8 @@ class Gaps:
 
     def __init__(self, database: Database, interval: float = 1.0) -> None:
         self._database = database
-        self._interval = interval
         self._counts: dict[tuple[str, str, str, str], int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(self.flush, "gaps", interval)
 
     def add(self, database: str, collection: str, endpoint: str, uncovered: Uncovered, reason: str) -> None:
         """One more request. Never blocks.
@@ -56,13 +49,11 @@ class Gaps:
         self._counts[key] = self._counts.get(key, 0) + 1
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="gaps")
+        self._periodic.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await cancelled(self._task)
-            with contextlib.suppress(DatabaseError):
-                await self.flush()
+        """Flush once more."""
+        await self._periodic.finish(self.flush)
 
     async def flush(self) -> None:
         """Adds the counts to _crossfade.uncovered. Raises DatabaseError, and then keeps them."""
@@ -78,11 +69,3 @@ class Gaps:
             for key, seen in counts.items():
                 self._counts[key] = self._counts.get(key, 0) + seen
             raise
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.flush()
-            except DatabaseError as error:
-                log.debug("gaps are kept until PostgreSQL is back", error=error_label(error))

@@ -11,6 +11,7 @@ import msgspec
 
 from proxy.aql.shape import shape_of
 from proxy.base.errors import ArangoError
+from proxy.base.sql_values import storable
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation
 
@@ -72,5 +73,5 @@ def _endpoint_shape(endpoint: str) -> Shape:
 
 @lru_cache(maxsize=2048)
 def _query_shape(text: str) -> Shape:
-    shape = shape_of(text).replace("\x00", "\ufffd").encode("utf-8", "replace")
-    return Shape(hashlib.blake2b(shape, digest_size=12).hexdigest(), shape.decode()[:_MAX_TEXT])
+    shape = storable(shape_of(text))
+    return Shape(hashlib.blake2b(shape.encode(), digest_size=12).hexdigest(), shape[:_MAX_TEXT])

@@ -1,7 +1,7 @@
-"""What comparisons came to since the last flush: deltas in memory, bounded, that add up. No I/O.
+"""What comparisons resulted in since the last flush: deltas in memory, bounded, that add up. No I/O.
 
-compared = matched + ignored + mismatched + unsettled; matched includes what had only lagged (`lagged` counts them).
-Beyond the bounds new shapes are counted together under OTHER, and new fingerprints by their class, without samples.
+compared = matched + ignored + mismatched + unsettled; matched includes lag (`lagged` counts it).
+Beyond the bounds new shapes are counted together under OTHER, new fingerprints by their class without samples.
 """
 
 from __future__ import annotations
@@ -20,57 +20,63 @@ MAX_SHAPES: Final = 5000
 MAX_FINGERPRINTS: Final = 500
 MAX_SAMPLE_BYTES: Final = 8 << 20
 MAX_REASONS: Final = 20_000
-SLICE: Final = 0.25  # seconds: moments of mismatches are kept so finely
+SLICE: Final = 0.25  # seconds: the resolution at which moments of mismatches are kept
 MAX_SLICES: Final = 1000
 
-SHAPE_COUNTERS: Final = (
-    "seen",
-    "compared",
-    "matched",
-    "ignored",
-    "mismatched",
-    "unsettled",
-    "unsupported",
-    "skipped",
-    "origin_seconds",
-    "target_seconds",
-)
-FIGURES: Final = ("compared", "matched", "ignored", "unsettled", "unsupported", "lagged")
+
+@dataclass(slots=True)
+class Counts:
+    """Reads by what comparing them resulted in."""
+
+    compared: int = 0
+    matched: int = 0
+    ignored: int = 0
+    unsettled: int = 0
+    unsupported: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add other counts to these."""
+        self.compared += other.compared
+        self.matched += other.matched
+        self.ignored += other.ignored
+        self.unsettled += other.unsettled
+        self.unsupported += other.unsupported
 
 
 @dataclass(slots=True)
 class ShapeDelta:
-    """One shape of one collection; seconds are sums over what was compared."""
+    """One shape of one collection; seconds are sums over what was compared. mismatched: reads among the compared."""
 
     text: str
+    counts: Counts = field(default_factory=Counts)
     seen: int = 0
-    compared: int = 0
-    matched: int = 0
-    ignored: int = 0
     mismatched: int = 0
-    unsettled: int = 0
-    unsupported: int = 0
     skipped: int = 0
     origin_seconds: float = 0.0
     target_seconds: float = 0.0
 
+    def absorb(self, newer: ShapeDelta) -> None:
+        """Add a delta that came after this one."""
+        self.counts.add(newer.counts)
+        self.seen += newer.seen
+        self.mismatched += newer.mismatched
+        self.skipped += newer.skipped
+        self.origin_seconds += newer.origin_seconds
+        self.target_seconds += newer.target_seconds
+
 
 @dataclass(slots=True)
 class ComparisonDelta:
-    """The gate's figures of one collection; mismatches are counted apart, by their moments."""
+    """The gate's figures of one collection; mismatches are counted by their moments (MismatchDelta)."""
 
     oldest: float
-    compared: int = 0
-    matched: int = 0
-    ignored: int = 0
-    unsettled: int = 0
-    unsupported: int = 0
+    counts: Counts = field(default_factory=Counts)
     lagged: int = 0
 
 
 @dataclass(slots=True)
 class MismatchDelta:
-    """One fingerprint."""
+    """The mismatches of one fingerprint."""
 
     difference: Difference
     moments: dict[int, int] = field(default_factory=dict)  # slice of time -> number
@@ -79,11 +85,11 @@ class MismatchDelta:
 
 
 def fingerprint(collection: str, difference: Difference) -> str:
-    """What makes two mismatches one: collection, class, paths."""
+    """Return what identifies a kind of mismatch: a digest of collection, class and paths."""
     return _fingerprint(collection, difference.kind.value, difference.paths)
 
 
-@lru_cache(maxsize=2048)  # a storm of mismatches is one of few fingerprints
+@lru_cache(maxsize=2048)  # many mismatches at a time have few fingerprints
 def _fingerprint(collection: str, kind: str, paths: tuple[str, ...]) -> str:
     text = "\0".join((collection, kind, *paths))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
@@ -93,9 +99,9 @@ def _fingerprint(collection: str, kind: str, paths: tuple[str, ...]) -> str:
 class Deltas:
     """Everything since the last flush.
 
-    skipped: (collection, shape, reason); noise: (collection, path, rule) of the rules that made answers equal; twice:
-    (collection, shape, class, path) of ArangoDB against itself, class '' where it agreed; subtracted: the same, of
-    mismatches that were taken for it. explanations: (collection, fingerprint, id of the sample) -> text.
+    skipped: (collection, shape, reason); noise: (collection, path, rule) of the tolerances that made answers equal;
+    twice: (collection, shape, class, path) of ArangoDB against itself, class '' if it agreed; subtracted: the same, of
+    differences that were attributed to it. explanations: (collection, fingerprint, id of the sample) -> text.
     """
 
     shapes: dict[tuple[str, str], ShapeDelta] = field(default_factory=dict)
@@ -121,7 +127,7 @@ class Deltas:
         )
 
     def shape(self, collection: str, shape: Shape) -> ShapeDelta:
-        """The delta of a shape, perhaps that of OTHER."""
+        """Return the delta of a shape, or that of OTHER if there are too many."""
         delta = self.shapes.get((collection, shape.name))
         if delta is None:
             if len(self.shapes) >= MAX_SHAPES and shape is not OTHER:
@@ -130,7 +136,7 @@ class Deltas:
         return delta
 
     def comparison(self, collection: str, began: float) -> ComparisonDelta:
-        """The figures of a collection; began: the moment of what is to be counted."""
+        """Return the figures of a collection. began: the moment of what will be counted."""
         delta = self.comparisons.get(collection)
         if delta is None:
             delta = self.comparisons[collection] = ComparisonDelta(began)
@@ -138,8 +144,15 @@ class Deltas:
             delta.oldest = began
         return delta
 
+    def count(self, collection: str, shape: Shape, counts: Counts, *, began: float, lagged: int = 0) -> None:
+        """Count reads by their shape and by the gate's figures. began: the moment of the look that decided."""
+        self.shape(collection, shape).counts.add(counts)
+        figures = self.comparison(collection, began)
+        figures.counts.add(counts)
+        figures.lagged += lagged
+
     def skip(self, collection: str, shape: Shape, reason: str, number: int = 1) -> ShapeDelta:
-        """Reads that were not compared; their shape's delta."""
+        """Count reads that were not compared; return their shape's delta."""
         delta = self.shape(collection, shape)
         delta.skipped += number
         key = (collection, shape.name, reason)
@@ -149,7 +162,7 @@ class Deltas:
         return delta
 
     def mismatch(self, collection: str, difference: Difference, began: float, number: int = 1) -> MismatchDelta:
-        """Confirmed mismatches at that moment; samples and keys are the caller's to add."""
+        """Count confirmed mismatches at that moment; return their delta, to which the caller adds samples and keys."""
         key = (collection, fingerprint(collection, difference))
         delta = self.mismatches.get(key)
         if delta is None:
@@ -164,31 +177,29 @@ class Deltas:
         return delta
 
     def wants_sample(self, delta: MismatchDelta) -> bool:
-        """Whether one more sample of it is within the bounds."""
+        """Return True if one more sample is within the bounds."""
         return len(delta.samples) < MAX_SAMPLES and self.sample_bytes < MAX_SAMPLE_BYTES
 
     def room(self, collection: str, difference: Difference) -> int:
-        """How many samples of a mismatch may still be kept."""
+        """Return how many samples of a mismatch may still be kept."""
         if self.sample_bytes >= MAX_SAMPLE_BYTES:
             return 0
         delta = self.mismatches.get((collection, fingerprint(collection, difference)))
         return MAX_SAMPLES - len(delta.samples) if delta is not None else MAX_SAMPLES
 
     def add_sample(self, delta: MismatchDelta, text: bytes) -> None:
-        """Keeps one more sample, which `wants_sample` has said yes to."""
+        """Keep one more sample; ask `wants_sample` first."""
         delta.samples.append(text)
         self.sample_bytes += len(text)
 
     def absorb(self, newer: Deltas) -> None:
-        """Adds deltas that came after these."""
+        """Add deltas that came after these."""
         for (collection, name), shape in newer.shapes.items():
-            mine = self.shape(collection, Shape(name, shape.text))
-            for counter in SHAPE_COUNTERS:
-                setattr(mine, counter, getattr(mine, counter) + getattr(shape, counter))
+            self.shape(collection, Shape(name, shape.text)).absorb(shape)
         for collection, figures in newer.comparisons.items():
             known = self.comparison(collection, figures.oldest)
-            for counter in FIGURES:
-                setattr(known, counter, getattr(known, counter) + getattr(figures, counter))
+            known.counts.add(figures.counts)
+            known.lagged += figures.lagged
         for key, mismatch in newer.mismatches.items():
             mine_too = self.mismatches.setdefault(key, mismatch)
             if mine_too is not mismatch:

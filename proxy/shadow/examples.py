@@ -7,27 +7,21 @@ place in memory is not kept: an example is a help, never a promise.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import random
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import structlog
-
 import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
+from proxy.base.periodic import Periodic
 from proxy.base.sql_values import columns
-from proxy.base.supervise import cancelled, supervise
 from proxy.model import json_values
 from proxy.model.operations import Operation
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, OTHER, Shape
 from proxy.shadow.samples import MAX_TEXT, Redaction, request_of
-
-log = structlog.get_logger(__name__)
 
 _AFTERWARDS: Final = 500  # reads of a shape, of which one becomes an example once there are enough
 _MOST_SHAPES: Final = 5000
@@ -56,11 +50,10 @@ class Examples:
         self._database = database
         self._each = 0 if settings.redact or settings.redact_paths else settings.examples
         self._days = settings.sample_days
-        self._interval = interval
         self._chance = chance
         self._counts: dict[str, int] = {}
         self._waiting: list[_Example] = []
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(self.flush, "examples", interval)
 
     def offer(self, shape: Shape, collections: tuple[str, ...], operation: Operation) -> None:
         """One read that is compared. The path of a request calls it: a look into one dictionary."""
@@ -89,22 +82,11 @@ class Examples:
             raise
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(supervise(self._run, "examples"), name="examples")
+        self._periodic.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await cancelled(self._task)
-            self._task = None
-        with contextlib.suppress(DatabaseError):
-            await self.flush()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.flush()
-            except DatabaseError as error:
-                log.debug("examples wait until PostgreSQL is back", error=type(error).__name__)
+        """Flush once more."""
+        await self._periodic.finish(self.flush)
 
 
 def _row(example: _Example) -> tuple[str, str, str, str]:

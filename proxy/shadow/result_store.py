@@ -15,24 +15,21 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import orjson
-import structlog
 
 import sql
 from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
-from proxy.base.errors import ConfigurationError, DatabaseError, DatabaseUnavailable
-from proxy.base.sql_values import columns, storable
-from proxy.base.supervise import cancelled, supervise
+from proxy.base.errors import ConfigurationError, DatabaseUnavailable
+from proxy.base.periodic import Periodic
+from proxy.base.sql_values import columns, storable, storable_json
 from proxy.routing.query_shapes import Shape
-from proxy.shadow.counters import FIGURES, SHAPE_COUNTERS, SLICE, ComparisonDelta, Deltas, fingerprint
+from proxy.shadow.counters import SLICE, ComparisonDelta, Counts, Deltas, ShapeDelta, fingerprint
 from proxy.shadow.diff.documents import MAX_KEYS, Difference
 from proxy.shadow.diff.paths import tokens
 from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.samples import Evidence, Redaction, sample
 from sql.statement import Statement
-
-log = structlog.get_logger(__name__)
 
 SAMPLED_OUT: Final = "sampled out"
 _MAX_KNOWN: Final = 10_000
@@ -53,7 +50,6 @@ class Ledger:
         self._database = database
         self._redaction = redaction_of(settings)
         self._retention = settings.sample_days * 86400.0
-        self._interval = interval
         self._clock = clock
         self._deltas = Deltas()
         self._writing: tuple[str, Deltas] | None = None  # a transaction whose end is unknown, and what it wrote
@@ -63,7 +59,7 @@ class Ledger:
         self._skipped: Counter[tuple[str, str]] = Counter()  # collection, reason: since this process began
         self._flushing = asyncio.Lock()
         self._purged = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(self._flush_and_purge, "shadow ledger", interval)
 
     # ---- what happened
 
@@ -98,44 +94,33 @@ class Ledger:
     def matched(
         self, collections: Iterable[str], shape: Shape, *, began: float, lagged: bool = False, number: int = 1
     ) -> None:
-        """Both sides said the same, at once or (lagged) once the mirror had caught up. began: the look's moment."""
+        """Count reads that both sides answered alike, immediately or (lagged) once the mirror had caught up.
+
+        began: the moment of the look.
+        """
+        counts = Counts(compared=number, matched=number)
         for collection in collections:
             metrics.SHADOW.compared(collection, "lag" if lagged else "match", number)
-            delta, figures = self._deltas.shape(collection, shape), self._deltas.comparison(collection, began)
-            delta.compared += number
-            delta.matched += number
-            figures.compared += number
-            figures.matched += number
-            if lagged:
-                figures.lagged += number
+            self._deltas.count(collection, shape, counts, began=began, lagged=number if lagged else 0)
 
     def ignored(self, collections: Iterable[str], shape: Shape, *, began: float, rules: Iterable[Rule] = ()) -> None:
-        """They differ by what is noise alone. rules: those that took part in saying so."""
+        """Count a read whose answers differ in tolerated ways only. rules: the tolerances that applied."""
         for collection in collections:
             metrics.SHADOW.compared(collection, "ignored")
-            delta, figures = self._deltas.shape(collection, shape), self._deltas.comparison(collection, began)
-            delta.compared += 1
-            delta.ignored += 1
-            figures.compared += 1
-            figures.ignored += 1
+            self._deltas.count(collection, shape, Counts(compared=1, ignored=1), began=began)
         self._deltas.noise.update((rule.collection, rule.path, rule.rule) for rule in rules)
 
     def unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
-        """They differed, and it could not be told within the bound whether that was a race."""
+        """Count a read whose answers differed, and that could not be told from a race within the time limit."""
         for collection in collections:
             metrics.SHADOW.compared(collection, "unsettled")
-            delta, figures = self._deltas.shape(collection, shape), self._deltas.comparison(collection, began)
-            delta.compared += 1
-            delta.unsettled += 1
-            figures.compared += 1
-            figures.unsettled += 1
+            self._deltas.count(collection, shape, Counts(compared=1, unsettled=1), began=began)
 
     def unsupported(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
-        """PostgreSQL cannot answer it yet."""
+        """Count a read that PostgreSQL cannot answer yet."""
         for collection in collections:
             metrics.SHADOW.compared(collection, "unsupported")
-            self._deltas.shape(collection, shape).unsupported += 1
-            self._deltas.comparison(collection, began).unsupported += 1
+            self._deltas.count(collection, shape, Counts(unsupported=1), began=began)
 
     def seconds(self, collections: Iterable[str], shape: Shape, *, origin: float, target: float) -> None:
         """How long both sides took, in seconds (of several reads: the sums)."""
@@ -158,7 +143,7 @@ class Ledger:
         for collection in collections:
             metrics.SHADOW.compared(collection, difference.kind.value, number)
             delta = self._deltas.shape(collection, shape)
-            delta.compared += number
+            delta.counts.compared += number
             delta.mismatched += number
         self.found(collections, shape, difference, examples, began=began, number=number)
 
@@ -184,18 +169,18 @@ class Ledger:
             for key in difference.keys:
                 if len(delta.keys) >= MAX_KEYS:
                     break
-                delta.keys[_storable(key)] = None
+                delta.keys[storable(key)] = None
             for example in examples:
                 if not self._deltas.wants_sample(delta):
                     break
-                text = orjson.dumps(_storable(sample(example, text=shape.text, redaction=self._redaction)))
+                text = orjson.dumps(storable_json(sample(example, text=shape.text, redaction=self._redaction)))
                 self._deltas.add_sample(delta, text)
 
     def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
         """Sentences about a mismatch that has been counted: they are added to its sample."""
         for collection in collections:
             key = (collection, fingerprint(collection, evidence.difference), evidence.id)
-            self._deltas.explanations[key] = _storable(text)
+            self._deltas.explanations[key] = storable(text)
 
     def twice(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
         """ArangoDB was compared with itself: (class, path) of each difference; none where it agreed."""
@@ -274,10 +259,7 @@ class Ledger:
     async def _write(self, session: Session, deltas: Deltas) -> None:
         now = self._clock()
         if deltas.shapes:
-            rows: Iterable[Sequence[object]] = (
-                (*key, delta.text, *(getattr(delta, counter) for counter in SHAPE_COUNTERS))
-                for key, delta in deltas.shapes.items()
-            )
+            rows: Iterable[Sequence[object]] = (_shape_row(*key, delta) for key, delta in deltas.shapes.items())
             await session.execute(sql.shadow.ADD_SHAPES, *columns(rows))
         counters: tuple[tuple[Statement[None], Counter[Any]], ...] = (
             (sql.shadow.ADD_SKIPPED, deltas.skipped),
@@ -296,10 +278,7 @@ class Ledger:
             collection: ComparisonDelta(now) for collection, _, _ in counted if collection not in deltas.comparisons
         }
         if locked:
-            rows = (
-                (name, max(0.0, now - delta.oldest), *(getattr(delta, counter) for counter in FIGURES))
-                for name, delta in locked.items()
-            )
+            rows = (_figures_row(name, max(0.0, now - delta.oldest), delta) for name, delta in locked.items())
             await session.execute(sql.shadow.ADD_COMPARISONS, *columns(rows))
         if counted:
             await session.execute(sql.shadow.COUNT_MISMATCHES, *columns(counted))
@@ -327,37 +306,51 @@ class Ledger:
     async def _look(self, collections: Sequence[str]) -> None:
         """Reads the figures back: other proxies add to them, and a repair resets them."""
         for row in await self._database.fetch(sql.shadow.FIGURES, list(collections)):
-            figures: dict[str, float] = {name: getattr(row, name) for name in ("compared", "mismatched", *FIGURES[1:])}
             base = row.matched + row.mismatched
-            figures["mismatch_rate"] = row.mismatched / base if base else 0.0
+            figures: dict[str, float] = {
+                "compared": row.compared,
+                "mismatched": row.mismatched,
+                "matched": row.matched,
+                "ignored": row.ignored,
+                "unsettled": row.unsettled,
+                "unsupported": row.unsupported,
+                "lagged": row.lagged,
+                "mismatch_rate": row.mismatched / base if base else 0.0,
+            }
             self._figures[row.collection] = figures
             metrics.MISMATCH_RATE.labels(row.collection).set(figures["mismatch_rate"])
 
     # ---- life
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(supervise(self._run, "shadow ledger"), name="shadow ledger")
+        self._periodic.start()
 
     async def close(self) -> None:
-        """The last flush; what PostgreSQL does not take then is lost, and said."""
-        if self._task is not None:
-            await cancelled(self._task)
-            self._task = None
-        try:
-            await self.flush()
-        except DatabaseError as error:
-            log.warning("counts of the last comparisons are lost", error=str(error))
+        """Flush once more."""
+        await self._periodic.finish(self.flush)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.flush()
-                if self._clock() > self._purged + _PURGE_EVERY:
-                    self._purged = self._clock()
-                    await self.purge()
-            except DatabaseError as error:
-                log.debug("counts are kept until PostgreSQL is back", error=str(error))
+    async def _flush_and_purge(self) -> None:
+        await self.flush()
+        if self._clock() > self._purged + _PURGE_EVERY:
+            self._purged = self._clock()
+            await self.purge()
+
+
+def _shape_row(collection: str, shape: str, delta: ShapeDelta) -> tuple[object, ...]:
+    """Return the parameters of `add_shapes`."""
+    counts = delta.counts
+    return (
+        *(collection, shape, delta.text, delta.seen, counts.compared, counts.matched, counts.ignored),
+        *(delta.mismatched, counts.unsettled, counts.unsupported, delta.skipped),
+        *(delta.origin_seconds, delta.target_seconds),
+    )
+
+
+def _figures_row(collection: str, age: float, delta: ComparisonDelta) -> tuple[object, ...]:
+    """Return the parameters of `add_comparisons`."""
+    counts = delta.counts
+    decided = (counts.compared, counts.matched, counts.ignored, counts.unsettled, counts.unsupported)
+    return (collection, age, *decided, delta.lagged)
 
 
 def redaction_of(settings: Settings) -> Redaction:
@@ -368,12 +361,3 @@ def redaction_of(settings: Settings) -> Redaction:
     except ValueError as error:
         raise ConfigurationError(f"set CROSSFADE_REDACT_PATHS to a JSON array of paths: {error}") from error
     return Redaction(settings.redact, tuple(settings.redact_paths))
-
-
-def _storable(value: Any) -> Any:
-    """Text that jsonb holds: U+0000 and lone surrogates, which only bind variables can bring here, are replaced."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {_storable(name): _storable(child) for name, child in value.items()}
-    return [_storable(child) for child in value] if isinstance(value, list) else value

@@ -6,23 +6,19 @@ is no more than a share of reads and a harmlessness that an operator has said.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-import structlog
 
 import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
-from proxy.base.supervise import cancelled, supervise
+from proxy.base.periodic import Periodic
 from proxy.shadow.diff.tolerances import Rule
-
-log = structlog.get_logger(__name__)
 
 _EVERY: Final = 1.0  # seconds
 _REMEMBERED: Final = 10_000
@@ -59,7 +55,7 @@ class SamplingRules:
         self._table = _Table({}, {}, {})
         self._text = ""
         self._shares: dict[tuple[tuple[str, ...], str], Shares] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(self.refresh, "shadow rules", _EVERY)
 
     def shares(self, collections: tuple[str, ...], shape: str) -> Shares:
         """Of a read of these collections: where they differ, the smallest of each."""
@@ -110,20 +106,12 @@ class SamplingRules:
         self._shares.clear()
 
     async def start(self) -> None:
+        """Read the tables, and then again every second. Without a database there is nothing to read."""
         if self._database is not None:
             with contextlib.suppress(DatabaseError):
                 await self.refresh()
-            self._task = asyncio.create_task(supervise(self._run, "shadow rules"), name="shadow rules")
+            self._periodic.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await cancelled(self._task)
-            self._task = None
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_EVERY)
-            try:
-                await self.refresh()
-            except DatabaseError as error:
-                log.debug("the shadow's rules are not known anew", error=str(error))
+        """End the reading."""
+        await self._periodic.close()

@@ -11,7 +11,6 @@ from proxy.shadow.diff.compare_answers import compare_answers, error_of
 from proxy.shadow.diff.documents import Difference, NotComparable, Rows, compare_rows
 
 
-
 def differs_from_itself(operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
     """Return how two answers of one server differ. Raises NotComparable if one is not an answer to the request."""
     if operation.effect is not Effect.QUERY or error_of(first) is not None or error_of(second) is not None:

@@ -20,19 +20,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-import structlog
 
 import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
+from proxy.base.periodic import Periodic
 from proxy.base.sql_values import columns, storable
-from proxy.base.supervise import cancelled, supervise
 from proxy.model import histogram
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, OTHER, Shape, shape_of_text
 from proxy.shadow.bounds import Bound
 from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, ReadVerdict
-
-log = structlog.get_logger(__name__)
 
 NOT_YET: Final = "stage before shadow"
 _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint, reason)
@@ -77,14 +74,13 @@ class Coverage:
     ) -> None:
         self._database = database
         self._bound = bound or Bound()
-        self._interval = interval
         self._clock = clock
         self._reads: dict[tuple[str, str, str], int] = {}  # collection, endpoint, reason
         self._texts: dict[_Text, int] = {}
         self._characters = 0
         self._seen: dict[tuple[str, Shape, str], int] = {}  # what of the above waits with its shape
         self._windows: dict[tuple[str, str], _Window] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(self.flush, "coverage", interval, first=self._learn)
 
     # ---- the path of a request
 
@@ -211,28 +207,16 @@ class Coverage:
     # ---- life
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(supervise(self._run, "coverage"), name="coverage")
+        self._periodic.start()
 
     async def close(self) -> None:
-        """Writes once more; what PostgreSQL does not take then is lost, and said."""
-        if self._task is not None:
-            await cancelled(self._task)
-            self._task = None
-        try:
-            await self.flush()
-        except DatabaseError as error:
-            log.warning("the last counts of shapes are lost", error=str(error))
+        """Flush once more."""
+        await self._periodic.finish(self.flush)
 
-    async def _run(self) -> None:
-        with contextlib.suppress(DatabaseError):  # else this process makes room once more
-            rows = await self._database.fetch(sql.coverage.KEPT)
-            self._bound.learn((row.collection, row.shape) for row in rows)
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.flush()
-            except DatabaseError as error:
-                log.debug("counts of shapes are kept until PostgreSQL is back", error=str(error))
+    async def _learn(self) -> None:
+        """Read which shapes have rows already; without that, this process makes room for them once more."""
+        rows = await self._database.fetch(sql.coverage.KEPT)
+        self._bound.learn((row.collection, row.shape) for row in rows)
 
 
 def _array(counts: Sequence[int]) -> str:
