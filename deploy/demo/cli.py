@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from deploy.demo.harness import Play
+from deploy.demo.play import Play
 from deploy.demo.scenario import run
 from deploy.demo.stack import Options, Part, Stack
 from proxy.base.errors import ConfigurationError

@@ -11,7 +11,7 @@ from rich.console import Console
 from deploy.demo import db_checks
 from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.fake_data import DATABASE, RESUMES
-from deploy.demo.harness import Play
+from deploy.demo.play import Play
 from deploy.demo.result_table import report
 from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
