@@ -20,7 +20,6 @@ import orjson
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import Settings
-from proxy.base.errors import ArangoError
 from proxy.capture.answers import DocumentPlan, plan, settle
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite
@@ -31,6 +30,7 @@ from proxy.replication.mirror import Mirror
 from proxy.wire.endpoints import named
 from sql.loader import migrations
 from tests.ad_hoc import Database
+from tests.integration.mirror_fixtures import KeyedOrigin
 
 C = "shop/products"
 REV = "_l6zhVHK---"
@@ -43,25 +43,8 @@ def printed(key: str, rev: str = REV) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-class Origin:
+class Origin(KeyedOrigin):
     """Has every document."""
-
-    async def time_now(self, database: str) -> int:
-        raise ArangoError(501)
-
-    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
-        raise ArangoError(501)
-
-    async def edge_collections(self, database: str) -> list[str]:
-        raise ArangoError(501)
-
-    async def is_edge(self, database: str, collection: str) -> bool:
-        raise ArangoError(501)
-
-    async def revisions(
-        self, database: str, collection: str, after: str, upper: str | None, limit: int
-    ) -> list[tuple[str, int]]:
-        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         return {key: printed(key) for key in keys}

@@ -1,10 +1,10 @@
-"""The local stack's stage `flipped`: a collection that is made through the proxy is flipped before its answer leaves.
+"""The local stack's stage `flipped`: flip a collection that is created through the proxy before the answer is sent.
 
-New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so there the gates have
-nothing to look at, and they are waived: this handler stands before the dispatcher where `dev_auto_flip` is set, and
-takes each collection through the real epochs. It is for development and tests alone. What it holds on to: a collection
-whose copy has another number of documents than ArangoDB has is not flipped, since somebody filled it around the proxy;
-nor is one that is unverified, since what its copy lacks may be the value of a document that is there.
+New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so that its gates would
+have nothing to check, and they are waived: if `dev_auto_flip` is set, this handler is placed before the dispatcher, and
+takes each collection through the real epochs. It is for development and tests only. Two checks remain: a collection
+whose copy has another number of documents than ArangoDB is not flipped, since it was filled by out-of-band writes; nor
+is an unverified one, since its copy may lack the value of a document that exists.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 2.0  # seconds that an answer may wait for its flip
 _POLL: Final = 0.005
-# what makes collections, or takes flipped ones back
+# effects that create collections, or roll flipped ones back
 _CHANGES: Final = frozenset({Effect.CONTROL, Effect.OPAQUE})
 
 
@@ -49,21 +49,21 @@ _COUNT: Final = msgspec.json.Decoder(_Count)
 
 
 class Backlog(Protocol):
-    """What it asks of the mirror."""
+    """The part of the mirror that is used here."""
 
     @property
     def backlog(self) -> int: ...
 
 
 class Known(Protocol):
-    """What it asks of the lease."""
+    """The part of the lease that is used here."""
 
     @property
     def snapshot(self) -> Snapshot: ...
 
 
 def _makes(endpoint: Endpoint) -> bool:
-    """Whether such a request may make a collection, or give one another name."""
+    """Return True if such a request may create or rename a collection."""
     return endpoint.effect is Effect.CONTROL or endpoint.capture is Capture.GRAPH_DEFINITION
 
 
@@ -72,7 +72,7 @@ def _shadowed(standings: Mapping[str, Standing]) -> frozenset[str]:
 
 
 class AutoFlip:
-    """A handler around the dispatcher's. origin, target: both sides' counts are compared before a flip."""
+    """A handler around the dispatcher's. origin, target: both count documents before a flip."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class AutoFlip:
         self._one = asyncio.Lock()
 
     async def handle(self, request: Request) -> Response:
-        """The dispatcher's answer; behind a change of collections, once they are flipped or cannot be."""
+        """Return the dispatcher's answer; after a change of collections, once they are flipped or cannot be."""
         response = await self._handle(request)
         endpoint = peek(request.method, request.target)
         if (
@@ -108,18 +108,20 @@ class AutoFlip:
                 try:
                     await self.flip()
                 except (RefusedError, DatabaseError, UpstreamError, ArangoError) as error:
-                    # reads go to ArangoDB, which has every write: nothing is wrong but the stage
+                    # reads go to ArangoDB, which has every write: only the stage is not as wanted
                     log.info("a new collection is not flipped", reason=str(error))
         return response
 
     async def flip(self) -> None:
-        """Flips every collection at stage shadow whose copy is whole. Raises RefusedError, and as the stores do."""
+        """Flip every collection at stage shadow whose copy is complete. Raises RefusedError,
+        and what the stores raise.
+        """
         await self._until(lambda: self._mirror.backlog == 0)
         waiting = _shadowed(await status.standings(self._database))
-        # only of those that the origin has: a stack outlives many databases, and each look is three round trips
+        # only those that the origin has: a stack outlives many databases, and each check is three round trips
         present = _shadowed(await status.present(self._database))
         whole = [name for name in present if await self._whole(name)]
-        self._left = waiting - frozenset(whole)  # dropped, or not whole: until they are made again
+        self._left = waiting - frozenset(whole)  # dropped, or incomplete: until they are created again
         if whole:
             await controller.change(
                 self._database,
@@ -132,11 +134,11 @@ class AutoFlip:
             )
 
     def _waiting(self) -> frozenset[str]:
-        """What this instance knows to be at stage shadow."""
+        """Return the collections that this instance knows to be at stage shadow."""
         return _shadowed(self._lease.snapshot.collections)
 
     async def _whole(self, name: str) -> bool:
-        """Whether its copy has as many documents as ArangoDB has, and no mark says that it may lack a write."""
+        """Return True if its copy has as many documents as ArangoDB, and no mark means that it may lack a write."""
         if await self._database.fetch(sql.trace.MARKS, name, f"{name.partition('/')[0]}/*"):
             return False
         counts = [await self._count(store, name) for store in (self._origin, self._target)]

@@ -1,5 +1,5 @@
-"""Reproduces the mismatch of a bundle: its documents in a development ArangoDB in memory and in a schema of its own in
-PostgreSQL, then the same request to both.
+"""Reproduce the mismatch of a bundle: load its documents into a development ArangoDB in memory and into a schema of its
+own in PostgreSQL, then send the same request to both.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from proxy.wire.endpoints import named
 
 
 async def reproduce(database: Database, bundle: Mapping[str, Any]) -> Difference | None:
-    """How the two sides differ here; None where they agree. What it makes in PostgreSQL is gone afterwards.
+    """Return how the two sides differ here; None if they agree. What is created in PostgreSQL is removed afterwards.
 
-    Raises ArangoError where the request is none, NotComparable where its answers cannot be compared, DatabaseError.
+    Raises ArangoError if the request is not valid, NotComparable if its answers cannot be compared, DatabaseError.
     """
     base = f"reproduce_{bundle['fingerprint']}"
     memory = MemoryStore()
@@ -44,7 +44,7 @@ async def reproduce(database: Database, bundle: Mapping[str, Any]) -> Difference
 
 
 def request_of(request: Mapping[str, Any], base: str) -> Operation:
-    """The request of a sample as an operation on another database; a cursor's rows come in one batch."""
+    """Return the request of a sample as an operation on another database; a cursor's rows come in one batch."""
     path = "/".join(str(request["target"]).split("/")[3:])
     headers = [(name.encode(), str(value).encode()) for name, value in (request.get("headers") or {}).items()]
     if "query" in request:
@@ -72,7 +72,7 @@ async def _schema(database: Database, base: str) -> AsyncIterator[None]:
 
 
 async def _load(database: Database, memory: MemoryStore, base: str, name: str, collection: Mapping[str, Any]) -> None:
-    """The documents of one collection, with their revisions, into both sides."""
+    """Load the documents of one collection, with their revisions, into both sides."""
     _run(memory, "POST", f"/_db/{base}/_api/collection", {"name": name, "type": 3 if collection["edge"] else 2})
     relation = await database.fetchval(sql.shadow.MAKE_REPRODUCTION, base, name, collection["edge"])
     for document in collection["documents"]:

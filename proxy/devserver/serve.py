@@ -1,8 +1,7 @@
-"""One store as a server: a handler for the listener, and `python -m proxy.devserver.serve`, the development ArangoDB
-server.
+"""A store as a server: a handler for the listener, and `python -m proxy.devserver.serve`, the development ArangoDB.
 
-`wire` over `devserver.store` is the ArangoDB that tests and the local stack use; `wire` over PostgreSQL is how services
-are served when ArangoDB is gone (DESIGN section 4).
+`wire` over `devserver.store` is the ArangoDB that tests and the local stack use; `wire` over PostgreSQL serves reads
+when ArangoDB is gone (DESIGN section 4).
 """
 
 from __future__ import annotations
@@ -33,14 +32,13 @@ from proxy.wire.encode import encode, error_outcome
 from proxy.wire.encoding import decoded
 
 TTL_INTERVAL: Final = 30.0  # seconds, as in ArangoDB
-BODY: Final = 256 << 20  # bytes: everything is held in memory here; ArangoDB's own limit is four times as high
+BODY: Final = 256 << 20  # bytes: everything is in memory here; ArangoDB's own limit is four times as high
 
 
 class StoreHandler:
-    """A `Handler`: decode, execute, encode. Whatever the store cannot do is an answer in ArangoDB's error shape.
+    """A `Handler`: decode, execute, encode. What the store cannot do is answered in ArangoDB's error shape.
 
-    The store sees who asks, and decides; one that checks nobody is for whoever may speak to where it listens. limit:
-    bytes of a body, without its encoding.
+    The store authenticates and authorizes. limit: bytes of a body, decoded.
     """
 
     def __init__(self, store: Store, *, limit: int = BODY) -> None:
@@ -51,7 +49,7 @@ class StoreHandler:
         body = request.body
         try:
             if request.header(b"transfer-encoding") is not None:
-                raise ArangoError(9, "chunked requests are not supported")  # as ArangoDB: a body has its length
+                raise ArangoError(9, "chunked requests are not supported")  # as in ArangoDB, a body must have a length
             if not isinstance(body, bytes):
                 body = await self._together(body)
             operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
@@ -80,9 +78,8 @@ class StoreHandler:
 class DevelopmentServer:
     """A development ArangoDB on loopback: `await start()`, `.url`, `await close()`. port 0 takes a free one.
 
-    root_password: checks who asks, and what they may do; None lets everybody do everything. secret: what tokens are
-    signed with; None makes one. ttl_interval: seconds
-    between two looks for documents whose time is over; 0 never looks.
+    root_password: enforces authentication and rights; None lets every request do everything. secret: signs tokens; None
+    generates one. ttl_interval: seconds between two checks for expired documents; 0: never.
     """
 
     def __init__(
@@ -112,7 +109,7 @@ class DevelopmentServer:
             self._sweeper = asyncio.create_task(self._sweep(), name="ttl")
 
     async def close(self, grace: float = 2.0) -> None:
-        """Lets requests under way end, for `grace` seconds."""
+        """Stop accepting, and let requests in progress end for `grace` seconds."""
         if self._sweeper is not None:
             await cancelled(self._sweeper)
             self._sweeper = None
@@ -134,7 +131,7 @@ class DevelopmentServer:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `python -m proxy.devserver.serve` was told. snapshot: a folder to load from and to save to."""
+    """The options of `python -m proxy.devserver.serve`. snapshot: a folder to load from and to save to."""
 
     host: str = "127.0.0.1"
     port: int = 8529
@@ -144,9 +141,9 @@ class Options:
 
 
 async def run(options: Options) -> None:
-    """Serves until SIGTERM, SIGINT, or the parent goes.
+    """Serve until SIGTERM, SIGINT, or the end of the parent process.
 
-    With a snapshot folder: loads it, and saves to it at the end and whenever SIGUSR1 comes.
+    With a snapshot folder: load it first, and save to it at the end and on each SIGUSR1.
     """
     store = MemoryStore()
     directory = options.snapshot
@@ -176,7 +173,7 @@ async def run(options: Options) -> None:
 
 
 async def _parent_gone(stop: asyncio.Event) -> None:
-    """A process without its parent belongs to another one: that is when this one ends."""
+    """Set `stop` when the parent process has ended: an orphan gets another parent."""
     parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(0.5)
@@ -189,14 +186,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def options_of(arguments: list[str] | None) -> Options:
-    """The command line, read."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy.devserver.serve",
         description="A development ArangoDB server in memory: the HTTP API of a 3.12 single server, AQL included.",
         epilog="What it refuses, with 501 and the name: JavaScript (transactions, Foxx, tasks, functions), views and "
         "ArangoSearch, geo and fulltext queries, computed values. It ends with its parent process.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; loopback unless told otherwise")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: loopback)")
     parser.add_argument("--port", type=int, default=8529, help="0 takes a free one; the URL is printed")
     parser.add_argument(
         "--snapshot",
@@ -208,7 +205,7 @@ def options_of(arguments: list[str] | None) -> Options:
     parser.add_argument(
         "--auth",
         action="store_true",
-        help="check passwords and tokens, and what users may do (else everybody may do everything)",
+        help="check passwords, tokens and users' rights (default: every request may do everything)",
     )
     parser.add_argument(
         "--root-password", default=None, metavar="TEXT", help="of the user root, with --auth; empty unless given"
@@ -218,7 +215,7 @@ def options_of(arguments: list[str] | None) -> Options:
         type=float,
         default=TTL_INTERVAL,
         metavar="SECONDS",
-        help=f"between two looks for documents that TTL indexes say are over (default {TTL_INTERVAL:g}; 0: never)",
+        help=f"between two checks for documents that have expired by a TTL index (default {TTL_INTERVAL:g}; 0: never)",
     )
     given = parser.parse_args(arguments)
     if given.root_password is not None and not given.auth:

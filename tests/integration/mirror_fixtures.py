@@ -18,7 +18,28 @@ from tests.ad_hoc import Database
 COLLECTION = "shop/products"
 
 
-class Origin:
+class KeyedOrigin:
+    """The questions of the mirror that an origin does not answer if it is read by key alone."""
+
+    async def time_now(self, database: str) -> int:
+        raise ArangoError(501)
+
+    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
+        raise ArangoError(501)
+
+    async def edge_collections(self, database: str) -> list[str]:
+        raise ArangoError(501)
+
+    async def is_edge(self, database: str, collection: str) -> bool:
+        raise ArangoError(501)
+
+    async def revisions(
+        self, database: str, collection: str, after: str, upper: str | None, limit: int
+    ) -> list[tuple[str, int]]:
+        raise ArangoError(501)
+
+
+class Origin(KeyedOrigin):
     """Documents by `database/name` and key, as ArangoDB would print them. It can be down, or not have a collection."""
 
     def __init__(self) -> None:
@@ -43,23 +64,6 @@ class Origin:
         """Removes a document that `put` wrote; gives the change that its answer would show."""
         del self.documents[change.collection][change.key]
         return Change(change.collection, change.key, change.rev, None)
-
-    async def time_now(self, database: str) -> int:
-        raise ArangoError(501)
-
-    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
-        raise ArangoError(501)
-
-    async def edge_collections(self, database: str) -> list[str]:
-        raise ArangoError(501)
-
-    async def is_edge(self, database: str, collection: str) -> bool:
-        raise ArangoError(501)
-
-    async def revisions(
-        self, database: str, collection: str, after: str, upper: str | None, limit: int
-    ) -> list[tuple[str, int]]:
-        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         self.reads += 1

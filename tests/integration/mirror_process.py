@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy.base import failpoints
-from proxy.base.errors import ArangoError
 from proxy.journal.records import OpaqueWrite
 from proxy.model.operations import Change
 from proxy.replication.mirror import Mirror
 from tests.ad_hoc import Database
-from tests.integration.mirror_fixtures import COLLECTION, Origin, settings
+from tests.integration.mirror_fixtures import COLLECTION, KeyedOrigin, Origin, settings
 
 
-class FolderOrigin:
+class FolderOrigin(KeyedOrigin):
     """Documents as files; what `Origin` prints."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,23 +39,6 @@ class FolderOrigin:
 
     def documents(self) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in self._folder.iterdir()}
-
-    async def time_now(self, database: str) -> int:
-        raise ArangoError(501)
-
-    async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
-        raise ArangoError(501)
-
-    async def edge_collections(self, database: str) -> list[str]:
-        raise ArangoError(501)
-
-    async def is_edge(self, database: str, collection: str) -> bool:
-        raise ArangoError(501)
-
-    async def revisions(
-        self, database: str, collection: str, after: str, upper: str | None, limit: int
-    ) -> list[tuple[str, int]]:
-        raise ArangoError(501)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         found = self.documents()

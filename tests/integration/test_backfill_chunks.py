@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,19 +23,6 @@ from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade, start
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[StubOrigin]:
-    async with StubOrigin() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
-    yield opened
-    await opened.close()
 
 
 async def filled(database: Database, origin: StubOrigin, number: int = 900) -> str:

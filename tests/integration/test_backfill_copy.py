@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,19 +22,6 @@ from proxy.base.free_port import free_port
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, claimed, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[StubOrigin]:
-    async with StubOrigin() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
-    yield opened
-    await opened.close()
 
 
 async def test_copies_every_document_as_arangodb_printed_it(

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,19 +19,6 @@ from backfill.source import Source
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, claimed, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[StubOrigin]:
-    async with StubOrigin() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
-    yield opened
-    await opened.close()
 
 
 async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(

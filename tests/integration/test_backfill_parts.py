@@ -26,19 +26,6 @@ from tests.integration.test_backfill_origin import load
 
 
 @pytest.fixture
-async def origin() -> AsyncIterator[StubOrigin]:
-    async with StubOrigin() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def server() -> AsyncIterator[DevelopmentServer]:
     async with DevelopmentServer() as started:
         yield started

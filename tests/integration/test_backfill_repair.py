@@ -21,9 +21,7 @@ from proxy.base.errors import ArangoError, RefusedError
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
-from tests.integration.verify_fixtures import backfilled, origin, source, verified
-
-__all__ = ["origin", "source"]  # fixtures
+from tests.integration.verify_fixtures import backfilled, verified
 
 
 async def test_a_page_that_left_a_document_out_is_noticed(

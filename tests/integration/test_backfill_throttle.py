@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,6 @@ from tests.integration.test_backfill_cli import crossfade
 
 APP = typer.Typer()
 cli.register(APP)
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[StubOrigin]:
-    async with StubOrigin() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
-    yield opened
-    await opened.close()
 
 
 async def filled(database: Database, origin: StubOrigin, number: int = 30) -> None:

@@ -15,9 +15,7 @@ from backfill.verify import Verifier
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
 from tests.integration.stub_origin import StubOrigin
-from tests.integration.verify_fixtures import backfilled, origin, source, verified
-
-__all__ = ["origin", "source"]  # fixtures
+from tests.integration.verify_fixtures import backfilled, verified
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from backfill import run_store
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.run_summary import Standing
@@ -13,19 +9,6 @@ from backfill.source import Source
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, work
 from tests.integration.stub_origin import StubOrigin
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[StubOrigin]:
-    async with StubOrigin() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
-    yield opened
-    await opened.close()
 
 
 async def backfilled(database: Database, origin: StubOrigin, source: Source, documents: int = 30) -> str:

@@ -1,7 +1,7 @@
-"""TTL indexes: documents whose time is over are removed, by whoever owns the server's background.
+"""TTL indexes: remove documents that have expired. The owner of the server calls `sweep` regularly.
 
-The attribute is a number of seconds since the epoch or a date as text; any other value never ends. A document goes
-`expireAfter` seconds after it. Protocol page, surprise 5: nobody is told.
+The attribute is a number of seconds since the epoch or a date as text; any other value never expires. A document
+expires `expireAfter` seconds later. No client is notified (protocol page, surprise 5).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.devserver.store.state.server import Server
 
 
 def sweep(server: Server) -> int:
-    """Removes every document that is over; those that a running transaction has written are left. Returns how many."""
+    """Remove every expired document, except those that a running transaction has written; return how many."""
     now, removed = server.now(), 0
     for _, collection in server.collections():
         for index in collection.indexes:
@@ -43,7 +43,7 @@ def _at(document: Any, path: str) -> Any:
 
 
 def moment_of(value: object) -> float | None:
-    """Seconds since the epoch of what stands in the attribute; None where it is no time."""
+    """Return an attribute's value in seconds since the epoch; None if it is not a time."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

@@ -1,7 +1,7 @@
 """Schema validation of a collection: `{rule, level, message}` with JSON Schema (draft 4, as ArangoDB; no remote ones).
 
-Levels: none, new (inserts), moderate (what was valid must stay so), strict. System attributes are not looked at.
-`$ref` finds places of the same rule. A rule that makes no sense is refused when it is set.
+Levels: none, new (inserts), moderate (what was valid must stay so), strict. System attributes are ignored. `$ref` finds
+places of the same rule. A rule that cannot be applied is refused when it is set.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
 }
-# keywords by what they hold: rules by name, lists of rules, one rule (or a boolean), numbers of things, numbers
+# keywords by what they contain: rules by name, lists of rules, one rule (or a boolean), counts, numbers
 _NAMED: Final = ("properties", "patternProperties", "definitions", "$defs")
 _SEVERAL: Final = ("allOf", "anyOf", "oneOf")
 _ONE: Final = ("not", "additionalProperties", "additionalItems")
 _SIZES: Final = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _BOUNDS: Final = ("minimum", "maximum", "multipleOf")
-_DEEP: Final = 100  # rules within rules
+_DEEP: Final = 100  # levels of nested rules
 
 
 def schema_of(body: Document) -> Document | None:
-    """The schema of a collection's definition; null and {} are none. Raises ArangoError 1621, Unsupported."""
+    """Return the schema of a collection's definition; null and {} are none. Raises ArangoError 1621, Unsupported."""
     schema = body.get("schema")
     if schema is None or schema == {}:
         return None
@@ -56,7 +56,7 @@ def schema_of(body: Document) -> Document | None:
 
 
 def check_schema(schema: Document, document: Document, old: Document | None) -> None:
-    """Raises ArangoError 1620 where the document breaks the rule and the level minds."""
+    """Raise ArangoError 1620 if the document violates the rule and the level matters."""
     level = schema.get("level", "strict")
     rule = schema.get("rule")
     if level == "none" or not isinstance(rule, dict) or (level == "new" and old is not None):
@@ -69,12 +69,12 @@ def check_schema(schema: Document, document: Document, old: Document | None) -> 
 
 
 def valid(rule: Any, value: Any) -> bool:
-    """Whether a value keeps to a JSON Schema that `schema_of` has let through."""
+    """Return True if a value satisfies a JSON Schema that `schema_of` has accepted."""
     return _Check(rule).valid(rule, value)
 
 
 class _Check:
-    """One value against one rule. `busy`: what is being looked at, so that a rule that refers to itself ends."""
+    """One value against one rule. `busy`: the pairs in progress, so that a rule that refers to itself ends."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
@@ -158,7 +158,7 @@ def _numbers(rule: Document, value: Any) -> bool:
         return True
     if not (value >= rule.get("minimum", value) and value <= rule.get("maximum", value)):
         return False
-    # draft 4 says `exclusiveMinimum: true` beside `minimum`; later drafts put the number itself there
+    # draft 4 has `exclusiveMinimum: true` beside `minimum`; later drafts have the number itself
     low, high = rule.get("exclusiveMinimum"), rule.get("exclusiveMaximum")
     low = rule.get("minimum") if low is True else low
     high = rule.get("maximum") if high is True else high
@@ -192,7 +192,7 @@ def _wrong(message: str) -> ArangoError:
 
 
 def _check_rule(root: Document, rule: Any, depth: int) -> None:
-    """Raises ArangoError 1621 where a rule cannot be applied to a value."""
+    """Raise ArangoError 1621 if a rule cannot be applied to a value."""
     if isinstance(rule, bool):
         return
     if not isinstance(rule, dict) or depth > _DEEP:
@@ -234,7 +234,7 @@ def _check_pattern(pattern: Any) -> None:
 
 
 def _parts(rule: Document) -> Iterator[Any]:
-    """The rules within a rule. Raises ArangoError 1621 where a keyword holds something else."""
+    """Yield the rules within a rule. Raises ArangoError 1621 if a keyword contains something else."""
     for name in _NAMED:
         parts = rule.get(name, {})
         if not isinstance(parts, dict):
@@ -255,7 +255,7 @@ def _parts(rule: Document) -> Iterator[Any]:
 
 
 def _resolve(root: Any, reference: Any) -> Any:
-    """The rule that a `$ref` names: a place in the same rule. Raises ArangoError 1621, Unsupported."""
+    """Return the rule that a `$ref` names: a place in the same rule. Raises ArangoError 1621, Unsupported."""
     if not isinstance(reference, str):
         raise _wrong("$ref must be a string")
     if not reference.startswith("#"):

@@ -1,7 +1,7 @@
-"""A whole server in files and back: databases, collections, documents, indexes, users; no cursors, transactions, log.
+"""A whole server in files and back: databases, collections, documents, indexes, users; not cursors, transactions, log.
 
-A snapshot is a folder of its own within the given one: `server.json` and one JSON Lines file a collection. `current`
-names the folder that counts; it is replaced last, so that whoever reads sees an old snapshot or the new one, whole.
+A snapshot is a folder within the given one: `server.json` and one JSON Lines file per collection. `current` names the
+valid folder; it is replaced last, so that a reader finds either the old snapshot or the new one, complete.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _SERVER: Final = "server.json"
 
 
 def save(server: Server, directory: Path) -> None:
-    """Writes a snapshot beside the one that is there, makes it the current one, and removes the others."""
+    """Write a snapshot beside the present one, make it the current one, and remove the others."""
     directory.mkdir(parents=True, exist_ok=True)
     folder = directory / f"snapshot-{server.tick()}"
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed while it wrote
+    shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed while it wrote
     folder.mkdir()
     for database in server.databases.values():
         for collection in database.collections.values():
@@ -48,9 +48,9 @@ def save(server: Server, directory: Path) -> None:
 
 
 def load(server: Server, directory: Path) -> None:
-    """Fills a new server from a snapshot; a directory without one leaves it as it is.
+    """Fill a new server from a snapshot; a directory without one leaves it unchanged.
 
-    Raises ConfigurationError where what lies there is no snapshot of this version.
+    Raises ConfigurationError if what is there is not a snapshot of this version.
     """
     if not (directory / _CURRENT).is_file():
         return
@@ -140,7 +140,7 @@ def _write(file: Path, data: bytes) -> None:
 def _sync(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some file systems know no sync of a directory
+        with contextlib.suppress(OSError):  # some file systems cannot sync a directory
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

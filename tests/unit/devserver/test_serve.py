@@ -1,4 +1,4 @@
-"""One store as a server: in process, and as a process of its own."""
+"""A store as a server: within this process, and as a process."""
 
 from __future__ import annotations
 

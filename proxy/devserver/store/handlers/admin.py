@@ -1,4 +1,4 @@
-"""What the server says of itself."""
+"""What the server reports about itself, and its settings."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def availability(server: Server, operation: Operation) -> Outcome:
 
 
 def mode(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/server/mode`: whether the server takes writes; administrators change it."""
+    """`/_admin/server/mode`: read-only or not; administrators change it."""
     server.database(operation)
     if operation.method == "PUT":
         access.require_admin(server, operation)
@@ -153,7 +153,7 @@ def _type_name(value: object) -> str:
 
 
 def support_info(server: Server, operation: Operation) -> Outcome:
-    """What a single server tells of its deployment."""
+    """Return what a single server reports about its deployment."""
     access.require_admin(server, operation)
     now = datetime.fromtimestamp(server.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     host = {"role": "SINGLE", "maintenance": False, "readOnly": False, "version": VERSION, "os": "linux"}
@@ -162,7 +162,9 @@ def support_info(server: Server, operation: Operation) -> Outcome:
 
 
 def wal(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/wal/flush`: everything is written already. The rest of it went with another storage engine."""
+    """`/_admin/wal/flush`: everything is written already. The other endpoints of it belonged
+    to another storage engine.
+    """
     access.require_admin(server, operation)
     if operation.method == "PUT" and operation.path[2:] == ("flush",):
         return done(operation, {})
@@ -184,14 +186,14 @@ def jwt(server: Server, operation: Operation) -> Outcome:
 
 
 def target_version(server: Server, operation: Operation) -> Outcome:
-    """The version that databases have to have."""
+    """Return the version that databases must have."""
     server.database(operation)
     major, minor, _ = VERSION.split(".")
     return done(operation, {"version": f"{major}{minor}00"})
 
 
 def deployment(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/deployment/id`: the same for as long as the server keeps its number."""
+    """`/_admin/deployment/id`: constant as long as the server keeps its number."""
     server.database(operation)
     return json_outcome(200, {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, server.id))})
 
@@ -202,7 +204,7 @@ def engine_statistics(server: Server, _operation: Operation) -> Outcome:
 
 
 def statistics(server: Server, operation: Operation) -> Outcome:
-    """What this server knows of the many figures: its uptime."""
+    """Return the only figure that this server has: its uptime."""
     shown = {
         "time": server.now(),
         "enabled": False,
@@ -215,7 +217,7 @@ def statistics(server: Server, operation: Operation) -> Outcome:
 
 
 def statistics_described(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/statistics-description`: the groups of figures, and those that `statistics` gives."""
+    """`/_admin/statistics-description`: the groups of figures, and those that `statistics` has."""
     server.database(operation)
     groups = [
         {"group": group, "name": f"{name} Statistics", "description": f"Statistics about {what}."}
@@ -256,7 +258,7 @@ def log(server: Server, operation: Operation) -> Outcome:
         wanted = body_object(operation) if method == "PUT" else {}
         for name, value in wanted.items():
             shown.pop(name, None)
-            if value is True:  # only those that are on are shown
+            if value is True:  # only those that are switched on are shown
                 shown[name] = True
         return json_outcome(200, shown)
     if method == "GET" and below == ("entries",):
@@ -269,19 +271,19 @@ def log(server: Server, operation: Operation) -> Outcome:
 
 
 def routing(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/routing/reload`: no service is mounted, so that there is nothing to read anew."""
+    """`/_admin/routing/reload`: no service is mounted, so that there is nothing to reload."""
     server.database(operation)
     return done(operation, {})
 
 
 def compact(server: Server, operation: Operation) -> Outcome:
-    """Nothing is to be compacted."""
+    """Do nothing: there is nothing to compact."""
     server.database(operation)
     return json_outcome(200, {})
 
 
 def echo(server: Server, operation: Operation) -> Outcome:
-    """What the server has understood of a request."""
+    """Return what the server has understood of a request."""
     database = server.database(operation)
     path = "/" + "/".join(operation.path)
     who = access.identity(server, operation)

@@ -1,6 +1,7 @@
-"""`/_api/analyzer`: definitions of analyzers, as applications make them when they start. Nothing is analysed with them.
+"""`/_api/analyzer`: definitions of analyzers, which applications create when they start. Nothing is analysed with them.
 
-A database sees the server's own, its own, and those of `_system`. Names of those that were made show their database.
+A database sees the built-in ones, its own, and those of `_system`. Names of the latter two are shown with their
+database.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FEATURES: Final = frozenset({"frequency", "norm", "position", "offset"})
 _OPTIONS: Final = {"maxCells": 20, "minLevel": 4, "maxLevel": 23}
 _CHARSET: Final = re.compile(r"\.[^@]*")
 _NEEDED: Final = object()
-# type -> what its properties are where a definition does not say; `_NEEDED`: it must say
+# type -> defaults of its properties; `_NEEDED`: a definition must have it
 _KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "identity": {},
     "delimiter": {"delimiter": _NEEDED},
@@ -85,7 +86,7 @@ def _shown(database: str, stored: Mapping[str, Any]) -> Document:
 
 
 def _split(operation: Operation, name: str) -> tuple[str, str]:
-    """(database, name within it) of an analyzer's name, which may show a database."""
+    """Return (database, name within it) of an analyzer's name, which may contain a database."""
     database, colons, rest = name.rpartition("::")
     return (database or "_system", rest) if colons else (operation.database, name)
 
@@ -101,7 +102,7 @@ def _find(server: Server, operation: Operation, name: str) -> Document | None:
 
 
 def analyzers(server: Server, operation: Operation) -> Outcome:
-    """All of `/_api/analyzer[/{name}]`."""
+    """Carry out all of `/_api/analyzer[/{name}]`."""
     server.database(operation)
     name = operation.path[2] if len(operation.path) > 2 else None
     if operation.method == "GET" and name is None:
@@ -121,7 +122,7 @@ def analyzers(server: Server, operation: Operation) -> Outcome:
 
 
 def _create(server: Server, operation: Operation) -> Outcome:
-    """201 for a new one, 200 for one that is there already and says the same. Raises ArangoError 10."""
+    """Answer 201 for a new one, 200 for an equal one that exists. Raises ArangoError 10."""
     body = body_object(operation)
     name = body.get("name")
     if not isinstance(name, str) or not name:
@@ -142,7 +143,7 @@ def _create(server: Server, operation: Operation) -> Outcome:
 
 
 def _properties(body: Document) -> Document:
-    """The properties of a definition, completed. Raises ArangoError 10."""
+    """Return the properties of a definition, completed. Raises ArangoError 10."""
     kind, given = body.get("type"), body.get("properties")
     defaults = _KINDS.get(kind) if isinstance(kind, str) else None
     if defaults is None:

@@ -1,4 +1,4 @@
-"""The collection endpoints. Answers' attributes and the Location header: as a 3.12 single server sends them."""
+"""The collection endpoints, with attributes and Location header as a 3.12 single server sends them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def create(server: Server, operation: Operation) -> Outcome:
 
 
 def _name(body: Document, *, system: bool) -> str:
-    """The name that a body gives. Raises ArangoError 1208. system: it may begin with an underscore."""
+    """Return the name of a body. Raises ArangoError 1208. system: it may begin with an underscore."""
     name = body.get("name")
     if isinstance(name, str) and not normalized(name):
         raise ArangoError(1208, "collection name is not properly UTF-8 NFC-normalized")
@@ -51,7 +51,7 @@ def _name(body: Document, *, system: bool) -> str:
 
 
 def make(server: Server, database: Database, body: Document) -> Collection:
-    """A new collection from a request's body. Raises ArangoError 1208, 1207, 1218, 10."""
+    """Create a collection from a request's body. Raises ArangoError 1208, 1207, 1218, 10."""
     name = _name(body, system=bool(body.get("isSystem", False)))
     if name in database.collections:
         raise ArangoError(1207, f"duplicate name: {name}")
@@ -70,7 +70,7 @@ def make(server: Server, database: Database, body: Document) -> Collection:
 
 
 def _no_computed_values(body: Document) -> None:
-    """Raises Unsupported: a collection that quietly left them out would change what its documents are."""
+    """Raise Unsupported for computed values: leaving them out silently would change the documents."""
     if body.get("computedValues"):
         raise Unsupported("computed values")
 
@@ -134,7 +134,7 @@ def revision(server: Server, operation: Operation) -> Outcome:
 
 
 def checksum(server: Server, operation: Operation) -> Outcome:
-    """A checksum that two collections with the same keys (and revisions, and contents) share."""
+    """Return a checksum that is equal for collections with the same keys (and revisions, and contents)."""
     collection = _found(server, operation)
     revisions = flag(operation.params, "withRevisions")
     data = flag(operation.params, "withData")
@@ -146,7 +146,7 @@ def checksum(server: Server, operation: Operation) -> Outcome:
             part.append(document["_rev"])
         if data:
             part.append(sorted((name, repr(value)) for name, value in document.items() if name not in ("_id", "_rev")))
-        # no checksum that is linear: those of four keys like a0, a1, a2 and a3 would cancel each other out
+        # not a linear checksum: those of four keys like a0, a1, a2 and a3 would cancel each other out
         digest = hashlib.blake2b(repr(part).encode("utf-8", "surrogatepass"), digest_size=8).digest()
         total ^= int.from_bytes(digest, "big")
     shown = {
@@ -170,7 +170,7 @@ def truncate(server: Server, operation: Operation) -> Outcome:
 
 
 def empty(server: Server, database: Database, collection: Collection, *, in_transaction: bool = False) -> None:
-    """Removes all documents: one by one in a transaction or where they are few, else at once, as ArangoDB does."""
+    """Remove all documents: one by one in a transaction or if they are few, else all together, as ArangoDB does."""
     if in_transaction or len(collection.documents) < 32_768:
         for key in list(collection.documents):
             write_document.check_unlocked(collection, key)
@@ -183,9 +183,9 @@ def empty(server: Server, database: Database, collection: Collection, *, in_tran
 
 
 def rename(server: Server, operation: Operation) -> Outcome:
-    """The collection's name stands in every `_id`, so that all documents are printed anew; revisions stay.
+    """Rename a collection. Its name is part of every `_id`, so that all documents are rewritten; revisions stay.
 
-    Graphs that use the collection have its new name from then on.
+    Graphs that use the collection get its new name.
     """
     database = server.database(operation)
     collection = database.find(operation.collection or "")
@@ -236,25 +236,25 @@ def drop(server: Server, operation: Operation) -> Outcome:
 
 
 def remove(server: Server, database: Database, collection: Collection) -> None:
-    """Takes a collection out of its database."""
+    """Remove a collection from its database."""
     del database.collections[collection.name]
     server.log.change(log.COLLECTION_DROP, database.name, f"{server.guid}/{collection.id}")
 
 
 def load(server: Server, operation: Operation) -> Outcome:
-    """Collections are always loaded; `unload` does nothing."""
+    """Do nothing: collections are always loaded."""
     collection = _found(server, operation)
     return done(operation, {**collection.summary(server.guid), "count": len(collection.documents)}, located=True)
 
 
 def maintain(server: Server, operation: Operation) -> Outcome:
-    """loadIndexesIntoMemory, recalculateCount: nothing to do."""
+    """loadIndexesIntoMemory, recalculateCount: do nothing."""
     _found(server, operation)
     return done(operation, {"result": True, "count": len(_found(server, operation).documents)}, located=True)
 
 
 def compact(server: Server, operation: Operation) -> Outcome:
-    """Nothing is to be compacted."""
+    """Do nothing: there is nothing to compact."""
     return done(operation, _found(server, operation).summary(server.guid), located=True)
 
 

@@ -1,4 +1,4 @@
-"""Cursors: AQL queries, their results in batches (protocol page, section 4), explain and parse."""
+"""Cursors: AQL queries, their results in batches (protocol page, section 4)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 
 def misplaced(operation: Operation) -> ArangoError:
-    """What ArangoDB answers to `/_api/cursor` with too few or too many segments behind it."""
+    """Return ArangoDB's error for `/_api/cursor` with too few or too many path segments."""
     if operation.method not in ("POST", "PUT", "DELETE"):
         return ArangoError(405)
     return ArangoError(400, f"expecting {operation.method} /_api/cursor/<cursor-id>")
@@ -33,7 +33,7 @@ def create(server: Server, operation: Operation) -> Outcome:
 
 
 def answer(server: Server, operation: Operation, found: execution.Answer, request: CursorRequest) -> Outcome:
-    """The first batch of a result; a cursor is kept where there are more, or where a stream may be asked for again."""
+    """Return the first batch of a result. The cursor is kept if there are more, or if a stream may be read again."""
     cursor = Cursor(
         str(server.tick()),
         operation.database,
@@ -61,7 +61,7 @@ def answer(server: Server, operation: Operation, found: execution.Answer, reques
 
 
 def proceed(server: Server, operation: Operation) -> Outcome:
-    """POST or PUT /_api/cursor/{id}[/{batch}]: the next batch, or the last one again where it allows retries."""
+    """POST or PUT /_api/cursor/{id}[/{batch}]: return the next batch, or the last one again if retries are allowed."""
     cursor = _find(server, operation)
     cursor.expires = server.now() + cursor.ttl
     wanted = operation.path[3] if len(operation.path) > 3 else None
@@ -104,7 +104,7 @@ def _find(server: Server, operation: Operation) -> Cursor:
         raise ArangoError(1600)
     who = access.identity(server, operation)
     if not who.superuser and who.user != found.user:
-        raise ArangoError(1600)  # of others' cursors nobody hears
+        raise ArangoError(1600)  # a user does not learn that another's cursor exists
     return found
 
 

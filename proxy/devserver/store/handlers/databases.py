@@ -24,7 +24,7 @@ def list_all(server: Server, operation: Operation) -> Outcome:
 
 
 def list_accessible(server: Server, operation: Operation) -> Outcome:
-    """What the user may open."""
+    """List the databases that the user may open."""
     server.database(operation)
     who = access.identity(server, operation)
     shown = [name for name in server.databases if server.accounts.database(who, name) is not Level.NONE]
@@ -57,7 +57,7 @@ def create(server: Server, operation: Operation) -> Outcome:
 
 
 def _users_of(body: Document) -> list[Document]:
-    """The users that a new database is given to. Raises ArangoError 10."""
+    """Return the users that a new database is given to. Raises ArangoError 10."""
     given = body.get("users") or []
     if not isinstance(given, list) or not all(
         isinstance(user, dict) and isinstance(user.get("username", user.get("user")), str) for user in given
@@ -67,9 +67,9 @@ def _users_of(body: Document) -> list[Document]:
 
 
 def _give(server: Server, name: str, users: list[Document]) -> None:
-    """The new database is the users': those that are unknown are made.
+    """Grant the new database to the users; unknown ones are created.
 
-    Its creator, an administrator, keeps the access that `*` and `_system` give: no level of their own for it.
+    The creator, an administrator, gets no level on it, and has the access that `*` and `_system` give.
     """
     accounts = server.accounts
     for user in users:

@@ -32,7 +32,7 @@ _NOTHING: Final = Outcome(304, b"", (), b"text/plain")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the answer looks: its parts and its status, `synced` where the write waits for the disk, else 202."""
+    """The parts of an answer, and its status: `synced` if the write waits for the disk, else 202."""
 
     waits: bool
     return_new: bool
@@ -83,7 +83,7 @@ def read_many(server: Server, operation: Operation) -> Outcome:
 
 
 def misplaced(operation: Operation) -> ArangoError:
-    """What ArangoDB answers to `/_api/document` with too few or too many segments behind it."""
+    """Return ArangoDB's error for `/_api/document` with too few or too many path segments."""
     count, method = len(operation.path) - 2, operation.method
     if method == "GET" and count < 2:
         return ArangoError(1203, "expecting GET /_api/document/<collection>/<key>", status=404)
@@ -93,12 +93,14 @@ def misplaced(operation: Operation) -> ArangoError:
 
 
 def _body(operation: Operation) -> Any:
-    """The request's body, looked at before its collection is; nothing at all is no document. Raises ArangoError 600."""
+    """Return the request's body, which is checked before its collection; an empty one is None.
+    Raises ArangoError 600.
+    """
     return parse(operation.body) if operation.body else None
 
 
 def insert(server: Server, operation: Operation) -> Outcome:
-    """POST of a document or an array of them."""
+    """POST of a document or an array of documents."""
     name = operation.collection
     if not name:
         raise ArangoError(1204, "'collection' is missing, expecting POST /_api/document?collection=<identifier>")
@@ -108,7 +110,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
     mode = _mode(params)
     rules = WriteRules(
         mode=mode,
-        # overwriteMode=update forgets nulls unless told otherwise, unlike PATCH
+        # overwriteMode=update removes nulls by default, unlike PATCH
         merging=Merging(flag(params, "keepNull"), flag(params, "mergeObjects", default=True)),
         version_attribute=params.get("versionAttribute", ""),
         restore=flag(params, "isRestore"),
@@ -126,7 +128,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
 
 
 def change(server: Server, operation: Operation) -> Outcome:
-    """PUT and PATCH, single and array: an object belongs to a path with a key, an array to one without."""
+    """PUT and PATCH, single and array: a path with a key takes an object, one without a key an array."""
     key, params = operation.key, operation.params
     if key is None and ("onlyget" in params or not operation.collection):
         raise misplaced(operation)
@@ -164,14 +166,14 @@ def change(server: Server, operation: Operation) -> Outcome:
 
 
 def _expected(operation: Operation) -> str | None:
-    """The revision of If-Match, which means something of a single document alone."""
+    """Return the revision of If-Match, which is ignored unless a single document is meant."""
     if operation.key is None or not operation.headers:
         return None
     return header_revision(operation.headers.get("if-match"))
 
 
 def remove(server: Server, operation: Operation) -> Outcome:
-    """DELETE, single and array. The collection that a handle names is not looked at."""
+    """DELETE, single and array. The collection of a handle is ignored."""
     key = operation.key
     body = None if key is not None else _body(operation)
     if key is None and not isinstance(body, list | dict):
@@ -197,7 +199,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
 
 
 def _wait_for(server: Server, collection: Collection, items: list[Any]) -> None:
-    """Raises LockedError, before anything is written, where an element is locked and the request may still wait."""
+    """Raise LockedError, before anything is written, if an element is locked and the request may still wait."""
     if server.patient and collection.locks:
         for item in items:
             key = key_of(item)
@@ -254,7 +256,7 @@ def _many(
         succeeded = True
         if not shape.silent:
             parts.append(shown(collection.name, written, shape))
-    # waiting for the disk counts only where something was written
+    # waiting for the disk matters only if something was written
     status = shape.synced if shape.waits and (succeeded or not items) else 202
     if shape.silent and not errors:
         return Outcome(status, b"{}")
@@ -262,7 +264,7 @@ def _many(
 
 
 def shown(name: str, written: WriteResult, shape: Shape) -> bytes:
-    """The answer about one written document, in the order of attributes that ArangoDB uses."""
+    """Return the answer for one written document, with its attributes in ArangoDB's order."""
     key = written.key
     text = f'{{"_id":"{name}/{key}","_key":"{key}","_rev":"{written.rev}"'
     if written.old_rev is not None and shape.update_of:
@@ -276,7 +278,7 @@ def shown(name: str, written: WriteResult, shape: Shape) -> bytes:
 
 
 def conflict_outcome(collection: str, error: ConflictError) -> Outcome:
-    """Conflicts of single documents have a shape of their own, and the etag of the current revision."""
+    """Return the answer to a conflict of a single document, with the current revision in body and etag."""
     body = {
         "error": True,
         "code": error.status,

@@ -1,4 +1,4 @@
-"""`/_api/query` and `/_api/explain`: what a query is, without running it."""
+"""`/_api/query` and `/_api/explain`: describe a query without running it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _text(operation: Operation) -> tuple[str, Document]:
 
 
 def parse_query(server: Server, operation: Operation) -> Outcome:
-    """POST /_api/query: collections, bind parameters and the tree."""
+    """POST /_api/query: collections, bind parameters and the syntax tree."""
     server.database(operation)
     text, _ = _text(operation)
     query = parse(text)
@@ -53,7 +53,7 @@ def parse_query(server: Server, operation: Operation) -> Outcome:
 
 
 def explain(server: Server, operation: Operation) -> Outcome:
-    """POST /_api/explain: the statements as a plan in the order in which they are written; no rules are applied."""
+    """POST /_api/explain: the statements as a plan, in the order in which they are written; no rule is applied."""
     database = server.database(operation)
     text, body = _text(operation)
     bind = body.get("bindVars") or {}
@@ -73,7 +73,7 @@ def explain(server: Server, operation: Operation) -> Outcome:
         "executionTime": 0,
     }
     if options.get("profile"):
-        stats["rules"] = {}  # seconds that each rule took: none is applied
+        stats["rules"] = {}  # seconds that each rule took; none is applied
     shown: Document = {"error": False, "code": 200}
     if options.get("allPlans"):
         shown["plans"] = [plan]
@@ -83,7 +83,9 @@ def explain(server: Server, operation: Operation) -> Outcome:
 
 
 def _warnings(query: ast.Query, options: Document) -> list[Document]:
-    """What the constants of a query warn of: ArangoDB computes them while it plans. Raises it with failOnWarning."""
+    """Return the warnings of a query's constants, which ArangoDB computes while it plans. With failOnWarning the first
+    is raised.
+    """
     settings = Options(
         fail_on_warning=bool(options.get("failOnWarning", False)),
         max_warnings=whole(options, "maxWarningCount", 10, zero=True),

@@ -1,4 +1,4 @@
-"""Vertices and edges through a named graph: the document API in other wrapping, with the graph's rules."""
+"""Vertices and edges of a named graph: the document API in other shapes, with the graph's rules."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ENDS: Final = "edge attribute missing or invalid: expecting both `_from` and `_
 
 
 def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
-    """The graph, the collection, and what its documents are called. Raises ArangoError 1924, 1203.
+    """Return the graph, the collection, and the kind of its documents. Raises ArangoError 1924, 1203.
 
-    Only an insert asks whether the collection is the graph's. Raises ArangoError 1947, 1930.
+    Only an insert checks that the collection belongs to the graph. Raises ArangoError 1947, 1930.
     """
     graph = find(server.database(operation), operation.path[2])
     kind, name = operation.path[3], operation.path[4]
@@ -41,8 +41,8 @@ def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[D
 
 
 def _check_replacement(collection: Collection | None, operation: Operation) -> None:
-    """Raises ArangoError 1233 where an edge would lose its ends: before it is known whether there is such an edge, but
-    for one whose body says nothing of its ends (as version 3.2 did).
+    """Raise ArangoError 1233 if an edge would lose its ends. This is checked before the edge is looked up, unless the
+    body has no ends at all (as version 3.2 did).
     """
     body = body_object(operation)
     ends = [body.get(side) for side in ("_from", "_to")]
@@ -52,8 +52,8 @@ def _check_replacement(collection: Collection | None, operation: Operation) -> N
 
 
 def _check_ends(graph: Document, body: Document) -> None:
-    """The ends of an edge must lie in collections that some edge definition of the graph names, on whichever side and
-    for whichever edge collection. Raises ArangoError 1947.
+    """Check that the ends of an edge are in collections of any edge definition of the graph, on either side. Raises
+    ArangoError 1947.
     """
     known = {name for one in graph["edgeDefinitions"] for name in (*one["from"], *one["to"])}
     for end in (body.get("_from"), body.get("_to")):
@@ -62,7 +62,9 @@ def _check_ends(graph: Document, body: Document) -> None:
 
 
 def _answer(operation: Operation, collection: Collection, kind: str, written: WriteResult, *, synced: int) -> Outcome:
-    """synced: the status of a write that waits for the disk: 201 for an insert, 200 for a change."""
+    """Return the answer to a write. synced: its status if it waits for the disk: 201 for an
+    insert, 200 for a change.
+    """
     params = operation.params
     code = synced if flag(params, "waitForSync") or collection.wait_for_sync else 202
     name, key = collection.name, written.key
@@ -88,7 +90,9 @@ def insert(server: Server, operation: Operation) -> Outcome:
 
 
 def _check_end(server: Server, operation: Operation, handle: object) -> None:
-    """Unlike the document API, a graph wants the ends of an edge to exist. Raises ArangoError 1233, 1202."""
+    """Check that the end of an edge exists, as a graph requires, unlike the document API. Raises ArangoError 1233,
+    1202.
+    """
     name, slash, key = str(handle).partition("/")
     if not isinstance(handle, str) or not slash:
         raise ArangoError(1233, _ENDS)
@@ -133,7 +137,9 @@ def change(server: Server, operation: Operation) -> Outcome:
 
 
 def remove(server: Server, operation: Operation) -> Outcome:
-    """DELETE. A vertex takes its edges with it, in every graph that knows its collection; nothing is said of them."""
+    """DELETE. Removing a vertex removes its edges, in every graph of its collection; the
+    answer does not mention them.
+    """
     _, collection, kind = _collection(server, operation, write=True)
     key = operation.key or ""
     written = write_document.remove(collection, key, None, _rules(operation))

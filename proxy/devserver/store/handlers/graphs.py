@@ -1,6 +1,6 @@
-"""`/_api/gharial`: named graphs, kept as documents of `_graphs`, and their vertices and edges.
+"""`/_api/gharial`: definitions of named graphs, kept as documents of `_graphs`.
 
-Definitions of graphs; documents within graphs are in `graph_documents`. Removing a vertex removes its edges.
+Documents within graphs are in `graph_documents`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def graphs_of(database: Database) -> Collection:
 
 
 def find(database: Database, name: str) -> Document:
-    """The stored definition. Raises ArangoError 1924."""
+    """Return the stored definition. Raises ArangoError 1924."""
     found = graphs_of(database).load(name)
     if found is None:
         raise ArangoError(1924, f"graph '{name}' not found")
@@ -34,7 +34,7 @@ def find(database: Database, name: str) -> Document:
 
 
 def vertex_names(graph: Document) -> list[str]:
-    """Every vertex collection of a graph, sorted."""
+    """Return every vertex collection of a graph, sorted."""
     names = {name for definition in graph["edgeDefinitions"] for name in (*definition["from"], *definition["to"])}
     return sorted(names | set(graph["orphanCollections"]))
 
@@ -57,7 +57,7 @@ def _code(operation: Operation, *, synced: int = 201) -> int:
 
 
 def _definition(body: Any) -> Document:
-    """An edge definition with its ends sorted. Raises ArangoError 1923."""
+    """Return an edge definition with its ends sorted. Raises ArangoError 1923."""
     if not isinstance(body, dict) or not isinstance(body.get("collection"), str):
         raise ArangoError(1923, "invalid edge definition", status=400)
     ends = {}
@@ -71,7 +71,7 @@ def _definition(body: Any) -> Document:
 
 
 def _list(body: Document, name: str) -> list[Any]:
-    """An array of a body; nothing is an empty one. Raises ArangoError 10."""
+    """Return an array of a body; absent is empty. Raises ArangoError 10."""
     given = body.get(name)
     if given is not None and not isinstance(given, list):
         raise ArangoError(10, f"expecting an array for '{name}'")
@@ -79,7 +79,7 @@ def _list(body: Document, name: str) -> list[Any]:
 
 
 def _ensure(server: Server, database: Database, graph: Document) -> None:
-    """Makes the collections that a graph needs. Raises ArangoError 1939 where an edge collection holds documents."""
+    """Create the collections that a graph needs. Raises ArangoError 1218 if an edge collection is not one."""
     for name in edge_names(graph):
         found = database.collections.get(name)
         if found is None:
@@ -92,7 +92,7 @@ def _ensure(server: Server, database: Database, graph: Document) -> None:
 
 
 def _check_shared(database: Database, graph: Document) -> None:
-    """An edge collection has one definition in all graphs of a database. Raises ArangoError 1921."""
+    """Check that an edge collection has one definition in all graphs of a database. Raises ArangoError 1921."""
     for other in graphs_of(database).scan():
         if other["_key"] == graph["_key"]:
             continue
@@ -141,7 +141,7 @@ def read(server: Server, operation: Operation) -> Outcome:
 
 
 def drop(server: Server, operation: Operation) -> Outcome:
-    """With dropCollections also the collections that no other graph uses."""
+    """Remove a graph, and with dropCollections also the collections that no other graph uses."""
     database = server.database(operation)
     graph = find(database, operation.path[2])
     write_document.remove(graphs_of(database), graph["_key"])
@@ -240,7 +240,7 @@ def remove_edge_definition(server: Server, operation: Operation) -> Outcome:
 
 
 def _change(server: Server, database: Database, operation: Operation, graph: Document, before: set[str]) -> Outcome:
-    """Stores a changed definition: vertex collections that no edge uses any more become orphans."""
+    """Store a changed definition: vertex collections that no edge uses any more become orphans."""
     used = {name for definition in graph["edgeDefinitions"] for name in (*definition["from"], *definition["to"])}
     orphans = [name for name in graph["orphanCollections"] if name not in used]
     graph["orphanCollections"] = orphans + sorted(before - used - set(orphans))

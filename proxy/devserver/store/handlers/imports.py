@@ -1,4 +1,4 @@
-"""`/_api/import`: many documents in one request (protocol page, section 3). It answers counts, and no keys."""
+"""`/_api/import`: many documents in one request (protocol page, section 3). The answer has counts, and no keys."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def run(server: Server, operation: Operation) -> Outcome:
 
 
 def _items(operation: Operation) -> Iterator[_Item]:
-    """The documents of a body, in the format that `type` names (else rows). Raises ArangoError 400."""
+    """Yield the documents of a body, in the format of `type` (default: rows). Raises ArangoError 400."""
     kind = operation.params.get("type", "")
     body = operation.body
     if kind == "auto":
@@ -119,7 +119,9 @@ def _line(position: int, line: bytes) -> _Item:
 
 
 def _rows(operation: Operation) -> Iterator[_Item]:
-    """The oldest format: a line with an array of names, then lines with arrays of values; null says no attribute."""
+    """Yield documents of the oldest format: a line with an array of names, then lines with arrays of values; null means
+    no attribute.
+    """
     if b"\n" not in operation.body:
         raise ArangoError(400, "no JSON array found in second line")
     lines = _lines(operation.body)
@@ -163,7 +165,9 @@ def _take(
     summary: _Summary,
     undo: list[tuple[str, bytes | None]],
 ) -> None:
-    """Imports one document into the collection and the summary. Raises what went wrong, after counting it."""
+    """Import one document, and count it in the summary. Raises the error of a document that
+    failed, after counting it.
+    """
     if item.empty:
         summary.empty += 1
         return

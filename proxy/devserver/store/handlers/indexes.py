@@ -23,7 +23,7 @@ def list_indexes(server: Server, operation: Operation) -> Outcome:
 
 
 def create_index(server: Server, operation: Operation) -> Outcome:
-    """201 for a new index, 200 for one that is there already."""
+    """Answer 201 for a new index, 200 for one that exists already."""
     database = server.database(operation)
     collection = database.find(_collection_parameter(operation))
     body = body_object(operation)
@@ -38,7 +38,7 @@ def create_index(server: Server, operation: Operation) -> Outcome:
             raise ArangoError(1207, f"duplicate value for `name`: {wanted.name}")
         try:
             collection.add_index(wanted)
-        except ArangoError as error:  # a definition that the documents break is a bad request, not a conflict
+        except ArangoError as error:  # documents that violate a new index make a bad request, not a conflict
             raise ArangoError(error.number, error.message, status=400) from error
         found = wanted
         cuid = f"{server.guid}/{collection.id}"
@@ -54,7 +54,7 @@ def read_index(server: Server, operation: Operation) -> Outcome:
 
 
 def selectivity(server: Server, operation: Operation) -> Outcome:
-    """The estimates of all indexes of a collection, which here are always 1."""
+    """Return the estimates of all indexes of a collection, which here are always 1."""
     collection = server.database(operation).find(_collection_parameter(operation))
     shown = {f"{collection.name}/{index.id}": 1 for index in collection.indexes}
     return done(operation, {"indexes": shown})

@@ -1,7 +1,7 @@
-"""`x-arango-async` and `/_api/job`: requests that are answered at once and whose results are fetched later.
+"""`x-arango-async` and `/_api/job`: requests that are answered immediately and whose results are fetched later.
 
-A job that need not wait, for a lock or for a SLEEP, has its result when the 202 is sent. A job is its user's: nobody
-else hears of it (protocol page, section 8). The result of a HEAD has no body.
+A job that need not wait, for a lock or for a SLEEP, has its result when the 202 is sent. Only the user who started a
+job sees it (protocol page, section 8). The result of a HEAD has no body.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ID: Final = b"x-arango-async-id"
 
 
 def accepted(server: Server, operation: Operation, task: asyncio.Task[Outcome], *, store: bool) -> Outcome:
-    """The answer to an asynchronous request; its result is kept where it asked for that."""
+    """Return the answer to an asynchronous request. store: keep its result."""
     if not store:
         return Outcome(202, b"", (), _EMPTY)
     number = str(server.tick())
@@ -34,7 +34,7 @@ def accepted(server: Server, operation: Operation, task: asyncio.Task[Outcome], 
 
 
 def job(server: Server, operation: Operation) -> Outcome:
-    """All of `/_api/job`."""
+    """Carry out all of `/_api/job`."""
     server.database(operation)
     below = operation.path[2:]
     mine = _mine(server, operation)
@@ -61,23 +61,23 @@ def job(server: Server, operation: Operation) -> Outcome:
 
 
 def _result(server: Server, number: str) -> Outcome:
-    """What the job came to, which is then forgotten; 204 while it runs."""
+    """Return the result of the job, which is then forgotten; 204 while it runs."""
     found = server.jobs[number]
     if not found.task.done():
-        return Outcome(204, b"", (), _EMPTY)  # without the id: drivers tell by it that a result is there
+        return Outcome(204, b"", (), _EMPTY)  # without the id, which drivers take for the sign of a result
     stored = found.outcome
     del server.jobs[number]
     return Outcome(stored.status, stored.body, (*stored.headers, (_ID, number.encode())), stored.content_type)
 
 
 def _mine(server: Server, operation: Operation) -> list[str]:
-    """The numbers of the jobs that the asking user may know of, the oldest first."""
+    """Return the numbers of the jobs that the user may see, the oldest first."""
     who = access.identity(server, operation)
     return [number for number, job in server.jobs.items() if who.superuser or job.user == who.user]
 
 
 def _doomed(server: Server, operation: Operation, mine: list[str]) -> list[str]:
-    """What `all`, `expired` (those before the stamp) or a number names."""
+    """Return the jobs that `all`, `expired` (those before the stamp) or a number names."""
     which = operation.path[2]
     if which == "all":
         return mine

@@ -1,7 +1,7 @@
-"""What ArangoDB remembers of queries: running and slow ones, their cache, their plans, the optimizer's rules.
+"""What ArangoDB keeps about queries: running and slow ones, their cache, their plans, the optimizer's rules.
 
-A query that does not sleep has ended before another request is looked at, so that those that run are those that sleep.
-Nothing is cached. Settings are kept and shown; what is slow is decided by them, for each database.
+A query that does not sleep has ended before the next request is handled, so that the running queries are those that
+sleep. Nothing is cached. Settings are kept and shown; they decide, per database, which queries count as slow.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CACHE: Final[Document] = {
 
 
 def current(server: Server, operation: Operation) -> Outcome:
-    """The queries that run in a database; `all`, in `_system`: in every database."""
+    """List the queries that run in a database; `all`, in `_system`: in every database."""
     server.database(operation)
     everywhere = _everywhere(server, operation)
     found = [one for one in server.running.values() if everywhere or one.database == operation.database]
@@ -55,7 +55,7 @@ def current(server: Server, operation: Operation) -> Outcome:
 
 
 def slow(server: Server, operation: Operation) -> Outcome:
-    """The queries that took longer than the threshold, the latest last."""
+    """List the queries that took longer than the threshold, the latest last."""
     server.database(operation)
     everywhere = _everywhere(server, operation)
     return json_outcome(200, [one for one in server.slow if everywhere or one["database"] == operation.database])
@@ -69,7 +69,7 @@ def clear(server: Server, operation: Operation) -> Outcome:
 
 
 def kill(server: Server, operation: Operation) -> Outcome:
-    """DELETE /_api/query/{id}: the query ends with 1500."""
+    """DELETE /_api/query/{id}: end the query with error 1500."""
     server.database(operation)
     found = server.running.get(operation.path[2])
     if found is None or (found.database != operation.database and not _everywhere(server, operation)):
@@ -100,7 +100,7 @@ def calls(server: Server, operation: Operation) -> Outcome:
 
 
 def rules(server: Server, operation: Operation) -> Outcome:
-    """The names of the optimizer's rules."""
+    """List the names of the optimizer's rules."""
     server.database(operation)
     flags = {
         "hidden": False,
@@ -114,17 +114,19 @@ def rules(server: Server, operation: Operation) -> Outcome:
 
 
 def _everywhere(server: Server, operation: Operation) -> bool:
-    """Whether all databases are meant, which only administrators may ask for, in `_system`. Raises ArangoError 11."""
+    """Return True if all databases are meant, which only administrators may ask for, in `_system`. Raises ArangoError
+    11.
+    """
     if not flag(operation.params, "all"):
         return False
     access.require_admin(server, operation)
     if operation.database != "_system":
-        raise ArangoError(11, "queries of all databases are told of in _system")
+        raise ArangoError(11, "queries of all databases are only available in _system")
     return True
 
 
 def properties(server: Server, operation: Operation) -> Outcome:
-    """GET and PUT of what is tracked."""
+    """GET and PUT of the settings of query tracking."""
     server.database(operation)
     return done(operation, _settings(server, operation, f"tracking of {operation.database}", TRACKING))
 
@@ -155,7 +157,9 @@ def _empty(operation: Operation, below: tuple[str, ...]) -> Outcome:
 
 
 def _settings(server: Server, operation: Operation, name: str, defaults: Document) -> Document:
-    """The settings of that name; a PUT changes those that it names; null names none. Raises ArangoError 10."""
+    """Return the settings of that name. A PUT changes the known ones that its body has, unless null. Raises ArangoError
+    10.
+    """
     kept = server.settings.setdefault(name, dict(defaults))
     if operation.method == "PUT":
         given = body_object(operation)
@@ -168,5 +172,5 @@ def _settings(server: Server, operation: Operation, name: str, defaults: Documen
 
 
 def _kind(value: object) -> type:
-    """The type, for which a fraction is a number too."""
+    """Return the type of a setting; integers and fractions are one type."""
     return int if isinstance(value, float) else type(value)

@@ -27,7 +27,7 @@ _DUMPED: Final = b"application/x-arango-dump"
 
 
 def batch(server: Server, operation: Operation) -> Outcome:
-    """POST makes a snapshot, PUT keeps it, DELETE ends it."""
+    """POST creates a snapshot, PUT extends it, DELETE ends it."""
     database = server.database(operation)
     if operation.method == "POST" and len(operation.path) == 3:
         made = Batch(str(server.tick()), database.name, server.log.last or server.last_tick)
@@ -46,7 +46,7 @@ def batch(server: Server, operation: Operation) -> Outcome:
 
 
 def _forget(kept: dict[str, Any]) -> None:
-    """Snapshots that nobody ended go when there are many: they hold documents that are gone."""
+    """Drop the oldest snapshots if there are too many: they keep documents that were removed."""
     while len(kept) > _MOST:
         del kept[next(iter(kept))]
 
@@ -59,7 +59,7 @@ def _batch(server: Server, operation: Operation, number: str) -> Batch:
 
 
 def replication(server: Server, operation: Operation) -> Outcome:
-    """The reads: inventory, dump, logger-state, server-id."""
+    """Answer the reads: inventory, dump, logger-state, server-id."""
     name = operation.path[2] if len(operation.path) > 2 else ""
     if name == "server-id":
         return json_outcome(200, {"serverId": server.id})
@@ -86,14 +86,16 @@ def _logger(server: Server) -> Document:
 
 
 def _inventory(server: Server, operation: Operation) -> Outcome:
-    """Collections with their properties and secondary indexes: what a follower makes first; `global`: everywhere."""
+    """Return collections with their properties and secondary indexes, which a follower creates first. `global`: of all
+    databases.
+    """
     database = server.database(operation)
     system = flag(operation.params, "includeSystem", default=True)
     whole: Document = {"state": _logger(server), "tick": str(server.last_tick)}
     if flag(operation.params, "global"):
         access.require_admin(server, operation)
         if database.name != "_system":
-            raise ArangoError(11, "global inventory is told of in _system")
+            raise ArangoError(11, "global inventory is only available in _system")
         shown = {
             one.name: {"id": one.id, "name": one.name, **_contents(server, one, system)}
             for one in server.databases.values()
@@ -118,10 +120,10 @@ def _contents(server: Server, database: Database, system: bool) -> Document:
 
 
 def _dump(server: Server, operation: Operation) -> Outcome:
-    """The documents of one collection in a batch, piece by piece; each piece goes on where the last one ended."""
+    """Return the documents of one collection of a batch, in pieces; each piece continues where the last one ended."""
     found = _batch(server, operation, operation.params.get("batchId", ""))
     name = server.database(operation).find(operation.params.get("collection", "")).name
-    documents = found.documents.get(name, [])  # what has not been sent yet, the next one last
+    documents = found.documents.get(name, [])  # not sent yet, the next one last
     limit = request_params.number(operation.params, "chunkSize", _CHUNK)
     lines: list[bytes] = []
     size = 0

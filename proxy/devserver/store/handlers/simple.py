@@ -1,4 +1,4 @@
-"""`/_api/simple` and `/_api/edges`: reads and writes by example that old clients still use."""
+"""`/_api/simple` and `/_api/edges`: reads and writes by example, which old clients still use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ORDERED: Final = frozenset({"persistent", "skiplist", "hash"})
 
 
 def stats(scanned: int = 0, lookups: int = 0) -> Document:
-    """`stats` of an answer that no query made."""
+    """Return the `stats` of an answer that no query made."""
     return {
         "writesExecuted": 0,
         "writesIgnored": 0,
@@ -84,7 +84,7 @@ def _touches(edge: Document, vertices: set[str], direction: str) -> bool:
 
 
 def matching(collection: Collection, example: object) -> Iterator[Document]:
-    """The documents that have every attribute of the example; `a.b` is a path."""
+    """Yield the documents that have every attribute of the example; `a.b` is a path."""
     if not isinstance(example, dict):
         raise ArangoError(400, "<example> must be an object")
     for document in collection.scan():
@@ -118,7 +118,9 @@ def _cursor(server: Server, operation: Operation, body: Document, rows: list[Any
 
 
 def _limited(body: Document, rows: list[Any]) -> list[Any]:
-    """What `skip` and `limit` leave. Raises ArangoError 1504 for a negative one, as a LIMIT of AQL does."""
+    """Return the rows that `skip` and `limit` leave. Raises ArangoError 1504 for a negative one, as a LIMIT of AQL
+    does.
+    """
     skip, limit = whole(body, "skip", 0), body.get("limit")
     most = limit if isinstance(limit, int) and not isinstance(limit, bool) else len(rows)
     if skip < 0 or most < 0:
@@ -155,7 +157,7 @@ def by_example(server: Server, operation: Operation) -> Outcome:
 
 
 def by_range(server: Server, operation: Operation) -> Outcome:
-    """Documents whose attribute lies in [left, right), or in [left, right] where it is closed, in its order."""
+    """Return documents whose attribute is in [left, right), or in [left, right] if `closed`, in its order."""
     body = body_object(operation)
     collection = _collection(server, operation, body)
     attribute = body.get("attribute")

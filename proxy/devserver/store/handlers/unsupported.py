@@ -1,7 +1,7 @@
-"""What this server does not do, by name: views, services and tasks can be listed, what makes one is refused (501).
+"""What this server does not do: views, services and tasks can be listed, creating one is refused (501) by name.
 
-The same goes for JavaScript (transactions, Foxx, tasks, functions of AQL), geo and fulltext queries, and the trees of
-revisions that followers compare. `/_api/batch` and the oldest simple queries are not there at all, as in 3.12.
+So are JavaScript (transactions, Foxx, tasks, functions of AQL), geo and fulltext queries, and the revision trees that
+followers compare. `/_api/batch` and the oldest simple queries do not exist, as in 3.12.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def no_view(server: Server, operation: Operation) -> Outcome:
 
 
 def tasks(server: Server, operation: Operation) -> Outcome:
-    """`/_api/tasks`: none can be made, so there are none."""
+    """`/_api/tasks`: none can be created, so there are none."""
     server.database(operation)
     if operation.method in ("GET", "DELETE") and len(operation.path) > 2:
         raise ArangoError(1852, "task not found", status=404)
@@ -67,7 +67,7 @@ def services(server: Server, operation: Operation) -> Outcome:
 
 
 def functions(server: Server, operation: Operation) -> Outcome:
-    """`/_api/aqlfunction`: none can be made, so there are none."""
+    """`/_api/aqlfunction`: none can be created, so there are none."""
     server.database(operation)
     if operation.method == "GET":
         return done(operation, {"result": []})

@@ -1,7 +1,7 @@
-"""`/_open/auth`, `/_api/user` and `/_api/token`: signing in, users, what they may do, access tokens.
+"""`/_open/auth`, `/_api/user` and `/_api/token`: authentication, users, their rights, access tokens.
 
-Administrators see and change everybody, a user itself only (but for its rights). Where the server checks nobody,
-everybody is an administrator, and `/_open/auth` is not there. Protocol page, section 7.
+Administrators see and change all users, a user only itself (except its rights). If the server does not enforce
+authentication, every request is an administrator's, and `/_open/auth` does not exist. Protocol page, section 7.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _DONE: Final = {"error": False, "code": 202}
 _UNDEFINED: Final = "undefined"  # how a level that was not given is shown
 
 
-# ---- signing in
+# ---- authentication
 
 
 def authenticate(server: Server, operation: Operation) -> Outcome:
-    """POST /_open/auth: a token for a user's name and password."""
+    """POST /_open/auth: return a token for a user's name and password."""
     _wanted(server, operation)
     body = body_object(operation)
     name, password = body.get("username", ""), body.get("password")
@@ -51,7 +51,7 @@ def authenticate(server: Server, operation: Operation) -> Outcome:
 
 
 def renew(server: Server, operation: Operation) -> Outcome:
-    """POST /_open/auth/renew: another token for whoever has a valid one."""
+    """POST /_open/auth/renew: return another token to a user who has a valid one."""
     _wanted(server, operation)
     who = access.identity(server, operation)
     return json_outcome(200, {"jwt": make_token(who.user, server.accounts.secret, server.now())})
@@ -80,7 +80,7 @@ def create(server: Server, operation: Operation) -> Outcome:
 
 
 def prove(server: Server, operation: Operation) -> Outcome:
-    """POST /_api/user/{user}: whether that is the user's password. 404 where it is not."""
+    """POST /_api/user/{user}: check the user's password. 404 if it is wrong."""
     password = body_object(operation).get("passwd")
     name = operation.path[2]
     if server.accounts.login(name, password if isinstance(password, str) else "", server.now()) != name:
@@ -93,7 +93,7 @@ def read(server: Server, operation: Operation) -> Outcome:
 
 
 def replace(server: Server, operation: Operation) -> Outcome:
-    """PUT: what the body lacks becomes what a new user has."""
+    """PUT: attributes that the body lacks become those of a new user."""
     account = _accessible(server, operation)
     password, active, extra = _settings(body_object(operation))
     account.set_password(password or "")
@@ -103,7 +103,7 @@ def replace(server: Server, operation: Operation) -> Outcome:
 
 
 def update(server: Server, operation: Operation) -> Outcome:
-    """PATCH: what the body lacks stays, attributes of `extra` too."""
+    """PATCH: attributes that the body lacks stay, those of `extra` too."""
     account = _accessible(server, operation)
     password, active, extra = _settings(body_object(operation))
     if password is not None:
@@ -121,11 +121,11 @@ def remove(server: Server, operation: Operation) -> Outcome:
     return json_outcome(202, _DONE)
 
 
-# ---- what they may do
+# ---- rights
 
 
 def below(server: Server, operation: Operation) -> Outcome:
-    """`/_api/user/{user}/database[/{db}[/{collection}]]`, and `…/config[/{name}]`, which the web interface keeps."""
+    """`/_api/user/{user}/database[/{db}[/{collection}]]`, and `…/config[/{name}]`, which the web interface uses."""
     kind = operation.path[3] if len(operation.path) > 3 else ""
     if kind == "config":
         return _config(server, operation)
@@ -166,7 +166,7 @@ def _levels(server: Server, operation: Operation) -> Outcome:
         full = flag(operation.params, "full")
         return done(operation, {"result": _everything(server, account) if full else _open_to(server, account)})
     configured = database_level(account, place[0]) if len(place) == 1 else collection_level(account, *place[:2])
-    # what holds without the server's mode is told to who asks for what is configured
+    # `configured` asks for the level that was given, whatever the server's mode
     held = configured if flag(operation.params, "configured") else min(configured, server.accounts.highest)
     return done(operation, {"result": held.text})
 
@@ -177,7 +177,7 @@ def _open_to(server: Server, account: Account) -> Document:
 
 
 def _everything(server: Server, account: Account) -> Document:
-    """What was given, for every database and collection."""
+    """Return what was granted, for every database and collection."""
     shown: Document = {}
     for name, database in server.databases.items():
         grants = account.grants.get(name)
@@ -211,7 +211,9 @@ def _config(server: Server, operation: Operation) -> Outcome:
 
 
 def tokens(server: Server, operation: Operation) -> Outcome:
-    """`/_api/token/{user}[/{id}]`: tokens that stand in a password's place. The text is shown once, when it is made."""
+    """`/_api/token/{user}[/{id}]`: tokens that replace a password. The text is shown once, in the answer that creates
+    it.
+    """
     account = _accessible(server, operation)
     if operation.method == "GET":
         return json_outcome(200, {"tokens": [_token(server, shown) for shown in account.tokens.values()]})
@@ -256,7 +258,7 @@ def _token(server: Server, shown: Document) -> Document:
 
 
 def _accessible(server: Server, operation: Operation) -> Account:
-    """The user of the path: for itself and for administrators. Raises ArangoError 10, 11, 1703."""
+    """Return the user of the path: for itself and for administrators. Raises ArangoError 10, 11, 1703."""
     if len(operation.path) < 3:
         raise ArangoError(10, "bad parameter")
     name = operation.path[2]
@@ -266,7 +268,7 @@ def _accessible(server: Server, operation: Operation) -> Account:
 
 
 def _settings(body: Document) -> tuple[str | None, bool | None, Document | None]:
-    """(password, active, extra) where the body has them in the right type; others are passed over, as in ArangoDB."""
+    """Return (password, active, extra) that the body has in the right type; others are ignored, as in ArangoDB."""
     password, active, extra = body.get("passwd"), body.get("active"), body.get("extra")
     return (
         password if isinstance(password, str) else None,

@@ -16,7 +16,7 @@ _CONTENT: Final = b"application/x-arango-dump"
 
 
 def state(server: Server) -> dict[str, Any]:
-    """The newest tick, the time and the server, as several answers show them."""
+    """Return the newest tick, the time and the server, as several answers show them."""
     moment = datetime.datetime.fromtimestamp(server.now(), datetime.UTC)
     return {
         "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -36,7 +36,7 @@ def range_(server: Server, _operation: Operation) -> Outcome:
 
 
 def tail(server: Server, operation: Operation) -> Outcome:
-    """JSON lines above `from`; 204 where there are none. `…-frompresent: false` says that some are gone."""
+    """Return JSON lines above `from`; 204 if there are none. `…-frompresent: false` means that some are lost."""
     params = operation.params
     start, end = _number(params.get("from"), 0), _number(params.get("to"), None)
     chunk = _number(params.get("chunkSize"), _CHUNK) or _CHUNK

@@ -1,7 +1,7 @@
-"""AQL over the collections of a server: parses, checks, drives the evaluator, answers what it asks for.
+"""AQL over the collections of a server: parse, check, drive the evaluator, answer its requests.
 
-The evaluator yields fetches and writes (`proxy.aql.requests`); here they meet the documents. A query that fails leaves
-nothing behind: its writes are undone, but for those before its last intermediate commit.
+The evaluator yields fetches and writes (`proxy.aql.requests`), which are carried out here. A query that fails leaves
+nothing behind: its writes are undone, except those before its last intermediate commit.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from proxy.model.operations import Operation
 
 Document = dict[str, Any]
 _NO_LIMIT: Final = 0
-_COMMIT_COUNT, _COMMIT_SIZE = 1_000_000, 512 << 20  # operations, bytes, behind which ArangoDB commits what there is
+_COMMIT_COUNT, _COMMIT_SIZE = 1_000_000, 512 << 20  # operations, bytes, after which ArangoDB commits
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query gave: rows, and `extra` with warnings and statistics."""
+    """The result of a query: rows, and `extra` with warnings and statistics."""
 
     rows: list[Any]
     extra: Document
 
 
 def run(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Answer:
-    """Runs a query, and remembers it where it was slow. Raises ArangoError as ArangoDB would answer it."""
+    """Run a query, and remember it if it was slow. Raises ArangoError as ArangoDB would answer it."""
     began = server.now()
     running = server.resumed
     if running is None:
@@ -59,7 +59,7 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
         code = error.number
         raise
     except PausedError:
-        code = -1  # it goes on
+        code = -1  # it continues
         raise
     else:
         return answer
@@ -120,7 +120,7 @@ def _options(operation: Operation, running: RunningQuery, options: Document) -> 
 
 
 class _Session:
-    """One run of one query against one database, within a transaction where the request names one."""
+    """One run of one query against one database, within the request's transaction, if it has one."""
 
     def __init__(self, server: Server, operation: Operation, running: RunningQuery, options: Document) -> None:
         self._server = server
@@ -129,16 +129,16 @@ class _Session:
         self._undo: list[tuple[Collection, str, bytes | None]] = []
         self._count = _limit(options, "intermediateCommitCount", _COMMIT_COUNT)
         self._size = _limit(options, "intermediateCommitSize", _COMMIT_SIZE)
-        self._kept = self._bytes = 0  # writes that are committed, and bytes of those that are not
+        self._kept = self._bytes = 0  # number of committed writes, and bytes of the others
         self.commits = 0
-        self.scan: PrimaryScan | None = None  # what the primary index answers of the query
+        self.scan: PrimaryScan | None = None  # the part of the query that the primary index answers
 
     def collection(self, name: str, *, write: bool = False) -> Collection:
         find = writable if write else readable
         return find(self._server, self._operation, name)
 
     def drive(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
-        """Answers the evaluator until it has its result. Where it fails, undoes what is not committed yet."""
+        """Answer the evaluator until it has its result. If it fails, undo what is not committed."""
         try:
             try:
                 result = self._answered(steps)
@@ -147,7 +147,7 @@ class _Session:
                 raise
             self._running.finish()
         except (ArangoError, PausedError) as error:
-            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses begins again
+            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses starts again
             for collection, key, old in reversed(self._undo[kept:]):
                 write_document.put_back(collection, key, old)
             raise
@@ -176,7 +176,7 @@ class _Session:
             return [json_reader.load(documents[key]) for key in sorted(set(fetch.keys)) if key in documents]
         if fetch.count:
             return len(documents)
-        # a text that must stand in the document: what lacks it need not be parsed
+        # a text that the document must contain: others need not be parsed
         needles = [_needle(value) for _, value in fetch.equalities]
         wanted = [needle for needle in needles if needle is not None]
         raws = [documents[key] for key in collection.sorted_keys()]
@@ -189,7 +189,7 @@ class _Session:
         return [json_reader.load(raw) for raw in raws]
 
     def _commit(self) -> None:
-        """An intermediate commit, where enough was written; never inside of a stream transaction."""
+        """Count an intermediate commit if enough was written; never inside a stream transaction."""
         if "x-arango-trx-id" in self._operation.headers:
             return
         if len(self._undo) - self._kept >= self._count or self._bytes >= self._size:
@@ -218,7 +218,7 @@ class _Session:
 
 
 def _limit(options: Document, name: str, default: int) -> int:
-    """Of intermediate commits; what is no number is passed over, as ArangoDB does."""
+    """Return an option of intermediate commits; a value that is not a number is ignored, as in ArangoDB."""
     given = options.get(name)
     return int(given) if isinstance(given, int | float) and not isinstance(given, bool) else default
 
@@ -236,7 +236,7 @@ def _carry_out(collection: Collection, request: Write, rules: WriteRules) -> Wri
 
 
 def _needle(value: object) -> bytes | None:
-    """Text that every document with that value has in it; None where there is more than one way to print it."""
+    """Return text that every document with that value contains; None if the value can be printed in several ways."""
     if isinstance(value, str) and value.isascii() and value.isprintable():
         return orjson.dumps(value)
     return None

@@ -1,7 +1,7 @@
 """The plan of a query as ArangoDB shows it: its statements in the order in which they are written; no rule is applied.
 
-`profile` is what a query with that option tells beside its rows: times of its stages, and from level 2 on the plan and
-what each of its nodes did (of which only the last is known here).
+`profile` is what a query with that option returns beside its rows: times of its stages, and from level 2 the plan and
+what each of its nodes did (here only the last one's figures are known).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _kind(statement: ast.Statement) -> str:
 
 
 def profile_of(plan: Document, marks: Sequence[float], rows: int, stats: Document, *, level: int) -> Document:
-    """`profile`, and from level 2 on `plan` and what its nodes did. marks: begin, parsed, planned, executed."""
+    """Return `profile`, and from level 2 `plan` and its nodes' figures. marks: begin, parsed, planned, executed."""
     spent = dict.fromkeys(_STAGES, 1e-9)
     spent |= {"parsing": marks[1] - marks[0], "optimizing plan": marks[2] - marks[1], "executing": marks[3] - marks[2]}
     found: Document = {"profile": spent}

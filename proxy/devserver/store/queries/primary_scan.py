@@ -1,10 +1,10 @@
 """Queries that ArangoDB answers from its primary index: key ranges and order by `_key`, in byte order of keys. Pure.
 
-    FOR d IN c [FILTER d._key > @a AND d._key <= @b] SORT d._key [LIMIT …] RETURN …
+FOR d IN c [FILTER d._key > @a AND d._key <= @b] SORT d._key [LIMIT …] RETURN …
 
 The index is ordered by the bytes of `_key` (protocol page, section 10); everywhere else strings compare by ICU.
 ArangoDB takes the filter and the order from the index and drops them from the query, so that paging by key sees byte
-order; the same is done here. Whatever is not of exactly this form is evaluated as usual.
+order; the same is done here. A query of any other form is evaluated as usual.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLAIN = (ast.Variable, ast.Attribute, ast.Array, ast.Object, ast.Item, ast.Lite
 
 @dataclass(frozen=True, slots=True)
 class PrimaryScan:
-    """A range of the primary index: conditions on keys, and what to skip and to take of it. count: None takes all.
+    """A range of the primary index: conditions on keys, how many to skip and to take. count: None takes all.
 
     rest: the query without what the index answers.
     """
@@ -34,7 +34,7 @@ class PrimaryScan:
     count: int | None
 
     def keys(self, ordered: Sequence[str]) -> Sequence[str]:
-        """Those of the keys, which are in byte order, that the range holds."""
+        """Return those of the keys, given in byte order, that are in the range."""
         first, end = 0, len(ordered)
         for operator, key in self.conditions:
             side = bisect.bisect_right if operator in (">", "<=") else bisect.bisect_left
@@ -47,13 +47,13 @@ class PrimaryScan:
         return ordered[first : end if self.count is None else min(end, first + self.count)]
 
     def bind(self, bind: Mapping[str, Any]) -> dict[str, Any]:
-        """The bind variables that the rest of the query has."""
+        """Return the bind variables that the rest of the query uses."""
         used = {parameter.name for parameter in ast.walk(self.rest) if isinstance(parameter, ast.Parameter)}
         return {name: value for name, value in bind.items() if name in used}
 
 
 def scan_of(query: ast.Query, bind: Mapping[str, Any]) -> PrimaryScan | None:
-    """The range that answers the query; None where it is not of that form."""
+    """Return the range that answers the query; None if it is not of that form."""
     statements = query.statements
     if len(statements) < 3 or not isinstance(statements[0], ast.For) or not isinstance(statements[-1], ast.Return):
         return None

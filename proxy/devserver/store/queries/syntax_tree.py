@@ -1,4 +1,4 @@
-"""A query's tree as `/_api/query` prints it: ArangoDB's names of nodes, `subNodes` in its order."""
+"""A query's tree as `/_api/query` prints it: with ArangoDB's names of nodes and its order of `subNodes`."""
 
 from __future__ import annotations
 

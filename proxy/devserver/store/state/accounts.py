@@ -1,11 +1,11 @@
-"""Users, their passwords and what they may do: levels of access to databases and collections. No HTTP.
+"""Users, their passwords and their rights: levels of access to databases and collections. No HTTP.
 
-Who has no level of their own for a database has the better one of `*` and of `_system` (where `rw` is what makes an
-administrator). A collection's level is its own, else the best of: the database's, the database's `*`, those of
-`_system` and of `*`. Nobody reads `_users`; other system collections follow their database.
+A user without a level for a database has the better one of `*` and of `_system` (where `rw` makes an administrator). A
+collection's level is its own, else the best of: the database's, the database's `*`, those of `_system` and of `*`. No
+user reads `_users`; other system collections follow their database.
 
 A server in read-only mode (`PUT /_admin/server/mode`) counts each of these levels as `ro` at most, whether or not it
-checks who asks. Only a superuser's own token still writes there; administrators still change users and the mode.
+enforces authentication. Only a superuser's own token still writes then; administrators still change users and the mode.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REMEMBERED: Final = 1024  # Authorization headers
 
 
 class Level(enum.IntEnum):
-    """How far a user may go. On `_system`, RW is the administrator's."""
+    """How far a user may go. RW on `_system` makes an administrator."""
 
     NONE = 0
     RO = 1
@@ -38,7 +38,7 @@ class Level(enum.IntEnum):
 
 
 def level_of(text: object) -> Level:
-    """A level by its name. Raises ArangoError 10."""
+    """Return a level by its name. Raises ArangoError 10."""
     if text not in ("rw", "ro", "none"):
         raise ArangoError(10, "expecting JSON object with key 'grant'")
     return Level[str(text).upper()]
@@ -46,7 +46,7 @@ def level_of(text: object) -> Level:
 
 @dataclass(slots=True)
 class Grants:
-    """One user's rights on one database (or `*`): its own level, if it was given, and those of collections."""
+    """One user's rights on one database (or `*`): the database's level, if given, and those of collections."""
 
     level: Level | None = None
     collections: dict[str, Level] = field(default_factory=dict)
@@ -75,9 +75,9 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks. A superuser (a server's own token, or a server that checks nobody) may do everything.
+    """Who asks. A superuser (a server's own token, or a server without authentication) may do everything.
 
-    unchecked: a superuser for the second reason.
+    unchecked: a superuser because the server does not enforce authentication.
     """
 
     user: str
@@ -89,9 +89,9 @@ EVERYBODY: Final = Identity("root", superuser=True, unchecked=True)
 
 
 class Accounts:
-    """All users of one server. enforced: whether anybody is checked; off, everybody is a superuser.
+    """All users of one server. enforced: requests must authenticate; otherwise every request is a superuser's.
 
-    read_only: whether the server takes no writes.
+    read_only: the server takes no writes.
     """
 
     def __init__(self, secret: bytes, *, enforced: bool = False) -> None:
@@ -99,18 +99,18 @@ class Accounts:
         self.read_only = False
         self.by_name: dict[str, Account] = {}
         self.secret = secret
-        # Authorization header -> (who, until when it holds): hashing a password for each request would cost too much
+        # Authorization header -> (who, until when it is valid): hashing a password for each request is expensive
         self._remembered: dict[str, tuple[Identity, float]] = {}
         self.create("root", "")
         self.by_name["root"].grants = {SYSTEM: Grants(Level.RW, {"*": Level.RW}), "*": Grants(Level.RW)}
 
     @property
     def limited(self) -> bool:
-        """Whether there is anything that somebody may not do."""
+        """True if some request may be refused."""
         return self.enforced or self.read_only
 
     def enforce(self, root_password: str, secret: bytes | None = None) -> None:
-        """From now on everybody is checked. secret: what tokens are signed with from now on; None keeps it."""
+        """Require authentication from now on. secret: signs tokens from now on; None keeps the present one."""
         if secret is not None:
             self.secret = secret
         self.by_name["root"].set_password(root_password)
@@ -120,14 +120,14 @@ class Accounts:
     # ---- users
 
     def find(self, name: str) -> Account:
-        """Raises ArangoError 1703."""
+        """Return an account. Raises ArangoError 1703."""
         found = self.by_name.get(name)
         if found is None:
             raise ArangoError(1703, "user not found")
         return found
 
     def create(self, name: object, password: str, *, active: bool = True, extra: Document | None = None) -> Account:
-        """Raises ArangoError 1700, 1702."""
+        """Create an account. Raises ArangoError 1700, 1702."""
         if not isinstance(name, str) or not name or name.startswith(":role:"):
             raise ArangoError(1700, "invalid user name", status=400)
         if name in self.by_name:
@@ -138,7 +138,7 @@ class Accounts:
         return account
 
     def remove(self, name: str) -> None:
-        """Raises ArangoError 1703; 11 for root."""
+        """Remove an account. Raises ArangoError 1703; 11 for root."""
         self.find(name)
         if name == "root":
             raise ArangoError(11, "forbidden")
@@ -146,13 +146,13 @@ class Accounts:
         self.changed()
 
     def changed(self) -> None:
-        """Must be called after any change of an account: what was believed of headers is forgotten."""
+        """Forget what headers were found to prove. Must be called after any change of an account."""
         self._remembered.clear()
 
     # ---- who asks
 
     def authenticate(self, header: str | None, now: float) -> Identity | None:
-        """Who an Authorization header proves to be; None where it proves nothing. now: seconds since the epoch."""
+        """Return who an Authorization header proves to be; None if nobody. now: seconds since the epoch."""
         if not self.enforced:
             return EVERYBODY
         if header is None:
@@ -182,7 +182,9 @@ class Accounts:
         return None if account is None or not account.active else (Identity(account.name), until)
 
     def login(self, name: str, password: str, now: float) -> str | None:
-        """The user of a name and a password, or of an access token in the password's place (the name may be empty)."""
+        """Return the user of a name and a password, or of an access token used as the password
+        (the name may be empty).
+        """
         hashed = hash_token(password)
         for account in self.by_name.values():
             token = account.tokens.get(hashed)
@@ -193,14 +195,14 @@ class Accounts:
             return None
         return found.name
 
-    # ---- what they may do
+    # ---- rights
 
     def database(self, identity: Identity, database: str) -> Level:
-        """The level that holds for a database."""
+        """Return the effective level for a database."""
         return min(self._configured(identity, database), self._highest(identity))
 
     def collection(self, identity: Identity, database: str, name: str) -> Level:
-        """The level that holds for a collection."""
+        """Return the effective level for a collection."""
         if identity.superuser:
             return self._highest(identity)
         account = self.by_name.get(identity.user)
@@ -208,7 +210,9 @@ class Accounts:
         return min(given, self._highest(identity))
 
     def admin(self, identity: Identity) -> bool:
-        """Whether it may change users, settings and the server's mode: that mode does not take this away."""
+        """Return True if the user may change users, settings and the server's mode, which read-only mode does not
+        prevent.
+        """
         return self._configured(identity, SYSTEM) is Level.RW
 
     def _configured(self, identity: Identity, database: str) -> Level:
@@ -219,7 +223,7 @@ class Accounts:
 
     @property
     def highest(self) -> Level:
-        """How far users may go in the server's mode."""
+        """The highest level in the server's mode."""
         return Level.RO if self.read_only else Level.RW
 
     def _highest(self, identity: Identity) -> Level:
@@ -227,7 +231,7 @@ class Accounts:
 
 
 def database_level(account: Account, database: str) -> Level:
-    """The level of one user for one database, `*` and `_system` considered where none was given."""
+    """Return one user's level for one database, with `*` and `_system` as defaults."""
     own = account.grants.get(database)
     if own is not None and own.level is not None:
         return own.level
@@ -237,7 +241,7 @@ def database_level(account: Account, database: str) -> Level:
 
 
 def collection_level(account: Account, database: str, name: str) -> Level:
-    """The level of one user for one collection."""
+    """Return one user's level for one collection."""
     if not name or (database == "*" and name != "*"):
         return Level.NONE
     if name[0] == "_":
@@ -263,7 +267,7 @@ def collection_level(account: Account, database: str, name: str) -> Level:
 
 
 def grant(account: Account, database: str, collection: str, level: Level) -> None:
-    """Sets a level; an empty `collection` means the database's own. Raises ArangoError 10, 11."""
+    """Set a level; an empty `collection` means the database's own. Raises ArangoError 10, 11."""
     _check_grant(account, database, collection, level)
     grants = account.grants.setdefault(database, Grants())
     if collection:
@@ -273,7 +277,7 @@ def grant(account: Account, database: str, collection: str, level: Level) -> Non
 
 
 def revoke(account: Account, database: str, collection: str) -> None:
-    """Takes a level back: that of the database (and of all in it), or of one collection. Raises ArangoError 10, 11."""
+    """Remove a level: of the database (and of all in it), or of one collection. Raises ArangoError 10, 11."""
     if account.name == "root" and database == SYSTEM and collection in ("", "*"):
         raise ArangoError(11, "Cannot remove access level of 'root' to _system")
     if not collection:
@@ -292,7 +296,7 @@ def _check_grant(account: Account, database: str, collection: str, level: Level)
 
 
 def hash_token(token: str) -> str:
-    """How an access token is kept."""
+    """Return an access token as it is stored."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Indexes of a collection: definitions as clients see them, and the one thing that they change: uniqueness.
+"""Indexes of a collection: definitions as clients see them, and their only effect here: uniqueness.
 
-Queries do not use them; one that is not unique is a definition alone. (`expiry` reads those of type `ttl`.)
+Queries do not use them; an index that is not unique is only a definition. (`expiry` reads those of type `ttl`.)
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Index:
     fields: tuple[str, ...]
     unique: bool = False
     sparse: bool = False
-    # what else the definition says, as it is shown
+    # the rest of the definition, as it is shown
     shown: dict[str, Any] = field(default_factory=dict)
     entries: dict[bytes, str] = field(default_factory=dict)
 
     def definition(self, collection: str) -> dict[str, Any]:
-        """The index as the API shows it, attributes in alphabetical order."""
+        """Return the index as the API shows it, attributes in alphabetical order."""
         fields: list[Any] = self.shown.get("fields", list(self.fields))
         whole = {
             **self.shown,
@@ -56,7 +56,7 @@ class Index:
         return dict(sorted(whole.items()))
 
     def same_as(self, other: Index) -> bool:
-        """Whether a second definition means this index, so that creating it is no change."""
+        """Return True if a second definition means this index, so that creating it changes nothing."""
         return self._identity() == other._identity() and self.kind != "primary"
 
     def _identity(self) -> tuple[object, ...]:
@@ -64,9 +64,9 @@ class Index:
         return self.kind, self.fields, self.unique, self.sparse, own
 
     def values(self, document: Document, *, twice: bool = False) -> Iterator[bytes]:
-        """The entries of a document: one, or one an element for a field `a[*]`; none for a sparse index with a null.
+        """Yield a document's entries: one, or one per element for a field `a[*]`; none for a sparse index with a null.
 
-        twice: equal elements of an array come as often as they stand there.
+        twice: equal elements of an array are repeated as often as they occur.
         """
         rows: list[list[Any]] = [[]]
         for path in self.fields:
@@ -80,7 +80,7 @@ class Index:
             yield orjson.dumps([_number(value) for value in row], option=orjson.OPT_SORT_KEYS)
 
     def check(self, key: str, document: Document) -> None:
-        """Raises ArangoError 1210 where another document has the same values."""
+        """Raise ArangoError 1210 if another document has the same values."""
         seen: set[bytes] = set()
         for value in self.values(document, twice=self.shown.get("deduplicate") is False):
             holder = self.entries.get(value, key)
@@ -104,17 +104,17 @@ class Index:
 
 
 def primary() -> Index:
-    """The index that every collection has."""
+    """Return the index that every collection has."""
     return Index("0", "primary", "primary", ("_key",), unique=True, shown={"selectivityEstimate": 1})
 
 
 def edge() -> Index:
-    """The index that every edge collection has."""
+    """Return the index that every edge collection has."""
     return Index("1", "edge", "edge", ("_from", "_to"), shown={"selectivityEstimate": 1})
 
 
 def define(body: Document, number: int, name: str) -> Index:
-    """An index from the definition that a client sends. Raises ArangoError 10 where it makes no sense."""
+    """Return an index from the definition that a client sends. Raises ArangoError 10 if it is invalid."""
     asked = body.get("type")
     if not isinstance(asked, str) or (asked not in _KINDS and asked not in _ALIASES):
         raise ArangoError(10, "invalid index type")
@@ -178,13 +178,13 @@ def define(body: Document, number: int, name: str) -> Index:
 
 
 def _estimates(body: Document, *, unique: bool) -> dict[str, Any]:
-    """Whether the selectivity is estimated, and the estimate; that of a unique index is known to be 1."""
+    """Return whether the selectivity is estimated, and the estimate; that of a unique index is known to be 1."""
     estimates = bool(body.get("estimates", True))
     return {"estimates": estimates, **({"selectivityEstimate": 1} if estimates or unique else {})}
 
 
 def _check_multi_dimensional(family: str, body: Document) -> None:
-    """Raises ArangoError 10 where such an index cannot be."""
+    """Raise ArangoError 10 if such an index is impossible."""
     if body.get("fieldValueTypes") != "double":
         raise ArangoError(10, "fieldValueTypes must be `double`")
     prefix = body.get("prefixFields")
@@ -195,7 +195,7 @@ def _check_multi_dimensional(family: str, body: Document) -> None:
 
 
 def _inverted(body: Document, fields: list[Any]) -> dict[str, Any]:
-    """The definition of an inverted index, completed as ArangoDB shows it."""
+    """Return the definition of an inverted index, completed as ArangoDB shows it."""
     analyzer = body.get("analyzer", "identity")
     search, everything = bool(body.get("searchField", False)), bool(body.get("includeAllFields", False))
     defaults = {
@@ -227,7 +227,7 @@ def _path_of(item: object) -> str:
 
 
 def _resolve(document: Document, path: str) -> list[Any]:
-    """The values at a dotted path; `[*]` expands an array. A missing one is null."""
+    """Return the values at a dotted path; `[*]` expands an array. A missing one is null."""
     values: list[Any] = [document]
     for part in path.split("."):
         expand = part.endswith("[*]")
@@ -240,7 +240,7 @@ def _resolve(document: Document, path: str) -> list[Any]:
 
 
 def _number(value: Any) -> Any:
-    # 1 and 1.0 are one value
+    # 1 and 1.0 are the same value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Keys that the server makes: the four generators of ArangoDB (protocol page, section 2, "Keys")."""
+"""Keys that the server generates: the four generators of ArangoDB (protocol page, section 2, "Keys")."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class KeyGenerator:
         return value
 
     def options(self) -> dict[str, Any]:
-        """`keyOptions` as the properties of the collection show them."""
+        """Return `keyOptions` as the collection's properties show them."""
         shown: dict[str, Any] = {"allowUserKeys": self.user_keys, "type": self.kind}
         if self.kind == "autoincrement":
             shown |= {"offset": self.offset, "increment": self.increment}
@@ -48,7 +48,9 @@ class KeyGenerator:
         return shown
 
     def make(self) -> str:
-        """A new key, above every numeric key that the collection has seen. Raises ArangoError 1210 when used up."""
+        """Return a new key, above every numeric key that the collection has seen. Raises ArangoError 1225 if all are
+        used.
+        """
         if self.kind == "uuid":
             return str(uuid.uuid4())
         if self.kind == "autoincrement":
@@ -62,7 +64,7 @@ class KeyGenerator:
         return f"{value:016x}" if self.kind == "padded" else str(value)
 
     def check(self, key: object, *, restore: bool = False) -> str:
-        """A key that a client gave, or ArangoError 1221 or 1222. restore: allowUserKeys does not count."""
+        """Return a client's key if it is valid, else raise ArangoError 1221 or 1222. restore: ignore allowUserKeys."""
         if not isinstance(key, str) or not valid_key(key):
             raise ArangoError(1221)
         if not self.user_keys and not restore:

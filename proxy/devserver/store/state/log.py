@@ -1,4 +1,4 @@
-"""The write-ahead log that `/_api/wal` reads: markers by tick, a bounded number of them.
+"""The write-ahead log that `/_api/wal` reads: the latest markers, by tick.
 
 Markers: protocol page, section 9. Documents' bytes are shared with the collections, not copied.
 """
@@ -33,7 +33,7 @@ class Marker:
     data: bytes
 
     def encode(self) -> bytes:
-        """The marker as a line of the log, without the line's end."""
+        """Return the marker as a line of the log, without the line's end."""
         line: dict[str, Any] = {"tick": str(self.tick), "type": self.kind, "db": self.database}
         if self.collection:
             line["cuid"] = self.collection
@@ -52,11 +52,11 @@ class Log:
         self._markers: deque[Marker] = deque(maxlen=kept)
         self._transaction = "0"
         self._dropped: set[str] = set()
-        self.lost = 0  # the newest tick that had to go
+        self.lost = 0  # the newest tick that was dropped
 
     @property
     def first(self) -> int:
-        """The oldest tick that is still there; 0 where there is none."""
+        """The oldest tick that is kept; 0 if there is none."""
         return self._markers[0].tick if self._markers else 0
 
     @property
@@ -64,20 +64,20 @@ class Log:
         return self._markers[-1].tick if self._markers else 0
 
     def document(self, database: str, collection: str, key: str, raw: bytes | None, old: bytes | None) -> None:
-        """A document was stored (raw) or removed (None; the marker then carries the removed revision)."""
+        """Append that a document was stored (raw) or removed (None; the marker then has the removed revision)."""
         if raw is not None:
             self._append(PUT, database, collection, raw)
         elif old is not None:
             self._append(REMOVE, database, collection, dump({"_key": key, "_rev": revision_of(old)}))
 
     def change(self, kind: int, database: str, collection: str = "", data: Any = None) -> None:
-        """A collection, an index or a database changed."""
+        """Append that a collection, an index or a database changed."""
         if kind == COLLECTION_DROP:
             self._dropped.add(collection)
         self._append(kind, database, collection, b"" if data is None else dump(data))
 
     def begin(self, database: str, transaction: str) -> None:
-        """What follows up to `commit` is one transaction."""
+        """Make all that follows up to `commit` one transaction."""
         self._transaction = transaction
         self._append(BEGIN, database, "", b"")
 
@@ -91,7 +91,7 @@ class Log:
         self._markers.append(Marker(self._tick(), kind, database, collection, self._transaction, data))
 
     def after(self, tick: int, to: int | None = None) -> Iterator[Marker]:
-        """Markers above a tick, but for writes to collections that were dropped since, as in ArangoDB."""
+        """Yield markers above a tick, except writes to collections that were dropped since, as in ArangoDB."""
         for marker in self._markers:
             if to is not None and marker.tick > to:
                 return

@@ -56,7 +56,7 @@ def test_a_directory_without_a_snapshot_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_counts_once_it_is_whole(tmp_path: Path) -> None:
-    """A process that was killed while it wrote leaves the snapshot before it as it was."""
+    """A process that was killed while it wrote leaves the previous snapshot valid."""
     before = MemoryStore()
     client = Client(before)
     client.send("POST", "/_api/collection", {"name": "c"})

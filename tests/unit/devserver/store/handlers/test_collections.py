@@ -1,4 +1,4 @@
-"""The checksum of a collection tells collections of different keys apart."""
+"""The checksum of a collection differs for collections with different keys."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_ended_ones_are_forgotten_in_time() -> None:
 
 
 async def _send(client: Client, method: str, target: str, body: Any = None, trx: str | None = None) -> tuple[int, Any]:
-    """As `send`, but through `execute`: locks are waited for."""
+    """Like `send`, but through `execute`, which waits for locks."""
     headers = [(b"x-arango-trx-id", trx.encode())] if trx else []
     raw = b"" if body is None else json.dumps(body).encode()
     outcome = await client.store.execute(decode_parts(method, target.encode(), headers, raw))
@@ -122,7 +122,7 @@ WRITES: list[tuple[str, str, Any, int]] = [
 async def test_a_write_waits_for_a_key_and_is_carried_out_once(
     method: str, target: str, body: Any, expected: int
 ) -> None:
-    """Nothing of it is there before the key is free, and no error is in the answer then."""
+    """Nothing of it is visible before the key is free, and then its answer has no error."""
     client = _waiting()
     number = client.begin(write="c")
     client.send("PATCH", "/_api/document/c/a", {"mine": True}, trx=number)

@@ -1,4 +1,4 @@
-"""-0.0 is printed as `-0`, which is the text of the integer 0 where it is sent again: so ArangoDB does."""
+"""-0.0 is printed as `-0`, which is read as the integer 0 when it is sent again, as in ArangoDB."""
 
 from __future__ import annotations
 

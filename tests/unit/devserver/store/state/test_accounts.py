@@ -1,4 +1,4 @@
-"""Who is believed, for how long, and which level holds where: the rules without HTTP."""
+"""Which credentials are accepted, for how long, and which level results: the rules without HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SLEEP makes its own client wait and nobody else; a query that sleeps can be killed, and writes once."""
+"""SLEEP makes its own client wait, and no other; a query that sleeps can be killed, and writes once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def ask(store: MemoryStore, query: str, **more: Any) -> tuple[int, Any]:
 
 
 async def sleeping(store: MemoryStore, query: str, **more: Any) -> asyncio.Task[tuple[int, Any]]:
-    """The task of a query that has come to its pause."""
+    """Return the task of a query that has reached its pause."""
     task = asyncio.get_running_loop().create_task(ask(store, query, **more))
     while not store.server.running:
         await asyncio.sleep(0)

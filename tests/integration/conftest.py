@@ -1,0 +1,23 @@
+"""Fixtures of the backfill's tests: an origin that answers as it is told to, and a source that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from backfill.source import Source
+from tests.integration.stub_origin import StubOrigin
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[StubOrigin]:
+    async with StubOrigin() as stub:
+        yield stub
+
+
+@pytest.fixture
+async def source(origin: StubOrigin) -> AsyncIterator[Source]:
+    opened = Source(origin.url, "root", "", threads=4, patience=5)
+    yield opened
+    await opened.close()
