@@ -50,7 +50,7 @@ from proxy.shadow.bounds import Bound
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.examples import Examples
 from proxy.shadow.peer_lag import PeerLag
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.shape_coverage import Coverage
 from proxy.state.control_row import By
@@ -182,7 +182,7 @@ class Application:
             compared,
             reader,
             self.mirror.caught_up,
-            Ledger(self.database, settings),
+            ResultStore(self.database, settings),
             rules=SamplingRules(settings, self.database),
             fleet=PeerLag(self.database, self.instance),
             sinks=(self.coverage,),

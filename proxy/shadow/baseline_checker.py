@@ -19,7 +19,7 @@ from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.jobs import Job
 from proxy.shadow.looks import Looks
 from proxy.shadow.readers import ReadBothSides
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class BaselineChecker:
     origin; no verdict waits for it.
     """
 
-    def __init__(self, sides: ReadBothSides, looks: Looks, ledger: Ledger) -> None:
+    def __init__(self, sides: ReadBothSides, looks: Looks, ledger: ResultStore) -> None:
         self._sides = sides
         self._looks = looks
         self._ledger = ledger
@@ -55,8 +55,8 @@ class BaselineChecker:
 
     def offer(self, job: Job) -> None:
         """Queue a read that has its verdict, if it is of the share; without room it is dropped."""
-        if job.twice:
-            job.twice = False
+        if job.baseline:
+            job.baseline = False
             with contextlib.suppress(asyncio.QueueFull):
                 self._waiting.put_nowait(job)
 
@@ -69,7 +69,7 @@ class BaselineChecker:
             except (UpstreamError, NotComparable, *ODD_ANSWER) as error:
                 log.debug("ArangoDB could not be compared with itself", error=type(error).__name__)
                 found = (UNDECIDED,)
-            self._ledger.twice(job.collections, job.shape, found)
+            self._ledger.baseline(job.collections, job.shape, found)
 
     async def _check(self, job: Job) -> tuple[tuple[str, str], ...]:
         """Return (class, path) of what differs between two answers of the origin; UNDECIDED if writes came between

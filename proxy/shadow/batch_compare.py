@@ -1,4 +1,6 @@
-"""Reads of single documents of one collection, by one statement: what a glance tells of many at once (`glance`)."""
+"""Compare reads of single documents of one collection by one statement, as far as the fast
+path decides (`fast_path`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from proxy.shadow.backpressure import Backpressure
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.fast_path import definite_difference, split_equal
 from proxy.shadow.jobs import Job, ReadPair
-from proxy.shadow.mismatch_recorder import Confirmer
+from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.readers import ReadBothSides, document_answer
 from proxy.shadow.sampling_rules import SamplingRules
 
@@ -24,14 +26,14 @@ _Alike = dict[tuple[Kind, tuple[str, ...]], tuple[Difference, list[Job]]]
 
 
 class Statement(NamedTuple):
-    """What one statement said: documents by key as they are printed, the moment it began (monotonic), its seconds."""
+    """The result of one statement: documents by key as they are printed, when it began (monotonic), its seconds."""
 
     found: Mapping[str, bytes]
     began: float
     seconds: float
 
     def look(self, job: Job) -> ReadPair:
-        """Both answers to one of the reads."""
+        """Return both answers to one of the reads."""
         raw = self.found.get(job.operation.key or "")
         return ReadPair(self.began, job.outcome, document_answer(job.operation, raw))
 
@@ -44,7 +46,7 @@ class BatchComparer:
         sides: ReadBothSides,
         rules: SamplingRules,
         account: VerdictSink,
-        confirmer: Confirmer,
+        confirmer: MismatchRecorder,
         courtesy: Backpressure,
         done: Callable[[Job], None],
     ) -> None:
@@ -56,7 +58,7 @@ class BatchComparer:
         self._done = done
 
     async def compare(self, jobs: list[Job]) -> Statement | None:
-        """What a glance cannot tell stays in `jobs`; what the target said of it is the answer, if it said anything."""
+        """Leave in `jobs` what the fast path cannot decide. Returns the statement for those, or None if it failed."""
         due = jobs[0].due
         await self._courtesy.wait_turn(due)
         began = time.monotonic()
@@ -73,12 +75,12 @@ class BatchComparer:
                 self._account.matched_together(same, began=began, seconds=statement.seconds)
             finally:
                 self._end(same)
-        if jobs and not self._noisy(jobs[0]):
+        if jobs and not self._tolerant(jobs[0]):
             await self._confirm(jobs, statement, due)
         return statement
 
     async def _confirm(self, jobs: list[Job], statement: Statement, due: float) -> None:
-        """Counts those that certainly differ, piece by piece; all others stay in `jobs`."""
+        """Count those that certainly differ, piece by piece; all others stay in `jobs`."""
         kept = 0
         while kept < len(jobs):
             end = await self._courtesy.wait_turn(due)
@@ -87,7 +89,9 @@ class BatchComparer:
                 self._certain(those, difference, statement)
 
     def _certain(self, jobs: Sequence[Job], difference: Difference, statement: Statement) -> None:
-        """A fault of this program in one kind of difference takes no other along."""
+        """Count reads that differ alike. An error of this program in one kind of difference
+        does not affect the others.
+        """
         try:
             self._confirmer.confirm_together(
                 jobs, difference, statement.look, began=statement.began, seconds=statement.seconds
@@ -99,9 +103,9 @@ class BatchComparer:
         finally:
             self._end(jobs)
 
-    def _noisy(self, job: Job) -> bool:
-        """Whether differences may be noise: then each is looked at by itself."""
-        return bool(self._rules.noise(job.collections) or self._rules.own(job.collections, job.shape.name))
+    def _tolerant(self, job: Job) -> bool:
+        """Return True if differences may be tolerated: then each read is compared by itself."""
+        return bool(self._rules.tolerances(job.collections) or self._rules.own(job.collections, job.shape.name))
 
     def _end(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -109,9 +113,9 @@ class BatchComparer:
 
 
 def _piece(jobs: list[Job], kept: int, statement: Statement, end: float) -> tuple[_Alike, int]:
-    """Takes those that certainly differ out of `jobs` behind the first `kept`, one at least, up to the moment `end`.
+    """Take those that certainly differ out of `jobs` after the first `kept`, one at least, until the moment `end`.
 
-    Returns them, with the difference of the first, by class and paths; and how many of `jobs` are to stay.
+    Returns them, with the difference of the first, by class and paths; and how many of `jobs` stay.
     """
     alike: _Alike = {}
     others: list[Job] = []

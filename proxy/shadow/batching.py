@@ -1,8 +1,8 @@
-"""Which reads are looked at together, and when: pure.
+"""Which reads are compared together, and when. Pure.
 
-One statement is dear, a row of it is not: reads of single documents of one collection are put together. Each waits WAIT
-seconds for others, in which the mirror applies what was written just before. A group is what came first, so that
-groups begin one after the other, as the reads came, and no two of them keep clients waiting at once.
+A statement is expensive, a row of it is not: reads of single documents of one collection are put together. Each waits
+WAIT seconds for others, in which time the mirror applies what was written just before. A group is what came first, so
+that groups begin one after the other, as the reads came, and no two of them delay clients at the same time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from proxy.model.endpoint import Read
 from proxy.shadow.jobs import Job
 
 WAIT: Final = 0.02
-TOGETHER: Final = 32  # documents that one statement reads
-_ALONE: Final = ""  # all that is looked at by itself: no collection has this name
+TOGETHER: Final = 32  # documents that one statement reads at most
+_ALONE: Final = ""  # reads that are compared by themselves: no collection has this name
 
 
 class Batcher:
@@ -25,7 +25,7 @@ class Batcher:
         self._waiting: dict[str, deque[Job]] = {}  # by collection, the oldest first; none is empty
 
     def add(self, job: Job, now: float) -> None:
-        """Takes one more read."""
+        """Add one read."""
         operation = job.operation
         plain = operation.endpoint.read is Read.DOCUMENT and not job.reversed and not operation.headers
         name = (operation.qualified or _ALONE) if plain else _ALONE
@@ -36,12 +36,12 @@ class Batcher:
         waiting.append(job)
 
     def due(self) -> float | None:
-        """The moment at which the next group is to be taken; None where nothing waits."""
+        """Return the moment at which the next group is to be taken; None if nothing waits."""
         return min((waiting[0].due for waiting in self._waiting.values()), default=None)
 
     def take(self, now: float) -> list[list[Job]]:
-        """What is due: of each collection one group of at most TOGETHER, the younger ones with the oldest; all others
-        by themselves. There may be more: ask `due` again.
+        """Return what is due: of each collection one group of at most TOGETHER, younger reads with the oldest; all
+        others by themselves. There may be more: call `due` again.
         """
         ready: list[list[Job]] = []
         for name, waiting in list(self._waiting.items()):
@@ -57,7 +57,7 @@ class Batcher:
         return ready
 
     def left(self) -> list[Job]:
-        """Everything that waits, which no longer does."""
+        """Remove and return everything that waits."""
         jobs = [job for waiting in self._waiting.values() for job in waiting]
         self._waiting.clear()
         return jobs

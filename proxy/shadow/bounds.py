@@ -1,8 +1,8 @@
-"""How many shapes are kept of one collection: clients make them, by what they name in a query's text.
+"""The limit of shapes per collection: clients create shapes, by the names in a query's text.
 
-The rule: of one collection (`db/*`: of reads of unknown extent in a database) so many shapes have rows of their own;
-what comes beyond is counted together under OTHER, whose row is a shape like any other: seen, compared or not, waived by
-name. What PostgreSQL has already counts, so that a restart makes no new room.
+Of one collection (`db/*`: of reads of unknown extent in a database) at most MOST shapes have rows of their own; further
+ones are counted together under OTHER, whose row is a shape like any other: seen, compared or not, waived by name.
+Shapes that PostgreSQL has already count, so that a restart makes no new room.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _COLLECTIONS: Final = 10_000
 
 
 class Bound:
-    """One an instance, shared by all that counts shapes."""
+    """The limit of one instance, shared by all that counts shapes."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._kept: dict[str, set[str]] = {}
 
     def of(self, collections: Iterable[str], shape: Shape) -> Shape:
-        """The shape that a read of these collections is counted as."""
+        """Return the shape under which a read of these collections is counted."""
         new = [name for name in collections if shape.name not in self._kept.get(name, ())]
         for name in new:
             full = len(self._kept[name]) >= self._most if name in self._kept else len(self._kept) >= _COLLECTIONS
@@ -35,7 +35,7 @@ class Bound:
         return shape
 
     def learn(self, kept: Iterable[tuple[str, str]]) -> None:
-        """(collection, name of a shape) that PostgreSQL has."""
+        """Count shapes that PostgreSQL has: (collection, name of a shape)."""
         for collection, name in kept:
             if len(self._kept) < _COLLECTIONS or collection in self._kept:
                 self._kept.setdefault(collection, set()).add(name)

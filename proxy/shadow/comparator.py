@@ -34,11 +34,11 @@ from proxy.shadow.explain import Explainer
 from proxy.shadow.first_look import ReadComparer
 from proxy.shadow.jobs import QUEUE_BYTES, Job, ReadPair
 from proxy.shadow.looks import Looks
-from proxy.shadow.mismatch_recorder import Confirmer
+from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.recheck import Rechecker
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.verdicts import Sink
 from proxy.shadow.workload import Workload
@@ -57,12 +57,12 @@ _EXPIRE: Final = 5.0  # seconds between two checks for abandoned cursors
 
 class SampledRead(NamedTuple):
     """A read that is to be compared. collections: `database/name` of all that it reads, sorted. reversed: PostgreSQL
-    answered the client, and ArangoDB is asked. twice: ArangoDB is compared with itself as well.
+    answered the client, and ArangoDB is asked. baseline: ArangoDB is compared with itself as well.
     """
 
     collections: tuple[str, ...]
     shape: Shape
-    twice: bool
+    baseline: bool
     reversed: bool
 
 
@@ -75,7 +75,7 @@ class Shadow:
         store: PostgresStore,
         origin: Store,
         caught_up: Callable[[str, float], Awaitable[bool]],
-        ledger: Ledger,
+        ledger: ResultStore,
         *,
         rules: SamplingRules | None = None,
         fleet: PeerLag | None = None,
@@ -106,7 +106,7 @@ class Shadow:
         looks = Looks(self._sides, lane)
         self._rechecker = Rechecker(self._sides, looks, self._rules, caught_up, self._fleet, settings.recheck_timeout)
         explainer = Explainer(explaining, values=not settings.redact and not settings.redact_paths)
-        self._confirmer = Confirmer(self._account, looks, explainer, self._load)
+        self._confirmer = MismatchRecorder(self._account, looks, explainer, self._load)
         self._comparer = ReadComparer(self._sides, looks, self._rules, self._account, self._confirmer, self._rechecker)
         self._backpressure = Backpressure(self._load.filled)
         self._batches = BatchComparer(
@@ -138,7 +138,7 @@ class Shadow:
             self._ledger.sampled_out(names, shape)
             return None
         self._ledger.seen(names, shape)
-        return SampledRead(names, shape, shares.twice > 0 and self._chance() < shares.twice, reversed)
+        return SampledRead(names, shape, shares.baseline > 0 and self._chance() < shares.baseline, reversed)
 
     def submit(
         self,
@@ -155,10 +155,10 @@ class Shadow:
         taken: what `sampled` returned for it. origin_seconds: how long the store that answered took. route: the API
         route that asked, or `unknown`; trace: the request's `traceparent`.
         """
-        names, shape, twice, backwards = taken
+        names, shape, baseline, backwards = taken
         if self._examples is not None:
             self._examples.offer(shape, names, operation)
-        job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, twice)
+        job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, baseline)
         if not self._load.has_room(job):
             self._account.not_taken(names, shape, OVERLOADED, reverse=backwards)
             return

@@ -99,17 +99,17 @@ def _fingerprint(collection: str, kind: str, paths: tuple[str, ...]) -> str:
 class Deltas:
     """Everything since the last flush.
 
-    skipped: (collection, shape, reason); noise: (collection, path, rule) of the tolerances that made answers equal;
-    twice: (collection, shape, class, path) of ArangoDB against itself, class '' if it agreed; subtracted: the same, of
-    differences that were attributed to it. explanations: (collection, fingerprint, id of the sample) -> text.
+    skipped: (collection, shape, reason); tolerated: (collection, path, rule) of the tolerances that made answers equal;
+    baseline: (collection, shape, class, path) of ArangoDB against itself, class '' if it agreed; subtracted: the same,
+    of differences that were attributed to it. explanations: (collection, fingerprint, id of the sample) -> text.
     """
 
     shapes: dict[tuple[str, str], ShapeDelta] = field(default_factory=dict)
     comparisons: dict[str, ComparisonDelta] = field(default_factory=dict)
     mismatches: dict[tuple[str, str], MismatchDelta] = field(default_factory=dict)
     skipped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    noise: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    twice: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    tolerated: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    baseline: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     subtracted: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     explanations: dict[tuple[str, str, str], str] = field(default_factory=dict)
     sample_bytes: int = 0
@@ -120,8 +120,8 @@ class Deltas:
             or self.comparisons
             or self.mismatches
             or self.skipped
-            or self.noise
-            or self.twice
+            or self.tolerated
+            or self.baseline
             or self.subtracted
             or self.explanations
         )
@@ -208,8 +208,8 @@ class Deltas:
                 mine_too.keys = dict.fromkeys([*mine_too.keys, *mismatch.keys][:MAX_KEYS])
                 mine_too.samples = [*mine_too.samples, *mismatch.samples][:MAX_SAMPLES]
         self.skipped.update(newer.skipped)
-        self.noise.update(newer.noise)
-        self.twice.update(newer.twice)
+        self.tolerated.update(newer.tolerated)
+        self.baseline.update(newer.baseline)
         self.subtracted.update(newer.subtracted)
         self.explanations.update(newer.explanations)
         self.sample_bytes = sum(len(text) for one in self.mismatches.values() for text in one.samples)

@@ -1,8 +1,8 @@
-"""Cursors that are read in several batches: one comparison of the whole result, when its last batch has gone by.
+"""Cursors that are read in several batches: one comparison of the complete result, after its last batch.
 
-The rows of a cursor come in pieces that no place of the target corresponds to, so that the pieces are put together
-again as the client asks for them. A cursor that the client leaves, or lets die, is compared as the beginning it is.
-Bounded: beyond MAX_OPEN cursors or the bytes that may wait, the oldest are compared as beginnings.
+The batches of a cursor have no counterpart in the target, so that they are put together again as the client asks for
+them. A cursor that the client abandons, or lets expire, is compared as a partial result. Bounded: beyond MAX_OPEN
+cursors or MAX_BYTES, the oldest are compared as partial results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IDLE: Final = 60.0  # seconds without a batch: ArangoDB's time to live is 30
 
 
 class CursorBatch(msgspec.Struct):
-    """What tells how a cursor goes on."""
+    """The part of an answer that tells whether a cursor has more."""
 
     id: str | None = None
     more: bool = msgspec.field(name="hasMore", default=False)
@@ -43,7 +43,7 @@ _BODY: Final = msgspec.json.Decoder(_Body)
 
 
 def batch_of(outcome: Outcome) -> CursorBatch | None:
-    """None where the body is no batch of a cursor."""
+    """Decode a batch; None if the body is not a batch of a cursor."""
     try:
         return _BATCH.decode(outcome.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -51,7 +51,7 @@ def batch_of(outcome: Outcome) -> CursorBatch | None:
 
 
 def cursor_to_follow(operation: Operation, outcome: Outcome) -> str | None:
-    """The cursor's id where an answer to a query is the first batch of several. Microseconds for all others."""
+    """Return the cursor's id if an answer to a query is the first batch of several. Microseconds for all others."""
     if operation.effect is not Effect.QUERY or outcome.status != 201 or b'"hasMore":true' not in outcome.body:
         return None
     batch = batch_of(outcome)
@@ -59,9 +59,9 @@ def cursor_to_follow(operation: Operation, outcome: Outcome) -> str | None:
 
 
 def merged(batches: Sequence[Outcome]) -> Outcome:
-    """One answer that holds the rows of all batches; `count` and `extra` are the first's, `hasMore` the last's.
+    """Return one answer with the rows of all batches; `count` and `extra` are the first's, `hasMore` the last's.
 
-    Raises msgspec.DecodeError where one is no batch.
+    Raises msgspec.DecodeError if one is not a batch.
     """
     if len(batches) == 1:
         return batches[0]
@@ -72,7 +72,7 @@ def merged(batches: Sequence[Outcome]) -> Outcome:
 
 
 def _key(operation: Operation) -> tuple[str, str]:
-    """Database and id of the cursor that a `cursor.next` or `cursor.delete` names."""
+    """Return database and id of the cursor that a `cursor.next` or `cursor.delete` names."""
     return operation.database, operation.path[2] if len(operation.path) > 2 else ""
 
 
@@ -82,11 +82,11 @@ class _Open:
     batches: list[Outcome]
     touched: float
     size: int
-    last: str = ""  # the id of the newest batch: asked for again it is the same
+    last: str = ""  # the id of the newest batch, which may be asked for again
 
 
 class CursorAssembler:
-    """The cursors of one proxy that clients are reading. `ready(job)` gets each when there is no more to come."""
+    """The cursors of one proxy that clients are reading. `ready(job)` gets each when it is complete or given up."""
 
     def __init__(self, ready: Callable[[Job], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._ready = ready
@@ -98,21 +98,21 @@ class CursorAssembler:
         return len(self._open)
 
     def begin(self, cursor: str, job: Job) -> None:
-        """A query whose first batch has been answered."""
+        """Add a query whose first batch has been answered."""
         self._open[job.operation.database, cursor] = _Open(job, [job.outcome], self._clock(), len(job.outcome.body))
         self._bytes += len(job.outcome.body)
         while len(self._open) > MAX_OPEN or (self._bytes > MAX_BYTES and len(self._open) > 0):
             self._end(next(iter(self._open)))
 
     def follows(self, operation: Operation) -> bool:
-        """Whether a request goes on with, or ends, a cursor that is followed."""
+        """Return True if a request continues, or ends, a cursor that is followed."""
         return bool(self._open) and _key(operation) in self._open
 
     def went_on(self, operation: Operation, outcome: Outcome | None) -> None:
-        """The answer to a `cursor.next` or `cursor.delete` of a cursor that is followed.
+        """Add the answer to a `cursor.next` or `cursor.delete` of a cursor that is followed.
 
-        None: it was too large to keep. Then, and where it is no batch, what came before is a beginning. A refusal says
-        nothing: others than its owner may have asked, and the cursor goes on.
+        None: it was too large to keep. Then, and if it is not a batch, what came before is a partial result. An error
+        changes nothing: another user may have asked, and the cursor continues.
         """
         key = _key(operation)
         found = self._open.get(key)
@@ -124,7 +124,7 @@ class CursorAssembler:
             return
         asked = operation.path[3] if len(operation.path) > 3 else ""
         if asked and asked == found.last:
-            return  # the same batch once more: its answer had been lost
+            return  # the same batch again: its answer had been lost
         found.last = asked
         found.batches.append(outcome)
         found.size += len(outcome.body)
@@ -135,7 +135,7 @@ class CursorAssembler:
             self._end(key)
 
     def expire(self, *, everything: bool = False) -> None:
-        """Ends those that nobody has read from for a while, or all."""
+        """End cursors that no client has read from for a while, or all."""
         limit = self._clock() - _IDLE
         for key in [key for key, found in self._open.items() if everything or found.touched < limit]:
             self._end(key)
@@ -147,5 +147,5 @@ class CursorAssembler:
         try:
             job.outcome = merged(found.batches)
         except msgspec.DecodeError:
-            job.outcome = found.batches[0]  # compared as the beginning that it is
+            job.outcome = found.batches[0]  # compared as a partial result
         self._ready(job)

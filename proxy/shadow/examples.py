@@ -1,8 +1,8 @@
 """Examples of reads by shape, so that `crossfade shadow replay` can send rare ones again.
 
-Of each shape the first few requests are kept, and then one in `_AFTERWARDS`, the newest in place of the oldest, with
-their keys and bind variables, which are values. Where samples are redacted no example is kept at all. What finds no
-place in memory is not kept: an example is a help, never a promise.
+Of each shape the first few requests are kept, and then one in `_AFTERWARDS`, the newest replacing the oldest, with
+their keys and bind variables, which are values. If samples are redacted no example is kept at all. What finds no room
+in memory is not kept: examples are best effort.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from proxy.shadow.samples import MAX_TEXT, Redaction, request_of
 _AFTERWARDS: Final = 500  # reads of a shape, of which one becomes an example once there are enough
 _MOST_SHAPES: Final = 5000
 _WAITING: Final = 500  # examples that wait to be written
-# shapes that stand for many requests: no example speaks for them
+# shapes that represent many kinds of requests: no example is typical
 _NO_EXAMPLE: Final = frozenset({OTHER.name, NOT_UNDERSTOOD.name})
 
 
@@ -37,7 +37,7 @@ class _Example(NamedTuple):
 
 
 class Examples:
-    """Keeps without blocking; `flush` writes. Start and close it with its owner."""
+    """Keeps examples without blocking; `flush` writes. Start and close it with its owner."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Examples:
         self._periodic = Periodic(self.flush, "examples", interval)
 
     def offer(self, shape: Shape, collections: tuple[str, ...], operation: Operation) -> None:
-        """One read that is compared. The path of a request calls it: a look into one dictionary."""
+        """Offer a read that is compared. On the request path: one look-up in a dictionary."""
         count = self._counts.get(shape.name, 0)
         if count >= self._each and (not self._each or self._chance() * _AFTERWARDS >= 1):
             return
@@ -68,7 +68,7 @@ class Examples:
         self._waiting.append(_Example(shape, collections, operation))
 
     async def flush(self) -> None:
-        """Write what has gathered. Raises DatabaseError, and then keeps it."""
+        """Write the examples. Raises DatabaseError, and then keeps them."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []

@@ -1,8 +1,8 @@
 """Explains a difference in words, by DeepDiff: the only module that imports it.
 
-DeepDiff takes milliseconds to seconds (measurements: 7 ms for 2 KB), so it runs in a worker process of its own lane,
-within a limit of time and of memory. What it cannot explain within them is left unexplained and counted: class and
-paths are known without it.
+DeepDiff takes milliseconds to seconds (measured: 7 ms for 2 KB), so it runs in a worker process of its own lane, within
+a limit of time and of memory. What it cannot explain within them is left unexplained: class and paths are known without
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_WAITING: Final = 4  # differences that wait for the worker or are with it
 
 
 def describe(origin: bytes, target: bytes, values: bool) -> str | None:
-    """In the worker: DeepDiff's sentences; None where it has none. values: whether they may quote the documents."""
+    """Return DeepDiff's sentences; None if it has none. Runs in the worker. values: they may quote the documents."""
     from deepdiff import DeepDiff
 
     try:
@@ -39,7 +39,9 @@ def describe(origin: bytes, target: bytes, values: bool) -> str | None:
 
 
 def _numbers(origin: Any, target: Any, place: str = "root") -> str | None:
-    """The first place where equal numbers are not the same: DeepDiff, which compares by value, finds nothing there."""
+    """Return the first place where equal numbers are printed differently: DeepDiff, which compares by value, finds
+    nothing there.
+    """
     if isinstance(origin, dict):
         places = [(origin[name], target[name], f"{place}[{name!r}]") for name in origin]
     elif isinstance(origin, list):
@@ -52,26 +54,26 @@ def _numbers(origin: Any, target: Any, place: str = "root") -> str | None:
 
 
 class Explainer:
-    """Asks the worker. `omitted`: explanations that were over a limit. lane: None where there is nobody to ask."""
+    """Asks the worker. lane: None for no explanations. values: they may quote the documents."""
 
     def __init__(self, lane: Lane | None, *, seconds: float = 5.0, values: bool = True) -> None:
         self._lane = lane
         self._seconds = seconds
         self._values = values
         self._waiting = 0
-        self.omitted = 0
 
     async def explain(self, origin: bytes, target: bytes) -> str | None:
-        """Sentences that say what differs between two JSON texts; None where that takes too long, or too much."""
-        explanation = None
-        if self._lane is not None and len(origin) + len(target) <= _MAX_INPUT and self._waiting < _MAX_WAITING:
-            self._waiting += 1
-            try:
-                explanation = await self._lane.run(describe, origin, target, self._values, seconds=self._seconds)
-            except IsolationError as error:
-                log.warning("a difference is left unexplained", reason=error.reason)
-            finally:
-                self._waiting -= 1
-        if explanation is None:
-            self.omitted += 1
+        """Return sentences about what differs between two JSON texts; None if that takes too much time or memory."""
+        if self._lane is None or len(origin) + len(target) > _MAX_INPUT or self._waiting >= _MAX_WAITING:
+            return None
+        self._waiting += 1
+        try:
+            explanation: str | None = await self._lane.run(
+                describe, origin, target, self._values, seconds=self._seconds
+            )
+        except IsolationError as error:
+            log.warning("a difference is left unexplained", reason=error.reason)
+            return None
+        finally:
+            self._waiting -= 1
         return explanation

@@ -1,7 +1,7 @@
-"""What one statement tells of many reads of single documents, before each is looked at by itself: pure.
+"""What one statement shows about many reads of single documents, before any is compared by itself. Pure.
 
-What is equal to the byte need not be parsed; and what differs at one revision no lag explains (I8), so that a storm of
-mismatches, which are of few kinds, is counted by kinds. Whatever is neither takes the way of all other reads.
+What is equal to the byte need not be parsed; and what differs at one revision lag cannot explain (I8), so that many
+mismatches at once, which are of few kinds, are counted by kinds. All other reads are compared by themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ODD: Final = (ArangoError, ValueError, LookupError, TypeError, AttributeError, 
 
 
 def split_equal(jobs: Sequence[Job], found: Mapping[str, bytes]) -> tuple[list[Job], list[Job]]:
-    """Those whose client got the very bytes that the target has, and all others."""
+    """Return the reads whose client got exactly the target's bytes, and all others."""
     same: list[Job] = []
     others: list[Job] = []
     for job in jobs:
@@ -29,7 +29,7 @@ def split_equal(jobs: Sequence[Job], found: Mapping[str, bytes]) -> tuple[list[J
 
 
 def definite_difference(job: Job, raw: bytes | None) -> Difference | None:
-    """How a read certainly differs from what the target has; None where it does not, or where another is to say."""
+    """Return how a read certainly differs from what the target has; None if it does not, or if that is not certain."""
     if raw is None or job.outcome.status != 200:
         return None
     try:
@@ -37,5 +37,5 @@ def definite_difference(job: Job, raw: bytes | None) -> Difference | None:
         if difference is not None:
             document_answer(job.operation, raw)
     except _ODD:
-        return None  # in no shape that ArangoDB gives: counted where it is looked at by itself
+        return None  # in no shape that ArangoDB gives: counted when it is compared by itself
     return difference if difference is not None and difference.certain else None

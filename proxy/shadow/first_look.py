@@ -17,7 +17,7 @@ from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.diff.verdict import ComparisonResult, Own
 from proxy.shadow.jobs import Job, ReadPair
 from proxy.shadow.looks import Looks
-from proxy.shadow.mismatch_recorder import Confirmer
+from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.packed_answer import Packed
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.recheck import Rechecker
@@ -36,7 +36,7 @@ class ReadComparer:
         looks: Looks,
         rules: SamplingRules,
         account: VerdictSink,
-        confirmer: Confirmer,
+        confirmer: MismatchRecorder,
         rechecker: Rechecker,
     ) -> None:
         self._sides = sides
@@ -49,7 +49,7 @@ class ReadComparer:
     async def compare(self, job: Job) -> ReadPair | None:
         """Look at one read: ask the store that did not answer the client, and compare."""
         operation, began = job.operation, time.monotonic()
-        rules, own = self._noise(job)
+        rules, own = self._allowed(job)
         if not job.reversed:
             looked = await self._looks.look(operation, job.outcome, rules, own)
             self._account.asked(job.collections, looked.seconds)
@@ -69,7 +69,7 @@ class ReadComparer:
 
     async def compare_answered(self, job: Job, statement: Statement) -> ReadPair | None:
         """Compare a read that the target has answered by one statement, together with others."""
-        look, (rules, own) = statement.look(job), self._noise(job)
+        look, (rules, own) = statement.look(job), self._allowed(job)
         judged = await self._looks.judge(job.operation, look.origin, look.target, rules, own)
         return await self._first(job, look, judged)
 
@@ -80,7 +80,7 @@ class ReadComparer:
             self._account.agreed(job, settled.judged, began=settled.look.began, lagged=True)
             return
         if settled is None:
-            rules, own = self._noise(job)
+            rules, own = self._allowed(job)
             look, found = first, await self._looks.judge(job.operation, first.origin, first.target, rules, own)
             if isinstance(found, NotComparable):
                 raise found
@@ -114,6 +114,6 @@ class ReadComparer:
             return look
         return None
 
-    def _noise(self, job: Job) -> tuple[tuple[Rule, ...], Own]:
+    def _allowed(self, job: Job) -> tuple[tuple[Rule, ...], Own]:
         """Return what does not count in the read's answers: tolerances, and ArangoDB's own differences."""
-        return self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)
+        return self._rules.tolerances(job.collections), self._rules.own(job.collections, job.shape.name)

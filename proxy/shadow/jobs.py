@@ -1,4 +1,4 @@
-"""What the shadow's workers hand to each other: a read to compare, and one look at both sides."""
+"""What the shadow's workers pass on: a read to compare, and one look at both sides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy.routing.query_shapes import Shape
 from proxy.shadow.diff.compare_answers import TargetAnswer
 from proxy.shadow.packed_answer import Packed
 
-QUEUE_BYTES: Final = 24 << 20  # bodies that may wait in one process
+QUEUE_BYTES: Final = 24 << 20  # of bodies that may wait in one process
 
 
 @dataclass(slots=True)
@@ -19,8 +19,8 @@ class Job:
 
     outcome: what the client was answered; of a cursor that was read to its end, all its batches as one. seconds: how
     long that took. route: the API route that asked, or `unknown`. trace: its `traceparent`, or empty. reversed:
-    PostgreSQL had answered. twice: ArangoDB is compared with itself as well. looked: the seconds that both sides took
-    for the first look, once they are known.
+    PostgreSQL had answered. baseline: ArangoDB is compared with itself as well. looked: the seconds that both sides
+    took for the first look, once they are known.
     """
 
     operation: Operation
@@ -31,20 +31,20 @@ class Job:
     reversed: bool
     shape: Shape
     trace: str = ""
-    twice: bool = False
+    baseline: bool = False
     looked: tuple[float, float] | None = None
     counted: int = 0  # bytes, while it waits
-    due: float = 0.0  # the moment (monotonic) at which it has waited for others
+    due: float = 0.0  # the moment (monotonic) until which it waits for others
 
     @property
     def size(self) -> int:
-        """Bytes that it keeps in memory."""
+        """Bytes in memory."""
         return len(self.outcome.body) + len(self.operation.body)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPair:
-    """Both answers, and the moment (monotonic) at which looking began."""
+    """Both answers, and the moment (monotonic) at which the look began."""
 
     began: float
     origin: Outcome

@@ -1,11 +1,11 @@
-"""Looks at both sides, and what they come to: on the event loop where that is small, else in a worker process (I2).
+"""One look at both sides, and its result: on the event loop if the answers are small, else in a worker process (I2).
 
-What takes time is not asking but comparing: to work out rows, to evaluate what does not compile, to find what differs
-in them. Nobody knows how long that takes for answers of any size, so that beyond `SMALL` bytes it is done in workers,
-which have a lower priority than the proxy, within limits of time and memory. Over these a read is not compared, by
-name: "over the limit of time", "over the limit of memory".
+What takes time is not reading but comparing: computing rows, evaluating what does not compile, finding what differs.
+That time has no bound for answers of any size, so that beyond `SMALL` bytes it is done in workers, which have a lower
+priority than the proxy, within limits of time and memory. A read that exceeds these is not compared, with the reason
+"over the limit of time" or "over the limit of memory".
 
-A target's answer that a worker has made stays `Packed`: bytes that only workers open.
+A target's answer that a worker computed stays `Packed`: bytes that only workers open.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from proxy.stores.postgres.worker_queries import Address, worker_database
 
 T = TypeVar("T")
 SMALL: Final = 8 << 10  # bytes of both answers that are compared on the event loop: a millisecond or two
-_QUERY: Final = 8 << 10  # bytes of a request for a query that is looked into there
+_QUERY: Final = 8 << 10  # bytes of a query's request that is parsed on the event loop
 _OVER: Final = {
     "time": "over the limit of time",
     "memory": "over the limit of memory",
@@ -52,14 +52,14 @@ Answer = TargetAnswer | Packed
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """target: its answer; seconds: that it took; judged: what it comes to beside the origin's, or why to nothing."""
+    """target: its answer; seconds: that it took; judged: the comparison with the origin's, or why there is none."""
 
     target: Answer
     seconds: float
     judged: ComparisonResult | NotComparable
 
     def verdict(self) -> ComparisonResult:
-        """Raises NotComparable."""
+        """Return the comparison. Raises NotComparable."""
         if isinstance(self.judged, NotComparable):
             raise self.judged
         return self.judged
@@ -71,10 +71,10 @@ class Looks:
     def __init__(self, sides: ReadBothSides, lane: Lane | None) -> None:
         self._sides = sides
         self._lane = lane
-        self._ties = asyncio.Lock()  # an evaluation is dear
+        self._ties = asyncio.Lock()  # an evaluation is expensive
 
     async def look(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
-        """Asks the target, and compares. Raises NotComparable, Unsupported, DatabaseError."""
+        """Ask the target, and compare. Raises NotComparable, Unsupported, DatabaseError."""
         if operation.effect is not Effect.QUERY and self._few(operation):
             began = time.monotonic()
             target = await self._sides.target(operation)
@@ -103,7 +103,7 @@ class Looks:
         rules: tuple[Rule, ...],
         own: Own,
     ) -> Looked:
-        """The rest of a look at a light query."""
+        """Complete a look at a light query."""
         if isinstance(found, ArangoError) or found.size + len(origin.body) <= SMALL:
             try:
                 target = found if isinstance(found, ArangoError) else found.answer()
@@ -118,7 +118,7 @@ class Looks:
         return worked_out
 
     async def target(self, operation: Operation) -> Answer:
-        """The target's answer alone. Raises NotComparable, Unsupported, DatabaseError."""
+        """Return the target's answer only. Raises NotComparable, Unsupported, DatabaseError."""
         if self._lane is None or (operation.effect is not Effect.QUERY and self._few(operation)):
             return await self._sides.target(operation)
         pending: Pending | None = None
@@ -141,11 +141,13 @@ class Looks:
     async def judge(
         self, operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
     ) -> ComparisonResult | NotComparable:
-        """What two answers come to."""
+        """Compare two answers."""
         return await self.done(_judged, operation, origin, target, rules, own, answers=(origin, target))
 
     async def torn(self, operation: Operation) -> bool:
-        """Whether equal sort keys inside a query leave its result open. Raises Unsupported, DatabaseUnavailable."""
+        """Return True if equal sort keys inside a query leave its result undetermined. Raises Unsupported,
+        DatabaseUnavailable.
+        """
         if operation.effect is not Effect.QUERY:
             return False
         async with self._ties:
@@ -155,36 +157,36 @@ class Looks:
             return torn
 
     async def shown(self, origin: Outcome, target: Answer, difference: Difference) -> tuple[bytes, bytes]:
-        """Both answers as evidence."""
+        """Return both answers as evidence."""
         return await self.done(_shown, origin, target, difference, answers=(origin, target))
 
     async def differs_from_itself(self, operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
-        """How two answers of the origin differ. Raises NotComparable."""
+        """Return how two answers of the origin differ. Raises NotComparable."""
         if first.body == second.body and first.status == second.status == 200:
             return None
         return await self.done(differs_from_itself, operation, first, second, answers=(first, second))
 
     async def done(self, function: Callable[..., T], *arguments: Any, answers: tuple[Answer | None, ...]) -> T:
-        """A pure function of answers: here where they are small. Raises as it does, and NotComparable."""
+        """Call a pure function of answers: here if they are small. Raises as it does, and NotComparable."""
         if self.here(answers):
             return function(*arguments)
         value: T = await self._run(function, *arguments)
         return value
 
     def here(self, answers: tuple[Answer | None, ...]) -> bool:
-        """Whether answers are small enough to be compared here."""
+        """Return True if answers are small enough to be compared here."""
         if self._lane is None:
             return True
         sizes = [_size(one) for one in answers if one is not None]
         return None not in sizes and sum(size for size in sizes if size is not None) <= SMALL
 
     async def apart(self, function: Callable[..., T], *arguments: Any) -> T:
-        """A pure function in a worker. Raises as it does, and NotComparable for the limits."""
+        """Call a pure function in a worker. Raises as it does, and NotComparable for the limits."""
         value: T = await self._run(function, *arguments)
         return value
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """In a worker. Raises NotComparable for the limits, Unsupported for those of evaluation."""
+        """Call a function in a worker. Raises NotComparable for the limits, Unsupported for those of evaluation."""
         assert self._lane is not None
         try:
             return await self._lane.run(function, *arguments, seconds=SECONDS)
@@ -192,12 +194,12 @@ class Looks:
             raise NotComparable(_OVER[error.reason]) from error
 
     def _few(self, operation: Operation) -> bool:
-        """Whether a read by key asks for so few documents that they may be put together here."""
+        """Return True if a read by key asks for so few documents that they may be read here."""
         return self._lane is None or len(operation.body) <= _QUERY
 
     @staticmethod
     def _light(operation: Operation) -> bool:
-        """Whether what a query asks for may be looked into here."""
+        """Return True if a query's request may be parsed here."""
         if len(operation.body) > _QUERY or operation.effect is not Effect.QUERY:
             return False
         try:
@@ -214,12 +216,12 @@ _TEXT: Final = msgspec.json.Decoder(_Text)
 
 
 def _size(answer: Answer) -> int | None:
-    """Bytes; None: unknown."""
+    """Return the bytes of an answer; None: unknown."""
     if isinstance(answer, Outcome):
         return len(answer.body)
     if isinstance(answer, ArangoError):
         return 0
-    # rows that are here were found to be few
+    # rows that are in this process were found to be few
     return None if isinstance(answer, Packed) else 0
 
 
@@ -252,7 +254,7 @@ _sides: dict[Address, ReadBothSides] = {}
 
 
 class _Nobody:
-    """The origin, which a worker never asks."""
+    """An origin for workers, which never ask it."""
 
     name = "nobody"
 

@@ -1,6 +1,6 @@
-"""What happens to a confirmed difference: it is counted, kept as an example, explained.
+"""Record a confirmed mismatch: count it, keep an example, explain it.
 
-It counts at once. An explanation takes a worker process and its time: no verdict waits for one.
+It counts immediately. An explanation takes a worker process and time: no verdict waits for one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from proxy.shadow.workload import Workload
 _WAITING: Final = 16  # mismatches that may wait for their explanation
 
 
-class Confirmer:
-    """Confirms the differences of one proxy; its owner runs `run`."""
+class MismatchRecorder:
+    """Records the mismatches of one proxy; its owner runs `run`."""
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class Confirmer:
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
 
     async def confirm(self, job: Job, look: ReadPair, difference: Difference) -> None:
-        """A mismatch: each of its parts has a fingerprint of its own. It counts whatever becomes of its example."""
+        """Record a mismatch; each of its parts has a fingerprint. It counts whether or not an example can be kept."""
         for number, part in enumerate(difference.each()):
             new, wanted = self._wanted(job, part)
             examples = [await self._evidence(job, look, part)] if wanted else []
-            if number:  # another part of a read that is counted already
+            if number:  # another part of a read that is already counted
                 self._ledger.found(job.collections, job.shape, part, examples, began=look.began)
             else:
                 self._account.mismatched(job, part, examples, began=look.began)
@@ -63,9 +63,9 @@ class Confirmer:
         began: float,
         seconds: float,
     ) -> None:
-        """Reads of single documents of one collection that one statement of so many seconds found to differ alike.
+        """Record reads of single documents of one collection that one statement of `seconds` found to differ alike.
 
-        difference: of any of them, in one part. look: both answers of one of them, asked for examples alone.
+        difference: of any of them, in one part. look: returns both answers of one of them, called for examples only.
         """
         new, wanted = self._wanted(jobs[0], difference)
         examples = [_evidence(job, look(job), difference) for job in jobs[:wanted]]
@@ -76,14 +76,12 @@ class Confirmer:
             self._explain(jobs[0], examples[0])
 
     def _wanted(self, job: Job, difference: Difference) -> tuple[bool, int]:
-        """Whether it is new, and how many examples of it are wanted: at least one of what is new."""
+        """Return whether it is new, and how many examples are wanted: at least one if it is new."""
         new = self._ledger.is_new(job.collections, difference)
         return new, max(int(new), self._ledger.wanted(job.collections, difference))
 
     def _explain(self, job: Job, evidence: Evidence) -> None:
-        if self._unexplained.full():
-            self._explainer.omitted += 1
-        else:
+        if not self._unexplained.full():
             self._unexplained.put_nowait((job.collections, evidence))
             self._load.begin()
 
@@ -95,7 +93,7 @@ class Confirmer:
         return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
 
     async def run(self) -> None:
-        """Explains, one after the other, for ever."""
+        """Explain mismatches, one after the other, without end."""
         while True:
             collections, evidence = await self._unexplained.get()
             try:
@@ -107,6 +105,6 @@ class Confirmer:
 
 
 def _evidence(job: Job, look: ReadPair, difference: Difference) -> Evidence:
-    """Of documents, which are here."""
+    """Return the evidence for documents, which are in this process."""
     origin, target = shown_answers(look.origin, opened(look.target), difference)
     return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)

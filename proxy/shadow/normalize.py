@@ -1,7 +1,6 @@
-"""Reads in other words, as what the shadow compares: simple reads and edges are queries, a graph's documents documents.
+"""Reads in other words, as what they mean: simple reads and edges as queries, a graph's documents as documents. Pure.
 
-So they have the shapes, the settling and the samples of what they mean, and nothing else of the shadow knows of them.
-Pure.
+So they have the shapes, the rechecks and the samples of what they mean, and nothing else in the shadow handles them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from proxy.wire.endpoints import named
 
 _SIDES: Final = {"any": ("_from", "_to"), "in": ("_to",), "out": ("_from",)}
 _NO_MATCH: Final = (404, 404)
-_ABOUT_DATA: Final = frozenset({1202, 1203})  # errors that the same read in plain words gives as well
+_ABOUT_DATA: Final = frozenset({1202, 1203})  # errors that the normalized read gives as well
 
 
 class _Answer(msgspec.Struct):
@@ -40,8 +39,8 @@ _REVISED: Final = msgspec.json.Decoder(_Revised)
 
 
 def normalize(operation: Operation) -> Operation | None:
-    """The document read or the query that a read means; any other operation itself. None where it means none: a
-    request that both sides refuse for its own sake.
+    """Return the document read or the query that a read means; any other operation itself. None for a request that both
+    sides refuse because of its form.
     """
     endpoint = operation.endpoint
     if endpoint.read is Read.GRAPH_DOCUMENT:
@@ -56,15 +55,15 @@ def normalize(operation: Operation) -> Operation | None:
 
 
 def plain_outcome(operation: Operation, outcome: Outcome) -> Outcome | None:
-    """The answer in the form of what `normalize` gives. None where it tells nothing of documents.
+    """Return the answer in the form of what `normalize` returns. None if it does not depend on documents.
 
-    Raises msgspec.DecodeError, UnicodeDecodeError where it is no answer of ArangoDB's.
+    Raises msgspec.DecodeError, UnicodeDecodeError if it is not an answer of ArangoDB's.
     """
     endpoint = operation.endpoint
     if not endpoint.read.reworded:
         return outcome
     if outcome.status >= 500 or outcome.status in (401, 403):
-        return outcome  # the shadow knows what to do with these
+        return outcome  # the shadow handles these
     answer = _ANSWER.decode(outcome.body)
     if outcome.status >= 400:
         if endpoint.no_match and (outcome.status, answer.number) == _NO_MATCH:
@@ -92,7 +91,7 @@ def _edges_query(operation: Operation) -> Operation | None:
     sides = _SIDES.get(operation.params.get("direction", "any"))
     if sides is None or not isinstance(vertices, list):
         return None
-    # one equality a query: each is served by an index, which the two of a disjunction are not
+    # one equality per query: each can use an index, the two of a disjunction cannot
     parts = [f"FOR v IN @vertices FOR e IN @@c FILTER e.{side} == v RETURN e" for side in sides]
     text = parts[0] if len(parts) == 1 else f"FOR e IN UNION_DISTINCT(({parts[0]}), ({parts[1]})) RETURN e"
     if len(vertices) == 1:

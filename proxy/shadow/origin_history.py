@@ -1,9 +1,9 @@
-"""What the origin has answered since a read that differed: lag is proven where the target shows a state out of that.
+"""What the origin has answered since a read that differed: lag is proven if the target shows one of those states. Pure.
 
 On documents that are written all the time both sides may never agree at one moment, since the target is always a little
-behind. But a target that shows what the origin answered at that read, or later, has only lagged. Answers that hold
-several documents (rows with `_id`, many documents by key) are looked at document by document, because no moment need
-show all of them at once: what differed in the first look is settled piece by piece. Pure.
+late. But a target that shows what the origin answered at that read, or later, has only lagged. Answers that contain
+several documents (rows with `_id`, many documents by key) are compared document by document, because they need not all
+be shown at one moment: what differed in the first look is settled piece by piece.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, compare
 from proxy.shadow.diff.documents import canonical
 from proxy.shadow.diff.tolerances import Rule, apply_tolerances
 
-_ANSWERS: Final = 24  # that are kept, the first among them
+_ANSWERS: Final = 24  # answers that are kept, the first among them
 _BYTES: Final = 256 << 10  # of all of them
 _ABSENT: Final = b""
 
 
-class History:
+class OriginHistory:
     """Answers of the origin to one operation, from the first look on."""
 
     def __init__(
         self, operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...] = ()
     ) -> None:
-        """origin, target: the first look, which differed. Raises ValueError where an answer is no JSON."""
+        """origin, target: the first look, which differed. Raises ValueError if an answer is not JSON."""
         self._operation = operation
         self._rules = rules
         self._answers: list[Outcome] = []
@@ -40,11 +40,11 @@ class History:
         ours, theirs = self._parts(origin, target)
         if ours is not None and theirs is not None:
             names = ours.keys() | theirs.keys()
-            # none differs by itself: their order does, and that is no matter of documents
+            # none differs by itself: their order does, which is not a property of documents
             self._left = {name for name in names if ours.get(name) != theirs.get(name)} or None
 
     def add(self, origin: Outcome) -> None:
-        """One more answer of the origin."""
+        """Add an answer of the origin."""
         if any(origin.status == known.status and origin.body == known.body for known in self._answers[-2:]):
             return
         if len(self._answers) >= _ANSWERS or self._bytes + len(origin.body) > _BYTES:
@@ -62,7 +62,7 @@ class History:
                 known.add(text)
 
     def explains(self, target: TargetAnswer) -> bool:
-        """Whether the target's answer now is one that the origin gave, in whole or by and by in its parts."""
+        """Return True if the target's answer is one that the origin gave, as a whole or piece by piece."""
         for origin in self._answers:
             if (
                 compare_answers(self._operation, *apply_tolerances(self._operation, origin, target, self._rules))
@@ -81,7 +81,7 @@ class History:
     def _parts(
         self, origin: Outcome | None, target: TargetAnswer | None
     ) -> tuple[Mapping[str, bytes] | None, Mapping[str, bytes] | None]:
-        """Both answers by document; None for one that is not given, and for what is no answer of documents."""
+        """Return both answers by document; None for one that is not given, or that is not an answer of documents."""
         ours = self._of_outcome(origin) if origin is not None else None
         if isinstance(target, QueryAnswer):
             return ours, _by_id(target.rows.rows)
@@ -99,7 +99,7 @@ class History:
 
 
 def _told(element: Any) -> Any:
-    """Of an error inside of an array its number: messages may differ."""
+    """Return the number of an error inside an array, whose messages may differ; any other element itself."""
     return element.get("errorNum") if isinstance(element, dict) and element.get("error") is True else element
 
 

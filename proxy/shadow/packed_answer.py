@@ -1,4 +1,4 @@
-"""A target's answer as a worker gave it: bytes that only workers open, since nobody knows how large it is."""
+"""A target's answer as a worker returned it: bytes that only workers open, since it may have any size."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from proxy.shadow.diff.compare_answers import TargetAnswer
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An answer, pickled. error: whether it is one in ArangoDB's error shape."""
+    """An answer, pickled. error: True if it is an error of ArangoDB's."""
 
     data: bytes
     error: bool = False
 
 
 def packed(target: TargetAnswer) -> Packed:
-    """In a worker: an answer for its parent to keep."""
+    """Pack an answer for the parent process. Runs in a worker."""
     return Packed(pickle.dumps(target, pickle.HIGHEST_PROTOCOL), isinstance(target, ArangoError))
 
 
 def opened(target: TargetAnswer | Packed) -> TargetAnswer:
-    """An answer to look into."""
+    """Return an answer, unpacked."""
     if not isinstance(target, Packed):
         return target
     found: TargetAnswer = pickle.loads(target.data)  # noqa: S301 - a worker of this program pickled it

@@ -1,9 +1,9 @@
-"""Whether the other proxies have applied what they took: a write that came through one may be read through another.
+"""Have the other proxies applied what they took? A write that came through one may be read through another.
 
 A difference counts only after the mirror has caught up (I8), and that is the mirror of every registered instance. Each
 writes a heartbeat with the age of its oldest open intent. Of two heartbeats h1 < h2 the second was measured after the
-first was written; so where `h1 - age(h2)` is later than a moment, on PostgreSQL's clock, nothing that the instance took
-before that moment is open. A silent instance has caught up with nothing.
+first was written; so if `h1 - age(h2)` is later than a moment, on PostgreSQL's clock, nothing that the instance took
+before that moment is open. A silent instance has not caught up.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.supervise import cancelled
 
-_EVERY: Final = 0.05  # seconds, while somebody waits
+_EVERY: Final = 0.05  # seconds, while a recheck waits
 
 
 @dataclass(frozen=True, slots=True)
 class PeerHeartbeat:
-    """What an instance's row says, in seconds of PostgreSQL's clock. lag: age of the oldest open intent."""
+    """An instance's heartbeat, in seconds of PostgreSQL's clock. lag: age of the oldest open intent."""
 
     at: float
     lag: float
@@ -33,7 +33,7 @@ class PeerHeartbeat:
 
 @dataclass(slots=True)
 class _Waiter:
-    """since: the moment, once a look has told it; first: the first beat of each instance after that."""
+    """since: the moment, once it has been read; first: the first heartbeat of each instance after it."""
 
     done: asyncio.Future[None]
     since: float | None = None
@@ -41,14 +41,17 @@ class _Waiter:
 
 
 def caught_up(waiter_since: float, first: dict[str, float], beats: Mapping[str, PeerHeartbeat]) -> bool:
-    """Whether nobody has an open intent from before the moment. first: the earliest beat of each after it, noted."""
+    """Return True if no instance has an open intent from before the moment.
+
+    first: the earliest heartbeat of each instance after the moment; updated.
+    """
     behind = False
     for name, beat in beats.items():
         if beat.at <= waiter_since:
             behind = True
             continue
         known = first.setdefault(name, beat.at)
-        # a later beat was measured after `known`, and `known` moves up as long as there is an older intent
+        # a later heartbeat was measured after `known`, which moves up as long as there is an older intent
         if beat.at <= known or known - beat.lag <= waiter_since:
             behind = True
             if beat.at > known:
@@ -57,17 +60,19 @@ def caught_up(waiter_since: float, first: dict[str, float], beats: Mapping[str, 
 
 
 class PeerLag:
-    """The other instances of one. Close it with its owner."""
+    """The other instances, as one proxy sees them. Close it with its owner."""
 
     def __init__(self, database: Database | None = None, instance: str = "") -> None:
-        """database: None for a proxy that is alone."""
+        """database: None for a proxy that is the only one."""
         self._database = database
         self._instance = instance
         self._waiting: list[_Waiter] = []
         self._task: asyncio.Task[None] | None = None
 
     async def caught_up(self, timeout: float) -> bool:
-        """Whether, within so many seconds, every other instance has applied all that it took before this call."""
+        """Return True once every other instance has applied all that it took before this call; False after `timeout`
+        seconds.
+        """
         if self._database is None:
             return True
         waiter = _Waiter(asyncio.get_running_loop().create_future())
@@ -109,7 +114,7 @@ class PeerLag:
         return rows[0].now, beats
 
     def _tell(self, asking: Sequence[_Waiter], now: float, beats: Mapping[str, PeerHeartbeat]) -> None:
-        """asking: those that waited before the look began, so that its moment is after their call."""
+        """Answer those that waited before the read began, so that its moment is after their call."""
         for waiter in asking:
             if waiter.done.done():
                 continue

@@ -1,4 +1,4 @@
-"""Asks the two sides what they answer now: the target by the store, the origin with the proxy's own account."""
+"""Ask both sides for their present answers: the target by the store, the origin with the proxy's own account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from proxy.stores.postgres.queries import finished
 from proxy.wire.encode import error_outcome
 from proxy.wire.endpoints import named
 
-_MOST_BYTES: Final = 8 << 20  # of one cursor's batches; beyond, what was read is compared as a beginning
+# of one cursor's batches; beyond that, the batches that were read are compared as a partial result
+_MOST_BYTES: Final = 8 << 20
 
 
 class _Revision(msgspec.Struct):
@@ -42,24 +43,26 @@ class ReadBothSides:
         self._origin = origin
 
     def comparable(self, operation: Operation) -> None:
-        """Raises NotComparable for a query whose answer the data of the collections it names do not decide."""
+        """Raise NotComparable for a query whose answer does not follow from the data of the
+        collections that it names.
+        """
         try:
             analysis = self.store.analysis(operation)
         except ArangoError:
-            return  # both sides refuse it, or one does: that compares
+            return  # both sides refuse it, or one does: that can be compared
         if analysis.choices and (analysis.choices != (REASON,) or choice(operation) is None):
             raise NotComparable("not deterministic")
         if (analysis.dynamic or analysis.graphs) and not operation.extent:
             raise NotComparable("reads what only its run tells")
 
     async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
-        """The target's documents of these keys as they are printed. Raises ArangoError, DatabaseError."""
+        """Return the target's documents of these keys, as they are printed. Raises ArangoError, DatabaseError."""
         return await self.store.documents(collection, keys)
 
     async def target(self, operation: Operation) -> TargetAnswer:
-        """The target's answer; what ArangoDB would give as an error is one, and so is a statement that is refused.
+        """Return the target's answer; ArangoDB's errors are answers, and so is a statement that is refused.
 
-        Raises Unsupported, DatabaseUnavailable, and NotComparable where too many rows would do.
+        Raises Unsupported, DatabaseUnavailable, and NotComparable if there are too many candidate rows.
         """
         try:
             if operation.effect is not Effect.QUERY:
@@ -77,7 +80,7 @@ class ReadBothSides:
         return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
     async def pending(self, operation: Operation) -> Pending | ArangoError:
-        """The same for a query that is light, its rows as PostgreSQL gave them. Raises as `target`, and Heavy."""
+        """Return the same for a light query, with its rows as PostgreSQL gave them. Raises as `target`, and Heavy."""
         try:
             analysis = self.store.analysis(operation)
             chosen = choice(operation) if analysis.choices == (REASON,) else None
@@ -91,16 +94,18 @@ class ReadBothSides:
         return Pending(rows, full, analysis.unordered, chosen)
 
     async def torn(self, operation: Operation) -> bool:
-        """Whether equal sort keys inside a query leave its result open. Raises Unsupported, DatabaseUnavailable."""
+        """Return True if equal sort keys inside a query leave its result undetermined. Raises Unsupported,
+        DatabaseUnavailable.
+        """
         try:
             return operation.effect is Effect.QUERY and await self.store.torn(operation)
-        except Unsupported:  # it is not known
+        except Unsupported:  # unknown
             raise
         except (ArangoError, StatementError):
-            return False  # one side refuses it: that is a difference of another kind
+            return False  # one side refuses it, which is a difference of another kind
 
     async def origin(self, operation: Operation) -> Outcome:
-        """The origin's answer now; of a cursor all batches as one, up to a bound. Raises UpstreamError."""
+        """Return the origin's present answer; of a cursor all batches as one, up to a limit. Raises UpstreamError."""
         first = await self._origin.execute(operation)
         if operation.effect is not Effect.QUERY or first.status != 201:
             return first
@@ -119,7 +124,9 @@ class ReadBothSides:
         return merged(batches)
 
     async def revision(self, collection: str) -> str:
-        """What changes with every write of a collection; empty where the origin does not tell. Raises UpstreamError."""
+        """Return what changes with every write of a collection; empty if the origin does not report it. Raises
+        UpstreamError.
+        """
         database, _, name = collection.partition("/")
         path = ("_api", "collection", name, "revision")
         asked = Operation(named("collection.revision"), "GET", database, name, path=path)
@@ -133,7 +140,7 @@ class ReadBothSides:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The target's answer to a query before its rows are worked out."""
+    """The target's answer to a query before its rows are computed."""
 
     rows: Unfinished
     full_count: int | None
@@ -142,11 +149,11 @@ class Pending:
 
     @property
     def size(self) -> int:
-        """Bytes, nearly."""
+        """Approximate bytes."""
         return self.rows.size
 
     def answer(self) -> QueryAnswer | ArangoError:
-        """The answer. Raises NotComparable, Unsupported, and DatabaseRefused where it must be evaluated."""
+        """Compute the answer. Raises NotComparable, Unsupported, and StatementError if it must be evaluated."""
         try:
             result = finished(self.rows, self.full_count)
         except Unsupported:
@@ -158,7 +165,9 @@ class Pending:
 
 
 def document_answer(operation: Operation, raw: bytes | None) -> Outcome:
-    """The target's answer to an unconditional `document.read`, of a document as it is printed; None: there is none."""
+    """Return the target's answer to an unconditional `document.read`, given the document as it is printed; None: there
+    is none.
+    """
     return error_outcome(ArangoError(1202)) if raw is None else answers.document_outcome(operation, raw)
 
 

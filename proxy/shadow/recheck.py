@@ -1,18 +1,17 @@
-"""Looks again at what differed, until it is told apart from a race: lag, a mismatch, or unsettled (I8).
+"""Look again at what differed, until it is known to be lag, a mismatch, or unsettled (I8).
 
-One look reads origin, target, origin. A look in which the target shows what the origin has answered since the read says
-lag (`history`). Where the origin's answer did not stand still around the target's, a look tells nothing else. A
-difference counts when consecutive looks show the same answers on
-both sides, with every mirror caught up in between (this proxy's and those of the others): then what the origin showed
-first has reached the target, and still it differs.
+One look reads origin, target, origin. A look in which the target shows what the origin has answered since the read
+proves lag (`origin_history`). If the origin's answer changed around the target's, a look shows nothing else. A
+difference counts when consecutive looks show the same answers on both sides, with every mirror caught up in between
+(this proxy's and those of the others): then what the origin showed first has reached the target, and still it differs.
 
-Two looks are enough where answers carry revisions, which never come back: reads of documents, and queries that loop
-over one collection and return its documents. Values alone may: a counter that goes there and back between the looks
-shows the same answers, and the target something in between. Then two looks count only where the collections' revisions,
-which every write changes, stood still as well, and else LOOKS_OF_VALUES are needed.
+Two looks are enough if answers carry revisions, which never return: reads of documents, and queries that loop over one
+collection and return its documents. Values alone may return: a counter that goes up and down again between the looks
+shows the same answers, and the target something in between. Then two looks count only if the collections' revisions,
+which every write changes, stayed the same as well; else LOOKS_OF_VALUES are needed.
 
-What looks bring is bounded by the second, so that a storm of differences takes next to nothing from clients: large ones
-then wait, and may stay unsettled.
+The bytes that looks read are limited per second, so that many differences at once cost clients little: large ones then
+wait, and may stay unsettled.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from proxy.shadow.diff.tolerances import Rule, without_baseline
 from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
 from proxy.shadow.jobs import Job, ReadPair
 from proxy.shadow.looks import Answer, Looks
-from proxy.shadow.origin_history import History
+from proxy.shadow.origin_history import OriginHistory
 from proxy.shadow.packed_answer import Packed, opened
 from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.readers import ReadBothSides
@@ -47,13 +46,14 @@ LOOKS_OF_VALUES: Final = 4
 _QUICK: Final = 3  # looks before any mirror is waited for: most differences are lag, and over by then
 _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 0.25
-_BYTES_A_SECOND: Final = 16 << 20  # of answers that looks again may bring: a storm costs clients a tenth of the loop
+# of answers that rechecks may read: at most a tenth of the loop is taken from clients
+_BYTES_A_SECOND: Final = 16 << 20
 _LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The end of looking. look: the last one; judged.difference: None where it was lag, or noise."""
+    """The end of a recheck. look: the last one; judged.difference: None for lag, or a tolerated difference."""
 
     look: ReadPair
     judged: ComparisonResult
@@ -71,8 +71,8 @@ class _Streak:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one look says. judged: what the answers come to; explained: the target shows what the origin has answered
-    before; steady: the origin stood still around the target's answer; versioned: the answers carry revisions; repeated:
+    """What one look shows. judged: the comparison; explained: the target shows what the origin has answered before;
+    steady: the origin stayed the same around the target's answer; versioned: the answers carry revisions; repeated:
     both sides show what they showed in the look before.
     """
 
@@ -85,9 +85,9 @@ class Observed:
 
 @dataclass(slots=True)
 class Known:
-    """What is known of one read when it is looked at again: pickled where a worker keeps it."""
+    """What is known of one read that is rechecked; pickled if a worker keeps it."""
 
-    history: History
+    history: OriginHistory
     origin: Outcome | None = None  # of the look before
     target: TargetAnswer | None = None
     difference: Difference | None = None
@@ -95,7 +95,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What is settled. collections: how many it reads."""
+    """The read that is rechecked. collections: how many it reads."""
 
     operation: Operation
     collections: int
@@ -104,7 +104,7 @@ class _Read:
 
 
 class Rechecker:
-    """Settles the differences of one proxy."""
+    """Rechecks the differences of one proxy."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Rechecker:
     ) -> None:
         """caught_up(collection, timeout): True once this proxy's mirror has applied all that it took up to now.
 
-        seconds: how long to look.
+        seconds: the time limit of one recheck.
         """
         self._sides = sides
         self._looks = looks
@@ -128,12 +128,12 @@ class Rechecker:
         self._free = 0.0  # the moment (monotonic) from which on another look may be taken
 
     async def settle(self, job: Job, first: ReadPair) -> Settled | None:
-        """None where it stays unsettled. first: the look that differed. Raises Unsupported,
-        NotComparable, and what an odd answer makes parsers raise.
+        """Recheck a read; None if it stays unsettled. first: the look that differed. Raises Unsupported, NotComparable,
+        and what an odd answer makes parsers raise.
         """
         deadline = time.monotonic() + self._seconds
         pause, attempt = _FIRST_PAUSE, 0
-        rules, own = self._rules.noise(job.collections), self._rules.own(job.collections, job.shape.name)
+        rules, own = self._rules.tolerances(job.collections), self._rules.own(job.collections, job.shape.name)
         read = _Read(job.operation, len(job.collections), rules, own)
         known: ReadPair | Known | bytes = first
         streak: _Streak | None = None
@@ -150,7 +150,7 @@ class Rechecker:
                 found = None
             if isinstance(found, Settled):
                 return found
-            # what a quick look found is where a streak may begin: the others have been waited for before the next one
+            # a streak may begin with a quick look: before the next one the other mirrors have caught up
             streak = found if attempt >= _QUICK else None
             await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -159,9 +159,9 @@ class Rechecker:
     async def _look(
         self, job: Job, read: _Read, streak: _Streak | None, known: ReadPair | Known | bytes
     ) -> tuple[_Streak | Settled | None, Known | bytes]:
-        """One look: the end, or the streak that goes on or begins with it; None where it told nothing.
+        """Take one look: return the end, or the streak that continues or begins with it; None if it showed nothing.
 
-        known: what is known, at first the look that differed; and what is known then.
+        known: what is known, at first the look that differed; what is known then is returned too.
         """
         operation, began = job.operation, time.monotonic()
         before = await self._sides.origin(operation)
@@ -193,7 +193,7 @@ class Rechecker:
     async def _observed(
         self, read: _Read, known: ReadPair | Known | bytes, before: Outcome, target: Answer, after: Outcome
     ) -> tuple[Observed, Known | bytes]:
-        """Here where all of it is small, else in a worker, which gives what is known as bytes."""
+        """Evaluate a look: here if all of it is small, else in a worker, which returns what is known as bytes."""
         answers: tuple[Answer | None, ...] = (before, target, after)
         if isinstance(known, ReadPair):
             answers += (known.origin, known.target)
@@ -202,7 +202,7 @@ class Rechecker:
         return await self._looks.apart(_observe, read, known, before, target, after)
 
     async def _mirrored(self, collections: Iterable[str], deadline: float) -> bool:
-        """Whether every mirror, this proxy's and the others', has applied what it took before now."""
+        """Return True once every mirror, this proxy's and the others', has applied what it took before now."""
         left = max(0.0, deadline - time.monotonic())
         waits = [self._caught_up(collection, left) for collection in collections]
         return all(await asyncio.gather(self._fleet.caught_up(left), *waits))
@@ -211,12 +211,12 @@ class Rechecker:
 def observe(
     read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
 ) -> tuple[Observed, Known]:
-    """What one look says, and what is known after it: pure. Raises NotComparable."""
+    """Return what one look shows, and what is known after it. Pure. Raises NotComparable."""
     operation, target = read.operation, opened(packed)
     if isinstance(known, bytes):
         known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it
     if isinstance(known, ReadPair):
-        known = Known(History(operation, known.origin, opened(known.target), read.rules))
+        known = Known(OriginHistory(operation, known.origin, opened(known.target), read.rules))
     assert isinstance(known, Known)
     known.history.add(before)
     known.history.add(after)
@@ -242,13 +242,13 @@ def observe(
 def _observe(
     read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
 ) -> tuple[Observed, bytes]:
-    """In a worker."""
+    """Call `observe` in a worker."""
     observed, known = observe(read, known, before, packed, after)
     return observed, pickle.dumps(known, pickle.HIGHEST_PROTOCOL)
 
 
 def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> bool:
-    """Whether the origin gave one answer twice, but for what it differs in from itself."""
+    """Return True if the origin gave one answer twice, apart from its own differences."""
     if stable(operation, before, after):
         return True
     if not own:
@@ -258,21 +258,21 @@ def _steady(operation: Operation, before: Outcome, after: Outcome, own: Own) -> 
 
 
 def carries_revisions(operation: Operation, collections: int, target: TargetAnswer) -> bool:
-    """Whether what decides the answer shows its revision in it. collections: how many it reads."""
+    """Return True if what decides the answer shows its revision in it. collections: how many the read names."""
     if operation.effect is Effect.READ:
         return True
     if not isinstance(target, QueryAnswer) or collections != 1 or len(_LOOPS.findall(operation.body)) != 1:
         return False
-    rows = target.rows.rows  # none at all say nothing of what the origin's show
+    rows = target.rows.rows  # without rows, the origin's revisions are unknown
     return bool(rows) and all(isinstance(row, dict) and "_id" in row and "_rev" in row for row in rows)
 
 
 def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
-    """Whether the target answered the same twice."""
+    """Return True if the target answered the same twice."""
     if isinstance(first, ArangoError) and isinstance(second, ArangoError):
         return (first.status, first.number) == (second.status, second.number)
     if isinstance(first, QueryAnswer) and isinstance(second, QueryAnswer):
-        # a scan may give equal rows in another order: whether an order is wrong, the difference itself tells
+        # a scan may return equal rows in another order; a wrong order is a difference itself
         return first.full_count == second.full_count and all(
             Counter(map(canonical, one or ())) == Counter(map(canonical, other or ()))
             for one, other in (
@@ -285,6 +285,6 @@ def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
 
 
 def _read_by(job: Job) -> Iterable[str]:
-    """Every collection that a read may have read: lag in any of them may be the difference."""
+    """Return every collection that a read may have read: lag in any of them may be the difference."""
     operation = job.operation
     return {*job.collections, *(f"{operation.database}/{name}" for name in operation.extent)}

@@ -1,7 +1,7 @@
-"""Counts and samples of comparisons: kept in memory as deltas (`counts`), written to PostgreSQL in batches.
+"""Counts and samples of comparisons: kept in memory as deltas (`counters`), written to PostgreSQL in batches.
 
-A flush is one transaction. Where its answer is lost, the next flush asks for that transaction's fate before it writes
-anything, so that nothing is counted twice or lost. While PostgreSQL is away, deltas are kept, bounded.
+A flush is one transaction. If its answer is lost, the next flush asks for that transaction's outcome before it writes
+anything, so that nothing is counted twice or lost. While PostgreSQL is unavailable, deltas are kept, bounded.
 
 A mismatch whose fingerprint is ignored is counted by its fingerprint and shape, not by the gate's figures.
 """
@@ -36,7 +36,7 @@ _MAX_KNOWN: Final = 10_000
 _PURGE_EVERY: Final = 600.0  # seconds
 
 
-class Ledger:
+class ResultStore:
     """Counts without blocking; `flush` writes. Start and close it with its owner."""
 
     def __init__(
@@ -52,24 +52,24 @@ class Ledger:
         self._retention = settings.sample_days * 86400.0
         self._clock = clock
         self._deltas = Deltas()
-        self._writing: tuple[str, Deltas] | None = None  # a transaction whose end is unknown, and what it wrote
+        self._writing: tuple[str, Deltas] | None = None  # a transaction whose outcome is unknown, and what it wrote
         self._known: set[str] = set()  # fingerprints met by this process: explained once
         self._figures: dict[str, dict[str, float]] = {}
-        self._passed: dict[tuple[str, str], list[Any]] = {}  # [number, shape] of what is not of the sampled share
+        self._passed: dict[tuple[str, str], list[Any]] = {}  # [number, shape] of reads outside the sampled share
         self._skipped: Counter[tuple[str, str]] = Counter()  # collection, reason: since this process began
         self._flushing = asyncio.Lock()
         self._purged = 0.0
         self._periodic = Periodic(self._flush_and_purge, "shadow ledger", interval)
 
-    # ---- what happened
+    # ---- counting
 
     def seen(self, collections: Iterable[str], shape: Shape) -> None:
-        """A read came that can be compared."""
+        """Count a read that can be compared."""
         for collection in collections:
             self._deltas.shape(collection, shape).seen += 1
 
     def sampled_out(self, collections: Iterable[str], shape: Shape) -> None:
-        """A read came that can be compared, and is not of the share that is."""
+        """Count a read that can be compared, but is not in the sampled share."""
         for collection in collections:
             passed = self._passed.get((collection, shape.name))
             if passed is None:
@@ -77,7 +77,9 @@ class Ledger:
             passed[0] += 1
 
     def _fold(self) -> None:
-        """Counts what was passed over: nearly every read where the share is small, so that each costs one addition."""
+        """Move the sampled-out reads to the deltas. Each costs one addition until then: with a small share they are
+        nearly all reads.
+        """
         for (collection, _), (number, shape) in self._passed.items():
             metrics.SHADOW.skipped(collection, SAMPLED_OUT, number)
             self._skipped[collection, SAMPLED_OUT] += number
@@ -85,7 +87,7 @@ class Ledger:
         self._passed.clear()
 
     def skipped(self, collections: Iterable[str], shape: Shape, reason: str) -> None:
-        """It was not compared, and why."""
+        """Count a read that was not compared, with the reason."""
         for collection in collections:
             metrics.SHADOW.skipped(collection, reason)
             self._skipped[collection, reason] += 1
@@ -108,7 +110,7 @@ class Ledger:
         for collection in collections:
             metrics.SHADOW.compared(collection, "ignored")
             self._deltas.count(collection, shape, Counts(compared=1, ignored=1), began=began)
-        self._deltas.noise.update((rule.collection, rule.path, rule.rule) for rule in rules)
+        self._deltas.tolerated.update((rule.collection, rule.path, rule.rule) for rule in rules)
 
     def unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
         """Count a read whose answers differed, and that could not be told from a race within the time limit."""
@@ -123,7 +125,7 @@ class Ledger:
             self._deltas.count(collection, shape, Counts(unsupported=1), began=began)
 
     def seconds(self, collections: Iterable[str], shape: Shape, *, origin: float, target: float) -> None:
-        """How long both sides took, in seconds (of several reads: the sums)."""
+        """Add how long both sides took, in seconds (of several reads: the sums)."""
         for collection in collections:
             delta = self._deltas.shape(collection, shape)
             delta.origin_seconds += origin
@@ -139,7 +141,7 @@ class Ledger:
         began: float,
         number: int = 1,
     ) -> None:
-        """Confirmed mismatches of one class and paths: of a read, or of so many. As `found`, and the reads count."""
+        """Count confirmed mismatches of one class and paths: of `number` reads. As `found`, and the reads count too."""
         for collection in collections:
             metrics.SHADOW.compared(collection, difference.kind.value, number)
             delta = self._deltas.shape(collection, shape)
@@ -157,10 +159,10 @@ class Ledger:
         began: float,
         number: int = 1,
     ) -> None:
-        """Counts the fingerprint alone: a further difference of reads that are counted as mismatches.
+        """Count the fingerprint only: a further difference of reads that are counted as mismatches.
 
-        difference: with the keys of all of them. examples: at least as many as `wanted` says, and there are. began: the
-        moment of the look that confirmed it.
+        difference: with the keys of all of them. examples: at least as many as `wanted` returned, if there are. began:
+        the moment of the look that confirmed it.
         """
         for collection in collections:
             if len(self._known) < _MAX_KNOWN:
@@ -177,42 +179,42 @@ class Ledger:
                 self._deltas.add_sample(delta, text)
 
     def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
-        """Sentences about a mismatch that has been counted: they are added to its sample."""
+        """Add an explanation to the sample of a mismatch that has been counted."""
         for collection in collections:
             key = (collection, fingerprint(collection, evidence.difference), evidence.id)
             self._deltas.explanations[key] = storable(text)
 
-    def twice(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
-        """ArangoDB was compared with itself: (class, path) of each difference; none where it agreed."""
+    def baseline(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
+        """Count a comparison of ArangoDB with itself: (class, path) of each difference; none if it agreed."""
         for collection in collections:
-            self._deltas.twice.update((collection, shape.name, *one) for one in (tuple(found) or (("", ""),)))
+            self._deltas.baseline.update((collection, shape.name, *one) for one in (tuple(found) or (("", ""),)))
 
     def subtracted(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
-        """A difference was taken for one of ArangoDB's own."""
+        """Count differences that were attributed to ArangoDB itself."""
         for collection in collections:
             self._deltas.subtracted.update((collection, shape.name, *one) for one in found)
 
     def is_new(self, collections: Iterable[str], difference: Difference) -> bool:
-        """Whether a fingerprint of it has not been met yet by this process: then an explanation is worth its price."""
+        """Return True if this process has not met its fingerprint in all collections: then it is explained."""
         return any(fingerprint(collection, difference) not in self._known for collection in collections)
 
     def wanted(self, collections: Iterable[str], difference: Difference) -> int:
-        """How many examples of it there is room for at most."""
+        """Return how many examples of it may still be kept."""
         return max((self._deltas.room(collection, difference) for collection in collections), default=0)
 
     def figures(self, collection: str) -> dict[str, float]:
-        """The gate's figures of a collection as they were last written; empty before the first flush."""
+        """Return the gate's figures of a collection as they were last written; empty before the first flush."""
         return dict(self._figures.get(collection, {}))
 
     def skips(self, collection: str) -> dict[str, int]:
-        """How many reads this process has not compared since it began, by reason."""
+        """Return how many reads this process has not compared since it began, by reason."""
         self._fold()
         return {reason: number for (name, reason), number in sorted(self._skipped.items()) if name == collection}
 
     # ---- PostgreSQL
 
     async def flush(self) -> None:
-        """Writes what has gathered. Raises DatabaseError, and then nothing is lost: the next flush goes on."""
+        """Write the deltas. Raises DatabaseError; nothing is lost then: the next flush writes them."""
         async with self._flushing:
             self._fold()
             if self._writing is not None:
@@ -234,9 +236,9 @@ class Ledger:
             await self._look(sorted({*deltas.comparisons, *(collection for collection, _ in deltas.mismatches)}))
 
     async def purge(self) -> int:
-        """Forgets repaired and ignored mismatches that are older than the retention, and the samples of all others.
+        """Delete repaired and ignored mismatches that are older than the retention, and the samples of all others.
 
-        An open mismatch stays, without values of documents. Returns how many rows were touched. Raises DatabaseError.
+        An open mismatch stays, without values of documents. Returns how many rows were changed. Raises DatabaseError.
         """
         gone = await self._database.fetchval(sql.shadow.FORGET_MISMATCHES, self._retention)
         return gone + await self._database.fetchval(sql.shadow.FORGET_SAMPLES, self._retention)
@@ -252,7 +254,7 @@ class Ledger:
             self._restore(deltas)
 
     def _restore(self, deltas: Deltas) -> None:
-        """Puts deltas back before the newer ones."""
+        """Put deltas back before the newer ones."""
         newer, self._deltas = self._deltas, deltas
         deltas.absorb(newer)
 
@@ -263,8 +265,8 @@ class Ledger:
             await session.execute(sql.shadow.ADD_SHAPES, *columns(rows))
         counters: tuple[tuple[Statement[None], Counter[Any]], ...] = (
             (sql.shadow.ADD_SKIPPED, deltas.skipped),
-            (sql.shadow.ADD_TOLERATED, deltas.noise),
-            (sql.shadow.ADD_BASELINE, deltas.twice),
+            (sql.shadow.ADD_TOLERATED, deltas.tolerated),
+            (sql.shadow.ADD_BASELINE, deltas.baseline),
             (sql.shadow.ADD_SUBTRACTED, deltas.subtracted),
         )
         for statement, counter in counters:
@@ -284,7 +286,9 @@ class Ledger:
             await session.execute(sql.shadow.COUNT_MISMATCHES, *columns(counted))
 
     async def _write_mismatches(self, session: Session, deltas: Deltas, now: float) -> list[tuple[str, float, int]]:
-        """(collection, age in seconds, number) of the mismatches that count: those that are not ignored."""
+        """Write the mismatches; return (collection, age in seconds, number) of those that count, that is, are not
+        ignored.
+        """
         counted: list[tuple[str, float, int]] = []
         for (collection, print_), delta in sorted(deltas.mismatches.items()):
             ages = {moment: max(0.0, now - (moment + 1) * SLICE) for moment in delta.moments}
@@ -304,7 +308,7 @@ class Ledger:
         return counted
 
     async def _look(self, collections: Sequence[str]) -> None:
-        """Reads the figures back: other proxies add to them, and a repair resets them."""
+        """Read the figures back: other proxies add to them, and a repair resets them."""
         for row in await self._database.fetch(sql.shadow.FIGURES, list(collections)):
             base = row.matched + row.mismatched
             figures: dict[str, float] = {
@@ -354,7 +358,7 @@ def _figures_row(collection: str, age: float, delta: ComparisonDelta) -> tuple[o
 
 
 def redaction_of(settings: Settings) -> Redaction:
-    """What the settings forbid samples to keep. Raises ConfigurationError where a pattern is no path."""
+    """Return what the settings forbid samples to contain. Raises ConfigurationError if a pattern is not a path."""
     try:
         for pattern in settings.redact_paths:
             tokens(pattern)

@@ -1,7 +1,7 @@
 """What is kept of a mismatch as an example: request, both answers, revisions. Pure.
 
 Answers are kept as text, so that a sample shows what was printed (order, forms of numbers, U+0000), cut at MAX_TEXT.
-Redacted, values are replaced by the names of their types; keys of documents stay, since repair needs them.
+When redacted, values are replaced by the names of their types; keys of documents stay, since repair needs them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _ROWS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What samples must not keep. everything: no value at all; paths: patterns of paths within documents (`paths`),
-    which hold wherever a document or a row of a query ends with them. False where all may be kept.
+    """What samples must not contain. everything: no value at all; paths: patterns of paths within documents (`paths`),
+    which apply wherever a path in a document or a row ends with them. False if everything may be kept.
     """
 
     everything: bool = False
@@ -41,10 +41,10 @@ class Redaction:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A confirmed mismatch: what was asked, what both sides answered (bodies, or what stands for them), the difference.
+    """A confirmed mismatch: the request, both answers (bodies, or what represents them), the difference.
 
-    explanation: DeepDiff's sentences, None where there are none, or none yet. reversed: PostgreSQL had answered the
-    client. trace: the request's `traceparent`, or empty. id: by which an explanation finds its sample.
+    reversed: PostgreSQL had answered the client. trace: the request's `traceparent`, or empty. id: links an explanation
+    to its sample.
     """
 
     operation: Operation
@@ -59,7 +59,9 @@ class Evidence:
 
 
 def shown_answers(origin: Outcome, target: TargetAnswer, difference: Difference) -> tuple[bytes, bytes]:
-    """Both answers as evidence: bodies; of a query's rows those of the documents concerned, else the first ones."""
+    """Return both answers as evidence: bodies; of a query's rows those of the documents
+    concerned, else the first ones.
+    """
     if isinstance(target, ArangoError):
         body = {"code": target.status, "error": True, "errorMessage": target.message, "errorNum": target.number}
         return origin.body, json_values.dump(body)
@@ -85,7 +87,7 @@ _REVISION: Final = msgspec.json.Decoder(_Revision)
 
 
 def sample(evidence: Evidence, *, text: str, redaction: Redaction) -> dict[str, Any]:
-    """A sample as JSON values. text: the shape's text, which stands for a query when values are redacted."""
+    """Return a sample as JSON values. text: the shape's text, which replaces the query's when values are redacted."""
     return {
         "request": request_of(evidence.operation, text, redaction),
         "origin": shown(evidence.origin, redaction),
@@ -102,8 +104,8 @@ def sample(evidence: Evidence, *, text: str, redaction: Redaction) -> dict[str, 
 
 
 def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[str, Any]:
-    """Method and target, the conditions, and for a query its text and bind variables (which any path may hold)."""
-    # a byte that is no UTF-8 is carried by a surrogate
+    """Return method, target and conditions, and for a query its text and bind variables (which may have any path)."""
+    # a byte that is not UTF-8 is represented by a surrogate
     parts = (quote(part, safe="", errors="surrogateescape") for part in (operation.database, *operation.path))
     target = "/_db/" + "/".join(parts)
     if operation.params:
@@ -126,7 +128,7 @@ def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[st
 
 
 def shown(raw: bytes, redaction: Redaction) -> str:
-    """An answer as text, cut; with types for the values that are not to be kept."""
+    """Return an answer as text, cut, with type names for values that must not be kept."""
     if redaction:
         try:
             value = json_reader.load(raw)
@@ -138,7 +140,7 @@ def shown(raw: bytes, redaction: Redaction) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """The same structure with type names for values; `_key`, `_id` and `_rev` name a document and stay."""
+    """Return the same structure with type names for values; `_key`, `_id` and `_rev` identify a document and stay."""
     if isinstance(value, dict):
         return {
             name: child if name in ("_key", "_id", "_rev") and isinstance(child, str) else redacted(child)
@@ -152,7 +154,7 @@ def redacted(value: Any) -> Any:
 
 
 def without(value: Any, patterns: Sequence[str]) -> Any:
-    """The same with type names for the values whose path ends with one of the patterns."""
+    """Return the same value with type names for the values whose path ends with one of the patterns."""
     wanted = [tokens(pattern) for pattern in patterns]
 
     def walk(child: Any, path: tuple[str, ...]) -> Any:

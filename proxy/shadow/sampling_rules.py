@@ -1,7 +1,7 @@
-"""By what one proxy samples and judges: shares of reads, noise, where ArangoDB differs from itself. From PostgreSQL.
+"""Rules of one proxy's comparisons: shares of reads, tolerances, where ArangoDB differs from itself. From PostgreSQL.
 
-The command line writes the tables; every proxy looks once a second. While PostgreSQL is away the last look holds, which
-is no more than a share of reads and a harmlessness that an operator has said.
+Commands write the tables; every proxy reads them once a second. While PostgreSQL is unavailable the last rules stay in
+force: they are only shares of reads, and tolerances that an operator has set.
 """
 
 from __future__ import annotations
@@ -27,26 +27,27 @@ _NONE: Final[frozenset[tuple[str, str]]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Of the reads of one shape: the part that is compared, and the part of those for which ArangoDB is read twice.
+    """Shares of the reads of one shape, from 0 to 1.
 
-    Both from 0 to 1.
+    sampled: of all reads, those that are compared. baseline: of these, those for which ArangoDB is compared with
+    itself.
     """
 
     sampled: float
-    twice: float
+    baseline: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What the tables held. sampling: (collection, shape or '') -> (percent, percent), None where it says nothing."""
+    """What the tables contained. sampling: (collection, shape or '') -> (percent, percent), None if not set."""
 
     sampling: Mapping[tuple[str, str], tuple[float | None, float | None]]
-    noise: Mapping[str, tuple[Rule, ...]]
+    tolerances: Mapping[str, tuple[Rule, ...]]
     own: Mapping[tuple[str, str], frozenset[tuple[str, str]]]
 
 
 class SamplingRules:
-    """Looks things up in memory; `refresh` reads them. Start and close it with its owner."""
+    """Answers from memory; `refresh` reads the tables. Start and close it with its owner."""
 
     def __init__(self, settings: Settings, database: Database | None = None) -> None:
         """database: None for rules that never change: those of the settings."""
@@ -58,7 +59,7 @@ class SamplingRules:
         self._periodic = Periodic(self.refresh, "shadow rules", _EVERY)
 
     def shares(self, collections: tuple[str, ...], shape: str) -> Shares:
-        """Of a read of these collections: where they differ, the smallest of each."""
+        """Return the shares for a read of these collections: the smallest of each."""
         found = self._shares.get((collections, shape))
         if found is None:
             if len(self._shares) >= _REMEMBERED:
@@ -68,41 +69,41 @@ class SamplingRules:
             self._shares[collections, shape] = found
         return found
 
-    def noise(self, collections: Sequence[str]) -> tuple[Rule, ...]:
-        """The rules of these collections, in the order in which they were made."""
-        table = self._table.noise
+    def tolerances(self, collections: Sequence[str]) -> tuple[Rule, ...]:
+        """Return the tolerances of these collections, in the order in which they were made."""
+        table = self._table.tolerances
         return tuple(rule for name in collections for rule in table.get(name, ())) if table else ()
 
     def own(self, collections: Sequence[str], shape: str) -> frozenset[tuple[str, str]]:
-        """(class, path) in which ArangoDB differs from itself when it answers this shape."""
+        """Return the (class, path) in which ArangoDB differs from itself when it answers this shape."""
         table = self._table.own
         return frozenset().union(*(table.get((name, shape), _NONE) for name in collections)) if table else _NONE
 
     def _of(self, collection: str, shape: str) -> tuple[float, float]:
-        """The narrowest that says something: of the shape, of the collection, of the settings."""
+        """Return the most specific shares that are set: of the shape, of the collection, of the settings."""
         said = [self._table.sampling.get((collection, key)) for key in (shape, "")]
         percents = [next((one[n] for one in said if one is not None and one[n] is not None), None) for n in (0, 1)]
-        sampled, twice = (d if p is None else p for p, d in zip(percents, self._default, strict=True))
-        return sampled, twice
+        sampled, baseline = (d if p is None else p for p, d in zip(percents, self._default, strict=True))
+        return sampled, baseline
 
     # ---- PostgreSQL
 
     async def refresh(self) -> None:
-        """Reads the tables. Raises DatabaseError, and then all stays as it was."""
+        """Read the tables. Raises DatabaseError, and then nothing has changed."""
         if self._database is None:
             return
         row = await self._database.fetchval(sql.shadow.RULES)
         text = "\0".join((row.sampling, row.tolerances, row.baseline))
         if text == self._text:
             return
-        noise: dict[str, tuple[Rule, ...]] = {}
+        tolerances: dict[str, tuple[Rule, ...]] = {}
         for collection, path, rule, argument in orjson.loads(row.tolerances):
-            noise[collection] = (*noise.get(collection, ()), Rule(collection, path, rule, argument))
+            tolerances[collection] = (*tolerances.get(collection, ()), Rule(collection, path, rule, argument))
         own: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         for collection, shape, kind, path in orjson.loads(row.baseline):
             own[collection, shape] = own.get((collection, shape), _NONE) | {(kind, path)}
-        sampling = {(name, shape): (percent, twice) for name, shape, percent, twice in orjson.loads(row.sampling)}
-        self._table, self._text = _Table(sampling, noise, own), text
+        sampling = {(name, shape): (percent, baseline) for name, shape, percent, baseline in orjson.loads(row.sampling)}
+        self._table, self._text = _Table(sampling, tolerances, own), text
         self._shares.clear()
 
     async def start(self) -> None:

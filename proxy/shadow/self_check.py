@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from proxy.model import json_reader
 from proxy.model.endpoint import Effect

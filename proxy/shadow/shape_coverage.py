@@ -1,13 +1,14 @@
-"""The account of shapes (I9): every read that is seen, compared or not, and how long both sides took.
+"""Reads by shape (I9): every read that is seen, compared or not, and how long both sides took.
 
-Reads that come to the shadow are counted as seen by its ledger, and told here by their verdicts: comparisons since the
-last reset, and histograms of latency. Those that do not (a stage before `shadow`, a transaction, what nobody compares)
-are counted here, on the path of the request: one dictionary, about a microsecond. A query is counted by its text, and
-its shape is found when the counts are written, off the path.
+Reads that are submitted to the shadow are counted as seen by the result store, and reported here by their verdicts:
+comparisons since the last reset, and histograms of latency. Reads that are not (a stage before `shadow`, a transaction,
+what is never compared) are counted here, on the request path: one dictionary, about a microsecond. A query is counted
+by its text; its shape is computed when the counts are written, off the path.
 
-Memory is bounded, and so are the rows (`bounds`): beyond that reads count under one shape a collection. Where
-PostgreSQL is away, counts wait. A flush whose end is not known counts reads as seen once more, and forgets its
-comparisons: seen too often does no harm, and a gate never passes on comparisons that may be counted twice.
+Memory is bounded, and so are the rows (`bounds`): beyond that, reads count under one shape per collection. While
+PostgreSQL is unavailable, counts wait. A flush whose outcome is unknown counts reads as seen again, and drops its
+comparisons: counting a read as seen twice does no harm, and a gate never passes on comparisons that may be counted
+twice.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint,
 _MOST_TEXTS: Final = 1000
 _MOST_CHARACTERS: Final = 2 << 20  # of texts in memory
 _LONGEST: Final = 16 << 10  # bytes of a query that is counted by its text
-_AT_ONCE: Final = 4 << 10  # characters of texts between two turns of the event loop
+_AT_ONCE: Final = 4 << 10  # characters of texts that are processed between two turns of the event loop
 
 
 class _Query(msgspec.Struct):
@@ -49,7 +50,7 @@ _Text = tuple[str, frozenset[str], str, str]  # database, collections' names, re
 
 @dataclass(slots=True)
 class _Window:
-    """Comparisons of one shape of one collection; `oldest` by the clock of this process."""
+    """Comparisons of one shape of one collection. oldest: by the clock of this process."""
 
     oldest: float
     compared: int = 0
@@ -62,7 +63,7 @@ class _Window:
 
 
 class Coverage:
-    """Counts without blocking; `flush` writes. Start and close it with its owner. Itself a sink of verdicts."""
+    """Counts without blocking; `flush` writes. Start and close it with its owner. It is a sink of verdicts itself."""
 
     def __init__(
         self,
@@ -78,14 +79,14 @@ class Coverage:
         self._reads: dict[tuple[str, str, str], int] = {}  # collection, endpoint, reason
         self._texts: dict[_Text, int] = {}
         self._characters = 0
-        self._seen: dict[tuple[str, Shape, str], int] = {}  # what of the above waits with its shape
+        self._seen: dict[tuple[str, Shape, str], int] = {}  # what waits to be written, by its shape
         self._windows: dict[tuple[str, str], _Window] = {}
         self._periodic = Periodic(self.flush, "coverage", interval, first=self._learn)
 
-    # ---- the path of a request
+    # ---- the request path
 
     def read(self, collection: str, endpoint: str, reason: str) -> None:
-        """One read of documents that does not come to the shadow. collection: `database/name`, of any name."""
+        """Count one read of documents that is not submitted to the shadow. collection: `database/name`, of any name."""
         key = (collection, endpoint, reason)
         known = self._reads.get(key)
         if known is not None:
@@ -97,7 +98,7 @@ class Coverage:
             self._reads[key] = self._reads.get(key, 0) + 1
 
     def query(self, database: str, body: bytes, collections: frozenset[str], reason: str) -> None:
-        """One query that does not come to the shadow. collections: names without database; none: nobody knows."""
+        """Count one query that is not submitted to the shadow. collections: names without database; none: unknown."""
         text = ""
         if len(body) <= _LONGEST and len(self._texts) < _MOST_TEXTS and self._characters < _MOST_CHARACTERS:
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
@@ -109,7 +110,7 @@ class Coverage:
             self._characters += len(text)
 
     def __call__(self, verdict: ReadVerdict) -> None:
-        """What one read came to, or several."""
+        """Count the verdict of one read, or of several."""
         kind = verdict.kind
         if kind == SKIPPED:
             return
@@ -142,7 +143,7 @@ class Coverage:
     # ---- PostgreSQL
 
     async def flush(self) -> None:
-        """Writes what has gathered. Raises DatabaseError; what was seen is kept then."""
+        """Write the counts. Raises DatabaseError; reads that were seen are kept then."""
         await self._shape()
         windows = self._windows
         if windows:
@@ -166,7 +167,7 @@ class Coverage:
                 raise
 
     async def _shape(self) -> None:
-        """Finds the shapes of what was counted."""
+        """Compute the shapes of what was counted."""
         reads, self._reads = self._reads, {}
         texts, self._texts, self._characters = self._texts, {}, 0
         for (collection, endpoint, reason), number in reads.items():
@@ -201,7 +202,7 @@ class Coverage:
         rows = [(collection, shape.name, shape.text, number) for (collection, shape), number in totals.items()]
         await self._database.execute(sql.coverage.ADD_SEEN, *columns(rows))
         reasons = [(collection, shape.name, reason, number) for (collection, shape, reason), number in seen.items()]
-        with contextlib.suppress(DatabaseError):  # a reason is for eyes
+        with contextlib.suppress(DatabaseError):  # reasons are informational
             await self._database.execute(sql.coverage.ADD_REASONS, *columns(reasons))
 
     # ---- life

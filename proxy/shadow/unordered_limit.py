@@ -1,6 +1,6 @@
-"""LIMIT without SORT: any rows of the right number would do, so that the origin's are looked for among all there are.
+"""LIMIT without SORT: any rows of the right number are valid, so that the origin's are searched among all there are.
 
-The query is asked of the target with a bound in place of its LIMIT; what it then gives are the candidates. Only where
+The target executes the query with a larger LIMIT; the rows are the candidates. Only if
 the LIMIT stands at the outermost level with nothing but LET, SORT and RETURN behind it, so that rows are chosen and
 nothing but their order is made of the choice; everything else stays not deterministic. Pure.
 """
@@ -37,7 +37,9 @@ class Choice:
     count: int
 
     def rows(self, found: Rows) -> Rows:
-        """What the query must give: so many of the candidates. Raises NotComparable where these are too many."""
+        """Return what the query must return: any `count` of the candidates. Raises
+        NotComparable if these are too many.
+        """
         if len(found.rows) > MOST:
             raise NotComparable("not deterministic")
         number = min(self.count, max(0, len(found.rows) - self.offset))
@@ -45,12 +47,14 @@ class Choice:
 
 
 def choice(operation: Operation) -> Choice | None:
-    """None where the query is no such one. Raises ArangoError where its text is none, ValueError for its body."""
+    """Return the choice that a query makes; None if it is not of that form. Raises ArangoError if its text is invalid,
+    ValueError for its body.
+    """
     body = json_reader.load(operation.body)
     text, binds = body.get("query", ""), body.get("bindVars") or {}
     tokens = tokenize(text)
     places = [place for place, token in enumerate(tokens) if token.kind == "LIMIT"]
-    full = (body.get("options") or {}).get("fullCount", False)  # of what there is before the last of several
+    full = (body.get("options") or {}).get("fullCount", False)  # counts the rows before the last of several
     if not places or _depth(tokens[: places[0]]) or (full and len(places) > 1):
         return None
     place = at = places[0]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 
 import pytest
 from rich.console import Console
 
-from deploy.demo import db_checks
 from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.fake_data import DATABASE, RESUMES
+from deploy.demo.harness import Harness
 from deploy.demo.play import Play
 from deploy.demo.result_table import report
 from deploy.demo.scenario import Scenario, run
@@ -29,35 +28,34 @@ def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(420)
 def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
     console = Console(file=io.StringIO(), width=140)
-    scenario = Scenario(SMALL, console)
+    harness = Harness(SMALL, console)
     assert isinstance(console.file, io.StringIO)
     try:
-        outcome = scenario.play()
+        outcome = Scenario(SMALL, harness).play()
         report(console, outcome)
         assert outcome.good(), console.file.getvalue()
 
-        key = next(iter(scenario.traffic.expected()[RESUMES]))
-        asyncio.run(scenario._falsify(key, ("user_id",)))
-        origin = db_checks.Origin(scenario.stack.arango_url)
-        outcome.comparisons = asyncio.run(db_checks.compare_all(origin, scenario.stack.dsn, [(DATABASE, RESUMES)]))
+        key = next(iter(harness.traffic.expected()[RESUMES]))
+        harness.databases.falsify(key, ("user_id",))
+        outcome.comparisons = harness.databases.compare_all([(DATABASE, RESUMES)])
         assert outcome.comparisons[0].different == [key]
         assert not outcome.good()
     except DemoFailed as failed:
         raise AssertionError(f"{failed}\n{console.file.getvalue()}") from failed
     finally:
-        scenario.close()
+        harness.close()
 
 
 def test_a_demo_that_fails_says_what_failed_and_stops_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     stopped: list[Stack] = []
 
-    def fail(self: Scenario) -> None:
+    def fail(self: Harness) -> None:
         raise DemoFailed("the sky is not blue")
 
     def stop(self: Stack) -> None:
         stopped.append(self)
 
-    monkeypatch.setattr(Scenario, "_history", fail)
+    monkeypatch.setattr(Harness, "start_history", fail)
     monkeypatch.setattr(Stack, "stop", stop)
     console = Console(file=io.StringIO(), width=140)
     assert isinstance(console.file, io.StringIO)

@@ -17,7 +17,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.operator.mismatches import list_mismatches, shapes
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.peer_lag import PeerLag
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.verdicts import ReadVerdict
 from proxy.stores.postgres import PostgresStore
@@ -76,7 +76,7 @@ class Stack:
         self.lane = self.isolation.lane("shadow", workers=1, waiting=100, nice=10)
         self.explaining = self.isolation.lane("explaining", workers=1, waiting=4, nice=15)
         self.store = PostgresStore(self.database)
-        self.ledger = Ledger(self.database, self.settings, interval=3600)
+        self.ledger = ResultStore(self.database, self.settings, interval=3600)
         self.shadow = self.made()
 
     def made(self) -> Shadow:

@@ -120,7 +120,7 @@ async def test_a_tolerance_from_the_command_line_reaches_a_running_proxy(stack: 
     await _shell(stack, *rule, "--as-set", "--reason", "old", code=1)  # two rules
     await _shell(stack, *rule[:-1], "--reason", "old", code=1)  # none
     made = json.loads(await _shell(stack, *rule, "--reason", "old", "--json"))
-    await eventually(lambda: bool(stack.application.shadow._rules.noise([BOOKS])), "the proxy knows the rule")
+    await eventually(lambda: bool(stack.application.shadow._rules.tolerances([BOOKS])), "the proxy knows the rule")
 
     await stack.client.get("/_api/document/books/a")
     await stack.application.shadow.idle()

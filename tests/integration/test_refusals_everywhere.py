@@ -17,9 +17,7 @@ from proxy.replication.target_writer import TargetWriter
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
-from tests.integration.verify_fixtures import backfilled, origin, source
-
-__all__ = ["origin", "source"]  # fixtures
+from tests.integration.verify_fixtures import backfilled
 
 _LETTERS = "SELECT key FROM _crossfade.dead_letter ORDER BY key"
 _PASS_OVER = """

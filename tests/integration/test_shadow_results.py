@@ -14,7 +14,7 @@ from proxy.base.free_port import free_port
 from proxy.model.operations import Operation, Outcome
 from proxy.operator.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
 from proxy.shadow.comparator import Shadow
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 from proxy.stores.postgres import PostgresStore
 from tests.ad_hoc import Database, Session
 from tests.integration.shadow_fixtures import C, Stack, hand_over, stack_on
@@ -266,7 +266,7 @@ async def test_counts_survive_lost_answers(stack: Stack) -> None:
     """Nothing is counted twice, nothing is lost, whatever the transaction came to."""
     losing = Losing(stack.database._pool, 30.0)
     losing.fates = ["unreachable", "before", "after", "after", "before"]
-    stack.ledger = Ledger(losing, stack.settings, interval=3600)
+    stack.ledger = ResultStore(losing, stack.settings, interval=3600)
     stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger)
     await stack.shadow.start()
     await stack.both("a", x=1)
@@ -291,7 +291,7 @@ async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stac
     await stack.both("a", x=1)
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     now = asyncio.get_running_loop().time()
-    ledger = Ledger(stack.database, stack.settings, clock=lambda: now + 60)
+    ledger = ResultStore(stack.database, stack.settings, clock=lambda: now + 60)
     stack.ledger = ledger
     stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, ledger)
     await mark_repaired(stack.database, collection=C)

@@ -14,7 +14,7 @@ from proxy.model.operations import Operation
 from proxy.operator import repro_bundle as bundles
 from proxy.operator import rules_admin
 from proxy.operator.mismatches import find_mismatch, list_mismatches, show_mismatch
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 from proxy.shadow.sampling_rules import SamplingRules
 from tests.ad_hoc import Database
 from tests.integration.recheck_fixtures import stack
@@ -167,7 +167,7 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
     assert await stack.counted() == {"compared": 2, "matched": 2}
     assert stack.shadow.skips(C) == {"sampled out": 2}
     shares = stack.shadow._rules.shares((C,), "document.read")
-    assert (shares.sampled, shares.twice) == (1.0, 0.05)
+    assert (shares.sampled, shares.baseline) == (1.0, 0.05)
     assert stack.shadow._rules.shares((C, "db/other"), "q").sampled == 0.0  # the smallest
     rows = await rules_admin.sampling(stack.database, C)
     assert [(row.shape, row.percent, row.baseline_percent) for row in rows] == [
@@ -297,4 +297,4 @@ async def test_a_ledger_that_cannot_redact_does_not_start(database: Database) ->
     from proxy.base.errors import ConfigurationError
 
     with pytest.raises(ConfigurationError, match="CROSSFADE_REDACT_PATHS"):
-        Ledger(database, Settings(redact_paths=["a[1]"]))
+        ResultStore(database, Settings(redact_paths=["a[1]"]))

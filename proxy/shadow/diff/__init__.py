@@ -1,4 +1,4 @@
-"""Whether two answers say the same, and if not, where and how. Pure, a few microseconds a document.
+"""Are two answers equal, and if not, where and how do they differ? Pure, a few microseconds per document.
 
 compare_answers   two answers to one operation: statuses, documents, arrays, query results
 documents         two documents or rows: class and paths of a difference

@@ -1,4 +1,4 @@
-"""Two answers to one operation -> how they differ, if they do: pure. Rules: DESIGN section 7."""
+"""Compare two answers to one operation. Pure. Rules: DESIGN section 7."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from proxy.shadow.diff.documents import (
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """The target's answer to a query: its rows, and the full count where it was asked for."""
+    """The target's answer to a query: its rows, and the full count if it was asked for."""
 
     rows: Rows
     full_count: int | None = None
@@ -50,8 +50,8 @@ _NO_COLLECTION: Final = frozenset({(404, 1203), (404, 1228)})
 
 
 def compare_answers(operation: Operation, origin: Outcome, target: TargetAnswer) -> Difference | None:
-    """None where both say the same. Raises NotComparable where the origin's answer tells nothing about its data:
-    what a client may not see, an overload, a result that goes on in further batches.
+    """Return how two answers differ; None if they are equal. Raises NotComparable if the origin's answer does not
+    depend on its data: what a client may not see, an overload, a result that continues in further batches.
     """
     if origin.status in (401, 403, 408, 410, 429) or origin.status >= 500:
         raise NotComparable(f"origin answered {origin.status}")
@@ -73,7 +73,7 @@ def compare_answers(operation: Operation, origin: Outcome, target: TargetAnswer)
 
 
 def stable(operation: Operation, before: Outcome, after: Outcome) -> bool:
-    """Whether the origin gave one answer twice: what it printed may differ in statistics and cursor ids alone."""
+    """Return True if the origin gave the same answer twice, apart from statistics and cursor ids."""
     if before.status != after.status:
         return False
     if before.body == after.body and before.header(b"etag") == after.header(b"etag"):
@@ -87,7 +87,7 @@ def stable(operation: Operation, before: Outcome, after: Outcome) -> bool:
 
 
 def error_of(outcome: Outcome) -> tuple[int, int] | None:
-    """(status, errorNum) of an error; the number is 0 where there is no body (HEAD). None for 2xx, 304, and 412 with a
+    """Return (status, errorNum) of an error; the number is 0 without a body (HEAD). None for 2xx, 304, and 412 with a
     revision, which is an answer about the document.
     """
     if outcome.status < 400 or (outcome.status == 412 and outcome.header(b"etag") is not None):
@@ -148,7 +148,7 @@ def _document(operation: Operation, origin: Outcome, target: Outcome) -> Differe
     ours, theirs = _etag(origin), _etag(target)
     if origin.status == target.status == 200 and operation.endpoint.read is Read.DOCUMENT:
         found = compare_documents(origin.body, target.body)
-        if found is None and ours != theirs and ours and theirs:  # of equal documents: the headers alone
+        if found is None and ours != theirs and ours and theirs:  # of equal documents only the headers
             return Difference(Kind.VALUE, ("ETag",), (operation.key,) if operation.key is not None else ())
         return found
     if ours == theirs and origin.status == target.status:
@@ -164,7 +164,7 @@ def _etag(outcome: Outcome) -> str:
 
 
 def _many(origin: Outcome, target: Outcome) -> Difference | None:
-    """Element by element: both are answers to one list of keys, so that a place is a key."""
+    """Compare element by element: both answer the same list of keys, so that equal places have equal keys."""
     if origin.body == target.body:
         return None
     ours, theirs = json_reader.load(origin.body), json_reader.load(target.body)
@@ -205,5 +205,5 @@ def _query(origin: Outcome, target: QueryAnswer) -> Difference | None:
 
 
 def _counted(outcome: Outcome) -> dict[str, Any]:
-    # the other members describe the collection in the origin, its ids and options
+    # the other attributes describe the collection in the origin, its ids and options
     return {"count": json_reader.load(outcome.body).get("count")}

@@ -1,7 +1,7 @@
-"""Whether two answers hold the same, and if not, where and how: pure, a few microseconds a document.
+"""Compare documents and rows: are they equal, and if not, where and how? Pure, a few microseconds per document.
 
-What counts (DESIGN sections 5 to 7): values as ArangoDB sees them, so that `1` is `1.0` and `true` is not `1`; order of
-attributes never; order of array elements always; order of a query's rows as far as the query determines it.
+What counts (DESIGN sections 5 to 7): values as ArangoDB compares them, so that `1` is `1.0` and `true` is not `1`;
+order of attributes never; order of array elements always; order of a query's rows as far as the query determines it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from proxy.model.revision import INVALID, decode_rev
 MAX_PATHS: Final = 20
 MAX_KEYS: Final = 100
 _REMEMBERED, _REMEMBERED_BYTES = 512, 16 << 10  # pairs of documents, and the bytes of one pair
-MAX_PARTS: Final = 20  # differences of one answer that are told apart
+MAX_PARTS: Final = 20  # differences of one answer that are distinguished
 _MISSING: Final = object()
 
 
 class Kind(enum.StrEnum):
-    """Classes of mismatch (DESIGN section 7), the gravest first."""
+    """Classes of mismatch (DESIGN section 7), the most severe first."""
 
     ERROR = "error"
     MISSING = "missing"
@@ -46,8 +46,8 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(Kind)}
 class Difference:
     """How two answers differ. paths: where, array indexes as `[]`, sorted, at most MAX_PATHS; keys: of which documents.
 
-    same_revision: the documents have one `_rev` and other content, which no lag can explain (I8). also: where answers
-    hold several documents, what else differs, a value for each class and paths; this is the gravest.
+    same_revision: the documents have one `_rev` and other content, which lag cannot explain (I8). also: if answers
+    contain several documents, what else differs, a value for each class and paths; this is the most severe.
     """
 
     kind: Kind
@@ -57,21 +57,21 @@ class Difference:
     also: tuple[Difference, ...] = ()
 
     def each(self) -> tuple[Difference, ...]:
-        """This and what else differs, one by one."""
+        """Yield this and what else differs, one by one."""
         return (replace(self, also=()), *self.also) if self.also else (self,)
 
     @property
     def certain(self) -> bool:
-        """No lag can explain any of it."""
+        """True if lag cannot explain any of it."""
         return self.same_revision and all(one.same_revision for one in self.also)
 
     def certainly(self) -> Difference | None:
-        """The part of it that no lag can explain."""
+        """Return the part of it that lag cannot explain."""
         return gathered(one for one in self.each() if one.same_revision)
 
 
 def gathered(found: Iterable[Difference]) -> Difference | None:
-    """One value for the differences of several documents: those of one class and paths together; None of none."""
+    """Merge the differences of several documents, those of one class and paths together; None for none."""
     groups: dict[tuple[Kind, tuple[str, ...], bool], dict[str, None]] = {}
     for one in found:
         groups.setdefault((one.kind, one.paths, one.same_revision), {}).update(dict.fromkeys(one.keys))
@@ -87,12 +87,12 @@ def gathered(found: Iterable[Difference]) -> Difference | None:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The target's rows, whole, with what the query leaves open.
+    """The target's rows, all of them, with what the query leaves undetermined.
 
     groups: sizes of the runs of equal sort key; None: all rows are one multiset. first_run, last_run: all values of the
-    run that LIMIT cuts at the beginning and at the end; None where it cuts none. Their rows compare by membership.
-    unordered: arrays inside the rows come in no determined order. chosen: the query leaves open which of last_run it
-    gives; rows are as many of them as it must.
+    run that LIMIT cuts at the beginning and at the end; None if it cuts none. Their rows compare by membership.
+    unordered: arrays inside the rows have no determined order. chosen: the query does not determine which of last_run
+    it returns; `rows` are as many of them as it must return.
     """
 
     rows: Sequence[Any]
@@ -103,7 +103,7 @@ class Rows:
     chosen: bool = False
 
     def with_unordered(self) -> Rows:
-        """The same rows, each array in one order whatever its own."""
+        """Return the same rows with each array in a canonical order."""
         runs = [None if run is None else _unordered(run) for run in (self.first_run, self.last_run)]
         return Rows(_unordered(self.rows), self.groups, runs[0], runs[1], chosen=self.chosen)
 
@@ -116,7 +116,7 @@ class NotComparable(Exception):
 
 
 def compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None:
-    """One document as both sides print it; None where they are equal. Raises ValueError where one is no JSON."""
+    """Compare one document as both sides print it; None if they are equal. Raises ValueError if one is not JSON."""
     if origin_raw == target_raw:
         return None
     if len(origin_raw) + len(target_raw) > _REMEMBERED_BYTES:
@@ -124,13 +124,13 @@ def compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None
     return _compare_documents(origin_raw, target_raw)
 
 
-@lru_cache(maxsize=_REMEMBERED)  # what differs is read again: by clients, and to settle it
+@lru_cache(maxsize=_REMEMBERED)  # what differs is read again: by clients, and by the recheck
 def _compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None:
     return compare_values(json_reader.load(origin_raw), json_reader.load(target_raw))
 
 
 def compare_values(origin: Any, target: Any) -> Difference | None:
-    """As `compare_documents`, for parsed values. Of two revisions: `stale` where the target's is the older."""
+    """Like `compare_documents`, for parsed values. Of two revisions: `stale` if the target's is the older."""
     if _equal(origin, target):
         return None
     keys = tuple(dict.fromkeys(key for value in (origin, target) if (key := key_of(value)) is not None))
@@ -142,13 +142,13 @@ def compare_values(origin: Any, target: Any) -> Difference | None:
 
 
 def _equal(origin: Any, target: Any) -> bool:
-    """`same`, at a third of its price for what is the same but for the order of attributes."""
+    """Like `same`, three times as fast for values that are equal except for the order of attributes."""
     if origin != target:
         return False
     if type(origin) is str:
         return True
     try:
-        # Python's == takes true for 1, and nothing else for what it is not; most have one order of attributes
+        # Python's == equates true and 1, which is its only error here; most have the same order of attributes
         if orjson.dumps(origin) == orjson.dumps(target):
             return True
         if orjson.dumps(origin, option=orjson.OPT_SORT_KEYS) == orjson.dumps(target, option=orjson.OPT_SORT_KEYS):
@@ -159,7 +159,9 @@ def _equal(origin: Any, target: Any) -> bool:
 
 
 def revision_difference(origin: str, target: str, keys: tuple[str, ...]) -> Difference:
-    """Two revisions of one document: `stale`, or where the target's is the newer, or none at all, a value of `_rev`."""
+    """Return the difference of two revisions of one document: `stale`; or, if the target's is newer or not a revision,
+    a value of `_rev`.
+    """
     ours, theirs = decode_rev(origin), decode_rev(target)
     if INVALID not in (ours, theirs) and theirs < ours:
         return Difference(Kind.STALE, (), keys)
@@ -167,7 +169,9 @@ def revision_difference(origin: str, target: str, keys: tuple[str, ...]) -> Diff
 
 
 def differences(origin: Any, target: Any, path: str = "") -> Iterator[tuple[Kind, str]]:
-    """Every place where two values differ, with its kind: type, value, or order (an array's elements change places)."""
+    """Yield every place where two values differ, with its kind: type, value, or order (an array's elements change
+    places).
+    """
     if isinstance(origin, dict) and isinstance(target, dict):
         for name, value in origin.items():
             other = target.get(name, _MISSING)
@@ -183,7 +187,7 @@ def differences(origin: Any, target: Any, path: str = "") -> Iterator[tuple[Kind
         if len(origin) != len(target):
             yield Kind.VALUE, inside
             return
-        # pairs that are the same are the same in both multisets
+        # pairs that are equal are equal in both multisets
         unequal = [pair for pair in zip(origin, target, strict=True) if not _equal(*pair)]
         if unequal and Counter(canonical(one) for one, _ in unequal) == Counter(canonical(one) for _, one in unequal):
             yield Kind.ORDER, inside
@@ -219,7 +223,7 @@ def _type(value: Any) -> str:
 
 
 def key_of(value: Any) -> str | None:
-    """The `_key` of a document, None of anything else."""
+    """Return the `_key` of a document; None for anything else."""
     key = value.get("_key") if isinstance(value, dict) else None
     return key if isinstance(key, str) else None
 
@@ -233,14 +237,14 @@ def _revision(value: Any) -> str | None:
 
 
 def compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool = False) -> Difference | None:
-    """Rows of a query. partial: `origin` is the first batch of more.
+    """Compare the rows of a query. partial: `origin` is the first batch of more.
 
     Raises NotComparable("partial") for a first batch of rows in no determined order.
     """
     found = _compare_rows(origin, target, partial)
     if found is None or not target.unordered:
         return found
-    # arrays inside rows come in the order of a scan: they compare as multisets, and so then do stored ones
+    # arrays inside rows have the order of a scan: they compare as multisets, and so stored ones do too
     return _compare_rows(_unordered(origin), target.with_unordered(), partial) and found
 
 
@@ -257,7 +261,9 @@ def _compare_rows(origin: Sequence[Any], target: Rows, partial: bool) -> Differe
 
 
 def _choice_difference(origin: Sequence[Any], target: Rows) -> Difference:
-    """Of rows that any choice among the candidates would do for: those that are none of them, or their number."""
+    """Compare rows for which any choice among the candidates is valid: rows that are not candidates, or their number,
+    differ.
+    """
     candidates = target.last_run or ()
     left = _unmatched(origin, candidates)
     if not left:
@@ -269,7 +275,7 @@ def _choice_difference(origin: Sequence[Any], target: Rows) -> Difference:
 
 
 def _runs(origin: Sequence[Any], target: Rows) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
-    """(rows of the origin, rows of the target among which they must be found), run by run."""
+    """Yield (rows of the origin, rows of the target among which they must be), run by run."""
     groups = [len(target.rows)] if target.groups is None else target.groups
     begin = 0
     for number, size in enumerate(groups):
@@ -292,7 +298,7 @@ def _run_agrees(origin: Sequence[Any], target: Sequence[Any]) -> bool:
 
 
 def _rows_difference(origin: Sequence[Any], target: Sequence[Any]) -> Difference:
-    """What differs, when rows are known not to agree: rows that are documents are matched by their identity."""
+    """Return what differs in rows that are known to differ: rows that are documents are matched by their identity."""
     left = _unmatched(origin, target)
     right = _unmatched(target, origin)
     if not left and not right:
@@ -310,7 +316,7 @@ def _rows_difference(origin: Sequence[Any], target: Sequence[Any]) -> Difference
         if one is not None:
             found.append(replace(one, paths=tuple(f"[].{path}" for path in one.paths), keys=keys))
     different = gathered(found)
-    assert different is not None  # rows that have no equal differ from all
+    assert different is not None  # rows without an equal differ from all
     return different
 
 
@@ -335,7 +341,7 @@ def _unmatched(rows: Sequence[Any], others: Sequence[Any]) -> list[Any]:
 
 
 def _identified(rows: Sequence[Any]) -> Mapping[str, Any] | None:
-    """Rows by `_id` (or `_key`); None where one has none, or two have the same."""
+    """Return rows by `_id` (or `_key`); None if one has none, or two have the same."""
     found: dict[str, Any] = {}
     for row in rows:
         identity = row.get("_id") or row.get("_key") if isinstance(row, dict) else None
@@ -362,7 +368,7 @@ def _sorted_arrays(value: Any) -> Any:
 
 
 def canonical(value: Any) -> bytes:
-    """Bytes that are equal exactly for values that are the `same`."""
+    """Return bytes that are equal exactly for values that are the `same`."""
     plain = _canonical(value)
     try:
         return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)

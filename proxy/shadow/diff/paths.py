@@ -1,5 +1,5 @@
-"""Paths within documents as mismatches print them, read again: names joined by `.`, `[]` for the elements of an array,
-odd names as JSON (`"odd name"`); in patterns `*` stands for any one name. Pure.
+"""Paths within documents as mismatches print them, parsed: names joined by `.`, `[]` for the elements of an array,
+other names as JSON (`"odd name"`); in patterns `*` is any one name. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(r'\[\]|(?:^|\.)"((?:[^"\\]|\\.)*)"|(?:^|\.)([^.\[\]"]
 
 @lru_cache(maxsize=4096)
 def tokens(path: str) -> tuple[str, ...]:
-    """The steps of a path; `[]` for the elements of an array. Raises ValueError where it is no path."""
+    """Return the steps of a path; `[]` for the elements of an array. Raises ValueError if it is not a path."""
     found: list[str] = []
     at = 0
     for step in _TOKEN.finditer(path):
@@ -34,7 +34,9 @@ def tokens(path: str) -> tuple[str, ...]:
 
 
 def matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Whether a path ends with a pattern: so one pattern serves a document, an array of them and rows of a query."""
+    """Return True if a path ends with a pattern: one pattern serves a document, an array of
+    them and rows of a query.
+    """
     return len(path) >= len(pattern) and all(
         wanted in (step, ANY) and (step != "[]" or wanted == "[]")
         for step, wanted in zip(path[len(path) - len(pattern) :], pattern, strict=True)

@@ -1,11 +1,11 @@
-"""Places where a difference does not matter: rules on paths, and the answers with what they cover taken away. Pure.
+"""Tolerances: rules on paths where a difference does not matter, and the answers without what they cover. Pure.
 
-A rule belongs to a collection and a path (`paths`), as `crossfade mismatches list` prints it. It holds for the
-collection's documents wherever they are answered; a path that begins with `[]` holds for the rows of queries, whatever
-these are.
+A rule belongs to a collection and a path (`paths`), as `crossfade mismatches list` prints it. It applies to the
+collection's documents wherever they are answered; a path that begins with `[]` applies to the rows of queries,
+whatever these are.
 
     ignore          the attribute is left out of the comparison
-    round N         numbers are rounded to N digits behind the point
+    round N         numbers are rounded to N digits after the point
     seconds N       timestamps (ISO 8601 text, or numbers of seconds) are cut to N seconds
     set             an array's order, and how often it has an element, do not count
 
@@ -29,7 +29,7 @@ from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, error_o
 from proxy.shadow.diff.documents import Difference, Rows, canonical, gathered
 from proxy.shadow.diff.paths import ANY, tokens
 
-RULES: Final = {"ignore": False, "round": True, "seconds": True, "set": False}  # name -> whether it takes a number
+RULES: Final = {"ignore": False, "round": True, "seconds": True, "set": False}  # name -> True if it takes a number
 _GONE: Final = object()
 
 
@@ -49,7 +49,7 @@ class Rule:
 def apply_tolerances(
     operation: Operation, origin: Outcome, target: TargetAnswer, rules: Sequence[Rule]
 ) -> tuple[Outcome, TargetAnswer]:
-    """Both answers without what the rules cover; errors stay as they are. Raises ValueError where one is no JSON."""
+    """Return both answers without what the rules cover; errors stay. Raises ValueError if one is not JSON."""
     if not rules or error_of(origin) is not None or origin.status >= 300:
         return origin, target
     if isinstance(target, QueryAnswer):
@@ -67,7 +67,7 @@ def apply_tolerances(
 def without_baseline(
     difference: Difference, own: frozenset[tuple[str, str]]
 ) -> tuple[Difference | None, tuple[tuple[str, str], ...]]:
-    """A difference without those (class, path) in which ArangoDB differs from itself, and what was taken away."""
+    """Return a difference without the (class, path) in which ArangoDB differs from itself, and what was removed."""
     left: list[Difference] = []
     taken: list[tuple[str, str]] = []
     for part in difference.each():
@@ -91,7 +91,7 @@ def _rows(rows: Rows, rules: Sequence[Rule]) -> Rows:
 
 
 def _row(row: Any, rules: Iterable[Rule]) -> Any:
-    """A row: by the rules of rows, and where it is a whole document by those of its collection."""
+    """Apply the rules of rows to a row, and those of its collection if it is a complete document."""
     for rule in rules:
         steps = tokens(rule.path)
         if steps[0] == "[]":
@@ -110,7 +110,7 @@ def _document(document: Any, rules: Iterable[Rule]) -> Any:
 
 
 def _applied(value: Any, steps: tuple[str, ...], rule: Rule) -> Any:
-    """The value with the rule applied where the steps lead; _GONE where it is to be left out."""
+    """Apply a rule where the steps lead; return _GONE if the value is to be left out."""
     if not steps:
         return _treated(value, rule)
     step, rest = steps[0], steps[1:]

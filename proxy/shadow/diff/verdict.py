@@ -1,4 +1,4 @@
-"""What two answers come to, noise and ArangoDB's own differences taken into account. Pure."""
+"""What two answers result in after tolerances and ArangoDB's own differences. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Own = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """difference: what is left, None where nothing is. rules: those of noise, where they made a part of it go; own: the
-    (class, path) that were taken away because ArangoDB differs from itself in them.
+    """difference: what remains, None if nothing. rules: the tolerances that removed a part of it; own: the (class,
+    path) that were removed because ArangoDB differs from itself in them.
     """
 
     difference: Difference | None
@@ -26,7 +26,7 @@ class ComparisonResult:
 def judge(
     operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...] = (), own: Own = frozenset()
 ) -> ComparisonResult:
-    """Compares as they are; where that differs and there are rules of noise, once more without the noise.
+    """Compare the answers as they are; if they differ and there are tolerances, compare again with these applied.
 
     own: (class, path) in which ArangoDB differs from itself for this shape. Raises NotComparable.
     """

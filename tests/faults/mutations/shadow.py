@@ -150,14 +150,14 @@ MUTANTS = (
         "tests/integration/test_shadow_rules.py::test_a_write_in_between_teaches_nothing",
     ),
     Mutant(
-        "noise covers what lies beside it",
+        "a tolerance covers what lies beside it",
         "proxy/shadow/diff/tolerances.py",
         "if step in (name, ANY) and name not in",
         "if name not in",
         "tests/unit/shadow/diff/test_tolerances.py::test_what_is_ignored_does_not_differ_and_everything_else_does",
     ),
     Mutant(
-        "a glance is certain of every revision",
+        "the fast path is certain of every revision",
         "proxy/shadow/fast_path.py",
         "    return difference if difference is not None and difference.certain else None\n",
         "    return difference\n",
@@ -173,15 +173,15 @@ MUTANTS = (
     Mutant(
         "of reads that differ alike one is counted",
         "proxy/shadow/accounting.py",
-        "began=began, number=len(jobs))\n        self._tell_together(jobs, difference.kind.value",
-        "began=began)\n        self._tell_together(jobs, difference.kind.value",
+        "began=began, number=len(jobs))\n        self._report_together(jobs, difference.kind.value",
+        "began=began)\n        self._report_together(jobs, difference.kind.value",
         f"{_TOGETHER}::test_a_storm_is_counted_to_the_last_read_with_a_few_examples",
     ),
     Mutant(
-        "a glance passes over noise",
+        "the fast path ignores tolerances",
         "proxy/shadow/batch_compare.py",
-        "        return bool(self._rules.noise(job.collections) or self._rules.own(job.collections, job.shape.name))\n",
-        "        return False\n",
+        "return bool(self._rules.tolerances(job.collections) or self._rules.own(job.collections, job.shape.name))\n",
+        "return False\n",
         f"{_TOGETHER}::test_noise_is_no_mismatch_among_many",
     ),
     Mutant(

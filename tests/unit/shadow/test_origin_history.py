@@ -11,7 +11,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer
 from proxy.shadow.diff.documents import Rows
 from proxy.shadow.diff.tolerances import Rule
-from proxy.shadow.origin_history import History
+from proxy.shadow.origin_history import OriginHistory
 from proxy.wire.endpoints import named
 
 READ = Operation(named("document.read"), "GET", "db", "c", "k")
@@ -37,7 +37,7 @@ def target(*rows: object) -> QueryAnswer:
 
 
 def test_a_document_has_lagged_where_it_shows_what_was_read_or_came_later() -> None:
-    history = History(READ, one(2), one(1))
+    history = OriginHistory(READ, one(2), one(1))
     assert not history.explains(one(1))  # older than what was read: that is no lag of this read
     assert history.explains(one(2))
     assert not history.explains(one(3))
@@ -50,7 +50,7 @@ def test_a_document_has_lagged_where_it_shows_what_was_read_or_came_later() -> N
 
 def test_rows_are_explained_one_by_one() -> None:
     """No moment shows both documents as the target has them, and still both have only lagged."""
-    history = History(QUERY, batch(doc(1, "a"), doc(1, "b")), target(doc(0, "a"), doc(0, "b")))
+    history = OriginHistory(QUERY, batch(doc(1, "a"), doc(1, "b")), target(doc(0, "a"), doc(0, "b")))
     history.add(batch(doc(2, "a"), doc(1, "b")))
     history.add(batch(doc(2, "a"), doc(2, "b")))
     assert not history.explains(target(doc(0, "a"), doc(2, "b")))
@@ -58,51 +58,55 @@ def test_rows_are_explained_one_by_one() -> None:
 
 
 def test_a_row_that_left_the_result_may_be_missing() -> None:
-    history = History(QUERY, batch(doc(1, "a")), target())
+    history = OriginHistory(QUERY, batch(doc(1, "a")), target())
     assert not history.explains(target())
     history.add(batch())
     assert history.explains(target())
 
 
 def test_a_row_that_the_origin_never_showed_is_explained_by_nothing() -> None:
-    history = History(QUERY, batch(), target(doc(1, "ghost")))
+    history = OriginHistory(QUERY, batch(), target(doc(1, "ghost")))
     for n in range(5):
         history.add(batch(doc(n, "other")))
     assert not history.explains(target(doc(1, "ghost")))
 
 
 def test_rows_of_values_are_explained_as_a_whole() -> None:
-    history = History(QUERY, batch(1), target(2))
+    history = OriginHistory(QUERY, batch(1), target(2))
     assert not history.explains(target(2))
     history.add(batch(2))
     assert history.explains(target(2))
 
 
 def test_a_wrong_order_is_no_matter_of_documents() -> None:
-    history = History(QUERY, batch(doc(1, "a"), doc(1, "b")), QueryAnswer(Rows([doc(1, "b"), doc(1, "a")], (1, 1))))
+    history = OriginHistory(
+        QUERY, batch(doc(1, "a"), doc(1, "b")), QueryAnswer(Rows([doc(1, "b"), doc(1, "a")], (1, 1)))
+    )
     assert not history.explains(QueryAnswer(Rows([doc(1, "b"), doc(1, "a")], (1, 1))))
 
 
 def test_many_documents_are_explained_place_by_place() -> None:
     absent = {"error": True, "errorNum": 1202, "errorMessage": "here"}
-    history = History(MANY, Outcome(200, orjson.dumps([doc(1), absent])), Outcome(200, orjson.dumps([doc(0), doc(0)])))
+    history = OriginHistory(
+        MANY, Outcome(200, orjson.dumps([doc(1), absent])), Outcome(200, orjson.dumps([doc(0), doc(0)]))
+    )
     history.add(Outcome(200, orjson.dumps([doc(2), absent])))
     assert not history.explains(Outcome(200, orjson.dumps([doc(2), doc(0)])))
     assert history.explains(Outcome(200, orjson.dumps([doc(3), {**absent, "errorMessage": "there"}])))
 
 
 def test_it_is_bounded_and_keeps_what_was_read() -> None:
-    history = History(READ, one(1), GONE)
+    history = OriginHistory(READ, one(1), GONE)
     for number in range(200):
         history.add(Outcome(200, orjson.dumps({"n": number, "text": "x" * 5000})))
     assert len(history._answers) <= 24
     assert history._bytes <= 256 << 10
     assert history.explains(one(1))
-    huge = History(READ, Outcome(200, b'{"x":"%s"}' % (b"x" * (300 << 10))), GONE)
+    huge = OriginHistory(READ, Outcome(200, b'{"x":"%s"}' % (b"x" * (300 << 10))), GONE)
     huge.add(one(1))
     assert len(huge._answers) == 1
 
 
 def test_noise_does_not_stand_in_the_way() -> None:
-    history = History(READ, one(1), GONE, (Rule("db/c", "noise", "ignore"),))
+    history = OriginHistory(READ, one(1), GONE, (Rule("db/c", "noise", "ignore"),))
     assert history.explains(Outcome(200, orjson.dumps(doc(1) | {"noise": 1})))

@@ -13,7 +13,7 @@ from proxy.shadow import counters
 from proxy.shadow import result_store as module
 from proxy.shadow.counters import fingerprint
 from proxy.shadow.diff.documents import Difference, Kind
-from proxy.shadow.result_store import Ledger
+from proxy.shadow.result_store import ResultStore
 from proxy.shadow.samples import Evidence
 from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
@@ -22,20 +22,20 @@ READ = Operation(named("document.read"), "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")
 
 
-def met(ledger: Ledger, example: Evidence, *, began: float) -> None:
+def met(ledger: ResultStore, example: Evidence, *, began: float) -> None:
     ledger.mismatched(["db/c"], SHAPE, example.difference, [example], began=began)
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    return Ledger(Mock(spec=Database), Settings())
+def ledger() -> ResultStore:
+    return ResultStore(Mock(spec=Database), Settings())
 
 
 def evidence(*paths: str, keys: tuple[str, ...] = (), body: bytes = b"{}") -> Evidence:
     return Evidence(READ, Difference(Kind.VALUE, paths, keys), body, body, "r")
 
 
-def test_shapes_beyond_the_bound_are_counted_together(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shapes_beyond_the_bound_are_counted_together(ledger: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "MAX_SHAPES", 3)
     for number in range(10):
         ledger.seen(["db/c"], Shape(str(number), "text"))
@@ -45,7 +45,9 @@ def test_shapes_beyond_the_bound_are_counted_together(ledger: Ledger, monkeypatc
     assert sum(delta.seen for delta in shapes.values()) == 10
 
 
-def test_fingerprints_beyond_the_bound_are_counted_by_class(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fingerprints_beyond_the_bound_are_counted_by_class(
+    ledger: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(counters, "MAX_FINGERPRINTS", 3)
     for number in range(10):
         met(ledger, evidence(f"path{number}"), began=0)
@@ -55,7 +57,7 @@ def test_fingerprints_beyond_the_bound_are_counted_by_class(ledger: Ledger, monk
     assert sum(sum(delta.moments.values()) for delta in found) == 10
 
 
-def test_moments_keys_and_samples_are_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_keys_and_samples_are_bounded(ledger: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "MAX_SLICES", 4)
     for number in range(300):
         met(ledger, evidence("x", keys=(f"k{number}",)), began=number)
@@ -65,7 +67,7 @@ def test_moments_keys_and_samples_are_bounded(ledger: Ledger, monkeypatch: pytes
     assert (len(delta.keys), len(delta.samples)) == (100, 5)
 
 
-def test_samples_are_bounded_in_bytes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_are_bounded_in_bytes(ledger: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "MAX_SAMPLE_BYTES", 3000)
     for number in range(20):
         met(ledger, evidence(f"p{number}", body=b"x" * 1000), began=0)
@@ -74,7 +76,7 @@ def test_samples_are_bounded_in_bytes(ledger: Ledger, monkeypatch: pytest.Monkey
     assert len(kept) == 2
 
 
-def test_a_fingerprint_is_new_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fingerprint_is_new_once(ledger: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
     difference = evidence("x").difference
     assert ledger.is_new(["db/c"], difference)
     met(ledger, evidence("x"), began=0)
@@ -92,7 +94,7 @@ def test_a_fingerprint_is_of_collection_class_and_paths() -> None:
     assert len({fingerprint(c, Difference(k, p)) for c in "cd" for k in Kind for p in ((), ("a",), ("b",))}) == 42
 
 
-def test_what_is_put_back_adds_up(ledger: Ledger) -> None:
+def test_what_is_put_back_adds_up(ledger: ResultStore) -> None:
     def one(began: float) -> None:
         ledger.seen(["db/c"], SHAPE)
         ledger.matched(["db/c"], SHAPE, began=began, lagged=True)
