@@ -1,9 +1,10 @@
-"""Looks at keys on both sides and says how they differ; a difference is believed when it outlives the mirror's lag.
+"""Compares keys of both sides again, until a difference outlives the mirror's lag (I8).
 
-One look reads the target first, then the origin (mirror-protocol, answer 10): the other way round a document that was
-inserted between the two would look like one to delete. A difference is *confirmed* (I8) when a second look shows the
-same one, with the same version in the origin, and the mirror had by then applied everything that the origin took before
-the first. What keeps changing, or what the mirror does not reach in time, is unsettled: neither equal nor a mismatch.
+One look reads the target first, then the origin (mirror-protocol, answer 10): the other way round, a document that was
+inserted between the two would look like one to delete. A difference is *confirmed* if a second look shows the same one,
+with the same version in the origin, and the mirror had by then applied everything that the origin took before the first
+(`model.recheck`). What keeps changing, or what the mirror does not reach in time, is unsettled: neither equal nor a
+mismatch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import sql
 from backfill.origin_pages import OriginDisorder
@@ -22,36 +24,44 @@ from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
 from proxy.model.json_reader import load
 from proxy.model.json_values import same
+from proxy.model.recheck import Schedule, Streak
+from sql.statements.backfill import CaughtUpRow
 
-FAST_KEYS = 500  # looked at together: revisions only
-FULL_KEYS = 20  # looked at together: their documents are in memory, from both sides
-PATIENCE = 30.0
-_SYSTEM = ("_key", "_id", "_rev")
+FAST_KEYS: Final = 500  # compared together: revisions only
+FULL_KEYS: Final = 20  # compared together: their documents are in memory, from both sides
+PATIENCE: Final = 30.0  # seconds until a key is unsettled
+_PAUSES: Final = (0.05, 2.0)  # seconds between two looks: the first, and the longest
+_SYSTEM: Final = ("_key", "_id", "_rev")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """One key at one look. kind: a class of difference, None where both are equal; at: PostgreSQL's time after it."""
+    """One key at one look. kind: a class of difference, None if both are equal; at: PostgreSQL's time after it."""
 
     kind: str | None
     origin_rev: int | None
     at: datetime
 
+    def differs_as(self, other: KeyState) -> bool:
+        """Return True if both looks show the same difference, with the same version in the origin."""
+        return (self.kind, self.origin_rev) == (other.kind, other.origin_rev)
+
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of suspects: confirmed differences by key, and keys that did not settle. The rest is equal."""
+class Rechecked:
+    """What became of suspects: confirmed differences by key, and unsettled keys. The others are equal."""
 
     confirmed: Mapping[str, str]
     unsettled: tuple[str, ...]
 
     @property
     def keys(self) -> list[str]:
+        """All keys that are not equal."""
         return sorted({*self.confirmed, *self.unsettled})
 
 
-class Looker:
-    """Looks at one collection. full: content too, not only revisions. patience: seconds until a key is unsettled."""
+class KeyRechecker:
+    """Rechecks keys of one collection. full: content too, not only revisions. patience: seconds for each batch."""
 
     def __init__(
         self, database: Database, source: Source, table: Table, *, full: bool, patience: float = PATIENCE
@@ -62,11 +72,11 @@ class Looker:
         self._full = full
         self._patience = patience
 
-    async def settle(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Settled:
-        """Looks until each key is equal, confirmed different, or out of time. keep: called between looks.
+    async def recheck(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Rechecked:
+        """Look until each key is equal, confirmed different, or out of time. keep: called between looks.
 
-        suspects: with the revision that the target showed before a page of the origin left the key out (else None):
-        where the origin turns out to have that very version, its page was wrong, and OriginDisorder is raised.
+        suspects: with the revision that the target showed before a page of the origin left the key out (else None).
+        If the origin turns out to have that very version, its page was wrong, and OriginDisorder is raised.
         """
         confirmed: dict[str, str] = {}
         unsettled: list[str] = []
@@ -74,49 +84,47 @@ class Looker:
         keys = sorted(suspects)
         for at in range(0, len(keys), size):
             part = {key: suspects[key] for key in keys[at : at + size]}
-            settled = await self._settle_part(part, keep)
-            confirmed.update(settled.confirmed)
-            unsettled += settled.unsettled
-        return Settled(confirmed, tuple(unsettled))
+            rechecked = await self._recheck_part(part, keep)
+            confirmed.update(rechecked.confirmed)
+            unsettled += rechecked.unsettled
+        return Rechecked(confirmed, tuple(unsettled))
 
-    async def _settle_part(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Settled:
+    async def _recheck_part(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Rechecked:
         confirmed: dict[str, str] = {}
-        first: dict[str, KeyState] = {}
+        streaks: dict[str, Streak[KeyState]] = {}
         open_keys = list(suspects)
-        until = time.monotonic() + self._patience
-        pause = 0.05
+        schedule = Schedule(*_PAUSES, until=time.monotonic() + self._patience)
         while True:
-            reached: datetime = (await self._caught_up())[1]
-            sights = await self.look(open_keys)
-            self._refuse_disorder(suspects, sights)
-            rest: list[str] = []
-            for key, sight in sights.items():
-                before = first.get(key)
-                if sight.kind is None:
+            reached = (await self._clock()).until
+            states = await self.look(open_keys)
+            self._refuse_disorder(suspects, states)
+            open_keys = []
+            for key, state in states.items():
+                if state.kind is None:
                     continue
-                if before is None or (before.kind, before.origin_rev) != (sight.kind, sight.origin_rev):
-                    first[key] = sight
-                    rest.append(key)
-                elif before.at < reached:
-                    confirmed[key] = sight.kind
+                streak = streaks.get(key)
+                if streak is None:
+                    streak = Streak(state)
                 else:
-                    rest.append(key)
-            open_keys = rest
-            if not open_keys or time.monotonic() + pause > until:
-                return Settled(confirmed, tuple(open_keys))
+                    repeated, caught_up = state.differs_as(streak.seen), streak.seen.at < reached
+                    streak = streak.then(state, repeated=repeated, caught_up=caught_up)
+                streaks[key] = streak
+                if streak.proves():
+                    confirmed[key] = state.kind
+                else:
+                    open_keys.append(key)
+            pause = schedule.next()
+            if not open_keys or pause > schedule.left(time.monotonic()):
+                return Rechecked(confirmed, tuple(open_keys))
             await asyncio.sleep(pause)
             await keep()
-            pause = min(2 * pause, 2.0)
 
     async def look(self, keys: Sequence[str]) -> dict[str, KeyState]:
-        """Each key as it is now: the target is read first, then the origin."""
+        """Return each key as it is now. The target is read first, then the origin."""
         if not keys:
             return {}
-        if self._full:
-            kinds = await self._look_full(keys)
-        else:
-            kinds = await self._look_fast(keys)
-        now = (await self._caught_up())[0]
+        kinds = await (self._look_full(keys) if self._full else self._look_fast(keys))
+        now = (await self._clock()).now
         return {key: KeyState(kind, rev, now) for key, (kind, rev) in kinds.items()}
 
     async def _look_fast(self, keys: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
@@ -141,21 +149,21 @@ class Looker:
         return found
 
     async def documents(self, keys: Sequence[str]) -> dict[str, tuple[int, str, str]]:
-        """The target's (revision, raw, doc) of these keys."""
+        """Return the target's (revision, raw, doc) of these keys."""
         rows = await self._database.fetch(sql.backfill.TARGET_DOCUMENTS.on(self._table.relation), list(keys))
         return {row.key: (row.rev, row.raw, row.doc) for row in rows}
 
-    async def _caught_up(self) -> tuple[datetime, datetime]:
-        row = await self._database.fetchval(sql.backfill.MIRROR_CAUGHT_UP)
-        return row.now, row.until
+    async def _clock(self) -> CaughtUpRow:
+        """Return PostgreSQL's time, and until when every mirror has applied what the origin took."""
+        return await self._database.fetchval(sql.backfill.MIRROR_CAUGHT_UP)
 
-    def _refuse_disorder(self, suspects: Mapping[str, int | None], sights: Mapping[str, KeyState]) -> None:
+    def _refuse_disorder(self, suspects: Mapping[str, int | None], states: Mapping[str, KeyState]) -> None:
         # only while the origin takes every write first does a version in the target prove that the origin had it
         if self._table.stage in ("promoted", "complete"):
             return
-        for key, sight in sights.items():
+        for key, state in states.items():
             expected = suspects[key]
-            if expected is not None and sight.origin_rev == expected:
+            if expected is not None and state.origin_rev == expected:
                 raise OriginDisorder(
                     f"a page of {self._table.collection} left out the key {key!r}, which ArangoDB has: its pages are "
                     "not in byte order of keys, and no verification by pages can be trusted; read from a single server"
@@ -163,9 +171,9 @@ class Looker:
 
 
 def classify(origin: int | None, target: int | None) -> str | None:
-    """How two revisions of a key differ (None: no document); None where they do not.
+    """Return how two revisions of a key differ (None: no document); None if they do not.
 
-    A target that is ahead of the origin, which happens only where the origin lost writes, is `different`.
+    A target that is ahead of the origin, which happens only if the origin lost writes, is `different`.
     """
     if origin == target:
         return None
@@ -177,14 +185,14 @@ def classify(origin: int | None, target: int | None) -> str | None:
 
 
 def equal(origin: bytes, target: bytes) -> bool:
-    """Whether two printed documents are one value: order of attributes and forms of numbers do not count."""
+    """Return True if two printed documents are one value: order of attributes and forms of numbers do not count."""
     return origin == target or same(load(origin), load(target))
 
 
 def intact(raw: str, doc: str) -> bool:
-    """Whether `doc`, which queries look at, is what `raw`, which clients are served, gives.
+    """Return True if `doc`, which queries read, is what `raw`, which clients are served, gives.
 
-    Both were printed by servers, and PostgreSQL prints 1e300 with all its digits: `printed` reads them.
+    Both were printed by servers, and PostgreSQL prints 1e300 with all its digits: `json_reader` reads them.
     """
     escaped = to_jsonb(raw.encode())
     expected = load((escaped if escaped is not None else raw).encode())

@@ -20,7 +20,7 @@ from backfill import run_store
 from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.key_repair import repair_keys
-from backfill.recheck import FULL_KEYS, PATIENCE, Looker, intact
+from backfill.recheck import FULL_KEYS, PATIENCE, KeyRechecker, intact
 from backfill.run_store import Claim, RangeCut, Table
 from backfill.run_summary import Tally
 from backfill.source import Source
@@ -78,7 +78,7 @@ class Verifier:
         Raises LeaseLost, OriginDisorder, ArangoError (1203: the collection is gone), UpstreamError, DatabaseError.
         """
         full = claim.mode == "full"
-        looker = Looker(self._database, self._source, claim.table, full=full, patience=self._patience)
+        rechecker = KeyRechecker(self._database, self._source, claim.table, full=full, patience=self._patience)
         tally = Tally.from_json(claim.result)
         position = claim.start
         limit = FIRST_PAGE if full else self._page
@@ -86,7 +86,7 @@ class Verifier:
         await self._governor.hold_back(claim, meter, 0, stop=stop, lease=self._lease)
         while True:
             page = await (
-                self._compare_full(looker, claim, position, limit)
+                self._compare_full(rechecker, claim, position, limit)
                 if full
                 else self._compare_fast(claim, position, limit)
             )
@@ -107,7 +107,7 @@ class Verifier:
                 continue
             position, limit, tally = reached, page.limit, more
             if tally.pending and (done or len(tally.pending) >= MOST_PENDING):
-                tally = await self._settle(looker, claim, tally)
+                tally = await self._recheck(rechecker, claim, tally)
                 claim = await self._note(claim, position, tally)
             if done or stop.is_set():
                 return Verified(done, tally)
@@ -115,30 +115,31 @@ class Verifier:
                 claim, meter, page.checked, stop=stop, lease=self._lease, key=position or None
             )
 
-    async def _settle(self, looker: Looker, claim: Claim, tally: Tally) -> Tally:
+    async def _recheck(self, rechecker: KeyRechecker, claim: Claim, tally: Tally) -> Tally:
         waits = f"{len(tally.pending):,} keys that differ are looked at again, once the mirror has reached them"
 
         async def keep() -> None:
             await run_store.renew(self._database, claim, self._lease, waits)
 
-        settled = await looker.settle(tally.pending, keep)
+        rechecked = await rechecker.recheck(tally.pending, keep)
         tally = replace(tally, pending={})
-        for key, kind in settled.confirmed.items():
+        for key, kind in rechecked.confirmed.items():
             tally = tally.found(kind, key)
-        for key in settled.unsettled:
+        for key in rechecked.unsettled:
             tally = tally.found("unsettled", key)
-        left = settled.keys
+        left = rechecked.keys
         if claim.repair and left:
             await repair_keys(self._database, self._source, claim.table.collection, left)
-            again = await looker.settle(dict.fromkeys(left), keep)
-            tally = replace(tally, repaired=tally.repaired + len(settled.confirmed.keys() - set(again.keys)))
+            again = await rechecker.recheck(dict.fromkeys(left), keep)
+            tally = replace(tally, repaired=tally.repaired + len(rechecked.confirmed.keys() - set(again.keys)))
             left = again.keys
         return replace(tally, remaining=tally.remaining + len(left))
 
     async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
         noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
-        rows = await self._database.fetch(sql.backfill.TARGET_REVISIONS.on(table.relation), after, upper, limit)
+        statement = sql.backfill.TARGET_REVISIONS.on(table.relation)
+        rows = await self._database.fetch(statement, after, upper, limit)
         page = await self._source.revisions(table.database, table.name, after, upper, limit)
         bound = _bound(rows[-1].key if len(rows) == limit else None, page.entries[-1][0] if not page.last else None)
         target = {row.key: row.rev for row in rows if bound is None or row.key <= bound}
@@ -156,10 +157,11 @@ class Verifier:
             last=max(origin.keys() | target.keys(), default=""),
         )
 
-    async def _compare_full(self, looker: Looker, claim: Claim, after: str, limit: int) -> Compared:
+    async def _compare_full(self, rechecker: KeyRechecker, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
         noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
-        rows = await self._database.fetch(sql.backfill.TARGET_DIGESTS.on(table.relation), after, upper, limit)
+        statement = sql.backfill.TARGET_DIGESTS.on(table.relation)
+        rows = await self._database.fetch(statement, after, upper, limit)
         page = await self._source.page(table.database, table.name, after, upper, limit)
         documents = page.documents
         bound = _bound(rows[-1].key if len(rows) == limit else None, documents[-1].key if not page.last else None)
@@ -178,7 +180,7 @@ class Verifier:
             elif row.intact is None:
                 doubtful.append(key)
         for at in range(0, len(doubtful), FULL_KEYS):
-            found = await looker.documents(doubtful[at : at + FULL_KEYS])
+            found = await rechecker.documents(doubtful[at : at + FULL_KEYS])
             suspects |= {key: None for key, (_, raw, doc) in found.items() if not intact(raw, doc)}
         return Compared(
             suspects=suspects,

@@ -28,6 +28,7 @@ from typing import Final
 from proxy.base.errors import ArangoError, DatabaseUnavailable, UpstreamError
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
+from proxy.model.recheck import LOOKS, Schedule, Streak
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, stable
 from proxy.shadow.diff.documents import Difference, canonical
 from proxy.shadow.diff.tolerances import Rule, without_baseline
@@ -41,7 +42,6 @@ from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.self_check import differs_from_itself
 
-LOOKS: Final = 2
 LOOKS_OF_VALUES: Final = 4
 _QUICK: Final = 3  # looks before any mirror is waited for: most differences are lag, and over by then
 _FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
@@ -59,14 +59,8 @@ class Settled:
     judged: ComparisonResult
 
 
-@dataclass(slots=True)
-class _Streak:
-    """Consecutive looks that showed the same on both sides."""
-
-    look: ReadPair
-    difference: Difference
-    revisions: tuple[str, ...]
-    length: int = 1
+# of consecutive looks that showed the same on both sides: the revisions of the collections, at the first of them
+_Streak = Streak[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +125,18 @@ class Rechecker:
         """Recheck a read; None if it stays unsettled. first: the look that differed. Raises Unsupported, NotComparable,
         and what an odd answer makes parsers raise.
         """
-        deadline = time.monotonic() + self._seconds
-        pause, attempt = _FIRST_PAUSE, 0
+        schedule = Schedule(_FIRST_PAUSE, _LONGEST_PAUSE, until=time.monotonic() + self._seconds)
+        attempt = 0
         rules, own = self._rules.tolerances(job.collections), self._rules.own(job.collections, job.shape.name)
         read = _Read(job.operation, len(job.collections), rules, own)
         known: ReadPair | Known | bytes = first
         streak: _Streak | None = None
-        while time.monotonic() < deadline:
+        while schedule.left(time.monotonic()):
             if (behind := self._free - time.monotonic()) > 0:
-                await asyncio.sleep(min(behind, max(0.0, deadline - time.monotonic())))
+                await asyncio.sleep(min(behind, schedule.left(time.monotonic())))
                 continue
             attempt += 1
-            if attempt > _QUICK and not await self._mirrored(_read_by(job), deadline):
+            if attempt > _QUICK and not await self._mirrored(_read_by(job), schedule.left(time.monotonic())):
                 return None
             try:
                 found, known = await self._look(job, read, streak, known)
@@ -152,8 +146,7 @@ class Rechecker:
                 return found
             # a streak may begin with a quick look: before the next one the other mirrors have caught up
             streak = found if attempt >= _QUICK else None
-            await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(min(schedule.next(), schedule.left(time.monotonic())))
         return None
 
     async def _look(
@@ -183,10 +176,11 @@ class Rechecker:
         if not versioned:
             revisions = tuple([await self._sides.revision(collection) for collection in job.collections])
         if streak is None or not observed.repeated:
-            return _Streak(look, judged.difference, revisions), known
-        streak.length += 1
-        stood = "" not in revisions and streak.revisions == revisions
-        if streak.length >= (LOOKS if stood or versioned else LOOKS_OF_VALUES):
+            return _Streak(revisions), known
+        # every look of a streak but the first waits for the mirrors
+        streak = streak.then(streak.seen, repeated=True, caught_up=True)
+        stood = "" not in revisions and streak.seen == revisions
+        if streak.proves(LOOKS if stood or versioned else LOOKS_OF_VALUES):
             return Settled(look, judged), known
         return streak, known
 
@@ -201,9 +195,8 @@ class Rechecker:
             return observe(read, known, before, target, after)
         return await self._looks.apart(_observe, read, known, before, target, after)
 
-    async def _mirrored(self, collections: Iterable[str], deadline: float) -> bool:
+    async def _mirrored(self, collections: Iterable[str], left: float) -> bool:
         """Return True once every mirror, this proxy's and the others', has applied what it took before now."""
-        left = max(0.0, deadline - time.monotonic())
         waits = [self._caught_up(collection, left) for collection in collections]
         return all(await asyncio.gather(self._fleet.caught_up(left), *waits))
 

@@ -13,7 +13,7 @@ import sql
 from backfill import run_store
 from backfill.key_repair import repair_keys
 from backfill.origin_pages import OriginDisorder
-from backfill.recheck import Looker
+from backfill.recheck import KeyRechecker
 from backfill.run_planner import plan_backfill, plan_due, plan_verification
 from backfill.source import Source
 from backfill.worker import Options, Workers
@@ -213,13 +213,13 @@ async def test_disorder_is_told_only_while_the_origin_has_every_write_first(
         return
 
     suspects = {"0001": origin.collections[NAME].revs["0001"]}
-    looker = Looker(database, source, await run_store.table(database, NAME), full=False)
+    rechecker = KeyRechecker(database, source, await run_store.table(database, NAME), full=False)
     with pytest.raises(OriginDisorder):
-        await looker.settle(suspects, keep)
+        await rechecker.recheck(suspects, keep)
     await database.execute("UPDATE _crossfade.collection SET stage = 'promoted'")
-    looker = Looker(database, source, await run_store.table(database, NAME), full=False)
-    assert (await looker.settle(suspects, keep)).keys == []
-    assert await looker.look([]) == {}
+    rechecker = KeyRechecker(database, source, await run_store.table(database, NAME), full=False)
+    assert (await rechecker.recheck(suspects, keep)).keys == []
+    assert await rechecker.look([]) == {}
 
 
 async def test_a_watching_worker_verifies_what_became_unverified(

@@ -103,8 +103,8 @@ MUTANTS = (
     Mutant(
         "the mirror is not waited for",
         "proxy/shadow/recheck.py",
-        "            if attempt > _QUICK and not await self._mirrored(_read_by(job), deadline):\n",
-        "            if attempt > _QUICK and self._fleet is None:\n",
+        "attempt > _QUICK and not await self._mirrored(_read_by(job), schedule.left(time.monotonic()))",
+        "attempt > _QUICK and self._fleet is None",
         f"{_SHADOW}::test_a_mirror_that_does_not_catch_up_leaves_it_unsettled",
     ),
     Mutant(

@@ -1,0 +1,23 @@
+"""When a difference is proved, and when to look again."""
+
+from __future__ import annotations
+
+from proxy.model.recheck import Schedule, Streak
+
+
+def test_two_looks_that_show_the_same_prove_a_difference_if_the_mirror_had_caught_up_between_them() -> None:
+    first = Streak("a")
+    early = first.then("a", repeated=True, caught_up=False)
+    assert (first.proves(), early) == (False, first)
+    assert early.then("a", repeated=True, caught_up=True).proves()
+    assert not early.then("a", repeated=True, caught_up=True).proves(4)
+
+
+def test_a_look_that_shows_something_else_begins_again() -> None:
+    assert Streak("a", 3).then("b", repeated=False, caught_up=True) == Streak("b")
+
+
+def test_pauses_double_up_to_the_longest_until_the_time_is_over() -> None:
+    schedule = Schedule(0.05, 0.15, until=10.0)
+    assert [schedule.next() for _ in range(4)] == [0.05, 0.1, 0.15, 0.15]
+    assert (schedule.left(9.0), schedule.left(11.0)) == (1.0, 0.0)
