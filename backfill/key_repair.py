@@ -42,7 +42,7 @@ async def _repair_batch(repairer: KeyRepairer, collection: str, keys: Sequence[s
             await asyncio.sleep(min(_PAUSE[0] * 2**attempt, _PAUSE[1]))
         last = attempt == ATTEMPTS - 1
         try:
-            once = await repairer.keys(collection, sorted(result.left), last=last, alone=refusals >= ENOUGH)
+            once = await repairer.keys(collection, sorted(result.left), last=last)
         except CannotRead as error:
             raise error.error from None
         except DatabaseError as error:

@@ -143,8 +143,9 @@ class Application:
         admin.bind()  # its address is registered with the lease
         stack.push_async_callback(admin.close)
         self.lease = Lease(lease_database, settings, self.instance, self._conditions(), admin_url=admin.url)
-        self.mirror = Mirror(settings, mirror_database, reader, self.instance, lambda: self.lease.era)
-        self.mirror.unended = self.flight.unended
+        self.mirror = Mirror(
+            settings, mirror_database, reader, self.instance, lambda: self.lease.era, self.flight.unended
+        )
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
         self._clean = self.mirror.backlog == 0

@@ -11,18 +11,18 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
 from proxy.http.upstream import Upstream
+from proxy.replication.collection_resync import CollectionResync
+from proxy.replication.dropped_collections import DroppedCollections
 from proxy.replication.key_repair import CannotRead, KeyRepairer
-from proxy.replication.resync import Resyncer
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.verification_marks import VerificationMarks
 from proxy.stores.arango import ArangoStore
 
 _NO_DATABASE: Final = 1228
 
 
 @contextlib.asynccontextmanager
-async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, Resyncer]]:
-    """Yield the key repair and the resync: of named keys only, not of any proxy's intents."""
+async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, CollectionResync]]:
+    """What repairs: only what is named here, and no proxy's intents."""
     upstream = Upstream(
         settings.origin_url,
         connections=2,
@@ -32,9 +32,8 @@ async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[
     try:
         origin = ArangoStore(upstream, *settings.origin_account)
         target = TargetWriter(database)
-        marks = VerificationMarks(database, "command line", lambda *_: None)
         repairer = KeyRepairer(target, origin)
-        yield repairer, Resyncer(database, target, origin, repairer, marks, lambda *_: None)
+        yield repairer, CollectionResync(database, target, origin, repairer, DroppedCollections())
     finally:
         await upstream.close()
 
@@ -74,5 +73,5 @@ async def repair_dropped(settings: Settings, database: Database, collection: str
 
     Raise as `repair_documents`.
     """
-    async with _parts(settings, database) as (_, sweeper):
-        await sweeper.sweep(collection)
+    async with _parts(settings, database) as (_, resync):
+        await resync.resync(collection)

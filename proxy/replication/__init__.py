@@ -1,20 +1,34 @@
 """From captured writes to PostgreSQL: whatever ArangoDB took is in PostgreSQL in the end (I1 to I5, mirror-protocol).
 
-mirror               the room's face: what capture reports and what control asks; owns the tasks
-applier              a bounded queue, and appliers that take batches from it
-target_writer        the statements of I4: one row a key; bisection: rows that stay refused, found and put aside
-transaction_applier  stream transactions, each one transaction in PostgreSQL too
-key_repair           reads the origin again: after a crash, a lost answer, a refusal
-resync               whole collections compared with the origin: after truncations, drops, renames
-revision_scan        writes whose keys are not known, found in the origin by the time of their revisions
-verification_marks   collections that may have missed a write; coverage_gaps: requests that were not captured
-write_reports        what this process took, for the search for out-of-band writes
-failover_detector    a new timeline of PostgreSQL may have lost commits
-tombstone_gc         removes old tombstones
-own_indexes          indexes that Crossfade made, dropped when they refuse a document
-recent_applies, trace  what one instance knows of one document, for operators
+Used by mirror, backfill, archive and commands alike:
 
-Terms: *era*: the write epoch of a key; a repair raises it, so that older captured versions are refused. *Horizon*: the
-stamp of a collection below which writes are refused, raised by a truncation or drop. *Tombstone*: the row of a removed
-document, kept so that an older version cannot bring it back.
+    versions             versions of documents, and the order among them (pure)
+    target_writer        PostgreSQL as a target of versions: session_writer has the statements of one batch,
+                         document_encoding its documents, tables its tables, dead_letters what was refused
+    bisection            finds the rows of a batch that are refused
+    key_repair           reads keys from ArangoDB, and brings PostgreSQL to that
+
+The mirror:
+
+    mirror               the room's face: what capture reports and what control asks; owns the tasks
+    open_intents         the intents that are open, in the journal and in memory; intent_closer ends them
+    applier              a bounded queue, and appliers that take batches from it
+    transaction_applier  stream transactions, each one transaction in PostgreSQL too
+    journal_drainer      repairs what the journal alone knows: after a crash, a lost answer, a refusal
+    revision_scan        writes whose keys are not known, found in ArangoDB by the time of their revisions
+    resync               whole collections compared with ArangoDB: after truncations, drops, renames
+    target_catch_up      brings PostgreSQL up to an answer that waits for it; retries dead letters
+    verification_marks   collections that may have missed a write; coverage_gaps: requests that were not captured
+    write_reports        what this process took, for the search for out-of-band writes
+    failover_detector    a new timeline of PostgreSQL may have lost commits
+    tombstone_gc         removes old tombstones
+    own_indexes          indexes that Crossfade made, dropped if they refuse a document
+    lost_requests        when an intent becomes due whose request was lost; origin_time: ArangoDB's clock
+    recent_applies, trace  what one instance knows of one document, for operators
+
+Terms: *era*: the write epoch; a repair raises it, and stamps what it writes with it. *Stamp*: the era known before a
+version was sent, or read. *Stamp floor*: below it, PostgreSQL refuses the versions of a collection; a truncation or
+drop raises it. *Tombstone*: the row of a removed document, kept so that an older version cannot bring it back.
+*Superseded*: PostgreSQL has this version of a document, or a later one. *Dead letter*: a version that PostgreSQL
+refused. *Orphan*: an intent that the journal could not take. *Resync*: a whole collection compared and repaired.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -20,7 +20,9 @@ from proxy.base.sql_values import storable
 from proxy.journal.intent import Settled
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite, Note, OpaqueWrite, Resync
+from proxy.replication.dropped_collections import DroppedCollections
 from proxy.replication.key_repair import GONE, CannotRead, KeyRepairer, is_transient
+from proxy.replication.resync import Resyncer
 from proxy.replication.revision_scan import OriginScanner, Scans, TooMany, can_scan
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.verification_marks import VerificationMarks
@@ -34,19 +36,10 @@ _LOOKED_UP: Final = 1000  # keys whose revisions are looked up in one statement
 _KEYLESS: Final = "a write whose key is not known had an unknown outcome"
 
 
-class Resyncs(Protocol):
-    """Takes over intents that changed whole collections (`resync.Resyncer`)."""
-
-    def add(self, note: Note) -> None: ...
-
-    def dropped(self, collection: str) -> bool:
-        """Return True if a drop through this proxy explains that ArangoDB has no such collection."""
-        ...
-
-
 class JournalDrainer:
     """Repairs and closes open intents, the oldest first.
 
+    spilled: set when an intent was left to the journal, or has become due there.
     closed(note, how): all that the intent wrote is as ArangoDB has it, or in PostgreSQL's dead letters.
     read_again(collection, keys): keys that a scan found, before their intents are closed.
     """
@@ -54,10 +47,12 @@ class JournalDrainer:
     def __init__(
         self,
         journal: Journal,
+        spilled: asyncio.Event,
         target: TargetWriter,
         repairer: KeyRepairer,
         scanner: OriginScanner,
-        resyncs: Resyncs,
+        resyncer: Resyncer,
+        dropped: DroppedCollections,
         marks: VerificationMarks,
         *,
         closed: Callable[[Note, Settled], None],
@@ -67,15 +62,12 @@ class JournalDrainer:
         self._target = target
         self._repairer = repairer
         self._scans = Scans(scanner)
-        self._resyncs = resyncs
+        self._resyncer = resyncer
+        self._dropped = dropped
         self._marks = marks
         self._closed = closed
         self._read_again = read_again
-        self._something = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look into the journal: an intent was handed over to it, or has become due."""
-        self._something.set()
+        self._spilled = spilled
 
     async def run(self) -> None:
         """Drain until cancelled."""
@@ -83,8 +75,8 @@ class JournalDrainer:
         while True:
             try:
                 if not await self.drain():
-                    self._something.clear()
-                    await self._something.wait()
+                    self._spilled.clear()
+                    await self._spilled.wait()
                 backoff.reset()
             except (DatabaseError, UpstreamError, ArangoError, JournalError) as error:
                 log.debug("journal drain waits", error=error_label(error))
@@ -101,7 +93,7 @@ class JournalDrainer:
         try:
             for note in notes:
                 if isinstance(note.write, Resync):
-                    self._resyncs.add(note)
+                    self._resyncer.add(note)
                     del open_notes[note.seq]
                 elif self._marked(note):
                     del open_notes[note.seq]
@@ -205,7 +197,7 @@ class JournalDrainer:
     def _was_dropped(self, collection: str, error: BaseException) -> bool:
         """Return True if the collection is missing because of a drop through this proxy: its resync removes all."""
         cause = error.error if isinstance(error, CannotRead) else error
-        return isinstance(cause, ArangoError) and cause.number in GONE and self._resyncs.dropped(collection)
+        return isinstance(cause, ArangoError) and cause.number in GONE and self._dropped.explains(collection)
 
 
 def _keys(note: Note) -> tuple[str, ...]:

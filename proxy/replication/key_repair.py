@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from proxy.base import failpoints, metrics
-from proxy.base.errors import ArangoError
+from proxy.base.errors import ArangoError, DatabaseError
 from proxy.journal.intent import Settled
 from proxy.model.documents import valid_key
 from proxy.model.parsed_answer import revision_of
@@ -84,10 +84,8 @@ class KeyRepairer:
         self._target = target
         self._origin = origin
 
-    async def keys(
-        self, collection: str, keys: Sequence[str], *, last: bool = False, alone: bool = False
-    ) -> RepairResult:
-        """Repair each key once. last, alone: see `TargetWriter.write`.
+    async def keys(self, collection: str, keys: Sequence[str], *, last: bool = False) -> RepairResult:
+        """Repair each key once. last: see `TargetWriter.write`.
 
         Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): try later; CannotRead: never again.
         """
@@ -99,7 +97,7 @@ class KeyRepairer:
             if not wanted:
                 await asyncio.sleep(0)  # one write may name many keys, of which none is valid
                 continue
-            done = done.then(await self._once(database, name, wanted, last=last, alone=alone))
+            done = done.then(await self._once(database, name, wanted, last=last))
             left |= done.left
         return done._replace(left=left)
 
@@ -112,7 +110,7 @@ class KeyRepairer:
                 break
         return done
 
-    async def _once(self, database: str, name: str, keys: Sequence[str], *, last: bool, alone: bool) -> RepairResult:
+    async def _once(self, database: str, name: str, keys: Sequence[str], *, last: bool) -> RepairResult:
         collection = f"{database}/{name}"
         letters = await self._target.dead_letters.of(collection, keys)
         era = await self._target.raise_era()
@@ -127,10 +125,18 @@ class KeyRepairer:
         rows = [Version(key, revision_of(raw), raw, era) for key, raw in found.items() if raw is not None]
         gone = {key: before[key].rev if key in before else 0 for key, raw in found.items() if raw is None}
         present = absent = ApplyResult()
+        trouble: DatabaseError | None = None
         if rows:
-            present = await self._target.write(collection, rows, rule=Rule.NEWER_OR_DIFFERENT, last=last, alone=alone)
+            try:
+                present = await self._target.write(collection, rows, rule=Rule.NEWER_OR_DIFFERENT, last=last)
+            except DatabaseError as error:  # a refused document must not hold up the removals
+                if not error.of_statement:
+                    raise
+                trouble = error
         if gone:
-            absent = await self._target.absent(collection, gone, era, last=last, alone=alone)
+            absent = await self._target.absent(collection, gone, era, last=last)
+        if trouble is not None:
+            raise trouble
         if letters:
             await self._target.dead_letters.agreed(collection, letters, {row.key: row.rev for row in rows})
         done = present + absent

@@ -79,13 +79,11 @@ class TargetWriter:
 
         return await (self._apart if alone else self._persistently)(collection, rows, once)
 
-    async def absent(
-        self, collection: str, keys: Mapping[str, int], era: int, *, last: bool = False, alone: bool = False
-    ) -> ApplyResult:
+    async def absent(self, collection: str, keys: Mapping[str, int], era: int, *, last: bool = False) -> ApplyResult:
         """Note that the origin has none of these keys; given with the revisions that PostgreSQL had before that read.
 
-        era: raised before that read. `reread`: keys that have a newer row by now, to be repaired again. last, alone:
-        see `write`.
+        era: raised before that read. `reread`: keys that have a newer row by now, to be repaired again. last: see
+        `write`.
         """
         rows = [Version(key, rev, None, era) for key, rev in keys.items()]
 
@@ -94,7 +92,7 @@ class TargetWriter:
             async with self._database.session() as session:
                 return await self._finish(session, batch, await self._writer(session, batch).absent(last=last))
 
-        return await (self._apart if alone else self._persistently)(collection, rows, once)
+        return await self._persistently(collection, rows, once)
 
     async def prepare(self, collection: str, rows: Sequence[Version]) -> Batch:
         """Encode versions, one a key, before a connection is taken."""

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import uuid
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import orjson
@@ -28,10 +28,7 @@ from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, JournalError
 from proxy.base.sql_values import storable
 from proxy.base.supervise import cancelled
-from proxy.journal.intent import Intent
-from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, DocumentWrite, Note, VertexRemoval
-from proxy.model.clock import age
 from proxy.model.operations import Change
 
 log = structlog.get_logger(__name__)
@@ -189,17 +186,6 @@ class WriteReporter:
             except DatabaseError as error:
                 log.debug("reports of what was taken wait for PostgreSQL", error=str(error))
             await asyncio.sleep(self._interval)
-
-
-def oldest_open(journal: Journal, orphans: Mapping[int, Intent], *, started: bool) -> float:
-    """Seconds since the oldest open intent, 0 where none is open. Raises JournalError where nobody can say."""
-    if not started:
-        raise JournalError("the journal was not read yet")
-    ages = [age(intent.taken, intent.up) for intent in orphans.values()]
-    oldest = journal.oldest()
-    if oldest is not None:
-        ages.append(age(oldest.time, oldest.up))
-    return max(1e-6, *ages) if ages else 0.0
 
 
 def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:

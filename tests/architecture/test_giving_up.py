@@ -21,9 +21,9 @@ _REFUSED = f"{_REFUSED}::test_a_document_that_postgresql_refuses_takes_the_flip_
 # who marks a collection, or notes a dead letter -> the test that sees the flip taken back
 PLACES = {
     "proxy/replication/mirror.py:Mirror._intend": _FULL,
-    "proxy/replication/mirror.py:Mirror._spill": _FULL,
+    "proxy/replication/intent_closer.py:IntentCloser.spill": _FULL,
     "proxy/replication/mirror.py:Mirror.mark": f"{_FLIP_ENDS}::test_an_opaque_write_ends_with_the_flip",
-    "proxy/replication/mirror.py:Mirror.bring_up": (
+    "proxy/replication/target_catch_up.py:TargetCatchUp.ensure": (
         f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
     ),
     "proxy/replication/journal_drainer.py:JournalDrainer._marked": (

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from proxy.capture import aql_plan
+from proxy.cli.repair_keys import repair_dropped
 from proxy.model.stages import Stage, Standing
 from proxy.replication import mirror as pipeline
 from tests.faults.ends import GUEST, WAYS, After, Way
@@ -76,7 +77,7 @@ class Stand:
         mirror = self.stack.application.mirror
         await mirror.retry_letters(0)
         for collection in COLLECTIONS:
-            await mirror._sweeper.sweep(collection)
+            await repair_dropped(self.stack.settings, self.stack.database, collection)  # a resync, dropped or not
         return wrong + [f"not mended: {one}" for one in await self.differences()]
 
     async def prepare(self, stage: Stage) -> None:

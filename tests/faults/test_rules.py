@@ -23,7 +23,7 @@ async def test_a_purge_waits_for_the_statements_that_began_before_it(database: D
     async with database.session() as session, session.transaction():
         await session.fetch(sql.documents.UPSERT.on(relation), COLLECTION, ["b"], [7], ['{"_key":"b"}'], ["{}"], [1])
         purging = asyncio.create_task(purge(database, COLLECTION, relation, 2))
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%horizon%'"
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%stamp_floor%'"
         while not purging.done() and not await database.fetchval(waits):
             await asyncio.sleep(0.01)
         assert not purging.done()

@@ -11,7 +11,7 @@ import pytest
 from proxy.base.errors import ArangoError, JournalError
 from proxy.journal.journal import Journal
 from proxy.model.operations import Change
-from proxy.replication import mirror as pipeline
+from proxy.replication import open_intents
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import Purger
 from tests.ad_hoc import Database
@@ -180,7 +180,7 @@ async def test_the_purge_waits_for_postgresql() -> None:
 async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_SYNC", 0.02)
+    monkeypatch.setattr(open_intents, "_SYNC", 0.02)
     real = Journal.begin_sync
     failures: list[int] = []
 

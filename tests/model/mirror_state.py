@@ -21,7 +21,7 @@ STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "apply": ("proxy.replication.target_writer:TargetWriter.write", ("mid-batch", "mid-transaction")),
     "settle": ("proxy.journal.journal:Journal.complete", ("after-apply",)),
     "look": ("proxy.replication.target_writer:TargetWriter.raise_era", ()),
-    "raise": ("proxy.replication.resync:Resyncer.sweep", ("horizon-raised",)),
+    "raise": ("proxy.replication.collection_resync:CollectionResync.resync", ("horizon-raised",)),
     "read": ("proxy.replication.key_repair:KeyRepairer.keys", ("mid-repair", "mid-cascade")),
     "write": ("proxy.replication.target_writer:TargetWriter.absent", ("mid-sweep",)),
     "purge": ("proxy.replication.tombstone_gc:purge", ()),

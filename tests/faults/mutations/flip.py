@@ -67,9 +67,9 @@ MUTANTS = (
     ),
     Mutant(
         "what the journal could not note ends without its mark",
-        "proxy/replication/mirror.py",
-        "        if intent.seq < 0:\n            self._loosen(intent)\n",
-        "        if intent.seq < 0 and False:\n            self._loosen(intent)\n",
+        "proxy/replication/intent_closer.py",
+        "        if intent.seq < 0:\n            self._intents.forget(intent)\n",
+        "        if intent.seq < 0 and False:\n            self._intents.forget(intent)\n",
         "tests/integration/test_flip_ends.py::test_with_a_full_journal_the_flip_is_over_before_the_answer",
     ),
     Mutant(

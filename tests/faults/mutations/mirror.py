@@ -84,8 +84,8 @@ MUTANTS = (
     Mutant(
         "lost answer read at once",
         "proxy/replication/mirror.py",
-        "due = time.monotonic() + self._settings.lost_request_timeout",
-        "due = time.monotonic() - 1.0",
+        "self._lost.add(intent.seq, time.monotonic())",
+        "self._lost.add(intent.seq, time.monotonic() - self._settings.lost_request_timeout - 1.0)",
         f"{_MIRROR}::test_a_request_that_runs_late_at_the_origin_is_mirrored",
     ),
     Mutant(

@@ -1,0 +1,68 @@
+"""Closes intents as the parts of the mirror finish with them, or leaves them to the journal."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from proxy.journal.intent import Intent, Settled
+from proxy.journal.records import DocumentWrite, Note
+from proxy.replication.open_intents import OpenIntents
+from proxy.replication.recent_applies import KEPT, Applied, RecentApplies
+from proxy.replication.verification_marks import VerificationMarks
+from proxy.replication.write_reports import WriteReporter
+
+NOT_JOURNALED: Final = "the journal could not be written"
+
+
+class IntentCloser:
+    """Whatever is closed was reported to PostgreSQL before (`write_reports`)."""
+
+    def __init__(
+        self, intents: OpenIntents, marks: VerificationMarks, reports: WriteReporter, recent: RecentApplies
+    ) -> None:
+        self._intents = intents
+        self._marks = marks
+        self._reports = reports
+        self._recent = recent
+
+    def close(self, intent: Intent, how: Settled) -> None:
+        """Close an intent that is held. An orphan ends with its mark: a kill would have lost it until then."""
+        if intent.loose:
+            return
+        if intent.seq < 0:
+            self._intents.forget(intent)
+            self.spill(intent.seq)
+            return
+        self._intents.close(intent, how)
+
+    def change_applied(self, intent: Intent) -> None:
+        """One change of an intent is in PostgreSQL, or a dead letter. The last one closes the intent."""
+        intent.remaining -= 1
+        if intent.remaining <= 0:
+            self.close(intent, Settled.GIVEN_UP if intent.refused else Settled.APPLIED)
+
+    def applied(self, intent: Intent) -> None:
+        """PostgreSQL has all changes of an intent, in one transaction with others."""
+        self.close(intent, Settled.APPLIED)
+
+    def reread(self, intent: Intent) -> None:
+        """The request has ended, and its keys must be read again."""
+        if self._intents.forget(intent):
+            self.spill(intent.seq)
+
+    def spill(self, seq: int) -> None:
+        """Let a forgotten intent be repaired from the journal; an orphan has its collection marked."""
+        if seq >= 0:
+            self._intents.spill(seq)
+        else:  # there is nothing to read its keys from
+            collection = self._intents.orphans[seq].collection
+            self._marks.add((collection,), NOT_JOURNALED, seq, collection)
+
+    def repaired(self, note: Note, how: Settled) -> None:
+        """All that an intent of the journal wrote was read again."""
+        now = time.time()
+        self._reports.repaired(note)
+        for key in note.write.keys[-KEPT:] if isinstance(note.write, DocumentWrite) else ():
+            self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
+        self._intents.end(note.seq, note.collection, (), how)
