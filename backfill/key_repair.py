@@ -24,7 +24,7 @@ async def repair_keys(database: Database, source: DocumentReader, collection: st
     Raises RefusedError if the collection is unknown, ArangoError 1203 if ArangoDB has no such collection any more
     (which is not a reason to remove documents), UpstreamError, DatabaseError.
     """
-    if await database.fetchrow(sql.backfill.COLLECTION, collection) is None:
+    if await database.fetchrow(sql.collections.FIND, collection) is None:
         raise RefusedError(f"{collection} is not known: run `crossfade mirror {collection}` first")
     repairer = KeyRepairer(TargetWriter(database, "backfill"), source)
     result, left = RepairResult(), frozenset[str]()

@@ -75,7 +75,7 @@ async def table(database: Database, collection: str) -> Table:
 
     What is written before every proxy captures would be missed for good (mirror-protocol, answer 11).
     """
-    row = await database.fetchrow(sql.backfill.COLLECTION, collection)
+    row = await database.fetchrow(sql.collections.FIND, collection)
     if row is None or row.stage == "off":
         what = "is not known yet" if row is None else "is at stage off"
         raise RefusedError(
@@ -212,7 +212,7 @@ async def latest(database: Database, collections: Sequence[str] | None) -> list[
     return await standings(database, rows)
 
 
-def _table(row: sql.backfill.TableRow | sql.backfill.ClaimRow) -> Table:
+def _table(row: sql.collections.CollectionRow | sql.backfill.ClaimRow) -> Table:
     return Table(row.collection, row.database, row.name, row.relation, row.stage)
 
 

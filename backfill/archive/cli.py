@@ -317,7 +317,7 @@ async def _control(means: ArchiveInputs) -> Database | None:
 async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
     """While PostgreSQL answers clients and ArangoDB is in use as well, an import into one shows to them at once."""
     for entry in entries:
-        row = await database.fetchrow(sql.archive.ENTRY, entry.collection)
+        row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage in ("flipped", "promoted"):
             raise RefusedError(
                 f"{entry.collection} is {row.stage}: an import into one database would show to clients before the "
@@ -327,7 +327,7 @@ async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
 
 async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest, into: Side) -> None:
     for entry in entries:
-        row = await database.fetchrow(sql.archive.ENTRY, entry.collection)
+        row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage != "off":
             reason = f"archive {manifest.id} was imported into {into}"
             await lacking.mark(database, [entry.collection], [reason], "crossfade archive")

@@ -35,7 +35,7 @@ class IntoPostgres:
     async def prepare(self, entry: Entry) -> None:
         """Makes the table where there is none."""
         base, _, name = entry.collection.partition("/")
-        row = await self._database.fetchval(sql.archive.ENSURE, base, name, entry.edge)
+        row = await self._database.fetchval(sql.collections.ENSURE, base, name, entry.edge)
         if entry.edge and not row.edge:
             raise ArchiveError(f"{entry.collection} holds edges in the archive, and its table was made for documents")
         self._tables[entry.collection] = Table(entry.collection, base, name, row.relation, row.stage)
@@ -85,7 +85,7 @@ class IntoPostgres:
 
     async def _table(self, collection: str) -> Table | None:
         if collection not in self._tables:
-            row = await self._database.fetchrow(sql.archive.ENTRY, collection)
+            row = await self._database.fetchrow(sql.collections.FIND, collection)
             if row is None:
                 return None
             base, _, name = collection.partition("/")

@@ -102,11 +102,11 @@ class FromPostgres:
         return Origin(kind="postgresql", at=self._at, version=version)
 
     async def collections(self, pattern: str) -> list[str]:
-        rows = await self._database.fetch(sql.mirror.COLLECTIONS)
+        rows = await self._database.fetch(sql.collections.ALL)
         return [row.collection for row in rows if fnmatch.fnmatchcase(row.collection, pattern)]
 
     async def describe(self, collection: str) -> Described:
-        row = await self._database.fetchrow(sql.archive.ENTRY, collection)
+        row = await self._database.fetchrow(sql.collections.FIND, collection)
         if row is None:
             raise ArchiveError(f"PostgreSQL has no table for {collection}: see `crossfade status`")
         self._relations[collection] = row.relation

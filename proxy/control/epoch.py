@@ -99,7 +99,7 @@ class Run:
     async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
         """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
         async with self.database.session() as driver:
-            if not await driver.fetchval(sql.control.LOCK_DRIVER, control_row.DRIVER):
+            if not await driver.fetchval(sql.server.TRY_LOCK, control_row.DRIVER):
                 raise RefusedError(await _under_way(self.database))
             try:
                 epoch = await self._begin(steps[0])
@@ -111,7 +111,7 @@ class Run:
                     raise
             finally:
                 with contextlib.suppress(DatabaseError):
-                    await driver.execute(sql.control.UNLOCK_DRIVER, control_row.DRIVER)
+                    await driver.execute(sql.server.UNLOCK, control_row.DRIVER)
 
     async def _begin(self, first: Phase) -> int:
         async with self.database.transaction() as session:
@@ -270,7 +270,7 @@ async def ensure_in(session: Session, targets: Sequence[DesiredState]) -> None:
         if target.is_default or target.stage is Stage.OFF:
             continue
         name, _, rest = target.collection.partition("/")
-        await session.fetchval(sql.control.ENSURE, name, rest, target.edge)
+        await session.execute(sql.collections.ENSURE, name, rest, target.edge)
         await session.execute(sql.control.PRESENT_AGAIN, target.collection)
 
 

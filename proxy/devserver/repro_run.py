@@ -74,7 +74,7 @@ async def _schema(database: Database, base: str) -> AsyncIterator[None]:
 async def _load(database: Database, memory: MemoryStore, base: str, name: str, collection: Mapping[str, Any]) -> None:
     """Load the documents of one collection, with their revisions, into both sides."""
     _run(memory, "POST", f"/_db/{base}/_api/collection", {"name": name, "type": 3 if collection["edge"] else 2})
-    relation = await database.fetchval(sql.shadow.MAKE_REPRODUCTION, base, name, collection["edge"])
+    table = await database.fetchval(sql.collections.ENSURE, base, name, collection["edge"])
     for document in collection["documents"]:
         if document["origin"] is not None:
             operation = Operation(
@@ -90,5 +90,5 @@ async def _load(database: Database, memory: MemoryStore, base: str, name: str, c
             assert outcome.status in (201, 202), outcome.body
         if document["target"] is not None:
             rev = decode_rev(orjson.loads(document["target"])["_rev"])
-            text = sql.shadow.PUT_REPRODUCTION.on(relation)
+            text = sql.shadow.PUT_REPRODUCTION.on(table.relation)
             await database.execute(text, document["key"], rev, document["target"], document["queryable"])

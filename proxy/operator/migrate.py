@@ -54,7 +54,7 @@ async def apply(
             applied = await _applied(session)
             standing, missing = _plan(known, applied, phases)
             return Report(standing, missing, dry_run=True)
-        await session.execute(sql.migration.LOCK, _LOCK)
+        await session.execute(sql.server.LOCK, _LOCK)
         try:
             if await _schema(session) is None:
                 await session.execute(sql.migration.CREATE_SCHEMA)
@@ -64,7 +64,7 @@ async def apply(
                 await _run(session, migration)
             return Report(standing, missing, dry_run=False)
         finally:
-            await session.execute(sql.migration.UNLOCK, _LOCK)
+            await session.execute(sql.server.UNLOCK, _LOCK)
 
 
 async def require_migrated(database: Database) -> None:

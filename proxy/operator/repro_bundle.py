@@ -87,7 +87,7 @@ def _collections(found: MismatchRow, request: Mapping[str, Any]) -> Sequence[str
 async def _collection(
     database: Database, origin: ArangoStore, base: str, name: str, keys: Sequence[str] | None
 ) -> dict[str, Any]:
-    row = await database.fetchrow(sql.store.CATALOG, f"{base}/{name}")
+    row = await database.fetchrow(sql.collections.FIND, f"{base}/{name}")
     if row is None:
         raise RefusedError(f"PostgreSQL does not know {base}/{name}")
     if keys is None:

@@ -114,7 +114,7 @@ class CollectionResync:
 
     async def registered(self, collections: Sequence[str]) -> list[str]:
         """Return those that have a table, `db/*` spelt out. One that ArangoDB has gets one (a rename's new name)."""
-        known = [row.collection for row in await self._database.fetch(sql.mirror.COLLECTIONS)]
+        known = [row.collection for row in await self._database.fetch(sql.collections.ALL)]
         found: dict[str, None] = {}
         for collection in collections:
             if collection.endswith("/*"):

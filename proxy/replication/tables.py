@@ -18,7 +18,7 @@ class Tables:
         found = self._relations.get(collection)
         if found is None:
             database, _, name = collection.partition("/")
-            found = await self._database.fetchval(sql.mirror.ENSURE, database, name)
+            found = (await self._database.fetchval(sql.collections.ENSURE, database, name, False)).relation
             self._relations[collection] = found
         return found
 
@@ -29,7 +29,7 @@ class Tables:
     async def register(self, collection: str, *, edge: bool) -> None:
         """Make the table of a collection, with the columns of edges if ArangoDB reports that it holds edges."""
         database, _, name = collection.partition("/")
-        table = await self._database.fetchval(sql.mirror.REGISTER, database, name, edge)
+        table = await self._database.fetchval(sql.collections.ENSURE, database, name, edge)
         if edge and not table.edge:
             async with self._database.transaction() as session:
                 await session.execute(sql.mirror.EDGE_COLUMNS.on(table.relation))

@@ -55,7 +55,7 @@ class Purger:
             return 0
         self._eras = [(at, era) for at, era in self._eras if (at, era) >= old[-1]]
         total = 0
-        for row in await self._database.fetch(sql.mirror.COLLECTIONS):
+        for row in await self._database.fetch(sql.collections.ALL):
             total += await purge(self._database, row.collection, row.relation, old[-1][1])
         return total
 

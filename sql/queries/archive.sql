@@ -1,13 +1,5 @@
 -- Archives: what an export reads of a table, what an import writes beside the statements of documents.sql.
 
--- name: entry
--- The entry of one collection ($1 'database/name').
-SELECT collection, database, name, edge, relation, stage FROM _crossfade.collection WHERE collection = $1;
-
--- name: ensure
--- As `entry`, for a database ($1), a name ($2), edges or not ($3): made where there is none yet.
-SELECT collection, database, name, edge, relation, stage FROM _crossfade.ensure_collection($1, $2, $3);
-
 -- name: page
 -- Documents with keys above $1 in byte order, at most $2, and of about $3 stored bytes at most (one at least). The
 -- window sums stored sizes, which are known without reading the documents themselves.
@@ -17,14 +9,6 @@ FROM (SELECT key, rev, raw, sum(pg_column_size(raw)) OVER (ORDER BY key COLLATE 
             ORDER BY key COLLATE "C" LIMIT $2) AS few) AS page
 WHERE before < $3
 ORDER BY key COLLATE "C";
-
--- name: sums
--- A page of keys with the sha256 of the document as printed: $1 after, $2 how many.
-SELECT key, sha256(convert_to(raw::text, 'UTF8')) AS digest FROM {relation}
-WHERE doc IS NOT NULL AND key > $1 ORDER BY key COLLATE "C" LIMIT $2;
-
--- name: count
-SELECT count(*) FROM {relation} WHERE doc IS NOT NULL;
 
 -- name: digest
 -- Documents, their bytes as printed, and the sums of the eight words of their sha256 (backfill/archive/digest.py).

@@ -1,9 +1,5 @@
 -- Runs and their chunks (backfill, verify), and what verification reads of the target. Rules: DESIGN section 10.
 
--- name: collection
--- The entry of one collection ($1 'database/name').
-SELECT collection, database, name, relation, stage, stage_since FROM _crossfade.collection WHERE collection = $1;
-
 -- name: wrong_mapping
 -- What keeps documents from being written to a collection's table ($1 collection, $2 relation), a line each.
 SELECT w.name || CASE WHEN a.attname IS NULL THEN ' is missing' ELSE ' is ' || format_type(a.atttypid, a.atttypmod) END
@@ -24,10 +20,6 @@ SELECT '_crossfade.stamp_floor has no row for it' WHERE NOT EXISTS (SELECT 1 FRO
 -- name: era
 -- The era now: the stamp of whatever is read from the origin after this statement.
 SELECT era FROM _crossfade.era;
-
--- name: raise_era
--- A new era, to be committed before the origin is read (mirror-protocol, "Repair of a key", 1).
-SELECT _crossfade.raise_era();
 
 -- name: fence_marks
 -- Waits for marks of `unverified` that are being written: a run covers every mark up to the number it notes.
@@ -223,9 +215,6 @@ SELECT pg_try_advisory_lock(hashtext('_crossfade.run'), $1::integer);
 -- name: unlock_run
 SELECT pg_advisory_unlock(hashtext('_crossfade.run'), $1::integer);
 
--- name: count_dead_letters
-SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
-
 -- name: target_revisions
 -- A page of (key, rev) in byte order: $1 after, $2 up to (NULL: the end), $3 how many. Tombstones are not documents.
 SELECT key, rev FROM {relation}
@@ -252,11 +241,6 @@ SELECT clock_timestamp() AS now,
        coalesce((SELECT min(CASE WHEN backlog = 0 THEN heartbeat_at
                                  ELSE heartbeat_at - make_interval(secs => lag_seconds) END)
                  FROM _crossfade.instance WHERE stopped_at IS NULL), clock_timestamp()) AS until;
-
--- name: mirror_lag
--- Seconds that the slowest live proxy is behind; 0 where there is none.
-SELECT coalesce(max(CASE WHEN backlog = 0 THEN 0 ELSE lag_seconds END), 0)::float8
-FROM _crossfade.instance WHERE stopped_at IS NULL;
 
 -- name: lock_requests
 -- One worker at a time decides which verifications are due.

@@ -101,15 +101,6 @@ UPDATE _crossfade.epoch SET closed_at = now(), outcome = $2 WHERE epoch = $1 AND
 -- What became of epoch $1, and the generation now; the outcome of one that was never opened is NULL.
 SELECT c.generation, (SELECT outcome FROM _crossfade.epoch WHERE epoch = $1) AS outcome FROM _crossfade.control c;
 
--- name: lock_driver
--- Whether this session now is the one that drives the open epoch: $1 the number of the lock, which ends with the
--- connection.
-SELECT pg_try_advisory_lock($1);
-
--- name: unlock_driver
--- $1 the number of the lock.
-SELECT pg_advisory_unlock($1);
-
 -- name: no_driver
 -- Whether no session drives the open epoch: $1 the number of the lock, which ends with the transaction.
 SELECT pg_try_advisory_xact_lock($1);
@@ -136,10 +127,6 @@ UPDATE _crossfade.collection SET dropped_at = NULL WHERE collection = $1 AND dro
 
 -- name: defaults
 SELECT database, stage FROM _crossfade.default_stage ORDER BY database;
-
--- name: ensure
--- $1 database, $2 name, $3 edge.
-SELECT (_crossfade.ensure_collection($1, $2, $3)).collection;
 
 -- name: set_standing
 -- $1 collection, $2 stage, $3 weight.

@@ -95,11 +95,3 @@ WHERE h.floor IS NULL OR h.floor > i.stamp OR d.mark > i.stamp;
 -- name: revisions
 -- What the target has of these keys ($1 text[]); a tombstone is alive = false.
 SELECT key, rev, doc IS NOT NULL AS alive FROM {relation} WHERE key = ANY ($1::text[]);
-
--- name: read
--- One document as ArangoDB printed it ($1 key); tombstones are not documents.
-SELECT raw::text AS raw, rev FROM {relation} WHERE key = $1 AND doc IS NOT NULL;
-
--- name: read_many
--- Documents by key ($1 text[]).
-SELECT key, raw::text AS raw, rev FROM {relation} WHERE key = ANY ($1::text[]) AND doc IS NOT NULL;

@@ -44,6 +44,10 @@ SELECT there.overtaken, coalesce((SELECT new FROM noted), false) AS new FROM the
 SELECT key, rev FROM _crossfade.dead_letter
 WHERE collection = $1 AND ($2::text[] IS NULL OR key = ANY ($2)) AND key > $3 AND ($4::text IS NULL OR key <= $4);
 
+-- name: count_letters
+-- Of collection $1.
+SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
+
 -- name: agreed
 -- Dead letters of collection $1 that are over: keys $2, the revisions $3 that they had before ArangoDB was read, and what
 -- that gave then: revisions $4, NULL where it has no such document.

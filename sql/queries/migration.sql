@@ -1,13 +1,5 @@
 -- The list of applied migrations, which `crossfade migrate` keeps. {schema}: `_crossfade`, or `crossfade` (its former name).
 
--- name: lock
--- One migrator at a time in one database: $1 the number of the lock. Waits; the lock ends with the session.
-SELECT pg_advisory_lock($1);
-
--- name: unlock
--- $1 the number of the lock.
-SELECT pg_advisory_unlock($1);
-
 -- name: create_schema
 -- The control schema.
 CREATE SCHEMA IF NOT EXISTS _crossfade;

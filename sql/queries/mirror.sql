@@ -1,9 +1,5 @@
 -- What the mirror asks of PostgreSQL beside the statements of I4 (documents.sql).
 
--- name: ensure
--- The table of a collection, made where there is none. $1 database, $2 name.
-SELECT relation FROM _crossfade.ensure_collection($1, $2);
-
 -- name: raise_era
 -- In a transaction of its own: a repair may count on it only once it is committed.
 SELECT _crossfade.raise_era();
@@ -44,10 +40,6 @@ WITH other AS (
 )
 SELECT EXISTS (SELECT FROM touched);
 
--- name: collections
--- Every collection and its table.
-SELECT collection, relation FROM _crossfade.collection ORDER BY collection;
-
 -- name: old_tombstones
 -- Tombstones from before an era ($1), at most $2. Takes no lock.
 SELECT key FROM {relation} WHERE doc IS NULL AND mark < $1 LIMIT $2;
@@ -63,10 +55,6 @@ DELETE FROM {relation} WHERE key = ANY ($2::text[]) AND doc IS NULL AND mark < $
 -- name: alive
 -- A page of living keys and their revisions, in key order. $1 after, $2 at most.
 SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND key > $1 ORDER BY key LIMIT $2;
-
--- name: register
--- The table of a collection that was made or renamed. $1 database, $2 name, $3 whether it holds edges.
-SELECT relation, edge FROM _crossfade.ensure_collection($1, $2, $3);
 
 -- name: edge_columns
 -- A collection that was registered before anybody knew that it holds edges gets their columns.

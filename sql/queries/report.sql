@@ -45,9 +45,6 @@ FROM _crossfade.mismatch WHERE collection = $1 GROUP BY state ORDER BY state;
 -- $1 collection, $2 at most.
 SELECT key, reason, noted_at FROM _crossfade.dead_letter WHERE collection = $1 ORDER BY key LIMIT $2;
 
--- name: dead_letter_count
-SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
-
 -- name: unverified
 -- Marks that no finished verification of the collection ($1, of database $2) covers, by reason.
 SELECT u.reason, count(*) AS seen, max(u.marked_at) AS last_seen

@@ -19,3 +19,15 @@ SELECT current_setting('transaction_read_only') = 'on';
 -- name: process
 -- The server process that runs this statement; a pooler may change it between two of them.
 SELECT pg_backend_pid();
+
+-- name: lock
+-- Advisory lock $1, waited for; it ends with `unlock` or with the session.
+SELECT pg_advisory_lock($1);
+
+-- name: try_lock
+-- Advisory lock $1, if it is free; it ends with `unlock` or with the session.
+SELECT pg_try_advisory_lock($1);
+
+-- name: unlock
+-- Advisory lock $1 of this session.
+SELECT pg_advisory_unlock($1);

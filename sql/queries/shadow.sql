@@ -111,11 +111,6 @@ INSERT INTO _crossfade.skipped AS s (collection, shape, reason, number)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
 ON CONFLICT (collection, shape, reason) DO UPDATE SET number = s.number + excluded.number, last_seen = now();
 
--- name: skipped
--- Reads that were not compared, by reason. $1 collection or NULL; the most frequent first.
-SELECT collection, shape, reason, number, last_seen FROM _crossfade.skipped
-WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, number DESC, shape, reason;
-
 -- name: add_tolerated
 -- $1 collections, $2 paths, $3 rules, $4 numbers of comparisons that they made equal. A rule may be gone by now.
 UPDATE _crossfade.tolerance AS n SET seen = n.seen + u.number
@@ -222,10 +217,6 @@ SELECT key FROM {relation} WHERE doc IS NOT NULL ORDER BY key LIMIT $1;
 -- name: rows
 -- Rows of keys $1 as they are: what is served and what is queried.
 SELECT key, raw::text AS raw, doc::text AS doc FROM {relation} WHERE key = ANY ($1::text[]) AND doc IS NOT NULL;
-
--- name: make_reproduction
--- The table of a reproduced mismatch. $1 database, $2 collection, $3 whether it holds edges.
-SELECT relation FROM _crossfade.ensure_collection($1, $2, $3);
 
 -- name: put_reproduction
 -- One row as it was. $1 key, $2 revision, $3 what is served, $4 what is queried.

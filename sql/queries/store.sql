@@ -3,10 +3,6 @@
 -- between check and act: both see one snapshot, and the clock is read after the snapshot was taken. A generation of NULL
 -- is no fence. Every statement gives at least one row; `holds` says whether the fence held, `raw` is NULL for nothing.
 
--- name: catalog
--- Where the documents of a collection ($1 'database/name') lie.
-SELECT relation, edge FROM _crossfade.collection WHERE collection = $1;
-
 -- name: count
 -- Documents of a collection, tombstones left out.
 SELECT count(*) FROM {relation} WHERE doc IS NOT NULL;

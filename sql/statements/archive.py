@@ -7,24 +7,10 @@ from typing import NamedTuple
 from sql.statement import Single, Statement
 
 
-class CollectionRow(NamedTuple):
-    collection: str
-    database: str
-    name: str
-    edge: bool
-    relation: str
-    stage: str
-
-
 class PageRow(NamedTuple):
     key: str
     rev: int
     raw: str
-
-
-class SumsRow(NamedTuple):
-    key: str
-    digest: bytes
 
 
 class DigestRow(NamedTuple):
@@ -40,9 +26,5 @@ class DigestRow(NamedTuple):
     w8: str
 
 
-ENTRY = Statement("archive", "entry", CollectionRow)
-ENSURE = Single("archive", "ensure", CollectionRow)
 PAGE = Statement("archive", "page", PageRow)
-SUMS = Statement("archive", "sums", SumsRow)
-COUNT = Single("archive", "count", int)
 DIGEST = Single("archive", "digest", DigestRow)

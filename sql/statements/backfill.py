@@ -8,15 +8,6 @@ from typing import NamedTuple
 from sql.statement import Single, Statement
 
 
-class TableRow(NamedTuple):
-    collection: str
-    database: str
-    name: str
-    relation: str
-    stage: str
-    stage_since: datetime
-
-
 class ClaimRow(NamedTuple):
     run: int
     number: int
@@ -138,10 +129,8 @@ class NewestVerificationRow(NamedTuple):
     began: int
 
 
-COLLECTION = Statement("backfill", "collection", TableRow)
 WRONG_MAPPING = Statement("backfill", "wrong_mapping", str)
 ERA = Single("backfill", "era", int)
-RAISE_ERA = Single("backfill", "raise_era", int)
 FENCE_MARKS = Statement("backfill", "fence_marks")
 OPEN_RUN = Statement("backfill", "open_run", int)
 SUPERSEDE = Statement("backfill", "supersede")
@@ -167,12 +156,10 @@ LATEST = Statement("backfill", "latest", int)
 NOTE_WAIT = Statement("backfill", "note_wait")
 LOCK_RUN = Single("backfill", "lock_run", bool)
 UNLOCK_RUN = Single("backfill", "unlock_run", bool)
-COUNT_DEAD_LETTERS = Single("backfill", "count_dead_letters", int)
 TARGET_REVISIONS = Statement("backfill", "target_revisions", KeyRevisionRow)
 TARGET_DIGESTS = Statement("backfill", "target_digests", DigestRow)
 TARGET_DOCUMENTS = Statement("backfill", "target_documents", DocumentRow)
 MIRROR_CAUGHT_UP = Single("backfill", "mirror_caught_up", CaughtUpRow)
-MIRROR_LAG = Single("backfill", "mirror_lag", float)
 LOCK_REQUESTS = Statement("backfill", "lock_requests")
 DUE_VERIFICATIONS = Statement("backfill", "due_verifications", str)
 THROTTLE = Single("backfill", "throttle", ThrottleRow)

@@ -18,17 +18,6 @@ class RevisionRow(NamedTuple):
     alive: bool
 
 
-class ReadRow(NamedTuple):
-    raw: str
-    rev: int
-
-
-class ReadManyRow(NamedTuple):
-    key: str
-    raw: str
-    rev: int
-
-
 UPSERT = Statement("documents", "upsert", str)
 REPLACE_EQUAL = Statement("documents", "replace_equal", str)
 RESTORE = Statement("documents", "restore", str)
@@ -37,5 +26,3 @@ ABSENT = Statement("documents", "absent", str)
 PASSED_OVER = Statement("documents", "passed_over", PassedOverRow)
 UNCOMPARED = Statement("documents", "uncompared", str)
 REVISIONS = Statement("documents", "revisions", RevisionRow)
-READ = Statement("documents", "read", ReadRow)
-READ_MANY = Statement("documents", "read_many", ReadManyRow)

@@ -31,6 +31,7 @@ class SaidSinceRow(NamedTuple):
 MARK = Statement("lacking", "mark", str)
 LETTER = Single("lacking", "letter", LetterRow)
 LETTERS = Statement("lacking", "letters", DeadLetterRow)
+COUNT_LETTERS = Single("lacking", "count_letters", int)
 AGREED = Statement("lacking", "agreed", str)
 FLIPPED = Statement("lacking", "flipped", FlippedRow)
 SAID_SINCE = Statement("lacking", "said_since", SaidSinceRow)

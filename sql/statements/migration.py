@@ -13,8 +13,6 @@ class AppliedRow(NamedTuple):
     checksum: str
 
 
-LOCK = Statement("migration", "lock")
-UNLOCK = Single("migration", "unlock", bool)
 CREATE_SCHEMA = Statement("migration", "create_schema")
 CREATE_TABLE = Statement("migration", "create_table")
 EXISTS = Single("migration", "exists", bool)

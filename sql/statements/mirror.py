@@ -12,19 +12,9 @@ class DeadLetterRow(NamedTuple):
     key: str
 
 
-class CollectionRow(NamedTuple):
-    collection: str
-    relation: str
-
-
 class KeyRevisionRow(NamedTuple):
     key: str
     rev: int
-
-
-class RegisteredRow(NamedTuple):
-    relation: str
-    edge: bool
 
 
 class TimelineRow(NamedTuple):
@@ -37,18 +27,15 @@ class IndexRow(NamedTuple):
     columns: list[str]
 
 
-ENSURE = Single("mirror", "ensure", str)
 RAISE_ERA = Single("mirror", "raise_era", int)
 LETTERED = Statement("mirror", "lettered", str)
 REVIVED = Statement("mirror", "revived", str)
 RETRIED = Statement("mirror", "retried", DeadLetterRow)
 PROBE = Single("mirror", "probe", bool)
-COLLECTIONS = Statement("mirror", "collections", CollectionRow)
 OLD_TOMBSTONES = Statement("mirror", "old_tombstones", str)
 RAISE_STAMP_FLOOR = Statement("mirror", "raise_stamp_floor")
 PURGE = Statement("mirror", "purge")
 ALIVE = Statement("mirror", "alive", KeyRevisionRow)
-REGISTER = Single("mirror", "register", RegisteredRow)
 EDGE_COLUMNS = Statement("mirror", "edge_columns")
 EDGE = Statement("mirror", "edge")
 EDGES_OF = Statement("mirror", "edges_of", str)

@@ -65,14 +65,6 @@ class ShapeRow(NamedTuple):
     exempt_reason: str | None
 
 
-class SkippedRow(NamedTuple):
-    collection: str
-    shape: str
-    reason: str
-    number: int
-    last_seen: datetime
-
-
 class RulesRow(NamedTuple):
     sampling: str
     tolerances: str
@@ -145,7 +137,6 @@ MARK_MISMATCHES = Statement("shadow", "mark_mismatches", str)
 RESET_COMPARISONS = Statement("shadow", "reset_comparisons")
 SHAPES = Statement("shadow", "shapes", ShapeRow)
 ADD_SKIPPED = Statement("shadow", "add_skipped")
-SKIPPED = Statement("shadow", "skipped", SkippedRow)
 ADD_TOLERATED = Statement("shadow", "add_tolerated")
 ADD_BASELINE = Statement("shadow", "add_baseline")
 ADD_SUBTRACTED = Statement("shadow", "add_subtracted")
@@ -165,7 +156,6 @@ FIND_MISMATCH = Statement("shadow", "find_mismatch", int)
 BEATS = Statement("shadow", "beats", BeatsRow)
 SOME_KEYS = Statement("shadow", "some_keys", str)
 ROWS = Statement("shadow", "rows", DocumentRow)
-MAKE_REPRODUCTION = Single("shadow", "make_reproduction", str)
 PUT_REPRODUCTION = Statement("shadow", "put_reproduction")
 FORGET_REPRODUCTION = Statement("shadow", "forget_reproduction")
 DROP_REPRODUCTION = Single("shadow", "drop_reproduction", str)

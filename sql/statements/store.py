@@ -7,11 +7,6 @@ from typing import NamedTuple
 from sql.statement import Single, Statement
 
 
-class RelationRow(NamedTuple):
-    relation: str
-    edge: bool
-
-
 class HeldRow(NamedTuple):
     holds: bool
     raw: str | None
@@ -34,7 +29,6 @@ class HeldNumberRow(NamedTuple):
     number: int | None
 
 
-CATALOG = Statement("store", "catalog", RelationRow)
 COUNT = Single("store", "count", int)
 READ = Statement("store", "read", HeldRow)
 READ_MANY = Statement("store", "read_many", HeldKeyRow)

@@ -39,7 +39,7 @@ class Catalog:
             return known
         row = None
         if escape_text(collection) == collection:  # else PostgreSQL's text cannot hold it
-            row = await self._database.fetchrow(sql.store.CATALOG, collection)
+            row = await self._database.fetchrow(sql.collections.FIND, collection)
         if row is None:
             raise ArangoError(1203, f"collection or view not found: {collection.partition('/')[2]}")
         found = Relation(collection, row.relation, row.edge)
