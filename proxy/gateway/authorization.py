@@ -1,13 +1,14 @@
-"""Whether a client may read a collection: ArangoDB says so, and the answer is kept for a while (DESIGN section 13).
+"""Whether a client may read a collection: ArangoDB decides, and a yes is cached for a while (DESIGN section 13).
 
-A read that PostgreSQL serves is allowed exactly where ArangoDB would have allowed it: the client's own Authorization
-header is shown to ArangoDB with a request for the collection, which needs read permission on database and collection.
-A yes holds for a minute; never longer than the token itself, and not beyond a change of users or rights that goes
-through this proxy. A no is never kept.
+A read that PostgreSQL serves is allowed exactly if ArangoDB would allow it: the client's own Authorization header is
+sent to ArangoDB with a request for the collection, which needs read permission on database and collection. A yes holds
+for a minute; never longer than the token itself, and not beyond a change of users or rights that goes through this
+proxy. A no is never cached.
 
-**An ArangoDB that hangs costs a served read nothing.** While it does not answer, the old yes stands for an hour at
-most, and no read waits for it: one question at a time is asked, beside the reads, until it answers again. Nothing is
-asked twice at once. Credentials are kept hashed with a key of this process; they never reach logs.
+**An ArangoDB that hangs delays no read that PostgreSQL serves.** While it does not answer, the old yes holds for an
+hour at most, and no read waits for it: one probe at a time runs in the background until it answers again. Two probes
+for the same thing never run concurrently. Credentials are kept hashed with a key of this process; they never reach
+logs.
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ from proxy.stores.arango import Requester
 from proxy.wire.auth import expiry_of
 
 _LIMIT: Final = 10_000
-_PATIENCE: Final = 2.0  # seconds: an ArangoDB that hangs counts as one that is away
-_PROMPT: Final = 0.25  # seconds that a read waits for a new answer, where there is an old one
-_PAUSE: Final = 1.0  # seconds between two questions to an ArangoDB that does not answer
+_PATIENCE: Final = 2.0  # seconds after which an ArangoDB that hangs counts as unreachable
+_PROMPT: Final = 0.25  # seconds that a read waits for a new answer, if there is an old one
+_PAUSE: Final = 1.0  # seconds between two probes of an ArangoDB that does not answer
 
 
 @dataclass(frozen=True, slots=True)
 class _Yes:
-    """asked: when, by the monotonic clock. until: seconds since the epoch after which the token itself is over."""
+    """asked: when, by the monotonic clock. until: when the token itself expires, in seconds since the epoch."""
 
     asked: float
     until: float
 
 
 class Credentials:
-    """A bounded cache of (credentials, what is asked for) -> yes."""
+    """A bounded cache: (credentials, what is requested) -> yes."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Credentials:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """seconds: how long an answer holds; grace: how long it holds on while the origin does not answer."""
+        """seconds: how long a yes holds; grace: how long it holds while the origin does not answer."""
         self._origin = origin
         self._seconds = seconds
         self._grace = grace
@@ -65,33 +66,33 @@ class Credentials:
         self._salt = secrets.token_bytes(16)
         self._allowed: OrderedDict[bytes, _Yes] = OrderedDict()
         self._version = 0
-        self._probes: dict[bytes, asyncio.Task[bool | None]] = {}  # one for each thing that is asked
-        self._silent = False  # the origin was asked, and has not answered since
+        self._probes: dict[bytes, asyncio.Task[bool | None]] = {}  # by what is requested
+        self._silent = False  # the origin did not answer the last probe
         self._silent_until = 0.0
 
     async def may_read(self, authorization: bytes | None, collection: str) -> bool:
-        """True where ArangoDB lets these credentials read `database/name`.
+        """Return True if ArangoDB lets these credentials read `database/name`.
 
-        False says nothing but that the origin must answer this request itself, with its own error.
+        False means only that the origin must answer this request itself, with its own error.
         """
         database, _, name = collection.partition("/")
         path = f"/_db/{quote(database, safe='')}/_api/collection/{quote(name, safe='')}/count"
         return await self._may(authorization, path)
 
     async def may_enter(self, authorization: bytes | None, database: str) -> bool:
-        """True where ArangoDB knows these credentials and lets them into the database. Else as `may_read`."""
+        """Return True if ArangoDB knows these credentials and lets them into the database. Else as `may_read`."""
         return await self._may(authorization, f"/_db/{quote(database, safe='')}/_api/database/current")
 
     def forget(self) -> None:
-        """Users or rights have changed, or may have: everybody is asked about again, also who is being asked about."""
+        """Forget every yes, and every probe under way: users or rights have changed, or may have."""
         self._allowed.clear()
-        for probe in self._probes.values():  # whoever waits for one goes to the origin
+        for probe in self._probes.values():  # reads that wait for one go to the origin
             probe.cancel()
         self._probes.clear()
         self._version += 1
 
     async def close(self) -> None:
-        """Ends what is still being asked."""
+        """End the probes under way."""
         for probe in (probes := list(self._probes.values())):
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
@@ -109,10 +110,10 @@ class Credentials:
 
     @counted("rights")
     async def _renewed(self, key: bytes, authorization: bytes | None, path: str, *, old: bool) -> bool:
-        """Asks again; old: what was said then may stand for a while."""
+        """Ask again. old: there is a yes that may still hold."""
         probe = self._probes.get(key)
         if probe is None and self._silent and (self._probes or self._clock() < self._silent_until):
-            return old  # somebody is asking already whether the origin is back
+            return old  # another probe finds out whether the origin answers again
         if probe is None:
             probe = asyncio.create_task(self._probe(key, authorization, path, self._version), name="rights")
             self._probes[key] = probe
@@ -127,11 +128,11 @@ class Credentials:
         return old if said is None else said
 
     async def _probe(self, key: bytes, authorization: bytes | None, path: str, version: int) -> bool | None:
-        """What the origin says now, kept where it is a yes; None where it does not answer."""
+        """Return the origin's answer, and cache a yes; None if it does not answer."""
         began = self._clock()
         status = await self._ask(authorization, path)
         self._silent = status is None
-        if version != self._version:  # changed meanwhile: what was said may be what was before
+        if version != self._version:  # rights changed meanwhile: the answer may be about those before
             return False
         if status is None:
             self._silent_until = self._clock() + _PAUSE
@@ -150,7 +151,7 @@ class Credentials:
             del self._probes[key]
 
     async def _ask(self, authorization: bytes | None, path: str) -> int | None:
-        """ArangoDB's status; None where it does not answer."""
+        """Return ArangoDB's status; None if it does not answer."""
         headers = [(b"authorization", authorization)] if authorization is not None else []
         try:
             async with asyncio.timeout(_PATIENCE):

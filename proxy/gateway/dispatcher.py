@@ -1,11 +1,13 @@
-"""Carries out a Route: the only module that touches origin, mirror, target and shadow for one request.
+"""The handler of the traffic listener: decodes a request, routes it and carries the Route out.
 
-    read    origin -> client, then the shadow; or target (fenced) -> client, then the shadow the other way round
-    write   `proxy.capture`: journal -> origin -> client -> mirror; or, opaque, the collections become unverified (I10)
+    forward  origin -> client; or a cursor or a job of this proxy, which continues here
+    read     `gateway.reads`: origin -> client, then the shadow; or target (fenced) -> client, then the shadow reversed
+    write    `proxy.capture`: journal -> origin -> client -> mirror; or, opaque, the collections become unverified (I10)
 
-A handler that has begun is never cancelled by its client's going: what ArangoDB took is mirrored all the same (I3).
+A handler that has begun is never cancelled because its client left: what ArangoDB took is mirrored all the same (I3).
 
-What ArangoDB refuses is no traffic: gaps, shapes and comparisons are counted behind its answer (`capture.refusals`).
+A request that ArangoDB refuses does not count as traffic: gaps, shapes and comparisons are counted after its answer
+(`capture.refusals`).
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ from proxy.wire.velocypack import in_json
 
 log = structlog.get_logger(__name__)
 
-_SECONDS = 20.0  # that a worker has to read a large body
-# who answered, as `X-Crossfade-Served-By` says it
+_SECONDS = 20.0  # time of a worker to read a large body
+# values of `X-Crossfade-Served-By`
 _NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
 
 
@@ -62,7 +64,7 @@ _NAMED = msgspec.json.Decoder(_Named)
 
 
 class Dispatcher:
-    """The handler of the traffic listener. `rollback` takes flipped collections back at once, with a reason."""
+    """The handler of the traffic listener. rollback: takes flipped collections back immediately, with a reason."""
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class Dispatcher:
         registry: TransactionRegistry,
         lane: Lane | None = None,
     ) -> None:
-        """lane: workers that read what is large; None: it is read here."""
+        """lane: workers that read large bodies; None: they are read here."""
         self._origin = origin
         self._target = target
         self._lease = lease
@@ -100,7 +102,7 @@ class Dispatcher:
         self._bodies = Bodies(settings.max_captured_body, settings.capture_memory, settings.request_timeout)
 
     async def close(self) -> None:
-        """Ends what is kept from request to request."""
+        """End the cursors, jobs and transactions that are kept from request to request."""
         await self._writes.close()
 
     async def handle(self, request: Request, *, opened: bool = False) -> Response:
@@ -167,18 +169,18 @@ class Dispatcher:
         return request, operation
 
     async def _read_packed(self, request: Request) -> Request | None:
-        """A request in JSON whose body is VelocyPack; None where JSON cannot say it, or no worker could in time."""
+        """Return a request in VelocyPack in JSON; None if JSON cannot express it, or no worker could in time."""
         assert isinstance(request.body, bytes)
         if self._lane is None or len(request.body) <= LIGHT:
             return in_json(request)
         try:
             return await self._lane.run(in_json, request, seconds=_SECONDS)
         except IsolationError as error:
-            log.warning("a body in VelocyPack was not read", reason=error.reason)
+            log.warning("velocypack_body_unread", reason=error.reason)
             return None
 
     def _reads_answer(self, operation: Operation) -> bool:
-        """Whether the answer must be read here, or is made here, and not only handed on."""
+        """Return True if the answer must be read here, or is made here, and is not only forwarded."""
         snapshot, endpoint = self._lease.snapshot, operation.endpoint
         if operation.effect is Effect.READ and "x-arango-async" in operation.headers:
             return False
@@ -192,9 +194,9 @@ class Dispatcher:
         )
 
     async def _in_velocypack(self, request: Request, operation: Operation, *, opened: bool) -> Response:
-        """The answer that the same request has in JSON, in VelocyPack.
+        """Return the answer to the same request in JSON, written in VelocyPack.
 
-        A read that is too large to be put together is asked for again as the client asked, and streams.
+        A read that is too large to be held is sent again as the client sent it, and its answer streams.
         """
         response = await self.handle(velocypack_answers.in_json(request), opened=opened)
         body = response.body
@@ -207,7 +209,7 @@ class Dispatcher:
         return await velocypack_answers.packed(response, self._lane)
 
     def _explained(self, served_by: str) -> Headers:
-        """For who asks by `X-Crossfade-Explain: 1`, and for nobody else (I6): who answered, and by which epoch."""
+        """Return who answered, by which epoch: for clients that send `X-Crossfade-Explain: 1` only (I6)."""
         epoch = str(self._lease.snapshot.epoch).encode()
         return [(b"X-Crossfade-Served-By", _NAMES[served_by]), (b"X-Crossfade-Epoch", epoch)]
 
@@ -215,7 +217,7 @@ class Dispatcher:
 
     async def _forward(self, request: Request, operation: Operation, way: Route) -> tuple[Response, str]:
         if self._target.owns_cursor(operation):
-            if await self._serving.may_go_on(request.header(b"authorization"), operation.database):
+            if await self._serving.may_continue(request.header(b"authorization"), operation.database):
                 return encode(await self._of_target(operation)), "target"
             return await self._origin.request(request), "origin"  # its own words state why not
         if self._writes.owns(operation):
@@ -255,17 +257,17 @@ class Dispatcher:
     # ---- parts
 
     async def _of_target(self, operation: Operation) -> Outcome:
-        """What the target answers about a cursor of its own. Raises ArangoError: 503 where PostgreSQL fails."""
+        """Continue a cursor that PostgreSQL opened. Raises ArangoError: 503 if PostgreSQL fails."""
         try:
             return await self._target.execute(operation)
         except DatabaseError as error:
-            log.warning("a cursor breaks off", error=error_label(error), endpoint=operation.endpoint.name)
+            log.warning("cursor_lost", error=error_label(error), endpoint=operation.endpoint.name)
             raise ArangoError(503, "PostgreSQL does not answer", status=503) from error
 
     async def _by_name(self, request: Request, operation: Operation) -> Operation:
-        """The operation on a collection that is named by its number: of that name, where ArangoDB tells it.
+        """Return the operation with its collection's name instead of its number, if ArangoDB gives the name.
 
-        Asked each time, with the client's credentials: a name may change. Raises UpstreamError.
+        Requested each time, with the client's credentials: a name may change. Raises UpstreamError.
         """
         number = operation.collection or ""
         headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
@@ -281,13 +283,13 @@ class Dispatcher:
 
 
 def _packed(operation: Operation) -> bool:
-    """Whether the body is VelocyPack that somebody here has to read."""
+    """Return True if the body is VelocyPack that capture or comparison has to read."""
     known = _matters(operation) or operation.endpoint.capture is Capture.TRANSACTION
     return known and "velocypack" in operation.headers.get("content-type", "")
 
 
 def _matters(operation: Operation) -> bool:
-    """Whether the collection's name says what to do with a request."""
+    """Return True if the collection's name decides what is done with a request."""
     return operation.effect is not Effect.PASSTHROUGH or operation.endpoint.read.reworded
 
 

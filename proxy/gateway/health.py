@@ -1,4 +1,4 @@
-"""Whether both databases answer this instance, asked at this moment and within a bound."""
+"""Whether both databases answer this instance now, within a time limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATIENCE: Final = 1.5  # seconds
 
 
 async def probe(database: Database, origin: Requester) -> dict[str, str]:
-    """`postgresql` and `arangodb`: why it does not answer, empty where it does."""
+    """Return for `postgresql` and `arangodb` why it does not answer; empty if it does."""
     target, source = await asyncio.gather(_target(database), _origin(origin))
     return {"postgresql": target, "arangodb": source}
 
@@ -38,5 +38,5 @@ async def _origin(origin: Requester) -> str:
                     pass
     except (UpstreamError, TimeoutError) as error:
         return str(error) or f"no answer within {_PATIENCE:g} s"
-    # without credentials it may well refuse, and then it answers
+    # it may refuse a request without credentials, and then it answers
     return f"it answers with status {response.status}" if response.status >= 500 else ""

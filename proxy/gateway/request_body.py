@@ -1,9 +1,9 @@
-"""Bodies that must be looked into: put together and decoded, within bounds of memory.
+"""Bodies that must be read: collected and decoded, within bounds of memory.
 
-The listener hands a body up to `buffer_body` over whole and a larger one as a stream. What only passes through goes on
-as it came. A write or a query is put together first, up to `each` bytes, and of all connections together no more than
-`together` bytes at a time: further ones wait, and so do their clients, since nobody reads their sockets meanwhile. A
-body that is larger still goes on unseen, as a stream; what it may have written becomes unverified (I10).
+The listener hands over a body of at most `buffer_body` bytes whole, and a larger one as a stream. What only passes
+through is forwarded as it came. A write or a query is collected first, up to `each` bytes, and of all connections at
+most `together` bytes at a time: further ones wait, and so do their clients, since their sockets are not read meanwhile.
+A body that is larger still is forwarded unread, as a stream; what it may have written becomes unverified (I10).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from proxy.model.stages import Snapshot, Stage
 from proxy.wire.encoding import decoded, encoded, without
 
 TOO_LARGE: Final = "body too large"
-_COPIED: Final = 4 << 20  # bytes that are put together beside the event loop: a few milliseconds and more
-_AT_ONCE: Final = 256 << 10  # bytes: what is longer is decoded beside the event loop
+_COPIED: Final = 4 << 20  # bytes: a longer body is joined in a thread, since that takes milliseconds
+_AT_ONCE: Final = 256 << 10  # bytes: a longer body is decoded in a thread
 
 
 def must_read_body(operation: Operation, snapshot: Snapshot) -> bool:
-    """Whether the mirror or the shadow must read this request's body."""
+    """Return True if the mirror or the shadow must read this request's body."""
     if operation.effect is Effect.PASSTHROUGH and operation.endpoint.read is not Read.QUERY_LIKE:
         return False
     if operation.effect is Effect.WRITE and operation.qualified is not None:
@@ -37,7 +37,7 @@ def must_read_body(operation: Operation, snapshot: Snapshot) -> bool:
 
 
 class Bodies:
-    """One a dispatcher. wait: seconds that a large body may wait for room."""
+    """One for each dispatcher. wait: seconds that a large body may wait for memory."""
 
     def __init__(self, each: int, together: int, wait: float) -> None:
         self._each = each
@@ -45,9 +45,9 @@ class Bodies:
         self._wait = wait
 
     async def opened(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Calls `handle` with the request, its body as bytes and in no encoding where that can be had.
+        """Call `handle` with the request, its body as bytes without encoding if that is possible.
 
-        Raises ArangoError (503) where there is no room in time, and what reading the body raises.
+        Raises ArangoError (503) if there is no memory in time, and what reading the body raises.
         """
         if isinstance(request.body, bytes):
             return await handle(await self._plain(request, request.body))
@@ -64,7 +64,7 @@ class Bodies:
             return await handle(request)
 
     async def _together(self, stream: AsyncIterator[bytes]) -> bytes | AsyncIterator[bytes]:
-        """The whole body; or, where it is too large, all of it as a stream again."""
+        """Return the whole body; or, if it is too large, all of it as a stream again."""
         pieces: list[bytes] = []
         size = 0
         async for piece in stream:
@@ -73,11 +73,11 @@ class Bodies:
             if size > self._each:
                 return _chain(pieces, stream)
         if size > _COPIED:
-            return await asyncio.to_thread(b"".join, pieces)  # which lets others run meanwhile
+            return await asyncio.to_thread(b"".join, pieces)
         return b"".join(pieces)
 
     async def _plain(self, request: Request, body: bytes) -> Request:
-        """The request without its Content-Encoding; as it came where that cannot be undone: ArangoDB says why."""
+        """Return the request without its Content-Encoding; as it came if that cannot be decoded: ArangoDB says why."""
         named = request.header(b"content-encoding")
         encoding = named.decode("latin-1") if named is not None else ""
         if not encoded(encoding):
@@ -100,7 +100,7 @@ async def _chain(pieces: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterat
 
 
 class ByteSemaphore:
-    """So many bytes of memory, given out in order of asking."""
+    """At most `size` bytes of memory, given out in the order of requests."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -108,7 +108,7 @@ class ByteSemaphore:
 
     @contextlib.asynccontextmanager
     async def taken(self, size: int, seconds: float) -> AsyncIterator[None]:
-        """Holds so many bytes, no more than there are, as long as the block runs. Raises ArangoError (503) in time."""
+        """Hold that many bytes, at most all, while the block runs. Raises ArangoError (503) after `seconds`."""
         await self._take(size, seconds)
         try:
             yield
@@ -129,7 +129,7 @@ class ByteSemaphore:
             if turn.done() and not turn.cancelled():
                 self._give(size)
             else:
-                with contextlib.suppress(ValueError):  # passed over already, being cancelled
+                with contextlib.suppress(ValueError):  # already removed, since it is cancelled
                     self._waiters.remove((size, turn))
                 self._give(0)
             if isinstance(error, TimeoutError):

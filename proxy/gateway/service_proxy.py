@@ -3,15 +3,15 @@
 Any path that does not begin with `/_` belongs to the service with the longest matching prefix. The prefix stays in the
 path; a path in the service's URL is put before it: `{"/api": "http://host/v1"}` sends `/api/x` to `/v1/api/x`.
 
-Bodies pass as they come, both ways, and the head of an answer before its body: event streams, token streams, polls.
-How long an answer takes is the service's affair; the proxy limits only the time to connect. A client that leaves ends
-its request at the service as well. Upgrades pass through. `traceparent` is added where the client sent none (W3C Trace
-Context, section 3.2), and the client's address as `Forwarding` says.
+Bodies stream in both directions, and the head of an answer before its body: event streams, token streams, long polls.
+The proxy limits only the time to connect, not that of an answer. A client that leaves ends its request at the service
+as well. Upgrades pass through. `traceparent` is added if the client sent none (W3C Trace Context, section 3.2), and the
+client's address by the setting `Forwarding`.
 
-A service that cannot be reached is 503; one that closes before its answer began is 502; one that dies in mid-answer
-cuts the client's connection, so that nobody takes a part for the whole. A request is sent a second time only where
-nothing of it was sent, or where its method is idempotent (RFC 9110, section 9.2.2) and the connection was closed while
-idle.
+If a service cannot be reached, the client gets 503; if it closes before its answer began, 502; if it breaks off within
+an answer, the client's connection is cut, so that no client takes a part for the whole. A request is sent a second time
+only if nothing of it was sent, or if its method is idempotent (RFC 9110, section 9.2.2) and the connection was closed
+while idle.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from proxy.model.message import Headers, Request, Response, Streaming, header
 
 # a segment that may be a word of an API, or its version; numbers, keys with a digit, addresses and the like are ids
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_.-]{0,31}|v\d{1,3}")
-_WORDS = 16  # different words at one place of a path, beyond which they are names of things, not words of the API
-_FIRST_WORDS = 64  # the same at the beginning of a path, where every API has its own
+_WORDS = 16  # different words at one place of a path; more are names of things, not words of the API
+_FIRST_WORDS = 64  # the same at the beginning of a path, which every API has for itself
 _DEPTH = 8
 _MOST_PLACES = 5000
 _MOST_ROUTES = 500
@@ -41,18 +41,18 @@ _TRACE = re.compile(rb"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 UNKNOWN = "unknown"  # the route of a database request that no API request is known to have caused
 _NOTHING_THERE = frozenset({400, 401, 403, 404, 405})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-_CLIENT_LEFT = 499  # as nginx counts it; nobody is sent this status
+_CLIENT_LEFT = 499  # as nginx counts it; no client gets this status
 
-# append: the client's address behind those that came along; replace: it alone, for a proxy that faces the world; off
+# append: the client's address after those of the request; replace: it alone, for a proxy at the edge; off
 Forwarding = Literal["append", "replace", "off"]
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 
 
 def forwarded(headers: Headers, peer: str, scheme: bytes, forwarding: Forwarding) -> Headers:
-    """Headers with `X-Forwarded-For`, `-Proto` and `-Host`. peer: the client's address; empty where it has none.
+    """Return the headers with `X-Forwarded-For`, `-Proto` and `-Host`. peer: the client's address; may be empty.
 
-    append keeps what a proxy in front has set: a list of addresses grows, its scheme and host stay. replace believes
-    nothing that came along, `Forwarded` (RFC 7239) included.
+    append keeps what a proxy in front has set: a list of addresses grows, its scheme and host stay. replace ignores
+    those of the request, `Forwarded` (RFC 7239) included.
     """
     if forwarding == "off":
         return headers
@@ -75,7 +75,7 @@ def forwarded(headers: Headers, peer: str, scheme: bytes, forwarding: Forwarding
 
 @dataclass(slots=True)
 class _Place:
-    """One place in the paths that were found: the words that stood there, until they are too many."""
+    """One place in the paths that were found: the words seen there, until they are too many."""
 
     words: dict[bytes, _Place] = field(default_factory=dict)
     folded: bool = False
@@ -83,9 +83,9 @@ class _Place:
 
 
 class Routes:
-    """Makes few routes of many paths: ids are `{id}`, and so are words where there are too many to be an API's.
+    """Few routes out of many paths: ids become `{id}`, and so do words if there are too many to be an API's.
 
-    Values never become labels but for as many words as an API may have: nobody can tell a short name from one.
+    A value becomes a label only while there are no more words than an API may have: a short name looks like a word.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Routes:
         self._places = 1
 
     def of(self, method: str, target: bytes, *, found: bool = False) -> str:
-        """The route of a request. found: something was there, so that its words count."""
+        """Return the route of a request. found: the service answered with something, so that its words count."""
         place: _Place | None = self._root
         parts = []
         for depth, part in enumerate(target.partition(b"?")[0].lstrip(b"/").split(b"/")[:_DEPTH]):
@@ -120,7 +120,7 @@ class Routes:
 
 
 class Services:
-    """Forwards to the service whose prefix matches; 404 in plain JSON where none does."""
+    """Forwards to the service whose prefix matches; 404 in plain JSON if none does."""
 
     def __init__(
         self, upstreams: Mapping[str, Upstream], *, forwarding: Forwarding = "append", scheme: bytes = b"http"
@@ -136,7 +136,7 @@ class Services:
         self._traces: OrderedDict[bytes, str] = OrderedDict()  # trace id -> route, the latest last
 
     def upstream_of(self, target: bytes) -> Upstream | None:
-        """The service of a path: the longest prefix that ends at a segment's end."""
+        """Return the service of a path: the longest prefix that ends at a segment's end."""
         path = target.partition(b"?")[0]
         for prefix, upstream in self._by_prefix:
             if path == prefix or path.startswith(prefix + b"/") or prefix == b"":
@@ -144,7 +144,7 @@ class Services:
         return None
 
     async def handle(self, request: Request) -> Response:
-        """Answers one request on a service path."""
+        """Answer one request on a service path."""
         started = time.perf_counter()
         upstream = self.upstream_of(request.target)
         status = _CLIENT_LEFT
@@ -179,8 +179,9 @@ class Services:
             return _plain(503, b"the service does not answer")
 
     def route_of_trace(self, trace: bytes | None) -> str:
-        """The API route of the request that a database request belongs to, by its `traceparent`: where a service hands
-        that on to its driver, a mismatch names the route that met it. `unknown` for all others.
+        """Return the API route of the request that a database request belongs to, by its `traceparent`.
+
+        If a service passes that to its driver, a mismatch names the route that met it. `unknown` for all others.
         """
         found = _TRACE.match(trace) if trace is not None and self._traces else None
         return self._traces.get(found[1], UNKNOWN) if found is not None else UNKNOWN
@@ -195,7 +196,7 @@ class Services:
             self._traces.popitem(last=False)
 
     def _label(self, route: str, status: int) -> str:
-        """The route, or `other`: beyond the limit, and as long as nothing was ever found there (probes, mistypings)."""
+        """Return the route, or `other`: beyond the limit, and until something was found there (probes, typos)."""
         if route not in self._routes:
             if status in _NOTHING_THERE or len(self._routes) >= _MOST_ROUTES:
                 return "other"

@@ -1,13 +1,13 @@
-"""Reads that PostgreSQL serves: allowed, fenced, bounded in time, and counted where the origin must answer instead.
+"""Reads that PostgreSQL serves: allowed, fenced, bounded in time, and counted if the origin must answer instead.
 
-Whatever stands in the way of an answer of the target's is no answer: the origin has every write. Where that was trouble
-with PostgreSQL, what the origin says is held back until a look at the control plane succeeds that began later, or the
-own lease has run out (mirror-protocol, "Flip", 7): a proxy that is cut off must not show what others cannot see yet.
+If anything prevents the target's answer, the origin answers: it has every write. If PostgreSQL may be out of reach, the
+origin's answer is held until a read of the control row that began later succeeds, or this instance's lease has expired
+(mirror-protocol, "Flip", 7): a proxy that is cut off must not show what others cannot see yet.
 
-**An overload of PostgreSQL is no outage of it.** A read waits for a connection, in order, for as long as a read may
-take. Beyond, its client gets the 503 that an ArangoDB with a full queue gives, and ArangoDB is not asked: one overload
-must not become the work of two databases, nor end a flip. So a read that ArangoDB did answer and that waits for
-PostgreSQL to be brought up to date ends in 503 as well, before the flip would be given up for it, where PostgreSQL
+**An overload of PostgreSQL is not an outage.** A read waits for a connection, in order, for as long as a read may take.
+Beyond that its client gets the 503 that an ArangoDB with a full queue gives, and ArangoDB is not asked: one overload
+must not become the work of two databases, nor end a flip. For the same reason a read that ArangoDB answered, and that
+waits for PostgreSQL to be brought up to date, ends in 503 before the flip would be given up for it, if PostgreSQL
 answers other reads of that collection meanwhile.
 """
 
@@ -33,20 +33,20 @@ from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE: Final = 5.0  # seconds that the target may take before the origin is asked
-QUEUE: Final = 5.0  # seconds that a read waits for a connection before
+_PATIENCE: Final = 5.0  # seconds that a statement of the target may take at least
+QUEUE: Final = 5.0  # seconds that a read waits for a connection
 _SHARE: Final = 2.5  # leases, of the three after which a flip is given up for an answer that waits
 _POLL: Final = 0.01
-_LOOK: Final = 0.05  # seconds between looks whether reads under way still can be answered by the target
+_CHECK: Final = 0.05  # seconds between two checks whether the target may still answer reads under way
 
 
 def statement_limit(settings: Settings) -> float:
-    """Seconds that one statement of a read may take."""
+    """Return the seconds that one statement of a read may take."""
     return max(_PATIENCE, 3 * settings.lease)
 
 
 def worker_limit(settings: Settings) -> float:
-    """Seconds that a worker has for one read, of which another may have waited as long for its turn."""
+    """Return the seconds that a worker has for one read; another read may have waited as long for its turn."""
     return 0.8 * statement_limit(settings)
 
 
@@ -55,21 +55,21 @@ def _overloaded() -> ArangoError:
 
 
 class FallbackReason(enum.StrEnum):
-    """Why the origin answers a read that the target was to answer."""
+    """Why the origin answers a read that was routed to the target."""
 
     LEASE = "lease"  # this instance may not read there now
-    FENCE = "fence"  # the statement's own test of generation and leases said no
-    PERMISSION = "permission"  # ArangoDB says whether these credentials may
+    FENCE = "fence"  # the statement's own check of generation and leases refused it
+    PERMISSION = "permission"  # only ArangoDB can decide whether these credentials may
     UNSUPPORTED = "unsupported"  # the target cannot run it
-    REFUSED = "refused"  # an error of the target's own making, or one that the origin says better
+    REFUSED = "refused"  # an error: the origin gives its own, or an answer
     SLOW = "slow"  # not within the time that the target has
     UNAVAILABLE = "unavailable"  # no connection, or it broke
-    LIMIT = "limit"  # a worker was not done with it within the limits for one query
-    BUSY = "busy"  # every connection is in use: nobody answers
+    LIMIT = "limit"  # a worker did not finish it within the limits for one query
+    BUSY = "busy"  # every connection is in use: the client gets 503
 
     @property
     def trouble(self) -> bool:
-        """Whether PostgreSQL may be out of reach of this instance."""
+        """True if PostgreSQL may be out of reach of this instance."""
         return self in (FallbackReason.SLOW, FallbackReason.UNAVAILABLE, FallbackReason.LIMIT)
 
 
@@ -87,10 +87,10 @@ class LeaseLook(Protocol):
 
 
 class TargetReads:
-    """The target as the store that answers clients. `readings` is what the guard looks at. Start and close it.
+    """The target as the store that answers clients. readings: what automatic rollback checks. Start and close it.
 
-    A read that hangs on a line to PostgreSQL that is dead is let go as soon as the own lease has run out, and not only
-    when its time is up: an outage costs one pause of about a lease.
+    A read that hangs on a dead connection to PostgreSQL ends as soon as this instance's lease has expired, and not only
+    at its time limit: an outage costs one pause of about a lease.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class TargetReads:
     ) -> None:
         self._patience = QUEUE + statement_limit(settings)
         self._lease_seconds = settings.lease
-        self._answered: dict[str, float] = {}  # when the target last answered of a collection
+        self._answered: dict[str, float] = {}  # when the target last answered for a collection
         self._target = target
         self._lease = lease
         self._credentials = credentials
@@ -123,19 +123,19 @@ class TargetReads:
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_CHECK)
             if self._open and self._lease.own_lease_over:
                 for limit in self._open:
-                    if not limit.expired():  # its time was up just now, and its task has not run since
+                    if not limit.expired():  # else its time ended just now, and its task has not run since
                         limit.reschedule(loop.time())
                 self._open.clear()
 
     async def answer(
         self, operation: Operation, collections: tuple[str, ...], generation: int, authorization: bytes | None
     ) -> Outcome | FallbackReason:
-        """The target's answer under the fence of that generation, or why the origin must answer.
+        """Return the target's answer under the fence of that generation, or why the origin must answer.
 
-        Raises ArangoError (503) where PostgreSQL is overloaded.
+        Raises ArangoError (503) if PostgreSQL is overloaded.
         """
         found = await self._answer(operation, collections, generation, authorization)
         if not isinstance(found, FallbackReason):
@@ -148,9 +148,9 @@ class TargetReads:
 
     @contextlib.asynccontextmanager
     async def overload(self, collection: str) -> AsyncIterator[None]:
-        """For what a read waits for behind the origin's answer.
+        """Bound what a read waits for after the origin's answer.
 
-        Raises ArangoError (503) where PostgreSQL is overloaded: slow here, while it answers others.
+        Raises ArangoError (503) if PostgreSQL is overloaded: slow here, while it answers other reads.
         """
         began, loop = time.monotonic(), asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
@@ -187,39 +187,41 @@ class TargetReads:
                     self._open.discard(limit)
             counts = outcome is not None
             return outcome if outcome is not None else FallbackReason.FENCE
-        except OverLimit as error:  # one client's query, and no failure of PostgreSQL's: it takes no flip back
-            log.info("a read goes to the origin", error=error.feature, endpoint=operation.endpoint.name)
+        except OverLimit as error:  # one client's query, not a failure of PostgreSQL: no flip is rolled back for it
+            log.info("read_fallback", error=error.feature, endpoint=operation.endpoint.name)
             counts = False
             return FallbackReason.LIMIT
         except Unsupported:
             counts = False
             return FallbackReason.UNSUPPORTED
         except ArangoError as error:
-            # an error of the target's own making is never an answer
-            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint.name)
+            # an error that the target makes is never an answer
+            log.info("read_fallback", error=type(error).__name__, endpoint=operation.endpoint.name)
             return FallbackReason.REFUSED
         except DatabaseBusy:
-            log.warning("a read is refused: every connection to PostgreSQL is in use", endpoint=operation.endpoint.name)
+            log.warning(
+                "read_refused", error="every connection to PostgreSQL is in use", endpoint=operation.endpoint.name
+            )
             return FallbackReason.BUSY
         except (DatabaseError, TimeoutError) as error:
-            log.info("a read goes to the origin", error=type(error).__name__, endpoint=operation.endpoint.name)
+            log.info("read_fallback", error=type(error).__name__, endpoint=operation.endpoint.name)
             failed = True
             slow = isinstance(error, TimeoutError | DatabaseTimedOut) or error.sqlstate == "57014"
             return FallbackReason.SLOW if slow else FallbackReason.UNAVAILABLE
         finally:
             self._readings.end(reading, failed=failed, counts=counts)
 
-    async def may_go_on(self, authorization: bytes | None, database: str) -> bool:
-        """Whether a cursor of this database may be read on: ArangoDB says who may enter, the store whose it is."""
+    async def may_continue(self, authorization: bytes | None, database: str) -> bool:
+        """Return True if ArangoDB lets these credentials into the database; the store checks whose cursor it is."""
         return await self._credentials.may_enter(authorization, database)
 
     def rights_changed(self) -> None:
-        """Users, or what they may do, have changed through this proxy, or may have."""
+        """Forget what was allowed: users or rights have changed through this proxy, or may have."""
         self._credentials.forget()
 
     @counted("cut off")
     async def reached_again(self) -> None:
-        """Holds what the origin said after trouble with the target; ends after a lease at most.
+        """Hold the origin's answer after the target was out of reach; ends after a lease at most.
 
         The clock is the lease's own, `time.monotonic`.
         """

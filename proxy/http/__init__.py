@@ -1,21 +1,24 @@
-"""HTTP/1.1 and HTTP/2 towards clients, HTTP/1.1 towards servers, under uvloop or plain asyncio. Layer 2.
+"""HTTP/1.1 and HTTP/2 towards clients, HTTP/1.1 towards servers, under uvloop or plain asyncio.
 
-    limits.py      what a client may send, and for how long
-    parser.py      the scanner, llhttp: the only module that imports httptools
-    requests.py    bytes -> Request, with the rules against smuggling     responses.py  bytes -> Response
-    render.py      heads as bytes, hop-by-hop headers; pure               reply.py      answers as bytes
-    stream.py      bodies in pieces with back-pressure, flow control of the write side
-    tunnel.py      raw bytes both ways after an upgrade
-    faults.py      answers of the listener's own, in ArangoDB's error shape
-    listener.py    accepts, watches the clocks, drains    hub.py       what the connections of a listener share
-    opening.py     a client until its first bytes say which protocol it speaks
-    connection.py  one client over HTTP/1.1: protocol and task
-    http2.py       one client over HTTP/2: protocol, task, and a task a stream; frames.py  the framing layer, h2: the
-                   only module that imports it; http2_head.py heads, pure; http2_exchange.py one stream and what it
-                   may hold of memory; http2_answer.py the sending side
-    exchange.py    one connection to a server             upstream.py  the pool of them
+Clients:
+    listener          accepts, enforces time limits, drains; listener_state: what its connections share
+    protocol_sniffer  a client until its first bytes show its protocol
+    connection        one client over HTTP/1.1: protocol and task
+    http2             one client over HTTP/2: protocol, task, and a task for each stream; http2_stream: one stream and
+                      the memory that it may hold; http2_sender: the sending side; http2_head: heads, pure
+    error_responses   answers that the listener itself gives, in ArangoDB's error shape
+    limits            what a client may send, and for how long
+Servers:
+    upstream          requests to one server; connection_pool: its connections; request_sender: bodies that stream
+    server_connection one connection to a server
+Both:
+    requests          bytes -> Request, with the rules against request smuggling; responses: bytes -> Response
+    head_writer       heads as bytes, hop-by-hop headers, pure; response_writer: answers as bytes
+    stream            bodies in pieces with back-pressure; flow control of the write side
+    tunnel            raw bytes in both directions after an upgrade
+    httptools_adapter the scanner of HTTP/1.1 (llhttp); h2_adapter: the framing layer of HTTP/2
 
-All speak `proxy.model.message`; a handler knows no socket and no protocol, and tests call it without one.
+All exchange `proxy.model.message`; a handler knows neither sockets nor protocols, and tests call it without them.
 """
 
 from proxy.http.limits import HttpLimits

@@ -1,7 +1,7 @@
 """One client connection: requests in order through the handler, answers in the same order, by one long-lived task.
 
-The protocol's callbacks parse and queue; the task takes the queue one by one. A client that goes away takes its answer
-with it, never the handler's work: a write that the origin took must be captured whoever is left to hear of it. A
+The protocol's callbacks parse and queue; the task takes the queue one by one. If a client leaves, its answer is
+dropped, but the handler finishes: a write that the origin took must be captured even if no client waits for it. A
 request that is only relayed ends with its client, so that the service sees that the client has left.
 """
 
@@ -49,8 +49,8 @@ class Connection(asyncio.Protocol):
     task: asyncio.Task[None]
     transport: asyncio.Transport
 
-    def __init__(self, hub: ListenerState) -> None:
-        self._hub = hub
+    def __init__(self, listener: ListenerState) -> None:
+        self._listener = listener
         self._flow = Flow()
         self._queue: deque[Incoming | FramingError] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -59,20 +59,20 @@ class Connection(asyncio.Protocol):
         self._output = Output.WAITING
         self._current: Request | None = None  # the request that a handler answers
         self._reading = True
-        self._stamp = hub.ticks
+        self._stamp = listener.ticks
         self._full_since = 0
 
-    # callbacks of the transport
+    # ---- callbacks of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        hub = self._hub
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        listener = self._listener
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         peer = transport.get_extra_info("peername")
         self._parser = RequestParser(
-            hub.limits, self._emit, resume=self._regulate, abandon=self._abandon, peer=str(peer[0]) if peer else ""
+            listener.limits, self._emit, resume=self._regulate, abandon=self._abandon, peer=str(peer[0]) if peer else ""
         )
-        crowded = len(hub.connections) >= hub.limits.connections
-        hub.connections.add(self)
+        crowded = len(listener.connections) >= listener.limits.connections
+        listener.connections.add(self)
         if crowded:
             self._queue.append(FramingError("too many connections", 503))
             self._discard()
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
             return
         parser = self._parser
         if parser.state != HEAD:
-            self._stamp = self._hub.ticks
+            self._stamp = self._listener.ticks
         try:
             parser.feed(data)
         except FramingError as error:
@@ -101,32 +101,34 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._end("the client closed the connection in the middle of a message")
-        return not self._hub.tls and (self._output is Output.ANSWERING or bool(self._queue) or self._tunnel is not None)
+        return not self._listener.tls and (
+            self._output is Output.ANSWERING or bool(self._queue) or self._tunnel is not None
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._flow.close()
         self._end("the client is gone")
         if self.task.done():
-            self._hub.connections.discard(self)
+            self._listener.connections.discard(self)
 
     def pause_writing(self) -> None:
-        self._full_since = self._hub.ticks
+        self._full_since = self._listener.ticks
         self._flow.pause()
 
     def resume_writing(self) -> None:
         self._flow.resume()
 
-    # what the listener asks
+    # ---- what the listener calls
 
     def drain(self) -> None:
-        """No further request: closes at once where nothing is under way."""
+        """Accept no further request: close immediately if nothing is under way."""
         if self._output is Output.LINGERING:
             self.transport.abort()
         self._wake()
 
     def look(self, ticks: int) -> None:
-        """Enforces the time limits, at each tick of the hub."""
-        limits, parser = self._hub.limits, self._parser
+        """Enforce the time limits, at each tick of the listener."""
+        limits, parser = self._listener.limits, self._parser
         age = (ticks - self._stamp) * limits.tick
         if self._output is Output.LINGERING:
             if age > limits.linger:
@@ -137,7 +139,7 @@ class Connection(asyncio.Protocol):
         elif self._output is Output.ANSWERING or self._queue:
             awaiting = parser.awaiting
             stream = awaiting.stream if awaiting is not None else None
-            relayed = self._current is not None and self._current.relayed  # the service says how long it waits
+            relayed = self._current is not None and self._current.relayed  # the service decides how long it waits
             if stream is not None and stream.starving and not relayed and age > limits.stall:
                 self._broken(FramingError("the body of the request does not come", 408))
         elif parser.state == IDLE:
@@ -147,7 +149,7 @@ class Connection(asyncio.Protocol):
         elif age > (limits.head_time if parser.state == HEAD else limits.stall):
             self._broken(FramingError("the request does not come", 408))
 
-    # between callbacks and task
+    # ---- between callbacks and task
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -161,7 +163,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _broken(self, error: FramingError) -> None:
-        """The framing is lost: nothing further is read, and the error is answered in its turn."""
+        """The framing is lost: read nothing further, and answer the error in its turn."""
         self._discard()
         awaiting = self._parser.awaiting
         self._parser.fail(error)
@@ -179,7 +181,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _abandon(self) -> None:
-        """A handler wants no more of its request's body: the connection ends with its answer."""
+        """A handler drops the rest of its request's body: the connection ends with its answer."""
         self._discard()
         self._parser.finished = True
         self._regulate()
@@ -189,7 +191,7 @@ class Connection(asyncio.Protocol):
             self._input = Input.DISCARDED
 
     def _continue(self) -> None:
-        """`100 Continue`, once the request is the next to be answered."""
+        """Send `100 Continue` once the request is the next to be answered."""
         awaiting = self._parser.awaiting
         if awaiting is None or not awaiting.expects or self._input is Input.DISCARDED:
             return
@@ -198,7 +200,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(_CONTINUE)
 
     def _regulate(self) -> None:
-        """Reads while there is room: for requests ahead, their bodies, and the pieces of a stream."""
+        """Read while there is room: for requests ahead, their bodies, and the pieces of a stream."""
         if self.transport.is_closing():
             return
         full = self._input is not Input.DISCARDED and self._full(HIGH_WATER if self._reading else LOW_WATER)
@@ -207,11 +209,11 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
         elif not full and not self._reading:
             self._reading = True
-            self._stamp = self._hub.ticks
+            self._stamp = self._listener.ticks
             self.transport.resume_reading()
 
     def _full(self, mark: int) -> bool:
-        limits, awaiting, held = self._hub.limits, self._parser.awaiting, self._parser.held
+        limits, awaiting, held = self._listener.limits, self._parser.awaiting, self._parser.held
         if len(self._queue) >= limits.pipeline or self._waiting_bytes() > mark + limits.buffer_body:
             return True
         if awaiting is not None and awaiting.stream is not None and awaiting.stream.size > mark:
@@ -225,17 +227,16 @@ class Connection(asyncio.Protocol):
             if isinstance(item, Incoming) and isinstance(item.request.body, bytes)
         )
 
-    # the task
-
+    # ---- the task
     async def _serve(self) -> None:
-        queue, hub = self._queue, self._hub
+        queue, listener = self._queue, self._listener
         while True:
             if not queue:
                 if self._input is not Input.PARSED or self._parser.finished:
                     break
-                if hub.draining and self._parser.state == IDLE:
+                if listener.draining and self._parser.state == IDLE:
                     break
-                self._stamp = hub.ticks
+                self._stamp = listener.ticks
                 self._continue()
                 self._waiter = self._loop.create_future()
                 await self._waiter
@@ -261,20 +262,20 @@ class Connection(asyncio.Protocol):
         try:
             await self._flow.drained()
         except ConnectionResetError:
-            pass  # the loop sees that the client is gone
+            pass  # the loop notices that the client is gone
 
     async def _answer(self, incoming: Incoming) -> bool:
-        """One request through the handler; whether the connection goes on."""
+        """Answer one request. Returns True if the connection continues."""
         request = self._current = incoming.request
         stream = incoming.stream
         if incoming.upgrade and b"h2c" not in tokens(v for n, v in request.headers if n.lower() == b"upgrade"):
-            # HTTP/2 within a tunnel would be requests that nobody routes, journals and compares
+            # HTTP/2 within a tunnel would be requests that are neither routed nor journaled nor compared
             request.tunnel = ConnectionTunnel(self.transport, self._flow, self._wake)
         if incoming.expects and stream is not None:
             incoming.expects = False
             self.transport.write(_CONTINUE)
         try:
-            response = await self._hub.handler(request)
+            response = await self._listener.handler(request)
         except BaseException as error:
             if not isinstance(error, Exception):
                 raise
@@ -287,7 +288,7 @@ class Connection(asyncio.Protocol):
             if response.status == 101 and response.upgrade is not None and incoming.upgrade:
                 return await self._switch(incoming, response)
             response = failure(RuntimeError("an answer below 200"), request.method)
-        keep = incoming.keep_alive and not (self._hub.draining and not self._queue)
+        keep = incoming.keep_alive and not (self._listener.draining and not self._queue)
         if incoming.upgrade:
             self._decline()
         body = response.body
@@ -298,11 +299,11 @@ class Connection(asyncio.Protocol):
         return await self._stream(incoming, response, body, keep)
 
     async def _stream(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], keep: bool) -> bool:
-        """A response whose body comes in pieces; whether the connection goes on."""
+        """Send a response whose body comes in pieces. Returns True if the connection continues."""
         try:
             return await write_pieces(self.transport, self._flow, incoming.request, response, body, keep=keep)
         except BaseException as error:
-            # the head is out: only a cut tells the client that this is not all
+            # the head is sent: only cutting the connection shows the client that this is not all
             self.transport.abort()
             if not isinstance(error, Exception):
                 raise
@@ -317,7 +318,7 @@ class Connection(asyncio.Protocol):
                 await incoming.stream.aclose()
 
     def _decline(self) -> None:
-        """The upgrade is not made: what the client sent behind it is HTTP."""
+        """The upgrade is not made: what the client sent after it is HTTP."""
         try:
             self._parser.decline()
         except FramingError as error:
@@ -325,7 +326,7 @@ class Connection(asyncio.Protocol):
         self._regulate()
 
     async def _switch(self, incoming: Incoming, response: Response) -> bool:
-        """101: the connection's bytes are the tunnel's from here on."""
+        """Answer 101: from here on the connection's bytes belong to the tunnel."""
         tunnel = incoming.request.tunnel
         assert isinstance(tunnel, ConnectionTunnel)
         assert response.upgrade is not None
@@ -355,13 +356,13 @@ class Connection(asyncio.Protocol):
             self.transport.write(refusal(error))
 
     def _close(self) -> None:
-        """Ends the connection; where the client may still be sending, only after it had time to read the answer."""
+        """End the connection; if the client may still be sending, only after it had time to read the answer."""
         transport = self.transport
         if transport.is_closing():
             return
-        if self._input is Input.DISCARDED and not self._hub.draining and transport.can_write_eof():
+        if self._input is Input.DISCARDED and not self._listener.draining and transport.can_write_eof():
             self._output = Output.LINGERING
-            self._stamp = self._hub.ticks
+            self._stamp = self._listener.ticks
             self._regulate()
             transport.write_eof()
         else:
@@ -371,4 +372,4 @@ class Connection(asyncio.Protocol):
         if task.cancelled() or task.exception() is not None:
             self.transport.abort()
         if self._flow.lost:
-            self._hub.connections.discard(self)
+            self._listener.connections.discard(self)

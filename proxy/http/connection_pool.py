@@ -47,7 +47,7 @@ class ConnectionPool:
         self._closed = False
 
     async def acquire(self) -> ServerConnection:
-        """A free connection, a new one, or the next that another request gives back. Raises UpstreamUnavailable."""
+        """Return a free connection, a new one, or the next that is released. Raises UpstreamUnavailable."""
         deadline = asyncio.get_running_loop().time() + self._queue_timeout
         while True:
             if self._closed:
@@ -63,7 +63,7 @@ class ConnectionPool:
                 return granted
 
     async def _wait(self, deadline: float) -> ServerConnection | None:
-        """Waits in the queue; None: there is room for a new connection."""
+        """Wait in the queue; None: there is room for a new connection."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[ServerConnection | None] = loop.create_future()
         self._waiters.append(waiter)
@@ -80,7 +80,7 @@ class ConnectionPool:
             raise
 
     def _pass_on(self, waiter: asyncio.Future[ServerConnection | None]) -> None:
-        """A waiter leaves: what it was granted in the same moment goes to the next one."""
+        """Pass on what a waiter was granted in the moment in which it gave up."""
         if waiter.done() and not waiter.cancelled():
             connection = waiter.result()
             if connection is None:
@@ -111,14 +111,14 @@ class ConnectionPool:
         if self._closed or not connection.usable:
             connection.abort()
             self._grant_room()
-            raise UpstreamUnavailable(f"{self.name}: {'the pool is closed' if self._closed else 'closed at once'}")
+            raise UpstreamUnavailable(f"{self.name}: {'the pool is closed' if self._closed else 'closed immediately'}")
         self.open.add(connection)
         if self._clock is None:
             self._tick()
         return connection
 
     def _grant_room(self) -> None:
-        """Lets the next waiter open a connection, where one may be opened."""
+        """Let the next waiter open a connection, if one may be opened."""
         if len(self.open) + self._connecting < self._limit:
             while self._waiters:
                 waiter = self._waiters.popleft()
@@ -127,7 +127,7 @@ class ConnectionPool:
                     return
 
     def release(self, connection: ServerConnection) -> None:
-        """A connection calls this when it is free: it goes to the first waiter, else on top of the idle ones."""
+        """Take a connection that is free: it goes to the first waiter, else on top of the idle ones."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -137,7 +137,7 @@ class ConnectionPool:
         self.idle.append(connection)
 
     def forget(self, connection: ServerConnection) -> None:
-        """A connection calls this when it is closed or has become a tunnel."""
+        """Drop a connection that is closed or has become a tunnel, which calls this."""
         if connection in self.open:
             self.open.discard(connection)
             if connection in self.idle:
@@ -149,7 +149,7 @@ class ConnectionPool:
             self._tunnels.discard(connection)
 
     def _tick(self) -> None:
-        """Enforces the time limits: one timer for all connections, while there are any."""
+        """Enforce the time limits: one timer for all connections, while there are any."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in list(self.open):
@@ -165,7 +165,7 @@ class ConnectionPool:
             self._clock = None
 
     async def close(self) -> None:
-        """Closes every connection, tunnels included; what is under way ends with UpstreamLost."""
+        """Close every connection, tunnels included; requests under way end with UpstreamOutcomeUnknown."""
         self._closed = True
         if self._clock is not None:
             self._clock.cancel()

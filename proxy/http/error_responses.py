@@ -1,4 +1,4 @@
-"""Answers that the listener gives itself, in ArangoDB's error shape, and what an exception of a handler becomes."""
+"""Answers that the listener itself gives, in ArangoDB's error shape; the answer for an exception of a handler."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ logger = structlog.get_logger("crossfade.http")
 
 
 def error_response(status: int, number: int, message: str) -> Response:
-    """ArangoDB's error object as a response: `code` is the status, `errorNum` the number."""
+    """Return ArangoDB's error object as a response: `code` is the status, `errorNum` the number."""
     return encode(error_outcome(ArangoError(number, message, status=status)))
 
 
 def failure(error: Exception, method: str) -> Response:
-    """The answer for an exception that a handler let go; the unexpected ones are logged, without their values.
+    """Return the answer for an exception that a handler raised; unexpected ones are logged, without their values.
 
     A message may quote a document, so the log has the exception's type and the place where it was raised.
     """
@@ -31,5 +31,5 @@ def failure(error: Exception, method: str) -> Response:
         return error_response(503, 503, str(error))
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
-    logger.error("a handler failed", method=method, error=type(error).__qualname__, where=where)
+    logger.error("handler_failed", method=method, error=type(error).__qualname__, where=where)
     return error_response(500, 500, "internal error")

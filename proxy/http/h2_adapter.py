@@ -3,7 +3,7 @@
 A session is fed bytes and gives events; what it wants to send is taken from `data_to_send`. It refuses what breaks
 RFC 9113: malformed frames and heads, hop-by-hop headers, pseudo-headers out of place, bodies that break their
 Content-Length, windows that are overrun, more streams than were granted, heads above the limit. A BrokenError has then
-already queued the GOAWAY that says so.
+already queued the GOAWAY with the reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TABLE: Final = 4 << 10
 
 
 def session(limits: HttpLimits) -> H2Connection:
-    """A server's side of one connection, its settings among what is to be sent."""
+    """Return the server's side of one connection, its settings among what is to be sent."""
     # what goes out is checked in http2_head
     made = H2Connection(
         H2Configuration(client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False)
@@ -59,12 +59,12 @@ def session(limits: HttpLimits) -> H2Connection:
 
 
 def farewell(last: int) -> bytes:
-    """GOAWAY as bytes: no stream behind `last` is taken. h2 would send nothing more behind a GOAWAY of its own."""
+    """Return GOAWAY as bytes: no stream after `last` is accepted. h2 would send nothing after a GOAWAY of its own."""
     return GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize()
 
 
 def go_on(connection: H2Connection) -> None:
-    """The client has sent GOAWAY: it opens no further stream, but waits for its answers, which h2 would not send."""
+    """Let h2 send answers after the client's GOAWAY: it opens no further stream, but waits for its answers."""
     connection.state_machine.state = ConnectionState.SERVER_OPEN
 
 

@@ -1,8 +1,8 @@
 """Heads of messages as bytes, and which headers go through a proxy. Pure.
 
 Hop-by-hop headers (RFC 9110 section 7.6.1, and those that Connection names) belong to one connection and are dropped
-in both directions; framing is always written anew, from what the body really is. No name or value with a line break
-gets out: a head is counted before it leaves.
+in both directions; framing is always written from what the body really is. A name or value with a line break is never
+sent: the line breaks of a head are counted before it is returned.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from proxy.model.message import Headers
 HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
-# what the sender of a response decides itself
+# the sender of a response sets these itself
 _OWN_RESPONSE: Final = HOP_BY_HOP | {b"content-length"}
-# what the sender of a request decides itself; Expect is answered by the listener
+# the sender of a request sets these itself; Expect is answered by the listener
 _OWN_REQUEST: Final = HOP_BY_HOP | {b"content-length", b"expect"}
 _OWN_REQUEST_AND_HOST: Final = _OWN_REQUEST | {b"host"}
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -28,17 +28,17 @@ _lines: dict[tuple[int, bytes], bytes] = {}
 
 
 def status_line(status: int, reason: bytes) -> bytes:
-    """`HTTP/1.1 200 OK\\r\\n`, with the usual phrase where the reason is empty."""
+    """Return `HTTP/1.1 200 OK\\r\\n`, with the usual phrase if the reason is empty."""
     line = _lines.get((status, reason))
     if line is None:
         line = b"HTTP/1.1 %d %b\r\n" % (status, reason or _PHRASES.get(status, b"Unknown"))
-        if len(_lines) < 512:  # reasons come from servers: the cache must not grow with their fancy
+        if len(_lines) < 512:  # reasons come from servers: the cache is bounded
             _lines[status, reason] = line
     return line
 
 
 def tokens(values: Iterable[bytes]) -> frozenset[bytes]:
-    """The lower-case elements of a list header that may have come in several lines."""
+    """Return the lower-case elements of a list header that may have come in several lines."""
     return frozenset(token for value in values for item in value.split(b",") if (token := item.strip().lower()))
 
 
@@ -52,9 +52,9 @@ def response_head(
     connection: bytes = b"",
     upgrade: bool = False,
 ) -> bytes:
-    """The head of a response. length: Content-Length, None writes none. connection: value of Connection, empty: none.
+    """Return the head of a response. length: Content-Length, None: none. connection: value of Connection, empty: none.
 
-    Raises FramingError where a header would break the head.
+    Raises FramingError if a header would break the head.
     """
     parts = [status_line(status, reason)]
     lines = 2
@@ -89,9 +89,9 @@ def request_head(
     chunked: bool = False,
     upgrade: bool = False,
 ) -> bytes:
-    """The head of a request to the next server. host: None keeps the client's. length: None where there is no body.
+    """Return the head of a request to the next server. host: None keeps the client's. length: None if there is no body.
 
-    Raises FramingError where target or headers would break the head.
+    Raises FramingError if target or headers would break the head.
     """
     own = _OWN_REQUEST if host is None else _OWN_REQUEST_AND_HOST
     if upgrade:
@@ -129,7 +129,7 @@ def request_head(
 
 
 def _named(headers: Headers) -> frozenset[bytes]:
-    """The headers that Connection names, and Connection itself with them; empty where it names none."""
+    """Return the headers that Connection names, and Connection itself with them; empty if it names none."""
     found = tokens(value for name, value in headers if name.lower() == b"connection") - {
         b"close",
         b"keep-alive",

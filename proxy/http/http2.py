@@ -1,7 +1,7 @@
-"""One client that speaks HTTP/2: many requests at a time, each by a task of its own.
+"""One client over HTTP/2: many requests at a time, each answered by its own task.
 
-The protocol's callbacks turn frames into exchanges; one task owns the tasks of all of them. As over HTTP/1.1, a client
-that goes away, or resets a stream, takes its answer with it and never the handler's work.
+The protocol's callbacks turn frames into exchanges; one task owns the tasks of all of them. As over HTTP/1.1, if a
+client leaves, or resets a stream, its answer is dropped, but the handler finishes.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ class Http2Connection(asyncio.Protocol):
     task: asyncio.Task[None]
     transport: asyncio.Transport
 
-    def __init__(self, hub: ListenerState) -> None:
-        self._hub = hub
+    def __init__(self, listener: ListenerState) -> None:
+        self._listener = listener
         self._flow = Flow()
-        self._session = h2_adapter.session(hub.limits)
+        self._session = h2_adapter.session(listener.limits)
         self._patience = Patience()
         self._exchanges: dict[int, Exchange] = {}
         self._begun: deque[Exchange] = deque()
         self._hungry: deque[Exchange] = deque()  # bodies that wait for a lease
-        self._room = max(hub.limits.held, hub.limits.buffer_body)  # bytes for further leases
+        self._room = max(listener.limits.held, listener.limits.buffer_body)  # bytes for further leases
         self._reset: frozenset[int] = frozenset()  # streams that this read ends
         self._waiter: asyncio.Future[None] | None = None
         self._uncredited = 0
         self._unfinished = 0  # bytes of a frame, or of a head in several, whose end has not come
         self._unfinished_since = 0
         self._last = 0  # the last stream that is answered
-        self._closing = False  # no further stream is taken
+        self._closing = False  # no further stream is accepted
         self._dead = False  # nothing is read or written any more
         self._reading = True
-        self._stamp = hub.ticks
+        self._stamp = listener.ticks
         self._full_since = 0
 
-    # callbacks of the transport
+    # ---- callbacks of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""
-        self._answers = Answers(self._session, self.transport, self._flow, self._hub, self._patience)
+        self._answers = Answers(self._session, self.transport, self._flow, self._listener, self._patience)
         self._answers.flush()
-        self._hub.connections.add(self)
+        self._listener.connections.add(self)
         self._loop = asyncio.get_running_loop()
         self.task = self._loop.create_task(self._serve())
         self.task.add_done_callback(self._forget)
@@ -71,7 +71,7 @@ class Http2Connection(asyncio.Protocol):
             return
         try:
             events = self._session.receive_data(data)
-        except h2_adapter.BrokenError:  # the GOAWAY that says so is among what is to be sent
+        except h2_adapter.BrokenError:  # the GOAWAY with the reason is among what is to be sent
             self._die("the client broke HTTP/2")
             return
         if events:
@@ -88,17 +88,17 @@ class Http2Connection(asyncio.Protocol):
         self._answers.flush()
 
     def eof_received(self) -> None:
-        """A client that can open no window any more takes no answers: the transport closes."""
+        """Close the transport of a client that ended its side: it can open no window, so it takes no answers."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._flow.close()
         self._die("the client is gone")
         if self.task.done():
-            self._hub.connections.discard(self)
+            self._listener.connections.discard(self)
 
     def pause_writing(self) -> None:
-        """Reads no frame while the client takes none: answers to pings would pile up."""
-        self._full_since = self._hub.ticks
+        """Read no frame while the client takes none: answers to pings would pile up."""
+        self._full_since = self._listener.ticks
         self._flow.pause()
         if self._reading and not self.transport.is_closing():
             self._reading = False
@@ -110,16 +110,16 @@ class Http2Connection(asyncio.Protocol):
             self._reading = True
             self.transport.resume_reading()
 
-    # what the listener asks
+    # ---- what the listener calls
 
     def drain(self) -> None:
-        """No further stream: the client is told, and those under way are answered."""
+        """Accept no further stream: the client gets GOAWAY, and streams under way are answered."""
         self._farewell()
         self._wake()
 
     def look(self, ticks: int) -> None:
-        """Enforces the time limits, at each tick of the hub."""
-        limits = self._hub.limits
+        """Enforce the time limits, at each tick of the listener."""
+        limits = self._listener.limits
         self._patience.earn(Patience.A_SECOND * limits.tick)
         if self._flow.paused:
             if (ticks - self._full_since) * limits.tick > limits.stall:
@@ -135,7 +135,7 @@ class Http2Connection(asyncio.Protocol):
                     self._late(exchange)
             self._answers.flush()
 
-    # frames to exchanges
+    # ---- frames to exchanges
 
     def _take(self, event: Event) -> None:
         match event:
@@ -160,7 +160,7 @@ class Http2Connection(asyncio.Protocol):
                 for exchange in self._exchanges.values():
                     self._taken(exchange)
             case h2_adapter.TrailersReceived():
-                pass  # nobody asked for them
+                pass  # not used
             case h2_adapter.ConnectionTerminated():
                 self._closing = True
                 self._wake()
@@ -173,7 +173,7 @@ class Http2Connection(asyncio.Protocol):
             self._whole(exchange)
 
     def _foresee(self, events: Sequence[Event]) -> None:
-        """What the last frames of a read have ended, the framing layer knows already: the first must not use it."""
+        """Note which streams the last frames of a read have ended: the first frames must not use them any more."""
         self._reset = frozenset(event.stream_id for event in events if isinstance(event, h2_adapter.StreamReset))
         for number in self._reset:
             exchange = self._exchanges.get(number)
@@ -183,18 +183,18 @@ class Http2Connection(asyncio.Protocol):
             h2_adapter.go_on(self._session)
 
     def _incomplete(self, size: int) -> None:
-        """The framing layer holds what has no end yet: neither for ever nor without bound."""
+        """Bound in time and size what the framing layer holds of an unfinished frame."""
         if not self._unfinished:
-            self._unfinished_since = self._hub.ticks
+            self._unfinished_since = self._listener.ticks
         self._unfinished += size
-        if self._unfinished > self._hub.limits.head + READ:
+        if self._unfinished > self._listener.limits.head + READ:
             self._die("a frame is too large")
 
     def _head(self, event: h2_adapter.RequestReceived) -> None:
-        number, limits = event.stream_id, self._hub.limits
-        self._stamp = self._hub.ticks
+        number, limits = event.stream_id, self._listener.limits
+        self._stamp = self._listener.ticks
         self._patience.earn(2)
-        if number in self._reset:  # taken back before anybody began with it
+        if number in self._reset:  # reset before it began
             return
         if self._closing or len(self._exchanges) >= limits.streams:
             # those that were reset count as long as their handlers are at work
@@ -207,7 +207,7 @@ class Http2Connection(asyncio.Protocol):
             return
         request = Request(head.method, head.target, head.headers, b"", "2", self._peer)
         exchange = Exchange(number, request, head.length, limits, begin=self._begin, grant=self._grant)
-        exchange.stamp = self._hub.ticks
+        exchange.stamp = self._listener.ticks
         self._last = number
         self._exchanges[number] = exchange
         if event.stream_ended is None:
@@ -229,7 +229,7 @@ class Http2Connection(asyncio.Protocol):
         exchange = self._exchanges.get(event.stream_id)
         if exchange is None or exchange.gone:
             return
-        exchange.stamp = self._hub.ticks
+        exchange.stamp = self._listener.ticks
         exchange.feed(event.data, counted)
         if event.stream_ended is None:
             self._grant(exchange)
@@ -242,7 +242,7 @@ class Http2Connection(asyncio.Protocol):
             self._drop(exchange, "the body breaks its Content-Length")
 
     def _taken(self, exchange: Exchange) -> None:
-        exchange.stamp = self._hub.ticks
+        exchange.stamp = self._listener.ticks
         exchange.wake()
 
     def _begin(self, exchange: Exchange) -> None:
@@ -250,7 +250,7 @@ class Http2Connection(asyncio.Protocol):
         self._wake()
 
     def _grant(self, exchange: Exchange) -> None:
-        """Lets the client send more of a body where there is room for it."""
+        """Let the client send more of a body if there is room for it."""
         if self._dead:
             return
         if exchange.wants_lease and exchange not in self._hungry:
@@ -269,14 +269,14 @@ class Http2Connection(asyncio.Protocol):
                 exchange.leased = True
                 self._grant(exchange)
 
-    # ends of streams and of the connection
+    # ---- ends of streams and of the connection
 
     def _late(self, exchange: Exchange) -> None:
-        """Nothing has come, or was taken, for a long while."""
+        """Handle a stream on which nothing was received, or sent, within its time limit."""
         error = FramingError("the body of the request does not come", 408)
-        if exchange.gone or exchange.wants_lease:  # its client may not send any more
+        if exchange.gone or exchange.wants_lease:  # its client may not send more
             return
-        if exchange.due and exchange.begun and exchange.request.relayed:  # the service says how long it waits
+        if exchange.due and exchange.begun and exchange.request.relayed:  # the service decides how long it waits
             return
         if exchange.due and exchange.begun:
             exchange.fail(error)
@@ -288,7 +288,7 @@ class Http2Connection(asyncio.Protocol):
             self._drop(exchange, "the client does not take its answer")
 
     def _drop(self, exchange: Exchange, why: str) -> None:
-        """The client wants no answer any more. A handler that has begun continues to its end (I3), unless it relays."""
+        """Drop the answer of a stream. A handler that has begun continues to its end (I3), unless it relays."""
         exchange.leave(FramingError(why))
         if exchange.request.relayed and exchange.task is not None:
             exchange.task.cancel()
@@ -298,7 +298,7 @@ class Http2Connection(asyncio.Protocol):
     def _finish(self, exchange: Exchange) -> None:
         if self._exchanges.pop(exchange.number, None) is None:
             return
-        self._stamp = self._hub.ticks
+        self._stamp = self._listener.ticks
         if exchange.leased:
             self._room += exchange.need
             self._lease()
@@ -306,7 +306,7 @@ class Http2Connection(asyncio.Protocol):
             self._wake()
 
     def _farewell(self) -> None:
-        """GOAWAY, so that the client takes its further requests elsewhere."""
+        """Send GOAWAY, so that the client sends its further requests elsewhere."""
         if not self._closing:
             self._closing = True
             self._answers.flush()
@@ -322,7 +322,7 @@ class Http2Connection(asyncio.Protocol):
             self.transport.close()
         self._wake()
 
-    # the tasks
+    # ---- the tasks
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -343,11 +343,11 @@ class Http2Connection(asyncio.Protocol):
             self.transport.close()
 
     async def _answer(self, exchange: Exchange) -> None:
-        """One request through the handler, its answer to the client."""
+        """Answer one request."""
         request = exchange.request
         try:
             try:
-                response = await self._hub.handler(request)
+                response = await self._listener.handler(request)
             except BaseException as error:
                 if not isinstance(error, Exception):
                     raise
@@ -358,7 +358,7 @@ class Http2Connection(asyncio.Protocol):
         finally:
             if exchange.stream is not None:
                 await exchange.stream.aclose()
-            if not exchange.ended:  # what still comes of the request is nobody's
+            if not exchange.ended:  # what still comes of the request is dropped
                 self._answers.reset(exchange, ErrorCodes.NO_ERROR)
             self._finish(exchange)
             self._answers.flush()
@@ -367,4 +367,4 @@ class Http2Connection(asyncio.Protocol):
         if task.cancelled() or task.exception() is not None:
             self.transport.abort()
         if self._flow.lost:
-            self._hub.connections.discard(self)
+            self._listener.connections.discard(self)

@@ -16,34 +16,39 @@ from proxy.http.response_writer import bare, declared
 from proxy.http.stream import Flow
 from proxy.model.message import Headers, Response
 
-_BATCH: Final = 64 << 10  # bytes of frames that go out by one write
+_BATCH: Final = 64 << 10  # bytes of frames in one write
 
 
 class Answers:
     """What one connection sends on its streams."""
 
     def __init__(
-        self, session: H2Connection, transport: asyncio.Transport, flow: Flow, hub: ListenerState, patience: Patience
+        self,
+        session: H2Connection,
+        transport: asyncio.Transport,
+        flow: Flow,
+        listener: ListenerState,
+        patience: Patience,
     ) -> None:
         self._session = session
         self._transport = transport
         self._flow = flow
-        self._hub = hub
+        self._listener = listener
         self._patience = patience
 
     def flush(self) -> None:
-        """Everything that is to be sent goes to the transport."""
+        """Write everything that is to be sent to the transport."""
         data = self._session.data_to_send()
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
     def reset(self, exchange: Exchange, code: ErrorCodes) -> None:
-        """Ends a stream here and now, unless it has ended."""
+        """End a stream immediately, unless it has ended."""
         if not exchange.gone:
             self._session.reset_stream(exchange.number, code)
 
     def refuse(self, number: int, error: FramingError, *, whole: bool) -> None:
-        """A request that is none: the answer in ArangoDB's shape; what may still come of it is nobody's."""
+        """Answer a malformed request in ArangoDB's error shape; what may still come of it is dropped."""
         response = error_response(error.status, error.status, str(error))
         body = response.body if isinstance(response.body, bytes) else b""
         fits = len(body) <= min(self._session.local_flow_control_window(number), self._session.max_outbound_frame_size)
@@ -54,7 +59,7 @@ class Answers:
             self._session.reset_stream(number, ErrorCodes.NO_ERROR)
 
     async def send(self, exchange: Exchange, response: Response) -> None:
-        """One answer to its end, or as far as the client wants it."""
+        """Send one answer to its end, or as far as the client wants it."""
         body, request = response.body, exchange.request
         if not isinstance(body, bytes):
             await self._stream(exchange, response, body)
@@ -72,13 +77,13 @@ class Answers:
             try:
                 await self._data(exchange, body, end=True)
             except ConnectionResetError:
-                pass  # the answer goes with the client
+                pass  # the client left: its answer is dropped
 
     async def _stream(self, exchange: Exchange, response: Response, body: AsyncIterator[bytes]) -> None:
         try:
             await self._pieces(exchange, response, body)
         except BaseException as error:
-            # the head is out: only a reset tells the client that this is not all
+            # the head is sent: only a reset shows the client that this is not all
             self.reset(exchange, ErrorCodes.INTERNAL_ERROR)
             exchange.gone = True
             if not isinstance(error, Exception):
@@ -91,7 +96,7 @@ class Answers:
                 await close()
 
     async def _pieces(self, exchange: Exchange, response: Response, body: AsyncIterator[bytes]) -> None:
-        """A body that comes in pieces. Raises what it raises, and FramingError where it breaks its length."""
+        """Send a body that comes in pieces. Raises what it raises, and FramingError if it breaks its length."""
         left = declared(response)
         empty = exchange.request.method == "HEAD" or response.status in {204, 304}
         fields = answer_fields(response, left if response.status != 204 else None)
@@ -109,7 +114,7 @@ class Answers:
         await self._data(exchange, b"", end=True)
 
     def _head(self, exchange: Exchange, fields: Headers, *, end: bool) -> bool:
-        """The head of an answer; False where nobody waits for it."""
+        """Send the head of an answer. Returns False if no client waits for it."""
         if exchange.gone:
             return False
         self._session.send_headers(exchange.number, fields, end_stream=end)
@@ -117,17 +122,17 @@ class Answers:
         return True
 
     async def _data(self, exchange: Exchange, data: bytes, *, end: bool = False) -> None:
-        """A part of a body. Raises ConnectionResetError where the client does not take it any more."""
+        """Send a part of a body. Raises ConnectionResetError if the client no longer takes it."""
         session, number = self._session, exchange.number
         view, unsent = memoryview(data), 0
         while True:
             if exchange.gone:
-                raise ConnectionResetError("the client wants no answer")
+                raise ConnectionResetError("the client dropped its answer")
             room = min(session.local_flow_control_window(number), session.max_outbound_frame_size)
             if view and room <= 0:
                 self.flush()
                 unsent = 0
-                exchange.stamp = self._hub.ticks
+                exchange.stamp = self._listener.ticks
                 await exchange.room()
                 continue
             piece, view = view[:room], view[room:]

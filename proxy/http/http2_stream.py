@@ -1,9 +1,9 @@
-"""One stream of an HTTP/2 connection: its request as it comes in, and what it may hold of memory. No sockets.
+"""One stream of an HTTP/2 connection: its request as it comes in, and the memory that it may hold. No sockets.
 
-A body is put together up to `buffer_body`, as over HTTP/1.1, and streams beyond. The client may send WINDOW bytes of
-each body unasked; what is granted beyond is bounded: by what its reader has taken where the body streams, and where
-it is put together by a lease of so many bytes as it declares, out of `HttpLimits.held` for the whole connection. So the
-oldest body always comes to its end, and no client makes the server hold more than streams * WINDOW + held bytes.
+A body of at most `buffer_body` bytes is collected, as over HTTP/1.1; a longer one streams. The client may send WINDOW
+bytes of each body without a grant. What is granted beyond is bounded: if the body streams, by what its reader has
+taken; if it is collected, by a lease of the bytes that it declares, out of `HttpLimits.held` for the whole connection.
+So the oldest body is always completed, and no client makes the server hold more than streams * WINDOW + held bytes.
 """
 
 from __future__ import annotations
@@ -43,39 +43,39 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._credited = WINDOW
         self._received = 0
-        self._foreign = 0  # bytes that counted against the window and are no body: padding
+        self._foreign = 0  # bytes that counted against the window without being body: padding
         self.stream: BodyStream | None = None
-        self.stamp = 0  # the tick of the last sign of life of this stream
+        self.stamp = 0  # the tick of the last bytes on this stream
         self.leased = False
         self.begun = False  # the handler has it
         self.ended = False  # the request's last byte is here
-        self.gone = False  # the client wants no answer any more, or cannot get one
+        self.gone = False  # the client wants no answer, or cannot get one
         self.blocked = False  # the answer waits for the client to take some of it
-        self.task: asyncio.Task[None] | None = None  # what answers it
+        self.task: asyncio.Task[None] | None = None  # the task that answers it
         if limits.streams_at_once(request.target) or (length is not None and length > limits.buffer_body):
             self._stream()
 
     @property
     def due(self) -> bool:
-        """Whether a part of the body is waited for."""
+        """True if the handler waits for a part of the body."""
         return (
             not self.ended and not self.gone and (not self.begun or (self.stream is not None and self.stream.starving))
         )
 
     @property
     def need(self) -> int:
-        """Bytes of the lease that lets the whole body come."""
+        """Return the bytes of the lease that lets the whole body come."""
         most = self._limits.buffer_body
         return most if self._length is None else min(self._length, most)
 
     @property
     def complete(self) -> bool:
-        """Whether as much has come as the head declared."""
+        """True if as much has come as the head declared."""
         return self._length in (None, self._received)
 
     @property
     def wants_lease(self) -> bool:
-        """Whether its body is put together and has come to the end of what may be sent unasked."""
+        """True if its body is collected, and all has come that may be sent without a lease."""
         return not (self.leased or self.begun or self.ended or self.gone) and self._received >= WINDOW // 2
 
     def feed(self, data: bytes, counted: int) -> None:
@@ -100,7 +100,7 @@ class Exchange:
                 self.start()
 
     def end(self) -> None:
-        """The request's last byte is here."""
+        """Take note that the request is complete."""
         self.ended = True
         if self.stream is not None:
             self.stream.end()
@@ -111,25 +111,25 @@ class Exchange:
         self.start()
 
     def start(self) -> None:
-        """The handler can have the request."""
+        """Hand the request to the handler."""
         if not self.begun:
             self.begun = True
             self._begin(self)
 
     def fail(self, error: Exception) -> None:
-        """The rest of the body will not come: its reader gets the error."""
+        """End the body with an error for its reader: the rest will not come."""
         if self.stream is not None:
             self.stream.fail(error)
 
     def leave(self, error: Exception) -> None:
-        """The client is gone, or has reset the stream."""
+        """Take note that the client left, or has reset the stream."""
         self.gone = True
         self._pieces = []
         self.fail(error)
         self.wake()
 
     def credit(self) -> int:
-        """The bytes that the client may be granted now, counted as granted; 0 where it has enough for a while."""
+        """Return the bytes that the client may be granted now, counted as granted; 0 if it has enough for a while."""
         if self.ended or self.gone:
             return 0
         if self.stream is not None:
@@ -153,18 +153,18 @@ class Exchange:
         self._grant(self)
 
     def _abandon(self) -> None:
-        """The handler wants no more of the body: what still comes is dropped, the answer ends the stream."""
+        """The handler drops the rest of the body: the answer ends the stream."""
 
     # the sending side
 
     def wake(self) -> None:
-        """The client can take more of the answer, or wants none."""
+        """Wake the sending: the client can take more of the answer, or wants none."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     async def room(self) -> None:
-        """Waits until `wake` is called."""
+        """Wait until `wake` is called."""
         self.blocked = True
         self._waiter = asyncio.get_running_loop().create_future()
         try:
@@ -174,15 +174,15 @@ class Exchange:
 
 
 class Patience:
-    """How much a client may ask of the connection itself: frames that cost the server and bring nothing to anybody.
+    """A budget for frames that cost the server work without being part of a request.
 
-    Settings, pings, priorities, resets, empty frames, windows opened by crumbs: each has a price. Requests and data, in
-    either direction, earn; so does time. Who has spent everything is told to calm down (RFC 9113, section 10.5).
+    Settings, pings, priorities, resets, empty frames, tiny window updates: each has a price. Requests, data in either
+    direction, and time add to the budget. A client that has spent it gets ENHANCE_YOUR_CALM (RFC 9113, section 10.5).
     """
 
     BUDGET: Final = 2000.0
     A_SECOND: Final = 100.0
-    RESET: Final = 10.0  # a request that is made and taken back still costs its handler (CVE-2023-44487)
+    RESET: Final = 10.0  # a request that is sent and reset still costs its handler (CVE-2023-44487)
 
     def __init__(self) -> None:
         self._left = self.BUDGET

@@ -14,7 +14,8 @@ from proxy.model.message import Handler
 class Listener:
     """Serves `handler` on one address. `port` 0 takes a free one; read it from `.port` after `start`.
 
-    The handler is called once a request, in order on each connection, and is never cancelled because a client left.
+    The handler is called once for each request, in order on each connection, and is never cancelled because a client
+    left.
     """
 
     def __init__(
@@ -29,54 +30,54 @@ class Listener:
         self.host = host
         self.port = port
         self._tls = tls
-        self._hub = ListenerState(handler, limits or HttpLimits(), tls is not None)
+        self._state = ListenerState(handler, limits or HttpLimits(), tls is not None)
         self._server: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
 
     @property
     def connections(self) -> int:
         """Clients connected now."""
-        return len(self._hub.connections)
+        return len(self._state.connections)
 
     async def start(self) -> None:
-        """Binds and accepts. Raises OSError where the address cannot be had."""
+        """Bind and accept. Raises OSError if the address is not available."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: ProtocolSniffer(self._hub),
+            lambda: ProtocolSniffer(self._state),
             self.host,
             self.port,
             ssl=self._tls,
-            ssl_handshake_timeout=self._hub.limits.head_time if self._tls else None,
+            ssl_handshake_timeout=self._state.limits.head_time if self._tls else None,
             backlog=1024,
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._tick()
 
     def _tick(self) -> None:
-        hub = self._hub
-        hub.ticks += 1
-        for connection in list(hub.connections):
-            connection.look(hub.ticks)
-        self._clock = asyncio.get_running_loop().call_later(hub.limits.tick, self._tick)
+        state = self._state
+        state.ticks += 1
+        for connection in list(state.connections):
+            connection.look(state.ticks)
+        self._clock = asyncio.get_running_loop().call_later(state.limits.tick, self._tick)
 
     async def close(self, grace: float = 10.0) -> None:
-        """Accepts no more, lets requests under way end for `grace` seconds, then cuts what is left."""
+        """Stop accepting, wait at most `grace` seconds for requests under way, then cut what is left."""
         if self._server is None:
             return
         server, self._server = self._server, None
         # a connection that was accepted a moment ago gets its transport in the loop's next turn: asyncio up to 3.11
-        # leaks it where the server is closed before that
+        # leaks it if the server is closed before that
         loop = asyncio.get_running_loop()
         for listening in server.sockets:
             loop.remove_reader(listening.fileno())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         server.close()
-        hub = self._hub
-        hub.draining = True
-        for connection in list(hub.connections):
+        state = self._state
+        state.draining = True
+        for connection in list(state.connections):
             connection.drain()
-        tasks = {task for connection in hub.connections if (task := connection.task) is not None and not task.done()}
+        tasks = {task for connection in state.connections if (task := connection.task) is not None and not task.done()}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
@@ -84,9 +85,9 @@ class Listener:
             if late:
                 await asyncio.wait(late)
         deadline = loop.time() + 1.0
-        while hub.connections:  # what was written last is flushed; a client that does not read is cut
+        while state.connections:  # what was written last is flushed; a client that does not read is cut
             if loop.time() > deadline:
-                for connection in hub.connections:
+                for connection in state.connections:
                     connection.transport.abort()
             await asyncio.sleep(0.005)
         if self._clock is not None:

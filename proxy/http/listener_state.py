@@ -1,4 +1,4 @@
-"""What the clients of one listener share, and what the listener asks of each of them, whichever protocol it speaks."""
+"""What the clients of one listener share, and what the listener needs of each of them, whatever its protocol."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Client(Protocol):
 
     @property
     def task(self) -> asyncio.Task[None] | None:
-        """What answers its requests, once there may be any."""
+        """The task that answers its requests, once there may be any."""
 
     def look(self, ticks: int) -> None:
-        """Enforces the time limits; called at each tick of the hub."""
+        """Enforce the time limits; called at each tick of the listener."""
 
     def drain(self) -> None:
-        """No further request: closes at once where nothing is under way."""
+        """Accept no further request: close immediately if nothing is under way."""
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ async def send_body(
     *,
     stop: Callable[[], bool],
 ) -> None:
-    """Send the pieces of a body until its end, or until `stop` says that nobody reads them any more."""
+    """Send the pieces of a body until its end, or until `stop` returns True: the server no longer reads them."""
     left = length
     async for piece in body:
         if stop():
@@ -64,7 +64,7 @@ async def send_body(
             connection.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
         while connection.flow.paused and not connection.flow.lost and not stop():
             await connection.flow.settled()
-        connection.deadline = math.inf  # the client's next piece is the listener's to wait for
+        connection.deadline = math.inf  # the time limit of the client's next piece is the listener's
     if stop():
         return
     if left:
@@ -75,7 +75,7 @@ async def send_body(
 
 
 async def _ended(sending: asyncio.Task[None]) -> None:
-    """End a task that sends; what broke it has cut the connection, where it is reported."""
+    """End a task that sends. If it failed, the connection was cut, and the failure is reported there."""
     sending.cancel()
     await asyncio.wait({sending})
     if not sending.cancelled():

@@ -1,4 +1,4 @@
-"""Requests out of bytes, without I/O. What llhttp lets pass and a proxy must not is refused here.
+"""Requests out of bytes, without I/O. What llhttp accepts and a proxy must not is refused here.
 
 That is: other transfer codings than `chunked`, chunked in HTTP/1.0, versions other than 1.0 and 1.1, missing or
 repeated Host, CONNECT, fragments in the target. After an error a parser is dead.
@@ -16,7 +16,7 @@ from proxy.http.limits import READ, HttpLimits
 from proxy.http.stream import BodyStream
 from proxy.model.message import Headers, Request
 
-IDLE, HEAD, BODY = 0, 1, 2  # where in a message a parser stands
+IDLE, HEAD, BODY = 0, 1, 2  # the part of a message that a parser reads
 _HOST, _LENGTH, _CODING, _EXPECT = 1, 2, 3, 4
 _SLASH, _QUESTION_MARK = b"/?"
 _KINDS: Final = {
@@ -30,10 +30,10 @@ _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT"
 
 @dataclass(slots=True)
 class Incoming:
-    """One request as it came, and what the connection must know of it.
+    """One request, and what the connection must know of it.
 
-    stream: the body where it is larger than `buffer_body`, or is handed over as it comes (at_once). upgrade: asks to
-    leave HTTP/1.1 and has no body. expects: the client waits for `100 Continue`.
+    stream: the body if it is larger than `buffer_body`, or is handed over as it comes (at_once). upgrade: the request
+    asks to leave HTTP/1.1, and has no body. expects: the client waits for `100 Continue`.
     """
 
     request: Request
@@ -47,7 +47,7 @@ class Incoming:
 class RequestParser:
     """Requests out of one client's bytes.
 
-    emit: called once a request, when it is whole, or when its head is where the body streams.
+    emit: called once for each request, when it is whole, or with its head if the body streams.
     resume, abandon: see BodyStream.
     """
 
@@ -74,13 +74,13 @@ class RequestParser:
         self._size = 0
         self._chunked = False
         self._chunk = 0  # bytes of the read that is being parsed
-        self._bulk = 0  # upper bound of a head so far, or of what stands between two pieces of a chunked body
+        self._bulk = 0  # upper bound of a head so far, or of what is between two pieces of a chunked body
         self._incoming: Incoming | None = None
-        self._body_behind: int | None = None  # length of a body that llhttp skips behind an upgrade; -1: chunked
+        self._skipped_body: int | None = None  # length of a body that llhttp skips after an upgrade; -1: chunked
         self._muted = False
         self._failure: Exception | None = None
-        self.held: bytearray | None = None  # what came behind an upgrade request, until that is decided
-        self.finished = False  # no request can follow: what still comes is nobody's
+        self.held: bytearray | None = None  # what came after an upgrade request, until that is decided
+        self.finished = False  # no request can follow: what still comes is dropped
 
     @property
     def awaiting(self) -> Incoming | None:
@@ -88,7 +88,7 @@ class RequestParser:
         return self._incoming if self.state == BODY else None
 
     def feed(self, data: bytes) -> None:
-        """Takes bytes; calls `emit` for each request in them. Raises FramingError with the status to answer."""
+        """Take bytes; call `emit` for each request in them. Raises FramingError with the status to answer."""
         if self.finished:
             return
         if self.held is not None:
@@ -100,7 +100,7 @@ class RequestParser:
         try:
             self._feed(data)
         except UpgradePause as pause:
-            self._behind_upgrade(bytes(data[pause.args[0] :]))
+            self._after_upgrade(bytes(data[pause.args[0] :]))
             return
         except MalformedError as error:
             cause = error.__context__
@@ -110,13 +110,13 @@ class RequestParser:
                 return
             raise FramingError(f"malformed request: {error}") from error
         incoming = self._incoming
-        if incoming is not None and incoming.stream is None and incoming.at_once and self._body_behind is None:
+        if incoming is not None and incoming.stream is None and incoming.at_once and self._skipped_body is None:
             self._begin_stream(incoming)
         if self.state and self._bulk > self._limits.head + READ and (self.state == HEAD or self._chunked):
             raise FramingError("the head of the request, or of a chunk, is too large", 431)
 
     def decline(self) -> None:
-        """The upgrade is not made: what came behind the request is HTTP again. Raises FramingError as `feed`."""
+        """The upgrade is not made: what came after the request is HTTP again. Raises FramingError as `feed`."""
         held, self.held = self.held, None
         if held:
             self.feed(bytes(held))
@@ -124,13 +124,13 @@ class RequestParser:
             self.fail(self._failure)
 
     def surrender(self) -> bytes:
-        """The upgrade is made: the bytes that came behind the request."""
+        """The upgrade is made: return the bytes that came after the request."""
         held, self.held = self.held, None
         self.finished = True
         return bytes(held or b"")
 
     def fail(self, error: Exception) -> None:
-        """The client is gone or broke the framing: a body that streams ends with the error."""
+        """The client left or broke the framing: a body that streams ends with the error."""
         if self.held is not None:
             self._failure = error  # what came before it may still be requests
             return
@@ -140,14 +140,14 @@ class RequestParser:
             incoming.keep_alive = False
             incoming.stream.fail(error)
 
-    def _behind_upgrade(self, rest: bytes) -> None:
-        length, self._body_behind = self._body_behind, None
+    def _after_upgrade(self, rest: bytes) -> None:
+        length, self._skipped_body = self._skipped_body, None
         if length is None:
             if self._incoming is None and not self.finished:
                 self.held = bytearray(rest)
             return
-        # llhttp takes a request with Upgrade for one without a body. It has one, so the upgrade is not on offer and
-        # a new parser reads the body, and what follows, behind a head of our own with the same framing.
+        # llhttp takes a request with Upgrade for one without a body. It has one, so no upgrade is offered, and a new
+        # parser reads the body, and what follows, after a made-up head with the same framing.
         self._http = RequestScanner(self)
         self._feed = self._http.feed_data
         self._muted = True
@@ -156,11 +156,11 @@ class RequestParser:
         if rest:
             self.feed(rest)
 
-    # what the scanner calls; an error raised here comes out of feed_data as the context of its own
+    # ---- what the scanner calls; an error raised here comes out of feed_data as the context of its own error
 
     def on_message_begin(self) -> None:
         if self.finished:
-            raise FramingError("bytes behind the last request")
+            raise FramingError("bytes after the last request")
         self.state = HEAD
         self._bulk = self._chunk
 
@@ -173,7 +173,7 @@ class RequestParser:
         self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        headers, self._headers = self._headers, []  # trailers go to a list that nobody reads
+        headers, self._headers = self._headers, []  # trailers are collected and dropped
         target, self._target = self._target, b""
         self.state = BODY
         bulk, self._bulk = self._bulk, 0
@@ -205,7 +205,7 @@ class RequestParser:
         )
         if http.should_upgrade():
             if chunked or length:
-                self._body_behind = -1 if chunked else length
+                self._skipped_body = -1 if chunked else length
             else:
                 incoming.upgrade = incoming.keep_alive
         if length > limits.buffer_body:
@@ -224,7 +224,7 @@ class RequestParser:
         if incoming is None:
             raise FramingError("a body without a request")
         self._bulk = 0
-        incoming.expects = False  # it does not wait any more
+        incoming.expects = False  # it no longer waits
         if self._chunked:
             self._size += len(piece)
             if self._size > self._limits.body:
@@ -239,7 +239,7 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         incoming = self._incoming
-        if incoming is None or self._body_behind is not None:
+        if incoming is None or self._skipped_body is not None:
             return
         self._incoming = None
         self.state = IDLE
@@ -296,12 +296,12 @@ def _check_version(version: str, hosts: int, *, chunked: bool) -> None:
 
 
 def _head_size(target: bytes, headers: Headers) -> int:
-    """Bytes of a head, but for the method and the version."""
+    """Return the bytes of a head without method and version."""
     return len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def _origin_form(target: bytes) -> bytes:
-    """The path and query of an absolute-form target; `*` stays. Raises FramingError for anything else."""
+    """Return path and query of an absolute-form target; `*` stays. Raises FramingError for anything else."""
     if target == b"*":
         return target
     if b"#" in target:

@@ -1,4 +1,4 @@
-"""Answers to clients as bytes: framing and Connection are written here, everything else is the handler's."""
+"""Answers to clients as bytes: framing and Connection are written here, all other headers by the handler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.model.message import Request, Response
 
 
 def whole(request: Request, response: Response, body: bytes, keep: bool) -> bytes:
-    """A response with a whole body: one write. A header that would break the head becomes a 500."""
+    """Return a response with a whole body, for one write. A header that would break the head becomes a 500."""
     status = response.status
     length: int | None = len(body)
     if request.method == "HEAD" or status in {204, 304}:
@@ -27,7 +27,7 @@ def whole(request: Request, response: Response, body: bytes, keep: bool) -> byte
 
 
 def refusal(error: FramingError) -> bytes:
-    """The answer to broken framing; the connection ends with it."""
+    """Return the answer to broken framing; the connection ends with it."""
     response, body = _with_body(error_response(error.status, error.status, str(error)))
     return response_head(response.status, b"", response.headers, length=len(body), connection=b"close") + body
 
@@ -41,11 +41,11 @@ async def write_pieces(
     *,
     keep: bool,
 ) -> bool:
-    """A response whose body streams, with back-pressure; whether the connection can go on.
+    """Send a response whose body streams, with back-pressure. Returns True if the connection can continue.
 
-    The handler's Content-Length is kept and held to; without one the body is chunked, or ends with the connection
-    where the client speaks HTTP/1.0. Raises what the body raises, FramingError where it breaks its length, and
-    ConnectionResetError where the client is gone.
+    The handler's Content-Length is kept and enforced; without one the body is chunked, or ends with the connection for
+    a client of HTTP/1.0. Raises what the body raises, FramingError if it breaks its length, and ConnectionResetError if
+    the client is gone.
     """
     left = declared(response)
     empty = request.method == "HEAD" or response.status in {204, 304}
@@ -60,7 +60,7 @@ async def write_pieces(
         chunked=chunked,
         connection=_connection(request, keep),
     )
-    # at once: the first event of a stream may be minutes away
+    # immediately: the first event of a stream may be minutes away
     transport.write(data)
     if empty:
         return keep
@@ -81,21 +81,21 @@ async def write_pieces(
 
 
 def _connection(request: Request, keep: bool) -> bytes:
-    """The value of the Connection header; empty where the version says it already."""
+    """Return the value of the Connection header; empty if the version implies it."""
     if not keep:
         return b"close"
     return b"" if request.version == "1.1" else b"keep-alive"
 
 
 def bare(response: Response, body: bytes) -> int | None:
-    """The Content-Length of an answer that is sent without its body, to HEAD, or as 204 or 304; None: it has none."""
+    """Return the Content-Length of an answer without its body, to HEAD, or as 204 or 304; None: it has none."""
     if response.status == 204:
         return None
     return declared(response) if not body or response.status == 304 else len(body)
 
 
 def declared(response: Response) -> int | None:
-    """The Content-Length that a handler gave, for a stream or for an answer without its body."""
+    """Return the Content-Length that a handler gave, for a stream or for an answer without its body."""
     value = response.header(b"content-length")
     return int(value) if value is not None and value.isdigit() else None
 

@@ -23,7 +23,7 @@ _KINDS: Final = {
     b"trailer": _OTHER_HOP,
     b"upgrade": _OTHER_HOP,
 }
-_PLAIN: Final = frozenset({b"keep-alive", b"close"})  # values of Connection that name no header
+_PLAIN: Final = frozenset({b"keep-alive", b"close"})  # values of Connection that do not name a header
 _HEAD_LIMIT: Final = 1 << 20
 
 
@@ -31,7 +31,7 @@ class ResponseParser:
     """The responses of one server connection, one expected at a time.
 
     After each `feed`: `response` is the answer once it can be handed over (whole, or with a stream as its body), and
-    `complete` says that its last byte is here. `reusable`: the connection may carry another request then.
+    `complete` is True once its last byte has come. `reusable`: the connection may carry another request then.
     """
 
     def __init__(self, buffer_body: int, *, resume: Callable[[], None], abandon: Callable[[], None]) -> None:
@@ -55,17 +55,17 @@ class ResponseParser:
         self.stream: BodyStream | None = None
         self.complete = False
         self.reusable = True
-        self.begun = False  # the head of the final answer is here
-        self.rest: bytes | None = None  # after 101: what came behind the head
+        self.begun = False  # the head of the final answer has come
+        self.rest: bytes | None = None  # after 101: what came after the head
 
     def _renew(self) -> None:
         self._http = ResponseScanner(self)
         self._feed = self._http.feed_data
 
     def expect(self, *, head: bool, upgrade: bool = False, streaming: Streaming = Streaming.LARGE) -> None:
-        """A request has been sent; head: its method was HEAD, so the answer has no body whatever it says.
+        """Expect the answer to a request. head: its method was HEAD, so the answer has no body.
 
-        upgrade: it asked for one, so that 101 is an answer. streaming: which answers become a stream at once.
+        upgrade: it requested one, so that 101 is an answer. streaming: which answers become a stream immediately.
         """
         self._streaming = streaming
         self._head_request = head
@@ -76,7 +76,7 @@ class ResponseParser:
         self._bulk = 0
 
     def feed(self, data: bytes) -> None:
-        """Takes bytes. Raises FramingError where they are no answer."""
+        """Take bytes. Raises FramingError if they are not an answer."""
         if not self.begun:
             self._bulk += len(data)
             if self._bulk > _HEAD_LIMIT + READ:
@@ -96,13 +96,13 @@ class ResponseParser:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Make a stream of an answer that still comes, where its request asked for it."""
+        """Make a stream of an answer that is not complete, if its request wants that."""
         response = self.response
         if response is not None and response.status != 101 and (self._open_ended or self._streaming is Streaming.ALL):
             self._begin_stream(response)
 
     def eof(self) -> bool:
-        """The server has closed its side; whether that completes the answer."""
+        """The server has closed its side. Returns True if that completes the answer."""
         if self.begun and self._until_close and not self.complete:
             self._finish()
         return self.complete
@@ -119,7 +119,7 @@ class ResponseParser:
     def on_message_begin(self) -> None:
         if not self._active:
             self.reusable = False
-            raise FramingError("an answer that nobody asked for")
+            raise FramingError("an answer without a request")
         self._reason = b""
         if self._headers:
             self._headers = []  # trailers of the answer before
@@ -138,7 +138,7 @@ class ResponseParser:
         if self._interim:
             return
         if status == 101 and not (self._upgrade and http.should_upgrade()):
-            raise FramingError("the server switched protocols unasked")
+            raise FramingError("the server switched protocols without a request")
         kept: Headers = []
         connection: list[bytes] = []
         length = -1
@@ -172,7 +172,7 @@ class ResponseParser:
             self._begin_stream(self.response)
 
     def _judge(self, connection: list[bytes], status: int) -> None:
-        """Whether the connection can carry another request after this answer."""
+        """Return True if the connection can carry another request after this answer."""
         if self._head_request and status != 101:
             said = tokens(connection)
             if self._http.get_http_version() == "1.1":

@@ -1,7 +1,7 @@
 """One connection to a server behind the proxy: one request at a time, its answer by one future.
 
-A connection says itself when it can be used again, in the callback that saw the answer's last byte; it never delivers
-anything to anybody but the request that is on it.
+A connection itself reports when it can be used again, in the callback that saw the answer's last byte; it delivers
+only to the request that is on it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy.model.message import Request, Response, Tunnel
 
 
 class Pool(Protocol):
-    """What a connection tells its pool."""
+    """What a connection reports to its pool."""
 
     name: str
 
@@ -46,13 +46,13 @@ class ServerConnection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.deadline = math.inf  # in the loop's time: for the answer to begin, then for its next piece
         self.idle_since = 0.0
-        self.sending = False  # a streamed request body is not out yet
+        self.sending = False  # a streamed request body is not sent completely
         self.unanswered = False  # closed by the server before a byte of the answer
         self.silent = True  # no byte of the answer has come
         self.fresh = True  # no request has been on it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -65,7 +65,7 @@ class ServerConnection(asyncio.Protocol):
         return not self.transport.is_closing()
 
     def start(self, data: bytes, request: Request, patience: float) -> asyncio.Future[Response]:
-        """Sends a request (or its head) as bytes; the future of its answer. patience: seconds for it to begin."""
+        """Send a request (or its head). Returns the future of its answer. patience: seconds for it to begin."""
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._delivered = False
@@ -79,39 +79,39 @@ class ServerConnection(asyncio.Protocol):
         return future
 
     def write(self, piece: bytes) -> None:
-        """A piece of a streamed request body; the time for the answer begins anew."""
+        """Send a piece of a streamed request body; the time for the answer begins again."""
         self.deadline = self._loop.time() + self._patience
         if not self.transport.is_closing():
             self.transport.write(piece)
 
     def sent(self) -> None:
-        """The last byte of a streamed request body has been written."""
+        """Take note that a streamed request body has been written completely."""
         self.sending = False
         self.deadline = self._loop.time() + self._patience
 
     def abandon(self, future: asyncio.Future[Response]) -> None:
-        """The request's task was cancelled: its answer must reach nobody, so the connection goes with it."""
+        """Close the connection: the request's task was cancelled, and no other request may get its answer."""
         if self._future is future:
             self.abort()
 
     def abort(self) -> None:
-        """Cuts the connection."""
+        """Cut the connection."""
         if not self.transport.is_closing():
             self.transport.abort()
 
     def give_up(self, why: str) -> None:
-        """Cuts the connection and fails what is on it with UpstreamLost."""
+        """Cut the connection; its request fails with UpstreamOutcomeUnknown."""
         self._failure = UpstreamOutcomeUnknown(f"{self._pool.name}: {why}")
         self.abort()
 
-    # callbacks of the transport
+    # ---- callbacks of the transport
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
             self._tunnel.feed(data)
             return
         if self._future is None:
-            self.abort()  # nobody asked
+            self.abort()  # bytes without a request
             return
         self.silent = False
         parser = self._parser
@@ -166,8 +166,7 @@ class ServerConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.flow.resume()
 
-    # the answer
-
+    # ---- the answer
     def _deliver(self) -> None:
         future, response = self._future, self._parser.response
         if self._delivered or future is None or response is None:
@@ -176,11 +175,11 @@ class ServerConnection(asyncio.Protocol):
         if not future.done():
             future.set_result(response)
         elif self._parser.stream is not None:
-            self.abort()  # cancelled: nobody will read the stream
+            self.abort()  # cancelled: the stream has no reader
         self.flow.release()
 
     def _complete(self) -> None:
-        """The last byte of the answer is here: free for the next request before the answer is handed over."""
+        """The answer is complete: the connection is free for the next request before the answer is handed over."""
         parser = self._parser
         response = parser.response
         self.deadline = math.inf
@@ -203,7 +202,7 @@ class ServerConnection(asyncio.Protocol):
         self.flow.release()
 
     def _resume(self) -> None:
-        """The consumer of a streamed answer has room again."""
+        """Read again: the consumer of a streamed answer has room."""
         stream = self._parser.stream
         if not self._reading and stream is not None and stream.size <= LOW_WATER:
             self._reading = True
@@ -212,7 +211,7 @@ class ServerConnection(asyncio.Protocol):
                 self.transport.resume_reading()
 
     def _switch(self, response: Response, rest: bytes) -> None:
-        """101: from here on the connection is a tunnel, and no part of the pool."""
+        """Handle 101: from here on the connection is a tunnel, and not part of the pool."""
         tunnel = self._tunnel = ConnectionTunnel(self.transport, self.flow, _nothing)
         if rest:
             tunnel.feed(rest)
@@ -229,4 +228,4 @@ class ServerConnection(asyncio.Protocol):
 
 
 def _nothing() -> None:
-    """A server's tunnel has nobody to tell."""
+    """Do nothing when a server's tunnel closes."""

@@ -31,7 +31,7 @@ class BodyStream(AsyncIterator[bytes]):
 
     @property
     def starving(self) -> bool:
-        """Whether the consumer is waiting for a piece."""
+        """True if the consumer waits for a piece."""
         return self._waiter is not None
 
     def feed(self, piece: bytes) -> None:
@@ -45,7 +45,7 @@ class BodyStream(AsyncIterator[bytes]):
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """The body ends here with an error, after what has been fed."""
+        """End the body with an error, after what has been fed."""
         if not self.ended:
             self._error = error
             self.end()
@@ -78,7 +78,7 @@ class BodyStream(AsyncIterator[bytes]):
         return piece
 
     async def aclose(self) -> None:
-        """Wants no more of it. Closing twice is nothing."""
+        """Drop the rest of the body. Closing twice has no further effect."""
         if self.closed:
             return
         self.closed = True
@@ -107,26 +107,26 @@ class Flow:
         self.release()
 
     def close(self) -> None:
-        """The connection is gone: whoever waits is told by ConnectionResetError."""
+        """The connection is lost: waiting senders get ConnectionResetError."""
         self.lost = True
         self.release()
 
     def release(self) -> None:
-        """Lets everybody who waits look again."""
+        """Wake all that wait, to check again."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def settled(self) -> None:
-        """Waits once while the buffer is full, until it is not, the connection is gone, or `release` is called."""
+        """Wait once while the buffer is full, until it is not, the connection is lost, or `release` is called."""
         if self.paused and not self.lost:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
 
     async def drained(self) -> None:
-        """Waits while the buffer is full. Raises ConnectionResetError where the connection is gone."""
+        """Wait while the buffer is full. Raises ConnectionResetError if the connection is lost."""
         await self.settled()
         if self.lost:
             raise ConnectionResetError("the connection is gone")

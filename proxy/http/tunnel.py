@@ -1,4 +1,4 @@
-"""Raw bytes both ways after an upgrade: one tunnel a connection, on either side of the proxy, and the relay between."""
+"""Raw bytes in both directions after an upgrade: a tunnel for each connection, and the relay between two."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.model.message import Tunnel
 
 
 class ConnectionTunnel(Tunnel):
-    """The tunnel over one connection: its protocol feeds it, reading stops while nobody receives."""
+    """The tunnel over one connection: its protocol feeds it; reading pauses while nothing is received."""
 
     def __init__(self, transport: asyncio.Transport, flow: Flow, closed: Callable[[], None]) -> None:
         self._transport = transport
@@ -21,7 +21,7 @@ class ConnectionTunnel(Tunnel):
         self._stream = BodyStream(self._resume, self.close)
 
     def feed(self, data: bytes) -> None:
-        """What came from the peer."""
+        """Take bytes that came from the peer."""
         self._stream.feed(data)
         if self._reading and self._stream.size > HIGH_WATER:
             self._reading = False
@@ -43,7 +43,7 @@ class ConnectionTunnel(Tunnel):
         return b""
 
     async def send(self, data: bytes) -> None:
-        """Write with back-pressure. Raises ConnectionResetError where the peer is gone."""
+        """Write with back-pressure. Raises ConnectionResetError if the peer is gone."""
         if not self._flow.lost:
             self._transport.write(data)
         await self._flow.drained()
@@ -56,14 +56,14 @@ class ConnectionTunnel(Tunnel):
 
 
 async def relay(one: Tunnel, other: Tunnel) -> None:
-    """Carries bytes both ways until either side ends or breaks; then closes both, after what was written is out."""
+    """Carry bytes in both directions until either side ends or breaks; then close both, with all that was written."""
 
     async def carry(source: Tunnel, sink: Tunnel) -> None:
         try:
             while data := await source.receive():
                 await sink.send(data)
         except ConnectionResetError:
-            pass  # an end like any other: what a broken tunnel had to say is over
+            pass  # an end like any other
         finally:
             source.close()
             sink.close()

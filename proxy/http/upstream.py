@@ -20,7 +20,7 @@ from proxy.http.head_writer import request_head
 from proxy.http.request_sender import in_pieces, replay, send_body, send_both_ways
 from proxy.model.message import Request, Response
 
-_WHOLE = 1 << 20  # bytes of a body that are written at once
+_WHOLE = 1 << 20  # bytes of a body that are sent by one write
 
 
 class Upstream:
@@ -56,7 +56,7 @@ class Upstream:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError(f"{url!r} is no http:// or https:// URL of a server")
+            raise ConfigurationError(f"{url.rpartition('@')[2]!r} is not an http:// or https:// URL of a server")
         secure = parts.scheme == "https"
         self._prefix = parts.path.rstrip("/").encode()
         self.name = parts.netloc.rpartition("@")[2]
@@ -89,15 +89,15 @@ class Upstream:
         return len(self._pool.open)
 
     async def request(self, request: Request, *, idempotent: bool = False) -> Response:
-        """Sends the request and returns the answer, its hop-by-hop headers dropped.
+        """Send the request and return the answer, its hop-by-hop headers dropped.
 
-        Raises UpstreamUnavailable (nothing was sent) or UpstreamLost (the outcome is unknown). Where the awaiting
-        task is cancelled, the connection is closed and its answer reaches nobody.
+        Raises UpstreamUnavailable (nothing was sent) or UpstreamOutcomeUnknown. If the awaiting task is cancelled, the
+        connection is closed and its answer is dropped.
         """
         body = request.body
         if not isinstance(body, bytes):
             return await self._send_stream(request, body)
-        if len(body) > _WHOLE and not idempotent:  # what may be sent again is sent as it is
+        if len(body) > _WHOLE and not idempotent:  # what may be sent again is sent whole
             return await self._stream(request, in_pieces(body), len(body))
         pool, data = self._pool, self._head(request, len(body))
         if body:
@@ -161,7 +161,7 @@ class Upstream:
             await send_body(connection, body, length, stop=future.done)
             return await future
         except BaseException:
-            # whatever broke, the client's stream included: half a request must not stay on a connection
+            # whatever failed, the client's stream included: half a request must not stay on a connection
             connection.abort()
             if not future.cancel() and not future.cancelled():
                 future.exception()

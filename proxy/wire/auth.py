@@ -1,4 +1,4 @@
-"""Who asks: the `Authorization` header read; JSON web tokens made, and their signatures checked.
+"""The user of a request: the `Authorization` header read; JSON web tokens made, and their signatures checked.
 
 The proxy only reads them: ArangoDB checks. The development server has passwords and a secret of its own.
 Protocol page, section 7: Basic, or `bearer` with an HS256 token (iss `arangodb`, `preferred_username`, exp).
@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
-LIFETIME: Final = 3600  # seconds that a token holds, ArangoDB's default
+LIFETIME: Final = 3600  # seconds that a token is valid, ArangoDB's default
 
 
 class Claims(msgspec.Struct):
-    """What a token says. exp: seconds since the epoch, 0 where it never ends. server_id: a server's own token."""
+    """The claims of a token. exp: seconds since the epoch, 0 if it never expires. server_id: a server's own token."""
 
     preferred_username: str = ""
     server_id: str = ""
@@ -31,7 +31,7 @@ class _Head(msgspec.Struct):
 
 
 def user_of(authorization: str | None) -> str | None:
-    """The user that an `Authorization` header names; None where there is none or it cannot be read.
+    """Return the user that an `Authorization` header names; None if there is none or it cannot be read.
 
     A superuser's token names a server in the place of a user: that is `root`.
     """
@@ -52,12 +52,12 @@ def user_of(authorization: str | None) -> str | None:
 
 
 def owner_of(authorization: str | None) -> str | None:
-    """Who opens what belongs to one user: the user that the header names, or the header itself where it names none."""
+    """Return the owner of what a request opens: the user that the header names, or else the header itself."""
     return user_of(authorization) or authorization
 
 
 def expiry_of(authorization: bytes | None) -> float | None:
-    """When a bearer token ends, in seconds since the epoch; None where it is none, or one that never ends.
+    """Return when a bearer token expires, in seconds since the epoch; None if it is not one, or never expires.
 
     Nothing is checked: who uses it has had the token checked by ArangoDB.
     """
@@ -71,7 +71,7 @@ def expiry_of(authorization: bytes | None) -> float | None:
 
 
 def credentials_of(authorization: str) -> tuple[str, str] | None:
-    """(user, password) of a Basic header; None where it is none."""
+    """Return (user, password) of a Basic header; None if it is not one."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -83,7 +83,7 @@ def credentials_of(authorization: str) -> tuple[str, str] | None:
 
 
 def claims_of(authorization: str, secret: bytes) -> Claims | None:
-    """What a bearer token says that was signed with that secret; None where it was not, or is no token of ArangoDB's.
+    """Return the claims of a bearer token that was signed with that secret; None if it was not, or is not ArangoDB's.
 
     Whether it has expired is left to the caller.
     """
@@ -104,7 +104,7 @@ def claims_of(authorization: str, secret: bytes) -> Claims | None:
 
 
 def make_token(user: str, secret: bytes, now: float, lifetime: int = LIFETIME) -> str:
-    """A signed token as `/_open/auth` answers it. now: seconds since the epoch."""
+    """Return a signed token as `/_open/auth` answers it. now: seconds since the epoch."""
     claims = {"preferred_username": user, "iss": "arangodb", "exp": int(now) + lifetime, "iat": int(now)}
     signed = f"{_pad({'alg': 'HS256', 'typ': 'JWT'})}.{_pad(claims)}"
     signature = hmac.new(secret, signed.encode(), hashlib.sha256).digest()

@@ -1,4 +1,4 @@
-"""A request -> an Operation. Pure and cheap: path, query and a few headers; bodies are not looked into.
+"""Request -> Operation. Pure and cheap: path, query and a few headers; bodies are not decoded.
 
 Targets that name no document are remembered, since clients repeat them.
 """
@@ -30,7 +30,7 @@ _WANTED: Final = {
         b"x-crossfade-explain",
     )
 }
-# the same by the spellings that came, None for those that do not matter: clients use few
+# the same by the spellings that were received, None for those that do not matter: clients use few
 _spelled: dict[bytes, str | None] = {}
 _SPELLINGS: Final = 512
 _JSON_HEADERS: Final = frozenset({"content-type", "accept"})
@@ -42,7 +42,7 @@ _NO_PARAMS: Final[dict[str, str]] = {}
 
 
 def decode(request: Request) -> Operation:
-    """The operation that a request asks for. Never raises: what is not known has endpoint `unknown`.
+    """Return the operation that a request asks for. Never raises: an unknown path has the endpoint `unknown`.
 
     A body that is a stream is left alone (`body` is then empty).
     """
@@ -52,7 +52,7 @@ def decode(request: Request) -> Operation:
 def decode_parts(
     method: str, target: bytes, headers: Headers, body: object = b"", *, identified: bool = False
 ) -> Operation:
-    """As `decode`, of the parts of a request. identified: the Authorization header is kept whatever the endpoint."""
+    """Decode the parts of a request. identified: the Authorization header is kept whatever the endpoint."""
     found = _remembered.get((method, target))
     if found is None:
         found = _target(method, target)
@@ -77,7 +77,7 @@ def peek(method: str, target: bytes) -> Endpoint:
 
 
 def is_database_path(target: bytes) -> bool:
-    """Whether a path speaks to the database: those that begin with `/_`. All others are the services'."""
+    """Return True if a path belongs to the database: those that begin with `/_`. All others are the services'."""
     return target[:2] == b"/_"
 
 
@@ -144,7 +144,7 @@ def _headers(headers: Headers, identified: bool) -> dict[str, str]:
 
 
 def _spelling(name: bytes) -> str | None:
-    """The lower-case form of a header that matters, by any spelling."""
+    """Return the lower-case form of a header that matters, by any spelling; None for other headers."""
     if len(_spelled) >= _SPELLINGS:
         _spelled.clear()
     known = _spelled[name] = _WANTED.get(name.lower())

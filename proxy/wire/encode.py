@@ -1,4 +1,4 @@
-"""An Outcome -> a response, with the headers that ArangoDB 3.12 puts on every answer; errors in ArangoDB's shape."""
+"""Outcome -> Response, with the headers that ArangoDB 3.12 puts on every answer; errors in ArangoDB's shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _JSON: Final[Headers] = [*_USUAL, (b"content-type", b"application/json")]
 
 
 def encode(outcome: Outcome) -> Response:
-    """The response of an outcome: ArangoDB's usual headers, the outcome's own, its body."""
+    """Return the response of an outcome: ArangoDB's usual headers, the outcome's own, its body."""
     content_type = outcome.content_type
     if content_type == b"application/json":
         headers = [*_JSON, *outcome.headers]
@@ -34,15 +34,15 @@ def encode(outcome: Outcome) -> Response:
 
 
 def json_outcome(status: int, value: Any, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Outcome:
-    """An outcome whose body is a JSON value, printed as ArangoDB prints it."""
+    """Return an outcome whose body is a JSON value, printed as ArangoDB prints it."""
     return Outcome(status, dump(value), headers)
 
 
 def error_body(number: int, message: str, status: int) -> dict[str, Any]:
-    """ArangoDB's error object, in the order of its attributes."""
+    """Return ArangoDB's error object, its attributes in ArangoDB's order."""
     return {"code": status, "error": True, "errorMessage": message, "errorNum": number}
 
 
 def error_outcome(error: ArangoError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Outcome:
-    """The answer in ArangoDB's error shape."""
+    """Return the answer in ArangoDB's error shape."""
     return json_outcome(error.status, error_body(error.number, error.message, error.status), headers)

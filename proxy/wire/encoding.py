@@ -17,14 +17,14 @@ _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 def encoded(encoding: str | None) -> bool:
-    """Whether a body under this Content-Encoding must be decoded before it can be read."""
+    """Return True if a body under this Content-Encoding must be decoded before it can be read."""
     return encoding is not None and encoding.strip().lower() in (*_WINDOWS, "x-arango-lz4")
 
 
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its encoding; one that is none of ArangoDB's leaves it alone.
+    """Return the body without its encoding; unchanged if the encoding is not one of ArangoDB's.
 
-    Raises ArangoError: 10 where it is broken, or in more than 64 members, 413 where it would be longer than `limit`
+    Raises ArangoError: 10 if it is broken, or in more than 64 members, 413 if it would be longer than `limit`
     bytes; Unsupported.
     """
     name = encoding.strip().lower()
@@ -55,5 +55,5 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def without(headers: Headers) -> Headers:
-    """The headers of the decoded request: neither the encoding nor the length of what was encoded."""
+    """Return the headers of the decoded request: without the encoding, and the length of what was encoded."""
     return [pair for pair in headers if pair[0].lower() not in (b"content-encoding", b"content-length")]

@@ -1,9 +1,9 @@
-"""VelocyPack, ArangoDB's binary form of JSON, read: what a request's body says, as values or as JSON text. Pure.
+"""VelocyPack, ArangoDB's binary form of JSON, read: a request's body as values or as JSON text. Pure.
 
-The format is public (VelocyPack.md, version 1). As for ArangoDB's own validation of what clients send: externals,
-custom types, tags, packed decimals, minKey and maxKey are refused, and so are a name that comes twice, text that is no
-UTF-8, and whatever nests deeper than 200. Binary blobs are refused as well: no JSON stands for them. A date is its
-milliseconds since the epoch. Names of one small number are those of system attributes.
+The format is public (VelocyPack.md, version 1). As in ArangoDB's own validation of what clients send, externals, custom
+types, tags, packed decimals, minKey and maxKey are refused, and so are a name that comes twice, text that is not UTF-8,
+and nesting deeper than 200. Binary blobs are refused as well: JSON cannot express them. A date becomes its milliseconds
+since the epoch. A name that is one small number is that of a system attribute.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _WIDTHS: Final = {
 
 
 def decode(data: bytes) -> Any:
-    """The value. Raises ArangoError 600 for whatever is not exactly one value."""
+    """Return the value. Raises ArangoError 600 if the bytes are not exactly one value."""
     return _Reader(data, plain=True).whole()
 
 
 def to_json(data: bytes, *, dates: bool = True) -> bytes:
-    """The same value as JSON text, as ArangoDB prints it (but for a negative zero, which stays a double).
+    """Return the same value as JSON text, as ArangoDB prints it (but for a negative zero, which stays a double).
 
     dates: whether a date may become its number; else it is refused.
     """
@@ -56,7 +56,7 @@ def to_json(data: bytes, *, dates: bool = True) -> bytes:
 
 
 def in_json(request: Request) -> Request | None:
-    """The same request with its body in JSON; None where JSON cannot say all of it, or the body is no VelocyPack."""
+    """Return the request with its body in JSON; None if JSON cannot express all of it, or it is not VelocyPack."""
     if not isinstance(request.body, bytes) or request.header(b"content-encoding") is not None:
         return None
     try:
@@ -69,12 +69,12 @@ def in_json(request: Request) -> Request | None:
 
 
 def wrong(reason: str) -> ArangoError:
-    """ArangoDB's error for a body that it cannot read."""
+    """Return ArangoDB's error for a body that it cannot read."""
     return ArangoError(600, f"VPackError error: {reason}")
 
 
 class _Reader:
-    """Reads one buffer from the front. Every length is checked against the end of what surrounds it."""
+    """A reader of one buffer, front to back. Every length is checked against the end of what surrounds it."""
 
     def __init__(self, data: bytes, *, plain: bool, dates: bool = True) -> None:
         self._data = data
@@ -88,7 +88,7 @@ class _Reader:
         return value
 
     def _value(self, at: int, limit: int, depth: int) -> tuple[Any, int]:
-        """The value that begins at `at`, and where it ends. Raises ArangoError 600 where it passes `limit`."""
+        """Return the value that begins at `at`, and its end. Raises ArangoError 600 if it passes `limit`."""
         if at >= limit:
             raise wrong("Validator invalid length: value is cut")
         head = self._data[at]
@@ -116,7 +116,7 @@ class _Reader:
     # ---- arrays and objects
 
     def _plain_array(self, at: int, limit: int, depth: int) -> tuple[list[Any], int]:
-        """0x02 to 0x05: items of one length, to the end, without an index."""
+        """Read 0x02 to 0x05: items of one length, to the end, without an index."""
         width = _WIDTHS[self._data[at]]
         end = self._end(at, self._number(at + 1, width, limit), limit)
         place = self._first(at, at + 1 + width, end)
@@ -134,7 +134,7 @@ class _Reader:
         return items, end
 
     def _container(self, at: int, limit: int, depth: int) -> tuple[Any, int]:
-        """Arrays and objects whose number of items is told, behind an index or compact."""
+        """Read arrays and objects with a number of items: with an index, or compact."""
         head = self._data[at]
         is_object = head >= 0x0B and head != 0x13
         if head in (0x13, 0x14):
@@ -161,13 +161,13 @@ class _Reader:
         return (pairs if is_object else items), end
 
     def _indexed(self, at: int, limit: int, *, single_has_index: bool) -> tuple[int, int, int, int, list[int]]:
-        """(first item, number of items, their end, end, places by the index) of 0x06 to 0x12.
+        """Return (first item, number of items, their end, end, places by the index) of 0x06 to 0x12.
 
         An object of one attribute has no index.
         """
         width = _WIDTHS[self._data[at]]
         end = self._end(at, self._number(at + 1, width, limit), limit)
-        if width == 8:  # the number of items stands behind the index
+        if width == 8:  # the number of items comes after the index
             count, table_end, start = self._number(end - 8, 8, end), end - 8, at + 9
         else:
             count, table_end, start = self._number(at + 1 + width, width, end), end, at + 1 + 2 * width
@@ -182,7 +182,7 @@ class _Reader:
         return self._first(at, start, table), count, table, end, places
 
     def _compact(self, at: int, limit: int) -> tuple[int, int, int, int]:
-        """(first item, number of items, their end, end) of 0x13 and 0x14: both numbers in groups of seven bits."""
+        """Return (first item, number of items, their end, end) of 0x13 and 0x14: numbers in groups of seven bits."""
         length, start = self._groups(at + 1, 1, limit)
         end = self._end(at, length, limit)
         count, back = self._groups(end - 1, -1, start - 1)
@@ -191,7 +191,7 @@ class _Reader:
         return start, count, back + 1, end
 
     def _groups(self, at: int, step: int, stop: int) -> tuple[int, int]:
-        """A number of up to eight groups of seven bits, the least first, and where the next byte lies."""
+        """Return a number of up to eight groups of seven bits, the least first, and the place of the next byte."""
         value = 0
         for shift in range(0, 56, 7):
             if at == stop or not 0 <= at < len(self._data):
@@ -225,7 +225,7 @@ class _Reader:
             raise wrong("Invalid UTF-8 sequence") from error
 
     def _first(self, at: int, place: int, end: int) -> int:
-        """Where the first item lies: behind zero bytes that a writer had reserved for a longer length."""
+        """Return the place of the first item: after zero bytes that a writer had reserved for a longer length."""
         while place < min(at + _RESERVED_HEAD, end) and self._data[place] == 0:
             place += 1
         return place

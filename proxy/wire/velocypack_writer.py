@@ -14,16 +14,16 @@ from proxy.model import json_values
 from proxy.model.json_values import INT_MAX, INT_MIN
 
 _DOUBLE: Final = struct.Struct("<d")
-_SHORT: Final = 126  # bytes of text whose length stands in the first byte
+_SHORT: Final = 126  # bytes of text whose length is in the first byte
 
 
 def of_json(text: bytes) -> bytes:
-    """The value of a JSON text as VelocyPack. Raises ArangoError 600 where it is none."""
+    """Return the value of a JSON text as VelocyPack. Raises ArangoError 600 if it is not JSON."""
     return encode(json_values.parse(text))
 
 
 def encode(value: Any) -> bytes:
-    """A value as VelocyPack; integers that no 64 bits hold become doubles."""
+    """Return a value as VelocyPack; integers that do not fit into 64 bits become doubles."""
     kind = type(value)
     if kind is str:
         return _text(value)
@@ -82,7 +82,7 @@ def _object(pairs: dict[str, bytes]) -> bytes:
 
 
 def _indexed(head: int, items: Sequence[bytes], order: Sequence[int]) -> bytes:
-    """Items, and where each lies, in that order; an object of one attribute has no index."""
+    """Return the items with the place of each, in that order; an object of one attribute has no index."""
     body = b"".join(items)
     entries = len(items) if len(items) > 1 or head < 0x0B else 0
     for power in range(4):

@@ -163,7 +163,7 @@ async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, fol
     )
     origin = found.origin.listener
     assert origin is not None
-    origin._hub.handler = _watched(stand, origin._hub.handler)
+    origin._state.handler = _watched(stand, origin._state.handler)
     await _set_up(found.direct, *_COLLECTIONS)
     await found.move(Standing(Stage.MIRROR), "_system/c", "_system/e", "own/marks")
     await _set_up(found.client, *_DOCUMENTS)

@@ -1,4 +1,4 @@
-"""Whether ArangoDB lets a client read: asked once, kept for a while, never beyond what ends it (DESIGN section 13)."""
+"""Permission to read: ArangoDB is asked once, a yes is cached, never beyond what ends it (DESIGN section 13)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASIC = b"Basic YWRhOnNlY3JldA=="
 
 @dataclass
 class Origin:
-    """Says what it is told to say, and counts."""
+    """Answers as the test sets it, and counts the requests."""
 
     status: int = 200
     away: bool = False

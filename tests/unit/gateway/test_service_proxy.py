@@ -9,7 +9,7 @@ from proxy.gateway.service_proxy import Forwarding, Routes, Services, forwarded
 
 
 def test_only_paths_where_something_was_found_become_labels() -> None:
-    """Probes and mistypings name routes without end; what stands in them is nobody's to keep."""
+    """Probes and typos name routes without end, and may hold secrets: they are not kept."""
     services = Services({})
     assert services._label("GET /wp-admin", 404) == "other"
     assert services._label("GET /resumes", 401) == "other"

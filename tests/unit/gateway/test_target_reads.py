@@ -22,7 +22,7 @@ BOOKS = ("db/books",)
 
 @dataclass
 class Lease:
-    """What a read sees of a lease; a test says when a look succeeds, and when the lease has run out."""
+    """A lease as a read sees it; a test decides when the control row was read, and when the lease has expired."""
 
     may_read_target: bool = True
     own_lease_over: bool = False

@@ -59,9 +59,9 @@ class Talk2:
     def __init__(
         self, handler: Handler, limits: HttpLimits | None = None, *, lax: bool = False, greet: bool = True
     ) -> None:
-        self.hub = ListenerState(handler, limits or HttpLimits())
+        self.listener = ListenerState(handler, limits or HttpLimits())
         self.transport = Switching()
-        opening = ProtocolSniffer(self.hub)
+        opening = ProtocolSniffer(self.listener)
         self.transport.protocol = opening
         opening.connection_made(self.transport)
         self.client = H2Connection(
@@ -153,4 +153,4 @@ class Talk2:
         self.transport.close()
         for _ in range(20):
             await asyncio.sleep(0)
-        assert not self.hub.connections
+        assert not self.listener.connections

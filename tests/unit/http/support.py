@@ -62,9 +62,9 @@ class Talk:
     """One connection on a fake transport."""
 
     def __init__(self, handler: Handler, limits: HttpLimits | None = None) -> None:
-        self.hub = ListenerState(handler, limits or HttpLimits())
+        self.listener = ListenerState(handler, limits or HttpLimits())
         self.transport = FakeTransport()
-        self.connection = Connection(self.hub)
+        self.connection = Connection(self.listener)
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
 

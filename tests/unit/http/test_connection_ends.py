@@ -1,4 +1,4 @@
-"""How an HTTP/1.1 connection ends: clients that leave, time limits, draining, upgrades."""
+"""Ends of an HTTP/1.1 connection: clients that leave, time limits, draining, upgrades."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.unit.http.support import Talk
 
 
 async def test_a_client_that_leaves_does_not_stop_the_handlers_work() -> None:
-    """A write that the origin takes is captured though nobody waits for its answer any more (I3)."""
+    """A write that the origin takes is captured even if no client waits for its answer (I3)."""
     gate = Gate()
     talk = Talk(gate)
     await talk.say(GET % 1 + GET % 2)
     talk.transport.close()
     await talk.settle()
-    assert talk.connection in talk.hub.connections
+    assert talk.connection in talk.listener.connections
     gate.answer()
     await talk.settle()
     assert gate.done == [b"/1"]
     assert talk.transport.out == b""
-    assert talk.connection not in talk.hub.connections
+    assert talk.connection not in talk.listener.connections
     assert talk.connection.task.done()
 
 
@@ -152,7 +152,7 @@ async def test_draining_ends_idle_connections_at_once_and_others_after_their_ans
     await talk.say(GET % 1)
     await idle.settle()
     for each in (talk, idle):
-        each.hub.draining = True
+        each.listener.draining = True
         each.connection.drain()
     await idle.settle()
     assert idle.transport.closing

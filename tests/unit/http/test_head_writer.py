@@ -1,4 +1,4 @@
-"""Heads as bytes: what goes through, what is written anew, what never gets out."""
+"""Heads as bytes: headers that are forwarded, those that are written again, those that are never sent."""
 
 from __future__ import annotations
 

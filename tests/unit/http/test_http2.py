@@ -60,14 +60,14 @@ async def test_a_client_that_opens_and_says_nothing_is_closed_in_time() -> None:
         talk = Talk2(echo, limits, greet=False)
         if said:
             talk.feed(said)
-        (opening,) = talk.hub.connections
+        (opening,) = talk.listener.connections
         opening.look(1)
         assert not talk.transport.closing
         opening.look(9)
         assert talk.transport.closing
         await talk.end()
     draining = Talk2(echo, greet=False)
-    (opening,) = draining.hub.connections
+    (opening,) = draining.listener.connections
     opening.drain()
     assert draining.transport.closing
     await draining.end()

@@ -87,7 +87,7 @@ async def test_bodies_that_declare_little_share_the_room() -> None:
         rests = {number: talk.upload(number, rest) for number, rest in rests.items()}
         await talk.say()
     assert [bool(rest) for rest in rests.values()] == [False, False, True]
-    (connection,) = talk.hub.connections
+    (connection,) = talk.listener.connections
     connection.look(11)
     await talk.say()
     go.set()

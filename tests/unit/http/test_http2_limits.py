@@ -17,7 +17,7 @@ from tests.unit.http.support import Talk
 
 
 async def test_a_client_that_leaves_does_not_stop_the_handlers_work() -> None:
-    """I3: what the origin took is captured, whoever is left to hear of it."""
+    """I3: what the origin took is captured, even if no client waits for it."""
     go, ended = asyncio.Event(), asyncio.Event()
 
     async def handler(request: Request) -> Response:
@@ -29,7 +29,7 @@ async def test_a_client_that_leaves_does_not_stop_the_handlers_work() -> None:
     number = talk.begin(fields())
     talk.begin(fields())
     await talk.say()
-    (connection,) = talk.hub.connections
+    (connection,) = talk.listener.connections
     talk.client.reset_stream(number)
     await talk.say()
     talk.transport.abort()
@@ -40,7 +40,7 @@ async def test_a_client_that_leaves_does_not_stop_the_handlers_work() -> None:
     await talk.say()
     assert ended.is_set()
     assert connection.task.done()
-    assert not talk.hub.connections
+    assert not talk.listener.connections
 
 
 async def test_a_client_that_leaves_in_the_middle_of_a_body_fails_its_reader() -> None:
@@ -101,8 +101,8 @@ async def test_draining_says_goaway_answers_what_is_under_way_and_refuses_the_re
     talk = Talk2(handler)
     number = talk.begin(fields())
     await talk.say()
-    (connection,) = talk.hub.connections
-    talk.hub.draining = True
+    (connection,) = talk.listener.connections
+    talk.listener.draining = True
     connection.drain()
     connection.drain()
     # one that was on its way when GOAWAY was sent: the client may make it again elsewhere
@@ -123,7 +123,7 @@ async def test_draining_says_goaway_answers_what_is_under_way_and_refuses_the_re
 async def test_time_limits() -> None:
     talk = Talk2(echo, HttpLimits(idle=10, stall=10, linger=4, buffer_body=100))
     await talk.say()
-    (connection,) = talk.hub.connections
+    (connection,) = talk.listener.connections
     gathered = talk.begin(fields("PUT", "/"), end=False)
     streamed = talk.begin(fields("PUT", "/", ("content-length", "1000")), end=False)
     await talk.say()
@@ -151,7 +151,7 @@ async def test_a_client_that_does_not_take_an_answer_is_reset_and_one_that_takes
     talk.acknowledge = False
     number = talk.begin(fields())
     await talk.say()
-    (connection,) = talk.hub.connections
+    (connection,) = talk.listener.connections
     connection.look(11)
     await talk.say()
     assert talk.answers[number].reset == ErrorCodes.CANCEL
@@ -216,7 +216,7 @@ async def test_a_frame_without_an_end_is_not_waited_for_for_ever() -> None:
     talk = Talk2(echo, HttpLimits(head_time=10, linger=4))
     talk.begin(fields("PUT", "/"), end=False)
     await talk.say()
-    (connection,) = talk.hub.connections
+    (connection,) = talk.listener.connections
     talk.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     connection.look(10)
     assert not talk.transport.closing
@@ -243,13 +243,13 @@ async def test_cancelling_the_task_cuts_the_connection() -> None:
     talk = Talk2(handler)
     talk.begin(fields())
     await talk.say()
-    (connection,) = talk.hub.connections
+    (connection,) = talk.listener.connections
     assert connection.task is not None
     connection.task.cancel()
     await asyncio.wait([connection.task])
     await talk.say()
     assert talk.transport.aborted
-    assert not talk.hub.connections
+    assert not talk.listener.connections
 
 
 async def test_an_upgrade_to_h2c_is_declined_and_the_request_answered() -> None:

@@ -1,4 +1,4 @@
-"""Requests out of bytes: what is taken, what is refused, and where a message ends."""
+"""Requests out of bytes: accepted, refused, and the end of a message."""
 
 from __future__ import annotations
 

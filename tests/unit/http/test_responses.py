@@ -1,4 +1,4 @@
-"""Responses out of bytes: where they end, and whether their connection can be used again."""
+"""Responses out of bytes: their end, and whether their connection can be used again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams, flow control and tunnels: who waits for whom, and who is told of an end."""
+"""Streams, flow control and tunnels: back-pressure, and how an end is reported."""
 
 from __future__ import annotations
 

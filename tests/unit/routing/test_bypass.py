@@ -1,4 +1,4 @@
-"""Which headers forbid capture and comparison, whatever the endpoint."""
+"""Headers that forbid capture and comparison, whatever the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a query's text says before it is routed: understood, modifying, or judged by its words alone."""
+"""The facts of a query's text before it is routed: understood, modifying, or known by its words alone."""
 
 from __future__ import annotations
 

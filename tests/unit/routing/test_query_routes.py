@@ -1,4 +1,4 @@
-"""Which way a query goes, by the stages and phases of all that it reads or writes (DESIGN section 9)."""
+"""The route of a query, by the stages and phases of all that it reads or writes (DESIGN section 9)."""
 
 from __future__ import annotations
 

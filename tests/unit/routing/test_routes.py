@@ -1,4 +1,4 @@
-"""Which way a read of documents goes, by stage and phase: cases are data (DESIGN section 9)."""
+"""The route of a read of documents, by stage and phase: cases are data (DESIGN section 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which collections a request may write, and which of them are captured."""
+"""Collections that a request may write, and those of them that are captured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way a write goes, by stage and phase: cases are data (I10)."""
+"""The route of a write, by stage and phase: cases are data (I10)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_write_to_a_number_that_nobody_could_name_may_be_to_any_collection() -
 
 
 def test_a_write_that_allows_dirty_reads_is_captured_like_any_other() -> None:
-    """ArangoDB passes over that header where something is written."""
+    """ArangoDB ignores that header in writes."""
     dirty = {"x-arango-allow-dirty-read": "true"}
     assert route(write(headers=dirty), snapshot(books=FLIPPED)).action is Action.CAPTURE
     assert route(query(headers=dirty), snapshot(books=FLIPPED), facts("books", "books")).action is Action.CAPTURE
@@ -108,7 +108,7 @@ def test_opaque_endpoints_mark_what_they_may_touch(operation: Operation, collect
 def test_changes_of_whole_collections_and_imports_are_captured(
     operation: Operation, collections: tuple[str, ...]
 ) -> None:
-    """mirror-protocol, answer 6. Of a rename the new name counts where the default stage mirrors it."""
+    """mirror-protocol, answer 6. Of a rename the new name counts if the default stage mirrors it."""
     taken = route(operation, snapshot(books=MIRROR))
     assert (taken.action, taken.collections) == (Action.CAPTURE, collections)
     assert route(operation, snapshot(books=OFF)) == Route(Action.FORWARD, writes=may_write(operation))

@@ -1,4 +1,4 @@
-"""Which row a method and a path have."""
+"""The row of a method and a path."""
 
 from __future__ import annotations
 
