@@ -20,7 +20,7 @@ import orjson
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import Settings
-from proxy.capture.answers import DocumentPlan, plan, settle
+from proxy.capture.answers import DocumentPlan, parse_answer, plan
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite
 from proxy.model.message import Headers, Request
@@ -75,7 +75,7 @@ def calls(folder: Path) -> None:
     unit = measured("orjson.loads of the document", lambda: orjson.loads(raw))
     measured("plan", lambda: plan(operation), unit=unit)
     measured("rewritten", lambda: made.rewritten(request), unit=unit)
-    measured("settle", lambda: settle(made, 202, headers, body), unit=unit)
+    measured("parse the answer", lambda: parse_answer(made, 202, headers, body), unit=unit)
     journal = Journal(folder / "journal")
     journal.open()
     measured(

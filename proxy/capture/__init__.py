@@ -22,7 +22,8 @@ Every kind follows one protocol: intend, forward, parse the answer, then report:
 (applied from the answer), keys (read again), or unknown (read again after the time bound, or marked).
 """
 
-from proxy.capture.context import LeaseView, WriteContext, collect
+from proxy.capture.bodies import collect
+from proxy.capture.context import LeaseView, WriteContext
 from proxy.capture.dispatch import WriteDispatcher
 from proxy.capture.transaction_registry import TransactionRegistry
 

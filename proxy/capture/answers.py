@@ -1,7 +1,7 @@
 """Document writes: what to ask ArangoDB for beside what the client asked, and what its answer says was written. Pure.
 
-`plan` before forwarding, `settle` after the answer. `returnNew=true` is added and `silent` removed, so that every
-version that was written comes back; `settle` takes out again what the client did not ask for (I6) and gives the
+`plan` before forwarding, `parse_answer` afterwards. `returnNew=true` is added and `silent` removed, so that every
+version that was written comes back; `parse_answer` takes out again what the client did not ask for (I6) and returns the
 changes. Rules: protocol page, section 2 and "Surprises"; mirror-protocol, answer 8.
 """
 
@@ -122,12 +122,12 @@ def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | O
     )
 
 
-def settle(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
+def parse_answer(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
     """Reads ArangoDB's answer to a planned write. Never raises for what an ArangoDB can answer.
 
     Raises ValueError where a 2xx body is no JSON at all: the caller then treats the outcome as unknown.
     """
-    steps = settling(plan, status, headers, body)
+    steps = _parsing(plan, status, headers, body)
     while True:
         try:
             next(steps)
@@ -136,9 +136,9 @@ def settle(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> Pa
             return captured
 
 
-async def settle_gently(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
+async def parse_answer_in_turns(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
     """The same; answers of many documents are read some at a time, between which the event loop has its turn."""
-    steps = settling(plan, status, headers, body)
+    steps = _parsing(plan, status, headers, body)
     while True:
         try:
             next(steps)
@@ -148,7 +148,7 @@ async def settle_gently(plan: DocumentPlan, status: int, headers: Headers, body:
         await asyncio.sleep(0)
 
 
-def settling(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
+def _parsing(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
     """`settle` in steps of a few milliseconds."""
     if status >= 400:
         late = status >= 500 and not not_begun(status, body)

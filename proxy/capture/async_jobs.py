@@ -19,7 +19,8 @@ import structlog
 
 from proxy.base import failpoints
 from proxy.base.errors import ArangoError
-from proxy.capture.context import WriteContext, collect, same_user
+from proxy.capture.bodies import collect
+from proxy.capture.context import WriteContext, same_user
 from proxy.model.endpoint import Family
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 # as stores/postgres/cursors: decimal, above every tick of a server, inside 64 bits; another prefix than there
 _PREFIX = "9002"
 _OWN = re.compile(_PREFIX + r"\d{15}")
-_MOST = 1000  # jobs under way, and results that wait
+_MOST = 1000  # jobs under route, and results that wait
 _BYTES = 32 << 20  # of results
 _CLOSING = 5.0  # seconds for jobs under way when the proxy stops
 _LISTS = frozenset({"done", "pending", "all", "expired"})
@@ -45,10 +46,10 @@ class _Job:
 
 
 class Jobs:
-    """Owns the tasks of those under way. `handle`: carries out a plain request."""
+    """Owns the tasks of those under route. `handle`: carries out a plain request."""
 
-    def __init__(self, kit: WriteContext, handle: Callable[[Request], Awaitable[Response]]) -> None:
-        self._kit = kit
+    def __init__(self, context: WriteContext, handle: Callable[[Request], Awaitable[Response]]) -> None:
+        self._context = context
         self._handle = handle
         self._jobs: dict[str, _Job] = {}
         self._loose: set[asyncio.Task[None]] = set()
@@ -73,7 +74,7 @@ class Jobs:
         if len(self._jobs) + len(self._loose) >= _MOST and not self._forget_one():
             raise ArangoError(21003, "queue is full", status=503)
         kept = [pair for pair in request.headers if pair[0].lower() != b"x-arango-async"]
-        body = await collect(request.body, self._kit.settings.max_captured_body)
+        body = await collect(request.body, self._context.settings.max_captured_body)
         plain = Request(request.method, request.target, kept, body, request.version, request.peer)
         loop = asyncio.get_running_loop()
         if operation.headers["x-arango-async"] == "true":
@@ -130,7 +131,7 @@ class Jobs:
         if name in _LISTS:
             return await self._of_all(request, operation, name, authorization)
         job = self._jobs.get(name)
-        if job is None or not await self._kit.owned(request, job.authorization, operation.database):
+        if job is None or not await self._context.owned(request, job.authorization, operation.database):
             raise ArangoError(404, "not found")
         if self._jobs.get(name) is not job:  # fetched or dropped meanwhile
             raise ArangoError(404, "not found")
@@ -149,7 +150,7 @@ class Jobs:
         return Response(result.status, [*result.headers, *told], result.body, result.reason)
 
     async def _of_all(self, request: Request, operation: Operation, name: str, authorization: bytes | None) -> Response:
-        response = await self._kit.origin.request(request)
+        response = await self._context.origin.request(request)
         body = await collect(response.body)
         mine = [number for number, job in self._jobs.items() if same_user(job.authorization, authorization)]
         if operation.method == "DELETE" and response.status < 400:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
@@ -13,13 +13,16 @@ from urllib.parse import quote
 import structlog
 
 from proxy.base.config import Settings
-from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError, UpstreamUnavailable
+from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError
 from proxy.base.waits import counted
+from proxy.capture.attempt import Attempt, Undo
+from proxy.capture.bodies import collect
 from proxy.capture.refusals import error
+from proxy.capture.transaction_plan import Buffer
 from proxy.isolation import Lane
 from proxy.journal.intent import Intent, Settled
 from proxy.model.in_flight import InFlight
-from proxy.model.message import Request, Response
+from proxy.model.message import Request
 from proxy.model.operations import Change, Operation
 from proxy.model.stages import Snapshot
 from proxy.replication.coverage_gaps import Gaps, Uncovered
@@ -52,7 +55,7 @@ T = TypeVar("T")
 Odd = TypeVar("Odd")
 _LIGHT: Final = 256 << 10  # bytes of a write that is looked through here: milliseconds
 _SECONDS = 20.0  # that a worker has to look through a larger one
-KEYS: Final = 500  # of one intent
+_NO_UNDO: Final = Undo()
 _AGAIN = 0.05  # seconds
 
 
@@ -85,6 +88,11 @@ class WriteContext:
         except IsolationError:
             return odd
 
+    @property
+    def generation(self) -> int:
+        """The version of the stages that this instance runs at."""
+        return self.lease.generation
+
     def gap(self, operation: Operation, uncovered: Uncovered, reason: str) -> None:
         """Counts what is not captured or not compared (I10)."""
         name = operation.qualified or f"{operation.database}/*"
@@ -116,22 +124,17 @@ class WriteContext:
         while any(self.flipped(name) for name in collections):
             await asyncio.sleep(0.005)
 
-    async def intend_keys(self, collection: str, keys: Sequence[str]) -> list[Intent]:
-        """Intents for these keys, some hundred each, that may be written or removed; a turn of the event loop for each.
-
-        Before the request is forwarded. Raises ArangoError where one cannot be noted; none is open then.
-        """
-        found: list[Intent] = []
-        try:
-            for start in range(0, len(keys), KEYS):
-                if start:
-                    await asyncio.sleep(0)
-                found.append(self.mirror.intend(collection, tuple(keys[start : start + KEYS])))
-        except BaseException:
-            for intent in found:
-                self.mirror.close_intent(intent)
-            raise
-        return found
+    def write(
+        self,
+        collections: tuple[str, ...],
+        *,
+        undo: Undo = _NO_UNDO,
+        buffer: Buffer | None = None,
+        apart: bool = False,
+        counted: bool = True,
+    ) -> Attempt:
+        """Return the scope of a write that may touch these collections; see `capture.attempt` for all parameters."""
+        return Attempt(self, collections, undo=undo, buffer=buffer, apart=apart, counted=counted)
 
     async def applied(self, intents: Sequence[Intent]) -> None:
         """Where a collection is flipped: until PostgreSQL has what these intents stand for, or is not read (I7)."""
@@ -159,29 +162,6 @@ class WriteContext:
                 return await self.mirror.applied(intent)
         except TimeoutError:
             return Settled.GIVEN_UP
-
-    async def forward(
-        self, request: Request, *intents: Intent, whole: bool = True, undoes: tuple[Sequence[str], str] = ((), "")
-    ) -> Response:
-        """The origin's answer; `whole`: to its last byte. Without one the intents are settled (never sent) or lost.
-
-        undoes: collections, and why, whose flip cannot stand if the write ran: taken back where its answer is lost.
-        """
-        try:
-            response = await self.origin.request(request)
-            if whole:
-                response.body = await collect(response.body)
-            return response
-        except UpstreamUnavailable:
-            for intent in intents:
-                self.mirror.close_intent(intent)
-            raise
-        except BaseException as error:  # cut in the middle, cancelled, no HTTP: nobody knows what the origin did
-            for intent in intents:
-                self.mirror.lost(intent)
-            if isinstance(error, UpstreamError):
-                await self.roll_back(*undoes)
-            raise
 
     async def ensure_replica_has(
         self, collection: str, changes: Sequence[Change] = (), absent: Sequence[str] = (), *, stamp: int | None = None
@@ -259,22 +239,3 @@ def same_user(one: bytes | None, other: bytes | None) -> bool:
     """Whether two `Authorization` headers name one user; whether they are right is ArangoDB's to say."""
     first, second = (owner_of(header.decode("latin-1") if header is not None else None) for header in (one, other))
     return first == second
-
-
-def plain(request: Request, body: bytes) -> Request:
-    """The request with another body, whose answer must be readable: no Accept-Encoding, no length of the old body."""
-    own = (b"accept-encoding", b"content-length", b"transfer-encoding", b"expect")
-    headers = [pair for pair in request.headers if pair[0].lower() not in own]
-    return Request(request.method, request.target, headers, body, request.version, request.peer)
-
-
-async def collect(parts: bytes | AsyncIterator[bytes], limit: int | None = None) -> bytes:
-    """A body as a whole, streamed or not. Raises ArangoError(413) above the limit."""
-    if isinstance(parts, bytes):
-        return parts
-    collected = bytearray()
-    async for part in parts:
-        collected += part
-        if limit is not None and len(collected) > limit:
-            raise ArangoError(413)
-    return bytes(collected)

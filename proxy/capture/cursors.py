@@ -45,8 +45,8 @@ class _Cursor:
 class Cursors:
     """Those that are open. A cursor that nobody asks for is closed when its time to live is over."""
 
-    def __init__(self, kit: WriteContext) -> None:
-        self._kit = kit
+    def __init__(self, context: WriteContext) -> None:
+        self._context = context
         self._open: dict[str, _Cursor] = {}
 
     def close(self) -> None:
@@ -73,8 +73,8 @@ class Cursors:
         cursor = self._open.get(shown)
         if cursor is None or cursor.database != operation.database:
             raise ArangoError(1600)
-        if not await self._kit.owned(request, cursor.owner, cursor.database):
-            return await self._kit.origin.request(request)  # which knows no such cursor, or not who asks
+        if not await self._context.owned(request, cursor.owner, cursor.database):
+            return await self._context.origin.request(request)  # which knows no such cursor, or not who asks
         if shown not in self._open:
             raise ArangoError(1600)
         if operation.endpoint.verb is Verb.DROP:

@@ -9,7 +9,8 @@ from typing import Final
 from proxy.capture import collections, documents, graphs, imports, opaque, simple_writes
 from proxy.capture.aql import Modifications
 from proxy.capture.async_jobs import Jobs
-from proxy.capture.context import WriteContext, collect
+from proxy.capture.bodies import collect
+from proxy.capture.context import WriteContext
 from proxy.capture.transaction_registry import TransactionRegistry
 from proxy.capture.transactions import Transactions
 from proxy.model.endpoint import Capture, Family, Verb
@@ -37,14 +38,14 @@ class WriteDispatcher:
     """Every write that is captured or opaque. `handle`: carries out a plain request, whatever it does."""
 
     def __init__(
-        self, kit: WriteContext, handle: Callable[[Request], Awaitable[Response]], registry: TransactionRegistry
+        self, context: WriteContext, handle: Callable[[Request], Awaitable[Response]], registry: TransactionRegistry
     ) -> None:
-        self._kit = kit
-        self._jobs = Jobs(kit, handle)
-        self._modifications = Modifications(kit)
-        self._transactions = Transactions(kit, self._modifications, registry)
+        self._context = context
+        self._jobs = Jobs(context, handle)
+        self._modifications = Modifications(context)
+        self._transactions = Transactions(context, self._modifications, registry)
         self._captures: dict[Capture, Carry] = {
-            **{capture: functools.partial(carry, kit) for capture, carry in CAPTURES.items()},
+            **{capture: functools.partial(carry, context) for capture, carry in CAPTURES.items()},
             Capture.AQL: self._modifications.capture,
             Capture.TRANSACTION: self._transaction,
         }
@@ -55,10 +56,10 @@ class WriteDispatcher:
         self._modifications.cursors.close()
         await self._transactions.close()
 
-    def uncaptured(self, operation: Operation, way: Route) -> None:
+    def uncaptured(self, operation: Operation, route: Route) -> None:
         """A write is forwarded that nobody captures: what its transaction commits later may be mirrored by then."""
         if "x-arango-trx-id" in operation.headers:
-            self._transactions.uncaptured(operation, way)
+            self._transactions.uncaptured(operation, route)
 
     def wrote_in(self, operation: Operation) -> bool:
         """Whether a request is in a stream transaction that is known to have written."""
@@ -74,23 +75,23 @@ class WriteDispatcher:
             return await self._jobs.answer(request, operation)
         return await self._modifications.cursors.go_on(request, operation)
 
-    async def carry_out(self, request: Request, operation: Operation, way: Route) -> Response:
+    async def carry_out(self, request: Request, operation: Operation, route: Route) -> Response:
         """The client's answer. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
         if self._jobs.wanted(operation):
             return await self._jobs.accept(request, operation)
-        if way.action is Action.OPAQUE:
+        if route.action is Action.OPAQUE:
             if "x-arango-trx-id" in operation.headers:
-                return await self._transactions.write(request, operation, way)
-            return await opaque.forward(self._kit, request, operation, way)
+                return await self._transactions.write(request, operation, route)
+            return await opaque.forward(self._context, request, operation, route)
         if not isinstance(request.body, bytes):
-            request.body = await collect(request.body, self._kit.settings.max_captured_body)
+            request.body = await collect(request.body, self._context.settings.max_captured_body)
             operation = decode(request)
         capture = operation.endpoint.capture
         if capture is not Capture.TRANSACTION and "x-arango-trx-id" in operation.headers:
-            return await self._transactions.write(request, operation, way)
-        return await self._captures[capture](request, operation, way)
+            return await self._transactions.write(request, operation, route)
+        return await self._captures[capture](request, operation, route)
 
-    async def _transaction(self, request: Request, operation: Operation, way: Route) -> Response:
+    async def _transaction(self, request: Request, operation: Operation, route: Route) -> Response:
         if operation.endpoint.verb is Verb.BEGIN:
             return await self._transactions.begin(request, operation)
-        return await self._transactions.end(request, operation, way)
+        return await self._transactions.end(request, operation, route)

@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-from proxy.base import failpoints
-from proxy.capture import graph_plan, opaque
-from proxy.capture.collections import swept
-from proxy.capture.context import WriteContext, collect
-from proxy.capture.refusals import error, wrote_nothing
-from proxy.journal.intent import Intent
+from typing import Final
+
+from proxy.capture import graph_plan, opaque, outcomes
+from proxy.capture.collections import compared
+from proxy.capture.context import WriteContext
+from proxy.capture.refusals import error
 from proxy.journal.records import VertexRemoval
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.route import Route
 from proxy.routing.scope import captured_only
 
-_SHOWN = frozenset({1200, 1202, 1210})  # errors that tell of a document that is there, or is not
+_SHOWN: Final = frozenset({1200, 1202, 1210})  # errors that show a document that is there, or is not
 
 
-async def capture(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+async def capture(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out the write of one document through a graph. Raises UpstreamError."""
     planned = graph_plan.plan(operation)
     if planned is None:
-        return await opaque.forward(kit, request, operation, way.because(f"{operation.endpoint.name}: no collection"))
-    mirror, flight = kit.mirror, kit.flight
-    intents: list[Intent] = []
-    if captured_only(kit.lease.snapshot, (planned.collection,)):
-        keys = (planned.key,) if planned.key else ()
-        intents.append(mirror.intend(planned.collection, keys, revised=not planned.cascade))
-    if planned.cascade:
-        every = f"{operation.database}/*"
-        intents.append(mirror.intend_change(VertexRemoval(planned.cascade, (every,))))
-    failpoints.reach("after-intend")
-    with flight.during(
-        flight.captured,
-        way.collections,
-        kit.lease.generation,
-        left=lambda: [intent.collection for intent in intents if mirror.is_open(intent)],
-    ):
-        response = await kit.forward(request, *intents)
-        failpoints.reach("after-forward")
-        body = await collect(response.body)
-        for intent in intents:
-            if wrote_nothing(operation, response.status, body):
-                mirror.close_intent(intent)
-            elif response.status >= 500:
-                mirror.lost(intent)
-            else:
-                key = graph_plan.key_of(body)
-                if key is not None:
-                    mirror.learn(intent, (key,))
-                mirror.reread(intent)
-        await kit.applied(intents)
-        shown = planned.key is not None and error(body)[0] in _SHOWN and kit.flipped(planned.collection)
+        return await opaque.forward(
+            context, request, operation, route.because(f"{operation.endpoint.name}: no collection")
+        )
+    async with context.write(route.collections) as attempt:
+        if captured_only(context.lease.snapshot, (planned.collection,)):
+            keys = (planned.key,) if planned.key else ()
+            attempt.intend(planned.collection, keys, revised=not planned.cascade)
+        if planned.cascade:
+            attempt.intend_change(VertexRemoval(planned.cascade, (f"{operation.database}/*",)))
+        response, body = await attempt.forward(request)
+        made = graph_plan.key_of(body)
+        outcome = outcomes.without_versions(operation, response.status, body, () if made is None else (made,))
+        await attempt.conclude(outcome)
+        await attempt.applied()
+        shown = error(body)[0] in _SHOWN and context.flipped(planned.collection)
         if shown and planned.key is not None:
-            await kit.ensure_replica_has(planned.collection, (), (planned.key,))
-    return Response(response.status, response.headers, body, response.reason)
-
-
-async def define(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
-    """Carry out a change of the graph itself: its definition is a document, mirrored where its collection is."""
-    definition = graph_plan.definition(operation)
-    defined: list[Intent] = []
-    if definition is not None and captured_only(kit.lease.snapshot, definition[:1]):
-        defined.append(kit.mirror.intend(definition[0], definition[1:]))
-    dropped, made = (captured_only(kit.lease.snapshot, of(operation)) for of in (graph_plan.drops, graph_plan.makes))
-    kind = "graph" if dropped else "create"
-    response = await swept(kit, request, operation, (*dropped, *made), kind, defined)
-    await kit.applied(defined)
+            await context.ensure_replica_has(planned.collection, (), (planned.key,))
     return response
+
+
+async def define(context: WriteContext, request: Request, operation: Operation, _: Route) -> Response:
+    """Carry out a change of the graph itself: its definition is a document, mirrored if its collection is.
+
+    Raises UpstreamError.
+    """
+    snapshot = context.lease.snapshot
+    definition = graph_plan.definition(operation)
+    if definition is not None and not captured_only(snapshot, definition[:1]):
+        definition = None
+    dropped, made = (captured_only(snapshot, of(operation)) for of in (graph_plan.drops, graph_plan.makes))
+    kind = "graph" if dropped else "create"
+    return await compared(context, request, operation, (*dropped, *made), kind, document=definition)

@@ -6,7 +6,8 @@ from proxy.base import failpoints
 from proxy.capture import collections, documents, import_plan, opaque, reread
 from proxy.capture.answers import DocumentPlan, Opaque
 from proxy.capture.answers import plan as plan_write
-from proxy.capture.context import WriteContext, collect
+from proxy.capture.bodies import collect
+from proxy.capture.context import WriteContext
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
 from proxy.routing.route import Route
@@ -14,33 +15,33 @@ from proxy.wire.decode import decode
 from proxy.wire.encode import encode
 
 
-async def capture(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+async def capture(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
     """Carries out an import of one collection."""
-    unread = Opaque("a body that could not be read in time", way.collections)
-    planned = await kit.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
+    unread = Opaque("a body that could not be read in time", route.collections)
+    planned = await context.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
-        return await opaque.forward(kit, request, operation, way.because(f"import: {planned.reason}"))
+        return await opaque.forward(context, request, operation, route.because(f"import: {planned.reason}"))
     if isinstance(planned, import_plan.Whole):
-        return await collections.swept(
-            kit, request, operation, way.collections, "overwrite", reason="import with overwrite"
+        return await collections.compared(
+            context, request, operation, route.collections, "overwrite", reason="import with overwrite"
         )
     if isinstance(planned, import_plan.ByKeys):
-        return await reread.by_keys(kit, request, operation, way.collections[0], planned.keys)
+        return await reread.by_keys(context, request, operation, route.collections[0], planned.keys)
     if isinstance(planned, import_plan.ByRevisions):
-        return await reread.by_revisions(kit, request, operation, way.collections[0], planned.keys)
-    return await _by_arrays(kit, request, operation, way, planned)
+        return await reread.by_revisions(context, request, operation, route.collections[0], planned.keys)
+    return await _by_arrays(context, request, operation, route, planned)
 
 
 async def _by_arrays(
-    kit: WriteContext, request: Request, operation: Operation, way: Route, planned: import_plan.ByArrays
+    context: WriteContext, request: Request, operation: Operation, route: Route, planned: import_plan.ByArrays
 ) -> Response:
     prefix = request.target.partition(b"/_api/import")[0]
     answers: list[bytes] = []
     for part in planned.bodies or (b"[]",):
         write = Request("POST", prefix + planned.target.encode(), _headers(request), part, peer=request.peer)
-        known = await kit.read(plan_write, decode(write), size=len(part), odd=None)
+        known = await context.read(plan_write, decode(write), size=len(part), odd=None)
         assert isinstance(known, DocumentPlan)  # what makes a write opaque was looked at before
-        response = await documents.capture(kit, write, known, way)
+        response = await documents.capture(context, write, known, route)
         body = await collect(response.body)
         if response.status >= 400:
             return Response(response.status, response.headers, body, response.reason)

@@ -1,74 +1,61 @@
-"""Writes whose answers do not tell what they wrote: forwarded as they are, and what they wrote is read again.
+"""Writes whose answers do not say what they wrote: forwarded as they are, and what they wrote is read again.
 
-Where the request names the keys, by those; else by the revisions of the collection that are not older than the request
-(`replication.revision_scan`), which finds all but removals. A search may find too much to be read again, and then
-marks instead: no
-answer about a flipped collection can wait for it, so behind what was carried out the flip is taken back (I7). An error
-that does not exclude a part that was committed is searched for as well; nothing found, nothing changes.
+If the request names the keys, by those; else by the revisions of the collection that are not older than the request
+(`replication.revision_scan`), which finds all but removals. A search may find too much to be read again, and then marks
+instead: no answer about a flipped collection can wait for it, so a request that was carried out rolls the flip back
+(I7). An error that does not exclude a part that was committed is searched for as well; if nothing is found, nothing
+changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from proxy.base import failpoints
+from proxy.capture.attempt import Attempt, Undo
 from proxy.capture.context import WriteContext
+from proxy.capture.outcomes import NOTHING_WRITTEN, READ_AGAIN, UNKNOWN, WriteOutcome
 from proxy.capture.refusals import wrote_nothing
-from proxy.journal.intent import Intent
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 
-_SHOWS = frozenset({409, 412})  # a refusal that tells of documents that are there: those are read again
-_UNTOLD = "a write that does not tell its keys"
+_SHOWS: Final = frozenset({409, 412})  # a refusal that shows documents that are there: those are read again
+_WHY: Final = "a write whose answer does not name its keys"
 
 
 async def by_keys(
-    kit: WriteContext, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]
+    context: WriteContext, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]
 ) -> Response:
-    """Forwards a request that writes no documents but those of these keys. Raises UpstreamError."""
-    return await _again(kit, request, operation, collection, await kit.intend_keys(collection, keys), ())
+    """Forward a request that writes no documents but those of these keys. Raises UpstreamError."""
+    async with context.write((collection,)) as attempt:
+        await attempt.intend_keys(collection, keys)
+        return await _carried_out(attempt, request, operation)
 
 
 async def by_revisions(
-    kit: WriteContext, request: Request, operation: Operation, collection: str, keys: Sequence[str] = ()
+    context: WriteContext, request: Request, operation: Operation, collection: str, keys: Sequence[str] = ()
 ) -> Response:
-    """Forwards a request that removes nothing. keys: those that it names, if any. Raises UpstreamError."""
-    intents = [kit.mirror.intend(collection, revised=True)]
-    response = await _again(kit, request, operation, collection, intents, (collection,))
-    if keys and response.status in _SHOWS and kit.flipped(collection):
-        await kit.ensure_replica_has(collection, (), keys)
+    """Forward a request that removes nothing. keys: those that it names, if any. Raises UpstreamError."""
+    async with context.write((collection,), undo=Undo((collection,), _WHY)) as attempt:
+        attempt.intend(collection, revised=True)
+        response = await _carried_out(attempt, request, operation)
+    if keys and response.status in _SHOWS and context.flipped(collection):
+        await context.ensure_replica_has(collection, (), keys)
     return response
 
 
-async def _again(
-    kit: WriteContext,
-    request: Request,
-    operation: Operation,
-    collection: str,
-    intents: Sequence[Intent],
-    undoes: Sequence[str],
-) -> Response:
-    mirror, flight = kit.mirror, kit.flight
-    failpoints.reach("after-intend")
-    with flight.during(
-        flight.captured, (collection,), kit.lease.generation, lambda: not any(map(mirror.is_open, intents))
-    ):
-        response = await kit.forward(request, *intents, undoes=(undoes, _UNTOLD))
-        failpoints.reach("after-forward")
-        nothing = wrote_nothing(operation, response.status, response.body) and response.status not in _SHOWS
-        try:
-            if response.status < 400 or (response.status >= 500 and not nothing):
-                await kit.roll_back(undoes, _UNTOLD)
-        finally:
-            for intent in intents:
-                if nothing:
-                    mirror.close_intent(intent)
-                elif response.status >= 500:
-                    mirror.lost(intent)
-                else:
-                    mirror.reread(intent)
-        if response.status < 400:
-            await kit.applied(intents)
-        else:  # of a query that failed: nearly always there is nothing to find
-            await kit.applied_soon(intents, _UNTOLD)
+async def _carried_out(attempt: Attempt, request: Request, operation: Operation) -> Response:
+    response, body = await attempt.forward(request)
+    outcome = _outcome(operation, response.status, body)
+    await attempt.conclude(outcome, keep_flips=400 <= response.status < 500)
+    if response.status < 400:
+        await attempt.applied()
+    else:  # of a query that failed: nearly always there is nothing to find
+        await attempt.applied_soon(_WHY)
     return response
+
+
+def _outcome(operation: Operation, status: int, body: bytes) -> WriteOutcome:
+    if wrote_nothing(operation, status, body) and status not in _SHOWS:
+        return NOTHING_WRITTEN
+    return UNKNOWN if status >= 500 else READ_AGAIN

@@ -13,32 +13,32 @@ from proxy.model.operations import Operation
 from proxy.routing.route import Route
 
 
-async def by_keys(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+async def by_keys(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out a removal by keys. Raises UpstreamError."""
-    keys = await kit.read(simple_api.keys_of, operation.body, size=len(operation.body), odd=None)
-    if keys is None or _anywhere(way):
-        return await _unread(kit, request, operation, way)
-    return await reread.by_keys(kit, request, operation, way.collections[0], keys)
+    keys = await context.read(simple_api.keys_of, operation.body, size=len(operation.body), odd=None)
+    if keys is None or _anywhere(route):
+        return await _unread(context, request, operation, route)
+    return await reread.by_keys(context, request, operation, route.collections[0], keys)
 
 
-async def by_revisions(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+async def by_revisions(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out an update or a replacement by example. Raises UpstreamError."""
-    if _anywhere(way):
-        return await _unread(kit, request, operation, way)
-    return await reread.by_revisions(kit, request, operation, way.collections[0])
+    if _anywhere(route):
+        return await _unread(context, request, operation, route)
+    return await reread.by_revisions(context, request, operation, route.collections[0])
 
 
-async def by_resync(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
+async def by_resync(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out a removal by example. Raises UpstreamError."""
-    if _anywhere(way):
-        return await _unread(kit, request, operation, way)
-    return await collections.swept(kit, request, operation, way.collections, "removal by example")
+    if _anywhere(route):
+        return await _unread(context, request, operation, route)
+    return await collections.compared(context, request, operation, route.collections, "removal by example")
 
 
-def _anywhere(way: Route) -> bool:
+def _anywhere(route: Route) -> bool:
     """Return True if the body does not name the collection."""
-    return way.collections[0].endswith("/*")
+    return route.collections[0].endswith("/*")
 
 
-async def _unread(kit: WriteContext, request: Request, operation: Operation, way: Route) -> Response:
-    return await opaque.forward(kit, request, operation, way.because(operation.endpoint.name))
+async def _unread(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
+    return await opaque.forward(context, request, operation, route.because(operation.endpoint.name))

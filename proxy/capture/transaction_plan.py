@@ -10,7 +10,6 @@ import msgspec
 
 from proxy.journal.intent import Intent
 from proxy.model.operations import Change
-from proxy.model.parsed_answer import ParsedAnswer
 
 _LIMIT: Final = 8 << 20  # bytes of documents of one transaction; beyond, its keys alone
 ENDED: Final = frozenset({"committed", "aborted"})
@@ -67,14 +66,11 @@ class Buffer:
         """Of its intents in the journal."""
         return [intent.seq for intent in self.intents]
 
-    def wrote(self, intent: Intent, captured: ParsedAnswer) -> None:
-        """A document write was answered."""
-        if captured.late or not captured.complete:
-            self.again.append(intent)
-            return
+    def wrote(self, intent: Intent, changes: Sequence[Change]) -> None:
+        """Keep the versions that a document write was answered with."""
         self.whole.append(intent)
-        self.changes += captured.changes
-        self.size += sum(len(change.raw or b"") for change in captured.changes)
+        self.changes += changes
+        self.size += sum(len(change.raw or b"") for change in changes)
         if self.size > _LIMIT:
             self.forget()
 
@@ -112,8 +108,3 @@ def state(body: bytes) -> tuple[str, str]:
     except msgspec.DecodeError:
         return "", ""
     return result.id, result.status
-
-
-def touched(intents: Sequence[Intent]) -> tuple[str, ...]:
-    """The collections of these intents."""
-    return tuple(dict.fromkeys(intent.collection for intent in intents))

@@ -27,7 +27,6 @@ from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, DocumentWrite, OpaqueWrite, Resync, VertexRemoval, Write
 from proxy.model.clock import OriginClock
 from proxy.model.operations import Change
-from proxy.model.parsed_answer import ParsedAnswer
 from proxy.replication.applier import Applier, Queue, size_of
 from proxy.replication.collection_resync import CollectionResync, OriginLister
 from proxy.replication.dropped_collections import DroppedCollections
@@ -197,28 +196,15 @@ class Mirror:
             self._marks.add(touched, NOT_JOURNALED)
         return intent
 
-    def answered(self, intent: Intent, captured: ParsedAnswer) -> None:
-        """The origin answered a captured write: whatever `settle` made of it."""
-        if captured.late:
-            self.lost(intent)
-        elif captured.complete:
-            self.captured(intent, captured.changes)
-        else:
-            self.learn(intent, captured.written_keys)
-            self.reread(intent)
-
-    async def answered_gently(self, intent: Intent, captured: ParsedAnswer) -> None:
-        """The same; of many documents some at a time, between which the event loop has its turn (`_capturing`)."""
-        if captured.late or not captured.complete or len(captured.changes) <= _AT_ONCE:
-            self.answered(intent, captured)
-            return
-        for _ in self._capturing(intent, captured.changes):
-            await asyncio.sleep(0)
-
     def captured(self, intent: Intent, changes: Sequence[Change]) -> None:
         """These versions were written, and nothing else; they go to PostgreSQL."""
         for _ in self._capturing(intent, changes):
             pass
+
+    async def captured_in_turns(self, intent: Intent, changes: Sequence[Change]) -> None:
+        """`captured`; of many documents some at a time, between which the event loop has its turn (`_capturing`)."""
+        for _ in self._capturing(intent, changes):
+            await asyncio.sleep(0)
 
     def _capturing(self, intent: Intent, changes: Sequence[Change]) -> Iterator[None]:
         """`captured` in steps. Whatever happens between two of them finds the intent open, with all its keys.

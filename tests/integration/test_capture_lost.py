@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.base.errors import UpstreamOutcomeUnknown
-from proxy.capture import aql_plan, transactions
+from proxy.capture import aql_plan, open_transactions
 from proxy.model.message import Request, Response
 from proxy.model.stages import Stage, Standing
 from tests.harness import Running, running
@@ -103,7 +103,7 @@ async def test_a_lost_answer_in_a_transaction_is_settled_at_its_end(
     stack: Running, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """mirror-protocol, answer 7."""
-    monkeypatch.setattr(transactions, "_LOOK", 0.02)
+    monkeypatch.setattr(open_transactions, "_LOOK", 0.02)
     begun = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
     number = begun.json()["result"]["id"]
     trx = {"x-arango-trx-id": number}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.capture import transactions
+from proxy.capture import open_transactions
 from proxy.model.message import Request, Response
 from proxy.model.stages import Stage, Standing
 from proxy.wire.auth import user_of
@@ -127,8 +127,8 @@ async def test_an_end_that_went_elsewhere_is_found_out_by_asking(
     stack: Running, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mirror-protocol, answer 7: a proxy that holds the buffer polls; so for a lost answer, and a time-out."""
-    monkeypatch.setattr(transactions, "_IDLE", 0.0)
-    monkeypatch.setattr(transactions, "_LOOK", 0.02)
+    monkeypatch.setattr(open_transactions, "_IDLE", 0.0)
+    monkeypatch.setattr(open_transactions, "_LOOK", 0.02)
     trx = await begin(stack)
     await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
     await stack.direct.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}")
@@ -237,9 +237,9 @@ async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_t
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing waits for a client: ArangoDB ends a transaction that nobody uses, though it will not say so."""
-    monkeypatch.setattr(transactions, "_LOOK", 0.02)
-    monkeypatch.setattr(transactions, "_IDLE", 0.05)
-    monkeypatch.setattr(transactions, "_OVER", 0.3)
+    monkeypatch.setattr(open_transactions, "_LOOK", 0.02)
+    monkeypatch.setattr(open_transactions, "_IDLE", 0.05)
+    monkeypatch.setattr(open_transactions, "_OVER", 0.3)
     origin = stack.application.origin
     real = origin.request
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from proxy.app import Application
-from proxy.capture import transactions
+from proxy.capture import open_transactions
 from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually, running
 
@@ -100,7 +100,7 @@ async def test_a_transaction_that_writes_nothing_leaves_nothing(
 async def test_another_proxy_commits_what_nobody_wrote_in_and_refuses_what_it_does_not_hold(
     stack: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flipped: bool
 ) -> None:
-    monkeypatch.setattr(transactions, "_IDLE", 0.2)
+    monkeypatch.setattr(open_transactions, "_IDLE", 0.2)
     async with proxy(stack, tmp_path / "other") as other:
         if flipped:
             await flip(stack)

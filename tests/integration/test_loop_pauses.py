@@ -19,13 +19,13 @@ import pytest
 
 from proxy.base.errors import ArangoError, JournalError
 from proxy.capture import answers as capture
-from proxy.capture.answers import DocumentPlan, plan, settle_gently
-from proxy.capture.context import WriteContext
+from proxy.capture.answers import DocumentPlan, parse_answer_in_turns, plan
+from proxy.capture.attempt import Attempt, Context, Undo
+from proxy.capture.outcomes import NOTHING_WRITTEN
 from proxy.isolation import Isolation, Lane
 from proxy.journal.intent import Settled
 from proxy.journal.journal import Journal
 from proxy.model.message import Request
-from proxy.model.parsed_answer import ParsedAnswer
 from proxy.model.revision import Clock, encode_rev
 from proxy.replication import document_encoding, key_repair
 from proxy.replication.applier import Queue
@@ -98,7 +98,7 @@ async def test_an_answer_of_many_documents_is_read_in_many_turns(monkeypatch: py
     planned = plan(decode(Request("POST", b"/_db/shop/_api/document/products", [], b"[{}]")))
     assert isinstance(planned, DocumentPlan)
     async with turns.counted():
-        found = await settle_gently(planned, 202, [], body)
+        found = await parse_answer_in_turns(planned, 202, [], body)
     assert [change.raw for change in found.changes] == documents
     assert len(json.loads(found.body)) == MANY
     assert b'"new"' not in found.body
@@ -125,7 +125,7 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
 
         async with turns.counted(), asyncio.TaskGroup() as group:
             group.create_task(looks())
-            group.create_task(mirror.answered_gently(intent, ParsedAnswer(b"", [], changes)))
+            group.create_task(mirror.captured_in_turns(intent, changes))
         assert intent.settled is Settled.APPLIED
         assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
         assert origin.reads == 0
@@ -144,7 +144,7 @@ async def test_a_write_that_does_not_fit_in_memory_takes_no_room_and_is_read_aga
         intent = mirror.intend(COLLECTION, keys)
         changes = tuple(origin.put(key, 1) for key in keys)
         async with turns.counted():
-            await mirror.answered_gently(intent, ParsedAnswer(b"", [], changes))
+            await mirror.captured_in_turns(intent, changes)
             assert mirror.pending(COLLECTION, keys[-1:])
             await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
@@ -212,17 +212,17 @@ async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = Turns()
-    turns.spy(monkeypatch, Journal, "intend", lambda _self, _collection, keys, *_: len(keys))
+    turns.spy(monkeypatch, Journal, "intend", lambda _self, _collection, write, *_: len(write.keys))
     keys = tuple(f"k{number}" for number in range(MANY))
     async with running(tmp_path, database, dsn, Origin(), on_journal_error="refuse") as mirror:
-        kit = SimpleNamespace(mirror=mirror)
+        context = cast("Context", SimpleNamespace(mirror=mirror, generation=1))
+        attempt = Attempt(context, (COLLECTION,), undo=Undo(), buffer=None, apart=False, counted=False)
         async with turns.counted():
-            intents = await WriteContext.intend_keys(cast("WriteContext", kit), COLLECTION, keys)
-        assert [key for intent in intents for key in intent.keys] == list(keys)
+            await attempt.intend_keys(COLLECTION, keys)
+        assert [key for intent in attempt.intents for key in intent.keys] == list(keys)
         assert (turns.all("intend"), turns.most("intend") <= MOST) == (MANY, True)
-        assert mirror.backlog == len(intents)
-        for intent in intents:
-            mirror.close_intent(intent)
+        assert mirror.backlog == len(attempt.intents)
+        await attempt.conclude(NOTHING_WRITTEN)
 
         noted, left = Journal.intend, iter(range(3))
 
@@ -233,5 +233,6 @@ async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
 
         monkeypatch.setattr(Journal, "intend", full)
         with pytest.raises(ArangoError):
-            await WriteContext.intend_keys(cast("WriteContext", kit), COLLECTION, keys)
+            async with Attempt(context, (), undo=Undo(), buffer=None, apart=False, counted=False) as attempt:
+                await attempt.intend_keys(COLLECTION, keys)
         assert mirror.backlog == 0

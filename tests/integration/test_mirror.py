@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from proxy.journal.records import OpaqueWrite
-from proxy.model.parsed_answer import ParsedAnswer
 from proxy.replication.mirror import Mirror
 from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, settings, stored, until
@@ -117,7 +116,8 @@ async def test_an_incomplete_answer_is_read_again_at_once(tmp_path: Path, databa
     async with running(tmp_path, database, dsn, origin, lost_request_timeout=60) as mirror:
         intent = mirror.intend(COLLECTION, ())
         origin.put("a", 1)
-        mirror.answered(intent, ParsedAnswer(b"", [], (), ("a",), complete=False))
+        mirror.learn(intent, ("a",))
+        mirror.reread(intent)
         await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
         assert await marks(database) == []
@@ -128,7 +128,7 @@ async def test_a_write_that_nobody_can_name_makes_the_collection_unverified(
 ) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
-        mirror.answered(mirror.intend(COLLECTION, ()), ParsedAnswer(b"", [], complete=False, late=True))
+        mirror.lost(mirror.intend(COLLECTION, ()))
         await drained(mirror)
         assert await marks(database) == [(COLLECTION, "a write whose key is not known had an unknown outcome")]
 

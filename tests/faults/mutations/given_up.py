@@ -55,14 +55,14 @@ MUTANTS = (
     ),
     Mutant(
         "a write inside of a transaction is forgotten at its end",
-        "proxy/capture/in_transactions.py",
-        "        else:\n            buffer.keep(inside)\n",
-        "        else:\n            _settled(kit, inside)\n",
+        "proxy/capture/attempt.py",
+        "                running.keep((intent,))\n",
+        "                mirror.close_intent(intent)\n",
         f"{_INSIDE}[vertex-commit]",
     ),
     Mutant(
-        "a write that may be done at once waits for the transaction's end",
-        "proxy/capture/in_transactions.py",
+        "a write that may be done immediately waits for the transaction's end",
+        "proxy/capture/transaction_writes.py",
         "    apart = operation.endpoint.in_transaction is not InTransaction.PART\n",
         "    apart = False\n",
         "tests/integration/test_capture_transactions.py"

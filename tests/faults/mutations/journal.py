@@ -40,9 +40,9 @@ MUTANTS = (
     ),
     Mutant(
         "intent after forward",
-        "proxy/capture/documents.py",
-        '    failpoints.reach("after-intend")\n',
-        '    failpoints.reach("after-intend")\n    mirror.close_intent(intent)\n',
+        "proxy/capture/attempt.py",
+        "        self._sent = True\n",
+        "        self._sent = True\n        [self._context.mirror.close_intent(intent) for intent in self.intents]\n",
         "tests/faults/test_rules.py::test_the_journal_has_the_intent_before_the_origin_has_the_request",
     ),
     Mutant(

@@ -5,10 +5,9 @@ from tests.faults.mutations import Mutant
 MUTANTS = (
     Mutant(
         "a lost batch of a cursor is forgotten",
-        "proxy/capture/aql.py",
-        "        except BaseException as error:  # also of who cancels a job: nobody will tell more keys\n"
-        "            self._give_up(run, lost=True)\n",
-        "        except BaseException as error:\n            self._nothing(run)\n",
+        "proxy/capture/attempt.py",
+        "            self._end(intent, UNKNOWN)\n",
+        "            self._end(intent, NOTHING_WRITTEN)\n",
         "tests/integration/test_capture_lost.py::test_a_lost_batch_of_a_cursor_loses_no_write",
     ),
     Mutant(
@@ -21,8 +20,8 @@ MUTANTS = (
     Mutant(
         "the keys of a modification are read again behind the answer",
         "proxy/capture/aql.py",
-        "                await self._kit.applied(run.known)\n",
-        "                pass\n",
+        "  # all keys have their own intents\n            await attempt.applied()\n",
+        "\n",
         "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
     ),
     Mutant(
@@ -34,17 +33,17 @@ MUTANTS = (
     ),
     Mutant(
         "a commit that is refused stops what is kept of the transaction",
-        "proxy/capture/transactions.py",
-        "                self._goes_on(known, generation if self._registry.noted(name) else 0)\n",
+        "proxy/capture/open_transactions.py",
+        "                self._runs_at(known, generation if self._registry.noted(name) else 0)\n",
         "                pass\n",
         "tests/integration/test_capture_transactions.py"
         "::test_what_another_user_asks_of_a_transaction_changes_nothing_of_it",
     ),
     Mutant(
         "a write in a transaction does not wait for its end",
-        "proxy/capture/transactions.py",
-        "            buffer.wrote(intent, captured)\n",
-        "            self._kit.mirror.answered(intent, captured)\n",
+        "proxy/capture/attempt.py",
+        "                running.wrote(intent, outcome.changes)\n",
+        "                mirror.captured(intent, outcome.changes)\n",
         "tests/integration/test_capture_transactions.py::test_an_abort_leaves_nothing",
     ),
     Mutant(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.capture.answers import DocumentPlan, Opaque, plan, settle
+from proxy.capture.answers import DocumentPlan, Opaque, parse_answer, plan
 from proxy.model.message import Headers, Request
 from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer, revision_of
@@ -126,53 +126,53 @@ def test_the_request_asks_for_the_new_version_and_never_for_silence() -> None:
 def test_an_insert_gives_its_change_and_the_answer_loses_what_was_not_asked_for() -> None:
     new = compact(document(text="ü\\n", nested={"new": [1.0, {"_rev": "x"}]}))
     body = compact(answer())[:-1] + b',"new":' + new + b"}"
-    captured = settle(planned(), 202, HEADERS, body)
+    captured = parse_answer(planned(), 202, HEADERS, body)
     assert captured.body == compact(answer())
     assert captured.headers == HEADERS
     assert captured.changes == (Change("db/c", "a", decode_rev(REV), new),)
     assert captured.written_keys == ("a",)
     assert captured.complete
-    asked = settle(planned(params={"returnNew": "1"}), 202, HEADERS, body)
+    asked = parse_answer(planned(params={"returnNew": "1"}), 202, HEADERS, body)
     assert asked.body == body
     assert asked.changes == captured.changes
 
 
 def test_silence_is_kept_for_the_client() -> None:
     body = compact(answer(new=document()))
-    captured = settle(planned(params={"silent": "true", "returnNew": "true"}), 202, HEADERS, body)
+    captured = parse_answer(planned(params={"silent": "true", "returnNew": "true"}), 202, HEADERS, body)
     assert captured.body == b"{}"
     assert captured.headers == [(b"Server", b"ArangoDB")]
     assert len(captured.changes) == 1
-    refused = settle(planned(params={"silent": "true"}), 409, HEADERS, b'{"error":true}')
+    refused = parse_answer(planned(params={"silent": "true"}), 409, HEADERS, b'{"error":true}')
     assert refused == ParsedAnswer(b'{"error":true}', HEADERS)
 
 
 def test_a_removal_gives_the_removed_revision() -> None:
     remove = planned("document.remove", key="a")
-    captured = settle(remove, 200, HEADERS, compact(answer()))
+    captured = parse_answer(remove, 200, HEADERS, compact(answer()))
     assert captured.changes == (Change("db/c", "a", decode_rev(REV), None),)
     assert captured.body == compact(answer())
     with_old = compact(answer(old={"new": 1}))
-    assert settle(remove, 200, HEADERS, with_old).body == with_old
+    assert parse_answer(remove, 200, HEADERS, with_old).body == with_old
 
 
 def test_ignored_inserts_and_no_ops_write_nothing() -> None:
-    ignored = settle(planned(params={"overwriteMode": "ignore"}), 202, HEADERS, compact(answer()))
+    ignored = parse_answer(planned(params={"overwriteMode": "ignore"}), 202, HEADERS, compact(answer()))
     assert (ignored.changes, ignored.complete, ignored.body) == ((), True, compact(answer()))
     update = planned("document.update", {}, key="a")
     # mirror-protocol, answer 8: only the `new` whose revision is the answer's
-    other = settle(update, 202, HEADERS, compact(answer(over=REV, new=document(rev=OLD))))
+    other = parse_answer(update, 202, HEADERS, compact(answer(over=REV, new=document(rev=OLD))))
     assert (other.changes, other.complete) == ((), True)
-    same = settle(update, 202, HEADERS, compact(answer(over=REV, new=document())))
+    same = parse_answer(update, 202, HEADERS, compact(answer(over=REV, new=document())))
     assert [change.rev for change in same.changes] == [decode_rev(REV)]
 
 
 def test_what_was_written_and_not_shown_must_be_read_again() -> None:
     update = planned("document.update", {}, key="a")
-    assert not settle(update, 202, HEADERS, compact(answer(over=OLD))).complete
-    assert not settle(update, 202, HEADERS, compact(answer(over=OLD, new=document(rev=OLD)))).complete
-    assert not settle(update, 202, HEADERS, b'{"_key":"a","_rev":"?"}').complete
-    assert not settle(update, 202, HEADERS, b"{}").complete
+    assert not parse_answer(update, 202, HEADERS, compact(answer(over=OLD))).complete
+    assert not parse_answer(update, 202, HEADERS, compact(answer(over=OLD, new=document(rev=OLD)))).complete
+    assert not parse_answer(update, 202, HEADERS, b'{"_key":"a","_rev":"?"}').complete
+    assert not parse_answer(update, 202, HEADERS, b"{}").complete
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_what_was_written_and_not_shown_must_be_read_again() -> None:
     ],
 )
 def test_errors_wrote_nothing_but_nobody_knows_of_a_servers_own(status: int, body: bytes, late: bool) -> None:
-    captured = settle(planned(), status, HEADERS, body)
+    captured = parse_answer(planned(), status, HEADERS, body)
     assert captured == ParsedAnswer(body, HEADERS, (), (), not late, late)
 
 
@@ -198,26 +198,26 @@ CONFLICT = {"error": True, "errorNum": 1210, "errorMessage": "unique constraint 
 
 def test_an_array_gives_one_change_for_each_document_that_was_written() -> None:
     shown = [answer("a", new=document("a")), CONFLICT, answer("b", new=document("b", x=1))]
-    captured = settle(planned(), 202, HEADERS, compact(shown))
+    captured = parse_answer(planned(), 202, HEADERS, compact(shown))
     assert captured.body == compact([answer("a"), CONFLICT, answer("b")])
     assert [change.key for change in captured.changes] == ["a", "b"]
     assert captured.written_keys == ("a", "b")
-    assert settle(planned(params={"returnNew": "true"}), 202, HEADERS, compact(shown)).body == compact(shown)
+    assert parse_answer(planned(params={"returnNew": "true"}), 202, HEADERS, compact(shown)).body == compact(shown)
     spaced = json.dumps(shown).encode()
     plain = json.dumps([answer("a"), CONFLICT, answer("b")]).encode()
-    assert settle(planned(), 202, HEADERS, spaced).body == plain
+    assert parse_answer(planned(), 202, HEADERS, spaced).body == plain
     silent = planned(params={"silent": "1"})
-    assert settle(silent, 202, HEADERS, compact(shown)).body == compact([CONFLICT])
-    assert settle(silent, 202, HEADERS, compact(shown[::2])).body == b"{}"
-    assert settle(silent, 202, HEADERS, b"[]").body == b"[]"
-    partial = settle(planned(), 202, HEADERS, compact([answer("a", over=OLD), shown[0]]))
+    assert parse_answer(silent, 202, HEADERS, compact(shown)).body == compact([CONFLICT])
+    assert parse_answer(silent, 202, HEADERS, compact(shown[::2])).body == b"{}"
+    assert parse_answer(silent, 202, HEADERS, b"[]").body == b"[]"
+    partial = parse_answer(planned(), 202, HEADERS, compact([answer("a", over=OLD), shown[0]]))
     assert not partial.complete
     assert partial.written_keys == ("a", "a")
 
 
 def test_an_array_of_removals_is_left_as_it_is() -> None:
     body = json.dumps([answer("a"), CONFLICT]).encode()
-    captured = settle(planned("document.remove_many", ["a", "b"]), 200, HEADERS, body)
+    captured = parse_answer(planned("document.remove_many", ["a", "b"]), 200, HEADERS, body)
     assert captured.body == body
     assert [change.raw for change in captured.changes] == [None]
 
@@ -228,10 +228,10 @@ def test_an_array_of_removals_is_left_as_it_is() -> None:
 def test_lone_surrogates_of_old_servers_pass() -> None:
     new = b'{"_key":"a","_id":"c/a","text":"\\ud800","_rev":"' + REV.encode() + b'"}'
     said = compact(answer())[:-1]
-    captured = settle(planned(), 202, HEADERS, said + b',"new":' + new + b"}")
+    captured = parse_answer(planned(), 202, HEADERS, said + b',"new":' + new + b"}")
     assert captured.body == compact(answer())
     assert [change.raw for change in captured.changes] == [new]
-    many = settle(planned(), 202, HEADERS, b"[" + said + b',"new":' + new + b"}]")
+    many = parse_answer(planned(), 202, HEADERS, b"[" + said + b',"new":' + new + b"}]")
     assert many.body == compact([answer()])
     assert many.changes == captured.changes
     assert revision_of(new) == decode_rev(REV)
@@ -243,19 +243,19 @@ def test_lone_surrogates_of_old_servers_pass() -> None:
 def test_an_answer_that_was_compressed_all_the_same_is_undone(name: bytes, pack: object) -> None:
     assert callable(pack)
     packed = pack(compact(answer(new=document())))
-    captured = settle(planned(), 202, [*HEADERS, (b"Content-Encoding", name), (b"Content-Length", b"9")], packed)
+    captured = parse_answer(planned(), 202, [*HEADERS, (b"Content-Encoding", name), (b"Content-Length", b"9")], packed)
     assert captured.body == compact(answer())
     assert captured.headers == HEADERS
     with pytest.raises(ValueError, match="cannot be decompressed"):
-        settle(planned(), 202, [(b"content-encoding", name)], b"nonsense")
+        parse_answer(planned(), 202, [(b"content-encoding", name)], b"nonsense")
 
 
 def test_what_is_no_answer_is_an_error() -> None:
     with pytest.raises(ValueError, match="not asked for"):
-        settle(planned(), 200, [(b"content-encoding", b"br")], b"x")
+        parse_answer(planned(), 200, [(b"content-encoding", b"br")], b"x")
     with pytest.raises(ValueError):
-        settle(planned(), 200, [], b"<html>")
-    assert settle(planned(), 200, [(b"content-encoding", b"identity")], b"[]").complete
+        parse_answer(planned(), 200, [], b"<html>")
+    assert parse_answer(planned(), 200, [(b"content-encoding", b"identity")], b"[]").complete
 
 
 # ---- any answer
@@ -291,7 +291,7 @@ def test_whatever_is_written_the_client_sees_what_it_asked_for(
         return json.dumps(shown, separators=separators, ensure_ascii=bool(len(items) % 2)).encode("utf-8")
 
     made = planned(params={"returnNew": str(wants_new).lower(), "returnOld": str(old).lower()})
-    captured = settle(made, 202, HEADERS, said(with_new=True))
+    captured = parse_answer(made, 202, HEADERS, said(with_new=True))
     assert captured.body == said(with_new=wants_new)
     assert len(captured.changes) == sum(not failed for failed, _, _ in items)
     for change in captured.changes:
@@ -311,7 +311,7 @@ def settle_each(
         if first:  # no ArangoDB prints it so; cut all the same
             shown = {"new": shown.pop("new"), **shown}
         body = json.dumps(shown, separators=separators).encode()
-        captured = settle(made, 202, HEADERS, body)
+        captured = parse_answer(made, 202, HEADERS, body)
         plain = {name: value for name, value in shown.items() if name != "new"}
         assert json.loads(captured.body) == (shown if made.wants_new else plain)
         done.append(captured)
