@@ -21,7 +21,13 @@ from proxy.http.upstream import Upstream
 
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
-    out_of_band = group("Find writes to ArangoDB that go around the proxies.")
+    out_of_band = group(
+        """Find writes to ArangoDB that go around the proxies.
+
+        Example:
+          crossfade out-of-band watch
+        """
+    )
     out_of_band.command()(watch)
     app.add_typer(out_of_band, name="out-of-band")
 

@@ -36,6 +36,7 @@ from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, DatabaseError, RefusedError
 from proxy.cli.naming import near, qualified
+from proxy.cli.registration import group
 from proxy.cli.runtime import (
     DONE,
     ActorOption,
@@ -64,26 +65,28 @@ class Side(enum.StrEnum):
 _LARGE: Final = 300.0  # seconds: a document of many megabytes takes PostgreSQL a while
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="the archive's folder", file_okay=False)]
 
-_HELP = """Collections as compressed JSON Lines with checksums: the rollback of last resort.
+_HELP = """Write, restore or verify archives of collections: the rollback of last resort.
 
+Examples:
   crossfade archive export 'shop/*' --to /backup/shop
   crossfade archive verify /backup/shop
   crossfade archive import /backup/shop --into arangodb
 
-A folder holds manifest.json and, for each collection, parts of documents as ArangoDB printed them, one a line, in order
-of keys; `zstd -dc` and `sha256sum` read them without Crossfade. Whatever is interrupted goes on when it is repeated."""
+A folder holds manifest.json and, for each collection, parts of documents as ArangoDB printed them, one on each line, in
+order of keys; `zstd -dc` and `sha256sum` read them without Crossfade. An interrupted command continues when it is
+repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveInputs:
-    """What a command works with; databases are opened when they are asked for."""
+    """The inputs of a command; databases are opened when they are needed."""
 
     settings: Settings
     stack: contextlib.AsyncExitStack
     stop: asyncio.Event
 
     async def postgres(self, *, timeout: float | None = 30.0) -> Database:
-        """PostgreSQL, migrated. Raises DatabaseError."""
+        """Return PostgreSQL, migrated. Raise DatabaseError."""
         database = await Database.open(
             self.settings.postgresql_dsn, size=2, timeout=timeout, application="crossfade archive"
         )
@@ -92,7 +95,7 @@ class ArchiveInputs:
         return database
 
     def arango(self) -> tuple[Server, Source]:
-        """ArangoDB, with Crossfade's own account."""
+        """Return ArangoDB, with Crossfade's own account."""
         settings = self.settings
         account = (settings.origin_url, *settings.origin_account)
         server, source = Server(*account), Source(*account)
@@ -101,40 +104,40 @@ class ArchiveInputs:
         return server, source
 
     async def store(self, side: Side) -> Store:
-        """What is read from."""
+        """Return the database to read from."""
         if side is Side.ARANGODB:
             return FromArango(*self.arango())
         return FromPostgres(await self.postgres(timeout=None), self.settings.postgresql_dsn)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this package's commands to the application."""
-    group = typer.Typer(no_args_is_help=True, help=_HELP, rich_markup_mode=None)
-    group.command("export")(export)
-    group.command("import")(import_)
-    group.command("verify")(verify_)
-    app.add_typer(group, name="archive")
+    """Add this package's commands to the application."""
+    archive = group(_HELP)
+    archive.command("export")(export)
+    archive.command("import")(import_)
+    archive.command("verify")(verify_)
+    app.add_typer(archive, name="archive")
 
 
 def export(
     collections: CollectionsArgument,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="the archive's folder; made where there is none")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="the archive's folder; created if missing")],
     *,
     side: Annotated[Side, typer.Option("--from", help="the database to read")] = Side.ARANGODB,
     database: DatabaseOption = "_system",
     part_size: Annotated[int, typer.Option("--part-size", min=1, help="MiB of documents in a part")] = 128,
-    level: Annotated[int, typer.Option("--level", min=1, max=19, help="of compression")] = 6,
+    level: Annotated[int, typer.Option("--level", min=1, max=19, help="compression level")] = 6,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write collections into an archive, going on where an earlier export into it stopped.
+    """Write collections into an archive, or continue where an earlier export into it stopped.
 
-    Documents are whole, each as it was when its page was read; stop the writers where the archive must be of one
-    moment. A collection that the archive has to its end already is left as it is: export again into a new folder.
+    Each document is as it was when its page was read; stop the writers if the archive must be of one moment. A
+    collection that is complete in the archive stays as it is: export it again into a new folder.
 
+    Examples:
       crossfade archive export shop/orders shop/carts --to /backup/monday
-
-      crossfade archive export 'shop/*' --to /backup/monday --from postgresql
+      crossfade archive export 'shop/*' --to /backup/mon --from postgresql
     """
 
     async def go(means: ArchiveInputs) -> int:
@@ -157,33 +160,32 @@ def import_(
     into: Annotated[Side, typer.Option("--into", help="the database to write")],
     database: DatabaseOption = "_system",
     overwrite_newer: Annotated[
-        bool, typer.Option("--overwrite-newer", help="the archive wins over newer versions; wants --reason")
+        bool, typer.Option("--overwrite-newer", help="the archive wins over newer versions; needs --reason")
     ] = False,
     new_revisions: Annotated[
-        bool, typer.Option("--new-revisions", help="ArangoDB: do not ask it to keep the archive's revisions")
+        bool, typer.Option("--new-revisions", help="ArangoDB: do not keep the archive's revisions")
     ] = False,
-    indexes: Annotated[bool, typer.Option("--indexes/--no-indexes", help="make indexes after the load")] = True,
+    indexes: Annotated[bool, typer.Option("--indexes/--no-indexes", help="create indexes after the load")] = True,
     reason: ReasonOption = None,
     actor: ActorOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an archive into a database: what is missing there, and what is older there. Newer versions stay.
+    """Write an archive into a database: documents that are missing or older there. Newer versions stay.
 
-    Databases, collections and tables are made where they are missing. Every part is checked before it is used; what
-    is damaged is left out and named. ArangoDB keeps the revisions of the archive if it takes `isRestore` (it is not
-    documented; this says what happened); import with them only where the same collection was, or into an empty one.
-    Collections that are mirrored are unverified afterwards: `crossfade verify --full --repair` brings both sides
-    together.
+    Missing databases, collections and tables are created. Every part is checked before it is used; a damaged part is
+    skipped and named. ArangoDB keeps the revisions of the archive if it accepts `isRestore` (which is not documented;
+    the command reports what happened); import with them only into the same collection or an empty one. Mirrored
+    collections are unverified afterwards: run `crossfade verify --full --repair`.
 
+    Examples:
       crossfade archive import /backup/monday --into arangodb
-
-      crossfade archive import /backup/monday shop/orders --into postgresql --dry-run
+      crossfade archive import /backup/monday --into postgresql --dry-run
     """
 
     async def go(means: ArchiveInputs) -> int:
         if overwrite_newer and not (reason or "").strip():
-            raise RefusedError("--overwrite-newer loses newer versions: say why with --reason")
+            raise RefusedError("--overwrite-newer loses newer versions: it needs --reason")
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
         opened = await means.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(means)
@@ -200,7 +202,7 @@ def import_(
             options = ImportOptions(overwrite=overwrite_newer, dry_run=dry_run)
             found = await Import(folder, target, progress, means.stop, options).run(entries)
         if opened is not None and not dry_run:
-            await _mark(opened, entries, manifest, into)  # a verification that began meanwhile has not seen all
+            await _mark(opened, entries, manifest, into)  # a verification that started meanwhile has not seen all
             detail = {
                 "archive": manifest.id,
                 "into": into,
@@ -220,18 +222,18 @@ def verify_(
     collections: SomeCollections = None,
     *,
     against: Annotated[
-        Side | None, typer.Option("--against", help="compare with a database, too, document by document")
+        Side | None, typer.Option("--against", help="also compare with a database, document by document")
     ] = None,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
 ) -> None:
-    """Check an archive: every line of every part. What is damaged is named by file, line and key.
+    """Check every line of every part of an archive. Damage is named by file, line and key.
 
-    With --against the documents are compared with those of a database that nobody writes into meanwhile.
+    With --against the documents are compared with those of a database; no client may write to it meanwhile.
 
+    Examples:
       crossfade archive verify /backup/monday
-
-      crossfade archive verify /backup/monday shop/orders --against postgresql
+      crossfade archive verify /backup/monday shop/orders --against arangodb
     """
 
     async def go(means: ArchiveInputs) -> int:
@@ -256,7 +258,7 @@ def verify_(
 async def _names(store: Store, collections: Sequence[str], database: str) -> list[str]:
     found: dict[str, None] = {}
     for name in qualified(collections, database):
-        # system collections are not listed: ArangoDB says itself whether it has one
+        # system collections are not listed: ArangoDB itself reports a missing one
         matching = [name] if "/_" in name and "*" not in name else await store.collections(name)
         if not matching:
             offered = near(name, await store.collections(name.partition("/")[0] + "/*"))
@@ -304,7 +306,7 @@ async def _plan_export(store: Store, to: Path, names: Sequence[str], as_json: bo
 
 
 async def _control(means: ArchiveInputs) -> Database | None:
-    """PostgreSQL as the control plane, where it can be had: an import into ArangoDB must not need it."""
+    """Return PostgreSQL as the control plane if it is available: an import into ArangoDB must not need it."""
     try:
         return await means.postgres()
     except DatabaseError as error:
@@ -315,13 +317,13 @@ async def _control(means: ArchiveInputs) -> Database | None:
 
 
 async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
-    """While PostgreSQL answers clients and ArangoDB is in use as well, an import into one shows to them at once."""
+    """Raise RefusedError for flipped collections: an import into one database would be visible to clients."""
     for entry in entries:
         row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage in ("flipped", "promoted"):
             raise RefusedError(
                 f"{entry.collection} is {row.stage}: an import into one database would show to clients before the "
-                f"other has it; `crossfade rollback {entry.collection}` first"
+                f"other has it; run `crossfade rollback {entry.collection}` first"
             )
 
 

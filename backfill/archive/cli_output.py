@@ -1,4 +1,4 @@
-"""What the commands of an archive answer: for people, and as JSON. Each gives the exit code that goes with it."""
+"""Output of the archive commands, human-readable and as JSON. Each function returns the exit code."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from proxy.cli.runtime import DONE, REFUSED, note, write_json
 
 
 def exported(manifest: Manifest, names: Sequence[str], to: Path, as_json: bool) -> int:
-    """After an export of these collections."""
+    """Print the result of an export of these collections."""
     entries = [entry for name in names if (entry := manifest.entry(name)) is not None]
-    whole = len(entries) == len(names) and all(entry.state == "done" for entry in entries)
+    complete = len(entries) == len(names) and all(entry.state == "done" for entry in entries)
     if as_json:
-        told = manifests.as_json(manifest)
-        told["collections"] = [one for one in told["collections"] if one["collection"] in names]
-        write_json({"folder": str(to), "complete": whole, **told})
+        about = manifests.as_json(manifest)
+        about["collections"] = [one for one in about["collections"] if one["collection"] in names]
+        write_json({"folder": str(to), "complete": complete, **about})
     else:
         for entry in entries:
-            state = "complete" if entry.state == "done" else "cut short"
+            state = "complete" if entry.state == "done" else "incomplete"
             typer.echo(
                 f"{entry.collection}: {state}, {entry.documents:,} documents, {volume(entry.bytes)} in "
                 f"{parts(len(entry.parts))} of {volume(entry.compressed)}; checksum {entry.digest[:16]}…"
             )
-    if not whole:
-        note(f"stopped; it goes on after the last part with the same command into {to}")
-    return DONE if whole else REFUSED
+    if not complete:
+        note(f"stopped; repeat the command into {to} to continue after the last part")
+    return DONE if complete else REFUSED
 
 
 def imported(
     found: Sequence[Imported], entries: Sequence[Entry], folder: Path, into: str, *, dry_run: bool, as_json: bool
 ) -> int:
-    """After an import of these entries."""
+    """Print the result of an import of these entries."""
     if as_json:
         write_json({"into": into, "dry_run": dry_run, "collections": [one.as_json() for one in found]})
     for one in found if not as_json else ():
@@ -51,25 +51,25 @@ def imported(
         for key, reason in one.refusals:
             typer.echo(f"  refused {key}: {reason}")
         for damage in one.damages:
-            typer.echo(f"  damaged, its part was left out: {damage}")
+            typer.echo(f"  damaged, its part was skipped: {damage}")
         for sentence in one.notes:
             typer.echo(f"  {sentence}")
     if len(found) < len(entries) or any(not one.done for one in found):
-        note(f"stopped; it goes on with: crossfade archive import {folder} --into {into}")
+        note(f"stopped; continue with: crossfade archive import {folder} --into {into}")
     for entry in entries:
         if entry.state == "open":
-            note(f"{entry.collection} is not whole in the archive: its export was cut short")
-    whole = len(found) == len(entries) and all(one.complete for one in found)
-    return DONE if whole and all(entry.state == "done" for entry in entries) else REFUSED
+            note(f"{entry.collection} is incomplete in the archive: its export was interrupted")
+    complete = len(found) == len(entries) and all(one.complete for one in found)
+    return DONE if complete and all(entry.state == "done" for entry in entries) else REFUSED
 
 
 def verified(found: Sequence[Verified], as_json: bool) -> int:
-    """After a verification."""
+    """Print the result of a verification."""
     right = all(one.right for one in found)
     if as_json:
         write_json({"right": right, "collections": [one.as_json() for one in found]})
     for one in found if not as_json else ():
-        state = "right" if one.right else "not whole: the export was cut short" if not one.complete else "WRONG"
+        state = "right" if one.right else "incomplete: the export was interrupted" if not one.complete else "WRONG"
         text = f"{one.collection}: {one.documents:,} documents in {parts(one.parts)}, {volume(one.bytes)}: {state}"
         if one.missing is not None:
             text += f"; missing in the database {one.missing:,}, extra {one.extra:,}, different {one.different:,}"
@@ -82,12 +82,12 @@ def verified(found: Sequence[Verified], as_json: bool) -> int:
 
 
 def parts(count: int) -> str:
-    """`1 part`, `7 parts`."""
+    """Return `1 part`, `7 parts`."""
     return f"{count:,} part" + ("" if count == 1 else "s")
 
 
 def volume(size: float) -> str:
-    """`12 B`, `3.4 KiB`, `5.0 GiB`."""
+    """Return `12 B`, `3.4 KiB`, `5.0 GiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"

@@ -38,7 +38,7 @@ _SUFFIXES: Final = {".md": Format.MARKDOWN, ".json": Format.JSON, ".html": Forma
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this package's command to the application."""
+    """Add this package's command to the application."""
     app.command("report")(report)
 
 
@@ -46,25 +46,25 @@ def report(
     collections: SomeCollections = None,
     *,
     form: Annotated[
-        Format | None, typer.Option("--format", help="markdown, unless the name of the file says something else")
+        Format | None, typer.Option("--format", help="markdown, unless the file's name has another suffix")
     ] = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="write it there", dir_okay=False)] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="the file to write", dir_okay=False)] = None,
     checksums: Annotated[
-        bool, typer.Option("--checksums/--no-checksums", help="read both sides whole, for bytes and checksums")
+        bool, typer.Option("--checksums/--no-checksums", help="read both databases completely, for checksums")
     ] = True,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
 ) -> None:
-    """What was migrated, and how it is known: the papers for whoever asks later.
+    """Write the migration report: what was migrated, with the evidence.
 
-    For each collection: documents, bytes and checksums on both sides, backfills and verifications with time and rates,
-    mismatches and repairs, what was left out and why, user ids without a user. Then every change of stages, the audit
-    and whether its chain is whole, configuration (passwords hidden) and versions.
+    For each collection: documents, bytes and checksums on both sides, backfills and verifications with times and rates,
+    mismatches and repairs, what was skipped and why, user ids without a user. Then every change of stages, the audit
+    and whether its chain of hashes is intact, the configuration (passwords hidden) and versions.
 
-    With checksums both databases are read whole: leave them out for a quick look, or beside heavy traffic.
+    Checksums read both databases completely: use --no-checksums for a quick report, or beside heavy traffic.
 
+    Examples:
       crossfade report --to report.html
-
       crossfade report 'shop/*' --format markdown --no-checksums
     """
 
@@ -97,7 +97,7 @@ def report(
 
 
 def rendered(found: Facts, form: Format) -> str:
-    """The report as text."""
+    """Return the report as text."""
     if form is Format.HTML:
         return html.render(found)
     if form is Format.MARKDOWN:

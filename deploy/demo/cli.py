@@ -48,10 +48,13 @@ def dev(
 ) -> None:
     """Run the local stack in the foreground: PostgreSQL, a development ArangoDB, the proxy.
 
-    ARANGO_URL and POSTGRES_DSN put a real server in place of either. All stops on Ctrl-C, or when its parent goes.
+    ARANGO_URL and POSTGRES_DSN use a real server in place of either. Everything stops on Ctrl-C, or when the parent
+    process ends. With --stage flipped, collections that are created through the proxy are served from PostgreSQL
+    immediately: a stack that starts empty has nothing that gates could judge, so they do not apply here.
 
-    With --stage flipped, collections that are made through the proxy are served from PostgreSQL at once. A stack that
-    starts empty has nothing that gates could look at, so they are waived, here and nowhere else.
+    Examples:
+      crossfade dev --stage mirror
+      crossfade dev --only postgres --pg-port 54321
     """
     if stage.rank > Stage.FLIPPED.rank:
         raise typer.BadParameter("new collections begin with off, mirror, shadow or flipped", param_hint="--stage")
@@ -92,7 +95,11 @@ def demo(
         int, typer.Option(min=1, help="comparisons a collection needs for its flip")
     ] = _USUAL.comparisons,
 ) -> None:
-    """Move 24,500 documents under live traffic: mirror, backfill, shadow, flip, rollback, a kill; check it all."""
+    """Migrate 24,500 documents under live traffic: mirror, backfill, shadow, flip, rollback, a kill; check everything.
+
+    Example:
+      crossfade demo --rate 100 --keep
+    """
     console = Console() if sys.stdout.isatty() else Console(width=120)
     stop = _stop_signals()
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries against a killed proxy are part of the play

@@ -1,4 +1,4 @@
-"""doctor: what must be in place, checked one by one, each with what to do."""
+"""doctor: check what must be in place, and state what to do about each failure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COLOUR: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be in place. verdict: ok, warn or fail; remedy: what to do, empty on ok."""
+    """One thing that must be in place. verdict: ok, warn or fail; remedy: what to do, empty if ok."""
 
     name: str
     verdict: str
@@ -49,14 +49,15 @@ class Check:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(doctor)
 
 
 def doctor(*, as_json: JsonOption = False) -> None:
-    """Check PostgreSQL, ArangoDB, the state directory and the instances; say what to do about each.
+    """Check PostgreSQL, ArangoDB, the state directory and the proxies; state what to do about each.
 
-    Example: crossfade doctor || echo 'not ready'
+    Example:
+      crossfade doctor || echo 'not ready'
     """
     try:
         checks = asyncio.run(examine(load()))
@@ -78,7 +79,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
 
 
 async def examine(settings: Settings) -> list[Check]:
-    """Every check, in order; none of them raises."""
+    """Return the results of all checks, in order. No check raises."""
     database = await Database.open(settings.postgresql_dsn, size=2, timeout=10.0, application="crossfade doctor")
     try:
         checks = await _postgresql(database)
@@ -97,9 +98,9 @@ async def _postgresql(database: Database) -> list[Check]:
         number = await database.fetchval(sql.server.VERSION)
     except DatabaseError as error:
         if error.sqlstate:
-            remedy = "PostgreSQL runs: see that CROSSFADE_DSN, its user, and what stands between, are right"
+            remedy = "PostgreSQL runs: check CROSSFADE_DSN, its user, and poolers or firewalls in between"
             return [Check("PostgreSQL", "fail", f"answers, and refuses: {error}", remedy, unusable=True)]
-        remedy = "set CROSSFADE_DSN to a PostgreSQL 15 or newer that runs"
+        remedy = "set CROSSFADE_DSN to a running PostgreSQL 15 or newer"
         return [Check("PostgreSQL", "fail", f"does not answer: {error}", remedy, unusable=True)]
     major = number // 10_000
     checks = [
@@ -120,11 +121,11 @@ async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
     except SchemaOutdated as error:
         return Check(name, "fail", str(error), "run `crossfade migrate`", unusable=True)
     except DatabaseError as error:
-        return Check(name, "fail", f"cannot be looked at: {error}", "see PostgreSQL's log", unusable=True)
+        return Check(name, "fail", f"cannot be checked: {error}", "see PostgreSQL's log", unusable=True)
 
 
 async def _sessions(database: Database) -> Check:
-    """Whether a session is ours for as long as we keep it, and may write."""
+    """Check that a session stays on one server process as long as it is open, and may write."""
     try:
         pooled = await _pooled(database)
     except DatabaseUnavailable as error:
@@ -132,23 +133,25 @@ async def _sessions(database: Database) -> Check:
             raise
         pooled = True
     if pooled:
-        remedy = "connect directly, or by a pooler in session mode: locks and prepared statements belong to a session"
-        return Check("sessions", "fail", "a pooler in transaction or statement mode hands them around", remedy, True)
+        remedy = (
+            "connect directly, or through a pooler in session mode: locks and prepared statements belong to a session"
+        )
+        return Check("sessions", "fail", "a pooler in transaction or statement mode shares them", remedy, True)
     if await database.fetchval(sql.server.READ_ONLY):
-        remedy = "`default_transaction_read_only` is on for the role, the database or the server: set it off"
+        remedy = "`default_transaction_read_only` is on for the role, the database or the server: turn it off"
         return Check("sessions", "fail", "PostgreSQL takes no writes", remedy)
-    return Check("sessions", "ok", "of our own, and may write")
+    return Check("sessions", "ok", "not shared, and may write")
 
 
 async def _pooled(database: Database) -> bool:
-    """Two sessions, one of them within a transaction: does the other one stay on its server process?"""
+    """Return True if one session changes its server process while another one is in a transaction."""
     async with database.session() as one, database.session() as other:
         first = await one.fetchval(sql.server.PROCESS)
         async with other.transaction():
             await other.fetchval(sql.server.PROCESS)
             try:
                 return await one.fetchval(sql.server.PROCESS) != first
-            except DatabaseTimedOut:  # the pooler has one server process alone, which the transaction has
+            except DatabaseTimedOut:  # the pooler has only one server process, which the transaction holds
                 return True
 
 
@@ -161,10 +164,10 @@ async def _icu(database: Database) -> Check:
     if await has_icu(database):
         return Check("string order", "ok", "PostgreSQL has ICU")
     remedy = (
-        "string order is then evaluated by the proxy, which is slower; a PostgreSQL built with ICU, into which the "
-        "schema is migrated anew, avoids that"
+        "the proxy then evaluates string order, which is slower; a PostgreSQL built with ICU, into which the schema is "
+        "migrated from scratch, avoids that"
     )
-    return Check("string order", "warn", "PostgreSQL had no ICU when the schema was made", remedy)
+    return Check("string order", "warn", "PostgreSQL had no ICU when the schema was created", remedy)
 
 
 async def _origin(settings: Settings) -> list[Check]:
@@ -189,7 +192,7 @@ async def _origin(settings: Settings) -> list[Check]:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    """The first two numbers; (0,) where it has none."""
+    """Return the first two numbers; (0,) if it has none."""
     parts = text.split(".")[:2]
     return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else (0,)
 
@@ -202,7 +205,7 @@ def _state(folder: Path) -> Check:
         remedy = "set CROSSFADE_STATE_DIR to a folder on a disk of this machine that the proxy may write"
         return Check("state directory", "fail", f"{folder} cannot be written", remedy)
     if (folder / "origin-only").exists():
-        remedy = f"remove {folder / 'origin-only'}: while it is there, this instance is diverged and nothing flips"
+        remedy = f"remove {folder / 'origin-only'}: while it exists, this instance is diverged and nothing flips"
         return Check("state directory", "warn", "origin-only is set", remedy)
     return Check("state directory", "ok", str(folder))
 
@@ -211,28 +214,28 @@ async def _instances(database: Database) -> list[Check]:
     try:
         found = [one for one in await status.instances(database) if one.stopped_at is None]
     except DatabaseError as error:
-        return [Check("instances", "fail", f"cannot be looked at: {error}", "see PostgreSQL's log")]
+        return [Check("instances", "fail", f"cannot be checked: {error}", "see PostgreSQL's log")]
     if not found:
-        return [Check("instances", "warn", "none is registered", "start one: `crossfade proxy run`")]
+        return [Check("instances", "warn", "none is registered", "start one with `crossfade proxy run`")]
     checks = []
     for one in found:
         name = f"instance {one.instance}"
         if one.state == "live" and (waits := await _waits_for(one)):
             found_there = f"backlog {one.backlog}, which waits for PostgreSQL: {waits}"
-            checks.append(Check(name, "fail", found_there, "it drains by itself once PostgreSQL takes its writes"))
+            checks.append(Check(name, "fail", found_there, "it drains by itself when PostgreSQL takes its writes"))
         elif one.state == "live":
             checks.append(Check(name, "ok", f"backlog {one.backlog}, lag {one.lag_seconds:.1f} s"))
         elif one.state == "silent":
             remedy = f"start it again, or `crossfade instances evict {one.instance} --confirmed-stopped`"
             checks.append(Check(name, "fail", f"silent for {one.heartbeat_age:.0f} s", remedy))
         else:
-            remedy = "see its log; it comes back by itself once its backlog is drained"
+            remedy = "see its log; it recovers by itself when its backlog is drained"
             checks.append(Check(name, "fail", "diverged", remedy))
     return checks
 
 
 async def _waits_for(one: status.InstanceStatus) -> str:
-    """Why an instance's backlog does not drain, in its own words; empty where it does, or where it cannot be asked."""
+    """Return why an instance's backlog does not drain, as it reports it; empty if it drains or cannot be asked."""
     if not one.backlog or one.admin_url is None:
         return ""
     try:

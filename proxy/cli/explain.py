@@ -1,4 +1,4 @@
-"""explain: what Crossfade makes of an AQL query, and what PostgreSQL makes of that."""
+"""explain: how Crossfade runs an AQL query, and PostgreSQL's plan for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STATEMENTS: tuple[tuple[type, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """An index that would help: the statement that makes it, and why."""
+    """An index that would help: the statement that creates it, and why."""
 
     statement: str
     reason: str
@@ -42,11 +42,10 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything about one query. choices: why the data alone do not decide its rows; empty: they do.
+    """Everything about one query. choices: why the data alone do not determine its rows; empty if they do.
 
-    compiled: whether one SQL statement answers it. reason: why not. sql, parameters: that statement, or the scan of the
-    first collection that the evaluator asks for. pushed, kept: what PostgreSQL does, and what is done outside. plan:
-    PostgreSQL's, line by line.
+    compiled: one SQL statement answers it; reason: why not. sql, parameters: that statement, or the first scan of the
+    evaluator. pushed, kept: what PostgreSQL does, and what is done outside. plan: PostgreSQL's, line by line.
     """
 
     shape: str
@@ -67,7 +66,7 @@ class Explanation:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(explain)
 
 
@@ -75,20 +74,20 @@ def explain(
     query: Annotated[str, typer.Argument(metavar="AQL", help="the query's text")],
     *,
     bind: Annotated[str, typer.Option("--bind", metavar="JSON", help="bind variables, as in a request")] = "{}",
-    measure: Annotated[bool, typer.Option("--analyze", help="run the statement too, for real times")] = False,
-    create: Annotated[
-        bool, typer.Option("--create", help="make the indexes that it names, beside running writes")
-    ] = False,
+    measure: Annotated[bool, typer.Option("--analyze", help="also run the statement, for real times")] = False,
+    create: Annotated[bool, typer.Option("--create", help="create the missing indexes, beside running writes")] = False,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
 ) -> None:
-    """Show what becomes of an AQL query: shape, collections, determinism, SQL, PostgreSQL's plan, a missing index.
+    """Show how an AQL query is run: shape, collections, determinism, SQL, PostgreSQL's plan, missing indexes.
 
-    What cannot be compiled to one statement is evaluated over the documents of narrowed scans: then the reason and the
-    first scan are shown. Nothing is changed but by --create; a modification is analysed and never run. An index for
-    filter and order lets PostgreSQL read the first rows of a list and no others: make it after the backfill.
+    A query that does not compile to one statement is evaluated over the documents of narrowed scans; then the reason
+    and the first scan are shown. Only --create changes anything; a modification is analysed and never run. With an
+    index for filter and order PostgreSQL reads only the first rows of a list: create it after the backfill.
 
-    Example: crossfade explain 'FOR o IN orders FILTER o.user == @u SORT o.at RETURN o' --bind '{"u": "7"}' --create
+    Examples:
+      crossfade explain 'FOR o IN orders SORT o.at RETURN o' --database shop
+      crossfade explain 'RETURN @u' --bind '{"u": "7"}' --analyze
     """
 
     async def go(_settings: Settings, connected: Database) -> int:
@@ -110,11 +109,11 @@ def explain(
 
 
 def binds_of(text: str) -> dict[str, Any]:
-    """The bind variables of an option. Raises RefusedError where it is no JSON object."""
+    """Return the bind variables of an option. Raise RefusedError if it is not a JSON object."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RefusedError(f"--bind is no JSON: {error}") from error
+        raise RefusedError(f"--bind is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise RefusedError("--bind must be a JSON object of names and values")
     return found
@@ -123,7 +122,7 @@ def binds_of(text: str) -> dict[str, Any]:
 async def examine(
     connected: Database, database: str, text: str, binds: Mapping[str, Any], *, measure: bool = False
 ) -> Explanation:
-    """The explanation. Raises ArangoError as the query's own errors, 1203 for an unknown collection, DatabaseError."""
+    """Return the explanation. Raise ArangoError for errors of the query (1203: unknown collection), DatabaseError."""
     query = parse(text)
     analysis = analyse(query, binds)
     statements = Statements(connected, Catalog(connected), QueryLimits())
@@ -166,7 +165,7 @@ async def examine(
 async def _outcome(
     statements: Statements, database: str, query: Query, analysis: Analysis, binds: Mapping[str, Any]
 ) -> Compiled | NotCompiled:
-    """What the proxy makes of it, by the proxy's own function."""
+    """Return how the proxy runs it, by the proxy's own function."""
     if analysis.modifies:
         return NotCompiled("a modification: it runs on ArangoDB, and what it wrote is mirrored")
     if analysis.unsupported:
@@ -175,7 +174,7 @@ async def _outcome(
 
 
 def _written(query: Query) -> tuple[str, ...]:
-    """What the query is made of, in the order in which it is written, each once."""
+    """Return the statements of the query in the order in which they are written, each once."""
     found: dict[str, None] = {}
     for node in ast.walk(query):
         for kind, name in _STATEMENTS:
@@ -187,7 +186,7 @@ def _written(query: Query) -> tuple[str, ...]:
 def _scan(
     query: Query, analysis: Analysis, binds: Mapping[str, Any], tables: Mapping[str, Table]
 ) -> tuple[str, tuple[Any, ...]]:
-    """The first scan of an evaluated query; empty where it asks for nothing, or changes something."""
+    """Return the first scan of an evaluated query; empty if it reads nothing or changes something."""
     if analysis.modifies or analysis.unsupported:
         return "", ()
     running = run(query, binds, Options())
@@ -221,7 +220,7 @@ async def _missing(
     query: str,
     plan: Mapping[str, Any],
 ) -> Any:
-    """Indexes that would spare the plan a sort of all that passes the filters, or a look at every document."""
+    """Yield indexes with which the plan does not sort all rows that pass the filters, or scan every document."""
     relations = {table.relation.rpartition(".")[2].strip('"'): name for name, table in tables.items()}
     nodes = list(_nodes(plan))
     told = set()
@@ -232,12 +231,12 @@ async def _missing(
             name = own_indexes.name_of(relation, columns)
             valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
-                yield Advice(own_indexes.drop(relation, name).text, f"{listing.collection}: its making broke off")
+                yield Advice(own_indexes.drop(relation, name).text, f"{listing.collection}: its creation was interrupted")
             if not valid:
                 told.add(listing.collection)
                 yield Advice(
                     sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).text,
-                    f"{listing.collection}: the first rows would be read in the order of SORT, and no others",
+                    f"{listing.collection}: the first rows would be read in the order of SORT, and no other rows",
                 )
     for node in nodes:
         if node["Node Type"] != "Seq Scan" or node.get("Relation Name") not in relations:
@@ -251,7 +250,7 @@ async def _missing(
             yield Advice(statement, f"{name}: the equality filters would be looked up")
 
 
-# ---- for people
+# ---- output
 
 
 def _show(found: Explanation) -> None:
@@ -278,6 +277,6 @@ def _show(found: Explanation) -> None:
     for advice in found.indexes:
         line("index", f"{advice.statement}; -- {advice.reason}")
     for statement in found.created:
-        line("made", statement)
+        line("created", statement)
     if found.plan and not found.indexes:
         line("index", "none is missing")

@@ -32,7 +32,8 @@ WaitForInstances = Annotated[
     bool,
     typer.Option(
         "--wait-for-instances/--no-wait-for-instances",
-        help="return once every proxy has acknowledged",
+        help="return once every proxy has confirmed",
+        show_default=False,
         rich_help_panel="Proxies",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Makes indexes concurrently, with progress; what an interrupted build left is dropped before, and after a failure."""
+"""Create indexes concurrently, with progress; the rest of an interrupted build is dropped before and afterwards."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, RefusedError, StatementError
 from proxy.replication import own_indexes
 
-_LOOK = 1.0  # seconds between two looks at the progress
+_LOOK = 1.0  # seconds between two reads of the progress
 
 
 async def make(database: Database, relation: str, statement: str, tell: Callable[[str], None] = lambda _: None) -> None:
-    """Carries out one statement that makes or drops an index of the relation, beside running writes.
+    """Execute one statement that creates or drops an index of the relation, beside running writes.
 
-    database: one whose statements have no time-out. Raises RefusedError where a value is too large for it: then nothing
-    is left of it, since an index that is half made refuses documents all the same. DatabaseError.
+    database: one whose statements have no time-out. Raise RefusedError if a value is too large for the index; it is
+    dropped then, because an incomplete index refuses documents as well. Raise DatabaseError.
     """
     watching = asyncio.create_task(_watch(database, relation, tell), name="index progress")
     try:
@@ -39,22 +39,22 @@ async def make(database: Database, relation: str, statement: str, tell: Callable
 
 
 async def drop_invalid(database: Database, relation: str) -> None:
-    """Drops what interrupted builds left of indexes of ours; builds under way go on. Raises DatabaseError."""
+    """Drop the rest of interrupted builds of Crossfade's indexes, not running builds. Raise DatabaseError."""
     for statement in await database.fetch(sql.indexes.DROPS_OF_INVALID, relation):
         await database.execute(sql.indexes.CARRY_OUT.fill(statement=statement))
 
 
 async def _watch(database: Database, relation: str, tell: Callable[[str], None]) -> None:
-    said = ""
+    shown = ""
     while True:
         await asyncio.sleep(_LOOK)
         try:
             row = await database.fetchrow(sql.indexes.PROGRESS, relation)
         except DatabaseError:
-            continue  # the build itself says what is the matter
+            continue  # the build itself reports the error
         if row is None:
             continue
         share = "" if row.percent is None else f" {row.percent // 10 * 10} %"
-        if f"{row.phase}{share}" != said:
-            said = f"{row.phase}{share}"
-            tell(said)
+        if f"{row.phase}{share}" != shown:
+            shown = f"{row.phase}{share}"
+            tell(shown)

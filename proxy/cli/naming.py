@@ -1,10 +1,10 @@
 """Names of collections and databases, as operators type them: the one place that decides what a name means.
 
 A name that Crossfade does not know is refused with exit code 1, by every command and before anything is done, with a
-sentence that says what there is: near matches (other letters, another database), or the collections that are known.
-A typing error at three in the morning must never look like success. Only what begins with a collection (`mirror`,
-`default-stage`) looks into ArangoDB instead, by the same sentences. `rollback` alone does what it can: it takes back
-the names that it knows, and refuses for the rest of them (`flipping`).
+sentence that names what exists: near matches (other letters, another database), or the known collections. A typing
+error during an incident must never look like success. Only `mirror` and `stage default`, which start with new names,
+check ArangoDB instead, with the same sentences. Only `rollback` does what it can: it rolls back the names that it
+knows, and refuses the others.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from proxy.model.stages import Stage, Standing
 from proxy.operator import status
 
 _NEAR: Final = 3  # near matches that are offered
-_LISTED: Final = 5  # names that are listed where nothing is near
+_LISTED: Final = 5  # names that are listed if nothing is near
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What Crossfade knows: registered collections that were not dropped, and databases that have a default stage."""
+    """What Crossfade knows: registered collections that were not dropped, and databases with a default stage."""
 
     collections: Mapping[str, Standing]
     defaults: Mapping[str, Stage]
@@ -37,18 +37,20 @@ class Known:
 
 
 async def known(database: Database) -> Known:
-    """Raises DatabaseError."""
+    """Return what Crossfade knows. Raise DatabaseError."""
     return Known(await status.present(database), await status.defaults(database))
 
 
 def qualified(names: Iterable[str], database: str) -> list[str]:
-    """`database/name` of each, in order, once. Raises RefusedError where one is neither name nor database/name."""
+    """Return `database/name` of each, in order, once. Raise RefusedError for one that is neither of both forms."""
     found: dict[str, None] = {}
     for name in names:
         full = name if "/" in name else f"{database}/{name}"
         left, _, right = full.partition("/")
         if not left or not right or "/" in right:
-            raise RefusedError(f"{name!r} is no collection: write database/name, or database/* for all of a database")
+            raise RefusedError(
+                f"{name!r} is not a collection: write database/name, or database/* for all of a database"
+            )
         found[full] = None
     return list(found)
 
@@ -56,10 +58,9 @@ def qualified(names: Iterable[str], database: str) -> list[str]:
 async def expand(
     database: Database, names: Sequence[str], default: str, keep: Callable[[Standing], bool], what: str
 ) -> list[str]:
-    """The collections that names and patterns stand for; of a pattern those that `keep` says.
+    """Return the collections that names and patterns stand for; of a pattern those that `keep` accepts.
 
-    Raises RefusedError where a name is not known, and where a pattern stands for none; `what` names those that were
-    looked for.
+    Raise RefusedError if a name is not known, or if a pattern matches none; `what` describes the accepted ones.
     """
     there = await known(database)
     found: dict[str, None] = {}
@@ -75,7 +76,7 @@ async def expand(
 
 
 def require(names: Sequence[str], there: Known) -> Sequence[str]:
-    """The names, where each of them is known or a pattern. Raises RefusedError that says what there is instead."""
+    """Return the names if each is known or a pattern. Raise RefusedError that names what exists instead."""
     wrong = unknown(names, there)
     if wrong:
         raise RefusedError("; ".join(f"{name} is not known: {about(name, there)}" for name in wrong))
@@ -83,7 +84,7 @@ def require(names: Sequence[str], there: Known) -> Sequence[str]:
 
 
 async def require_known(database: Database, names: Sequence[str], default: str) -> list[str]:
-    """`database/name` of each. Raises RefusedError as `require`; patterns are refused, too."""
+    """Return `database/name` of each. Raise RefusedError as `require` does, and for patterns."""
     full = qualified(names, default)
     for name in full:
         if "*" in name:
@@ -93,7 +94,7 @@ async def require_known(database: Database, names: Sequence[str], default: str) 
 
 
 def unknown(names: Iterable[str], there: Known) -> list[str]:
-    """Those that are neither a known collection nor a pattern."""
+    """Return those that are neither a known collection nor a pattern."""
     return [name for name in names if "*" not in name and name not in there.collections]
 
 
@@ -102,7 +103,7 @@ def matches(collection: str, pattern: str) -> bool:
 
 
 def about(name: str, there: Known) -> str:
-    """What there is in place of a name or pattern that stands for nothing: near matches, else what is known."""
+    """Return what exists in place of a name or pattern that matches nothing: near matches, else what is known."""
     database, _, rest = name.partition("/")
     if rest == "*" and database not in there.databases:
         return _instead(near(database, there.databases), sorted(there.databases), f"`crossfade mirror '{name}'`")
@@ -111,7 +112,7 @@ def about(name: str, there: Known) -> str:
 
 
 def near(name: str, candidates: Collection[str]) -> list[str]:
-    """The candidates that may have been meant, the likeliest first: other case, another database, other letters."""
+    """Return the candidates that may be meant, the likeliest first: other case, another database, other letters."""
     rest = name.rpartition("/")[2]
     same = [one for one in sorted(candidates) if "/" in name and one.rpartition("/")[2].lower() == rest.lower()]
     folded: dict[str, str] = {}
@@ -130,13 +131,13 @@ def _instead(offered: Sequence[str], everything: Sequence[str], begin: str) -> s
     if offered:
         return f"did you mean {' or '.join(offered)}? `crossfade status` lists what there is"
     if not everything:
-        return f"nothing is known yet; {begin} begins to mirror"
+        return f"nothing is known yet; {begin} starts mirroring it"
     more = f" and {len(everything) - _LISTED} more" if len(everything) > _LISTED else ""
-    return f"there is {', '.join(everything[:_LISTED])}{more} (`crossfade status`); {begin} begins with a new one"
+    return f"there is {', '.join(everything[:_LISTED])}{more} (`crossfade status`); {begin} starts mirroring a new one"
 
 
 def flipped(there: Known) -> str:
-    """Which reads come from PostgreSQL now: what somebody who takes reads back needs to know first."""
+    """Return which reads come from PostgreSQL now: an operator who rolls back needs this first."""
     found = [
         f"{name} {standing.weight} %"
         for name, standing in sorted(there.collections.items())

@@ -18,7 +18,13 @@ from proxy.operator import migrate as migrations
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(migrate)
-    proxy = group("Run the sidecar proxy.")
+    proxy = group(
+        """Run the sidecar proxy.
+
+        Example:
+          crossfade proxy run --port 8530
+        """
+    )
     proxy.command("run")(run)
     app.add_typer(proxy, name="proxy")
 

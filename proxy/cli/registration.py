@@ -57,6 +57,8 @@ def group(text: str, *, default: str = "", bare: bool = True) -> typer.Typer:
     """
 
     class WithDefault(TyperGroup):
+        default_command = default
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             if (bare and not args) or (args and args[0] not in self.commands and args[0] != "--help"):
                 args = [default, *args]

@@ -1,4 +1,4 @@
-"""Tables for people. Values of documents never appear here, but where a mismatch is shown on request."""
+"""Tables for human readers. They never show values of documents, except in a mismatch that is shown on request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from proxy.operator.status import CollectionStatus, Gap, InstanceStatus, RunStat
 from proxy.state.audit import Entry
 
 _COLOUR = {GateVerdict.PASSED: "green", GateVerdict.FAILED: "red", GateVerdict.INCONCLUSIVE: "yellow"}
-# what people copy into the next command
+# what operators copy into the next command
 _WHOLE = frozenset({"instance", "id", "collection", "shape", "gate", "verdict", "stage", "state", "limit"})
 _STATE = {"live": "green", "silent": "red", "diverged": "red", "stopped": "dim"}
 
 
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table; `right`: columns that stand at their right edge. Names and ids are never broken over lines."""
+    """Return an empty table; `right`: columns that are right-aligned. Names and ids are never broken over lines."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(
@@ -33,7 +33,7 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
 
 
 def standing_text(standing: Standing) -> str:
-    """`flipped 10 %`, `shadow`."""
+    """Return `flipped 10 %`, `shadow`."""
     return f"{standing.stage} {standing.weight} %" if standing.stage is Stage.FLIPPED else str(standing.stage)
 
 
@@ -89,14 +89,14 @@ def status(console: Console, found: Status) -> None:
     if found.collections:
         console.print(shown)
     else:
-        console.print("no collection is known yet: `crossfade mirror DATABASE/COLLECTION` begins")
+        console.print("no collection is known yet: `crossfade mirror DATABASE/COLLECTION` starts one")
     instances(console, found.instances)
     gaps(console, found.gaps)
     bypassed(console, found.bypassed)
 
 
 def reads_lost(found: Status) -> str:
-    """Why reads of flipped collections come from ArangoDB all the same; empty where they do not. Pure."""
+    """Return why reads of flipped collections come from ArangoDB nevertheless; empty if they do not. Pure."""
     if not any(one.standing.stage is Stage.FLIPPED for one in found.collections):
         return ""
     behind = [f"{one.instance} is {one.state}" for one in found.instances if one.state in ("silent", "diverged")]
@@ -180,7 +180,7 @@ def bypassed(console: Console, found: Sequence[Bypassed]) -> None:
     if not found:
         return
     shown = table(
-        "written around the proxies",
+        "out-of-band writes",
         "collection",
         "documents",
         "to repair",

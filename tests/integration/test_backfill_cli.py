@@ -82,7 +82,7 @@ async def test_the_operator_s_walk(database: Database, dsn: str, origin: StubOri
 async def test_what_is_refused_exits_1_and_says_what_to_do(database: Database, dsn: str, origin: StubOrigin) -> None:
     for arguments in (["backfill", NAME], ["verify", NAME]):
         code, _, err = await crossfade(dsn, origin, *arguments)
-        assert (code, "`crossfade mirror shop/carts` begins to mirror" in err) == (1, True)
+        assert (code, "`crossfade mirror shop/carts` starts mirroring it" in err) == (1, True)
     await register(database)
     code, _, err = await crossfade(dsn, origin, "backfill", NAME)
     assert (code, "ArangoDB has no collection shop/carts" in err) == (1, True)
