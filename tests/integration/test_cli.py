@@ -6,7 +6,6 @@ import asyncio
 import re
 
 import pytest
-import typer
 
 from proxy.base.errors import RefusedError
 from proxy.model.stages import Phase, Stage
@@ -144,9 +143,3 @@ async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None
         assert asyncio.get_running_loop().time() < limit
         await asyncio.sleep(0.05)
     assert told.json == {"evicted": "other", "unverified": ["shop/orders"]}
-
-
-def register_another(app: typer.Typer) -> None:
-    @app.command()
-    def another() -> None:
-        typer.echo("here")

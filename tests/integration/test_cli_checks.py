@@ -218,3 +218,9 @@ def test_a_broken_package_does_not_break_the_others(
         proxy.cli.main()
     assert left.value.code == 0
     assert "no.such.package" in capsys.readouterr().err
+
+
+def register_another(app: typer.Typer) -> None:
+    @app.command()
+    def another() -> None:
+        typer.echo("here")
