@@ -231,7 +231,9 @@ async def _missing(
             name = own_indexes.name_of(relation, columns)
             valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
-                yield Advice(own_indexes.drop(relation, name).text, f"{listing.collection}: its creation was interrupted")
+                yield Advice(
+                    own_indexes.drop(relation, name).text, f"{listing.collection}: its creation was interrupted"
+                )
             if not valid:
                 told.add(listing.collection)
                 yield Advice(
