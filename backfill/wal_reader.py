@@ -197,7 +197,7 @@ class Log:
         """Raises ArangoError where this account may not read the log."""
         await self._origin.ask("GET", f"/_db/_system/_api/wal/tail?global=true&from={self._tick}&to={self._tick}")
 
-    async def join(self, collections: Sequence[str]) -> Sequence[Version]:
+    async def join(self, _collections: Sequence[str]) -> Sequence[Version]:
         return ()  # their versions come with the time after which they were written
 
     async def read(self, collections: Sequence[str]) -> Page:
@@ -253,7 +253,7 @@ class Scan:
         self._origin = _Origin(upstream, user, password)
         self._since: dict[str, float] = {}  # milliseconds of the origin's clock at the last look
 
-    async def begin(self, tick: int = 0) -> None:
+    async def begin(self, _tick: int = 0) -> None:
         self._since.clear()
 
     async def join(self, collections: Sequence[str]) -> Sequence[Version]:

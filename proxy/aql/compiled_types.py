@@ -30,7 +30,7 @@ class Constant:
     def __init__(self, value: Value) -> None:
         self.value = value
 
-    def __call__(self, frame: Frame) -> Value:
+    def __call__(self, _frame: Frame) -> Value:
         return self.value
 
 

@@ -33,7 +33,7 @@ async def capture(context: WriteContext, request: Request, operation: Operation,
 
 
 async def _by_arrays(
-    context: WriteContext, request: Request, operation: Operation, route: Route, planned: import_plan.ByArrays
+    context: WriteContext, request: Request, _operation: Operation, route: Route, planned: import_plan.ByArrays
 ) -> Response:
     prefix = request.target.partition(b"/_api/import")[0]
     answers: list[bytes] = []

@@ -93,7 +93,7 @@ def list_(
       crossfade queries list --open --json
     """
 
-    async def go(settings: Settings, connected: Database) -> int:
+    async def go(_settings: Settings, connected: Database) -> int:
         names = None
         if chosen.collections:
             names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")

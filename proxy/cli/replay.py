@@ -103,7 +103,7 @@ def replay(
     execute(go, as_json=as_json)
 
 
-async def _wanted(connected: Database, settings: Settings, names: Sequence[str] | None) -> list[Wanted]:
+async def _wanted(connected: Database, _settings: Settings, names: Sequence[str] | None) -> list[Wanted]:
     """Return the shapes that lack comparisons, each once, the most lacking first."""
     limits = await thresholds.read(connected)
     missing: dict[str, tuple[str, set[str], int]] = {}

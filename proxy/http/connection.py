@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
             self._output is Output.ANSWERING or bool(self._queue) or self._tunnel is not None
         )
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._flow.close()
         self._end("the client is gone")
         if self.task.done():

@@ -90,7 +90,7 @@ class Http2Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """Close the transport of a client that ended its side: it can open no window, so it takes no answers."""
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._flow.close()
         self._die("the client is gone")
         if self.task.done():

@@ -55,7 +55,7 @@ class ProtocolSniffer(asyncio.Protocol):
     def eof_received(self) -> None:
         """Nothing was requested, or half a method was sent: the transport closes."""
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._listener.connections.discard(self)
 
     def look(self, ticks: int) -> None:

@@ -124,13 +124,13 @@ def _counted(c: Compilation, node: ast.Expr, columns: OutputColumns, hidden: fro
 
 
 @output_of(ast.Collection, ast.Traversal, ast.Paths)
-def not_a_value(c: Compilation, node: ast.Node, columns: OutputColumns, hidden: frozenset[str]) -> ast.Expr:
+def not_a_value(_c: Compilation, node: ast.Node, _columns: OutputColumns, _hidden: frozenset[str]) -> ast.Expr:
     """Refuse what the result builder cannot evaluate."""
     raise NotCompilable(type(node).__name__.lower())
 
 
 @output_of(ast.Parameter)
-def parameter(c: Compilation, node: ast.Parameter, columns: OutputColumns, hidden: frozenset[str]) -> ast.Expr:
+def parameter(c: Compilation, node: ast.Parameter, _columns: OutputColumns, _hidden: frozenset[str]) -> ast.Expr:
     """Leave a bind variable to the result builder, unless it names a collection."""
     if node.source:
         raise NotCompilable(f"collection {source_name(c.binds, node.name)} as a value")

@@ -42,7 +42,7 @@ class _Outputs:
 
 
 @stage_of(ast.Collect)
-def collect_statement(c: ProgramCompiler, node: ast.Collect, place: Place) -> Stage:
+def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: Place) -> Stage:
     """Compile COLLECT: one frame for each group, in the order of the keys."""
     c.tie = None
     keys = [c.expression(assign.value) for assign in node.groups]
@@ -138,7 +138,7 @@ def _gather(c: ProgramCompiler, node: ast.Collect) -> Gather | None:
 
 
 @stage_of(ast.Window)
-def window_statement(c: ProgramCompiler, node: ast.Window, place: Place) -> Stage:
+def window_statement(c: ProgramCompiler, node: ast.Window, _place: Place) -> Stage:
     """Compile WINDOW: aggregates over the rows round each row, by position or by the distance of a value."""
     by_value = node.value is not None
     key = c.expression(node.value) if node.value is not None else Constant(None)

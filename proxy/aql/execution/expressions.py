@@ -21,7 +21,7 @@ from proxy.base.errors import ArangoError
 
 
 @expression_of(ast.Literal)
-def literal(c: ProgramCompiler, node: ast.Literal) -> Compiled:
+def literal(_c: ProgramCompiler, node: ast.Literal) -> Compiled:
     """Compile a literal."""
     return Constant(node.value)
 
@@ -43,7 +43,7 @@ def variable(c: ProgramCompiler, node: ast.Variable) -> Compiled:
 
 
 @expression_of(ast.Collection)
-def collection(c: ProgramCompiler, node: ast.Collection) -> Compiled:
+def collection(_c: ProgramCompiler, node: ast.Collection) -> Compiled:
     """Refuse a collection as a value."""
     raise ArangoError(1568, f"AQL: collection '{node.name}' used as expression operand (while parsing)", status=400)
 

@@ -47,7 +47,7 @@ class _Target:
 
 
 @stage_of(ast.Insert, ast.Change, ast.Remove, ast.Upsert)
-def modification(c: ProgramCompiler, node: ast.Modification, place: Place) -> Stage:
+def modification(c: ProgramCompiler, node: ast.Modification, _place: Place) -> Stage:
     """Compile a modification: all rows in, a write for each, then the rows out with OLD and NEW."""
     name = node.collection.name if isinstance(node.collection, ast.Collection) else None
     collection = source_name(c.context.binds, node.collection.name) if name is None else name

@@ -158,8 +158,8 @@ def k_paths(graph: Graph, begin: str, end: str, least: int, most: int) -> Iterat
 
 # by the keyword: (graph, begin, end, least, most) -> Routes, and requests
 SEARCHES: Final[dict[str, Callable[[Graph, str, str, int, int], Iterator[Any]]]] = {
-    "SHORTEST_PATH": lambda graph, begin, end, least, most: shortest(graph, begin, end),
-    "K_SHORTEST_PATHS": lambda graph, begin, end, least, most: k_shortest(graph, begin, end),
-    "ALL_SHORTEST_PATHS": lambda graph, begin, end, least, most: all_shortest(graph, begin, end),
+    "SHORTEST_PATH": lambda graph, begin, end, _least, _most: shortest(graph, begin, end),
+    "K_SHORTEST_PATHS": lambda graph, begin, end, _least, _most: k_shortest(graph, begin, end),
+    "ALL_SHORTEST_PATHS": lambda graph, begin, end, _least, _most: all_shortest(graph, begin, end),
     "K_PATHS": k_paths,
 }

@@ -120,7 +120,7 @@ def _ascending(c: ProgramCompiler, direction: str | ast.Expr) -> bool:
 
 
 @stage_of(ast.Limit)
-def limit_statement(c: ProgramCompiler, node: ast.Limit, place: Place) -> Stage:
+def limit_statement(c: ProgramCompiler, node: ast.Limit, _place: Place) -> Stage:
     """Compile LIMIT."""
     return limit(c, *limit_bounds(c, node), None)
 

@@ -33,7 +33,7 @@ class Row:
 
 
 @stage_of(ast.Filter)
-def filter_statement(c: ProgramCompiler, node: ast.Filter, place: Place) -> Stage:
+def filter_statement(c: ProgramCompiler, node: ast.Filter, _place: Place) -> Stage:
     """Compile FILTER: frames pass if the condition is truthy."""
     condition = c.expression(node.condition)
     stats = c.context.stats
@@ -64,7 +64,7 @@ def filter_statement(c: ProgramCompiler, node: ast.Filter, place: Place) -> Stag
 
 
 @stage_of(ast.Let)
-def let_statement(c: ProgramCompiler, node: ast.Let, place: Place) -> Stage:
+def let_statement(c: ProgramCompiler, node: ast.Let, _place: Place) -> Stage:
     """Compile LET, which binds a value in every frame."""
     value = c.expression(node.value)
     c.known.update(ast.pattern_names(node.target))

@@ -22,7 +22,7 @@ _MAX_DEPTH: Final = 1_000_000
 
 
 @stage_of(ast.Traversal)
-def traversal(c: ProgramCompiler, node: ast.Traversal, place: Place) -> Stage:
+def traversal(c: ProgramCompiler, node: ast.Traversal, _place: Place) -> Stage:
     """Compile FOR v, e, p IN min..max direction start …."""
     c.known.update(node.variables)
     depths = _depths(c, node.steps)
@@ -72,7 +72,7 @@ def traversal(c: ProgramCompiler, node: ast.Traversal, place: Place) -> Stage:
 
 
 @stage_of(ast.Paths)
-def paths(c: ProgramCompiler, node: ast.Paths, place: Place) -> Stage:
+def paths(c: ProgramCompiler, node: ast.Paths, _place: Place) -> Stage:
     """Compile a path search: SHORTEST_PATH gives vertices and edges, its relatives give whole paths."""
     c.known.update(node.variables)
     depths = _depths(c, node.steps)
@@ -125,7 +125,7 @@ def _subject(c: ProgramCompiler, node: ast.Traversal | ast.Paths) -> Subject:
     if node.graph is None:
         fixed = [EdgeCollection(_edge_name(c, edge), edge.direction or node.direction) for edge in node.edges]
 
-        def named(frame: Frame) -> Generator[Request, None, list[EdgeCollection]]:
+        def named(_frame: Frame) -> Generator[Request, None, list[EdgeCollection]]:
             yield from ()  # a generator, like the other kind
             return fixed
 

@@ -76,7 +76,7 @@ def position_sql(call: SqlCall) -> Term:
 
 
 @function("APPEND", arguments=(2, 3))
-def append(context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
+def append(_context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
     """APPEND(array, values, unique): another value than an array is ignored as `array`, and one element as `values`"""
     distinct = truthy(only_new)
     nothing = values is None or values == []

@@ -23,7 +23,7 @@ def _object(context: Context, name: str, value: Value) -> bool:
 
 
 @function("HAS", arguments=2, linear=True)
-def has(context: Context, value: Value, name: Value) -> Value:
+def has(_context: Context, value: Value, name: Value) -> Value:
     """HAS(object, name): true for an attribute that is null"""
     return value.__class__ is dict and to_string(name) in value
 

@@ -14,7 +14,7 @@ from proxy.aql.values import Value, double
 
 
 @function("JSON_STRINGIFY", arguments=1)
-def json_stringify(context: Context, value: Value) -> Value:
+def json_stringify(_context: Context, value: Value) -> Value:
     """JSON_STRINGIFY(value)"""
     return json_text(value)
 
@@ -49,7 +49,7 @@ def json_parse(context: Context, value: Value) -> Value:
 
 
 @function("ENCODE_URI_COMPONENT", arguments=1)
-def encode_uri_component(context: Context, value: Value) -> Value:
+def encode_uri_component(_context: Context, value: Value) -> Value:
     """ENCODE_URI_COMPONENT(text)"""
     return quote(to_string(value), safe="-_.!~*'()", errors="replace")
 

@@ -21,25 +21,25 @@ def _bytes(value: Value) -> bytes:
 
 
 @function("MD5", arguments=1)
-def md5(context: Context, value: Value) -> Value:
+def md5(_context: Context, value: Value) -> Value:
     """MD5(text)"""
     return hashlib.md5(_bytes(value), usedforsecurity=False).hexdigest()
 
 
 @function("SHA1", arguments=1)
-def sha1(context: Context, value: Value) -> Value:
+def sha1(_context: Context, value: Value) -> Value:
     """SHA1(text)"""
     return hashlib.sha1(_bytes(value), usedforsecurity=False).hexdigest()
 
 
 @function("SHA256", arguments=1)
-def sha256(context: Context, value: Value) -> Value:
+def sha256(_context: Context, value: Value) -> Value:
     """SHA256(text)"""
     return hashlib.sha256(_bytes(value)).hexdigest()
 
 
 @function("SHA512", arguments=1)
-def sha512(context: Context, value: Value) -> Value:
+def sha512(_context: Context, value: Value) -> Value:
     """SHA512(text)"""
     return hashlib.sha512(_bytes(value)).hexdigest()
 
@@ -56,7 +56,7 @@ def _crc_table() -> tuple[int, ...]:
 
 
 @function("CRC32", arguments=1)
-def crc32(context: Context, value: Value) -> Value:
+def crc32(_context: Context, value: Value) -> Value:
     """CRC32(text)"""
     table, result = _crc_table(), 0xFFFFFFFF
     for byte in _bytes(value):
@@ -65,7 +65,7 @@ def crc32(context: Context, value: Value) -> Value:
 
 
 @function("FNV64", arguments=1)
-def fnv64(context: Context, value: Value) -> Value:
+def fnv64(_context: Context, value: Value) -> Value:
     """FNV64(text)"""
     result = 0xCBF29CE484222325
     for byte in _bytes(value):
@@ -74,13 +74,13 @@ def fnv64(context: Context, value: Value) -> Value:
 
 
 @function("TO_BASE64", arguments=1)
-def to_base64(context: Context, value: Value) -> Value:
+def to_base64(_context: Context, value: Value) -> Value:
     """TO_BASE64(text)"""
     return base64.b64encode(_bytes(value)).decode()
 
 
 @function("TO_HEX", arguments=1)
-def to_hex(context: Context, value: Value) -> Value:
+def to_hex(_context: Context, value: Value) -> Value:
     """TO_HEX(text)"""
     return _bytes(value).hex()
 

@@ -15,7 +15,7 @@ SERVER_VERSION = "3.12.10"
 
 
 @function("NOT_NULL", arguments=(1, None), linear=True)
-def not_null(context: Context, *values: Value) -> Value:
+def not_null(_context: Context, *values: Value) -> Value:
     """NOT_NULL(a, b, …): the first that is not null"""
     return next((value for value in values if value is not None), None)
 
@@ -28,19 +28,19 @@ def not_null_sql(call: SqlCall) -> Term:
 
 
 @function("FIRST_LIST", arguments=(1, None))
-def first_list(context: Context, *values: Value) -> Value:
+def first_list(_context: Context, *values: Value) -> Value:
     """FIRST_LIST(a, b, …): the first array"""
     return next((value for value in values if value.__class__ is list), None)
 
 
 @function("FIRST_DOCUMENT", arguments=(1, None))
-def first_document(context: Context, *values: Value) -> Value:
+def first_document(_context: Context, *values: Value) -> Value:
     """FIRST_DOCUMENT(a, b, …): the first object"""
     return next((value for value in values if value.__class__ is dict), None)
 
 
 @function("NOOPT", "NOEVAL", "PASSTHRU", arguments=1, per_row=True)
-def same(context: Context, value: Value) -> Value:
+def same(_context: Context, value: Value) -> Value:
     """The value itself."""
     return value
 
@@ -86,7 +86,7 @@ def warn(context: Context, condition: Value, message: Value) -> Value:
 
 
 @function("FAIL", arguments=(0, 1), random=True, effect=True)
-def fail(context: Context, message: Value = "") -> Value:
+def fail(_context: Context, message: Value = "") -> Value:
     """FAIL(reason): the query fails"""
     reason = message if message.__class__ is str and message else "FAIL() called"
     raise ArangoError(1569, f"AQL: {reason} (while executing)")
@@ -117,13 +117,13 @@ def current_database(context: Context) -> Value:
 
 
 @function("VERSION", arguments=0, per_row=True)
-def version(context: Context) -> Value:
+def version(_context: Context) -> Value:
     """VERSION(): of the ArangoDB server that is emulated"""
     return SERVER_VERSION
 
 
 @function("CHECK_DOCUMENT", arguments=1)
-def check_document(context: Context, value: Value) -> Value:
+def check_document(_context: Context, value: Value) -> Value:
     """CHECK_DOCUMENT(object): true for every object, because no value here can have an attribute twice"""
     return value.__class__ is dict
 

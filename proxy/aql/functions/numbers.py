@@ -22,7 +22,7 @@ def _apply(run: Callable[..., float], *values: Value) -> Value:
 
 
 def _one(name: str, run: Callable[[float], float]) -> None:
-    def implementation(context: Context, value: Value) -> Value:
+    def implementation(_context: Context, value: Value) -> Value:
         return _apply(run, value)
 
     function(name, arguments=1)(implementation)
@@ -55,19 +55,19 @@ def sqrt_sql(call: SqlCall) -> Term:
 
 
 @function("ABS", arguments=1, linear=True)
-def absolute(context: Context, value: Value) -> Value:
+def absolute(_context: Context, value: Value) -> Value:
     """ABS(number)"""
     return _apply(abs, value)
 
 
 @function("CEIL", arguments=1, linear=True)
-def ceil(context: Context, value: Value) -> Value:
+def ceil(_context: Context, value: Value) -> Value:
     """CEIL(number)"""
     return _apply(math.ceil, value)
 
 
 @function("FLOOR", arguments=1, linear=True)
-def floor(context: Context, value: Value) -> Value:
+def floor(_context: Context, value: Value) -> Value:
     """FLOOR(number)"""
     return _apply(math.floor, value)
 
@@ -79,25 +79,25 @@ def floor_sql(call: SqlCall) -> Term:
 
 
 @function("ROUND", arguments=1, linear=True)
-def round_half_up(context: Context, value: Value) -> Value:
+def round_half_up(_context: Context, value: Value) -> Value:
     """ROUND(number): halves go up, ROUND(-2.5) is -2"""
     return _apply(lambda x: math.floor(x + 0.5), value)
 
 
 @function("ATAN2", arguments=2)
-def atan2(context: Context, y: Value, x: Value) -> Value:
+def atan2(_context: Context, y: Value, x: Value) -> Value:
     """ATAN2(y, x)"""
     return _apply(math.atan2, y, x)
 
 
 @function("POW", arguments=2)
-def power(context: Context, base: Value, exponent: Value) -> Value:
+def power(_context: Context, base: Value, exponent: Value) -> Value:
     """POW(base, exponent)"""
     return _apply(math.pow, base, exponent)
 
 
 @function("PI", arguments=0)
-def pi(context: Context) -> Value:
+def pi(_context: Context) -> Value:
     """PI()"""
     return math.pi
 
@@ -146,6 +146,6 @@ def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> N
     function(name, arguments=5)(implementation)
 
 
-_decay("DECAY_GAUSS", lambda d, scale, offset, decay: math.exp(-d * d / (-(scale * scale) / math.log(decay))))
-_decay("DECAY_EXP", lambda d, scale, offset, decay: math.exp(math.log(decay) / scale * d))
-_decay("DECAY_LINEAR", lambda d, scale, offset, decay: max((scale / (1 - decay) - d) / (scale / (1 - decay)), 0.0))
+_decay("DECAY_GAUSS", lambda d, scale, _offset, decay: math.exp(-d * d / (-(scale * scale) / math.log(decay))))
+_decay("DECAY_EXP", lambda d, scale, _offset, decay: math.exp(math.log(decay) / scale * d))
+_decay("DECAY_LINEAR", lambda d, scale, _offset, decay: max((scale / (1 - decay) - d) / (scale / (1 - decay)), 0.0))

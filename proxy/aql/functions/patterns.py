@@ -60,7 +60,7 @@ def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
 
 
 @function("LIKE", arguments=(2, 3))
-def like(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def like(_context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """LIKE(text, pattern, caseInsensitive)"""
     return matches_like(to_string(text), to_string(pattern), truthy(ignore_case))
 

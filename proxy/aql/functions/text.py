@@ -20,7 +20,7 @@ _LONGEST_REPEATED = 16 << 20  # bytes of what REPEAT makes
 
 
 @function("CONCAT", arguments=(1, None), linear=True)
-def concat(context: Context, *values: Value) -> Value:
+def concat(_context: Context, *values: Value) -> Value:
     """CONCAT(a, b, …) or CONCAT(array): nulls are skipped"""
     if len(values) == 1 and values[0].__class__ is list:
         values = tuple(values[0])
@@ -36,7 +36,7 @@ def concat_sql(call: SqlCall) -> Term:
 
 
 @function("CONCAT_SEPARATOR", arguments=(2, None))
-def concat_separator(context: Context, separator: Value, *values: Value) -> Value:
+def concat_separator(_context: Context, separator: Value, *values: Value) -> Value:
     """CONCAT_SEPARATOR(separator, a, b, …) or (separator, array): nulls are skipped"""
     if len(values) == 1 and values[0].__class__ is list:
         values = tuple(values[0])
@@ -61,14 +61,14 @@ def concat_separator_sql(call: SqlCall) -> Term:
 
 
 @function("CHAR_LENGTH", arguments=1, linear=True)
-def char_length(context: Context, value: Value) -> Value:
+def char_length(_context: Context, value: Value) -> Value:
     """CHAR_LENGTH(text): for arrays and objects, the bytes of their text"""
     text = to_string(value)
     return len(text) if value.__class__ is str else len(text.encode("utf-8", "surrogatepass"))
 
 
 @function("LENGTH", "COUNT", arguments=1, takes_collection=True, linear=True, order_free=True)
-def length(context: Context, value: Value) -> Value:
+def length(_context: Context, value: Value) -> Value:
     """LENGTH(value): the members of an array or object, the characters of the text of another value; 1 for true"""
     kind = value.__class__
     if kind is list or kind is dict or kind is str:
@@ -79,7 +79,7 @@ def length(context: Context, value: Value) -> Value:
 
 
 @function("LOWER", arguments=1, linear=True)
-def lower(context: Context, value: Value) -> Value:
+def lower(_context: Context, value: Value) -> Value:
     """LOWER(text)"""
     return lower_case(to_string(value))
 
@@ -91,7 +91,7 @@ def lower_sql(call: SqlCall) -> Term:
 
 
 @function("UPPER", arguments=1, linear=True)
-def upper(context: Context, value: Value) -> Value:
+def upper(_context: Context, value: Value) -> Value:
     """UPPER(text)"""
     return upper_case(to_string(value))
 
@@ -103,7 +103,7 @@ def upper_sql(call: SqlCall) -> Term:
 
 
 @function("LEFT", arguments=2, linear=True)
-def left(context: Context, value: Value, count: Value) -> Value:
+def left(_context: Context, value: Value, count: Value) -> Value:
     """LEFT(text, n)"""
     return to_string(value)[: max(0, to_integer(count))]
 
@@ -118,14 +118,14 @@ def left_sql(call: SqlCall) -> Term:
 
 
 @function("RIGHT", arguments=2, linear=True)
-def right(context: Context, value: Value, count: Value) -> Value:
+def right(_context: Context, value: Value, count: Value) -> Value:
     """RIGHT(text, n)"""
     text, size = to_string(value), max(0, to_integer(count))
     return text[max(0, len(text) - size) :] if size else ""
 
 
 @function("SUBSTRING", arguments=(2, 3), linear=True)
-def substring(context: Context, value: Value, offset: Value, *length: Value) -> Value:
+def substring(_context: Context, value: Value, offset: Value, *length: Value) -> Value:
     """SUBSTRING(text, offset, length): a negative offset counts from the end; a length of null is 0"""
     text, start = to_string(value), to_integer(offset)
     if start < 0:
@@ -185,7 +185,7 @@ def _trim(text: str, characters: str, sides: int) -> str:
 
 
 @function("TRIM", arguments=(1, 2))
-def trim(context: Context, value: Value, what: Value = None) -> Value:
+def trim(_context: Context, value: Value, what: Value = None) -> Value:
     """TRIM(text, side) with 1 left, 2 right and any other number both; or TRIM(text, characters)"""
     sides = {1: 1, 2: 2}.get(to_integer(what), 3) if is_number(what) else 3
     return _trim(to_string(value), what if what.__class__ is str else _BLANKS, sides)
@@ -200,13 +200,13 @@ def trim_sql(call: SqlCall) -> Term:
 
 
 @function("LTRIM", arguments=(1, 2))
-def ltrim(context: Context, value: Value, what: Value = _BLANKS) -> Value:
+def ltrim(_context: Context, value: Value, what: Value = _BLANKS) -> Value:
     """LTRIM(text, characters)"""
     return _trim(to_string(value), to_string(what), 1)
 
 
 @function("RTRIM", arguments=(1, 2))
-def rtrim(context: Context, value: Value, what: Value = _BLANKS) -> Value:
+def rtrim(_context: Context, value: Value, what: Value = _BLANKS) -> Value:
     """RTRIM(text, characters)"""
     return _trim(to_string(value), to_string(what), 2)
 

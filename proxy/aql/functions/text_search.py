@@ -23,7 +23,7 @@ _MAX_DISTANCE = 20_000_000  # cells of the table of LEVENSHTEIN_DISTANCE
 
 
 @function("CONTAINS", arguments=(2, 3))
-def contains_text(context: Context, text: Value, search: Value, index: Value = False) -> Value:
+def contains_text(_context: Context, text: Value, search: Value, index: Value = False) -> Value:
     """CONTAINS(text, search, returnIndex): an empty search is never found"""
     wanted = to_string(search)
     at = to_string(text).find(wanted) if wanted else -1
@@ -44,7 +44,7 @@ def contains_sql(call: SqlCall) -> Term:
     return of_bool(f"({sql} > 0)")
 
 
-def _find(context: Context, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
+def _find(_context: Context, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
     """Return the position of the search between two positions, of matches that do not overlap; -1 if there is none."""
     subject, wanted = to_string(text), to_string(search)
     start, end, bounded = 0, len(subject), False
@@ -179,7 +179,7 @@ def ngram_positional_similarity(context: Context, text: Value, target: Value, si
 
 
 @function("SOUNDEX", arguments=1)
-def soundex(context: Context, value: Value) -> Value:
+def soundex(_context: Context, value: Value) -> Value:
     """SOUNDEX(text): its first letter and three digits; equal digits of adjacent letters count once
 
     The digit of the first letter does not count.

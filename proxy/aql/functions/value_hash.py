@@ -91,6 +91,6 @@ def normalised(value: Value, seed: int = _SEED) -> int:
 
 
 @function("HASH", arguments=1)
-def hash_value(context: Context, value: Value) -> Value:
+def hash_value(_context: Context, value: Value) -> Value:
     """HASH(value)"""
     return normalised(value) & _KEPT

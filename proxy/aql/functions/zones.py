@@ -166,12 +166,12 @@ def date_localtoutc(context: Context, value: Value, zone: Value, *detail: Value)
 
 
 @function("DATE_TIMEZONE", arguments=0)
-def date_timezone(context: Context) -> Value:
+def date_timezone(_context: Context) -> Value:
     """DATE_TIMEZONE(): that of the server"""
     return time.tzname[0] or "UTC"
 
 
 @function("DATE_TIMEZONES", arguments=0)
-def date_timezones(context: Context) -> Value:
+def date_timezones(_context: Context) -> Value:
     """DATE_TIMEZONES(): all known zones"""
     return sorted(_names())

@@ -52,7 +52,7 @@ def settled(evidence: Evidence, limits: GateLimits) -> Gate:
     return Gate(name, GateVerdict.PASSED, figures, threshold)
 
 
-def covered(evidence: Evidence, limits: GateLimits) -> Gate:
+def covered(evidence: Evidence, _limits: GateLimits) -> Gate:
     """Every shape that production sent was compared at least once, or exempt by name (I9)."""
     name, threshold = "every query compared", "no shape that was seen and never compared, but those exempt by name"
     if not evidence.shapes:

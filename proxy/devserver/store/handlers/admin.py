@@ -203,7 +203,7 @@ def engine_statistics(server: Server, _operation: Operation) -> Outcome:
     return json_outcome(200, {"rocksdb.estimate-num-keys": keys, "columnFamilies": {}})
 
 
-def statistics(server: Server, operation: Operation) -> Outcome:
+def statistics(server: Server, _operation: Operation) -> Outcome:
     """Return the only figure that this server has: its uptime."""
     shown = {
         "time": server.now(),

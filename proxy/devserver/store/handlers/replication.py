@@ -174,7 +174,7 @@ def _pieces(parts: list[tuple[str, list[bytes]]], most: int) -> Iterator[tuple[s
             yield name, b"\n".join(documents[start : start + most]) + b"\n"
 
 
-def _next(server: Server, operation: Operation, found: Dump) -> Outcome:
+def _next(_server: Server, operation: Operation, found: Dump) -> Outcome:
     wanted = request_params.number(operation.params, "batchId", 0)
     if wanted > found.sent:
         found.last, found.sent = next(found.parts, None), wanted
