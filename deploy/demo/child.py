@@ -1,4 +1,4 @@
-"""A process of the local stack: started under a warden, stopped by its own process id, never outliving us."""
+"""A process of the local stack: started under a supervisor, stopped by its process id, never outliving this process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from proxy.base.errors import ConfigurationError
 
 _WARDEN = Path(__file__).with_name("supervisor.py")
-_POLL = 0.02  # seconds between two looks at a condition
+_POLL = 0.02  # seconds between two checks of a condition
 
 
 @dataclass
 class Child:
-    """One command that runs until stop(), kill() or the end of this process, however that comes.
+    """One command that runs until stop(), kill() or the end of this process, however that happens.
 
-    log: its output is appended there. stop_signal: what asks it to end. user, group: ids to run as (needs root).
-    remove: a folder that goes when this process goes without having called stop().
+    log: its output is appended there. stop_signal: asks it to end. user, group: ids to run as (needs root). remove: a
+    folder that is deleted if this process ends without having called stop().
     """
 
     name: str
@@ -36,14 +36,14 @@ class Child:
     group: int | None = None
     remove: Path | None = None
     pid: int = field(default=0, init=False)
-    _warden: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _supervisor: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     @property
     def running(self) -> bool:
-        return self._warden is not None and self._warden.poll() is None
+        return self._supervisor is not None and self._supervisor.poll() is None
 
     def start(self) -> Child:
-        """Starts the command; whether it is ready is for `wait_for` to tell. Raises ConfigurationError."""
+        """Start the command; `wait_for` waits until it is ready. Raises ConfigurationError."""
         if self.running:
             return self
         options = {
@@ -55,17 +55,17 @@ class Child:
             "remove": str(self.remove) if self.remove else None,
             "cwd": str(self.cwd) if self.cwd else None,
         }
-        warden = subprocess.Popen(
+        supervisor = subprocess.Popen(
             [sys.executable, "-I", str(_WARDEN), json.dumps(options), *self.command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(self.env) if self.env is not None else None,
-            start_new_session=True,  # Ctrl-C at the terminal is ours to hear, and to hand on in order
+            start_new_session=True,  # Ctrl-C at the terminal goes to this process, which stops its children in order
         )
-        assert warden.stdout is not None
-        told = warden.stdout.readline()
-        warden.stdout.close()
-        self._warden = warden
+        assert supervisor.stdout is not None
+        told = supervisor.stdout.readline()
+        supervisor.stdout.close()
+        self._supervisor = supervisor
         if not told:
             self._reap()
             raise ConfigurationError(f"{self.name} could not be started: {self.command[0]}\n{self.tail()}")
@@ -73,28 +73,28 @@ class Child:
         return self
 
     def stop(self, with_signal: signal.Signals | None = None) -> None:
-        """Asks the process to end, waits, and kills it after the grace."""
-        if self._warden is None:
+        """Ask the process to end, wait, and kill it after the grace period."""
+        if self._supervisor is None:
             return
         self._tell((with_signal or self.stop_signal).name.removeprefix("SIG")[0])
         try:
-            self._warden.wait(self.grace)
+            self._supervisor.wait(self.grace)
         except subprocess.TimeoutExpired:
             self._tell("K")
         self._reap()
 
     def kill(self) -> None:
-        """SIGKILL, as an operator's mistake or the kernel would: the process has no say."""
-        if self._warden is not None:
+        """Send SIGKILL, like an operator's mistake or the kernel: the process cannot react."""
+        if self._supervisor is not None:
             self._tell("K")
             self._reap()
 
     def tail(self, size: int = 1500) -> str:
-        """The end of its output."""
+        """Return the end of its output."""
         return self.log.read_bytes()[-size:].decode("utf-8", "replace").strip() if self.log.exists() else "(no output)"
 
     def wait_for(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Returns when `ready` says so. Raises ConfigurationError where the process ends first, or time runs out."""
+        """Return when `ready` is true. Raises ConfigurationError if the process ends first, or time runs out."""
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running:
@@ -104,20 +104,20 @@ class Child:
             time.sleep(_POLL)
 
     def _tell(self, letter: str) -> None:
-        assert self._warden is not None
-        assert self._warden.stdin is not None
+        assert self._supervisor is not None
+        assert self._supervisor.stdin is not None
         try:
-            self._warden.stdin.write(letter.encode())
-            self._warden.stdin.flush()
+            self._supervisor.stdin.write(letter.encode())
+            self._supervisor.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended already
 
     def _reap(self) -> None:
-        if self._warden is not None:
-            self._warden.wait()
-            assert self._warden.stdin is not None
+        if self._supervisor is not None:
+            self._supervisor.wait()
+            assert self._supervisor.stdin is not None
             try:
-                self._warden.stdin.close()
+                self._supervisor.stdin.close()
             except BrokenPipeError:
                 pass
-            self._warden = None
+            self._supervisor = None

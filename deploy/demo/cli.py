@@ -21,12 +21,14 @@ from proxy.base.errors import ConfigurationError
 from proxy.model.stages import Stage
 
 _USUAL = Play()
-_LOOK = 0.25  # seconds between two looks at children and parent
-_PARENT: Final = os.getppid()  # as early as can be: who goes while the stack starts is noticed as well
+_LOOK = 0.25  # seconds between two checks of children and parent
+_PARENT: Final = (
+    os.getppid()
+)  # read as early as possible, so that the end of the parent is noticed while the stack starts
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of the local stack."""
+    """Add the commands of the local stack."""
     app.command()(dev)
     app.command()(demo)
 
@@ -159,7 +161,7 @@ def _show(console: Console, stack: Stack) -> None:
 
 
 def _wait(console: Console, stack: Stack, stop: _Stopped) -> bool:
-    """Until a signal, the end of the parent (True), or the end of a server (False)."""
+    """Wait for a signal or the end of the parent (True), or the end of a server (False)."""
     try:
         while not stop.wait(_LOOK):
             ended = stack.ended()

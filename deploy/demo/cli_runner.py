@@ -1,4 +1,4 @@
-"""The command line as an operator uses it: each verb a process of its own, shown, and its exit code checked."""
+"""Commands as an operator uses them: each a process, shown, and its exit code checked."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Verbs:
         self._console = console
 
     def run(self, *arguments: str, expect: int | None = 0, show: bool = True, most: int = 14) -> Done:
-        """Runs it, prints it with the first lines of what it said. Raises DemoFailed on another exit code.
+        """Run a command, print it with the first lines of its output. Raises DemoFailed on another exit code.
 
-        expect: None takes any exit code. most: lines to show.
+        expect: None accepts any exit code. most: lines to show.
         """
         if show:
             self._announce(arguments)
@@ -61,7 +61,7 @@ class Verbs:
         return told
 
     def watch(self, *arguments: str, expect: int = 0) -> Done:
-        """Runs it on the terminal itself, so that its progress bars move; nothing is captured."""
+        """Run a command on the terminal itself, so that its progress bars move; nothing is captured."""
         self._announce(arguments)
         began = time.monotonic()
         done = subprocess.run(crossfade(*arguments), env=self._environment(), stdin=subprocess.DEVNULL, check=False)
@@ -70,7 +70,7 @@ class Verbs:
         return told
 
     def json(self, *arguments: str, expect: int | None = 0) -> Any:
-        """Runs it with `--json`, silently, and returns what it said. expect: None takes any exit code."""
+        """Run a command with `--json`, silently, and return its output. expect: None accepts any exit code."""
         done = subprocess.run(
             crossfade(*arguments, "--json"),
             env=self._environment(),

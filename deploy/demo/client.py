@@ -1,7 +1,7 @@
 """One client of live traffic: an unmodified python-arango client that checks every answer.
 
-A request fails where python-arango raises, but for requests that a kill of the proxy cut off: those are counted apart,
-and what became of them is looked up afterwards. An answer is wrong where the client's own ledger knows better.
+A request fails if python-arango raises, except requests that a kill of the proxy cut off: these are counted separately,
+and their outcome is looked up afterwards. An answer is wrong if it contradicts the client's own expected state.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService
 from deploy.demo.traffic_stats import Conditions, Tally
 
 _T = TypeVar("_T")
-_PATIENCE = 60.0  # seconds that a client asks what became of a request that was cut
+_PATIENCE = 60.0  # seconds for which a client looks up the outcome of a request that was cut off
 
 
 class Client:
-    """One client of the résumé service. It owns its users: nobody else writes their documents.
+    """One client of the résumé service. It owns its users: no other client writes their documents.
 
-    rate: requests a second, evenly; the client never sends two at a time. reserved: keys that it only reads.
+    rate: requests per second, evenly; the client never sends two at a time. reserved: keys that it only reads.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Client:
         }
 
     def own(self, collection: str, documents: Iterable[Document]) -> None:
-        """Tells the client of documents of its users that are there already."""
+        """Add documents of its users that exist already."""
         for document in documents:
             if document["user_id"] in self.users:
                 self.ledger.put(collection, document)
 
     def run(self) -> None:
-        """Sends requests until the conditions say that it is enough."""
+        """Send requests until the conditions say stop."""
         due = time.monotonic()
         url = self.conditions.url
         while not self.conditions.stopping:
@@ -77,7 +77,7 @@ class Client:
             kinds = {self._get: 1} if self.conditions.hurry else self._kinds
             (kind,) = self._random.choices(list(kinds), list(kinds.values()))
             kind()
-            # what a stall has cost is not all made up for
+            # not all of the time lost in a stall is made up for
             due = time.monotonic() if self.conditions.hurry else max(due + self._pause, time.monotonic() - 1)
             while not self.conditions.stopping and (left := due - time.monotonic()) > 0:
                 time.sleep(min(left, 0.1))
@@ -136,7 +136,7 @@ class Client:
         self._insert(RESUMES, document, overwrite=True)
 
     def _parse(self) -> None:
-        """The worker is done with a placeholder."""
+        """Complete a placeholder, as the worker does."""
         resumes = self.ledger.documents[RESUMES]
         waiting = [key for key in self._writable(resumes) if resumes[key]["status"] == "parsing"]
         if waiting:
@@ -162,7 +162,7 @@ class Client:
             self._write(collection, {"_key": key}, lambda: self._service.delete(collection, key), gone=True)
 
     def _result(self) -> None:
-        """ArangoDB makes the key, so a result that was cut off is found again by its task."""
+        """Insert a result. ArangoDB makes the key, so that a result that was cut off is found again by its task."""
         user = self._user()
         document = self._make.result(user, self._make.key(), self._make.key()) | {"task_id": self._make.key()}
         stored = self._ask(lambda: self._service.insert(RESULTS, document), write=True)
@@ -178,7 +178,7 @@ class Client:
         self._write(collection, document, lambda: self._service.insert(collection, document, overwrite=overwrite))
 
     def _update(self, collection: str, key: str, changes: Document) -> None:
-        """Merges, as ArangoDB does: objects are merged, everything else is replaced."""
+        """Merge, as ArangoDB does: objects are merged, everything else is replaced."""
         after = merged(self.ledger.get(collection, key) or {}, changes)
         self._write(collection, after, lambda: self._service.update(collection, key, changes))
 
@@ -209,7 +209,7 @@ class Client:
         self._note(self._ask(call, write=False) or None)
 
     def _ask(self, call: Callable[[], object], *, write: bool) -> object:
-        """The answer; None where the request failed, or was cut, or may have run twice on both sides of a kill."""
+        """Return the answer; None if the request failed, was cut off, or may have run twice on both sides of a kill."""
         conditions, phase = self.conditions, self.conditions.phase
         exposed, cuts = conditions.down, conditions.cuts
         self.tally.requests += 1
@@ -223,7 +223,7 @@ class Client:
             error = raised
         taken = time.perf_counter() - began
         if exposed or cuts != conditions.cuts:
-            # python-arango sends again what met a broken connection: even success may have happened twice
+            # python-arango repeats a request after a broken connection: even a successful one may have run twice
             self.tally.exposed += 1
             self.tally.cut += error is not None
             return None if write else (answer if error is None else None)
@@ -233,7 +233,7 @@ class Client:
         return answer if error is None else None
 
     def _settle(self, ask: Callable[[], _T]) -> _T:
-        """Asks until the proxy is there again."""
+        """Ask until the proxy answers again."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:

@@ -1,8 +1,8 @@
-"""Both databases read directly, and compared document by document: no product code takes part.
+"""Read both databases directly, and compare them document by document: no product code takes part.
 
 ArangoDB over plain HTTP, as raw text; PostgreSQL through asyncpg, from the tables. Revisions, escapes and equality are
-decided here by a few lines of their own, so that a mistake of the product cannot hide itself. `mutants` checks the
-checker: a changed value, a missing document, one too many must each be found.
+implemented again here in a few lines, so that an error of the product cannot hide itself. `mutants` checks the checker:
+a changed value, a missing document, one too many must each be found.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass
 class Comparison:
-    """One collection on both sides. Keys of what differs, and how many documents are the same to the byte."""
+    """One collection on both sides: keys of what differs, and how many documents are the same to the byte."""
 
     collection: str
     documents: int = 0
@@ -67,14 +67,14 @@ class _Page(msgspec.Struct, rename="camel"):
 
 
 class Origin:
-    """Reads an ArangoDB over HTTP, past the proxy."""
+    """Reads an ArangoDB over HTTP, without the proxy."""
 
     def __init__(self, url: str, user: str = "root", password: str = "") -> None:
         self._url = urlsplit(url)
         self._authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def documents(self, database: str, collection: str) -> dict[str, str]:
-        """Every document of the collection as ArangoDB prints it, by key. Raises DirectError."""
+        """Return every document of the collection as ArangoDB prints it, by key. Raises DirectError."""
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=60)
         path = f"/_db/{quote(database)}/_api/cursor"
         ask = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": collection}, "batchSize": 1000}
@@ -104,7 +104,7 @@ class Origin:
 
 
 class Target:
-    """Reads, and for the demo's mischief writes, PostgreSQL past the product."""
+    """Reads PostgreSQL, and for the demo's tampering writes it, without the product."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self.connection = connection
@@ -119,7 +119,7 @@ class Target:
             await connection.close()
 
     async def documents(self, database: str, collection: str) -> dict[str, Row]:
-        """Every row of the table that holds a document (a row without one remembers a deletion), by key."""
+        """Return every row of the table with a document (a row without one is a tombstone), by key."""
         rows = await self.connection.fetch(
             f"SELECT key, rev, raw::text AS raw, doc::text AS doc FROM {table(database, collection)} "
             "WHERE raw IS NOT NULL OR doc IS NOT NULL"
@@ -127,7 +127,7 @@ class Target:
         return {row["key"]: Row(row["raw"] or "null", row["doc"] or "null", row["rev"]) for row in rows}
 
     async def load_users(self, users: Sequence[User]) -> None:
-        """Makes the service's relational tables, and its users and their profiles."""
+        """Create the service's relational tables, its users and their profiles."""
         await self.connection.execute(resources.files(__package__).joinpath("schema.sql").read_text("utf-8"))
         await self.connection.executemany(
             'INSERT INTO "user" (id, name, email) VALUES ($1, $2, $3)', [(u.id, u.name, u.email) for u in users]
@@ -138,12 +138,12 @@ class Target:
         )
 
     async def profiles(self) -> dict[str, str]:
-        """resume_id by user, of the profiles that have one."""
+        """Return resume_id by user, of the profiles that have one."""
         rows = await self.connection.fetch("SELECT user_id, resume_id FROM user_profiles WHERE resume_id IS NOT NULL")
         return {row["user_id"]: row["resume_id"] for row in rows}
 
     async def profiles_led_home(self) -> int:
-        """How many profiles lead to a résumé of the same user by a plain join: what the move is for."""
+        """Count the profiles that lead to a résumé of the same user by a plain join: the purpose of the migration."""
         return int(
             await self.connection.fetchval(
                 "SELECT count(*) FROM user_profiles p JOIN atspro.resumes r "
@@ -152,7 +152,7 @@ class Target:
         )
 
     async def compared(self) -> dict[str, int]:
-        """Comparisons of each collection since they last began anew."""
+        """Return the comparisons of each collection since they were last reset."""
         rows = await self.connection.fetch("SELECT collection, compared FROM _crossfade.comparison")
         return {row["collection"]: row["compared"] for row in rows}
 
@@ -160,7 +160,7 @@ class Target:
         return int(await self.connection.fetchval("SELECT count(*) FROM _crossfade.mismatch WHERE state = 'open'"))
 
     async def falsify(self, database: str, collection: str, key: str, path: Sequence[str], value: object) -> None:
-        """Changes one value deep in a document at the same revision, as a careless hand with psql would."""
+        """Change one value deep in a document at the same revision, like a careless UPDATE in psql."""
         changed = await self.connection.execute(
             f"UPDATE {table(database, collection)} SET "
             "raw = jsonb_set(raw::jsonb, $2, $3::jsonb)::json, doc = jsonb_set(doc, $2, $3::jsonb) WHERE key = $1",
@@ -173,12 +173,12 @@ class Target:
 
 
 def table(database: str, collection: str) -> str:
-    """The table of a collection whose names need no care (the demo's do not)."""
+    """Return the table of a collection whose names need no escaping (the demo's do not)."""
     return f'"{database}"."{collection}"'
 
 
 def revision(text: str) -> int:
-    """ArangoDB's `_rev` as the number that it stands for: base 64, most significant digit first."""
+    """Return the number that ArangoDB's `_rev` encodes: base 64, most significant digit first."""
     number = 0
     for character in text:
         number = number * 64 + _ALPHABET.index(character)
@@ -186,7 +186,7 @@ def revision(text: str) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality of JSON values: numbers by value, true is not 1, order of attributes is nothing."""
+    """Compare JSON values: numbers by value, true is not 1, order of attributes is ignored."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
@@ -201,7 +201,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def unescaped(value: Any) -> Any:
-    """What stands for characters that jsonb cannot hold, turned back."""
+    """Replace the escapes of characters that jsonb cannot hold by these characters."""
     if isinstance(value, str):
         return _ESCAPE.sub(lambda m: "\0" if m[1] else "\ufdd0" if m[2] else chr(int(m[3], 16)), value)
     if isinstance(value, list):
@@ -212,7 +212,7 @@ def unescaped(value: Any) -> Any:
 
 
 def compare(collection: str, origin: Mapping[str, str], target: Mapping[str, Row]) -> Comparison:
-    """Every document of both sides: what is served, what is queried, and the revision."""
+    """Compare every document of both sides: what is served, what is queried, and the revision."""
     told = Comparison(collection, documents=len(origin))
     told.missing = sorted(origin.keys() - target.keys())
     told.extra = sorted(target.keys() - origin.keys())
@@ -232,7 +232,7 @@ def compare(collection: str, origin: Mapping[str, str], target: Mapping[str, Row
 
 
 async def compare_all(origin: Origin, dsn: str, collections: Sequence[tuple[str, str]]) -> list[Comparison]:
-    """One comparison a collection, given as (database, name)."""
+    """Return one comparison per collection, given as (database, name)."""
     async with Target.open(dsn) as target:
         told = []
         for database, name in collections:
@@ -242,7 +242,7 @@ async def compare_all(origin: Origin, dsn: str, collections: Sequence[tuple[str,
 
 
 async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[str, bool]:
-    """Seeds one fault of each kind in a transaction that is rolled back; True where the comparison finds just that."""
+    """Seed one fault of each kind in a transaction that is rolled back; True if the comparison finds exactly that."""
     documents = await asyncio.to_thread(origin.documents, database, name)
     place, found = table(database, name), {}
     async with Target.open(dsn) as target:
@@ -284,7 +284,7 @@ async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[st
 
 
 def fetch_json(url: str, path: str) -> dict[str, Any]:
-    """GET of a JSON object. Raises DirectError."""
+    """GET a JSON object. Raises DirectError."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:

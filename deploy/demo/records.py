@@ -1,7 +1,7 @@
 """Real records for the demo: the JSON databases that PyPI packages ship, read as they are from the packages.
 
 Languages (ISO 639-3) and subdivisions (ISO 3166-2) of pycountry, the licence index of license-expression, and the
-names of emoji in fourteen languages. They hold what generated data never do: nulls, nested lists, right-to-left and
+names of emoji in fourteen languages. They contain what generated data do not: nulls, nested lists, right-to-left and
 combining scripts, keys with dots and plus signs.
 """
 
@@ -22,12 +22,12 @@ _COMPONENT, _QUALIFIED = 1, 2  # of the package's `status`; the others are short
 
 
 def languages() -> list[Document]:
-    """7,923 languages, by their three-letter code."""
+    """Return 7,923 languages, by their three-letter code."""
     return [{"_key": entry["alpha_3"], **entry} for entry in _load("pycountry", "databases/iso639-3.json")["639-3"]]
 
 
 def subdivisions() -> list[Document]:
-    """5,046 provinces, states, districts; by code, with the country's code beside it."""
+    """Return 5,046 provinces, states, districts; by code, with the country's code beside it."""
     return [
         {"_key": entry["code"], "country": entry["code"].partition("-")[0], **entry}
         for entry in _load("pycountry", "databases/iso3166-2.json")["3166-2"]
@@ -35,7 +35,7 @@ def subdivisions() -> list[Document]:
 
 
 def licences() -> list[Document]:
-    """2,579 licences: nulls and nested lists."""
+    """Return 2,579 licences, with nulls and nested lists."""
     return [
         {"_key": entry["license_key"], **entry}
         for entry in _load("license_expression", "data/scancode-licensedb-index.json")
@@ -43,7 +43,7 @@ def licences() -> list[Document]:
 
 
 def emoji() -> list[Document]:
-    """Every emoji with its names; the key is its code points in hex, `1F947-1F3FB`."""
+    """Return every emoji with its names; the key is its code points in hex, `1F947-1F3FB`."""
     names = {code: _load("emoji", f"unicode_codes/emoji_{code}.json") for code in EMOJI_LANGUAGES}
     return [
         {
@@ -59,7 +59,7 @@ def emoji() -> list[Document]:
 
 
 def collections() -> Iterator[tuple[str, list[Document]]]:
-    """(name in the database `reference`, its documents), one after the other."""
+    """Yield (name in the database `reference`, its documents), one after the other."""
     yield "languages", languages()
     yield "subdivisions", subdivisions()
     yield "licences", licences()

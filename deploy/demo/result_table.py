@@ -1,4 +1,4 @@
-"""What the demo has found out, judged, and printed as the table at its end."""
+"""What the demo has found, the verdicts, and the table that it prints at the end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 @dataclass
 class Outcome:
-    """Figures of one run. latency: (p50, p99) in milliseconds by name of the phase. lost: acknowledged writes that
-    the databases do not have. seeded: faults that the checker was given, and whether it found them.
+    """Figures of one run. latency: (p50, p99) in milliseconds by name of the phase. lost: acknowledged writes that the
+    databases do not have. seeded: faults that the checker was given, and whether it found them.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -40,7 +40,7 @@ class Outcome:
     seconds: float = 0.0
 
     def verdicts(self) -> dict[str, bool]:
-        """Everything that must be true, by what it is."""
+        """Return everything that must be true, by what it is."""
         profiles, before, after = self.profiles
         return {
             "no request failed": not self.tally.failed and self.server_errors == 0,
@@ -62,7 +62,7 @@ class Outcome:
         return all(self.verdicts().values())
 
     def table(self) -> Table:
-        """The table at the end."""
+        """Return the table."""
         table = Table(title="Crossfade demo", title_style="bold", show_header=False, pad_edge=False)
         table.add_column(style="dim", no_wrap=True)
         table.add_column()
@@ -109,7 +109,7 @@ class Outcome:
 
 
 def scrape(url: str) -> list[tuple[str, dict[str, str], float]]:
-    """Every series of a /metrics page: name, labels, value. Raises OSError where nobody answers."""
+    """Yield every series of a /metrics page: name, labels, value. Raises OSError if there is no answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     try:
@@ -124,7 +124,7 @@ def scrape(url: str) -> list[tuple[str, dict[str, str], float]]:
 
 
 def report(console: Console, outcome: Outcome) -> None:
-    """Prints the table, and what is wrong where something is."""
+    """Print the table, and what is wrong, if anything."""
     console.print()
     console.print(outcome.table())
     troubles = [*outcome.tally.failed, *outcome.tally.wrong, *outcome.lost]

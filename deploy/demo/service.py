@@ -1,6 +1,7 @@
 """What the résumé service does with its database, as plain calls of an unmodified python-arango `StandardDatabase`.
 
-Nothing here knows of Crossfade: the URL that the client was made with is the only thing that changes in a migration.
+Nothing here depends on Crossfade: the URL that the client is created with is the only thing that changes in a
+migration.
 """
 
 from __future__ import annotations
@@ -81,12 +82,12 @@ class ResumeService:
 
     @classmethod
     def connect(cls, url: str, name: str, user: str = "root", password: str = "") -> ResumeService:
-        """One client, one connection pool; a thread has its own."""
+        """Return one client with one connection pool; each thread has its own."""
         client = ArangoClient(hosts=url)
         return cls(client.db(name, username=user, password=password))
 
     def prepare(self) -> None:
-        """At its start the service makes the collections that are missing."""
+        """Create the collections that are missing, as the service does when it starts."""
         for name in (RESUMES, JOBS, RESULTS):
             if not self.database.has_collection(name):
                 self.database.create_collection(name)
@@ -95,11 +96,11 @@ class ResumeService:
         return cast(Document | None, self._collection(collection).get(key))
 
     def insert(self, collection: str, document: Document, *, overwrite: bool = False) -> Document:
-        """What was stored: `_key`, `_id`, `_rev`."""
+        """Insert a document; return `_key`, `_id`, `_rev`."""
         return cast(Document, self._collection(collection).insert(document, overwrite=overwrite))
 
     def update(self, collection: str, key: str, changes: Document) -> Document:
-        """Merges the changes into the document."""
+        """Merge the changes into the document."""
         return cast(Document, self._collection(collection).update({"_key": key, **changes}))
 
     def replace(self, collection: str, document: Document) -> Document:
@@ -114,26 +115,26 @@ class ResumeService:
     def entries(
         self, collection: str, user: str, *, status: str | None = None, offset: int = 0, limit: int = 1000
     ) -> list[Document]:
-        """The user's entries, newest first."""
+        """Return the user's entries, newest first."""
         values = {"@collection": collection, "user": user, "offset": offset, "limit": limit}
         if status is None:
             return self._query(LIST, values)
         return self._query(LIST_BY_STATUS, values | {"status": status})
 
     def search(self, user: str, term: str, limit: int = 1000) -> list[Document]:
-        """The user's parsed résumés in which the term occurs, in any case of letters; newest first."""
+        """Return the user's parsed résumés that contain the term, ignoring case; newest first."""
         return self._query(SEARCH, {"user": user, "term": term, "limit": limit})
 
     def counts(self, user: str) -> dict[str, int]:
-        """How many résumés of each status the user has."""
+        """Return how many résumés of each status the user has."""
         return {row["status"]: row["count"] for row in self._query(COUNTS, {"user": user})}
 
     def reports(self, user: str, limit: int = 1000) -> list[Document]:
-        """The user's research reports, newest first."""
+        """Return the user's research reports, newest first."""
         return self._query(REPORTS, {"user": user, "limit": limit})
 
     def by_task(self, task: str) -> list[Document]:
-        """What a worker that was cut off asks: did the result of that task arrive?"""
+        """Return the result of a task, if it was stored: a worker that was cut off asks this."""
         return self._query(BY_TASK, {"task": task})
 
     def _collection(self, name: str) -> StandardCollection:
@@ -148,7 +149,7 @@ _SCHOOL = ("institution", "degree", "field_of_study")
 
 
 def matches(entry: Document, term: str) -> bool:
-    """The service's search on one résumé, in Python: what a client that knows its documents expects to find."""
+    """Do the service's search on one résumé, in Python: what a client that knows its documents expects."""
     if entry.get("status") != "parsed":
         return False
     data = entry.get("resume_data") or {}
@@ -161,6 +162,6 @@ def matches(entry: Document, term: str) -> bool:
 
 
 def _joined(*parts: Any) -> str:
-    """CONCAT_SEPARATOR(" ", …): nulls are left out, lists are laid open."""
+    """Do CONCAT_SEPARATOR(" ", …): nulls are left out, lists are flattened."""
     flat = [piece for part in parts for piece in (part if isinstance(part, list) else [part])]
     return " ".join(str(piece) for piece in flat if piece is not None)

@@ -1,9 +1,9 @@
-"""The local stack: PostgreSQL, a development ArangoDB, the proxy. Each a process of its own, under a warden.
+"""The local stack: PostgreSQL, a development ArangoDB, the proxy. Each is a process under a supervisor.
 
     Options -> Stack.start(): PostgreSQL -> ArangoDB -> migrations -> proxy -> default stage; stop() in reverse
 
-`ARANGO_URL` and `POSTGRES_DSN` put a real server in place of either. Readiness is a condition (an answer on the port),
-never a pause. Output goes to files in the stack's folder.
+`ARANGO_URL` and `POSTGRES_DSN` replace either by a real server. Readiness is a condition (an answer on the port), never
+a pause. Output goes to files in the stack's folder.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Part = Literal["arangodb", "postgres"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Ports (0: a free one), the folder (None: a temporary one that goes with the stack), and what to start.
+    """Ports (0: a free one), the folder (None: a temporary one that is removed with the stack), and what to start.
 
-    stage: of new collections; `flipped` waives every gate, since a stack of its own starts empty. only: one of the
-    servers, without the proxy. settings: `CROSSFADE_*` environment for the proxy and the commands. postgres: settings
-    of the embedded server.
+    stage: of new collections; `flipped` waives every gate, since a local stack starts empty. only: one of the servers,
+    without the proxy. settings: `CROSSFADE_*` environment for the proxy and the commands. postgres: settings of the
+    embedded server.
     """
 
     arango_port: int = 8529
@@ -51,19 +51,19 @@ class Options:
 
     @classmethod
     def free(cls, **rest: object) -> Options:
-        """Free ports everywhere: what tests and the demo want."""
+        """Return options with free ports everywhere, as tests and the demo need."""
         return cls(arango_port=0, port=0, admin_port=0, pg_port=0, **rest)  # type: ignore[arg-type]
 
 
 class Stack:
-    """The running servers. A context manager; or start() and stop(). Raises ConfigurationError where one cannot run."""
+    """The running servers. A context manager; or start() and stop(). Raises ConfigurationError if one cannot run."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._temporary = options.folder is None
         self.folder = (options.folder or Path(tempfile.mkdtemp(prefix="crossfade-"))).resolve()
         if self._temporary:
-            self.folder.chmod(0o755)  # PostgreSQL's user passes through when we are root
+            self.folder.chmod(0o755)  # PostgreSQL's user must pass through it if this process is root's
         self.postgres: EmbeddedPostgres | None = None
         self.arangodb: Child | None = None
         self.proxy: Child | None = None
@@ -83,7 +83,7 @@ class Stack:
         return f"http://127.0.0.1:{self.admin_port}"
 
     def start(self) -> Self:
-        """Starts what the options ask for, and waits until it answers; on failure stops what it had started."""
+        """Start what the options ask for, and wait until it answers; on failure stop what was started."""
         for only, given, name in (
             ("postgres", self.dsn, "POSTGRES_DSN"),
             ("arangodb", self.arango_url, "ARANGO_URL"),
@@ -107,7 +107,7 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stops everything in reverse order; a temporary folder is removed."""
+        """Stop everything in reverse order; a temporary folder is removed."""
         if self.watch is not None:
             self.watch.stop()
         self.stop_proxy()
@@ -124,7 +124,7 @@ class Stack:
         self.stop()
 
     def start_postgres(self) -> None:
-        """Starts the embedded PostgreSQL, or starts it again on the same data; nothing where a DSN is given."""
+        """Start the embedded PostgreSQL, or start it again on the same data; do nothing if a DSN is given."""
         if self.postgres is None:
             if self.dsn:
                 return
@@ -138,12 +138,12 @@ class Stack:
         self.dsn = self.postgres.dsn
 
     def stop_postgres(self, mode: str = "fast") -> None:
-        """Stops the embedded PostgreSQL; `immediate` is a crash."""
+        """Stop the embedded PostgreSQL; `immediate` is a crash."""
         if self.postgres is not None:
             self.postgres.stop(mode)
 
     def start_arangodb(self) -> None:
-        """Starts the development ArangoDB; nothing where a URL is given. It keeps its data in memory."""
+        """Start the development ArangoDB; do nothing if a URL is given. It keeps its data in memory."""
         if self.arango_url and self.arangodb is None:
             return
         port = self._take(self.options.arango_port, "--arango-port")
@@ -153,32 +153,34 @@ class Stack:
         self.arangodb.wait_for(lambda: answers(self.arango_url, "/_api/version"))
 
     def migrate(self) -> None:
-        """Applies the migrations."""
+        """Apply the migrations."""
         self.run("migrate")
 
     def start_proxy(self) -> None:
-        """Starts the proxy and waits until it is ready for traffic."""
+        """Start the proxy and wait until it is ready for traffic."""
         for port, option in ((self.port, "--port"), (self.admin_port, "--admin-port")):
             self._take(port, option)
         self.proxy = self._child("proxy", crossfade("proxy", "run")).start()
         self.proxy.wait_for(lambda: answers(self.admin_url, "/readyz", 200))
 
     def stop_proxy(self) -> None:
-        """The orderly way: SIGTERM, traffic drained, the instance deregistered."""
+        """Stop the proxy in order: SIGTERM, traffic drained, the instance deregistered."""
         if self.proxy is not None:
             self.proxy.stop()
 
     def kill_proxy(self) -> None:
-        """SIGKILL: the process has no say."""
+        """Kill the proxy by SIGKILL, to which it cannot react."""
         if self.proxy is not None:
             self.proxy.kill()
 
     def start_watch(self) -> None:
-        """Starts the watch for writers that go around the proxy: without one no collection flips."""
+        """Start the watch for out-of-band writes: without one no collection flips."""
         self.watch = self._child("watch", crossfade("out-of-band", "watch")).start()
 
     def environment(self) -> dict[str, str]:
-        """`CROSSFADE_*` of this stack: what the proxy runs with, and what `crossfade` commands need to find it."""
+        """Return `CROSSFADE_*` of this stack: what the proxy runs with, and what `crossfade`
+        commands need to find it.
+        """
         return {
             "CROSSFADE_DSN": self.dsn,
             "CROSSFADE_ORIGIN": self.arango_url,
@@ -190,9 +192,9 @@ class Stack:
         }
 
     def run(self, *arguments: str) -> str:
-        """Runs one `crossfade` command against this stack and returns what it printed.
+        """Run one `crossfade` command against this stack and return what it printed.
 
-        Raises ConfigurationError with its words where it fails.
+        Raises ConfigurationError with its output if it fails.
         """
         done = subprocess.run(
             crossfade(*arguments),
@@ -208,7 +210,7 @@ class Stack:
         return done.stdout
 
     def ended(self) -> Child | None:
-        """A process that should be running and is not, if any."""
+        """Return a process that should be running and is not, if any."""
         server = self.postgres.running_server if self.postgres is not None else None
         for child in (server, self.arangodb, self.proxy, self.watch):
             if child is not None and child.pid and not child.running:
@@ -240,13 +242,13 @@ class Stack:
 
 
 def crossfade(*arguments: str) -> list[str]:
-    """The command line of `crossfade …`, run by this very Python."""
+    """Return the command line of `crossfade …`, run by this very Python."""
     script = Path(sys.executable).with_name("crossfade")
     return [str(script), *arguments] if script.exists() else [sys.executable, "-m", "proxy.cli", *arguments]
 
 
 def answers(url: str, path: str, status: int | None = None) -> bool:
-    """Whether a server answers GET there: with that status, or with any that is no server error."""
+    """Return True if a server answers GET there: with that status, or with any that is not a server error."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=5)

@@ -1,14 +1,15 @@
-"""Runs one command and ends it when whoever started the warden goes, a SIGKILL included. Standard library only.
+"""Run one command, and end it when the process that started the supervisor ends, by SIGKILL too. Standard library only.
 
-    python warden.py OPTIONS-AS-JSON COMMAND [ARGUMENT...]
+    python supervisor.py OPTIONS-AS-JSON COMMAND [ARGUMENT...]
 
-The one who starts it holds the other end of the warden's standard input. `K` there kills the command (SIGKILL), any
-other letter is the first of a signal's name (`T`erm, `I`nt, `Q`uit). When the pipe ends, the holder is gone: the
-command gets the stop signal and, after the grace, SIGKILL. The warden is the command's parent, so that the process
-id that it signals is never somebody else's. It prints the command's process id on a line, and exits with its code.
+The starting process holds the other end of the supervisor's standard input. `K` there kills the command (SIGKILL), any
+other letter is the first of a signal's name (`T`erm, `I`nt, `Q`uit). When the pipe ends, the starting process has
+ended: the command gets the stop signal and, after the grace period, SIGKILL. The supervisor is the command's parent, so
+that the process id that it signals cannot belong to another process. It prints the command's process id on a line,
+and exits with its code.
 
 Options: log (file that the output goes to), stop (name of the stop signal), grace (seconds), user and group (ids, or
-null), remove (a folder to delete if the holder went without a word; or null).
+null), remove (a folder to delete if the starting process ended without stopping the command; or null).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _LETTERS = {b"K": signal.SIGKILL, b"T": signal.SIGTERM, b"I": signal.SIGINT, b"Q
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command to its end; the exit code is its own, or 128 and the number of the signal that ended it."""
+    """Run the command to its end; return its exit code, or 128 and the number of the signal that ended it."""
     options = json.loads(arguments[0])
     with Path(options["log"]).open("ab") as log:
         child = subprocess.Popen(
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
             extra_groups=None if options["user"] is None else [],
         )
     orphaned = threading.Event()
-    # whoever ends the warden ends the command with it
+    # a signal that ends the supervisor ends the command too
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: _end(child, options))
     os.write(1, b"%d\n" % child.pid)

@@ -1,4 +1,4 @@
-"""Live traffic: all clients together, each in a thread of its own."""
+"""Live traffic: all clients together, each in its own thread."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Traffic:
         self._running: list[futures.Future[None]] = []
 
     def own(self, collection: str, documents: Sequence[Document]) -> None:
-        """Tells the clients of documents that are there already, with their keys."""
+        """Add documents that exist already, with their keys."""
         for client in self.clients:
             client.own(collection, documents)
 
     def reserve(self, keys: Iterable[str]) -> None:
-        """Keys that clients read, and never write."""
+        """Set the keys that clients read, and never write."""
         for client in self.clients:
             client.reserved = frozenset(keys)
 
@@ -39,24 +39,24 @@ class Traffic:
         self._running = [self._threads.submit(client.run) for client in self.clients]
 
     def stop(self) -> None:
-        """Waits for the requests under way. Raises what a client was broken by."""
+        """Stop, and wait for the requests in progress. Raises what a client failed with."""
         self.conditions.stopping = True
         self._threads.shutdown()
         self.check()
 
     def check(self) -> None:
-        """Raises what a client was broken by, if one was."""
+        """Raise what a client failed with, if one did."""
         for running in self._running:
             if running.done():
                 running.result()
 
     def to(self, url: str, phase: str) -> None:
-        """From the next request on the clients go there."""
+        """Send requests there from the next one on."""
         self.conditions.phase = phase
         self.conditions.url = url
 
     def phase(self, name: str, *, hurry: bool = False) -> None:
-        """Names what follows in the figures; in a hurry clients read by key without a pause."""
+        """Name what follows in the figures. hurry: clients read by key without a pause."""
         self.conditions.phase = name
         self.conditions.hurry = hurry
 
@@ -77,7 +77,7 @@ class Traffic:
         return total
 
     def expected(self) -> dict[str, dict[str, Document]]:
-        """Every acknowledged document of all clients, by collection and key."""
+        """Return every acknowledged document of all clients, by collection and key."""
         everything: dict[str, dict[str, Document]] = {}
         for client in self.clients:
             for collection, documents in client.ledger.documents.items():

@@ -1,4 +1,4 @@
-"""What a run of traffic counts, and what all its clients share."""
+"""What traffic counts, and what all its clients share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """What one client, or all of them, went through. seconds: the latency of each request, by phase.
+    """The counts of one client, or of all. seconds: the latency of each request, by phase.
 
-    exposed: requests under way while the proxy was killed, or sent while it was dead; cut: those that raised.
+    exposed: requests in progress while the proxy was killed, or sent while it was dead; cut: those that raised.
     """
 
     requests: int = 0
@@ -31,14 +31,16 @@ class Tally:
             self.seconds.setdefault(phase, []).extend(values)
 
     def percentile(self, percent: float, *phases: str) -> float:
-        """Milliseconds below which so many requests of these phases were answered; nan where there were none."""
+        """Return the milliseconds below which `percent` of the requests of these phases were answered; nan if there
+        were none.
+        """
         values = sorted(value for phase in phases for value in self.seconds.get(phase, ()))
         return values[min(len(values) - 1, int(len(values) * percent / 100))] * 1000 if values else float("nan")
 
 
 @dataclass
 class Conditions:
-    """What all clients share: where to, what phase, and whether requests may be cut just now."""
+    """What all clients share: the URL, the phase, and whether requests may be cut off at present."""
 
     url: str
     phase: str = "direct"

@@ -6,7 +6,7 @@ Client traffic does not go through here: the dispatcher forwards it byte for byt
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -23,12 +23,6 @@ class Requester(Protocol):
     """What this store needs of the upstream pool."""
 
     async def request(self, request: Request, *, idempotent: bool = False) -> Response: ...
-
-
-class OriginReader(Protocol):
-    """Reads documents of the origin as ArangoDB printed them: what repair stands on (I5)."""
-
-    async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]: ...
 
 
 class _Element(msgspec.Struct):

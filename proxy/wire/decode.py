@@ -76,11 +76,6 @@ def peek(method: str, target: bytes) -> Endpoint:
     return found[0] if found is not None else _target(method, target)[0]
 
 
-def is_database_path(target: bytes) -> bool:
-    """Return True if a path belongs to the database: those that begin with `/_`. All others are the services'."""
-    return target[:2] == b"/_"
-
-
 def _target(method: str, target: bytes) -> _Target:
     text = target.decode("utf-8", "surrogateescape")
     path, _, query = text.partition("?")

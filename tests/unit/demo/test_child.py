@@ -1,4 +1,4 @@
-"""A child runs under a warden: it stops when asked, dies when told, and never outlives its holder."""
+"""A child runs under a supervisor: it stops when asked, dies when killed, and never outlives the starting process."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ from pathlib import Path
 from deploy.demo.child import Child
 folder = Path(sys.argv[1])
 child = Child("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"], folder / "log", remove=folder).start()
-print(child.pid, child._warden.pid, flush=True)
+print(child.pid, child._supervisor.pid, flush=True)
 sys.stdin.read()
 """
 
@@ -141,8 +141,8 @@ def test_when_the_holder_goes_the_child_goes_and_its_folder(tmp_path: Path, how:
 def test_whoever_ends_the_warden_ends_the_command(tmp_path: Path) -> None:
     child = sleeper(tmp_path).start()
     child.wait_for(lambda: "ready" in child.tail())
-    assert child._warden is not None
-    os.kill(child._warden.pid, signal.SIGTERM)
+    assert child._supervisor is not None
+    os.kill(child._supervisor.pid, signal.SIGTERM)
     until(lambda: not child.running)
     assert not alive(child.pid)
     child.stop()

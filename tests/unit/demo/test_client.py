@@ -204,7 +204,7 @@ def test_a_write_that_was_cut_is_looked_up_and_either_outcome_is_right(client: S
 
 
 def cut_once(client: Scripted, name: str, *, ran: bool) -> None:
-    """The next request of that name is cut off by a kill, before or after it ran; then one look-up fails, too."""
+    """Let a kill cut off the next request of that name, before or after it ran; then one look-up fails, too."""
     looks = iter([True, False])
 
     def cut(called: str) -> None:

@@ -1,4 +1,4 @@
-"""The direct comparison finds every difference, and nothing that is none."""
+"""The direct comparison finds every difference, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client's ledger knows each right answer, and tells what is wrong with any other (I7)."""
+"""A client's expected state determines each right answer, and what is wrong with any other (I7)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from proxy.shadow.backpressure import LONG_PIECE, PATIENCE, PIECE, SHORT, Backpr
 
 
 class Clock:
-    """Each turn of the loop takes so long; the last for ever."""
+    """Each turn of the loop takes the next of these times; the last one is repeated."""
 
     def __init__(self, turns: Iterable[float]) -> None:
         self._turns = iter(turns)
@@ -44,7 +44,7 @@ async def test_long_turns_are_waited_for() -> None:
 
 @pytest.mark.parametrize("late", [0.0, PATIENCE / 2, PATIENCE, 10 * PATIENCE])
 async def test_patience_ends_with_the_age_of_the_work(late: float) -> None:
-    """I8: what is compared late has changed meanwhile. Whatever waits before it, nothing waits longer than that."""
+    """I8: what is compared late has changed meanwhile. However much waits before it, nothing waits longer than that."""
     waited = await turns([LONG] * 100, due=-late) * LONG
     left = max(0.0, PATIENCE - late)
     assert left <= waited <= left + 2 * LONG
@@ -62,7 +62,7 @@ async def test_pieces_are_longer_where_reads_would_be_skipped(filled: float, pie
 
 
 async def test_one_piece_of_work_follows_the_other() -> None:
-    """Who asks second is answered behind a later turn than who asked first."""
+    """The second to ask continues after a later turn than the first."""
     order: list[tuple[str, int]] = []
     turn = 0
     courtesy = Backpressure(lambda: 0.0, lambda: 0.0)

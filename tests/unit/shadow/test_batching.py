@@ -1,4 +1,4 @@
-"""Which reads are looked at together: as they came, by collection, at most so many, and none before its time."""
+"""Which reads are compared together: in order, by collection, a limited number, and none before its time."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ arrivals = st.lists(st.tuples(st.floats(0, 0.01), st.sampled_from("cde"), st.boo
 
 @given(arrivals)
 def test_every_read_is_taken_once_in_order_and_in_time(steps: list[tuple[float, str, bool]]) -> None:
-    """I2: whatever comes, nothing is kept for ever, groups are bounded, and a driver that asks `due` is never late."""
+    """I2: whatever comes, nothing is kept forever, groups are bounded, and a driver that asks `due` is never late."""
     gathering, now = Batcher(), 0.0
     came: dict[str, float] = {}
     taken: dict[str, list[int]] = {}

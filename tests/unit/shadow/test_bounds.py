@@ -1,4 +1,4 @@
-"""Clients make shapes: so many of a collection are kept, and the rest has a name."""
+"""Clients create shapes: a limited number per collection is kept, and the rest is counted under one name."""
 
 from __future__ import annotations
 

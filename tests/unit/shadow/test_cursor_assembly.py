@@ -124,7 +124,7 @@ def test_batches_that_do_not_fit_together_stay_a_beginning() -> None:
 
 
 def test_what_is_refused_says_nothing_of_a_cursor() -> None:
-    """Another user may have asked, or deleted; its owner reads on."""
+    """Another user may have asked, or deleted; its owner continues to read."""
     cursors, ready = following()
     cursors.begin("7", job(batch(1)))
     cursors.went_on(going_on(), Outcome(404, b'{"error":true,"errorNum":1600}'))

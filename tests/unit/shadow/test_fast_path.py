@@ -1,4 +1,4 @@
-"""What a glance tells: equal to the byte, or certainly different; everything else it leaves to others."""
+"""The fast path decides reads that are equal to the byte or certainly different; it leaves all others to `looks`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_very_bytes_are_a_match_and_nothing_else_is() -> None:
 
 
 def test_other_content_of_one_revision_is_certain() -> None:
-    """I8: no lag makes two contents of one revision."""
+    """I8: lag cannot make two contents of one revision."""
     difference = definite_difference(read(), HERE.replace(b'"x":1', b'"x":2'))
     assert difference is not None
     assert (difference.kind, difference.paths, difference.certain) == (Kind.VALUE, ("x",), True)

@@ -1,4 +1,4 @@
-"""Reads in other words as what the shadow compares."""
+"""Simple reads, edges and graph documents as the queries and documents that the shadow compares."""
 
 from __future__ import annotations
 

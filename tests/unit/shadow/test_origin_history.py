@@ -1,4 +1,4 @@
-"""Lag is proven where the target shows a state that the origin had at the read, or later."""
+"""Lag is proven if the target shows a state that the origin had at the read, or later."""
 
 from __future__ import annotations
 

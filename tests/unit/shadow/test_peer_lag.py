@@ -1,4 +1,4 @@
-"""Whether the other proxies have applied what they took before a moment (I8)."""
+"""Have the other proxies applied what they took before a moment (I8)?"""
 
 from __future__ import annotations
 

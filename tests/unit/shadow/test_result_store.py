@@ -1,4 +1,4 @@
-"""The ledger's memory is bounded, whatever comes while PostgreSQL is away."""
+"""The result store's memory is bounded, whatever comes while PostgreSQL is unavailable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a mismatch."""
+"""What a sample of a mismatch contains."""
 
 from __future__ import annotations
 

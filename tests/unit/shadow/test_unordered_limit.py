@@ -1,4 +1,4 @@
-"""LIMIT without SORT: any rows of the right number would do, and no others."""
+"""LIMIT without SORT: any rows of the right number are valid, and no others."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from proxy.model.endpoint import Effect
 from proxy.model.message import Request
 from proxy.wire import decode as decoding
-from proxy.wire.decode import decode, decode_parts, is_database_path, peek
+from proxy.wire.decode import decode, decode_parts, peek
 
 
 def test_a_document_read() -> None:
@@ -129,8 +129,3 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(decoding._REMEMBER + 2):
         decode(Request("GET", b"/_db/d%d/_api/version" % number))
     assert len(decoding._remembered) <= decoding._REMEMBER
-
-
-def test_database_paths_begin_with_an_underscore() -> None:
-    assert is_database_path(b"/_api/version")
-    assert not is_database_path(b"/api/resumes")

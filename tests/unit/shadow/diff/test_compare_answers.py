@@ -131,7 +131,7 @@ def test_the_number_of_an_error() -> None:
 
 
 def test_a_collection_that_is_gone_holds_nothing() -> None:
-    """Dropped, it stays in PostgreSQL without documents; never written, PostgreSQL does not know it."""
+    """A dropped collection stays in PostgreSQL without documents; one that was never written is unknown there."""
     for gone in (error(404, 1203), error(404, 1228)):
         assert compare_answers(READ, gone, error(404, 1202)) is None
         assert compare_answers(READ, gone, ArangoError(1203)) is None

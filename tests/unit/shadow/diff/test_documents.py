@@ -88,7 +88,7 @@ def test_many_paths_are_cut() -> None:
 
 
 def test_other_content_of_one_revision_is_certain_at_once() -> None:
-    """I8: no lag makes two contents of one revision."""
+    """I8: lag cannot make two contents of one revision."""
     assert compared(doc(x=1), doc(x=2)) == Difference(Kind.VALUE, ("x",), ("a",), same_revision=True)
 
 

@@ -1,4 +1,4 @@
-"""Rules on paths: what they take away, and nothing else."""
+"""Tolerances: what they remove, and nothing else."""
 
 from __future__ import annotations
 
