@@ -1,6 +1,6 @@
 """ArangoDB's query language: parsed, analysed, evaluated, compiled to SQL. Pure: no module here does I/O.
 
-    text -> lexer -> grammar/ -> parser -> ast (nodes)      the tree; `printer` turns it into text again
+    text -> lexer -> grammar/ -> parser -> ast (nodes)      the tree; printer: its text again; trees: questions
     ast -> check, analyse, named, choices, shape            what is known without running the query
     ast -> execution/ -> evaluate                           runs it: yields Fetch and Write (requests), returns Result
     ast -> compile/                                         one SQL statement, and how its rows become the result

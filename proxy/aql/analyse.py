@@ -15,6 +15,7 @@ from proxy.aql.choices import LIMITED, level_choices, levels, ordered, takes_any
 from proxy.aql.named import collections_of, depends
 from proxy.aql.shape import shape_of
 from proxy.aql.signatures import FETCHING, RANDOM, UNSUPPORTED
+from proxy.aql.trees import is_collection
 from proxy.base.errors import ArangoError
 
 
@@ -185,7 +186,7 @@ def _call(found: _Collected, node: ast.Call) -> None:
         found.documents.append(node)
     elif node.name in FETCHING:
         first = node.arguments[0] if node.arguments else None
-        found.dynamic |= not ast.is_collection(first)
+        found.dynamic |= not is_collection(first)
 
 
 def _graph_query(found: _Collected, node: ast.Traversal | ast.Paths) -> None:

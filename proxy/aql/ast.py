@@ -6,7 +6,6 @@ Names are resolved while parsing, as ArangoDB does: an identifier is a `Variable
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -164,17 +163,6 @@ class Object(Node):
     """{a: 1, [b]: 2, @c: 3, d}"""
 
     items: tuple[Item, ...]
-
-
-def written(node: Object) -> tuple[Item, ...]:
-    """Return the items of an object literal with each fixed name once: the last value of a name, at its first place.
-
-    If a computed name equals another name, the first one wins when the object is built.
-    """
-    items: dict[object, Item] = {}
-    for item in node.items:
-        items[id(item) if item.name is None else item.name] = item
-    return tuple(items.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,26 +377,3 @@ Expr: TypeAlias = (
 Pattern: TypeAlias = str | ArrayPattern | ObjectPattern
 Modification: TypeAlias = Insert | Change | Remove | Upsert
 Statement: TypeAlias = For | Traversal | Paths | Filter | Let | Sort | Limit | Collect | Window | Return | Modification
-
-
-def is_collection(node: Node | None) -> bool:
-    """Return True if an expression names a collection."""
-    return isinstance(node, Collection) or (isinstance(node, Parameter) and node.source)
-
-
-def conjuncts(node: Expr) -> Iterator[Expr]:
-    """Yield the operands of a chain of AND; of any other expression, the expression."""
-    if isinstance(node, Logical) and node.op == "AND":
-        for operand in node.operands:
-            yield from conjuncts(operand)
-    else:
-        yield node
-
-
-def pattern_names(pattern: Pattern | None) -> Iterator[str]:
-    """Yield the variables that a pattern binds."""
-    if isinstance(pattern, str):
-        yield pattern
-    elif pattern is not None:
-        for target in pattern.targets:
-            yield from pattern_names(target)

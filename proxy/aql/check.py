@@ -14,6 +14,7 @@ from proxy.aql.aggregates import AGGREGATES
 from proxy.aql.functions import FUNCTIONS
 from proxy.aql.lexer import position
 from proxy.aql.signatures import FETCHING, RANDOM
+from proxy.aql.trees import is_collection
 from proxy.base.errors import ArangoError
 
 _MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
@@ -115,7 +116,7 @@ def accesses(query: ast.Query) -> tuple[Access, ...]:
             found.append(Access("traversal", collection=False))
         elif isinstance(node, ast.Call) and (
             node.name in FETCHING
-            or (node.name in ("LENGTH", "COUNT") and node.arguments and ast.is_collection(node.arguments[0]))
+            or (node.name in ("LENGTH", "COUNT") and node.arguments and is_collection(node.arguments[0]))
         ):
             found.append(Access(f"function {node.name}", collection=False))
     return tuple(found)

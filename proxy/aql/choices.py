@@ -14,6 +14,7 @@ from typing import Final
 
 from proxy.aql import ast
 from proxy.aql.signatures import ORDER_FREE
+from proxy.aql.trees import is_collection
 
 LIMITED: Final = "LIMIT without SORT"
 _GATHERED: Final = "COLLECT INTO keeps the order of a scan"
@@ -32,7 +33,7 @@ def level_choices(statements: tuple[ast.Statement, ...]) -> Iterator[str]:
     scanned = ordered = False
     for place, statement in enumerate(statements):
         if isinstance(statement, (ast.For, ast.Traversal, ast.Paths)):
-            if not isinstance(statement, ast.For) or ast.is_collection(statement.source):
+            if not isinstance(statement, ast.For) or is_collection(statement.source):
                 scanned, ordered = True, False
         elif isinstance(statement, ast.Sort):
             ordered = True
@@ -49,7 +50,7 @@ def ordered(statements: tuple[ast.Statement, ...]) -> bool:
     scanned = False
     for statement in statements:
         if isinstance(statement, (ast.Traversal, ast.Paths)) or (
-            isinstance(statement, ast.For) and ast.is_collection(statement.source)
+            isinstance(statement, ast.For) and is_collection(statement.source)
         ):
             scanned = True
         elif isinstance(statement, (ast.Sort, ast.Collect)):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.aql import ast
+from proxy.aql.trees import is_collection
 
 
 def depends(call: ast.Call) -> bool:
@@ -22,7 +23,7 @@ def collections_of(call: ast.Call, binds: Mapping[str, Any]) -> frozenset[str] |
     if not call.arguments:
         return frozenset()
     first = call.arguments[0]
-    if ast.is_collection(first):
+    if is_collection(first):
         return frozenset()
     known = _value(first, binds)
     if known is None:

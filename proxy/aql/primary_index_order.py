@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from proxy.aql import ast
 from proxy.aql.analyse import path_of
+from proxy.aql.trees import conjuncts, is_collection
 
 _INDEXED = frozenset({("_key",), ("_id",), ("_from",), ("_to",)})
 
@@ -26,11 +27,11 @@ def by_primary_index(statements: tuple[ast.Statement, ...], index: int) -> bool:
         if isinstance(statement, ast.For):
             if variable is not None or not isinstance(statement.variable, str) or statement.search is not None:
                 return False
-            if not ast.is_collection(statement.source):
+            if not is_collection(statement.source):
                 return False
             variable = statement.variable
         elif isinstance(statement, ast.Filter):
-            if variable is None or any(_indexed(part, variable) for part in ast.conjuncts(statement.condition)):
+            if variable is None or any(_indexed(part, variable) for part in conjuncts(statement.condition)):
                 return False
         elif not isinstance(statement, ast.Let):
             return False

@@ -17,6 +17,7 @@ from proxy.aql.analyse import path_of
 from proxy.aql.compiled_types import Frame, Plain, Stepwise
 from proxy.aql.requests import Fetch, Path
 from proxy.aql.signatures import NOT_PUSHED
+from proxy.aql.trees import conjuncts
 from proxy.aql.values import Value
 
 _SYSTEM = frozenset({"_key", "_id", "_rev"})
@@ -48,7 +49,7 @@ def conditions(
             continue
         if not isinstance(statement, ast.Filter):
             break
-        for part in ast.conjuncts(statement.condition):
+        for part in conjuncts(statement.condition):
             if isinstance(part, ast.Logical):
                 one = _either([_condition(variable, operand, known, compile_value) for operand in part.operands])
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.aql.printing import to_string
-from proxy.aql.sql_terms import AnyTerm, Constant, NotCompilable, Parameters, Term, plain_text
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Parameters, Term, plain_text
 from proxy.aql.values import truthy
 
 
@@ -15,13 +15,13 @@ class SqlForms:
 
     def json(self, term: AnyTerm) -> str:
         """Return the term as jsonb; null may be SQL NULL."""
-        if isinstance(term, Constant):
+        if isinstance(term, ConstantTerm):
             return "NULL::jsonb" if term.kind == "null" else self.parameters.json(term)
         return term.sql if term.kind == "json" else f"to_jsonb({term.sql})"
 
     def text(self, term: AnyTerm) -> str:
         """Return the term as the text that AQL's string functions make of it."""
-        if isinstance(term, Constant):
+        if isinstance(term, ConstantTerm):
             if term.kind == "text":
                 return self.parameters.constant(term, "text", str)
             value = to_string(term.value)
@@ -47,7 +47,7 @@ class SqlForms:
 
     def truth(self, term: AnyTerm) -> str:
         """Return the term as a boolean that is never NULL."""
-        if isinstance(term, Constant):
+        if isinstance(term, ConstantTerm):
             return "true" if truthy(term.value) else "false"
         if term.kind == "bool":
             return term.sql
@@ -59,7 +59,7 @@ class SqlForms:
 
     def is_null(self, term: AnyTerm) -> str:
         """Return the condition that the term is null, as a boolean that is never NULL."""
-        if isinstance(term, Constant):
+        if isinstance(term, ConstantTerm):
             return "true" if term.value is None else "false"
         if term.kind == "json":
             return f"(coalesce({term.sql}, 'null') = 'null')"

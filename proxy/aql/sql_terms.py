@@ -42,7 +42,7 @@ class Term:
     member: tuple[str, str] | None = None
 
 
-class Constant:
+class ConstantTerm:
     """A value that is known before the statement runs; its SQL is a parameter. kind: see `kind_of`."""
 
     __slots__ = ("_value", "kind")
@@ -57,7 +57,7 @@ class Constant:
         return self._value
 
 
-class Bound(Constant):
+class BoundTerm(ConstantTerm):
     """The value of a bind variable.
 
     A cached statement is found by the kind of the variable, not by its value: code that reads `value` ties the
@@ -76,7 +76,7 @@ class Bound(Constant):
         return self._binds[self.name]
 
 
-AnyTerm = Term | Constant
+AnyTerm = Term | ConstantTerm
 
 
 def escaped(value: Value) -> Value:
@@ -201,17 +201,17 @@ class Parameters:
         text = _PLACE.sub(place, sql)
         return text, tuple(self.values[int(number) - 1] for number in order)
 
-    def constant(self, term: Constant, kind: str, make: Callable[[Any], object], what: Hashable = "") -> str:
+    def constant(self, term: ConstantTerm, kind: str, make: Callable[[Any], object], what: Hashable = "") -> str:
         """Add `make(value)` as a parameter; of a bind variable it is computed for each run.
 
         what: distinguishes one `make` from another.
         """
-        if isinstance(term, Bound):
+        if isinstance(term, BoundTerm):
             name = term.name
             return self.add(Deferred(lambda binds: make(binds[name]), (name, what)), kind)
         return self.add(make(term.value), kind)
 
-    def json(self, term: Constant) -> str:
+    def json(self, term: ConstantTerm) -> str:
         """Add a constant as a jsonb parameter."""
         return self.constant(term, "jsonb", json_parameter)
 

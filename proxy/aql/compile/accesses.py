@@ -9,7 +9,7 @@ from proxy.aql.access import bound_path
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.compile.lookups import lookup
 from proxy.aql.compile.scope import AliasVar, DocumentVar
-from proxy.aql.sql_terms import AnyTerm, Constant, NotCompilable, Term
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term
 from proxy.base.errors import ArangoError
 
 Names: TypeAlias = tuple[str | int, ...]  # of attributes and array elements
@@ -36,7 +36,7 @@ def bound_attribute(c: Compilation, node: ast.BoundAttribute) -> AnyTerm:
 def index(c: Compilation, node: ast.Index) -> AnyTerm:
     """Compile base[index]."""
     term = c.term(node.index)
-    if not isinstance(term, Constant):
+    if not isinstance(term, ConstantTerm):
         return _computed_index(c, node.base, term)
     value = term.value
     if isinstance(value, float):
@@ -53,7 +53,7 @@ def index(c: Compilation, node: ast.Index) -> AnyTerm:
 def _computed_index(c: Compilation, base: ast.Expr, term: Term) -> AnyTerm:
     """Compile {constant}[expression]: a lookup in a constant object."""
     inner = c.term(base)
-    if term.kind == "text" or not isinstance(inner, Constant) or not isinstance(inner.value, dict):
+    if term.kind == "text" or not isinstance(inner, ConstantTerm) or not isinstance(inner.value, dict):
         raise NotCompilable("an index that is not constant")
     # numbers as names would be found by a number too; without them only a text finds an attribute
     if any(name.lstrip("+-").replace(".", "").isdigit() for name in inner.value):
@@ -89,17 +89,17 @@ def _of_literal(c: Compilation, base: ast.Object, names: Names) -> AnyTerm:
     for item in reversed(base.items):
         if item.name == names[0]:
             return c.term(item.value) if len(names) == 1 else path(c, item.value, names[1:])
-    return Constant(None)
+    return ConstantTerm(None)
 
 
 def _of_value(c: Compilation, inner: AnyTerm, names: Names) -> AnyTerm:
     """Compile accesses to a term."""
-    if isinstance(inner, Constant):
+    if isinstance(inner, ConstantTerm):
         node: ast.Expr = ast.Literal(inner.value)
         for name in names:
             node = ast.Attribute(node, name) if isinstance(name, str) else ast.Index(node, ast.Literal(name))
         return c.folded(node)
-    return _steps(c, inner.sql, names) if inner.kind == "json" else Constant(None)
+    return _steps(c, inner.sql, names) if inner.kind == "json" else ConstantTerm(None)
 
 
 def _steps(c: Compilation, sql: str, names: Names) -> Term:
@@ -120,7 +120,7 @@ def document_path(c: Compilation, var: DocumentVar, names: Names) -> AnyTerm:
     first = names[0]
     if first in ("_key", "_id", "_rev"):
         if len(names) > 1:
-            return Constant(None)
+            return ConstantTerm(None)
         if first == "_rev":
             return Term(f"to_jsonb({var.raw} ->> '_rev')", "json", True)
         sql = var.key if first == "_key" else f"({var.prefix} || {var.key})"

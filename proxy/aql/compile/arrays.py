@@ -10,7 +10,7 @@ from proxy.aql import ast
 from proxy.aql.compile.comparisons import comparison
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.compile.scope import Scope, ValueVar
-from proxy.aql.sql_terms import AnyTerm, Constant, NotCompilable, Term
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term
 
 _MAX_AMOUNT: Final = 1 << 31
 
@@ -64,7 +64,7 @@ def quantified(c: Compilation, node: ast.Quantified) -> Term:
     wanted = _wanted(c, node.quantifier, node.amount)
     if node.op not in ("IN", "NOT IN"):
         return _counted(base, alias, comparison(c, node.op, item, right), wanted)
-    if isinstance(right, Constant) and right.kind not in ("texts", "scalars", "array"):
+    if isinstance(right, ConstantTerm) and right.kind not in ("texts", "scalars", "array"):
         return Term("false", "bool", True)
     whole = c.json(right)
     test = f"_crossfade.member({item.sql}, {whole})"

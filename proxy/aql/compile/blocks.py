@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from proxy.aql.compile.compilation import Compilation
-from proxy.aql.compile.scope import Block, Item, Moving, OrderKey
+from proxy.aql.compile.scope import Block, FromItem, Moving, OrderKey
 
 
 def wrap_limited(c: Compilation) -> None:
@@ -27,7 +27,7 @@ def derive(c: Compilation, inner: Block, alias: str) -> None:
     if inner.order:
         c.block.sorted_by = "place" if c.block.order else inner.sorted_by
         c.block.order += [replace(key, sql=move(key.sql)) for key in inner.order]
-    c.block.items.append(Item(lambda: f"LATERAL ({inner.select(list(move.select()) or ['1 AS one'])}) {alias}"))
+    c.block.items.append(FromItem(lambda: f"LATERAL ({inner.select(list(move.select()) or ['1 AS one'])}) {alias}"))
     guard = inner.guard(alias) if inner.limit else ""
     if guard:
         c.block.where.append(f"_crossfade.unless({guard}, true)")

@@ -13,7 +13,7 @@ from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.compile.scope import DocumentVar
 from proxy.aql.compile.subqueries import subquery_count
 from proxy.aql.functions.sql_calls import SQL_FORMS, SqlCall
-from proxy.aql.sql_terms import AnyTerm, Constant, NotCompilable, Term
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term
 
 
 @term_of(ast.Call)
@@ -50,7 +50,7 @@ def length(c: Compilation, node: ast.Expr) -> AnyTerm:
 def _has(c: Compilation, node: ast.Call) -> Term:
     """Compile HAS(object, name), which is true for an attribute that is null."""
     name = c.term(node.arguments[1])
-    if not isinstance(name, Constant) or not isinstance(name.value, str):
+    if not isinstance(name, ConstantTerm) or not isinstance(name.value, str):
         raise NotCompilable("HAS of a name that is not constant")
     quoted = c.parameters.name(name.value)
     base = node.arguments[0]

@@ -9,7 +9,7 @@ from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.scope import Block, Item, OrderKey, RowsVar, Scope, ValueVar
+from proxy.aql.compile.scope import Block, FromItem, OrderKey, RowsVar, Scope, ValueVar
 from proxy.aql.compile.subqueries import hoisted
 from proxy.aql.compile.subquery_rows import Wanted
 from proxy.aql.sql_terms import NotCompilable, Term
@@ -32,9 +32,9 @@ def collect(c: Compilation, node: ast.Collect) -> None:
     if node.into is not None:
         rows = _gathered(c, node, alias, order)
         outer.bind(node.into, RowsVar(rows.value, rows.output, rows.count))
-        outer.block.items.append(Item(lambda: f"LATERAL ({inner.select([*columns, *rows.columns()])}) {alias}"))
+        outer.block.items.append(FromItem(lambda: f"LATERAL ({inner.select([*columns, *rows.columns()])}) {alias}"))
     else:
-        outer.block.items.append(Item(lambda: f"LATERAL ({inner.select(columns or ['1 AS one'])}) {alias}"))
+        outer.block.items.append(FromItem(lambda: f"LATERAL ({inner.select(columns or ['1 AS one'])}) {alias}"))
     c.block, c.scope = outer.block, outer.scope
 
 

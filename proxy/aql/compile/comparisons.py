@@ -12,7 +12,7 @@ from proxy.aql import ast
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.functions.patterns import like_condition
 from proxy.aql.operators import COMPARISONS
-from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, Constant, NotCompilable, Term, json_parameter, plain_text
+from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, ConstantTerm, NotCompilable, Term, json_parameter, plain_text
 
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -48,27 +48,27 @@ def _comparison(c: Compilation, node: ast.Binary) -> Term:
 
 def comparison(c: Compilation, op: str, left: AnyTerm, right: AnyTerm) -> str:
     """Compile a comparison to a boolean that is never NULL."""
-    if isinstance(left, Constant):
-        if isinstance(right, Constant):  # an attribute that an object literal does not have
+    if isinstance(left, ConstantTerm):
+        if isinstance(right, ConstantTerm):  # an attribute that an object literal does not have
             return "true" if COMPARISONS[op](left.value, right.value) else "false"
         left, right, op = right, left, _MIRRORED[op]
     if op in ("==", "!="):
         sql = _equality(c, left, right)
         return sql if op == "==" else f"(NOT {sql})"
-    if not c.catalog.icu and not (isinstance(right, Constant) and right.kind in SCALAR_KINDS - {"text", "odd"}):
+    if not c.catalog.icu and not (isinstance(right, ConstantTerm) and right.kind in SCALAR_KINDS - {"text", "odd"}):
         raise NotCompilable("order of strings without ICU")
-    if left.kind in ("int", "number") and isinstance(right, Constant) and right.kind in ("count", "float"):
+    if left.kind in ("int", "number") and isinstance(right, ConstantTerm) and right.kind in ("count", "float"):
         number = c.parameters.constant(right, "double precision", float, "double")
         if left.kind == "int":
             return f"({left.sql} {op} {number})"
-    if left.scalar or (right.kind in SCALAR_KINDS if isinstance(right, Constant) else right.scalar):
+    if left.scalar or (right.kind in SCALAR_KINDS if isinstance(right, ConstantTerm) else right.scalar):
         return f"({c.sort_key(left)} {op} {c.sort_key(right)})"
     return f"(_crossfade.compare({c.json(left)}, {c.json(right)}) {op} 0)"
 
 
 def _equality(c: Compilation, left: Term, right: AnyTerm) -> str:
     """Compile == to a boolean that is never NULL."""
-    if isinstance(right, Constant):
+    if isinstance(right, ConstantTerm):
         return _equals_constant(c, left, right)
     if left.kind == "text" and right.kind == "text":
         return f"({left.sql} = {right.sql})"
@@ -77,7 +77,7 @@ def _equality(c: Compilation, left: Term, right: AnyTerm) -> str:
     return f"_crossfade.same({c.json(left)}, {c.json(right)})"
 
 
-def _equals_constant(c: Compilation, left: Term, right: Constant) -> str:
+def _equals_constant(c: Compilation, left: Term, right: ConstantTerm) -> str:
     if right.kind == "null":
         return c.is_null(left)
     if right.kind not in SCALAR_KINDS:
@@ -101,7 +101,7 @@ def _membership(c: Compilation, node: ast.Binary) -> Term:
     wanted = node.op == "IN"
     array = c.term(node.right)
     left = c.term(node.left)
-    if isinstance(array, Constant):
+    if isinstance(array, ConstantTerm):
         if array.kind not in ("texts", "scalars", "array"):
             return Term("false", "bool", True)
         if array.kind != "array" or all(not isinstance(item, list | dict) for item in array.value):
@@ -114,7 +114,7 @@ def _membership(c: Compilation, node: ast.Binary) -> Term:
     return Term(sql, "bool", True)
 
 
-def _in_constants(c: Compilation, left: AnyTerm, array: Constant) -> str:
+def _in_constants(c: Compilation, left: AnyTerm, array: ConstantTerm) -> str:
     if isinstance(left, Term) and left.kind == "text":
         return f"({left.sql} = ANY ({c.parameters.constant(array, 'text[]', _plain_texts, 'texts')}))"
     return f"(coalesce({c.json(left)}, 'null') = ANY ({c.parameters.constant(array, 'jsonb[]', _each_json, 'each')}))"

@@ -23,7 +23,7 @@ from proxy.aql.query_context import Context
 from proxy.aql.requests import Options
 from proxy.aql.signatures import NOT_AHEAD
 from proxy.aql.sql_forms import SqlForms
-from proxy.aql.sql_terms import AnyTerm, Binds, Bound, Constant, NotCompilable
+from proxy.aql.sql_terms import AnyTerm, Binds, BoundTerm, ConstantTerm, NotCompilable
 from proxy.base.errors import ArangoError, Unsupported
 
 _MAX_NODES: Final = 4000  # expressions replace the variables that LET binds: nested ones grow without this bound
@@ -70,9 +70,9 @@ class Compilation(SqlForms):
         """Compile an expression to a term. Raises NotCompilable."""
         self._count_node()
         if isinstance(node, ast.Literal):
-            return Constant(node.value)
+            return ConstantTerm(node.value)
         if isinstance(node, ast.Parameter) and not node.source and node.name in self.binds:
-            return Bound(node.name, self.binds)
+            return BoundTerm(node.name, self.binds)
         if self.is_constant(node):
             try:
                 return self.folded(node)
@@ -192,7 +192,7 @@ class Compilation(SqlForms):
 
     # --- constant folding
 
-    def folded(self, node: ast.Expr) -> Constant:
+    def folded(self, node: ast.Expr) -> ConstantTerm:
         """Return the value of an expression without variables, computed by the evaluator."""
         self.momentary = self.momentary or any(
             isinstance(below, ast.Call) and below.name == "DATE_NOW" for below in ast.walk(node)
@@ -204,7 +204,7 @@ class Compilation(SqlForms):
         value = compiled([None] * compiler.size)
         if len(self._context.warnings) > warned:
             raise NotCompilable("a constant that warns")
-        return Constant(value)
+        return ConstantTerm(value)
 
     def is_constant(self, node: ast.Node) -> bool:
         """Return True if the value of an expression can be computed before the statement runs."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from proxy.aql import ast
-from proxy.aql.ast import written
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.compile.scope import AliasVar, DocumentVar, RowsVar, ValueVar
 from proxy.aql.signatures import FETCHING
 from proxy.aql.sql_terms import AnyTerm, NotCompilable, Term
+from proxy.aql.trees import written
 from proxy.aql.values import truthy
 
 _MAX_ATTRIBUTES = 40  # of an object: PostgreSQL takes 100 arguments

@@ -10,7 +10,8 @@ from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
 from proxy.aql.compile.subqueries import hoisted
-from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, Bound, Constant, Term, json_parameter, plain_text
+from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, BoundTerm, ConstantTerm, Term, json_parameter, plain_text
+from proxy.aql.trees import conjuncts
 
 _SYSTEM: Final = ("_key", "_id", "_rev")
 _ENDS: Final = {("_from",): "from_id", ("_to",): "to_id"}
@@ -20,7 +21,7 @@ _ENDS: Final = {("_from",): "from_id", ("_to",): "to_id"}
 def filter_statement(c: Compilation, node: ast.Filter) -> None:
     """Compile FILTER."""
     wrap_limited(c)
-    for part in ast.conjuncts(hoisted(c, node.condition)):
+    for part in conjuncts(hoisted(c, node.condition)):
         if isinstance(part, ast.Binary) and part.op == "==":
             c.block.where.extend(_implied_by_equality(c, part))
         elif isinstance(part, ast.Binary) and part.op == "IN":
@@ -53,7 +54,7 @@ def _implied_by_equality(c: Compilation, node: ast.Binary) -> list[str]:
         term = c.term(value)
         if path[0] in _SYSTEM:
             found += _system_attribute(c, var, path, term)
-        elif isinstance(term, Constant):
+        elif isinstance(term, ConstantTerm):
             if term.kind != "null" and term.kind in SCALAR_KINDS:
                 found = _equal_to_constant(c, var, path, term, found)
         elif var.edges and path in _ENDS:
@@ -72,7 +73,7 @@ def _system_attribute(c: Compilation, var: DocumentVar, path: tuple[str, ...], t
 
 
 def _equal_to_constant(
-    c: Compilation, var: DocumentVar, path: tuple[str, ...], term: Constant, found: list[str]
+    c: Compilation, var: DocumentVar, path: tuple[str, ...], term: ConstantTerm, found: list[str]
 ) -> list[str]:
     """Return `found` with the conditions that `doc.path == constant` implies.
 
@@ -99,7 +100,7 @@ def _record_equality(c: Compilation, var: DocumentVar, path: tuple[str, ...]) ->
         scan.equal[sql.replace(var.doc, "doc")] = None
 
 
-def _containing(c: Compilation, path: tuple[str, ...], term: Constant, *, array: bool = False) -> str:
+def _containing(c: Compilation, path: tuple[str, ...], term: ConstantTerm, *, array: bool = False) -> str:
     """Return the jsonb {a: {b: value}}, or {a: {b: [value]}}, as a parameter."""
     return c.parameters.constant(
         term,
@@ -132,13 +133,13 @@ def _implied_by_membership(c: Compilation, node: ast.Binary) -> list[str]:
     place = _attribute_of_document(c, node.right)
     if place is not None and place[1][0] not in _SYSTEM:
         term = c.term(node.left)
-        if isinstance(term, Constant) and term.kind != "null" and term.kind in SCALAR_KINDS:
+        if isinstance(term, ConstantTerm) and term.kind != "null" and term.kind in SCALAR_KINDS:
             return [f"{place[0].doc} @> {_containing(c, place[1], term, array=True)}"]
     place = _attribute_of_document(c, node.left)
     if place is not None and place[1] == ("_id",):
         term = c.term(node.right)
         prefix = _prefix_of(place[0])
-        if isinstance(term, Constant) and isinstance(term.value, list) and prefix is not None:
+        if isinstance(term, ConstantTerm) and isinstance(term.value, list) and prefix is not None:
             ids = [item for item in term.value if isinstance(item, str) and plain_text(item)]
             keys = [item[len(prefix) :] for item in ids if item.startswith(prefix)]
             return [f"{place[0].key} = ANY ({c.parameters.add(keys, 'text[]')})"]
@@ -176,12 +177,12 @@ def _prefix_of(var: DocumentVar) -> str | None:
 def _key_of_id(c: Compilation, var: DocumentVar, term: AnyTerm) -> str:
     """Return SQL of the key in an _id of this document's collection; NULL for any other value."""
     prefix = _prefix_of(var)
-    if isinstance(term, Constant) and not (isinstance(term, Bound) and term.kind == "text"):
+    if isinstance(term, ConstantTerm) and not (isinstance(term, BoundTerm) and term.kind == "text"):
         value = term.value
         if prefix is not None and isinstance(value, str) and value.startswith(prefix) and plain_text(value):
             return c.parameters.add(value[len(prefix) :], "text")
         return "NULL::text"
-    text = c.text(term) if isinstance(term, Constant) else _text_or_null(c, term)
+    text = c.text(term) if isinstance(term, ConstantTerm) else _text_or_null(c, term)
     size = f"char_length({var.prefix})"
     return f"CASE WHEN left({text}, {size}) = {var.prefix} THEN substr({text}, {size} + 1) END"
 

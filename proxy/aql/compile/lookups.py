@@ -7,8 +7,8 @@ from typing import Final
 from proxy.aql import ast
 from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation
-from proxy.aql.compile.scope import DocumentVar, Item
-from proxy.aql.sql_terms import AnyTerm, Bound, Constant, NotCompilable, Term
+from proxy.aql.compile.scope import DocumentVar, FromItem
+from proxy.aql.sql_terms import AnyTerm, BoundTerm, ConstantTerm, NotCompilable, Term
 from proxy.model.documents import valid_key
 
 _MAX_COLLECTIONS: Final = 200  # that one lookup of a computed id searches
@@ -19,9 +19,9 @@ def lookup(c: Compilation, node: ast.Call) -> DocumentVar:
     wrap_limited(c)
     collection = _named_collection(c, node.arguments[0]) if len(node.arguments) == 2 else None
     wanted = c.term(node.arguments[-1])
-    if isinstance(wanted, Bound) and wanted.kind == "text" and collection is not None:
+    if isinstance(wanted, BoundTerm) and wanted.kind == "text" and collection is not None:
         return looked_up(c, collection, Term(c.text(wanted), "text", True))
-    if isinstance(wanted, Constant):
+    if isinstance(wanted, ConstantTerm):
         collection, wanted = _constant_id(collection, wanted)
     return looked_up(c, collection, wanted)
 
@@ -32,18 +32,18 @@ def _named_collection(c: Compilation, node: ast.Expr) -> str:
     if collection is not None:
         return collection
     term = c.term(node)
-    if not isinstance(term, Constant) or not isinstance(term.value, str):
+    if not isinstance(term, ConstantTerm) or not isinstance(term.value, str):
         raise NotCompilable("DOCUMENT of a collection that is computed")
     return term.value
 
 
-def _constant_id(collection: str | None, wanted: Constant) -> tuple[str, Constant]:
+def _constant_id(collection: str | None, wanted: ConstantTerm) -> tuple[str, ConstantTerm]:
     """Return the collection and the key of a constant id."""
     if not isinstance(wanted.value, str):
         raise NotCompilable("DOCUMENT of several")
     head, slash, key = wanted.value.partition("/")
     if slash and collection in (None, head):
-        collection, wanted = head, Constant(key)
+        collection, wanted = head, ConstantTerm(key)
     elif slash or collection is None:
         raise NotCompilable("DOCUMENT of another collection")
     if not valid_key(wanted.value):
@@ -60,18 +60,18 @@ def looked_up(c: Compilation, collection: str | None, wanted: AnyTerm) -> Docume
         return known
     alias = c.fresh("t")
     if collection is not None:
-        source, prefix = _in_collection(c, collection, text, is_key=isinstance(wanted, Constant))
+        source, prefix = _in_collection(c, collection, text, is_key=isinstance(wanted, ConstantTerm))
     else:
         source, prefix = _in_any_collection(c, text), f"{alias}.prefix"
     var = DocumentVar(f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection, nullable=True)
-    c.block.items.append(Item(lambda: f"LATERAL ({source}) {alias}", left=True))
+    c.block.items.append(FromItem(lambda: f"LATERAL ({source}) {alias}", left=True))
     c.block.owned.append(var)
     c.block.lookups[identity] = var
     return var
 
 
 def _id_text(c: Compilation, wanted: AnyTerm) -> str:
-    if isinstance(wanted, Constant):
+    if isinstance(wanted, ConstantTerm):
         return c.text(wanted)
     if wanted.kind == "text":
         return wanted.sql

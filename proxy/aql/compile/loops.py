@@ -8,9 +8,9 @@ from proxy.aql import ast
 from proxy.aql.compile.blocks import begin_loop, derive, order_by_place, wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.expressions import pure
-from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, Item, Scan, ValueVar
+from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, FromItem, Scan, ValueVar
 from proxy.aql.compile.subqueries import hoisted, subquery_level
-from proxy.aql.sql_terms import Constant, NotCompilable
+from proxy.aql.sql_terms import ConstantTerm, NotCompilable
 
 _MAX_BOUND: Final = 1 << 40  # of a range of constants
 
@@ -50,7 +50,7 @@ def loop(c: Compilation, node: ast.For) -> None:
 
 def _scan(c: Compilation, variable: str, collection: str) -> None:
     table, alias = c.table(collection), c.fresh("d")
-    c.block.items.append(Item(lambda: f"{table.relation} {alias}"))
+    c.block.items.append(FromItem(lambda: f"{table.relation} {alias}"))
     c.block.where.append(f"{alias}.doc IS NOT NULL")
     order_by_place(c, f"{alias}.key", loose=not table.small)
     prefix = c.parameters.add(f"{collection}/", "text")
@@ -66,7 +66,7 @@ def _numbers(c: Compilation, variable: str, node: ast.Range) -> None:
     alias = c.fresh("e")
     step = f"CASE WHEN {low} <= {high} THEN 1 ELSE -1 END"
     c.block.items.append(
-        Item(lambda: f"LATERAL generate_series({low}, {high}, {step}) WITH ORDINALITY AS {alias} (v, i)")
+        FromItem(lambda: f"LATERAL generate_series({low}, {high}, {step}) WITH ORDINALITY AS {alias} (v, i)")
     )
     order_by_place(c, f"{alias}.i")
     c.bind(variable, ValueVar(f"{alias}.v", "int", True))
@@ -75,7 +75,7 @@ def _numbers(c: Compilation, variable: str, node: ast.Range) -> None:
 def _bound(c: Compilation, node: ast.Expr) -> str:
     """Compile an end of a range to a bigint."""
     term = c.term(hoisted(c, node))
-    if isinstance(term, Constant):
+    if isinstance(term, ConstantTerm):
         if type(term.value) is not int or abs(term.value) > _MAX_BOUND:
             raise NotCompilable("a range of values that are not integers")
         return c.parameters.add(term.value, "bigint")
@@ -89,6 +89,6 @@ def _bound(c: Compilation, node: ast.Expr) -> str:
 def _elements(c: Compilation, variable: str, source: ast.Expr) -> None:
     value, alias = c.json(c.term(source)), c.fresh("e")
     call = f"jsonb_array_elements(_crossfade.loop({value}))"
-    c.block.items.append(Item(lambda: f"LATERAL {call} WITH ORDINALITY AS {alias} (v, i)"))
+    c.block.items.append(FromItem(lambda: f"LATERAL {call} WITH ORDINALITY AS {alias} (v, i)"))
     order_by_place(c, f"{alias}.i")
     c.bind(variable, ElementVar(f"{alias}.v", f"{alias}.i", source, c.scope))

@@ -22,6 +22,7 @@ from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, RowsVar, 
 from proxy.aql.compile.subqueries import rows_output, subquery_count
 from proxy.aql.signatures import FETCHING
 from proxy.aql.sql_terms import NotCompilable, Term
+from proxy.aql.trees import pattern_names
 
 
 @output_of(ast.Variable)
@@ -141,9 +142,9 @@ def _bound_names(node: ast.Node) -> Iterator[str]:
     """Yield the variables that a subquery binds, at any depth."""
     for below in ast.walk(node):
         if isinstance(below, ast.For):
-            yield from ast.pattern_names(below.variable)
+            yield from pattern_names(below.variable)
         elif isinstance(below, ast.Let):
-            yield from ast.pattern_names(below.target)
+            yield from pattern_names(below.target)
         elif isinstance(below, ast.Collect):
             yield from (assign.name for assign in (*below.groups, *below.aggregates))
             yield from (name for name in (below.into, below.count_into) if name is not None)

@@ -147,7 +147,7 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class FromItem:
     """One FROM item; its text is made at the end. left: if it has no row, one row of NULLs takes its place."""
 
     text: Callable[[], str]
@@ -165,7 +165,7 @@ class Block:
     their whole runs of equal keys are selected instead of the LIMIT; n and run are columns then.
     """
 
-    items: list[Item] = field(default_factory=list)
+    items: list[FromItem] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     order: list[OrderKey] = field(default_factory=list)
     sorted_by: str = ""

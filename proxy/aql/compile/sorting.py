@@ -7,7 +7,7 @@ from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.scope import DocumentVar, OrderKey
 from proxy.aql.compile.subqueries import hoisted
-from proxy.aql.sql_terms import Bound, Constant, Deferred, NotCompilable, Term
+from proxy.aql.sql_terms import BoundTerm, ConstantTerm, Deferred, NotCompilable, Term
 
 
 @statement_of(ast.Sort)
@@ -19,7 +19,7 @@ def sort(c: Compilation, node: ast.Sort) -> None:
     for key in node.keys:
         descending = _descending(c, key.direction)
         term = c.term(hoisted(c, key.value))
-        if isinstance(term, Constant):
+        if isinstance(term, ConstantTerm):
             continue
         if c.by_key:  # in the order of bytes, which is that of the column
             c.block.order.append(OrderKey(term.sql, descending, False))
@@ -88,10 +88,10 @@ def _limit_number(c: Compilation, node: ast.Expr) -> int | Deferred | None:
     if not c.is_constant(node):
         raise NotCompilable("a LIMIT that is not constant")
     term = c.term(node)
-    if isinstance(term, Bound) and term.kind == "count":
+    if isinstance(term, BoundTerm) and term.kind == "count":
         name = term.name
         return Deferred(lambda binds: binds[name], ("limit", name))
-    assert isinstance(term, Constant)
+    assert isinstance(term, ConstantTerm)
     value = term.value
     if value is None:
         return None

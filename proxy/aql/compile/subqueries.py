@@ -14,7 +14,7 @@ from proxy.aql.compile.expressions import pure
 from proxy.aql.compile.lookups import lookup
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.scope import Block, Item, RowsVar, Scope
+from proxy.aql.compile.scope import Block, FromItem, RowsVar, Scope
 from proxy.aql.compile.subquery_rows import Rows
 from proxy.aql.primary_index_order import by_primary_index
 from proxy.aql.sql_terms import AnyTerm, NotCompilable, Term
@@ -140,6 +140,6 @@ def _rows_variable(c: Compilation, node: ast.Subquery) -> ast.Variable:
             rows.no_value = reason
     if rows.no_output is not None and rows.no_value is not None:
         raise rows.no_output
-    c.block.items.append(Item(lambda: rows.text(block)))
+    c.block.items.append(FromItem(lambda: rows.text(block)))
     c.bind(name, RowsVar(rows.value, rows.output, rows.count))
     return ast.Variable(name)

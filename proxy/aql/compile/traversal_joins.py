@@ -15,9 +15,9 @@ from proxy.aql.compile.blocks import begin_loop, wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.lookups import looked_up
 from proxy.aql.compile.plan import Table
-from proxy.aql.compile.scope import DocumentVar, Item
+from proxy.aql.compile.scope import DocumentVar, FromItem
 from proxy.aql.compile.subqueries import hoisted
-from proxy.aql.sql_terms import Constant, NotCompilable, Term
+from proxy.aql.sql_terms import ConstantTerm, NotCompilable, Term
 
 _MAX_DEPTH: Final = 10  # steps; more of them may give very many rows, and the evaluator bounds its memory
 _SIDES: Final = {"OUTBOUND": (("from", "to"),), "INBOUND": (("to", "from"),), "ANY": (("from", "to"), ("to", "from"))}
@@ -64,7 +64,7 @@ def traversal(c: Compilation, node: ast.Traversal) -> None:
     else:
         text = _walk(edges, start, c.parameters.add(low, "integer"), c.parameters.add(high, "integer"))
     begin_loop(c)
-    c.block.items.append(Item(lambda: f"LATERAL ({text}) {alias}"))
+    c.block.items.append(FromItem(lambda: f"LATERAL ({text}) {alias}"))
     if len(node.variables) > 1:
         columns = (f"{alias}.key", f"{alias}.doc", f"{alias}.raw", f"{alias}.prefix")
         c.bind(node.variables[1], DocumentVar(*columns, nullable=low == 0))
@@ -99,7 +99,7 @@ def _start(c: Compilation, node: ast.Expr) -> str:
         whole = f"({var.prefix} || {var.key})"
         return f"_crossfade.handle(to_jsonb{whole})" if var.nullable else whole
     term = c.term(hoisted(c, node, calls=True))
-    if isinstance(term, Constant) and term.kind not in ("text", "object"):
+    if isinstance(term, ConstantTerm) and term.kind not in ("text", "object"):
         raise NotCompilable("the start of a traversal")
     return f"_crossfade.handle({c.json(term)})"
 

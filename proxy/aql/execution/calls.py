@@ -13,6 +13,7 @@ from proxy.aql.functions import find
 from proxy.aql.query_context import Context
 from proxy.aql.requests import Request
 from proxy.aql.signatures import FETCHING, TAKES_COLLECTION, UNFOLDED, UNSUPPORTED
+from proxy.aql.trees import is_collection
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError, Unsupported
 
@@ -30,7 +31,7 @@ def call(c: ProgramCompiler, node: ast.Call) -> Compiled:
         raise Unsupported(f"user function {name}")
     if name in UNSUPPORTED:
         raise Unsupported(f"function {name}")
-    if name in ("LENGTH", "COUNT") and ast.is_collection(node.arguments[0]):
+    if name in ("LENGTH", "COUNT") and is_collection(node.arguments[0]):
         name = "COLLECTION_COUNT"
     if name in TAKES_COLLECTION:
         arguments = [_collection_or_value(c, argument) for argument in node.arguments]

@@ -14,6 +14,7 @@ from proxy.aql.execution.compiler import ProgramCompiler, expression_of
 from proxy.aql.operators import ARITHMETIC, binary, constant_arithmetic, range_array, unary
 from proxy.aql.printing import to_string
 from proxy.aql.requests import Request
+from proxy.aql.trees import written
 from proxy.aql.values import Value, truthy
 from proxy.base.errors import ArangoError
 
@@ -212,7 +213,7 @@ def object_literal(c: ProgramCompiler, node: ast.Object) -> Compiled:
     """Compile {a: 1, [b]: 2, …}."""
     names: list[str | Plain] = []
     values: list[Plain] = []
-    for item in ast.written(node):
+    for item in written(node):
         names.append(item.name if item.computed is None else c.operand(item.computed))  # type: ignore[arg-type]
         values.append(c.operand(item.value))
     items = list(zip(names, values, strict=True))

@@ -13,6 +13,7 @@ from proxy.aql.execution.stages import Binder, binder
 from proxy.aql.query_context import Context
 from proxy.aql.requests import Document, Request
 from proxy.aql.scan_narrowing import conditions, narrowed
+from proxy.aql.trees import is_collection, pattern_names
 from proxy.aql.values import to_integer, type_name
 from proxy.base.errors import ArangoError, Unsupported
 
@@ -25,13 +26,13 @@ def for_statement(c: ProgramCompiler, node: ast.For, place: Place) -> Stage:
     """Compile FOR."""
     if node.search is not None:
         raise Unsupported("SEARCH")
-    if ast.is_collection(node.source):
+    if is_collection(node.source):
         source = _scan(c, node, place)
     elif isinstance(node.source, ast.Range):
         source = _range(c.expression(node.source.low), c.expression(node.source.high))
     else:
         source = _elements(c.expression(node.source))
-    c.known.update(ast.pattern_names(node.variable))
+    c.known.update(pattern_names(node.variable))
     return _loop(c.context, source, binder(c, node.variable))
 
 

@@ -14,6 +14,7 @@ from proxy.aql import ast
 from proxy.aql.access import access
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise, evaluate
 from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.trees import pattern_names
 from proxy.aql.values import Value, hash_key, truthy
 
 Binder: TypeAlias = Callable[[Frame, Value], None]
@@ -67,7 +68,7 @@ def filter_statement(c: ProgramCompiler, node: ast.Filter, _place: Place) -> Sta
 def let_statement(c: ProgramCompiler, node: ast.Let, _place: Place) -> Stage:
     """Compile LET, which binds a value in every frame."""
     value = c.expression(node.value)
-    c.known.update(ast.pattern_names(node.target))
+    c.known.update(pattern_names(node.target))
     bind = binder(c, node.target)
     if isinstance(value, Constant) and isinstance(node.target, str):
         c.constants[node.target] = value

@@ -27,7 +27,7 @@ from proxy.aql.functions.registry import Arguments, function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_int, of_text, sql_form
 from proxy.aql.functions.zones import local_time, utc_time
 from proxy.aql.query_context import Context
-from proxy.aql.sql_terms import Constant, NotCompilable, Term
+from proxy.aql.sql_terms import ConstantTerm, NotCompilable, Term
 from proxy.aql.values import Value, to_integer
 
 UNITS = {
@@ -245,7 +245,7 @@ def date_trunc_sql(call: SqlCall) -> Term | None:
     if call.count != 2:
         return None
     term = call.term(1)
-    unit = UNITS.get(str(term.value).lower()) if isinstance(term, Constant) else None
+    unit = UNITS.get(str(term.value).lower()) if isinstance(term, ConstantTerm) else None
     if unit not in _TRUNCATED:
         raise NotCompilable("DATE_TRUNC to another unit")
     return of_text(f"_crossfade.iso_text(date_trunc('{unit}', {_moment_sql(call)}))")

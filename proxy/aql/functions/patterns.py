@@ -12,7 +12,7 @@ from proxy.aql.functions.text import split_limit
 from proxy.aql.printing import to_string
 from proxy.aql.query_context import Context
 from proxy.aql.sql_forms import SqlForms
-from proxy.aql.sql_terms import AnyTerm, Constant, NotCompilable, Term
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term
 from proxy.aql.values import Value, truthy
 
 
@@ -79,7 +79,7 @@ def like_sql(call: SqlCall) -> Term:
 
 def like_condition(forms: SqlForms, text: AnyTerm, pattern: AnyTerm, *, ignore_case: bool) -> str:
     """Return the SQL condition that a text matches a constant pattern; also that of the operator LIKE."""
-    if not isinstance(pattern, Constant) or pattern.kind not in ("text", "odd"):
+    if not isinstance(pattern, ConstantTerm) or pattern.kind not in ("text", "odd"):
         raise NotCompilable("LIKE of a pattern that is not constant")
     if pattern.kind == "odd":
         raise NotCompilable("text that jsonb does not hold")

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.sql_forms import SqlForms
-from proxy.aql.sql_terms import AnyTerm, Constant, Parameters, Term
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, Parameters, Term
 
 
 class SqlCall:
@@ -56,10 +56,10 @@ class SqlCall:
         """Return an argument as a boolean that is never NULL."""
         return self._condition(self._arguments[position])
 
-    def constant(self, position: int) -> Constant | None:
+    def constant(self, position: int) -> ConstantTerm | None:
         """Return an argument that is known before the statement runs; None if it is not."""
         term = self.term(position)
-        return term if isinstance(term, Constant) else None
+        return term if isinstance(term, ConstantTerm) else None
 
 
 SqlForm: TypeAlias = Callable[[SqlCall], AnyTerm | None]  # None: not for these arguments

@@ -11,7 +11,7 @@ from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_text, sql_form
 from proxy.aql.printing import to_string
 from proxy.aql.query_context import MAX_TEXT, Context
-from proxy.aql.sql_terms import Constant, NotCompilable, Term
+from proxy.aql.sql_terms import ConstantTerm, NotCompilable, Term
 from proxy.aql.values import Value, to_integer
 
 _BLANKS = " \t\r\n"
@@ -51,7 +51,7 @@ def concat_separator_sql(call: SqlCall) -> Term:
     parts = []
     for position in range(1, call.count):
         term = call.term(position)
-        if isinstance(term, Constant):
+        if isinstance(term, ConstantTerm):
             parts.append("NULL::text" if term.kind == "null" else call.forms.text(term))
         elif term.kind == "json":
             parts.append(f"CASE WHEN {term.sql} <> 'null' THEN {call.forms.text(term)} END")

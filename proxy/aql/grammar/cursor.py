@@ -91,7 +91,7 @@ def describe(kind: str) -> str:
 
 
 @dataclass(slots=True)
-class Scope:
+class NameScope:
     """One scope of variables. kind: main, sub (a query's outermost), for, collect."""
 
     kind: str
@@ -113,7 +113,7 @@ class Parser:
         self.token: Token = self.tokens[0]
         self.kind: str = self.token.kind
         self.depth = 0
-        self.scopes: list[Scope] = [Scope("main")]
+        self.scopes: list[NameScope] = [NameScope("main")]
         self.warnings: list[tuple[int, str]] = []
         self.current_depth = 0
         self.into_mode = False
@@ -196,7 +196,7 @@ class Parser:
 
     def open_scope(self, kind: str) -> None:
         """Begin a scope."""
-        self.scopes.append(Scope(kind))
+        self.scopes.append(NameScope(kind))
 
     def end_nested(self) -> tuple[str, ...]:
         """End the scopes down to the outermost one of the query, and return the variables that ended."""
