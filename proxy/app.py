@@ -276,17 +276,14 @@ class Application:
         )
 
     def _conditions(self) -> Conditions:
-        """What the lease asks. No mode is fixed when a write begins, so none is acknowledged asynchronously later."""
+        """Return what the lease asks of this application."""
         flight = self.flight
         return Conditions(
             backlog=self._backlog,
             lag_seconds=lambda: self.mirror.lag_seconds,
-            asynchronous_pending=lambda _: 0,
             uncaptured_pending=lambda scope: flight.count(flight.uncaptured, scope),
             origin_queries=lambda scope: flight.count(flight.queries, scope),
             unapplied=lambda scope: flight.older(scope, self.lease.generation) + self._backlog(scope),
-            diverged=lambda: False,
-            acknowledged_alone=lambda: False,  # the dispatcher tells the lease itself, before the answer leaves
             journal_clean=lambda: self._clean,
         )
 

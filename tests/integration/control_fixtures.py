@@ -63,14 +63,10 @@ class Application:
 
     backlog: int = 0
     lag: float = 0.0
-    asynchronous: int = 0
     uncaptured: int = 0
     queries: int = 0
     unapplied: int = 0
-    diverged: bool = False
-    alone: bool = False
     clean: bool = True
-    rejoined: int = 0
     scopes: list[Scope] = field(default_factory=list)
 
     def conditions(self) -> Conditions:
@@ -81,21 +77,13 @@ class Application:
 
             return counted
 
-        def rejoined() -> None:
-            self.alone = False
-            self.rejoined += 1
-
         return Conditions(
             backlog=count("backlog"),
             lag_seconds=lambda: self.lag,
-            asynchronous_pending=count("asynchronous"),
             uncaptured_pending=count("uncaptured"),
             origin_queries=count("queries"),
             unapplied=count("unapplied"),
-            diverged=lambda: self.diverged,
-            acknowledged_alone=lambda: self.alone,
             journal_clean=lambda: self.clean,
-            rejoined=rejoined,
         )
 
 

@@ -75,7 +75,7 @@ async def test_doctor(shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path
     assert found["instances"] == "warn"
     one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
-    one.application.diverged = True
+    (one.settings.state_dir / "origin-only").touch()
     await until(lambda: one.lease._diverged_in_row)
     origin.version = "3.11.2"
     (tmp_path / "state").mkdir()

@@ -138,10 +138,9 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
     await fleet.to(Stage.SHADOW, JOBS)
     await pass_gates(database, JOBS)
     application = one.application
-    application.asynchronous = application.backlog = application.queries = application.unapplied = 1
+    application.backlog = application.queries = application.unapplied = 1
     flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
     conditions = (
-        (Phase.BEGIN, "asynchronous"),
         (Phase.BEGIN, "backlog"),
         (Phase.HOLD, "queries"),
         (Phase.DRAIN, "unapplied"),

@@ -78,7 +78,7 @@ async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
     cut.line.up.clear()
     assert not cut.lease.own_lease_over  # until then its answers wait
     await until(lambda: cut.lease.own_lease_over)
-    cut.application.alone, cut.application.backlog = True, 2
+    cut.application.backlog = 2
     cut.lease.record_origin_only_ack()
     cut.line.up.set()
     await until(lambda: cut.lease.connected)
@@ -89,7 +89,7 @@ async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
     assert await _stage(database) == "flipped"  # it drains first
     cut.application.backlog = 0
     await until(lambda: cut.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
-    await until(lambda: cut.application.rejoined and not cut.lease.own_lease_over)
+    await until(lambda: not cut.lease.diverged and not cut.lease.own_lease_over)
     assert not (cut.settings.state_dir / "alone").exists()
     entry = next(e for e in await audit.entries(database) if e.action == "rollback")
     assert entry.actor == "instance cut"
@@ -172,14 +172,15 @@ async def test_origin_only_needs_no_postgresql(fleet: Fleet) -> None:
     await until(lambda: not one.lease.may_read_target)
 
 
-async def test_a_diverged_application_blocks_changes_and_is_named(fleet: Fleet, database: Database) -> None:
+async def test_a_diverged_instance_blocks_changes_and_is_named(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one")
-    one.application.diverged = True
+    file = one.settings.state_dir / "origin-only"
+    file.touch()
     while not (await _row(database, "one"))["diverged"]:  # its lease may run out sooner, on a busy machine
         await asyncio.sleep(0.01)
     with pytest.raises(RefusedError, match="one is diverged"):
         await fleet.to(Stage.MIRROR, JOBS, timeout=0.3)
-    one.application.diverged = False
+    file.unlink()
     await fleet.to(Stage.MIRROR, JOBS)
 
 

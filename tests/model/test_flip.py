@@ -82,12 +82,9 @@ class Proxy:
         return Conditions(
             backlog=lambda _: len(self.journal),
             lag_seconds=lambda: 0.0,
-            asynchronous_pending=lambda _: 0,  # the mode is looked up when answering
             uncaptured_pending=lambda _: 0,
             origin_queries=lambda _: 0,
             unapplied=lambda _: sum(g < self.generation for _, g in self.flying.values()) + len(self.journal),
-            diverged=lambda: False,
-            acknowledged_alone=lambda: False,
             journal_clean=lambda: clean,
         )
 

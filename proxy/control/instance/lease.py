@@ -5,34 +5,7 @@ time r; a beat that is sent at local time s asks for P + (s - r) + L. So Postgre
 until s + L on the local clock, however late the statement lands, and s + L is also how long this instance may read: one
 number serves both. Only one beat that extends is ever unanswered: after a failure the next ones merely look.
 
-**Rejoin.** The model (`rejoin_aborts`) lets every instance whose lease ran out roll the flip back when it comes back.
-Its counterexamples need an instance that answered from the origin *alone* meanwhile: others then go on with a target
-that lacks what its clients have seen, for example another instance's write that is not applied yet. An instance whose
-every answer since was backed by both stores is no different from a slow one: nothing that a client saw is missing in
-the target, so it just renews its lease. It must drain and roll back first where
-  - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
-  - it was diverged, here or in the row of its last life,
-  - its state directory is an older copy: what it had forwarded may not be in the target,
-  - it had been evicted: others went on without it,
-  - it started without PostgreSQL and without a memory of its own.
-
-**A restart with open intents** (a kill) must drain first, and need not roll back: all that the last process
-acknowledged while flipped is in both stores, and whatever it had forwarded without an answer is in its journal. Nobody
-reads from PostgreSQL while this instance has no lease. It takes none before each of these intents was looked at again,
-when its request can no longer run at the origin (`lost_request_timeout`), and the target has what the origin has. What
-cannot be read again ends in a mark or a dead letter, and with it the flip (`state.lacking`); so does what the journal
-does not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped.
-While it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB
-answers queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol,
-"Limits"). An outage in which an instance answered alone is another thing: what its clients were shown may be another
-instance's write, which no journal of its own knows, so it rolls back.
-
-**A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
-stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.
-It counts as having answered alone: when PostgreSQL is back it registers (from that moment the fence keeps every other
-instance off the target), drains, and rolls back whatever is flipped. Until then others cannot know of it: where
-PostgreSQL is away from this instance alone, they may serve reads that lack its writes, and only
-`start_without_postgresql = refuse` excludes that.
+When an instance may hold a lease again after trouble: `rejoin`.
 """
 
 from __future__ import annotations
@@ -55,13 +28,12 @@ from proxy.base.machine import boot_id, place
 from proxy.base.repeated import Repeated
 from proxy.base.supervise import supervise
 from proxy.control.instance.ack_conditions import Conditions, ready
-from proxy.control.instance.deadline import Deadline
 from proxy.control.instance.local_state import Count, StateFiles
 from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
+from proxy.control.instance.rejoin import Rejoin
 from proxy.control.instance.target_clock import TargetClock
 from proxy.control.overdue import Overdue
 from proxy.model.stages import Phase, Snapshot, Stage
-from proxy.state import control_row
 
 log = structlog.get_logger(__name__)
 
@@ -108,15 +80,12 @@ class Lease:
         self._looked_at = 0.0  # local: when the last beat began that was answered
         self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
         self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
-        self._noted = False  # the file `alone` is there
-        self._unsafe = False  # must drain and roll back before it holds a lease again
-        self._draining = False  # an earlier process left open intents: it holds no lease before they are settled
         self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
-        self._origin_only = False
         self._overdue = Overdue(database, settings, f"instance {instance}", clock)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._bounded = Deadline()
+        self._rejoin = Rejoin(database, instance, conditions, self._files, timeout=settings.connect_timeout)
+        self._bounded = self._rejoin.bounded
         self._trouble = Repeated()
 
     # ---- what the rest of the proxy asks
@@ -152,12 +121,12 @@ class Lease:
     @property
     def diverged(self) -> bool:
         """This instance says of itself that the target lacks what it acknowledged, or that it must not be read."""
-        return self._conditions.diverged() or self._origin_only or self._unsafe
+        return self._rejoin.diverged
 
     @property
     def may_read_target(self) -> bool:
         """Less than L ago a look began that showed everybody fresh, nobody diverged. The statement's fence decides."""
-        return self._clock() < self._read_until and not self.diverged and not self._draining
+        return self._clock() < self._read_until and not self.diverged and not self._rejoin.draining
 
     @property
     def own_lease_over(self) -> bool:
@@ -168,15 +137,14 @@ class Lease:
         While it drains
         what an earlier process left, and PostgreSQL answers, it waits although it holds none.
         """
-        drains = self._draining and not self._unsafe and self._clock() < self._looked_at + 3 * self._settings.lease
+        drains = self._rejoin.draining and not self._rejoin.unsafe
+        drains = drains and self._clock() < self._looked_at + 3 * self._settings.lease
         return self._diverged_in_row or (self._clock() >= self._lease_end and not drains)
 
     def record_origin_only_ack(self) -> None:
         """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
-        if not self._noted:
-            self._noted = self._unsafe = True
+        if self._rejoin.record_origin_only_ack():
             self._read_until = 0.0
-            self._files.record_origin_only_ack()
             log.warning("answers come from ArangoDB alone until the backlog is drained", instance=self._instance)
 
     def give_up(self, reason: str) -> None:
@@ -184,8 +152,8 @@ class Lease:
 
         Nobody reads from PostgreSQL once the row says so (`own_lease_over`); then flipped collections are rolled back.
         """
-        if not self._unsafe:
-            self._unsafe = True
+        if not self._rejoin.unsafe:
+            self._rejoin.unsafe = True
             self._read_until = 0.0
             log.warning("this instance gives the flip up", instance=self._instance, reason=reason)
             self._wake.set()
@@ -203,14 +171,12 @@ class Lease:
         where the settings allow that. Raises DatabaseUnavailable where they do not, DatabaseUnmigrated, or RefusedError
         where another process has this id.
         """
-        self._noted = self._files.alone
-        self._unsafe = self._noted
-        self._draining = not self._conditions.journal_clean()
+        self._rejoin.start()
         self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
         try:
             await self._join()
             await self._beat(extend=False)
-            if not self._unsafe:
+            if not self._rejoin.unsafe:
                 await self._tick()
         except DatabaseUnavailable:
             if self.generation == _UNKNOWN:
@@ -246,7 +212,7 @@ class Lease:
         if failed:
             if not self._fresh:
                 return False
-        elif self._unsafe or self._conditions.backlog(None) > 0:
+        elif self._rejoin.unsafe or self._conditions.backlog(None) > 0:
             return False
         try:
             gone = await self._registry.deregister()
@@ -293,24 +259,14 @@ class Lease:
 
     async def _tick(self) -> bool:
         """One step; True where the next should follow at once. Raises DatabaseError, RefusedError."""
-        self._origin_only = self._files.origin_only
-        if self._origin_only or self._conditions.diverged():
-            self._unsafe = True
-        elif self._conditions.acknowledged_alone():
-            self.record_origin_only_ack()
+        self._rejoin.check_files()
         if not self._registered:
             await self._join()
         if not self._current:
             await self._beat(extend=False)
             return True
-        if self._unsafe and not await self._rejoin():
+        if not await self._rejoin.done(self._snapshot):
             return await self._beat(extend=False)
-        if self._draining:
-            flipped = self._flipped()
-            if flipped and self._conditions.backlog(flipped) > 0:
-                return await self._beat(extend=False)
-            self._draining = False
-            log.info("what an earlier process left open is settled: this instance may hold a lease")
         await self._give_up_epoch()
         if self._can_acknowledge():
             self._acknowledged = self.generation
@@ -336,7 +292,7 @@ class Lease:
             await asyncio.sleep(self._settings.heartbeat)
         if joined.older:
             log.error("every database becomes unverified", reason=OLDER)
-        self._unsafe = self._unsafe or joined.diverged or joined.older
+        self._rejoin.unsafe = self._rejoin.unsafe or joined.diverged or joined.older
         self._fresh = joined.fresh and not self._joined
         self._files.beats_from(joined.beats)
         self._registered, self._joined, self._current = True, True, False
@@ -377,7 +333,7 @@ class Lease:
                 "this instance was evicted, or another process has its state directory: it joins again",
                 instance=self._instance,
             )
-            self._registered, self._unsafe, self._read_until = False, True, 0.0
+            self._registered, self._rejoin.unsafe, self._read_until = False, True, 0.0
             return True
         self._current = True
         self._looked_at = began
@@ -398,38 +354,6 @@ class Lease:
         metrics.GENERATION.set(snapshot.generation)
         log.info("new generation", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
 
-    async def _rejoin(self) -> bool:
-        """Whether this instance may hold a lease again: it drains, then rolls back, then renews."""
-        if self._origin_only or self._conditions.diverged():
-            return False
-        flipped = self._flipped()
-        if flipped:
-            if self._conditions.backlog(flipped) == 0:
-                await self._bounded(self._take_back(), self._settings.connect_timeout)
-            return False
-        # no await from here to the next beat: nobody can answer alone in between
-        self._unsafe = self._noted = False
-        self._files.clear_alone()
-        self._conditions.rejoined()
-        return True
-
-    async def _take_back(self) -> None:
-        async with self._database.transaction() as session:
-            await control_row.take_back(
-                session,
-                actor=f"instance {self._instance}",
-                reason="it came back: it had answered from ArangoDB alone, was diverged, evicted or without a memory",
-                expected=self.generation,
-            )
-
-    def _flipped(self) -> frozenset[str]:
-        """The collections of which reads may come from PostgreSQL now, or towards which an epoch is open."""
-        standings = self._snapshot.collections.items()
-        moves = self._snapshot.moves.values()
-        return frozenset(name for name, standing in standings if standing.stage.at_least(Stage.FLIPPED)) | frozenset(
-            move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED)
-        )
-
     async def _give_up_epoch(self) -> None:
         """Aborts an epoch that nobody may have to wait for any longer."""
         due = self._overdue.due()
@@ -441,7 +365,7 @@ class Lease:
             self._acknowledged != self.generation
             and self._current
             and not self.diverged
-            and not self._draining
+            and not self._rejoin.draining
             and self._clock() < self._lease_end
             and ready(self._snapshot, self._conditions)
         )

@@ -15,7 +15,7 @@ _ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_hol
 MUTANTS = (
     Mutant(
         "a lease is held before what an earlier process left is settled",
-        "proxy/control/instance/lease.py",
+        "proxy/control/instance/rejoin.py",
         "            if flipped and self._conditions.backlog(flipped) > 0:\n",
         "            if False:\n",
         _KILLED,
@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "begin acknowledged with a backlog",
         "proxy/control/instance/ack_conditions.py",
-        "conditions.asynchronous_pending(flipping) == 0 and conditions.backlog(flipping) == 0",
-        "conditions.asynchronous_pending(flipping) == 0",
+        "return conditions.backlog(flipping) == 0",
+        "return True",
         _CONDITIONS,
     ),
     Mutant(
@@ -137,30 +137,30 @@ MUTANTS = (
     ),
     Mutant(
         "rejoin rolls nothing back",
-        "proxy/control/instance/lease.py",
-        "        flipped = self._flipped()\n        if flipped:\n",
-        "        flipped = self._flipped()\n        if False:\n",
+        "proxy/control/instance/rejoin.py",
+        "        flipped = _flipped(snapshot)\n        if flipped:\n",
+        "        flipped = _flipped(snapshot)\n        if False:\n",
         _ALONE,
     ),
     Mutant(
         "rejoin does not drain first",
-        "proxy/control/instance/lease.py",
+        "proxy/control/instance/rejoin.py",
         "            if self._conditions.backlog(flipped) == 0:\n",
         "            if True:\n",
         _ALONE,
     ),
     Mutant(
         "alone forgotten in a crash",
-        "proxy/control/instance/lease.py",
+        "proxy/control/instance/rejoin.py",
         "        self._noted = self._files.alone\n",
         "        self._noted = False\n",
         f"{_LEASE}::test_alone_is_remembered_across_a_crash",
     ),
     Mutant(
         "unclean journal forgotten",
-        "proxy/control/instance/lease.py",
-        "        self._draining = not self._conditions.journal_clean()\n",
-        "        self._draining = False\n",
+        "proxy/control/instance/rejoin.py",
+        "        self.draining = not self._conditions.journal_clean()\n",
+        "        self.draining = False\n",
         _KILLED,
     ),
     Mutant(
@@ -173,8 +173,8 @@ MUTANTS = (
     Mutant(
         "a restart with open intents waits for PostgreSQL for ever",
         "proxy/control/instance/lease.py",
-        "self._draining and not self._unsafe and self._clock() < self._looked_at + 3 * self._settings.lease",
-        "self._draining and not self._unsafe",
+        "drains = drains and self._clock() < self._looked_at + 3 * self._settings.lease",
+        "drains = bool(drains)",
         f"{_LEASE}::test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last",
     ),
     Mutant(

@@ -25,12 +25,9 @@ def _conditions(asked: list[Scope], **counts: int) -> Conditions:
     return Conditions(
         backlog=count("backlog"),
         lag_seconds=lambda: 0.0,
-        asynchronous_pending=count("asynchronous_pending"),
         uncaptured_pending=count("uncaptured_pending"),
         origin_queries=count("origin_queries"),
         unapplied=count("unapplied"),
-        diverged=lambda: False,
-        acknowledged_alone=lambda: False,
         journal_clean=lambda: True,
     )
 
@@ -38,7 +35,7 @@ def _conditions(asked: list[Scope], **counts: int) -> Conditions:
 @pytest.mark.parametrize(
     ("moves", "phase", "blocks"),
     [
-        (FLIP, Phase.BEGIN, {"backlog", "asynchronous_pending"}),
+        (FLIP, Phase.BEGIN, {"backlog"}),
         (FLIP, Phase.HOLD, {"origin_queries"}),
         (FLIP, Phase.DRAIN, {"unapplied"}),
         (MIRROR, Phase.BEGIN, {"uncaptured_pending"}),
@@ -50,10 +47,6 @@ def test_what_each_phase_waits_for(moves: dict[str, Move], phase: Phase, blocks:
     snapshot = Snapshot(3, 1, phase, {}, {}, moves)
     asked: list[Scope] = []
     assert ready(snapshot, _conditions(asked))
-    for name in ("backlog", "asynchronous_pending", "uncaptured_pending", "origin_queries", "unapplied"):
+    for name in ("backlog", "uncaptured_pending", "origin_queries", "unapplied"):
         assert ready(snapshot, _conditions(asked, **{name: 1})) == (name not in blocks)
     assert set(asked) <= {frozenset({"a/b"})}
-
-
-def test_nobody_need_be_told_of_a_rejoin() -> None:
-    _conditions([]).rejoined()

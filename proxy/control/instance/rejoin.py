@@ -1,0 +1,132 @@
+"""What an instance must do before it may hold a lease again: drain its backlog, roll flips back.
+
+**Rejoin.** The model (`rejoin_aborts`) lets every instance whose lease ran out roll the flip back when it comes back.
+Its counterexamples need an instance that answered from the origin *alone* meanwhile: others then go on with a target
+that lacks what its clients have seen, for example another instance's write that is not applied yet. An instance whose
+every answer since was backed by both stores is no different from a slow one: nothing that a client saw is missing in
+the target, so it just renews its lease. It must drain and roll back first where
+  - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
+  - it was diverged, here or in the row of its last life,
+  - its state directory is an older copy: what it had forwarded may not be in the target,
+  - it had been evicted: others went on without it,
+  - it started without PostgreSQL and without a memory of its own.
+
+**A restart with open intents** (a kill) must drain first, and need not roll back: all that the last process
+acknowledged while flipped is in both stores, and whatever it had forwarded without an answer is in its journal. Nobody
+reads from PostgreSQL while this instance has no lease. It takes none before each of these intents was looked at again,
+when its request can no longer run at the origin (`lost_request_timeout`), and the target has what the origin has. What
+cannot be read again ends in a mark or a dead letter, and with it the flip (`state.lacking`); so does what the journal
+does not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped.
+While it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB
+answers queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol,
+"Limits"). An outage in which an instance answered alone is another thing: what its clients were shown may be another
+instance's write, which no journal of its own knows, so it rolls back.
+
+**A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
+stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.
+It counts as having answered alone: when PostgreSQL is back it registers (from that moment the fence keeps every other
+instance off the target), drains, and rolls back whatever is flipped. Until then others cannot know of it: where
+PostgreSQL is away from this instance alone, they may serve reads that lack its writes, and only
+`start_without_postgresql = refuse` excludes that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from proxy.base.database import Database
+from proxy.control.instance.ack_conditions import Conditions
+from proxy.control.instance.deadline import Deadline
+from proxy.control.instance.local_state import StateFiles
+from proxy.model.stages import Snapshot, Stage
+from proxy.state import control_row
+
+log = structlog.get_logger(__name__)
+
+_REASON: Final = "it came back: it had answered from ArangoDB alone, was diverged, evicted or without a memory"
+
+
+class Rejoin:
+    """The state that a lease depends on after trouble, and the steps that end it."""
+
+    def __init__(
+        self, database: Database, instance: str, conditions: Conditions, files: StateFiles, *, timeout: float
+    ) -> None:
+        """timeout: seconds that a rollback may take."""
+        self._database = database
+        self._instance = instance
+        self._conditions = conditions
+        self._files = files
+        self._timeout = timeout
+        self._noted = False  # the file `alone` exists
+        self._origin_only = False
+        self.unsafe = False  # this instance must drain and roll back before it holds a lease again
+        self.draining = False  # an earlier process left open intents: no lease before these are complete
+        self.bounded = Deadline()
+
+    @property
+    def diverged(self) -> bool:
+        """Return True if PostgreSQL lacks what this instance acknowledged, or if an operator forbade to read it."""
+        return self._origin_only or self.unsafe
+
+    def start(self) -> None:
+        """Read what the last process left."""
+        self._noted = self._files.alone
+        self.unsafe = self._noted
+        self.draining = not self._conditions.journal_clean()
+
+    def check_files(self) -> None:
+        """Look for the operator's file `origin-only`."""
+        self._origin_only = self._files.origin_only
+        self.unsafe = self.unsafe or self._origin_only
+
+    def record_origin_only_ack(self) -> bool:
+        """Note that an answer leaves without PostgreSQL; return False if that was noted before."""
+        if self._noted:
+            return False
+        self._noted = self.unsafe = True
+        self._files.record_origin_only_ack()
+        return True
+
+    async def done(self, snapshot: Snapshot) -> bool:
+        """Take the next step; return True if the instance may hold a lease. Raises DatabaseError."""
+        if self.unsafe and not await self._rolled_back(snapshot):
+            return False
+        if self.draining:
+            flipped = _flipped(snapshot)
+            if flipped and self._conditions.backlog(flipped) > 0:
+                return False
+            self.draining = False
+            log.info("journal of the earlier process is drained: this instance may hold a lease")
+        return True
+
+    async def _rolled_back(self, snapshot: Snapshot) -> bool:
+        """Return True once nothing is flipped: the instance drains, then rolls back, then renews its lease."""
+        if self._origin_only:
+            return False
+        flipped = _flipped(snapshot)
+        if flipped:
+            if self._conditions.backlog(flipped) == 0:
+                await self.bounded(self._roll_back(snapshot.generation), self._timeout)
+            return False
+        # no await from here to the next heartbeat: no answer can leave without PostgreSQL in between
+        self.unsafe = self._noted = False
+        self._files.clear_alone()
+        return True
+
+    async def _roll_back(self, generation: int) -> None:
+        async with self._database.transaction() as session:
+            await control_row.take_back(
+                session, actor=f"instance {self._instance}", reason=_REASON, expected=generation
+            )
+
+
+def _flipped(snapshot: Snapshot) -> frozenset[str]:
+    """Return the collections whose reads may come from PostgreSQL now, or towards which an epoch is open."""
+    standings = snapshot.collections.items()
+    moves = snapshot.moves.values()
+    return frozenset(name for name, standing in standings if standing.stage.at_least(Stage.FLIPPED)) | frozenset(
+        move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED)
+    )
