@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from proxy import app
+from proxy.app import process
 from proxy.base.config import Settings
 from proxy.cli import log_to
 
@@ -47,7 +47,7 @@ def test_the_proxy_logs_from_the_level_of_its_settings_on(monkeypatch: pytest.Mo
         structlog.get_logger().info("quiet")
         structlog.get_logger().warning("loud")
 
-    monkeypatch.setattr("proxy.app.uvloop.run", ran)
-    app.run(Settings(log_level="warning"))
+    monkeypatch.setattr("proxy.app.process.uvloop.run", ran)
+    process.run(Settings(log_level="warning"))
     assert "loud" in stream.getvalue()
     assert "quiet" not in stream.getvalue()

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from proxy import app
-from proxy.app import Application
+from proxy.app import application
+from proxy.app.application import Application
 from proxy.base.errors import ConfigurationError
 from proxy.http import Listener
 from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
@@ -25,14 +25,14 @@ async def test_what_is_on_its_way_to_postgresql_is_taken_back_too(monkeypatch: p
     async def rollback(_: object, collections: Sequence[str], **__: object) -> None:
         asked.append(collections)
 
-    monkeypatch.setattr("proxy.app.controller.rollback", rollback)
+    monkeypatch.setattr("proxy.app.application.controller.rollback", rollback)
     snapshot = Snapshot(
         phase=Phase.DRAIN,
         collections={"shop/moving": SHADOW, "shop/flipped": FLIPPED, "shop/still": SHADOW, "other/flipped": FLIPPED},
         moves={"shop/moving": Move("shop/moving", SHADOW, FLIPPED)},
     )
-    application = SimpleNamespace(lease=SimpleNamespace(snapshot=snapshot), database=None, instance="one")
-    await Application._roll_back(cast("Any", application), ["shop/*"], "a transaction")
+    one = SimpleNamespace(lease=SimpleNamespace(snapshot=snapshot), database=None, instance="one")
+    await Application._roll_back(cast("Any", one), ["shop/*"], "a transaction")
     assert asked == [["shop/moving", "shop/flipped"]]
 
 
@@ -45,4 +45,4 @@ async def test_an_address_that_cannot_be_had_is_a_sentence() -> None:
         taken.listen()
         listener = Listener(handler, port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="CROSSFADE_LISTEN_PORT"):
-            await app._listen(listener)
+            await application._listen(listener)

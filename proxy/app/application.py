@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import logging
-import math
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
-import uvloop
 
 from proxy import __version__
 from proxy.admin import AdminServer, create
+from proxy.app.connections import Pools, open_pools, upstream
 from proxy.base import state_directory
 from proxy.base.config import Settings
-from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
 from proxy.capture import TransactionRegistry
 from proxy.control import controller
@@ -38,7 +32,7 @@ from proxy.gateway.authorization import Credentials
 from proxy.gateway.dispatcher import Dispatcher
 from proxy.gateway.health import probe
 from proxy.gateway.service_proxy import Services
-from proxy.gateway.target_reads import QUEUE, TargetReads, statement_limit, worker_limit
+from proxy.gateway.target_reads import TargetReads, worker_limit
 from proxy.http import HttpLimits, Listener, Upstream
 from proxy.isolation import Isolation
 from proxy.model.in_flight import InFlight, Scope
@@ -56,16 +50,15 @@ from proxy.shadow.shape_coverage import Coverage
 from proxy.state.control_row import By
 from proxy.stores.arango import ArangoStore
 from proxy.stores.base import Store
-from proxy.stores.postgres import PostgresStore, streams
+from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
-_DRAIN_SECONDS = 10.0
-_SERVICE_CONNECTIONS = 4096  # as many as clients may be connected: each event stream holds one
-_SERVICE_IDLE = 2.0  # seconds
-_STATEMENT = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
+_DRAIN_SECONDS: Final = 10.0
+_OWN_CONNECTIONS: Final = 16  # to ArangoDB, for what Crossfade itself reads
+_SERVICE_CONNECTIONS: Final = 4096  # as many as clients may be connected: each event stream holds one
 # what worker processes import once
-_IN_WORKERS = (
+_IN_WORKERS: Final = (
     "proxy.stores.postgres.worker_queries",
     "proxy.shadow.looks",
     "proxy.shadow.recheck",
@@ -73,7 +66,6 @@ _IN_WORKERS = (
     "proxy.routing.query_facts",
     "proxy.capture.dispatch",
 )
-_COLLECT = (10_000, 20, 50)  # objects of the first generation, and rounds, between collections
 
 
 class Application:
@@ -100,60 +92,58 @@ class Application:
         await self._stack.aclose()
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start the parts in the order of their dependencies; the stack closes them in the opposite order."""
         settings = self.settings
-        self.database = await stack.enter_async_context(_opened(settings, "proxy", size=4))
-        # nothing that the rest waits for may keep a heartbeat waiting: one connection beats, one listens, one
-        # is the guards', two may hang
-        lease_database = await stack.enter_async_context(_opened(settings, "lease", size=5, reset=False))
-        mirror_database = await stack.enter_async_context(
-            _opened(settings, "mirror", size=settings.apply_connections + 4, reset=False)
-        )
-        # a read waits for a connection as long as a read may; neither comparisons nor open cursors take one from it
-        read_database = await stack.enter_async_context(
-            _opened(
-                settings,
-                "reads",
-                size=settings.read_connections + streams.MOST,
-                reset=False,
-                wait=QUEUE,
-                limit=statement_limit(settings),
-            )
-        )
-        shadow_database = await stack.enter_async_context(
-            _opened(settings, "shadow", size=max(8, settings.shadow_concurrency), reset=False, limit=_STATEMENT)
-        )
-        self.origin = self._upstream(settings.origin_url, settings.origin_connections)
-        stack.push_async_callback(self.origin.close)
-        own = self._upstream(settings.origin_url, 16)
-        stack.push_async_callback(own.close)
-        reader = ArangoStore(own, *settings.origin_account)
+        pools = await open_pools(stack, settings)
+        self.database = pools.shared
+        self.origin = self._upstream(stack, settings.origin_url, settings.origin_connections)
+        reader = ArangoStore(self._upstream(stack, settings.origin_url, _OWN_CONNECTIONS), *settings.origin_account)
+        admin = self._bind_admin(stack)
+        await self._start_control(stack, pools, reader, admin)
+        await self._start_reads(stack, pools, reader)
+        await self._start_gateway(stack)
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        self.admin_port = admin.port
+        await self._start_listener(stack, reader)
+        self._started = True
 
+    def _upstream(
+        self, stack: contextlib.AsyncExitStack, url: str, connections: int, *, service: bool = False
+    ) -> Upstream:
+        pool = upstream(self.settings, url, connections, spool=self._spool, service=service)
+        stack.push_async_callback(pool.close)
+        return pool
+
+    def _bind_admin(self, stack: contextlib.AsyncExitStack) -> AdminServer:
+        """Bind the admin listener, since the lease registers its address; it answers once all is started."""
+        settings = self.settings
+        names = (settings.admin_host, settings.admin_advertise, *settings.admin_names)
         admin = AdminServer(
-            create(
-                self.status,
-                self.not_ready,
-                self.trace,
-                self.check,
-                hosts=(settings.admin_host, settings.admin_advertise, *settings.admin_names),
-            ),
+            create(self.status, self.not_ready, self.trace, self.check, hosts=names),
             settings.admin_host,
             settings.admin_port,
             advertise=settings.admin_advertise,
         )
-        admin.bind()  # its address is registered with the lease
+        admin.bind()
         stack.push_async_callback(admin.close)
-        self.lease = Lease(lease_database, settings, self.instance, self._conditions(), admin_url=admin.url)
-        self.mirror = Mirror(
-            settings, mirror_database, reader, self.instance, lambda: self.lease.era, self.flight.unended
-        )
+        return admin
+
+    async def _start_control(
+        self, stack: contextlib.AsyncExitStack, pools: Pools, reader: ArangoStore, admin: AdminServer
+    ) -> None:
+        """Recover the journal, register, and learn the stages."""
+        settings = self.settings
+        self.lease = Lease(pools.lease, settings, self.instance, self._conditions(), admin_url=admin.url)
+        self.mirror = Mirror(settings, pools.mirror, reader, self.instance, lambda: self.lease.era, self.flight.unended)
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
         self._clean = self.mirror.backlog == 0
-        stack.push_async_callback(self._leave)  # a start that fails behind the registration undoes it
+        stack.push_async_callback(self._leave)  # a start that fails after the registration undoes it
         await self.lease.start()
         await self.mirror.told.start()
         stack.push_async_callback(self.mirror.told.close)
-        self.guards = AutoRollback(lease_database, self.readings, lambda: self.lease.snapshot, instance=self.instance)
+        self.guards = AutoRollback(pools.lease, self.readings, lambda: self.lease.snapshot, instance=self.instance)
         await self.guards.start()
         stack.push_async_callback(self.guards.close)
         states = States(self.database)
@@ -161,23 +151,26 @@ class Application:
         stack.push_async_callback(states.close)
         stack.push_async_callback(self._drain)
 
+    async def _start_reads(self, stack: contextlib.AsyncExitStack, pools: Pools, reader: ArangoStore) -> None:
+        """Start the worker processes, PostgreSQL as a store, and the comparison of reads."""
+        settings = self.settings
         isolation = Isolation(_IN_WORKERS)
         await isolation.start()
         stack.push_async_callback(isolation.close)
-        reading_lane = isolation.lane("reading", workers=settings.workers, waiting=256, nice=2)
-        self.mirror.encode_by(reading_lane)
-        serving_lane = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
-        target = self.target = PostgresStore(read_database, lane=serving_lane, seconds=worker_limit(settings))
-        stack.push_async_callback(target.close)
-        compared = PostgresStore(shadow_database)
+        self._reading = isolation.lane("reading", workers=settings.workers, waiting=256, nice=2)
+        self.mirror.encode_by(self._reading)
+        serving = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
+        self.target = PostgresStore(pools.reads, lane=serving, seconds=worker_limit(settings))
+        stack.push_async_callback(self.target.close)
+        compared = PostgresStore(pools.shadow)
         stack.push_async_callback(compared.close)
         bound = Bound()
         self.coverage = Coverage(self.database, bound=bound)
         await self.coverage.start()
         stack.push_async_callback(self.coverage.close)
-        examples = self.examples = Examples(self.database, settings)
-        await examples.start()
-        stack.push_async_callback(examples.close)
+        self.examples = Examples(self.database, settings)
+        await self.examples.start()
+        stack.push_async_callback(self.examples.close)
         self.shadow = Shadow(
             settings,
             compared,
@@ -189,23 +182,25 @@ class Application:
             sinks=(self.coverage,),
             lane=isolation.lane("shadow", workers=settings.workers, waiting=1000, nice=5),
             explaining=isolation.lane("explaining", workers=1, waiting=4, nice=10),
-            examples=examples,
+            examples=self.examples,
             bound=bound,
         )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
+
+    async def _start_gateway(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start what carries out a client's request."""
+        settings = self.settings
         gaps = Gaps(self.database)
         await gaps.start()
         stack.push_async_callback(gaps.close)
         services = {
-            prefix: self._upstream(str(url.get_secret_value()), _SERVICE_CONNECTIONS, service=True)
+            prefix: self._upstream(stack, str(url.get_secret_value()), _SERVICE_CONNECTIONS, service=True)
             for prefix, url in settings.services.items()
         }
-        for upstream in services.values():
-            stack.push_async_callback(upstream.close)
         credentials = Credentials(self.origin)
         stack.push_async_callback(credentials.close)
-        serving = TargetReads(settings, target, self.lease, credentials, self.readings)
+        serving = TargetReads(settings, self.target, self.lease, credentials, self.readings)
         await serving.start()
         stack.push_async_callback(serving.close)
         registry = TransactionRegistry(self.database, self.instance, lambda: self.mirror.recovered)
@@ -214,7 +209,7 @@ class Application:
         self.dispatcher = Dispatcher(
             settings,
             origin=self.origin,
-            target=target,
+            target=self.target,
             mirror=self.mirror,
             shadow=self.shadow,
             coverage=self.coverage,
@@ -225,20 +220,19 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
             registry=registry,
-            lane=reading_lane,
+            lane=self._reading,
         )
         stack.push_async_callback(self.dispatcher.close)
-        await admin.start()
-        stack.push_async_callback(admin.close)
-        self.admin_port = admin.port
+
+    async def _start_listener(self, stack: contextlib.AsyncExitStack, reader: ArangoStore) -> None:
+        settings = self.settings
         limits = HttpLimits(buffer_body=settings.max_buffered_body, body=settings.max_body, whole_paths=b"/_")
         listener = Listener(
-            self._handler(reader, target), host=settings.listen_host, port=settings.listen_port, limits=limits
+            self._handler(reader, self.target), host=settings.listen_host, port=settings.listen_port, limits=limits
         )
         await _listen(listener)
         stack.push_async_callback(listener.close, _DRAIN_SECONDS)
         self.port = listener.port
-        self._started = True
 
     async def _leave(self) -> None:
         await self.lease.close(failed=not self._started)
@@ -256,24 +250,6 @@ class Application:
             target=target,
             lease=self.lease,
         ).handle
-
-    def _upstream(self, url: str, connections: int, *, service: bool = False) -> Upstream:
-        """A pool. A service sees the Host that its client named, and takes chunked requests, as ArangoDB does not."""
-        return Upstream(
-            url,
-            connections=connections,
-            connect_timeout=self.settings.connect_timeout,
-            # how long a service takes is its own affair: event streams and long polls have no end that is known here
-            request_timeout=math.inf if service else self.settings.request_timeout,
-            queue_timeout=self.settings.request_timeout,
-            # shorter than servers keep an idle connection, so that few requests meet one that is just being closed
-            idle_timeout=_SERVICE_IDLE if service else 60.0,
-            buffer_body=self.settings.max_buffered_body,
-            preserve_host=service,
-            chunked=service,
-            duplex=service,
-            spool=self._spool,
-        )
 
     def _conditions(self) -> Conditions:
         """Return what the lease asks of this application."""
@@ -367,25 +343,6 @@ class Application:
         }
 
 
-@contextlib.asynccontextmanager
-async def _opened(
-    settings: Settings,
-    part: str,
-    *,
-    size: int,
-    reset: bool = True,
-    wait: float | None = None,
-    limit: float | None = None,
-) -> AsyncIterator[Database]:
-    database = await Database.open(
-        settings.postgresql_dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait, limit=limit
-    )
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
 async def _listen(listener: Listener) -> None:
     """Raises ConfigurationError where its address cannot be had."""
     try:
@@ -399,36 +356,3 @@ async def _listen(listener: Listener) -> None:
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(name == pattern or (pattern.endswith("/*") and name.startswith(pattern[:-1])) for pattern in patterns)
-
-
-async def serve(settings: Settings, *, ready: Path | None = None) -> None:
-    """Runs one proxy until SIGTERM or SIGINT. `ready`: a file that is written once it listens (ports, JSON lines)."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with Application(settings) as application:
-        _settle_memory()
-        log.info("listening", port=application.port, admin=application.admin_port, instance=application.instance)
-        if ready is not None:
-            ready.write_text(f"{application.port} {application.admin_port} {os.getpid()}\n", "utf-8")
-        await stop.wait()
-        log.info("stopping: requests under way are answered, the backlog drains")
-
-
-def _settle_memory() -> None:
-    """What stands after the start stays: the collector need not look through it again while requests wait.
-
-    A whole collection of the modules alone takes tens of milliseconds, and a backlog in memory brings one about again
-    and again. Young objects are collected as ever, though after more of them: nearly all die by their count.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT)
-
-
-def run(settings: Settings) -> None:
-    """The blocking form of `serve`, on uvloop, with logs from the level of the settings on."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
-    uvloop.run(serve(settings))

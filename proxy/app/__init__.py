@@ -1,0 +1,11 @@
+"""One proxy as a process: which parts it has, in which order they start and stop.
+
+application   composition: makes every part, starts them in order, answers /status and /check
+connections   its pools to PostgreSQL, ArangoDB and document services
+process       runs an application until a signal; event loop, logs, garbage collection
+"""
+
+from proxy.app.application import Application
+from proxy.app.process import run, serve
+
+__all__ = ["Application", "run", "serve"]

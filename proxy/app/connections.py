@@ -1,0 +1,86 @@
+"""The pools of one proxy: to PostgreSQL, one for each part so that none waits for another, and to its upstreams."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.gateway.target_reads import QUEUE, statement_limit
+from proxy.http import Upstream
+from proxy.stores.postgres import streams
+
+_SERVICE_IDLE: Final = 2.0  # seconds
+_STATEMENT: Final = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Connections to PostgreSQL.
+
+    lease: nothing that other parts wait for may delay a heartbeat. One connection is for heartbeats, one for
+    notifications, one for automatic rollback; two may hang. reads: a read of a client waits for a connection as long as
+    a read may take; neither comparisons nor open cursors take one from it.
+    """
+
+    shared: Database
+    lease: Database
+    mirror: Database
+    reads: Database
+    shadow: Database
+
+
+async def open_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> Pools:
+    """Open the pools, which connect when they are used; the stack closes them."""
+
+    async def opened(
+        part: str, size: int, *, reset: bool = False, wait: float | None = None, limit: float | None = None
+    ) -> Database:
+        return await stack.enter_async_context(_opened(settings, part, size, reset=reset, wait=wait, limit=limit))
+
+    return Pools(
+        shared=await opened("proxy", 4, reset=True),
+        lease=await opened("lease", 5),
+        mirror=await opened("mirror", settings.apply_connections + 4),
+        reads=await opened(
+            "reads", settings.read_connections + streams.MOST, wait=QUEUE, limit=statement_limit(settings)
+        ),
+        shadow=await opened("shadow", max(8, settings.shadow_concurrency), limit=_STATEMENT),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    settings: Settings, part: str, size: int, *, reset: bool, wait: float | None, limit: float | None
+) -> AsyncIterator[Database]:
+    database = await Database.open(
+        settings.postgresql_dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait, limit=limit
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def upstream(settings: Settings, url: str, connections: int, *, spool: Path, service: bool = False) -> Upstream:
+    """Return a pool of HTTP connections. A service gets its client's Host and chunked requests, ArangoDB does not."""
+    return Upstream(
+        url,
+        connections=connections,
+        connect_timeout=settings.connect_timeout,
+        # a service decides how long it takes: event streams and long polls have no end that is known here
+        request_timeout=math.inf if service else settings.request_timeout,
+        queue_timeout=settings.request_timeout,
+        # shorter than servers keep an idle connection, so that few requests meet one that is just being closed
+        idle_timeout=_SERVICE_IDLE if service else 60.0,
+        buffer_body=settings.max_buffered_body,
+        preserve_host=service,
+        chunked=service,
+        duplex=service,
+        spool=spool,
+    )
