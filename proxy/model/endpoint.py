@@ -12,16 +12,14 @@ from dataclasses import dataclass
 
 
 class Effect(enum.Enum):
-    """What an endpoint does to the data: the first thing that routing asks."""
+    """The effect of an endpoint on the data, by which routing begins."""
 
     READ = "read"  # one document or many, by key: can be compared
     WRITE = "write"  # documents, by key: captured and mirrored
     QUERY = "query"  # AQL: read or write, which only the analysis of its text shows
     CONTROL = "control"  # collections, databases, indexes: forwarded, and the mirror must know
-    OPAQUE = (
-        "opaque"  # writes that are not captured as documents: the collections become unverified (I10), but see Capture
-    )
-    PASSTHROUGH = "passthrough"  # changes no document, and is no read of documents by key: forwarded
+    OPAQUE = "opaque"  # writes without documents by key: what is not captured becomes unverified (I10), see Capture
+    PASSTHROUGH = "passthrough"  # changes no document, and does not read documents by key: forwarded
 
 
 class Family(enum.Enum):
@@ -48,10 +46,9 @@ class Family(enum.Enum):
 
 
 class Verb(enum.Enum):
-    """What an endpoint does to the things of its family, if some module asks."""
+    """The operation on the things of a family, where the proxy distinguishes them."""
 
     OTHER = "other"
-    READ = "read"
     INSERT = "insert"
     REPLACE = "replace"
     UPDATE = "update"
@@ -67,7 +64,7 @@ class Verb(enum.Enum):
 
 
 class Capture(enum.Enum):
-    """How a write is captured: routing decides by it, and `capture.dispatch` has one entry for each."""
+    """How a write is captured: `routing.write_routes` and `capture.dispatch` have tables keyed by it."""
 
     NONE = "none"  # it writes no document, or nothing that is mirrored
     DOCUMENT = "document"  # the answer shows each version that was written
@@ -85,7 +82,7 @@ class Capture(enum.Enum):
 
 
 class Read(enum.Enum):
-    """How an endpoint reads documents."""
+    """The way in which an endpoint reads documents."""
 
     NONE = "none"
     DOCUMENT = "document"  # one, by key
@@ -98,17 +95,17 @@ class Read(enum.Enum):
 
     @property
     def by_key(self) -> bool:
-        """Whether the request names every document that it reads."""
+        """True if the request names every document that it reads."""
         return self in (Read.DOCUMENT, Read.HEAD, Read.MANY, Read.GRAPH_DOCUMENT)
 
     @property
     def reworded(self) -> bool:
-        """Whether it is compared in other words: as the document read or the query that it means."""
+        """True if the read is compared as the document read or the query that it is equivalent to."""
         return self in (Read.QUERY_LIKE, Read.GRAPH_DOCUMENT)
 
 
 class Refusal(enum.Enum):
-    """What an error (4xx) of ArangoDB's shows of the writes of its request (`capture.refusals`)."""
+    """What an error (4xx) of ArangoDB shows of the writes of its request (`capture.refusals`)."""
 
     ATOMIC = "atomic"  # nothing was written
     QUERY = "query"  # nothing only if it was never run
@@ -129,7 +126,7 @@ class InTransaction(enum.Enum):
 
 
 class CollectionIn(enum.Enum):
-    """Where a request names its collection."""
+    """The part of a request that names its collection."""
 
     PATH = "path"
     QUERY = "query"  # in the path, or as the parameter `collection` of the query string
@@ -139,7 +136,7 @@ class CollectionIn(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint: a name, and all that the proxy decides by.
+    """One endpoint: its name, and all facts that the proxy decides by.
 
     collection_at: the place of the collection among the path's segments after `/_db/{db}`; -1 if the path has none.
     changes_rights: it may change who may read what. needs_user: its meaning depends on who asks, so that the

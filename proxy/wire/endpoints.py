@@ -1,8 +1,9 @@
 """The endpoints of ArangoDB's HTTP API, one row each: methods, path patterns, and all facts that the proxy decides by.
 
 `{…}` in a pattern stands for one segment, a last `*` for any number of them; `{c}` is a collection, `{k}` a document's
-key. ANY stands for every method. Several methods or patterns are separated by spaces. `wire.path_tree` finds the row of
-a request. What each fact means: `model.endpoint`.
+key. `?name` at its end: only with that parameter in the query string. ANY stands for every method. Several methods or
+patterns are separated by spaces. Facts that a family has in common are in the partial applications before the table.
+`wire.path_tree` finds the row of a request. What each fact means: `model.endpoint`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from proxy.model.endpoint import (
 
 READ, WRITE, QUERY = Effect.READ, Effect.WRITE, Effect.QUERY
 CONTROL, OPAQUE, PASS = Effect.CONTROL, Effect.OPAQUE, Effect.PASSTHROUGH
+IN_QUERY, IN_BODY, IN_BODY_NAME = CollectionIn.QUERY, CollectionIn.BODY, CollectionIn.BODY_NAME
+PART, UNSURE = InTransaction.PART, InTransaction.UNSURE
 
-_read = partial(Endpoint, family=Family.DOCUMENT, effect=READ, verb=Verb.READ)
-_write = partial(
-    Endpoint, family=Family.DOCUMENT, effect=WRITE, capture=Capture.DOCUMENT, in_transaction=InTransaction.PART
-)
+_read = partial(Endpoint, family=Family.DOCUMENT, effect=READ)
+_write = partial(Endpoint, family=Family.DOCUMENT, effect=WRITE, capture=Capture.DOCUMENT, in_transaction=PART)
 _aql = partial(Endpoint, family=Family.QUERY, effect=PASS)
 _cursor = partial(Endpoint, family=Family.CURSOR, effect=PASS, needs_user=True)
 _collection = partial(Endpoint, family=Family.COLLECTION, effect=PASS)
@@ -40,30 +41,14 @@ _database = partial(Endpoint, family=Family.DATABASE)
 _uncaptured = partial(Endpoint, effect=OPAQUE, capture=Capture.OPAQUE)
 _transaction = partial(Endpoint, family=Family.TRANSACTION)
 _graph = partial(Endpoint, family=Family.GRAPH, effect=PASS)
-_graph_read = partial(Endpoint, family=Family.GRAPH, effect=PASS, verb=Verb.READ, read=Read.GRAPH_DOCUMENT)
+_graph_read = partial(Endpoint, family=Family.GRAPH, effect=PASS, read=Read.GRAPH_DOCUMENT)
 _graph_write = partial(
-    Endpoint,
-    family=Family.GRAPH,
-    effect=OPAQUE,
-    capture=Capture.GRAPH_DOCUMENT,
-    in_transaction=InTransaction.PART,
+    Endpoint, family=Family.GRAPH, effect=OPAQUE, capture=Capture.GRAPH_DOCUMENT, in_transaction=PART
 )
-_graph_change = partial(
-    Endpoint,
-    family=Family.GRAPH,
-    effect=OPAQUE,
-    capture=Capture.GRAPH_DEFINITION,
-)
-_simple = partial(
-    Endpoint, family=Family.SIMPLE, effect=PASS, collection_in=CollectionIn.BODY, refusal=Refusal.QUERY, verb=Verb.READ
-)
+_graph_change = partial(Endpoint, family=Family.GRAPH, effect=OPAQUE, capture=Capture.GRAPH_DEFINITION)
+_simple = partial(Endpoint, family=Family.SIMPLE, effect=PASS, collection_in=IN_BODY, refusal=Refusal.QUERY)
 _simple_write = partial(
-    Endpoint,
-    family=Family.SIMPLE,
-    effect=OPAQUE,
-    collection_in=CollectionIn.BODY,
-    refusal=Refusal.QUERY,
-    in_transaction=InTransaction.UNSURE,
+    Endpoint, family=Family.SIMPLE, effect=OPAQUE, collection_in=IN_BODY, refusal=Refusal.QUERY, in_transaction=UNSURE
 )
 _user = partial(Endpoint, family=Family.USER, effect=PASS)
 _rights = partial(Endpoint, family=Family.USER, effect=PASS, changes_rights=True)
@@ -72,30 +57,24 @@ _view = partial(Endpoint, family=Family.VIEW, effect=CONTROL)
 _server = partial(Endpoint, family=Family.SERVER, effect=PASS)
 _foxx = partial(Endpoint, "foxx", family=Family.SERVICE)
 
-_READ_MANY: Final = _read("document.read_many", read=Read.MANY)
-
 _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     # documents
     ("GET", "_api/document/{c}/{k}", _read("document.read", read=Read.DOCUMENT)),
     ("HEAD", "_api/document/{c}/{k}", _read("document.head", read=Read.HEAD)),
-    (
-        "POST",
-        "_api/document/{c} _api/document",
-        _write("document.insert", verb=Verb.INSERT, collection_in=CollectionIn.QUERY),
-    ),
+    ("POST", "_api/document/{c} _api/document", _write("document.insert", verb=Verb.INSERT, collection_in=IN_QUERY)),
     ("PUT", "_api/document/{c}/{k}", _write("document.replace", verb=Verb.REPLACE)),
     ("PATCH", "_api/document/{c}/{k}", _write("document.update", verb=Verb.UPDATE)),
     ("DELETE", "_api/document/{c}/{k}", _write("document.remove", verb=Verb.REMOVE)),
-    ("PUT", "_api/document/{c}?onlyget", _READ_MANY),
+    ("PUT", "_api/document/{c}?onlyget", _read("document.read_many", read=Read.MANY)),
     (
         "PUT",
         "_api/document/{c} _api/document",
-        _write("document.replace_many", verb=Verb.REPLACE, collection_in=CollectionIn.QUERY),
+        _write("document.replace_many", verb=Verb.REPLACE, collection_in=IN_QUERY),
     ),
     (
         "PATCH",
         "_api/document/{c} _api/document",
-        _write("document.update_many", verb=Verb.UPDATE, collection_in=CollectionIn.QUERY),
+        _write("document.update_many", verb=Verb.UPDATE, collection_in=IN_QUERY),
     ),
     ("DELETE", "_api/document/{c}", _write("document.remove_many", verb=Verb.REMOVE)),
     # cursors and queries
@@ -109,7 +88,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
             capture=Capture.AQL,
             read=Read.QUERY,
             refusal=Refusal.QUERY,
-            in_transaction=InTransaction.PART,
+            in_transaction=PART,
             needs_user=True,
         ),
     ),
@@ -130,59 +109,26 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("ANY", "_api/aqlfunction/*", _aql("query.function")),
     # collections
     ("GET", "_api/collection", _collection("collection.list")),
-    (
-        "POST",
-        "_api/collection",
-        _change(
-            "collection.create",
-            verb=Verb.CREATE,
-            collection_in=CollectionIn.BODY_NAME,
-        ),
-    ),
+    ("POST", "_api/collection", _change("collection.create", verb=Verb.CREATE, collection_in=IN_BODY_NAME)),
     ("GET", "_api/collection/{c}", _collection("collection.read")),
     ("DELETE", "_api/collection/{c}", _change("collection.drop", verb=Verb.DROP)),
     ("GET", "_api/collection/{c}/properties", _collection("collection.properties")),
-    (
-        "PUT",
-        "_api/collection/{c}/properties",
-        _collection("collection.set_properties", effect=CONTROL),
-    ),
+    ("PUT", "_api/collection/{c}/properties", _collection("collection.set_properties", effect=CONTROL)),
     ("GET", "_api/collection/{c}/count", _collection("collection.count")),
     ("GET", "_api/collection/{c}/figures", _collection("collection.figures")),
     ("GET", "_api/collection/{c}/revision", _collection("collection.revision")),
     ("GET", "_api/collection/{c}/checksum", _collection("collection.checksum")),
     ("GET", "_api/collection/{c}/shards", _collection("collection.shards")),
-    (
-        "PUT",
-        "_api/collection/{c}/truncate",
-        _change("collection.truncate", verb=Verb.TRUNCATE, in_transaction=InTransaction.PART),
-    ),
-    (
-        "PUT",
-        "_api/collection/{c}/rename",
-        _change(
-            "collection.rename",
-            verb=Verb.RENAME,
-            collection_in=CollectionIn.BODY_NAME,
-        ),
-    ),
+    ("PUT", "_api/collection/{c}/truncate", _change("collection.truncate", verb=Verb.TRUNCATE, in_transaction=PART)),
+    ("PUT", "_api/collection/{c}/rename", _change("collection.rename", verb=Verb.RENAME, collection_in=IN_BODY_NAME)),
     ("PUT", "_api/collection/{c}/load", _collection("collection.load")),
     ("PUT", "_api/collection/{c}/unload", _collection("collection.unload")),
     ("PUT", "_api/collection/{c}/loadIndexesIntoMemory", _collection("collection.load_indexes")),
     ("PUT", "_api/collection/{c}/recalculateCount", _collection("collection.recalculate")),
     ("PUT", "_api/collection/{c}/compact", _collection("collection.compact")),
     ("PUT", "_api/collection/{c}/responsibleShard", _collection("collection.responsible_shard")),
-    ("GET", "_api/index", _index("index.list", PASS, collection_in=CollectionIn.QUERY)),
-    (
-        "POST",
-        "_api/index",
-        _index(
-            "index.create",
-            CONTROL,
-            capture=Capture.INDEX,
-            collection_in=CollectionIn.QUERY,
-        ),
-    ),
+    ("GET", "_api/index", _index("index.list", PASS, collection_in=IN_QUERY)),
+    ("POST", "_api/index", _index("index.create", CONTROL, capture=Capture.INDEX, collection_in=IN_QUERY)),
     ("GET", "_api/index/{c}/{i}", _index("index.read", PASS)),
     ("DELETE", "_api/index/{c}/{i}", _index("index.drop", CONTROL)),
     ("ANY", "_api/index/selectivity/*", _index("index.selectivity", PASS)),
@@ -191,32 +137,17 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("GET", "_api/database/user", _database("database.user", PASS, needs_user=True)),
     ("GET", "_api/database/current", _database("database.current", PASS)),
     ("POST", "_api/database", _database("database.create", CONTROL, needs_user=True)),
-    (
-        "DELETE",
-        "_api/database/{d}",
-        _database("database.drop", CONTROL, verb=Verb.DROP, capture=Capture.COLLECTION),
-    ),
+    ("DELETE", "_api/database/{d}", _database("database.drop", CONTROL, verb=Verb.DROP, capture=Capture.COLLECTION)),
     # bulk writes, and what runs scripts
     (
         "POST",
         "_api/import",
-        Endpoint(
-            "import",
-            OPAQUE,
-            Family.BULK,
-            capture=Capture.IMPORT,
-            in_transaction=InTransaction.UNSURE,
-            collection_in=CollectionIn.QUERY,
-        ),
+        Endpoint("import", OPAQUE, Family.BULK, capture=Capture.IMPORT, in_transaction=UNSURE, collection_in=IN_QUERY),
     ),
     ("POST PUT", "_api/batch", _uncaptured("batch", family=Family.BULK, refusal=Refusal.BATCH)),
     ("POST PUT", "_api/tasks/*", _uncaptured("task", family=Family.SERVER)),
     ("DELETE GET", "_api/tasks/*", _server("task")),
-    (
-        "POST",
-        "_admin/execute",
-        _uncaptured("admin.execute", family=Family.SERVER, refusal=Refusal.SCRIPT),
-    ),
+    ("POST", "_admin/execute", _uncaptured("admin.execute", family=Family.SERVER, refusal=Refusal.SCRIPT)),
     # transactions
     (
         "POST",
@@ -271,11 +202,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("PUT", "_api/simple/by-example", _simple("simple.by-example", read=Read.QUERY_LIKE, needs_user=True)),
     ("PUT", "_api/simple/first-example", _simple("simple.first-example", read=Read.QUERY_LIKE, no_match=True)),
     ("PUT", "_api/simple/lookup-by-keys", _simple("simple.lookup-by-keys", read=Read.QUERY_LIKE)),
-    (
-        "PUT",
-        "_api/simple/range",
-        _simple("simple.range", read=Read.QUERY_LIKE, needs_user=True, needs_index=True),
-    ),
+    ("PUT", "_api/simple/range", _simple("simple.range", read=Read.QUERY_LIKE, needs_user=True, needs_index=True)),
     ("PUT", "_api/simple/first", _simple("simple.first", read=Read.UNCOMPARED)),
     ("PUT", "_api/simple/last", _simple("simple.last", read=Read.UNCOMPARED)),
     ("PUT", "_api/simple/near", _simple("simple.near", read=Read.UNCOMPARED)),
@@ -326,7 +253,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("GET", "_api/replication/*", _replication("replication")),
     ("PUT", "_api/replication/revisions/*", _replication("replication.revisions")),
     ("ANY", "_api/dump/*", _replication("dump")),
-    ("GET", "_api/view/*", _view("view.read", effect=PASS, verb=Verb.READ)),
+    ("GET", "_api/view/*", _view("view.read", effect=PASS)),
     ("POST", "_api/view", _view("view.create")),
     ("PUT PATCH", "_api/view/*", _view("view.change")),
     ("DELETE", "_api/view/{v}", _view("view.drop")),
