@@ -53,7 +53,7 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A write that is not captured: forwarded as it is, `collections` (`db/name`, `db/*`) become unverified (I10)."""
+    """A write that is not captured: forwarded as it is, `collections` (`db/name`, `db/*`) get a mark (I10)."""
 
     reason: str
     collections: tuple[str, ...]
@@ -62,7 +62,7 @@ class Opaque:
 class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
     """How one document write is forwarded and read back.
 
-    collection: `database/name`. keys: those known before the answer; empty where ArangoDB makes them.
+    collection: `database/name`. keys: those known before the answer; empty if ArangoDB makes them.
     removes: the operation removes. wants_new, silent: what the client asked for.
     """
 
@@ -73,14 +73,14 @@ class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
     silent: bool
 
     def rewritten(self, request: Request) -> Request:
-        """The request to send: other parameters, and no Accept-Encoding, since the answer must be readable."""
+        """Return the request to send: other parameters, and no Accept-Encoding, since the answer must be readable."""
         headers = [pair for pair in request.headers if len(pair[0]) != 15 or pair[0].lower() != b"accept-encoding"]
         return Request(
             request.method, self.target(request.target), headers, request.body, request.version, request.peer
         )
 
     def target(self, target: bytes) -> bytes:
-        """The target with `returnNew` asked for (where something is new) and `silent` taken out; the rest untouched."""
+        """Return the target with `returnNew` (unless it removes) and without `silent`; the rest untouched."""
         path, _, query = target.partition(b"?")
         kept = [part for part in query.split(b"&") if part and not self._ours(part)] if query else []
         if not self.removes:
@@ -94,12 +94,12 @@ class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
         return name == b"silent" or (name == b"returnNew" and not self.removes)
 
 
-_AT_ONCE: Final = 100  # documents of an answer that are read between two turns of the event loop
+_BATCH: Final = 100  # documents of an answer that are parsed between two turns of the event loop
 _PIECE: Final = 128 << 10  # bytes of them
 
 
 def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | Opaque:
-    """The plan for a document write, or why there is none. transaction: one in a stream transaction is no reason."""
+    """Return the plan for a document write, or why there is none. transaction: plan one in a stream transaction too."""
     collection = operation.qualified
     whole = f"{operation.database}/*"
     if operation.endpoint.capture is not Capture.DOCUMENT:
@@ -123,9 +123,9 @@ def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | O
 
 
 def parse_answer(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
-    """Reads ArangoDB's answer to a planned write. Never raises for what an ArangoDB can answer.
+    """Parse ArangoDB's answer to a planned write. Never raises for what an ArangoDB can answer.
 
-    Raises ValueError where a 2xx body is no JSON at all: the caller then treats the outcome as unknown.
+    Raises ValueError if a 2xx body is not JSON: the caller then treats the outcome as unknown.
     """
     steps = _parsing(plan, status, headers, body)
     while True:
@@ -137,7 +137,7 @@ def parse_answer(plan: DocumentPlan, status: int, headers: Headers, body: bytes)
 
 
 async def parse_answer_in_turns(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
-    """The same; answers of many documents are read some at a time, between which the event loop has its turn."""
+    """Parse as `parse_answer`; of an answer of many documents some at a time, with turns of the event loop between."""
     steps = _parsing(plan, status, headers, body)
     while True:
         try:
@@ -149,26 +149,26 @@ async def parse_answer_in_turns(plan: DocumentPlan, status: int, headers: Header
 
 
 def _parsing(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
-    """`settle` in steps of a few milliseconds."""
+    """Parse in steps of a few milliseconds."""
     if status >= 400:
         late = status >= 500 and not not_begun(status, body)
         return ParsedAnswer(body, headers, complete=not late, late=late)
     body, headers = _decompressed(body, headers)
     if body[:1] == b"{":
-        return (yield from _settle_one(plan, headers, body))
-    return (yield from _settle_many(plan, headers, body))
+        return (yield from _parse_one(plan, headers, body))
+    return (yield from _parse_many(plan, headers, body))
 
 
 # ---- before
 
 
 def flag(value: str | None) -> bool:
-    """As ArangoDB reads a boolean parameter; python-arango sends 1 and 0."""
+    """Read a boolean parameter as ArangoDB does; python-arango sends 1 and 0."""
     return value is not None and value.strip().lower() in _TRUE
 
 
 def _readable(operation: Operation) -> bytes:
-    """The body as JSON, for its keys: of VelocyPack that JSON cannot say, a date as its number; empty where nothing."""
+    """Return the body as JSON, for its keys; empty if it is VelocyPack that cannot be read. Dates become numbers."""
     if "velocypack" not in operation.headers.get("content-type", ""):
         return operation.body
     try:
@@ -178,7 +178,7 @@ def _readable(operation: Operation) -> bytes:
 
 
 def body_keys(operation: Operation) -> tuple[str, ...]:
-    """Keys that a body names. One that is not known makes it none at all: ArangoDB makes it, or refuses the body."""
+    """Return the keys that a body names; none if one is missing: ArangoDB makes it, or refuses the body."""
     body, insert = _readable(operation), operation.endpoint.verb is Verb.INSERT
     try:
         if body[:1] == b"{":
@@ -196,7 +196,7 @@ def body_keys(operation: Operation) -> tuple[str, ...]:
 
 
 def _named(item: bytes, insert: bool) -> str | None:
-    """The key that one element means; an insert looks at `_key` alone. Raises ValueError where it is no JSON."""
+    """Return the key that one element names; an insert only by `_key`. Raises ValueError if it is not JSON."""
     try:
         key = _KEYED.decode(item).key
         if key is not None or insert:
@@ -212,7 +212,7 @@ def _named(item: bytes, insert: bool) -> str | None:
 # ---- after
 
 
-def _settle_one(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
+def _parse_one(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
     answer, new = _read(body)
     if len(body) > _PIECE:
         yield
@@ -226,7 +226,7 @@ def _settle_one(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[
     )
 
 
-def _settle_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
+def _parse_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[None, None, ParsedAnswer]:
     items: list[bytes] = []
     changes: list[Change] = []
     keys: list[str] = []
@@ -257,14 +257,14 @@ def _settle_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator
 
 
 def _some(body: bytes) -> Iterator[list[bytes]]:
-    """The elements of an answer, some at a time."""
+    """Yield the elements of an answer, some at a time."""
     for piece in elements_in_pieces(body, _PIECE):
-        for start in range(0, len(piece), _AT_ONCE):
-            yield piece[start : start + _AT_ONCE]
+        for start in range(0, len(piece), _BATCH):
+            yield piece[start : start + _BATCH]
 
 
 def _joined(body: bytes, items: list[bytes], kept: list[bytes]) -> bytes:
-    """The array with each element in its trimmed form; what stands between the elements stays as it was."""
+    """Return the array with each element in its trimmed form; the text between the elements stays as it was."""
     if sum(map(len, items)) + len(items) + 1 == len(body):  # nothing but commas between, as ArangoDB prints
         return b"[" + b",".join(kept) + b"]"
     parts, position = [], 0
@@ -276,7 +276,7 @@ def _joined(body: bytes, items: list[bytes], kept: list[bytes]) -> bytes:
 
 
 def _read(body: bytes) -> tuple[_Answer, bytes]:
-    """(what the answer says, the text of `new`; empty where there is none)."""
+    """Return (what the answer says, the text of `new`; empty if there is none)."""
     try:
         answer = _ANSWER.decode(body)
     except msgspec.DecodeError:
@@ -285,14 +285,14 @@ def _read(body: bytes) -> tuple[_Answer, bytes]:
 
 
 def _read_oddly(body: bytes) -> tuple[_Answer, bytes]:
-    """Answers that hold documents with lone surrogates, from servers that let them in."""
+    """Read answers with documents that have lone surrogates, from servers that accepted them."""
     found = {member.name: body[member.value : member.end] for member in members(body)}
     kept = {name: msgspec.Raw(found[name]) for name in ("_id", "_key", "_rev", "_oldRev", "error") if name in found}
     return _ANSWER.decode(msgspec.json.encode(kept)), found.get("new", b"")
 
 
 def _change(plan: DocumentPlan, answer: _Answer, new: bytes) -> tuple[Change | None, bool]:
-    """(the version that was written, whether that is known for sure)."""
+    """Return (the version that was written, whether that is known for sure)."""
     rev = decode_rev(answer.rev)
     if not answer.key or rev == INVALID:
         return None, False
@@ -302,13 +302,13 @@ def _change(plan: DocumentPlan, answer: _Answer, new: bytes) -> tuple[Change | N
         # overwriteMode=ignore on a key that exists: nothing was written, and it has no `_oldRev`
         return None, not answer.old_rev
     if not _is_version(new, answer):
-        # a no-op shows another version; otherwise nobody knows what was written
+        # a no-op shows another version; otherwise it is not known what was written
         return None, answer.rev == answer.old_rev
     return Change(plan.collection, answer.key, rev, new), True
 
 
 def _is_version(new: bytes, answer: _Answer) -> bool:
-    """Whether `new` is the version whose revision the answer gives (mirror-protocol, answer 8)."""
+    """Return True if `new` is the version whose revision the answer shows (mirror-protocol, answer 8)."""
     usual = f'{{"_key":"{answer.key}","_id":"{answer.identity}","_rev":"{answer.rev}"'
     if new.startswith(usual.encode()):
         return True
@@ -317,7 +317,7 @@ def _is_version(new: bytes, answer: _Answer) -> bool:
 
 
 def _decompressed(body: bytes, headers: Headers) -> tuple[bytes, Headers]:
-    """A server may compress although nobody asked: undone, since the answer must be trimmed."""
+    """Decompress: a server may compress although it was not asked to, and the answer must be trimmed."""
     if header(headers, b"content-encoding") is None:
         return body, headers
     encodings = [value.lower() for name, value in headers if name.lower() == b"content-encoding"]

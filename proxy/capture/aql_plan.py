@@ -1,10 +1,10 @@
-"""AQL modifications: the request that also tells the keys, its answers without them, and the client's batches. Pure.
+"""AQL modifications: the request that also returns the keys, its answers without them, and the client's batches. Pure.
 
-ArangoDB carries a modification out whole before it answers the first batch (one with `stream` by the time its last
-batch was read). What it wrote must not be learnt only when the client asks for more: so the proxy itself reads the
-cursor to its end, and hands the client's rows out in batches of the client's size, shaped as ArangoDB's (I6).
+ArangoDB completes a modification before it answers the first batch (one with `stream` by the time its last batch was
+read). What it wrote must become known before the client asks for more: so the proxy itself reads the cursor to its end,
+and returns the client's rows in batches of the client's size, shaped as ArangoDB's (I6).
 
-One that fails writes nothing, but for intermediate commits: behind so many operations or bytes, which a request may
+One that fails writes nothing, but for intermediate commits: after a number of operations or bytes, which a request may
 name (`Asked.commits`), what was written until then stays.
 """
 
@@ -24,7 +24,7 @@ from proxy.model.json_trim import cut, elements, members
 from proxy.model.json_values import dump
 
 _COMMIT: Final = "intermediateCommit"  # …Count, …Size
-_BATCH: Final = DEFAULT_BATCH  # rows: the least that the proxy asks for at once
+_BATCH: Final = DEFAULT_BATCH  # rows: the smallest batch that the proxy asks for
 
 
 class _Body(msgspec.Struct):
@@ -50,8 +50,8 @@ _HEAD: Final = msgspec.json.Decoder(_Head)
 class Asked:
     """What the client wants of its cursor. size: rows of a batch. ttl: seconds that it is kept between two batches.
 
-    count: answers tell the number of all rows. retries: the batch that was sent last may be asked for again.
-    stream: what is known at the end alone (`extra`) stands in the last batch. commits: it names limits of intermediate
+    count: answers have the number of all rows. retries: the batch that was sent last may be asked for again.
+    stream: what is known only at the end (`extra`) is in the last batch. commits: it names limits of intermediate
     commits, so that what it wrote may stay although it fails.
     """
 
@@ -69,7 +69,7 @@ class Modification:
 
     body: the request's. collections: `database/name`, one for each key in a row. returns: the client gets rows.
     removed: collections that it removes from; in others its every write has a new revision.
-    once: where it fails nothing was written.
+    once: if it fails nothing was written.
     """
 
     body: bytes
@@ -82,10 +82,10 @@ class Modification:
 
 @dataclass(frozen=True, slots=True)
 class UnkeyedWrite:
-    """A modification that cannot be made to tell its keys, and is forwarded as it is. why: in words.
+    """A modification that cannot be made to return its keys, and is forwarded as it is. why: in words.
 
     removed: collections (`database/name`) that it removes from; what it writes to others has new revisions.
-    body: the request's where its cursor must be read to the end (`stream`), else None.
+    body: the request's if its cursor must be read to the end (`stream`), else None.
     """
 
     why: str
@@ -104,7 +104,7 @@ class Batch:
 
 
 def plan(body: bytes, database: str) -> Modification | UnkeyedWrite | str:
-    """The plan for the body of POST /_api/cursor, or why it is not captured."""
+    """Return the plan for the body of POST /_api/cursor, or why it is not captured."""
     try:
         wanted = _BODY.decode(body)
         query = parse(wanted.query)
@@ -132,7 +132,7 @@ def plan(body: bytes, database: str) -> Modification | UnkeyedWrite | str:
 
 
 def read(plan: Modification | UnkeyedWrite, body: bytes) -> Batch:
-    """Takes an answer apart into the client's rows and the keys. Raises ValueError where it is none."""
+    """Parse an answer into the client's rows and the keys. Raises ValueError if it is not an answer of ArangoDB's."""
     try:
         head = _HEAD.decode(body)
         rows = elements(_member(body, "result"))
@@ -145,12 +145,12 @@ def read(plan: Modification | UnkeyedWrite, body: bytes) -> Batch:
                         found.setdefault(name, {})[msgspec.json.decode(key, type=str)] = None
             rows = [part[0] for part in parts] if plan.returns else []
     except msgspec.DecodeError as error:
-        raise ValueError(f"no answer to a query: {error}") from error
+        raise ValueError(f"not an answer to a query: {error}") from error
     return Batch(rows, {name: tuple(some) for name, some in found.items()}, head.id if head.more else None)
 
 
 def whole(first: bytes, last: bytes, rows: Sequence[bytes]) -> bytes:
-    """The client's answer where all rows are in it: the origin's first one, what speaks of a cursor taken out."""
+    """Return the client's answer with all rows: the origin's first one, without what concerns a cursor."""
     names = {member.name for member in members(first)}
     for name in ("id", "nextBatchId"):
         if name in names:
@@ -164,7 +164,7 @@ def whole(first: bytes, last: bytes, rows: Sequence[bytes]) -> bytes:
 
 
 def part(rows: Sequence[bytes], asked: Asked, number: int, *, shown: str, total: int, extra: bytes) -> bytes:
-    """The client's answer with one batch of several. number: the batch's, from 1. shown: what the cursor is called."""
+    """Return the client's answer with one batch of several. number: the batch's, from 1. shown: the cursor's id."""
     more = number * asked.size < total
     members_of = [
         b'"result":[' + b",".join(rows) + b"]",
@@ -180,12 +180,12 @@ def part(rows: Sequence[bytes], asked: Asked, number: int, *, shown: str, total:
 
 
 def extra_of(body: bytes) -> bytes:
-    """The text of an answer's `extra`; empty where it has none."""
+    """Return the text of an answer's `extra`; empty if it has none."""
     return next((body[member.value : member.end] for member in members(body) if member.name == "extra"), b"")
 
 
 def _asked(body: _Body) -> Asked:
-    """As ArangoDB reads it; of what it refuses nothing matters."""
+    """Read the options as ArangoDB does; for a request that it refuses they do not matter."""
     options: Mapping[object, object] = body.options if isinstance(body.options, dict) else {}
     size, ttl = _number(body.batch_size), _number(body.ttl)
     streams = body.stream is True or options.get("stream") is True
@@ -204,7 +204,7 @@ def _number(value: object) -> float:
 
 
 def _for_reading(body: bytes, wanted: _Body) -> bytes:
-    """The request whose cursor is read here, at once and for the last time: in large batches, and with no way back."""
+    """Return the request with large batches and without retries: the proxy reads its cursor immediately, and once."""
     if 1 <= _number(wanted.batch_size) < _BATCH:
         body = _replaced(body, "batchSize", b"%d" % _BATCH)
     if isinstance(wanted.options, dict) and "allowRetry" in wanted.options:

@@ -1,8 +1,8 @@
 """Asynchronous jobs of requests that write: run here as plain requests, so that what they write is captured.
 
-The client has 202 at once, with an id of this proxy's own where it wants the result later (`x-arango-async: store`).
-Results are kept in memory, bounded; another instance knows none of them. A job is its user's: nothing that others ask
-for changes it. Other jobs are ArangoDB's own; lists and deletions speak of both.
+The client gets 202 immediately, with an id that this proxy made if it wants the result later (`x-arango-async: store`).
+Results are kept in memory, bounded; another instance has none of them. A job is its user's: nothing that others ask for
+changes it. Other jobs are ArangoDB's own; lists and deletions concern both.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Jobs:
         self._size = 0
 
     async def close(self) -> None:
-        """Lets those under way end, for a while."""
+        """Give those under way some seconds to end, then cancel them."""
         tasks = [*self._loose, *(task for job in self._jobs.values() for task in job.tasks)]
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=_CLOSING)
@@ -66,11 +66,11 @@ class Jobs:
 
     @staticmethod
     def wanted(operation: Operation) -> bool:
-        """Whether a request is to be answered before it is carried out."""
+        """Return True if a request is to be answered before it is carried out."""
         return operation.headers.get("x-arango-async", "") in ("true", "store")
 
     async def accept(self, request: Request, operation: Operation) -> Response:
-        """202, and the request runs. Raises ArangoError 21003 where too many do."""
+        """Answer 202 and run the request. Raises ArangoError 21003 if too many run."""
         if len(self._jobs) + len(self._loose) >= _MOST and not self._forget_one():
             raise ArangoError(21003, "queue is full", status=503)
         kept = [pair for pair in request.headers if pair[0].lower() != b"x-arango-async"]
@@ -95,7 +95,7 @@ class Jobs:
         except ArangoError as error:
             response = encode(error_outcome(error))
         except Exception:
-            log.exception("a job failed")
+            log.exception("job_failed")
             response = encode(error_outcome(ArangoError(500, "internal error", status=500)))
         if job is not None:
             job.result, job.ended = response, time.time()
@@ -104,7 +104,7 @@ class Jobs:
                 pass
 
     def _forget_one(self) -> bool:
-        """The oldest result goes."""
+        """Drop the oldest result; return False if there is none."""
         for number, job in self._jobs.items():
             if job.result is not None:
                 self._drop(number)
@@ -120,13 +120,13 @@ class Jobs:
 
     @staticmethod
     def owns(operation: Operation) -> bool:
-        """Whether a request speaks of a job of this proxy, or of all jobs."""
+        """Return True if a request concerns a job of this proxy, or all jobs."""
         if operation.endpoint.family is not Family.JOB or len(operation.path) < 3:
             return False
         return operation.path[2] in _LISTS or bool(_OWN.fullmatch(operation.path[2]))
 
     async def answer(self, request: Request, operation: Operation) -> Response:
-        """The answer to a request that `owns` claims. Raises ArangoError 404, UpstreamError."""
+        """Answer a request that `owns` claims. Raises ArangoError 404, UpstreamError."""
         name, authorization = operation.path[2], request.header(b"authorization")
         if name in _LISTS:
             return await self._of_all(request, operation, name, authorization)
@@ -135,19 +135,19 @@ class Jobs:
             raise ArangoError(404, "not found")
         if self._jobs.get(name) is not job:  # fetched or dropped meanwhile
             raise ArangoError(404, "not found")
-        told = ((b"x-arango-async-id", name.encode()),)
+        shown = ((b"x-arango-async-id", name.encode()),)
         if operation.method == "DELETE" or operation.path[3:] == ("cancel",):
             for task in job.tasks if operation.method == "PUT" else ():
                 task.cancel()
             self._drop(name)
             return encode(json_outcome(200, {"result": True}))
-        if job.result is None:  # a result that is not there bears no id: drivers tell by it that one is
-            return encode(Outcome(204, b"", told if operation.method == "GET" else (), b"text/plain"))
+        if job.result is None:  # drivers take the id for a sign that the result is there
+            return encode(Outcome(204, b"", shown if operation.method == "GET" else (), b"text/plain"))
         if operation.method == "GET":
-            return encode(Outcome(200, b"", told, b"text/plain"))
+            return encode(Outcome(200, b"", shown, b"text/plain"))
         result = job.result
         self._drop(name)
-        return Response(result.status, [*result.headers, *told], result.body, result.reason)
+        return Response(result.status, [*result.headers, *shown], result.body, result.reason)
 
     async def _of_all(self, request: Request, operation: Operation, name: str, authorization: bytes | None) -> Response:
         response = await self._context.origin.request(request)

@@ -52,7 +52,7 @@ class Undo(NamedTuple):
 
 
 class Context(Protocol):
-    """What an attempt needs of `capture.context.WriteContext`."""
+    """The part of `capture.context.WriteContext` that an attempt uses."""
 
     @property
     def origin(self) -> Requester: ...
@@ -209,7 +209,7 @@ class Attempt:
 
     @property
     def _running(self) -> Buffer | None:
-        """What keeps the write for the end of its transaction; None once that has ended, or if there is none."""
+        """The buffer of the transaction that it runs in; None once that has ended, or if there is none."""
         return None if self._buffer is None or self._buffer.ended else self._buffer
 
     async def _take_back(self, *, cancelled: bool = False) -> None:
@@ -239,11 +239,11 @@ class Attempt:
             mirror.mark(intent)
         elif outcome is UNKNOWN:
             mirror.lost(intent)
-        else:  # versions as well: their transaction ended meanwhile, and nobody knows how
+        else:  # versions as well: their transaction ended meanwhile, and how is not known
             mirror.reread(intent)
 
     async def _abandon(self, error: BaseException | None) -> None:
-        """End what has no conclusion: see the module's docstring."""
+        """End the intents that have no conclusion, as the module's docstring says."""
         intents = tuple(self._open)
         if not self._sent:
             for intent in intents:

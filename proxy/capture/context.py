@@ -1,4 +1,4 @@
-"""What every way of a write needs: the origin, the mirror, the lease, and waiting for both stores."""
+"""What every kind of write needs: the origin, the mirror, the lease, and waiting for both databases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxy.capture.bodies import collect
 from proxy.capture.refusals import error
 from proxy.capture.transaction_plan import Buffer
 from proxy.isolation import Lane
-from proxy.journal.intent import Intent, Settled
+from proxy.journal.intent import Ending, Intent
 from proxy.model.in_flight import InFlight
 from proxy.model.message import Request
 from proxy.model.operations import Change, Operation
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class LeaseView(Protocol):
-    """What a request needs of the lease."""
+    """The lease, as a request sees it."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -53,20 +53,23 @@ class LeaseView(Protocol):
 Result = TypeVar("Result")
 T = TypeVar("T")
 Odd = TypeVar("Odd")
-_LIGHT: Final = 256 << 10  # bytes of a write that is looked through here: milliseconds
-_SECONDS = 20.0  # that a worker has to look through a larger one
+_LIGHT: Final = 256 << 10  # bytes of a write that is parsed in this process: milliseconds
+_SECONDS = 20.0  # that a worker has to parse a larger one
 _NO_UNDO: Final = Undo()
 _AGAIN = 0.05  # seconds
 
 
 def error_number(body: object) -> int:
-    """ArangoDB's `errorNum` of an answer; 0 where there is none."""
+    """Return ArangoDB's `errorNum` of an answer; 0 if there is none."""
     return error(body)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """Shared by the ways of a write. `rollback` takes flipped collections back at once, with a reason."""
+    """Shared by all kinds of writes. rollback: rolls flipped collections back immediately, with a reason.
+
+    lane: workers that parse what is large; None: it is parsed here.
+    """
 
     settings: Settings
     origin: Requester
@@ -75,12 +78,12 @@ class WriteContext:
     gaps: Gaps
     flight: InFlight
     rollback: Callable[[Sequence[str], str], Awaitable[None]]
-    lane: Lane | None = None  # workers that read what is large; None: it is read here
+    lane: Lane | None = None
 
     async def read(
         self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd, light: int = _LIGHT
     ) -> T | Odd:
-        """A pure function of so many bytes, in a worker where they are many; `odd` where none could in time."""
+        """Return a pure function of `size` bytes, by a worker if they are many; `odd` if none could in time."""
         if self.lane is None:
             return function(*arguments)
         try:
@@ -94,12 +97,12 @@ class WriteContext:
         return self.lease.generation
 
     def gap(self, operation: Operation, uncovered: Uncovered, reason: str) -> None:
-        """Counts what is not captured or not compared (I10)."""
+        """Count what is not captured or not compared (I10)."""
         name = operation.qualified or f"{operation.database}/*"
         self.gaps.add(operation.database, name, operation.endpoint.name, uncovered, reason)
 
     def flipped(self, collection: str) -> bool:
-        """Whether an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""
+        """Return True if an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""
         snapshot = self.lease.snapshot
         if collection.endswith("/*"):
             prefix = collection[:-1]
@@ -108,11 +111,11 @@ class WriteContext:
         return snapshot.behaviour(collection).synchronous
 
     async def roll_back(self, collections: Sequence[str], reason: str) -> None:
-        """Those of the collections that are flipped are rolled back: PostgreSQL does not have what was written.
+        """Roll back those of the collections that are flipped: PostgreSQL does not have what was written.
 
         For a write that ArangoDB carried out, or may have, between its answer and that to the client: until then the
         write and every read run at the same time, so that either value is right; from the rollback's commit on no
-        instance reads PostgreSQL, by the fence in each read's own statement. A request that was refused never gets
+        instance reads PostgreSQL, by the fence in each read's own statement. A request that was refused does not come
         here (`capture.refusals`).
         """
         flipped = [name for name in collections if self.flipped(name)]
@@ -137,55 +140,55 @@ class WriteContext:
         return Attempt(self, collections, undo=undo, buffer=buffer, apart=apart, counted=counted)
 
     async def applied(self, intents: Sequence[Intent]) -> None:
-        """Where a collection is flipped: until PostgreSQL has what these intents stand for, or is not read (I7)."""
+        """For flipped collections, wait until PostgreSQL has what these intents stand for, or is not read (I7)."""
         for intent in intents:
             if self.flipped(intent.collection):  # looked up when answering, not before
                 how = await self.wait_for_replica(self.mirror.applied(intent), intent.collection)
-                if how is Settled.GIVEN_UP:
+                if how is Ending.GIVEN_UP:
                     await self.roll_back((intent.collection,), "a write was given up")
 
     async def applied_soon(self, intents: Sequence[Intent], reason: str) -> None:
-        """As `applied`, for a search or a comparison that nobody knows the length of: it has as long as a lease.
+        """Wait as `applied`, for a search or a comparison of unknown length: it has as long as a lease.
 
-        What takes longer takes the flip of its collection back, for that reason; nobody reads PostgreSQL meanwhile.
+        What takes longer rolls the flip of its collection back, for that reason; the client has no answer meanwhile.
         """
         until = time.monotonic() + self.settings.lease
         for intent in intents:
             if self.flipped(intent.collection):
                 how = await self.wait_for_replica(self._by(intent, until), intent.collection)
-                if how is Settled.GIVEN_UP:
+                if how is Ending.GIVEN_UP:
                     await self.roll_back((intent.collection,), reason)
 
-    async def _by(self, intent: Intent, until: float) -> Settled:
+    async def _by(self, intent: Intent, until: float) -> Ending:
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 return await self.mirror.applied(intent)
         except TimeoutError:
-            return Settled.GIVEN_UP
+            return Ending.GIVEN_UP
 
     async def ensure_replica_has(
         self, collection: str, changes: Sequence[Change] = (), absent: Sequence[str] = (), *, stamp: int | None = None
     ) -> None:
-        """PostgreSQL has at least these versions, and what ArangoDB has of `absent`, before an answer leaves."""
+        """Wait until PostgreSQL has at least these versions, and what ArangoDB has of `absent`."""
 
-        async def persistently() -> Settled:
+        async def persistently() -> Ending:
             while True:
                 try:
                     return await self.mirror.bring_up(collection, changes, absent, stamp=stamp)
-                except (DatabaseError, UpstreamError):  # one that passes costs nobody a flip
+                except (DatabaseError, UpstreamError):  # trouble that passes costs no flip
                     await asyncio.sleep(_AGAIN)
 
-        if await self.wait_for_replica(persistently(), collection) is Settled.GIVEN_UP:
+        if await self.wait_for_replica(persistently(), collection) is Ending.GIVEN_UP:
             await self.roll_back((collection,), "a document was given up")
 
     @counted("both")
     async def wait_for_replica(self, waiting: Awaitable[Result], collection: str | None = None) -> Result | None:
-        """Waits for PostgreSQL; or until nobody reads from it because of this instance: then the origin answers alone.
+        """Wait for PostgreSQL, or until no read goes to it because of this instance: then the origin answers alone.
 
-        mirror-protocol, "Flip", 7. What goes on for three leases, or fails, while heartbeats still arrive (a lock, a
+        mirror-protocol, "Flip", 7. What lasts for three leases, or fails, while heartbeats still arrive (a lock, a
         right that is missing, a full disk) is given up: the instance declares itself diverged, and drains and rolls
-        back before it comes again. So an answer waits once, and never for ever. `collection`: nobody need wait any
-        more once its flip is taken back, since the mode is looked up when answering. Gives what it waited for, or None.
+        back before it rejoins. So an answer waits once, and never for ever. `collection`: the wait is over once its
+        flip is rolled back, since the mode is looked up when answering. Return what it waited for, or None.
         """
         task = asyncio.ensure_future(waiting)
         limit = time.monotonic() + 3 * self.settings.lease
@@ -214,9 +217,9 @@ class WriteContext:
         self.lease.give_up(type(failed).__name__ if failed is not None else "it took three leases")
 
     async def owned(self, request: Request, owner: bytes | None, database: str) -> bool:
-        """Whether a request comes from who opened something with the `Authorization` header `owner`.
+        """Return True if a request comes from the user who opened something with the `Authorization` header `owner`.
 
-        The same header says so as long as its token lives; another of the same user, where ArangoDB admits it.
+        The same header proves it as long as its token is valid; another header of the same user if ArangoDB admits it.
         Raises UpstreamError.
         """
         given = request.header(b"authorization")
@@ -227,15 +230,15 @@ class WriteContext:
         return same_user(given, owner) and await self.admitted(request, database)
 
     async def admitted(self, request: Request, database: str) -> bool:
-        """Whether ArangoDB knows these credentials in the database."""
+        """Return True if ArangoDB admits these credentials to the database."""
         headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
         target = f"/_db/{quote(database, safe='')}/_api/database/current".encode()
         response = await self.origin.request(Request("GET", target, headers), idempotent=True)
         await collect(response.body)
-        return response.status not in (401, 403, 404)  # one that is overloaded says nothing of them
+        return response.status not in (401, 403, 404)  # an overloaded server does not judge them
 
 
 def same_user(one: bytes | None, other: bytes | None) -> bool:
-    """Whether two `Authorization` headers name one user; whether they are right is ArangoDB's to say."""
+    """Return True if two `Authorization` headers name one user; whether they are valid is for ArangoDB to decide."""
     first, second = (owner_of(header.decode("latin-1") if header is not None else None) for header in (one, other))
     return first == second

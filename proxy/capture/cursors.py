@@ -1,8 +1,8 @@
-"""Cursors of modifications: the client's rows, which the proxy read at once, in batches as ArangoDB hands them out.
+"""Cursors of modifications: the client's rows, which the proxy has read to the end, in batches like ArangoDB's.
 
-A cursor has an id of this proxy's own. It belongs to who opened it: from others nothing of it is heard, and nothing
-that they ask for changes it. Where it ends nothing is lost but rows: what was written has been known since before the
-first answer. Another instance, or this one started again, knows none of them (1600), as ArangoDB started again.
+A cursor has an id that this proxy made. It belongs to the user who opened it: others learn nothing of it, and nothing
+that they ask for changes it. When it ends nothing is lost but rows: what was written has been known since before the
+first answer. Another instance, or this one after a restart, has none of them (1600), like ArangoDB after a restart.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ class _Cursor:
 
 
 class Cursors:
-    """Those that are open. A cursor that nobody asks for is closed when its time to live is over."""
+    """Those that are open. A cursor that no client asks for is closed when its time to live is over."""
 
     def __init__(self, context: WriteContext) -> None:
         self._context = context
         self._open: dict[str, _Cursor] = {}
 
     def close(self) -> None:
-        """Ends all of them."""
+        """Close all of them."""
         for shown in list(self._open):
             self._end(shown)
 
     @staticmethod
     def owns(operation: Operation) -> bool:
-        """Whether it goes on with a cursor that an instance of this proxy opened for a modification."""
+        """Return True if a request continues a cursor that an instance of this proxy opened for a modification."""
         return operation.endpoint.family is Family.CURSOR and bool(_OWN.fullmatch(operation.path[2]))
 
     def open(self, request: Request, database: str, asked: Asked, rows: Rows, head: list[bytes], extra: bytes) -> bytes:
-        """The client's first answer. head: the rows of the first batch."""
+        """Open a cursor; return the client's first answer. head: the rows of the first batch."""
         shown = _PREFIX + f"{secrets.randbelow(10**15):015}"
         body = part(head, asked, 1, shown=shown, total=len(rows), extra=extra)
         owner = request.header(b"authorization")
@@ -68,13 +68,13 @@ class Cursors:
         return body
 
     async def go_on(self, request: Request, operation: Operation) -> Response:
-        """The next batch, or the end. Raises ArangoError 1600, 1601, UpstreamError."""
+        """Answer a request for the next batch, or for the end. Raises ArangoError 1600, 1601, UpstreamError."""
         shown = operation.path[2]
         cursor = self._open.get(shown)
         if cursor is None or cursor.database != operation.database:
             raise ArangoError(1600)
         if not await self._context.owned(request, cursor.owner, cursor.database):
-            return await self._context.origin.request(request)  # which knows no such cursor, or not who asks
+            return await self._context.origin.request(request)  # which has no such cursor, or does not admit the user
         if shown not in self._open:
             raise ArangoError(1600)
         if operation.endpoint.verb is Verb.DROP:
@@ -115,5 +115,5 @@ class Cursors:
         cursor = self._open.pop(shown, None)
         if cursor is not None:
             cursor.timer.cancel()
-            if not cursor.busy:  # its rows cannot be let go while they are read
+            if not cursor.busy:  # its rows cannot be closed while they are read
                 cursor.rows.close()

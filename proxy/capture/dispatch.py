@@ -1,4 +1,4 @@
-"""One operation that writes -> the way that carries it out."""
+"""One operation that writes -> the module that carries it out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAPTURES: Final[dict[Capture, Callable[[WriteContext, Request, Operation, Route]
 
 
 class WriteDispatcher:
-    """Every write that is captured or opaque. `handle`: carries out a plain request, whatever it does."""
+    """Every write that is captured or opaque. handle: carries out a plain request, whatever it does."""
 
     def __init__(
         self, context: WriteContext, handle: Callable[[Request], Awaitable[Response]], registry: TransactionRegistry
@@ -51,32 +51,32 @@ class WriteDispatcher:
         }
 
     async def close(self) -> None:
-        """Ends what is kept from request to request; the journal knows what was open."""
+        """End what is kept from request to request; the journal has what was open."""
         await self._jobs.close()
         self._modifications.cursors.close()
         await self._transactions.close()
 
     def uncaptured(self, operation: Operation, route: Route) -> None:
-        """A write is forwarded that nobody captures: what its transaction commits later may be mirrored by then."""
+        """A write is forwarded and not captured: what its transaction commits later may be mirrored by then."""
         if "x-arango-trx-id" in operation.headers:
             self._transactions.uncaptured(operation, route)
 
     def wrote_in(self, operation: Operation) -> bool:
-        """Whether a request is in a stream transaction that is known to have written."""
+        """Return True if a request is in a stream transaction that is known to have written."""
         return "x-arango-trx-id" in operation.headers and self._transactions.wrote(operation)
 
     def owns(self, operation: Operation) -> bool:
-        """Whether a request goes on with something that was begun here, whatever its route says."""
+        """Return True if a request continues something that was begun here, whatever its route says."""
         return self._modifications.cursors.owns(operation) or self._jobs.owns(operation)
 
     async def go_on(self, request: Request, operation: Operation) -> Response:
-        """The client's answer to a request that `owns` claims."""
+        """Answer a request that `owns` claims."""
         if operation.endpoint.family is Family.JOB:
             return await self._jobs.answer(request, operation)
         return await self._modifications.cursors.go_on(request, operation)
 
     async def carry_out(self, request: Request, operation: Operation, route: Route) -> Response:
-        """The client's answer. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
+        """Carry out a write. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
         if self._jobs.wanted(operation):
             return await self._jobs.accept(request, operation)
         if route.action is Action.OPAQUE:

@@ -1,10 +1,10 @@
 """Vertices and edges through a named graph (`/_api/gharial`): which documents a request writes, by key. Pure.
 
-A change of the graph itself writes its definition, a document of `_graphs`; it may make collections, which its body
-names, and drop some: one that its path names, or, with the whole graph, whichever no other graph uses.
+A change of the graph itself writes its definition, a document of `_graphs`; it may create collections, which its body
+names, and drop some: one that its path names, or, with the whole graph, every one that no other graph uses.
 
-The removal of a vertex or an edge takes every edge that ends in it along, in every graph, and says nothing of them
-(protocol page, "Surprises"): those are found afterwards, see `replication.resync`.
+The removal of a vertex or an edge also removes every edge that ends in it, in every graph, and its answer does not name
+them (protocol page, "Surprises"): they are found afterwards, see `replication.resync`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 @dataclass(frozen=True, slots=True)
 class GraphPlan:
-    """One write of one document. key: None where ArangoDB makes it. cascade: the handle whose edges go along."""
+    """One write of one document. key: None if ArangoDB makes it. cascade: the handle whose edges go with it."""
 
     collection: str
     key: str | None
@@ -56,7 +56,7 @@ class GraphPlan:
 
 
 def plan(operation: Operation) -> GraphPlan | None:
-    """What the write of a document concerns; None where its path or its body does not say."""
+    """Return what the write of a document concerns; None if its path or its body does not say."""
     collection = operation.qualified
     if collection is None or operation.collection is None or operation.collection[:1].isdigit():
         return None
@@ -70,7 +70,7 @@ def plan(operation: Operation) -> GraphPlan | None:
 
 
 def key_of(body: bytes) -> str | None:
-    """The key that an answer names; None where it names none."""
+    """Return the key that an answer names; None if it names none."""
     try:
         answer = _ANSWER.decode(body)
     except msgspec.DecodeError:
@@ -80,7 +80,7 @@ def key_of(body: bytes) -> str | None:
 
 
 def makes(operation: Operation) -> tuple[str, ...]:
-    """Collections (`db/name`) that a change of a graph makes where they are not there."""
+    """Return the collections (`db/name`) that a change of a graph creates if they do not exist."""
     body = _graph_of(operation.body)
     names = list(body.orphans)
     for definition in (*body.definitions, body):
@@ -89,7 +89,7 @@ def makes(operation: Operation) -> tuple[str, ...]:
 
 
 def definition(operation: Operation) -> tuple[str, str] | None:
-    """(collection, key) of the document that defines the graph; None where the request does not say which graph."""
+    """Return (collection, key) of the document that defines the graph; None if the request does not name the graph."""
     key = operation.path[2] if len(operation.path) > 2 else _graph_of(operation.body).name
     return (f"{operation.database}/_graphs", key) if valid_key(key) else None
 
@@ -106,7 +106,7 @@ def _several(given: str | list[str]) -> list[str]:
 
 
 def drops(operation: Operation) -> tuple[str, ...]:
-    """Collections (`db/name`; `db/*`: any) that a change of a graph may drop as well; most changes drop none."""
+    """Return the collections (`db/name`; `db/*`: any) that a change of a graph may drop as well; most drop none."""
     if not any(name.startswith("dropCollection") and flag(value) for name, value in operation.params.items()):
         return ()
     name = operation.collection or ""

@@ -1,9 +1,9 @@
-"""`/_api/import`: how its writes become known, though it answers counts, and neither keys nor revisions. Pure.
+"""`/_api/import`: how its writes become known, although it answers counts, and neither keys nor revisions. Pure.
 
-Where every document names its key, the request goes as it is and the keys are read again. Where ArangoDB makes keys,
-it becomes array writes with the same semantics, whose answers give them, and the same summary. All or nothing
-(`complete`), and what was wrong with each (`details`), array writes do not have: then it goes as it is as well, and
-what it wrote is found by its revisions. Formats and counts: protocol page, section 3.
+If every document names its key, the request is forwarded as it is and the keys are read again. If ArangoDB makes keys,
+it becomes array writes with the same semantics, whose answers show them, and the same summary. Array writes have no all
+or nothing (`complete`), and no list of what was wrong with each document (`details`): then it is forwarded as it is as
+well, and what it wrote is found by its revisions. Formats and counts: protocol page, section 3.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class ByArrays:
-    """Array writes instead: (target behind the database, body) each. bad, empty: items that are not sent at all."""
+    """Array writes instead. target: without the database. bad, empty: how many items are not sent at all."""
 
     target: str
     bodies: tuple[bytes, ...]
@@ -58,7 +58,7 @@ class ByArrays:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """documents: JSON objects as texts. bad: what is none. empty: blank lines."""
+    """documents: JSON objects as texts. bad: how many others. empty: how many blank lines."""
 
     documents: tuple[bytes, ...]
     bad: int
@@ -82,7 +82,7 @@ _NAMES: Final = msgspec.json.Decoder(list[str])
 
 
 def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaque:
-    """How an import of `operation.collection` is captured, or why it is not."""
+    """Return how an import of `operation.collection` is captured, or why it is not."""
     assert operation.collection is not None
     params, name = operation.params, operation.collection
     if flag(params.get("overwrite")):
@@ -100,7 +100,7 @@ def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaq
         return ByRevisions(known)
     options = f"overwriteMode={mode}&keepNull=true&mergeObjects=true"
     if mode == "ignore":
-        options += "&returnNew=true"  # else nothing tells what was ignored
+        options += "&returnNew=true"  # otherwise the answer does not show what was ignored
     if flag(params.get("waitForSync")):
         options += "&waitForSync=true"
     documents = [_prefixed(document, params) for document in items.documents]
@@ -110,7 +110,7 @@ def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaq
 
 
 def read(body: bytes, params: Mapping[str, str]) -> Items:
-    """The documents of a body in the format that `type` names. Raises ValueError, msgspec.DecodeError."""
+    """Return the documents of a body in the format that `type` names. Raises ValueError, msgspec.DecodeError."""
     kind = params.get("type", "")
     if kind == "auto":
         kind = "array" if body.lstrip()[:1] == b"[" else "documents"
@@ -127,7 +127,7 @@ def read(body: bytes, params: Mapping[str, str]) -> Items:
 
 
 def key_of(document: bytes) -> str | None:
-    """The key that a document names; None where ArangoDB makes it, or refuses the document."""
+    """Return the key that a document names; None if ArangoDB makes it, or refuses the document."""
     try:
         return _KEYED.decode(document).key
     except msgspec.ValidationError:
@@ -137,7 +137,7 @@ def key_of(document: bytes) -> str | None:
 
 
 def summary(plan: ByArrays, answers: Iterable[bytes]) -> bytes:
-    """What the import answers, from the answers to its array writes. Raises ValueError where one is no such answer."""
+    """Return what the import answers, from the answers to its array writes. Raises ValueError if one cannot be read."""
     created = updated = ignored = 0
     errors = plan.bad
     for body in answers:
@@ -180,7 +180,7 @@ def _is_object(item: bytes) -> bool:
 
 
 def _rows(header: bytes, lines: Sequence[bytes], *, lenient: bool) -> Items:
-    """The oldest format: a line with an array of names, then lines with arrays of values; null says no attribute."""
+    """Return the documents of the oldest format: an array of names, then arrays of values; null means no attribute."""
     names = [dump(name) for name in _NAMES.decode(header)]
     if not all(len(name) > 2 for name in names):
         raise ValueError("an attribute without a name")
@@ -202,7 +202,7 @@ def _rows(header: bytes, lines: Sequence[bytes], *, lenient: bool) -> Items:
 
 
 def _prefixed(document: bytes, params: Mapping[str, str]) -> bytes:
-    """The document with `fromPrefix` and `toPrefix` carried out: the collection's name before a bare key."""
+    """Return the document with `fromPrefix` and `toPrefix` applied: the collection's name before a bare key."""
     if not any(params.get(parameter) for _, parameter in _PREFIXES):
         return document
     for name, parameter in _PREFIXES:
@@ -221,7 +221,7 @@ def _prefixed(document: bytes, params: Mapping[str, str]) -> bytes:
 
 
 def _end(raw: bytes) -> str | None:
-    """One end of an edge as text: ArangoDB puts a prefix before whole numbers too."""
+    """Return one end of an edge as text: ArangoDB puts a prefix before whole numbers too."""
     number = raw.strip()
     return number.decode() if number.removeprefix(b"-").isdigit() else _text(raw)
 

@@ -16,7 +16,7 @@ from proxy.wire.encode import encode
 
 
 async def capture(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carries out an import of one collection."""
+    """Carry out an import of one collection. Raises UpstreamError."""
     unread = Opaque("a body that could not be read in time", route.collections)
     planned = await context.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
@@ -40,7 +40,7 @@ async def _by_arrays(
     for part in planned.bodies or (b"[]",):
         write = Request("POST", prefix + planned.target.encode(), _headers(request), part, peer=request.peer)
         known = await context.read(plan_write, decode(write), size=len(part), odd=None)
-        assert isinstance(known, DocumentPlan)  # what makes a write opaque was looked at before
+        assert isinstance(known, DocumentPlan)  # what would make it opaque was excluded by the plan of the import
         response = await documents.capture(context, write, known, route)
         body = await collect(response.body)
         if response.status >= 400:
@@ -51,7 +51,7 @@ async def _by_arrays(
 
 
 def _headers(request: Request) -> list[tuple[bytes, bytes]]:
-    """Those of the request but what speaks of its body."""
+    """Return the headers of the request but those about its body."""
     own = (b"content-type", b"content-length", b"transfer-encoding", b"expect")
     kept = [pair for pair in request.headers if pair[0].lower() not in own]
     return [*kept, (b"content-type", b"application/json")]

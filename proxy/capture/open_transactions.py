@@ -105,7 +105,7 @@ class OpenTransactions:
             known.ticket = None
 
     def ended(self, name: Name, status: str) -> Sequence[Intent]:
-        """Apply what was kept, drop it, or read it again if nobody can say. Return the intents that are to be applied.
+        """Apply what was kept, drop it, or read it again if its end is not known. Return the intents to be applied.
 
         status: `committed`, `aborted`, anything else is not known.
         """

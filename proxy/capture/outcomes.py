@@ -1,4 +1,4 @@
-"""What a write turned out to have done, as far as ArangoDB's answer says. Pure."""
+"""The outcomes that a write may have, by what ArangoDB's answer shows. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ReadAgain:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows what the request did or will do: it is read again once it can no longer run at ArangoDB."""
+    """What the request did, or will do, is not known: it is read again once it can no longer run at ArangoDB."""
 
 
 @dataclass(frozen=True, slots=True)

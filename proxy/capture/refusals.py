@@ -1,27 +1,27 @@
-"""Whether ArangoDB's answer says that a request wrote nothing. Pure.
+"""Does ArangoDB's answer say that a request wrote nothing? Pure.
 
-The rule: what a request did is judged behind ArangoDB's answer, never before it. A write that is not captured by key
-leaves a mark, a sweep or a gap, and takes a flip back, only if ArangoDB carried it out or may have done so; a request
-that was refused leaves nothing. What the request's text looks like decides nothing: neither words in a query, nor that
-its path is unknown.
+The rule: what a request did is judged after ArangoDB's answer, never before it. A write that is not captured by key
+leaves a mark, a resync or a coverage gap, and rolls a flip back, only if ArangoDB carried it out or may have done so; a
+request that was refused leaves nothing. What the request's text looks like decides nothing: neither words in a query,
+nor that its path is unknown.
 
-An error says that nothing was written where ArangoDB gives it before it runs anything (no rights, no such path or
-method, a text that cannot be parsed, a queue that is full), or where it undoes all of a request that fails. The
-exceptions may have written something before they failed, and count as carried out:
+An error says that nothing was written if ArangoDB returns it before it runs anything (no rights, no such path or
+method, a text that cannot be parsed, a queue that is full), or if it undoes all of a request that fails. The exceptions
+may have written something before they failed, and count as carried out:
 
     queries, simple writes   an error of the run: what a query wrote may have been committed in parts
-    transactions as scripts  an error of the run, where that may have been (`in_parts`)
+    transactions as scripts  an error of the run, if that is possible (`in_parts`)
     batches                  parts of it ran before one that could not be read
     scripts, Foxx services   the status is that of the script, but for ArangoDB's own words
     unknown requests         but for a path that is not there, and for what no handler of `_WHOLE` carries out in parts
-    5xx                      nobody knows, but for the errors of `_NOT_BEGUN`
+    5xx                      the outcome is unknown, but for the errors of `_NOT_BEGUN`
 
-A query that was answered has written nothing where ArangoDB counts no write that it executed.
+A query that was answered has written nothing if ArangoDB counts no write that it executed.
 
-Intermediate commits: a query commits behind a million operations or 512 MiB, or behind as many as its request says. No
-server carries out so much within a second: one that fails sooner, and whose request says nothing else, has committed
+Intermediate commits: a query commits after a million operations or 512 MiB, or after as many as its request says. No
+server carries out that much within a second: one that fails sooner, and whose request names no limits, has committed
 nothing (`in_parts`). Lower limits that a server was started with are not known here. What a query with a loop may have
-written is looked for whenever it fails; what such limits change is that no answer waits for what it removed.
+written is searched whenever it fails; with such limits no answer waits for what it removed.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _UNAVAILABLE: Final = 503  # status and number of a server that starts, or is in
 _NO_ACCESS: Final = frozenset({401, 403, 405, 501})
 # ArangoDB's own refusals of what would come to a Foxx service: (status, number)
 _BEFORE_SERVICES: Final = frozenset({(401, 11), (405, 405), (501, 9)})
-# below these paths of the API every request is carried out whole, or refused
+# below these paths of the API every request is carried out completely, or refused
 _WHOLE: Final = frozenset({"collection", "database", "document", "edges", "gharial", "index", "user", "view"})
-_NOBODY: Final = "unknown path '"  # ArangoDB's router: the request came to nobody
+_UNROUTED: Final = "unknown path '"  # ArangoDB's router: no handler got the request
 
 
 _SECOND: Final = 1.0
@@ -80,7 +80,7 @@ _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
-    """Whether this answer says so. body: the answer's, as bytes; anything else is one that cannot be read."""
+    """Return True if the answer says so. body: the answer's, as bytes; anything else is one that cannot be read."""
     if status < 400:
         return operation.effect is Effect.QUERY and executed(body) == 0
     number, message = error(body)
@@ -89,10 +89,10 @@ def wrote_nothing(operation: Operation, status: int, body: object) -> bool:
     if number in _NOT_BEGUN:
         return True
     if operation.endpoint.refusal is Refusal.SERVICE:
-        return (status, number) in _BEFORE_SERVICES or (status == 404 and message.startswith(_NOBODY))
+        return (status, number) in _BEFORE_SERVICES or (status == 404 and message.startswith(_UNROUTED))
     if status in _NO_ACCESS:
         return True
-    unrouted = status == 404 and message.startswith(_NOBODY)
+    unrouted = status == 404 and message.startswith(_UNROUTED)
     match operation.endpoint.refusal:
         case Refusal.QUERY:
             return number in NEVER_RAN
@@ -113,7 +113,7 @@ _NO_MATCH: Final = (404, "no match")
 
 
 def in_parts(*, named: bool, seconds: float) -> bool:
-    """Whether a query that failed may have been committed in parts.
+    """Return True if a query that failed may have been committed in parts.
 
     named: its request names limits of intermediate commits. seconds: between its request and its answer.
     """
@@ -121,7 +121,7 @@ def in_parts(*, named: bool, seconds: float) -> bool:
 
 
 def script_in_parts(operation: Operation, status: int, body: object, seconds: float) -> bool:
-    """Whether a transaction that is a script, and that failed, may have been committed in parts."""
+    """Return True if a transaction that is a script, and that failed, may have been committed in parts."""
     if operation.endpoint.refusal is not Refusal.SCRIPTED_TRANSACTION:
         return False
     if status < 400 or status in _NO_ACCESS or error(body)[0] in NEVER_RAN:
@@ -134,15 +134,15 @@ def script_in_parts(operation: Operation, status: int, body: object, seconds: fl
 
 
 def not_begun(status: int, body: object) -> bool:
-    """Whether a 5xx says that the request, whatever it was, did not begin."""
+    """Return True if a 5xx says that the request, whatever it was, did not begin."""
     number, _ = error(body)
     return status == 501 or number in _NOT_BEGUN or status == number == _UNAVAILABLE
 
 
 def authorised(status: int, body: object) -> bool:
-    """Whether a request was carried out, or answered with what is there: one that counts as traffic.
+    """Return True if a request was carried out, or answered with what is there: one that counts as traffic.
 
-    A first example that no document matches is such an answer; only its text tells it from an unknown path.
+    A first example that no document matches is such an answer; only its text differs from that of an unknown path.
     """
     if status == _NO_MATCH[0] and error(body) == _NO_MATCH:
         return True
@@ -150,7 +150,7 @@ def authorised(status: int, body: object) -> bool:
 
 
 def executed(body: object) -> int:
-    """How many writes the answer to a query counts; -1 where it does not say (a stream before its last batch)."""
+    """Return how many writes the answer to a query counts; -1 if it does not say (a stream before its last batch)."""
     try:
         return _ANSWER.decode(body).extra.stats.executed if isinstance(body, bytes) else -1
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -158,7 +158,7 @@ def executed(body: object) -> int:
 
 
 def error(body: object) -> tuple[int, str]:
-    """ArangoDB's number and words of an answer; 0 and none where it is no error of ArangoDB's."""
+    """Return ArangoDB's number and message of an error; 0 and empty if it is not an error of ArangoDB's."""
     try:
         found = _ERROR.decode(body) if isinstance(body, bytes) else _Error()
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,8 +1,8 @@
-"""`/_api/simple` writes: the collection, and the keys where there are any, stand in the body. Pure.
+"""`/_api/simple` writes: the collection, and the keys if there are any, are in the body. Pure.
 
-Which documents an example picks, and in which order under a limit, is told by no answer, and by AQL only where every
-rule of the old comparison is the same. So what an update or a replacement by example wrote is found by its revisions,
-and behind a removal by example the whole collection is compared.
+Which documents an example picks, and in which order under a limit, no answer shows, and AQL only if every rule of the
+old comparison is the same. So what an update or a replacement by example wrote is found by its revisions, and after a
+removal by example the whole collection is compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BODY: Final = msgspec.json.Decoder(_Body)
 
 
 def keys_of(body: bytes) -> tuple[str, ...] | None:
-    """The keys, or handles, that a removal by keys names, as keys; None where it cannot be told."""
+    """Return the keys that a removal by keys names, by themselves or in handles; None if the body cannot be read."""
     try:
         return tuple(dict.fromkeys(key.rpartition("/")[2] for key in _BODY.decode(body).keys))
     except (msgspec.DecodeError, UnicodeDecodeError):

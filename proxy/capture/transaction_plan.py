@@ -1,4 +1,4 @@
-"""What a stream transaction wrote so far, kept until it has ended: versions, bounded, and intents. No I/O."""
+"""What a stream transaction has written so far, kept until its end: versions, bounded, and intents. No I/O."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 class Buffer:
     """One transaction. changes: versions of writes whose intents are `whole`; the keys of `again` are read afterwards.
 
-    declared: collections (`db/name`) that it said it would write. size: bytes of `changes`. ended: nobody looks after
-    it any more. undoes: collections, with why, that its commit changes in a way that no flip of theirs outlives.
+    declared: collections (`db/name`) that it declared for writing. size: bytes of `changes`. ended: what is written
+    after that is not kept. undoes: collections whose flips its commit rolls back, with the reason.
     """
 
     declared: tuple[str, ...] = ()
@@ -59,11 +59,11 @@ class Buffer:
 
     @property
     def empty(self) -> bool:
-        """Whether it wrote nothing through this proxy."""
+        """Return True if it wrote nothing through this proxy."""
         return not self.whole and not self.again
 
     def numbers(self) -> list[int]:
-        """Of its intents in the journal."""
+        """Return the numbers of its intents in the journal."""
         return [intent.seq for intent in self.intents]
 
     def wrote(self, intent: Intent, changes: Sequence[Change]) -> None:
@@ -75,22 +75,22 @@ class Buffer:
             self.forget()
 
     def keep(self, intents: Collection[Intent]) -> None:
-        """Writes of which the keys alone are known, or nothing: read again after the end."""
+        """Keep intents of which the keys alone are known, or nothing: read again after the end."""
         self.again += intents
 
     def undo(self, collections: Iterable[str], reason: str) -> None:
-        """Its commit takes flips of these collections back; an abort leaves them."""
+        """Let its commit roll flips of these collections back; an abort leaves them."""
         for collection in collections:
             self.undoes.setdefault(collection, reason)
 
     def forget(self) -> None:
-        """Keeps no versions any more: everything is read again after the end."""
+        """Drop the versions: everything is read again after the end."""
         self.again += self.whole
         self.whole, self.changes, self.size = [], [], 0
 
 
 def declared(body: bytes, database: str) -> tuple[str, ...]:
-    """Collections that the body of a begin declares for writing."""
+    """Return the collections that the body of a begin declares for writing."""
     try:
         names = _BEGIN.decode(body).collections
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -102,7 +102,7 @@ def declared(body: bytes, database: str) -> tuple[str, ...]:
 
 
 def state(body: bytes) -> tuple[str, str]:
-    """(id, status) of an answer about a transaction; empty where it does not say."""
+    """Return (id, status) of an answer about a transaction; empty if it does not say."""
     try:
         result = _ANSWER.decode(body).result
     except msgspec.DecodeError:

@@ -1,17 +1,17 @@
-"""Stream transactions that the proxies saw, in PostgreSQL: who began one, and who wrote in it.
+"""Stream transactions that the proxies saw, in PostgreSQL: which process began one, and which wrote in it.
 
-A commit needs to know whether something was written that the proxy which forwards it does not hold. What it began
-itself it knows; for one that was begun through another proxy, or before a restart, it looks here:
+A commit must know whether something was written that the proxy which forwards it does not hold. It knows what it began
+itself; one that was begun through another proxy, or before a restart, it looks up here:
 
-    nobody has a row            it did not come through a proxy: it may have written anything
-    a row, nobody wrote         nothing was written: its commit is as harmless as that of an own empty one
-    another process wrote       that process has the intents, sees the end by asking, and applies them
+    no row                      it did not come through a proxy: it may have written anything
+    a row, no process wrote     nothing was written: its commit is as harmless as that of an empty one of this process
+    another process wrote       that process has the intents, learns the end by asking, and applies them
     lost                        written, and in no process's memory: before a restart, or while nothing was mirrored
 
-Notes go out every tenth of a second, and nobody waits for them (I2), with one exception: while a collection is flipped
-the first write in a transaction is noted before it is forwarded, so that a commit through another proxy finds it. For
-a process that is killed before a note went out its journal speaks: whatever was open in a database makes the notes of
-that database `lost`.
+Notes are sent every tenth of a second, and no request waits for them (I2), with one exception: while a collection is
+flipped the first write in a transaction is noted before it is forwarded, so that a commit through another proxy finds
+it. If a process is killed before it sent a note, its journal stands in: whatever was open in a database makes the notes
+of that database `lost`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ log = structlog.get_logger(__name__)
 
 Name = tuple[str, str]  # database, id
 _POST: Final = 0.1  # seconds
-NOTED: Final = 2.0  # seconds within which a note of another proxy's is here, if there is one
+NOTED: Final = 2.0  # seconds within which a note of another proxy arrives, if there is one
 _FORGET: Final = 3600.0
 _AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What all proxies know of one transaction, beside what this process holds itself."""
+    """What the proxies know of one transaction, beside what this process holds itself."""
 
     begun: bool = False
     elsewhere: bool = False
@@ -50,7 +50,7 @@ class Found:
 
     @property
     def harmless(self) -> bool:
-        """Whether nothing was written in it but what this process holds."""
+        """Return True if nothing was written in it but what this process holds."""
         return self.begun and not self.elsewhere and not self.lost
 
 
@@ -83,7 +83,7 @@ class TransactionRegistry:
         self._task = asyncio.create_task(supervise(self._run, "transactions"), name="registry of transactions")
 
     async def close(self) -> None:
-        """Stops, with a last attempt to post; what is not posted is spoken for by the journal."""
+        """Stop, with a last attempt to post; for what is not posted the journal stands in."""
         if self._task is not None:
             await cancelled(self._task)
             self._task = None
@@ -93,13 +93,13 @@ class TransactionRegistry:
     # ---- what this process sees
 
     def begun(self, name: Name) -> None:
-        """It was begun through this process."""
+        """Note that it was begun through this process."""
         self._note(name)
 
     def wrote(self, name: Name, *, lost: bool = False, soon: bool = False) -> asyncio.Future[None]:
-        """Something is about to be written in it; done once PostgreSQL knows. lost: this process will not hold it.
+        """Note that something is about to be written in it; the result is done once PostgreSQL has the note.
 
-        soon: somebody waits.
+        lost: this process will not hold what was written. soon: a request waits for the note.
         """
         note = self._notes.get(name) or self._note(name)
         if note.posted and note.wrote and (note.lost or not lost):
@@ -115,12 +115,12 @@ class TransactionRegistry:
         return waiting
 
     def noted(self, name: Name) -> bool:
-        """Whether PostgreSQL knows what this process does."""
+        """Return True if PostgreSQL has what this process noted."""
         note = self._notes.get(name)
         return note is None or note.posted
 
     def over(self, name: Name) -> None:
-        """It has ended."""
+        """Remove the note: the transaction has ended."""
         note = self._notes.pop(name, None)
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
@@ -134,14 +134,14 @@ class TransactionRegistry:
     # ---- what all of them saw
 
     async def look(self, name: Name) -> Found:
-        """What PostgreSQL knows now; tries again as long as it is away."""
+        """Return what PostgreSQL has now; try again as long as it is away."""
         while True:
             with contextlib.suppress(DatabaseError):
                 return (await self._looked([name])).get(name, Found())
             await asyncio.sleep(_POST)
 
     def ask(self, name: Name, tell: Callable[[Found], None]) -> None:
-        """For who does not wait: `tell` is called once there is a note, or it should be there if there is one."""
+        """Call `tell` once there is a note, or it would have arrived by then: for callers that do not wait."""
         self._questions.append((name, time.monotonic() + NOTED, tell))
         self._something.set()
 
@@ -158,7 +158,7 @@ class TransactionRegistry:
     # ---- PostgreSQL
 
     async def post(self) -> None:
-        """Posts what waits, and answers questions. Raises DatabaseError, and then keeps them."""
+        """Post what waits, and answer questions. Raises DatabaseError, and then keeps them."""
         names = [name for name, note in self._notes.items() if not note.posted][:_AT_ONCE]
         if names:
             shown = [(self._notes[name].wrote, self._notes[name].lost) for name in names]

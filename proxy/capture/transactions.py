@@ -107,7 +107,7 @@ class Transactions:
         return await self._ends(request, name, known, route, commit=True, unseen=unseen)
 
     async def _looked_up(self, name: Name, known: OpenTransaction | None) -> Found | None:
-        """Return what the other proxies know of it; None if nobody reads PostgreSQL because of this instance."""
+        """Return what the other proxies know of it; None if no read goes to PostgreSQL because of this instance."""
         until = time.monotonic() + (NOTED if known is None else 0.0)
         while True:
             found = await self._context.wait_for_replica(self._registry.look(name))
@@ -128,7 +128,7 @@ class Transactions:
         return response
 
     def _ask_others(self, name: Name, unseen: tuple[Intent, ...], *, own: bool = False) -> None:
-        """Nobody waits for what they say: until then the intents are open, and no flip begins."""
+        """Ask without waiting: until they answer the intents are open, and no flip begins."""
         mirror = self._context.mirror
 
         def answered(found: Found) -> None:

@@ -1,8 +1,8 @@
 """Rows of results that clients have not asked for yet: a little in memory, the rest in files of the state directory.
 
-The files have no names, so that nothing of them outlives the process. Where the disk does not take them, or they would
-be more than all results together may be, the rows that are left are lost and said to be: a write that ArangoDB carried
-out is never refused for it.
+The files have no names, so that nothing of them outlives the process. If the disk is full, or they would exceed the
+bound of all results together, the remaining rows are lost and the client gets an error for them: a write that ArangoDB
+carried out is never refused for that reason.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST: Final = 4 << 30  # bytes of all files
 
 
 class DiskBudget:
-    """What all results of a process share. folder: for their files."""
+    """The bound that all results of a process share. folder: for their files."""
 
     def __init__(self, folder: Path, most: int = _MOST) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Rows:
         return len(self._ends) - 1
 
     def add(self, rows: Sequence[bytes]) -> None:
-        """Takes more of them."""
+        """Append rows."""
         end = self._ends[-1]
         for row in rows:
             end += len(row)
@@ -67,7 +67,7 @@ class Rows:
             self._spill()
 
     def take(self, start: int, number: int) -> list[bytes]:
-        """So many rows, fewer at the end. Raises ArangoError where they could not be kept."""
+        """Return at most `number` rows, fewer at the end. Raises ArangoError if they could not be kept."""
         stop = min(start + number, len(self))
         ends = self._ends[start : stop + 1]
         if stop <= start:
@@ -76,7 +76,7 @@ class Rows:
         return [text[begin - ends[0] : end - ends[0]] for begin, end in itertools.pairwise(ends)]
 
     def close(self) -> None:
-        """Lets go of all of them."""
+        """Drop all of them."""
         if self._file is not None:
             self._room.taken -= self._filed
             self._room.files -= 1
@@ -101,7 +101,7 @@ class Rows:
                 self._room.memory -= written
                 del self._memory[:written]
         except OSError as error:
-            log.error("rows that a client has not asked for yet are lost", error=str(error))
+            log.error("unread_rows_lost", error=str(error))
             self.close()
 
     def _read(self, start: int, stop: int) -> bytes:

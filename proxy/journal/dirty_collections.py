@@ -1,4 +1,4 @@
-"""Which collections were written since the last sync point of the journal: what a stop of the machine may have cost.
+"""The collections written since the last sync point of the journal: those that a stop of the machine may have cost.
 
 A file of JSON strings, one a line. A name is in it, synced, before the collection's first intent since a sync point.
 """
@@ -17,16 +17,16 @@ _LIMIT: Final = 1000  # names noted one by one; clients choose names, so beyond 
 
 
 class DirtyCollections:
-    """Raises JournalError where the file cannot be written."""
+    """The file, and what of it is in use. Raises JournalError if it cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "collections"
         self._encoded: dict[str, bytes] = {}  # collections written since the sync point began, and their bytes
-        self._used: set[str] = set()  # what stands in the file for them
+        self._used: set[str] = set()  # what is in the file for them
         self._noted: set[str] = set()  # the file
 
     def read(self) -> list[str]:
-        """The names that an earlier process left; an unfinished line was never relied upon."""
+        """Return the names that an earlier process left; an unfinished line was never relied upon."""
         try:
             lines = self._file.read_text("ascii").splitlines(keepends=True)
         except FileNotFoundError:
@@ -34,21 +34,21 @@ class DirtyCollections:
         return [str(json.loads(line)) for line in lines if line.endswith("\n")]
 
     def name(self, collection: str) -> bytes:
-        """The collection's name as bytes, once it is noted."""
+        """Return the collection's name as bytes, once it is in the file."""
         return self._encoded.get(collection) or self._note(collection)
 
     def begin(self) -> None:
-        """A sync point begins: from now on names count as new."""
+        """Begin a sync point: from now on names count as new."""
         self._encoded = {}
         self._used = set()
 
     def end(self) -> None:
-        """The sync point is done: names that were not used since it began go."""
+        """End a sync point: remove the names that were not used since it began."""
         if len(self._used) < len(self._noted):
             self._write(self._used)
 
     def clear(self) -> None:
-        """Everything written before is synced."""
+        """Remove all names: everything written before is synced."""
         self._encoded = {}
         self._used = set()
         self._write(set())
@@ -76,7 +76,7 @@ class DirtyCollections:
 
 
 def replace(file: Path, text: str) -> None:
-    """Puts a file in the place of an earlier one, whole and on disk, its name included. Raises JournalError."""
+    """Replace a file by a new one, complete and on disk, its name included. Raises JournalError."""
     new = file.with_name(file.name + ".new")
     try:
         with new.open("w", encoding="ascii") as opened:

@@ -7,8 +7,8 @@ import enum
 from proxy.journal.records import DocumentWrite, Write
 
 
-class Settled(enum.Enum):
-    """How an intent ended: what a request that waits to read its own write must tell apart."""
+class Ending(enum.Enum):
+    """How an intent ended. A request that waits to read its own write needs to know which."""
 
     APPLIED = "applied"  # PostgreSQL has what was written, or something newer
     NOTHING = "nothing"  # the origin wrote nothing
@@ -20,18 +20,17 @@ class Intent:
 
     seq: negative if the journal could not be written. write: what it is about. loose: the journal alone knows of it
     from now on. taken: wall time before it was forwarded; up: seconds since the boot of the machine then. trace: the
-    request's `traceparent` if it was sampled. refused: PostgreSQL refused a part of it. settled: how it ended, once it
-    has.
+    request's `traceparent` if it was sampled. refused: PostgreSQL refused a part of it. ending: how it ended, or None.
     """
 
     __slots__ = (
         "__weakref__",
         "collection",
+        "ending",
         "loose",
         "refused",
         "remaining",
         "seq",
-        "settled",
         "stamp",
         "taken",
         "trace",
@@ -59,7 +58,7 @@ class Intent:
         self.trace = trace
         self.up = up
         self.refused = False
-        self.settled: Settled | None = None
+        self.ending: Ending | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:

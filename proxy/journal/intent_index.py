@@ -1,7 +1,7 @@
-"""What is open in this process, by collection and key, and who waits for it. No I/O; memory stays bounded.
+"""The open intents of this process, by collection and key, and who waits for them. No I/O; memory stays bounded.
 
-An open intent is *held* under its keys while somebody in memory sees to it, and *vague* where its keys are not known
-or stand in the journal alone.
+An open intent is *held* under its keys while this process handles it, and *vague* if its keys are not known, or in the
+journal alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from proxy.journal.dirty_collections import EVERYTHING
-from proxy.journal.intent import Settled
+from proxy.journal.intent import Ending
 
 
 class _Barrier:
@@ -26,13 +26,13 @@ class _Barrier:
         self.passed = passed
 
 
-_CROWD: Final = 500  # keys of one intent that are kept as one set, since counting each takes too long at once
+_CROWD: Final = 500  # keys of one intent that are kept as one set: counting each would block the event loop
 
 
 class IntentIndex:
     """Collections are `database/name`, `database/*` or `*`.
 
-    What is done of an intent with many keys takes no step for each of them: its keys are a set, made and dropped whole.
+    The keys of an intent with many of them are one set, so that no step handles each key.
     """
 
     def __init__(self) -> None:
@@ -41,34 +41,34 @@ class IntentIndex:
         self._held: dict[str, dict[str, int]] = {}
         self._crowds: dict[str, dict[Sequence[str], list[frozenset[str]]]] = {}  # by an intent's keys
         self._barriers: dict[str, list[_Barrier]] = {}
-        self._waiters: dict[int, set[asyncio.Future[Settled]]] = {}
+        self._waiters: dict[int, set[asyncio.Future[Ending]]] = {}
 
     # ---- changes
 
     def begin(self, collection: str, keys: Sequence[str]) -> None:
-        """An intent is open."""
+        """Open an intent."""
         self._open[collection] = self._open.get(collection, 0) + 1
         self._hold(collection, keys)
 
     def recovered(self, collections: Mapping[str, int]) -> None:
-        """Intents of an earlier process are open."""
+        """Open what an earlier process left."""
         for collection, number in collections.items():
             self._open[collection] = self._open.get(collection, 0) + number
             self._vague[collection] = self._vague.get(collection, 0) + number
 
     def named(self, collection: str, keys: Sequence[str]) -> None:
-        """The keys of a vague intent became known."""
+        """Hold a vague intent under its keys, which became known."""
         _less(self._vague, collection)
         self._hold(collection, keys)
 
     def loosen(self, collection: str, keys: Sequence[str]) -> None:
-        """From now on the journal alone knows the intent."""
+        """Make an intent vague: from now on the journal alone has its keys."""
         if keys:
             self._release(collection, keys)
             self._vague[collection] = self._vague.get(collection, 0) + 1
 
-    def end(self, seq: int, collection: str, keys: Sequence[str], how: Settled = Settled.APPLIED) -> None:
-        """An intent is settled, and how. `keys`: those that it is held under; none where it is vague."""
+    def end(self, seq: int, collection: str, keys: Sequence[str], how: Ending = Ending.APPLIED) -> None:
+        """Close an intent. `keys`: those that it is held under; none if it is vague."""
         _less(self._open, collection)
         if keys:
             self._release(collection, keys)
@@ -84,11 +84,11 @@ class IntentIndex:
     # ---- questions
 
     def open_of(self, collection: str) -> int:
-        """Open intents that may concern the collection, those of its whole database included."""
+        """Count the open intents that may concern the collection, those of its whole database included."""
         return sum(self._open.get(name, 0) for name in scopes_of(collection))
 
     def pending(self, collection: str, keys: Iterable[str]) -> bool:
-        """Whether an open intent may concern one of these keys; in doubt, yes."""
+        """Return True if an open intent may concern one of these keys; in doubt, True."""
         if any(self._vague.get(name) for name in scopes_of(collection)):
             return True
         held, crowds = self._held.get(collection), self._crowds.get(collection)
@@ -99,25 +99,25 @@ class IntentIndex:
         return held is not None and any(key in held for key in keys)
 
     def held(self, collection: str, key: str) -> int:
-        """Open intents that name this key and that somebody in memory sees to."""
+        """Count the intents that are held under this key."""
         crowds = self._crowds.get(collection, {}).values()
         number = sum(key in crowd for same in crowds for crowd in same)
         return self._held.get(collection, {}).get(key, 0) + number
 
     def vague(self, collection: str) -> int:
-        """Open intents that may concern any key of the collection."""
+        """Count the open intents that may concern any key of the collection."""
         return sum(self._vague.get(name, 0) for name in scopes_of(collection))
 
     @property
     def hurried(self) -> bool:
-        """Whether anybody waits for anything."""
+        """True if a request waits for an intent."""
         return bool(self._waiters or self._barriers)
 
     # ---- waiting
 
-    async def settled(self, seq: int) -> Settled:
-        """Until that intent, which is open, is settled: how it was."""
-        waiter: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+    async def ended(self, seq: int) -> Ending:
+        """Wait until that intent, which is open, has ended; return how."""
+        waiter: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(seq, set()).add(waiter)
         try:
             return await waiter
@@ -129,9 +129,9 @@ class IntentIndex:
                     del self._waiters[seq]
 
     async def caught_up(self, collection: str, limit: int, orphan: int = 0) -> None:
-        """Until every intent that is open now and may concern the collection is settled.
+        """Wait until every intent that is open now and may concern the collection has ended.
 
-        limit: the number of the next intent. orphan: that of the last one that is not in the journal; they are
+        limit: the number of the next intent. orphan: that of the last one that is not in the journal; those are
         negative and count down.
         """
         mine: list[tuple[str, _Barrier]] = []
@@ -197,7 +197,7 @@ class IntentIndex:
 
 
 def scopes_of(collection: str) -> tuple[str, ...]:
-    """The names under which an intent may concern the collection."""
+    """Return the names under which an intent may concern the collection."""
     whole = collection.partition("/")[0] + "/*"
     return (collection, whole, EVERYTHING) if collection != whole else (collection, EVERYTHING)
 

@@ -1,4 +1,4 @@
-"""The write-ahead log: intents on disk before a write is forwarded, until PostgreSQL has it (I3). Keys, no documents.
+"""The write-ahead log: intents on disk from before a write is forwarded until PostgreSQL has it (I3). No documents.
 
 Append-only segments in one directory a process (flock). Written by os.write before forwarding and not synced: the death
 of the process loses nothing. When the *machine* stops, what was not synced may be lost: then every collection written

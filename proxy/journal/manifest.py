@@ -1,13 +1,13 @@
-"""Which files the journal has: one that was removed, or a copy of an older state, must not pass for nothing to do.
+"""The list of the journal's files: a file that was removed, or a copy of an older state, must not look like no backlog.
 
-`segments` lists them, a line of fixed length each: `+` and the segment's number, or `-` where it was dropped, written
-in the place of the `+` so that a full disk takes it. A line is written when the file is there and before the first
-intent is in it, and struck out before the file goes: a kill between the two leaves a file too many, which does no harm.
-So a file that is listed and is not there was removed by somebody, and what was open in it nobody knows.
+`segments` lists them, a line of fixed length each: `+` and the segment's number, or `-` if it was dropped, written over
+the `+` so that a full disk takes it. A line is written when the file is there and before the first intent is in it, and
+struck out before the file is removed: a kill between the two leaves a file too many, which does no harm. So a file that
+is listed and missing was removed by something else, and what was open in it is not known.
 
-Beside them lie `boot` (which boot of the machine, and what tells this directory's `lock` from a copy of it; there from
-the start to a clean end), `collections` and `alarm`, as long as `boot` is there. `missed` says what is not as a process
-leaves it, whether it ends cleanly or is killed.
+Beside them are `boot` (which boot of the machine, and what tells this directory's `lock` from a copy of it; there from
+the start to a clean end), `collections` and `alarm`, as long as `boot` is there. `missed` reports what is not as a
+process leaves it, whether it ends cleanly or is killed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REMOVED: Final = "files of the journal were removed: {}"
 
 
 class Manifest:
-    """Raises JournalError where the list cannot be written."""
+    """The list. Raises JournalError if it cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "segments"
@@ -36,7 +36,7 @@ class Manifest:
         self._open: set[int] = set()
 
     def read(self) -> set[int] | None:
-        """The numbers that an earlier process left; None where there is no list (an older version made none)."""
+        """Return the numbers that an earlier process left; None if there is no list (an older version made none)."""
         try:
             lines = self._file.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
@@ -49,13 +49,13 @@ class Manifest:
         return found
 
     def begin(self, numbers: Iterable[int]) -> None:
-        """From now on the journal has these files and no others."""
+        """Replace the list: from now on the journal has these files and no others."""
         lines = sorted(numbers)
         replace(self._file, "".join(f"+{number:016x}\n" for number in lines))
         self._lines, self._open = lines, set(lines)
 
     def add(self, number: int) -> None:
-        """A file is there, with nothing in it yet."""
+        """Append a file that is there, with nothing in it yet."""
         if len(self._lines) >= _MOST:
             self.begin(self._open)
         try:
@@ -67,13 +67,13 @@ class Manifest:
         self._open.add(number)
 
     def drop(self, number: int) -> None:
-        """A file is about to go. What cannot be struck out is missed at the next start, and said: that is safe."""
+        """Strike out a file that is about to be removed. If that fails, the next start reports it as missing."""
         self._open.discard(number)
         with contextlib.suppress(OSError, ValueError), self._file.open("r+b") as file:
             os.pwrite(file.fileno(), b"-", _LENGTH * self._lines.index(number))
 
     def end(self, numbers: Collection[int]) -> None:
-        """A clean end: these files stay, with what is open in them."""
+        """Write the list of a clean end: these files stay, with what is open in them."""
         with contextlib.suppress(OSError):
             if not numbers:
                 self._file.unlink(missing_ok=True)
@@ -84,11 +84,11 @@ class Manifest:
 def missed(
     folder: Path, listed: set[int] | None, present: Collection[int], boot: str | None, identity: str
 ) -> list[str]:
-    """Sentences about what somebody took away, or brought back. boot: the file of that name, None where it is missing.
+    """Return sentences about what was removed, or put back. boot: the text of that file, None if it is missing.
 
-    To be asked before anything is written. identity: of the file `lock`, empty where it is not known.
+    Call before anything is written. identity: of the file `lock`, empty if it is not known.
     """
-    said: list[str] = []
+    found: list[str] = []
     gone = [f"{number:016x}{SUFFIX}" for number in sorted((listed or set()) - set(present))]
     if boot is None:
         if _has_lines(folder / "collections"):
@@ -99,10 +99,10 @@ def missed(
         gone += [name for name in ("collections", "alarm") if not (folder / name).exists()]
         _, _, before = boot.strip().partition("\n")
         if before and identity and before != identity:
-            said.append(_COPY)
+            found.append(_COPY)
     if gone:
-        said.append(_REMOVED.format(", ".join(gone[:5])))
-    return said
+        found.append(_REMOVED.format(", ".join(gone[:5])))
+    return found
 
 
 def _has_lines(file: Path) -> bool:

@@ -2,7 +2,7 @@
 
 A segment is a head (magic, version, first sequence number, CRC) and records, each `crc u32 | size u32 | kind u8 |
 payload`; the CRC covers everything after itself. Kinds: INTENT; KEYS, the same intent with what became known since;
-SETTLED, a list of sequence numbers relative to the segment's first. All records of an intent are in one segment.
+COMPLETED, a list of sequence numbers relative to the segment's first. All records of an intent are in one segment.
 OLD_INTENT and OLD_KEYS, of earlier versions, are still read: they have no time but that of the wall clock.
 
 What an intent is about is one of four types (`Write`). In the file it is a flag and a list of texts: `_encoded` and
@@ -22,7 +22,7 @@ import msgspec
 
 OLD_INTENT: Final = 1
 OLD_KEYS: Final = 2
-SETTLED: Final = 3
+COMPLETED: Final = 3
 INTENT: Final = 4
 KEYS: Final = 5
 
@@ -46,7 +46,7 @@ _NOTE_SIZE: Final = _NOTE.size
 FRAME_SIZE: Final = _FRAME.size
 
 
-# msgspec structs and no dataclasses: one is made on the path of every write
+# msgspec structs, not dataclasses: one is made on the path of every write
 
 
 class DocumentWrite(msgspec.Struct, frozen=True, gc=False):
@@ -105,12 +105,12 @@ class Note(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A record in a segment: `note` for INTENT and KEYS, `settled` (relative numbers) for SETTLED."""
+    """A record in a segment: `note` for INTENT and KEYS, `completed` (relative numbers) for COMPLETED."""
 
     offset: int
     end: int
     note: Note | None
-    settled: Sequence[int]
+    completed: Sequence[int]
 
 
 def head(base: int) -> bytes:
@@ -140,9 +140,9 @@ def note(
     return _CRC.pack(crc32(body)) + body
 
 
-def settled(numbers: Sequence[int]) -> bytes:
-    """Return a SETTLED record of numbers relative to the segment's first."""
-    body = struct.pack("<IB", 4 * len(numbers), SETTLED) + array("I", numbers).tobytes()
+def completed(numbers: Sequence[int]) -> bytes:
+    """Return a COMPLETED record of numbers relative to the segment's first."""
+    body = struct.pack("<IB", 4 * len(numbers), COMPLETED) + array("I", numbers).tobytes()
     return _CRC.pack(crc32(body)) + body
 
 
@@ -155,7 +155,7 @@ def at(data: bytes, offset: int) -> Found | None:
     if end > len(data) or crc != crc32(memoryview(data)[offset + 4 : end]):
         return None
     start = offset + FRAME_SIZE
-    if kind == SETTLED:
+    if kind == COMPLETED:
         return Found(offset, end, None, array("I", data[start:end]))
     up, since = 0.0, 0
     if kind in (INTENT, KEYS) and size >= _NOTE_SIZE:

@@ -1,4 +1,4 @@
-"""One file of the journal, and what memory keeps of it: a byte and an offset an intent, whatever the backlog.
+"""One file of the journal, and what memory keeps of it: a byte and an offset for each intent, whatever the backlog.
 
 All I/O on segments is here; damage is judged here (`load`): a torn tail is cut, anything else sets the file aside.
 """
@@ -17,13 +17,13 @@ from proxy.base.errors import JournalError
 from proxy.journal import records
 from proxy.journal.records import Found, Note
 
-DONE: Final = 0  # settled
-HELD: Final = 1  # somebody in this process sees to it
+DONE: Final = 0
+HELD: Final = 1  # this process handles it
 SPILLED: Final = 2  # in the journal alone: to be read again from the origin
 
 SUFFIX: Final = ".journal"
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
-_FRESH: Final = 256  # settled intents that are noted by one record
+_FRESH: Final = 256  # closed intents in one record
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,7 @@ class Segment:
     """Intents base, base + 1, … `state` and `offsets` are indexed by seq - base; `size` is where the next record goes.
 
     due: monotonic time before which what was spilled must not be taken (a request may still run at the origin).
-    sealed: nothing more is written to it, since a failed write could not be undone.
+    sealed: nothing more is written to it, since a failed write could not be undone. fresh: closed, not in the file yet.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Segment:
 
     @classmethod
     def create(cls, folder: Path, base: int) -> Segment:
-        """A new file. Raises JournalError."""
+        """Create a file. Raises JournalError."""
         path = folder / f"{base:016x}{SUFFIX}"
         try:
             fd = os.open(path, _FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -63,7 +63,7 @@ class Segment:
         return segment
 
     def write(self, data: bytes) -> None:
-        """Appends, not synced. Raises JournalError; the file is then as it was, or nothing more is written to it."""
+        """Append, not synced. Raises JournalError; the file is then as it was, or nothing more is written to it."""
         if self.sealed:
             raise JournalError(f"{self.path} is sealed after a failed write")
         try:
@@ -82,31 +82,31 @@ class Segment:
         self.dirty = True
 
     def added(self, offset: int, state: int) -> None:
-        """The next intent stands at that offset."""
+        """Add the next intent, which is at that offset."""
         self.state.append(state)
         self.offsets.append(offset)
         self.open += 1
 
     def complete(self, index: int) -> bool:
-        """The intent is done; noted in the file together with others. False where it was done before."""
+        """Close an intent, in the file together with others. Return False if it was closed before."""
         if not 0 <= index < len(self.state) or self.state[index] == DONE:
             return False
         self.state[index] = DONE
         self.open -= 1
         self.fresh.append(index)
         if len(self.fresh) >= _FRESH:
-            with contextlib.suppress(JournalError):  # what is not noted is read again after a crash, no more
+            with contextlib.suppress(JournalError):  # what the file does not say costs a re-read after a crash, no more
                 self.flush()
         return True
 
     def flush(self) -> None:
-        """Notes what was settled. Raises JournalError, and then goes on remembering it."""
+        """Write what was closed. Raises JournalError, and then keeps it for the next time."""
         if self.fresh and not self.sealed:
-            self.write(records.settled(self.fresh))
+            self.write(records.completed(self.fresh))
             self.fresh.clear()
 
     def read(self, index: int) -> Note | None:
-        """The intent; None where the file does not give it back. Raises JournalError."""
+        """Return the intent; None if it is damaged in the file. Raises JournalError."""
         try:
             if self.fd < 0:
                 self.fd = os.open(self.path, _FLAGS)
@@ -121,27 +121,27 @@ class Segment:
         return None if found is None else found.note
 
     def sync(self) -> None:
-        """Waits until the disk has what was written. Raises OSError."""
+        """Wait until the disk has what was written. Raises OSError."""
         if self.fd < 0:
             self.fd = os.open(self.path, _FLAGS)
         os.fsync(self.fd)
         self.dirty = False
 
     def rest(self) -> None:
-        """Closes the file; it is opened again where it is needed."""
+        """Close the file; it is opened again when it is needed."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     def drop(self) -> None:
-        """Removes the file: nothing in it is open."""
+        """Remove the file: nothing in it is open."""
         self.rest()
         self.path.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
 class Damage:
-    """A file that is not whole: what could be saved of it, the last number that it may hold, and what is said of it."""
+    """A damaged file. notes: what could be saved of it. last: the last number that it may hold."""
 
     path: Path
     aside: Path
@@ -153,24 +153,23 @@ class Damage:
         return f"the journal was damaged: {self.aside.name} was set aside"
 
     def set_aside(self) -> None:
-        """Renames it, for eyes: once everything that follows from it is journaled anew. Raises OSError."""
+        """Rename it, for people to see, once everything that follows from it is in another file. Raises OSError."""
         self.path.rename(self.aside)
 
 
 @dataclass(slots=True)
 class Loaded:
-    """A file that is whole, and how many intents of each collection are open in it."""
+    """An undamaged file, and how many intents of each collection are open in it."""
 
     segment: Segment
     collections: dict[str, int] = field(default_factory=dict)
 
 
 def load(path: Path, following: int | None = None) -> Loaded | Damage | None:
-    """Reads a file of an earlier process; everything open is SPILLED. None where there was nothing in it (removed).
+    """Read a file of an earlier process; everything open is SPILLED. Return None if it was empty (it is removed).
 
-    following: the first number of the file behind it, if there is one. A torn tail is cut; but intents that lack then
-    up to that number were whole once, so that is damage. Of a damaged file, what is whole in it is given back.
-    Raises JournalError where it cannot be read at all.
+    following: the first number of the next file, if there is one. A torn tail is cut; but if intents up to that number
+    are missing then, they were complete once, so that is damage. Raises JournalError if it cannot be read at all.
     """
     try:
         data = path.read_bytes()
@@ -201,7 +200,7 @@ def load(path: Path, following: int | None = None) -> Loaded | Damage | None:
 
 
 def _torn(data: bytes, end: int) -> bool:
-    """Whether what stands behind the last right record is the beginning of one that was never whole, or nothing."""
+    """Return True if only the beginning of a record that was never complete, or nothing, follows the last good one."""
     rest = memoryview(data)[end:]
     if not rest or not bytes(rest).strip(b"\0"):
         return True
@@ -209,9 +208,9 @@ def _torn(data: bytes, end: int) -> bool:
 
 
 def _replay(segment: Segment, names: list[str], found: Found) -> bool:
-    """Whether the record fits what stands before it. `names`: the collection of each intent."""
+    """Apply a record; return False if it does not fit those before it. `names`: the collection of each intent."""
     if found.note is None:
-        for index in found.settled:
+        for index in found.completed:
             if index >= len(segment.state):
                 return False
             segment.open -= segment.state[index] != DONE
@@ -229,7 +228,7 @@ def _replay(segment: Segment, names: list[str], found: Found) -> bool:
 
 
 def _damage(path: Path, base: int | None, found: list[Found]) -> Damage:
-    """The intents in a damaged file that may be open."""
+    """Return the intents in a damaged file that may be open."""
     open_notes: dict[int, Note] = {}
     last = int(path.stem, 16)
     for record in found:
@@ -238,7 +237,7 @@ def _damage(path: Path, base: int | None, found: list[Found]) -> Damage:
             last = max(last, record.note.seq)
     if base is not None:
         for record in found:
-            for index in record.settled:
+            for index in record.completed:
                 open_notes.pop(base + index, None)
     aside = next(name for name in _names(path) if not name.exists())
     return Damage(path, aside, list(open_notes.values()), last)
@@ -252,5 +251,5 @@ def _names(path: Path) -> Iterator[Path]:
 
 
 def cannot(verb: str, path: Path, error: OSError) -> JournalError:
-    """A sentence that says what could not be done with the journal."""
+    """Return an error that says what could not be done with the journal."""
     return JournalError(f"cannot {verb} the journal {path}: {error.strerror or error}")

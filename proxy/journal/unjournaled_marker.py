@@ -1,7 +1,7 @@
 """A marker file that says: writes were forwarded while the journal could not be written (I10).
 
 One byte in the place of another: a full disk takes that. Without it a kill while the disk is full would be silent:
-PostgreSQL is told immediately, but a verification may begin then and pass a document before it is written.
+PostgreSQL gets the marks immediately, but a verification may begin then and pass a document before it is written.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from proxy.journal.intent import Intent, Settled
+from proxy.journal.intent import Ending, Intent
 from proxy.journal.records import DocumentWrite, Note
 from proxy.replication.open_intents import OpenIntents
 from proxy.replication.recent_applies import KEPT, Applied, RecentApplies
@@ -26,7 +26,7 @@ class IntentCloser:
         self._reports = reports
         self._recent = recent
 
-    def close(self, intent: Intent, how: Settled) -> None:
+    def close(self, intent: Intent, how: Ending) -> None:
         """Close an intent that is held. An orphan ends with its mark: a kill would have lost it until then."""
         if intent.loose:
             return
@@ -40,11 +40,11 @@ class IntentCloser:
         """One change of an intent is in PostgreSQL, or a dead letter. The last one closes the intent."""
         intent.remaining -= 1
         if intent.remaining <= 0:
-            self.close(intent, Settled.GIVEN_UP if intent.refused else Settled.APPLIED)
+            self.close(intent, Ending.GIVEN_UP if intent.refused else Ending.APPLIED)
 
     def applied(self, intent: Intent) -> None:
         """PostgreSQL has all changes of an intent, in one transaction with others."""
-        self.close(intent, Settled.APPLIED)
+        self.close(intent, Ending.APPLIED)
 
     def reread(self, intent: Intent) -> None:
         """The request has ended, and its keys must be read again."""
@@ -59,7 +59,7 @@ class IntentCloser:
             collection = self._intents.orphans[seq].collection
             self._marks.add((collection,), NOT_JOURNALED, seq, collection)
 
-    def repaired(self, note: Note, how: Settled) -> None:
+    def repaired(self, note: Note, how: Ending) -> None:
         """All that an intent of the journal wrote was read again."""
         now = time.time()
         self._reports.repaired(note)

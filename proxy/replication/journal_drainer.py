@@ -17,7 +17,7 @@ import structlog
 from proxy.base.backoff import Backoff
 from proxy.base.errors import ArangoError, DatabaseError, JournalError, UpstreamError, error_label
 from proxy.base.sql_values import storable
-from proxy.journal.intent import Settled
+from proxy.journal.intent import Ending
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite, Note, OpaqueWrite, Resync
 from proxy.replication.dropped_collections import DroppedCollections
@@ -55,7 +55,7 @@ class JournalDrainer:
         dropped: DroppedCollections,
         marks: VerificationMarks,
         *,
-        closed: Callable[[Note, Settled], None],
+        closed: Callable[[Note, Ending], None],
         read_again: Callable[[str, Sequence[str]], object],
     ) -> None:
         self._journal = journal
@@ -135,7 +135,7 @@ class JournalDrainer:
         except CannotRead as error:
             if self._was_dropped(collection, error):
                 for note in notes:
-                    self._closed(note, Settled.APPLIED)
+                    self._closed(note, Ending.APPLIED)
                 return notes
             for note in notes:
                 self._marks.add((collection,), f"the origin could not be read: {error}", note.seq, collection)
@@ -152,7 +152,7 @@ class JournalDrainer:
         """
         new = [note for note in notes if not self._scans.covered(note, self._journal.own)]
         done = [note for note in notes if note not in new]
-        how = Settled.APPLIED
+        how = Ending.APPLIED
         if new:
             earlier = new[0].seq < self._journal.own
             oldest = self._journal.oldest() if earlier else None
@@ -161,7 +161,7 @@ class JournalDrainer:
                 lacking = await self._lacking(collection, found)
                 repaired = await self._repairer.until_done(collection, lacking)
                 if not repaired.left:
-                    how = Settled.GIVEN_UP if repaired.dead else how
+                    how = Ending.GIVEN_UP if repaired.dead else how
                     self._read_again(collection, [key for key, _ in found])
                     done += new
                     if earlier:
@@ -173,12 +173,12 @@ class JournalDrainer:
                     raise
                 if self._was_dropped(collection, error):
                     for note in notes:
-                        self._closed(note, Settled.APPLIED)
+                        self._closed(note, Ending.APPLIED)
                     return notes
                 for note in new:
                     self._marks.add((collection,), f"{_KEYLESS}: {error}", note.seq, collection)
                 for note in done:
-                    self._closed(note, Settled.APPLIED)
+                    self._closed(note, Ending.APPLIED)
                 return notes
         for note in done:
             self._closed(note, how)

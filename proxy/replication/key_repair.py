@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy.base import failpoints, metrics
 from proxy.base.errors import ArangoError, DatabaseError
-from proxy.journal.intent import Settled
+from proxy.journal.intent import Ending
 from proxy.model.documents import valid_key
 from proxy.model.parsed_answer import revision_of
 from proxy.replication.session_writer import ApplyResult, Rule
@@ -72,9 +72,9 @@ class RepairResult(NamedTuple):
             later.left,
         )
 
-    def ending(self, keys: Iterable[str]) -> Settled:
+    def ending(self, keys: Iterable[str]) -> Ending:
         """Return how an intent ends that wrote these keys and no others."""
-        return Settled.APPLIED if self.dead.isdisjoint(keys) else Settled.GIVEN_UP
+        return Ending.APPLIED if self.dead.isdisjoint(keys) else Ending.GIVEN_UP
 
 
 class KeyRepairer:

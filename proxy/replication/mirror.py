@@ -22,7 +22,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.supervise import supervise
 from proxy.isolation import Lane
-from proxy.journal.intent import Intent, Settled
+from proxy.journal.intent import Ending, Intent
 from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, DocumentWrite, OpaqueWrite, Resync, VertexRemoval, Write
 from proxy.model.clock import OriginClock
@@ -243,7 +243,7 @@ class Mirror:
         """The origin wrote nothing, or nothing that no other intent covers."""
         if intent.seq >= 0 and isinstance(intent.write, Resync):
             self._dropped.kept(intent.write)
-        self._closer.close(intent, Settled.NOTHING)
+        self._closer.close(intent, Ending.NOTHING)
 
     def lost(self, intent: Intent) -> None:
         """The outcome is unknown: read again when the request can no longer run at the origin."""
@@ -322,14 +322,14 @@ class Mirror:
             "target": self._applier.reachable,
         }
 
-    async def applied(self, intent: Intent) -> Settled:
+    async def applied(self, intent: Intent) -> Ending:
         """Wait until this intent is closed, for ever if PostgreSQL stays away, and return how (I7).
 
         GIVEN_UP: PostgreSQL may lack it, and is not read.
         """
         if self.is_open(intent):
             self._applier.hurry()
-        return await self._intents.settled(intent)
+        return await self._intents.ended(intent)
 
     async def caught_up(self, collection: str, timeout: float) -> bool:
         """Wait until everything intended up to now for the collection is closed. Return False after `timeout`."""
@@ -338,7 +338,7 @@ class Mirror:
 
     async def bring_up(
         self, collection: str, changes: Sequence[Change], absent: Sequence[str] = (), *, stamp: int | None = None
-    ) -> Settled:
+    ) -> Ending:
         """Make PostgreSQL have at least these versions: see `TargetCatchUp.ensure`."""
         return await self._catch_up.ensure(collection, changes, absent, stamp)
 

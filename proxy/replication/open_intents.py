@@ -1,6 +1,6 @@
 """Open intents of this process: in the journal, or in memory alone if the journal could not be written.
 
-An intent is open from before its write is forwarded until it is closed, in one of the ways of `journal.intent.Settled`.
+An intent is open from before its write is forwarded until it is closed, in one of the ways of `journal.intent.Ending`.
 While its answer is worked on in memory it is *held*; `forget` leaves it to the journal alone, from which it is repaired
 (`journal_drainer`). An *orphan* is an intent that the journal could not take: it has a negative number, and ends with
 a mark of its collection, since a crash would lose it.
@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from proxy.base.errors import ArangoError, JournalError
-from proxy.journal.intent import Intent, Settled
+from proxy.journal.intent import Ending, Intent
 from proxy.journal.intent_index import IntentIndex
 from proxy.journal.journal import Journal
 from proxy.journal.records import DocumentWrite, Write
@@ -113,24 +113,24 @@ class OpenIntents:
         self._journal.spill(seq)
         self.spilled.set()
 
-    def close(self, intent: Intent, how: Settled) -> None:
+    def close(self, intent: Intent, how: Ending) -> None:
         """Close an intent that is held, in the journal."""
-        intent.loose, intent.settled = True, how
+        intent.loose, intent.ending = True, how
         self.end(intent.seq, intent.collection, intent.keys, how)
 
-    def end(self, seq: int, collection: str, keys: Sequence[str], how: Settled) -> None:
+    def end(self, seq: int, collection: str, keys: Sequence[str], how: Ending) -> None:
         """Close an intent by its number. keys: those that it is held under; none if it was forgotten."""
         if self._journal.complete(seq) if seq >= 0 else self.orphans.pop(seq, None) is not None:
             watched = self._watched.pop(seq, None)
             if watched is not None:
-                watched.settled = how
+                watched.ending = how
             self.index.end(seq, collection, keys, how)
             if seq < 0 and not self.orphans:
                 self._journal.unjournaled.set(False)
 
     def give_up(self, seq: int, collection: str) -> None:
         """Close a forgotten intent whose collection is marked."""
-        self.end(seq, collection, (), Settled.GIVEN_UP)
+        self.end(seq, collection, (), Ending.GIVEN_UP)
 
     # ---- questions
 
@@ -179,11 +179,11 @@ class OpenIntents:
 
     # ---- waiting
 
-    async def settled(self, intent: Intent) -> Settled:
+    async def ended(self, intent: Intent) -> Ending:
         """Wait until this intent is closed, for ever if PostgreSQL stays away, and return how (I7)."""
         if self.is_open(intent):
-            return await self.index.settled(intent.seq)
-        return intent.settled or Settled.APPLIED
+            return await self.index.ended(intent.seq)
+        return intent.ending or Ending.APPLIED
 
     async def caught_up(self, collection: str, timeout: float) -> bool:
         """Wait until everything intended up to now for the collection is closed. Return False after `timeout`."""

@@ -14,7 +14,7 @@ import structlog
 
 from proxy.base.backoff import Backoff
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
-from proxy.journal.intent import Settled
+from proxy.journal.intent import Ending
 from proxy.journal.records import CollectionChange, Note, Resync, VertexRemoval
 from proxy.replication.collection_resync import CollectionResync, OutOfOrder, ResyncResult
 from proxy.replication.dropped_collections import DroppedCollections
@@ -34,7 +34,7 @@ class Resyncer:
         collections: CollectionResync,
         dropped: DroppedCollections,
         marks: VerificationMarks,
-        closed: Callable[[Note, Settled], None],
+        closed: Callable[[Note, Ending], None],
     ) -> None:
         self._collections = collections
         self._dropped = dropped
@@ -86,7 +86,7 @@ class Resyncer:
                 self._marks.add(write.collections, f"{kind}: {error}", note.seq, note.collection)
             return
         for note in notes:
-            self._closed(note, Settled.GIVEN_UP if result.refused else Settled.APPLIED)
+            self._closed(note, Ending.GIVEN_UP if result.refused else Ending.APPLIED)
         first = write.collections[0]
         if kind == "graph" and (first.endswith("/*") or not result.absent):
             self._dropped.present(first)

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
-from proxy.journal.intent import Settled
+from proxy.journal.intent import Ending
 from proxy.model.operations import Change
 from proxy.replication.key_repair import CannotRead, KeyRepairer
 from proxy.replication.target_writer import TargetWriter
@@ -34,7 +34,7 @@ class TargetCatchUp:
 
     async def ensure(
         self, collection: str, changes: Sequence[Change], absent: Sequence[str], stamp: int | None
-    ) -> Settled:
+    ) -> Ending:
         """Make PostgreSQL have at least these versions, and what ArangoDB has of `absent` (mirror-protocol, "Flip", 2).
 
         Return GIVEN_UP if it cannot have them; that is marked, and the collection's flips are taken back, by then.
@@ -57,8 +57,8 @@ class TargetCatchUp:
                 left, dead = set(repaired.left), dead or bool(repaired.dead)
         except CannotRead as error:
             await self._marks.say((collection,), f"the origin could not be read: {error}")
-            return Settled.GIVEN_UP
-        return Settled.GIVEN_UP if dead else Settled.APPLIED
+            return Ending.GIVEN_UP
+        return Ending.GIVEN_UP if dead else Ending.APPLIED
 
     async def retry_dead_letters(self, seconds: float) -> None:
         """Read dead letters again that were not tried for that many seconds, and write what PostgreSQL takes of them.

@@ -1,6 +1,6 @@
 """What PostgreSQL lacks, or may lack, is said in the transaction that takes reads of it back (I7, I10).
 
-A write is settled in one of three ways (`journal.intent.Settled`): PostgreSQL has it, nothing was written, or it was
+A write is settled in one of three ways (`journal.intent.Ending`): PostgreSQL has it, nothing was written, or it was
 given up. To give up is to say so in one of two tables: a *mark* (the collection may have missed a write) or a *dead
 letter* (PostgreSQL refused this version). Reads from PostgreSQL would then show a client less than it was told, so both
 are written only together with the end of the flips that they concern: one transaction takes the control row, rolls

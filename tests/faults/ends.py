@@ -1,7 +1,7 @@
 """Guarantee 7 as a table: every kind of write × each way that a write can end × stage. Data; `test_ends` runs it.
 
-A kind is a write, or a few that belong together, by one client. A way is how it ends: it arranges what goes wrong, and
-says what must hold behind it. A new kind or a new way is one more entry; nothing else need know of it.
+A kind (`write_kinds`) is a write, or a few that belong together, by one client. A way is how it ends: it arranges what
+goes wrong, and states what must hold afterwards. A new kind or a new way is one more entry, and no other edit.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from tests.harness import Running, eventually
 
 
 class After(Enum):
-    """What must hold behind a cell, besides both databases being the same in the end."""
+    """What must hold after a cell, besides both databases being the same in the end."""
 
     ANSWERED = "ArangoDB carried it out: while flipped PostgreSQL has it before the answer, or is not read"
     NOTHING = "nothing was written: the flip stands, nothing is marked, nothing is open"
-    GIVEN_UP = "PostgreSQL may not have it: that is said, and reads are taken back before the answer"
+    GIVEN_UP = (
+        "PostgreSQL may not have it: a mark or dead letter says so, and the flip is rolled back before the answer"
+    )
     UNKNOWN = "the client has no answer: what was written is known in the end"
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a write ends. run: carries out the steps of one cell through the proxy, whatever becomes of them.
+    """How a write ends. run: carries out the steps of one cell through the proxy, with whatever outcome.
 
-    fits: the kinds that can end so. batch: rows that the proxy asks ArangoDB for at once, where that matters.
+    fits: the kinds that can end like that. batch: rows in each batch that the proxy reads from ArangoDB.
     stages: those in which it is tried. What `mirror` and `shadow` do with a write is the same.
     """
 
@@ -51,7 +53,7 @@ class Way:
 
 
 async def send(stack: Running, steps: Sequence[Step], **more: Any) -> list[httpx.Response]:
-    """The requests, one after the other, and for a job until it is done; `more` goes to the client."""
+    """Send the requests, one after the other, and wait for jobs; `more` goes to the HTTP client."""
     answers: list[httpx.Response] = []
     number: object = "0"
     for step in (step.filled(transaction=number) if "{transaction}" in repr(step) else step for step in steps):
@@ -71,7 +73,7 @@ async def send(stack: Running, steps: Sequence[Step], **more: Any) -> list[httpx
 
 
 async def answered(stack: Running, steps: Sequence[Step]) -> None:
-    """Answered; of a cursor the first batch, and no other is ever asked for."""
+    """Answered; only the first batch of a cursor is ever asked for."""
     answers = await send(stack, steps)
     assert all(answer.status_code < 500 for answer in answers), answers[-1].text
 
@@ -117,7 +119,7 @@ async def deleted(stack: Running, steps: Sequence[Step]) -> None:
 
 
 async def conflict(stack: Running, steps: Sequence[Step]) -> None:
-    """Answered, and once more, which ArangoDB refuses: 409, 404."""
+    """Answered, and sent a second time, which ArangoDB refuses: 409, 404."""
     await send(stack, steps)
     assert (await send(stack, steps[-1:]))[-1].status_code in (404, 409)
 
@@ -130,7 +132,7 @@ async def forbidden(stack: Running, steps: Sequence[Step]) -> None:
     await send(stack, steps, auth=GUEST)
 
 
-async def strange(stack: Running, steps: Sequence[Step]) -> None:
+async def unknown_user(stack: Running, steps: Sequence[Step]) -> None:
     """Refused: there is no such user."""
     await send(stack, steps, auth=("nobody", "x"))
 
@@ -139,7 +141,7 @@ async def strange(stack: Running, steps: Sequence[Step]) -> None:
 async def _with_origin(
     stack: Running, behave: Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]]
 ) -> AsyncIterator[None]:
-    """Every request to ArangoDB goes through `behave`, which may carry it out."""
+    """Send every request to ArangoDB through `behave`, which may carry it out."""
     origin = stack.application.origin
     real = origin.request
 
@@ -154,7 +156,7 @@ async def _with_origin(
 
 
 def _decides(asked: Request, step: Step) -> bool:
-    """Whether a request to ArangoDB carries out (a part of) this step, and is none of the proxy's own looks."""
+    """Return True if a request to ArangoDB carries out (a part of) this step, and is not a read of the proxy itself."""
     if asked.method == "GET" or (asked.method == "POST" and b"/_api/cursor/" in asked.target):
         return False
     return asked.method == step.method or b"/_api/import" in step.path.encode()
@@ -177,14 +179,14 @@ async def unsent(stack: Running, steps: Sequence[Step]) -> None:
 
     async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
         if _decides(asked, steps[-1]):
-            raise UpstreamUnavailable("nobody listens there")
+            raise UpstreamUnavailable("connection refused")
         return await real()
 
     await _last_under(stack, steps, behave)
 
 
 async def dies(stack: Running, steps: Sequence[Step]) -> None:
-    """ArangoDB's process dies when it has carried the write out, before it answers, and comes again."""
+    """ArangoDB's process dies after it has carried the write out, before it answers, and is started again."""
     died = asyncio.Event()
     store = stack.origin.store
     execute = store.execute
@@ -235,7 +237,7 @@ async def _last_under(
     steps: Sequence[Step],
     behave: Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]],
 ) -> None:
-    """All steps; ArangoDB behaves so while the last one is carried out."""
+    """Send all steps; ArangoDB behaves like that while the last one is carried out."""
     number = ""
     for step in steps[:-1]:
         answer = (await send(stack, [step.filled(transaction=number)]))[-1]
@@ -245,7 +247,7 @@ async def _last_under(
         await send(stack, [steps[-1].filled(transaction=number)])
 
 
-async def gone(stack: Running, steps: Sequence[Step]) -> None:
+async def client_gone(stack: Running, steps: Sequence[Step]) -> None:
     """The client closes its connection while ArangoDB carries the write out."""
     held, go = asyncio.Event(), asyncio.Event()
 
@@ -271,10 +273,10 @@ async def gone(stack: Running, steps: Sequence[Step]) -> None:
         await asyncio.wait_for(held.wait(), 30)
         writer.transport.abort()
         go.set()
-        await eventually(lambda: not stack.application.dispatcher.flight.captured, "the proxy has gone through with it")
+        await eventually(lambda: not stack.application.dispatcher.flight.captured, "the proxy has completed it")
 
 
-async def unnoted(stack: Running, steps: Sequence[Step]) -> None:
+async def unjournaled(stack: Running, steps: Sequence[Step]) -> None:
     """The journal cannot be written, and `on_journal_error` is `forward`."""
     journal = stack.application.mirror._journal
     real = journal.intend
@@ -326,7 +328,7 @@ _ONE_OF_A_FAMILY: Final = frozenset(
 
 
 async def conflicting(stack: Running, steps: Sequence[Step]) -> None:
-    """PostgreSQL refuses every new version, by a trigger that calls it a conflict, which would pass."""
+    """PostgreSQL refuses every new version, by a trigger that reports a conflict, which is transient elsewhere."""
     await stack.database.execute(_CONFLICTS)
     try:
         await send(stack, steps)
@@ -338,7 +340,7 @@ def _has_cursor(kind: Kind) -> bool:
     return kind.steps[-1].path == CURSOR and "fails" not in kind.name and not kind.steps[-1].headers
 
 
-def _told(kind: Kind) -> bool:
+def _keyed(kind: Kind) -> bool:
     return _has_cursor(kind) and bool(kind.flip)
 
 
@@ -351,15 +353,15 @@ WAYS: Final[tuple[Way, ...]] = (
     Way("deleted", After.ANSWERED, deleted, _has_cursor),
     Way("conflict", After.ANSWERED, conflict, lambda kind: kind.conflicts),
     Way("forbidden", After.NOTHING, forbidden),
-    Way("strange", After.NOTHING, strange),
+    Way("unknown-user", After.NOTHING, unknown_user),
     Way("unsent", After.NOTHING, unsent, lambda kind: not kind.name.startswith("transaction")),
-    Way("unnoted", After.GIVEN_UP, unnoted, stages=(Stage.FLIPPED,)),
+    Way("unjournaled", After.GIVEN_UP, unjournaled, stages=(Stage.FLIPPED,)),
     Way("refused", After.GIVEN_UP, refused, stages=(Stage.FLIPPED,)),
     Way(
         "conflicting", After.GIVEN_UP, conflicting, lambda kind: kind.name in _ONE_OF_A_FAMILY, stages=(Stage.FLIPPED,)
     ),
     Way("lost", After.UNKNOWN, lost, stages=EVERY),
     Way("dies", After.UNKNOWN, dies),
-    Way("dies-between", After.UNKNOWN, dies_between, _told, batch=1),
-    Way("gone", After.UNKNOWN, gone, lambda kind: not kind.name.startswith("job")),
+    Way("dies-between", After.UNKNOWN, dies_between, _keyed, batch=1),
+    Way("client-gone", After.UNKNOWN, client_gone, lambda kind: not kind.name.startswith("job")),
 )

@@ -24,7 +24,7 @@ class Step:
     headers: tuple[tuple[str, str], ...] = ()
 
     def filled(self, **values: object) -> Step:
-        """With the values in their places."""
+        """Return the step with the values in their places."""
         return Step(
             self.method,
             _filled(self.path, values),
@@ -43,11 +43,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of write. steps: its requests; the last one is that whose end is looked at.
+    """A kind of write. steps: its requests; the last one is that whose end is checked.
 
-    flip: whether a flip outlives one that ArangoDB carried out: what is not known by its keys takes it back; None: that
-    is so for some ways, and for others not. conflicts:
-    the last step once more is refused (409, 404, 412). opaque: it is not captured, and marks what it may have touched.
+    flip: a flip outlives one that ArangoDB carried out; False: it is rolled back, since the keys are not known; None:
+    that depends on the way. conflicts: the last step, sent a second time, is refused (409, 404, 412). opaque: it is not
+    captured, and marks what it may have touched.
     """
 
     name: str
@@ -130,8 +130,10 @@ KINDS: Final[tuple[Kind, ...]] = (
     aql("AQL remove, stream", _FEW + "REMOVE d IN books RETURN OLD._key", stream=True),
     aql("AQL upsert", "FOR i IN 1..3 UPSERT {n: i} INSERT {n: i} UPDATE {v: '{n}'} IN books RETURN NEW"),
     aql("AQL of two", _FEW + "UPDATE d WITH {v: 1} IN books INSERT {_from: d._id, _to: d._id} INTO links RETURN 1"),
-    aql("AQL, untold", "LET gone = (" + _FEW + "REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d", flip=False),
-    aql("AQL, untold stream", "FOR d IN books UPDATE d WITH {v: 1} IN books LIMIT 2 RETURN 1", flip=False, stream=True),
+    aql("AQL, no keys", "LET gone = (" + _FEW + "REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d", flip=False),
+    aql(
+        "AQL, no keys, stream", "FOR d IN books UPDATE d WITH {v: 1} IN books LIMIT 2 RETURN 1", flip=False, stream=True
+    ),
     aql("AQL that fails", "FOR i IN [1, 2, 2] INSERT {_key: CONCAT('new{n}-', i)} INTO books RETURN 1"),
     aql("AQL that removes and fails", "FOR k IN ['k1', 'k1', 'none'] REMOVE k IN books RETURN 1"),
     aql(
@@ -145,10 +147,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     aql("AQL that removes and fails, in parts", "FOR k IN ['k1', 'none'] REMOVE k IN books RETURN 1", options=_PARTS),
     aql("AQL that removes and fails, stream", _REMOVES_FAILS, options={**_PARTS, "stream": True}),
     aql("AQL without a loop, in parts", _TWO_FAIL, options={"intermediateCommitSize": 1}),
-    aql(
-        "AQL that fails behind its write, in parts", "REMOVE 'k1' IN books RETURN ASSERT(OLD == 1, '')", options=_PARTS
-    ),
-    aql("AQL, untold, in parts", f"LET gone = ({_REMOVES_FAILS} RETURN 1) RETURN gone", flip=None, options=_PARTS),
+    aql("AQL that fails after its write, in parts", "REMOVE 'k1' IN books RETURN ASSERT(OLD == 1, '')", options=_PARTS),
+    aql("AQL, no keys, in parts", f"LET gone = ({_REMOVES_FAILS} RETURN 1) RETURN gone", flip=None, options=_PARTS),
     within(
         "transaction",
         Step("POST", D, {"_key": "new{n}"}),

@@ -23,7 +23,7 @@ from proxy.capture.answers import DocumentPlan, parse_answer_in_turns, plan
 from proxy.capture.attempt import Attempt, Context, Undo
 from proxy.capture.outcomes import NOTHING_WRITTEN
 from proxy.isolation import Isolation, Lane
-from proxy.journal.intent import Settled
+from proxy.journal.intent import Ending
 from proxy.journal.journal import Journal
 from proxy.model.message import Request
 from proxy.model.revision import Clock, encode_rev
@@ -126,7 +126,7 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
         async with turns.counted(), asyncio.TaskGroup() as group:
             group.create_task(looks())
             group.create_task(mirror.captured_in_turns(intent, changes))
-        assert intent.settled is Settled.APPLIED
+        assert intent.ending is Ending.APPLIED
         assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
         assert origin.reads == 0
     for name in ("put", "wrote"):

@@ -1,4 +1,4 @@
-"""What a document write is forwarded as, what its answer says, and what the client sees of it (I6)."""
+"""A document write: the request that is sent, what its answer says, and what the client sees of it (I6)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def compact(value: object) -> bytes:
 
 
 def answer(key: str = "a", *, over: str | None = None, **more: object) -> dict[str, object]:
-    """What ArangoDB says of one written document; `over` is the revision that it replaced."""
+    """Return ArangoDB's answer for one written document; `over` is the revision that it replaced."""
     said: dict[str, object] = {"_id": f"c/{key}", "_key": key, "_rev": REV}
     if over is not None:
         said["_oldRev"] = over
@@ -278,7 +278,7 @@ contents = st.dictionaries(st.text(max_size=5).filter(lambda name: name[:1] != "
 def test_whatever_is_written_the_client_sees_what_it_asked_for(
     items: Sequence[tuple[bool, dict[str, object], bool]], wants_new: bool, old: bool, separators: tuple[str, str]
 ) -> None:
-    """I6: with and without our additions, the answers are the same bytes."""
+    """I6: with and without the proxy's additions, the answers are the same bytes."""
 
     def said(with_new: bool) -> bytes:
         shown: list[object] = []
@@ -304,7 +304,7 @@ def test_whatever_is_written_the_client_sees_what_it_asked_for(
 def settle_each(
     made: DocumentPlan, items: Sequence[tuple[bool, dict[str, object], bool]], separators: tuple[str, str]
 ) -> list[ParsedAnswer]:
-    """Each item as the answer of a single write."""
+    """Return each item as the answer of a single write."""
     done = []
     for _, content, first in items:
         shown = answer("a", new=document("a") | content)

@@ -1,4 +1,4 @@
-"""The request that tells keys, and answers without them (I6)."""
+"""The request whose rows name keys, and answers without them (I6)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_an_answer_with_all_rows_is_the_origins_without_its_cursor() -> None:
 
 
 def test_a_batch_is_shaped_as_arangodbs() -> None:
-    """Protocol page, section 4; of a stream `extra` stands in the last."""
+    """Protocol page, section 4; of a stream `extra` is in the last."""
     asked = Asked(size=2, count=True)
     assert part([b"1", b"2"], asked, 1, shown="90", total=5, extra=b"{}") == (
         b'{"result":[1,2],"hasMore":true,"id":"90","count":5,"extra":{},"cached":false,"nextBatchId":"2",'

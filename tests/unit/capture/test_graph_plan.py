@@ -1,4 +1,4 @@
-"""Which documents a request through a named graph writes."""
+"""The documents that a request through a named graph writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an import is captured, and the summary that the client gets (protocol page, section 3)."""
+"""The plan of an import, and the summary that the client gets (protocol page, section 3)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_documents_with_keys_are_read_again_by_them() -> None:
 
 
 def test_a_word_for_duplicates_that_arangodb_does_not_know_is_an_import_like_any_other() -> None:
-    """ArangoDB takes it for `error` and carries the import out: its documents are captured as well."""
+    """ArangoDB reads it as `error` and carries the import out: its documents are captured as well."""
     odd = {"type": "documents", "onDuplicate": "odd"}
     assert plan(operation(b'{"_key":"a"}', **odd)) == ByKeys(("a",))
     assert arrays(plan(operation(b'{"n":1}', **odd))).mode == "conflict"

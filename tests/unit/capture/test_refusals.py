@@ -1,4 +1,4 @@
-"""What an error of ArangoDB's says of a request that may have been committed in parts."""
+"""Errors of ArangoDB's after requests that may have been committed in parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bodies of `/_api/simple` writes name."""
+"""The keys in the bodies of `/_api/simple` writes."""
 
 from proxy.capture.simple_api import keys_of
 

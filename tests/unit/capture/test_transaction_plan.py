@@ -1,4 +1,4 @@
-"""What is kept of a stream transaction until it has ended."""
+"""The buffer of a stream transaction."""
 
 from __future__ import annotations
 

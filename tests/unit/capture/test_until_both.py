@@ -1,4 +1,4 @@
-"""Answers about flipped collections wait for both stores, or until nobody reads PostgreSQL because of this proxy."""
+"""Answers about flipped collections wait for both databases, or until this proxy has no lease to read PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOOKS = "db/books"
 
 @dataclass
 class Lease:
-    """A test says what it holds."""
+    """A lease whose state the test sets."""
 
     snapshot: Snapshot
     own_lease_over: bool = False

@@ -1,4 +1,4 @@
-"""What the tests of the journal share: a journal that can be killed, its segments."""
+"""Fixtures of the journal: one that can be killed, its segments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ C = "db/things"
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
-    """Opens the journal of this test; the one before is killed: it loses its lock and its memory, nothing else."""
+    """Open the journal of this test; the one before is killed: it loses its lock and its memory, nothing else."""
     journals: list[Journal] = []
 
     def make(**options: object) -> tuple[Journal, Recovery]:
@@ -33,7 +33,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 
 def kill(journals: list[Journal]) -> None:
-    """What the end of the process does to a journal."""
+    """Do to a journal what the end of its process does."""
     while journals:
         journal = journals.pop()
         for segment in journal._segments:
@@ -54,6 +54,6 @@ def take_all(journal: Journal) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def marked(journal: Journal) -> set[str]:
-    """The collections of opaque writes."""
+    """Return the collections of opaque writes."""
     writes = [note.write for note in journal.take(5000, 5000)]
     return {name for write in writes if isinstance(write, OpaqueWrite) for name in write.collections}

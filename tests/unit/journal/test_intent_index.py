@@ -1,4 +1,4 @@
-"""What is open, by collection and key, and who waits for it."""
+"""Open intents by collection and key, and waiting for them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_was_never_begun_harms_nothing() -> None:
 async def test_waiting_for_one_intent() -> None:
     book = IntentIndex()
     book.begin("db/c", ("a",))
-    waiting = [asyncio.create_task(book.settled(1)) for _ in range(3)]
+    waiting = [asyncio.create_task(book.ended(1)) for _ in range(3)]
     await asyncio.sleep(0)
     assert book.hurried
     waiting[0].cancel()
@@ -72,7 +72,7 @@ async def test_waiting_for_one_intent() -> None:
     book.end(1, "db/c", ("a",))
     await asyncio.gather(*waiting[1:])
     assert not book.hurried
-    alone = asyncio.create_task(book.settled(2))
+    alone = asyncio.create_task(book.ended(2))
     await asyncio.sleep(0)
     alone.cancel()
     await asyncio.gather(alone, return_exceptions=True)

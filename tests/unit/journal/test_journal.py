@@ -1,4 +1,4 @@
-"""The journal: what was noted is there after a kill, damage is named, memory stays bounded (I3)."""
+"""The journal: intents are there after a kill, damage is reported, memory stays bounded (I3)."""
 
 from __future__ import annotations
 

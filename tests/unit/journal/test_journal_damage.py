@@ -44,7 +44,7 @@ def test_a_torn_tail_is_cut(opened: Open, tmp_path: Path) -> None:
 
 
 def test_intents_that_lack_before_the_next_file_are_damage(opened: Open, tmp_path: Path) -> None:
-    """A kill tears what is written last, and the file behind was begun when this one was whole (I3, I10)."""
+    """A kill tears what is written last, and the next file was begun when this one was complete (I3, I10)."""
     journal, _ = opened(segment_intents=2)
     for key in "abc":
         journal.intend(C, DocumentWrite((key,)), 1)

@@ -1,4 +1,4 @@
-"""What somebody took away from the journal, or brought back from a copy, is damage and is said (I3, I10)."""
+"""Files that were removed from the journal, or put back from a copy, are reported as damage (I3, I10)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ C = "db/things"
 
 
 def killed(folder: Path, intents: int = 5, *, clean: bool = False, settled: int = 0) -> None:
-    """What a process leaves that noted so many, two in each file."""
+    """Leave what a process leaves that was killed with so many intents, two in each file."""
     journal = Journal(folder, segment_intents=2)
     journal.open()
     for number in range(intents):
@@ -34,7 +34,7 @@ def killed(folder: Path, intents: int = 5, *, clean: bool = False, settled: int 
 
 
 def opened(folder: Path) -> tuple[Recovery, list[str]]:
-    """What the next process finds, and for which collections it marks."""
+    """Return what the next process finds, and the collections that it marks."""
     journal = Journal(folder, segment_intents=2)
     recovery = journal.open()
     writes = [note.write for note in journal.sample(1000)]

@@ -44,7 +44,7 @@ def test_a_text_of_a_request_does_not_become_two() -> None:
 
 
 def _raw(kind: int, flags: int, texts: bytes) -> bytes:
-    """A record with the collection db/c, as every version with such a kind wrote it."""
+    """Return a record with the collection db/c, as every version with such a kind wrote it."""
     times = b"" if kind in (records.OLD_INTENT, records.OLD_KEYS) else struct.pack("<dq", 0.5, 9)
     payload = struct.pack("<QdqBI", 7, 1.5, 3, flags, 4) + times + b"db/c" + texts
     body = struct.pack("<IB", len(payload), kind) + payload
@@ -76,10 +76,10 @@ def test_the_bytes_of_every_version_are_read(kind: int, flags: int, texts: bytes
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=20), st.integers(0, 200), st.integers(1, 255))
 def test_a_changed_byte_is_seen(numbers: list[int], place: int, change: int) -> None:
-    raw = bytearray(records.settled(numbers))
+    raw = bytearray(records.completed(numbers))
     found = records.at(bytes(raw), 0)
     assert found is not None
-    assert list(found.settled) == numbers
+    assert list(found.completed) == numbers
     raw[place % len(raw)] ^= change
     assert records.at(bytes(raw), 0) is None
 
@@ -97,11 +97,11 @@ def test_records_of_another_kind_are_none_of_ours() -> None:
     body = struct.pack("<IB", 0, 9)
     raw = struct.pack("<I", crc32(body)) + body
     assert records.at(raw, 0) is None
-    assert list(records.salvage(raw + records.settled([1]), 0)) != []
+    assert list(records.salvage(raw + records.completed([1]), 0)) != []
 
 
 def test_notes_of_an_earlier_version_are_read() -> None:
-    """A proxy that is upgraded picks up what it had left open; the origin's time is not known of it."""
+    """A proxy that is upgraded picks up what it had left open, without the origin's time."""
     body = struct.pack("<IBQdqBI", 29 + 4 + 1, records.OLD_INTENT, 7, 1.5, 3, 0, 4) + b"db/c" + b"k"
     found = records.at(struct.pack("<I", crc32(body)) + body, 0)
     assert found is not None
