@@ -118,6 +118,7 @@ SHAPES = (
     "FOR d IN f FILTER UPPER(d.s) == 'ABC' AND TO_STRING(d.i) == '3' RETURN d.s",
     "FOR d IN f FILTER d._key == '1' FILTER PARSE_IDENTIFIER(d.r).key == '2' AND PARSE_KEY(d.r) == '2' RETURN d",
     "FOR d IN f FILTER d.t != null AND POSITION(d.t, 2) AND FIRST(d.t) == 1 AND LAST(d.t) == 2 RETURN d",
+    "FOR d IN f FILTER d.t != null AND CONTAINS_ARRAY(d.t, 2) RETURN d",
     "FOR d IN f FILTER IS_NULL(d.t) OR IS_ARRAY(d.t) AND TO_BOOL(d.i) RETURN d.i",
     "FOR d IN f FILTER NOOPT(d.i) % 2 == 1 RETURN d.i",
     "FOR d IN f FILTER CONTAINS(d.s, 'c', true) == 2 RETURN d.s",

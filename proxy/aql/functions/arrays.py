@@ -66,11 +66,11 @@ def position(context: Context, value: Value, search: Value, index: Value = False
     return at if truthy(index) else at >= 0
 
 
-@sql_form("POSITION")
+@sql_form("POSITION", "CONTAINS_ARRAY")
 def position_sql(call: SqlCall) -> Term:
     """Test for an element; a first argument that is not an array, which warns, is refused as it runs."""
     if call.count > 2:
-        raise NotCompilable("POSITION that returns an index")
+        raise NotCompilable(f"{call.name} that returns an index")
     array, value = call.json(0), call.json(1)
     return of_bool(f"_crossfade.member({value}, _crossfade.loop({array}))")
 
