@@ -36,6 +36,9 @@ _TERMS: Final[dict[type, TermCompiler]] = {}
 _STATEMENTS: Final[dict[type, StatementCompiler]] = {}
 _OUTPUTS: Final[dict[type, OutputCompiler]] = {}
 _Registered = TypeVar("_Registered")
+_Term = TypeVar("_Term", bound=TermCompiler)
+_Statement = TypeVar("_Statement", bound=StatementCompiler)
+_Output = TypeVar("_Output", bound=OutputCompiler)
 
 
 class Compilation(SqlForms):
@@ -219,17 +222,17 @@ class Compilation(SqlForms):
         return not isinstance(node, ast.Range)
 
 
-def term_of(*types: type[ast.Node]) -> Callable[[_Registered], _Registered]:
+def term_of(*types: type[ast.Node]) -> Callable[[_Term], _Term]:
     """Register the function that compiles expressions of these types to terms."""
     return _registering(_TERMS, types)
 
 
-def statement_of(*types: type[ast.Node]) -> Callable[[_Registered], _Registered]:
+def statement_of(*types: type[ast.Node]) -> Callable[[_Statement], _Statement]:
     """Register the function that compiles statements of these types."""
     return _registering(_STATEMENTS, types)
 
 
-def output_of(*types: type[ast.Node]) -> Callable[[_Registered], _Registered]:
+def output_of(*types: type[ast.Node]) -> Callable[[_Output], _Output]:
     """Register the function that rewrites expressions of these types to ones over columns."""
     return _registering(_OUTPUTS, types)
 

@@ -46,6 +46,8 @@ StageCompiler: TypeAlias = Callable[["ProgramCompiler", Any, Place], Stage]
 _EXPRESSIONS: Final[dict[type, ExpressionCompiler]] = {}
 _STAGES: Final[dict[type, StageCompiler]] = {}
 _Registered = TypeVar("_Registered")
+_Expression = TypeVar("_Expression", bound=ExpressionCompiler)
+_Stage = TypeVar("_Stage", bound=StageCompiler)
 
 
 class ProgramCompiler:
@@ -114,12 +116,12 @@ class ProgramCompiler:
         return _STAGES[statement.__class__](self, statement, place)
 
 
-def expression_of(*types: type[ast.Node]) -> Callable[[_Registered], _Registered]:
+def expression_of(*types: type[ast.Node]) -> Callable[[_Expression], _Expression]:
     """Register the function that compiles expressions of these types."""
     return _registering(_EXPRESSIONS, types)
 
 
-def stage_of(*types: type[ast.Node]) -> Callable[[_Registered], _Registered]:
+def stage_of(*types: type[ast.Node]) -> Callable[[_Stage], _Stage]:
     """Register the function that compiles statements of these types."""
     return _registering(_STAGES, types)
 

@@ -54,14 +54,16 @@ OperandParser: TypeAlias = Callable[["Parser"], ast.Expr]
 _STATEMENTS: Final[dict[str, StatementParser]] = {}
 OPERANDS: Final[dict[str, OperandParser]] = {}
 _Registered = TypeVar("_Registered")
+_Statement = TypeVar("_Statement", bound=StatementParser)
+_Operand = TypeVar("_Operand", bound=OperandParser)
 
 
-def statement_of(*keywords: str) -> Callable[[_Registered], _Registered]:
+def statement_of(*keywords: str) -> Callable[[_Statement], _Statement]:
     """Register the function that parses statements with these keywords."""
     return _registering(_STATEMENTS, keywords)
 
 
-def operand_of(*kinds: str) -> Callable[[_Registered], _Registered]:
+def operand_of(*kinds: str) -> Callable[[_Operand], _Operand]:
     """Register the function that parses operands that begin with a token of these kinds."""
     return _registering(OPERANDS, kinds)
 
