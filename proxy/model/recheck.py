@@ -15,7 +15,7 @@ Seen = TypeVar("Seen")
 LOOKS: Final = 2  # that prove a difference, if nothing can have changed and changed back between them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # a frozen generic class with slots cannot be made by a subscripted name
 class Streak(Generic[Seen]):
     """Consecutive looks that showed the same difference. seen: what is remembered of them; looks: how many count."""
 

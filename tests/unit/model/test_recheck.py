@@ -21,3 +21,8 @@ def test_pauses_double_up_to_the_longest_until_the_time_is_over() -> None:
     schedule = Schedule(0.05, 0.15, until=10.0)
     assert [schedule.next() for _ in range(4)] == [0.05, 0.1, 0.15, 0.15]
     assert (schedule.left(9.0), schedule.left(11.0)) == (1.0, 0.0)
+
+
+def test_a_streak_can_be_made_by_a_name_that_says_what_it_remembers() -> None:
+    named = Streak[str]
+    assert named("a") == Streak("a")
