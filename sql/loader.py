@@ -1,4 +1,4 @@
-"""Reads the migrations and the named statements that lie beside it."""
+"""Read the migrations and the text of the named statements."""
 
 from __future__ import annotations
 
@@ -7,26 +7,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final
 
-_NAME = re.compile(r"^-- name: ([a-z_0-9]+)\n", re.MULTILINE)
-_MIGRATION = re.compile(r"^(\d{4})_(pre|post)_([a-z_0-9]+)\.sql$")
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One named statement. `text` may hold `{relation}`: use `on` then."""
-
-    name: str
-    text: str
-
-    def on(self, relation: str) -> str:
-        """The statement for one table; `relation` is a value of `_crossfade.collection.relation`."""
-        return self.text.replace("{relation}", relation)
+_NAME: Final = re.compile(r"^-- name: ([a-z_0-9]+)\n", re.MULTILINE)
+_MIGRATION: Final = re.compile(r"^(\d{4})_(pre|post)_([a-z_0-9]+)\.sql$")
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered migration; phase is `pre` or `post`; checksum is sha256 of its text, in hex."""
+    """One numbered migration. phase: `pre` or `post`; checksum: sha256 of its text, in hex."""
 
     number: int
     phase: str
@@ -39,21 +28,24 @@ class Migration:
 
 
 @functools.cache
-def queries(topic: str) -> dict[str, Query]:
-    """All statements of `queries/{topic}.sql`, by name. Raises FileNotFoundError, or ValueError for a double name."""
+def queries(topic: str) -> dict[str, str]:
+    """Return the text of all statements of `queries/{topic}.sql`, by name.
+
+    Raise FileNotFoundError if there is no such topic, ValueError if a name occurs twice.
+    """
     text = resources.files(__package__).joinpath("queries", f"{topic}.sql").read_text("utf-8")
     parts = _NAME.split(text)[1:]
-    found: dict[str, Query] = {}
+    found: dict[str, str] = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         if name in found:
             raise ValueError(f"queries/{topic}.sql names {name} twice")
-        found[name] = Query(name, body.strip().rstrip(";"))
+        found[name] = body.strip().rstrip(";")
     return found
 
 
 @functools.cache
 def migrations() -> tuple[Migration, ...]:
-    """All migrations in order. Raises ValueError where numbers are not 1, 2, 3, …"""
+    """Return all migrations in order. Raise ValueError unless they are numbered 1, 2, 3, …"""
     found = []
     for entry in resources.files(__package__).joinpath("migrations").iterdir():
         matched = _MIGRATION.match(entry.name)

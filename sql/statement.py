@@ -43,7 +43,7 @@ class Statement(Generic[RowT_co]):
         self.topic = topic
         self.name = name
         self.row = row
-        self.text = queries(topic)[name].text
+        self.text = queries(topic)[name]
         self.make: Callable[[Any], RowT_co] = _maker(row)
 
     def on(self, relation: str) -> Self:

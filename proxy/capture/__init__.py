@@ -28,8 +28,8 @@ rolls back, since PostgreSQL may never have what it wrote.
 """
 
 from proxy.capture.bodies import collect
-from proxy.capture.context import LeaseView, WriteContext
+from proxy.capture.context import WriteContext
 from proxy.capture.dispatch import WriteDispatcher
 from proxy.capture.transaction_registry import TransactionRegistry
 
-__all__ = ["LeaseView", "TransactionRegistry", "WriteContext", "WriteDispatcher", "collect"]
+__all__ = ["TransactionRegistry", "WriteContext", "WriteDispatcher", "collect"]

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import structlog
@@ -22,32 +22,15 @@ from proxy.capture.transaction_plan import Buffer
 from proxy.isolation import Lane
 from proxy.journal.intent import Ending, Intent
 from proxy.model.in_flight import InFlight
+from proxy.model.lease_view import LeaseView
 from proxy.model.message import Request
 from proxy.model.operations import Change, Operation
-from proxy.model.stages import Snapshot
 from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
 from proxy.stores.arango import Requester
 from proxy.wire.auth import expiry_of, owner_of
 
 log = structlog.get_logger(__name__)
-
-
-class LeaseView(Protocol):
-    """The lease, as a request sees it."""
-
-    @property
-    def snapshot(self) -> Snapshot: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def may_read_target(self) -> bool: ...
-    @property
-    def own_lease_over(self) -> bool: ...
-    @property
-    def era(self) -> int: ...
-    def record_origin_only_ack(self) -> None: ...
-    def give_up(self, reason: str) -> None: ...
 
 
 Result = TypeVar("Result")

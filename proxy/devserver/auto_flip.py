@@ -25,9 +25,10 @@ from proxy.base.errors import ArangoError, DatabaseError, RefusedError, Upstream
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.endpoint import Capture, Effect, Endpoint
+from proxy.model.lease_view import LeaseView
 from proxy.model.message import Handler, Request, Response
 from proxy.model.operations import Operation, Outcome
-from proxy.model.stages import Snapshot, Stage, Standing
+from proxy.model.stages import Stage, Standing
 from proxy.operator import status
 from proxy.stores.base import Store
 from proxy.wire.decode import peek
@@ -55,13 +56,6 @@ class Backlog(Protocol):
     def backlog(self) -> int: ...
 
 
-class Known(Protocol):
-    """The part of the lease that is used here."""
-
-    @property
-    def snapshot(self) -> Snapshot: ...
-
-
 def _makes(endpoint: Endpoint) -> bool:
     """Return True if such a request may create or rename a collection."""
     return endpoint.effect is Effect.CONTROL or endpoint.capture is Capture.GRAPH_DEFINITION
@@ -83,7 +77,7 @@ class AutoFlip:
         mirror: Backlog,
         origin: Store,
         target: Store,
-        lease: Known,
+        lease: LeaseView,
     ) -> None:
         self._handle = handle
         self._settings = settings

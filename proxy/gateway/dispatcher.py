@@ -22,7 +22,7 @@ import structlog
 from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError, error_label
-from proxy.capture import LeaseView, TransactionRegistry, WriteContext, WriteDispatcher, collect
+from proxy.capture import TransactionRegistry, WriteContext, WriteDispatcher, collect
 from proxy.capture.refusals import authorised
 from proxy.gateway import velocypack_answers
 from proxy.gateway.answered_reads import AnsweredReads
@@ -34,6 +34,7 @@ from proxy.gateway.target_reads import TargetReads
 from proxy.isolation import LIGHT, Lane
 from proxy.model.endpoint import Capture, Effect, Endpoint, Family, Read
 from proxy.model.in_flight import InFlight
+from proxy.model.lease_view import LeaseView
 from proxy.model.message import Headers, Request, Response, Streaming
 from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Stage

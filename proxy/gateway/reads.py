@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import msgspec
 
 from proxy.base.errors import ArangoError
-from proxy.capture import LeaseView, WriteContext
+from proxy.capture import WriteContext
 from proxy.capture.refusals import authorised
 from proxy.gateway.answered_reads import AnsweredReads
 from proxy.gateway.router import Router
 from proxy.gateway.target_reads import FallbackReason, TargetReads
 from proxy.model.endpoint import Effect, Read
+from proxy.model.lease_view import LeaseView
 from proxy.model.message import Request, Response
 from proxy.model.operations import Change, Operation, Outcome
 from proxy.model.revision import decode_rev

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import msgspec
 
 from proxy.base.waits import counted
-from proxy.capture import LeaseView
 from proxy.gateway.request_body import TOO_LARGE
 from proxy.model.endpoint import Effect, Read
+from proxy.model.lease_view import LeaseView
 from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot, Stage
 from proxy.routing.query_facts import QueryFactsCache

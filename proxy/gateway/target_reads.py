@@ -18,7 +18,7 @@ import contextlib
 import enum
 import time
 from collections.abc import AsyncIterator
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -28,6 +28,7 @@ from proxy.base.errors import ArangoError, DatabaseBusy, DatabaseError, Database
 from proxy.base.waits import counted
 from proxy.control.read_stats import Readings
 from proxy.gateway.authorization import Credentials
+from proxy.model.lease_view import LeaseView
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore
 
@@ -73,19 +74,6 @@ class FallbackReason(enum.StrEnum):
         return self in (FallbackReason.SLOW, FallbackReason.UNAVAILABLE, FallbackReason.LIMIT)
 
 
-class LeaseLook(Protocol):
-    """What a read needs of the lease."""
-
-    @property
-    def may_read_target(self) -> bool: ...
-    @property
-    def own_lease_over(self) -> bool: ...
-    @property
-    def looked_at(self) -> float: ...
-    def look_now(self) -> None: ...
-    def record_origin_only_ack(self) -> None: ...
-
-
 class TargetReads:
     """The target as the store that answers clients. readings: what automatic rollback checks. Start and close it.
 
@@ -97,7 +85,7 @@ class TargetReads:
         self,
         settings: Settings,
         target: PostgresStore,
-        lease: LeaseLook,
+        lease: LeaseView,
         credentials: Credentials,
         readings: Readings,
     ) -> None:

@@ -4,6 +4,7 @@ endpoint          Endpoint: what is known of one endpoint of ArangoDB's API, and
 operations        Operation, Outcome, Change: one typed request of ArangoDB's API, its answer, a version written
 documents         keys, handles, system attributes, merging, the form in jsonb
 revision          `_rev`: text <-> 64-bit integer, and the hybrid logical clock that makes them
+lease_view        what the path of a request needs of the lease
 stages            stages, phases and the snapshot of all collections that an instance acts on; allowed transitions
 message           HTTP requests and responses
 json_values       JSON as ArangoDB compares and prints it; json_reader reads it, json_trim cuts attributes out of it

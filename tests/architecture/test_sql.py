@@ -28,6 +28,7 @@ _SQL = re.compile(
     r"|(CREATE|DROP|ALTER)\s+(SCHEMA|TABLE|INDEX|FUNCTION|VIEW|TYPE)\s|TRUNCATE\s+TABLE\s|ANALYZE\s+\S|VACUUM\s"
     r"|EXPLAIN\s*[(\s]|COPY\s+\S+\s+(FROM|TO)\s|SHOW\s+\w+$|SET\s+\w+\s*=)"
 )
+_COMMENT = re.compile(r"--[^\n]*")
 _PLACE = re.compile(r"\$(\d+)")
 _TAKES_VALUES = {"fetch", "fetchrow", "fetchval", "execute", "cursor"}
 
@@ -162,5 +163,5 @@ def test_a_wrong_number_of_values_is_found() -> None:
 def test_no_statement_is_written_twice() -> None:
     found: dict[str, list[str]] = {}
     for name, statement in declared().items():
-        found.setdefault(" ".join(statement.text.split()), []).append(name)
+        found.setdefault(" ".join(_COMMENT.sub("", statement.text).split()), []).append(name)
     assert [names for names in found.values() if len(names) > 1] == []

@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-from sql.loader import Query, migrations, queries
+from sql.loader import migrations, queries
 
 TOPICS = sorted(entry.name.removesuffix(".sql") for entry in resources.files("sql").joinpath("queries").iterdir())
 
@@ -21,8 +21,4 @@ def test_migrations_are_numbered_from_one() -> None:
 def test_every_statement_has_a_name_and_a_text(topic: str) -> None:
     found = queries(topic)
     assert found
-    assert all(query.text for query in found.values())
-
-
-def test_a_statement_is_put_on_a_table_by_its_quoted_name() -> None:
-    assert Query("x", "SELECT 1 FROM {relation}").on('"a b".c') == 'SELECT 1 FROM "a b".c'
+    assert all(found.values())

@@ -1,0 +1,33 @@
+"""What a request's path needs of the lease, which is made far above it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from proxy.model.stages import Snapshot
+
+
+class LeaseView(Protocol):
+    """The lease of this process (proxy/control/instance/lease.py), as requests see it.
+
+    era: the stamp of a write that is forwarded now. may_read_target: a read of PostgreSQL may be tried; the fence in
+    its statement decides. own_lease_over: no process reads PostgreSQL because of this one's lease, so that it may
+    answer for flipped collections from ArangoDB alone, after `record_origin_only_ack`. looked_at: monotonic time at
+    which the last heartbeat began that succeeded. give_up: an acknowledged write cannot be applied.
+    """
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def era(self) -> int: ...
+    @property
+    def may_read_target(self) -> bool: ...
+    @property
+    def own_lease_over(self) -> bool: ...
+    @property
+    def looked_at(self) -> float: ...
+    def look_now(self) -> None: ...
+    def record_origin_only_ack(self) -> None: ...
+    def give_up(self, reason: str) -> None: ...
