@@ -33,7 +33,7 @@ format: $(STAMP) ## puts the style right
 	$(BIN)/ruff check --fix .
 
 .PHONY: reference
-reference: $(STAMP) ## writes docs/settings.md and docs/metrics.md from the code
+reference: $(STAMP) ## writes the pages of docs/ that are generated from the code
 	$(BIN)/python -m proxy.operator.reference
 
 test: lint ## lint, then every test

@@ -26,7 +26,7 @@ from backfill.wal_reader import Log, Reader, Requester, Scan, Version, collectio
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.base.repeated import Repeated
-from proxy.control.gates.origin_gates import VANISHED
+from proxy.control.gates.rules.out_of_band import VANISHED
 from proxy.replication.versions import Stored
 
 log = structlog.get_logger(__name__)

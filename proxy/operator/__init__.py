@@ -7,5 +7,5 @@ repro_bundle     one mismatch as a file; replay: recorded reads to send again
 out_of_band      documents that were written around the proxies
 rules_admin      tolerances and sampling, listed and changed
 migrate          applies `sql/migrations`
-reference        pages of docs/ that are generated from code: settings, metrics
+reference        pages of docs/ that are generated from code: settings, gates, metrics
 """

@@ -9,7 +9,7 @@ import orjson
 
 import sql
 from proxy.base.database import Database
-from proxy.control.gates.gates import differences
+from proxy.control.gates.rules.verified import differences
 from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.operator import out_of_band
 from proxy.operator.out_of_band import Bypassed

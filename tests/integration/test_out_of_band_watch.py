@@ -20,7 +20,7 @@ from backfill.source import Source
 from backfill.worker import Options, Workers
 from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gate_types import Gate, GateVerdict
-from proxy.control.gates.origin_gates import VANISHED
+from proxy.control.gates.rules.out_of_band import VANISHED
 from proxy.http.upstream import Upstream
 from proxy.model.message import Request, Response
 from proxy.model.stages import Stage, Standing
@@ -229,7 +229,7 @@ async def test_what_backfill_and_verification_copied_is_judged_by_who_wrote_it(d
 
 async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack:
-        assert (await _gate(stack)).figures == "nobody watches"
+        assert (await _gate(stack)).figures == "no process watches"
         async with watched(stack) as watcher:
             await _verified(stack)
             await watcher.judged()
@@ -238,7 +238,7 @@ async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) ->
             await stack.direct.post(PATH, json={"_key": "around"})
             await watcher.named("around")
             gate = await _gate(stack)
-            assert (gate.verdict, gate.figures) == ("fail", "1 written around the proxies: around")
+            assert (gate.verdict, gate.figures) == ("fail", "1 written out of band: around")
             status = (await shell(stack, "status"))[1]
             assert "written around the proxies" in status
             assert "around" in status

@@ -1,9 +1,9 @@
-"""What gates look at, and what they answer: frozen values, no rules. The rules: gates, shape_gates."""
+"""What gates judge, and what they answer: frozen values. The gates themselves: `rules`."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ class GateVerdict(enum.StrEnum):
 class Gate:
     """One gate's answer. figures: what was found; threshold: what it takes; remedy: what to do, empty on pass.
 
-    protects_reads: it keeps I7, and no `--force` goes past it (gates.KEEP_I7).
+    protects_reads: it keeps I7, and no `--force` passes it (`GateRule.protects_reads`).
     """
 
     name: str
@@ -185,3 +185,18 @@ class GateLimits:
     slowdown: float = 1.5
     min_p99_seconds: float = 0.005
     bypass_lag_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GateRule:
+    """One gate. describe: what it asks, for docs/gates.md.
+
+    protects_reads: why `--force` does not pass it, if it does not: without it a client might not read its own write
+    (I7). Nothing else decides that.
+    """
+
+    name: str
+    position: int
+    describe: str
+    decide: Callable[[Evidence, GateLimits], Gate]
+    protects_reads: str = ""

@@ -3,155 +3,185 @@
 from tests.faults.mutations import Mutant
 
 _GATES = "tests/unit/control/gates/test_gates.py"
-_EACH = f"{_GATES}::test_each_gate"
-_SHAPES = "proxy/control/gates/shape_gates.py"
-_OUTSIDE = "proxy/control/gates/origin_gates.py"
 _COPY = "proxy/control/gates/gates.py"
+
+
+def _rule(name: str) -> str:
+    return f"proxy/control/gates/rules/{name}.py"
+
+
+def _cases(name: str) -> str:
+    return f"tests/unit/control/gates/test_{name}.py::test_cases"
+
 
 MUTANTS = (
     Mutant(
         "no data passes",
-        _SHAPES,
+        _rule("zero_mismatches"),
         "    if settled < n:\n",
         "    if 0 < settled < n:\n",
-        _EACH,
+        _cases("zero_mismatches"),
     ),
     Mutant(
-        "a mismatch is let through", _SHAPES, "if evidence.mismatched or evidence.open_mismatches:", "if False:", _EACH
+        "a mismatch is let through",
+        _rule("zero_mismatches"),
+        "if evidence.mismatched or evidence.open_mismatches:",
+        "if False:",
+        _cases("zero_mismatches"),
     ),
     Mutant(
         "kinds that are open do not count",
-        _SHAPES,
+        _rule("zero_mismatches"),
         "if evidence.mismatched or evidence.open_mismatches:",
         "if evidence.mismatched:",
-        _EACH,
+        _cases("zero_mismatches"),
     ),
     Mutant(
         "too much may stay unsettled",
-        _SHAPES,
+        _rule("rechecks_resolved"),
         "evidence.unsettled > limits.unsettled_share * evidence.compared",
         "evidence.unsettled > 10 * limits.unsettled_share * evidence.compared",
-        _EACH,
+        _cases("rechecks_resolved"),
     ),
     Mutant(
         "what did not settle is evidence",
-        _SHAPES,
+        _rule("zero_mismatches"),
         "settled = evidence.compared - evidence.unsettled",
         "settled = evidence.compared",
-        _EACH,
+        _cases("zero_mismatches"),
     ),
     Mutant(
         "what did not settle is evidence of a shape",
         "proxy/control/gates/gate_types.py",
         "return self.recent - self.unsettled",
         "return self.recent",
-        _EACH,
+        _cases("sample_size"),
     ),
     Mutant(
         "a shape that was never compared is overlooked",
-        _SHAPES,
-        "missing = [shape for shape in _judged(evidence) if not shape.compared]",
-        "missing = [shape for shape in _judged(evidence) if not shape.compared and shape.seen > 1000]",
-        _EACH,
+        _rule("every_query_compared"),
+        "missing = [shape for shape in judged(evidence) if not shape.compared]",
+        "missing = [shape for shape in judged(evidence) if not shape.compared and shape.seen > 1000]",
+        _cases("every_query_compared"),
     ),
     Mutant(
         "a waiver is not asked for",
-        _SHAPES,
+        "proxy/control/gates/shape_text.py",
         "[shape for shape in evidence.shapes if shape.exempt is None]",
         "[shape for shape in evidence.shapes if shape.exempt is None and shape.compared]",
-        _EACH,
+        _cases("sample_size"),
     ),
     Mutant(
         "a collection without reads is covered",
-        _SHAPES,
-        "    if not evidence.shapes:\n        return Gate(\n            name, GateVerdict.INCONCLUSIVE, "
+        _rule("every_query_compared"),
+        "    if not evidence.shapes:\n        return Gate(\n            NAME, GateVerdict.INCONCLUSIVE, "
         '"no read was seen", threshold, "let clients read it through a proxy"\n        )\n    exempt =',
         "    exempt =",
-        _EACH,
+        _cases("every_query_compared"),
     ),
     Mutant(
         "comparisons from before the last reset count",
-        _SHAPES,
+        _rule("sample_size"),
         "few = [shape for shape in shapes if shape.settled < n]",
         "few = [shape for shape in shapes if shape.compared < n]",
-        _EACH,
+        _cases("sample_size"),
     ),
     Mutant(
         "the slow side is not looked at",
-        _SHAPES,
+        _rule("latency_budget"),
         "if target > max(limits.slowdown * origin, limits.min_p99_seconds):",
         "if origin > max(limits.slowdown * target, limits.min_p99_seconds):",
-        _EACH,
+        _cases("latency_budget"),
     ),
     Mutant(
         "one sample makes a p99",
-        _SHAPES,
+        _rule("latency_budget"),
         "or shape.timed < limits.shape_comparisons:",
         "or shape.timed < 1:",
-        _EACH,
+        _cases("latency_budget"),
     ),
     Mutant(
-        "nobody needs to watch", _OUTSIDE, "    if watch is None:\n", "    if watch is None and run is None:\n", _EACH
+        "nobody needs to watch",
+        _rule("out_of_band"),
+        "    if watch is None:\n",
+        "    if watch is None and run is None:\n",
+        _cases("out_of_band"),
     ),
     Mutant(
         "a watch that stands still is believed",
-        _OUTSIDE,
+        _rule("out_of_band"),
         "if watch.behind > limits.bypass_lag_seconds:",
         "if watch.behind > 100 * limits.bypass_lag_seconds:",
-        _EACH,
+        _cases("out_of_band"),
     ),
     Mutant(
         "what was written before the watch is not asked for",
-        _OUTSIDE,
+        _rule("out_of_band"),
         "if run is None or run.started_at < watch.since:",
         "if run is None:",
-        _EACH,
+        _cases("out_of_band"),
     ),
     Mutant(
         "a bypass is forgotten as soon as it is repaired",
-        _OUTSIDE,
+        _rule("out_of_band"),
         "if not one.repaired or run is None or one.found_at >= run.started_at]",
         "if not one.repaired]",
-        _EACH,
+        _cases("out_of_band"),
     ),
     Mutant(
         "an origin that lost writes is ready",
-        _OUTSIDE,
+        _rule("rollback_possible"),
         "    if origin.lost:\n",
         "    if len(origin.lost) > 10:\n",
-        _EACH,
+        _cases("rollback_possible"),
     ),
-    Mutant("an origin that is away is ready", _OUTSIDE, "    if origin.trouble:\n", "    if False:\n", _EACH),
+    Mutant(
+        "an origin that is away is ready",
+        _rule("rollback_possible"),
+        "    if origin.trouble:\n",
+        "    if False:\n",
+        _cases("rollback_possible"),
+    ),
     Mutant(
         "a verification from before the last proxy counts",
-        _COPY,
+        _rule("verified"),
         "if evidence.last_joined is not None and run.started_at < evidence.last_joined:",
         "if evidence.last_joined is None:",
-        _EACH,
+        _cases("verified"),
     ),
     Mutant(
         "a mark is covered by any verification",
-        _COPY,
+        _rule("verification_current"),
         "if run is not None and run.unverified_before >= mark.id:",
         "if run is not None:",
-        _EACH,
+        _cases("verification_current"),
     ),
     Mutant(
-        "a silent proxy is current", _COPY, "elif instance.lease_left <= 0:", "elif instance.lease_left <= -60:", _EACH
+        "a silent proxy is current",
+        _rule("instances_in_sync"),
+        "elif instance.lease_left <= 0:",
+        "elif instance.lease_left <= -60:",
+        _cases("instances_in_sync"),
     ),
-    Mutant("a diverged proxy is current", _COPY, "        if instance.diverged:\n", "        if False:\n", _EACH),
+    Mutant(
+        "a diverged proxy is current",
+        _rule("instances_in_sync"),
+        "        if instance.diverged:\n",
+        "        if False:\n",
+        _cases("instances_in_sync"),
+    ),
     Mutant(
         "no proxy is no backlog",
-        _COPY,
-        'return Gate(name, GateVerdict.INCONCLUSIVE, "no instance", threshold, "start a proxy")',
-        'return Gate(name, GateVerdict.PASSED, "no instance", threshold)',
-        _EACH,
+        _rule("caught_up"),
+        'return Gate(NAME, GateVerdict.INCONCLUSIVE, "no instance", threshold, "start a proxy")',
+        'return Gate(NAME, GateVerdict.PASSED, "no instance", threshold)',
+        _cases("caught_up"),
     ),
     Mutant(
         "force goes past a backlog",
-        _COPY,
-        '    "caught up": "a backlog',
-        '    "caught-up": "a backlog',
+        _rule("caught_up"),
+        'protects_reads="a backlog',
+        'protects_reads="" and "a backlog',
         f"{_GATES}::test_force_goes_past_all_but_those_that_keep_clients_own_writes_visible",
     ),
     Mutant(

@@ -1,0 +1,28 @@
+"""Gate: A backfill that began after the mirror is complete."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+
+NAME: Final = "backfilled"
+
+
+def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+    threshold = "a backfill that began after the mirror, done"
+    run = evidence.backfill
+    if run is not None:
+        return Gate(NAME, GateVerdict.PASSED, f"run {run.id} is done", threshold)
+    remedy = f"`crossfade backfill {evidence.collection}`"
+    if "backfill" in evidence.open_runs:
+        return Gate(NAME, GateVerdict.INCONCLUSIVE, "a backfill is under way", threshold, f"wait for it: {remedy}")
+    return Gate(NAME, GateVerdict.FAILED, "no backfill is done", threshold, remedy)
+
+
+GATE: Final = GateRule(
+    NAME,
+    position=10,
+    describe="A backfill that began after the mirror is complete.",
+    decide=_decide,
+)

@@ -1,0 +1,26 @@
+"""Gate: PostgreSQL holds every document."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+
+NAME: Final = "no dead letter"
+
+
+def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+    threshold = "0 documents that PostgreSQL refused"
+    if not evidence.dead_letters:
+        return Gate(NAME, GateVerdict.PASSED, "0", threshold)
+    remedy = "see the reason in _crossfade.dead_letter, change the documents; the next write of each clears it"
+    return Gate(NAME, GateVerdict.FAILED, str(evidence.dead_letters), threshold, remedy)
+
+
+GATE: Final = GateRule(
+    NAME,
+    position=110,
+    describe="PostgreSQL holds every document.",
+    decide=_decide,
+    protects_reads="PostgreSQL would answer with a version older than the one that it refused",
+)

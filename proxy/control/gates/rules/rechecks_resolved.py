@@ -1,0 +1,29 @@
+"""Gate: Nearly every difference could be told from lag."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+
+NAME: Final = "rechecks resolved"
+
+
+def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+    threshold = f"at most {limits.unsettled_share:.1%} of comparisons unsettled"
+    if not evidence.compared:
+        remedy = "keep it at stage shadow under traffic"
+        return Gate(NAME, GateVerdict.INCONCLUSIVE, "no comparison", threshold, remedy)
+    figures = f"{evidence.unsettled} of {evidence.compared}"
+    if evidence.unsettled > limits.unsettled_share * evidence.compared:
+        remedy = "documents change faster than both sides can be read: raise CROSSFADE_RECHECK_TIMEOUT, or see the lag"
+        return Gate(NAME, GateVerdict.FAILED, figures, threshold, remedy)
+    return Gate(NAME, GateVerdict.PASSED, figures, threshold)
+
+
+GATE: Final = GateRule(
+    NAME,
+    position=70,
+    describe="Nearly every difference could be told from lag.",
+    decide=_decide,
+)
