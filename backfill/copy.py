@@ -142,7 +142,7 @@ async def copy_chunk(
                     f"PostgreSQL cancelled a page of {len(page.documents)} documents ({error}): now {smaller} at a time"
                 )
                 log.warning(
-                    "a page was cancelled", collection=claim.table.collection, error=error_label(error), next=smaller
+                    "backfill_page_cancelled", collection=claim.table.collection, error=error_label(error), next=smaller
                 )
                 await ahead.close()
                 await run_store.renew(database, claim, lease, why)

@@ -114,7 +114,7 @@ class OutOfBandWatch:
                         await self._wait(self._pause or _PAUSE[self._reader.mode if self._reader else "log"])
             except DatabaseError as error:
                 if self._trouble.now(error_label(error)):
-                    log.info("the watch waits for PostgreSQL", error=str(error))
+                    log.info("watch_waits_for_target", error=str(error))
                 with contextlib.suppress(UpstreamError, ArangoError):
                     await self._read_on()  # the origin's log does not wait
                 await self._wait(0.5)
@@ -125,7 +125,7 @@ class OutOfBandWatch:
         await self._watched(session)
         vanished = self._settled & self._present
         for name in vanished - self._vanished:
-            log.warning("a collection was dropped around the proxies", collection=name)
+            log.warning("out_of_band_drop", collection=name)
         self._vanished = vanished
         try:
             await self._read_on()
@@ -133,7 +133,7 @@ class OutOfBandWatch:
         except (UpstreamError, ArangoError) as error:
             self._note = f"ArangoDB's log cannot be read: {error}"
             if self._trouble.now(error_label(error)):
-                log.info("the watch waits for ArangoDB", error=str(error))
+                log.info("watch_waits_for_origin", error=str(error))
         else:
             self._trouble.over()
         await self._judge(session)
@@ -184,7 +184,7 @@ class OutOfBandWatch:
             await reader.begin(0 if newest is None else newest[1])
             await reader.probe()
         except ArangoError as error:
-            log.info("the origin's log is not for us: the watch scans for new revisions", error=str(error))
+            log.info("wal_unavailable", error=str(error))
             self._reader = Scan(*self._account)
             return
         except UpstreamError as error:
@@ -231,7 +231,7 @@ class OutOfBandWatch:
         return page.more
 
     def _begin_anew(self, now: float, why: str) -> None:
-        log.warning("the watch for writers around the proxies begins anew", why=why)
+        log.warning("watch_restarted", why=why)
         self._suspects.forget(self._since)
         self._since = dict.fromkeys(self._since, now)
 
@@ -291,7 +291,7 @@ class OutOfBandWatch:
             )
         self._suspects.done(due)  # not before it is written down: PostgreSQL may be away
         for one in guilty:
-            log.warning("a document was written around the proxies", collection=one.collection, key=one.key)
+            log.warning("out_of_band_write", collection=one.collection, key=one.key)
             self._found(one)
 
     async def _keep(self, session: Session, mode: str) -> None:

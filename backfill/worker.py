@@ -253,7 +253,7 @@ class Workers:
             step = "for its statistics"
             await session.execute(sql.indexes.ANALYZE.on(row.relation))
         except DatabaseError as error:
-            log.warning("a backfill could not be ended", collection=row.collection, step=step, error=error_label(error))
+            log.warning("run_not_completed", collection=row.collection, step=step, error=error_label(error))
             with contextlib.suppress(DatabaseError):
                 await run_store.note_wait(self._database, row.id, f"{step}, tried again: {error}")
             raise

@@ -184,7 +184,7 @@ class Import:
             except CrossfadeError as error:
                 if not _passing(error) or time.monotonic() + pause > until or self.stop.is_set():
                     raise
-                log.warning("the target takes nothing just now, tried again", error=str(error), seconds=pause)
+                log.warning("import_retried", error=str(error), seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -33,7 +33,7 @@ async def serve(settings: Settings, *, ready: Path | None = None) -> None:
         if ready is not None:
             ready.write_text(f"{application.port} {application.admin_port} {os.getpid()}\n", "utf-8")
         await stop.wait()
-        log.info("stopping: requests in flight are answered, the backlog drains")
+        log.info("stopping")
 
 
 def _freeze_memory() -> None:

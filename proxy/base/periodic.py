@@ -49,7 +49,7 @@ class Periodic:
         try:
             await last()
         except DatabaseError as error:
-            log.warning("what had gathered is lost", part=self._name, error=error_label(error))
+            log.warning("pending_work_lost", part=self._name, error=error_label(error))
 
     async def _run(self) -> None:
         if self._first is not None:
@@ -62,4 +62,4 @@ class Periodic:
         try:
             await work()
         except DatabaseError as error:
-            log.debug("work waits until PostgreSQL is back", part=self._name, error=error_label(error))
+            log.debug("pending_work_waits", part=self._name, error=error_label(error))

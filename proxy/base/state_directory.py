@@ -81,7 +81,7 @@ def _read(file: Path) -> str | None:
     if _ID.fullmatch(found):
         return found
     # a machine that went down can leave the file empty. An instance called "" would share its row with others
-    log.warning("the instance id cannot be read; a new instance is registered", file=str(file), bytes=len(text))
+    log.warning("instance_id_unreadable", file=str(file), bytes=len(text))
     return None
 
 

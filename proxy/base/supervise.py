@@ -23,7 +23,7 @@ async def supervise(work: Callable[[], Awaitable[None]], part: str) -> None:
         try:
             await work()
         except Exception:
-            log.exception("a task failed and begins again", part=part)
+            log.exception("task_restarted", part=part)
             await asyncio.sleep(_PAUSE)
 
 

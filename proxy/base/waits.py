@@ -51,7 +51,7 @@ def counted(
                 if took > _COUNTED:
                     metrics.WAIT_DURATION.labels(reason).observe(took)
                 if took > _LONG:
-                    log.warning("a client waited long", reason=reason, seconds=round(took, 2))
+                    log.warning("request_waited", reason=reason, seconds=round(took, 2))
 
         return waiting
 

@@ -217,7 +217,7 @@ class TransactionRegistry:
                     await self._database.execute(sql.transactions.FORGET)
                     forgot = time.monotonic()
             except DatabaseError as error:
-                log.debug("notes of transactions wait for PostgreSQL", error=error_label(error))
+                log.debug("transaction_notes_wait", error=error_label(error))
             self._something.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POST):

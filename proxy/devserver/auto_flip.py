@@ -103,7 +103,7 @@ class AutoFlip:
                     await self.flip()
                 except (RefusedError, DatabaseError, UpstreamError, ArangoError) as error:
                     # reads go to ArangoDB, which has every write: only the stage is not as wanted
-                    log.info("a new collection is not flipped", reason=str(error))
+                    log.info("auto_flip_refused", reason=str(error))
         return response
 
     async def flip(self) -> None:

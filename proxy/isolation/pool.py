@@ -208,7 +208,7 @@ class Lane:
         try:
             worker = await self._taken() or await self._template.fork(self._nice, self._memory)
         except (OSError, TimeoutError) as error:
-            log.warning("there is no worker", lane=self.name, error=type(error).__name__)
+            log.warning("worker_unavailable", lane=self.name, error=type(error).__name__)
             raise self._over("ended") from error
         self._busy.add(worker)
         well = False
@@ -281,7 +281,7 @@ class Isolation:
         try:
             await self._template.warm()
         except OSError as error:
-            log.warning("no workers yet", error=type(error).__name__)
+            log.warning("workers_not_started", error=type(error).__name__)
 
     async def close(self) -> None:
         """Ends every worker; what they were doing is left."""

@@ -144,4 +144,4 @@ class States:
             self._trouble.over()
         except DatabaseError as error:
             if self._trouble.now(error_label(error)):
-                log.info("states cannot be read", error=error_label(error))
+                log.info("states_unreadable", error=error_label(error))

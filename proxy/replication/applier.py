@@ -203,7 +203,7 @@ class Applier:
             self._queue.back(batch)
             name, why = batch.collection, told(error)
             if why not in self._troubles.values():
-                log.warning("PostgreSQL takes no writes, the backlog grows", error=why, collection=name)
+                log.warning("apply_failed", error=why, collection=name)
             self._troubles[name] = why
             await backoff.wait()
             self._queue.done(batch)
@@ -215,7 +215,7 @@ class Applier:
         failpoints.reach("after-apply")
         metrics.BATCH_DURATION.observe(time.perf_counter() - began)
         if self._troubles.pop(batch.collection, None) is not None and self.reachable:
-            log.info("PostgreSQL takes writes again")
+            log.info("apply_recovered")
         backoff.reset()
         self._queue.applied(batch)
         try:

@@ -47,7 +47,7 @@ class FailoverDetector:
                 return False
             await session.fetch(sql.mirror.LEAP)
             await lacking.mark_in(session, [EVERYTHING], [_REASON], self._instance)
-        log.error("every database becomes unverified", reason=_REASON)
+        log.error("databases_unverified", reason=_REASON)
         return True
 
     async def run(self) -> None:
@@ -57,8 +57,8 @@ class FailoverDetector:
                 await self.step()
             except StatementError as error:  # a server that does not tell, or one that is still a replica
                 if not self._told:
-                    log.warning("PostgreSQL does not tell its timeline", sqlstate=error.sqlstate)
+                    log.warning("timeline_unknown", sqlstate=error.sqlstate)
                 self._told = True
             except DatabaseError as error:
-                log.debug("the timeline is looked at later", error=error_label(error))
+                log.debug("timeline_check_waits", error=error_label(error))
             await asyncio.sleep(_LOOK)

@@ -79,7 +79,7 @@ class JournalDrainer:
                     await self._spilled.wait()
                 backoff.reset()
             except (DatabaseError, UpstreamError, ArangoError, JournalError) as error:
-                log.debug("journal drain waits", error=error_label(error))
+                log.debug("journal_drain_waits", error=error_label(error))
                 await backoff.wait()
 
     async def drain(self) -> bool:
@@ -167,7 +167,7 @@ class JournalDrainer:
                     if earlier:
                         self._scans.done(collection, since)
                     number = len(lacking)
-                    log.info("documents found by their revisions were read again", collection=collection, number=number)
+                    log.info("revisions_reread", collection=collection, number=number)
             except (ArangoError, CannotRead, TooMany) as error:
                 if isinstance(error, ArangoError) and is_transient(error):
                     raise

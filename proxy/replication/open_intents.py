@@ -52,13 +52,13 @@ class OpenIntents:
         self.index.recovered(recovery.collections)
         self._started = True
         if recovery.open:
-            log.info("open intents of an earlier process are repaired", number=recovery.open)
+            log.info("open_intents_recovered", number=recovery.open)
         for reason in recovery.damaged:
-            log.error("every database becomes unverified", reason=reason)
+            log.error("databases_unverified", reason=reason)
         if recovery.machine_stopped:
-            log.warning("the machine stopped: collections written since the last sync point become unverified")
+            log.warning("unsynced_writes_unverified")
         if recovery.unjournaled:
-            log.error("an earlier process ended while it could not write its journal: every database is unverified")
+            log.error("unjournaled_writes_unverified")
         return recovery
 
     # ---- the life of an intent
@@ -71,7 +71,7 @@ class OpenIntents:
         except JournalError as error:
             if not self._failing:
                 log.error(
-                    "writes are refused" if self._refuse else "writes are forwarded without a note", error=str(error)
+                    "journal_full_writes_refused" if self._refuse else "journal_full_writes_forwarded", error=str(error)
                 )
             self._failing = True
             if self._refuse:
@@ -203,4 +203,4 @@ class OpenIntents:
                 self._journal.end_sync()
             except (JournalError, OSError) as error:
                 self._journal.end_sync(done=False)
-                log.warning("journal could not be synced", error=str(error))
+                log.warning("journal_sync_failed", error=str(error))

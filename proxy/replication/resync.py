@@ -66,7 +66,7 @@ class Resyncer:
             try:
                 await self._carry_out(notes)
             except (DatabaseError, UpstreamError, ArangoError) as error:
-                log.debug("resync waits", error=error_label(error))
+                log.debug("resync_waits", error=error_label(error))
                 if not (isinstance(error, DatabaseError) and error.of_statement):
                     break  # a database is away: the others would wait as well
                 blocked += notes

@@ -219,10 +219,10 @@ class SessionWriter:
             try:
                 await self._session.execute(own_indexes.drop(self._relation, name))
             except StatementError as refused:  # this role may not
-                log.warning("index refuses a document and cannot be dropped", index=name, error=error_label(refused))
+                log.warning("index_not_dropped", index=name, error=error_label(refused))
                 continue
             gone = True
-            log.warning("index dropped: a document is too large for it", index=name, collection=self._collection)
+            log.warning("index_dropped", index=name, collection=self._collection)
         return gone
 
     async def _too_small(self, error: StatementError, item: EncodedVersion) -> list[str]:
@@ -256,7 +256,7 @@ class SessionWriter:
             self._dead.add(row.key)
         if new:
             metrics.DEAD_LETTERS.labels(self._collection).inc()
-            log.warning("PostgreSQL cannot hold a document", collection=self._collection, reason=line.split(":")[0])
+            log.warning("document_refused", collection=self._collection, reason=line.split(":")[0])
 
     # ---- rows that no statement returned
 

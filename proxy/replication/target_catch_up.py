@@ -70,7 +70,7 @@ class TargetCatchUp:
             try:
                 await self._repairer.until_done(collection, keys)
             except (UpstreamError, ArangoError, CannotRead) as error:
-                log.debug("dead letters wait", collection=collection, error=error_label(error))
+                log.debug("dead_letters_wait", collection=collection, error=error_label(error))
 
     async def run(self) -> None:
         """Retry dead letters until cancelled."""

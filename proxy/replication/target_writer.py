@@ -135,7 +135,7 @@ class TargetWriter:
         except DatabaseError as error:
             if not (error.of_statement and self._refusals.refused(collection, keys)):
                 raise
-            log.warning("refused rows are tried apart", collection=collection, error=error_label(error))
+            log.warning("refused_rows_isolated", collection=collection, error=error_label(error))
             written = await self._apart(collection, rows, once)
         self._refusals.taken(collection, keys)
         return written

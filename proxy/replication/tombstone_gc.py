@@ -65,7 +65,7 @@ class Purger:
             try:
                 removed = await self.step(time.monotonic())
                 if removed:
-                    log.info("old tombstones were removed", number=removed)
+                    log.info("tombstones_removed", number=removed)
             except DatabaseError as error:
-                log.debug("the purge waits for the next time", error=error_label(error))
+                log.debug("tombstone_gc_waits", error=error_label(error))
             await asyncio.sleep(self._keep / 4)

@@ -78,10 +78,10 @@ class TransactionApplier:
                     refusals += error.of_statement
                     passes = not isinstance(error, StatementError) or is_a_conflict(error.sqlstate)
                     if passes and refusals < ENOUGH:
-                        log.debug("a transaction waits for PostgreSQL", error=error_label(error))
+                        log.debug("transaction_waits", error=error_label(error))
                         await backoff.wait()
                         continue
-                    log.info("a transaction is applied in parts", error=error.sqlstate)
+                    log.info("transaction_split", error=error.sqlstate)
                     refused = list(intents)
                 backoff.reset()
                 refusals = 0

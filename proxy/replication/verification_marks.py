@@ -81,7 +81,7 @@ class VerificationMarks:
             raise
         for collection in marked:
             metrics.UNVERIFIED.labels(collection).inc()
-            log.info("a collection is unverified", collection=collection)
+            log.info("collection_unverified", collection=collection)
         for seq, owner in zip(seqs, owners, strict=True):
             self._posted(seq, owner)
         for one in said:
@@ -98,7 +98,7 @@ class VerificationMarks:
                 await self.post()
                 backoff.reset()
             except DatabaseError as error:
-                log.debug("marks wait for PostgreSQL", error=error_label(error))
+                log.debug("marks_wait", error=error_label(error))
                 await backoff.wait()
             if self._waiting:
                 self._something.set()

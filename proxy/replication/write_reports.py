@@ -184,7 +184,7 @@ class WriteReporter:
                     await self._database.execute(sql.out_of_band.FORGET, KEPT_SECONDS)
                 rounds += 1
             except DatabaseError as error:
-                log.debug("reports of what was taken wait for PostgreSQL", error=str(error))
+                log.debug("write_reports_wait", error=str(error))
             await asyncio.sleep(self._interval)
 
 

@@ -67,7 +67,7 @@ class BaselineChecker:
             try:
                 found = await self._check(job)
             except (UpstreamError, NotComparable, *ODD_ANSWER) as error:
-                log.debug("ArangoDB could not be compared with itself", error=type(error).__name__)
+                log.debug("baseline_check_failed", error=type(error).__name__)
                 found = (UNDECIDED,)
             self._ledger.baseline(job.collections, job.shape, found)
 

@@ -97,7 +97,7 @@ class BatchComparer:
                 jobs, difference, statement.look, began=statement.began, seconds=statement.seconds
             )
         except Exception as error:
-            log.exception("differences could not be counted", error=type(error).__name__)
+            log.exception("mismatch_count_failed", error=type(error).__name__)
             for job in jobs:
                 self._account.skipped(job, FAILED)
         finally:

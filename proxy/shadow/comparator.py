@@ -305,12 +305,10 @@ class Shadow:
             self._account.skipped(job, "origin unavailable")
         except ODD_ANSWER as error:
             # its content stays out of the log
-            log.warning(
-                "an answer could not be compared", endpoint=job.operation.endpoint.name, error=type(error).__name__
-            )
+            log.warning("answer_not_compared", endpoint=job.operation.endpoint.name, error=type(error).__name__)
             self._account.skipped(job, "not understood")
         except Exception as error:
-            log.exception("a comparison failed", endpoint=job.operation.endpoint.name, error=type(error).__name__)
+            log.exception("comparison_failed", endpoint=job.operation.endpoint.name, error=type(error).__name__)
             self._account.skipped(job, FAILED)
         finally:
             if differing is None:

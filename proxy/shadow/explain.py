@@ -72,7 +72,7 @@ class Explainer:
                 describe, origin, target, self._values, seconds=self._seconds
             )
         except IsolationError as error:
-            log.warning("a difference is left unexplained", reason=error.reason)
+            log.warning("mismatch_unexplained", reason=error.reason)
             return None
         finally:
             self._waiting -= 1

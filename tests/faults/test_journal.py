@@ -152,7 +152,7 @@ async def test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kil
         await proxy.drained()
         assert await stood.differences() == []
         assert await stood.marks() == []
-        assert "documents found by their revisions were read again" in proxy.said()
+        assert "revisions_reread" in proxy.said()
 
 
 async def test_while_an_instance_is_dead_what_it_served_shows_as_unverified(stood: Stand) -> None:

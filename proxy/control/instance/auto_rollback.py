@@ -77,7 +77,7 @@ class AutoRollback:
                 self._trouble.over()
             except DatabaseError as error:
                 if self._trouble.now(error_label(error)):
-                    log.info("guards could not be looked at", error=str(error))
+                    log.info("auto_rollback_check_failed", error=str(error))
 
     async def look(self) -> None:
         """One look, and what follows from it. Raises DatabaseError; then the judgement stands until the next look."""
@@ -101,7 +101,7 @@ class AutoRollback:
         generation = await self._bounded(guard.trip(self._database, one, why, actor=self._actor), _PATIENCE)
         self._verdicts.pop((one.collection, one.epoch), None)
         if generation is not None:
-            log.error("a guard takes reads back to ArangoDB", collection=one.collection, reason=why)
+            log.error("auto_rollback", collection=one.collection, reason=why)
 
     def _watch(self, guards: tuple[Guarded, ...]) -> None:
         self._guards = guards

@@ -145,7 +145,7 @@ class Lease:
         """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
         if self._rejoin.record_origin_only_ack():
             self._read_until = 0.0
-            log.warning("answers come from ArangoDB alone until the backlog is drained", instance=self._instance)
+            log.warning("origin_only", instance=self._instance)
 
     def give_up(self, reason: str) -> None:
         """A flipped write cannot be applied though PostgreSQL answers: diverged from now on, until it has drained.
@@ -155,7 +155,7 @@ class Lease:
         if not self._rejoin.unsafe:
             self._rejoin.unsafe = True
             self._read_until = 0.0
-            log.warning("this instance gives the flip up", instance=self._instance, reason=reason)
+            log.warning("replica_diverged", instance=self._instance, reason=reason)
             self._wake.set()
 
     def look_now(self) -> None:
@@ -182,12 +182,12 @@ class Lease:
             if self.generation == _UNKNOWN:
                 last = self._files.kept()
                 if last is not None:
-                    log.warning("PostgreSQL does not answer: going on by the last snapshot", generation=last.generation)
+                    log.warning("started_from_snapshot", generation=last.generation)
                     self._adopt(last)
                 elif self._settings.start_without_postgresql == "refuse":
                     raise
                 else:
-                    log.warning("PostgreSQL does not answer, and no stage is known: forwarding until it does")
+                    log.warning("started_without_snapshot")
                     self._snapshot = _NOTHING_KNOWN
                     self.record_origin_only_ack()
         self._tasks = [
@@ -217,7 +217,7 @@ class Lease:
         try:
             gone = await self._registry.deregister()
         except DatabaseError as error:
-            log.warning("could not deregister", error=str(error))
+            log.warning("deregister_failed", error=str(error))
             return False
         if gone:
             self._files.forget()
@@ -232,12 +232,12 @@ class Lease:
             try:
                 again = await self._tick()
                 if self._trouble.over():
-                    log.info("the control plane is looked at again")
+                    log.info("heartbeat_recovered")
             except (DatabaseError, RefusedError) as error:
                 again = False
                 self._current = False
                 if self._trouble.now(error_label(error)):
-                    log.info("no look at the control plane", error=str(error))
+                    log.info("heartbeat_failed", error=str(error))
             if self._clock() - synced > _SYNC:
                 synced = self._clock()
                 await asyncio.to_thread(self._files.sync)
@@ -291,7 +291,7 @@ class Lease:
                 )
             await asyncio.sleep(self._settings.heartbeat)
         if joined.older:
-            log.error("every database becomes unverified", reason=OLDER)
+            log.error("databases_unverified", reason=OLDER)
         self._rejoin.unsafe = self._rejoin.unsafe or joined.diverged or joined.older
         self._fresh = joined.fresh and not self._joined
         self._files.beats_from(joined.beats)
@@ -326,11 +326,11 @@ class Lease:
         )
         self._answered = (look.now, self._clock())
         if self._target_clock.saw(look.now, began, self._answered[1]):
-            log.warning("PostgreSQL's clock was set back: nothing is read there until it is where it was")
+            log.warning("target_clock_set_back")
         self._era = look.era
         if not look.registered:
             log.warning(
-                "this instance was evicted, or another process has its state directory: it joins again",
+                "instance_rejoins",
                 instance=self._instance,
             )
             self._registered, self._rejoin.unsafe, self._read_until = False, True, 0.0
@@ -352,7 +352,7 @@ class Lease:
         self._files.keep(snapshot)
         metrics.EPOCH.set(snapshot.epoch)
         metrics.GENERATION.set(snapshot.generation)
-        log.info("new generation", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
+        log.info("generation_changed", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
 
     async def _give_up_epoch(self) -> None:
         """Aborts an epoch that nobody may have to wait for any longer."""
@@ -378,5 +378,5 @@ class Lease:
                     while alive():
                         await asyncio.sleep(self._settings.heartbeat)
             except DatabaseError as error:
-                log.debug("no notifications", error=str(error))
+                log.debug("notifications_unavailable", error=str(error))
             await asyncio.sleep(self._settings.heartbeat)

@@ -99,7 +99,7 @@ class Rejoin:
             if flipped and self._conditions.backlog(flipped) > 0:
                 return False
             self.draining = False
-            log.info("journal of the earlier process is drained: this instance may hold a lease")
+            log.info("lease_allowed")
         return True
 
     async def _rolled_back(self, snapshot: Snapshot) -> bool:
