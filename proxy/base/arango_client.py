@@ -1,6 +1,6 @@
-"""A small client of ArangoDB's HTTP API for what is not on the request path: doctor, the command line. Owns httpx.
+"""Small clients for what is not on the request path: `crossfade doctor` and the other commands. The owner of httpx.
 
-It asks what operators need to know before a change: whether ArangoDB answers, to whom, and which collections it has.
+They ask what operators need before a change: whether ArangoDB answers, to which account, which collections it has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown, UpstreamUnava
 
 @dataclass(frozen=True, slots=True)
 class ServerVersion:
-    """What `/_api/version` says."""
+    """The answer of `/_api/version`."""
 
     server: str
     version: str
@@ -50,17 +50,17 @@ class OriginClient:
         await self._client.aclose()
 
     async def version(self) -> ServerVersion:
-        """Its name and version. Raises as `_get`."""
+        """Return the server's name and version. Raise as `_ask`."""
         value = await self._get("/_api/version")
         return ServerVersion(str(value.get("server", "")), str(value.get("version", "")))
 
     async def databases(self) -> tuple[str, ...]:
-        """The databases that the account may read. Raises as `_get`."""
+        """Return the databases that the account may read. Raise as `_ask`."""
         value = await self._get("/_api/database/user")
         return tuple(value.get("result", ()))
 
     async def collections(self, database: str) -> tuple[OriginCollection, ...]:
-        """The collections of a database. Raises as `_get`; ArangoError 1228 where there is no such database."""
+        """Return the collections of a database. Raise as `_ask`; ArangoError 1228 if there is no such database."""
         value = await self._get(f"/_db/{quote(database, safe='')}/_api/collection")
         return tuple(
             OriginCollection(str(item["name"]), item.get("type") == 3, bool(item.get("isSystem")))
@@ -68,14 +68,14 @@ class OriginClient:
         )
 
     async def read_only(self) -> bool:
-        """Whether the server takes no writes (`/_admin/server/mode`). Raises UpstreamUnavailable, UpstreamLost."""
+        """Return True if the server takes no writes (`/_admin/server/mode`). Raise UpstreamError."""
         try:
             return (await self._get("/_admin/server/mode")).get("mode") == "readonly"
         except ArangoError:
-            return False  # not for this account to know, or for this server to tell
+            return False  # this account may not see it, or this server does not report it
 
     async def revisions(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, str]:
-        """The `_rev` of those of these keys that it has. Raises as `_get`."""
+        """Return the `_rev` of each of these keys that exists. Raise as `_ask`."""
         body = {
             "query": "FOR d IN @@c FILTER d._key IN @keys RETURN [d._key, d._rev]",
             "bindVars": {"@c": collection, "keys": list(keys)},
@@ -85,13 +85,13 @@ class OriginClient:
         return {str(key): str(rev) for key, rev in value.get("result", ())}
 
     async def _get(self, path: str) -> dict[str, Any]:
-        """As `_ask`."""
+        """Return the answer to a GET. Raise as `_ask`."""
         return await self._ask("GET", path)
 
     async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """The object that it answers.
+        """Return the object in the answer.
 
-        Raises UpstreamUnavailable (no connection), UpstreamLost (no whole answer, or one that is not ArangoDB's),
+        Raise UpstreamUnavailable (no connection), UpstreamOutcomeUnknown (no whole answer, or not ArangoDB's),
         ArangoError (it refused: 401 and so on).
         """
         try:
@@ -133,7 +133,7 @@ class ReplayClient:
         await self._client.aclose()
 
     async def read(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> int:
-        """The status of one read; a cursor is read to its end. Raises UpstreamUnavailable, UpstreamLost."""
+        """Return the status of one read; a cursor is read to its end. Raise UpstreamError."""
         try:
             response = await self._client.request(method, target, headers=dict(headers), content=body or None)
             status, answer = response.status_code, _object(response)
@@ -149,7 +149,7 @@ class ReplayClient:
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:
-    """The object that an answer holds; empty where it is something else."""
+    """Return the object in an answer; empty if it is something else."""
     try:
         value = response.json()
     except ValueError:
@@ -158,9 +158,9 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 
 
 async def ask_instance(url: str, path: str, params: Mapping[str, str], *, timeout: float = 2.0) -> dict[str, Any]:
-    """What the admin listener of an instance answers to a GET, an object.
+    """Return the object that the admin listener of an instance answers to a GET.
 
-    Raises UpstreamUnavailable (no connection), UpstreamLost (no answer in time, or none of an admin listener).
+    Raise UpstreamUnavailable (no connection), UpstreamOutcomeUnknown (no answer in time, or not of an admin listener).
     """
     try:
         async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:

@@ -1,9 +1,8 @@
 """ArangoDB's errors: number, name and message, as its `errors.dat` lists them. The one table of this project.
 
 Every errorNum and every number of a warning that this project raises is in it (tests/unit/base/test_arango_errors.py
-looks
-through the code), so a number cannot be mistaken for another's. `%s` stands for what the error is about. The HTTP
-statuses of errors stand in `proxy.base.errors`.
+searches the code), so a number cannot be mistaken for another's. `%s` is replaced by what the error is about. The HTTP
+statuses of errors are in `proxy.base.errors`.
 """
 
 from __future__ import annotations

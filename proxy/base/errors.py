@@ -3,17 +3,17 @@
     CrossfadeError
     ├── ConfigurationError          a setting is missing or wrong: the sentence says what to set        (exit 2)
     ├── DatabaseError               PostgreSQL, as the target or as the control plane
-    │   ├── DatabaseUnavailable         no connection, or it broke, or later perhaps                    (exit 2)
+    │   ├── DatabaseUnavailable         no connection, or it broke, or refused for now                   (exit 2)
     │   │   ├── DatabaseBusy                every connection of the pool is in use
     │   │   └── DatabaseTimedOut            no answer within the limit of a statement
-    │   ├── DatabaseUnmigrated          `crossfade migrate` has not been run, or not by this version    (exit 2)
-    │   └── DatabaseRefused             PostgreSQL took the statement and refused it (has the SQLSTATE)
-    ├── RefusedError                a verb that its conditions forbid (a gate, a stage, a straggler)    (exit 1)
+    │   ├── SchemaOutdated              `crossfade migrate` has not been run, or not by this version    (exit 2)
+    │   └── StatementError              PostgreSQL took the statement and refused it (has the SQLSTATE)
+    ├── RefusedError                a command that its conditions forbid (a gate, a stage, a straggler)    (exit 1)
     ├── UpstreamError               a server behind the proxy did not answer
     │   ├── UpstreamUnavailable         nothing was sent: the operation did not happen
-    │   └── UpstreamLost                it was sent and no whole answer came: the outcome is unknown
+    │   └── UpstreamOutcomeUnknown      it was sent and no whole answer came: the outcome is unknown
     ├── IsolationError              work in a worker process ran into a limit, or found no room
-    ├── FramingError                bytes that are no HTTP message: 400 and a close
+    ├── FramingError                bytes that are not an HTTP message: 400 and a close
     ├── JournalError                the journal cannot be written or read
     └── ArangoError                 an answer in ArangoDB's error shape
         └── Unsupported             what Crossfade knows of and cannot do, by name (501)
@@ -31,17 +31,17 @@ from proxy.base.arango_errors import ARANGO_ERRORS
 
 
 class CrossfadeError(Exception):
-    """The root: whatever Crossfade itself decided to raise."""
+    """The root of the tree."""
 
 
 class ConfigurationError(CrossfadeError):
-    """A setting is missing or wrong; the message is a sentence that says what to set."""
+    """A setting is missing or wrong; the message states what to set."""
 
 
 class DatabaseError(CrossfadeError):
-    """PostgreSQL, as the target or as the control plane. sqlstate: empty where it did not answer.
+    """PostgreSQL, as the target or as the control plane. sqlstate: empty if it did not answer.
 
-    of_statement: it came on a statement, and not on the way to a session.
+    of_statement: it was raised by a statement, not while a session was being opened.
     """
 
     of_statement = False
@@ -63,11 +63,11 @@ class DatabaseBusy(DatabaseUnavailable):
 
 
 class DatabaseTimedOut(DatabaseUnavailable):
-    """No answer within our own limit for a statement; it is cancelled where PostgreSQL can be reached."""
+    """No answer within our own limit for a statement; it is cancelled if PostgreSQL can be reached."""
 
 
 class SchemaOutdated(DatabaseError):
-    """The schema `crossfade` is missing or of another version: run `crossfade migrate`."""
+    """The schema `_crossfade` is missing or of another version: run `crossfade migrate`."""
 
 
 class StatementError(DatabaseError):
@@ -81,7 +81,7 @@ class StatementError(DatabaseError):
 
 
 class RefusedError(CrossfadeError):
-    """A verb was refused by its conditions; the message says which, and the remedy."""
+    """A command was refused by its conditions; the message names them and the remedy."""
 
 
 class UpstreamError(CrossfadeError):
@@ -97,7 +97,7 @@ class UpstreamOutcomeUnknown(UpstreamError):
 
 
 class IsolationError(CrossfadeError):
-    """Work in a worker process came to no end. reason: "time", "memory", "ended" or "busy"."""
+    """Work in a worker process was not finished. reason: "time", "memory", "ended" or "busy"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -105,7 +105,7 @@ class IsolationError(CrossfadeError):
 
 
 class FramingError(CrossfadeError):
-    """What a peer sent is no HTTP message."""
+    """What a peer sent is not an HTTP message."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -144,15 +144,15 @@ class Unsupported(ArangoError):
 
 
 class OverLimit(Unsupported):
-    """A read that a limit here ended: of time, of memory, of room. Elsewhere it may well have an answer."""
+    """A read that one of our limits ended: of time, memory or concurrency. ArangoDB may well answer it."""
 
 
 def _arango_error(number: int, message: str, status: int) -> ArangoError:
-    """What a pickled ArangoError is made of again: it goes from a worker to its parent."""
+    """Rebuild a pickled ArangoError: it travels from a worker to its parent."""
     return ArangoError(number, message, status=status)
 
 
-# errorNum -> HTTP status (protocol page, section 2). One table for everything that speaks ArangoDB.
+# errorNum -> HTTP status (protocol page, section 2). The one table.
 STATUS: Final[dict[int, int]] = {
     4: 500,
     9: 501,
@@ -263,7 +263,7 @@ STATUS: Final[dict[int, int]] = {
     21004: 412,
 }
 
-# What is said where nothing more is known; other than the table's where the server words it without its placeholder.
+# Default messages; they differ from the table's if the server leaves the placeholder out.
 MESSAGES: Final[dict[int, str]] = {
     number: kind.message for number, kind in ARANGO_ERRORS.items() if "%" not in kind.message
 } | {
@@ -277,7 +277,7 @@ MESSAGES: Final[dict[int, str]] = {
 
 
 def error_label(error: BaseException) -> str:
-    """The error's class, with PostgreSQL's SQLSTATE or ArangoDB's number: for logs, since texts may hold documents."""
+    """Return the error's class, with the SQLSTATE or ArangoDB's number: for logs, since texts may hold documents."""
     if isinstance(error, DatabaseError):
         return f"{type(error).__name__} {error.sqlstate}".rstrip()
     if isinstance(error, ArangoError):

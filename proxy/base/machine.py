@@ -1,4 +1,4 @@
-"""What tells one boot of the machine, and one file, from another. No state."""
+"""Identities of a boot of the machine and of a file. No state."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _GET_VERSION: Final = 0x80087601  # FS_IOC_GETVERSION: what a file system adds t
 
 
 def boot_id() -> str:
-    """What is the same as long as the machine runs; empty where the system does not say."""
+    """Return an id that stays the same while the machine runs; empty if the system does not report one."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     return ""
 
 
 def identity(path: Path) -> str:
-    """What a copy of the file, or of the directory, does not have; empty where there is none."""
+    """Return an id of a file or directory that a copy of it does not have; empty if there is none."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -34,5 +34,5 @@ def identity(path: Path) -> str:
 
 
 def place(folder: Path) -> str:
-    """This directory on this boot of this machine."""
+    """Return an id of this directory on this boot of this machine."""
     return f"{boot_id()} {identity(folder)}"

@@ -10,7 +10,7 @@ EVERY: Final = 60.0  # seconds
 
 
 class Repeated:
-    """Decides whether trouble is worth a line. One for each place that logs it."""
+    """Decide whether trouble is worth a log line. One for each place that logs it."""
 
     def __init__(self, every: float = EVERY, clock: Callable[[], float] = time.monotonic) -> None:
         self._every = every
@@ -19,7 +19,7 @@ class Repeated:
         self._said = 0.0
 
     def now(self, what: str) -> bool:
-        """Whether to log it: it is other trouble than before, or a minute has passed."""
+        """Return True if it is to be logged: the trouble differs from the last, or a minute has passed."""
         moment = self._clock()
         if what == self._what and moment - self._said < self._every:
             return False
@@ -27,6 +27,6 @@ class Repeated:
         return True
 
     def over(self) -> bool:
-        """Whether there was trouble, which is over now."""
+        """Return True if there was trouble, which has ended now."""
         was, self._what = self._what is not None, None
         return was

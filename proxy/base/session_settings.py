@@ -1,14 +1,14 @@
-"""What each of our sessions sets for itself, whatever a role, a database or a server has preset. Pure.
+"""The settings that each of our sessions makes, whatever a role, a database or a server has preset. Pure.
 
 Managed services preset time limits for a role, applications preset a time zone or a search path for theirs, and one
-role serves both. A setting belongs here where it changes what a statement means, whether it ends, or whether a commit
-lasts; what merely makes statements fast or slow (memory, the planner's switches) stays the operator's.
+role serves both. A setting belongs here if it changes what a statement means, whether it ends, or whether a commit
+lasts; what only makes statements fast or slow (memory, the planner's switches) is left to the operator.
 
-`default_transaction_read_only` stays the operator's too: whoever sets it wants no writes (a managed service whose disk
-is full). Then writes wait, and go on by themselves once it is off (proxy/base/sqlstates.py).
+`default_transaction_read_only` is left to the operator too: it is set when there must be no writes (a managed service
+whose disk is full). Writes then wait, and continue by themselves once it is off (proxy/base/sqlstates.py).
 
-They are set by statements and not in the startup packet, of which poolers know few. Time limits are those of the
-callers (`Database.open`): ours cancel a statement and say so.
+They are set by statements and not in the startup packet, of which poolers pass on few. Time limits are those of the
+callers (`Database.open`): ours cancel a statement and report it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,6 @@ _DURABLE: Final = (
 
 
 def statements(version: int) -> str:
-    """The statements for a PostgreSQL of this major version, to be sent as one."""
+    """Return the statements for a PostgreSQL of this major version, to be sent as one script."""
     settings = _SETTINGS | (_SINCE_17 if version >= 17 else {})
     return "".join(f"SET {name} = '{value}';" for name, value in settings.items()) + _DURABLE

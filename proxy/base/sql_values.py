@@ -7,12 +7,12 @@ from typing import Any
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
-    """The rows as one list a column."""
+    """Return the rows as one list for each column."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def storable(text: str) -> str:
-    """The text with U+0000 and lone surrogates replaced: names and values that clients gave, kept for people."""
+    """Return a text with U+0000 and lone surrogates replaced: human-readable copies of what clients sent."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 

@@ -1,7 +1,7 @@
 """The state directory: private to its user, and the lasting id of the instance that it belongs to.
 
-Names of collections and keys of documents lie in it (journal, snapshot): it is made for its owner alone, and loses the
-rights of others where it had them. A group's rights stay: an operator may have given them on purpose.
+It holds names of collections and keys of documents (journal, snapshot): it is made for its owner alone, and rights of
+others are removed. A group's rights stay: an operator may have given them on purpose.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def prepare(folder: Path) -> str:
 
 
 def spool(folder: Path) -> Path:
-    """Make the folder for bodies on their way, and try it: a container may have no other that can be written.
+    """Make the folder for bodies on their way, and try it: in a container it may be the only writable one.
 
     Files in it have no name as soon as they are open, so that nothing of them outlives the process. Raises
     ConfigurationError.
@@ -72,7 +72,7 @@ def private(folder: Path) -> None:
 
 
 def _read(file: Path) -> str | None:
-    """The id in the file; None where there is none, or what stands there is not an id."""
+    """Return the id in the file; None if there is none, or the content is not an id."""
     try:
         text = file.read_bytes()
     except FileNotFoundError:

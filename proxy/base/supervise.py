@@ -1,4 +1,4 @@
-"""Tasks that begin again after a failure, and how their owners end them."""
+"""Tasks that are restarted after a failure, and how their owners end them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PAUSE: Final = 1.0  # seconds
 
 
 async def supervise(work: Callable[[], Awaitable[None]], part: str) -> None:
-    """Carries out work that never ends by itself: what nobody foresaw is logged, and the work begins again.
+    """Run work that never ends by itself: an unexpected error is logged, and the work is restarted.
 
-    part: whose work it is, for the log.
+    part: the name of its owner, for the log.
     """
     while True:
         try:

@@ -1,7 +1,7 @@
-"""What a client's request waits for, apart from ArangoDB's answer and PostgreSQL's: each has a bound, a name, a count.
+"""The waits of a client's request, apart from those for ArangoDB and PostgreSQL: each has a bound, a name, a metric.
 
-A read that takes seconds must be explainable from the metrics of its minute: every wait on a request's way is one of
-these reasons, counted in `crossfade_request_wait_duration_seconds`, and logged where it took long.
+A read that takes seconds must be explainable from the metrics of its minute: every wait on a request's path has one of
+these reasons, is counted in `crossfade_request_wait_duration_seconds`, and is logged if it took long.
 
     flip        a query, for the decision of a flip that holds queries         bound: `flip_hold_timeout`
     both        an answer, for PostgreSQL to have what it shows                bound: three leases, then the own lease

@@ -1,6 +1,8 @@
-"""Work in processes of its own, within limits of time and memory: whatever may take long never runs on the event loop.
+"""Work in dedicated processes, with limits of time and memory: long work never runs on the event loop.
 
-`pool` is the parent's side, `template` the process that workers are forked from, `frames` what both say to each other.
+pool        the parent's side: lanes of workers, each for one kind of work
+template    the process that workers are forked from
+frames      the messages between both
 """
 
 from proxy.isolation.pool import LIGHT, Isolation, Lane

@@ -1,7 +1,7 @@
-"""What a parent and its worker say to each other: pickles in frames. Both are one program of one version.
+"""The messages between a parent and its worker: pickles in frames. Both run one version of one program.
 
-A pickle is read of a process that this program forked itself, and of nobody else. What is large travels beside it as it
-is (`_LARGE`), in pieces, so that a frame of any size costs the event loop no more than a few copies of small ones.
+A pickle is read only from a process that this program forked itself. Large texts travel beside it as they are
+(`_LARGE`), in pieces, so that a frame of any size costs the event loop no more than a few copies of small ones.
 
 A frame: the number of texts that follow, the length of each, the texts. The first is the pickle.
 """
@@ -19,7 +19,7 @@ LENGTH: Final = struct.Struct("!Q")
 ORDER: Final = struct.Struct("!ciQ")  # to the template: what, niceness or process id, bytes of memory
 BORN: Final = struct.Struct("!i")  # from the template: the new worker's process id
 FORK, KILL = b"F", b"K"
-MEMORY: Final = "memory"  # an answer: the work took more than it may
+MEMORY: Final = "memory"  # an answer: the work exceeded a limit
 PIECE: Final = 256 << 10  # bytes that are written or read at once
 _LARGE: Final = 128 << 10  # bytes of a text that is not copied into the pickle
 
@@ -32,7 +32,7 @@ def question(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: 
 
 
 def answer(value: object = None, error: BaseException | None = None, over: str = "") -> Frame:
-    """The end of a piece of work: its value, what it raised, or the limit that it ran into."""
+    """Return the frame for the result of a piece of work: its value, what it raised, or the limit that it exceeded."""
     if error is not None:
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 - made in this line
@@ -42,12 +42,12 @@ def answer(value: object = None, error: BaseException | None = None, over: str =
 
 
 def load(texts: Sequence[bytes]) -> Any:
-    """The content of a frame, of its texts."""
+    """Return the content of a frame from its texts."""
     return _Unpickler(texts).load()
 
 
 def head(frame: Frame) -> bytes:
-    """What stands before the texts."""
+    """Return the bytes before the texts."""
     return COUNT.pack(len(frame)) + b"".join([LENGTH.pack(len(text)) for text in frame])
 
 
@@ -57,7 +57,7 @@ class _Pickler(pickle.Pickler):
         self.large: list[bytes] = []
 
     def persistent_id(self, value: Any) -> int | None:
-        """The place of a large text among those beside the pickle."""
+        """Return the place of a large text among those beside the pickle."""
         if type(value) is not bytes or len(value) < _LARGE:
             return None
         self.large.append(value)
@@ -70,7 +70,7 @@ class _Unpickler(pickle.Unpickler):
         self._texts = texts
 
     def persistent_load(self, place: Any) -> bytes:
-        """That text."""
+        """Return the text at a place."""
         text: bytes = self._texts[place]
         return text
 

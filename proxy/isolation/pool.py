@@ -1,12 +1,12 @@
-"""Workers as their owner sees them: `await lane.run(function, …)` is that call in another process, within limits.
+"""The parent's side: `await lane.run(function, …)` is that call in another process, with limits.
 
-One template process (`template`) is started early, a moment after its owner, and workers are forked from it as they are
-needed. A *lane* is a number of workers for one kind of work, so that none waits behind another: a few pieces of work
-may wait in each, further ones are refused at once (`IsolationError`, "busy"). A worker that takes too long is killed
-and so is one whose asker has gone; the next piece of work gets a new one. Workers have a lower priority than their
-parent: clients go first.
+One template process (`template`) is started a moment after its owner, and workers are forked from it as they are
+needed. A *lane* is a number of workers for one kind of work, so that no kind waits for another: a few pieces of work
+may wait in each, further ones are refused immediately (`IsolationError`, "busy"). A worker that takes too long is
+killed, and so is one whose caller was cancelled; the next piece of work gets a new one. Workers have a lower priority
+than their parent: clients go first.
 
-Small work is not worth the way: `Lane.beside` carries it out on the spot.
+Small work is not worth the transfer: `Lane.beside` carries it out in this process.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from proxy.isolation.frames import BORN, COUNT, FORK, KILL, LENGTH, ORDER, PIECE
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-LIGHT: Final = 16 << 10  # bytes: work on so few takes a millisecond or two, about as much as the way to a worker
+LIGHT: Final = 16 << 10  # bytes: work on fewer takes a millisecond or two, about as much as the transfer to a worker
 _NICE: Final = 5  # of the template
-_WARM: Final = 1.0  # seconds behind the start: what lives for a moment needs no workers
+_WARM: Final = 1.0  # seconds after the start: a process that lives for a moment needs no workers
 _START: Final = 30.0  # seconds that a worker may take to be there
-_USES: Final = 500  # pieces of work before a worker is replaced: what it has gathered in memory goes
+_USES: Final = 500  # pieces of work before a worker is replaced, which frees the memory that it has gathered
 _MEMORY: Final = 384 << 20  # bytes that one worker may take beyond what it begins with
 
 
 class _Worker:
-    """One worker's line."""
+    """The connection to one worker."""
 
     def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.pid = pid
@@ -51,7 +51,7 @@ class _Worker:
         return self._reader.at_eof() or self._writer.is_closing()
 
     async def ask(self, frame: Frame) -> Any:
-        """(value, error, limit). Raises OSError, IncompleteReadError where the worker ends."""
+        """Return (value, error, limit). Raise OSError, IncompleteReadError if the worker ends."""
         self.uses += 1
         self._writer.write(head(frame))
         for text in frame:
@@ -71,7 +71,7 @@ class _Worker:
 
 
 class _Template:
-    """The process that workers are forked from; started again where it has ended."""
+    """The process that workers are forked from; started again if it has ended."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = tuple(modules)
@@ -89,7 +89,7 @@ class _Template:
                 await self._start()
 
     async def fork(self, nice: int, memory: int) -> _Worker:
-        """A new worker. Raises OSError, TimeoutError."""
+        """Return a new worker. Raise OSError, TimeoutError."""
         ours, theirs = socket.socketpair()
         try:
             async with self._turn, asyncio.timeout(_START):
@@ -176,9 +176,9 @@ class Lane:
     @overload
     async def run(self, function: Callable[..., T], *arguments: Any, seconds: float) -> T: ...
     async def run(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
-        """What `function(*arguments)` gives in a worker, awaited there where it is a coroutine; raises what it raises.
+        """Return what `function(*arguments)` gives in a worker, awaited there if it is a coroutine; or raise its error.
 
-        function: one that its module names. seconds: that it may take, behind its turn. Raises IsolationError, whose
+        function: one that its module names. seconds: that it may take, from its turn on. Raise IsolationError, whose
         reason is "time", "memory", "ended" (the worker did, for whatever cause) or "busy".
         """
         if self._closed:
@@ -199,7 +199,7 @@ class Lane:
     async def beside(
         self, function: Callable[..., T], *arguments: Any, size: int, seconds: float, light: int = LIGHT
     ) -> T:
-        """The same for work whose effort goes with so many bytes: on the spot where they are few."""
+        """As `run`, for work whose effort grows with `size` bytes: in this process if they are few."""
         if size <= light:
             return function(*arguments)
         return await self.run(function, *arguments, seconds=seconds)
@@ -257,9 +257,9 @@ class Lane:
 
 
 class Isolation:
-    """Owns the template and the lanes. Start and close it; work that is asked for before `start` begins it as well.
+    """The owner of the template and the lanes. Start and close it; work before `start` starts the template as well.
 
-    modules: what workers import, which is done once.
+    modules: what the template imports for all workers.
     """
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
@@ -284,7 +284,7 @@ class Isolation:
             log.warning("workers_not_started", error=type(error).__name__)
 
     async def close(self) -> None:
-        """Ends every worker; what they were doing is left."""
+        """End every worker; their work is abandoned."""
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.gather(self._warming, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The process that workers are forked from: it has imported what they need, so that a new one is there in milliseconds.
+"""The process that workers are forked from: it has imported what they need, so that a fork takes milliseconds.
 
 `python -m proxy.isolation.template MODULE…` with a socket as standard input, over which its parent asks for workers,
 each with one end of a socket of its own, and has them killed. It runs no event loop and no thread, which would not
@@ -22,16 +22,16 @@ from typing import Any, Final
 
 from proxy.isolation.frames import BORN, COUNT, FORK, KILL, LENGTH, MEMORY, ORDER, Frame, answer, head, load
 
-_GRACE: Final = 2.0  # seconds behind its limit after which a worker ends by itself: its parent must have gone
+_GRACE: Final = 2.0  # seconds after its limit at which a worker ends by itself: its parent must be gone
 _children: set[int] = set()
 
 
 def main(modules: list[str]) -> None:
-    """Forks and kills as it is told until its standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the proxy's to answer
+    """Fork and kill workers as requested until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the proxy
     control = socket.socket(fileno=os.dup(0))
     with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)  # else every worker would hold this line, and nobody would see its end
+        os.dup2(nothing.fileno(), 0)  # else every worker would keep this line open, and its end would not be noticed
     for name in modules:
         importlib.import_module(name)
     gc.collect()
@@ -79,7 +79,7 @@ def _fork(control: socket.socket, fd: int, nice: int, memory: int) -> int:
 
 
 def work(line: socket.socket, nice: int, memory: int) -> None:
-    """The worker: carries out one piece of work after the other until its parent closes the line."""
+    """Carry out one piece of work after the other until the parent closes the line: the worker."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, nice)
     with contextlib.suppress(OSError, ValueError):
@@ -98,7 +98,7 @@ def work(line: socket.socket, nice: int, memory: int) -> None:
 
 
 def _carried_out(runner: asyncio.Runner, texts: list[bytes]) -> tuple[Frame, bool]:
-    """The answer to one piece of work, and whether the worker is fit for another."""
+    """Return the answer to one piece of work, and True if the worker may carry out another."""
     try:
         function, arguments, seconds = load(texts)
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)  # its default action ends the process
@@ -115,7 +115,7 @@ def _carried_out(runner: asyncio.Runner, texts: list[bytes]) -> tuple[Frame, boo
 
 
 def _read(line: socket.socket) -> list[bytes] | None:
-    """The texts of the next frame; None where there are no more."""
+    """Return the texts of the next frame; None if there are no more."""
     count = _exactly(line, COUNT.size)
     if count is None:
         return None
@@ -146,7 +146,7 @@ def _exactly(line: socket.socket, size: int) -> bytes | None:
 
 
 def _mapped() -> int:
-    """Bytes of address space that are taken already, which the limit does not mean."""
+    """Return the bytes of address space already in use, which the limit does not include."""
     try:
         return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
     except OSError:

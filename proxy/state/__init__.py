@@ -1,4 +1,4 @@
-"""The control row in PostgreSQL, the one authority on stages: how it is read, changed, and accounted for.
+"""The control row in PostgreSQL, the one authority on stages: reading it, changing it, and the audit.
 
 control_row   compare-and-set transactions, used by operators' commands and by instances that rejoin
 codec         snapshots and moves <-> JSON, as tables and state directories keep them; pure

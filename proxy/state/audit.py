@@ -2,7 +2,7 @@
 
 hash = sha256(previous hash || canonical JSON of the row); the first row's previous hash is 32 zero bytes. Changing,
 removing or inserting a row breaks the chain at that row; only cutting rows off its end does not, so keep the last hash
-elsewhere where that matters (`crossfade audit --verify` prints it).
+elsewhere if that matters (`crossfade audit --verify` prints it).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """What a walk over the chain found. broken: the first row that does not fit, and why; head: the last good hash."""
+    """The result of checking the chain. broken: the first row that does not fit, and why; head: the last good hash."""
 
     rows: int
     head: bytes
@@ -49,7 +49,7 @@ class ChainVerdict:
 def chain(
     previous: bytes, *, at: datetime, actor: str, action: str, reason: str | None, detail: Mapping[str, Any]
 ) -> bytes:
-    """The hash of a row. `at` has a time zone; `detail` is as PostgreSQL gives it back (jsonb)."""
+    """Return the hash of a row. `at` has a time zone; `detail` is as PostgreSQL returns it (jsonb)."""
     row = {
         "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         "actor": actor,
@@ -63,13 +63,13 @@ def chain(
 async def record(
     session: Session, *, actor: str, action: str, reason: str | None = None, detail: Mapping[str, Any] | None = None
 ) -> int:
-    """Adds a row within the caller's transaction, and returns its id. detail: JSON values, floats finite.
+    """Append a row in the caller's transaction, and return its id. detail: JSON values, floats finite.
 
-    Takes a lock until the transaction ends, so that the chain has one end: take the control row before, never after.
+    Take a lock until the transaction ends, so that the chain has one end: lock the control row before, never after.
     """
     text = orjson.dumps(detail or {}).decode()
     await session.execute(sql.control.AUDIT_LOCK)
-    # what jsonb makes of the numbers is what a later walk reads: hash that
+    # hash the numbers as jsonb prints them: a later check reads those
     end = await session.fetchval(sql.control.AUDIT_END, text)
     previous = end.previous or ORIGIN
     digest = chain(previous, at=end.at, actor=actor, action=action, reason=reason, detail=orjson.loads(end.detail))
@@ -77,19 +77,19 @@ async def record(
 
 
 async def entries(database: Database, *, limit: int = 50) -> list[Entry]:
-    """The newest rows, newest first."""
+    """Return the newest rows, newest first."""
     return [_entry(row) for row in await database.fetch(sql.control.AUDIT_NEWEST, limit)]
 
 
 async def verify(database: Database) -> ChainVerdict:
-    """Walks the whole chain from its first row."""
+    """Check the whole chain from its first row."""
     previous, rows, after = ORIGIN, 0, 0
     while True:
         page = [_entry(row) for row in await database.fetch(sql.control.AUDIT_PAGE, after, _PAGE)]
         for entry in page:
             if entry.previous != previous:
                 return ChainVerdict(
-                    rows, previous, entry.id, "it does not follow the row before it: a row was taken out or put in"
+                    rows, previous, entry.id, "it does not follow the row before it: a row was removed or inserted"
                 )
             if _hash(entry) != entry.hash:
                 return ChainVerdict(rows, previous, entry.id, "its content is not what was written")

@@ -9,7 +9,7 @@ from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
 
 
 def encode(snapshot: Snapshot) -> dict[str, Any]:
-    """A snapshot as JSON values, in the forms that PostgreSQL gives them."""
+    """Return a snapshot as JSON values, in the form that PostgreSQL gives them."""
     return {
         "generation": snapshot.generation,
         "epoch": snapshot.epoch,
@@ -21,7 +21,7 @@ def encode(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def decode(value: Mapping[str, Any]) -> Snapshot:
-    """The snapshot of JSON values. Raises KeyError, ValueError or TypeError where they are none."""
+    """Return the snapshot of JSON values. Raise KeyError, ValueError or TypeError if they are not one."""
     return Snapshot(
         generation=int(value["generation"]),
         epoch=int(value["epoch"]),
@@ -35,7 +35,7 @@ def decode(value: Mapping[str, Any]) -> Snapshot:
 
 
 def encode_moves(moves: Sequence[Move]) -> list[dict[str, Any]]:
-    """Moves as `_crossfade.epoch.moves` keeps them."""
+    """Return moves as `_crossfade.epoch.moves` stores them."""
     return [
         {
             "collection": move.collection,
@@ -47,7 +47,7 @@ def encode_moves(moves: Sequence[Move]) -> list[dict[str, Any]]:
 
 
 def decode_moves(value: Sequence[Mapping[str, Any]] | None) -> tuple[Move, ...]:
-    """Moves as `_crossfade.epoch.moves` keeps them."""
+    """Return the moves that `_crossfade.epoch.moves` stores."""
     return tuple(
         Move(
             item["collection"],

@@ -1,8 +1,8 @@
-"""The compare-and-set transactions of the control row: what the controller and an instance that rejoins both do.
+"""The compare-and-set transactions of the control row, for the controller and for an instance that rejoins.
 
-Every function runs within the caller's transaction, which took the control row with `lock` first: whoever changes
-stages waits for whoever is changing them. All of it is one generation further when the transaction commits, and a
-target read that tests the generation in its own statement sees exactly one side of it.
+Every function runs in the caller's transaction, which locked the control row with `lock` first: changes of stages run
+one after the other. The generation increases by one when the transaction commits, and a read of PostgreSQL that tests
+the generation in its own statement sees either all of the change or nothing of it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from proxy.state.codec import decode_moves, encode_moves
 
 # once any read may come from PostgreSQL, or while that is being prepared, an instance may not simply come back
 _TO_TARGET: Final = Stage.FLIPPED
-# an advisory lock that whoever drives an epoch holds on a connection of its own: it goes with the driver
+# the advisory lock of the process that drives an epoch, on a dedicated connection: it ends with that process
 DRIVER: Final = 0x0C0_55FADF
 
 
 class By(enum.StrEnum):
-    """Who takes reads back. Whoever is no operator is named by `crossfade status` until somebody has taken notice."""
+    """Who rolled reads back. `crossfade status` shows the automatic ones until an operator acknowledges them."""
 
     OPERATOR = "operator"
     GUARD = "guard"
@@ -37,7 +37,7 @@ class By(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control row as a transaction found it. moves: those of the open epoch; none where it is settled."""
+    """The control row as a transaction read it. moves: those of the open epoch; none if it is settled."""
 
     generation: int
     epoch: int
@@ -50,26 +50,26 @@ class Control:
 
     @property
     def towards_target(self) -> bool:
-        """An open epoch that would let reads go to PostgreSQL."""
+        """Return True if an open epoch would send reads to PostgreSQL."""
         return any(move.after.stage.at_least(_TO_TARGET) for move in self.moves)
 
 
 async def lock(session: Session) -> Control:
-    """Takes the control row until the transaction ends."""
+    """Lock the control row until the transaction ends, and return it."""
     row = await session.fetchval(sql.control.CONTROL_LOCK)
     moves = decode_moves(orjson.loads(row.moves)) if row.moves else ()
     return Control(row.generation, row.epoch, Phase(row.phase), moves)
 
 
 async def advance(session: Session, control: Control, epoch: int, phase: Phase) -> int:
-    """One generation further; returns it, and wakes every instance when the transaction commits."""
+    """Increase the generation and return it; every instance is notified when the transaction commits."""
     generation = await session.fetchval(sql.control.CONTROL_SET, control.generation, epoch, phase.value)
     await session.execute(sql.control.NOTIFY, str(generation))
     return generation
 
 
 async def standings(session: Session) -> tuple[dict[str, Standing], dict[str, Stage]]:
-    """Every registered collection's standing, and the defaults by database."""
+    """Return every registered collection's standing, and the default stages by database."""
     collections = {
         row.collection: Standing(Stage(row.stage), row.weight) for row in await session.fetch(sql.control.STANDINGS)
     }
@@ -78,7 +78,7 @@ async def standings(session: Session) -> tuple[dict[str, Standing], dict[str, St
 
 
 async def abort(session: Session, control: Control, *, actor: str, reason: str) -> None:
-    """Closes the open epoch without its moves; the caller advances the control row. Nothing where none is open."""
+    """Close the open epoch without its moves, if one is open; the caller advances the control row."""
     if not control.open:
         return
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "aborted")
@@ -92,9 +92,9 @@ async def abort(session: Session, control: Control, *, actor: str, reason: str) 
 
 
 async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None:
-    """Writes the moves into the control tables: of databases first, then of collections in the order of their names.
+    """Write the moves into the control tables: of databases first, then of collections in the order of their names.
 
-    The shadow locks the rows of comparisons in that order too, so that neither waits for the other in a circle.
+    The shadow locks the rows of comparisons in the same order, which excludes a deadlock.
     """
     for move in sorted(moves, key=lambda move: "" if move.collection.endswith("/*") else move.collection):
         if move.collection.endswith("/*"):
@@ -108,7 +108,7 @@ async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None
             await session.execute(sql.auto_rollback.OVER, move.collection)
         if Stage.OFF in (move.before.stage, move.after.stage) and move.before.stage is not move.after.stage:
             await session.execute(sql.control.CANCEL_RUNS, move.collection)
-        # on the way to PostgreSQL, at 10 percent and then at 100, what was compared goes on counting
+        # while a flip advances, at 10 percent and then at 100, earlier comparisons continue to count
         if move.after.stage is not Stage.FLIPPED or not phases(move.before, move.after):
             await session.execute(sql.control.RESET_COMPARISON, move.collection)
 
@@ -124,13 +124,13 @@ async def immediate(
     by: By,
     detail: Mapping[str, Any] | None = None,
 ) -> tuple[int, int]:
-    """Aborts whatever epoch is open and carries out the moves at once; returns (epoch, generation).
+    """Abort the open epoch, if any, and carry out the moves in this transaction; return (epoch, generation).
 
-    For every way back: no acknowledgement is needed, since each target read tests the generation in its own
-    statement (mirror-protocol, "Flip", 6). by: noted where it takes reads back (`states`).
+    For every rollback: no acknowledgement is needed, since each read of PostgreSQL tests the generation in its own
+    statement (mirror-protocol, "Flip", 6). by: noted if reads are rolled back (`states`).
     """
     lowered = any(move.before.stage is Stage.FLIPPED and not move.after.stage.at_least(_TO_TARGET) for move in moves)
-    await abort(session, control, actor=actor, reason=f"gave way to {action}")
+    await abort(session, control, actor=actor, reason=f"replaced by {action}")
     epoch = control.epoch + 1
     await session.execute(sql.control.EPOCH_RECORD, epoch, actor, reason, _moves_text(moves))
     await carry_out(session, moves, epoch)
@@ -152,10 +152,10 @@ async def immediate(
 
 
 async def take_back(session: Session, *, actor: str, reason: str, expected: int | None = None) -> int | None:
-    """Rolls every flipped collection back to `shadow` and aborts an epoch towards it; returns the new generation.
+    """Roll every flipped collection back to `shadow` and abort an epoch towards `flipped`; return the new generation.
 
-    None where there was nothing to take back. expected: the generation that the caller decided by; raises
-    RefusedError where it is another by now: look again.
+    None if there was nothing to roll back. expected: the generation on which the caller decided; raise RefusedError
+    if it is another by now.
     """
     control = await lock(session)
     if expected is not None and control.generation != expected:
@@ -175,7 +175,7 @@ async def take_back(session: Session, *, actor: str, reason: str, expected: int 
 
 
 async def give_up(session: Session, expected: int, *, actor: str, reason: str) -> bool:
-    """Aborts the open epoch where the control row still is at that generation; says whether it did."""
+    """Abort the open epoch if the control row is still at that generation. Return True if it did."""
     control = await lock(session)
     if control.generation != expected or not control.open:
         return False
@@ -185,14 +185,14 @@ async def give_up(session: Session, expected: int, *, actor: str, reason: str) -
 
 
 async def driven(session: Session) -> bool:
-    """Whether somebody drives the open epoch: a controller whose connection to PostgreSQL stands."""
+    """Return True if a controller drives the open epoch: its connection to PostgreSQL is open."""
     return not await session.fetchval(sql.control.NO_DRIVER, DRIVER)
 
 
 async def begin(
     session: Session, control: Control, moves: Sequence[Move], first: Phase, *, actor: str, reason: str | None
 ) -> tuple[int, int]:
-    """Opens an epoch in its first phase; returns (epoch, generation)."""
+    """Open an epoch in its first phase; return (epoch, generation)."""
     epoch = control.epoch + 1
     await session.execute(sql.control.EPOCH_OPEN, epoch, actor, reason, _moves_text(moves))
     generation = await advance(session, control, epoch, first)
@@ -202,7 +202,7 @@ async def begin(
 async def commit(
     session: Session, control: Control, *, actor: str, reason: str | None, detail: Mapping[str, Any]
 ) -> int:
-    """Carries out the open epoch's moves and settles; returns the new generation."""
+    """Carry out the open epoch's moves and settle; return the new generation."""
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "committed")
     await carry_out(session, control.moves, control.epoch)
     generation = await advance(session, control, control.epoch, Phase.SETTLED)

@@ -1,18 +1,18 @@
-"""What PostgreSQL lacks, or may lack, is said in the transaction that takes reads of it back (I7, I10).
+"""Marks and dead letters: what PostgreSQL lacks, or may lack, written together with the end of its flips (I7, I10).
 
-A write is settled in one of three ways (`journal.intent.Ending`): PostgreSQL has it, nothing was written, or it was
-given up. To give up is to say so in one of two tables: a *mark* (the collection may have missed a write) or a *dead
-letter* (PostgreSQL refused this version). Reads from PostgreSQL would then show a client less than it was told, so both
-are written only together with the end of the flips that they concern: one transaction takes the control row, rolls
-flipped collections back to `shadow`, aborts an epoch that would flip one, and writes. Whoever sees the mark sees the
-flip over, on every proxy, since each read of the target tests the generation in its own statement (mirror-protocol,
-"Flip", 6). What was said between the judgement of the gates and the begin of an epoch is seen by the begin, which holds
-the control row too (`said_since`).
+A write ends in one of three ways (`journal.intent.Ending`): PostgreSQL has it, nothing was written, or it was given up.
+A write that is given up is recorded in one of two tables: as a *mark* (the collection may have missed a write) or a
+*dead letter* (PostgreSQL refused this version). Reads from PostgreSQL would then show less than was acknowledged, so
+both are written only together with the end of the flips that they concern: one transaction locks the control row, rolls
+flipped collections back to `shadow`, aborts an epoch that would flip one, and writes. When a mark is visible, the flip
+is over on every proxy, since each read of PostgreSQL tests the generation in its own statement (mirror-protocol,
+"Flip", 6). What is recorded between the evaluation of the gates and the begin of an epoch is found by the begin, which
+locks the control row too (`said_since`).
 
-A mark is over with a verification that began later. A dead letter is over when both sides agree about its key in a look
-at ArangoDB that began after it was noted (`letters`, then the look, then `agreed`): the same revision, or neither has
-such a document, whether there is a tombstone or not. Whoever looks at keys asks: repairs, retries, verifications, also
-those that find no difference. A later write is over it at once, by its revision (`revived`).
+A mark ends with a verification that began later. A dead letter ends when both sides agree about its key in a read of
+ArangoDB that began after it was noted (`letters`, then the read, then `agreed`): the same revision, or neither has such
+a document, with or without a tombstone. Repairs, retries and verifications ask for that, also if they find no
+difference. A later write ends it immediately, by its revision (`revived`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ EVERYTHING: Final = "*"  # instead of a collection: every database
 async def mark(
     database: Database, collections: Sequence[str], reasons: Sequence[str], instance: str
 ) -> tuple[str, ...]:
-    """Marks collections (`db/name`, `db/*`, `*`) as unverified, each for its reason. Gives those with a new mark.
+    """Mark collections (`db/name`, `db/*`, `*`) as unverified, each for its reason. Return those with a new mark.
 
-    Raises DatabaseError; nothing is marked then.
+    Raise DatabaseError; nothing is marked then.
     """
     async with database.transaction() as session:
         return await mark_in(session, collections, reasons, instance)
@@ -53,9 +53,9 @@ async def mark_in(
 async def letter(
     session: Session, collection: str, relation: str, key: str, rev: int, *, removed: bool, reason: str, instance: str
 ) -> tuple[bool, bool]:
-    """Notes a version, or a removal, that PostgreSQL refused: (whether PostgreSQL lacks it, whether that is new).
+    """Note a version, or a removal, that PostgreSQL refused. Return (PostgreSQL lacks it, that is new).
 
-    It lacks nothing where the table has a newer version by now.
+    It lacks nothing if the table has a newer version by now.
     """
     async with session.transaction():
         row = await session.fetchval(sql.lacking.LETTER.on(relation), collection, key, rev, removed, reason)
@@ -70,7 +70,7 @@ async def letter(
 async def letters(
     database: Database, collection: str, keys: Sequence[str] | None = None, *, after: str = "", upper: str | None = None
 ) -> dict[str, int]:
-    """Revisions of the dead letters of a collection, by key: of these keys, or of a range. Raises DatabaseError."""
+    """Return the revisions of a collection's dead letters by key: of these keys, or of a range. Raise DatabaseError."""
     rows = await database.fetch(sql.lacking.LETTERS, collection, None if keys is None else list(keys), after, upper)
     return {row.key: row.rev for row in rows}
 
@@ -78,10 +78,10 @@ async def letters(
 async def agreed(
     database: Database, collection: str, relation: str, noted: Mapping[str, int], origin: Mapping[str, int]
 ) -> None:
-    """Ends those of the dead letters `noted` about whose keys both sides agree. Raises DatabaseError.
+    """End those of the dead letters `noted` about whose keys both sides agree. Raise DatabaseError.
 
-    noted: what `letters` gave before ArangoDB was read. origin: the revisions that it then had of these keys; of one
-    that is missing it had no document.
+    noted: what `letters` gave before ArangoDB was read. origin: the revisions that it then had of these keys; a key
+    that is missing had no document.
     """
     if noted:
         keys = list(noted)
@@ -90,9 +90,9 @@ async def agreed(
 
 
 async def give_way(session: Session, collections: Sequence[str], *, actor: str, reason: str) -> tuple[str, ...]:
-    """Ends the flips of these collections (`db/*`: any of the database; `*`: all), and an epoch towards one.
+    """End the flips of these collections (`db/*`: any of the database; `*`: all), and an epoch towards one.
 
-    In the caller's transaction. Gives the collections that were flipped; the audit has the reason.
+    In the caller's transaction. Return the collections that were flipped; the audit has the reason.
     """
     control = await control_row.lock(session)
     rows = await session.fetch(sql.lacking.FLIPPED, list(collections))
@@ -106,16 +106,16 @@ async def give_way(session: Session, collections: Sequence[str], *, actor: str, 
 
 
 async def moment(database: Database) -> datetime:
-    """PostgreSQL's clock, at a moment at which nobody is giving anything up: what is said later is not older."""
+    """Return PostgreSQL's time while no write is being given up: what is recorded later has a later time."""
     async with database.transaction() as session:
         await control_row.lock(session)
         return await session.fetchval(sql.lacking.NOW)
 
 
 async def said_since(session: Session, collections: Sequence[str], since: datetime) -> str:
-    """What was said of these collections since a moment of PostgreSQL's clock, as a sentence; empty for nothing.
+    """Return, as a sentence, what was recorded of these collections since a moment of PostgreSQL's clock; else empty.
 
-    For who judged them then and holds the control row now.
+    For a caller that evaluated their gates then and has locked the control row now.
     """
     row = await session.fetchrow(sql.lacking.SAID_SINCE, list(collections), since)
     return "" if row is None else f"{row.collection} became unverified meanwhile ({row.reason})"
