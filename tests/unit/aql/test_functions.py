@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.aql.functions import FUNCTIONS
+from proxy.aql.functions.sql_calls import SQL_FORMS
 from proxy.aql.signatures import FETCHING, UNSUPPORTED
 from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store, value_of, warnings_of
@@ -41,6 +42,10 @@ def test_every_known_function_is_implemented_or_refused_by_name() -> None:
     known = FUNCTIONS.keys() - UNSUPPORTED - FETCHING
     assert known - IMPLEMENTED == NOT_BUILT
     assert known >= IMPLEMENTED
+
+
+def test_every_sql_form_is_that_of_a_function() -> None:
+    assert SQL_FORMS.keys() <= IMPLEMENTED
 
 
 def test_every_function_is_tested_here() -> None:
