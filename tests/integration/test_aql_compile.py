@@ -1,4 +1,4 @@
-"""Compiled queries on PostgreSQL: the odd rules by name, a résumé service's queries, hostile text, what is refused."""
+"""Compiled queries on PostgreSQL: surprising rules by name, a résumé service's queries, hostile text, refusals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def both(database: Database) -> Both:
 
 
 async def agree(both: Both, text: str, binds: dict[str, Any] | None = None) -> list[Any]:
-    """The rows that both give, in order where the query decides it."""
+    """Return the rows that both give, in order if the query decides it."""
     answer = await both.answered(text, binds)
     assert not isinstance(answer, str), (text, answer)
     plan, rows = answer
@@ -100,7 +100,7 @@ RULES = {
 
 
 async def test_odd_rules(both: Both) -> None:
-    """One database for all: each rule says its name where it fails."""
+    """One database for all rules; a failure names its rule."""
     broken = []
     for rule, text in RULES.items():
         try:
@@ -164,7 +164,7 @@ SHAPES = (
 
 
 async def test_shapes_of_queries(both: Both) -> None:
-    """What applications write, over one small collection and its edges."""
+    """Queries as applications write them, over one small collection and its edges."""
     rows: list[dict[str, Any]] = [
         {"s": "abc", "i": 3, "t": [1, 2], "r": "f/2"},
         {"s": " b ", "i": 0, "t": [], "r": "3"},
@@ -184,7 +184,7 @@ async def test_shapes_of_queries(both: Both) -> None:
     assert wrong == []
 
 
-async def test_every_query_of_the_resume_service_compiles_whole_and_is_given_as_stored(both: Both) -> None:
+async def test_every_query_of_the_resume_service_compiles_and_gives_documents_as_stored(both: Both) -> None:
     job = {"skills": ["Python", "SQL"], "company": "Ärzte GmbH", "position": "Dev", "description": None}
     rows = [
         resume("a", 3, "parsed", work_experience=[job]),
@@ -238,17 +238,17 @@ async def test_hostile_text_never_reaches_the_statement(both: Both) -> None:
 
 
 async def harmless(both: Both, text: str) -> None:
-    """One hostile text in every place."""
+    """Query with one hostile text in every place."""
     await both.fill("c", [{text: 1, "x": text, "y": {text: text}}, {"x": "other"}])
     query = (
         "FOR d IN c FILTER d[@p] == 1 AND d.y[@p] == @p AND d.x == @p AND d.x LIKE @p AND CONTAINS(d.x, @p) "
         "AND HAS(d, @p) AND d.x IN [@p, 'z'] AND d.@p == 1 SORT d[@p] RETURN {[@p]: d[@p], same: d.x == @p}"
     )
     if text in ("\\", "a'b\"c"):
-        query = query.replace("AND d.x LIKE @p ", "")  # a lone backslash is meant otherwise in a pattern
+        query = query.replace("AND d.x LIKE @p ", "")  # a lone backslash has another meaning in a pattern
     plan = both.compiled(query, {"p": text})
     if text == "0":
-        assert isinstance(plan, NotCompiled)  # digits may be a place in an array
+        assert isinstance(plan, NotCompiled)  # digits may be an index of an array
         return
     assert isinstance(plan, Compiled)
     word = both.compiled(query, {"p": "?"})
@@ -262,7 +262,7 @@ def _shape(sql: str) -> str:
     return re.sub(r"\$\d+", "$", sql)
 
 
-async def test_what_postgresql_cannot_do_exactly_is_refused_and_evaluated(database: Database, both: Both) -> None:
+async def test_values_for_which_postgresql_is_not_exact_are_refused_and_evaluated(database: Database, both: Both) -> None:
     await both.fill("c", [{"x": [2], "t": "a\0b"}, {"x": [1], "t": "b"}, {"x": None}])
     for text in (
         "FOR d IN c SORT d.x RETURN d._key",  # the order of arrays
@@ -280,7 +280,7 @@ async def test_what_postgresql_cannot_do_exactly_is_refused_and_evaluated(databa
         await statements.result(plan, {}, Options())
 
 
-async def test_without_icu_nothing_that_orders_strings_is_compiled(both: Both) -> None:
+async def test_without_icu_no_query_that_orders_strings_is_compiled(both: Both) -> None:
     for text in (
         "FOR d IN c SORT d.x RETURN d",
         "FOR d IN c FILTER d.x < 'a' RETURN d",
@@ -329,13 +329,13 @@ STAYS = (
 )
 
 
-async def test_what_depends_on_the_request_is_not_worked_out_ahead(both: Both) -> None:
+async def test_functions_that_depend_on_the_request_are_not_computed_ahead(both: Both) -> None:
     made = both.compiled("FOR d IN c FILTER d.x == CURRENT_DATABASE() RETURN d")
     assert isinstance(made, NotCompiled)
     assert "CURRENT_DATABASE" in made.reason
 
 
-async def test_what_stays_with_the_evaluator_says_why(both: Both) -> None:
+async def test_a_query_that_is_left_to_the_evaluator_has_a_reason(both: Both) -> None:
     for text, reason in STAYS:
         plan = both.compiled(text)
 
@@ -343,8 +343,8 @@ async def test_what_stays_with_the_evaluator_says_why(both: Both) -> None:
         assert reason in plan.reason
 
 
-async def test_text_that_jsonb_escapes_sorts_where_it_belongs(both: Both) -> None:
-    """A document must not be refused for an index on its order, nor come at another place than in ArangoDB."""
+async def test_text_that_jsonb_escapes_is_sorted_correctly(both: Both) -> None:
+    """A document must not be refused by an index on its sort key, nor be at another place than in ArangoDB."""
     await both.fill("c", [{"t": text} for text in ("a\0b", "ab", "aa", "\ufdd0", "\ufdd00", "\ud800", "z", "b\0", "a")])
     relation = both.tables["c"].relation
     await both.database.execute(f"CREATE INDEX ON {relation} (_crossfade.order_key(doc, 't'))")
@@ -354,8 +354,8 @@ async def test_text_that_jsonb_escapes_sorts_where_it_belongs(both: Both) -> Non
         assert answer[1] == both.evaluated(text).rows
 
 
-async def test_keys_come_in_the_order_of_the_primary_index_where_that_gives_it(both: Both) -> None:
-    """Bytes where ArangoDB goes through the index, ICU everywhere else; cursors and backfills page by it."""
+async def test_keys_are_in_the_order_of_the_primary_index_if_it_gives_the_order(both: Both) -> None:
+    """By bytes if ArangoDB scans the index, else by ICU; cursors and backfills page in this order."""
     await both.fill("c", [{"_key": key, "n": 1} for key in ("b", "A", "a", "B", "_x", "-y", "0", "Z10", "z9")])
     for text in (
         "FOR d IN c SORT d._key RETURN d._key",
@@ -370,8 +370,8 @@ async def test_keys_come_in_the_order_of_the_primary_index_where_that_gives_it(b
         assert answer[1] == both.evaluated(text).rows, text
 
 
-async def test_a_limit_bounds_and_orders_nothing_behind_a_later_loop_or_sort(database: Database, both: Both) -> None:
-    """Else a join's rows are fetched at once, and a right result is compared in the order of the SORT before."""
+async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(database: Database, both: Both) -> None:
+    """Otherwise the rows of a join are fetched together, and a correct result is compared in the order of an earlier SORT."""
     await both.fill("c", [{"n": n, "m": n % 3} for n in range(6)])
     statements = Statements(database, Catalog(database), QueryLimits())
     for text, most in (
