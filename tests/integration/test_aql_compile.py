@@ -262,7 +262,7 @@ def _shape(sql: str) -> str:
     return re.sub(r"\$\d+", "$", sql)
 
 
-async def test_values_for_which_postgresql_is_not_exact_are_refused_and_evaluated(database: Database, both: Both) -> None:
+async def test_values_for_which_sql_is_not_exact_are_refused_and_evaluated(database: Database, both: Both) -> None:
     await both.fill("c", [{"x": [2], "t": "a\0b"}, {"x": [1], "t": "b"}, {"x": None}])
     for text in (
         "FOR d IN c SORT d.x RETURN d._key",  # the order of arrays
@@ -371,7 +371,7 @@ async def test_keys_are_in_the_order_of_the_primary_index_if_it_gives_the_order(
 
 
 async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(database: Database, both: Both) -> None:
-    """Otherwise the rows of a join are fetched together, and a correct result is compared in the order of an earlier SORT."""
+    """Otherwise all rows of a join are fetched together, and correct results are compared in an earlier order."""
     await both.fill("c", [{"n": n, "m": n % 3} for n in range(6)])
     statements = Statements(database, Catalog(database), QueryLimits())
     for text, most in (
