@@ -141,8 +141,8 @@ class Application:
         self._clean = self.mirror.backlog == 0
         stack.push_async_callback(self._leave)  # a start that fails after the registration undoes it
         await self.lease.start()
-        await self.mirror.told.start()
-        stack.push_async_callback(self.mirror.told.close)
+        await self.mirror.reports.start()
+        stack.push_async_callback(self.mirror.reports.close)
         self.guards = AutoRollback(pools.lease, self.readings, lambda: self.lease.snapshot, instance=self.instance)
         await self.guards.start()
         stack.push_async_callback(self.guards.close)

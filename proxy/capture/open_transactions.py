@@ -121,7 +121,7 @@ class OpenTransactions:
         if status != "committed":
             buffer.forget()
         if buffer.whole:
-            mirror.together.add(buffer.changes, buffer.whole)
+            mirror.transactions.add(buffer.changes, buffer.whole)
         for intent in buffer.again:
             mirror.reread(intent)
         return buffer.intents

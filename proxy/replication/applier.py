@@ -1,7 +1,8 @@
-"""The way of captured changes into PostgreSQL: a bounded queue, and appliers that take batches from it.
+"""Applies captured changes to PostgreSQL: a bounded queue, and appliers that take batches from it.
 
-Never a key in two batches at once, so that they do not wait for each other's rows. PostgreSQL away: a batch goes back
-and is tried again, for ever. What does not fit in the queue is not lost: its intent stays in the journal.
+A key is never in two batches concurrently, so that they do not wait for each other's rows. While PostgreSQL is away, a
+batch goes back to the queue and is tried again, for ever. What does not fit in the queue is not lost: its intent stays
+in the journal.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ log = structlog.get_logger(__name__)
 
 Entry = tuple[Change, Intent]
 _OVERHEAD: Final = 400  # bytes of memory beside the document itself
-_LINGER: Final = 0.01  # seconds that a small batch waits for company where nobody waits for it
-_AT_ONCE: Final = 50  # writes that are finished between two other things
+_LINGER: Final = 0.01  # seconds that a small batch waits for further changes, if no request waits for it
+_AT_ONCE: Final = 50  # writes that are finished between two turns of the event loop
 
 
 class Batch(NamedTuple):
-    """Changes of one collection; nobody else takes one of its keys until it is `done`."""
+    """Changes of one collection. No other batch gets one of its keys until it is `done`."""
 
     collection: str
     entries: list[Entry]
@@ -42,13 +43,13 @@ class Batch(NamedTuple):
 
 
 class Queue:
-    """Changes in memory, by collection; at most so many documents and bytes."""
+    """Changes in memory, by collection, with limits on documents and bytes."""
 
     def __init__(self, documents: int, size: int) -> None:
         self._documents = documents
         self._limit = size
         self._waiting: dict[str, deque[Entry]] = {}
-        self._taken: dict[str, set[str]] = {}  # keys of the batches under way
+        self._taken: dict[str, set[str]] = {}  # keys of the batches in progress
         self._held: set[str] = set()
         self.waiting = 0  # documents in no batch
         self.count = 0
@@ -56,11 +57,11 @@ class Queue:
         self.ready = asyncio.Event()
 
     def fits(self, documents: int, size: int) -> bool:
-        """Whether there is room for so many; size: as `size_of` says."""
+        """Return True if there is room. size: as of `size_of`."""
         return self.count + documents <= self._documents and self.size + size <= self._limit
 
     def put(self, intent: Intent, changes: Sequence[Change]) -> bool:
-        """Takes all of them, or none where they do not fit."""
+        """Take all changes. Return False, and take none, if they do not fit."""
         size = size_of(changes)
         if not self.fits(len(changes), size):
             return False
@@ -76,13 +77,13 @@ class Queue:
         return True
 
     def take(self, keys: int) -> Batch | None:
-        """The next batch, of so many keys that nobody works on; None where all that waits must wait for a batch."""
+        """Return the next batch, of at most that many keys; None if all changes must wait for a batch in progress."""
         for collection, waiting in self._waiting.items():
             taken = self._taken.get(collection)
             if collection in self._held:
                 continue
             if taken and (len(waiting) < keys or waiting[0][0].key in taken):
-                continue  # a second batch beside the first where there is enough for one
+                continue  # a second batch beside the first only if there is enough for a full one
             entries: list[Entry] = []
             seen: set[str] = set()
             while waiting and (len(seen) < keys or waiting[0][0].key in seen) and len(entries) < 8 * keys:
@@ -93,7 +94,7 @@ class Queue:
                 entries.append(entry)
             del self._waiting[collection]
             if waiting:
-                self._waiting[collection] = waiting  # behind the others
+                self._waiting[collection] = waiting  # after the others
             self._taken.setdefault(collection, set()).update(seen)
             self.waiting -= len(entries)
             return Batch(collection, entries, seen)
@@ -101,22 +102,22 @@ class Queue:
         return None
 
     def of(self, collection: str) -> Sequence[Entry]:
-        """What waits for a collection, but for the batch under way."""
+        """Return what waits of a collection, without the batches in progress."""
         return tuple(self._waiting.get(collection, ()))
 
     def back(self, batch: Batch) -> None:
-        """A batch that was not applied stands in front again; nobody takes of its collection before it is `done`."""
+        """Put a batch that was not applied in front again. Its collection is held until the batch is `done`."""
         self._waiting.setdefault(batch.collection, deque()).extendleft(reversed(batch.entries))
         self.waiting += len(batch.entries)
         self._held.add(batch.collection)
 
     def applied(self, batch: Batch) -> None:
-        """A batch leaves memory."""
+        """Release the memory of a batch."""
         self.count -= len(batch.entries)
         self.size -= size_of(change for change, _ in batch.entries)
 
     def done(self, batch: Batch) -> None:
-        """Nobody works on it any more."""
+        """Let other batches have its keys."""
         taken = self._taken[batch.collection]
         taken -= batch.keys
         if not taken:
@@ -127,21 +128,21 @@ class Queue:
 
 
 def size_of(changes: Iterable[Change]) -> int:
-    """Bytes of memory that they take."""
+    """Return the bytes of memory that changes take."""
     return sum(_OVERHEAD + (0 if change.raw is None else len(change.raw)) for change in changes)
 
 
-def told(error: DatabaseError) -> str:
-    """The error by its name and what that means, for people: PostgreSQL's own text may hold documents."""
+def explained(error: DatabaseError) -> str:
+    """Return the name of the error and its meaning: PostgreSQL's own text may hold documents."""
     meaning = sqlstates.meaning(error.sqlstate)
     return f"{error_label(error)}: {meaning}" if meaning else error_label(error)
 
 
 class Applier:
-    """Runs batches. `finished(intent)`: one change of it is in PostgreSQL, or in its dead letters (`intent.refused`);
-    `refused(intent)`: read its keys again.
+    """Runs batches.
 
-    `urgent`: whether anybody waits, so that a small batch must not wait for company.
+    finished(intent): one change of it is in PostgreSQL, or a dead letter (`intent.refused`). refused(intent): read its
+    keys again. urgent: returns True if a request waits, so that a small batch must not wait for further changes.
     """
 
     def __init__(
@@ -167,20 +168,20 @@ class Applier:
 
     @property
     def reachable(self) -> bool:
-        """Whether PostgreSQL took the last batch of every collection."""
+        """Return True if PostgreSQL took the last batch of every collection."""
         return not self._troubles
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """Why batches wait, each reason once; no values of documents."""
+        """Return why batches wait, each reason once; no values of documents."""
         return tuple(dict.fromkeys(self._troubles.values()))
 
     def hurry(self) -> None:
-        """Somebody waits, or a batch is full."""
+        """Run the next batch now: a request waits, or the batch is full."""
         self._hurry.set()
 
     async def run(self) -> None:
-        """One applier, until it is cancelled."""
+        """Run one applier until cancelled."""
         backoff = Backoff()
         while True:
             await self._queue.ready.wait()
@@ -201,7 +202,7 @@ class Applier:
             written = await self._target.write(batch.collection, rows)
         except DatabaseError as error:
             self._queue.back(batch)
-            name, why = batch.collection, told(error)
+            name, why = batch.collection, explained(error)
             if why not in self._troubles.values():
                 log.warning("apply_failed", error=why, collection=name)
             self._troubles[name] = why
@@ -224,7 +225,7 @@ class Applier:
             self._queue.done(batch)
 
     async def _settle(self, batch: Batch, written: ApplyResult) -> None:
-        """PostgreSQL has them, or refused some. Ended in the middle, the rest stays open: it is read again then."""
+        """Finish the intents of a batch. If this is cancelled midway, the rest stays open and is read again."""
         now = time.time()
         for number, (change, intent) in enumerate(batch.entries, 1):
             if change.key in written.reread:

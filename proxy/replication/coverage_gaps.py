@@ -1,7 +1,7 @@
-"""What passed through without being captured or compared: counted, named, kept in PostgreSQL (I10).
+"""Coverage gaps: requests that were neither captured nor compared, counted by name in PostgreSQL (I10).
 
-Clients name collections, so both are bounded: what waits in memory, and the rows of one database. What is new beyond
-that is counted under one name for all collections of the database, so that it still shuts their gates.
+Clients choose the names of collections, so both are bounded: what waits in memory, and the rows of one database. What
+is new beyond that is counted under one name for all collections of the database, so that it still fails their gates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Uncovered(StrEnum):
 
 
 class Gaps:
-    """Counts in memory, written every few seconds. Counts survive PostgreSQL being away, bounded by _LIMIT names."""
+    """Counts in memory, flushed every interval. They are kept while PostgreSQL is away, up to _LIMIT names."""
 
     def __init__(self, database: Database, interval: float = 1.0) -> None:
         self._database = database
@@ -36,9 +36,10 @@ class Gaps:
         self._periodic = Periodic(self.flush, "gaps", interval)
 
     def add(self, database: str, collection: str, endpoint: str, uncovered: Uncovered, reason: str) -> None:
-        """One more request. Never blocks.
+        """Count a request. Never blocks.
 
-        collection: its name, or `database/name`, which is what is kept: the gates look for that. Empty: none is named.
+        collection: its name, or `database/name`, which is what is stored: the gates search for that. Empty: no
+        collection.
         """
         if collection and "/" not in collection:
             collection = f"{database}/{collection}"

@@ -1,8 +1,9 @@
-"""A failover of PostgreSQL may lose commits (mirror-protocol, "Limits"): its timeline changes, and that is acted upon.
+"""Detects a failover of PostgreSQL by its timeline: commits may be lost (mirror-protocol, "Limits").
 
-Eras that were given out may be lost, so the era is raised far beyond them; tombstones may be, so every horizon is
-raised as well, and whatever was stamped before is read again; applied versions may be, so every database becomes
-unverified, and no flip outlives that. One instance does all of it, in one transaction; the others see that it is done.
+Eras that were handed out may be lost, so the era is raised far beyond them. Tombstones may be lost, so every stamp
+floor is raised as well, and whatever was stamped before is read again. Applied versions may be lost, so every database
+is marked as in need of a verification, and no flip outlives that. One instance does all of it, in one transaction; the
+others find it done.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from proxy.state import control_row, lacking
 
 log = structlog.get_logger(__name__)
 
-_LOOK: Final = 2.0  # seconds between looks
+_INTERVAL: Final = 2.0  # seconds between two checks
 _REASON: Final = "PostgreSQL's timeline changed: a failover may have lost commits"
 
 
 class FailoverDetector:
-    """Looks from time to time."""
+    """Checks the timeline from time to time."""
 
     def __init__(self, database: Database, instance: str) -> None:
         self._database = database
         self._instance = instance
-        self._told = False
+        self._warned = False
 
     async def step(self) -> bool:
-        """Whether this look found a new timeline and acted. Raises DatabaseError."""
+        """Check once. Return True if the timeline was new, and all that was done. Raises DatabaseError."""
         row = await self._database.fetchval(sql.mirror.TIMELINE)
         if row.noted == row.present:
             return False
@@ -41,7 +42,7 @@ class FailoverDetector:
             await self._database.execute(sql.mirror.NOTE_TIMELINE, row.present)
             return False
         async with self._database.transaction() as session:
-            await control_row.lock(session)  # before any horizon, as whoever marks takes them
+            await control_row.lock(session)  # before any stamp floor: every writer of marks locks in that order
             moved = await session.fetch(sql.mirror.MOVE_TIMELINE, row.present, row.noted)
             if not moved:
                 return False
@@ -51,14 +52,14 @@ class FailoverDetector:
         return True
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Check until cancelled."""
         while True:
             try:
                 await self.step()
-            except StatementError as error:  # a server that does not tell, or one that is still a replica
-                if not self._told:
+            except StatementError as error:  # this role may not read it, or the server is still a replica
+                if not self._warned:
                     log.warning("timeline_unknown", sqlstate=error.sqlstate)
-                self._told = True
+                self._warned = True
             except DatabaseError as error:
                 log.debug("timeline_check_waits", error=error_label(error))
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_INTERVAL)

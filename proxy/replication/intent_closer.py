@@ -27,7 +27,7 @@ class IntentCloser:
         self._recent = recent
 
     def close(self, intent: Intent, how: Ending) -> None:
-        """Close an intent that is held. An orphan ends with its mark: a kill would have lost it until then."""
+        """Close an intent that is held. An orphan ends with its mark, since a crash would have lost it until then."""
         if intent.loose:
             return
         if intent.seq < 0:
@@ -37,17 +37,17 @@ class IntentCloser:
         self._intents.close(intent, how)
 
     def change_applied(self, intent: Intent) -> None:
-        """One change of an intent is in PostgreSQL, or a dead letter. The last one closes the intent."""
+        """Note that one change of an intent is in PostgreSQL, or a dead letter. The last one closes the intent."""
         intent.remaining -= 1
         if intent.remaining <= 0:
             self.close(intent, Ending.GIVEN_UP if intent.refused else Ending.APPLIED)
 
     def applied(self, intent: Intent) -> None:
-        """PostgreSQL has all changes of an intent, in one transaction with others."""
+        """Close an intent whose changes PostgreSQL took in one transaction with others."""
         self.close(intent, Ending.APPLIED)
 
     def reread(self, intent: Intent) -> None:
-        """The request has ended, and its keys must be read again."""
+        """Leave an intent to the journal: its request has ended, and its keys must be read again."""
         if self._intents.forget(intent):
             self.spill(intent.seq)
 
@@ -60,7 +60,7 @@ class IntentCloser:
             self._marks.add((collection,), NOT_JOURNALED, seq, collection)
 
     def repaired(self, note: Note, how: Ending) -> None:
-        """All that an intent of the journal wrote was read again."""
+        """Close an intent of the journal: all that it wrote was read again."""
         now = time.time()
         self._reports.repaired(note)
         for key in note.write.keys[-KEPT:] if isinstance(note.write, DocumentWrite) else ():

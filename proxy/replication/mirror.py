@@ -84,14 +84,14 @@ class Mirror:
         self._queue = Queue(settings.queue_documents, settings.queue_bytes)
         self._target = TargetWriter(database, instance)
         self._marks = VerificationMarks(database, instance, self._intents.give_up)
-        self.told = WriteReporter(database, instance, self._intents.oldest_age)
-        self._closer = closer = IntentCloser(self._intents, self._marks, self.told, self._recent)
+        self.reports = WriteReporter(database, instance, self._intents.oldest_age)
+        self._closer = closer = IntentCloser(self._intents, self._marks, self.reports, self._recent)
         repairer = KeyRepairer(self._target, origin)
         self._catch_up = TargetCatchUp(self._target, repairer, self._marks)
         self._dropped = DroppedCollections()
         collections = CollectionResync(database, self._target, origin, repairer, self._dropped)
         resyncer = Resyncer(collections, self._dropped, self._marks, closer.repaired)
-        self.together = TransactionApplier(self._target, closer.applied, closer.reread, self.told.wrote)
+        self.transactions = TransactionApplier(self._target, closer.applied, closer.reread, self.reports.wrote)
         self._applier = Applier(
             self._queue,
             self._target,
@@ -112,12 +112,12 @@ class Mirror:
             self._dropped,
             self._marks,
             closed=closer.repaired,
-            read_again=self.told.looked,
+            read_again=self.reports.reread,
         )
         self._works = [
             drainer.run,
             resyncer.run,
-            self.together.run,
+            self.transactions.run,
             self._marks.run,
             Purger(database, self._target, settings.tombstone_seconds).run,
             FailoverDetector(database, instance).run,
@@ -169,7 +169,7 @@ class Mirror:
     ) -> Intent:
         """Record the intent of a write of documents, before it is forwarded. No keys: ArangoDB makes them.
 
-        revised: whatever it writes has a new revision, so that a scan finds it should its keys never become known.
+        revised: whatever it writes has a new revision, so that a scan finds it if its keys never become known.
         trace: the request's `traceparent`. Raises ArangoError 503 if the journal cannot be written and
         `on_journal_error` is `refuse`; the write must then not be forwarded.
         """
@@ -189,29 +189,29 @@ class Mirror:
     def _intend(self, collection: str, write: Write, trace: bytes | None) -> Intent:
         since = self._clock.shown if type(write) is DocumentWrite else 0
         intent = self._intents.open(collection, write, stamp=self._era(), since=since, trace=sampled(trace))
-        if intent.seq < 0:  # a kill would lose it: the collection cannot be trusted from now on
-            if isinstance(write, Resync):  # there will be no resync: that the collection is missing would say nothing
+        if intent.seq < 0:  # a crash would lose it: the collection needs a verification
+            if isinstance(write, Resync):  # there will be no resync: a missing collection would prove nothing
                 self._dropped.kept(write)
             touched = (collection,) if isinstance(write, DocumentWrite) else write.collections
             self._marks.add(touched, NOT_JOURNALED)
         return intent
 
     def captured(self, intent: Intent, changes: Sequence[Change]) -> None:
-        """These versions were written, and nothing else; they go to PostgreSQL."""
+        """Take the versions that were written, and nothing else; they go to PostgreSQL."""
         for _ in self._capturing(intent, changes):
             pass
 
     async def captured_in_turns(self, intent: Intent, changes: Sequence[Change]) -> None:
-        """`captured`; of many documents some at a time, between which the event loop has its turn (`_capturing`)."""
+        """As `captured`, some documents at a time: between them the event loop has its turn (`_capturing`)."""
         for _ in self._capturing(intent, changes):
             await asyncio.sleep(0)
 
     def _capturing(self, intent: Intent, changes: Sequence[Change]) -> Iterator[None]:
-        """`captured` in steps. Whatever happens between two of them finds the intent open, with all its keys.
+        """Carry out `captured` in steps. Between two of them the intent is open, with all its keys.
 
-        In this order: the keys are known, everything is told, and only then does anything go to PostgreSQL. So nothing
-        of it can be settled before it is told, and an intent that ends here for want of room, of PostgreSQL's or by a
-        kill is read again whole.
+        The order: the keys are recorded, everything is reported, and only then anything goes to PostgreSQL. So nothing
+        of it can be closed before it is reported. If the queue is full, PostgreSQL refuses a part or the process is
+        killed, the whole write is read again.
         """
         failpoints.reach("before-settle")
         if not changes:
@@ -223,7 +223,7 @@ class Mirror:
         for number, part in enumerate(parts):
             if number:
                 yield
-            self.told.wrote(part)
+            self.reports.wrote(part)
             self._clock.wrote(part)
             size += size_of(part)
         intent.remaining = len(changes)
@@ -231,7 +231,7 @@ class Mirror:
         for number, part in enumerate(parts):
             if number:
                 yield
-            if intent.loose:  # PostgreSQL refused a part: all of it is read again
+            if intent.loose:  # PostgreSQL refused a part: the whole write is read again
                 return
             if not fits or not self._queue.put(intent, part):
                 self.reread(intent)
@@ -240,22 +240,22 @@ class Mirror:
                 self._applier.hurry()
 
     def close_intent(self, intent: Intent) -> None:
-        """The origin wrote nothing, or nothing that no other intent covers."""
+        """Close an intent whose write did nothing, or nothing that no other intent covers."""
         if intent.seq >= 0 and isinstance(intent.write, Resync):
             self._dropped.kept(intent.write)
         self._closer.close(intent, Ending.NOTHING)
 
     def lost(self, intent: Intent) -> None:
-        """The outcome is unknown: read again when the request can no longer run at the origin."""
+        """Note that the outcome is unknown: its keys are read again when the request can no longer run at ArangoDB."""
         if self._intents.forget(intent):
             self._lost.add(intent.seq, time.monotonic())
 
     def reread(self, intent: Intent) -> None:
-        """The request has ended, and its keys must be read again."""
+        """Have the keys of an intent read again: its request has ended."""
         self._closer.reread(intent)
 
     def mark(self, intent: Intent) -> None:
-        """An opaque write was carried out: its collections need a verification."""
+        """Mark the collections of an opaque write that was carried out."""
         assert isinstance(intent.write, OpaqueWrite)
         if self._intents.forget(intent):
             self._marks.add(intent.write.collections, intent.write.reason, intent.seq, intent.collection)

@@ -95,7 +95,8 @@ class OpenIntents:
             return
         intent.write = write = DocumentWrite(tuple(dict.fromkeys(keys)))
         if intent.seq >= 0:
-            with contextlib.suppress(JournalError):  # then it stays one without keys: unverified after a kill
+            # on an error it stays one without keys, which costs a verification after a crash
+            with contextlib.suppress(JournalError):
                 self._journal.amend(intent.seq, intent.collection, write, intent.stamp, now=intent.taken, up=intent.up)
         self.index.named(intent.collection, intent.keys)
 

@@ -1,4 +1,4 @@
-"""What was applied a moment ago: when each version was taken, and when PostgreSQL had it. For eyes; bounded."""
+"""The versions applied most recently, with the times of capture and of apply: bounded, for `crossfade trace`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SAMPLED: Final = 1
 
 
 class Applied(NamedTuple):
-    """One version, or one look at a key. taken, applied: wall time. rev: 0 where the key was read again.
+    """One version, or one repair of a key. taken, applied: wall time. rev: 0 if the key was read again.
 
-    how: `captured` from an answer, or `read again`. PostgreSQL has this version since then, or a newer one.
-    trace: the request's `traceparent` where it was sampled, else empty.
+    how: `captured` from an answer, or `read again`. PostgreSQL has had this version, or a newer one, since then.
+    trace: the request's `traceparent` if it was sampled, else empty.
     """
 
     collection: str
@@ -35,12 +35,12 @@ class RecentApplies:
         self.add = self._ring.append
 
     def of(self, collection: str, key: str) -> list[Applied]:
-        """Those of one document, the oldest first."""
+        """Return those of one document, the oldest first."""
         return [item for item in self._ring if item.key == key and item.collection == collection]
 
 
 def sampled(header: bytes | None) -> str:
-    """A `traceparent` that says it is sampled; empty for every other."""
+    """Return a `traceparent` if its flag says that it is sampled, else an empty text."""
     if header is None or len(header) != _LENGTH:
         return ""
     try:

@@ -1,10 +1,10 @@
-"""Writes whose keys never became known, found in the origin by the time of their revisions (DESIGN section 6, Journal).
+"""Finds writes whose keys never became known by the time of their revisions (DESIGN section 6, Journal).
 
-A crash between forwarding an insert and reading its answer leaves an intent without a key, and so does an answer that
-tells no keys. Whatever was written has a revision that is not older than what the origin's clock had shown before the
-intent, so one scan of the collection finds it, and only what PostgreSQL does not have of that is read again. All of it
-is in the origin's own time (`model.clock`). Should that clock have been set back since, its time now less the age of
-the intent is before the write as well: the earlier of both counts.
+A crash between forwarding an insert and reading its answer leaves an intent without a key, and so does an answer
+without keys. Whatever was written has a revision that is not older than what ArangoDB's clock had shown before the
+intent, so one scan of the collection finds it, and only what PostgreSQL does not have of that is read again. All times
+are those of ArangoDB's clock (`model.clock`). In case that clock was set back since, its time now less the age of the
+intent is computed too, which is also before the write: the earlier of both counts.
 """
 
 from __future__ import annotations
@@ -16,41 +16,38 @@ from proxy.base.sql_values import storable
 from proxy.journal.records import DocumentWrite, Note
 from proxy.model.clock import age
 
-# milliseconds by which clocks of the origin may differ from each other, where it is a cluster
+# milliseconds by which the clocks of a cluster may differ from each other
 MARGIN: Final = 60_000
-_LIMIT: Final = 50_000  # keys that one scan may give; beyond, a verification is the better way
+_LIMIT: Final = 50_000  # keys that one scan may return; beyond, a verification is cheaper
 
 
 class OriginScanner(Protocol):
-    """(key, revision) of documents whose revision is not older than a time, in milliseconds of the origin's own clock.
+    """Searches ArangoDB by time. Times are milliseconds of its own clock. Raises ArangoError, UpstreamError."""
 
-    At most `limit`. Raises ArangoError, UpstreamError.
-    """
-
-    async def written_since(
-        self, database: str, collection: str, since: int, limit: int
-    ) -> Sequence[tuple[str, int]]: ...
+    async def written_since(self, database: str, collection: str, since: int, limit: int) -> Sequence[tuple[str, int]]:
+        """Return (key, revision) of at most `limit` documents whose revision is not older than `since`."""
+        ...
 
     async def time_now(self, database: str) -> int:
-        """Milliseconds that it shows now."""
+        """Return the time that its clock shows now."""
         ...
 
 
 class TooMany(Exception):
-    """More than a scan should give."""
+    """A scan found more than its limit."""
 
 
 def can_scan(note: Note) -> bool:
-    """Whether a scan finds whatever that intent wrote: a removal leaves no revision to find."""
+    """Return True if a scan finds whatever that intent wrote. A removal leaves no revision to find."""
     write = note.write
     known = not isinstance(write, DocumentWrite) or write.keys or not write.revised
     return not known and storable(note.collection) == note.collection
 
 
 class Scans:
-    """Remembers what a scan covered: one is enough for all that an earlier process left of a collection.
+    """Remembers what each scan covered: one is enough for all that an earlier process left of a collection.
 
-    own: intents below are of an earlier process; all its requests have ended before the first scan.
+    own: intents with lower numbers are of an earlier process, all of whose requests ended before the first scan.
     """
 
     def __init__(self, origin: OriginScanner) -> None:
@@ -58,14 +55,14 @@ class Scans:
         self._covered: dict[str, int] = {}
 
     def covered(self, note: Note, own: int) -> bool:
-        """Whether an earlier scan, whose keys are done, was for this intent as well."""
+        """Return True if an earlier scan, whose keys are repaired, covered this intent as well."""
         since = self._covered.get(note.collection)
         return since is not None and note.seq < own and note.since >= since
 
     async def found(
         self, collection: str, notes: Iterable[Note], oldest: Note | None
     ) -> tuple[Sequence[tuple[str, int]], int]:
-        """What was written, and the time since which (tell `done` once it is seen to). oldest: open intent of all.
+        """Return what was written, and since when: for `done`, once all of it is repaired. oldest: open intent of all.
 
         Raises TooMany, and as OriginScanner.
         """
@@ -79,5 +76,5 @@ class Scans:
         return found, since
 
     def done(self, collection: str, since: int) -> None:
-        """Whatever was written since then and before the scan is in PostgreSQL."""
+        """Note that whatever was written since then and before the scan is in PostgreSQL."""
         self._covered[collection] = min(since, self._covered.get(collection, since))

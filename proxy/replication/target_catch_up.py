@@ -56,7 +56,7 @@ class TargetCatchUp:
                 repaired = await self._repairer.until_done(collection, sorted(left))
                 left, dead = set(repaired.left), dead or bool(repaired.dead)
         except CannotRead as error:
-            await self._marks.say((collection,), f"the origin could not be read: {error}")
+            await self._marks.add_and_wait((collection,), f"the origin could not be read: {error}")
             return Ending.GIVEN_UP
         return Ending.GIVEN_UP if dead else Ending.APPLIED
 

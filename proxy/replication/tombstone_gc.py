@@ -1,7 +1,7 @@
-"""Old tombstones go (mirror-protocol, answer 3): safe at any moment, since what is older than the horizon is refused.
+"""Removes old tombstones (mirror-protocol, answer 3): safe at any moment, since older stamps are refused from then on.
 
-Tombstones are kept `tombstone_seconds`, only to save re-reads. What an era means in time is known from the eras that
-this process raised itself: an era that was raised so long ago is one before which all tombstones are old enough.
+Tombstones are kept for `tombstone_seconds`, only to save re-reads. What an era means in time is known from the eras
+that this process raised itself: before an era that was raised that long ago, all tombstones are old enough.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from proxy.replication.target_writer import TargetWriter
 
 log = structlog.get_logger(__name__)
 
-_ROWS: Final = 1000  # in one transaction: applies of the collection wait for its end
+_ROWS: Final = 1000  # of one transaction: writes to the collection wait for its end
 
 
 async def purge(database: Database, collection: str, relation: str, era: int) -> int:
-    """Removes tombstones marked before `era`; gives their number. Raises DatabaseError.
+    """Remove tombstones marked before `era`. Return their number. Raises DatabaseError.
 
-    The horizon is raised in the same transaction as the first rows go, and only where there are any.
+    The stamp floor is raised in the transaction that removes the first rows, and only if there are any.
     """
     total = 0
     while True:
@@ -39,7 +39,7 @@ async def purge(database: Database, collection: str, relation: str, era: int) ->
 
 
 class Purger:
-    """Purges every collection from time to time."""
+    """Purges every collection from time to time. keep: seconds."""
 
     def __init__(self, database: Database, target: TargetWriter, keep: float) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class Purger:
         self._eras: list[tuple[float, int]] = []  # (monotonic time, era raised then)
 
     async def step(self, now: float) -> int:
-        """Raises an era and purges what is older than those of `keep` seconds ago. Raises DatabaseError."""
+        """Raise an era, and purge what is older than those of `keep` seconds ago. Raises DatabaseError."""
         old = [(at, era) for at, era in self._eras if now - at >= self._keep]
         self._eras.append((now, await self._target.raise_era()))
         if not old:
@@ -60,7 +60,7 @@ class Purger:
         return total
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Purge until cancelled."""
         while True:
             try:
                 removed = await self.step(time.monotonic())

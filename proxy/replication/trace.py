@@ -1,4 +1,4 @@
-"""What one instance knows of one document: what is open, what waits in memory, what was applied a moment ago."""
+"""What one instance knows of one document: open intents, changes in memory, versions applied recently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.journal.records import DocumentWrite
 from proxy.replication.applier import Queue
 from proxy.replication.recent_applies import RecentApplies
 
-_INTENTS: Final = 2000  # of the journal that are looked through: a few milliseconds
+_INTENTS: Final = 2000  # of the journal that are searched: a few milliseconds
 
 
 def known(
@@ -27,10 +27,10 @@ def known(
     orphans: Iterable[Intent],
     recent: RecentApplies,
 ) -> dict[str, object]:
-    """As JSON. Times: seconds since the epoch. Revisions as text, since they need 64 bits.
+    """Return it as JSON. Times: seconds since the epoch. Revisions as text, since they need 64 bits.
 
-    open: intents that name the document. vague: open intents of its collection that may concern it, whose keys stand
-    in the journal alone or are not known. intents: those of both kinds among the oldest few thousand, in full.
+    open: intents that name the document. vague: open intents of its collection that may concern it, whose keys are in
+    the journal alone or unknown. intents: those of both kinds among the oldest few thousand, in full.
     """
     found = []
     with contextlib.suppress(JournalError):

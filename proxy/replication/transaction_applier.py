@@ -1,9 +1,8 @@
-"""Committed stream transactions on their way to PostgreSQL: each is one transaction there as well.
+"""Applies committed stream transactions: each is one transaction in PostgreSQL as well.
 
-In the order of their commits, one at a time. PostgreSQL away: tried again, for ever; what does not fit in memory is
-read again after all, key by key. A document that PostgreSQL refuses, whatever it calls that
-(`replication.bisection`), takes the
-others with it on that slower way, where it alone is put aside.
+They are applied in the order of their commits, one at a time; while PostgreSQL is away, the next one is tried again,
+for ever. What does not fit in memory is read again, key by key. So is a transaction with a document that PostgreSQL
+refuses (`bisection`), which is the only one that becomes a dead letter then.
 """
 
 from __future__ import annotations
@@ -31,22 +30,23 @@ _LIMIT: Final = 32 << 20  # bytes of documents that wait
 
 
 class TransactionApplier:
-    """Owns what waits. `settled`: PostgreSQL has all of an intent; `reread`: its keys must be read again.
+    """Owns the transactions that wait.
 
-    `told`: called with what was written, before anything of it is settled.
+    applied(intent): PostgreSQL has all of it. reread(intent): its keys must be read again. report(changes): called with
+    what was written, before any intent of it is closed.
     """
 
     def __init__(
         self,
         target: TargetWriter,
-        settled: Callable[[Intent], None],
+        applied: Callable[[Intent], None],
         reread: Callable[[Intent], None],
-        told: Callable[[Sequence[Change]], None] = lambda _: None,
+        report: Callable[[Sequence[Change]], None],
         limit: int = _LIMIT,
     ) -> None:
         self._target = target
-        self._told = told
-        self._settled = settled
+        self._report = report
+        self._applied = applied
         self._reread = reread
         self._limit = limit
         self._size = 0
@@ -54,8 +54,8 @@ class TransactionApplier:
         self._something = asyncio.Event()
 
     def add(self, changes: Sequence[Change], intents: Sequence[Intent]) -> None:
-        """All that one transaction wrote, and the intents of its writes, which have no other changes."""
-        self._told(changes)
+        """Take all that one transaction wrote, and the intents of its writes, which have no other changes."""
+        self._report(changes)
         size = _size(changes)
         if self._size + size > self._limit:
             for intent in intents:
@@ -66,7 +66,7 @@ class TransactionApplier:
         self._something.set()
 
     async def run(self) -> None:
-        """Applies, until it is cancelled."""
+        """Apply until cancelled."""
         backoff, refusals = Backoff(), 0
         while True:
             while self._waiting:
@@ -89,12 +89,12 @@ class TransactionApplier:
                 self._waiting.popleft()
                 self._size -= _size(changes)
                 for intent in intents:
-                    (self._reread if intent in refused else self._settled)(intent)
+                    (self._reread if intent in refused else self._applied)(intent)
             self._something.clear()
             await self._something.wait()
 
     async def _apply(self, changes: Sequence[Change], intents: Sequence[Intent]) -> list[Intent]:
-        """One transaction; gives the intents with keys that the horizon or a newer era refused."""
+        """Apply one transaction. Return the intents with keys that the stamp floor or a newer era refused."""
         stamp = min(intent.stamp for intent in intents)
         groups: dict[str, list[Version]] = {}
         for change in changes:

@@ -1,9 +1,9 @@
-"""Marks of collections as unverified, on their way to PostgreSQL (I10).
+"""Marks of collections that need a verification, on their way to PostgreSQL (I10).
 
-A mark is written after the origin's answer to the write that is behind it, so that a verification that began before
-does not cover it. The intents behind marks stay open in the journal until the marks are in PostgreSQL, and with them
-the end of every flip that they concern (`state.lacking`): an intent that ends in a mark is given up, and nobody reads
-less than it was told.
+A mark is written after ArangoDB's answer to the write that causes it, so that a verification that began before does not
+cover it. The intents that cause marks stay open in the journal until the marks are in PostgreSQL, and every flip that
+they concern has ended with them (`state.lacking`): an intent that ends in a mark is given up, and no client reads less
+than its own writes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 class VerificationMarks:
-    """Equal marks are one until they are posted: memory holds distinct (collection, reason) and 16 bytes an intent."""
+    """Equal marks are one until they are posted: memory holds distinct (collection, reason), and 16 bytes an intent.
+
+    posted(seq, owner): called once the marks of an intent are in PostgreSQL.
+    """
 
     def __init__(self, database: Database, instance: str, posted: Callable[[int, str], None]) -> None:
         self._database = database
@@ -34,7 +37,7 @@ class VerificationMarks:
         self._waiting: dict[tuple[str, str], None] = {}
         self._seqs = array("q")
         self._owners: list[str] = []
-        self._said: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
         self._something = asyncio.Event()
 
     @property
@@ -42,7 +45,10 @@ class VerificationMarks:
         return len(self._waiting)
 
     def add(self, collections: Iterable[str], reason: str, seq: int | None = None, owner: str = "") -> None:
-        """Marks them as soon as PostgreSQL can be reached; then `posted(seq, owner)`, the intent's own collection."""
+        """Mark collections as soon as PostgreSQL can be reached.
+
+        seq, owner: the intent that causes it, its collection.
+        """
         for collection in collections:
             self._waiting[storable(collection), storable(reason)] = None
         if seq is not None:
@@ -50,21 +56,21 @@ class VerificationMarks:
             self._owners.append(owner)
         self._something.set()
 
-    async def say(self, collections: Iterable[str], reason: str) -> None:
-        """Marks them, and returns once PostgreSQL has it and the flips that it concerns are over."""
-        said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._said.append(said)
+    async def add_and_wait(self, collections: Iterable[str], reason: str) -> None:
+        """Mark collections, and return once PostgreSQL has the marks and the flips that they concern have ended."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         self.add(collections, reason)
-        await said
+        await waiter
 
     async def post(self) -> None:
-        """Writes what waits. Raises DatabaseError, and then keeps it."""
+        """Write the marks that wait. Raises DatabaseError, and then keeps them."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, {}
         seqs, self._seqs = self._seqs, array("q")
         owners, self._owners = self._owners, []
-        said, self._said = self._said, []
+        waiters, self._waiters = self._waiters, []
         failpoints.reach("before-mark")
         try:
             marked = await lacking.mark(
@@ -77,19 +83,19 @@ class VerificationMarks:
             self._waiting |= waiting
             self._seqs.extend(seqs)
             self._owners.extend(owners)
-            self._said.extend(said)
+            self._waiters.extend(waiters)
             raise
         for collection in marked:
             metrics.UNVERIFIED.labels(collection).inc()
             log.info("collection_unverified", collection=collection)
         for seq, owner in zip(seqs, owners, strict=True):
             self._posted(seq, owner)
-        for one in said:
-            if not one.done():
-                one.set_result(None)
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def run(self) -> None:
-        """Posts, until it is cancelled."""
+        """Post until cancelled."""
         backoff = Backoff()
         while True:
             await self._something.wait()

@@ -1,14 +1,14 @@
-"""What this process took, told to PostgreSQL: so that a revision which nobody took can be recognised (I10).
+"""Reports the writes of this process to PostgreSQL, so that out-of-band writes can be recognised (I10).
 
-Revisions of versions that answers showed, keys that were read again, collections that were changed as a whole. A report
-goes out every half second, in one statement with how far it reaches: `wrote`, `looked` and `whole` are called before
-the intent behind them is settled, so a report tells all that was settled when it was made. Reports go one after the
-other. So whatever was intended before the report before this one, less the age of the oldest intent that is still open,
-is settled and told; that moment, in PostgreSQL's time, is `reached`. Nothing here waits for PostgreSQL on a request's
-path (I2): what it does not take is kept, 8 bytes a revision, up to a bound; beyond, the report says that some is left
-out.
+Reported are: revisions of versions that answers showed, keys that were read again, collections that were changed as a
+whole. A report goes out every half second, together with how far it reaches: `wrote`, `reread` and `whole` are called
+before the intent of a write is closed, so a report covers all that was closed when it was made. Reports go one after
+the other. So whatever was intended before the report before this one, less the age of the oldest open intent, is closed
+and reported; until that moment, in PostgreSQL's time, the reports are complete. No request waits for PostgreSQL here
+(I2): what it does not take is kept, 8 bytes a revision, up to a bound. Beyond the bound a report states that it is
+incomplete.
 
-Who reads it: backfill.out_of_band_watch.
+Reader: backfill.out_of_band_watch.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from proxy.model.operations import Change
 
 log = structlog.get_logger(__name__)
 
-KEPT_SECONDS: Final = 600.0  # for how long PostgreSQL keeps what was told
+KEPT_SECONDS: Final = 600.0  # for which PostgreSQL keeps reports
 _MOST: Final = 1_000_000  # revisions and keys in memory
 _AT_ONCE: Final = 5_000  # revisions and keys of one statement: two milliseconds of the event loop
-_FORGET: Final = 120  # reports between two looks at what is old
+_FORGET: Final = 120  # reports between two removals of old ones
 
 
 _Part = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[bool]]  # collections, revisions, keys, whole
 
 
-class _Taken:
-    """What was taken of one collection since the last report."""
+class _Written:
+    """What was written to one collection since the last report."""
 
     __slots__ = ("keys", "revisions", "whole")
 
@@ -54,9 +54,9 @@ class _Taken:
 
 
 class WriteReporter:
-    """Owns its task; start and close it with its owner. oldest: seconds since the oldest open intent, 0 for none.
+    """Owns its task; its owner starts and closes it.
 
-    `oldest` raises JournalError where it cannot say.
+    oldest: returns the seconds since the oldest open intent, 0 for none. Raises JournalError if that is unknown.
     """
 
     def __init__(
@@ -68,74 +68,79 @@ class WriteReporter:
         self._interval = interval
         self._incarnation = uuid.uuid4().hex
         self._sequence = 0
-        self._taken: dict[str, _Taken] = {}
+        self._written: dict[str, _Written] = {}
         self._number = 0
-        self._untold = False
+        self._incomplete = False
         self._task: asyncio.Task[None] | None = None
 
-    # ---- what the mirror tells, before it settles an intent
+    # ---- what the mirror reports, before it closes an intent
 
     def wrote(self, changes: Iterable[Change]) -> None:
-        """Versions that the origin's answer showed; of removals, the removed version."""
+        """Note versions that ArangoDB's answer showed; of removals, the removed version."""
         for change in changes:
             if self._number >= _MOST:
-                self._untold = True
+                self._incomplete = True
                 return
             self._number += 1
             self._of(change.collection).revisions.append(change.rev if change.raw is not None else -change.rev)
 
-    def looked(self, collection: str, keys: Sequence[str]) -> None:
-        """Keys that were read again: a write of theirs may have a revision that no answer showed."""
+    def reread(self, collection: str, keys: Sequence[str]) -> None:
+        """Note keys that were read again: a write to them may have a revision that no answer showed."""
         if self._number + len(keys) > _MOST:
-            self._untold = True
+            self._incomplete = True
             return
         self._number += len(keys)
         self._of(collection).keys.update(dict.fromkeys(keys))
 
     def repaired(self, note: Note) -> None:
-        """An intent is about to be settled behind a repair, or a sweep of whole collections."""
+        """Note an intent that is about to be closed after a repair or a resync."""
         match note.write:
             case VertexRemoval():  # edges that went with it are of any collection of the database
                 self.whole([note.collection.partition("/")[0] + "/*"])
             case CollectionChange(collections=collections):
                 self.whole(collections)
             case DocumentWrite(keys=keys):
-                self.looked(note.collection, keys)
+                self.reread(note.collection, keys)
 
     def whole(self, collections: Iterable[str]) -> None:
-        """Collections (`db/*`: any of it) that were changed as a whole: truncated, dropped, filled."""
+        """Note collections (`db/*`: any of it) that were changed as a whole: truncated, dropped, filled."""
         for collection in collections:
             self._of(collection).whole = True
 
-    def _of(self, collection: str) -> _Taken:
-        found = self._taken.get(collection)
+    def _of(self, collection: str) -> _Written:
+        found = self._written.get(collection)
         if found is None:
-            found = self._taken[collection] = _Taken()
+            found = self._written[collection] = _Written()
         return found
+
+    @property
+    def waiting(self) -> int:
+        """The number of revisions and keys that are to be reported."""
+        return self._number
 
     # ---- PostgreSQL
 
     async def report(self, *, last: bool = False) -> None:
-        """One report. Raises DatabaseError; what it told is told again then (that does no harm)."""
+        """Send one report. Raises DatabaseError; all of it is reported again then, which does no harm."""
         age: float | None
         try:
             age = self._oldest()
         except JournalError:
             age = None
-        taken, number, untold = self._taken, self._number, self._untold
-        self._taken, self._number, self._untold = {}, 0, False
+        written, number, incomplete = self._written, self._number, self._incomplete
+        self._written, self._number, self._incomplete = {}, 0, False
         try:
             part: _Part = ((), (), (), ())
-            for number, following in enumerate(_parts(taken)):  # made one at a time: statements are sent between them
-                if number:
-                    await self._tell(part, None, untold=untold)
+            for index, following in enumerate(_parts(written)):  # made one at a time: statements are sent in between
+                if index:
+                    await self._send(part, None, incomplete=incomplete)
                 part = following
-            await self._tell(part, age, untold=untold, closed=last and age == 0.0)
+            await self._send(part, age, incomplete=incomplete, closed=last and age == 0.0)
         except BaseException:
-            self._back(taken, number, untold=untold)
+            self._put_back(written, number, incomplete=incomplete)
             raise
 
-    async def _tell(self, part: _Part, age: float | None, *, untold: bool, closed: bool = False) -> None:
+    async def _send(self, part: _Part, age: float | None, *, incomplete: bool, closed: bool = False) -> None:
         self._sequence += 1
         names, revisions, keys, whole = part
         await self._database.execute(
@@ -144,7 +149,7 @@ class WriteReporter:
             self._incarnation,
             self._sequence,
             age,
-            untold,
+            incomplete,
             closed,
             list(names),
             list(revisions),
@@ -152,10 +157,10 @@ class WriteReporter:
             list(whole),
         )
 
-    def _back(self, taken: dict[str, _Taken], number: int, *, untold: bool) -> None:
-        newer, self._taken = self._taken, taken
+    def _put_back(self, written: dict[str, _Written], number: int, *, incomplete: bool) -> None:
+        newer, self._written = self._written, written
         self._number += number
-        self._untold |= untold
+        self._incomplete |= incomplete
         for collection, one in newer.items():
             mine = self._of(collection)
             mine.revisions.extend(one.revisions)
@@ -165,10 +170,10 @@ class WriteReporter:
     # ---- life
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="told")
+        self._task = asyncio.create_task(self._run(), name="write reports")
 
     async def close(self) -> None:
-        """The last report: it says whether all was told. Without it whoever reads takes this process for crashed."""
+        """Send the last report, which states whether it is complete. Without it this process counts as crashed."""
         if self._task is not None:
             await cancelled(self._task)
             self._task = None
@@ -188,11 +193,11 @@ class WriteReporter:
             await asyncio.sleep(self._interval)
 
 
-def _parts(taken: dict[str, _Taken]) -> Iterator[_Part]:
-    """Columns of rows, of at most so many revisions and keys together."""
+def _parts(written: dict[str, _Written]) -> Iterator[_Part]:
+    """Yield columns of rows, of at most _AT_ONCE revisions and keys together."""
     rows: list[tuple[str, str, str, bool]] = []
     size = 0
-    for collection, one in taken.items():
+    for collection, one in written.items():
         keys = list(one.keys)
         for start in range(0, max(1, len(one.revisions), len(keys)), _AT_ONCE):
             revisions, some = one.revisions[start : start + _AT_ONCE], keys[start : start + _AT_ONCE]

@@ -34,7 +34,7 @@ PLACES = {
     ),
     "proxy/replication/journal_drainer.py:JournalDrainer._repair": _UNREAD,
     "proxy/replication/resync.py:Resyncer._carry_out": f"{_FLIP_ENDS}::test_a_sweep_that_cannot_be_done_ends_the_flip",
-    "proxy/replication/verification_marks.py:VerificationMarks.say": (
+    "proxy/replication/verification_marks.py:VerificationMarks.add_and_wait": (
         f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
     ),
     "proxy/replication/verification_marks.py:VerificationMarks.post": _FULL,
@@ -55,7 +55,7 @@ STATEMENTS = {
 }
 _CALLS = {
     ("marks", "add"),
-    ("marks", "say"),
+    ("marks", "add_and_wait"),
     ("lacking", "mark"),
     ("lacking", "mark_in"),
     ("lacking", "letter"),

@@ -273,7 +273,7 @@ async def test_writes_that_nobody_can_capture_are_unverified_and_no_bypass(dsn: 
 
 async def test_a_silent_process_holds_judgement_up_and_accuses_nobody(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
-        told = stack.application.mirror.told
+        told = stack.application.mirror.reports
         assert told._task is not None
         told._task.cancel()  # it takes writes, and tells nothing
         await asyncio.gather(told._task, return_exceptions=True)
