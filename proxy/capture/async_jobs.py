@@ -8,8 +8,6 @@ changes it. Other jobs are ArangoDB's own; lists and deletions concern both.
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,13 +22,11 @@ from proxy.capture.context import WriteContext, same_user
 from proxy.model.endpoint import Family
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
+from proxy.model.own_ids import JOBS
 from proxy.wire.encode import encode, error_outcome, json_outcome
 
 log = structlog.get_logger(__name__)
 
-# as stores/postgres/cursors: decimal, above every tick of a server, inside 64 bits; another prefix than there
-_PREFIX = "9002"
-_OWN = re.compile(_PREFIX + r"\d{15}")
 _MOST = 1000  # jobs under route, and results that wait
 _BYTES = 32 << 20  # of results
 _CLOSING = 5.0  # seconds for jobs under way when the proxy stops
@@ -82,7 +78,7 @@ class Jobs:
             self._loose.add(task)
             task.add_done_callback(self._loose.discard)
             return encode(Outcome(202, b"", (), b"text/plain"))
-        number = _PREFIX + f"{secrets.randbelow(10**15):015}"
+        number = JOBS.make()
         job = self._jobs[number] = _Job(request.header(b"authorization"))
         job.tasks.append(loop.create_task(self._run(plain, job), name="job"))
         return encode(Outcome(202, b"", ((b"x-arango-async-id", number.encode()),), b"text/plain"))
@@ -123,7 +119,7 @@ class Jobs:
         """Return True if a request concerns a job of this proxy, or all jobs."""
         if operation.endpoint.family is not Family.JOB or len(operation.path) < 3:
             return False
-        return operation.path[2] in _LISTS or bool(_OWN.fullmatch(operation.path[2]))
+        return operation.path[2] in _LISTS or JOBS.owns(operation.path[2])
 
     async def answer(self, request: Request, operation: Operation) -> Response:
         """Answer a request that `owns` claims. Raises ArangoError 404, UpstreamError."""

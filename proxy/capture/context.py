@@ -214,9 +214,8 @@ class WriteContext:
 
     async def admitted(self, request: Request, database: str) -> bool:
         """Return True if ArangoDB admits these credentials to the database."""
-        headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
         target = f"/_db/{quote(database, safe='')}/_api/database/current".encode()
-        response = await self.origin.request(Request("GET", target, headers), idempotent=True)
+        response = await self.origin.request(Request("GET", target, request.credentials()), idempotent=True)
         await collect(response.body)
         return response.status not in (401, 403, 404)  # an overloaded server does not judge them
 

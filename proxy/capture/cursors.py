@@ -8,8 +8,6 @@ first answer. Another instance, or this one after a restart, has none of them (1
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from dataclasses import dataclass
 
 from proxy.base.errors import ArangoError
@@ -20,11 +18,9 @@ from proxy.model.cursor_requests import misplaced_batch
 from proxy.model.endpoint import Family, Verb
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
+from proxy.model.own_ids import WRITE_CURSORS
 from proxy.wire.encode import encode, json_outcome
 
-# as stores/postgres/cursors: decimal, above every tick of a server, inside 64 bits; another prefix than there
-_PREFIX = "9001"
-_OWN = re.compile(_PREFIX + r"\d{15}")
 _LONGEST = 1e6  # seconds: no timer takes what clients may ask for
 
 
@@ -57,11 +53,11 @@ class Cursors:
     @staticmethod
     def owns(operation: Operation) -> bool:
         """Return True if a request continues a cursor that an instance of this proxy opened for a modification."""
-        return operation.endpoint.family is Family.CURSOR and bool(_OWN.fullmatch(operation.path[2]))
+        return operation.endpoint.family is Family.CURSOR and WRITE_CURSORS.owns(operation.path[2])
 
     def open(self, request: Request, database: str, asked: Asked, rows: Rows, head: list[bytes], extra: bytes) -> bytes:
         """Open a cursor; return the client's first answer. head: the rows of the first batch."""
-        shown = _PREFIX + f"{secrets.randbelow(10**15):015}"
+        shown = WRITE_CURSORS.make()
         body = part(head, asked, 1, shown=shown, total=len(rows), extra=extra)
         owner = request.header(b"authorization")
         self._open[shown] = _Cursor(database, owner, asked, rows, extra, self._timer(shown, asked))

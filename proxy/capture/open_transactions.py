@@ -85,7 +85,7 @@ class OpenTransactions:
         known = self._open.get(name)
         if known is None:
             now = time.monotonic()
-            known = self._open[name] = OpenTransaction(Buffer(), name[0], credentials(request), now, now)
+            known = self._open[name] = OpenTransaction(Buffer(), name[0], request.credentials(), now, now)
             self._runs_at(known, 0)  # the generation is that of a question, and there was none yet
             self.watch()
         return known
@@ -135,7 +135,7 @@ class OpenTransactions:
 
     async def runs(self, request: Request, name: Name) -> bool:
         """Return True if a transaction still runs, asked with the client's credentials. Raises UpstreamError."""
-        status = await self._state(name, credentials(request))
+        status = await self._state(name, request.credentials())
         return status not in transaction_plan.ENDED and status != "unknown"
 
     async def ask(self, name: Name, known: OpenTransaction) -> None:
@@ -188,8 +188,3 @@ class OpenTransactions:
                         await self.ask(name, known)
             await asyncio.sleep(_LOOK)
         self._task = None
-
-
-def credentials(request: Request) -> Headers:
-    """Return the headers that say who asks."""
-    return [pair for pair in request.headers if pair[0].lower() == b"authorization"]

@@ -25,7 +25,7 @@ from proxy.capture.aql import Modifications
 from proxy.capture.attempt import Undo
 from proxy.capture.bodies import collect
 from proxy.capture.context import WriteContext
-from proxy.capture.open_transactions import OpenTransaction, OpenTransactions, credentials
+from proxy.capture.open_transactions import OpenTransaction, OpenTransactions
 from proxy.capture.outcomes import NOTHING_WRITTEN, UNKNOWN
 from proxy.capture.refusals import not_begun
 from proxy.capture.transaction_registry import NOTED, Found, Name, TransactionRegistry
@@ -236,7 +236,7 @@ class Transactions:
             known.busy -= 1
             known.used = time.monotonic()
         if response.status < 400:
-            known.headers, known.asked_for = credentials(request), known.used
+            known.headers, known.asked_for = request.credentials(), known.used
         elif new and known.buffer.empty and self._open.get(name) is known and not known.busy:
             self._open.forget(name)  # there is no such transaction, or it is another user's
         return response

@@ -271,9 +271,8 @@ class Dispatcher:
         Requested each time, with the client's credentials: a name may change. Raises UpstreamError.
         """
         number = operation.collection or ""
-        headers = [pair for pair in request.headers if pair[0].lower() == b"authorization"]
         target = f"/_db/{quote(operation.database, safe='')}/_api/collection/{quote(number, safe='')}"
-        response = await self._origin.request(Request("GET", target.encode(), headers), idempotent=True)
+        response = await self._origin.request(Request("GET", target.encode(), request.credentials()), idempotent=True)
         body = await collect(response.body)
         if response.status != 200:
             return operation

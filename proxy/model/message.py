@@ -51,6 +51,10 @@ class Request:
     def header(self, name: bytes) -> bytes | None:
         return header(self.headers, name)
 
+    def credentials(self) -> Headers:
+        """Return the Authorization header alone, for a request of the proxy's on behalf of this client."""
+        return [pair for pair in self.headers if pair[0].lower() == b"authorization"]
+
 
 @dataclass(slots=True)
 class Response:

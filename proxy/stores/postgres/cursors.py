@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,9 @@ from proxy.base.supervise import cancelled
 from proxy.model.cursor_requests import CursorRequest, misplaced_batch
 from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
+from proxy.model.own_ids import READ_CURSORS
 from proxy.wire.auth import owner_of
 
-# Cursor ids are decimal text, as ArangoDB's are. Nineteen digits that begin so lie above every tick that a server gives
-# (its hybrid logical clock gets there in the year 2241) and inside 64 bits, so that a cursor tells whose it is.
-_PREFIX: Final = "9000"
-_DIGITS: Final = 19
 _SWEEP: Final = 1.0  # seconds between two looks for streams whose time is over
 
 
@@ -68,7 +64,7 @@ class Cursors:
     def owns(operation: Operation) -> bool:
         """Whether the cursor that the operation names was opened here, on any instance of the proxy."""
         identifier = _names(operation)[0] if operation.endpoint.family is Family.CURSOR else ""
-        return len(identifier) == _DIGITS and identifier.startswith(_PREFIX) and identifier.isdigit()
+        return READ_CURSORS.owns(identifier)
 
     def open(
         self,
@@ -171,7 +167,7 @@ class Cursors:
             await source.close()
 
     def _keep(self, cursor: _Cursor) -> str:
-        identifier = _PREFIX + str(secrets.randbelow(10 ** (_DIGITS - len(_PREFIX)))).zfill(_DIGITS - len(_PREFIX))
+        identifier = READ_CURSORS.make()
         self._open[identifier] = cursor
         self._bytes += cursor.size
         return identifier

@@ -1,0 +1,35 @@
+"""Ids of cursors and jobs that a proxy makes itself, beside ArangoDB's. They show whose an id is without a table.
+
+An id is decimal text, as ArangoDB's are. Nineteen digits that begin so are above every tick of a server (its hybrid
+logical clock gets there in the year 2241) and within 64 bits. Each kind has its prefix, so that any instance of the
+proxy recognises an id that another one made.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+_DIGITS: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIds:
+    """Ids of one kind."""
+
+    prefix: str
+
+    def make(self) -> str:
+        """Return a new id that cannot be guessed."""
+        digits = _DIGITS - len(self.prefix)
+        return f"{self.prefix}{secrets.randbelow(10**digits):0{digits}}"
+
+    def owns(self, identifier: str) -> bool:
+        """Return True for an id of this kind, whichever instance made it."""
+        return len(identifier) == _DIGITS and identifier.startswith(self.prefix) and identifier.isdecimal()
+
+
+READ_CURSORS: Final = OwnIds("9000")
+WRITE_CURSORS: Final = OwnIds("9001")
+JOBS: Final = OwnIds("9002")
